@@ -20,7 +20,13 @@ __all__ = ["delete", "get", "patch", "post", "put"]
 
 #: the pools of `ThreadPools` that need to know nothing of a request
 PoolName = Literal[
-    "auth", "read", "write", "hashing", "identity_provider.start", "monitoring", "openid"
+    "auth",
+    "read",
+    "write",
+    "hashing",
+    "identity_provider.start",
+    "monitoring",
+    "login.applications",
 ]
 
 

@@ -128,6 +128,9 @@ class LoginThreadPool:
         #: sign-in takes a place. A look-up takes less than a millisecond, so this pool has a place
         #: for each connection of the server.
         self.look_ups = BoundedThreadPool("login", 2, _CONNECTIONS)
+        #: For sign-ins to applications: the requests of applications and of the browsers that they
+        #: send. They come without a token, so they take no place of a signed-in user.
+        self.applications = BoundedThreadPool("applications", 4, 64)
 
     @property
     def is_busy(self) -> bool:
@@ -164,8 +167,6 @@ class ThreadPools:
         self.auth = BoundedThreadPool("auth", 4, 128)
         #: lookups and lists, and short writes: users change their own sessions, tokens and links
         self.read = BoundedThreadPool("read", 8, 64)
-        #: requests of applications, and of browsers that applications send
-        self.openid = BoundedThreadPool("openid", 4, 64)
         #: changes of users by an owner, and all of a batch except its passwords
         self.write = BoundedThreadPool("write", 4, 12)
         #: passwords of a batch: all cores hash one chunk, and the next one is ready

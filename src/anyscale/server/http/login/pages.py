@@ -139,7 +139,7 @@ def sign_out(request: AnyRequest, sessions: NamedDependency[SessionService]) -> 
     return redirect("/sign-in?note=signed_out", expired_cookie(SESSION))
 
 
-@get("/password", pool="openid")
+@get("/password", pool="login.applications")
 def show_password(
     request: UserRequest,
     login_options: NamedDependency[LoginOptions],

@@ -34,7 +34,7 @@ _PATH = "/oauth2/authorize"
 _STORED = "authorization"
 
 
-@get(_PATH, pool="openid", include_in_schema=False)
+@get(_PATH, pool="login.applications", include_in_schema=False)
 def authorize(
     request: AnyRequest,
     openid: NamedDependency[OpenIdProvider | None],
@@ -71,7 +71,7 @@ def _with_parameters(decision: Redirection, issuer: str) -> str:
 
 @post(
     _PATH,
-    pool="openid",
+    pool="login.applications",
     include_in_schema=False,
     opt={CSRF_RULE: any_origin},
     request_max_body_size=SMALL_BODY,

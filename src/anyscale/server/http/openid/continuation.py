@@ -62,11 +62,11 @@ class Continuations(Struct, frozen=True):
 
     async def get(self, request: AnyRequest, request_id: str) -> Continuation:
         """Return what `find` does, in the event loop."""
-        return await self.pools.openid.run(self.find, request, request_id)
+        return await self.pools.login.applications.run(self.find, request, request_id)
 
     async def newest(self, request: AnyRequest) -> Continuation:
         """Return what follows for a browser whose page has no id, as after a one-time link."""
-        return await self.pools.openid.run(self._stored, request, "")
+        return await self.pools.login.applications.run(self._stored, request, "")
 
     def _stored(self, request: AnyRequest, request_id: str) -> Continuation:
         browser = read_cookie(request, REQUEST_COOKIE)

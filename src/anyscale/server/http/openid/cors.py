@@ -42,7 +42,9 @@ class CorsMiddleware(ASGIMiddleware):
             await next_app(scope, receive, send)
             return
         services = connection.app.state
-        is_allowed = await services.pools.openid.run(services.applications.allows_origin, origin)
+        is_allowed = await services.pools.login.applications.run(
+            services.applications.allows_origin, origin
+        )
         allowed = [(b"access-control-allow-origin", origin.encode())] if is_allowed else []
         if scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # there are no WebSockets
             headers = [*allowed, *(_PREFLIGHT if is_allowed else []), _VARY]

@@ -57,12 +57,12 @@ def metadata(issuer: str) -> dict[str, Any]:
     }
 
 
-@get("/.well-known/openid-configuration", pool="openid", include_in_schema=False)
+@get("/.well-known/openid-configuration", pool="login.applications", include_in_schema=False)
 def get_metadata(openid: NamedDependency[OpenIdProvider | None]) -> Response[dict[str, Any]]:
     return _public(metadata(require_provider(openid).issuer))
 
 
-@get("/oauth2/jwks", pool="openid", include_in_schema=False)
+@get("/oauth2/jwks", pool="login.applications", include_in_schema=False)
 def get_keys(openid: NamedDependency[OpenIdProvider | None]) -> Response[dict[str, Any]]:
     return _public({"keys": require_provider(openid).keys.published()})
 

@@ -34,7 +34,7 @@ _PATH = "/oauth2/logout"
 _CONFIRM = f"{_PATH}/confirm"
 
 
-@get(_PATH, pool="openid", include_in_schema=False)
+@get(_PATH, pool="login.applications", include_in_schema=False)
 def ask_or_sign_out(
     request: AnyRequest,
     openid: NamedDependency[OpenIdProvider | None],
@@ -59,7 +59,9 @@ def ask_or_sign_out(
     return _redirected(checked)
 
 
-@post(_CONFIRM, pool="openid", include_in_schema=False, request_max_body_size=SMALL_BODY)
+@post(
+    _CONFIRM, pool="login.applications", include_in_schema=False, request_max_body_size=SMALL_BODY
+)
 def sign_out(
     request: AnyRequest,
     body: RawBody,
@@ -76,7 +78,7 @@ def sign_out(
 
 @post(
     _PATH,
-    pool="openid",
+    pool="login.applications",
     include_in_schema=False,
     opt={CSRF_RULE: any_origin},
     request_max_body_size=SMALL_BODY,

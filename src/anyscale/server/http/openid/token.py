@@ -31,7 +31,7 @@ Body = Response[dict[str, Any]]
 #: The credentials of an application are in the request itself, so no page of another site can send
 #: them for it.
 _OPTIONS: Any = {
-    "pool": "openid",
+    "pool": "login.applications",
     "include_in_schema": False,
     "opt": {CSRF_RULE: any_origin},
     "status_code": 200,

@@ -18,7 +18,7 @@ from anyscale.server.http.route_handlers import get, post
 __all__ = ["HANDLERS"]
 
 
-_OPTIONS: Any = {"pool": "openid", "include_in_schema": False, "status_code": 200}
+_OPTIONS: Any = {"pool": "login.applications", "include_in_schema": False, "status_code": 200}
 
 
 @get("/oauth2/userinfo", **_OPTIONS)
