@@ -10,7 +10,6 @@ from msgspec import Struct
 from anyscale.domain.emails import MAX_OCTETS, email_key
 from anyscale.domain.models.users import AdminCreateUser, UserChanges
 from anyscale.domain.passwords import FORBIDDEN, password_fault
-from anyscale.domain.schemas.batches import ChunkUser
 from anyscale.errors import ConfigError
 
 __all__ = [
@@ -18,6 +17,7 @@ __all__ = [
     "MAX_TEXT",
     "OPTIONAL_TEXTS",
     "CheckedUser",
+    "ChunkUser",
     "Fault",
     "Policy",
     "check",
@@ -62,6 +62,17 @@ class Fault(NamedTuple):
     field: str
     code: str
     detail: str
+
+
+class ChunkUser(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """A user of a chunk to be reserved; the password itself is sent later, to be hashed."""
+
+    name: str
+    email: str
+    has_password: bool = False
+    is_sso_user: bool = False
+    lastname: str | None = None
+    title: str | None = None
 
 
 class CheckedUser(ChunkUser, frozen=True, gc=False, kw_only=True):

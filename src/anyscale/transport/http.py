@@ -26,7 +26,6 @@ from anyscale.domain.schemas.batches import (
     BatchPublish,
     BatchUndo,
     BatchUsers,
-    ChunkUser,
     Conflicts,
     IfExists,
     LookUp,
@@ -47,7 +46,7 @@ from anyscale.domain.schemas.users import (
     UserPage,
     UserQuery,
 )
-from anyscale.domain.validation import CheckedUser, Policy
+from anyscale.domain.validation import CheckedUser, ChunkUser, Policy
 from anyscale.errors import NotFound
 from anyscale.transport.base import Outage
 from anyscale.transport.http_applications import Applications

@@ -23,7 +23,7 @@ _COMMANDS = {
         "lifecycle:suspend",
         "Suspend an account: it cannot sign in, its sessions end and its tokens stop.",
     ),
-    "update": ("update:update_user", "Change the name, last name, title or SSO of an account."),
+    "update": ("update:update_user", "Correct fields of an account, but not its email."),
     "verify": (
         "verify:verify",
         "Compare a users file with the accounts; passwords are neither sent nor compared.",

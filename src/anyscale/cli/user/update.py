@@ -37,9 +37,9 @@ def update_user(
     no_sso: bool,
     host: str | None,
 ) -> None:
-    """Change the name, last name, title or SSO of an account.
+    """Correct fields of an account, but not its email.
 
-    Fields without an option stay as they are. The email cannot be changed.
+    Fields without an option stay as they are.
 
     \b
     Examples:

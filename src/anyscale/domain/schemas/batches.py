@@ -6,6 +6,7 @@ from msgspec import Meta, Struct
 
 from anyscale.domain.models.batches import Batch, Conflict, KeptUser
 from anyscale.domain.models.users import AdminCreatedUser, AdminCreateUser
+from anyscale.domain.validation import ChunkUser
 
 __all__ = [
     "IDEMPOTENCY_KEY",
@@ -16,7 +17,6 @@ __all__ = [
     "BatchPublish",
     "BatchUndo",
     "BatchUsers",
-    "ChunkUser",
     "Conflicts",
     "IfExists",
     "LookUp",
@@ -34,17 +34,6 @@ IfExists = Literal["fail", "skip"]
 
 class NewUser(AdminCreateUser, frozen=True, gc=False, forbid_unknown_fields=True):
     """A user of a small batch."""
-
-
-class ChunkUser(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """A user of a chunk to be reserved; the password itself is sent later, to be hashed."""
-
-    name: str
-    email: str
-    has_password: bool = False
-    is_sso_user: bool = False
-    lastname: str | None = None
-    title: str | None = None
 
 
 class BatchCreate(Struct, frozen=True, forbid_unknown_fields=True):

@@ -15,8 +15,7 @@ import msgspec
 from anyscale.domain.conflicts import is_skipped
 from anyscale.domain.emails import email_key
 from anyscale.domain.models.batches import Conflict, ReservedChunk
-from anyscale.domain.schemas.batches import ChunkUser
-from anyscale.domain.validation import CheckedUser
+from anyscale.domain.validation import CheckedUser, ChunkUser
 from anyscale.errors import KeyReused
 from anyscale.server.core.audit.entries import root_of
 from anyscale.server.core.batches.batch_state import lock_batch, require_open, touch

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from anyscale.domain.schemas.batches import BatchCreate, ChunkUser, LookUp, NewUser, UserChunk
-from anyscale.domain.validation import CheckedUser, Policy, check_fields, find_faults
+from anyscale.domain.schemas.batches import BatchCreate, LookUp, NewUser, UserChunk
+from anyscale.domain.validation import CheckedUser, ChunkUser, Policy, check_fields, find_faults
 from anyscale.errors import BatchRefused, Problem, TooLarge
 from anyscale.server.http.bodies import DECODE_ERRORS, invalid_body
 

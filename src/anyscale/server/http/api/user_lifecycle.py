@@ -22,7 +22,7 @@ __all__ = ["ROUTER"]
     "/users/{user_id:str}",
     pool="write",
     operation_id="updateUser",
-    summary="Change fields of an account. An absent field stays; null clears lastname or title.",
+    summary="Change fields of an account. An absent field stays; null clears an optional one.",
     responses=error_responses(404, 413),
 )
 def update(
