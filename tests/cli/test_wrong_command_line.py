@@ -82,7 +82,7 @@ def test_an_argument_that_is_not_utf8_is_an_error(command: str, anyscale: RunAny
     result = anyscale(*command.split(), "\udcff")  # the octet FF
 
     assert result.returncode == 2
-    assert re.search("error: .* is not UTF-8", result.stderr)
+    assert re.search("[Ee]rror: .* is not UTF-8", result.stderr)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from tests.support.databases.indexed_words import indexed_words
 from tests.support.faults.permissions import NOBODY, without_root
 from tests.support.users import POLICY, checked_users, list_accounts
 
-from anyscale.domain.schemas.users import UserPage, UserQuery
+from anyscale.domain.schemas.users import UserPage
+from anyscale.domain.user_query import UserQuery
 from anyscale.errors import RequestInvalid
 from anyscale.server.settings import Settings
 from anyscale.server.store.sqlite.store import SqliteStore

@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.support.callers import OPERATOR
 
-from anyscale.domain.schemas.users import UserQuery
+from anyscale.domain.user_query import UserQuery
 from anyscale.domain.validation import CheckedUser, Policy, check
 from anyscale.server.control_plane import ControlPlane
 from anyscale.transport.base import Transport

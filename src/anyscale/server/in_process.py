@@ -25,7 +25,8 @@ from anyscale.domain.models.users import (
     UserChanges,
 )
 from anyscale.domain.schemas.batches import UndoPart
-from anyscale.domain.schemas.users import UserPage, UserQuery
+from anyscale.domain.schemas.users import UserPage
+from anyscale.domain.user_query import UserQuery
 from anyscale.domain.validation import CheckedUser
 from anyscale.errors import NotFound, Overloaded
 from anyscale.server.control_plane import ControlPlane

@@ -44,8 +44,8 @@ from anyscale.domain.schemas.users import (
     SetPasswordLinks,
     UserList,
     UserPage,
-    UserQuery,
 )
+from anyscale.domain.user_query import UserQuery
 from anyscale.domain.validation import CheckedUser, ChunkUser, Policy
 from anyscale.errors import NotFound
 from anyscale.transport.base import Outage

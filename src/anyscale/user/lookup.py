@@ -2,17 +2,17 @@
 
 import sys
 from collections.abc import Iterator
-from typing import get_args
 
 from anyscale.domain.models.base import check_type
 from anyscale.domain.models.users import User
 from anyscale.domain.passwords import FORBIDDEN
-from anyscale.domain.schemas.users import Role, UserPage, UserQuery
+from anyscale.domain.schemas.users import UserPage
+from anyscale.domain.user_query import UserQuery, query_fault
 from anyscale.domain.validation import MAX_TEXT
 from anyscale.errors import ConfigError, NotFound, RequestInvalid, UserAmbiguous
 from anyscale.transport.base import Transport
 
-__all__ = ["PAGE", "check_sizes", "find_user", "find_user_by_id", "list_users", "user_query"]
+__all__ = ["PAGE", "check_sizes", "find_user", "find_user_by_id", "list_users"]
 
 #: users per request, at most
 PAGE = 1_000
@@ -24,7 +24,13 @@ _NAMESAKES = 10_000
 def list_users(
     transport: Transport, query: UserQuery, max_items: int | None, page_size: int
 ) -> Iterator[User]:
-    """Iterate over users, page by page: see `UserCalls.list`."""
+    """Iterate over users, page by page: see `UserCalls.list`.
+
+    Raises:
+        ConfigError: the query makes no sense.
+    """
+    if fault := query_fault(query):
+        raise ConfigError(fault)
     cursor, remaining = "", sys.maxsize if max_items is None else max_items
     while remaining > 0:
         page = _page(transport, query, cursor, min(page_size, PAGE, remaining))
@@ -63,47 +69,6 @@ def check_sizes(max_items: int | None, page_size: int) -> None:
         raise ConfigError("page_size must be 1 or more, and max_items 0 or more")
 
 
-def user_query(
-    *,
-    email: str | None = None,
-    name: str | None = None,
-    search: str | None = None,
-    suspended: bool = False,
-    role: Role | None = None,
-    sso: bool = False,
-    without_credentials: bool = False,
-    newest_first: bool = False,
-) -> UserQuery:
-    """Return the query of `UserCalls.list`, or raise `ConfigError` for a wrong argument."""
-    _check_text("email", email)
-    _check_text("name", name)
-    _check_text("search", search)
-    if search is not None and not search.strip():
-        raise ConfigError("search is blank: search for at least one character")
-    if search and len(search.strip()) > MAX_TEXT:
-        raise ConfigError(f"search has more than {MAX_TEXT} characters: leave some out")
-    if search and (email or name or newest_first):
-        raise ConfigError(
-            "search has an order of its own: it takes no email, no name and no newest_first"
-        )
-    check_type("suspended", suspended, bool)
-    check_type("sso", sso, bool)
-    check_type("without_credentials", without_credentials, bool)
-    check_type("newest_first", newest_first, bool)
-    if role not in (None, *get_args(Role)):
-        raise ConfigError(f"role must be 'owner' or 'collaborator', not {role!r}")
-    return UserQuery(
-        search=search or "",
-        email=email or "",
-        name=name or "",
-        suspended=suspended,
-        role=role,
-        sso=sso,
-        without_credentials=without_credentials,
-        newest_first=newest_first,
-    )
-
-
 def find_user(transport: Transport, email: str | None, name: str | None) -> User:
     """Return the one user who matches: see `UserCalls.get`."""
     check_type("email", email, str, type(None))
@@ -115,7 +80,7 @@ def find_user(transport: Transport, email: str | None, name: str | None) -> User
     if not 0 < len(text) <= MAX_TEXT or FORBIDDEN.search(text):
         users = []  # no account has it, and a control plane would refuse to look it up
     else:
-        query = UserQuery(email=email or "", name=name or "", exact=True)
+        query = UserQuery(email=email, name=name, exact=True)
         users = list(list_users(transport, query, _NAMESAKES, PAGE))
     criterion = f"the {'name' if email is None else 'email'} {text!r}"
     if not users:
@@ -132,7 +97,7 @@ def find_user_by_id(transport: Transport, user_id: str) -> User:
         NotFound: there is none.
         ConfigError: the id cannot be searched for.
     """
-    for user in list_users(transport, user_query(search=user_id), 1, 1):
+    for user in list_users(transport, UserQuery(search=user_id), 1, 1):
         if user.user_id == user_id:
             return user
     raise _not_found(transport, f"the id {user_id!r}")
@@ -141,11 +106,3 @@ def find_user_by_id(transport: Transport, user_id: str) -> User:
 def _not_found(transport: Transport, criterion: str) -> NotFound:
     # In a new shell without `ANYSCALE_HOST`, another control plane is searched than before.
     return NotFound(f"there is no user with {criterion} in the control plane at {transport.where}")
-
-
-def _check_text(name: str, text: str | None) -> None:
-    check_type(name, text, str, type(None))
-    try:
-        (text or "").encode()
-    except UnicodeEncodeError:
-        raise ConfigError(f"{name} is not UTF-8 text") from None

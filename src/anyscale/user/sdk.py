@@ -13,13 +13,14 @@ from anyscale.domain.models.base import check_type
 from anyscale.domain.models.users import AdminCreateUser, User, UserChanges
 from anyscale.domain.schemas.batches import IDEMPOTENCY_KEY
 from anyscale.domain.schemas.users import Role
+from anyscale.domain.user_query import UserQuery
 from anyscale.domain.validation import Policy, require_changes
 from anyscale.errors import ConfigError
 from anyscale.keyword_hints import keyword_hints
 from anyscale.transport import open_transport
 from anyscale.transport.base import Transport
 from anyscale.user.batch_create.created_users import CreatedUsers, create_users
-from anyscale.user.lookup import PAGE, check_sizes, find_user, list_users, user_query
+from anyscale.user.lookup import PAGE, check_sizes, find_user, list_users
 from anyscale.user.user_list import UserList
 from anyscale.user.verification import Difference, Verification
 
@@ -128,7 +129,7 @@ class UserCalls:
             RequestInvalid: the control plane was updated during the list: list again.
         """
         check_sizes(max_items, page_size)
-        query = user_query(
+        query = UserQuery(
             email=email,
             name=name,
             search=search,

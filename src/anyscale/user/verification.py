@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from msgspec import UNSET, Struct, structs
 
 from anyscale.domain.models.users import User, UserChanges
-from anyscale.domain.schemas.users import UserQuery
+from anyscale.domain.user_query import UserQuery
 from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import AnyscaleError, BatchRefused, Problem
 from anyscale.transport.base import Transport

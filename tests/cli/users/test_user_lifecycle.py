@@ -177,7 +177,14 @@ def test_a_search_shows_last_names_and_refuses_a_wrong_one_as_a_wrong_command_li
     assert head[:3] == ["EMAIL", "NAME", "LASTNAME"]
     assert jane[0] == "jane@example.com"
     check(2, "leave some out", "user", "list", "--search", "a " * 25)
-    check(2, "more than 256 characters", "user", "list", "--search", "a" * 257)
+    check(
+        2,
+        "--search must have at most 256 characters",
+        "user",
+        "list",
+        "--search",
+        "a" * 257,
+    )
 
 
 def test_an_error_is_reported_and_changes_nothing(

@@ -18,7 +18,7 @@ from tests.support.users import (
     passwords_for,
 )
 
-from anyscale.domain.schemas.users import UserQuery
+from anyscale.domain.user_query import UserQuery
 from anyscale.errors import (
     NotFound,
     RequestInvalid,
@@ -184,7 +184,7 @@ def test_accounts_are_searched_by_email_id_names_and_parts(transport: Transport)
     [
         (UserQuery(search=" "), "at least one character"),
         (UserQuery(search="a " * 25), "at most 24 words, not 25: leave some out"),
-        (UserQuery(search="a", newest_first=True), "it takes no email, name or order"),
+        (UserQuery(search="a", newest_first=True), "lists the best matches first: leave out order"),
     ],
 )
 def test_a_search_that_makes_no_sense_is_refused(

@@ -19,7 +19,7 @@ from tests.support.databases.stored_batches import (
     store_batches,
 )
 
-from anyscale.domain.schemas.users import UserQuery
+from anyscale.domain.user_query import UserQuery
 from anyscale.server.core.users.search import tiers as search
 from anyscale.server.core.users.search.pages import BUDGET
 from anyscale.server.store.transaction import Store
@@ -137,7 +137,9 @@ def test_a_search_finds_each_match_once_and_the_best_first(
         found += [user.email for user in rest]
 
     ranks = {
-        account.email: rank(account, query.search.strip(), is_indexed=account[2:] <= watermark)
+        account.email: rank(
+            account, (query.search or "").strip(), is_indexed=account[2:] <= watermark
+        )
         for account in accounts
         if passes(account.person, query, has_provider=has_provider)
     }

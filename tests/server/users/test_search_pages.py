@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.support.databases.searches import index_words, people_named
 from tests.support.databases.stored_batches import read_all, repeated, store_batches
 
-from anyscale.domain.schemas.users import UserQuery
+from anyscale.domain.user_query import UserQuery
 from anyscale.errors import RequestInvalid
 from anyscale.server.core.users.search import tiers as search
 from anyscale.server.core.users.search.cursor import PagePosition, encode_cursor
@@ -83,7 +83,7 @@ def test_a_cursor_that_changes_gets_another_version() -> None:
     cursor = encode_cursor(
         PagePosition(1, (0, 0, "jane", 2, 3), (4, 5), 6), UserQuery(search="jane")
     )
-    assert cursor == "kwHECB0NjLBQ-yPelAGVAACkamFuZQIDkgQFBg"
+    assert cursor == "kwHECOgSRp5C2UjJlAGVAACkamFuZQIDkgQFBg"
 
 
 def _page(store: Store, query: UserQuery, content: bytes) -> None:

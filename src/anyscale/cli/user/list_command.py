@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-__all__ = ["UserListCommand", "check_search"]
+if TYPE_CHECKING:  # imported where it is used, as all that the help of a command does not need
+    from anyscale.domain.user_query import UserQuery
+
+__all__ = ["UserListCommand", "query_of"]
 
 
 class UserListCommand(click.Command):
@@ -26,22 +29,18 @@ class UserListCommand(click.Command):
             ) from None
 
 
-def check_search(query: Mapping[str, Any]) -> None:
-    """Check the texts of the command line.
+def query_of(values: Mapping[str, Any]) -> "UserQuery":
+    """Return the query of the options of the command line.
 
     Raises:
-        UsageError: one is empty, or a search has options that it does not take.
+        UsageError: a text is empty, or the query makes no sense.
     """
+    from anyscale.domain.user_query import UserQuery, query_fault
+
     for name in ("email", "name"):
-        if query[name] == "":
+        if values[name] == "":
             raise click.UsageError(f"--{name} is empty: give at least one character")
-    if query["search"] is None:
-        return
-    if not query["search"].strip():
-        raise click.UsageError("--search is blank: give at least one character")
-    others = [name for name in ("email", "name", "newest_first") if query[name]]
-    if others:
-        options = " and ".join(f"--{name.replace('_', '-')}" for name in others)
-        reasons = ["looks at emails and names already"] if query["email"] or query["name"] else []
-        reasons += ["lists the best matches first"] if query["newest_first"] else []
-        raise click.UsageError(f"--search {' and '.join(reasons)}: leave out {options}")
+    query = UserQuery(**values)
+    if fault := query_fault(query, lambda field: f"--{field.replace('_', '-')}"):
+        raise click.UsageError(fault)
+    return query

@@ -9,7 +9,7 @@ import click
 from anyscale.cli.connect import host_option, open_control_plane, suggested_search
 from anyscale.cli.formats import output_option, write_json, write_records, write_yaml
 from anyscale.cli.terminal import say
-from anyscale.cli.user.list_command import UserListCommand, check_search
+from anyscale.cli.user.list_command import UserListCommand, query_of
 
 if TYPE_CHECKING:  # imported where it is used, as all that the help of a command does not need
     from anyscale.domain.models.users import User
@@ -69,11 +69,10 @@ def list_users(
       anyscale user list --suspended -o csv
       anyscale user list --newest-first --max-items 20
     """
-    from anyscale.user.lookup import PAGE, user_query
+    from anyscale.user.lookup import PAGE
     from anyscale.user.lookup import list_users as iterate_users
 
-    check_search(query)
-    chosen = user_query(**query)
+    chosen = query_of(query)
     table = _SEARCH_TABLE if chosen.search else _TABLE
     with open_control_plane(host) as transport:
         users = iterate_users(transport, chosen, max_items, PAGE)

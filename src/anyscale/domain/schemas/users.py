@@ -15,7 +15,6 @@ __all__ = [
     "SetPasswordLinks",
     "UserList",
     "UserPage",
-    "UserQuery",
 ]
 
 Role = Literal["owner", "collaborator"]
@@ -31,27 +30,6 @@ class FoundUsers(Struct, frozen=True):
     """The accounts, in the order of the emails; null where there is none."""
 
     users: list[User | None]
-
-
-class UserQuery(Struct, frozen=True):
-    """Which accounts to list, and in which order."""
-
-    #: Words and parts of the email, the name and the last name. The accounts that match best come
-    #: first.
-    search: str = ""
-    #: a part of the email, without regard to case
-    email: str = ""
-    #: a part of the name, without regard to case
-    name: str = ""
-    suspended: bool = False
-    role: Role | None = None
-    #: only SSO users
-    sso: bool = False
-    #: only accounts to which no user can sign in
-    without_credentials: bool = False
-    newest_first: bool = False
-    #: Only accounts with exactly this email, in any spelling, or exactly this name.
-    exact: bool = False
 
 
 class UserPage(Struct, frozen=True):

@@ -14,7 +14,7 @@ from tests.support.databases.indexed_words import indexed_words, words_of_accoun
 from tests.support.servers.control_planes import Deployment
 
 from anyscale.domain.models.users import UserChanges
-from anyscale.domain.schemas.users import UserQuery
+from anyscale.domain.user_query import UserQuery
 from anyscale.errors import StoreUnavailable
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.users.search import index as search_index

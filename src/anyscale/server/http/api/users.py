@@ -6,11 +6,12 @@ from litestar import Router
 from litestar.di import NamedDependency, Provide
 from litestar.params import QueryParameter, RawBody
 
-from anyscale.domain.schemas.users import FindUsers, FoundUsers, Role, UserPage, UserQuery
-from anyscale.errors import RequestInvalid, TooLarge
+from anyscale.domain.schemas.users import FindUsers, FoundUsers, Role, UserPage
+from anyscale.domain.user_query import MAX_QUERY_TEXT, UserQuery
+from anyscale.errors import TooLarge
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.users.queries import UserQueries
-from anyscale.server.core.users.search import MAX_CURSOR, MAX_SEARCH, UserListing
+from anyscale.server.core.users.search import MAX_CURSOR, UserListing
 from anyscale.server.http.bodies import decode
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.route_handlers import get, post
@@ -24,7 +25,7 @@ _CONTAINED = (
 Email = Annotated[
     str,
     QueryParameter(
-        max_length=256,
+        max_length=MAX_QUERY_TEXT,
         description=_CONTAINED.format("email", "with this email in any spelling")
         + " The account with exactly this email comes first.",
     ),
@@ -32,7 +33,7 @@ Email = Annotated[
 Name = Annotated[
     str,
     QueryParameter(
-        max_length=256,
+        max_length=MAX_QUERY_TEXT,
         description=_CONTAINED.format("first name (`name`)", "with exactly this name"),
     ),
 ]
@@ -77,7 +78,7 @@ def find_users(
 
 def _user_query(
     search: Annotated[
-        str | None, QueryParameter(max_length=MAX_SEARCH, description=_SEARCH)
+        str | None, QueryParameter(max_length=MAX_QUERY_TEXT, description=_SEARCH)
     ] = None,
     email: Email = "",
     name: Name = "",
@@ -95,10 +96,8 @@ def _user_query(
         QueryParameter(description="`exact`: either an email or a name, and nothing else."),
     ] = "contains",
 ) -> UserQuery:
-    if search == "":  # a client that sends an empty field of a form does not mean all accounts
-        raise RequestInvalid("search for at least one character that is not blank")
     return UserQuery(
-        search=search or "",
+        search=search,
         email=email,
         name=name,
         suspended=suspended,

@@ -8,6 +8,5 @@ modules are private.
 from anyscale.server.core.users.search.cursor import MAX_CURSOR
 from anyscale.server.core.users.search.index import SearchIndex, defer_filling
 from anyscale.server.core.users.search.listing import UserListing
-from anyscale.server.core.users.search.query import MAX_SEARCH
 
-__all__ = ["MAX_CURSOR", "MAX_SEARCH", "SearchIndex", "UserListing", "defer_filling"]
+__all__ = ["MAX_CURSOR", "SearchIndex", "UserListing", "defer_filling"]

@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from anyscale.domain.schemas.users import UserQuery
+from anyscale.domain.user_query import UserQuery
 from anyscale.errors import RequestInvalid
 
 __all__ = ["MAX_CURSOR", "Key", "PagePosition", "decode_cursor", "encode_cursor", "key_of"]

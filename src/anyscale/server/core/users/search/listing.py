@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 
 from msgspec import structs
 
-from anyscale.domain.schemas.users import UserPage, UserQuery
+from anyscale.domain.schemas.users import UserPage
+from anyscale.domain.user_query import UserQuery, query_fault
 from anyscale.errors import RequestInvalid
 from anyscale.server.core.users.queries import email_key_or_empty, user_of
 from anyscale.server.core.users.search.cursor import (
@@ -27,6 +28,9 @@ __all__ = ["BLOCK_ROWS", "UserListing"]
 #: Rows of a block in a list with filters. As many as the page has would take too many blocks: two
 #: filters may leave none of a million accounts.
 BLOCK_ROWS = 2_000
+
+#: field of a query -> parameter of `GET /v1/users` with another name
+_PARAMETERS = {"newest_first": "order"}
 
 
 class UserListing:
@@ -75,8 +79,8 @@ class UserListing:
 
 def _filters(query: UserQuery) -> Filters:
     return Filters(
-        email=query.email.casefold(),
-        name=query.name.casefold(),
+        email=(query.email or "").casefold(),
+        name=(query.name or "").casefold(),
         suspended=query.suspended,
         role=query.role or "",
         sso=query.sso,
@@ -86,30 +90,21 @@ def _filters(query: UserQuery) -> Filters:
 
 def _list_steps(query: UserQuery) -> Sequence[Step]:
     """Return the steps of a query without a search."""
-    filters = _filters(query)
+    filters, email = _filters(query), query.email or ""
     if query.exact:
-        return [_NameStep(query.name) if query.name else _EmailStep(query.email, filters)]
+        return [_NameStep(query.name) if query.name else _EmailStep(email, filters)]
     scan = Scan(filters, newest_first=query.newest_first)
-    if "@" not in query.email or query.name:
+    if "@" not in email or query.name:
         return [_ListStep(scan)]
     # A whole email finds its account before the list looks at all of them.
-    return [_EmailStep(query.email, filters), _ListStep(scan, without=query.email)]
+    return [_EmailStep(email, filters), _ListStep(scan, without=email)]
 
 
 def _search_text(query: UserQuery) -> SearchText | None:
     """Return the text of a search, or raise `RequestInvalid` if a query makes no sense."""
-    if query.exact and not _is_of_email_or_name(query):
-        raise RequestInvalid("an exact match is of either an email or a name, and of nothing else")
-    if not query.search:
-        return None
-    if query.email or query.name or query.newest_first:
-        raise RequestInvalid("a search has its own order: it takes no email, name or order")
-    return SearchText.parse(query.search)
-
-
-def _is_of_email_or_name(query: UserQuery) -> bool:
-    others = structs.replace(query, email="", name="")
-    return bool(query.email) != bool(query.name) and others == UserQuery(exact=True)
+    if fault := query_fault(query, lambda field: _PARAMETERS.get(field, field)):
+        raise RequestInvalid(fault)
+    return None if query.search is None else SearchText.parse(query.search)
 
 
 def _first_position(tx: Transaction, text: SearchText | None) -> PagePosition:

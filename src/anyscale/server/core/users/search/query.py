@@ -16,10 +16,8 @@ from anyscale.errors import RequestInvalid
 from anyscale.server.store.records.search import FoundUserRecord, Place
 from anyscale.server.store.words import MOST_WORDS, fold, split_words, words_of
 
-__all__ = ["MAX_SEARCH", "MAX_WORDS", "SearchText", "Tier", "tier_of"]
+__all__ = ["MAX_WORDS", "SearchText", "Tier", "tier_of"]
 
-#: characters of a search, at most
-MAX_SEARCH = 256
 #: Words of a search, at most: the index keeps no more of an account.
 MAX_WORDS = MOST_WORDS
 
@@ -59,11 +57,9 @@ class SearchText(Struct, frozen=True):
         """Read the text of a search.
 
         Raises:
-            RequestInvalid: it is blank or too long.
+            RequestInvalid: it has too many words.
         """
-        text = text.strip()
-        _check(text)
-        text = _address_of(text)
+        text = _address_of(text.strip())
         folded = fold(text)
         # A caller who writes an email looks for its user, and not for all users of its domain.
         words = [] if "@" in text else split_words(folded)
@@ -74,19 +70,6 @@ class SearchText(Struct, frozen=True):
             )
         parts = [_spellings(term) for term in dict.fromkeys(terms)]
         return cls(_key_of(text), email_prefix_key(text), text.lower(), words, parts)
-
-
-def _check(text: str) -> None:
-    if not text:
-        raise RequestInvalid("search for at least one character that is not blank")
-    if len(text) > MAX_SEARCH:
-        raise RequestInvalid(f"search for at most {MAX_SEARCH} characters, not {len(text)}")
-    if _has_impossible_character(text):
-        raise RequestInvalid("the search has a character that is part of no name and no email")
-
-
-# NUL and lone surrogates, which a database may not be able to compare.
-_has_impossible_character = re.compile("[\0\ud800-\udfff]").search
 
 
 def _address_of(text: str) -> str:
