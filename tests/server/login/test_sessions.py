@@ -29,6 +29,7 @@ from tests.support.users import PASSWORD, checked_user
 from anyscale.errors import (
     NotAuthenticated,
     NotFound,
+    TooManyFailedLogins,
 )
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.audit import entries
@@ -222,3 +223,28 @@ def test_signing_out_during_another_sign_in_in_the_browser_does_not_deadlock(
             == get_account(control_plane).user_id
         )
         assert leaving.result() is None
+
+
+def test_one_session_more_than_fifty_revokes_the_oldest(control_plane: ControlPlane) -> None:
+    results = [sign_in_at_home(control_plane) for _ in range(52)]
+    for number, result in enumerate(results):
+        if number < 2:
+            with pytest.raises(NotAuthenticated):
+                control_plane.sessions.authenticate(result.session)
+        else:
+            control_plane.sessions.authenticate(result.session)
+    caller = control_plane.sessions.authenticate(results[-1].session)
+    assert len(control_plane.sessions.list(caller)) == 50
+    events = [entry.event for entry in control_plane.audit_log.list(0, 1_000)]
+    assert events.count("session.revoked") == 2
+    assert events.count("session.created") == 52
+
+
+def test_an_account_has_sixty_sign_ins_a_minute(control_plane: ControlPlane) -> None:
+    for _ in range(60):
+        sign_in_at_home(control_plane)
+    with pytest.raises(TooManyFailedLogins, match="too many sign-ins: wait"):
+        sign_in_at_home(control_plane)
+    with control_plane.store.read() as tx:
+        counted = execute_sql(tx, "select count(*) from audit where event = 'session.created'")
+        assert counted.fetchone()[0] == 60

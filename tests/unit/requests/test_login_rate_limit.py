@@ -200,3 +200,17 @@ def test_a_hundred_unanswered_codes_stop_a_network(clock: Clock) -> None:
         assert stopped.value.retry_after_seconds == pytest.approx(500)
     limiter.check_exchange("192.0.2.2")
     limiter.check("192.0.2.1", "jane@example.com")
+
+
+def test_sign_ins_of_an_account_are_limited_by_minute(clock: Clock) -> None:
+    limiter = LoginRateLimiter()
+    for _ in range(60):
+        limiter.record_sign_in("usr_a")
+    for _ in range(2):  # the refused one is not counted
+        with pytest.raises(TooManyFailedLogins) as stopped:
+            limiter.record_sign_in("usr_a")
+        assert stopped.value.retry_after_seconds == pytest.approx(60)
+    limiter.record_sign_in("usr_b")
+    limiter.check("192.0.2.1", "jane@example.com")
+    clock.now += 61
+    limiter.record_sign_in("usr_a")

@@ -61,6 +61,7 @@ class PasswordChanges:
         if self._hashing.verify(account.password_hash, new):
             raise PasswordRefused("The new password is the one that you have.")
         password_hash = self._hash(new, account)
+        self._login.record_sign_in(account.user_id)
         with self._store.write() as tx:
             locked = lock_for_session(tx, account.user_id, client)
             live_session(tx, caller.session.hash)

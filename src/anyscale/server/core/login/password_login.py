@@ -109,6 +109,7 @@ class PasswordLogin:
     ) -> LoginResult:
         is_outdated = self._hashing.needs_rehash(password_hash)
         rehashed = self._hashing.hash(attempt.password) if is_outdated else None
+        self.record_sign_in(user_id)
         with self._store.write() as tx:
             locked = lock_for_session(tx, user_id, attempt.client)
             if locked and locked.account.password_hash == password_hash:
@@ -120,6 +121,10 @@ class PasswordLogin:
                 return structs.replace(result, must_change_password=is_initial)
         # The password was changed after the account was read, or another sign-in has rehashed it.
         return self.login(structs.replace(attempt, account=locked.account if locked else None))
+
+    def record_sign_in(self, user_id: str) -> None:
+        """Count a sign-in by a right password, as `LoginRateLimiter.record_sign_in` does."""
+        self._rate_limiter.record_sign_in(user_id)
 
     def verify_current(self, caller: SessionCaller, password: str, client: ClientInfo) -> None:
         """Verify the password of a signed-in user, within the limits of sign-ins.

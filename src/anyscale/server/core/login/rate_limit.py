@@ -1,4 +1,4 @@
-"""Limits of failed sign-ins, by account and network.
+"""Limits of failed sign-ins, by account and network, and of all sign-ins of an account.
 
 The counts are in the memory of this process, so that a flood of wrong passwords writes nothing:
 docs/decisions/0008-sign-in.md.
@@ -9,6 +9,7 @@ import math
 import threading
 import time
 from collections import deque
+from operator import itemgetter
 
 from msgspec import Struct
 
@@ -23,6 +24,7 @@ _MINUTE = 60.0
 class _Limit(Struct, frozen=True):
     failures: int
     seconds: float
+    counted: str = "failed sign-ins"
 
 
 #: of an address (of IPv6 a /64), for any accounts: an office may have one address
@@ -39,6 +41,9 @@ _CODES = _Limit(10, 10 * _MINUTE)
 #: Of an address, for codes whose exchange the provider does not answer. It is more, since users in
 #: an office with one address cannot help that.
 _UNANSWERED_CODES = _Limit(100, 10 * _MINUTE)
+
+#: Of an account, from anywhere: each one writes a session and an audit entry.
+_SIGN_INS = _Limit(60, _MINUTE, "sign-ins")
 
 _LONGEST = 60 * _MINUTE
 
@@ -78,6 +83,14 @@ class LoginRateLimiter:
         """
         self._record(_counts(address, account, known_device))
 
+    def record_sign_in(self, user_id: str) -> None:
+        """Count a sign-in of an account, after its user was authenticated.
+
+        Raises:
+            TooManyFailedLogins: too many were counted in the last minute; this one is not counted.
+        """
+        self._record([(_SIGN_INS, _key("sign-ins", user_id))])
+
     def check_exchange(self, address: str) -> None:
         """Check that a code of the identity provider may be exchanged, as `check` does."""
         self._check([_refused_count(address), _unanswered_count(address), *_site_counts(address)])
@@ -105,10 +118,12 @@ class LoginRateLimiter:
             self._delete_old(now)
 
     def _require_below(self, counts: list[_Count], now: float) -> None:
-        wait = max(self._wait(count, now) for count in counts)
+        wait, (limit, _) = max(
+            ((self._wait(count, now), count) for count in counts), key=itemgetter(0)
+        )
         if wait > 0:
             raise TooManyFailedLogins(
-                f"too many failed sign-ins: wait {math.ceil(wait)} seconds, or ask an administrator"
+                f"too many {limit.counted}: wait {math.ceil(wait)} seconds, or ask an administrator"
                 " for a link by which you set a new password",
                 wait,
             )

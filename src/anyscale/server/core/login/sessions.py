@@ -38,6 +38,9 @@ DEVICE_LIMIT = 180 * DAY_MS
 #: milliseconds after which a session expires in any case
 ABSOLUTE_LIMIT = 7 * DAY_MS
 
+#: sessions of an account at most: one more revokes the oldest
+_MOST_SESSIONS = 50
+
 _AGENT_LENGTH = 200
 
 
@@ -155,6 +158,7 @@ def create_session(
 ) -> LoginResult:
     """Create a session, and revoke the one that the browser had (ASVS 5.0, 7.2.4).
 
+    If the account has as many sessions as it may have, the oldest is revoked.
     `authenticated_at` is when the user proved to be present; None if nobody knows.
     From then on the account knows the device, and the transaction has locked the audit log.
     """
@@ -163,7 +167,7 @@ def create_session(
     if not tx.devices.exists(hash_of(device)):
         device = new_secret()  # not one that another site or user has put into the browser
     session = _new_session(locked, method, secret, authenticated_at)
-    entries = _revoke_previous(tx, locked, session)
+    entries = [*_revoke_previous(tx, locked, session), *_revoke_oldest(tx, locked)]
     tx.sessions.add(session)
     tx.devices.save(hash_of(device), user_id, now)
     if locked.account.used_at is None:
@@ -181,9 +185,22 @@ def _revoke_previous(tx: Transaction, locked: LockedAccount, new: SessionRecord)
         tx.grants.move(previous.session_id, new.session_id)
     # Two windows of one browser may sign in at once: the session is revoked once.
     if previous and tx.sessions.delete(previous.user_id, only=previous.session_id):
-        event = "session.revoked" if is_live(previous, locked.at) else "session.expired"
-        return [Entry(user_actor(previous.user_id), event, previous.session_id, {})]
+        return [_end_of(previous, locked.at)]
     return []
+
+
+def _revoke_oldest(tx: Transaction, locked: LockedAccount) -> list[Entry]:
+    """Revoke the sessions of an account that leave no room for a new one."""
+    user_id = locked.account.user_id
+    oldest = tx.sessions.list(user_id)[_MOST_SESSIONS - 1 :]
+    for session in oldest:
+        tx.sessions.delete(user_id, only=session.session_id)
+    return [_end_of(session, locked.at) for session in oldest]
+
+
+def _end_of(session: SessionRecord, now: int) -> Entry:
+    event = "session.revoked" if is_live(session, now) else "session.expired"
+    return Entry(user_actor(session.user_id), event, session.session_id, {})
 
 
 def _new_session(

@@ -67,11 +67,13 @@ class SsoLogin:
         """Create a session of the account of this subject, or else of this verified address.
 
         Raises:
+            TooManyFailedLogins: the account has too many sign-ins in this minute.
             SsoRefused: no account has this identity or email, or the account is not for SSO, is
                 suspended or is linked to another subject.
         """
         with self._store.read() as tx:
             user_id = self._find_user(tx, identity)
+        self._rate_limiter.record_sign_in(user_id)
         with self._store.write() as tx:
             locked = lock_for_session(tx, user_id, client)
             if locked is None:
