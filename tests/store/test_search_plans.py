@@ -135,7 +135,7 @@ def test_a_block_is_in_order_without_a_sort(many: Store) -> None:
 
 
 def test_a_part_of_a_text_is_looked_for_by_id(many: Store) -> None:
-    scan = Scan(parts=[["x"], ["y", "z"]])
+    scan = Scan(parts=["x", "y"])
     read = indexes_of(
         many, lambda tx: tx.user_scan.read(FoundUserRecord, scan, _AFTER, rows=200, limit=100)
     )

@@ -50,6 +50,11 @@ def test_the_best_matches_come_first(store: Store, text: str, expected: list[str
         ("हिन्दी", "हिन्दी"),
         ("हिन्दी", "हिन्"),
         ("Nguyễn Văn", "văn nguyễn"),
+        ("Nguy\u00ea\u0303n", "nguyễn"),
+        ("Nguyễn", "NGUY\u00ca\u0303N"),
+        ("Nguye\u0302\u0303n", "uy\u00ea\u0303n"),
+        ("Ϊ\u0301", "ΐ"),
+        ("ΐ", "ϊ\u0301"),
         ("O’Neil", "o’neil"),  # noqa: RUF001 - the apostrophe of names
         ("Jean-Luc", "luc jean"),
         ("D'Arcy", "arcy"),

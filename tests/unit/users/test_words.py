@@ -12,7 +12,7 @@ from anyscale.server.store.words import MOST_WORDS, fold, split_words, words_of
 TEXTS = st.text(max_size=60)
 #: texts with letters whose case and composition differ, and with what separates words
 TYPICAL = st.text(
-    st.sampled_from("aAéÉßςΣ\u03c3İ\u0131ﬁ\u0301\u0345 .-_@+'\u200b\u00a0٣9ก"), max_size=20
+    st.sampled_from("aAéÉêßςΣΪ\u0303\u03c3İ\u0131ﬁ\u0301\u0345 .-_@+'\u200b\u00a0٣9ก"), max_size=20
 )
 
 
@@ -49,6 +49,28 @@ def test_a_long_name_leaves_the_leading_word_of_the_lastname_its_place() -> None
 @example("I\u0307stanbul")
 def test_two_compositions_of_a_text_fold_to_one(text: str) -> None:
     assert fold(unicodedata.normalize("NFD", text)) == fold(text)
+
+
+@given(TEXTS | TYPICAL)
+@example("\u03aa\u0301")
+@example("Nguy\u00ea\u0303n")
+def test_a_folded_text_is_composed_and_folds_to_itself(text: str) -> None:
+    folded = fold(text)
+    assert folded == unicodedata.normalize("NFC", folded)
+    assert fold(folded) == folded
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Nguy\u00ea\u0303n", "Nguy\u1ec5n"),
+        ("Nguye\u0302\u0303n", "NGUY\u1ec4N"),
+        ("\u03aa\u0301", "\u0390"),
+        ("Jose\u0301", "JOS\u00c9"),
+    ],
+)
+def test_mixed_spellings_of_a_text_fold_to_one(one: str, other: str) -> None:
+    assert fold(one) == fold(other)
 
 
 @given(TEXTS | TYPICAL)

@@ -20,9 +20,15 @@ _IN_WORDS = frozenset("LMN")
 
 
 def fold(text: str) -> str:
-    """Return the form in which texts are compared: NFC, then casefolded."""
+    """Return the form in which texts are compared, whatever their case and composition are.
+
+    It is the caseless match of canonical equivalents (Unicode 3.13, D145), composed.
+    """
     # For ASCII the result is the same, in a tenth of the time.
-    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text).casefold()
+    if text.isascii():
+        return text.lower()
+    folded = unicodedata.normalize("NFD", text).casefold()
+    return unicodedata.normalize("NFC", folded)
 
 
 def split_words(folded: str) -> list[str]:

@@ -274,7 +274,7 @@ def test_a_process_that_stops_does_not_end_the_pause_for_an_undo(
 
     def is_busy() -> bool:
         with control_plane.store.write() as tx:  # as an undo does
-            tx.words.defer(tx.now() + 600_000)
+            tx.words.defer(tx.now() + 9_000)
         return False
 
     control_plane.search_index.fill(0, is_busy=is_busy)
@@ -360,3 +360,17 @@ def test_an_index_whose_filling_is_killed_is_filled_by_the_next_process(
         monkeypatch.setattr(search_index, "_LEASE_MS", 0)
         fill_all(control_plane, control_plane.search_index)
         assert indexed_words(control_plane.store) == words_of_accounts(control_plane.store)
+
+
+def test_a_lease_that_was_written_by_a_clock_ahead_has_expired(
+    control_plane: ControlPlane,
+) -> None:
+    create(control_plane, 3)
+    with control_plane.store.write() as tx:
+        tx.words.defer(tx.now() + 5_000)
+    control_plane.search_index.fill()
+    assert control_plane.search_index.count_unindexed() == 3  # an undo of now
+    with control_plane.store.write() as tx:
+        tx.words.defer(tx.now() + 3_600_000)
+    control_plane.search_index.fill()
+    assert control_plane.search_index.count_unindexed() == 0

@@ -26,9 +26,9 @@ __all__ = [
 class Filters(Struct, frozen=True):
     """Which accounts to read; each field that is set leaves fewer of them."""
 
-    #: a casefolded part of the email, as it is shown or as its key is
+    #: a folded part of the email, as it is shown or as its key is
     email: str = ""
-    #: a casefolded part of the name
+    #: a folded part of the name
     name: str = ""
     suspended: bool = False
     #: `owner` or `collaborator`
@@ -43,9 +43,8 @@ class Scan(Struct, frozen=True):
     """Which accounts to read, and in which order."""
 
     filters: Filters = Filters()
-    #: Texts that the account has, each of them in its email, its name or its last name. For each
-    #: one its casefolded spellings, of which one is enough.
-    parts: Sequence[Sequence[str]] = ()
+    #: folded texts that the account has, each of them in its email, its name or its last name
+    parts: Sequence[str] = ()
     newest_first: bool = False
 
 

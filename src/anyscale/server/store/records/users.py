@@ -12,11 +12,11 @@ class NewUserRecord(NamedTuple):
     """A user to insert. A tuple, since one statement takes the values of a thousand of them."""
 
     user_id: str
-    #: The email casefolded; None for an ASCII email, where `email_key` is the same text.
+    #: The email, folded; None for an ASCII email, where `email_key` is the same text.
     email_folded: str | None
-    #: the name casefolded
+    #: the name, folded
     name_folded: str
-    #: The last name casefolded; None without one, and for an ASCII one, which SQL folds.
+    #: The last name, folded; None without one, and for an ASCII one, which SQL folds.
     lastname_folded: str | None
     #: Whether a password will follow, whose hash is stored later.
     hash_due: bool

@@ -9,6 +9,7 @@ from anyscale.server.store.records.search import AccountTextsRecord
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.sql.connection import Connection, Table, columns
 from anyscale.server.store.sql.search.user_words import Words
+from anyscale.server.store.words import fold
 
 __all__ = ["Accounts"]
 
@@ -146,11 +147,11 @@ class Accounts(Table):
 
 
 def _folded(details: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return the columns with the casefolded texts of some fields: see `NewUserRecord`."""
+    """Return the columns with the folded texts of some fields: see `NewUserRecord`."""
     folded: dict[str, str | None] = {}
     if "name" in details:
-        folded["name_folded"] = details["name"].casefold()
+        folded["name_folded"] = fold(details["name"])
     if "lastname" in details:
         text = details["lastname"] or ""
-        folded["lastname_folded"] = None if text.isascii() else text.casefold()
+        folded["lastname_folded"] = None if text.isascii() else fold(text)
     return folded

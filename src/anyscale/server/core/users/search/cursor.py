@@ -80,7 +80,7 @@ def decode_cursor(cursor: str, query: UserQuery) -> PagePosition:
         if msgspec.msgpack.decode(content, type=_Version).version != _VERSION:
             raise _wrong("is one of another version")
         decoded = msgspec.msgpack.decode(content, type=_Cursor)
-    except (ValueError, msgspec.MsgspecError):
+    except (ValueError, RecursionError, msgspec.MsgspecError):
         raise _wrong(_UNKNOWN) from None
     if decoded.digest != _digest(query):
         raise _wrong("belongs to other filters or another search")

@@ -171,7 +171,8 @@ class SearchIndex:
         """
         with self._store.write(durable=False, patience=patience, is_slice=True) as tx:
             state, now = tx.words.lock(), tx.now()
-            if state.holder != self._holder and state.until > now:
+            # A lease that is longer than any was written while the clock was ahead.
+            if state.holder != self._holder and now < state.until <= now + _LEASE_MS:
                 return None
             length = _SHORT_SEGMENT if self._lost_lease else _SEGMENT
             end = tx.unindexed.find_end(state.watermark, length)

@@ -22,6 +22,7 @@ from anyscale.server.core.users.search.tiers import passes, search_steps
 from anyscale.server.store.records.search import Filters, Place, Scan
 from anyscale.server.store.records.users import UserRecord
 from anyscale.server.store.transaction import Store, Transaction
+from anyscale.server.store.words import fold
 
 __all__ = ["BLOCK_ROWS", "UserListing"]
 
@@ -79,8 +80,8 @@ class UserListing:
 
 def _filters(query: UserQuery) -> Filters:
     return Filters(
-        email=(query.email or "").casefold(),
-        name=(query.name or "").casefold(),
+        email=fold(query.email or ""),
+        name=fold(query.name or ""),
         suspended=query.suspended,
         role=query.role or "",
         sso=query.sso,

@@ -5,7 +5,6 @@ explains them.
 """
 
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
 
@@ -48,9 +47,8 @@ class SearchText(Struct, frozen=True):
     user_id: str
     #: none if the search has an `@`
     words: Sequence[str]
-    #: The texts that each account of the last tier contains. Of each text the spellings in which it
-    #: may be stored: composed letters, or letters and marks.
-    parts: Sequence[Sequence[str]]
+    #: the texts that each account of the last tier contains
+    parts: Sequence[str]
 
     @classmethod
     def parse(cls, text: str) -> "SearchText":
@@ -68,7 +66,7 @@ class SearchText(Struct, frozen=True):
             raise RequestInvalid(
                 f"search for at most {MAX_WORDS} words, not {len(terms)}: leave some out"
             )
-        parts = [_spellings(term) for term in dict.fromkeys(terms)]
+        parts = list(dict.fromkeys(terms))
         return cls(_key_of(text), email_prefix_key(text), text.lower(), words, parts)
 
 
@@ -95,11 +93,6 @@ def _key_of(text: str) -> str:
         return email_key(text)
     except ValueError:
         return ""
-
-
-def _spellings(part: str) -> Sequence[str]:
-    # Emails and names are stored as they were entered.
-    return sorted({part, unicodedata.normalize("NFD", part).casefold()})
 
 
 def tier_of(user: FoundUserRecord, text: SearchText, watermark: Place) -> Tier | None:
@@ -166,7 +159,6 @@ def _words_of(user: FoundUserRecord) -> dict[str, bool]:
     return words_of(user.name, user.lastname, user.email)
 
 
-def _has_parts(user: FoundUserRecord, parts: Sequence[Sequence[str]]) -> bool:
-    texts = [user.email_key]
-    texts += (text.casefold() for text in (user.email, user.name, user.lastname or ""))
-    return all(any(one in text for one in spellings for text in texts) for spellings in parts)
+def _has_parts(user: FoundUserRecord, parts: Sequence[str]) -> bool:
+    texts = [user.email_key, fold(user.email), fold(user.name), fold(user.lastname or "")]
+    return all(any(part in text for text in texts) for part in parts)

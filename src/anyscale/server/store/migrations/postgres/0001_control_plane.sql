@@ -81,7 +81,7 @@ create table users (
     is_sso_user boolean not null,
     permission_level text collate "C" not null default 'collaborator'
         check (permission_level in ('collaborator', 'owner')),
-    -- What searches compare: casefolded by Python, which is the same for every database. If an email
+    -- What searches compare: folded by Python, which is the same for every database. If an email
     -- or a last name is ASCII, its column is null, since the key or `lower` gives the same.
     name_folded text collate "C" not null,
     email_folded text collate "C",

@@ -79,7 +79,7 @@ create table users (
     is_sso_user integer not null,
     permission_level text not null default 'collaborator'
         check (permission_level in ('collaborator', 'owner')),
-    -- What searches compare: casefolded by Python, which is the same for every database. If an email
+    -- What searches compare: folded by Python, which is the same for every database. If an email
     -- or a last name is ASCII, its column is null, since the key or `lower` gives the same.
     name_folded text not null,
     email_folded text,

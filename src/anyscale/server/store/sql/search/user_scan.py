@@ -142,9 +142,8 @@ def _conditions(scan: Scan) -> Iterator[tuple[str, Sequence[str]]]:
         yield f"({_CONTAINED_IN_EMAIL})", [filters.email] * 2
     if filters.name:
         yield "{strpos}(name_folded, ?) > 0", [filters.name]
-    for spellings in scan.parts:
-        anywhere = " or ".join([_CONTAINED] * len(spellings))
-        yield f"({anywhere})", [text for text in spellings for _ in range(4)]
+    for part in scan.parts:
+        yield f"({_CONTAINED})", [part] * 4
 
 
 def _without_index(condition: str) -> str:
