@@ -157,6 +157,6 @@ def test_a_text_is_in_the_range_of_a_prefix_if_it_begins_so(prefix: str, text: s
 
 @pytest.mark.parametrize("depth", [100, 1_500])
 def test_a_cursor_of_nested_arrays_is_refused(store: Store, depth: int) -> None:
-    cursor = urlsafe_b64encode(b"\x91" * depth + b"\x90").decode().rstrip("=")
+    cursor = urlsafe_b64encode(b"\x92\x02" + b"\x91" * depth + b"\x90").decode().rstrip("=")
     with pytest.raises(RequestInvalid, match="start again with an empty cursor"):
         UserListing(store).page(UserQuery(search="a"), cursor, 1)
