@@ -8,7 +8,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.support.databases.searches import index_words, people_named
-from tests.support.databases.stored_batches import read_all, repeated, store_batches
+from tests.support.databases.stored_batches import (
+    patient,
+    read_all,
+    repeated,
+    store_batches,
+)
 
 from anyscale.domain.user_query import UserQuery
 from anyscale.errors import RequestInvalid
@@ -27,7 +32,7 @@ def store(shared_store: Store) -> Store:
 def test_indexed_results_do_not_wait_for_a_scan_of_all_accounts(store: Store) -> None:
     store_batches(store, [people_named("Jane", "Sojane")])
     index_words(store, 100)
-    users = UserListing(store)
+    users = patient(store)
     first = users.page(UserQuery(search="jane"), "", 9)
     assert [user.name for user in first.users] == ["Jane"]
     rest = users.page(UserQuery(search="jane"), str(first.cursor), 9)
@@ -60,7 +65,7 @@ def test_a_page_says_how_many_accounts_are_not_indexed(store: Store) -> None:
 def test_accounts_that_are_indexed_during_a_search_keep_their_place(store: Store) -> None:
     store_batches(store, [people_named("Jane"), people_named("Janet", "Jane")])
     index_words(store, 2)
-    users, query = UserListing(store), UserQuery(search="jane")
+    users, query = patient(store), UserQuery(search="jane")
     first = users.page(query, "", 1)
     second = users.page(query, str(first.cursor), 1)
     assert [user.name for user in (*first.users, *second.users)] == ["Jane", "Janet"]

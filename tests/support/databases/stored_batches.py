@@ -32,6 +32,7 @@ __all__ = [
     "batches_of",
     "impatient",
     "open_store",
+    "patient",
     "read_all",
     "repeated",
     "shared_store",
@@ -201,6 +202,11 @@ def impatient(store: Store, seconds_a_block: float) -> UserListing:
     """Lists of a control plane on which each block takes a time."""
     ticks = count()
     return UserListing(store, clock=lambda: next(ticks) * seconds_a_block)
+
+
+def patient(store: Store) -> UserListing:
+    """Lists of a control plane on which no time passes, however busy the machine is."""
+    return UserListing(store, clock=lambda: 0.0)
 
 
 def read_all(
