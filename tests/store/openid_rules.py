@@ -12,7 +12,7 @@ from anyscale.server.store.records.openid import (
 )
 from anyscale.server.store.transaction import Store
 
-__all__ = ["OpenIdRules"]
+__all__ = ["OpenIdRules", "grant_row"]
 
 
 def _application(number: int, **fields: Any) -> ApplicationRecord:
@@ -37,7 +37,7 @@ def _request(name: str, at: int, network: str = "192.0.2.1") -> AuthorizationReq
     )
 
 
-def _grant(name: str, **fields: Any) -> GrantRecord:
+def grant_row(name: str, **fields: Any) -> GrantRecord:
     values: dict[str, Any] = {
         "grant_id": name,
         "client_id": "app_1",
@@ -108,15 +108,15 @@ class OpenIdRules(StoreSteps):
         assert found == ["a5", "b6", "b7", "b8"]
 
     def test_a_grant_is_found_by_each_of_its_secrets(self, store: Store) -> None:
-        one = _grant("a", access_hash=b"access", family_hash=b"family", access_expires_at=7)
+        one = grant_row("a", access_hash=b"access", family_hash=b"family", access_expires_at=7)
         with store.write() as tx:
             tx.grants.add(one)
-            tx.grants.add(_grant("b"))
+            tx.grants.add(grant_row("b"))
             assert tx.grants.by_code(b"a") == one
             assert tx.grants.by_access_token(b"access") == one
             assert tx.grants.by_family(b"family") == one
             assert tx.grants.lock("a") == one
-            changed = _grant("a", code_used=True, access_hash=b"other")
+            changed = grant_row("a", code_used=True, access_hash=b"other")
             tx.grants.replace(changed)
         with store.read() as tx:
             assert tx.grants.by_access_token(b"access") is None
@@ -126,10 +126,10 @@ class OpenIdRules(StoreSteps):
 
     def test_grants_are_deleted_by_what_they_belong_to(self, store: Store) -> None:
         with store.write() as tx:
-            tx.grants.add(_grant("a"))
-            tx.grants.add(_grant("b", session_id="ses_2"))
-            tx.grants.add(_grant("c", user_id="usr_2"))
-            tx.grants.add(_grant("d", client_id="app_2", expires_at=50))
+            tx.grants.add(grant_row("a"))
+            tx.grants.add(grant_row("b", session_id="ses_2"))
+            tx.grants.add(grant_row("c", user_id="usr_2"))
+            tx.grants.add(grant_row("d", client_id="app_2", expires_at=50))
             assert tx.grants.delete_all(user_id="usr_1", client_id="app_2") == 1
             assert tx.grants.delete_all(session_id="ses_2") == 1
             assert [one.grant_id for one in tx.grants.list("usr_1")] == ["a"]
@@ -139,7 +139,7 @@ class OpenIdRules(StoreSteps):
     def test_deleting_sessions_deletes_their_grants(self, store: Store) -> None:
         with store.write() as tx:
             for number in range(1, 4):
-                tx.grants.add(_grant(f"{number}", session_id=f"ses_{number}"))
+                tx.grants.add(grant_row(f"{number}", session_id=f"ses_{number}"))
             tx.sessions.delete("usr_1", only="ses_1")
             assert len(tx.grants.list("usr_1")) == 2
             tx.sessions.delete("usr_1", keep="ses_2")
@@ -149,8 +149,8 @@ class OpenIdRules(StoreSteps):
 
     def test_expired_grants_are_purged(self, store: Store) -> None:
         with store.write() as tx:
-            tx.grants.add(_grant("a", expires_at=50))
-            tx.grants.add(_grant("b", expires_at=51))
+            tx.grants.add(grant_row("a", expires_at=50))
+            tx.grants.add(grant_row("b", expires_at=51))
             tx.grants.purge(50)
             assert [one.grant_id for one in tx.grants.list("usr_1")] == ["b"]
 

@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from tests.store.openid_rules import grant_row
 from tests.support.callers import OPERATOR, personal_token_caller, session_caller, token_caller
 from tests.support.users import (
     NEW_PASSWORD,
@@ -17,6 +18,7 @@ from tests.support.users import (
     passwords_for,
 )
 
+from anyscale.domain.models.applications import ApplicationChanges, NewApplication
 from anyscale.domain.models.users import UserChanges
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.sessions import ClientInfo
@@ -148,6 +150,31 @@ def _revoke_token(control_plane: ControlPlane, caller: Any) -> Ready:
     return lambda: control_plane.tokens.revoke(name, caller)
 
 
+def _new_application(control_plane: ControlPlane) -> str:
+    new = NewApplication(name=_new_name(), redirect_uris=["https://wiki.example.com/back"])
+    return control_plane.applications.create(new, OPERATOR).application.client_id
+
+
+def _create_application(control_plane: ControlPlane, caller: Any) -> Ready:
+    new = NewApplication(name=_new_name(), redirect_uris=["https://wiki.example.com/back"])
+    return lambda: control_plane.applications.create(new, caller)
+
+
+def _update_application(control_plane: ControlPlane, caller: Any) -> Ready:
+    client_id, changes = _new_application(control_plane), ApplicationChanges(name=_new_name())
+    return lambda: control_plane.applications.update(client_id, changes, caller)
+
+
+def _rotate_secret(control_plane: ControlPlane, caller: Any) -> Ready:
+    client_id = _new_application(control_plane)
+    return lambda: control_plane.applications.rotate_secret(client_id, caller, now=False)
+
+
+def _delete_application(control_plane: ControlPlane, caller: Any) -> Ready:
+    client_id = _new_application(control_plane)
+    return lambda: control_plane.applications.delete(client_id, caller)
+
+
 # The calls of signed-in users
 
 
@@ -175,6 +202,14 @@ def _change_password(control_plane: ControlPlane, caller: Any) -> Ready:
     client = ClientInfo("192.0.2.1", "Firefox")
     change = control_plane.password_changes.change_password
     return lambda: change(caller, PASSWORD, NEW_PASSWORD, client)
+
+
+def _revoke_grant(control_plane: ControlPlane, caller: Any) -> Ready:
+    client_id, user_id = _new_application(control_plane), caller.account.user_id
+    grant = grant_row(client_id, client_id=client_id, user_id=user_id, expires_at=2**50)
+    with control_plane.store.write() as tx:
+        tx.grants.add(grant)
+    return lambda: control_plane.user_grants.revoke(caller, client_id)
 
 
 # The ways in which a permission ends
@@ -248,6 +283,10 @@ OWNER_CALLS: dict[str, Callable[[ControlPlane, Any], Ready]] = {
     "links.revoke": _revoke_link,
     "tokens.create": _create_token,
     "tokens.revoke": _revoke_token,
+    "applications.create": _create_application,
+    "applications.update": _update_application,
+    "applications.rotate_secret": _rotate_secret,
+    "applications.delete": _delete_application,
 }
 
 #: those of them that lock no permission: a permission may end while they write
@@ -260,6 +299,7 @@ OWN_CALLS: dict[str, Callable[[ControlPlane, Any], Ready]] = {
     "sessions.revoke": _revoke_session,
     "sessions.revoke_others": _revoke_other_sessions,
     "password_changes.change_password": _change_password,
+    "user_grants.revoke": _revoke_grant,
 }
 
 CALLS = OWNER_CALLS | OWN_CALLS

@@ -24,7 +24,10 @@ from anyscale.server.core.batches import undo
 from anyscale.server.core.callers import Caller, SessionCaller
 from anyscale.server.store.transaction import Transaction
 
-TABLES = ("batches", "chunks", "users", "sessions", "devices", "links", "tokens", "audit")
+TABLES = (
+    *("batches", "chunks", "users", "sessions", "devices", "links", "tokens"),
+    *("applications", "grants", "audit"),
+)
 
 #: They take a caller, but change nothing that a user or an owner can see changed.
 NO_CHANGES = {
