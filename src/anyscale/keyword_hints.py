@@ -4,22 +4,28 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
+from anyscale.domain.models.users import AdminCreateUser
+
 __all__ = ["keyword_hints"]
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def keyword_hints(method: Method) -> Method:
-    """Decorate a method with keyword-only parameters.
+    """Decorate a call of the SDK, so that a `TypeError` says how to write it.
 
-    The `TypeError` for a positional argument then names its keyword: `write get(email=...)`.
+    For a positional argument too many it names the keyword: `write get(email=...)`. Users go into a
+    list. Other messages, which Python writes, have the name of the call alone.
     """
     name, code = method.__name__, method.__code__
+    method.__qualname__ = name
     taken = code.co_argcount  # with `self`
     keywords = code.co_varnames[taken : taken + code.co_kwonlyargcount]
 
     @wraps(method)
     def checked(*args: Any, **kwargs: Any) -> Any:
+        if len(args) > taken and isinstance(args[taken], AdminCreateUser):
+            raise TypeError(f"put the users in a list: {name}([...])")
         if len(args) > taken:
             hints = ["..."] * (taken - 1)
             hints += [f"{keyword}=..." for keyword in keywords[: len(args) - taken]]

@@ -9,12 +9,12 @@ __all__ = ["Anyscale"]
 
 
 class Anyscale:
-    """The SDK on a control plane that is named by arguments instead of the environment.
+    """The SDK on a control plane that arguments name; they go before the environment.
 
     `user` and `batch` have the same calls as `anyscale.user` and `anyscale.batch`.
 
     Args:
-        host: `https://...`
+        host: `https://...`, or `embedded` for a database of your own.
         token: of an administrator.
 
     Raises:
@@ -26,8 +26,8 @@ class Anyscale:
         check_type("host", host, str, type(None))
         check_type("token", token, str, type(None))
         target = resolve(host, token)
-        self.user = UserCalls(lambda: target)
-        self.batch = BatchCalls(lambda: target)
+        self.user: UserCalls = UserCalls(lambda: target)
+        self.batch: BatchCalls = BatchCalls(lambda: target)
 
     def __repr__(self) -> str:
         return "Anyscale(...)"

@@ -69,6 +69,7 @@ def test_the_models_import_neither_the_calls_nor_the_server() -> None:
     assert {name for name in ours if not name.startswith("anyscale.domain.models")} == {
         "anyscale",
         "anyscale.domain",
+        "anyscale.public_package",
         "anyscale.user",
         "anyscale.user.models",
     }

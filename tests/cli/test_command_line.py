@@ -276,3 +276,41 @@ def test_skipped_users_can_be_compared_with_their_accounts(
     )
     assert hint in done.stderr.splitlines()
     assert "anyscale user verify" not in created.stderr
+
+
+def test_yaml_output_escapes_what_yaml_does_not_take(anyscale: RunAnyscale) -> None:
+    user = {"name": "a\ufffeb\uffff", "email": "a@example.com"}
+    text = json.dumps({"create_users": [user]})
+    command = ("user", "batch-create", "-f", "-", "--format", "json", "-o", "yaml")
+    (created,) = yaml.safe_load(anyscale(*command, stdin=text).stdout)
+    assert created["name"] == user["name"]
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("user", "update", "a@b.io", "--title", "A", "--title=B"), "--title"),
+        (("user", "list", "-o", "json", "--output", "csv"), "-o/--output"),
+        (("server", "create-token", "--name", "a", "--name", "b"), "--name"),
+    ],
+)
+def test_an_option_that_is_given_twice_is_refused(
+    words: tuple[str, ...], option: str, anyscale: RunAnyscale
+) -> None:
+    done = anyscale(*words)
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"Error: {option} is given twice: give it once\n")
+
+
+def test_an_empty_name_of_an_output_file_is_named(anyscale: RunAnyscale) -> None:
+    done = anyscale("server", "create-token", "--name", "a", "--output-file", "")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: the name of the output file is empty: name a new file\n"
+
+
+def test_the_name_of_an_output_file_may_be_as_long_as_the_file_system_allows(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    path = tmp_path / ("x" * 255)
+    done = anyscale("server", "create-token", "--name", "a", "--output-file", path)
+    assert (done.returncode, path.exists()) == (0, True), done.stderr

@@ -121,6 +121,15 @@ ORDER = "lists the best matches first"
 TWICE = "is given 2 times: name one file. Join them first, or run the command for each"
 FIXED_EMAIL = "The email of an account cannot be changed: create a new account and delete this one"
 OWN_PASSWORD = "Users set it themselves: say `anyscale user set-password-link EMAIL`"
+LOGIN = (
+    "`export ANYSCALE_HOST=https://... ANYSCALE_CLI_TOKEN=...`, with a token of an owner, or write "
+    "both into ~/.anyscale/credentials.json"
+)
+OWNERS = "Owners are the administrators: say owner."
+ROLE_ARGUMENT = (
+    "Invalid value for '{owner|collaborator}': 'admin' is not one of 'owner', 'collaborator'."
+)
+QUIET = "Log lines go to standard error: add `2> /dev/null` to drop them"
 ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
 
 
@@ -200,6 +209,27 @@ ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
             f"No such option '--password'. {OWN_PASSWORD}",
         ),
         (["user", "batch-create", "a.yaml", "--nope"], "No such option '--nope'."),
+        (["login"], f"No such command 'login'. Say {LOGIN}"),
+        (["auth"], f"No such command 'auth'. Say {LOGIN}"),
+        (
+            ["batch", "create"],
+            "No such command 'create'. Say `anyscale user batch-create -f FILE`",
+        ),
+        (["user", "batch-create", "help"], "Say `anyscale user batch-create --help`."),
+        (["user", "list", "--role", "admin"], f"{ROLE.replace('x', 'admin')} {OWNERS}"),
+        (["user", "set-role", "a@b.io", "admin"], f"{ROLE_ARGUMENT} {OWNERS}"),
+        (
+            ["user", "set-role", "a@b.io", "--role", "owner"],
+            "No such option '--role'. Say `anyscale user set-role EMAIL owner`",
+        ),
+        (
+            ["user", "update", "a@b.io", "--is-sso-user"],
+            "No such option '--is-sso-user'. Say --sso",
+        ),
+        (["user", "list", "--is-sso-user"], "No such option '--is-sso-user'. Say --sso"),
+        (["user", "list", "--sort", "name"], "No such option '--sort'. Say --newest-first"),
+        (["batch", "list", "--limit", "5"], "No such option '--limit'. Say --max-items N"),
+        (["user", "verify", "-q", "-f", "a"], f"No such option '-q'. {QUIET}"),
     ],
 )
 def test_a_wrong_command_line_says_what_was_probably_meant(

@@ -1,12 +1,14 @@
 """The names of the SDK: what completion offers, what type checkers know, what the help says."""
 
 import ast
+import copy
 import json
 import os
 import pydoc
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import assert_type
@@ -17,8 +19,8 @@ import anyscale
 from anyscale import errors
 from anyscale.batch.sdk import BatchCalls
 from anyscale.user import models
-from anyscale.user.models import AdminCreatedUser, AdminCreateUser, Batch, User
-from anyscale.user.sdk import CreatedUsers, UserCalls
+from anyscale.user.models import AdminCreatedUser, AdminCreateUser, Batch, CreatedUsers, User
+from anyscale.user.sdk import UserCalls
 
 TOP = ["Anyscale", "batch", "errors", "user"]
 USER = [
@@ -140,6 +142,48 @@ def test_the_calls_have_types() -> None:
     assert_type(anyscale.Anyscale().batch.show(str(created.batch_id)), Batch)
     with pytest.raises(errors.ConfigError):
         anyscale.user.admin_batch_create(users, if_exists="update")  # type: ignore[arg-type]  # the mistake that is tested
+
+
+def test_no_submodule_is_a_name_of_the_package_after_a_call(home: Path) -> None:
+    code = (
+        "import anyscale\n"
+        "from anyscale.user.models import AdminCreateUser\n"
+        "anyscale.user.admin_batch_create([AdminCreateUser('Jane', 'jane@example.com')])\n"
+        "list(anyscale.batch.list())\n"
+        "print(*(name for package in (anyscale.user, anyscale.batch) for name in vars(package)))\n"
+        "print(hasattr(anyscale.user, 'batch_create'), hasattr(anyscale.batch, 'undo_batch'))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    names, found = run.stdout.splitlines()
+    assert {name for name in names.split() if not name.startswith("_")} == {
+        "models",
+        "show_public_names_alone",
+    }
+    assert found == "False False"
+
+
+def test_a_skipped_entry_has_types() -> None:
+    users = [AdminCreateUser("Jane", "jane@example.com")]
+    anyscale.user.admin_batch_create(users)
+    (skipped,) = anyscale.user.admin_batch_create(users, if_exists="skip").skipped
+    assert_type(skipped["index"] + 1, int)
+    assert dict(skipped) == {"index": 0, "email": "jane@example.com"}
+
+
+def test_a_model_is_copied_with_a_change() -> None:
+    user = AdminCreateUser("Jane", "jane@example.com", "correct-donkey-battery")
+    changed = AdminCreateUser("Jane", "jane@example.com", "correct-donkey-battery", title="Boss")
+    assert AdminCreateUser(**user.to_dict() | {"title": "Boss"}) == changed
+    replace = getattr(copy, "replace", lambda model, **changes: model.__replace__(**changes))
+    assert replace(user, title="Boss") == changed  # Python 3.13 has it
+    with pytest.raises(TypeError, match="title must be str or None, not int"):
+        replace(user, title=1)
+
+
+def test_a_created_user_has_the_defaults_of_a_new_one() -> None:
+    created = AdminCreatedUser("usr_0", "Jane", "jane@example.com", datetime.now(UTC), False)
+    assert (created.lastname, created.title) == (None, None)
 
 
 def test_importing_the_package_imports_nothing_else() -> None:

@@ -484,7 +484,7 @@ def test_an_account_is_updated_and_returned() -> None:
         ({"name": "\ud800"}, ConfigError, r"name: has the invisible character U\+D800"),
         ({"lastname": "x" * 257}, ConfigError, "lastname: has 257 characters"),
         ({"email": "no@example.com", "title": "x"}, NotFound, "there is no user with the email"),
-        ({"email": None, "title": "x"}, ConfigError, "give either an email or a name"),
+        ({"email": None, "title": "x"}, ConfigError, "give either an email or a user_id"),
     ],
 )
 def test_a_wrong_update_is_an_error_that_names_the_argument(
@@ -533,7 +533,7 @@ def test_the_class_anyscale_needs_host_and_token() -> None:
 def test_a_positional_argument_too_many_is_answered_with_its_keyword() -> None:
     calls: dict[str, Callable[[], object]] = {
         "get(email=...)": lambda: anyscale.user.get("x"),  # type: ignore[call-arg]  # the mistake that is tested
-        "get(email=..., name=...)": lambda: anyscale.user.get("x", "y", "z"),  # type: ignore[call-arg]  # the mistake that is tested
+        "get(email=..., name=..., user_id=...)": lambda: anyscale.user.get("x", "y", "z"),  # type: ignore[call-arg]  # the mistake that is tested
         "list(email=...)": lambda: anyscale.user.list("x"),  # type: ignore[call-arg]  # the mistake that is tested
         "delete(email=...)": lambda: anyscale.user.delete("x"),  # type: ignore[call-arg]  # the mistake that is tested
         "set_role(email=..., role=...)": lambda: anyscale.user.set_role("x", "owner"),  # type: ignore[call-arg]  # the mistake that is tested
@@ -548,6 +548,13 @@ def test_a_positional_argument_too_many_is_answered_with_its_keyword() -> None:
         with pytest.raises(TypeError) as caught:
             call()
         assert str(caught.value) == f"a positional argument too many: write {hint}"
+    ann, bob = people(2)
+    for name in ("admin_batch_create", "verify"):
+        with pytest.raises(TypeError) as caught:
+            getattr(anyscale.user, name)(ann, bob)
+        assert str(caught.value) == f"put the users in a list: {name}([...])"
+    with pytest.raises(TypeError, match=r"^get\(\) got an unexpected keyword argument 'mail'"):
+        anyscale.user.get(mail="x")  # type: ignore[call-arg]  # the mistake that is tested
     with pytest.raises(TypeError, match="missing 1 required positional argument"):
         anyscale.user.admin_batch_create()  # type: ignore[call-arg]  # the mistake that is tested
 
@@ -653,3 +660,23 @@ def test_a_list_without_a_control_plane_warns(caplog: pytest.LogCaptureFixture, 
         == [("anyscale", logging.WARNING, f"There is no control plane yet at {data}/anyscale.db")]
         * 2
     )
+
+
+def test_a_user_is_named_by_the_id_in_every_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANYSCALE_PUBLIC_URL", "https://accounts.example.com")
+    jane, _ = anyscale.user.admin_batch_create(people(2))
+    user_id = jane.user_id
+
+    assert anyscale.user.get(user_id=user_id).email == jane.email
+    assert anyscale.user.update(user_id=user_id, title="Boss").title == "Boss"
+    anyscale.user.suspend(user_id=user_id)
+    assert anyscale.user.get(user_id=user_id).suspended_at
+    anyscale.user.restore(user_id=user_id)
+    anyscale.user.set_role(user_id=user_id, role="collaborator")
+    assert anyscale.user.set_password_link(user_id=user_id).startswith("https://accounts.")
+    anyscale.user.delete(user_id=user_id)
+    with pytest.raises(NotFound, match=f"there is no user with the id '{user_id}'"):
+        anyscale.user.get(user_id=user_id)
+    for arguments in ({}, {"email": jane.email, "user_id": user_id}):
+        with pytest.raises(ConfigError, match="give either an email or a user_id"):
+            anyscale.user.suspend(**arguments)

@@ -80,9 +80,11 @@ def test_the_command_logs_what_the_page_shows(
         re.sub(r"^(\(anyscale \+)\d+\.\d", r"\1#", line) for line in result.stderr.splitlines()
     ]
     assert [line for line in lines if line in wanted] == wanted
-    # Two more lines, and no others, name the control plane and the batch.
-    assert [line for line in lines if line not in wanted] == [lines[1], lines[-1]]
+    # Three more lines, and no others, name the control plane, the users who cannot sign in yet, and
+    # the batch.
+    assert [line for line in lines if line not in wanted] == [lines[1], *lines[-2:]]
     assert where in lines[1]
+    assert lines[-2].startswith("(anyscale +#s) 2 users cannot sign in yet")
     assert not lines[-1].startswith("(anyscale ")
     assert re.match("This is batch bat_[0-9a-f]+: ", lines[-1])
 

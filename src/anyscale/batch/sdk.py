@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import islice
 
-from anyscale.batch.undo_batch import UndoneBatch, undo_batch
+from anyscale.batch.undo_batch import undo_batch
 from anyscale.call_report import LOGGER
 from anyscale.config import Target, resolve
 from anyscale.domain.models.base import check_type
-from anyscale.domain.models.batches import Batch
+from anyscale.domain.models.batches import Batch, UndoneBatch
 from anyscale.errors import ConfigError
 from anyscale.keyword_hints import keyword_hints
 from anyscale.transport import open_transport
@@ -47,6 +47,7 @@ class BatchCalls:
         with closing(self._open()) as transport:
             yield from islice(list_batches(transport, open_only=open_only), max_items)
 
+    @keyword_hints
     def show(self, batch_id: str) -> Batch:
         """Show one batch: its state, its counts, the actor that opened it and when.
 
@@ -60,6 +61,7 @@ class BatchCalls:
         with closing(self._open()) as transport:
             return transport.batches.show(batch_id)
 
+    @keyword_hints
     def drop(self, batch_id: str) -> Batch:
         """Drop an unfinished batch: nobody is created, and its emails are free again.
 
@@ -111,4 +113,4 @@ def list_batches(transport: Transport, *, open_only: bool) -> Iterator[Batch]:
 
 
 #: The calls on the control plane that the environment names at the time of each call.
-default_calls = BatchCalls(lambda: resolve(None, None))
+default_calls: BatchCalls = BatchCalls(lambda: resolve(None, None))

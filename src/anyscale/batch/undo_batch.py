@@ -2,35 +2,11 @@
 
 from collections.abc import Callable
 
-from msgspec import Struct, to_builtins
-
-from anyscale.domain.models.batches import Batch, KeptUser
+from anyscale.domain.models.batches import Batch, KeptUser, UndoneBatch
 from anyscale.errors import AnyscaleError, BatchUnfinished, Unavailable
 from anyscale.transport.base import Transport
 
-__all__ = ["UndoneBatch", "undo_batch"]
-
-
-class UndoneBatch(Struct, frozen=True):
-    """The result of undoing a batch, or of a dry run."""
-
-    batch_id: str
-    #: The accounts that this call deleted; of a dry run, those that it would delete.
-    removed: int
-    #: The accounts that remain, in the order of the input.
-    kept: list[KeptUser]
-    #: How many of the removed accounts were suspended. It is a lower bound if any call was
-    #: repeated.
-    suspended: int = 0
-    #: The accounts that other calls deleted since this one began, such as another undo at the same
-    #: time, before this one looked at them. If any call was repeated, they are in `removed`, and
-    #: this is 0.
-    removed_by_others: int = 0
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the model as JSON has it."""
-        fields: dict[str, object] = to_builtins(self)
-        return fields
+__all__ = ["undo_batch"]
 
 
 def undo_batch(

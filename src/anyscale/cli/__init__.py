@@ -4,16 +4,21 @@
 `user`) whose `__init__.py` lists its commands; a module of the package holds at most five of them.
 A new command goes into the package of its group. A module is imported when its command runs.
 
-The other modules are shared: `connect.py` opens the control plane, `terminal.py` writes standard
-error, `formats.py` writes standard output, `exit_status.py` explains errors, `problem_report.py`
-lists the problems of a refused batch, `signals.py` handles signals.
+`completion/` completes words in the shells. The other modules are shared: `connect.py` opens the
+control plane, `terminal.py` writes standard error, `formats.py` writes standard output,
+`exit_status.py` explains errors, `problem_report.py` lists the problems of a refused batch,
+`signals.py` handles signals.
 """
 
 import io
 import os
 import sys
+from importlib import import_module
 
 from anyscale.cli.terminal import null_stream
+
+#: the variable by which a shell asks for completions
+COMPLETION = "_ANYSCALE_COMPLETE"
 
 
 def main() -> None:
@@ -23,6 +28,8 @@ def main() -> None:
     except KeyboardInterrupt:
         raise SystemExit(130) from None  # as after any Ctrl-C; nothing has been done yet
 
+    if COMPLETION in os.environ:
+        import_module("anyscale.cli.completion.shells")  # registers them
     _prepare_streams()
     root(prog_name="anyscale", terminal_width=_terminal_width())
 

@@ -27,9 +27,11 @@ class AtomicFile:
     def __init__(self, path: str) -> None:
         self.path = path
         self._path = Path(path)
+        if not path:
+            raise ConfigError("the name of the output file is empty: name a new file")
         if not self._path.name or os.path.lexists(path):
             raise ConfigError(f"{path} exists: name a new file")
-        self._temporary = self._path.with_name(f".{self._path.name}.{os.urandom(6).hex()}.part")
+        self._temporary = self._path.with_name(f".{os.urandom(12).hex()}.part")
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             descriptor = os.open(self._temporary, flags, 0o600)

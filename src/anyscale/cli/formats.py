@@ -1,8 +1,9 @@
 """Standard output: data, as text, JSON, JSON Lines, YAML or CSV."""
 
 import io
+import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
 from unicodedata import combining, east_asian_width
@@ -16,6 +17,7 @@ __all__ = [
     "ReaderLeft",
     "output_option",
     "spreadsheet_cell",
+    "write_fields",
     "write_json",
     "write_pieces",
     "write_records",
@@ -42,6 +44,19 @@ def write_json(value: Any) -> None:
 def write_yaml(record: dict[str, Any]) -> None:
     """Write one YAML document of one record."""
     write_pieces([_pairs(record, "\n") + "\n"])
+
+
+def write_fields(fields: Mapping[str, Any], labels: Mapping[str, str] | None = None) -> None:
+    """Write the fields of one record, one a line; `labels` are for names that say too little."""
+    names = labels or {}
+    write_text(
+        f"{names.get(field, field.replace('_', ' '))}: {_line_value(value)}"
+        for field, value in fields.items()
+    )
+
+
+def _line_value(value: Any) -> str:
+    return f"{value:%Y-%m-%d %H:%M:%S} UTC" if hasattr(value, "strftime") else _shown(value)
 
 
 def write_text(lines: Iterable[str]) -> None:
@@ -91,7 +106,16 @@ def _yaml(rows: Rows, _fields: Sequence[str]) -> Iterable[str]:
 
 def _pairs(row: dict[str, Any], separator: str) -> str:
     # A JSON string is a YAML string in double quotes, so no value can be misread.
-    return separator.join(f"{field}: {_json_text(value)}" for field, value in row.items())
+    texts = ((field, _not_in_yaml.sub(_escape, _json_text(value))) for field, value in row.items())
+    return separator.join(f"{field}: {text}" for field, text in texts)
+
+
+#: characters that JSON has as they are, and YAML (1.2.2, 5.1) only escaped
+_not_in_yaml = re.compile("[\x7f-\x84\x86-\x9f\ufffe\uffff]")
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
 
 
 def _csv(rows: Rows, fields: Sequence[str]) -> Iterable[str]:

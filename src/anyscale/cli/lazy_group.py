@@ -11,6 +11,11 @@ __all__ = ["JSON_HINT", "LazyGroup"]
 #: the option hint of commands that have `-o`
 JSON_HINT = {"--json": "Say -o json"}
 
+#: the option hint of all commands
+_QUIET = dict.fromkeys(
+    ("-q", "--quiet"), "Log lines go to standard error: add `2> /dev/null` to drop them"
+)
+
 #: words that other programs have for the same command
 _SYNONYMS = (
     {"batch-create", "create", "add", "import"},
@@ -66,7 +71,7 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except click.NoSuchOption as error:
             command, option = error.ctx and error.ctx.info_name, error.option_name
-            mend = self._option_hints.get(command or "", {}).get(option)
+            mend = {**_QUIET, **self._option_hints.get(command or "", {})}.get(option)
             if mend is None:
                 raise
             message = f"No such option {option!r}. {mend}"
@@ -80,7 +85,10 @@ class LazyGroup(click.Group):
         is_unknown = name not in self._lazy_commands and not name.startswith("-")
         if is_unknown and not ctx.resilient_parsing:
             ctx.fail(f"No such command {name!r}.{self._mend(ctx, name)}")
-        return super().resolve_command(ctx, args)
+        name_, command, arguments = super().resolve_command(ctx, args)
+        if command and not isinstance(command, click.Group) and not ctx.resilient_parsing:
+            _refuse_repeated(click.Context(command, ctx, name_), arguments)
+        return name_, command, arguments
 
     def _mend(self, ctx: click.Context, name: str) -> str:
         from difflib import get_close_matches
@@ -99,6 +107,18 @@ class LazyGroup(click.Group):
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self._lazy_commands.items()])
+
+
+def _refuse_repeated(ctx: click.Context, arguments: list[str]) -> None:
+    """Raise `UsageError` for an option that is given twice: click would take the last value."""
+    try:
+        _, _, order = ctx.command.make_parser(ctx).parse_args(list(arguments))
+    except click.UsageError:  # the command itself explains it
+        return
+    for option in order:
+        takes_one = isinstance(option, click.Option) and not (option.is_flag or option.multiple)
+        if takes_one and order.count(option) > 1:
+            raise click.UsageError(f"{'/'.join(option.opts)} is given twice: give it once", ctx)
 
 
 def _is_synonym(word: str, command: str) -> bool:

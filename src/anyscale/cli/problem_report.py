@@ -10,6 +10,9 @@ __all__ = ["existing_account_count", "problems_in_words", "report_problems", "sa
 #: problems that are written as lines; `-o json` writes more
 _MOST_PROBLEMS = 50
 
+#: problems that are written as lines if each entry has an account
+_FEW = 3
+
 #: emails that are counted before they are listed, if they have the same problem
 _MANY_EMAILS = 5
 #: code of such a problem -> the words for it
@@ -39,9 +42,11 @@ def say_problems(error: BatchRefused, entries: int = 0) -> None:
     for code, what in _COUNTED.items():
         if entries and (count := error.codes[code]) >= _MANY_EMAILS:
             say(f"{at_least}{count} of {entries} emails {what}:")
-    for problem in error.problems[:_MOST_PROBLEMS]:
+    # A file that was created before: the summary matters, and not each of its lines.
+    most = _FEW if entries and error.codes["email_exists"] == entries else _MOST_PROBLEMS
+    for problem in error.problems[:most]:
         say(str(problem))
-    if (more := error.count - _MOST_PROBLEMS) > 0:
+    if (more := error.count - most) > 0:
         say(f"... and {problems_in_words(more)} more: `-o json` gives the first {MAX_PROBLEMS:,}")
 
 

@@ -28,6 +28,10 @@ _GROUPS = {
     "user": ("user:group", "Create users, list them, and manage their accounts."),
 }
 
+_LOGIN = (
+    "`export ANYSCALE_HOST=https://... ANYSCALE_CLI_TOKEN=...`, with a token of an owner, or write "
+    "both into ~/.anyscale/credentials.json"
+)
 _FIND = "`anyscale user list --search TEXT`"
 
 
@@ -53,10 +57,10 @@ class _Root(LazyGroup):
     cls=_Root,
     package="anyscale.cli",
     lazy_commands=_GROUPS,
-    hints={"search": _FIND, "find": _FIND},
+    hints={"search": _FIND, "find": _FIND, "login": _LOGIN, "auth": _LOGIN},
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
 def root() -> None:
     """Create user accounts from a file: whole or nothing, at any size.
 

@@ -15,6 +15,7 @@ __all__ = ["SecretOutput", "output_file_option"]
 
 output_file_option = click.option(
     "--output-file",
+    type=click.Path(),
     metavar="PATH",
     help="Write it to a new file that only you can read, and not to standard output.",
 )

@@ -139,13 +139,19 @@ def check_fields(
     return check(policy, user.name, user.email, password, user.is_sso_user, *_texts_of(user))
 
 
-def find_faults(fields: Mapping[str, str | bool | None], policy: Policy) -> list[Fault]:
-    """List everything that is wrong with fields of the right types, in their order."""
+def find_faults(
+    fields: Mapping[str, str | bool | None], policy: Policy, *, verify: bool = False
+) -> list[Fault]:
+    """List everything that is wrong with fields of the right types, in their order.
+
+    With `verify` the password is only used to find out whether the email is one by mistake.
+    """
     faults = []
     for field, value in fields.items():
         if isinstance(value, str):
             faults += _text_faults(field, value, fields)
-    faults += _password_faults(fields, policy)
+    if not verify:
+        faults += _password_faults(fields, policy)
     if policy.sso_only and fields.get("is_sso_user") is False:
         detail = "must be true: everybody here signs in by SSO"
         faults.append(Fault("is_sso_user", "sso_only", detail))

@@ -46,7 +46,7 @@ class NotAuthenticated(AnyscaleError):
     def __init__(self, detail: str, actor: str | None = None) -> None:
         super().__init__(detail)
         #: The holder of the token as the audit log names it, if it is known.
-        self.actor = actor
+        self.actor: str | None = actor
 
 
 class NotPermitted(AnyscaleError):
@@ -86,7 +86,7 @@ class Overloaded(AnyscaleError):
     def __init__(self, detail: str, retry_after_seconds: float = 1.0) -> None:
         super().__init__(detail)
         #: seconds to wait before the next attempt
-        self.retry_after_seconds = retry_after_seconds
+        self.retry_after_seconds: float = retry_after_seconds
 
 
 class NotFound(AnyscaleError):
@@ -108,8 +108,8 @@ class UserAmbiguous(AnyscaleError):
     status = 409
 
     def __init__(self, name: str, emails: Sequence[str]) -> None:
-        self.name = name
-        self.emails = list(emails)
+        self.name: str = name
+        self.emails: list[str] = list(emails)
         listed = ", ".join(self.emails[:_MOST_EMAILS])
         advice = "Name one by email instead."
         if (more := len(self.emails) - _MOST_EMAILS) > 0:
@@ -141,7 +141,7 @@ class Unavailable(AnyscaleError):
     def __init__(self, detail: str, *, outcome_unknown: bool = False) -> None:
         super().__init__(detail)
         #: Whether the call may have changed something, so that its outcome is unknown.
-        self.outcome_unknown = outcome_unknown
+        self.outcome_unknown: bool = outcome_unknown
 
 
 class StoreUnavailable(Unavailable):

@@ -80,17 +80,17 @@ class BatchRefused(AnyscaleError):
         self, problems: Iterable[Problem], more: int = 0, outcome: str = "nobody was created"
     ) -> None:
         found = iter(problems)
-        self.problems = list(islice(found, MAX_PROBLEMS))
+        self.problems: list[Problem] = list(islice(found, MAX_PROBLEMS))
         #: Whether any problem is in the input itself, and not only in emails that are taken.
-        self.input_is_at_fault = any(map(_is_of_input, self.problems))
+        self.input_is_at_fault: bool = any(map(_is_of_input, self.problems))
         #: How many problems have each code, without those that a server has only counted.
-        self.codes = Counter(problem.code for problem in self.problems)
+        self.codes: Counter[str] = Counter(problem.code for problem in self.problems)
         for problem in found:
             more += 1
             self.codes[problem.code] += 1
             self.input_is_at_fault |= _is_of_input(problem)
-        self.more = more
-        self.count = len(self.problems) + more
+        self.more: int = more
+        self.count: int = len(self.problems) + more
         count = f"{self.count} problem{'' if self.count == 1 else 's'}"
         shown = "\n".join(str(problem) for problem in self.problems[:_SHOWN])
         hidden = self.count - _SHOWN
@@ -116,7 +116,7 @@ class BatchUnfinished(AnyscaleError):
     def __init__(self, detail: str, batch_id: str | None = None) -> None:
         super().__init__(detail)
         #: The batch that is left open; None if there is none, or if it is unknown.
-        self.batch_id = batch_id
+        self.batch_id: str | None = batch_id
 
 
 class BatchRunning(AnyscaleError):

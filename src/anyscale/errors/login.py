@@ -25,11 +25,11 @@ class SsoRefused(AnyscaleError):
     def __init__(self, reason: str, actor: str = "anonymous", *, detail: str = "") -> None:
         super().__init__("the sign-in at your identity provider could not be accepted")
         #: The exact reason, for the server's log and the audit log.
-        self.reason = reason
+        self.reason: str = reason
         #: What was wrong, for the server's log alone: an algorithm, an issuer, an error code.
-        self.detail = detail
+        self.detail: str = detail
         #: The account as the audit log names it, if it is known.
-        self.actor = actor
+        self.actor: str = actor
 
 
 class PasswordExpired(AnyscaleError):

@@ -18,6 +18,15 @@ __all__ = ["ListenSettings", "Settings"]
 
 _LOOPBACK = "127.0.0.1,::1"
 
+_NO_ADDRESS = (
+    "ANYSCALE_PUBLIC_URL is not set where the control plane runs: set it to the address by which "
+    "people reach it, like https://accounts.example.com, and restart it"
+)
+_NO_ADDRESS_OF_SERVER = (
+    "ANYSCALE_PUBLIC_URL is not set: run `export ANYSCALE_PUBLIC_URL=https://accounts.example.com` "
+    "first, with the address of your server"
+)
+
 
 class Settings(SensitiveStruct, frozen=True, kw_only=True):
     """The settings of one control plane."""
@@ -37,6 +46,8 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
     signing_keys: Path | None = None
     #: The identity provider at which users sign in; None if there is none.
     provider: ProviderSettings | None = None
+    #: Whether a server has them, and not an embedded control plane.
+    served: bool = True
     #: days after which a one-time link expires
     link_days: int = 7
     #: days after which a password that an administrator set expires, unless it was changed
@@ -72,6 +83,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
             organization=read(env.organization, "ANYSCALE_ORGANIZATION"),
             trusted_proxies=environment.get("FORWARDED_ALLOW_IPS", _LOOPBACK),
             signing_keys=read(env.signing_keys),
+            served=served,
             provider=_provider(reader),
             link_days=read(env.number, "ANYSCALE_LINK_DAYS", 7, 1, 30),
             initial_password_days=read(env.number, "ANYSCALE_INITIAL_PASSWORD_DAYS", 30, 1, 3650),
@@ -112,11 +124,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
     def address(self) -> str:
         """Return the address at which users reach the control plane, or raise `ConfigError`."""
         if self.public_url is None:
-            raise ConfigError(
-                "ANYSCALE_PUBLIC_URL is not set where the control plane runs: set it to the "
-                "address by which people reach it, like https://accounts.example.com, and restart "
-                "it"
-            )
+            raise ConfigError(_NO_ADDRESS if self.served else _NO_ADDRESS_OF_SERVER)
         return self.public_url
 
 

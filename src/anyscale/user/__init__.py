@@ -6,6 +6,8 @@ The calls are imported on first use, so that importing `anyscale.user.models` is
 `__init__.pyi` declares them for type checkers and editors.
 """
 
+from anyscale.public_package import show_public_names_alone
+
 __all__ = [
     "admin_batch_create",
     "delete",
@@ -19,6 +21,8 @@ __all__ = [
     "update",
     "verify",
 ]
+
+show_public_names_alone(__name__)
 
 
 def __getattr__(name: str) -> object:

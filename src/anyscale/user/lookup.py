@@ -7,12 +7,15 @@ from anyscale.domain.models.base import check_type
 from anyscale.domain.models.users import User
 from anyscale.domain.passwords import FORBIDDEN
 from anyscale.domain.schemas.users import UserPage
-from anyscale.domain.user_query import UserQuery, query_fault
+from anyscale.domain.user_query import MAX_QUERY_TEXT, UserQuery, query_fault
 from anyscale.domain.validation import MAX_TEXT
 from anyscale.errors import ConfigError, NotFound, RequestInvalid, UserAmbiguous
 from anyscale.transport.base import Transport
 
-__all__ = ["PAGE", "check_sizes", "find_user", "find_user_by_id", "list_users"]
+__all__ = ["PAGE", "USER_ID", "check_sizes", "find_user", "list_users"]
+
+#: what the id of a user begins with
+USER_ID = "usr_"
 
 #: users per request, at most
 PAGE = 1_000
@@ -69,14 +72,23 @@ def check_sizes(max_items: int | None, page_size: int) -> None:
         raise ConfigError("page_size must be 1 or more, and max_items 0 or more")
 
 
-def find_user(transport: Transport, email: str | None, name: str | None) -> User:
+def find_user(
+    transport: Transport,
+    *,
+    email: str | None = None,
+    name: str | None = None,
+    user_id: str | None = None,
+) -> User:
     """Return the one user who matches: see `UserCalls.get`."""
     check_type("email", email, str, type(None))
     check_type("name", name, str, type(None))
-    if (email is None) == (name is None):
-        raise ConfigError("give either an email or a name")
-    text = name if email is None else email
-    assert text is not None
+    check_type("user_id", user_id, str, type(None))
+    given = [text for text in (email, name, user_id) if text is not None]
+    if len(given) != 1:
+        raise ConfigError("give either an email or a name, or a user_id")
+    if user_id is not None:
+        return _find_by_id(transport, user_id)
+    (text,) = given
     if not 0 < len(text) <= MAX_TEXT or FORBIDDEN.search(text):
         users = []  # no account has it, and a control plane would refuse to look it up
     else:
@@ -90,16 +102,12 @@ def find_user(transport: Transport, email: str | None, name: str | None) -> User
     return users[0]
 
 
-def find_user_by_id(transport: Transport, user_id: str) -> User:
-    """Return the user with an id, which is the best match of a search for it.
-
-    Raises:
-        NotFound: there is none.
-        ConfigError: the id cannot be searched for.
-    """
-    for user in list_users(transport, UserQuery(search=user_id), 1, 1):
-        if user.user_id == user_id:
-            return user
+def _find_by_id(transport: Transport, user_id: str) -> User:
+    """Return the user with an id, which is the best match of a search for it."""
+    if user_id.startswith(USER_ID) and len(user_id) <= MAX_QUERY_TEXT:
+        for user in list_users(transport, UserQuery(search=user_id), 1, 1):
+            if user.user_id == user_id:
+                return user
     raise _not_found(transport, f"the id {user_id!r}")
 
 

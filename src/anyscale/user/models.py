@@ -3,15 +3,29 @@
 Client and server share their definitions, in `anyscale.domain.models`. Importing them is cheap.
 """
 
-from anyscale.domain.models.batches import Batch, KeptUser
+from anyscale.domain.models.batches import Batch, KeptUser, UndoneBatch
 from anyscale.domain.models.users import (
     AdminCreatedUser,
     AdminCreateUser,
+    CreatedUsers,
+    Difference,
     PasswordLink,
+    SkippedUser,
     User,
 )
 
-__all__ = ["AdminCreateUser", "AdminCreatedUser", "Batch", "KeptUser", "PasswordLink", "User"]
+__all__ = [
+    "AdminCreateUser",
+    "AdminCreatedUser",
+    "Batch",
+    "CreatedUsers",
+    "Difference",
+    "KeptUser",
+    "PasswordLink",
+    "SkippedUser",
+    "UndoneBatch",
+    "User",
+]
 
 
 def __dir__() -> list[str]:

@@ -1,6 +1,5 @@
 """The SDK's calls about users: `anyscale.user` and `Anyscale(...).user`."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import Literal
@@ -10,8 +9,13 @@ from msgspec import UNSET, UnsetType
 from anyscale.call_report import LOGGER, CallReport
 from anyscale.config import Target, resolve
 from anyscale.domain.models.base import check_type
-from anyscale.domain.models.users import AdminCreateUser, User, UserChanges
-from anyscale.domain.schemas.batches import IDEMPOTENCY_KEY
+from anyscale.domain.models.users import (
+    AdminCreateUser,
+    CreatedUsers,
+    Difference,
+    User,
+    UserChanges,
+)
 from anyscale.domain.schemas.users import Role
 from anyscale.domain.user_query import UserQuery
 from anyscale.domain.validation import Policy, require_changes
@@ -19,16 +23,17 @@ from anyscale.errors import ConfigError
 from anyscale.keyword_hints import keyword_hints
 from anyscale.transport import open_transport
 from anyscale.transport.base import Transport
-from anyscale.user.batch_create.created_users import CreatedUsers, create_users
+from anyscale.user.batch_create.created_users import create_users
+from anyscale.user.batch_create.run_key import require_key
 from anyscale.user.lookup import PAGE, check_sizes, find_user, list_users
 from anyscale.user.user_list import UserList
-from anyscale.user.verification import Difference, Verification
+from anyscale.user.verification import Verification
 
-__all__ = ["CreatedUsers", "UserCalls", "default_calls"]
+__all__ = ["UserCalls", "default_calls"]
 
 
 class UserCalls:
-    """The calls about users. `email` finds an account in any spelling of the same address.
+    """The calls about users, each named by `email`, in any spelling, or by `user_id`.
 
     Args:
         resolve_target: finds the control plane for each call, since the environment may change.
@@ -49,7 +54,7 @@ class UserCalls:
     ) -> CreatedUsers:
         """Batch create, as an admin, users without email verification.
 
-        Whole or nothing: it creates every user, or none and raises.
+        Whole or nothing: it creates every user and returns a list of them, or none and raises.
 
         Args:
             admin_create_users: Users to be created by an admin.
@@ -63,7 +68,7 @@ class UserCalls:
                 and then where no bar can be drawn.
 
         Returns:
-            The created users in the order of the input, with `skipped` and `batch_id`.
+            A list in the order of the input, with the attributes `skipped` and `batch_id`.
 
         Raises:
             TypeError: an argument has a wrong type, or an element is not an `AdminCreateUser`.
@@ -73,7 +78,7 @@ class UserCalls:
             AnyscaleError: see `anyscale.errors` for the others.
         """
         users = UserList(admin_create_users)
-        _require_key(idempotency_key)
+        require_key(idempotency_key)
         if if_exists not in ("fail", "skip"):
             raise ConfigError(f"if_exists must be 'fail' or 'skip', not {if_exists!r}")
         check_type("dry_run", dry_run, bool)
@@ -143,21 +148,25 @@ class UserCalls:
             yield from list_users(transport, query, max_items, page_size)
 
     @keyword_hints
-    def get(self, *, email: str | None = None, name: str | None = None) -> User:
+    def get(
+        self, *, email: str | None = None, name: str | None = None, user_id: str | None = None
+    ) -> User:
         """Get one user.
 
         Args:
             email: The user's email, in any spelling by which it is the same address.
             name: The user's name, exactly.
+            user_id: `usr_...`
 
         Raises:
             NotFound: no user matches.
             UserAmbiguous: several users have the name; `emails` lists them.
-            ConfigError: neither or both are set.
+            ConfigError: none or several of them are set.
         """
         with closing(self._open()) as transport:
-            return find_user(transport, email, name)
+            return find_user(transport, email=email, name=name, user_id=user_id)
 
+    @keyword_hints
     def verify(self, admin_create_users: Iterable[AdminCreateUser]) -> Iterator[Difference]:
         """Compare all fields of users but the password with those of their accounts.
 
@@ -176,11 +185,12 @@ class UserCalls:
     def update(
         self,
         *,
-        email: str,
+        email: str | None = None,
         name: str | UnsetType = UNSET,
         lastname: str | UnsetType | None = UNSET,
         title: str | UnsetType | None = UNSET,
         is_sso_user: bool | UnsetType = UNSET,
+        user_id: str | None = None,
     ) -> User:
         """Change fields of an account. Those that are not passed stay as they are.
 
@@ -194,9 +204,9 @@ class UserCalls:
             lastname: The new last name; None clears it.
             title: The new title; None clears it.
             is_sso_user: Whether the user signs in by SSO.
+            user_id: `usr_...`, in place of the email.
 
-        Returns:
-            The account with its new fields.
+        Returns the account with its new fields.
 
         Raises:
             TypeError: an argument has a wrong type.
@@ -205,43 +215,49 @@ class UserCalls:
         """
         changes = UserChanges(name=name, lastname=lastname, title=title, is_sso_user=is_sso_user)
         require_changes(changes, Policy())
-        with self._account(email) as (transport, user):
+        with self._account(email, user_id) as (transport, user):
             return transport.users.update(user.user_id, changes).user
 
     @keyword_hints
-    def suspend(self, *, email: str) -> None:
+    def suspend(self, *, email: str | None = None, user_id: str | None = None) -> None:
         """Suspend an account: it cannot sign in, its sessions end and its tokens stop.
 
         Raises:
             NotFound: there is no such user.
             LastOwner: the account is the last owner.
         """
-        with self._account(email) as (transport, user):
+        with self._account(email, user_id) as (transport, user):
             transport.users.suspend(user.user_id)
 
     @keyword_hints
-    def restore(self, *, email: str) -> None:
+    def restore(self, *, email: str | None = None, user_id: str | None = None) -> None:
         """Let a suspended account sign in again.
 
         Raises:
             NotFound: there is no such user.
         """
-        with self._account(email) as (transport, user):
+        with self._account(email, user_id) as (transport, user):
             transport.users.restore(user.user_id)
 
     @keyword_hints
-    def delete(self, *, email: str) -> None:
+    def delete(self, *, email: str | None = None, user_id: str | None = None) -> None:
         """Delete an account and erase all data of its user. This cannot be undone.
 
         Raises:
             NotFound: there is no such user.
             LastOwner: the account is the last owner.
         """
-        with self._account(email) as (transport, user):
+        with self._account(email, user_id) as (transport, user):
             transport.users.delete(user.user_id)
 
     @keyword_hints
-    def set_role(self, *, email: str, role: Literal["owner", "collaborator"]) -> None:
+    def set_role(
+        self,
+        *,
+        email: str | None = None,
+        role: Literal["owner", "collaborator"],
+        user_id: str | None = None,
+    ) -> None:
         """Make an account an owner or a collaborator; its sessions are revoked.
 
         Raises:
@@ -250,11 +266,11 @@ class UserCalls:
         """
         if role not in ("owner", "collaborator"):
             raise ConfigError(f"role must be 'owner' or 'collaborator', not {role!r}")
-        with self._account(email) as (transport, user):
+        with self._account(email, user_id) as (transport, user):
             transport.users.set_role(user.user_id, role)
 
     @keyword_hints
-    def set_password_link(self, *, email: str) -> str:
+    def set_password_link(self, *, email: str | None = None, user_id: str | None = None) -> str:
         """Create a one-time link by which a user sets a password; it revokes the previous one.
 
         Returns:
@@ -265,7 +281,7 @@ class UserCalls:
             LinkRefused: the account is suspended, or SSO is the only sign-in method.
             ConfigError: the public URL of the control plane is not set.
         """
-        with self._account(email) as (transport, user):
+        with self._account(email, user_id) as (transport, user):
             return transport.links.create([user.user_id])[0].url
 
     def _open(self) -> Transport:
@@ -273,15 +289,12 @@ class UserCalls:
         return open_transport(self._resolve_target(), on_notice=LOGGER.warning)
 
     @contextmanager
-    def _account(self, email: str) -> Iterator[tuple[Transport, User]]:
+    def _account(self, email: str | None, user_id: str | None) -> Iterator[tuple[Transport, User]]:
+        if (email is None) == (user_id is None):
+            raise ConfigError("give either an email or a user_id")
         with closing(self._open()) as transport:
-            yield transport, find_user(transport, email, None)
-
-
-def _require_key(key: object) -> None:
-    if key is not None and not (isinstance(key, str) and re.fullmatch(IDEMPOTENCY_KEY, key)):
-        raise ConfigError("idempotency_key must be a text of 1 to 200 visible ASCII characters")
+            yield transport, find_user(transport, email=email, user_id=user_id)
 
 
 #: The calls on the control plane that the environment names at the time of each call.
-default_calls = UserCalls(lambda: resolve(None, None))
+default_calls: UserCalls = UserCalls(lambda: resolve(None, None))

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from msgspec import structs
-
 from anyscale.domain.emails import email_key
 from anyscale.domain.models.users import AdminCreateUser
 from anyscale.domain.passwords import normalized
@@ -28,7 +26,7 @@ class UserList:
                 kind = type(user).__name__
                 raise TypeError(f"admin_create_users[{index}] must be AdminCreateUser, not {kind}")
         #: users that the current reading has read
-        self.read = 0
+        self.read: int = 0
 
     def reading(self, policy: Policy, *, verify: bool = False) -> Reading:
         self.read = 0
@@ -64,16 +62,15 @@ class _ListReading:
 
     def __iter__(self) -> Iterator[CheckedUser]:
         first: dict[str, int] = {}
-        for index, entry in enumerate(self._source.users):
+        for index, user in enumerate(self._source.users):
             self._source.read += 1
-            user = structs.replace(entry, password=None) if self._verify else entry
-            checked = check_fields(self._policy, user, user.password)
+            checked = check_fields(self._policy, user, None if self._verify else user.password)
             key = checked.email_key if checked else self._refuse(index, user)
             if key and (previous := first.setdefault(key, index)) != index:
                 detail = f"{shown(user.email)} is also the email of create_users[{previous}]"
                 self._add(index, "email", "email_duplicate", detail)
             elif checked:
-                if user.password:
+                if user.password and not self._verify:
                     self._passwords.append((index, normalized(user.password)))
                 yield checked
 
@@ -86,7 +83,7 @@ class _ListReading:
 
     def _refuse(self, index: int, user: AdminCreateUser) -> str | None:
         """Add the problems of a user; return the key of the email if it is valid."""
-        faults = find_faults(user.to_dict(), self._policy)
+        faults = find_faults(user.to_dict(), self._policy, verify=self._verify)
         assert faults, "a user without a problem would be lost"
         for fault in faults:
             self._add(index, *fault)

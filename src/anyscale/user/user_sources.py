@@ -14,7 +14,7 @@ __all__ = ["Chunk", "ProblemList", "Reading", "UserSource", "chunks"]
 class ProblemList(list[Problem]):
     """The first problems of an input by place; `more` counts those that were removed."""
 
-    more = 0
+    more: int = 0
 
     def add(self, problem: Problem) -> None:
         self.append(problem)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice, takewhile
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from msgspec import UNSET, Struct, structs
+from msgspec import UNSET
 
-from anyscale.domain.models.users import User, UserChanges
+from anyscale.domain.models.users import Difference, User, UserChanges
 from anyscale.domain.user_query import UserQuery
 from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import AnyscaleError, BatchRefused, Problem
@@ -19,7 +19,7 @@ from anyscale.transport.base import Transport
 from anyscale.user.lookup import PAGE, list_users
 from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks
 
-__all__ = ["Difference", "Verification"]
+__all__ = ["Verification"]
 
 #: what an administrator enters about a user, except the email and the password
 _FIELDS = UserChanges.__struct_fields__
@@ -31,34 +31,6 @@ _CHUNK = 2_000
 
 #: After this number of differences, some megabytes, the first reading compares no more.
 _KEPT = 10_000
-
-
-class Difference(Struct, frozen=True):
-    """One difference between an entry and its account.
-
-    Attributes:
-        index (int): The entry, counted from 0.
-        line (int or None): The line of its email in the file, counted from 1; None for a list.
-        column (int or None): The column of its email, counted from 1; None for a list.
-        email (str): As the file has it.
-        kind (str): `missing` (there is no account), `different` (of one field) or `suspended`.
-        field (str or None): The field that is different.
-        file (str, bool or None): Its value in the file.
-        account (str, bool or None): Its value in the account.
-    """
-
-    index: int
-    line: int | None
-    column: int | None
-    email: str
-    kind: str
-    field: str | None = None
-    file: str | bool | None = None
-    account: str | bool | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a dictionary representation of the model."""
-        return structs.asdict(self)
 
 
 class _LookedUpChunk(NamedTuple):
@@ -96,7 +68,7 @@ class Verification:
         self._on_progress = on_progress
         self._seen = _IdHashes() if keep_ids else None
         #: users that were compared so far
-        self.checked = 0
+        self.checked: int = 0
 
     def differences(self) -> Iterator[Difference]:
         """Check all users of the source, then iterate over their differences, in their order.

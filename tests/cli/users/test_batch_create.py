@@ -106,3 +106,49 @@ def test_a_lost_result_of_standard_input_is_not_said_to_continue(anyscale: RunAn
     assert (
         "test1@anyscale.com' has an account already" in anyscale(*command[:-2], stdin=text).stderr
     )
+
+
+def test_a_file_of_tabs_is_read_as_csv_by_its_name(anyscale: RunAnyscale, tmp_path: Path) -> None:
+    path = tmp_path / "users.tsv"
+    path.write_text("name\temail\nAnn\tann@example.com\n", encoding="utf-8")
+    done = anyscale("user", "batch-create", "-f", path)
+    assert "1 user created." in done.stderr
+
+
+def test_an_empty_name_of_a_file_is_named(anyscale: RunAnyscale) -> None:
+    done = anyscale("user", "batch-create", "-f", "")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        2,
+        "error: the name of the users file is empty",
+    )
+
+
+def test_a_file_that_was_created_before_is_summarized(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    users = write_users_file(tmp_path / "users.yaml", 60, 0)
+    assert anyscale("user", "batch-create", "-f", users).returncode == 0
+    done = anyscale("user", "batch-create", "-f", users)
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert "60 of 60 emails have an account:" in lines
+    assert len([line for line in lines if "create_users[" in line]) == 3
+    assert "... and 57 problems more: `-o json` gives the first 10,000" in lines
+    assert lines[-1].startswith("Was this file created already? `anyscale user verify -f ")
+
+
+def test_batches_are_listed_up_to_a_number(anyscale: RunAnyscale, tmp_path: Path) -> None:
+    for prefix in ("a", "b", "c"):
+        users = write_users_file(tmp_path / f"{prefix}.yaml", 1, 0, prefix=prefix)
+        assert anyscale("user", "batch-create", "-f", users).returncode == 0
+    newest = anyscale("batch", "list", "-o", "jsonl").stdout.splitlines()
+    limited = anyscale("batch", "list", "--max-items", "2", "-o", "jsonl").stdout.splitlines()
+    assert limited == newest[:2]
+
+
+def test_the_table_of_users_fits_into_80_columns_without_the_id(anyscale: RunAnyscale) -> None:
+    assert anyscale("user", "batch-create", "-f", USERS).returncode == 0
+    narrow = anyscale("user", "list").stdout
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert "usr_" not in narrow
+    assert anyscale("user", "list", "--wide").stdout.count("usr_") == 2

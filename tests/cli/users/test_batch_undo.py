@@ -465,3 +465,18 @@ def test_a_run_whose_result_was_lost_begins_anew_after_the_undo(
     assert "3 users would be created." in tried.stderr
     assert "was undone: a new one begins." in done.stderr
     assert "3 users created." in done.stderr
+
+
+@pytest.mark.parametrize("output", ["json", "text"])
+def test_an_undo_whose_result_cannot_be_written_says_what_was_done(
+    anyscale: RunAnyscale, users: Path, output: str
+) -> None:
+    batch = create(anyscale, users)
+    user_id = json.loads(anyscale("user", "list", "-o", "jsonl").stdout.splitlines()[0])["user_id"]
+    assert anyscale("user", "set-role", user_id, "owner").returncode == 0  # it is kept
+
+    done = anyscale("batch", "undo", batch, "-o", output, stdout="/dev/full")
+
+    assert done.returncode == 3
+    assert "2 accounts deleted. 1 account kept.\n" in done.stderr
+    assert "error: standard output could not be written" in done.stderr

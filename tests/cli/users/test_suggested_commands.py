@@ -61,7 +61,9 @@ def test_a_file_that_was_created_before_is_compared_by_the_suggested_command(
 def test_a_batch_is_undone_by_the_suggested_command(
     anyscale: RunAnyscale, host: tuple[str, str], file: str
 ) -> None:
-    words = suggested(anyscale("user", "batch-create", "-f", file, *FORMAT, *host))
+    done = anyscale("user", "batch-create", "-f", file, *FORMAT, *host)
+    (line,) = re.findall(r"This is batch .*: `anyscale (.+?)`", done.stderr)
+    words = shlex.split(line)
     assert words[:2] == ["batch", "undo"]
     undone = anyscale(*words)
     assert undone.returncode == 0, undone.stderr
@@ -137,3 +139,54 @@ def test_the_entry_of_a_dropped_batch_is_shown_by_the_suggested_command(
     shown = anyscale(*shlex.split(line), "-o", "jsonl")
     entries = [entry for entry in shown.stdout.splitlines() if "batch.dropped" in entry]
     assert [batch.batch_id in entry for entry in entries] == [True]
+
+
+def links_suggested(result: CommandResult) -> tuple[str, list[str]]:
+    """Return the line about users who cannot sign in, and the words of its last command."""
+    assert result.returncode == 0, result.stderr
+    (line,) = [one for one in result.stderr.splitlines() if "cannot sign in yet" in one]
+    assert line.startswith("(anyscale +")
+    return line, shlex.split(re.findall(r"`anyscale (.+?)`", line)[-1])
+
+
+def test_users_of_a_server_who_cannot_sign_in_get_links_by_the_suggested_command(
+    anyscale: RunAnyscale, tmp_path: Path, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = {"ANYSCALE_PUBLIC_URL": "https://accounts.example.com"}
+    with ServerProcess(f"sqlite:///{tmp_path}/served.db", tmp_path, settings=address) as server:
+        monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
+        host = ("--host", server.url)
+        created = anyscale("user", "batch-create", "-f", file, *FORMAT, *host)
+        line, words = links_suggested(created)
+        assert re.search(r"s\) 2 users cannot sign in yet: `anyscale user set-password", line)
+        linked = anyscale(*words)
+    assert linked.returncode == 0, linked.stderr
+    assert (tmp_path / "work" / "links.csv").read_text(encoding="utf-8").count("\n") == 3
+
+
+def test_users_of_an_embedded_control_plane_get_links_by_the_suggested_commands(
+    anyscale: RunAnyscale, tmp_path: Path, file: str
+) -> None:
+    line, words = links_suggested(anyscale("user", "batch-create", "-f", file, *FORMAT))
+    (variable,) = re.findall(r"run `export (\S+)` first", line)
+    refused = anyscale(*words)
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        "error: ANYSCALE_PUBLIC_URL is not set: run `export "
+        "ANYSCALE_PUBLIC_URL=https://accounts.example.com` first, with the address of your server\n"
+    )
+    linked = anyscale(*words, env=dict([variable.split("=", 1)]))
+    assert linked.returncode == 0, linked.stderr
+    assert (tmp_path / "work" / "links.csv").exists()
+
+
+def test_nothing_is_said_of_signing_in_if_every_user_can(anyscale: RunAnyscale) -> None:
+    user = '{"name": "Ann", "email": "ann@example.com", "password": "correct-donkey-battery"}'
+    done = anyscale("user", "batch-create", "-f", "-", *FORMAT, stdin=user)
+    assert done.returncode == 0, done.stderr
+    assert "sign in" not in done.stderr
+    dry = '{"name": "Bob", "email": "bob@example.com"}'
+    assert (
+        "sign in"
+        not in anyscale("user", "batch-create", "-f", "-", *FORMAT, "--dry-run", stdin=dry).stderr
+    )

@@ -58,16 +58,16 @@ def test_a_user_is_corrected_by_email_and_every_refusal_changes_nothing(
     assert shown(anyscale) == before
     assert (before["lastname"], before["title"], before["is_sso_user"]) == ("Doe", "=CTO", True)
 
-    for _ in range(2):
-        update(0, "Jane@example.com is updated.\n", "--name", "Janet", "--no-title")
+    for changed in ("name: 'Jane' -> 'Janet'; title: '=CTO' -> empty.", "It had these values"):
+        update(0, f"Jane@example.com is updated. {changed}", "--name", "Janet", "--no-title")
     assert shown(anyscale) == before | {"name": "Janet", "title": None}
-    update(0, "is updated.", "--no-lastname", "--title", "")
-    assert shown(anyscale) == before | {"name": "Janet", "title": "", "lastname": None}
+    update(0, "is updated. lastname: 'Doe' -> empty.\n", "--no-lastname", "--title", "")
+    assert shown(anyscale) == before | {"name": "Janet", "title": None, "lastname": None}
 
     link = "create a link to set one by `anyscale user set-password-link Jane@example.com`"
     update(0, link, "--no-sso")
     assert shown(anyscale)["is_sso_user"] is False
-    update(0, "Jane@example.com is updated.", "--sso")
+    update(0, "Jane@example.com is updated. is_sso_user: false -> true.\n", "--sso")
     assert shown(anyscale)["is_sso_user"] is True
     ann = "ann@example.com"
     assert "link" not in anyscale("user", "update", ann, "--no-sso").stderr
@@ -75,7 +75,7 @@ def test_a_user_is_corrected_by_email_and_every_refusal_changes_nothing(
     audit_entries = anyscale("audit", "list", "-o", "jsonl").stdout.splitlines()
     changes = [json.loads(line) for line in audit_entries if "account.updated" in line]
     assert [entry["data"]["fields"] for entry in changes] == [
-        *(["name", "title"], ["lastname", "title"], ["is_sso_user"], ["is_sso_user"])
+        *(["name", "title"], ["lastname"], ["is_sso_user"], ["is_sso_user"])
     ]
 
 
@@ -113,8 +113,25 @@ def test_the_wide_table_shows_every_field(users: None, anyscale: RunAnyscale) ->
     head, jane, ann = table("list", "--wide")
     assert head == wide
     assert (jane[5:], ann[5:]) == (["-", "Doe", "=CTO", "true"], ["-", "-", "-", "false"])
-    assert table("get", JANE, "--wide") == [wide, jane]
-    assert table("get", JANE) == [titles, jane[:6]]
+
+
+def test_one_account_is_shown_with_every_field_one_a_line(
+    users: None, anyscale: RunAnyscale
+) -> None:
+    jane = shown(anyscale)
+    for arguments in ([JANE], [jane["user_id"]], ["--name", "Jane"], [JANE, "--wide"]):
+        lines = anyscale("user", "get", *arguments).stdout.splitlines()
+        assert lines == [
+            "email: Jane@example.com",
+            "name: Jane",
+            "permission level: collaborator",
+            f"created at: {jane['created_at'][:19].replace('T', ' ')} UTC",
+            f"user id: {jane['user_id']}",
+            "suspended at: -",
+            "lastname: Doe",
+            "title: =CTO",
+            "is sso user: true",
+        ]
 
 
 def test_a_user_is_found_by_an_argument_as_by_its_option(

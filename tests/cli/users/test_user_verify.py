@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ import pytest
 from tests.support.commands.running import RunAnyscale, start_command
 from tests.support.faults.faulty_proxy import Fault, FaultyProxy, delay
 from tests.support.servers.server_process import ServerProcess
+
+from anyscale.domain.validation import Policy
+from anyscale.errors import BatchUnfinished
+from anyscale.user.files import UsersFile
 
 COMMAND = str(Path(sys.executable).parent / "anyscale")
 
@@ -396,3 +401,40 @@ def test_an_interrupted_comparison_gives_status_130(
         done = running.finish(60)
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr.splitlines()[-1] == "interrupted"
+
+
+@pytest.mark.parametrize("name", ["users.csv", "users.json", "users.yaml"])
+def test_a_password_in_place_of_the_email_is_never_shown(
+    name: str, anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = tmp_path / name
+    user = {"name": "Ann", "email": "hunter2secret!", "password": "ann@example.com"}
+    text = json.dumps({"create_users": [user]})  # which is YAML, too
+    if name == "users.csv":
+        text = f"{','.join(user)}\n{','.join(user.values())}\n"
+    file.write_text(text, encoding="utf-8")
+    swapped = "is not an email address, and another field is one: are the two swapped?"
+
+    for command in ("batch-create", "verify"):
+        for output in ("text", "json"):
+            done = anyscale("user", command, "-f", file, "-o", output)
+            assert done.returncode == 2
+            assert "hunter2" not in done.stdout + done.stderr
+            assert swapped in done.stdout + done.stderr
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_blamed_for_problems(tmp_path: Path) -> None:
+    path = tmp_path / "users.csv"
+    rows = "".join(f"User {i},user{i}@example.com\n" for i in range(50_000))
+    path.write_text(f"name,email\n{rows}", encoding="utf-8")
+    for verify in (False, True):
+        with closing(UsersFile.open(str(path))) as file:
+            reading = file.reading(Policy(), verify=verify)
+            users = iter(reading)
+            next(users)
+            with path.open("r+b") as other:
+                other.seek(path.stat().st_size // 2)
+                other.write(b"\n\0,,,\n")
+            with pytest.raises(BatchUnfinished, match="was changed while it was being read"):
+                list(users)
+            assert reading.problems

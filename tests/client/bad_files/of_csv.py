@@ -173,6 +173,27 @@ CSV = [
         ["spreadsheet"] * 8,
     ),
     Bad(
+        "error values of LibreOffice, newer Excel and Google, and a column that is too narrow",
+        "users.csv",
+        b"name;email;password;lastname;title\n"
+        b"Err:502;#SPILL!;#CALC!;#FIELD!;#BLOCKED!\n"
+        b"#CONNECT!;ann@example.com;;#BUSY!;#ERROR!\n###;b@example.com;;Err:522;########\n",
+        [
+            f"users.csv:2:1: create_users[0].name: {error_value('Err:502')}",
+            f"users.csv:2:9: create_users[0].email: {error_value('#SPILL!')}",
+            f"users.csv:2:17: create_users[0].password: {error_value('#CALC!')}",
+            f"users.csv:2:24: create_users[0].lastname: {error_value('#FIELD!')}",
+            f"users.csv:2:32: create_users[0].title: {error_value('#BLOCKED!')}",
+            f"users.csv:3:1: create_users[1].name: {error_value('#CONNECT!')}",
+            f"users.csv:3:28: create_users[1].lastname: {error_value('#BUSY!')}",
+            f"users.csv:3:35: create_users[1].title: {error_value('#ERROR!')}",
+            f"users.csv:4:1: create_users[2].name: {error_value('###')}",
+            f"users.csv:4:20: create_users[2].lastname: {error_value('Err:522')}",
+            f"users.csv:4:28: create_users[2].title: {error_value('########')}",
+        ],
+        ["spreadsheet"] * 11,
+    ),
+    Bad(
         "the columns of email and password swapped: neither is shown",
         "users.csv",
         b"name,email,password\nJane,hunter2secret!,jane@example.com\n",
@@ -696,11 +717,11 @@ CSV = [
     ),
     Bad(
         "CSV with tabs and a character that ends the reading",
-        "users.tsv",
+        "users.txt",
         b"title\temail\tname\nBoss\tjane@example.com\tJ\xfcrgen\n",
         [
             (
-                "users.tsv:2:24: the file is not UTF-8 from here on (Latin-1 or Windows-1252 look "
+                "users.txt:2:24: the file is not UTF-8 from here on (Latin-1 or Windows-1252 look "
                 f"like this): save it as UTF-8; {SAY_CSV}"
             )
         ],

@@ -7,6 +7,26 @@ BOOLEANS = "write true, yes or on, or else false, no or off, without quotes"
 
 YAML = [
     Bad(
+        "fields at the margin: one problem, and not those that it causes",
+        "users.yaml",
+        b"create_users:\n- name: Jane\nemail: jane@example.com\nlastname: Doe\n- name: Ann\n",
+        ["users.yaml:3:1: indent 'email' under the user of line 2"],
+        ["syntax"],
+    ),
+    Bad(
+        "a field of the second user at the margin, and the problem of the first one",
+        "users.yaml",
+        (
+            b"create_users:\n- name: Jane\n  email: foo\n- name: Ann\n  email: ann@example.com\n"
+            b"title: Boss\n"
+        ),
+        [
+            "users.yaml:3:10: create_users[0].email: 'foo' is not an email address",
+            "users.yaml:6:1: indent 'title' under the user of line 4",
+        ],
+        ["email_invalid", "syntax"],
+    ),
+    Bad(
         "the words of a spreadsheet, which only CSV has",
         "users.yaml",
         (b"create_users:\n- {name: Jane, email: jane@example.com, is_sso_user: WAHR}\n"),

@@ -44,7 +44,7 @@ def one_account(
 def test_a_text_that_no_account_has_finds_no_user(one_account: Transport, text: str) -> None:
     for email, name in ((text, None), (None, text)):
         with pytest.raises(NotFound, match="there is no user with the"):
-            find_user(one_account, email, name)
+            find_user(one_account, email=email, name=name)
 
 
 def test_names_are_found_exactly_and_in_part_in_every_script(transport: Transport) -> None:

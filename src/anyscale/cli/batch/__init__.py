@@ -19,8 +19,9 @@ group = LazyGroup(
     "batch",
     __name__,
     _COMMANDS,
+    hints=dict.fromkeys(("create", "add", "import"), "`anyscale user batch-create -f FILE`"),
     option_hints={
-        "list": JSON_HINT,
+        "list": JSON_HINT | dict.fromkeys(("--limit", "--max", "-n"), "Say --max-items N"),
         "show": JSON_HINT,
         "undo": JSON_HINT,
     },

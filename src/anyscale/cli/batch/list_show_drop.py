@@ -1,16 +1,20 @@
 """`anyscale batch list`, `show` and `drop`."""
 
+from itertools import islice
+
 import click
 
 from anyscale.batch.sdk import list_batches as iterate_batches
 from anyscale.cli.batch.unknown_batch import unknown_explained
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
-from anyscale.cli.formats import output_option, write_json, write_records, write_text
+from anyscale.cli.formats import output_option, write_fields, write_json, write_records
 from anyscale.cli.terminal import ask, can_ask, log
 from anyscale.domain.models.batches import Batch
 from anyscale.errors import ConfigError
 
 _COLUMNS = ("batch_id", "state", "users", "skipped", "opened_by", "opened_at", "published_at")
+
+_TIME = "%Y-%m-%d %H:%M:%S UTC"
 
 #: labels in the text of `batch show` for fields whose names say too little
 _LABELS = {
@@ -32,9 +36,10 @@ _OF_ACCOUNTS = ("removed", "remaining")
     is_flag=True,
     help="Only those that are not finished: open, or being undone.",
 )
+@click.option("--max-items", type=click.IntRange(min=0), help="At most this many.")
 @output_option
 @host_option
-def list_batches(open_only: bool, output: str, host: str | None) -> None:
+def list_batches(open_only: bool, max_items: int | None, output: str, host: str | None) -> None:
     """List batches, the latest first.
 
     \b
@@ -42,7 +47,8 @@ def list_batches(open_only: bool, output: str, host: str | None) -> None:
       anyscale batch list --open
     """
     with open_control_plane(host) as transport:
-        write_records(iterate_batches(transport, open_only=open_only), _COLUMNS, output)
+        batches = islice(iterate_batches(transport, open_only=open_only), max_items)
+        write_records(batches, _COLUMNS, output)
 
 
 @click.command("show")
@@ -61,11 +67,12 @@ def show_batch(batch_id: str, output: str, host: str | None) -> None:
     if output == "json":
         write_json(batch)
     elif output == "text":
-        write_text(
-            f"{_label(field)}: {_shown(value)}"
+        shown = {
+            field: value
             for field, value in batch.to_dict().items()
             if field != "opened_by_caller" and not (value is None and field in _OF_ACCOUNTS)
-        )
+        }
+        write_fields(shown, _LABELS)
     else:
         write_records([batch], batch.__struct_fields__, output)
 
@@ -101,18 +108,8 @@ def _confirm_drop(batch: Batch) -> None:
     if batch.state != "open" or batch.opened_by_caller:
         return
     answer = ask(
-        f"{batch.opened_by} opened this batch at {_shown(batch.opened_at)}; it was last active at "
-        f"{_shown(batch.touched_at)}. A run that works on it fails. Type yes to go on:"
+        f"{batch.opened_by} opened this batch at {batch.opened_at:{_TIME}}; it was last active at "
+        f"{batch.touched_at:{_TIME}}. A run that works on it fails. Type yes to go on:"
     )
     if answer != "yes":
         raise ConfigError("that is not yes: the batch was not dropped")
-
-
-def _label(field: str) -> str:
-    return _LABELS.get(field, field.replace("_", " "))
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{value:%Y-%m-%d %H:%M:%S} UTC" if hasattr(value, "strftime") else str(value)

@@ -4,13 +4,13 @@ from functools import partial
 
 import click
 
-from anyscale.batch.undo_batch import UndoneBatch, undo_batch
+from anyscale.batch.undo_batch import undo_batch
 from anyscale.cli.batch.unknown_batch import unknown_explained
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
 from anyscale.cli.exit_status import GO_ON, explain_interrupt
 from anyscale.cli.formats import write_json, write_records
 from anyscale.cli.terminal import ask, can_ask, log, say, show_progress
-from anyscale.domain.models.batches import Batch
+from anyscale.domain.models.batches import Batch, UndoneBatch
 from anyscale.errors import ConfigError
 from anyscale.transport.base import Transport
 
@@ -67,15 +67,16 @@ def undo(
             dry_run=dry_run,
             on_progress=partial(_show_progress, batch.users, dry_run=dry_run),
         )
-    if output == "json":
-        write_json(undone)
-    elif undone.kept:
-        write_records(undone.kept, _COLUMNS, output)
     if batch.state == "undone":
         log("The batch was undone before.")
     if dry_run:
         log(_origin(batch))
     log(_summary(undone, dry_run=dry_run))
+    # After the summary: if it cannot be written, the user knows what was done.
+    if output == "json":
+        write_json(undone)
+    elif undone.kept:
+        write_records(undone.kept, _COLUMNS, output)
     if any(user.reason == "used" for user in undone.kept):
         say(_USED)
     if any(user.reason == "last_owner" for user in undone.kept):

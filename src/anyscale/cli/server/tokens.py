@@ -6,6 +6,7 @@ import click
 from msgspec import structs
 
 from anyscale.cli.formats import output_option, write_records
+from anyscale.cli.role_choice import RoleChoice
 from anyscale.cli.secret_output import SecretOutput, output_file_option
 from anyscale.cli.server.connect import database_option, open_local_control_plane
 from anyscale.cli.terminal import log
@@ -21,7 +22,7 @@ _COLUMNS = ("token_id", "name", "role", *_TIMES, "user_id")
 @click.option("--name", required=True, help="A name that tells its holder: `jane-laptop`.")
 @click.option(
     "--role",
-    type=click.Choice(["owner", "collaborator"]),
+    type=RoleChoice(),
     default="owner",
     show_default=True,
     help="Owners can make every call; a collaborator's token can make none in this version.",

@@ -38,7 +38,9 @@ _FILE = ("--file", "--input", "--users")
 _SEARCHED = ("--lastname", "--last-name", "--surname", "--user-id", "--filter", "--query", "--find")
 _OWNERS = ("--owner", "--owners", "--admin", "--admins")
 _LIMITS = ("--limit", "--max", "--count", "--top", "-n")
-_NOT_UPDATED = {
+_ORDERS = ("--sort", "--order", "--order-by", "--reverse", "--latest")
+_SSO = {"--is-sso-user": "Say --sso"}
+_NOT_UPDATED = _SSO | {
     "--email": "The email of an account cannot be changed: create a new account and delete this "
     "one",
     "--password": "Users set it themselves: say `anyscale user set-password-link EMAIL`",
@@ -57,7 +59,10 @@ group = LazyGroup(
         "list": dict.fromkeys(_SEARCHED, "Say --search TEXT")
         | dict.fromkeys(_OWNERS, "Say --role owner")
         | dict.fromkeys(_LIMITS, "Say --max-items N")
+        | dict.fromkeys(_ORDERS, "Say --newest-first")
+        | _SSO
         | JSON_HINT,
+        "set-role": {"--role": "Say `anyscale user set-role EMAIL owner`"},
         "update": _NOT_UPDATED,
         "verify": dict.fromkeys(_FILE, "Say -f FILE") | JSON_HINT,
     },

@@ -18,6 +18,7 @@ from anyscale.cli.signals import ignore_signals
 from anyscale.cli.terminal import clear_progress, log, say, show_progress
 from anyscale.cli.user.resume_file import is_abandoned
 from anyscale.cli.user.resume_state import ResumeState, resume_folder
+from anyscale.cli.user.sign_in_hint import sign_in_hint
 from anyscale.cli.user.users_file import (
     UsersFileCommand,
     format_option,
@@ -53,8 +54,10 @@ _AGAIN = "Run the same command again: it begins a new batch, or reports which us
     required=True,
     multiple=True,
     callback=one_users_file,
+    type=click.Path(),
     metavar="PATH",
-    help="Path to a YAML file that contains the information for user accounts to be created.",
+    help="Path to a YAML file that contains the information for user accounts to be created. "
+    "JSON, JSON Lines and CSV work too, and - is standard input.",
 )
 @format_option
 @click.option(
@@ -220,16 +223,18 @@ def _with_problems_reported(
 def _report(transport: Transport, state: ResumeState, outcome: Outcome, output: str) -> None:
     for line in outcome.lines():
         log(line)
+    created = outcome.batch if outcome.created and not outcome.dry_run else None
+    if created and (hint := sign_in_hint(transport, created.batch_id)):
+        log(hint)
     if output != "text":
         write_records(outcome.users, AdminCreatedUser.__struct_fields__, output)
     if outcome.skipped and state.is_resumable:
         verify = _verify_command(state)
         say(f"{verify} shows where the accounts of skipped users differ from the file.")
-    if outcome.batch and outcome.created and not outcome.dry_run:
+    if created:
         # No log line, of which there are only those of the interface.
-        batch_id = outcome.batch.batch_id
-        undo = suggested_command("batch", "undo", argument=batch_id)
-        say(f"This is batch {batch_id}: {undo} deletes its accounts.")
+        undo = suggested_command("batch", "undo", argument=created.batch_id)
+        say(f"This is batch {created.batch_id}: {undo} deletes its accounts.")
     if outcome.skipped and (hint := _hint_of_undo(transport)):
         say(hint)
 

@@ -6,50 +6,50 @@ from contextlib import contextmanager
 import click
 
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
+from anyscale.cli.role_choice import RoleChoice
 from anyscale.cli.terminal import ask, can_ask, log
-from anyscale.cli.user.email_argument import check_email
+from anyscale.cli.user.account_argument import account_argument, check_account, find_account
 from anyscale.domain.models.users import User
 from anyscale.domain.names import full_name
 from anyscale.errors import ConfigError
 from anyscale.transport.base import Transport
-from anyscale.user.lookup import find_user
 
 
 @click.command("suspend")
-@click.argument("email")
+@account_argument
 @host_option
-def suspend(email: str, host: str | None) -> None:
+def suspend(account: str, host: str | None) -> None:
     """Suspend an account: it cannot sign in, its sessions end and its tokens stop.
 
     \b
     Example:
       anyscale user suspend jane@example.com
     """
-    with _account(email, host) as (transport, user):
+    with _account(account, host) as (transport, user):
         transport.users.suspend(user.user_id)
     log(f"{user.email} is suspended.")
 
 
 @click.command("restore")
-@click.argument("email")
+@account_argument
 @host_option
-def restore(email: str, host: str | None) -> None:
+def restore(account: str, host: str | None) -> None:
     """Let a suspended account sign in again.
 
     \b
     Example:
       anyscale user restore jane@example.com
     """
-    with _account(email, host) as (transport, user):
+    with _account(account, host) as (transport, user):
         transport.users.restore(user.user_id)
     log(f"{user.email} is not suspended.")
 
 
 @click.command("delete")
-@click.argument("email")
+@account_argument
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @host_option
-def delete(email: str, yes: bool, host: str | None) -> None:
+def delete(account: str, yes: bool, host: str | None) -> None:
     """Delete an account and erase all data of its user. This cannot be undone.
 
     \b
@@ -61,7 +61,7 @@ def delete(email: str, yes: bool, host: str | None) -> None:
             "cannot ask for confirmation, since standard input is not a terminal: "
             "say --yes to delete the account"
         )
-    with _account(email, host) as (transport, user):
+    with _account(account, host) as (transport, user):
         log_control_plane(transport)
         if not yes:
             _confirm(user)
@@ -70,26 +70,26 @@ def delete(email: str, yes: bool, host: str | None) -> None:
 
 
 @click.command("set-role")
-@click.argument("email")
-@click.argument("role", type=click.Choice(["owner", "collaborator"]))
+@account_argument
+@click.argument("role", type=RoleChoice())
 @host_option
-def set_role(email: str, role: str, host: str | None) -> None:
+def set_role(account: str, role: str, host: str | None) -> None:
     """Make an account an owner or a collaborator; its sessions are revoked.
 
     \b
     Example:
       anyscale user set-role jane@example.com owner
     """
-    with _account(email, host) as (transport, user):
+    with _account(account, host) as (transport, user):
         transport.users.set_role(user.user_id, role)
     log(f"{user.email} is {'an owner' if role == 'owner' else 'a collaborator'}.")
 
 
 @contextmanager
-def _account(email: str, host: str | None) -> Iterator[tuple[Transport, User]]:
-    check_email(email)
+def _account(account: str, host: str | None) -> Iterator[tuple[Transport, User]]:
+    check_account(account)
     with open_control_plane(host) as transport:
-        yield transport, find_user(transport, email, None)
+        yield transport, find_account(transport, account)
 
 
 def _confirm(user: User) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from anyscale.cli.connect import host_option, open_control_plane, suggested_search
-from anyscale.cli.formats import output_option, write_json, write_records, write_yaml
+from anyscale.cli.formats import output_option, write_fields, write_json, write_records, write_yaml
+from anyscale.cli.role_choice import RoleChoice
 from anyscale.cli.terminal import say
 from anyscale.cli.user.list_command import UserListCommand, query_of
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:  # imported where it is used, as all that the help of a comman
     from anyscale.domain.models.users import User
 
 _FIELDS = ("email", "name", "permission_level", "created_at", "user_id")
-_TABLE = (*_FIELDS, "state")
+#: Within 80 columns: the id is in the wide one.
+_TABLE = (*_FIELDS[:4], "state")
 #: A search looks at the last name: the table shows why it finds a user.
 _SEARCH_TABLE = ("email", "name", "lastname", *_TABLE[2:])
 
@@ -40,9 +42,7 @@ _wide_option = click.option(
     "name and the last name.",
 )
 @click.option("--suspended", is_flag=True, help="Only those who are suspended.")
-@click.option(
-    "--role", type=click.Choice(["owner", "collaborator"]), help="Only those with this role."
-)
+@click.option("--role", type=RoleChoice(), help="Only those with this role.")
 @click.option("--sso", is_flag=True, help="Only SSO users.")
 @click.option(
     "--without-credentials",
@@ -85,14 +85,14 @@ def list_users(
 @click.argument("argument", metavar="[EMAIL|ID]", required=False)
 @click.option("--email", help="The user's email, in any spelling of the same address.")
 @click.option("--name", help="The user's name, exactly.")
-@_wide_option
+@click.option("--wide", is_flag=True, hidden=True, help="It shows every field anyway.")
 @output_option
 @host_option
 def get_user(
     argument: str | None,
     email: str | None,
     name: str | None,
-    wide: bool,
+    wide: bool,  # noqa: ARG001 - an option of earlier versions
     output: str,
     host: str | None,
 ) -> None:
@@ -101,7 +101,7 @@ def get_user(
     \b
     Examples:
       anyscale user get jane@example.com -o json
-      anyscale user get --name Jane --wide
+      anyscale user get --name Jane
     """
     user = _user(argument, email, name, host)
     record = {field: getattr(user, field) for field in _record()}
@@ -109,21 +109,24 @@ def get_user(
         write_json(record)
     elif output == "yaml":
         write_yaml(record)
+    elif output == "text":
+        write_fields(record)
     else:
-        _write([user], output, _wide_table() if wide else _TABLE)
+        write_records([user], _record(), output)
 
 
 def _user(argument: str | None, email: str | None, name: str | None, host: str | None) -> "User":
+    from anyscale.cli.user.account_argument import find_account
     from anyscale.errors import NotFound
-    from anyscale.user.lookup import find_user, find_user_by_id
+    from anyscale.user.lookup import find_user
 
     if argument is not None:
         _check_argument(argument, email, name)
     with open_control_plane(host) as transport:
-        if argument and "@" not in argument:
-            return find_user_by_id(transport, argument)
+        if argument:
+            return find_account(transport, argument)
         try:
-            return find_user(transport, argument or email, name)
+            return find_user(transport, email=email, name=name)
         except NotFound as error:
             if not name:
                 raise
@@ -132,11 +135,10 @@ def _user(argument: str | None, email: str | None, name: str | None, host: str |
 
 
 def _check_argument(argument: str, email: str | None, name: str | None) -> None:
-    from anyscale.cli.user.email_argument import not_an_email
+    from anyscale.cli.user.account_argument import check_account
     from anyscale.errors import ConfigError
 
-    if "@" not in argument and not argument.startswith("usr_"):
-        raise ConfigError(f"there is no user with the email {not_an_email(argument)}")
+    check_account(argument)
     if not (email is None and name is None):
         raise ConfigError("give either an email or a name, and only once")
 
@@ -167,7 +169,7 @@ def _record() -> Sequence[str]:
 def _wide_table() -> Sequence[str]:
     # The state stands for the time of the suspension.
     others = (field for field in _record() if field not in (*_FIELDS, "suspended_at"))
-    return (*_TABLE, *others)
+    return (*_FIELDS, "state", *others)
 
 
 def _table_line(user: "User") -> SimpleNamespace:

@@ -15,9 +15,10 @@ from anyscale.cli.formats import OutputLost, ReaderLeft, spreadsheet_cell, write
 from anyscale.cli.problem_report import problems_in_words, say_problems
 from anyscale.cli.signals import ignore_signals
 from anyscale.cli.terminal import clear_progress, log, show_progress
-from anyscale.cli.user.email_argument import check_email
+from anyscale.cli.user.account_argument import check_account, find_account
 from anyscale.cli.user.users_file import format_option, one_users_file, open_users_file
 from anyscale.domain.models.users import PasswordLink
+from anyscale.domain.user_query import UserQuery
 from anyscale.domain.validation import CheckedUser, Policy, shown
 from anyscale.errors import (
     AnyscaleError,
@@ -29,7 +30,7 @@ from anyscale.errors import (
     Unavailable,
 )
 from anyscale.transport.base import Transport
-from anyscale.user.lookup import find_user
+from anyscale.user.lookup import list_users
 
 #: links a request
 _PAGE = 1_000
@@ -40,14 +41,15 @@ _REPLACED = "Earlier links, if any, no longer work."
 
 
 @click.command("set-password-link")
-@click.argument("email", required=False)
+@click.argument("account", metavar="[EMAIL|ID]", required=False)
 @click.option(
     "--users-file",
     "-f",
     multiple=True,
     callback=one_users_file,
+    type=click.Path(),
     metavar="PATH",
-    help="For all users of a file that batch-create read.",
+    help="For all users of a file, of which the emails are enough.",
 )
 @format_option
 @click.option(
@@ -57,14 +59,23 @@ _REPLACED = "Earlier links, if any, no longer work."
     help="For all accounts of a batch that nobody can sign in to yet.",
 )
 @click.option(
-    "--output-file", metavar="PATH", help="The new file for the links, as CSV: needed for many."
+    "--without-credentials",
+    is_flag=True,
+    help="For all accounts that nobody can sign in to yet.",
+)
+@click.option(
+    "--output-file",
+    type=click.Path(),
+    metavar="PATH",
+    help="The new file for the links, as CSV: needed for many.",
 )
 @host_option
 def set_password_link(
-    email: str | None,
+    account: str | None,
     users_file: str | None,
     file_format: str | None,
     batch_id: str | None,
+    without_credentials: bool,
     output_file: str | None,
     host: str | None,
 ) -> None:
@@ -75,28 +86,33 @@ def set_password_link(
       anyscale user set-password-link jane@example.com
       anyscale user set-password-link -f users.yaml --output-file links.csv
       anyscale user set-password-link --batch bat_0193... --output-file links.csv
+      anyscale user set-password-link --without-credentials --output-file links.csv
 
     A link is enough to set the password, so give it to its user alone. A new link revokes the
     previous one of the same user, also if the command is interrupted and writes no file: run it
     again then.
     """
-    if (count := sum(option is not None for option in (email, users_file, batch_id))) != 1:
+    named = sum(option is not None for option in (account, users_file, batch_id))
+    if (count := named + without_credentials) != 1:
         only = ", and by only one of them" if count else ""
-        raise ConfigError(f"name the users by an email, by -f FILE or by --batch ID{only}")
-    if output_file is None and email is None:
+        raise ConfigError(
+            f"name the users by an email, -f FILE, --batch ID or --without-credentials{only}"
+        )
+    if output_file is None and account is None:
         raise ConfigError("links for many users go into a file: name a new one by --output-file")
-    if email is not None:
-        check_email(email)
+    if account is not None:
+        check_account(account)
     with open_control_plane(host) as transport:
         if output_file is None:
-            _write_one(transport, email)
+            assert account is not None
+            _write_one(transport, account)
             return
         with AtomicFile(output_file) as file:
-            _fill(file, transport, *_users(transport, email, users_file, file_format, batch_id))
+            _fill(file, transport, *_users(transport, account, users_file, file_format, batch_id))
 
 
-def _write_one(transport: Transport, email: str | None) -> None:
-    user = find_user(transport, email, None)
+def _write_one(transport: Transport, account: str) -> None:
+    user = find_account(transport, account)
     with _LinkLosses("the link may be lost") as losses:
         (link,) = losses.create(transport, [user.user_id])
         _write_url(link.url)
@@ -119,7 +135,7 @@ def _write_url(url: str) -> None:
 
 def _users(
     transport: Transport,
-    email: str | None,
+    account: str | None,
     users_file: str | None,
     file_format: str | None,
     batch_id: str | None,
@@ -128,9 +144,13 @@ def _users(
     transport.links.create([])  # a refusal comes before any long work
     if batch_id is not None:
         return _batch_count(transport, batch_id), _batch_users(transport, batch_id)
-    if users_file is None:
-        return 1, [find_user(transport, email, None).user_id]
-    user_ids = _file_users(transport, users_file, file_format)
+    if account is not None:
+        return 1, [find_account(transport, account).user_id]
+    if users_file is not None:
+        user_ids = _file_users(transport, users_file, file_format)
+    else:
+        query = UserQuery(without_credentials=True)
+        user_ids = [user.user_id for user in list_users(transport, query, None, _PAGE)]
     return len(user_ids), user_ids
 
 
@@ -151,7 +171,7 @@ def _batch_users(transport: Transport, batch_id: str) -> Iterator[str]:
 def _file_users(transport: Transport, path: str, file_format: str | None) -> list[str]:
     """Return the ids of the accounts that have the emails of a users file."""
     with open_users_file(path, file_format) as file:
-        reading = file.reading(Policy())
+        reading = file.reading(Policy(), verify=True)  # which requires an email alone
         users = list(reading)
         if reading.problems:
             raise ConfigError(_refusal(reading.problems, reading.problems.more))
@@ -166,9 +186,8 @@ def _look_up(transport: Transport, users: Sequence[CheckedUser]) -> dict[int, st
     """Look accounts up; return the ids of those that exist, by position, in order."""
     user_ids: dict[int, str] = {}
     for first in range(0, len(users), _PAGE):
-        for conflict in transport.batches.look_up(users[first : first + _PAGE], first):
-            if conflict.user_id is not None:  # else an unfinished batch has reserved the email
-                user_ids[conflict.position] = conflict.user_id
+        found = transport.users.find([user.email for user in users[first : first + _PAGE]])
+        user_ids |= {at: user.user_id for at, user in enumerate(found, first) if user}
         show_progress("Looking up", first, len(users))
     return user_ids
 

@@ -5,15 +5,14 @@ from msgspec import UNSET, UnsetType
 
 from anyscale.cli.connect import host_option, open_control_plane, suggested_command
 from anyscale.cli.terminal import log
-from anyscale.cli.user.email_argument import check_email
-from anyscale.domain.models.users import UserChanges
-from anyscale.domain.validation import Policy, require_changes
+from anyscale.cli.user.account_argument import account_argument, check_account, find_account
+from anyscale.domain.models.users import User, UserChanges
+from anyscale.domain.validation import Policy, require_changes, shown
 from anyscale.errors import ConfigError
-from anyscale.user.lookup import find_user
 
 
 @click.command("update")
-@click.argument("email")
+@account_argument
 @click.option("--name", help="The new first name.")
 @click.option("--lastname", help="The new last name.")
 @click.option("--no-lastname", is_flag=True, help="Clear the last name.")
@@ -27,7 +26,7 @@ from anyscale.user.lookup import find_user
 )
 @host_option
 def update_user(
-    email: str,
+    account: str,
     name: str | None,
     lastname: str | None,
     no_lastname: bool,
@@ -53,11 +52,11 @@ def update_user(
         is_sso_user=_is_sso_user(sso, no_sso),
     )
     _require_some(changes)
-    check_email(email)
+    check_account(account)
     with open_control_plane(host) as transport:
-        user = find_user(transport, email, None)
+        user = find_account(transport, account)
         updated = transport.users.update(user.user_id, changes)
-    log(f"{user.email} is updated.")
+    log(f"{user.email} is updated. {_differences(user, updated.user)}")
     if no_sso and not updated.has_password:
         log(
             "The account has no password, so its user cannot sign in: create a link to set one by "
@@ -70,13 +69,29 @@ def _new_value(option: str, value: str | None, *, clear: bool) -> str | UnsetTyp
         if value is not None:
             raise ConfigError(f"say either --{option} or --no-{option}, not both")
         return None
-    return UNSET if value is None else value
+    return UNSET if value is None else value or None
 
 
 def _is_sso_user(sso: bool, no_sso: bool) -> bool | UnsetType:
     if sso and no_sso:
         raise ConfigError("say either --sso or --no-sso, not both")
     return sso if sso or no_sso else UNSET
+
+
+def _differences(before: User, after: User) -> str:
+    """Return the old and the new values of the fields that changed."""
+    changed = [
+        f"{field}: {_shown(old)} -> {_shown(new)}"
+        for field in UserChanges.__struct_fields__
+        if (old := getattr(before, field)) != (new := getattr(after, field))
+    ]
+    return f"{'; '.join(changed)}." if changed else "It had these values already."
+
+
+def _shown(value: str | bool | None) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return shown(value) if value else "empty"
 
 
 def _require_some(changes: UserChanges) -> None:

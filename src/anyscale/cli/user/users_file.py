@@ -31,6 +31,8 @@ class UsersFileCommand(click.Command):
             _, files, _ = self.make_parser(ctx).parse_args(arguments)
             if not files:
                 raise
+            if files == ["help"]:
+                raise click.UsageError(f"Say `{ctx.command_path} --help`.", ctx) from None
             raise click.UsageError(
                 f"{error.format_message()} Say -f {quote(files[0])}", ctx
             ) from None

@@ -15,11 +15,11 @@ from anyscale.cli.user.users_file import (
     one_users_file,
     open_users_file,
 )
-from anyscale.domain.models.users import User
+from anyscale.domain.models.users import Difference, User
 from anyscale.domain.validation import shown
 from anyscale.errors import AnyscaleError, BatchRefused, ConfigError
 from anyscale.user.files import UsersFile
-from anyscale.user.verification import Difference, Verification
+from anyscale.user.verification import Verification
 
 DIFFERENT, NOT_COMPARED = 1, 3
 
@@ -31,6 +31,7 @@ DIFFERENT, NOT_COMPARED = 1, 3
     required=True,
     multiple=True,
     callback=one_users_file,
+    type=click.Path(),
     metavar="PATH",
     help="The users file, or - for standard input.",
 )

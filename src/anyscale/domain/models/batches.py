@@ -3,12 +3,12 @@
 from datetime import datetime
 from typing import Any
 
-from msgspec import Struct, structs
+from msgspec import Struct, structs, to_builtins
 
 from anyscale.domain.models.base import Model
 from anyscale.domain.models.users import AdminCreatedUser
 
-__all__ = ["Batch", "Conflict", "Created", "KeptUser", "ReservedChunk"]
+__all__ = ["Batch", "Conflict", "Created", "KeptUser", "ReservedChunk", "UndoneBatch"]
 
 
 class Batch(Struct, frozen=True, kw_only=True):
@@ -71,6 +71,28 @@ class KeptUser(Model, frozen=True, gc=False):
     user_id: str
     email: str
     reason: str
+
+
+class UndoneBatch(Struct, frozen=True):
+    """The result of undoing a batch, or of a dry run."""
+
+    batch_id: str
+    #: The accounts that this call deleted; of a dry run, those that it would delete.
+    removed: int
+    #: The accounts that remain, in the order of the input.
+    kept: list[KeptUser]
+    #: How many of the removed accounts were suspended. It is a lower bound if any call was
+    #: repeated.
+    suspended: int = 0
+    #: The accounts that other calls deleted since this one began, such as another undo at the same
+    #: time, before this one looked at them. If any call was repeated, they are in `removed`, and
+    #: this is 0.
+    removed_by_others: int = 0
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the model as JSON has it."""
+        fields: dict[str, object] = to_builtins(self)
+        return fields
 
 
 class Conflict(Struct, frozen=True, kw_only=True):

@@ -1,16 +1,20 @@
 """Users as callers create, see and change them."""
 
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from anyscale.domain.models.base import Model
 
 __all__ = [
     "AdminCreateUser",
     "AdminCreatedUser",
+    "CreatedUsers",
+    "Difference",
     "PasswordLink",
+    "SkippedUser",
     "UpdatedUser",
     "User",
     "UserChanges",
@@ -52,8 +56,8 @@ class AdminCreatedUser(Model, frozen=True, gc=False):
         email (str): Email as it was entered.
         created_at (datetime): When the account was created, in UTC.
         is_sso_user (bool): Whether the user is an SSO user.
-        lastname (str or None): Last name.
-        title (str or None): Title.
+        lastname (str or None): Last name. Default: None.
+        title (str or None): Title. Default: None.
     """
 
     user_id: str
@@ -61,8 +65,36 @@ class AdminCreatedUser(Model, frozen=True, gc=False):
     email: str
     created_at: datetime
     is_sso_user: bool
-    lastname: str | None
-    title: str | None
+    lastname: str | None = None
+    title: str | None = None
+
+
+class SkippedUser(TypedDict):
+    """An entry that was skipped, because its email has an account."""
+
+    #: The entry, counted from 0.
+    index: int
+    #: As the entry has it.
+    email: str
+
+
+class CreatedUsers(list[AdminCreatedUser]):
+    """The users that a batch created, in the order of the input."""
+
+    #: The entries that were skipped.
+    skipped: list[SkippedUser]
+    #: None after a dry run, and for an input without users.
+    batch_id: str | None
+
+    def __init__(
+        self,
+        users: Iterable[AdminCreatedUser] = (),
+        skipped: Iterable[SkippedUser] = (),
+        batch_id: str | None = None,
+    ) -> None:
+        super().__init__(users)
+        self.skipped = list(skipped)
+        self.batch_id = batch_id
 
 
 class User(Model, frozen=True, gc=False):
@@ -126,3 +158,31 @@ class PasswordLink(Model, frozen=True, gc=False):
     expires_at: datetime
     #: Whether the user signs in by the identity provider: the link adds a password beside it.
     is_sso_user: bool = False
+
+
+class Difference(Struct, frozen=True):
+    """One difference between an entry and its account.
+
+    Attributes:
+        index (int): The entry, counted from 0.
+        line (int or None): The line of its email in the file, counted from 1; None for a list.
+        column (int or None): The column of its email, counted from 1; None for a list.
+        email (str): As the file has it.
+        kind (str): `missing` (there is no account), `different` (of one field) or `suspended`.
+        field (str or None): The field that is different.
+        file (str, bool or None): Its value in the file.
+        account (str, bool or None): Its value in the account.
+    """
+
+    index: int
+    line: int | None
+    column: int | None
+    email: str
+    kind: str
+    field: str | None = None
+    file: str | bool | None = None
+    account: str | bool | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a dictionary representation of the model."""
+        return structs.asdict(self)

@@ -1,25 +1,16 @@
-"""The run of the SDK's `admin_batch_create`, and its result."""
+"""The run of the SDK's `admin_batch_create`."""
 
 from functools import partial
 
 from anyscale.call_report import CallReport
-from anyscale.domain.models.users import AdminCreatedUser
+from anyscale.domain.models.users import CreatedUsers, SkippedUser
 from anyscale.transport.base import Transport
 from anyscale.user.batch_create.batch_run import BatchRun
 from anyscale.user.batch_create.outcome import Outcome
 from anyscale.user.batch_create.run_key import CallKey
 from anyscale.user.user_list import UserList
 
-__all__ = ["CreatedUsers", "create_users"]
-
-
-class CreatedUsers(list[AdminCreatedUser]):
-    """The users that a batch created, in the order of the input."""
-
-    #: The entries that were skipped: `{"index": 3, "email": "jane@example.com"}`
-    skipped: list[dict[str, int | str]]
-    #: None after a dry run, and for an input without users.
-    batch_id: str | None
+__all__ = ["create_users"]
 
 
 def create_users(
@@ -55,7 +46,6 @@ def create_users(
 
 
 def _result(outcome: Outcome) -> CreatedUsers:
-    users = CreatedUsers(outcome.users)
-    users.skipped = [{"index": c.position, "email": c.email} for c in outcome.skipped_entries()]
-    users.batch_id = outcome.batch.batch_id if outcome.batch and not outcome.dry_run else None
-    return users
+    skipped = (SkippedUser(index=c.position, email=c.email) for c in outcome.skipped_entries())
+    batch = None if outcome.dry_run else outcome.batch
+    return CreatedUsers(outcome.users, skipped, batch.batch_id if batch else None)

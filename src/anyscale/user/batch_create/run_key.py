@@ -1,10 +1,14 @@
 """The idempotency key of a run, which decides whether a later run can resume it."""
 
 import os
+import re
 from collections.abc import Callable
 from typing import Protocol
 
-__all__ = ["CallKey", "RunKey"]
+from anyscale.domain.schemas.batches import IDEMPOTENCY_KEY
+from anyscale.errors import ConfigError
+
+__all__ = ["CallKey", "RunKey", "require_key"]
 
 
 class RunKey(Protocol):
@@ -31,7 +35,7 @@ class CallKey:
     """
 
     def __init__(self, own_key: str | None, on_get: Callable[[], None] = lambda: None) -> None:
-        self.is_resumable = own_key is not None
+        self.is_resumable: bool = own_key is not None
         self._own_key = own_key
         self._on_get = on_get
 
@@ -44,3 +48,9 @@ class CallKey:
 
     def store_batch(self, batch_id: str) -> None:
         """Do nothing: the caller has the key."""
+
+
+def require_key(key: object) -> None:
+    """Raise `ConfigError` unless a key of a caller is None or a valid one."""
+    if key is not None and not (isinstance(key, str) and re.fullmatch(IDEMPOTENCY_KEY, key)):
+        raise ConfigError("idempotency_key must be a text of 1 to 200 visible ASCII characters")

@@ -27,7 +27,7 @@ FORMATS = {
     "yaml": (".yaml", ".yml"),
     "json": (".json",),
     "jsonl": (".jsonl", ".ndjson"),
-    "csv": (".csv",),
+    "csv": (".csv", ".tsv"),
 }
 
 #: the name of standard input on a command line
@@ -57,6 +57,8 @@ class FileReading:
         yield from self._file.users(self._entries)
         if suspects := self._entries.suspects():
             self._entries.add_duplicates(self._emails_at(suspects))
+        if self.problems:
+            self._file.check_unchanged()  # else they may be of neither version
         self.problems.trim()
 
     def _emails_at(self, positions: frozenset[int]) -> dict[int, tuple[str, str]]:
@@ -118,6 +120,8 @@ class UsersFile:
             except (AttributeError, OSError):  # it is closed, or a folder
                 raise ConfigError("standard input cannot be read") from None
             return cls(stream, "<stdin>", file_format or "yaml")
+        if not path:
+            raise ConfigError("the name of the users file is empty")
         try:
             stream = open(path, "rb")  # noqa: SIM115, PTH123 - `close` closes it
             reopenable: str | None = path

@@ -138,8 +138,6 @@ class EntryCollector:
             places: of all fields.
             faults: that the reader has found.
         """
-        if self.verify:
-            values = {field: value for field, value in values.items() if field != "password"}
         faulty = {fault.field or fault.meant for fault in faults}
         for field in REQUIRED:
             is_needed = field in places or field in self.required
@@ -153,7 +151,7 @@ class EntryCollector:
             values = {"is_sso_user": False, **values}
         faults += [
             PlacedFault(places.get(fault.field, start), *fault)
-            for fault in find_faults(values, self.policy)
+            for fault in find_faults(values, self.policy, verify=self.verify)
         ]
         self._refuse(places.get("email", start), values, faults)
         return None
@@ -172,6 +170,11 @@ class EntryCollector:
         if self._file_problems > MAX_FAULTS:
             raise Fatal(self._problem(PlacedFault(place, None, "too_long", TOO_MANY)))
         self.problems.add(self._problem(PlacedFault(place, None, code, detail)))
+
+    def forget_last(self) -> None:
+        """Remove the problems of the last entry: they have a cause that follows it."""
+        last = self.count - 1
+        self.problems[:] = [problem for problem in self.problems if problem.index != last]
 
     def place_of_email(self, index: int) -> Place:
         return Place(self._lines[index], self._columns[index])

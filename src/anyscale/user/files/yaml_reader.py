@@ -6,7 +6,7 @@ A YAML loader would convert scalars: `name: No` to False, `password: 012345678` 
 `title: 12:30:45` to 45045. Here the fields determine the types.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Any, Protocol
 
 from yaml.error import MarkedYAMLError
@@ -32,7 +32,7 @@ from anyscale.user.files.entry_collector import (
     PlacedFault,
 )
 from anyscale.user.files.field_words import BOOLEANS, NULLS, meant_field, unknown_key
-from anyscale.user.files.input_stream import InputStream
+from anyscale.user.files.input_stream import Fatal, InputStream
 from anyscale.user.files.yaml_errors import explain
 from anyscale.user.files.yaml_scalars import place_of, special, type_fault, value_of
 
@@ -89,6 +89,8 @@ class _YamlReader:
         self._next_event = next_event
         self._source = source
         self._entries = entries
+        #: where the last user begins, and its fields
+        self._last_user: tuple[Place, Container[str]] | None = None
 
     def document(self) -> Iterator[CheckedUser]:
         self._next_event()  # the start of the stream
@@ -112,6 +114,8 @@ class _YamlReader:
             if key.value == _TOP and not has_users and not special(key):
                 has_users = True
                 yield from self._list(self._next_event())
+            elif key.value in _FIELDS and self._last_user and key.value not in self._last_user[1]:
+                raise self._not_indented(key, self._last_user[0])
             else:
                 self._entries.problem(place_of(key), *_wrong_key(key))
                 self._skip(self._next_event())
@@ -119,6 +123,12 @@ class _YamlReader:
             raise self._source.fatal("top", _WRONG_TOP, *place_of(key))
         if not has_users and not self._entries.problems:
             raise self._source.fatal("empty", _EMPTY, *place_of(top))
+
+    def _not_indented(self, key: ScalarEvent, user: Place) -> Fatal:
+        """Return the only problem of a user whose fields are at the margin, as if it had ended."""
+        self._entries.forget_last()
+        detail = f"indent {key.value!r} under the user of line {user.line}"
+        return self._source.fatal("syntax", detail, *place_of(key))
 
     def _list(self, value: Event) -> Iterator[CheckedUser]:
         if not isinstance(value, SequenceStartEvent):
@@ -137,6 +147,7 @@ class _YamlReader:
     def _user(self, start: MappingStartEvent) -> CheckedUser | None:
         next_event = self._next_event
         events: dict[str, Any] = {}
+        self._last_user = place_of(start), events
         faults: list[PlacedFault] = []
         # The hot loop: two events per field, about half a million per second.
         while (key := next_event()).__class__ is not MappingEndEvent:

@@ -15,10 +15,8 @@ def completion(ctx: click.Context, shell: str) -> None:
     Example:
       anyscale completion bash >> ~/.bashrc
     """
-    from click.shell_completion import get_completion_class
+    from anyscale.cli.completion.shells import SHELLS
 
-    completion_class = get_completion_class(shell)
-    assert completion_class is not None
     program = ctx.find_root().command
-    script = completion_class(program, {}, "anyscale", "_ANYSCALE_COMPLETE").source()
+    script = SHELLS[shell](program, {}, "anyscale", "_ANYSCALE_COMPLETE").source()
     write_text(script.splitlines())

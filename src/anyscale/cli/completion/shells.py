@@ -1,0 +1,57 @@
+"""click's completion for bash, zsh and fish, with values after `--option=` and fish's commas.
+
+It is imported for a completion, and for its scripts.
+"""
+
+from click.shell_completion import (
+    BashComplete,
+    FishComplete,
+    ShellComplete,
+    ZshComplete,
+    add_completion_class,
+)
+
+__all__ = ["SHELLS"]
+
+
+class _Bash(BashComplete):
+    """bash makes `--option=value` three words, and completes the last one."""
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        args, incomplete = super().get_completion_args()
+        if args and args[-1] == "=":
+            return args[:-1], incomplete
+        return args, "" if incomplete == "=" else incomplete
+
+
+class _Zsh(ZshComplete):
+    """zsh completes the whole word, of which the value is the part after `=`."""
+
+    source_template = ZshComplete.source_template.replace(
+        "    for type",
+        "    [[ $words[CURRENT] == -*=* ]] && compset -P '*='\n\n    for type",
+    ).replace(" -U", "")  # with it, the part before `=` would be lost
+
+
+#: line of click's script for fish -> ours
+_OF_FISH = {
+    "    for completion": "    set -l option (string match -r -- '^-[^=]*=' (commandline -t))\n\n"
+    "    for completion",
+    'split ","': 'split -m 1 ","',
+    "__fish_complete_path $metadata[2];": "for path in (__fish_complete_path $metadata[2]);\n"
+    '                echo "$option$path";\n            end;',
+    "echo $metadata[2];": 'echo "$option$metadata[2]";',
+}
+
+
+class _Fish(FishComplete):
+    """fish completes the whole word. A description may have commas."""
+
+    source_template = FishComplete.source_template
+    for _theirs, _ours in _OF_FISH.items():
+        source_template = source_template.replace(_theirs, _ours)
+
+
+SHELLS: dict[str, type[ShellComplete]] = {
+    shell.name: add_completion_class(shell) for shell in (_Bash, _Zsh, _Fish)
+}

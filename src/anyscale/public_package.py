@@ -1,0 +1,19 @@
+"""A package that shows its public names alone."""
+
+import sys
+from types import ModuleType
+
+__all__ = ["show_public_names_alone"]
+
+
+class _PublicPackage(ModuleType):
+    """Python binds each submodule as a name of its package when it is imported: not here."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not isinstance(value, ModuleType) or name in self.__all__:
+            super().__setattr__(name, value)
+
+
+def show_public_names_alone(package: str) -> None:
+    """Make a package, which is being imported, hide the submodules that are not in `__all__`."""
+    sys.modules[package].__class__ = _PublicPackage

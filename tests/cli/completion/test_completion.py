@@ -1,0 +1,129 @@
+"""Completion in the real shells, on a terminal."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.support.paths import ANYSCALE
+
+SHELLS = {
+    "bash": ["bash", "--norc", "--noprofile", "-i"],
+    "zsh": ["zsh", "-f", "-i"],
+    "fish": ["fish", "--no-config", "-i"],
+}
+#: what a shell runs first: it has no other completion, and shows a prompt without colors
+SETUP = {
+    "bash": "PS1='READY> '; bind 'set enable-bracketed-paste off'; . ./completion",
+    "zsh": "PS1='READY> '; unsetopt zle_bracketed_paste; autoload -U compinit; compinit -D -u; "
+    ". ./completion",
+    "fish": "function fish_prompt; echo -n 'READY> '; end; source ./completion",
+}
+_escapes = re.compile(
+    rb"\x1b(\[[0-9;?<>=]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\\\)|[=>()][0-9A-Z]?)"
+)
+
+
+def _visible(output: bytes) -> str:
+    """Return the text without escape sequences, and without what was replaced by backspaces."""
+    moved = re.sub(rb"\x1b\[(\d*)D", lambda left: b"\b" * int(left[1] or 1), output)
+    text = _escapes.sub(b"", moved).decode(errors="replace")
+    while (at := text.find("\b")) > 0:
+        text = text[: at - 1] + text[at + 1 :]
+    return text
+
+
+class Shell:
+    """An interactive shell with the completion of the command."""
+
+    def __init__(self, terminal: int) -> None:
+        self._terminal = terminal
+
+    def type(self, keys: str) -> None:
+        os.write(self._terminal, keys.encode())
+
+    def shown(self, wanted: str, seconds: float = 60) -> str:
+        """Read until a text is shown; return all of it as it is shown, without colors."""
+        output, deadline = b"", time.monotonic() + seconds
+        while wanted not in (text := _visible(output)):
+            assert time.monotonic() < deadline, text
+            if select.select([self._terminal], [], [], 0.1)[0]:
+                piece = os.read(self._terminal, 65536)
+                output += piece
+                if b"\x1b[c" in piece or b"\x1b[0c" in piece:  # fish asks what the terminal is
+                    os.write(self._terminal, b"\x1b[?62;c")
+        return text
+
+
+@contextmanager
+def shell_with_completion(shell: str, folder: Path) -> Iterator[Shell]:
+    script = subprocess.run(
+        [ANYSCALE, "completion", shell], capture_output=True, text=True, check=True
+    )
+    (folder / "completion").write_text(script.stdout, encoding="utf-8")
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
+    path = f"{Path(ANYSCALE).parent}{os.pathsep}{os.environ['PATH']}"
+    process = subprocess.Popen(
+        ["setsid", "--ctty", *SHELLS[shell]],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=folder,
+        env=os.environ | {"TERM": "xterm", "PATH": path, "COLUMNS": "200", "LANG": "C.UTF-8"},
+    )
+    os.close(theirs)
+    try:
+        session = Shell(ours)
+        session.type(f"{SETUP[shell]}; echo LOAD''ED\r")
+        session.shown("LOADED")
+        session.type("\r")
+        session.shown("READY> ")
+        yield session
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+@pytest.fixture(params=SHELLS)
+def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shell]:
+    """A shell in a folder with the file `personnel.yaml`."""
+    (tmp_path / "personnel.yaml").touch()
+    with shell_with_completion(request.param, tmp_path) as session:
+        yield session
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "anyscale user batch-create -f per",
+        "anyscale user batch-create --users-file per",
+        "anyscale user batch-create --users-file=per",
+        "anyscale user verify -f per",
+        "anyscale server create-token --name x --output-file per",
+    ],
+)
+def test_the_name_of_a_file_is_completed(shell: Shell, line: str) -> None:
+    shell.type(f"{line}\t")
+    shell.shown(f"{line}sonnel.yaml")
+
+
+def test_a_value_is_completed_after_the_option_and_in_its_word(shell: Shell) -> None:
+    shell.type("anyscale user batch-create --if-exists=sk\t")
+    shell.shown("--if-exists=skip")
+
+
+def test_the_descriptions_of_fish_have_their_commas(tmp_path: Path) -> None:
+    with shell_with_completion("fish", tmp_path) as session:
+        session.type("anyscale batch \t")
+        session.shown("Show one batch: its state, its counts")
