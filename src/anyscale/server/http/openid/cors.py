@@ -48,7 +48,8 @@ class CorsMiddleware(ASGIMiddleware):
         allowed = [(b"access-control-allow-origin", origin.encode())] if is_allowed else []
         if scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # there are no WebSockets
             headers = [*allowed, *(_PREFLIGHT if is_allowed else []), _VARY]
-            await ASGIResponse(status_code=204, encoded_headers=headers)(scope, receive, send)
+            texts = [(name.decode(), value.decode()) for name, value in headers]
+            await ASGIResponse(status_code=204, headers=texts)(scope, receive, send)
             return
 
         async def send_with_headers(message: Message) -> None:

@@ -1,0 +1,207 @@
+"""What the endpoints of applications refuse over HTTP, and how."""
+
+import base64
+from typing import Any
+
+import pytest
+from tests.server.openid.test_flow import PAGE, Browser, browser
+from tests.support.servers.http_client import HttpClient
+from tests.support.sign_in.openid_provider import CALLBACK, ISSUER
+
+__all__ = ["browser"]
+
+APPLICATION = "https://hub.example.com"
+CROSS_SITE = {"Sec-Fetch-Site": "cross-site", "Origin": APPLICATION}
+
+
+def basic(client_id: str, secret: str) -> str:
+    return "Basic " + base64.b64encode(f"{client_id}:{secret}".encode()).decode()
+
+
+WRONG: list[tuple[dict[str, Any], int, str]] = [
+    ({"grant_type": None}, 400, "invalid_request"),
+    ({"grant_type": "password"}, 400, "unsupported_grant_type"),
+    ({"grant_type": "client_credentials"}, 400, "unsupported_grant_type"),
+    ({"grant_type": "implicit"}, 400, "unsupported_grant_type"),
+    ({"code": None}, 400, "invalid_grant"),
+    ({"code": "x"}, 400, "invalid_grant"),
+    ({"code_verifier": None}, 400, "invalid_grant"),
+    ({"redirect_uri": None}, 400, "invalid_grant"),
+    ({"client_secret": None}, 401, "invalid_client"),
+    ({"client_secret": "mrc_wrong"}, 401, "invalid_client"),
+    ({"client_id": None, "client_secret": None}, 401, "invalid_client"),
+    ({"client_id": "app_none"}, 401, "invalid_client"),
+    ({"basic": "Basic ???"}, 401, "invalid_client"),
+    ({"basic": "Bearer mrt_x"}, 401, "invalid_client"),
+    (
+        {"basic": basic("app_none", "x"), "client_secret": None, "client_id": None},
+        401,
+        "invalid_client",
+    ),
+    ({"basic": basic("app_none", "x")}, 400, "invalid_request"),
+]
+
+
+@pytest.mark.parametrize(("changes", "status", "error"), WRONG, ids=str)
+def test_the_token_endpoint_refuses_in_json(
+    browser: Browser, changes: dict[str, Any], status: int, error: str
+) -> None:
+    code = browser.code()
+
+    response = browser.token(**({"code": code} | changes))
+
+    assert (response.status, response.json["error"]) == (status, error)
+    assert response.headers["Cache-Control"] == "no-store"
+    assert code not in response.text
+    if status == 401 and "basic" in changes:
+        assert response.headers["WWW-Authenticate"].startswith("Basic")
+
+
+def test_a_repeated_parameter_of_a_token_request_is_refused(browser: Browser) -> None:
+    client = HttpClient(f"http://{browser.host}")
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    body = (
+        f"grant_type=authorization_code&code=x&code=y&client_id={browser.site.client_id}".encode()
+    )
+
+    response = client.request("POST", "/oauth2/token", raw=body.encode(), headers=headers)
+
+    assert (response.status, response.json["error"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("token", ["", "mra_x", "mrt_x"])
+def test_userinfo_refuses_a_wrong_token(browser: Browser, token: str) -> None:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+    response = browser.request("GET", "/oauth2/userinfo", headers=headers)
+
+    assert response.status == 401
+    assert response.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_userinfo_takes_the_token_of_a_form_and_ignores_the_session(browser: Browser) -> None:
+    access = browser.token(browser.code()).json["access_token"]
+
+    assert browser.request("POST", "/oauth2/userinfo", form={"access_token": access}).status == 200
+    assert browser.request("POST", "/oauth2/userinfo", form={}).status == 401
+    assert browser.get("/oauth2/userinfo").status == 401
+
+
+def test_only_the_pages_of_public_applications_may_read_responses(browser: Browser) -> None:
+    allowed = "Access-Control-Allow-Origin"
+    paths = ("/.well-known/openid-configuration", "/oauth2/jwks")
+    for path in paths:
+        assert allowed not in browser.request("GET", path, headers=CROSS_SITE).headers
+    browser.site.create_application(
+        name="SPA", redirect_uris=[f"{APPLICATION}/spa"], is_public=True
+    )
+
+    for path in paths:
+        headers = browser.request("GET", path, headers=CROSS_SITE).headers
+        assert headers[allowed] == APPLICATION
+        assert "Access-Control-Allow-Credentials" not in headers
+        foreign = CROSS_SITE | {"Origin": "https://evil.example.com"}
+        assert allowed not in browser.request("GET", path, headers=foreign).headers
+    preflight = browser.request("OPTIONS", "/oauth2/token", headers=CROSS_SITE)
+    assert preflight.headers["Access-Control-Allow-Methods"] == "GET, POST"
+    assert allowed not in browser.request("GET", "/v1/me", headers=CROSS_SITE).headers
+    assert allowed not in browser.request("GET", "/oauth2/authorize", headers=CROSS_SITE).headers
+
+
+def test_a_logout_without_a_token_of_the_session_asks_first(browser: Browser) -> None:
+    browser.code()
+    query = f"client_id={browser.site.client_id}&post_logout_redirect_uri={CALLBACK}&state=bye"
+
+    page = browser.get(f"/oauth2/logout?{query}")
+    assert "Sign out?" in page.text
+    assert browser.get("/").status == 200
+    forged = browser.request("POST", "/oauth2/logout/confirm", form={}, headers=CROSS_SITE)
+    assert forged.status == 403
+    assert browser.get("/").status == 200
+    confirmed = browser.request("POST", "/oauth2/logout/confirm", form={}, headers=PAGE)
+    assert confirmed.headers["Location"] == "/sign-in?note=signed_out"
+    assert browser.get("/").status == 303
+
+
+OTHER_ADDRESSES = [
+    "https://evil.example.com",
+    f"{CALLBACK}/",
+    f"{CALLBACK}?x=1",
+    "//evil.example.com",
+    "javascript:alert(1)",
+]
+
+
+@pytest.mark.parametrize("uri", OTHER_ADDRESSES)
+def test_a_logout_returns_to_registered_addresses_alone(browser: Browser, uri: str) -> None:
+    site = browser.site
+    site.client_id, site.secret = site.create_application(
+        name="Wiki", post_logout_redirect_uris=[CALLBACK]
+    )
+    hint = browser.token(browser.code()).json["id_token"]
+
+    response = browser.get(f"/oauth2/logout?id_token_hint={hint}&post_logout_redirect_uri={uri}")
+
+    assert response.headers["Location"] == "/sign-in?note=signed_out"
+
+
+def test_the_token_of_another_session_does_not_sign_out(browser: Browser) -> None:
+    hint = browser.token(browser.code()).json["id_token"]
+    other = Browser(f"http://{browser.host}")
+    other.site = browser.site
+    other.code()
+
+    assert "Sign out?" in other.get(f"/oauth2/logout?id_token_hint={hint}").text
+    assert other.get("/").status == 200
+
+
+@pytest.mark.parametrize("hint", ["x", "a.b.c", ""])
+def test_a_forged_hint_proves_nothing(browser: Browser, hint: str) -> None:
+    browser.code()
+
+    assert "Sign out?" in browser.get(f"/oauth2/logout?id_token_hint={hint}").text
+
+
+def test_a_page_of_another_site_cannot_frame_or_submit_the_sign_in(browser: Browser) -> None:
+    page = browser.get(browser.authorize().headers["Location"])
+
+    assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
+    forged = browser.request("POST", "/sign-in", form={"email": "x"}, headers=CROSS_SITE)
+    assert forged.status == 403
+
+
+def test_an_unknown_application_gets_a_page_and_no_redirect(browser: Browser) -> None:
+    response = browser.authorize(client_id="app_none")
+
+    assert response.status == 400
+    assert "Location" not in response.headers
+
+
+def test_a_user_outside_of_the_audience_sees_a_page(browser: Browser) -> None:
+    site = browser.site
+    site.client_id, site.secret = site.create_application(name="Wiki", audience=["owners"])
+    started = browser.authorize()
+    signed_in = browser.sign_in_at(started.headers["Location"])
+
+    page = browser.get(signed_in.headers["Location"])
+
+    assert page.status == 403
+    assert "You have no access to Wiki" in page.text
+    assert "error=access_denied" in page.text
+
+
+def test_no_log_and_no_database_has_a_code_or_a_token(
+    browser: Browser, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = browser.site
+    site.client_id, site.secret = site.create_application(name="Wiki", refresh_tokens=True)
+    code = browser.code()
+    tokens = browser.token(code).json
+    folder = site.control_plane.settings.database.parent  # type: ignore[union-attr]  # a file here
+    stored = b"".join(path.read_bytes() for path in folder.glob("anyscale.db*"))
+
+    assert site.secret
+    for secret in (code, tokens["access_token"], tokens["refresh_token"], site.secret):
+        assert secret.encode() not in stored
+        assert secret not in caplog.text
+    assert ISSUER
