@@ -133,9 +133,15 @@ def _csv(rows: Rows, fields: Sequence[str]) -> Iterable[str]:
 
 
 def spreadsheet_cell(value: Any) -> Any:
-    """Put an apostrophe before a text that a spreadsheet would take for a formula."""
-    is_formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
-    return f"'{value}" if is_formula else value
+    """Put an apostrophe before each text that a spreadsheet would take for a formula.
+
+    A spreadsheet may also begin a cell after a semicolon or a tab.
+    """
+    return _begins_formula.sub("'", value) if isinstance(value, str) else value
+
+
+#: also the full-width forms, which some spreadsheets take for the ASCII ones
+_begins_formula = re.compile("(?:^|(?<=[;\t\r\n]))(?=[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\t\r])")
 
 
 def _cell(value: Any) -> Any:

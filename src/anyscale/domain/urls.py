@@ -4,7 +4,7 @@ The one place that knows what a loopback address is and over which URLs secrets 
 """
 
 import re
-from ipaddress import IPv4Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, urlsplit
 
 __all__ = [
@@ -21,6 +21,11 @@ __all__ = [
 _FORBIDDEN = frozenset(' "<>\\^`{|}')
 
 _LAST_PORT = 65535
+
+#: IPv4-compatible and IPv4-mapped addresses (RFC 4291, 2.5.5), and NAT64 (RFC 6052, 2.1; RFC 8215)
+_ENDS_WITH_IPV4 = tuple(
+    map(IPv6Network, ("::/96", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48"))
+)
 
 _ends_with_port = re.compile(r"[^:]*://[^/]*:(\d{5,9})/?").fullmatch
 
@@ -94,8 +99,16 @@ def may_be_on_this_machine(url: str) -> bool:
             address = IPv4Address(inet_aton(host))  # such as 127.1 and 0x7f.1
         except OSError:
             return False
-    address = getattr(address, "ipv4_mapped", None) or address
+    if isinstance(address, IPv6Address):
+        address = _ipv4_of(address) or address
     return address.is_loopback or address.is_unspecified or address.is_link_local
+
+
+def _ipv4_of(address: IPv6Address) -> IPv4Address | None:
+    """Return the IPv4 address that an IPv6 address leads to, of the forms that contain one."""
+    if any(address in network for network in _ENDS_WITH_IPV4) and int(address) > 1:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.sixtofour
 
 
 def is_address(host: str) -> bool:

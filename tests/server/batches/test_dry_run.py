@@ -8,12 +8,16 @@ from typing import Literal
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from tests.support.callers import OPERATOR
 from tests.support.databases.postgres_databases import PostgresDatabases
 from tests.support.run_keys import OnceKey
 from tests.support.servers.control_planes import Deployment, embedded_transport, new_deployment
+from tests.support.servers.http_client import HttpClient, HttpResponse
+from tests.support.servers.server_in_process import serve_in_process
 from tests.support.users import PASSWORD, checked_users, list_accounts
 
 from anyscale.errors import BatchRefused
+from anyscale.server.control_plane import ControlPlane
 from anyscale.user.batch_create.batch_run import BatchRun
 from anyscale.user.batch_create.outcome import Outcome
 from anyscale.user.batch_create.run_key import CallKey
@@ -186,3 +190,25 @@ def test_a_run_names_the_taken_emails_of_every_chunk(
         (0, "email_reserved"),
         (7, "email_exists"),
     ]
+
+
+def test_a_dry_run_over_http_follows_the_key_as_the_run_does(control_plane: ControlPlane) -> None:
+    secret = control_plane.tokens.create("laptop", "owner", None, OPERATOR)
+    with serve_in_process(control_plane) as url:
+        client = HttpClient(url)
+
+        def call(name: str, *, dry_run: bool) -> HttpResponse:
+            users = [{"name": "Jane", "email": f"{name}@example.com"}]
+            headers = {"Authorization": f"Bearer {secret}", "Idempotency-Key": "key"}
+            body = {"create_users": users, "dry_run": dry_run}
+            return client.request("POST", "/v1/users:batchCreate", body, headers=headers)
+
+        assert call("ann", dry_run=True).json["users"] == []
+        created = call("ann", dry_run=False).json
+        for dry_run in (False, True):
+            assert call("ann", dry_run=dry_run).json == {**created, "replayed": True}
+            assert call("joe", dry_run=dry_run).json["code"] == "idempotency_key_reused"
+        batch_id = created["batch"]["batch_id"]
+        control_plane.batches.undo(batch_id, "", OPERATOR, force=False, dry_run=False)
+        for dry_run in (False, True):
+            assert call("ann", dry_run=dry_run).json["code"] == "batch_undone"

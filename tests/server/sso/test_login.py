@@ -153,6 +153,8 @@ def test_the_first_login_links_the_account_of_the_verified_email(
         ({"Sec-Fetch-Site": "cross-site"}, False),
         ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-User": "?0"}, False),
         ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-User": "?1"}, True),
+        ({"Sec-Fetch-Site": "same-site"}, False),
+        ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-User": "?1"}, True),
         ({"Sec-Fetch-Site": "same-origin"}, True),
         ({"Sec-Fetch-Site": "none", "Sec-Fetch-User": "?1"}, True),
     ],

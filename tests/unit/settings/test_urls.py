@@ -49,13 +49,22 @@ def test_plain_http_to_another_machine_is_refused_everywhere(host: str) -> None:
         "[::]",
         "169.254.169.254",
         "[fe80::1]",
+        "[::127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "[64:ff9b:1::7f00:1]",
+        "[64:ff9b::169.254.169.254]",
+        "[2002:7f00:1::]",
+        "[2002:7f00:1::1]",
     ],
 )
 def test_this_machine_is_found_in_any_spelling(host: str) -> None:
     assert may_be_on_this_machine(f"https://{host}:8000/token")
 
 
-@pytest.mark.parametrize("host", [*ELSEWHERE, "example.com", "mylocalhost", ""])
+@pytest.mark.parametrize(
+    "host",
+    [*ELSEWHERE, "example.com", "mylocalhost", "", "[64:ff9b::8.8.8.8]", "[2002:808:808::1]"],
+)
 def test_another_machine_is_not_this_one(host: str) -> None:
     assert not may_be_on_this_machine(f"https://{host}/token")
 

@@ -19,6 +19,7 @@ from anyscale.errors import (
     BatchRefused,
     BatchUnfinished,
     StoreUnavailable,
+    Unavailable,
 )
 from anyscale.server.http.bodies import invalid_body
 from anyscale.server.http.dependencies import AnyRequest
@@ -146,6 +147,11 @@ def _handle_recursion(request: AnyRequest, error: RecursionError) -> Response[An
     return _handle_bug(request, error)
 
 
+def _handle_lack_of_memory(request: AnyRequest, _: MemoryError) -> Response[Any]:
+    _log.error("not enough memory for a request")
+    return _handle_refusal(request, Unavailable("the control plane has too little memory now"))
+
+
 def _handle_bug(request: AnyRequest, error: Exception) -> Response[Any]:
     extra = {"kind": type(error).__name__, "place": _place_of(error)}
     _log.error("internal error", extra=extra)
@@ -187,5 +193,6 @@ EXCEPTION_HANDLERS: dict[Any, Any] = {
     AnyscaleError: _handle_refusal,
     HTTPException: _handle_http_exception,
     RecursionError: _handle_recursion,
+    MemoryError: _handle_lack_of_memory,
     Exception: _handle_bug,
 }

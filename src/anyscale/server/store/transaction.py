@@ -139,8 +139,10 @@ class Store(Protocol):
     def schema(self) -> int:
         """Return the number of the schema that the database has; 0 before the first migration."""
 
-    def ready(self) -> None:
+    def ready(self) -> bool:
         """Check that the database is reachable and has the schema of this version.
+
+        Returns whether writes go on: without its synchronous standby, PostgreSQL lets them wait.
 
         Raises:
             StoreUnavailable: with the reason.

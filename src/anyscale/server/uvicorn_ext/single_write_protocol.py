@@ -8,7 +8,10 @@ core back at the next tick of the scheduler, 4 ms later.
 import asyncio
 from typing import Any, cast
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from anyscale.server.uvicorn_ext.strict_receive_buffer import StrictReceiveBuffer
 
 __all__ = ["SingleWriteH11Protocol"]
 
@@ -23,6 +26,14 @@ class SingleWriteH11Protocol(H11Protocol):
         """Accept a connection."""
         joining = _JoiningTransport(transport, self.loop)
         super().connection_made(cast("asyncio.Transport", joining))
+        self.conn._receive_buffer = StrictReceiveBuffer()  # noqa: SLF001 - h11 has no setting
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse a request; only close the connection if its response was begun before."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
 
 
 class _JoiningTransport:

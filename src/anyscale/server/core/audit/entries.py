@@ -3,12 +3,14 @@
 import hashlib
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from msgspec import json, structs
 
 from anyscale.domain.audit_chain import FORGOTTEN, ROOT, AuditEntry, Removal, entry_hash
+from anyscale.errors import StoreUnavailable
 from anyscale.server.store.records.audit import AuditRecord
 from anyscale.server.store.transaction import Store, Transaction
 
@@ -19,6 +21,9 @@ _DENIED_EVERY = 60.0
 
 #: Denials in memory: some 3 MB. Beyond this number, the one that was written first is removed.
 _MAX_DENIALS = 10_000
+
+#: seconds that a denial waits for the entry of another one
+_DENIAL_PATIENCE = 1.0
 
 #: seconds between two deletions of old entries
 _PURGE_EVERY = 24 * 60 * 60.0
@@ -67,6 +72,7 @@ class AuditLog:
         self._lock = threading.Lock()
         #: (actor, reason) -> when an entry was last written, and how many denials there were since
         self._denied: dict[tuple[str, str], tuple[float, int]] = {}
+        self._writing = threading.Lock()
         self._logged = 0
         self._purged = -_PURGE_EVERY
 
@@ -91,9 +97,12 @@ class AuditLog:
         """Append an entry for a denied request: the first at once, then one a minute with a count.
 
         `reason` is the code of the error, and `call` the method and the route.
+
+        Raises:
+            StoreUnavailable: also if the entry of another denial takes long to write.
         """
         if times := self._due(actor, reason):
-            with self._store.write() as tx:
+            with self._denial(), self._store.write() as tx:
                 details = {"reason": reason, "call": call, "times": times}
                 append_entry(tx, actor, "access.denied", "", details)
 
@@ -117,6 +126,16 @@ class AuditLog:
             self._logged = last.number
             head = {"head": f"{last.number}:{last.hash.hex()}"}
             logging.getLogger("anyscale.server").info("audit head", extra=head)
+
+    @contextmanager
+    def _denial(self) -> Iterator[None]:
+        """Let one thread write a denial at a time: while writes wait, others go on."""
+        if not self._writing.acquire(timeout=_DENIAL_PATIENCE):
+            raise StoreUnavailable("the entry of a denied request waits for another one")
+        try:
+            yield
+        finally:
+            self._writing.release()
 
     def _due(self, actor: str, reason: str) -> int:
         now = time.monotonic()

@@ -34,7 +34,7 @@ from anyscale.server.core.batches.conflicts import (
 )
 from anyscale.server.core.batches.hash_passwords import hash_passwords
 from anyscale.server.core.batches.publish import publish, require_same_count
-from anyscale.server.core.batches.small_batch import create_small
+from anyscale.server.core.batches.small_batch import create_small, find_replay
 from anyscale.server.core.batches.undo import undo_part
 from anyscale.server.core.callers import Caller, check_owner, require_owner
 from anyscale.server.core.hashing.pool import PasswordHashPool
@@ -80,6 +80,10 @@ class BatchService:
         """Create a small batch in one call: see `create_small`."""
         self._require_available()
         return create_small(self._store, self._hashing, key, users, passwords, if_exists, caller)
+
+    def find_replay(self, key: str, users: Sequence[CheckedUser], if_exists: str) -> Created | None:
+        """Return the result of an equal small batch, if there was one: see `create_small`."""
+        return find_replay(self._store, key, users, if_exists)
 
     def dry_run(self, users: Sequence[CheckedUser], if_exists: str) -> list[Conflict]:
         """Return the conflicts of the users that `create` would skip. It writes nothing.

@@ -67,6 +67,14 @@ def create_small(
     raise BatchUnfinished("other batches keep taking and freeing the same emails")
 
 
+def find_replay(
+    store: Store, key: str, users: Sequence[CheckedUser], if_exists: str
+) -> Created | None:
+    """Return the result that an equal call had; None without one. Raises as `create_small` does."""
+    with store.read() as tx:
+        return _replay(tx, key, users, if_exists)
+
+
 def _create(
     tx: Transaction,
     key: str,

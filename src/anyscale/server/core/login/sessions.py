@@ -73,7 +73,8 @@ class SessionService:
     def touch(self, caller: SessionCaller) -> None:
         """Write the last use of a session that `is_touch_due`."""
         # The request itself may only read, and works while the database cannot be written.
-        with suppress(StoreUnavailable), self._store.write() as tx:
+        # It waits for no disk and no standby, since requests that only read wait for it.
+        with suppress(StoreUnavailable), self._store.write(durable=False) as tx:
             tx.sessions.touch(caller.session.session_id, caller.at)
 
     def list(self, caller: SessionCaller) -> Sequence[SessionRecord]:

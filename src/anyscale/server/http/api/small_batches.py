@@ -62,6 +62,8 @@ def create_users(
         )
     checked = check_users(users, policy)
     if batch.dry_run:
+        if key and (replay := batches.find_replay(key, checked, batch.if_exists)):
+            return _result(replay)
         return BatchCreated([], _skipped(batches.dry_run(checked, batch.if_exists)))
     if not users:
         return BatchCreated([], [])
@@ -69,6 +71,10 @@ def create_users(
     created = batches.create(key, checked, batch.if_exists, request.user, passwords)
     if not created.replayed:
         _count(created, len(passwords))
+    return _result(created)
+
+
+def _result(created: Created) -> BatchCreated:
     return BatchCreated(created.users, _skipped(created.skipped), created.batch, created.replayed)
 
 

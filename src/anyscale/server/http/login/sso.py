@@ -111,7 +111,8 @@ def _is_forced(request: AnyRequest) -> bool:
     Otherwise any page could replace the session of its visitors.
     """
     headers = request.headers
-    return headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-user") != "?1"
+    is_other = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+    return is_other and headers.get("sec-fetch-user") != "?1"
 
 
 @get(SSO_CALLBACK, include_in_schema=False, exception_handlers=_UNAVAILABLE)

@@ -39,9 +39,8 @@ async def health() -> dict[str, str]:
     tags=["operations"],
     responses={503: error_responses()[503]},
 )
-def ready(check_database: NamedDependency[Callable[[], None]]) -> dict[str, str]:
-    check_database()
-    return {"status": "ready"}
+def ready(check_database: NamedDependency[Callable[[], bool]]) -> dict[str, str]:
+    return {"status": "ready" if check_database() else "writes_wait"}
 
 
 @get(

@@ -20,6 +20,13 @@ __all__ = ["PostgresStore"]
 _WRITE = "begin isolation level read committed read write"
 _WRITE_BEHIND = f"{_WRITE}; set local synchronous_commit = off"
 
+# Without a synchronous standby, each durable commit waits for one. A user without the rights of a
+# monitor sees that there is a standby, and not of which kind.
+_WRITES_GO_ON = (
+    "select current_setting('synchronous_standby_names') = '' or exists (select 1"
+    " from pg_stat_replication where coalesce(sync_state, 'sync') in ('sync', 'quorum'))"
+)
+
 
 class PostgresStore:
     """A store in a database of PostgreSQL 14 or later.
@@ -54,8 +61,11 @@ class PostgresStore:
         with self._transaction(BEGIN_READ) as connection:
             return schema_version(connection)
 
-    def ready(self) -> None:
+    def ready(self) -> bool:
         require_current(self.schema(), max(steps_of("postgres")))
+        with self._transaction(BEGIN_READ) as connection:
+            (goes_on,) = connection.execute(_WRITES_GO_ON).fetchone() or (True,)
+        return bool(goes_on)
 
     @contextmanager
     def write(

@@ -72,8 +72,9 @@ class SqliteStore:
         with self._reader() as opened, translated(self.path):
             return schema_version(opened.connection)
 
-    def ready(self) -> None:
+    def ready(self) -> bool:
         require_current(self.schema(), max(steps_of("sqlite")))
+        return True
 
     def close(self) -> None:
         """Close all connections; the last one copies the write-ahead log into the file.

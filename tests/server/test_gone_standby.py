@@ -1,0 +1,64 @@
+"""PostgreSQL without its synchronous standby: writes wait, and reads go on."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+
+import pytest
+from tests.support.callers import OPERATOR, session_caller
+from tests.support.databases.postgres import PostgresServer, with_database
+from tests.support.servers.http_client import HttpClient
+from tests.support.servers.server_in_process import serve_in_process
+from tests.support.users import checked_users
+
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.hashing.pool import CHEAPEST
+from anyscale.server.settings import Settings
+
+
+@pytest.fixture
+def own_server() -> Iterator[PostgresServer]:
+    server = PostgresServer()
+    yield server
+    server.remove()
+
+
+@contextmanager
+def without_standby(server: PostgresServer) -> Iterator[None]:
+    """Let each durable commit wait for a standby that does not exist."""
+    _name_standby(server, "gone")
+    try:
+        yield
+    finally:
+        _name_standby(server, "")
+
+
+def _name_standby(server: PostgresServer, name: str) -> None:
+    server.execute(f"alter system set synchronous_standby_names = '{name}'")
+    server.execute("select pg_reload_conf()")
+    server.execute("select pg_sleep(0.2)")
+
+
+def test_reads_go_on_and_readiness_says_that_writes_wait(own_server: PostgresServer) -> None:
+    own_server.execute("create database plain encoding 'UTF8' locale 'C' template template0")
+    settings = Settings(database=with_database(own_server.url, "plain"))
+    with closing(ControlPlane(settings, profile=CHEAPEST)) as control_plane:
+        batch = control_plane.batches.create("key", checked_users("jane"), "fail", OPERATOR).batch
+        [jane] = control_plane.batches.created(batch.batch_id, "", 9)
+        session = session_caller(control_plane, jane.user_id)
+        token = control_plane.tokens.create("laptop", "owner", None, OPERATOR)
+        with serve_in_process(control_plane) as url, ThreadPoolExecutor(8) as threads:
+            client = HttpClient(url, timeout=20)
+            assert client.request("GET", "/readyz").json == {"status": "ready"}
+            with without_standby(own_server):
+                control_plane.sessions.touch(session)
+                for number in range(6):  # none is known; each denial is a write that waits
+                    bad = {"Authorization": f"Bearer mrt_{number}", "X": "y"}
+                    threads.submit(client.request, "GET", "/v1/me", headers=bad)
+                    actor = f"user:{number}"
+                    threads.submit(control_plane.audit_log.record_denied, actor, "denied", "GET /")
+                headers = {"Authorization": f"Bearer {token}"}
+                response = client.request("GET", "/v1/users", headers=headers)
+                assert [user["email"] for user in response.json["users"]] == [jane.email]
+                assert client.request("GET", "/readyz").json == {"status": "writes_wait"}
+            assert client.request("GET", "/readyz").json == {"status": "ready"}

@@ -1,0 +1,22 @@
+"""Texts in CSV output that a spreadsheet would take for formulas."""
+
+import pytest
+
+from anyscale.cli.formats import spreadsheet_cell
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("Ann;=1+1", "Ann;'=1+1"),
+        ("Ann\t@x;-2", "Ann'\t'@x;'-2".replace("Ann'", "Ann")),
+        ("\uff1d1", "'\uff1d1"),
+        ("\uff0b1;\uff201", "'\uff0b1;'\uff201"),
+        ("Ann-Lena; b=c", "Ann-Lena; b=c"),
+        ("", ""),
+        (7, 7),
+    ],
+)
+def test_a_text_that_begins_a_formula_has_an_apostrophe(text: object, cell: object) -> None:
+    assert spreadsheet_cell(text) == cell
