@@ -64,7 +64,7 @@ def test_a_repeated_parameter_of_a_token_request_is_refused(browser: Browser) ->
         f"grant_type=authorization_code&code=x&code=y&client_id={browser.site.client_id}".encode()
     )
 
-    response = client.request("POST", "/oauth2/token", raw=body.encode(), headers=headers)
+    response = client.request("POST", "/oauth2/token", raw=body, headers=headers)
 
     assert (response.status, response.json["error"]) == (400, "invalid_request")
 
