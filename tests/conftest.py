@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 
 # Asserts of the helpers explain themselves as those of tests do.
 pytest.register_assert_rewrite("tests.support")
@@ -34,6 +36,8 @@ for profile, derandomize in (("tests", True), ("explore", False)):
         suppress_health_check=[HealthCheck.too_slow],
     )
 settings.load_profile("tests")
+# It would also try the constants of all loaded modules: those depend on the tests that ran before.
+vars(providers)["_get_local_constants"] = Constants
 
 # A shell starts a background job with SIGINT ignored, which the processes of tests would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)

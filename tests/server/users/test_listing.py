@@ -61,7 +61,7 @@ def matches(person: Person, email: str, query: UserQuery, *, has_provider: bool)
     )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(
     layout=st.lists(batches, max_size=6),
     query=queries,

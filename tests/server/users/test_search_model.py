@@ -97,7 +97,7 @@ def passes(person: Person, query: UserQuery, *, has_provider: bool) -> bool:
     )
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(
     layout=st.lists(batches, min_size=1, max_size=4),
     query=queries,
