@@ -44,6 +44,7 @@ def test_every_setting_is_read() -> None:
         policy=policy,
         batch_expiry_days=30,
         signing_keys=Path("/etc/keys"),
+        served=False,
         trusted_proxies="10.0.0.5",
     )
 
