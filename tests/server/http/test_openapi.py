@@ -151,3 +151,8 @@ def test_every_call_needs_a_token(served: list[dict[str, Any]]) -> None:
                 for headers in ({}, {"Authorization": "Bearer mrt_x"}):
                     status = client.request(method, path, headers=headers, json={}).status_code
                     assert status == 401, (method, path)
+
+
+def test_a_key_of_an_undone_batch_is_a_documented_response() -> None:
+    operation = document()["/v1/batches"]["GET"]
+    assert "409" in operation.definition.raw["responses"]

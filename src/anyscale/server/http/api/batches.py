@@ -56,7 +56,7 @@ def open_batch(
     pool="read",
     operation_id="listBatches",
     summary="List batches, the latest first; with a key only the open or published one with it.",
-    responses=error_responses(),
+    responses=error_responses(409),
 )
 def list_batches(
     batches: NamedDependency[BatchService],
