@@ -239,14 +239,6 @@ def test_the_audit_log_is_verified_against_a_noted_head(
     assert "intact" not in changed.stdout
 
 
-def test_the_head_and_the_body_of_a_response_arrive_together(server: ServerProcess) -> None:
-    request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
-        for _ in range(20):
-            client.sendall(request)
-            assert client.recv(10_000).endswith(b'\r\n\r\n{"status":"alive"}')
-
-
 @pytest.mark.parametrize(
     ("start", "more"),
     [

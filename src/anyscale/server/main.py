@@ -210,13 +210,13 @@ def _folder_of_metrics() -> tempfile.TemporaryDirectory[str]:
 def _config(workers: int) -> "Config":
     from uvicorn import Config
 
-    from anyscale.server.uvicorn_ext.single_write_protocol import SingleWriteH11Protocol
+    from anyscale.server.uvicorn_ext.strict_protocol import StrictH11Protocol
 
     return Config(
         "anyscale.server.main:worker_asgi" if workers > 1 else "anyscale.server.main:asgi",
         factory=True,
         # Based on h11, which limits the size of headers, and refuses ambiguous requests.
-        http=SingleWriteH11Protocol,
+        http=StrictH11Protocol,
         proxy_headers=False,  # the application applies them
         loop="uvloop",
         workers=workers,

@@ -11,7 +11,7 @@ import uvicorn
 
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.http.app import application
-from anyscale.server.uvicorn_ext.single_write_protocol import SingleWriteH11Protocol
+from anyscale.server.uvicorn_ext.strict_protocol import StrictH11Protocol
 
 __all__ = ["serve_in_process"]
 
@@ -22,7 +22,7 @@ def serve_in_process(control_plane: ControlPlane, port: int = 0) -> Iterator[str
     config = uvicorn.Config(
         application(control_plane),
         port=port,
-        http=SingleWriteH11Protocol,
+        http=StrictH11Protocol,
         proxy_headers=False,
         loop="uvloop",
         log_config=None,
