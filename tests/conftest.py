@@ -1,6 +1,7 @@
 """Fixtures and settings of all tests: each test has an empty home and a clean environment."""
 
 import gc
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -38,6 +39,13 @@ for profile, derandomize in (("tests", True), ("explore", False)):
 settings.load_profile("tests")
 # It would also try the constants of all loaded modules: those depend on the tests that ran before.
 vars(providers)["_get_local_constants"] = Constants
+
+
+@pytest.fixture(autouse=True)
+def quiet_log() -> None:
+    """Log warnings alone: a test before may have run code that logs all requests."""
+    logging.getLogger().setLevel(logging.WARNING)
+
 
 # A shell starts a background job with SIGINT ignored, which the processes of tests would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)

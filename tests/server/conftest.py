@@ -7,6 +7,7 @@ import pytest
 from tests.support.servers.control_planes import Deployment
 
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.login import rate_limit
 
 
 @pytest.fixture
@@ -14,3 +15,9 @@ def control_plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
     """A control plane on each store, in this process."""
     with closing(store_deployment.control_plane()) as control_plane:
         yield control_plane
+
+
+@pytest.fixture(autouse=True)
+def many_sign_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an account sign in more often in a minute than a user does: tests share accounts."""
+    monkeypatch.setattr(rate_limit, "_SIGN_INS", rate_limit._Limit(100_000, 60.0, "sign-ins"))

@@ -106,11 +106,12 @@ def default_database(environment: Mapping[str, str]) -> Path:
     return data_dir(environment) / "anyscale.db"
 
 
-def signing_keys(environment: Mapping[str, str]) -> Path:
-    """Return the folder of the keys that sign ID tokens."""
+def signing_keys(environment: Mapping[str, str], database: Path | str | None) -> Path:
+    """Return the folder of the keys that sign ID tokens: by default beside a SQLite file."""
     path = environment.get("ANYSCALE_SIGNING_KEYS", "").strip()
     if not path:
-        return data_dir(environment) / "signing-keys"
+        folder = database.parent if isinstance(database, Path) else data_dir(environment)
+        return folder / "signing-keys"
     return Path(no_tilde("ANYSCALE_SIGNING_KEYS", path)).absolute()
 
 

@@ -69,8 +69,9 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
         """
         reader = env.EnvironmentReader(environment)
         read = reader.read
+        database = read(env.database, served=served)
         settings = cls(
-            database=read(env.database, served=served),
+            database=database,
             batch_create=read(env.flag, "ANYSCALE_BATCH_CREATE", default=True),
             policy=Policy(
                 password_min_length=read(
@@ -82,7 +83,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
             public_url=read(env.public_url, "ANYSCALE_PUBLIC_URL"),
             organization=read(env.organization, "ANYSCALE_ORGANIZATION"),
             trusted_proxies=environment.get("FORWARDED_ALLOW_IPS", _LOOPBACK),
-            signing_keys=read(env.signing_keys),
+            signing_keys=read(env.signing_keys, database),
             served=served,
             provider=_provider(reader),
             link_days=read(env.number, "ANYSCALE_LINK_DAYS", 7, 1, 30),

@@ -539,7 +539,7 @@ def test_emails_without_an_account_are_named_by_their_lines(
     done = check(2, "2 problems; no link was created.", *command)
     assert "create_users[3].email: 'foo' is not an email address" in done.stderr
     assert not path.exists()
-    assert not list(tmp_path.glob(".links*"))
+    assert not list(tmp_path.glob(".*.part"))
     assert LINK.fullmatch(first.strip())
     audit = [
         json.loads(one) for one in anyscale("audit", "list", "-o", "jsonl").stdout.splitlines()

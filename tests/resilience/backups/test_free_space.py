@@ -12,7 +12,7 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.settings import Settings
 
 CALLER = operator("jane")
-NAMES = [f"user{number}" for number in range(1_000)]
+NAMES = [f"user{number}" for number in range(1_500)]
 
 
 def pages(file: Path, what: str) -> int:

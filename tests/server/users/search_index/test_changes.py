@@ -41,7 +41,7 @@ def test_filling_waits_while_a_batch_is_undone_and_goes_on_if_the_undo_is_abando
 ) -> None:
     monkeypatch.setattr(undo, "_SLICE", 5)
     monkeypatch.setattr(undo, "_SECONDS_A_CALL", 0)
-    monkeypatch.setattr(index, "_DEFER_MS", 600_000)
+    monkeypatch.setattr(index, "_DEFER_MS", 9_000)
     gone, _ = create(control_plane, 9, "gone"), create(control_plane, 4, "stays")
     control_plane.search_index.fill(0)
     control_plane.batches.undo(
@@ -50,7 +50,7 @@ def test_filling_waits_while_a_batch_is_undone_and_goes_on_if_the_undo_is_abando
     control_plane.search_index.fill()
     assert indexed_words(control_plane.store) == []
     with control_plane.store.write() as tx:
-        tx.words.defer(tx.now())  # as after the 600 seconds
+        tx.words.defer(tx.now())  # as after the 9 seconds
     control_plane.search_index.fill()
     assert len(ids_of(control_plane, gone)) == 4
     assert indexed_words(control_plane.store) == words_of_accounts(control_plane.store)
