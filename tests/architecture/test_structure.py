@@ -109,6 +109,7 @@ def test_a_batch_without_passwords_imports_no_hashing_and_no_parser(
         "random",
     }
     assert not loaded & heavy
+    assert not [name for name in loaded if name.startswith("anyscale.server.core.users.search")]
     assert ("click" in loaded) == (code == COMMAND)
 
 

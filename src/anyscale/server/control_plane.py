@@ -10,16 +10,13 @@ from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.hashing.jobs import SIGN_IN_NICENESS
 from anyscale.server.core.hashing.pool import OWASP, PasswordHashPool, Profile
 from anyscale.server.core.login.sessions import SessionService
-from anyscale.server.core.openid.applications import ApplicationService
 from anyscale.server.core.openid.protocol import REQUEST_MS
-from anyscale.server.core.openid.user_grants import UserGrants
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.core.users.lifecycle import UserLifecycle
 from anyscale.server.core.users.owners import OwnerService
 from anyscale.server.core.users.password_links import PasswordLinkService
 from anyscale.server.core.users.queries import UserQueries
-from anyscale.server.core.users.search import SearchIndex, UserListing
 from anyscale.server.core.users.update import UserUpdateService
 from anyscale.server.settings import Settings
 from anyscale.server.store.schema_versions import NOTHING_YET
@@ -28,8 +25,11 @@ from anyscale.server.store.transaction import Store
 if TYPE_CHECKING:
     from anyscale.server.core.login.password_change import PasswordChanges
     from anyscale.server.core.login.password_login import PasswordLogin
+    from anyscale.server.core.openid.applications import ApplicationService
     from anyscale.server.core.openid.provider import OpenIdProvider
+    from anyscale.server.core.openid.user_grants import UserGrants
     from anyscale.server.core.sso.sso_login import SsoLogin
+    from anyscale.server.core.users.search import SearchIndex, UserListing
 
 __all__ = ["ControlPlane", "database_exists", "database_name"]
 
@@ -82,7 +82,6 @@ class ControlPlane:
         self.store = _store(settings, create=create)
         self.hashing = PasswordHashPool(profile, in_processes=hash_in_processes)
         self.users = UserQueries(self.store)
-        self.listing = UserListing(self.store)
         self.tokens = TokenService(self.store)
         self.audit_log = AuditLog(self.store)
         self.sessions = SessionService(self.store)
@@ -94,9 +93,6 @@ class ControlPlane:
             available=settings.batch_create,
             expiry_days=settings.batch_expiry_days,
         )
-        self.applications = ApplicationService(self.store)
-        self.user_grants = UserGrants(self.store)
-        self.search_index = SearchIndex(self.store)
         self.lifecycle = UserLifecycle(self.store)
         self.updates = UserUpdateService(self.store, settings.policy)
         self.links = PasswordLinkService(
@@ -105,6 +101,36 @@ class ControlPlane:
             days=settings.link_days,
             sso_only=settings.policy.sso_only,
         )
+
+    # Imported on use, as what follows: a command that creates some users needs none of these.
+
+    @cached_property
+    def listing(self) -> "UserListing":
+        """Lists and searches."""
+        from anyscale.server.core.users.search import UserListing
+
+        return UserListing(self.store)
+
+    @cached_property
+    def search_index(self) -> "SearchIndex":
+        """The index of words, by which searches find accounts."""
+        from anyscale.server.core.users.search import SearchIndex
+
+        return SearchIndex(self.store)
+
+    @cached_property
+    def applications(self) -> "ApplicationService":
+        """The applications that sign users in here."""
+        from anyscale.server.core.openid.applications import ApplicationService
+
+        return ApplicationService(self.store)
+
+    @cached_property
+    def user_grants(self) -> "UserGrants":
+        """The applications that a user has signed in at."""
+        from anyscale.server.core.openid.user_grants import UserGrants
+
+        return UserGrants(self.store)
 
     @cached_property
     def _login_hashing(self) -> PasswordHashPool:

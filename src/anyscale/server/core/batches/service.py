@@ -35,7 +35,6 @@ from anyscale.server.core.batches.conflicts import (
 from anyscale.server.core.batches.hash_passwords import hash_passwords
 from anyscale.server.core.batches.publish import publish, require_same_count
 from anyscale.server.core.batches.small_batch import create_small, find_replay
-from anyscale.server.core.batches.undo import undo_part
 from anyscale.server.core.callers import Caller, check_owner, require_owner
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.time_units import DAY_MS
@@ -203,6 +202,8 @@ class BatchService:
         self, batch_id: str, after: str, caller: Caller, *, force: bool, dry_run: bool
     ) -> UndoPart:
         """Delete accounts of a published batch, after a `user_id`: see `undo_part`."""
+        from anyscale.server.core.batches.undo import undo_part
+
         return undo_part(self._store, batch_id, after, caller, force=force, dry_run=dry_run)
 
     def expire(self) -> None:
