@@ -18,6 +18,11 @@ def control_plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
 
 
 @pytest.fixture(autouse=True)
-def many_sign_ins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let an account sign in more often in a minute than a user does: tests share accounts."""
-    monkeypatch.setattr(rate_limit, "_SIGN_INS", rate_limit._Limit(100_000, 60.0, "sign-ins"))
+def many_sign_ins() -> Iterator[pytest.MonkeyPatch]:
+    """Let an account sign in more often in a minute than a user does: tests share accounts.
+
+    A test of the limit itself undoes it.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rate_limit, "_SIGN_INS", rate_limit._Limit(100_000, 60.0, "sign-ins"))
+        yield patch

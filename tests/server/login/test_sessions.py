@@ -240,7 +240,10 @@ def test_one_session_more_than_fifty_revokes_the_oldest(control_plane: ControlPl
     assert events.count("session.created") == 52
 
 
-def test_an_account_has_sixty_sign_ins_a_minute(control_plane: ControlPlane) -> None:
+def test_an_account_has_sixty_sign_ins_a_minute(
+    control_plane: ControlPlane, many_sign_ins: pytest.MonkeyPatch
+) -> None:
+    many_sign_ins.undo()
     for _ in range(60):
         sign_in_at_home(control_plane)
     with pytest.raises(TooManyFailedLogins, match="too many sign-ins: wait"):
