@@ -33,6 +33,7 @@ from anyscale.server.http.authentication import (
     Authenticator,
     require_owner,
 )
+from anyscale.server.http.console import routes as console
 from anyscale.server.http.dependencies import provide_each
 from anyscale.server.http.errors import EXCEPTION_HANDLERS
 from anyscale.server.http.login import pages, sso
@@ -110,6 +111,7 @@ def _routes(control_plane: ControlPlane) -> Litestar:
         route_handlers=[
             _API,
             *account.ROUTERS,
+            console.ROUTER,
             *login.ROUTERS,
             *pages.ROUTERS,
             *sso.HANDLERS,

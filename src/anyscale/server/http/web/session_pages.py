@@ -1,10 +1,10 @@
 """The router of the pages of signed-in users; other browsers are redirected to the sign-in page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from litestar import Response, Router
-from litestar.handlers import HTTPRouteHandler
-from litestar.types import Guard
+from litestar.types import ControllerRouterHandler, Guard
 
 from anyscale.errors import NotAuthenticated, PasswordChangeNeeded
 from anyscale.server.http.authentication import RECORD_DENIALS, SESSION_AUTHENTICATION
@@ -17,9 +17,15 @@ __all__ = ["session_pages"]
 
 
 def session_pages(
-    handlers: Sequence[HTTPRouteHandler], path: str = "/", guards: Sequence[Guard] = ()
+    handlers: Sequence[ControllerRouterHandler],
+    path: str = "/",
+    guards: Sequence[Guard] = (),
+    exception_handlers: Mapping[Any, Any] | None = None,
 ) -> Router:
-    """Create a router whose requests need the cookie of a session, and pass the guards."""
+    """Create a router whose requests need the cookie of a session, and pass the guards.
+
+    `exception_handlers` are those of its pages besides the redirects to sign in.
+    """
     return Router(
         path,
         route_handlers=handlers,
@@ -27,7 +33,11 @@ def session_pages(
         middleware=[SESSION_AUTHENTICATION],
         # A session that has expired is no incident.
         opt={RECORD_DENIALS: False},
-        exception_handlers={NotAuthenticated: _to_sign_in, PasswordChangeNeeded: _to_password},
+        exception_handlers={
+            NotAuthenticated: _to_sign_in,
+            PasswordChangeNeeded: _to_password,
+            **(exception_handlers or {}),
+        },
         include_in_schema=False,
         request_max_body_size=SMALL_BODY,
     )

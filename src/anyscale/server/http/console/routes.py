@@ -1,0 +1,24 @@
+"""The router of the console: all its pages are for owners alone."""
+
+from litestar import Response
+
+from anyscale.errors import NotPermitted
+from anyscale.server.http.authentication import require_own_password, require_owner
+from anyscale.server.http.console import overview
+from anyscale.server.http.dependencies import AnyRequest
+from anyscale.server.http.web.session_pages import session_pages
+from anyscale.server.http.web.templating import render_page
+
+__all__ = ["ROUTER"]
+
+
+def _refuse(request: AnyRequest, _: NotPermitted) -> Response[str]:
+    return render_page("console/not_permitted", options=request.app.state.login_options, status=403)
+
+
+ROUTER = session_pages(
+    [*overview.HANDLERS],
+    path="/console",
+    guards=[require_own_password, require_owner],
+    exception_handlers={NotPermitted: _refuse},
+)

@@ -1,0 +1,57 @@
+"""A served control plane with owners, and clients that have signed in."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.server.http.pages.requests import create_owner, send
+from tests.support.databases.empty_sqlite import cheap_control_plane
+from tests.support.servers.http_client import HttpClient
+from tests.support.servers.server_in_process import serve_in_process
+from tests.support.users import NEW_PASSWORD, PASSWORD, create_accounts
+
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.settings import Settings
+
+
+class Console:
+    """A server with an owner, jane, and a collaborator, bob."""
+
+    def __init__(self, control_plane: ControlPlane, url: str) -> None:
+        self.control_plane = control_plane
+        self.url = url
+
+    def browser(self, name: str = "jane") -> HttpClient:
+        """Return a browser in which a user has signed in, with a password of their own."""
+        client = HttpClient(self.url)
+        email = f"{name}@example.com"
+        if send(client, "/sign-in", email=email, password=NEW_PASSWORD).status != 303:
+            send(client, "/sign-in", email=email, password=PASSWORD)
+            send(client, "/password", current=PASSWORD, new=NEW_PASSWORD, again=NEW_PASSWORD)
+        return client
+
+
+OpenConsole = Callable[..., Console]
+
+
+@pytest.fixture
+def open_console(tmp_path: Path) -> Iterator[OpenConsole]:
+    """Serves a control plane with settings, and gives its console."""
+    with ExitStack() as stack:
+
+        def opened(**settings: Any) -> Console:
+            kept = Settings(database=tmp_path / "anyscale.db", **settings)
+            control_plane = cheap_control_plane(kept)
+            create_accounts(control_plane, "jane", "bob")
+            create_owner(control_plane, "jane")
+            return Console(control_plane, stack.enter_context(serve_in_process(control_plane)))
+
+        yield opened
+
+
+@pytest.fixture
+def console(open_console: OpenConsole) -> Console:
+    """A console with the default settings."""
+    return open_console()

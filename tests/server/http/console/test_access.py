@@ -1,0 +1,42 @@
+"""Who may open the console."""
+
+import pytest
+from litestar.routes import HTTPRoute
+from tests.server.http.console.conftest import Console
+from tests.server.http.pages.requests import get, send
+from tests.support.servers.http_client import HttpClient
+
+from anyscale.server.http.console.routes import ROUTER
+
+PATHS = sorted(
+    (method, route.path.replace("{", "").replace("}", "").replace(":str", ""))
+    for route in ROUTER.routes
+    if isinstance(route, HTTPRoute)
+    for method in route.methods - {"OPTIONS"}
+)
+
+
+def request(client: HttpClient, method: str, path: str) -> int:
+    return get(client, path).status if method == "GET" else send(client, path).status
+
+
+def test_an_owner_opens_the_console(console: Console) -> None:
+    page = get(console.browser(), "/console")
+    assert page.status == 200
+    assert "<h1>Overview</h1>" in page.text
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+def test_a_collaborator_gets_403_from_every_address(
+    console: Console, method: str, path: str
+) -> None:
+    assert request(console.browser("bob"), method, path) == 403
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+def test_a_browser_that_is_not_signed_in_is_sent_to_sign_in(
+    console: Console, method: str, path: str
+) -> None:
+    client = HttpClient(console.url)
+    answer = get(client, path) if method == "GET" else send(client, path)
+    assert (answer.status, answer.headers["location"]) == (303, "/sign-in")
