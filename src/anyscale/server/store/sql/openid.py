@@ -97,10 +97,12 @@ class AuthorizationRequests(Table):
 
     def _delete_oldest(self, where: str, values: list[str], most: int) -> None:
         found = f"from authorization_requests {where}"
+        # With the id, because many can be of one millisecond.
         sql = (
             "delete from authorization_requests where request_id in"
-            f" (select request_id {found} and created_at <= (select created_at {found}"
-            " order by created_at desc limit 1 offset ?) {skip_locked})"
+            f" (select request_id {found} and (created_at, request_id) <="
+            f" (select created_at, request_id {found}"
+            " order by created_at desc, request_id desc limit 1 offset ?) {skip_locked})"
         )
         self._connection.execute(sql, *values, *values, most)
 
