@@ -1,5 +1,6 @@
-"""The frame of the console's pages: navigation, style sheet and script."""
+"""The frame of the console's pages: navigation, style sheet, scripts, notes and problems."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from litestar import Response
@@ -7,9 +8,12 @@ from litestar import Response
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.web.templating import render_page
 
-__all__ = ["Page", "render_console_page"]
+__all__ = ["Page", "Problem", "render_console_page"]
 
 Page = Response[str]
+
+#: a text, and the id of the field that it is about, or an empty text
+Problem = tuple[str, str]
 
 #: address and text of each link of the navigation
 _SECTIONS = [
@@ -18,13 +22,25 @@ _SECTIONS = [
 ]
 
 
-def render_console_page(request: UserRequest, template: str, section: str, **values: Any) -> Page:
+def render_console_page(
+    request: UserRequest,
+    template: str,
+    section: str,
+    *,
+    note: str = "",
+    problems: Sequence[Problem] = (),
+    module: str = "",
+    **values: Any,
+) -> Page:
     """Render a page of the console from `templates/console`.
 
     Args:
         request: of the owner who opens the page.
         template: the name of its template, in the folder `console`.
         section: the address of the section that the navigation marks as the current one.
+        note: what a form did, in words.
+        problems: of a form, for a summary that takes the focus.
+        module: an ES module of the page, besides the one of all pages.
         values: what the template and `render_page` receive.
     """
     return render_page(
@@ -33,5 +49,9 @@ def render_console_page(request: UserRequest, template: str, section: str, **val
         user=request.user,
         sections=_SECTIONS,
         section=section,
+        note=note,
+        problem=" ".join(text for text, _ in problems),
+        problems=problems,
+        modules=["console.js", *filter(None, [module])],
         **values,
     )

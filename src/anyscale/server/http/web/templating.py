@@ -59,14 +59,14 @@ def render_page(
     status: int = 200,
     headers: dict[str, str] | None = None,
     script: bool = False,
-    module: str = "",
+    modules: Sequence[str] = (),
     form_targets: Sequence[str] = (),
     problem: str = "",
     **values: Any,
 ) -> Response[str]:
     """Render the template of a page, which loads our script or not.
 
-    `module` is the name of an ES module that the page loads, and that may call this server.
+    `modules` are the names of ES modules that the page loads, and that may call this server.
     `options` has the name of the organization: None where it is not known. `form_targets` are the
     origins to which the response to a form may redirect, besides our own: Chromium stops other
     redirects by `form-action`.
@@ -75,13 +75,13 @@ def render_page(
         ValueError: a target is no origin.
     """
     policy = [_CONTENT_SECURITY_POLICY, _form_action(form_targets)]
-    if script or module:
+    if script or modules:
         policy.append("script-src 'self'")
-    if module:
+    if modules:
         policy.append("connect-src 'self'")
     return Response(
         render_text(
-            template, options=options, script=script, module=module, problem=problem, **values
+            template, options=options, script=script, modules=modules, problem=problem, **values
         ),
         status_code=status,
         media_type="text/html",

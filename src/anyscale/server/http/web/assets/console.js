@@ -1,0 +1,41 @@
+// Copies a secret that is shown once.
+for (const button of document.querySelectorAll("[data-copies]")) {
+  const id = button.dataset.copies;
+  button.hidden = !navigator.clipboard;
+  button.addEventListener("click", async () => {
+    const status = document.getElementById(`${id}-copied`);
+    try {
+      await navigator.clipboard.writeText(document.getElementById(id).innerText.trim());
+      status.textContent = "Copied.";
+    } catch {
+      status.textContent = "Your browser does not allow it: mark the text and copy it.";
+    }
+  });
+}
+
+// A note confirms what was just done. It goes out of the address, so that it is not shown again when
+// the page is loaded again.
+const address = new URL(location.href);
+if (address.searchParams.has("note")) {
+  address.searchParams.delete("note");
+  history.replaceState(null, "", address);
+}
+
+// One box picks all rows of a page. Without script the rows are picked one by one.
+for (const all of document.querySelectorAll("[data-picks]")) {
+  const boxes = [...document.querySelectorAll(`input[name="${all.dataset.picks}"]`)];
+  const count = document.getElementById(`${all.dataset.picks}-count`);
+  const show = () => {
+    const picked = boxes.filter((box) => box.checked).length;
+    all.checked = picked === boxes.length;
+    all.indeterminate = picked > 0 && picked < boxes.length;
+    if (count) count.textContent = `${picked} selected`;
+  };
+  all.closest("[hidden]")?.removeAttribute("hidden");
+  all.addEventListener("change", () => {
+    for (const box of boxes) box.checked = all.checked;
+    show();
+  });
+  for (const box of boxes) box.addEventListener("change", show);
+  show();
+}
