@@ -93,7 +93,7 @@ def test_every_field_of_an_account_is_in_every_machine_format(
     output: str, users: None, anyscale: RunAnyscale
 ) -> None:
     jane, ann = read(anyscale("user", "list", "-o", output).stdout, output)
-    (got,) = read(anyscale("user", "get", JANE, "--wide", "-o", output).stdout, output)
+    (got,) = read(anyscale("user", "get", JANE, "-o", output).stdout, output)
     assert got == jane
     assert list(jane) == list(ann) == FIELDS
     shown = [[user[field] for field in FIELDS[5:]] for user in (jane, ann)]
@@ -119,7 +119,7 @@ def test_one_account_is_shown_with_every_field_one_a_line(
     users: None, anyscale: RunAnyscale
 ) -> None:
     jane = shown(anyscale)
-    for arguments in ([JANE], [jane["user_id"]], ["--name", "Jane"], [JANE, "--wide"]):
+    for arguments in ([JANE], [jane["user_id"]], ["--name", "Jane"]):
         lines = anyscale("user", "get", *arguments).stdout.splitlines()
         assert lines == [
             "email: Jane@example.com",

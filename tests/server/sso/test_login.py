@@ -35,7 +35,7 @@ SESSION = "__Host-session"
 
 
 class Site:
-    """A control plane with a provider, as browsers meet it.
+    """A control plane with a provider, as browsers use it.
 
     Args:
         deployment: its database.

@@ -85,14 +85,12 @@ def list_users(
 @click.argument("argument", metavar="[EMAIL|ID]", required=False)
 @click.option("--email", help="The user's email, in any spelling of the same address.")
 @click.option("--name", help="The user's name, exactly.")
-@click.option("--wide", is_flag=True, hidden=True, help="It shows every field anyway.")
 @output_option
 @host_option
 def get_user(
     argument: str | None,
     email: str | None,
     name: str | None,
-    wide: bool,  # noqa: ARG001 - an option of earlier versions
     output: str,
     host: str | None,
 ) -> None:

@@ -66,7 +66,6 @@ class Transaction:
         for it. Shared locks do not wait for each other.
     19. A server key that is stored never changes. If several transactions add it, all read the key
         of one of them.
-
     20. Deleting sessions deletes their grants, also where the session itself has expired.
     21. No two applications have one name. A public key that was revoked stays revoked.
 

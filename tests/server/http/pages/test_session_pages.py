@@ -49,8 +49,8 @@ def open_control_plane(folder: Path) -> "closing[ControlPlane]":
 
 
 def denials(folder: Path) -> list[str]:
-    with open_control_plane(folder) as plane:
-        entries = plane.audit_log.list(0, 100)
+    with open_control_plane(folder) as control_plane:
+        entries = control_plane.audit_log.list(0, 100)
     return [entry.data for entry in entries if entry.event == "access.denied"]
 
 
@@ -68,8 +68,8 @@ def test_a_page_without_a_session_redirects_to_the_sign_in_page(
 def test_a_page_for_owners_needs_a_password_of_their_own_and_the_role(
     jane: HttpClient, tmp_path: Path
 ) -> None:
-    with open_control_plane(tmp_path) as plane:
-        create_owner(plane)
+    with open_control_plane(tmp_path) as control_plane:
+        create_owner(control_plane)
     send(jane, "/sign-in", email="jane@example.com", password=PASSWORD)
     answer = get(jane, "/owners")
     assert (answer.status, answer.headers["location"]) == (303, "/password")
@@ -90,8 +90,8 @@ def test_a_page_for_owners_is_denied_to_collaborators_and_the_audit_log_says_so(
 
 
 def test_a_page_for_owners_takes_no_token(jane: HttpClient, tmp_path: Path) -> None:
-    with open_control_plane(tmp_path) as plane:
-        token = plane.tokens.create("laptop", "owner", None, operator("test"))
+    with open_control_plane(tmp_path) as control_plane:
+        token = control_plane.tokens.create("laptop", "owner", None, operator("test"))
     answer = get(jane, "/owners", Authorization=f"Bearer {token}")
     assert (answer.status, answer.headers["location"]) == (303, "/sign-in")
 
@@ -100,8 +100,8 @@ def test_a_form_of_an_owner_is_small_and_comes_from_our_own_pages(
     jane: HttpClient, tmp_path: Path
 ) -> None:
     jane.sign_in_first_time()
-    with open_control_plane(tmp_path) as plane:
-        create_owner(plane)
+    with open_control_plane(tmp_path) as control_plane:
+        create_owner(control_plane)
     for size, site, status in (
         (SMALL_BODY, "same-origin", 201),
         (SMALL_BODY + 1, "same-origin", 413),
