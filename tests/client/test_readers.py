@@ -199,13 +199,15 @@ def test_csv_takes_the_booleans_of_spreadsheets_in_any_case(words: str, value: b
         ("password", "Passwort,Kennwort,Mot de passe,Contraseña,Wachtwoord,Senha,Hasło,Пароль"),
     ],
 )
-def test_a_name_of_another_language_is_suggested_and_not_taken(field: str, names: str) -> None:
+def test_a_name_of_another_language_is_suggested_beside_a_column_that_is_not_known(
+    field: str, names: str
+) -> None:
     for name in names.split(","):
         others = [other for other in ("name", "email") if other != field]
-        header = ";".join([*others, name])
+        header = ";".join([*others, name, "Abteilung"])
         cells = ["jane@example.com" if other == "email" else "Jane" for other in others]
         for word in (name, f" {name.upper()} ", unicodedata.normalize("NFD", name)):
-            text = f"{header}\n{';'.join([*cells, ''])}\n".replace(name, word)
+            text = f"{header}\n{';'.join([*cells, '', ''])}\n".replace(name, word)
             csv = lines(text.encode(), "users.csv")[0]
             assert csv.endswith(f": did you mean {field!r}? rename it, or remove it"), csv
             entry = f'{{"create_users": [{{"{word}": "x"}}]}}'

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from anyscale.domain.emails import MAX_OCTETS, email_key
-from anyscale.domain.models.users import AdminCreateUser, UserChanges
+from anyscale.domain.models.users import AdminCreateUser, User, UserChanges
 from anyscale.domain.passwords import FORBIDDEN, password_fault
 from anyscale.errors import ConfigError
 
@@ -16,6 +16,7 @@ __all__ = [
     "FIELDS",
     "MAX_TEXT",
     "OPTIONAL_TEXTS",
+    "SERVER_FIELDS",
     "CheckedUser",
     "ChunkUser",
     "Fault",
@@ -33,6 +34,9 @@ FIELDS = AdminCreateUser.__struct_fields__
 
 #: those of them that are texts and may be empty or missing
 OPTIONAL_TEXTS = FIELDS[4:]
+
+#: The fields of an account that only the server sets; `anyscale user list` writes them too.
+SERVER_FIELDS = tuple(field for field in User.__struct_fields__ if field not in FIELDS)
 
 #: characters of each text but the email and the password
 MAX_TEXT = 256

@@ -134,13 +134,14 @@ CSV = [
     Bad(
         "words in parentheses after the names of columns",
         "users.csv",
-        "Vorname;E-Mail (geschäftlich);Passwort (initial)\nMia;mia@example.com;\n".encode(),
+        "Vorname;E-Mail (geschäftlich);Passwort (initial);Ort\nMia;mia@example.com;;\n".encode(),
         [
             f"users.csv:1:1: unknown column 'Vorname': did you mean 'name'? {RENAME}",
             f"users.csv:1:9: unknown column 'E-Mail (geschäftlich)': {MEANS_EMAIL}",
             f"users.csv:1:31: unknown column 'Passwort (initial)': {MEANS_PASSWORD}",
+            f"users.csv:1:50: unknown column 'Ort': {MEND}",
         ],
-        ["unknown_key"] * 3,
+        ["unknown_key"] * 4,
     ),
     Bad(
         "numbers that a spreadsheet has shortened",
@@ -238,12 +239,13 @@ CSV = [
     Bad(
         "names that are not taken, and fields that are not missing beside them",
         "users.csv",
-        b"First Name,Last Name,Email,Title\nJane,Doe,jane@example.com,Boss\n",
+        b"First Name,Last Name,Email,Title,Office\nJane,Doe,jane@example.com,Boss,\n",
         [
             f"users.csv:1:1: unknown column 'First Name': did you mean 'name'? {RENAME}",
             f"users.csv:1:12: unknown column 'Last Name': did you mean 'lastname'? {RENAME}",
+            f"users.csv:1:34: unknown column 'Office': {MEND}",
         ],
-        ["unknown_key", "unknown_key"],
+        ["unknown_key"] * 3,
     ),
     Bad(
         "a column of the sheet's own, and a wrong email under a name in another case",
@@ -543,17 +545,18 @@ CSV = [
     Bad(
         "a German header: the rows are checked as the fields that are meant",
         "users.csv",
-        b"Vorname;Nachname;E-Mail;Passwort;SSO\nMia;Member;mia;s3cret!;WAHR\n",
+        b"Vorname;Nachname;E-Mail;Passwort;SSO;Ort\nMia;Member;mia;s3cret!;WAHR;\n",
         [
             f"users.csv:1:1: unknown column 'Vorname': did you mean 'name'? {RENAME}",
             f"users.csv:1:9: unknown column 'Nachname': did you mean 'lastname'? {RENAME}",
             f"users.csv:1:18: unknown column 'E-Mail': did you mean 'email'? {RENAME}",
             f"users.csv:1:25: unknown column 'Passwort': did you mean 'password'? {RENAME}",
             f"users.csv:1:34: unknown column 'SSO': did you mean 'is_sso_user'? {RENAME}",
+            f"users.csv:1:38: unknown column 'Ort': {MEND}",
             "users.csv:2:12: create_users[0].email: 'mia' is not an email address",
             "users.csv:2:16: create_users[0].password: is shorter than 8 characters",
         ],
-        [*["unknown_key"] * 5, "email_invalid", "password_too_short"],
+        [*["unknown_key"] * 6, "email_invalid", "password_too_short"],
     ),
     Bad(
         "two columns that mean one field, which is there too or not",

@@ -21,9 +21,12 @@ from anyscale.cli.user.resume_state import ResumeState, resume_folder
 from anyscale.cli.user.sign_in_hint import sign_in_hint
 from anyscale.cli.user.users_file import (
     UsersFileCommand,
+    column_hint,
+    column_option,
     format_option,
     one_users_file,
     open_users_file,
+    say_notes,
 )
 from anyscale.domain.models.users import AdminCreatedUser
 from anyscale.errors import (
@@ -60,6 +63,7 @@ _AGAIN = "Run the same command again: it begins a new batch, or reports which us
     "JSON, JSON Lines and CSV work too, and - is standard input.",
 )
 @format_option
+@column_option
 @click.option(
     "--if-exists",
     type=click.Choice(["fail", "skip"]),
@@ -73,6 +77,7 @@ _AGAIN = "Run the same command again: it begins a new batch, or reports which us
 def batch_create(
     users_file: str,
     file_format: str | None,
+    columns: dict[str, str],
     if_exists: str,
     dry_run: bool,
     output: str,
@@ -84,6 +89,7 @@ def batch_create(
     Examples:
       anyscale user batch-create --users-file users.yaml
       anyscale user batch-create -f users.csv --dry-run
+      anyscale user batch-create -f staff.csv --column Rufname=name --column Abteilung=
       generate-users | anyscale user batch-create -f - --format jsonl -o json
 
     The file is YAML, JSON, JSON Lines or CSV, by the ending of its name, or as --format says.
@@ -104,7 +110,7 @@ def batch_create(
     """
     with (
         open_control_plane(host) as transport,
-        open_users_file(users_file, file_format) as file,
+        open_users_file(users_file, file_format, columns) as file,
         closing(ResumeState(transport, file, if_exists)) as state,
     ):
         log("Checking users..." if dry_run else "Creating users...")
@@ -211,6 +217,8 @@ def _with_problems_reported(
         return _call_again_if_changed(state, call)
     except BatchRefused as error:
         report_problems(error, output, state.file.entries)
+        if hint := column_hint(state.file, error):
+            say(hint)
         if existing_account_count(error) and (
             hint := _hint_of_undo(transport) or _hint_of_rerun(state, error)
         ):
@@ -218,6 +226,7 @@ def _with_problems_reported(
         raise
     finally:
         clear_progress()
+        say_notes(state.file)
 
 
 def _report(transport: Transport, state: ResumeState, outcome: Outcome, output: str) -> None:
@@ -249,6 +258,8 @@ def _hint_of_rerun(state: ResumeState, error: BatchRefused) -> str | None:
 def _verify_command(state: ResumeState) -> str:
     file_format: str | None = click.get_current_context().params["file_format"]
     options = ["--format", file_format] if file_format else []
+    columns: dict[str, str] = click.get_current_context().params["columns"]
+    options += [f"--column={header}={field}" for header, field in columns.items()]
     return suggested_command("user", "verify", "-f", state.file.name, *options)
 
 

@@ -1,16 +1,26 @@
 """Open the users file of a command."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from shlex import quote
 
 import click
 
 from anyscale.cli.terminal import say
+from anyscale.domain.validation import FIELDS, shown
+from anyscale.errors import BatchRefused, ConfigError
 from anyscale.user.files import FORMATS, STDIN, UsersFile
 
-__all__ = ["UsersFileCommand", "format_option", "one_users_file", "open_users_file"]
+__all__ = [
+    "UsersFileCommand",
+    "column_hint",
+    "column_option",
+    "format_option",
+    "one_users_file",
+    "open_users_file",
+    "say_notes",
+]
 
 format_option = click.option(
     "--format",
@@ -18,6 +28,49 @@ format_option = click.option(
     type=click.Choice(list(FORMATS)),
     help="The format of the file. Default: what its name ends with, such as .csv; else YAML.",
 )
+
+
+def _columns(_ctx: click.Context, _option: click.Parameter, texts: Sequence[str]) -> dict[str, str]:
+    columns: dict[str, str] = {}
+    for text in texts:
+        header, separator, field = text.rpartition("=")
+        name, field = header.strip().lower(), field.strip()
+        if not separator or not name:
+            raise click.UsageError(f"--column {text}: say --column HEADER=FIELD")
+        if field and field not in FIELDS:
+            raise click.UsageError(f"--column {text}: the fields are {', '.join(FIELDS)}")
+        if name in columns or (field and field in columns.values()):
+            again = header if name in columns else field
+            raise click.UsageError(f"--column {text}: {again} is given twice")
+        columns[name] = field
+    return columns
+
+
+column_option = click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    callback=_columns,
+    metavar="HEADER=FIELD",
+    help="For CSV: the field of a column, like Vorname=name. Nothing after the = leaves the column "
+    "out. Repeatable.",
+)
+
+
+def say_notes(file: UsersFile) -> None:
+    """Say which columns were recognized, and what was passed over."""
+    for note in file.notes:
+        say(note)
+
+
+def column_hint(file: UsersFile, error: BatchRefused) -> str | None:
+    """Return the way to take unknown columns of a CSV file without editing it."""
+    if file.format != "csv" or not error.codes["unknown_key"]:
+        return None
+    return (
+        "Without editing the file: `--column Vorname=name` takes a column as a field, and "
+        "`--column Vorname=` leaves it out."
+    )
 
 
 class UsersFileCommand(click.Command):
@@ -57,7 +110,9 @@ def one_users_file(
 
 
 @contextmanager
-def open_users_file(path: str, file_format: str | None) -> Iterator[UsersFile]:
+def open_users_file(
+    path: str, file_format: str | None, columns: Mapping[str, str] | None = None
+) -> Iterator[UsersFile]:
     """Open a users file, or standard input for `-`; on a terminal, say how to end the input.
 
     Raises:
@@ -65,5 +120,10 @@ def open_users_file(path: str, file_format: str | None) -> Iterator[UsersFile]:
     """
     if path == STDIN and sys.stdin and sys.stdin.isatty():
         say("Reading users from the terminal: end with Ctrl-D.")
-    with closing(UsersFile.open(path, file_format)) as file:
+    with closing(UsersFile.open(path, file_format, columns)) as file:
+        if columns and file.format != "csv":
+            raise ConfigError(
+                f"--column is for CSV, and {shown(file.name)} is read as {file.format.upper()}: "
+                "say --format csv if it is CSV"
+            )
         yield file

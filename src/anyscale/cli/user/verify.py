@@ -11,9 +11,12 @@ from anyscale.cli.problem_report import problems_in_words, report_problems
 from anyscale.cli.terminal import clear_progress, log, say, show_progress
 from anyscale.cli.user.users_file import (
     UsersFileCommand,
+    column_hint,
+    column_option,
     format_option,
     one_users_file,
     open_users_file,
+    say_notes,
 )
 from anyscale.domain.models.users import Difference, User
 from anyscale.domain.validation import shown
@@ -36,13 +39,19 @@ DIFFERENT, NOT_COMPARED = 1, 3
     help="The users file, or - for standard input.",
 )
 @format_option
+@column_option
 @click.option("--extra", is_flag=True, help="List also the accounts that the file lacks.")
 @click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
 @host_option
 def verify(
-    users_file: str, file_format: str | None, extra: bool, output: str, host: str | None
+    users_file: str,
+    file_format: str | None,
+    columns: dict[str, str],
+    extra: bool,
+    output: str,
+    host: str | None,
 ) -> None:
     """Compare a users file with the accounts; passwords are neither sent nor compared.
 
@@ -61,11 +70,13 @@ def verify(
     Example:
       anyscale user verify -f users.csv
     """
-    with open_users_file(users_file, file_format) as file:
+    with open_users_file(users_file, file_format, columns) as file:
         try:
             different = _verified(file, host, output, extra=extra)
         except BatchRefused as error:
             report_problems(error, output)
+            if hint := column_hint(file, error):
+                say(hint)
             say(f"error: {problems_in_words(error.count)}; nothing was compared.")
             raise click.exceptions.Exit(2) from None
         except ConfigError:
@@ -78,6 +89,7 @@ def verify(
             raise click.exceptions.Exit(NOT_COMPARED) from None
         finally:
             clear_progress()
+            say_notes(file)
     if different:
         raise click.exceptions.Exit(DIFFERENT)
 

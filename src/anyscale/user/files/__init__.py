@@ -9,7 +9,7 @@ client uses this package.
 import io
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -50,7 +50,7 @@ class FileReading:
         self._file = file
         self._policy = policy
         self._verify = verify
-        self._entries = EntryCollector(file.name, policy, verify=verify)
+        self._entries = file.collector(policy, verify=verify)
         self.problems = self._entries.problems
 
     def __iter__(self) -> Iterator[CheckedUser]:
@@ -63,7 +63,7 @@ class FileReading:
 
     def _emails_at(self, positions: frozenset[int]) -> dict[int, tuple[str, str]]:
         """Read the file again for emails and their keys, which are not kept in memory."""
-        again = EntryCollector(self._file.name, self._policy, positions, verify=self._verify)
+        again = self._file.collector(self._policy, positions, verify=self._verify)
         for _user in self._file.users(again):
             again.passwords.clear()
         return again.kept
@@ -92,23 +92,34 @@ class UsersFile:
         stream: of the content; it must be seekable.
         file_format: one of `FORMATS`.
         path: by which another process can read the file again; None if none can.
+        columns: of CSV: the name of a column in lower case -> its field; "" leaves it out.
     """
 
     def __init__(
-        self, stream: BinaryIO, name: str, file_format: str, path: str | None = None
+        self,
+        stream: BinaryIO,
+        name: str,
+        file_format: str,
+        path: str | None = None,
+        columns: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self.path = path
         self.format = file_format
         self._stream = stream
         self._source: InputStream | None = None
+        self._columns = columns or {}
         #: entries, once the file was read to its end
         self.entries = 0
+        #: what the last reading recognized and passed over, as lines for its user
+        self.notes: list[str] = []
         #: size in bytes and modification time in nanoseconds, which change with the file
         self.stamp = self._current_stamp()
 
     @classmethod
-    def open(cls, path: str, file_format: str | None = None) -> Self:
+    def open(
+        cls, path: str, file_format: str | None = None, columns: Mapping[str, str] | None = None
+    ) -> Self:
         """Open a file by its path, or standard input for `-`.
 
         Raises:
@@ -119,7 +130,7 @@ class UsersFile:
                 stream: BinaryIO = CapturedInput(sys.stdin.buffer)
             except (AttributeError, OSError):  # it is closed, or a folder
                 raise ConfigError("standard input cannot be read") from None
-            return cls(stream, "<stdin>", file_format or "yaml")
+            return cls(stream, "<stdin>", file_format or "yaml", columns=columns)
         if not path:
             raise ConfigError("the name of the users file is empty")
         try:
@@ -130,10 +141,17 @@ class UsersFile:
         except OSError as error:
             raise ConfigError(f"cannot read {path}: {error.strerror}") from None
         name = os.fsencode(path).decode("utf-8", "backslashreplace")
-        return cls(stream, name, file_format or format_of(path), reopenable)
+        return cls(stream, name, file_format or format_of(path), reopenable, columns)
 
     def progress(self) -> tuple[int, int]:
         return self._source.total if self._source else 0, self.stamp[0]
+
+    def collector(
+        self, policy: Policy, keep: frozenset[int] = frozenset(), *, verify: bool
+    ) -> EntryCollector:
+        """Return a collector for one reading of this file."""
+        columns = self._columns
+        return EntryCollector(self.name, policy, keep, chosen_columns=columns, verify=verify)
 
     def reading(self, policy: Policy, *, verify: bool = False) -> FileReading:
         return FileReading(self, policy, verify=verify)
@@ -156,6 +174,7 @@ class UsersFile:
             self.entries = entries.count
         except Fatal as error:
             entries.problems.add(self._hinted(error.problem, entries.required))
+        self.notes = entries.notes()
 
     def _read(self, source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
         if self.format == "yaml":

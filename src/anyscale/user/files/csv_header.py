@@ -1,12 +1,17 @@
 """The header of a CSV file: which column has which field, and what is wrong with the others."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from anyscale.domain.validation import FIELDS, shown
+from anyscale.domain.validation import FIELDS, SERVER_FIELDS, shown
 from anyscale.user.files.field_words import field_of, is_first_name, meant_field
 
-__all__ = ["ColumnFault", "column_name", "columns_of"]
+__all__ = ["ColumnFault", "column_name", "columns_of", "named_column"]
+
+#: the column of a header that the caller leaves out
+_LEFT_OUT = "(left out)"
+
+_KNOWN = frozenset({"", _LEFT_OUT, *FIELDS, *SERVER_FIELDS})
 
 
 class ColumnFault(NamedTuple):
@@ -21,29 +26,54 @@ def column_name(cell: str) -> str:
     return cell.strip().lower()  # files have `Name` and ` EMAIL `
 
 
-def columns_of(cells: list[str], *, is_header: bool) -> Iterator[tuple[str, ColumnFault | None]]:
+def named_column(cell: str, chosen: Mapping[str, str]) -> str:
+    """Return the column that a cell of the header names, or the field that the caller chose."""
+    name = column_name(cell)
+    return chosen.get(name, name) or (_LEFT_OUT if name in chosen else "")
+
+
+def columns_of(
+    cells: list[str], chosen: Mapping[str, str], *, is_header: bool
+) -> Iterator[tuple[str, ColumnFault | None]]:
     """Iterate over the columns, each with what is wrong with it: it is unknown, or there twice.
 
-    A column that probably stands for a field that is not taken is read as that field, for its
+    If each cell is a known word for another field, such as `Vorname`, the columns are these fields.
+    Else a column that probably stands for a field that is not taken is read as that field, for its
     own problems. It may have no name, as in files of spreadsheets.
 
     Args:
         cells: of the first line.
+        chosen: see `UsersFile`.
         is_header: whether they are names of columns, and not a user's cells.
     """
-    taken = set(FIELDS).intersection(map(column_name, cells))
+    if is_header and (recognized := _recognized(cells, chosen)):
+        yield from ((column, None) for column in recognized)
+        return
+    taken = set(FIELDS).intersection(named_column(cell, chosen) for cell in cells)
     seen = set()
     for cell in cells:
-        column, fault = column_name(cell), None
+        column, fault = named_column(cell, chosen), None
         if column in seen and column in FIELDS:
             fault = ColumnFault("duplicate_key", f"the column {column!r} is there twice")
-        elif column and column not in FIELDS:
+        elif column not in _KNOWN:
             meant = _meant(cell, taken) if is_header else None
             fault = ColumnFault("unknown_key", _unknown(cell, meant, cells, is_header=is_header))
             column = meant or column
             taken.add(column)
         seen.add(column)
         yield column, fault
+
+
+def _recognized(cells: Sequence[str], chosen: Mapping[str, str]) -> list[str] | None:
+    """Return the columns if every header is recognized, and no two mean the same field."""
+    columns: list[str] = []
+    for cell in cells:
+        name = named_column(cell, chosen)
+        column = name if name in _KNOWN else field_of(cell)
+        if column is None or (column in FIELDS and column in columns):
+            return None
+        columns.append(column)
+    return columns
 
 
 def _meant(cell: str, taken: set[str]) -> str | None:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any
 
-from anyscale.domain.validation import FIELDS, CheckedUser
-from anyscale.user.files.csv_header import column_name, columns_of
+from anyscale.domain.validation import FIELDS, SERVER_FIELDS, CheckedUser, shown
+from anyscale.user.files.csv_header import column_name, columns_of, named_column
 from anyscale.user.files.entry_collector import EntryCollector, Place, PlacedFault
 from anyscale.user.files.field_words import (
     CSV_BOOLEANS,
@@ -34,6 +34,9 @@ _BELOW = 10
 
 # The line that tells Excel the separator, which is found in the next line too.
 _FOR_EXCEL = re.compile(r'"?sep=."?\s*', re.IGNORECASE).fullmatch
+
+# `anyscale user list -o csv` puts an apostrophe before a text that looks like a formula.
+_is_escaped = re.compile("(?:^|(?<=[;\t\r\n]))'(?=[=+\\-@\uff1d\uff0b\uff0d\uff20])")
 
 # A cell begins and ends with a quote, or it contains no delimiter. The reader of the standard
 # library gives no positions, so this pattern finds the same cells again.
@@ -82,6 +85,8 @@ class _CsvReader:
         self._next_line = 1
         self._delimiter = ""
         self._columns: list[str] = []
+        #: whether the file is an export of accounts
+        self._is_export = False
         #: indexes of columns without a name in which all cells so far are empty
         self._nameless: set[int] = set()
 
@@ -149,8 +154,10 @@ class _CsvReader:
 
     def _read_header(self, cells: list[str], lines: Iterator[str]) -> None:
         line, places, required = self._next_line, self._take(), self._entries.required
-        named = set(FIELDS).intersection(map(column_name, cells))
-        known = {field for cell in cells if (field := field_of(cell))}
+        chosen = self._entries.chosen_columns
+        self._require_chosen(cells, line)
+        named = set(FIELDS).intersection(named_column(cell, chosen) for cell in cells)
+        known = {field for cell in chain(cells, chosen.values()) if (field := field_of(cell))}
         # Else the cells may be a user's, with a password in one of them.
         names_all, has_email = known.issuperset(required), any("@" in cell for cell in cells)
         if names_all or (known and not has_email):
@@ -161,6 +168,13 @@ class _CsvReader:
             detail += self._header_hint(cells, lines)
             raise self._source.fatal("columns", detail, line, 1)
         self._nameless = {at for at, column in enumerate(self._columns) if not column}
+
+    def _require_chosen(self, cells: list[str], line: int) -> None:
+        """Raise `Fatal` if the caller chose the field of a column that the file lacks."""
+        for name in self._entries.chosen_columns:
+            if name not in map(column_name, cells):
+                detail = f"there is no column {shown(name)}, whose field was chosen (--column)"
+                raise self._source.fatal("columns", detail, line, 1)
 
     def _header_hint(self, cells: list[str], lines: Iterator[str]) -> str:
         """Return why the columns may be missing: a title, quotes, or another separator."""
@@ -177,11 +191,15 @@ class _CsvReader:
         return "a tab" if self._delimiter == "\t" else repr(self._delimiter)
 
     def _read_columns(self, cells: list[str], places: Iterator[Place], *, is_header: bool) -> None:
-        columns = columns_of(cells, is_header=is_header)
-        for (column, fault), place in zip(columns, places, strict=True):
+        chosen = self._entries.chosen_columns
+        columns = columns_of(cells, chosen, is_header=is_header)
+        for cell, (column, fault), place in zip(cells, columns, places, strict=True):
             if fault:
                 self._entries.problem(place, *fault)
+            elif column in FIELDS and column != named_column(cell, chosen):
+                self._entries.recognized_columns[cell.strip()] = column
             self._columns.append(column)
+        self._is_export = not set(SERVER_FIELDS).isdisjoint(self._columns)
 
     def _user(self, row: list[str], places: Iterator[Place]) -> CheckedUser | None:
         start = next(places)
@@ -201,13 +219,16 @@ class _CsvReader:
         values: dict[str, Any] = {}
         faults = []
         for field, cell in zip(self._columns, row, strict=True):
-            if field not in FIELDS:  # `_read_columns` has reported it
+            if field in SERVER_FIELDS:
+                faults += self._entries.pass_over(field, place_of[field], is_set=bool(cell))
+            elif field not in FIELDS:  # `_read_columns` has reported it
                 continue
-            if field != "is_sso_user":
+            elif field != "is_sso_user":
                 if (damage := damaged_cell(cell)) and self._is_read(field):
                     faults.append(PlacedFault(place_of[field], field, "spreadsheet", damage))
                 else:
-                    values[field] = cell or None
+                    text = _is_escaped.sub("", cell) if self._is_export else cell
+                    values[field] = text or None
             elif (flag := CSV_BOOLEANS.get(cell.strip().lower())) is None:
                 password = dict(zip(self._columns, row, strict=True)).get("password")
                 detail = boolean_fault(cell.strip(), _BOOLEANS, password)

@@ -59,6 +59,11 @@ MAX_FAULTS = 100
 
 TOO_MANY = f"more than {MAX_FAULTS} keys or columns are wrong up to here: it is no users file"
 
+_SUSPENDED = (
+    "is set: the account was suspended, and a new one would let the user sign in again; remove the "
+    "user from the file"
+)
+
 NOT_A_MAP = "a user must be a map: name, email and so on"
 
 
@@ -68,6 +73,7 @@ class EntryCollector:
     Args:
         file: the file's name, for messages.
         keep: the positions of the entries whose email is kept.
+        chosen_columns: see `UsersFile`.
         verify: see `UserSource.reading`.
     """
 
@@ -77,6 +83,7 @@ class EntryCollector:
         policy: Policy,
         keep: frozenset[int] = frozenset(),
         *,
+        chosen_columns: Mapping[str, str] | None = None,
         verify: bool = False,
     ) -> None:
         self.file = file
@@ -94,6 +101,11 @@ class EntryCollector:
         self.count = 0
         #: rows without an entry so far
         self.blank_rows = 0
+        self.chosen_columns = chosen_columns or {}
+        #: header -> field, of the columns of a CSV file that are recognized by another name
+        self.recognized_columns: dict[str, str] = {}
+        #: the fields so far that only the server sets, in order
+        self.passed_over: dict[str, None] = {}
         #: position -> email and its key
         self.kept: dict[int, tuple[str, str]] = {}
         self._keep = keep
@@ -101,6 +113,24 @@ class EntryCollector:
         self._columns: array[int] = array("I")
         self._hashes = EmailHashes()
         self._file_problems = 0
+
+    def notes(self) -> list[str]:
+        """Say in a line each what was recognized, and what was passed over."""
+        columns = ", ".join(
+            f"{shown(name)} as {to}" for name, to in self.recognized_columns.items()
+        )
+        fields = ", ".join(self.passed_over)
+        return [
+            *([f"Columns of {self.file} are read as fields: {columns}."] if columns else []),
+            *([f"Passed over, since only the server sets them: {fields}."] if fields else []),
+        ]
+
+    def pass_over(self, field: str, place: Place, *, is_set: bool) -> list[PlacedFault]:
+        """Pass over a field that only the server sets; return the fault of a suspended user."""
+        self.passed_over[field] = None
+        if self.verify or not is_set or field != "suspended_at":
+            return []
+        return [PlacedFault(place, field, "suspended", _SUSPENDED)]
 
     def accept(
         self, user: CheckedUser, password: str | None, line: int, column: int

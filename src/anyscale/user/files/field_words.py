@@ -1,6 +1,7 @@
 """The words of spreadsheets and exports: for the fields, for true and false, and for errors.
 
-A name such as `E-Mail` is never taken for a field: a message suggests the field.
+A column such as `E-Mail` is taken for its field if every header of the file is recognized; else a
+message suggests the field.
 """
 
 import re
@@ -67,19 +68,21 @@ _is_shortened = re.compile(r"-?\d(?:[.,]\d+)?E[+-]\d{2,3}").fullmatch
 # English, German, French, Spanish, Italian, Dutch, Portuguese, Polish and Russian; `_squashed`
 # ignores case, accents, blanks, hyphens, dots, and what is in parentheses, as in `E-Mail (work)`.
 _FIRST_NAMES = (
-    "first name, given name, forename, vorname, prénom, nombre, nome, voornaam, imię, имя"
+    "first name, given name, forename, vorname, rufname, prénom, nombre, nome, voornaam, imię, имя"
 )
 _OTHER_NAMES = {
     "name": f"{_FIRST_NAMES}, full name, display name",
-    "email": "mail, email address, mail address, email-adresse, mailadresse, courriel, "
+    "email": "mail, email address, mail address, work email, business email, dienstliche e-mail, "
+    " email-adresse, mailadresse, courriel, "
     "adresse e-mail, adresse mail, correo, correo electrónico, indirizzo e-mail, e-mailadres, "
     "endereço de e-mail, adres e-mail, почта, электронная почта, адрес электронной почты",
     "password": "initial password, pwd, passwort, kennwort, mot de passe, contraseña, wachtwoord, "
     "senha, hasło, пароль",
     "is_sso_user": "sso, is sso, sso user, uses sso, single sign-on",
-    "lastname": "surname, family name, nachname, familienname, nom, nom de famille, apellido, "
-    "apellidos, cognome, achternaam, sobrenome, apelido, nazwisko, фамилия",
-    "title": "job title, position, titel, jobtitel, funktion, stelle, berufsbezeichnung, "
+    "lastname": "surname, family name, nachname, familienname, zuname, nom, nom de famille, "
+    "apellido, apellidos, cognome, achternaam, sobrenome, apelido, nazwisko, фамилия",
+    "title": "job title, position, titel, jobtitel, funktion, stelle, stellenbezeichnung, "
+    "berufsbezeichnung, "
     "titre, fonction, poste, título, cargo, puesto, titolo, functie, stanowisko, должность",
 }
 

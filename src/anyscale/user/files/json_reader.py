@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from anyscale.domain.validation import FIELDS, CheckedUser, shown
+from anyscale.domain.validation import FIELDS, SERVER_FIELDS, CheckedUser, shown
 from anyscale.errors import Problem
 from anyscale.user.files.entry_collector import (
     MAX_FAULTS,
@@ -163,10 +163,14 @@ class _Entry:
         #: those of a wrong type
         self.wrong: dict[str, Any] = {}
         self.offsets: dict[str, int] = {}
+        #: fields that only the server sets -> the offset, and whether there is a value
+        self.server_fields: dict[str, tuple[int, bool]] = {}
         self.faults: list[_Fault] = []
 
     def take(self, key: str, key_offset: int, value: Any, offset: int) -> None:
-        if key not in _FIELD_SET:
+        if key in SERVER_FIELDS:
+            self.server_fields[key] = offset, bool(value)
+        elif key not in _FIELD_SET:
             meant = meant_field(key)
             self.faults.append(_Fault(key_offset, None, "unknown_key", unknown_key(key), meant))
         elif key in self.offsets:
@@ -182,6 +186,7 @@ class _Entry:
             entries.refuse(text.place(self.offset), "type", NOT_A_MAP)
             return None
         self._add_wrong_types()
+        self._pass_over(entries)
         get = self.values.get
         name = get("name", entries.default_text)
         is_complete = not self.faults and None not in (name, get("email"))
@@ -192,6 +197,11 @@ class _Entry:
         faults = [PlacedFault(places[fault.offset], *fault[1:]) for fault in self.faults]
         of_fields = {field: places[offset] for field, offset in self.offsets.items()}
         return entries.finish(places[self.offset], self.values, of_fields, faults)
+
+    def _pass_over(self, entries: EntryCollector) -> None:
+        for field, (offset, is_set) in self.server_fields.items():
+            for fault in entries.pass_over(field, Place(0, 0), is_set=is_set):
+                self.faults.append(_Fault(offset, *fault[1:]))
 
     def _add_wrong_types(self) -> None:
         for field, value in self.wrong.items():

@@ -4,8 +4,16 @@ They never quote the file: many of these mistakes are a password without quotes.
 """
 
 from yaml.error import Mark, MarkedYAMLError
+from yaml.events import ScalarEvent
 
-__all__ = ["explain"]
+from anyscale.domain.validation import FIELDS, shown
+from anyscale.user.files.entry_collector import PlacedFault
+from anyscale.user.files.yaml_scalars import special
+
+__all__ = ["TOP", "explain", "without_key", "wrong_key"]
+
+#: the one key of the file
+TOP = "create_users"
 
 _SIGN = "put a text that begins with {} in quotes"
 _ESCAPE = "an unknown escape: write \\\\ for a backslash in double quotes, or use single quotes"
@@ -63,3 +71,21 @@ def explain(error: MarkedYAMLError) -> tuple[str, Mark | None]:
     # PyYAML's own parser, which is used without libyaml, quotes the file.
     other = "it cannot be read from here on" if "'" in problem else problem
     return _WORDS.get(problem, other), mark
+
+
+def wrong_key(key: ScalarEvent) -> tuple[str, str]:
+    """Return the code and the message for a key beside the list of users."""
+    if what := special(key):
+        return "type", what
+    if key.value != TOP:
+        return "unknown_key", f"unknown key {shown(key.value)}: the file holds one key, '{TOP}'"
+    return "duplicate_key", f"the key '{TOP}' is there a second time"
+
+
+def without_key(fault: PlacedFault) -> PlacedFault:
+    """Hide a plain key in braces or without a value: it may be a password or the end of one."""
+    if not fault.detail.startswith("unknown key") or fault.meant:
+        return fault
+    keys = ", ".join(FIELDS)
+    detail = f"unknown key: the keys are {keys}; put a text that holds ', ' in quotes"
+    return fault._replace(detail=detail)

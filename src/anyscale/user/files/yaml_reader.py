@@ -22,7 +22,13 @@ from yaml.events import (
     StreamEndEvent,
 )
 
-from anyscale.domain.validation import FIELDS, OPTIONAL_TEXTS, CheckedUser, check, shown
+from anyscale.domain.validation import (
+    FIELDS,
+    OPTIONAL_TEXTS,
+    SERVER_FIELDS,
+    CheckedUser,
+    check,
+)
 from anyscale.user.files.entry_collector import (
     MAX_FAULTS,
     NOT_A_MAP,
@@ -33,8 +39,8 @@ from anyscale.user.files.entry_collector import (
 )
 from anyscale.user.files.field_words import BOOLEANS, NULLS, meant_field, unknown_key
 from anyscale.user.files.input_stream import Fatal, InputStream
-from anyscale.user.files.yaml_errors import explain
-from anyscale.user.files.yaml_scalars import place_of, special, type_fault, value_of
+from anyscale.user.files.yaml_errors import TOP, explain, without_key, wrong_key
+from anyscale.user.files.yaml_scalars import nulls_of, place_of, special, type_fault, value_of
 
 try:
     from yaml._yaml import CParser as Parser
@@ -43,18 +49,16 @@ except ImportError:  # PyYAML was built without libyaml: the same events, about 
 
 __all__ = ["read_events"]
 
-_TOP = "create_users"
-
 _FIELDS = frozenset(FIELDS)
 
 #: A valid users file has three levels.
 _MAX_DEPTH = 16
 
-_EMPTY = f"the file has no users: it needs the key '{_TOP}' with a list of them"
-_WRONG_TOP = f"the file must begin with the key '{_TOP}:', and the list of users under it"
+_EMPTY = f"the file has no users: it needs the key '{TOP}' with a list of them"
+_WRONG_TOP = f"the file must begin with the key '{TOP}:', and the list of users under it"
 _SECOND = "a second document starts here: a users file holds one, so remove the line '---'"
 _MERGE = "merge keys (<<) are not used in users files: write the fields of each user out"
-_NOT_A_LIST = f"'{_TOP}' must hold a list, each user beginning with '- ' ([] is an empty one)"
+_NOT_A_LIST = f"'{TOP}' must hold a list, each user beginning with '- ' ([] is an empty one)"
 _NOT_A_MAP = f"{NOT_A_MAP}, with a blank after each ':'"
 
 
@@ -99,25 +103,35 @@ class _YamlReader:
         top = self._next_event()
         if isinstance(top, ScalarEvent) and not top.value and top.implicit[0]:
             raise self._source.fatal("empty", _EMPTY, *place_of(top))
-        if not isinstance(top, MappingStartEvent):
+        if isinstance(top, SequenceStartEvent):
+            yield from self._export(top)
+        elif isinstance(top, MappingStartEvent):
+            yield from self._top(top)
+        else:
             raise self._source.fatal("top", _WRONG_TOP, *place_of(top))
-        yield from self._top(top)
         self._next_event()  # the end of the document
         end = self._next_event()
         if not isinstance(end, StreamEndEvent):
             raise self._source.fatal("documents", _SECOND, *place_of(end))
 
+    def _export(self, top: SequenceStartEvent) -> Iterator[CheckedUser]:
+        """Read a list without the key, as `anyscale user list -o yaml` writes it."""
+        yield from self._list(top)
+        if not self._entries.passed_over:
+            self._entries.problems.clear()
+            raise self._source.fatal("top", _WRONG_TOP, *place_of(top))
+
     def _top(self, top: MappingStartEvent) -> Iterator[CheckedUser]:
         has_users = False
         self._check_plain_collection(top)
         while isinstance(key := self._next_event(), ScalarEvent):
-            if key.value == _TOP and not has_users and not special(key):
+            if key.value == TOP and not has_users and not special(key):
                 has_users = True
                 yield from self._list(self._next_event())
             elif key.value in _FIELDS and self._last_user and key.value not in self._last_user[1]:
                 raise self._not_indented(key, self._last_user[0])
             else:
-                self._entries.problem(place_of(key), *_wrong_key(key))
+                self._entries.problem(place_of(key), *wrong_key(key))
                 self._skip(self._next_event())
         if not isinstance(key, CollectionEndEvent):
             raise self._source.fatal("top", _WRONG_TOP, *place_of(key))
@@ -163,11 +177,13 @@ class _YamlReader:
                 and value.anchor is value.tag is key.anchor is key.tag is None
             ):
                 events[name] = value
+            elif name in SERVER_FIELDS:
+                faults += self._pass_over(name, value)
             else:
                 fault = self._pair_fault(key, value, events)
                 is_alone = value.__class__ is ScalarEvent and not value.value
                 hidden = key.implicit[0] and (start.flow_style or is_alone)
-                self._add(faults, _hidden(fault) if hidden else fault)
+                self._add(faults, without_key(fault) if hidden else fault)
         if not faults and (user := self._plain_user(events)):
             return user
         return self._typed_user(start, events, faults)
@@ -176,6 +192,11 @@ class _YamlReader:
         faults.append(fault)
         if len(faults) > MAX_FAULTS:
             raise self._source.fatal("too_long", TOO_MANY, *fault.place)
+
+    def _pass_over(self, field: str, value: Event) -> list[PlacedFault]:
+        self._skip(value)
+        is_null = isinstance(value, ScalarEvent) and (not value.value or nulls_of(value))
+        return self._entries.pass_over(field, place_of(value), is_set=not is_null)
 
     def _plain_user(self, events: dict[str, Any]) -> CheckedUser | None:
         """Return the user of a valid entry without nulls; else None: see `_typed_user`.
@@ -188,7 +209,7 @@ class _YamlReader:
         name_text = entries.default_text if name is None else name.value
         if name_text is None or email is None or name_text in NULLS or email.value in NULLS:
             return None
-        if _nulls(password, *texts):
+        if nulls_of(password, *texts):
             return None
         flag = entries.default_sso if sso is None else BOOLEANS.get(sso.value.lower())
         if flag is None or (sso is not None and not sso.implicit[0]):
@@ -263,29 +284,3 @@ class _YamlReader:
     def _check_plain_collection(self, event: CollectionStartEvent) -> None:
         if what := special(event):
             raise self._source.fatal("type", what, *place_of(event))
-
-
-def _nulls(*events: Any | None) -> list[Any]:
-    """Return those of optional fields that may be a null. In quotes, it is a text."""
-    return [
-        event
-        for event in events
-        if event is not None and event.implicit[0] and event.value in NULLS
-    ]
-
-
-def _wrong_key(key: ScalarEvent) -> tuple[str, str]:
-    if what := special(key):
-        return "type", what
-    if key.value != _TOP:
-        return "unknown_key", f"unknown key {shown(key.value)}: the file holds one key, '{_TOP}'"
-    return "duplicate_key", f"the key '{_TOP}' is there a second time"
-
-
-def _hidden(fault: PlacedFault) -> PlacedFault:
-    """Hide a plain key in braces or without a value: it may be a password or the end of one."""
-    if not fault.detail.startswith("unknown key") or fault.meant:
-        return fault
-    keys = ", ".join(FIELDS)
-    detail = f"unknown key: the keys are {keys}; put a text that holds ', ' in quotes"
-    return fault._replace(detail=detail)

@@ -5,9 +5,15 @@ from typing import Any
 from yaml.events import AliasEvent, ScalarEvent
 
 from anyscale.user.files.entry_collector import Place
-from anyscale.user.files.field_words import BOOLEANS, CLEAR_NULLS, UNCLEAR_NULLS, boolean_fault
+from anyscale.user.files.field_words import (
+    BOOLEANS,
+    CLEAR_NULLS,
+    NULLS,
+    UNCLEAR_NULLS,
+    boolean_fault,
+)
 
-__all__ = ["place_of", "special", "type_fault", "value_of"]
+__all__ = ["nulls_of", "place_of", "special", "type_fault", "value_of"]
 
 _BOOLEANS = "write true, yes or on, or else false, no or off, without quotes"
 
@@ -52,3 +58,12 @@ def place_of(event: Any) -> Place:
     """Return the place where an event begins."""
     mark = event.start_mark
     return Place(mark.line + 1, mark.column + 1)
+
+
+def nulls_of(*events: Any | None) -> list[Any]:
+    """Return those of optional fields that may be a null. In quotes, it is a text."""
+    return [
+        event
+        for event in events
+        if event is not None and event.implicit[0] and event.value in NULLS
+    ]

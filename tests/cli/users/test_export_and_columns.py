@@ -1,0 +1,132 @@
+"""Exports of `user list`, and spreadsheets with columns of other names, as users files."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.support.commands.running import RunAnyscale
+
+PEOPLE = """create_users:
+- {name: Jane, email: jane@example.com, lastname: Doe, title: Engineer}
+- {name: =Zoë, email: -zoe@example.com, is_sso_user: true}
+- {name: Ann, email: ann@example.com}
+"""
+PASSED_OVER = (
+    "Passed over, since only the server sets them: "
+    "permission_level, created_at, user_id, suspended_at."
+)
+FORMATS = pytest.mark.parametrize("file_format", ["csv", "json", "jsonl", "yaml"])
+
+
+def exported(anyscale: RunAnyscale, folder: Path, file_format: str) -> Path:
+    file = folder / f"export.{file_format}"
+    done = anyscale("user", "list", "-o", file_format)
+    assert done.returncode == 0, done.stderr
+    file.write_text(done.stdout, encoding="utf-8")
+    return file
+
+
+@FORMATS
+def test_an_export_is_compared_and_creates_the_same_accounts_elsewhere(
+    anyscale: RunAnyscale, tmp_path: Path, file_format: str
+) -> None:
+    here, there = (
+        {"ANYSCALE_HOST": "embedded", "ANYSCALE_DATA_DIR": str(tmp_path / name)}
+        for name in ("here", "there")
+    )
+    assert anyscale("user", "batch-create", "-f", "-", stdin=PEOPLE, env=here).returncode == 0
+    export = tmp_path / f"export.{file_format}"
+    listed = anyscale("user", "list", "-o", file_format, env=here).stdout
+    export.write_text(listed, encoding="utf-8")
+
+    compared = anyscale("user", "verify", "-f", export, env=here)
+    created = anyscale("user", "batch-create", "-f", export, env=there)
+
+    assert (compared.returncode, compared.stdout) == (0, ""), compared.stderr
+    assert compared.stderr.count(PASSED_OVER) == created.stderr.count(PASSED_OVER) == 1
+    assert created.returncode == 0, created.stderr
+    people = [
+        json.loads(anyscale("user", "list", "-o", "json", env=env).stdout) for env in (here, there)
+    ]
+    for user in (*people[0], *people[1]):
+        del user["user_id"], user["created_at"]
+    assert people[0] == people[1]
+
+
+@FORMATS
+def test_a_suspended_row_is_not_created(
+    anyscale: RunAnyscale, tmp_path: Path, file_format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANYSCALE_DATA_DIR", str(tmp_path / "here"))
+    assert anyscale("user", "batch-create", "-f", "-", stdin=PEOPLE).returncode == 0
+    assert anyscale("user", "suspend", "ann@example.com").returncode == 0
+    export = exported(anyscale, tmp_path, file_format)
+    monkeypatch.setenv("ANYSCALE_DATA_DIR", str(tmp_path / "there"))
+
+    done = anyscale("user", "batch-create", "-f", export, "-o", "json")
+
+    assert done.returncode == 2, done.stderr
+    (problem,) = json.loads(done.stdout)["problems"]
+    assert (problem["index"], problem["field"], problem["code"]) == (2, "suspended_at", "suspended")
+    assert "sign in again; remove the user" in problem["detail"]
+    assert not (tmp_path / "there").exists()
+
+
+def test_columns_that_are_all_recognized_are_taken_and_named(
+    anyscale: RunAnyscale, control_plane: object, tmp_path: Path
+) -> None:
+    file = tmp_path / "personal.csv"
+    file.write_text("Nachname;Vorname;E-Mail;Titel\nMuster;Mia;mia@example.com;Chefin\n")
+
+    created = anyscale("user", "batch-create", "-f", file, "-o", "json")
+    compared = anyscale("user", "verify", "-f", file)
+
+    assert created.returncode == compared.returncode == 0, created.stderr
+    line = (
+        f"Columns of {file} are read as fields: 'Nachname' as lastname, 'Vorname' as name, "
+        "'E-Mail' as email, 'Titel' as title."
+    )
+    assert created.stderr.count(line) == compared.stderr.count(line) == 1
+    (user,) = json.loads(created.stdout)
+    assert (user["name"], user["lastname"], user["title"]) == ("Mia", "Muster", "Chefin")
+
+
+def test_an_option_names_the_field_of_a_column_or_leaves_it_out(
+    anyscale: RunAnyscale, control_plane: object, tmp_path: Path
+) -> None:
+    file = tmp_path / "personal.csv"
+    file.write_text("Name;Vorname;Login=Mail;Abteilung\nMuster;Mia;mia@example.com;IT\n")
+
+    refused = anyscale("user", "batch-create", "-f", file)
+    options = ["--column", "Name=lastname", "--column=vorname=name", "--column", "Login=Mail=email"]
+    created = anyscale(
+        "user", "batch-create", "-f", file, *options, "--column", "Abteilung=", "-o", "json"
+    )
+
+    assert refused.returncode == 2
+    assert refused.stderr.count("`--column Vorname=name` takes a column as a field") == 1
+    assert created.returncode == 0, created.stderr
+    (user,) = json.loads(created.stdout)
+    assert (user["name"], user["lastname"]) == ("Mia", "Muster")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--column", "Vorname"], "say --column HEADER=FIELD"),
+        (["--column", "Vorname=first"], "the fields are name, email, password"),
+        (["--column", "A=name", "--column", "B=name"], "name is given twice"),
+        (["--column", "A=name", "--column", "a=title"], "a is given twice"),
+        (["--column", "Missing=name"], "there is no column 'missing'"),
+        (["--column", "A=name", "--format", "yaml"], "--column is for CSV"),
+    ],
+)
+def test_a_wrong_column_option_says_what_is_wrong(
+    anyscale: RunAnyscale, control_plane: object, tmp_path: Path, options: list[str], message: str
+) -> None:
+    file = tmp_path / "users.csv"
+    file.write_text("name,email\nJane,jane@example.com\n")
+
+    done = anyscale("user", "verify", "-f", file, *options)
+
+    assert (done.returncode, message in done.stderr) == (2, True), done.stderr
