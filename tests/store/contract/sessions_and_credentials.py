@@ -61,6 +61,18 @@ class SessionRules(StoreSteps):
             assert tx.sessions.get(first.hash) == structs.replace(first, used_at=7_000)
             assert tx.sessions.get(second.hash) == second
 
+    def test_renewing_a_session_changes_when_its_user_was_present_and_no_other_session(
+        self, store: Store
+    ) -> None:
+        first, second = session_row(1, "usr_a"), session_row(2, "usr_a")
+        self._add(store, first, second)
+        with store.write() as tx:
+            tx.sessions.renew(first.session_id, 7_000)
+            tx.sessions.renew("ses_none", 7_000)
+        with store.read() as tx:
+            assert tx.sessions.get(first.hash) == structs.replace(first, authenticated_at=7_000)
+            assert tx.sessions.get(second.hash) == second
+
     @pytest.mark.parametrize(
         ("only", "but", "left"),
         [

@@ -20,6 +20,7 @@ from anyscale.server.store.transaction import Transaction
 
 __all__ = [
     "IDLE_LIMIT",
+    "RECENT",
     "Caller",
     "SessionCaller",
     "SystemCaller",
@@ -41,6 +42,9 @@ IDLE_LIMIT = 12 * HOUR_MS
 
 #: milliseconds for which a new session may change the initial password without typing it again
 _FRESH = 10 * MINUTE_MS
+
+#: milliseconds after a sign-in in which an owner may do what cannot be undone
+RECENT = 15 * MINUTE_MS
 
 _NOT_SIGNED_IN = "you are not signed in, or not any more"
 
@@ -97,6 +101,15 @@ class SessionCaller(Struct, frozen=True):
     def may_omit_current_password(self) -> bool:
         """Whether the user typed the initial password a moment ago, to create this session."""
         return self.must_change_password and self.at - self.session.created_at <= _FRESH
+
+    @property
+    def has_recent_sign_in(self) -> bool:
+        """Whether the user proved to be present in the last 15 minutes.
+
+        It is not so after a sign-in by SSO for which the identity provider did not ask the user.
+        """
+        authenticated_at = self.session.authenticated_at
+        return authenticated_at is not None and self.at - authenticated_at <= RECENT
 
     @property
     def is_touch_due(self) -> bool:

@@ -14,6 +14,7 @@ from litestar.types import ASGIApp
 
 from anyscale.errors import AnyscaleError
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.login.return_paths import ReturnPaths
 from anyscale.server.core.operator_proof import OperatorProofs
 from anyscale.server.core.users.account_count import AccountCount
 from anyscale.server.http.account import routes as account
@@ -166,6 +167,7 @@ def _services(control_plane: ControlPlane, pools: ThreadPools) -> dict[str, obje
         "listing": control_plane.listing,
         "login": LoginFlows(control_plane.password_login, control_plane.password_changes, pools),
         "login_options": login_options,
+        "return_paths": ReturnPaths(control_plane.store),
         "sso_login": control_plane.sso_login,
         "operator_proofs": OperatorProofs(control_plane.store),
         "pools": pools,

@@ -1,7 +1,7 @@
 """A served control plane with owners, and clients that have signed in."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +36,28 @@ class Console:
 OpenConsole = Callable[..., Console]
 
 
+@contextmanager
+def run_console(folder: Path, **settings: Any) -> Iterator[Console]:
+    """Serve a control plane with settings until the block ends."""
+    control_plane = cheap_control_plane(Settings(database=folder / "anyscale.db", **settings))
+    create_accounts(control_plane, "jane", "bob")
+    create_owner(control_plane, "jane")
+    with serve_in_process(control_plane) as url:
+        yield Console(control_plane, url)
+
+
 @pytest.fixture
 def open_console(tmp_path: Path) -> Iterator[OpenConsole]:
     """Serves a control plane with settings, and gives its console."""
     with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(run_console(tmp_path, **settings))
 
-        def opened(**settings: Any) -> Console:
-            kept = Settings(database=tmp_path / "anyscale.db", **settings)
-            control_plane = cheap_control_plane(kept)
-            create_accounts(control_plane, "jane", "bob")
-            create_owner(control_plane, "jane")
-            return Console(control_plane, stack.enter_context(serve_in_process(control_plane)))
 
-        yield opened
+@pytest.fixture(scope="module")
+def shared_console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    """A console for all tests of a module that do not disturb each other."""
+    with run_console(tmp_path_factory.mktemp("console")) as console:
+        yield console
 
 
 @pytest.fixture

@@ -20,23 +20,29 @@ def request(client: HttpClient, method: str, path: str) -> int:
     return get(client, path).status if method == "GET" else send(client, path).status
 
 
-def test_an_owner_opens_the_console(console: Console) -> None:
-    page = get(console.browser(), "/console")
+@pytest.fixture(scope="module")
+def bob(shared_console: Console) -> HttpClient:
+    """A browser in which a collaborator has signed in."""
+    return shared_console.browser("bob")
+
+
+def test_an_owner_opens_the_console(shared_console: Console) -> None:
+    page = get(shared_console.browser(), "/console")
     assert page.status == 200
     assert "<h1>Overview</h1>" in page.text
 
 
 @pytest.mark.parametrize(("method", "path"), PATHS)
 def test_a_collaborator_gets_403_from_every_address(
-    console: Console, method: str, path: str
+    bob: HttpClient, method: str, path: str
 ) -> None:
-    assert request(console.browser("bob"), method, path) == 403
+    assert request(bob, method, path) == 403
 
 
 @pytest.mark.parametrize(("method", "path"), PATHS)
 def test_a_browser_that_is_not_signed_in_is_sent_to_sign_in(
-    console: Console, method: str, path: str
+    shared_console: Console, method: str, path: str
 ) -> None:
-    client = HttpClient(console.url)
+    client = HttpClient(shared_console.url)
     answer = get(client, path) if method == "GET" else send(client, path)
     assert (answer.status, answer.headers["location"]) == (303, "/sign-in")

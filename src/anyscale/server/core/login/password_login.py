@@ -7,7 +7,7 @@ from anyscale.domain.validation import Policy
 from anyscale.errors import AnyscaleError, InvalidCredentials, NotPermitted, PasswordExpired
 from anyscale.server.core.audit.deferred import DeferredAuditWriter
 from anyscale.server.core.audit.entries import AuditLog
-from anyscale.server.core.callers import SessionCaller
+from anyscale.server.core.callers import SessionCaller, require_session
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.login.rate_limit import LoginRateLimiter
 from anyscale.server.core.login.sessions import (
@@ -16,6 +16,7 @@ from anyscale.server.core.login.sessions import (
     LoginResult,
     create_session,
     lock_for_session,
+    renew_sign_in,
 )
 from anyscale.server.core.secrets import SensitiveStruct, hash_of
 from anyscale.server.core.time_units import DAY_MS
@@ -140,6 +141,24 @@ class PasswordLogin:
             self._rate_limiter.record_failure(*source)
             self._audit_writer.record_denied(account)
             raise InvalidCredentials("the current password is wrong")
+
+    def sign_in_again(self, caller: SessionCaller, password: str, client: ClientInfo) -> None:
+        """Verify the password of a signed-in user, and record the sign-in. The session stays.
+
+        Raises:
+            InvalidCredentials, PasswordExpired, TooManyFailedLogins: as `login` does.
+            NotPermitted: SSO is the only sign-in method.
+            NotAuthenticated: the session was revoked, or the account was suspended or deleted.
+        """
+        require_passwords(self._policy)
+        self.verify_current(caller, password, client)
+        self.record_sign_in(caller.account.user_id)
+        with self._store.write() as tx:
+            account, now = require_session(tx, caller), tx.now()
+            if account.password_hash != caller.account.password_hash:
+                raise InvalidCredentials("the password was changed meanwhile")
+            self.require_active(account, now)
+            renew_sign_in(tx, caller, "password", now)
 
     def close(self) -> None:
         """Write the audit entries that are still due, and end the threads and processes."""

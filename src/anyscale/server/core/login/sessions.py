@@ -31,6 +31,7 @@ __all__ = [
     "SessionService",
     "create_session",
     "lock_for_session",
+    "renew_sign_in",
 ]
 
 #: milliseconds for which an account knows a browser that has signed in
@@ -177,6 +178,18 @@ def create_session(
     created = Entry(user_actor(user_id), "session.created", session.session_id, details)
     append_entries(tx, [*entries, created])
     return LoginResult(user_id, secret, device)
+
+
+def renew_sign_in(
+    tx: Transaction, caller: SessionCaller, method: str, authenticated_at: int | None
+) -> None:
+    """Record that the user of a session has signed in again; `method` says how.
+
+    The session stays, since runs and sign-ins at applications belong to it.
+    """
+    session_id = caller.session.session_id
+    tx.sessions.renew(session_id, authenticated_at)
+    append_entry(tx, caller.actor, "session.renewed", session_id, {"auth_method": method})
 
 
 def _revoke_previous(tx: Transaction, locked: LockedAccount, new: SessionRecord) -> list[Entry]:

@@ -17,6 +17,10 @@ class AuthorizationRequest(SensitiveStruct, frozen=True):
     request_id: str = ""
     #: seconds since the user's sign-in at the provider at most
     max_age: int | None = None
+    #: the session whose user signs in again; empty if the sign-in creates a session
+    session_id: str = ""
+    #: the address at which the user of that session goes on: a path of ours
+    return_path: str = ""
 
 
 class ExternalIdentity(SensitiveStruct, frozen=True):

@@ -1,20 +1,21 @@
 """Sign-in by an identity provider: map an OIDC identity to an account. Never creates accounts."""
 
-import hmac
 from collections.abc import Mapping
 
 from anyscale.domain.emails import email_key
 from anyscale.errors import ProviderUnavailable, SsoRefused
 from anyscale.server.core.audit.entries import append_entry
-from anyscale.server.core.callers import user_actor
+from anyscale.server.core.callers import live_session, require_session, user_actor
 from anyscale.server.core.login.rate_limit import LoginRateLimiter
 from anyscale.server.core.login.sessions import (
     ClientInfo,
     LoginResult,
     create_session,
     lock_for_session,
+    renew_sign_in,
 )
-from anyscale.server.core.server_keys import server_key
+from anyscale.server.core.seal import Seal
+from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.sso.identity_provider import IdentityProvider
 from anyscale.server.core.sso.login_records import AuthorizationRequest, ExternalIdentity
 from anyscale.server.core.sso.settings import ProviderSettings
@@ -33,11 +34,9 @@ class SsoLogin:
         self._rate_limiter = LoginRateLimiter()
         self._used_states = UsedStates()
         self._store = store
+        #: of the cookie that a browser keeps while its user signs in
+        self.seal = Seal(store, "sso_cookie")
         self._domains = settings.domains
-
-    def sign(self, value: bytes) -> bytes:
-        """Return an HMAC of 32 octets, which all servers of this database compute alike."""
-        return hmac.digest(server_key(self._store, "sso_cookie"), value, "sha256")
 
     def finish(
         self, parameters: Mapping[str, str], request: AuthorizationRequest, address: str
@@ -82,9 +81,36 @@ class SsoLogin:
             is_new = _link(tx, identity, account)
             result = create_session(tx, "sso", locked, authenticated_at=identity.authenticated_at)
             if is_new:
-                data = {"issuer": identity.issuer}
-                append_entry(tx, _actor(account), "identity.linked", account.user_id, data)
+                _append_linked(tx, identity, account)
         return result
+
+    def sign_in_again(
+        self, identity: ExternalIdentity, session_id: str, client: ClientInfo
+    ) -> None:
+        """Record that the user of the browser's session has signed in at the provider again.
+
+        The session stays. `session_id` is the one for which the browser was sent to the provider.
+
+        Raises:
+            TooManyFailedLogins: the account has too many sign-ins in this minute.
+            NotAuthenticated: the session was revoked, or the account was suspended or deleted.
+            SsoRefused: the browser has another session by now, the identity belongs to another
+                account, or a reason of `login`.
+        """
+        with self._store.read() as tx:
+            caller = live_session(tx, hash_of(client.session))
+            user_id = self._find_user(tx, identity)
+        if caller.session.session_id != session_id:
+            raise SsoRefused("other_session", caller.actor)
+        if caller.account.user_id != user_id:
+            raise SsoRefused("other_user", caller.actor)
+        self._rate_limiter.record_sign_in(user_id)
+        with self._store.write() as tx:
+            account = require_session(tx, caller)
+            is_new = _link(tx, identity, account)
+            renew_sign_in(tx, caller, "sso", identity.authenticated_at)
+            if is_new:
+                _append_linked(tx, identity, account)
 
     def _find_user(self, tx: Transaction, identity: ExternalIdentity) -> str:
         """Return the id of the account that is linked to the subject, else of that with the email.
@@ -135,6 +161,11 @@ def _link(tx: Transaction, identity: ExternalIdentity, account: AccountRecord) -
     if tx.identities.find(identity.issuer, identity.subject) != account.user_id:
         raise SsoRefused("other_subject", _actor(account))
     return False
+
+
+def _append_linked(tx: Transaction, identity: ExternalIdentity, account: AccountRecord) -> None:
+    data = {"issuer": identity.issuer}
+    append_entry(tx, _actor(account), "identity.linked", account.user_id, data)
 
 
 def _require_sso(account: AccountRecord) -> None:

@@ -29,7 +29,7 @@ from anyscale.server.http.web.forms import read_form, user_message
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.login_options import LoginOptions
 
-__all__ = ["HANDLERS", "AccountPage"]
+__all__ = ["DAYS", "DEFAULT_DAYS", "HANDLERS", "AccountPage"]
 
 Page = Response[str]
 
@@ -46,8 +46,8 @@ _NOTES = {
 }
 
 #: an option of the form -> days until the token expires
-_DAYS = {"30": 30, "90": 90, "365": 365, "": None}
-_DEFAULT_DAYS = "90"
+DAYS = {"30": 30, "90": 90, "365": 365, "": None}
+DEFAULT_DAYS = "90"
 
 
 class AccountPage(Struct, frozen=True):
@@ -63,23 +63,26 @@ class AccountPage(Struct, frozen=True):
     def render(self, user: SessionCaller, **shown: Any) -> Page:
         """Return the page, with a note or a problem on top, and a token's form as it was sent."""
         values = self._values(user)
-        defaults = {"note": "", "token_name": "", "token_days": _DEFAULT_DAYS}
+        defaults = {"note": "", "token_name": "", "token_days": DEFAULT_DAYS}
         return render_page(
             "account", options=self.options, script=True, **defaults | values | shown
         )
 
     def render_token(self, request: UserRequest, secret: str, name: str) -> Page:
         """Return the page that shows a new token once, with the host that it is for."""
-        own = f"{request.url.scheme}://{request.url.netloc}"
         return render_page(
             "token",
             options=self.options,
             script=True,
             user=request.user,
-            host=self.public_url or own,
+            host=self.host(request),
             token=secret,
             name=name,
         )
+
+    def host(self, request: UserRequest) -> str:
+        """Return the address for the lines to paste: the public one, or that of the request."""
+        return self.public_url or f"{request.url.scheme}://{request.url.netloc}"
 
     def _values(self, user: SessionCaller) -> dict[str, Any]:
         account = user.account
@@ -140,10 +143,10 @@ def create_token(
     account_page: NamedDependency[AccountPage],
 ) -> Page:
     name, days = read_form(request, body, "name", "days")
-    if days not in _DAYS:
+    if days not in DAYS:
         raise RequestInvalid("there is no such choice")
     try:
-        secret, token = tokens.create_personal(request.user, name.strip(), _DAYS[days])
+        secret, token = tokens.create_personal(request.user, name.strip(), DAYS[days])
     except ConfigError as error:
         sent = {"token_name": name, "token_days": days}
         problem = user_message(error)

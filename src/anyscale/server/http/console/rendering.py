@@ -5,10 +5,12 @@ from typing import Any
 
 from litestar import Response
 
+from anyscale.errors import AnyscaleError
 from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.web.forms import refusal
 from anyscale.server.http.web.templating import render_page
 
-__all__ = ["Page", "Problem", "render_console_page"]
+__all__ = ["Page", "Problem", "refused_form", "render_console_page"]
 
 Page = Response[str]
 
@@ -19,6 +21,7 @@ Problem = tuple[str, str]
 _SECTIONS = [
     ("/console", "Overview"),
     ("/console/batches", "Batches"),
+    ("/console/tokens", "Tokens"),
 ]
 
 
@@ -55,3 +58,13 @@ def render_console_page(
         modules=["console.js", *filter(None, [module])],
         **values,
     )
+
+
+def refused_form(error: AnyscaleError, field: str = "") -> dict[str, Any]:
+    """Return the arguments with which a page shows a refused form; `field` is the wrong one.
+
+    Raises:
+        AnyscaleError: the error itself, if it is a fault of the server: it has a page of its own.
+    """
+    shown = refusal(error)
+    return {"problems": [(shown.pop("problem"), field)], **shown}

@@ -4,7 +4,8 @@ from litestar import Response
 
 from anyscale.errors import NotPermitted
 from anyscale.server.http.authentication import require_own_password, require_owner
-from anyscale.server.http.console import overview
+from anyscale.server.http.console import overview, recent_sign_in, tokens
+from anyscale.server.http.console.recent_sign_in import SignInAgain, redirect_to_sign_in_again
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.web.session_pages import session_pages
 from anyscale.server.http.web.templating import render_page
@@ -17,8 +18,8 @@ def _refuse(request: AnyRequest, _: NotPermitted) -> Response[str]:
 
 
 ROUTER = session_pages(
-    [*overview.HANDLERS],
+    [*overview.HANDLERS, *tokens.HANDLERS, *recent_sign_in.HANDLERS],
     path="/console",
     guards=[require_own_password, require_owner],
-    exception_handlers={NotPermitted: _refuse},
+    exception_handlers={NotPermitted: _refuse, SignInAgain: redirect_to_sign_in_again},
 )

@@ -1,6 +1,5 @@
 """HTML pages with plain forms: sign in and out, change the password, set it by a link."""
 
-import re
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -24,6 +23,7 @@ from anyscale.server.http.bodies import SMALL_BODY
 from anyscale.server.http.cookies import SESSION, expired_cookie, login_cookies, read_cookie
 from anyscale.server.http.dependencies import AnyRequest, UserRequest
 from anyscale.server.http.login.sign_in import LoginFlows
+from anyscale.server.http.login.sso_problems import sso_problem
 from anyscale.server.http.openid.continuation import Continuation, Continuations
 from anyscale.server.http.refusals import count_refusal
 from anyscale.server.http.route_handlers import get, post
@@ -42,21 +42,6 @@ _NOTES = {
     "signed_out": "You have signed out.",
     "session_expired": "Your session has expired or was revoked. Please sign in again.",
 }
-
-#: Why single sign-on failed, by the parameter `sso`.
-_SSO_PROBLEMS = {
-    "expired": "Signing in took too long, or you started it in another window. Please try again.",
-    "cancelled": "You did not finish signing in. You can try again.",
-    "unavailable": (
-        "Single sign-on does not answer now. Please try again in a few minutes. "
-        "If it still does not, {ask}"
-    ),
-    "not_set_up": "You have no account here that works with single sign-on. Please {ask}",
-    "refused": "The sign-in could not be accepted. Please {ask}",
-}
-
-#: A request id that the page shows: nothing that reads like an address or a sentence.
-_NUMBER = re.compile("[0-9A-Za-z-]{8,64}")
 
 _DIFFER = "The two new passwords are not the same."
 
@@ -83,17 +68,10 @@ async def show_sign_in(
         "sign_in",
         login_options,
         following,
-        problem=_sso_problem(sso, number) if sso else "",
+        problem=sso_problem(sso, number) if sso else "",
         note=_NOTES.get(note, ""),
         email=following.login_hint,
     )
-
-
-def _sso_problem(sso: str, number: str) -> str:
-    ask = "ask your administrator."
-    if _NUMBER.fullmatch(number):
-        ask = f"give your administrator this number: {number}"
-    return _SSO_PROBLEMS.get(sso, _SSO_PROBLEMS["refused"]).format(ask=ask)
 
 
 @post("/sign-in")

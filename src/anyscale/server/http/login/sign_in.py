@@ -68,6 +68,28 @@ class LoginFlows(Struct, frozen=True):
             call = partial(sso_login.login, user, client)
             return user, await self.pools.login.run(call, client.address, is_known=True)
 
+    async def again_by_password(
+        self, connection: Connection, caller: SessionCaller, password: str
+    ) -> None:
+        """Record that a signed-in user signs in again, as `PasswordLogin.sign_in_again` does."""
+        client = client_info(connection)
+        call = partial(self.password_login.sign_in_again, caller, password, client)
+        with _counted("password"):
+            await self.pools.login.run(call, client.address, is_known=True)
+
+    async def again_by_sso(
+        self,
+        connection: Connection,
+        sso_login: "SsoLogin",
+        session_id: str,
+        identity: "Awaitable[ExternalIdentity]",
+    ) -> None:
+        """Record that a signed-in user signs in again, as `SsoLogin.sign_in_again` does."""
+        client = client_info(connection)
+        with _counted("sso"):
+            call = partial(sso_login.sign_in_again, await identity, session_id, client)
+            await self.pools.login.run(call, client.address, is_known=True)
+
     async def change_password(
         self, connection: Connection, caller: SessionCaller, current: str, new: str
     ) -> LoginResult:

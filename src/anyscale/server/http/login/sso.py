@@ -1,6 +1,7 @@
 """/sso: redirect to the identity provider, and handle its callback."""
 
 import logging
+from collections.abc import Awaitable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -13,14 +14,16 @@ from litestar.params import FromQuery
 
 from anyscale.errors import (
     AnyscaleError,
+    NotAuthenticated,
     NotFound,
     Overloaded,
     ProviderUnavailable,
     SsoRefused,
     StoreUnavailable,
+    TooManyFailedLogins,
 )
 from anyscale.server.core.audit.entries import AuditLog
-from anyscale.server.core.sso.login_records import ExternalIdentity
+from anyscale.server.core.sso.login_records import AuthorizationRequest, ExternalIdentity
 from anyscale.server.core.sso.sso_login import SsoLogin
 from anyscale.server.http.cookies import (
     HostCookie,
@@ -43,9 +46,9 @@ from anyscale.server.http.refusals import count_refusal
 from anyscale.server.http.request_context import request_id
 from anyscale.server.http.route_handlers import get
 from anyscale.server.http.thread_pools import ThreadPools
-from anyscale.server.paths import SSO_CALLBACK
+from anyscale.server.paths import SIGN_IN_AGAIN, SSO_CALLBACK
 
-__all__ = ["HANDLERS"]
+__all__ = ["HANDLERS", "is_forced", "log_refusal"]
 
 _log = logging.getLogger("anyscale.server")
 
@@ -64,17 +67,20 @@ _MESSAGES = {
     "state": "expired",
     "state_used": "expired",
     "cancelled": "cancelled",
+    "auth_time": "not_recent",
+    "other_user": "other_user",
+    "other_session": "expired",
 }
 
 
 def _misconfigured(_: AnyRequest, error: SsoRefused) -> Response[None]:
     """Refuse a start: the metadata do not fit the settings, and no user has done anything."""
-    _log_refusal(error, error.reason, error.detail)
+    log_refusal(error, error.reason, error.detail)
     return _to_sign_in("refused")
 
 
 def _unavailable(_: AnyRequest, error: AnyscaleError) -> Response[None]:
-    _log_refusal(error, str(error))
+    log_refusal(error, str(error))
     return _to_sign_in("unavailable")
 
 
@@ -95,7 +101,7 @@ def start(
     continuations: NamedDependency[Continuations],
     authorization: FromQuery[str] = "",
 ) -> Response[None]:
-    if _is_forced(request):
+    if is_forced(request):
         return _redirect("/sign-in")
     service = _required(sso_login)
     following = continuations.find(request, authorization)
@@ -105,7 +111,7 @@ def start(
     return _redirect(url, cookie)
 
 
-def _is_forced(request: AnyRequest) -> bool:
+def is_forced(request: AnyRequest) -> bool:
     """Return whether a page of another site started the sign-in without a click of the user.
 
     Otherwise any page could replace the session of its visitors.
@@ -124,21 +130,62 @@ async def callback(
     pools: NamedDependency[ThreadPools],
 ) -> Response[None]:
     service = _required(sso_login)
+    started = await _started(request, service, pools)
+    identity = _identity(request, started, service, pools)
+    if isinstance(started, AuthorizationRequest) and started.session_id:
+        return await _sign_in_again(request, service, started, identity)
     try:
-        identity, result = await login.by_sso(request, service, _identity(request, service, pools))
+        user, result = await login.by_sso(request, service, identity)
     except SsoRefused as error:
-        return await _refused(error, audit_log, pools)
-    path = resume_path(identity.request_id) if identity.request_id else "/"
+        return _to_sign_in(await _refused(error, audit_log, pools))
+    path = resume_path(user.request_id) if user.request_id else "/"
     return _redirect(path, expired_cookie(COOKIE), *login_cookies(result))
 
 
-async def _identity(
+async def _sign_in_again(
+    request: AnyRequest,
+    sso_login: SsoLogin,
+    started: AuthorizationRequest,
+    identity: Awaitable[ExternalIdentity],
+) -> Response[None]:
+    """Go on where the owner was, or show why not on the page of the second sign-in."""
+    state = request.app.state
+    session_id, path = started.session_id, started.return_path
+    try:
+        await state.login.again_by_sso(request, sso_login, session_id, identity)
+    except NotAuthenticated:
+        return _redirect("/sign-in?note=session_expired", expired_cookie(COOKIE))
+    except SsoRefused as error:
+        message = await _refused(error, state.audit_log, state.pools)
+    except (ProviderUnavailable, Overloaded, TooManyFailedLogins) as error:
+        log_refusal(error, str(error))
+        message = "unavailable"
+    else:
+        return _redirect(path, expired_cookie(COOKIE))
+    sealed = await state.pools.auth.run(state.return_paths.seal, session_id, path)
+    return _to_sign_in(message, f"{SIGN_IN_AGAIN}?to={sealed}&")
+
+
+async def _started(
     request: AnyRequest, sso_login: SsoLogin, pools: ThreadPools
+) -> AuthorizationRequest | SsoRefused:
+    """Return the sign-in that the browser has started, or why there is none."""
+    try:
+        return await pools.auth.run(read_cookie_value, sso_login, read_cookie(request, COOKIE))
+    except SsoRefused as error:
+        return error
+
+
+async def _identity(
+    request: AnyRequest,
+    started: AuthorizationRequest | SsoRefused,
+    sso_login: SsoLogin,
+    pools: ThreadPools,
 ) -> ExternalIdentity:
     """Return the user of the provider's redirect, or raise `SsoRefused`."""
+    if isinstance(started, SsoRefused):
+        raise started
     parameters, address = _parameters(request), client_info(request).address
-    cookie = read_cookie(request, COOKIE)
-    started = await pools.auth.run(read_cookie_value, sso_login, cookie)
     finish = partial(sso_login.finish, parameters, started, address)
     return await pools.identity_provider.finish.run(finish, address)
 
@@ -159,23 +206,25 @@ def _required(sso_login: SsoLogin | None) -> SsoLogin:
     return sso_login
 
 
-async def _refused(error: SsoRefused, audit_log: AuditLog, pools: ThreadPools) -> Response[None]:
-    _log_refusal(error, error.reason, error.detail)
+async def _refused(error: SsoRefused, audit_log: AuditLog, pools: ThreadPools) -> str:
+    """Log a refusal, write it to the audit log, and return its message."""
+    log_refusal(error, error.reason, error.detail)
     with suppress(StoreUnavailable, Overloaded):  # the response does not depend on it
         call = f"GET {SSO_CALLBACK}"
         await pools.auth.run(audit_log.record_denied, error.actor, error.reason, call)
-    return _to_sign_in(_MESSAGES.get(error.reason, "refused"))
+    return _MESSAGES.get(error.reason, "refused")
 
 
-def _log_refusal(error: AnyscaleError, reason: str, detail: str = "") -> None:
+def log_refusal(error: AnyscaleError, reason: str, detail: str = "") -> None:
+    """Count and log a refused sign-in."""
     count_refusal(error)
     extra = {"code": error.code, "reason": reason} | ({"detail": detail} if detail else {})
     _log.warning("sign-in refused", extra=extra)
 
 
-def _to_sign_in(message: str) -> Response[None]:
+def _to_sign_in(message: str, page: str = "/sign-in?") -> Response[None]:
     """Redirect to the sign-in page, which shows the number by which the log line is found."""
-    url = f"/sign-in?sso={message}&number={request_id.get()}"
+    url = f"{page}sso={message}&number={request_id.get()}"
     return _redirect(url, expired_cookie(COOKIE))
 
 

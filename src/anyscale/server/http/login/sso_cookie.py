@@ -5,8 +5,6 @@ created.
 """
 
 import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from hmac import compare_digest
 
 import msgspec
 from msgspec import Struct
@@ -22,9 +20,6 @@ COOKIE = "__Host-sso"
 #: seconds that a user has to sign in at the provider
 COOKIE_SECONDS = 600
 
-#: octets of the HMAC
-_MAC = 32
-
 
 class _Content(Struct, frozen=True):
     request: AuthorizationRequest
@@ -35,7 +30,7 @@ class _Content(Struct, frozen=True):
 def create_cookie_value(sso_login: SsoLogin, request: AuthorizationRequest) -> str:
     """Return the value of the cookie of a sign-in that begins now."""
     content = msgspec.json.encode(_Content(request, time.time()))
-    return urlsafe_b64encode(content + sso_login.sign(content)).decode().rstrip("=")
+    return sso_login.seal.seal(content)
 
 
 def read_cookie_value(sso_login: SsoLogin, value: str) -> AuthorizationRequest:
@@ -47,11 +42,7 @@ def read_cookie_value(sso_login: SsoLogin, value: str) -> AuthorizationRequest:
     if not value:
         raise SsoRefused("cookie_missing")
     try:
-        octets = urlsafe_b64decode(f"{value}==")
-        content, mac = octets[:-_MAC], octets[-_MAC:]
-        if not compare_digest(mac, sso_login.sign(content)):
-            raise SsoRefused("cookie_garbled")
-        decoded = msgspec.json.decode(content, type=_Content)
+        decoded = msgspec.json.decode(sso_login.seal.unseal(value), type=_Content)
     except (msgspec.MsgspecError, ValueError):
         raise SsoRefused("cookie_garbled") from None
     if not 0 <= time.time() - decoded.at <= COOKIE_SECONDS:

@@ -53,6 +53,11 @@ class Sessions(Table):
         )
         self._connection.execute(sql, at, session_id)
 
+    def renew(self, session_id: str, authenticated_at: int | None) -> None:
+        """Set when the user of a session last proved to be present."""
+        sql = "update sessions set authenticated_at = ? where session_id = ?"
+        self._connection.execute(sql, authenticated_at, session_id)
+
     def delete(self, user_id: str, *, only: str = "", keep: str = "", auth_method: str = "") -> int:
         """Delete the sessions of an account, with their grants; return how many sessions.
 
