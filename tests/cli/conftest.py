@@ -8,18 +8,15 @@ from tests.support.commands.running import RunAnyscale
 from tests.support.servers.server_process import ServerProcess
 
 
-@pytest.fixture(params=["embedded", "sqlite", "postgres"])
+@pytest.fixture(params=["embedded", "postgres"])
 def control_plane(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[str]:
-    """A control plane, embedded or on a server that the environment names; its kind."""
+    """Each transport and each store once: embedded, or a server of PostgreSQL; gives its kind."""
     if request.param == "embedded":
         yield request.param
         return
-    url = f"sqlite:///{tmp_path}/served/anyscale.db"
-    if request.param == "postgres":
-        url = request.getfixturevalue("postgres_url")
-    with ServerProcess(url, tmp_path) as server:
+    with ServerProcess(request.getfixturevalue("postgres_url"), tmp_path) as server:
         monkeypatch.setenv("ANYSCALE_HOST", server.url)
         monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
         yield request.param

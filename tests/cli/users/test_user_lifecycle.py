@@ -44,19 +44,16 @@ def server(database: str, tmp_path: Path) -> Iterator[ServerProcess]:
         yield server
 
 
-@pytest.fixture(params=["embedded", "sqlite", "postgres"])
+@pytest.fixture(params=["embedded", "postgres"])
 def control_plane(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    """A control plane with a public URL, embedded or on a server."""
+    """A control plane with a public URL: each transport and each store once."""
     monkeypatch.setenv("ANYSCALE_PUBLIC_URL", ADDRESS)
     if request.param == "embedded":
         yield
         return
-    url = f"sqlite:///{tmp_path}/served/anyscale.db"
-    if request.param == "postgres":
-        url = request.getfixturevalue("postgres_url")
-    with ServerProcess(url, tmp_path) as server:
+    with ServerProcess(request.getfixturevalue("postgres_url"), tmp_path) as server:
         monkeypatch.delenv("ANYSCALE_PUBLIC_URL")  # it is the server's
         monkeypatch.setenv("ANYSCALE_HOST", server.url)
         monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
