@@ -16,6 +16,7 @@ __all__ = [
     "ask",
     "can_ask",
     "clear_progress",
+    "confirm",
     "escaped",
     "log",
     "note_outage",
@@ -62,6 +63,29 @@ def ask(question: str) -> str:
         return sys.stdin.readline().strip()
     except UnicodeDecodeError:  # the terminal has another encoding
         return ""
+
+
+def confirm(effect: str, otherwise: str, *, yes: bool) -> None:
+    """Ask before something is changed, unless `--yes` was said.
+
+    Args:
+        effect: a sentence.
+        otherwise: what is true if the answer is not yes.
+        yes: whether the option was given.
+
+    Raises:
+        ConfigError: there is no terminal, or the answer is not yes.
+    """
+    if yes:
+        return
+    from anyscale.errors import ConfigError
+
+    if not can_ask():
+        raise ConfigError(
+            f"cannot ask, since standard input is not a terminal: say --yes to go on; {otherwise}"
+        )
+    if ask(f"{effect} Type yes to go on:") != "yes":
+        raise ConfigError(f"that is not yes: {otherwise}")
 
 
 def escaped(text: str) -> str:

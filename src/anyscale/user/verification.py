@@ -1,8 +1,6 @@
 """Compare users with their accounts, chunk by chunk, without passwords."""
 
 import unicodedata
-from array import array
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice, takewhile
@@ -16,6 +14,7 @@ from anyscale.domain.user_query import UserQuery
 from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import AnyscaleError, BatchRefused, Problem
 from anyscale.transport.base import Transport
+from anyscale.user.id_hashes import IdHashes
 from anyscale.user.lookup import PAGE, list_users
 from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks
 
@@ -66,7 +65,7 @@ class Verification:
         self._transport = transport
         self._source = source
         self._on_progress = on_progress
-        self._seen = _IdHashes() if keep_ids else None
+        self._seen = IdHashes() if keep_ids else None
         #: users that were compared so far
         self.checked: int = 0
 
@@ -176,29 +175,6 @@ class Verification:
         problem = Problem(index=index, code=kind, detail="")
         (placed,) = reading.locate([problem])
         return Difference(index, placed.line, placed.column, user.email, kind, field, ours, theirs)
-
-
-class _IdHashes:
-    """The hashes of ids, in 8 bytes each. Sorting takes 32 more, so they are in parts."""
-
-    _PARTS = 64
-
-    def __init__(self) -> None:
-        self._parts = [array("q") for _ in range(self._PARTS)]
-
-    def add(self, user_id: str) -> None:
-        value = hash(user_id)
-        self._parts[value % self._PARTS].append(value)
-
-    def sort(self) -> None:
-        """Prepare for `in`, after the last `add`."""
-        self._parts = [array("q", sorted(part)) for part in self._parts]
-
-    def __contains__(self, user_id: str) -> bool:
-        value = hash(user_id)
-        part = self._parts[value % self._PARTS]
-        at = bisect_left(part, value)
-        return at < len(part) and part[at] == value
 
 
 def _check_rest(reading: Reading, rest: Iterable[Chunk]) -> None:

@@ -20,8 +20,8 @@ _COMMANDS = {
         "Make an account an owner or a collaborator; its sessions are revoked.",
     ),
     "suspend": (
-        "lifecycle:suspend",
-        "Suspend an account: it cannot sign in, its sessions end and its tokens stop.",
+        "suspend:suspend",
+        "Suspend accounts: they cannot sign in, their sessions end and their tokens stop.",
     ),
     "update": ("update:update_user", "Correct fields of an account, but not its email."),
     "verify": (
@@ -62,6 +62,7 @@ group = LazyGroup(
         | dict.fromkeys(_ORDERS, "Say --newest-first")
         | _SSO
         | JSON_HINT,
+        "suspend": dict.fromkeys(_FILE, "Say -f FILE") | JSON_HINT,
         "set-role": {"--role": "Say `anyscale user set-role EMAIL owner`"},
         "update": _NOT_UPDATED,
         "verify": dict.fromkeys(_FILE, "Say -f FILE") | JSON_HINT,

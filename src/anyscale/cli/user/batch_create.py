@@ -19,7 +19,7 @@ from anyscale.cli.terminal import clear_progress, log, say, show_progress
 from anyscale.cli.user.resume_file import is_abandoned
 from anyscale.cli.user.resume_state import ResumeState, resume_folder
 from anyscale.cli.user.sign_in_hint import sign_in_hint
-from anyscale.cli.user.users_file import (
+from anyscale.cli.users_file import (
     UsersFileCommand,
     column_hint,
     column_option,

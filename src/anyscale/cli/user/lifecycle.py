@@ -1,4 +1,4 @@
-"""`anyscale user suspend`, `restore`, `delete` and `set-role`."""
+"""`anyscale user restore`, `delete` and `set-role`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,21 +13,6 @@ from anyscale.domain.models.users import User
 from anyscale.domain.names import full_name
 from anyscale.errors import ConfigError
 from anyscale.transport.base import Transport
-
-
-@click.command("suspend")
-@account_argument
-@host_option
-def suspend(account: str, host: str | None) -> None:
-    """Suspend an account: it cannot sign in, its sessions end and its tokens stop.
-
-    \b
-    Example:
-      anyscale user suspend jane@example.com
-    """
-    with _account(account, host) as (transport, user):
-        transport.users.suspend(user.user_id)
-    log(f"{user.email} is suspended.")
 
 
 @click.command("restore")

@@ -16,7 +16,7 @@ from anyscale.cli.problem_report import problems_in_words, say_problems
 from anyscale.cli.signals import ignore_signals
 from anyscale.cli.terminal import clear_progress, log, show_progress
 from anyscale.cli.user.account_argument import check_account, find_account
-from anyscale.cli.user.users_file import format_option, one_users_file, open_users_file
+from anyscale.cli.users_file import format_option, one_users_file, open_users_file
 from anyscale.domain.models.users import PasswordLink
 from anyscale.domain.user_query import UserQuery
 from anyscale.domain.validation import CheckedUser, Policy, shown

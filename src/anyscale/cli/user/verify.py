@@ -6,10 +6,11 @@ from itertools import chain
 import click
 
 from anyscale.cli.connect import host_option, open_control_plane
+from anyscale.cli.exit_status import GO_ON, explain_interrupt
 from anyscale.cli.formats import OutputLost, ReaderLeft, write_pieces, write_text
 from anyscale.cli.problem_report import problems_in_words, report_problems
-from anyscale.cli.terminal import clear_progress, log, say, show_progress
-from anyscale.cli.user.users_file import (
+from anyscale.cli.terminal import clear_progress, confirm, log, say, show_progress
+from anyscale.cli.users_file import (
     UsersFileCommand,
     column_hint,
     column_option,
@@ -21,6 +22,8 @@ from anyscale.cli.user.users_file import (
 from anyscale.domain.models.users import Difference, User
 from anyscale.domain.validation import shown
 from anyscale.errors import AnyscaleError, BatchRefused, ConfigError
+from anyscale.transport.base import Transport
+from anyscale.user.corrections import correct, corrections
 from anyscale.user.files import UsersFile
 from anyscale.user.verification import Verification
 
@@ -42,6 +45,10 @@ DIFFERENT, NOT_COMPARED = 1, 3
 @column_option
 @click.option("--extra", is_flag=True, help="List also the accounts that the file lacks.")
 @click.option(
+    "--apply", is_flag=True, help="Then correct the names, titles and SSO of the accounts."
+)
+@click.option("--yes", is_flag=True, help="With --apply: do not ask for confirmation.")
+@click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
 @host_option
@@ -50,6 +57,8 @@ def verify(
     file_format: str | None,
     columns: dict[str, str],
     extra: bool,
+    apply: bool,
+    yes: bool,
     output: str,
     host: str | None,
 ) -> None:
@@ -58,23 +67,31 @@ def verify(
     It compares the fields that the file has: a file without titles says nothing of titles. Only the
     email is required.
 
+    With --apply it shows the differences, asks, and sets the fields of the accounts to those of the
+    file. It creates, suspends and restores nobody. After an interruption, the same command goes on.
+
     \b
     Exit status:
-      0    nothing is different
+      0    nothing is different, or all of it was corrected
       1    something is different
       2    the command line or the file is wrong
       3    the file could not be compared
       130  interrupted
 
     \b
-    Example:
+    Examples:
       anyscale user verify -f users.csv
+      anyscale user verify -f users.csv --apply
     """
     with open_users_file(users_file, file_format, columns) as file:
         try:
-            different = _verified(file, host, output, extra=extra)
+            with open_control_plane(host) as transport:
+                different = _verified(transport, file, output, extra=extra)
+                if apply:
+                    different -= _applied(transport, file, yes=yes)
         except BatchRefused as error:
             report_problems(error, output)
+            say_notes(file)
             if hint := column_hint(file, error):
                 say(hint)
             say(f"error: {problems_in_words(error.count)}; nothing was compared.")
@@ -89,23 +106,47 @@ def verify(
             raise click.exceptions.Exit(NOT_COMPARED) from None
         finally:
             clear_progress()
-            say_notes(file)
     if different:
         raise click.exceptions.Exit(DIFFERENT)
 
 
-def _verified(file: UsersFile, host: str | None, output: str, *, extra: bool) -> int:
+def _verified(transport: Transport, file: UsersFile, output: str, *, extra: bool) -> int:
     """Compare and write the differences; return how many there are."""
-    with open_control_plane(host) as transport:
-        log(f"Comparing with the control plane at {transport.where}")
-        verification = Verification(transport, file, keep_ids=extra, on_progress=show_progress)
-        report = _Report(file.name, verification, extra=extra)
-        try:
-            _write(report, output)
-        except ReaderLeft:  # `... | head` has read enough; the summary would count a part
-            return report.count
+    log(f"Comparing with the control plane at {transport.where}")
+    verification = Verification(transport, file, keep_ids=extra, on_progress=show_progress)
+    report = _Report(file.name, verification, extra=extra)
+    try:
+        _write(report, output)
+    except ReaderLeft:  # `... | head` has read enough; the summary would count a part
+        return report.count
+    say_notes(file)
     log(report.summary())
     return report.count
+
+
+def _applied(transport: Transport, file: UsersFile, *, yes: bool) -> int:
+    """Correct the accounts that differ; return how many differences are corrected."""
+    accounts = sum(1 for _ in corrections(Verification(transport, file).differences()))
+    if not accounts:
+        log("There is nothing to correct.")
+        return 0
+    confirm(f"This corrects {_accounts(accounts)}.", "nobody was corrected", yes=yes)
+    done = fields = 0
+    for correction in corrections(Verification(transport, file).differences()):
+        explain_interrupt(f"at least {_accounts(done)} corrected so far; {GO_ON}")
+        show_progress("Correcting", done, accounts)
+        if refusal := correct(transport, correction):
+            say(f"{correction.email}: {refusal}")
+        else:
+            done += 1
+            fields += len(correction.changes.to_dict())
+    clear_progress()
+    log(f"{_accounts(done)} corrected.")
+    return fields
+
+
+def _accounts(count: int) -> str:
+    return "1 account" if count == 1 else f"{count:,} accounts"
 
 
 def _write(report: "_Report", output: str) -> None:

@@ -1,0 +1,33 @@
+"""Remember which ids were seen, in a few octets each."""
+
+from array import array
+from bisect import bisect_left
+
+__all__ = ["IdHashes"]
+
+
+class IdHashes:
+    """The hashes of ids, in 8 bytes each. Sorting takes 32 more, so they are in parts.
+
+    It may say of an id that it was added if another one has the same hash of 64 bits.
+    """
+
+    _PARTS = 64
+
+    def __init__(self) -> None:
+        self._parts = [array("q") for _ in range(self._PARTS)]
+
+    def add(self, user_id: str) -> None:
+        """Add an id, before `sort`."""
+        value = hash(user_id)
+        self._parts[value % self._PARTS].append(value)
+
+    def sort(self) -> None:
+        """Prepare for `in`, after the last `add`."""
+        self._parts = [array("q", sorted(part)) for part in self._parts]
+
+    def __contains__(self, user_id: str) -> bool:
+        value = hash(user_id)
+        part = self._parts[value % self._PARTS]
+        at = bisect_left(part, value)
+        return at < len(part) and part[at] == value

@@ -1,0 +1,107 @@
+"""Choose the accounts that a file says to suspend, and suspend them; owners are kept."""
+
+from collections.abc import Callable, Iterator
+
+from anyscale.domain.models.users import User
+from anyscale.domain.user_query import UserQuery
+from anyscale.domain.validation import CheckedUser, Policy
+from anyscale.errors import BatchRefused, NotFound
+from anyscale.transport.base import Transport
+from anyscale.user.id_hashes import IdHashes
+from anyscale.user.lookup import PAGE, list_users
+from anyscale.user.user_sources import UserSource, chunks
+
+__all__ = ["SuspensionPlan", "plan_missing", "plan_named", "suspend_unless_owner"]
+
+#: users that one call looks up
+_CHUNK = 2_000
+
+OnProgress = Callable[[str, int, int], None]
+
+
+class SuspensionPlan:
+    """The accounts to suspend, and the others that a file chooses."""
+
+    def __init__(self) -> None:
+        self.to_suspend: list[User] = []
+        self.owners: list[User] = []
+        #: accounts that are suspended already
+        self.suspended = 0
+        #: emails of the file that have no account
+        self.without_account: list[str] = []
+        #: users of the file
+        self.users = 0
+
+    def add(self, account: User) -> None:
+        """Add an account that the file chooses."""
+        if account.suspended_at is not None:
+            self.suspended += 1
+        elif account.permission_level == "owner":
+            self.owners.append(account)
+        else:
+            self.to_suspend.append(account)
+
+
+def plan_named(transport: Transport, source: UserSource, on_progress: OnProgress) -> SuspensionPlan:
+    """Choose the accounts of the users whom a file names.
+
+    Raises:
+        BatchRefused: the file is wrong.
+    """
+    plan = SuspensionPlan()
+    for user, account in _looked_up(transport, source, on_progress):
+        plan.users += 1
+        if account is None:
+            plan.without_account.append(user.email)
+        else:
+            plan.add(account)
+    return plan
+
+
+def plan_missing(
+    transport: Transport, source: UserSource, on_progress: OnProgress
+) -> SuspensionPlan:
+    """Choose the accounts of the users whom a file does not name.
+
+    Raises:
+        BatchRefused: the file is wrong.
+    """
+    plan, named = SuspensionPlan(), IdHashes()
+    for user, account in _looked_up(transport, source, on_progress):
+        plan.users += 1
+        if account is None:
+            plan.without_account.append(user.email)
+        else:
+            named.add(account.user_id)
+    named.sort()
+    for account in list_users(transport, UserQuery(), None, PAGE):
+        if account.user_id not in named:
+            plan.add(account)
+    return plan
+
+
+def suspend_unless_owner(transport: Transport, user: User) -> bool:
+    """Suspend an account; return False for one that was deleted or became an owner meanwhile."""
+    (account,) = transport.users.find([user.email])
+    if account is None or account.user_id != user.user_id or account.permission_level == "owner":
+        return False
+    try:
+        transport.users.suspend(user.user_id)
+    except NotFound:
+        return False
+    return True
+
+
+def _looked_up(
+    transport: Transport, source: UserSource, on_progress: OnProgress
+) -> Iterator[tuple[CheckedUser, User | None]]:
+    """Iterate over the users of a file, each with its account; at the end the file was valid."""
+    reading = source.reading(Policy(), verify=True)
+    for chunk in chunks(reading, _CHUNK):
+        on_progress("Reading", *source.progress())
+        if not reading.problems:
+            found = transport.users.find([user.email for user in chunk.users])
+            yield from zip(chunk.users, found, strict=True)
+    if reading.problems:
+        raise BatchRefused(reading.problems, reading.problems.more, "nobody was suspended")
+    source.check_unchanged()

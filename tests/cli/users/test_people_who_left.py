@@ -1,0 +1,175 @@
+"""`user verify --apply` and `user suspend` with a file: a dry run, a question, a report, again."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from tests.support.commands.running import RunAnyscale
+from tests.support.commands.terminal import on_a_terminal
+from tests.support.faults.faulty_proxy import FaultyProxy
+from tests.support.servers.server_process import ServerProcess
+
+PEOPLE = """create_users:
+- {name: Boss, email: boss@example.com}
+- {name: Jane, email: jane@example.com, lastname: Doe}
+- {name: Zoë, email: -zoe@example.com, is_sso_user: true}
+- {name: Ann, email: ann@example.com}
+"""
+QUESTION = b"Type yes to go on:"
+
+
+@pytest.fixture(autouse=True)
+def _people(anyscale: RunAnyscale, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANYSCALE_HOST", "embedded")
+    assert anyscale("user", "batch-create", "-f", "-", stdin=PEOPLE).returncode == 0
+    assert anyscale("user", "set-role", "boss@example.com", "owner").returncode == 0
+
+
+def csv(folder: Path, *lines: str) -> Path:
+    file = folder / "staff.csv"
+    file.write_text("email,name\n" + "".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return file
+
+
+def suspended(anyscale: RunAnyscale) -> set[str]:
+    listed = json.loads(anyscale("user", "list", "--suspended", "-o", "json").stdout)
+    return {user["email"] for user in listed}
+
+
+def audited(anyscale: RunAnyscale, event: str) -> int:
+    listed = anyscale("audit", "list", "-o", "jsonl").stdout.splitlines()
+    return sum(json.loads(line)["event"] == event for line in listed)
+
+
+def test_those_whom_a_file_names_are_suspended_but_no_owner(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = csv(tmp_path, "boss@example.com,B", "-ZOE@example.com,Z", "who@example.com,W")
+
+    dry = anyscale("user", "suspend", "-f", file, "--dry-run")
+    refused = anyscale("user", "suspend", "-f", file)
+    assert (dry.returncode, refused.returncode, suspended(anyscale)) == (0, 2, set())
+    assert "-zoe@example.com" in dry.stdout
+    assert (
+        "1 account to suspend. 1 kept as owner: boss@example.com. "
+        "Without an account: who@example.com."
+    ) in dry.stderr
+    assert "say --yes to go on; nobody was suspended" in refused.stderr
+
+    done = anyscale("user", "suspend", "-f", file, "--yes", "-o", "json")
+    assert (done.returncode, suspended(anyscale)) == (0, {"-zoe@example.com"}), done.stderr
+    report = json.loads(done.stdout)
+    assert (report["suspended"], report["without_account"]) == (1, ["who@example.com"])
+    assert [user["email"] for user in report["kept_owners"]] == ["boss@example.com"]
+    again = anyscale("user", "suspend", "-f", file)
+    assert again.returncode == 0
+    assert "0 accounts to suspend. 1 account suspended already." in again.stderr
+    assert audited(anyscale, "account.suspended") == 1
+
+
+def test_those_whom_a_file_lacks_are_suspended_after_a_yes(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = csv(tmp_path, "jane@example.com,Jane")
+    command = ["user", "suspend", "--missing-from", str(file)]
+
+    at_most = anyscale(*command, "--at-most", "1", "--yes")
+    assert (at_most.returncode, suspended(anyscale)) == (1, set())
+    assert "2 accounts to suspend, and --at-most is 1: nobody was suspended" in at_most.stderr
+    status, shown = on_a_terminal(*command, typed=b"no\n", when=QUESTION)
+    assert (status, suspended(anyscale)) == (2, set())
+    assert "This suspends 2 accounts." in shown
+    status, shown = on_a_terminal(*command, typed=b"yes\n", when=QUESTION)
+    assert (status, suspended(anyscale)) == (0, {"-zoe@example.com", "ann@example.com"})
+    assert "2 accounts suspended." in shown
+
+
+@pytest.mark.parametrize(
+    ("lines", "status", "message"),
+    [
+        (["jnae@example.com,Jane", "ann@example.com,Ann"], 1, "1 of 2 users of"),
+        ([], 2, "has no users: every account would be suspended"),
+        (["jane,Jane"], 2, "1 problem; nobody was suspended"),
+    ],
+)
+def test_a_file_that_is_probably_wrong_suspends_nobody(
+    anyscale: RunAnyscale, tmp_path: Path, lines: list[str], status: int, message: str
+) -> None:
+    done = anyscale("user", "suspend", "--missing-from", csv(tmp_path, *lines), "--yes")
+
+    assert (done.returncode, message in done.stderr) == (status, True), done.stderr
+    assert suspended(anyscale) == set()
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["a@example.com", "-f", "x"], ["-f", "x", "--missing-from", "x"]]
+)
+def test_exactly_one_way_chooses_the_accounts(anyscale: RunAnyscale, arguments: list[str]) -> None:
+    done = anyscale("user", "suspend", *arguments)
+    assert (done.returncode, "say one of EMAIL|ID, -f FILE" in done.stderr) == (2, True)
+
+
+CHANGED = """create_users:
+- {email: jane@example.com, name: "'Jane' \\"$HOME\\"", lastname: null, title: -f}
+- {email: -zoe@example.com, name: Zoe, is_sso_user: false}
+- {email: ann@example.com, lastname: Müller}
+- {email: new@example.com, name: New}
+"""
+
+
+def test_names_titles_and_sso_of_a_file_are_applied(anyscale: RunAnyscale, tmp_path: Path) -> None:
+    file = tmp_path / "changed.yaml"
+    file.write_text(CHANGED, encoding="utf-8")
+
+    refused = anyscale("user", "verify", "-f", file, "--apply")
+    assert refused.returncode == 2
+    assert "say --yes to go on; nobody was corrected" in refused.stderr
+    assert audited(anyscale, "account.updated") == 0
+    command = ["user", "verify", "-f", str(file), "--apply"]
+    status, shown = on_a_terminal(*command, typed=b"yes\n", when=QUESTION)
+    assert (status, "This corrects 3 accounts." in shown) == (1, True)  # one has no account
+    assert "3 accounts corrected." in shown
+    left = anyscale("user", "verify", "-f", file).stdout.splitlines()
+    assert [line.split(": ", 2)[2] for line in left] == ["'new@example.com' has no account"]
+    assert audited(anyscale, "account.updated") == 3
+    again = anyscale(*command)
+    assert (again.returncode, "There is nothing to correct." in again.stderr) == (1, True)
+
+
+def test_status_0_says_that_everything_is_as_in_the_file(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = csv(tmp_path, "jane@example.com,Janet")
+    done = anyscale("user", "verify", "-f", file, "--apply", "--yes")
+    assert (done.returncode, "1 account corrected." in done.stderr) == (0, True)
+
+
+def test_the_same_command_goes_on_after_a_failure(
+    anyscale: RunAnyscale, server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
+    monkeypatch.setenv("ANYSCALE_HOST", server.url)
+    assert anyscale("user", "batch-create", "-f", "-", stdin=PEOPLE).returncode == 0
+    changed = csv(tmp_path, "jane@example.com,J", "ann@example.com,A", "boss@example.com,B")
+    leavers = ["user", "suspend", "-f", str(changed), "--yes"]
+    correct = ["user", "verify", "-f", str(changed), "--apply", "--yes"]
+    for command, call in ((correct, "PATCH"), (leavers, "/suspend")):
+        calls: list[str] = []
+
+        def plan(line: str, call: str = call, calls: list[str] = calls) -> object:
+            calls.append(line)
+            return refuse if sum(call in one for one in calls) == 2 else None
+
+        def refuse(client: object, _: bytes) -> bool:
+            client.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")  # type: ignore[attr-defined]  # it is a socket
+            return False
+
+        with FaultyProxy([server.port], plan) as proxy:  # type: ignore[arg-type]  # a plan returns an object
+            failed = anyscale(*command, "--host", proxy.url)
+        again = anyscale(*command)
+
+        assert (failed.returncode, again.returncode) == (3, 0), (failed.stderr, again.stderr)
+        # The refused call had changed its account: its response was lost.
+        assert re.search(r" 1 account (corrected|suspended)\.", again.stderr), again.stderr
+    assert audited(anyscale, "account.suspended") == audited(anyscale, "account.updated") == 3
