@@ -197,6 +197,38 @@ def test_a_patch_with_a_wrong_value_is_refused_and_names_it(
     assert detail in document["detail"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "detail"),
+    [
+        ("POST", "batches/bat_1/undo", {"force": 1}, "Expected `bool`, got `int` - at `$.force`"),
+        ("POST", "batches/bat_1/undo", {"dry-run": True}, "unknown field `dry-run`"),
+        ("POST", "batches/bat_1/publish", {"entries": "2"}, "Expected `int`, got `str`"),
+        ("POST", "batches/bat_1/publish", {"entries": -1}, "Expected `int` >= 0"),
+        ("POST", "batches/bat_1/publish", {"entries": 0, "wait": 1}, "unknown field `wait`"),
+        ("POST", "batches", {"if_exist": "skip"}, "unknown field `if_exist`"),
+        ("PUT", "users/usr_1/role", {"role": "owner", "until": "2027"}, "unknown field `until`"),
+        ("POST", "batches/bat_1/passwords", {"passwords": [[-1, "x"]]}, "Expected `int` >= 0"),
+    ],
+)
+def test_another_field_or_type_is_refused_by_its_name(
+    served: tuple[str, dict[str, str]], method: str, path: str, body: Any, detail: str
+) -> None:
+    url, token = served
+    headers = token | {"Idempotency-Key": "strict"}
+    answer = urllib3.request(method, f"{url}/v1/{path}", body=json.dumps(body), headers=headers)
+    document = answer.json()
+    assert (answer.status, document["code"]) == (400, "request_invalid")
+    assert detail in document["detail"]
+
+
+def test_a_batch_is_opened_with_a_key(served: tuple[str, dict[str, str]]) -> None:
+    url, token = served
+    answer = urllib3.request("POST", f"{url}/v1/batches", body="{}", headers=token)
+    document = answer.json()
+    assert (answer.status, document["code"]) == (400, "request_invalid")
+    assert document["detail"] == "the header Idempotency-Key is missing"
+
+
 @pytest.mark.parametrize("first", [-1, 2**32, 2**63])
 def test_a_look_up_begins_at_a_position_of_a_batch(
     served: tuple[str, dict[str, str]], first: int

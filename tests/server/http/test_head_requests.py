@@ -92,6 +92,15 @@ def test_a_method_that_is_not_allowed_gets_the_allowed_ones(
     assert (answer.status, answer.headers["allow"]) == (405, allowed)
 
 
-def test_options_names_head(client: HttpClient) -> None:
-    answer = client.request("OPTIONS", "/healthz")
-    assert (answer.status, answer.headers["allow"]) == (204, "GET, HEAD, OPTIONS")
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/healthz", "GET, HEAD, OPTIONS"),
+        ("/sign-in", "GET, HEAD, OPTIONS, POST"),
+        ("/v1/sessions", "OPTIONS, POST"),
+        ("/oauth2/authorize", "GET, HEAD, OPTIONS, POST"),
+    ],
+)
+def test_options_names_all_methods_of_a_path(client: HttpClient, path: str, allowed: str) -> None:
+    answer = client.request("OPTIONS", path)
+    assert (answer.status, answer.headers["allow"]) == (204, allowed)

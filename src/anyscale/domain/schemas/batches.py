@@ -68,7 +68,7 @@ class LookUp(Struct, frozen=True, forbid_unknown_fields=True):
 class PasswordChunk(Struct, frozen=True, forbid_unknown_fields=True):
     """Passwords to be hashed, each with the position of its user."""
 
-    passwords: list[tuple[int, str]]
+    passwords: list[tuple[Position, str]]
 
     def __repr__(self) -> str:
         return f"PasswordChunk({len(self.passwords)})"
@@ -83,7 +83,7 @@ class BatchOpen(Struct, frozen=True, forbid_unknown_fields=True):
 class BatchPublish(Struct, frozen=True, forbid_unknown_fields=True):
     """The number of entries that the client has sent."""
 
-    entries: int
+    entries: Position
 
 
 class BatchUndo(Struct, frozen=True, forbid_unknown_fields=True):

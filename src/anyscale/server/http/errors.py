@@ -49,6 +49,9 @@ _DETAILS = {404: "the server has no such path: /openapi.json describes those tha
 _BOUND = re.compile(r"Expected `int` (<=|>=) (-?\d+)")
 _BOUNDS = {"<=": "at most", ">=": "at least"}
 
+#: what it says about a header or a query parameter that is missing
+_MISSING = re.compile(r"Missing required (\w+) parameter '([\w-]+)'")
+
 #: what it says about a text that is too long
 _LENGTH = re.compile(r"Expected `str` of length <= (\d+)")
 
@@ -127,6 +130,8 @@ def _handle_http_exception(request: AnyRequest, error: HTTPException) -> Respons
 
 
 def _validation_detail(error: HTTPException) -> str:
+    if missing := _MISSING.match(error.detail):
+        return f"the {missing[1]} {missing[2]} is missing"
     extra = error.extra if isinstance(error.extra, list) else []
     return "; ".join(map(_fault, extra)) or "the request makes no sense"
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from litestar import Router
 from litestar.di import NamedDependency
-from litestar.params import JSONBody, QueryParameter
+from litestar.params import QueryParameter, RawBody
 
 from anyscale.domain.models.batches import Batch
 from anyscale.domain.schemas.batches import (
@@ -20,10 +20,16 @@ from anyscale.domain.schemas.batches import (
     UndoPart,
 )
 from anyscale.domain.schemas.users import UserList
-from anyscale.errors import RequestInvalid
 from anyscale.server.core.batches.service import MAX_POSITION, BatchService
 from anyscale.server.core.users.password_links import PasswordLinkService
-from anyscale.server.http.api.parameters import AfterUser, BatchId, IdempotencyKey, PageOfUsers
+from anyscale.server.http.api.parameters import (
+    AfterUser,
+    BatchId,
+    KeyOfBatch,
+    OpeningKey,
+    PageOfUsers,
+)
+from anyscale.server.http.bodies import decode
 from anyscale.server.http.dependencies import OwnerRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.operations.metrics import BATCHES, UNDONE, USERS
@@ -38,17 +44,15 @@ __all__ = ["ROUTER"]
     operation_id="openBatch",
     summary="Open a batch, or return the open one with this key.",
     status_code=200,
-    responses=error_responses(409),
+    responses=error_responses(409, 413),
 )
 def open_batch(
     request: OwnerRequest,
-    data: JSONBody[BatchOpen],
+    body: RawBody,
     batches: NamedDependency[BatchService],
-    key: IdempotencyKey = None,
+    key: OpeningKey,
 ) -> Batch:
-    if not key:
-        raise RequestInvalid("a batch is opened with a key: send the header Idempotency-Key")
-    return batches.open(key, data.if_exists, request.user)
+    return batches.open(key, decode(body, BatchOpen).if_exists, request.user)
 
 
 @get(
@@ -65,7 +69,7 @@ def list_batches(
     ] = False,
     before: Annotated[str, QueryParameter(max_length=64)] = "",
     limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
-    key: IdempotencyKey = None,
+    key: KeyOfBatch = None,
 ) -> BatchPage:
     if key:
         batch = batches.find(key)
@@ -92,15 +96,15 @@ def show_batch(
     operation_id="publishBatch",
     summary="Publish a batch: all of its users become accounts at once.",
     status_code=200,
-    responses=error_responses(404, 409),
+    responses=error_responses(404, 409, 413),
 )
 def publish_batch(
     request: OwnerRequest,
-    data: JSONBody[BatchPublish],
+    body: RawBody,
     batch_id: BatchId,
     batches: NamedDependency[BatchService],
 ) -> Batch:
-    batch = batches.publish(batch_id, data.entries, request.user)
+    batch = batches.publish(batch_id, decode(body, BatchPublish).entries, request.user)
     BATCHES.labels(batch.state).inc()
     USERS.inc(batch.users)
     return batch
@@ -142,16 +146,17 @@ def drop_batch(
     operation_id="undoBatch",
     summary="Delete accounts that a batch created, for about a second; `after` goes on.",
     status_code=200,
-    responses=error_responses(404, 409),
+    responses=error_responses(404, 409, 413),
 )
 def undo_batch(
     request: OwnerRequest,
-    data: JSONBody[BatchUndo],
+    body: RawBody,
     batch_id: BatchId,
     batches: NamedDependency[BatchService],
 ) -> UndoPart:
-    part = batches.undo(batch_id, data.after, request.user, force=data.force, dry_run=data.dry_run)
-    if not data.dry_run:
+    undo = decode(body, BatchUndo)
+    part = batches.undo(batch_id, undo.after, request.user, force=undo.force, dry_run=undo.dry_run)
+    if not undo.dry_run:
         UNDONE.inc(part.removed)
     return part
 

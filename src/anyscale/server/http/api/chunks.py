@@ -8,6 +8,7 @@ from litestar.params import PathParameter, RawBody
 
 from anyscale.domain.models.batches import ReservedChunk
 from anyscale.domain.schemas.batches import PasswordChunk, Stored, UserChunk
+from anyscale.domain.validation import Policy
 from anyscale.errors import BatchRefused, Problem, TooLarge
 from anyscale.server.core.batches.service import MAX_POSITION, BatchService
 from anyscale.server.http.api.parameters import BatchId
@@ -19,6 +20,9 @@ from anyscale.server.http.operations.metrics import HASHES
 from anyscale.server.http.route_handlers import post, put
 
 __all__ = ["ROUTER"]
+
+#: the last chunk of which all users have a position
+_LAST_CHUNK = MAX_POSITION // Policy().chunk_users - 1
 
 
 @put(
@@ -32,12 +36,10 @@ def reserve_chunk(
     request: OwnerRequest,
     body: RawBody,
     batch_id: BatchId,
-    number: Annotated[int, PathParameter(ge=0, le=MAX_POSITION)],
+    number: Annotated[int, PathParameter(ge=0, le=_LAST_CHUNK)],
     batches: NamedDependency[BatchService],
 ) -> ReservedChunk:
     policy = batches.available_policy()
-    if (number + 1) * policy.chunk_users > MAX_POSITION:
-        raise TooLarge(f"a batch has at most {MAX_POSITION} users")
     chunk = decode_users(body, UserChunk, policy)
     users = check_chunk(chunk.create_users, policy, number * policy.chunk_users)
     return batches.reserve(batch_id, number, users, request.user)
@@ -67,7 +69,7 @@ def _check_passwords(passwords: list[tuple[int, str]], limit: int) -> None:
     problems = [
         Problem(index=at, field="password", code="required", detail="is empty, and was announced")
         for at, password in passwords
-        if not password or not 0 <= at <= MAX_POSITION
+        if not password
     ]
     if problems:
         raise BatchRefused(problems)

@@ -1,25 +1,40 @@
 """Parameters that several calls of owners have."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
 from anyscale.domain.schemas.batches import IDEMPOTENCY_KEY
 
-__all__ = ["AfterUser", "BatchId", "IdempotencyKey", "PageOfUsers", "UserId"]
+__all__ = [
+    "AfterUser",
+    "BatchId",
+    "CreationKey",
+    "KeyOfBatch",
+    "OpeningKey",
+    "PageOfUsers",
+    "UserId",
+]
 
 BatchId = Annotated[str, PathParameter(max_length=64, description="`bat_...`")]
 UserId = Annotated[str, PathParameter(max_length=64, description="`usr_...`")]
 
-IdempotencyKey = Annotated[
+
+def _key_header(effect: str) -> Any:
+    characters = "1 to 200 visible ASCII characters. "
+    pattern = f"^{IDEMPOTENCY_KEY}$"
+    return HeaderParameter(name="Idempotency-Key", pattern=pattern, description=characters + effect)
+
+
+CreationKey = Annotated[
     str | None,
-    HeaderParameter(
-        name="Idempotency-Key",
-        pattern=f"^{IDEMPOTENCY_KEY}$",
-        description="1 to 200 visible ASCII characters. A repeated call with the same key returns "
-        "the same response.",
+    _key_header(
+        "A repeated call with the same key returns the same response; without a key, each "
+        "call is another batch."
     ),
 ]
+OpeningKey = Annotated[str, _key_header("A call with the key of an open batch returns that batch.")]
+KeyOfBatch = Annotated[str | None, _key_header("Only the open or published batch with this key.")]
 
 AfterUser = Annotated[
     str, QueryParameter(max_length=64, description="The last `user_id` of the previous page.")

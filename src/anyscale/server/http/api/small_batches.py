@@ -12,7 +12,7 @@ from anyscale.domain.schemas.batches import BatchCreate, BatchCreated, Conflicts
 from anyscale.domain.validation import Policy
 from anyscale.errors import TooLarge
 from anyscale.server.core.batches.service import BatchService
-from anyscale.server.http.api.parameters import IdempotencyKey
+from anyscale.server.http.api.parameters import CreationKey
 from anyscale.server.http.api.user_bodies import (
     check_chunk,
     check_users,
@@ -49,7 +49,7 @@ def create_users(
     request: OwnerRequest,
     body: RawBody,
     batches: NamedDependency[BatchService],
-    key: IdempotencyKey = None,
+    key: CreationKey = None,
 ) -> BatchCreated:
     policy = batches.available_policy()
     batch = decode_users(body, BatchCreate, policy)

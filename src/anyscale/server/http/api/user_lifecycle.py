@@ -2,7 +2,7 @@
 
 from litestar import Router
 from litestar.di import NamedDependency
-from litestar.params import JSONBody, RawBody
+from litestar.params import RawBody
 
 from anyscale.domain.models.users import UpdatedUser, UserChanges
 from anyscale.domain.schemas.users import PasswordLinks, RoleSet, SetPasswordLinks
@@ -69,15 +69,15 @@ def restore(
     operation_id="setUserRole",
     summary="Set the role of an account to owner or collaborator. Revokes its sessions.",
     status_code=204,
-    responses=error_responses(404, 409),
+    responses=error_responses(404, 409, 413),
 )
 def set_role(
     request: OwnerRequest,
-    data: JSONBody[RoleSet],
+    body: RawBody,
     user_id: UserId,
     lifecycle: NamedDependency[UserLifecycle],
 ) -> None:
-    lifecycle.set_role(user_id, data.role, request.user)
+    lifecycle.set_role(user_id, decode(body, RoleSet).role, request.user)
 
 
 @delete(

@@ -1,9 +1,13 @@
-"""HEAD: the response to GET without its body (RFC 9110, 9.3.2). Litestar has no automatic HEAD."""
+"""HEAD: the response to GET without its body (RFC 9110, 9.3.2), and the header `Allow`.
+
+Litestar has no automatic HEAD, and its response to OPTIONS leaves methods out.
+"""
 
 from typing import Any
 
 from litestar.enums import HttpMethod, ScopeType
 from litestar.middleware import ASGIMiddleware
+from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["HeadMiddleware"]
@@ -17,7 +21,10 @@ class HeadMiddleware(ASGIMiddleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         async def send_with_head(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [_with_head(*header) for header in message["headers"]]
+                message["headers"] = [
+                    (name, _allowed(value, inner) if name.lower() == b"allow" else value)
+                    for name, value in message["headers"]
+                ]
             await send(message)
 
         # A copy: the server reads the method of its own scope to decide whether to send a body.
@@ -30,10 +37,16 @@ class HeadMiddleware(ASGIMiddleware):
             scope["path_template"] = inner.get("path_template", "")
 
 
-def _with_head(name: bytes, value: bytes) -> tuple[bytes, bytes]:
-    """Add HEAD to the header `Allow`, where the framework lists GET alone."""
-    if name.lower() != b"allow":
-        return name, value
-    methods = set(value.split(b", "))
-    head = {b"HEAD"} if b"GET" in methods else set()
-    return name, b", ".join(sorted(methods | head))
+def _allowed(value: bytes, scope: Any) -> bytes:
+    """Add HEAD, where the framework lists GET alone, and for OPTIONS all methods of the path.
+
+    The framework's response to OPTIONS lists only the methods that the path had when its first
+    handler was registered.
+    """
+    methods = set(value.decode().split(", "))
+    if scope["method"] == HttpMethod.OPTIONS:
+        for route in scope["litestar_app"].routes:
+            if isinstance(route, HTTPRoute) and route.path_format == scope["path_template"]:
+                methods |= route.methods
+    head = {"HEAD"} if "GET" in methods else set()
+    return ", ".join(sorted(methods | head)).encode()

@@ -11,9 +11,19 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from anyscale import __version__
+from anyscale.domain.models.applications import ApplicationChanges, NewApplication
 from anyscale.domain.models.users import UserChanges
-from anyscale.domain.schemas.batches import BatchCreate, LookUp, PasswordChunk, UserChunk
-from anyscale.domain.schemas.users import FindUsers, SetPasswordLinks
+from anyscale.domain.schemas.applications import SecretRotation
+from anyscale.domain.schemas.batches import (
+    BatchCreate,
+    BatchOpen,
+    BatchPublish,
+    BatchUndo,
+    LookUp,
+    PasswordChunk,
+    UserChunk,
+)
+from anyscale.domain.schemas.users import FindUsers, RoleSet, SetPasswordLinks
 from anyscale.server.http.account.schemas import ChangePasswordRequest, CreateTokenRequest
 from anyscale.server.http.cookies import SESSION
 from anyscale.server.http.dependencies import AnyRequest
@@ -35,6 +45,13 @@ _BODIES: dict[str, type[msgspec.Struct]] = {
     "setPassword": SetPasswordRequest,
     "changePassword": ChangePasswordRequest,
     "createMyToken": CreateTokenRequest,
+    "openBatch": BatchOpen,
+    "publishBatch": BatchPublish,
+    "undoBatch": BatchUndo,
+    "setUserRole": RoleSet,
+    "createApplication": NewApplication,
+    "updateApplication": ApplicationChanges,
+    "rotateApplicationSecret": SecretRotation,
 }
 
 _DESCRIPTION = """The API of a control plane. Administrators create accounts, all or none of a
