@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from msgspec import DecodeError, Struct, ValidationError, json
@@ -10,7 +11,17 @@ from anyscale.domain.data_dir import home_dir
 from anyscale.domain.urls import checked_origin, is_on_loopback
 from anyscale.errors import ConfigError
 
-__all__ = ["COMMAND", "EMBEDDED", "PYTHON", "CallerWords", "Target", "resolve"]
+__all__ = [
+    "COMMAND",
+    "EMBEDDED",
+    "PYTHON",
+    "CallerWords",
+    "Credentials",
+    "Target",
+    "credentials_path",
+    "resolve",
+    "saved_credentials",
+]
 
 #: the host that chooses the embedded control plane
 EMBEDDED = "embedded"
@@ -46,11 +57,14 @@ class Target(Struct, frozen=True):
         return f"Target({self.host!r})"
 
 
-class _Credentials(Struct, forbid_unknown_fields=True):
+class Credentials(Struct, forbid_unknown_fields=True):
     """The credentials file."""
 
     host: str | None = None
     cli_token: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.host!r})"
 
 
 class _Found(NamedTuple):
@@ -89,7 +103,7 @@ def resolve(
         return Target()
     secret = _first(token, "token=", environment, "ANYSCALE_CLI_TOKEN")
     if not (chosen.value and secret.value):
-        saved = _credentials(environment)
+        saved = saved_credentials(environment)
         # The file's token is for the file's host only.
         if chosen.value in (None, saved.host):
             chosen = chosen if chosen.value else _Found(saved.host, saved.path)
@@ -124,7 +138,7 @@ def _without_host(source: str, words: CallerWords) -> str:
 def _without_token(
     origin: str, source: str, environment: Mapping[str, str], words: CallerWords
 ) -> str:
-    saved = _credentials(environment)
+    saved = saved_credentials(environment)
     unused = ""
     if saved.cli_token and source != saved.path:
         which = "another host" if saved.host else 'no host (add "host" to it)'
@@ -133,16 +147,26 @@ def _without_token(
     return f"there is no token for {origin} of {source}{unused}: {mend}, or {words.embedded}"
 
 
-def _credentials(environment: Mapping[str, str]) -> _Saved:
+def credentials_path(environment: Mapping[str, str]) -> Path | None:
+    """Return the path of the credentials file; None for a user without a home."""
     home = home_dir(environment)
-    if home is None:
+    return home / _FILE if home else None
+
+
+def saved_credentials(environment: Mapping[str, str]) -> _Saved:
+    """Read the credentials file, if there is one.
+
+    Raises:
+        ConfigError: others can read it, or it cannot be read.
+    """
+    path = credentials_path(environment)
+    if path is None:
         return _Saved()
-    path = home / _FILE
     try:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_mode & 0o077:
                 raise ConfigError(f"others can read {path}: run `chmod 600 {path}`")
-            read = json.decode(file.read(), type=_Credentials)
+            read = json.decode(file.read(), type=Credentials)
     except FileNotFoundError:
         return _Saved()
     except OSError as error:

@@ -170,7 +170,7 @@ def test_a_slip_is_shown_beside_its_field_and_all_fields_keep_their_texts(
 PLACE = "one => [one.getBoundingClientRect().right, one.offsetTop]"
 
 
-def test_a_new_token_is_copied_with_its_host(site: Site, visit: Visit) -> None:
+def test_a_new_token_is_copied_and_shown_with_its_command(site: Site, visit: Visit) -> None:
     page = visit(permissions=["clipboard-read", "clipboard-write"])
     sign_in_first_time(page, site.create_owner())
     page.get_by_role("button", name="Create a token").click()
@@ -178,14 +178,11 @@ def test_a_new_token_is_copied_with_its_host(site: Site, visit: Visit) -> None:
     expect(page.get_by_role("status")).to_have_count(0)  # the note of the new password
     page.get_by_label("Name of a new token").fill("laptop")
     page.get_by_role("button", name="Create a token").click()
-    page.get_by_role("button", name="Copy both lines").click()
+    page.get_by_role("button", name="Copy the token").click()
     expect(page.get_by_text("Copied.")).to_be_visible()
     copied = page.evaluate("navigator.clipboard.readText()")
-    assert re.fullmatch(
-        r"export ANYSCALE_HOST=https://accounts\.example\.com\n"
-        r"export ANYSCALE_CLI_TOKEN=mrt_[0-9A-Za-z]{39}\n",
-        copied,
-    )
+    assert re.fullmatch(r"mrt_[0-9A-Za-z]{39}", copied)
+    expect(page.get_by_text("anyscale login --host https://accounts.example.com")).to_be_visible()
     page.get_by_role("link", name="I have copied it").click()
     revoke = page.locator("summary", has_text="Revoke the token laptop")
     revoke.scroll_into_view_if_needed()

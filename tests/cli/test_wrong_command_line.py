@@ -121,10 +121,7 @@ ORDER = "lists the best matches first"
 TWICE = "is given 2 times: name one file. Join them first, or run the command for each"
 FIXED_EMAIL = "The email of an account cannot be changed: create a new account and delete this one"
 OWN_PASSWORD = "Users set it themselves: say `anyscale user set-password-link EMAIL`"
-LOGIN = (
-    "`export ANYSCALE_HOST=https://... ANYSCALE_CLI_TOKEN=...`, with a token of an owner, or write "
-    "both into ~/.anyscale/credentials.json"
-)
+LOGIN = "`anyscale login --host https://...`"
 OWNERS = "Owners are the administrators: say owner."
 ROLE_ARGUMENT = (
     "Invalid value for '{owner|collaborator}': 'admin' is not one of 'owner', 'collaborator'."
@@ -209,7 +206,6 @@ ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
             f"No such option '--password'. {OWN_PASSWORD}",
         ),
         (["user", "batch-create", "a.yaml", "--nope"], "No such option '--nope'."),
-        (["login"], f"No such command 'login'. Say {LOGIN}"),
         (["auth"], f"No such command 'auth'. Say {LOGIN}"),
         (
             ["batch", "create"],

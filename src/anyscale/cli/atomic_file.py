@@ -20,16 +20,21 @@ class AtomicFile:
 
     Without `keep`, it is removed.
 
+    Args:
+        path: of the file.
+        replaces: whether the path may exist, and `keep` replaces it.
+
     Raises:
         ConfigError: the path exists, or cannot be written.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, replaces: bool = False) -> None:
         self.path = path
+        self._replaces = replaces
         self._path = Path(path)
         if not path:
             raise ConfigError("the name of the output file is empty: name a new file")
-        if not self._path.name or os.path.lexists(path):
+        if not self._path.name or (not replaces and os.path.lexists(path)):
             raise ConfigError(f"{path} exists: name a new file")
         self._temporary = self._path.with_name(f".{os.urandom(12).hex()}.part")
         try:
@@ -70,6 +75,9 @@ class AtomicFile:
             self._link()
 
     def _link(self) -> None:
+        if self._replaces:
+            self._temporary.replace(self._path)
+            return
         try:
             # Not `rename`, which would replace a file that exists.
             os.link(self._temporary, self._path, follow_symlinks=False)

@@ -21,6 +21,7 @@ _GROUPS = {
         "completion:completion",
         "Print a script that completes commands and options in SHELL.",
     ),
+    "login": ("login:login", "Store a token of a server in a file that only you can read."),
     "server": (
         "server:group",
         "Host a control plane: start it, create its tokens and owners.",
@@ -28,10 +29,7 @@ _GROUPS = {
     "user": ("user:group", "Create users, list them, and manage their accounts."),
 }
 
-_LOGIN = (
-    "`export ANYSCALE_HOST=https://... ANYSCALE_CLI_TOKEN=...`, with a token of an owner, or write "
-    "both into ~/.anyscale/credentials.json"
-)
+_LOGIN = "`anyscale login --host https://...`"
 _FIND = "`anyscale user list --search TEXT`"
 
 
@@ -57,7 +55,7 @@ class _Root(LazyGroup):
     cls=_Root,
     package="anyscale.cli",
     lazy_commands=_GROUPS,
-    hints={"search": _FIND, "find": _FIND, "login": _LOGIN, "auth": _LOGIN},
+    hints={"search": _FIND, "find": _FIND, "auth": _LOGIN},
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")

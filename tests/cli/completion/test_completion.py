@@ -1,10 +1,12 @@
 """Completion in the real shells, on a terminal."""
 
 import fcntl
+import json
 import os
 import pty
 import re
 import select
+import socket
 import struct
 import subprocess
 import termios
@@ -14,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.support.commands.running import RunAnyscale
 from tests.support.paths import ANYSCALE
 
 SHELLS = {
@@ -127,3 +130,39 @@ def test_the_descriptions_of_fish_have_their_commas(tmp_path: Path) -> None:
     with shell_with_completion("fish", tmp_path) as session:
         session.type("anyscale batch \t")
         session.shown("Show one batch: its state, its counts")
+
+
+def test_the_ids_of_batches_are_completed(shell: Shell, anyscale: RunAnyscale) -> None:
+    """Of those that the command can work on: `undo` takes a published one, `drop` an open one."""
+    created = anyscale(
+        *("user", "batch-create", "-f", "-"),
+        stdin="create_users: [{name: Jane, email: jane@example.com}]",
+    )
+    assert created.returncode == 0, created.stderr
+    batch = json.loads(anyscale("batch", "list", "-o", "json").stdout)[0]["batch_id"]
+    for command in ("show", "undo"):
+        shell.type(f"anyscale batch {command} bat\t")
+        shell.shown(f"anyscale batch {command} {batch}")
+        shell.type("\x15")  # Ctrl-U removes the line
+    assert completions("anyscale batch drop ", anyscale) == ""
+
+
+def completions(line: str, anyscale: RunAnyscale, **variables: str) -> str:
+    """Return what bash receives for the end of a line."""
+    words = {"COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+    env = words | {"_ANYSCALE_COMPLETE": "bash_complete"} | variables
+    done = anyscale(env=env, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.strip()
+
+
+def test_a_server_that_does_not_respond_completes_nothing_and_does_not_block(
+    anyscale: RunAnyscale, home: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        env = {"ANYSCALE_HOST": url, "ANYSCALE_CLI_TOKEN": "mrt_x"}
+        assert completions("anyscale batch undo ", anyscale, **env) == ""
+    assert completions("anyscale batch undo ", anyscale, **env) == "", "a refused connection"
+    assert completions("anyscale batch undo ", anyscale) == "", "no control plane yet"
+    assert list(home.iterdir()) == []

@@ -5,6 +5,7 @@ from itertools import islice
 import click
 
 from anyscale.batch.sdk import list_batches as iterate_batches
+from anyscale.cli.batch.id_completion import batch_argument
 from anyscale.cli.batch.unknown_batch import unknown_explained
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
 from anyscale.cli.formats import output_option, write_fields, write_json, write_records
@@ -52,7 +53,7 @@ def list_batches(open_only: bool, max_items: int | None, output: str, host: str 
 
 
 @click.command("show")
-@click.argument("batch_id")
+@batch_argument()
 @output_option
 @host_option
 def show_batch(batch_id: str, output: str, host: str | None) -> None:
@@ -78,7 +79,7 @@ def show_batch(batch_id: str, output: str, host: str | None) -> None:
 
 
 @click.command("drop")
-@click.argument("batch_id")
+@batch_argument("open")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @host_option
 def drop_batch(batch_id: str, yes: bool, host: str | None) -> None:

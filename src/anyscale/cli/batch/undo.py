@@ -5,6 +5,7 @@ from functools import partial
 import click
 
 from anyscale.batch.undo_batch import undo_batch
+from anyscale.cli.batch.id_completion import batch_argument
 from anyscale.cli.batch.unknown_batch import unknown_explained
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
 from anyscale.cli.exit_status import GO_ON, explain_interrupt
@@ -26,7 +27,7 @@ _CHANGED = " Accounts that were corrected or suspended since are deleted too."
 
 
 @click.command("undo")
-@click.argument("batch_id")
+@batch_argument("published", "undoing")
 @click.option("--dry-run", is_flag=True, help="Only show what would be deleted and kept.")
 @click.option("--force", is_flag=True, help="Delete also accounts that were used since.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")

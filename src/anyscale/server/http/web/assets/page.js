@@ -79,7 +79,7 @@ if (reveal) {
   });
 }
 
-// Copies a new token with the host that it is for.
+// Copies a new token.
 const copy = document.querySelector("[data-copy]");
 if (copy && navigator.clipboard) {
   copy.hidden = false;
@@ -87,10 +87,10 @@ if (copy && navigator.clipboard) {
     const text = document.getElementById(copy.dataset.copy).innerText;
     const status = document.getElementById("copied");
     try {
-      await navigator.clipboard.writeText(`${text.trim()}\n`);
+      await navigator.clipboard.writeText(text.trim());
       status.textContent = "Copied.";
     } catch {
-      status.textContent = "Your browser does not allow it: mark the lines and copy them.";
+      status.textContent = "Your browser does not allow it: mark the token and copy it.";
     }
   });
 }
