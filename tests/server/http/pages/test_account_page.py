@@ -4,7 +4,6 @@ import re
 
 from tests.server.http.pages.requests import PUBLIC, Come, create_owner, get, send
 from tests.support.callers import OPERATOR, session_caller
-from tests.support.servers.http_client import HttpResponse
 from tests.support.users import NEW_PASSWORD, PASSWORD, find_accounts
 
 from anyscale.domain.models.users import UserChanges
@@ -65,22 +64,15 @@ def test_the_account_page_offers_tokens_only_to_owners(come: Come) -> None:
     assert "password, see where you are signed in, and create tokens for the command line." in page
 
 
-def test_a_new_token_comes_with_the_host_that_it_is_for(come: Come) -> None:
+def test_a_new_token_comes_with_the_command_that_stores_it(come: Come) -> None:
     jane = come(create_owner).sign_in_first_time()
-    lines = exported(send(jane, "/tokens", name="laptop", days="30"))
-    assert lines["ANYSCALE_HOST"] == f"http://{jane.host}"
-    assert re.fullmatch(r"mrt_[0-9A-Za-z]{39}", lines["ANYSCALE_CLI_TOKEN"])
+    page = send(jane, "/tokens", name="laptop", days="30").text
+    assert re.search(r"\bmrt_[0-9A-Za-z]{39}<", page)
+    assert f">anyscale login --host http://{jane.host}<" in page
     jane = come(create_owner, public_url=PUBLIC)
     jane.sign_in(password=NEW_PASSWORD)
-    assert exported(send(jane, "/tokens", name="desk", days="30"))["ANYSCALE_HOST"] == PUBLIC
-
-
-def exported(answer: HttpResponse) -> dict[str, str]:
-    return dict(
-        re.findall(
-            r"export (\w+)=([^\s<]+)", re.sub("<[^>]*>", " ", answer.text).replace("= ", "=")
-        )
-    )
+    page = send(jane, "/tokens", name="desk", days="30").text
+    assert f">anyscale login --host {PUBLIC}<" in page
 
 
 def test_the_account_page_shows_the_title_and_the_hour_of_each_sign_in(come: Come) -> None:
