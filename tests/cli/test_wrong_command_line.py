@@ -226,6 +226,10 @@ ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
         (["user", "list", "--sort", "name"], "No such option '--sort'. Say --newest-first"),
         (["batch", "list", "--limit", "5"], "No such option '--limit'. Say --max-items N"),
         (["user", "verify", "-q", "-f", "a"], f"No such option '-q'. {QUIET}"),
+        (["-q", "user", "list"], f"No such option '-q'. {QUIET}"),
+        (["user", "-q", "list"], f"No such option '-q'. {QUIET}"),
+        (["user", "list", "-V"], "No such option '-V'. Say `anyscale --version`"),
+        (["batch", "--version"], "No such option '--version'. Say `anyscale --version`"),
     ],
 )
 def test_a_wrong_command_line_says_what_was_probably_meant(

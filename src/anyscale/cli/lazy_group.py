@@ -1,6 +1,7 @@
 """A click group whose commands are imported when they run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -11,10 +12,13 @@ __all__ = ["JSON_HINT", "LazyGroup"]
 #: the option hint of commands that have `-o`
 JSON_HINT = {"--json": "Say -o json"}
 
-#: the option hint of all commands
-_QUIET = dict.fromkeys(
-    ("-q", "--quiet"), "Log lines go to standard error: add `2> /dev/null` to drop them"
-)
+#: the option hints of all commands
+_OF_ALL = {
+    **dict.fromkeys(
+        ("-q", "--quiet"), "Log lines go to standard error: add `2> /dev/null` to drop them"
+    ),
+    **dict.fromkeys(("-V", "--version"), "Say `anyscale --version`"),
+}
 
 #: words that other programs have for the same command
 _SYNONYMS = (
@@ -65,13 +69,22 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with self._explained():
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; for an unknown option, suggest the one that was probably meant."""
-        try:
+        with self._explained():
             return super().invoke(ctx)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """For an unknown option, suggest the one that was probably meant."""
+        try:
+            yield
         except click.NoSuchOption as error:
             command, option = error.ctx and error.ctx.info_name, error.option_name
-            mend = {**_QUIET, **self._option_hints.get(command or "", {})}.get(option)
+            mend = {**_OF_ALL, **self._option_hints.get(command or "", {})}.get(option)
             if mend is None:
                 raise
             message = f"No such option {option!r}. {mend}"

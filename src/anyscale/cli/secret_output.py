@@ -17,7 +17,7 @@ output_file_option = click.option(
     "--output-file",
     type=click.Path(),
     metavar="PATH",
-    help="Write it to a new file that only you can read, and not to standard output.",
+    help="Write the secret to a new file that only you can read, and not to standard output.",
 )
 
 

@@ -13,7 +13,7 @@ _COMMANDS = {
     ),
     "create-owner": (
         "owners:create_owner",
-        "Make an account an owner, creating it if needed; print a link to set its password.",
+        "Create an owner, or make an account an owner; print a link to set its password.",
     ),
     "create-signing-key": (
         "signing_keys:create_signing_key",
@@ -21,15 +21,15 @@ _COMMANDS = {
     ),
     "create-token": (
         "tokens:create_token",
-        "Create a token and print it: once, since only its hash is stored.",
+        "Create a token and print it; it is shown once, since only its hash is stored.",
     ),
     "list-tokens": (
         "tokens:list_tokens",
-        "List the tokens: their names and roles, when they expire and when they were used.",
+        "List the tokens: names, roles, when they expire and when they were used.",
     ),
     "migrate": (
         "start_migrate:migrate",
-        "Bring the database's schema up to this version; starting the server does so too.",
+        "Upgrade the schema of the database to this version, as `server start` does.",
     ),
     "revoke-token": (
         "tokens:revoke_token",
@@ -37,7 +37,7 @@ _COMMANDS = {
     ),
     "start": (
         "start_migrate:start",
-        "Serve requests until a signal stops the server; it then finishes those in progress.",
+        "Start the server; a signal stops it, after the requests in progress.",
     ),
 }
 

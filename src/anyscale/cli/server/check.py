@@ -40,12 +40,12 @@ _CHECK_WIDTH = max(map(len, CHECKS))
 def check(environment_file: Path, shows_all: bool, output: str) -> None:
     """Check settings, files, database, proxy and identity provider; change nothing.
 
+    Run it as the server's user, with the server's settings. What is wrong comes first. It exits
+    with status 1 if a check has the status fail.
+
     \b
     Example:
       anyscale server check
-
-    Run it as the server's user, with the server's settings. What is wrong comes first. It exits
-    with status 1 if a check has the status fail.
     """
     by_status: dict[Status, list[CheckResult]] = defaultdict(list)
     results = _sorted_into(by_status, run_checks(os.environ, environment_file))

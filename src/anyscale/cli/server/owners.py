@@ -21,14 +21,14 @@ from anyscale.server.settings import Settings
 @output_file_option
 @database_option
 def create_owner(email: str, name: str | None, output_file: str | None) -> None:
-    """Make an account an owner, creating it if needed; print a link to set its password.
+    """Create an owner, or make an account an owner; print a link to set its password.
+
+    The link is shown once, works once, and expires after ANYSCALE_LINK_DAYS. Run the command again
+    for a new one, which revokes the previous link.
 
     \b
     Example:
       anyscale server create-owner --email jane@example.com --name Jane
-
-    The link is shown once, works once, and expires after some days. Run the command again for a
-    new one, which revokes the previous link.
     """
     settings = Settings.from_environment(os.environ, served=True)
     if not settings.policy.sso_only:

@@ -24,13 +24,14 @@ from anyscale.server.settings import ListenSettings
 )
 @database_option
 def start(host: str, port: int | None, workers: int | None) -> None:
-    """Serve requests until a signal stops the server; it then finishes those in progress.
+    """Start the server; a signal stops it, after the requests in progress.
+
+    It is ready when GET /readyz responds with 200. It speaks plain HTTP: put a proxy with TLS in
+    front. Environment variables are its settings; `anyscale server check` examines them.
 
     \b
     Example:
       anyscale server start --port 8000
-
-    It is ready when GET /healthz answers. It speaks plain HTTP: put a proxy with TLS in front.
     """
     from anyscale.server.main import serve
 
@@ -41,7 +42,7 @@ def start(host: str, port: int | None, workers: int | None) -> None:
 @click.command("migrate")
 @database_option
 def migrate() -> None:
-    """Bring the database's schema up to this version; starting the server does so too.
+    """Upgrade the schema of the database to this version, as `server start` does.
 
     \b
     Example:

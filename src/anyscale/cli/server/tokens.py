@@ -19,7 +19,13 @@ _COLUMNS = ("token_id", "name", "role", *_TIMES, "user_id")
 
 
 @click.command("create-token")
-@click.option("--name", required=True, help="A name that tells its holder: `jane-laptop`.")
+@click.option(
+    "--name",
+    required=True,
+    help="A name that identifies its user in the audit log: `jane-laptop`.",
+)
+    "--name", required=True, help="A name that identifies its user in the audit log: `jane-laptop`."
+)
 @click.option(
     "--role",
     type=RoleChoice(),
@@ -31,7 +37,7 @@ _COLUMNS = ("token_id", "name", "role", *_TIMES, "user_id")
 @output_file_option
 @database_option
 def create_token(name: str, role: str, expires_days: int | None, output_file: str | None) -> None:
-    """Create a token and print it: once, since only its hash is stored.
+    """Create a token and print it; it is shown once, since only its hash is stored.
 
     \b
     Example:
@@ -48,7 +54,7 @@ def create_token(name: str, role: str, expires_days: int | None, output_file: st
 @output_option
 @database_option
 def list_tokens(output: str) -> None:
-    """List the tokens: their names and roles, when they expire and when they were used.
+    """List the tokens: names, roles, when they expire and when they were used.
 
     \b
     Example:
