@@ -24,8 +24,6 @@ _COLUMNS = ("token_id", "name", "role", *_TIMES, "user_id")
     required=True,
     help="A name that identifies its user in the audit log: `jane-laptop`.",
 )
-    "--name", required=True, help="A name that identifies its user in the audit log: `jane-laptop`."
-)
 @click.option(
     "--role",
     type=RoleChoice(),
