@@ -20,8 +20,9 @@ from benchmarks.support.files import email_of
 
 __all__ = ["ACCOUNTS", "Browser", "Crowd", "crowd_process"]
 
-#: the accounts of `write_users` that sign in
-ACCOUNTS = 16
+#: the accounts of `write_users` that sign in: an account has 60 sign-ins a minute, and a core hashes
+#: fewer than 60 a second
+ACCOUNTS = 64 * (os.cpu_count() or 1)
 
 #: Sign-ins in progress: enough that each core has the next one when it has finished one.
 _CONNECTIONS = 8 * (os.cpu_count() or 1)
@@ -110,7 +111,7 @@ class Crowd:
             if self._warm == _CONNECTIONS:
                 self.is_warm.set()
             while not self._is_stopped:
-                number += 1
+                number += _CONNECTIONS
                 await self._sign_in(browser, number)
 
     async def _sign_in(self, browser: Browser, number: int) -> None:
