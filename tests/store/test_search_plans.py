@@ -104,6 +104,10 @@ LISTS = {
     "suspended SSO users": (Filters(suspended=True, sso=True), {"users_suspended"}),
     "SSO users by name": (Filters(sso=True, name="x"), {"users_sso"}),
     "by email": (Filters(email="x"), {BY_ID}),
+    "with a password": (Filters(sign_in="password"), {BY_ID}),
+    "by SSO alone": (Filters(sign_in="sso"), {"users_sso"}),
+    "with a link": (Filters(sign_in="link"), {"users_without_password", "users_sso"}),
+    "of a batch": (Filters(batch_id="bat_1"), {BY_ID}),
 }
 
 

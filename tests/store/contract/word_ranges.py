@@ -92,6 +92,7 @@ class RangeRules(WordSteps):
             email_key="a@x.org",
             publication=1,
             without_credentials=True,
+            sign_in="none",
         )
         assert second
         assert (first.place, second.place) == (Place(1, 0), Place(1, 1))

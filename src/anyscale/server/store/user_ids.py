@@ -14,6 +14,7 @@ __all__ = [
     "MAX_POSITION",
     "end_of_batch",
     "id_prefix",
+    "is_id_of",
     "position_of",
     "user_id",
     "user_ids",

@@ -4,7 +4,7 @@ All times are whole milliseconds since 1970, UTC.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -20,7 +20,12 @@ __all__ = [
     "Place",
     "Scan",
     "SearchIndexRecord",
+    "SignIn",
 ]
+
+#: How a user can sign in to an account, the first of these that is true: it is suspended; it has a
+#: password; by SSO; a link to set a password is open; no user can.
+SignIn = Literal["suspended", "password", "sso", "link", "none"]
 
 
 class Filters(Struct, frozen=True):
@@ -37,6 +42,10 @@ class Filters(Struct, frozen=True):
     sso: bool = False
     #: only accounts to which no user can sign in
     without_credentials: bool = False
+    #: one of `SignIn`; empty for any
+    sign_in: str = ""
+    #: only accounts of this batch; empty for any
+    batch_id: str = ""
 
 
 class Scan(Struct, frozen=True):
@@ -62,6 +71,7 @@ class FoundUserRecord(UserRecord, frozen=True, gc=False):
     publication: int
     #: whether no user can sign in to it
     without_credentials: bool
+    sign_in: SignIn
 
     @property
     def place(self) -> Place:

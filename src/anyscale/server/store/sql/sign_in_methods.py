@@ -6,7 +6,7 @@ this module, so a new sign-in method changes them too.
 
 from collections.abc import Sequence
 
-__all__ = ["SSO_USER", "WITHOUT_CREDENTIALS", "indexes_without_credentials"]
+__all__ = ["SSO_USER", "WITHOUT_CREDENTIALS", "indexes_without_credentials", "sign_in"]
 
 #: the condition of the index `users_sso`
 SSO_USER = "is_sso_user = {true}"
@@ -16,6 +16,22 @@ _WITHOUT_PASSWORD = "password_hash is null and suspended_at is null"  # noqa: S1
 
 #: No user can sign in: the account has no password, and no SSO. SSO needs an identity provider.
 WITHOUT_CREDENTIALS = f"({_WITHOUT_PASSWORD} and not (is_sso_user and {{has_provider}}))"
+
+
+def sign_in(table: str) -> str:
+    """Return an expression for how a user can sign in: a value of `SignIn`.
+
+    Args:
+        table: `users`, or the view `live_users`.
+    """
+    # Links that have expired are deleted each minute.
+    return (
+        "case when suspended_at is not null then 'suspended'"
+        " when password_hash is not null then 'password'"
+        " when is_sso_user and {has_provider} then 'sso'"
+        f" when exists (select 1 from links where links.user_id = {table}.user_id) then 'link'"
+        " else 'none' end"
+    )
 
 
 def indexes_without_credentials(*, has_provider: bool) -> Sequence[str]:

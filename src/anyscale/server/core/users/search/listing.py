@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from anyscale.domain.schemas.users import UserPage
 from anyscale.domain.user_query import UserQuery, query_fault
@@ -19,12 +20,19 @@ from anyscale.server.core.users.search.cursor import (
 from anyscale.server.core.users.search.pages import Step, StepBlock, read_page
 from anyscale.server.core.users.search.query import SearchText
 from anyscale.server.core.users.search.tiers import passes, search_steps
-from anyscale.server.store.records.search import Filters, Place, Scan
+from anyscale.server.store.records.search import (
+    Filters,
+    FoundUserRecord,
+    Place,
+    Scan,
+)
 from anyscale.server.store.records.users import UserRecord
 from anyscale.server.store.transaction import Store, Transaction
 from anyscale.server.store.words import fold
 
-__all__ = ["BLOCK_ROWS", "UserListing"]
+__all__ = ["BLOCK_ROWS", "FoundPage", "NarrowedQuery", "UserListing"]
+
+Found = TypeVar("Found", bound=UserRecord)
 
 #: Rows of a block in a list with filters. As many as the page has would take too many blocks: two
 #: filters may leave none of a million accounts.
@@ -32,6 +40,30 @@ BLOCK_ROWS = 2_000
 
 #: field of a query -> parameter of `GET /v1/users` with another name
 _PARAMETERS = {"newest_first": "order"}
+
+
+class NarrowedQuery(UserQuery, frozen=True):
+    """Which accounts the console lists."""
+
+    #: one of `SignIn`; empty for any
+    sign_in: str = ""
+    #: the batch that created the account; empty for any
+    batch_id: str = ""
+
+
+class FoundPage(Struct, frozen=True):
+    """A page of accounts, each with how its user can sign in."""
+
+    users: list[FoundUserRecord]
+    #: Where the next page of a search begins; None if there is none.
+    cursor: str | None = None
+    #: accounts that a search finds last, as in `UserPage`
+    unindexed: int = 0
+    #: The id of the last row that a page of a list has looked at, if it took too long to find all
+    #: accounts that it has room for.
+    looked_up_to: str | None = None
+    #: whether a page of a list is not the last one in its direction
+    has_more: bool = False
 
 
 class UserListing:
@@ -68,14 +100,46 @@ class UserListing:
         position = decode_cursor(cursor, query) if cursor else None
         with self._store.read() as tx:
             position = position or _first_position(tx, text)
-            watermark = Place(*position.watermark)
-            steps = search_steps(text, _filters(query), watermark) if text else _list_steps(query)
-            users, end = read_page(tx, steps, position, limit, self._clock)
-            page = UserPage(
-                [user_of(user) for user in users],
-                None if end is None else encode_cursor(end, query),
+            steps: Sequence[Step[UserRecord]] = (
+                _search_steps(text, query, position) if text else _list_steps(query)
             )
-            return page if not text else structs.replace(page, unindexed=position.unindexed)
+            users, end = read_page(tx, steps, position, limit, self._clock)
+        page = UserPage([user_of(user) for user in users], _cursor_of(end, query))
+        return page if not text else structs.replace(page, unindexed=position.unindexed)
+
+    def search(self, query: NarrowedQuery, cursor: str, limit: int) -> FoundPage:
+        """Return a page of a search as `page` does, each account with how its user can sign in."""
+        text = _search_text(query)
+        if text is None:
+            raise ValueError("this query is no search")
+        position = decode_cursor(cursor, query) if cursor else None
+        with self._store.read() as tx:
+            position = position or _first_position(tx, text)
+            steps = _search_steps(text, query, position)
+            users, end = read_page(tx, steps, position, limit, self._clock)
+        return FoundPage(users, cursor=_cursor_of(end, query), unindexed=position.unindexed)
+
+    def newest(
+        self, query: NarrowedQuery, *, after: str = "", backwards: bool = False, limit: int
+    ) -> FoundPage:
+        """Return a page of a list, the newest accounts first.
+
+        Args:
+            query: which accounts, without a search.
+            after: the `user_id` of the account next to the page; empty for the first page.
+            backwards: whether the page is before that account; without one, it is the last page.
+            limit: how many accounts to return at most, from 1 on.
+        """
+        step = _ListStep(FoundUserRecord, Scan(_filters(query), newest_first=not backwards))
+        position = PagePosition(key=(after,) if after else ())
+        with self._store.read() as tx:
+            found, end = read_page(tx, [step], position, limit + 1, self._clock)
+        has_more, users = len(found) > limit, found[:limit]
+        return FoundPage(
+            users[::-1] if backwards else users,
+            looked_up_to=str(end.key[0]) if end and not has_more else None,
+            has_more=has_more,
+        )
 
 
 def _filters(query: UserQuery) -> Filters:
@@ -86,19 +150,31 @@ def _filters(query: UserQuery) -> Filters:
         role=query.role or "",
         sso=query.sso,
         without_credentials=query.without_credentials,
+        sign_in=query.sign_in if isinstance(query, NarrowedQuery) else "",
+        batch_id=query.batch_id if isinstance(query, NarrowedQuery) else "",
     )
 
 
-def _list_steps(query: UserQuery) -> Sequence[Step]:
+def _cursor_of(position: PagePosition | None, query: UserQuery) -> str | None:
+    return None if position is None else encode_cursor(position, query)
+
+
+def _search_steps(
+    text: SearchText, query: UserQuery, position: PagePosition
+) -> Sequence[Step[FoundUserRecord]]:
+    return search_steps(text, _filters(query), Place(*position.watermark))
+
+
+def _list_steps(query: UserQuery) -> Sequence[Step[UserRecord]]:
     """Return the steps of a query without a search."""
     filters, email = _filters(query), query.email or ""
     if query.exact:
         return [_NameStep(query.name) if query.name else _EmailStep(email, filters)]
     scan = Scan(filters, newest_first=query.newest_first)
     if "@" not in email or query.name:
-        return [_ListStep(scan)]
+        return [_ListStep(UserRecord, scan)]
     # A whole email finds its account before the list looks at all of them.
-    return [_EmailStep(email, filters), _ListStep(scan, without=email)]
+    return [_EmailStep(email, filters), _ListStep(UserRecord, scan, without=email)]
 
 
 def _search_text(query: UserQuery) -> SearchText | None:
@@ -126,7 +202,7 @@ class _EmailStep:
         self._key = email_key_or_empty(email)
         self._filters = filters
 
-    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock:  # noqa: ARG002 - as in Step
+    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock[UserRecord]:  # noqa: ARG002 - as in Step
         users = tx.found_users.get(self._key, "")
         found = [((user.user_id,), user) for user in users if passes(user, self._filters)]
         return StepBlock(found, None)
@@ -140,34 +216,36 @@ class _NameStep:
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock:
+    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock[UserRecord]:
         (after,) = key_of(tuple[str], key) if key else ("",)
         # One more shows whether there is another page: each one reads all accounts.
         users = tx.users.list_named(self._name, after, limit + 1)
         return StepBlock([((user.user_id,), user) for user in users], None)
 
 
-class _ListStep:
+class _ListStep(Generic[Found]):
     """The accounts that match, in the order of their creation or the newest first.
 
     Args:
+        record: what to read of an account.
         scan: which accounts.
         without: the email of an account that an earlier step has returned.
     """
 
     is_slow = True
 
-    def __init__(self, scan: Scan, *, without: str = "") -> None:
+    def __init__(self, record: type[Found], scan: Scan, *, without: str = "") -> None:
+        self._record = record
         self._scan = scan
         self._without = email_key_or_empty(without)
 
-    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock:
+    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock[Found]:
         rows = limit if self._scan.filters == Filters() else BLOCK_ROWS
         (after,) = key_of(tuple[str], key) if key else ("",)
-        block = tx.user_scan.read(UserRecord, self._scan, after, rows=rows, limit=limit)
+        block = tx.user_scan.read(self._record, self._scan, after, rows=rows, limit=limit)
         end = None if block.end is None else (block.end,)
         found = [((user.user_id,), user) for user in block.users if self._is_listed(user)]
         return StepBlock(found, end)
 
-    def _is_listed(self, user: UserRecord) -> bool:
+    def _is_listed(self, user: Found) -> bool:
         return not self._without or email_key_or_empty(user.email) != self._without

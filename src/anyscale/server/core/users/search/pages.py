@@ -6,7 +6,7 @@ server for long. docs/decisions/0017-search.md explains it.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from msgspec import structs
 
@@ -16,25 +16,27 @@ from anyscale.server.store.transaction import Transaction
 
 __all__ = ["BUDGET", "Step", "StepBlock", "read_page"]
 
+Found_co = TypeVar("Found_co", bound=UserRecord, covariant=True)
+
 #: Seconds after which a page looks at no more accounts. A block takes up to 10 ms more.
 BUDGET = 0.03
 
 
-class StepBlock(NamedTuple):
+class StepBlock(NamedTuple, Generic[Found_co]):
     """Accounts that a step found in a short time, each with the key after which it continues."""
 
-    found: Sequence[tuple[Key, UserRecord]]
+    found: Sequence[tuple[Key, Found_co]]
     #: The key after which the next block begins; None if the step is done.
     end: Key | None
 
 
-class Step(Protocol):
+class Step(Protocol[Found_co]):
     """A way to find accounts, block by block."""
 
     #: Whether it may look at every account. A page that has accounts ends before such a step.
     is_slow: bool
 
-    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock:
+    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock[Found_co]:
         """Return the block after a key, which is empty for the first block.
 
         Args:
@@ -46,17 +48,17 @@ class Step(Protocol):
 
 def read_page(
     tx: Transaction,
-    steps: Sequence[Step],
+    steps: Sequence[Step[Found_co]],
     position: PagePosition,
     limit: int,
     clock: Callable[[], float],
-) -> tuple[list[UserRecord], PagePosition | None]:
+) -> tuple[list[Found_co], PagePosition | None]:
     """Return accounts after a position, and the position where they end; None after the last one.
 
     A page reads one block at least, so that the next one gets further.
     """
     deadline = clock() + BUDGET
-    users: list[UserRecord] = []
+    users: list[Found_co] = []
     while position.step < len(steps):
         room = limit - len(users)
         block = steps[position.step].read(tx, position.key, room)
@@ -67,12 +69,14 @@ def read_page(
     return users, position if position.step < len(steps) else None
 
 
-def _is_slow(steps: Sequence[Step], position: PagePosition) -> bool:
+def _is_slow(steps: Sequence[Step[UserRecord]], position: PagePosition) -> bool:
     """Whether a slow step is next: a page that has accounts does not wait for it."""
     return not position.key and any(step.is_slow for step in steps[position.step :][:1])
 
 
-def _position_after(block: StepBlock, room: int, position: PagePosition) -> PagePosition:
+def _position_after(
+    block: StepBlock[UserRecord], room: int, position: PagePosition
+) -> PagePosition:
     """Return the position after the accounts of a block for which a page has room."""
     end = block.end if len(block.found) <= room else block.found[room - 1][0]
     if end is None:

@@ -11,6 +11,7 @@ from anyscale.server.core.users.search.pages import Step, StepBlock
 from anyscale.server.core.users.search.query import MAX_WORDS, SearchText, Tier, tier_of
 from anyscale.server.store.records.search import Filters, FoundUserRecord, FoundWord, Place, Scan
 from anyscale.server.store.transaction import Transaction
+from anyscale.server.store.user_ids import is_id_of
 from anyscale.server.store.words import words_of
 
 __all__ = ["INDEX_ROWS", "SCAN_ROWS", "end_of", "passes", "search_steps"]
@@ -21,7 +22,9 @@ INDEX_ROWS = 200
 SCAN_ROWS = 2_000
 
 
-def search_steps(text: SearchText, filters: Filters, watermark: Place) -> Sequence[Step]:
+def search_steps(
+    text: SearchText, filters: Filters, watermark: Place
+) -> Sequence[Step[FoundUserRecord]]:
     """Return the steps of a search, one for each tier and in their order."""
     criteria = _Criteria(text, filters, watermark)
     if not text.words:
@@ -57,6 +60,8 @@ def passes(user: FoundUserRecord, filters: Filters) -> bool:
         and filters.role in ("", user.permission_level)
         and (not filters.sso or user.is_sso_user)
         and (not filters.without_credentials or user.without_credentials)
+        and filters.sign_in in ("", user.sign_in)
+        and (not filters.batch_id or is_id_of(filters.batch_id, user.user_id))
     )
 
 
@@ -68,7 +73,7 @@ class _ExactStep:
     def __init__(self, criteria: _Criteria) -> None:
         self._criteria = criteria
 
-    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock:  # noqa: ARG002 - as in Step
+    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock[FoundUserRecord]:  # noqa: ARG002 - as in Step
         text = self._criteria.text
         users = tx.found_users.get(text.email_key, text.user_id)
         found = [user for user in users if self._criteria.is_found_in(Tier.EXACT, user)]
@@ -83,7 +88,7 @@ class _EmailStep:
     def __init__(self, criteria: _Criteria) -> None:
         self._criteria = criteria
 
-    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock:
+    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock[FoundUserRecord]:
         prefix = self._criteria.text.email_prefix
         (after,) = key_of(tuple[str], key) if key else ("",)
         block = tx.found_users.by_email(prefix, end_of(prefix), after, INDEX_ROWS)
@@ -175,7 +180,7 @@ class _WordStep:
         words = criteria.text.words
         self._drivers = [_Driver.of(tier, words, index) for index in range(len(words))]
 
-    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock:
+    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock[FoundUserRecord]:
         after = key_of(_WordKey, key) if key else _WordKey(self._rarest(tx))
         # A forged cursor may name a word that the search does not have.
         driver = self._drivers[after.driver % len(self._drivers)]
@@ -226,7 +231,7 @@ class _PartStep:
         self._criteria = criteria
         self._scan = Scan(criteria.filters, criteria.text.parts)
 
-    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock:
+    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock[FoundUserRecord]:
         (after,) = key_of(tuple[str], key) if key else ("",)
         block = tx.user_scan.read(
             FoundUserRecord, self._scan, after, rows=SCAN_ROWS, limit=INDEX_ROWS
@@ -239,7 +244,9 @@ class _PartStep:
         return _block(found, None if block.end is None else (block.end,), limit)
 
 
-def _block(found: Iterable[tuple[Key, FoundUserRecord]], end: Key | None, limit: int) -> StepBlock:
+def _block(
+    found: Iterable[tuple[Key, FoundUserRecord]], end: Key | None, limit: int
+) -> StepBlock[FoundUserRecord]:
     """Return a block with at most one account more than a page has room for.
 
     The extra account shows that the block continues after the page; the rest is not compared.

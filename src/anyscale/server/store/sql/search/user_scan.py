@@ -15,6 +15,7 @@ from anyscale.server.store.sql.sign_in_methods import (
     SSO_USER,
     WITHOUT_CREDENTIALS,
     indexes_without_credentials,
+    sign_in,
 )
 from anyscale.server.store.user_ids import FIRST_ID, IDS_END, end_of_batch, id_prefix
 
@@ -47,7 +48,8 @@ class UserScan(Table):
             rows: how many rows to look at in an index; some filters have two indexes.
             limit: how many accounts to return at most.
         """
-        after = after or (IDS_END if scan.newest_first else FIRST_ID)
+        first, end = _range(scan)
+        after = after or (end if scan.newest_first else first)
         indexes = self._indexes(scan.filters)
         lasts = [self._last_of_block(scan, index, after, rows) for index in indexes]
         last = _nearest(lasts, scan)
@@ -65,20 +67,24 @@ class UserScan(Table):
         """
         if filters.role == "owner":
             return ["permission_level = 'owner'"]
-        if filters.suspended:
+        if filters.suspended or filters.sign_in == "suspended":
             return ["suspended_at is not null"]
-        if filters.without_credentials:
+        if filters.without_credentials or filters.sign_in in ("link", "none"):
             return indexes_without_credentials(has_provider=self._connection.has_provider)
-        return [SSO_USER] if filters.sso else [""]
+        return [SSO_USER] if filters.sso or filters.sign_in == "sso" else [""]
 
     def _last_of_block(self, scan: Scan, index: str, after: str, rows: int) -> str | None:
         """Return the last `user_id` of a block in an index; None if fewer rows are left."""
         compare, order = ("<", "desc") if scan.newest_first else (">", "")
+        first, end = _range(scan)
+        bounds, to_end = [after], ""
+        if scan.filters.batch_id:
+            bounds, to_end = [after, first, end], "user_id > ? and user_id < ?"
         sql = (
-            f"select user_id from users where user_id {compare} ?{_and(index)}"
+            f"select user_id from users where user_id {compare} ?{_and(to_end, index)}"
             f" order by user_id {order} limit 1 offset ?"
         )
-        found = self._connection.column(sql, after, rows - 1)
+        found = self._connection.column(sql, *bounds, rows - 1)
         return str(found[0]) if found else None
 
     def _matches(
@@ -86,12 +92,13 @@ class UserScan(Table):
     ) -> Sequence[Found]:
         conditions = list(_conditions(scan))
         where = _and(index, *(condition for condition, _ in conditions))
+        first, end = _range(scan)
         if scan.newest_first:
             low, high, order = "user_id >= ?", "user_id < ?", "desc"
-            bounds = (last or FIRST_ID, after)
+            bounds = (last or first, min(after, end))
         else:
             low, high, order = "user_id > ?", "user_id <= ?", ""
-            bounds = (after, last or IDS_END)
+            bounds = (max(after, first), last or end)
         sql = (
             f"select {found_columns(record)} from live_users where {low} and {high}{where}"
             f" order by user_id {order} limit ?"
@@ -110,9 +117,16 @@ class UserScan(Table):
         return user_id
 
 
+def _range(scan: Scan) -> tuple[str, str]:
+    """Return a text before all ids of a scan, and one after them."""
+    if batch_id := scan.filters.batch_id:
+        return id_prefix(batch_id), end_of_batch(batch_id)
+    return FIRST_ID, IDS_END
+
+
 def found_columns(record: type[UserRecord]) -> str:
     """Return the columns of a record of an account, from `live_users`."""
-    return columns(record, without_credentials=WITHOUT_CREDENTIALS)
+    return columns(record, without_credentials=WITHOUT_CREDENTIALS, sign_in=sign_in("live_users"))
 
 
 def _nearest(lasts: Sequence[str | None], scan: Scan) -> str | None:
@@ -138,6 +152,8 @@ def _conditions(scan: Scan) -> Iterator[tuple[str, Sequence[str]]]:
         yield _without_index(SSO_USER), ()
     if filters.without_credentials:
         yield _without_index(WITHOUT_CREDENTIALS), ()
+    if filters.sign_in:
+        yield f"({sign_in('live_users')}) = ?", [filters.sign_in]
     if filters.email:
         yield f"({_CONTAINED_IN_EMAIL})", [filters.email] * 2
     if filters.name:

@@ -13,7 +13,7 @@ from anyscale.server.store.records.search import (
     SearchIndexRecord,
 )
 from anyscale.server.store.sql.connection import Table, columns
-from anyscale.server.store.sql.sign_in_methods import WITHOUT_CREDENTIALS
+from anyscale.server.store.sql.sign_in_methods import WITHOUT_CREDENTIALS, sign_in
 from anyscale.server.store.word_rows import (
     Word,
     WordRow,
@@ -34,6 +34,7 @@ _USER = columns(
     created_at="published_at",
     publication="batches.publication",
     without_credentials=WITHOUT_CREDENTIALS,
+    sign_in=sign_in("users"),
 )
 
 # The limit is on the rows of words, before the joins, so that it also bounds the rows that a call

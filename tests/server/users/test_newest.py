@@ -1,0 +1,117 @@
+"""The lists of the console: the newest accounts first, in both directions, by sign-in method."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.support.databases.stored_batches import (
+    Batch,
+    Person,
+    batches_of,
+    impatient,
+    patient,
+    store_batches,
+)
+from tests.support.databases.stored_data import execute_sql
+
+from anyscale.server.core.users.search import NarrowedQuery, UserListing, listing
+from anyscale.server.core.users.search.pages import BUDGET
+from anyscale.server.store.transaction import Store
+
+STATES = ["password", "sso", "link", "none", "suspended"]
+
+
+def sign_in_of(person: Person, *, has_provider: bool) -> str:
+    """How a user can sign in, without the code that finds it. Persons called `ab` have a link."""
+    if person.is_suspended:
+        return "suspended"
+    if person.has_password:
+        return "password"
+    if person.is_sso_user and has_provider:
+        return "sso"
+    return "link" if person.name == "ab" else "none"
+
+
+def add_links(store: Store) -> None:
+    with store.write() as tx:
+        execute_sql(tx, "delete from links")
+        found = execute_sql(tx, "select user_id from users where name = 'ab'").fetchall()
+        for at, (user_id,) in enumerate(found):
+            execute_sql(
+                tx, "insert into links values (?, ?, 'test', 1, 9)", (user_id, bytes([at] * 32))
+            )
+
+
+def batch_ids(store: Store) -> list[str]:
+    with store.read() as tx:
+        found = execute_sql(tx, "select batch_id from batches order by id").fetchall()
+    return [batch_id for (batch_id,) in found]
+
+
+def pages_of(users: UserListing, query: NarrowedQuery, limit: int, *, backwards: bool) -> list[str]:
+    """Read all pages in one direction; give the emails, the newest first."""
+    emails: list[str] = []
+    after = ""
+    while True:
+        page = users.newest(query, after=after, backwards=backwards, limit=limit)
+        found = [user.email for user in page.users]
+        emails = found + emails if backwards else emails + found
+        edge = page.users[0 if backwards else -1].user_id if page.users else ""
+        if not page.has_more and page.looked_up_to is None:
+            return emails
+        after = page.looked_up_to or edge
+
+
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@given(
+    layout=st.lists(batches_of(name=st.sampled_from(["a", "ab"])), max_size=5),
+    state=st.sampled_from(["", *STATES]),
+    batch=st.sampled_from([None, None, 1, 2]),
+    limit=st.integers(1, 4),
+    blocks_a_page=st.sampled_from([0.5, 2.5, 1000.0]),
+    has_provider=st.booleans(),
+    backwards=st.booleans(),
+)
+def test_the_pages_of_a_list_have_each_account_once_in_both_directions(
+    shared_stores: Sequence[Store],
+    monkeypatch: pytest.MonkeyPatch,
+    layout: list[Batch],
+    state: str,
+    batch: int | None,
+    limit: int,
+    blocks_a_page: float,
+    has_provider: bool,
+    backwards: bool,
+) -> None:
+    monkeypatch.setattr(listing, "BLOCK_ROWS", 3)
+    accounts = store_batches(shared_stores[0], layout)
+    add_links(shared_stores[0])
+    with shared_stores[0].read() as tx:
+        rows = execute_sql(tx, "select email, batch_id from live_users").fetchall()
+    batch_id = dict(enumerate(batch_ids(shared_stores[0]), 1)).get(batch or 0, "")
+    of_batch = {email for email, of in rows if batch_id in ("", of)}
+    expected = [
+        account.email
+        for account in reversed(accounts)
+        if state in ("", sign_in_of(account.person, has_provider=has_provider))
+        and account.email in of_batch
+    ]
+    query = NarrowedQuery(sign_in=state, batch_id=batch_id)
+    users = impatient(shared_stores[has_provider], BUDGET / blocks_a_page)
+    assert pages_of(users, query, limit, backwards=backwards) == expected
+
+
+def test_a_search_has_the_filters_of_a_list(shared_stores: Sequence[Store]) -> None:
+    people = [Person("ab"), Person("ab", has_password=True), Person("a"), Person("ab")]
+    store_batches(shared_stores[0], [Batch("published", people), Batch("published", people)])
+    add_links(shared_stores[0])
+    users = patient(shared_stores[0])
+    batch_id = batch_ids(shared_stores[0])[1]
+    found = users.search(NarrowedQuery(search="ab", sign_in="link", batch_id=batch_id), "", 9)
+    assert [(user.email, user.sign_in) for user in found.users] == [
+        ("a20@x.org", "link"),
+        ("a23@x.org", "link"),
+    ]
+    with pytest.raises(ValueError, match="no search"):
+        users.search(NarrowedQuery(), "", 9)
