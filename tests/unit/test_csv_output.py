@@ -2,7 +2,7 @@
 
 import pytest
 
-from anyscale.cli.formats import spreadsheet_cell
+from anyscale.domain.spreadsheets import spreadsheet_cell
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ from unicodedata import combining, east_asian_width
 import click
 
 from anyscale.cli.terminal import escaped, null_stream
+from anyscale.domain.spreadsheets import spreadsheet_cell
 
 __all__ = [
     "OutputLost",
     "ReaderLeft",
     "output_option",
-    "spreadsheet_cell",
     "write_fields",
     "write_json",
     "write_pieces",
@@ -130,18 +130,6 @@ def _csv(rows: Rows, fields: Sequence[str]) -> Iterable[str]:
         buffer.seek(0)
         buffer.truncate()
     yield buffer.getvalue()
-
-
-def spreadsheet_cell(value: Any) -> Any:
-    """Put an apostrophe before each text that a spreadsheet would take for a formula.
-
-    A spreadsheet may also begin a cell after a semicolon or a tab.
-    """
-    return _begins_formula.sub("'", value) if isinstance(value, str) else value
-
-
-#: also the full-width forms, which some spreadsheets take for the ASCII ones
-_begins_formula = re.compile("(?:^|(?<=[;\t\r\n]))(?=[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\t\r])")
 
 
 def _cell(value: Any) -> Any:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from anyscale.server.core.openid.provider import OpenIdProvider
     from anyscale.server.core.openid.user_grants import UserGrants
     from anyscale.server.core.sso.sso_login import SsoLogin
+    from anyscale.server.core.users.account_details import AccountDetailsQuery
     from anyscale.server.core.users.search import SearchIndex, UserListing
 
 __all__ = ["ControlPlane", "database_exists", "database_name"]
@@ -110,6 +111,13 @@ class ControlPlane:
         from anyscale.server.core.users.search import UserListing
 
         return UserListing(self.store)
+
+    @cached_property
+    def account_details(self) -> "AccountDetailsQuery":
+        """Reads accounts one by one, with all that belongs to them."""
+        from anyscale.server.core.users.account_details import AccountDetailsQuery
+
+        return AccountDetailsQuery(self.store)
 
     @cached_property
     def search_index(self) -> "SearchIndex":

@@ -1,7 +1,7 @@
 """An HTTP client that keeps cookies, as a browser does."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.message import Message
 from http.client import HTTPConnection
 from http.cookies import SimpleCookie
@@ -46,7 +46,7 @@ class HttpClient:
         path: str,
         body: Any = None,
         *,
-        form: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | Sequence[tuple[str, str]] | None = None,
         raw: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> HttpResponse:

@@ -11,13 +11,14 @@ import click
 from anyscale.cli.atomic_file import AtomicFile
 from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.exit_status import explain_interrupt
-from anyscale.cli.formats import OutputLost, ReaderLeft, spreadsheet_cell, write_text
+from anyscale.cli.formats import OutputLost, ReaderLeft, write_text
 from anyscale.cli.problem_report import problems_in_words, say_problems
 from anyscale.cli.signals import ignore_signals
 from anyscale.cli.terminal import clear_progress, log, show_progress
 from anyscale.cli.user.account_argument import check_account, find_account
 from anyscale.cli.users_file import format_option, one_users_file, open_users_file
 from anyscale.domain.models.users import PasswordLink
+from anyscale.domain.spreadsheets import spreadsheet_cell
 from anyscale.domain.user_query import UserQuery
 from anyscale.domain.validation import CheckedUser, Policy, shown
 from anyscale.errors import (

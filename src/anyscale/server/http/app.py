@@ -35,6 +35,7 @@ from anyscale.server.http.authentication import (
     require_owner,
 )
 from anyscale.server.http.console import routes as console
+from anyscale.server.http.console.users.account import AccountPages
 from anyscale.server.http.dependencies import provide_each
 from anyscale.server.http.errors import EXCEPTION_HANDLERS
 from anyscale.server.http.login import pages, sso
@@ -155,10 +156,12 @@ def _services(control_plane: ControlPlane, pools: ThreadPools) -> dict[str, obje
             login_options,
             control_plane.settings.public_url,
         ),
+        "account_pages": AccountPages(control_plane.account_details, control_plane.user_grants),
         "audit_log": control_plane.audit_log,
         "authenticator": Authenticator(tokens, sessions, control_plane.audit_log, pools.auth),
         "batches": control_plane.batches,
         "check_database": control_plane.store.ready,
+        "details": control_plane.account_details,
         "database_metrics": DatabaseMetrics(
             control_plane.store, AccountCount(control_plane.store), control_plane.search_index
         ),

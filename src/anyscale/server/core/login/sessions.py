@@ -9,9 +9,11 @@ from anyscale.errors import NotFound, StoreUnavailable
 from anyscale.server.core.audit.entries import Entry, append_entries, append_entry
 from anyscale.server.core.callers import (
     IDLE_LIMIT,
+    Caller,
     SessionCaller,
     is_live,
     live_session,
+    require_owner,
     require_session,
     user_actor,
 )
@@ -107,6 +109,24 @@ class SessionService:
         with self._store.write() as tx:
             user_id = require_session(tx, caller).user_id
             count = tx.sessions.delete(user_id, keep=caller.session.session_id)
+            if count:
+                append_entry(tx, caller.actor, "sessions.revoked", user_id, {"count": count})
+        return count
+
+    def revoke_all(self, user_id: str, caller: Caller) -> int:
+        """Revoke all sessions of an account except the caller's; return how many there were.
+
+        It is for owners: another user has to sign in again everywhere.
+
+        Raises:
+            NotFound: there is no such account.
+            NotAuthenticated, NotPermitted: the caller has lost its permission.
+        """
+        with self._store.write() as tx:
+            if user_id not in require_owner(tx, caller, [user_id]):
+                raise NotFound(f"there is no user {user_id}")
+            own = caller.session.session_id if isinstance(caller, SessionCaller) else ""
+            count = tx.sessions.delete(user_id, keep=own)
             if count:
                 append_entry(tx, caller.actor, "sessions.revoked", user_id, {"count": count})
         return count

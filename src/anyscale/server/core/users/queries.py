@@ -1,4 +1,4 @@
-"""Finding accounts by their emails."""
+"""Finding accounts by their emails and ids."""
 
 from collections.abc import Callable, Sequence
 from operator import attrgetter
@@ -16,7 +16,7 @@ Shown = TypeVar("Shown", User, AdminCreatedUser)
 
 
 class UserQueries:
-    """Finds accounts by their emails."""
+    """Finds accounts by their emails and ids."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -28,6 +28,17 @@ class UserQueries:
             found = tx.users.list_with_emails([key for key in keys if key])
         users = {email_key_or_empty(record.email): user_of(record) for record in found}
         return [users.get(key) for key in keys]
+
+    def with_ids(self, user_ids: Sequence[str]) -> list[User]:
+        """Return the accounts with some ids, in the order of the ids; others are left out."""
+        with self._store.read() as tx:
+            return [user_of(record) for record in tx.users.list_with_ids(user_ids)]
+
+    def find_id(self, text: str) -> str | None:
+        """Return the id of the account whose email, in any spelling, or whose id a text is."""
+        with self._store.read() as tx:
+            found = tx.found_users.get(email_key_or_empty(text), text.lower())
+        return found[0].user_id if found else None
 
 
 def email_key_or_empty(email: str) -> str:

@@ -20,6 +20,7 @@ Problem = tuple[str, str]
 #: address and text of each link of the navigation
 _SECTIONS = [
     ("/console", "Overview"),
+    ("/console/users", "Users"),
     ("/console/batches", "Batches"),
     ("/console/tokens", "Tokens"),
 ]

@@ -9,29 +9,35 @@ from anyscale.errors import AnyscaleError, Overloaded, RequestInvalid, TooManyFa
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.refusals import count_refusal, retry_after
 
-__all__ = ["read_form", "refusal", "user_message"]
+__all__ = ["read_form", "read_texts", "refusal", "user_message"]
 
 _MEDIA_TYPE = "application/x-www-form-urlencoded"
 
-#: fields of a form; ours have four at most
-_FIELD_LIMIT = 16
+#: fields of a form; ours have the accounts of a page at most, which are 50
+_FIELD_LIMIT = 64
 
 _MINUTE = 60
 
 
 def read_form(request: AnyRequest, body: bytes, *fields: str) -> list[str]:
     """Read the fields of a form; a missing one is empty. Raise `RequestInvalid` without a form."""
+    values = dict(_pairs(request, body))
+    return [values.get(field, "") for field in fields]
+
+
+def read_texts(request: AnyRequest, body: bytes, field: str) -> list[str]:
+    """Read all texts of a field that a form may have often. Raise `RequestInvalid` as above."""
+    return [text for name, text in _pairs(request, body) if name == field]
+
+
+def _pairs(request: AnyRequest, body: bytes) -> list[tuple[str, str]]:
     if request.content_type[0] != _MEDIA_TYPE:
         raise RequestInvalid(f"this takes a form ({_MEDIA_TYPE})")
     try:
         text = body.decode("ascii")
-        pairs = parse_qsl(
-            text, keep_blank_values=True, errors="strict", max_num_fields=_FIELD_LIMIT
-        )
+        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_FIELD_LIMIT)
     except ValueError:  # also UnicodeDecodeError
         raise RequestInvalid("the form cannot be read") from None
-    values = dict(pairs)
-    return [values.get(field, "") for field in fields]
 
 
 def refusal(error: AnyscaleError) -> dict[str, Any]:

@@ -25,6 +25,11 @@ class Links(Table):
         sql = f"select {columns(LinkRecord)} from links where hash = ?"
         return self._connection.one(LinkRecord, sql, link_hash)
 
+    def find(self, user_id: str, now: int) -> LinkRecord | None:
+        """Return the link of an account, unless it has expired."""
+        sql = f"select {columns(LinkRecord)} from links where user_id = ? and expires_at > ?"
+        return self._connection.one(LinkRecord, sql, user_id, now)
+
     def exists(self, user_id: str, now: int) -> bool:
         """Return whether an account has a link that has not expired."""
         sql = "select count(*) from links where user_id = ? and expires_at > ?"

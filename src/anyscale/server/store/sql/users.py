@@ -92,6 +92,11 @@ class Users(Table, ABC):
         """Return the accounts that have one of some emails, in any order."""
         return self._connection.all(UserRecord, _WITH_EMAILS, self._connection.texts(email_keys))
 
+    def list_with_ids(self, user_ids: Sequence[str]) -> Sequence[UserRecord]:
+        """Return the accounts that have one of some ids, in the order of the ids."""
+        sql = f"{_USER} where user_id {{any}} order by user_id"
+        return self._connection.all(UserRecord, sql, self._connection.texts(user_ids))
+
     def count(self) -> int:
         """Count the accounts. It reads the whole table."""
         return self._connection.number("select count(*) from live_users")

@@ -1,0 +1,119 @@
+"""/console/users/{user_id}: one account, and the pages that ask before they change it."""
+
+from typing import Any
+
+from litestar.di import NamedDependency
+from litestar.params import FromQuery
+from msgspec import Struct
+
+from anyscale.domain.names import full_name
+from anyscale.domain.times import from_milliseconds
+from anyscale.server.core.openid.user_grants import UserGrants
+from anyscale.server.core.users.account_details import AccountDetails, AccountDetailsQuery
+from anyscale.server.http.account.user_agent import browser_name
+from anyscale.server.http.api.parameters import UserId
+from anyscale.server.http.console.recent_sign_in import require_recent_sign_in
+from anyscale.server.http.console.rendering import Page, render_console_page
+from anyscale.server.http.console.users.filters import PATH, SIGN_IN
+from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.route_handlers import get
+
+__all__ = ["HANDLERS", "AccountPages"]
+
+#: sessions on the page
+_SHOWN_SESSIONS = 10
+
+_NOTES = {
+    "created": "The account is created.",
+    "corrected": "The account is corrected.",
+    "suspended": "The account is suspended: its user is signed out everywhere.",
+    "restored": "The account is restored: its user can sign in again.",
+    "role": "The role is changed. The user signs in again with it.",
+    "signed_out": "The user is signed out everywhere.",
+    "link": "A link was created meanwhile: this one is newer than your page.",
+}
+
+
+class AccountPages(Struct, frozen=True):
+    """Renders the pages of an account."""
+
+    details: AccountDetailsQuery
+    grants: UserGrants
+
+    def render(self, request: UserRequest, user_id: str, **shown: Any) -> Page:
+        """Return the page of an account, or raise `NotFound`."""
+        found = self.details.get(user_id)
+        values = _values(request, found) | {
+            "sessions": [_session(one) for one in found.sessions[:_SHOWN_SESSIONS]],
+            "session_count": len(found.sessions),
+            "applications": self.grants.list(user_id),
+            "from_milliseconds": from_milliseconds,
+        }
+        return render_console_page(request, "users/account", PATH, **values | shown)
+
+    def render_question(
+        self, request: UserRequest, user_id: str, question: str, **shown: Any
+    ) -> Page:
+        """Return the page that asks before a change, by the name of its template."""
+        values = _values(request, self.details.get(user_id))
+        return render_console_page(request, f"users/{question}", PATH, **values | shown)
+
+
+def _values(request: UserRequest, found: AccountDetails) -> dict[str, Any]:
+    account = found.account
+    return {
+        "account": account,
+        "name": full_name(account.name, account.lastname),
+        "is_owner": account.permission_level == "owner",
+        "is_own": account.user_id == request.user.account.user_id,
+        "sign_in": SIGN_IN[found.sign_in],
+        "state": found.sign_in,
+        "link": found.link,
+        "link_until": from_milliseconds(found.link.expires_at) if found.link else None,
+        "created": from_milliseconds(account.created_at),
+        "used": from_milliseconds(account.used_at) if account.used_at else None,
+    }
+
+
+def _session(session: Any) -> dict[str, Any]:
+    return {
+        "browser": browser_name(session.user_agent),
+        "address": session.address,
+        "method": session.auth_method,
+        "created": from_milliseconds(session.created_at),
+        "used": from_milliseconds(session.used_at),
+    }
+
+
+@get("/users/{user_id:str}", pool="read")
+def show_account(
+    request: UserRequest,
+    user_id: UserId,
+    account_pages: NamedDependency[AccountPages],
+    note: FromQuery[str] = "",
+) -> Page:
+    return account_pages.render(request, user_id, note=_NOTES.get(note, ""))
+
+
+@get("/users/{user_id:str}/correct", pool="read")
+def ask_to_correct(
+    request: UserRequest, user_id: UserId, account_pages: NamedDependency[AccountPages]
+) -> Page:
+    return account_pages.render_question(request, user_id, "correct", entered=None)
+
+
+@get("/users/{user_id:str}/role", pool="read", guards=[require_recent_sign_in])
+def ask_for_role(
+    request: UserRequest, user_id: UserId, account_pages: NamedDependency[AccountPages]
+) -> Page:
+    return account_pages.render_question(request, user_id, "role")
+
+
+@get("/users/{user_id:str}/delete", pool="read", guards=[require_recent_sign_in])
+def ask_to_delete(
+    request: UserRequest, user_id: UserId, account_pages: NamedDependency[AccountPages]
+) -> Page:
+    return account_pages.render_question(request, user_id, "delete")
+
+
+HANDLERS = [show_account, ask_to_correct, ask_for_role, ask_to_delete]

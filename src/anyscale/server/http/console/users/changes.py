@@ -1,0 +1,188 @@
+"""The forms of the page of an account: each changes it by one call of a service."""
+
+from collections.abc import Callable
+
+from litestar.di import NamedDependency
+from litestar.params import RawBody
+
+from anyscale.domain.models.users import UserChanges
+from anyscale.domain.validation import find_faults
+from anyscale.errors import AnyscaleError, NotAuthenticated, NotFound, RequestInvalid
+from anyscale.server.core.batches.service import BatchService
+from anyscale.server.core.login.sessions import SessionService
+from anyscale.server.core.users.account_details import AccountDetailsQuery
+from anyscale.server.core.users.lifecycle import UserLifecycle
+from anyscale.server.core.users.password_links import PasswordLinkService
+from anyscale.server.core.users.queries import email_key_or_empty
+from anyscale.server.core.users.update import UserUpdateService
+from anyscale.server.http.api.parameters import UserId
+from anyscale.server.http.console.recent_sign_in import require_recent_sign_in
+from anyscale.server.http.console.rendering import Page, refused_form, render_console_page
+from anyscale.server.http.console.users.account import AccountPages
+from anyscale.server.http.console.users.fields import field_problems
+from anyscale.server.http.console.users.filters import PATH, account_path, address
+from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.route_handlers import post
+from anyscale.server.http.web.forms import read_form
+from anyscale.server.http.web.templating import redirect
+
+__all__ = ["HANDLERS"]
+
+_ROLES = ("owner", "collaborator")
+
+
+def _change(
+    request: UserRequest, pages: AccountPages, user_id: str, note: str, change: Callable[[], object]
+) -> Page:
+    """Make a change and go back to the account; the page says what the service refuses."""
+    try:
+        change()
+    except (NotFound, NotAuthenticated):
+        raise
+    except AnyscaleError as error:
+        return pages.render(request, user_id, **refused_form(error))
+    return redirect(address(account_path(user_id), note=note))
+
+
+@post("/users/{user_id:str}/suspend", pool="write")
+def suspend(
+    request: UserRequest,
+    user_id: UserId,
+    lifecycle: NamedDependency[UserLifecycle],
+    account_pages: NamedDependency[AccountPages],
+) -> Page:
+    def change() -> None:
+        lifecycle.suspend(user_id, request.user)
+
+    return _change(request, account_pages, user_id, "suspended", change)
+
+
+@post("/users/{user_id:str}/restore", pool="write")
+def restore(
+    request: UserRequest,
+    user_id: UserId,
+    lifecycle: NamedDependency[UserLifecycle],
+    account_pages: NamedDependency[AccountPages],
+) -> Page:
+    def change() -> None:
+        lifecycle.restore(user_id, request.user)
+
+    return _change(request, account_pages, user_id, "restored", change)
+
+
+@post("/users/{user_id:str}/sign-out", pool="write")
+def sign_out(
+    request: UserRequest,
+    user_id: UserId,
+    sessions: NamedDependency[SessionService],
+    account_pages: NamedDependency[AccountPages],
+) -> Page:
+    def change() -> None:
+        sessions.revoke_all(user_id, request.user)
+
+    return _change(request, account_pages, user_id, "signed_out", change)
+
+
+@post("/users/{user_id:str}/role", pool="write", guards=[require_recent_sign_in])
+def set_role(
+    request: UserRequest,
+    user_id: UserId,
+    body: RawBody,
+    lifecycle: NamedDependency[UserLifecycle],
+    account_pages: NamedDependency[AccountPages],
+) -> Page:
+    (role,) = read_form(request, body, "role")
+    if role not in _ROLES:
+        raise RequestInvalid("there is no such role")
+
+    def change() -> None:
+        lifecycle.set_role(user_id, role, request.user)
+
+    return _change(request, account_pages, user_id, "role", change)
+
+
+@post("/users/{user_id:str}/delete", pool="write", guards=[require_recent_sign_in])
+def delete(
+    request: UserRequest,
+    user_id: UserId,
+    body: RawBody,
+    lifecycle: NamedDependency[UserLifecycle],
+    account_pages: NamedDependency[AccountPages],
+) -> Page:
+    (typed,) = read_form(request, body, "email")
+    email = account_pages.details.get(user_id).account.email
+    if email_key_or_empty(typed.strip()) != email_key_or_empty(email):
+        problem = (f"Type {email} to delete this account.", "email")
+        return account_pages.render_question(
+            request, user_id, "delete", problems=[problem], status=400
+        )
+    try:
+        lifecycle.delete(user_id, request.user)
+    except (NotFound, NotAuthenticated):
+        raise
+    except AnyscaleError as error:
+        return account_pages.render_question(request, user_id, "delete", **refused_form(error))
+    return redirect(address(PATH, note="deleted"))
+
+
+@post("/users/{user_id:str}/correct", pool="write")
+def correct(
+    request: UserRequest,
+    user_id: UserId,
+    body: RawBody,
+    updates: NamedDependency[UserUpdateService],
+    batches: NamedDependency[BatchService],
+    account_pages: NamedDependency[AccountPages],
+) -> Page:
+    name, lastname, title, sso = read_form(
+        request, body, "name", "lastname", "title", "is_sso_user"
+    )
+    changes = UserChanges(
+        name=name, lastname=lastname or None, title=title or None, is_sso_user=sso == "yes"
+    )
+    if faults := find_faults(changes.to_dict(), batches.policy):
+        return account_pages.render_question(
+            request,
+            user_id,
+            "correct",
+            entered=changes,
+            problems=field_problems(faults),
+            status=400,
+        )
+
+    def change() -> None:
+        updates.update(user_id, changes, request.user)
+
+    return _change(request, account_pages, user_id, "corrected", change)
+
+
+@post("/users/{user_id:str}/link", pool="write")
+def create_link(
+    request: UserRequest,
+    user_id: UserId,
+    body: RawBody,
+    links: NamedDependency[PasswordLinkService],
+    details: NamedDependency[AccountDetailsQuery],
+    account_pages: NamedDependency[AccountPages],
+) -> Page:
+    """Create a link, and show it in the response: no address and no later page has it.
+
+    A form that is sent again, by reloading the page, must not replace the link that was shown: it
+    names the link that the account had before.
+    """
+    (replaced,) = read_form(request, body, "replaces")
+    current = details.get(user_id).link
+    if replaced != (str(current.created_at) if current else ""):
+        return redirect(address(account_path(user_id), note="link"))
+    try:
+        (link,) = links.create([user_id], request.user)
+    except (NotFound, NotAuthenticated):
+        raise
+    except AnyscaleError as error:
+        return account_pages.render(request, user_id, **refused_form(error))
+    return render_console_page(
+        request, "users/link", PATH, link=link, is_replaced=current is not None, is_new=False
+    )
+
+
+HANDLERS = [suspend, restore, sign_out, set_role, delete, correct, create_link]

@@ -1,0 +1,104 @@
+"""/console/users/download: the list with its filters as a file, in one response of any length."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from litestar.di import NamedDependency, Provide
+from litestar.params import QueryParameter
+from litestar.response import Stream
+from msgspec import structs
+
+from anyscale.domain.times import from_milliseconds
+from anyscale.server.core.callers import refuse_unless_owner
+from anyscale.server.core.users.search import FoundPage, UserListing
+from anyscale.server.http.authentication import authenticator_of
+from anyscale.server.http.console.downloads import (
+    FileFormat,
+    csv_lines,
+    file_headers,
+    json_lines,
+    media_type,
+)
+from anyscale.server.http.console.users.filters import UserFilters, read_filters
+from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.route_handlers import get
+from anyscale.server.http.thread_pools import ThreadPools
+
+__all__ = ["HANDLERS"]
+
+_PAGE = 1_000
+
+FIELDS = (
+    "user_id",
+    "email",
+    "name",
+    "lastname",
+    "title",
+    "permission_level",
+    "is_sso_user",
+    "sign_in",
+    "created_at",
+    "suspended_at",
+)
+
+
+@get("/users/download", dependencies={"filters": Provide(read_filters, sync_to_thread=False)})
+async def download_users(
+    request: UserRequest,
+    listing: NamedDependency[UserListing],
+    pools: NamedDependency[ThreadPools],
+    filters: NamedDependency[UserFilters],
+    file_format: Annotated[FileFormat, QueryParameter(name="format")] = "csv",
+) -> Stream:
+    if filters.q:  # a wrong one is refused before the file begins
+        listing.check(filters.query)
+    pages = _pages(request, listing, pools, filters)
+    return Stream(
+        _lines(pages, file_format),
+        media_type=media_type(file_format),
+        headers=file_headers("users", file_format),
+    )
+
+
+async def _pages(
+    request: UserRequest, listing: UserListing, pools: ThreadPools, filters: UserFilters
+) -> AsyncIterator[FoundPage]:
+    place = ""
+    while True:
+        page = await pools.read.run(_read, listing, filters, place)
+        yield page
+        following = page.cursor or page.looked_up_to
+        if page.has_more:
+            following = page.users[-1].user_id
+        if not following:
+            return
+        place = following
+        # The permission may end meanwhile: the file then breaks off.
+        refuse_unless_owner((await authenticator_of(request).by_session(request)).user)
+
+
+def _read(listing: UserListing, filters: UserFilters, place: str) -> FoundPage:
+    if filters.q:
+        return listing.search(filters.query, place, _PAGE)
+    return listing.newest(filters.query, after=place, limit=_PAGE)
+
+
+async def _lines(pages: AsyncIterator[FoundPage], file_format: FileFormat) -> AsyncIterator[str]:
+    is_first = True
+    async for page in pages:
+        rows = [_row(structs.asdict(user)) for user in page.users]
+        if file_format == "csv":
+            yield csv_lines(FIELDS, rows, header=is_first)
+        else:
+            yield json_lines(FIELDS, rows)
+        is_first = False
+
+
+def _row(fields: dict[str, object]) -> dict[str, object]:
+    times = {name: fields[name] for name in ("created_at", "suspended_at")}
+    return fields | {
+        name: from_milliseconds(at) if isinstance(at, int) else None for name, at in times.items()
+    }
+
+
+HANDLERS = [download_users]

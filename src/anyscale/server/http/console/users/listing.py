@@ -1,0 +1,152 @@
+"""/console/users: search accounts, and page through them."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromQuery, QueryParameter
+from msgspec import Struct
+
+from anyscale.domain.names import full_name
+from anyscale.domain.times import from_milliseconds
+from anyscale.errors import RequestInvalid
+from anyscale.server.core.users.queries import UserQueries
+from anyscale.server.core.users.search import MAX_CURSOR, FoundPage, UserListing
+from anyscale.server.http.console.rendering import Page, refused_form, render_console_page
+from anyscale.server.http.console.users.filters import (
+    PATH,
+    SIGN_IN,
+    UserFilters,
+    account_path,
+    read_filters,
+)
+from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.route_handlers import get
+from anyscale.server.http.web.templating import redirect
+
+__all__ = ["HANDLERS", "PAGE_USERS"]
+
+#: accounts on a page
+PAGE_USERS = 50
+
+_NOTES = {
+    "deleted": "The account is deleted.",
+    "suspended": "The accounts are suspended.",
+}
+
+Place = Annotated[str, QueryParameter(max_length=MAX_CURSOR)]
+
+
+class Links(Struct, frozen=True):
+    """The addresses of the pages around a page; empty where there is none."""
+
+    first: str = ""
+    previous: str = ""
+    next: str = ""
+    last: str = ""
+    #: whether the page looked at a part of the accounts alone, in the time that it has
+    is_partial: bool = False
+
+
+@get("/users", pool="read", dependencies={"filters": Provide(read_filters, sync_to_thread=False)})
+def show_users(
+    request: UserRequest,
+    listing: NamedDependency[UserListing],
+    users: NamedDependency[UserQueries],
+    filters: NamedDependency[UserFilters],
+    after: Place = "",
+    before: Place = "",
+    last: FromQuery[bool] = False,
+    note: FromQuery[str] = "",
+) -> Page:
+    if filters == UserFilters(filters.q) and filters.q and (found := users.find_id(filters.q)):
+        return redirect(account_path(found))
+    try:
+        if filters.q:
+            page = listing.search(filters.query, after, PAGE_USERS)
+            links = _around_search(page, filters, after)
+        else:
+            page, links = _list(listing, filters, after, before, is_last=last)
+    except RequestInvalid as error:
+        return _render(request, filters, FoundPage([]), Links(), **refused_form(error, "q"))
+    return _render(request, filters, page, links, note=_NOTES.get(note, ""))
+
+
+def _list(
+    listing: UserListing, filters: UserFilters, after: str, before: str, *, is_last: bool
+) -> tuple[FoundPage, Links]:
+    query = filters.query
+    if before or is_last:
+        page = listing.newest(query, after=before, backwards=True, limit=PAGE_USERS)
+        if page.has_more or page.looked_up_to:
+            return page, _around_backwards(page, filters, is_last=is_last)
+        # It is the first page: fill it.
+        after = ""
+    page = listing.newest(query, after=after, limit=PAGE_USERS)
+    return page, _around_forwards(page, filters, after)
+
+
+def _around_forwards(page: FoundPage, filters: UserFilters, after: str) -> Links:
+    ids = [user.user_id for user in page.users]
+    following = page.looked_up_to or (ids[-1] if page.has_more else "")
+    return Links(
+        first=filters.address() if after else "",
+        previous=filters.address(before=ids[0]) if after and ids else "",
+        next=filters.address(after=following) if following else "",
+        last=filters.address(last="true") if following else "",
+        is_partial=page.looked_up_to is not None,
+    )
+
+
+def _around_backwards(page: FoundPage, filters: UserFilters, *, is_last: bool) -> Links:
+    ids = [user.user_id for user in page.users]
+    return Links(
+        first=filters.address(),
+        previous=filters.address(before=page.looked_up_to or ids[0]),
+        next=filters.address(after=ids[-1]) if ids and not is_last else "",
+        last="" if is_last else filters.address(last="true"),
+        is_partial=page.looked_up_to is not None,
+    )
+
+
+def _around_search(page: FoundPage, filters: UserFilters, after: str) -> Links:
+    return Links(
+        first=filters.address() if after else "",
+        next=filters.address(after=page.cursor) if page.cursor else "",
+        is_partial=page.cursor is not None and len(page.users) < PAGE_USERS,
+    )
+
+
+def _render(
+    request: UserRequest, filters: UserFilters, page: FoundPage, links: Links, **shown: Any
+) -> Page:
+    return render_console_page(
+        request,
+        "users/list",
+        PATH,
+        filters=filters,
+        has_filters=filters != UserFilters(),
+        states=[("", "All"), *((name, text) for name, (text, _) in SIGN_IN.items())],
+        rows=_rows(page),
+        unindexed=page.unindexed,
+        links=links,
+        **shown,
+    )
+
+
+def _rows(page: FoundPage) -> Sequence[dict[str, Any]]:
+    return [
+        {
+            "user_id": user.user_id,
+            "name": full_name(user.name, user.lastname),
+            "email": user.email,
+            "title": user.title,
+            "is_owner": user.permission_level == "owner",
+            "sign_in": SIGN_IN[user.sign_in],
+            "created": from_milliseconds(user.created_at),
+        }
+        for user in page.users
+    ]
+
+
+HANDLERS = [show_users]

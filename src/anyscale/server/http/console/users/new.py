@@ -1,0 +1,112 @@
+"""/console/users/new: create one account, as a batch of one user."""
+
+import os
+from collections.abc import Mapping, Sequence
+
+from litestar.di import NamedDependency
+from litestar.params import RawBody
+
+from anyscale.domain.models.users import AdminCreatedUser
+from anyscale.domain.validation import check, find_faults
+from anyscale.errors import BatchRefused, ConfigError, LinkRefused
+from anyscale.server.core.batches.service import BatchService
+from anyscale.server.core.users.password_links import PasswordLinkService
+from anyscale.server.http.console.rendering import (
+    Page,
+    Problem,
+    render_console_page,
+)
+from anyscale.server.http.console.users.fields import conflict_problems, field_problems
+from anyscale.server.http.console.users.filters import PATH, account_path, address
+from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.operations.metrics import BATCHES, HASHES, USERS
+from anyscale.server.http.route_handlers import get, post
+from anyscale.server.http.web.forms import read_form
+from anyscale.server.http.web.templating import redirect
+
+__all__ = ["HANDLERS"]
+
+_FIELDS = ("email", "name", "lastname", "title", "password", "is_sso_user", "key")
+
+#: the longest key of a form: ours has 32 characters
+_KEY_LENGTH = 64
+
+
+@get("/users/new", pool="read")
+def show_form(request: UserRequest, batches: NamedDependency[BatchService]) -> Page:
+    return _form(request, batches, {})
+
+
+@post("/users/new", pool="write")
+def create_user(
+    request: UserRequest,
+    body: RawBody,
+    batches: NamedDependency[BatchService],
+    links: NamedDependency[PasswordLinkService],
+) -> Page:
+    entered = dict(zip(_FIELDS, read_form(request, body, *_FIELDS), strict=True))
+    entered["email"] = entered["email"].strip()
+    password, is_sso_user = entered["password"], entered["is_sso_user"] == "yes"
+    optional = {name: entered[name] or None for name in ("lastname", "title")}
+    policy = batches.policy
+    user = check(policy, entered["name"], entered["email"], password, is_sso_user, **optional)
+    if user is None:
+        fields = {name: entered[name] for name in ("email", "name", "password")}
+        faults = find_faults({**fields, **optional, "is_sso_user": is_sso_user}, policy)
+        return _form(request, batches, entered, field_problems(faults))
+    key = entered["key"][:_KEY_LENGTH] or os.urandom(16).hex()
+    try:
+        created = batches.create(
+            key, [user], "fail", request.user, [(0, password)] if password else ()
+        )
+    except BatchRefused as error:
+        return _form(request, batches, entered, conflict_problems(error))
+    if created.replayed:  # the form was sent again
+        return redirect(account_path(created.users[0].user_id))
+    _count(passwords=1 if password else 0)
+    needs_link = not (password or is_sso_user)
+    return _created(request, links, created.users[0], needs_link=needs_link)
+
+
+def _created(
+    request: UserRequest, links: PasswordLinkService, user: AdminCreatedUser, *, needs_link: bool
+) -> Page:
+    """Return the page of the account, or the one that shows its link once."""
+    path = address(account_path(user.user_id), note="created")
+    if not needs_link:
+        return redirect(path)
+    try:
+        (link,) = links.create([user.user_id], request.user)
+    except (ConfigError, LinkRefused):  # the page of the account says so
+        return redirect(path)
+    return render_console_page(
+        request, "users/link", PATH, link=link, is_replaced=False, is_new=True
+    )
+
+
+def _form(
+    request: UserRequest,
+    batches: BatchService,
+    entered: Mapping[str, str],
+    problems: Sequence[Problem] = (),
+) -> Page:
+    # The server never sends a password back, and a form that was refused created nothing.
+    shown = {name: entered.get(name, "") for name in _FIELDS if name != "password"}
+    return render_console_page(
+        request,
+        "users/new",
+        PATH,
+        problems=problems,
+        status=400 if problems else 200,
+        entered=shown | {"key": os.urandom(16).hex()},
+        policy=batches.policy,
+    )
+
+
+def _count(*, passwords: int) -> None:
+    HASHES.inc(passwords)
+    BATCHES.labels("published").inc()
+    USERS.inc()
+
+
+HANDLERS = [show_form, create_user]

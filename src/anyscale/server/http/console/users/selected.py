@@ -1,0 +1,154 @@
+"""Changes of the accounts that an owner has selected on a page of the list: suspend, links.
+
+The page that asks and the form that it sends have one path. The ids are in the address of the page,
+and in the fields of the form.
+"""
+
+from typing import Annotated, Any, Literal
+
+from litestar import Response
+from litestar.di import NamedDependency, Provide
+from litestar.params import QueryParameter, RawBody
+from msgspec import structs
+
+from anyscale.domain.names import full_name
+from anyscale.errors import AnyscaleError, NotAuthenticated, NotFound, RequestInvalid
+from anyscale.server.core.users.lifecycle import UserLifecycle
+from anyscale.server.core.users.password_links import PasswordLinkService
+from anyscale.server.core.users.queries import UserQueries
+from anyscale.server.http.console.downloads import (
+    csv_lines,
+    file_headers,
+    json_lines,
+    media_type,
+)
+from anyscale.server.http.console.recent_sign_in import require_recent_sign_in
+from anyscale.server.http.console.rendering import (
+    Page,
+    Problem,
+    refused_form,
+    render_console_page,
+)
+from anyscale.server.http.console.users.filters import PATH, UserFilters, read_filters
+from anyscale.server.http.console.users.listing import PAGE_USERS
+from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.route_handlers import get, post
+from anyscale.server.http.web.forms import read_form, read_texts, user_message
+from anyscale.server.http.web.templating import redirect
+
+__all__ = ["HANDLERS"]
+
+_LINK_FIELDS = ("email", "url", "expires_at")
+
+_FILTERS = {"filters": Provide(read_filters, sync_to_thread=False)}
+
+#: the accounts of a page
+UserIds = Annotated[list[str] | None, QueryParameter(name="user_id", max_items=PAGE_USERS)]
+
+
+@get("/users/suspend", pool="read", dependencies=_FILTERS)
+def ask_to_suspend(
+    request: UserRequest,
+    users: NamedDependency[UserQueries],
+    filters: NamedDependency[UserFilters],
+    user_ids: UserIds = None,
+) -> Page:
+    return _question(request, "suspend", users, filters, user_ids or [])
+
+
+@get("/users/links", pool="read", dependencies=_FILTERS, guards=[require_recent_sign_in])
+def ask_for_links(
+    request: UserRequest,
+    users: NamedDependency[UserQueries],
+    filters: NamedDependency[UserFilters],
+    user_ids: UserIds = None,
+) -> Page:
+    return _question(request, "links", users, filters, user_ids or [])
+
+
+@post("/users/suspend", pool="write", dependencies=_FILTERS)
+def suspend_selected(
+    request: UserRequest,
+    body: RawBody,
+    lifecycle: NamedDependency[UserLifecycle],
+    users: NamedDependency[UserQueries],
+    filters: NamedDependency[UserFilters],
+) -> Page:
+    failed: dict[str, Problem] = {}
+    for user_id in _selected(request, body):
+        try:
+            lifecycle.suspend(user_id, request.user)
+        except NotAuthenticated:
+            raise  # the caller's own account is suspended now
+        except NotFound:
+            pass  # it was deleted meanwhile
+        except AnyscaleError as error:
+            failed[user_id] = (user_message(error), "")
+    if failed:
+        problems = [*failed.values(), ("All other accounts are suspended.", "")]
+        return _question(
+            request, "suspend", users, filters, list(failed), problems=problems, status=409
+        )
+    return redirect(filters.address(note="suspended"))
+
+
+@post("/users/links", pool="write", dependencies=_FILTERS, guards=[require_recent_sign_in])
+def create_links(
+    request: UserRequest,
+    body: RawBody,
+    links: NamedDependency[PasswordLinkService],
+    users: NamedDependency[UserQueries],
+    filters: NamedDependency[UserFilters],
+) -> Response[str]:
+    """Create links, and send them as a file: no address and no later page has them."""
+    user_ids = _selected(request, body)
+    (text,) = read_form(request, body, "format")
+    try:
+        created = links.create(user_ids, request.user)
+    except NotAuthenticated:
+        raise
+    except AnyscaleError as error:
+        return _question(request, "links", users, filters, user_ids, **refused_form(error))
+    rows = [structs.asdict(link) for link in created]
+    if text == "jsonl":
+        content = json_lines(_LINK_FIELDS, rows)
+        return _file(content, "jsonl")
+    return _file(csv_lines(_LINK_FIELDS, rows, header=True), "csv")
+
+
+def _file(content: str, file_format: Literal["csv", "jsonl"]) -> Response[str]:
+    headers = file_headers("links", file_format)
+    return Response(content, status_code=200, media_type=media_type(file_format), headers=headers)
+
+
+def _selected(request: UserRequest, body: bytes) -> list[str]:
+    user_ids = list(dict.fromkeys(read_texts(request, body, "user_id")))
+    if not user_ids or len(user_ids) > PAGE_USERS:
+        raise RequestInvalid(f"select 1 to {PAGE_USERS} accounts")
+    return user_ids
+
+
+def _question(
+    request: UserRequest,
+    action: str,
+    users: UserQueries,
+    filters: UserFilters,
+    user_ids: list[str],
+    **shown: Any,
+) -> Page:
+    found = users.with_ids(user_ids)
+    if not found:
+        shown = {"problems": [("Select at least one account.", "")], "status": 400} | shown
+    return render_console_page(
+        request,
+        "users/selected",
+        PATH,
+        action=action,
+        path=filters.address(f"{PATH}/{action}"),
+        back=filters.address(),
+        accounts=[(user, full_name(user.name, user.lastname)) for user in found],
+        **shown,
+    )
+
+
+HANDLERS = [ask_to_suspend, ask_for_links, suspend_selected, create_links]

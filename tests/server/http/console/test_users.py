@@ -1,0 +1,344 @@
+"""The pages of users: the list, one account, a new one, changes of one and of many."""
+
+import csv
+import json
+import re
+from collections.abc import Iterator, Sequence
+
+import pytest
+from tests.server.http.console.conftest import Console, run_console
+from tests.server.http.pages.requests import BROWSER, get, send
+from tests.support.callers import OPERATOR
+from tests.support.servers.http_client import HttpClient, HttpResponse
+from tests.support.users import PASSWORD, create_accounts
+
+from anyscale.domain.validation import Policy, check
+
+PUBLIC = "https://accounts.example.com"
+
+NASTY = '<script>alert("x")</script>'
+
+
+@pytest.fixture(scope="module")
+def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    with run_console(tmp_path_factory.mktemp("users"), public_url=PUBLIC) as console:
+        users = [
+            check(Policy(), f"Person {at:03}", f"p{at:03}@many.org", None, False, None, None)
+            for at in range(120)
+        ]
+        console.control_plane.batches.create("many", [u for u in users if u], "fail", OPERATOR)
+        yield console
+
+
+@pytest.fixture(scope="module")
+def jane(console: Console) -> HttpClient:
+    return console.browser()
+
+
+def id_of(console: Console, email: str) -> str:
+    (found,) = console.control_plane.users.with_emails([email])
+    assert found
+    return found.user_id
+
+
+def new_user(console: Console, name: str, password: str | None = PASSWORD) -> str:
+    create_accounts(console.control_plane, name, password=password)
+    return id_of(console, f"{name}@example.com")
+
+
+def emails_of(page: HttpResponse) -> list[str]:
+    return re.findall(r'aria-label="Select ([^"]+)"', page.text)
+
+
+def link_of(page: HttpResponse, text: str) -> str:
+    found = re.search(rf'href="([^"]+)">{text}</a>', page.text)
+    assert found, text
+    return found[1].replace("&amp;", "&")
+
+
+def post(client: HttpClient, path: str, pairs: Sequence[tuple[str, str]]) -> HttpResponse:
+    return client.request("POST", path, form=pairs, headers=BROWSER)
+
+
+def events(console: Console, subject: str) -> list[str]:
+    entries = console.control_plane.audit_log.list(0, 1_000)
+    return [entry.event for entry in entries if entry.subject == subject]
+
+
+def test_the_list_is_paged_forwards_and_backwards(jane: HttpClient) -> None:
+    first = get(jane, "/console/users?batch=&state=none")
+    second = get(jane, link_of(first, "Next"))
+    last = get(jane, link_of(first, "Last"))
+    all_emails = [f"p{at:03}@many.org" for at in reversed(range(120))]
+    assert emails_of(first) == all_emails[:50]
+    assert emails_of(second) == all_emails[50:100]
+    assert emails_of(last) == all_emails[70:]
+    assert emails_of(get(jane, link_of(second, "Previous"))) == all_emails[:50]
+    assert emails_of(get(jane, link_of(last, "Previous"))) == all_emails[20:70]
+    assert "state=none" in link_of(second, "Next")
+    assert ">Next</a>" not in last.text
+
+
+def test_a_page_before_the_first_full_one_is_the_first_page(jane: HttpClient) -> None:
+    last = get(jane, "/console/users?state=none&last=true")
+    middle = get(jane, link_of(last, "Previous"))
+    first = get(jane, link_of(middle, "Previous"))
+    assert len(emails_of(first)) == 50
+    assert ">Previous</a>" not in first.text
+
+
+def test_a_search_is_paged_and_keeps_its_filters(jane: HttpClient) -> None:
+    first = get(jane, "/console/users?q=person&role=collaborator")
+    second = get(jane, link_of(first, "Next"))
+    assert len(emails_of(first)) == 50
+    assert not set(emails_of(first)) & set(emails_of(second))
+    assert "role=collaborator" in link_of(first, "Next")
+    assert 'value="person"' in second.text
+
+
+def test_a_whole_email_or_an_id_jumps_to_the_account(console: Console, jane: HttpClient) -> None:
+    user_id = id_of(console, "p007@many.org")
+    for text in ("P007@many.org", user_id, f"%20{user_id.upper()}%20"):
+        answer = get(jane, f"/console/users?q={text}")
+        assert (answer.status, answer.headers["location"]) == (303, f"/console/users/{user_id}")
+    # With a filter it is a search, whose answer the filter belongs to.
+    assert get(jane, "/console/users?q=p007@many.org&role=owner").status == 200
+
+
+def test_a_batch_is_a_filter(console: Console, jane: HttpClient) -> None:
+    batch = console.control_plane.batches.find("many")
+    assert batch
+    page = get(jane, f"/console/users?batch={batch.batch_id}&last=true")
+    assert len(emails_of(page)) == 50
+    assert "jane@example.com" not in page.text
+
+
+def test_an_empty_list_says_why(jane: HttpClient) -> None:
+    assert "No users match" in get(jane, "/console/users?q=nobodyhasthis").text
+
+
+def test_a_search_that_makes_no_sense_says_so_beside_the_field(jane: HttpClient) -> None:
+    page = get(jane, "/console/users?q=" + "+".join(f"w{at}" for at in range(30)))
+    assert page.status == 400
+    assert "Search for at most 24 words, not 30" in page.text
+    assert 'aria-invalid="true"' in page.text
+    assert get(jane, "/console/users?q=person&after=nothing").status == 400
+    assert get(jane, "/console/users?state=nothing").status == 400
+
+
+def test_the_list_is_downloaded_whole_with_its_filters(jane: HttpClient) -> None:
+    answer = get(jane, "/console/users/download?state=none&format=csv")
+    rows = list(csv.DictReader(answer.text.splitlines()))
+    assert [row["email"] for row in rows] == [f"p{at:03}@many.org" for at in reversed(range(120))]
+    assert answer.headers["content-disposition"] == 'attachment; filename="users.csv"'
+    assert answer.headers["cache-control"] == "no-store"
+    lines = get(jane, "/console/users/download?q=p00&format=jsonl").text.splitlines()
+    assert {json.loads(line)["email"] for line in lines} == {
+        f"p{at:03}@many.org" for at in range(10)
+    }
+
+
+def test_an_account_shows_how_its_user_signs_in(console: Console, jane: HttpClient) -> None:
+    page = get(jane, f"/console/users/{id_of(console, 'p001@many.org')}")
+    assert "Cannot sign in" in page.text
+    assert get(jane, "/console/users/usr_00").status == 404
+
+
+def test_names_are_text(console: Console, jane: HttpClient) -> None:
+    user_id = new_user(console, "nasty")
+    send(jane, f"/console/users/{user_id}/correct", name=NASTY, lastname="=cmd()")
+    for path in (f"/console/users/{user_id}", "/console/users?q=nasty"):
+        page = get(jane, path)
+        assert "&lt;script&gt;" in page.text
+        assert "<script>" not in page.text
+    answer = get(jane, "/console/users/download?q=nasty&format=csv")
+    (row,) = csv.DictReader(answer.text.splitlines())
+    assert (row["name"], row["lastname"]) == (NASTY, "'=cmd()")
+    answer = get(jane, "/console/users/download?q=nasty&format=jsonl")
+    assert json.loads(answer.text)["lastname"] == "=cmd()"
+
+
+def test_a_user_without_a_password_is_created_with_a_link_that_is_shown_once(
+    console: Console, jane: HttpClient
+) -> None:
+    form = {"email": " ada@example.com ", "name": "Ada", "key": "one"}
+    page = send(jane, "/console/users/new", **form)
+    user_id = id_of(console, "ada@example.com")
+    (secret,) = re.findall(rf"{PUBLIC}/set-password#(mrl_\w+)", page.text)
+    assert page.headers["cache-control"] == "no-store"
+    again = send(jane, "/console/users/new", **form)
+    assert (again.status, again.headers["location"]) == (303, f"/console/users/{user_id}")
+    shown = get(jane, f"/console/users/{user_id}")
+    assert "Open until" in shown.text
+    assert secret not in shown.text
+    assert secret not in str(console.control_plane.audit_log.list(0, 1_000))
+
+
+def test_a_user_with_a_password_is_created(console: Console, jane: HttpClient) -> None:
+    answer = send(
+        jane, "/console/users/new", email="bea@example.com", name="Bea", password=PASSWORD
+    )
+    user_id = id_of(console, "bea@example.com")
+    assert (answer.status, answer.headers["location"]) == (
+        303,
+        f"/console/users/{user_id}?note=created",
+    )
+    client = HttpClient(console.url)
+    signed_in = send(client, "/sign-in", email="bea@example.com", password=PASSWORD)
+    assert signed_in.headers["location"] == "/password"
+
+
+def test_a_refused_form_says_all_problems_and_keeps_its_fields(jane: HttpClient) -> None:
+    page = send(jane, "/console/users/new", email="foo", name=" ", title="Cook", password="short")
+    assert page.status == 400
+    for text in ("is not an email address", "First name: is blank", "Password: "):
+        assert text in page.text
+    assert 'value="Cook"' in page.text
+    assert "short" not in re.sub(r"too short|is short", "", page.text)
+    assert "<title>Problem: Create a user" in page.text
+    page = send(jane, "/console/users/new", email="JANE@example.com", name="Jane")
+    assert page.status == 400
+    assert "Email: " in page.text
+
+
+def test_an_account_is_corrected(console: Console, jane: HttpClient) -> None:
+    user_id = new_user(console, "cora")
+    answer = send(
+        jane, f"/console/users/{user_id}/correct", name="Cora", lastname="", is_sso_user="yes"
+    )
+    assert answer.headers["location"] == f"/console/users/{user_id}?note=corrected"
+    (user,) = console.control_plane.users.with_ids([user_id])
+    assert (user.name, user.lastname, user.is_sso_user) == ("Cora", None, True)
+    page = send(jane, f"/console/users/{user_id}/correct", name="", title="T" * 300)
+    assert page.status == 400
+    assert "Title: has 300 characters" in page.text
+
+
+def test_an_account_is_suspended_and_restored(console: Console, jane: HttpClient) -> None:
+    user_id = new_user(console, "sue")
+    send(jane, f"/console/users/{user_id}/suspend")
+    assert "is suspended" in get(jane, f"/console/users/{user_id}?note=suspended").text
+    assert ">Restore<" in get(jane, f"/console/users/{user_id}").text
+    send(jane, f"/console/users/{user_id}/restore")
+    assert events(console, user_id) == ["account.suspended", "account.restored"]
+
+
+def test_a_role_is_set_and_the_last_owner_stays_one(console: Console, jane: HttpClient) -> None:
+    user_id = new_user(console, "ora")
+    assert ">Make an owner<" in get(jane, f"/console/users/{user_id}/role").text
+    send(jane, f"/console/users/{user_id}/role", role="owner")
+    send(jane, f"/console/users/{user_id}/role", role="collaborator")
+    assert events(console, user_id) == ["account.role_set"] * 2
+    own = id_of(console, "jane@example.com")
+    for change in ("role", "suspend", "delete"):
+        form = {"role": "collaborator", "email": "jane@example.com"}
+        page = send(jane, f"/console/users/{own}/{change}", **form)
+        assert page.status == 409
+        assert "last owner who is not suspended" in page.text
+    assert send(jane, f"/console/users/{user_id}/role", role="king").status == 400
+
+
+def test_a_link_is_shown_once_and_a_form_sent_again_keeps_it(
+    console: Console, jane: HttpClient
+) -> None:
+    user_id = new_user(console, "lina")
+    page = send(jane, f"/console/users/{user_id}/link", replaces="")
+    assert len(re.findall(r"#mrl_\w+", page.text)) == 1
+    again = send(jane, f"/console/users/{user_id}/link", replaces="")
+    assert again.headers["location"] == f"/console/users/{user_id}?note=link"
+    (replaces,) = re.findall(
+        r'name="replaces" value="(\d+)"', get(jane, f"/console/users/{user_id}").text
+    )
+    page = send(jane, f"/console/users/{user_id}/link", replaces=replaces)
+    assert "The older link has ended" in page.text
+    send(jane, f"/console/users/{user_id}/suspend")
+    page = send(jane, f"/console/users/{user_id}/link", replaces="")
+    assert "is suspended: restore it first" in page.text
+
+
+def test_a_user_is_signed_out_everywhere(console: Console, jane: HttpClient) -> None:
+    user_id = new_user(console, "sid")
+    sid = console.browser("sid")
+    assert get(sid, "/").status == 200
+    assert "Where the user is signed in" in get(jane, f"/console/users/{user_id}").text
+    send(jane, f"/console/users/{user_id}/sign-out")
+    assert get(sid, "/").status == 303
+    own = id_of(console, "jane@example.com")
+    send(jane, f"/console/users/{own}/sign-out")
+    assert get(jane, "/console").status == 200, "the own session stays"
+
+
+def test_an_account_is_deleted_once_its_email_is_typed(console: Console, jane: HttpClient) -> None:
+    user_id = new_user(console, "del")
+    page = send(jane, f"/console/users/{user_id}/delete", email="dell@example.com")
+    assert page.status == 400
+    assert "Type del@example.com to delete this account" in page.text
+    answer = send(jane, f"/console/users/{user_id}/delete", email=" DEL@example.com")
+    assert answer.headers["location"] == "/console/users?note=deleted"
+    assert get(jane, f"/console/users/{user_id}").status == 404
+
+
+def test_selected_accounts_are_suspended_and_the_filters_stay(
+    console: Console, jane: HttpClient
+) -> None:
+    ids = [new_user(console, name) for name in ("sela", "selb")]
+    query = "&".join(f"user_id={user_id}" for user_id in ids)
+    page = get(jane, f"/console/users/suspend?q=sel&{query}")
+    assert "Suspend 2 accounts?" in page.text
+    pairs = [("user_id", user_id) for user_id in [*ids, "usr_00"]]
+    answer = post(jane, "/console/users/suspend?q=sel", pairs)
+    assert answer.headers["location"] == "/console/users?q=sel&note=suspended"
+    found = console.control_plane.users.with_ids(ids)
+    assert all(user.suspended_at for user in found)
+
+
+def test_the_account_that_cannot_be_suspended_is_named(console: Console, jane: HttpClient) -> None:
+    ids = [new_user(console, "selc"), id_of(console, "jane@example.com")]
+    page = post(jane, "/console/users/suspend", [("user_id", user_id) for user_id in ids])
+    assert page.status == 409
+    assert "last owner" in page.text
+    assert "Suspend 1 account?" in page.text
+    assert console.control_plane.users.with_ids(ids[:1])[0].suspended_at
+
+
+@pytest.mark.parametrize("file_format", ["csv", "jsonl"])
+def test_links_for_selected_accounts_are_a_file(
+    console: Console, jane: HttpClient, file_format: str
+) -> None:
+    ids = [id_of(console, f"p{at:03}@many.org") for at in (40, 41)]
+    query = "&".join(f"user_id={user_id}" for user_id in ids)
+    assert "Create links for 2 accounts?" in get(jane, f"/console/users/links?{query}").text
+    pairs = [*(("user_id", user_id) for user_id in ids), ("format", file_format)]
+    answer = post(jane, "/console/users/links", pairs)
+    assert answer.headers["content-disposition"] == f'attachment; filename="links.{file_format}"'
+    assert answer.headers["cache-control"] == "no-store"
+    lines = answer.text.splitlines()
+    rows = csv.DictReader(lines) if file_format == "csv" else map(json.loads, lines)
+    found = [(row["email"], row["url"].partition("#")[0]) for row in rows]
+    assert found == [(f"p{at:03}@many.org", f"{PUBLIC}/set-password") for at in (40, 41)]
+
+
+def test_links_for_a_suspended_account_are_refused(console: Console, jane: HttpClient) -> None:
+    user_id = new_user(console, "seld")
+    send(jane, f"/console/users/{user_id}/suspend")
+    page = post(jane, "/console/users/links", [("user_id", user_id), ("format", "csv")])
+    assert page.status == 409
+    assert "restore it first" in page.text
+
+
+def test_nothing_selected_is_said(jane: HttpClient) -> None:
+    assert "Select at least one account" in get(jane, "/console/users/suspend").text
+    assert post(jane, "/console/users/suspend", []).status == 400
+    many = [("user_id", f"usr_{at}") for at in range(51)]
+    assert post(jane, "/console/users/suspend", many).status == 400
+
+
+def test_no_get_changes_anything(console: Console, jane: HttpClient) -> None:
+    user_id = new_user(console, "stays")
+    before = len(console.control_plane.audit_log.list(0, 10_000))
+    for page in ("", "/correct", "/role", "/delete"):
+        assert get(jane, f"/console/users/{user_id}{page}").status == 200
+    for change in ("suspend", "restore", "link", "sign-out"):
+        assert get(jane, f"/console/users/{user_id}/{change}").status == 405
+    assert get(jane, f"/console/users/suspend?user_id={user_id}").status == 200
+    assert len(console.control_plane.audit_log.list(0, 10_000)) == before
