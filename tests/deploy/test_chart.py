@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import textwrap
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.support.ports import free_port, responds_at
 from tests.support.servers.server_process import run_server_process
 
 import anyscale as package
+from anyscale.server.core.openid.signing_keys import create_key, read_keys
 from anyscale.server.main import _GRACE_SECONDS
 
 #: installed by `./dev check`
@@ -33,6 +35,7 @@ NOT_IN_SETTINGS = {
     "ANYSCALE_SSO_ISSUER",
     "ANYSCALE_PORT",
     "ANYSCALE_PUBLIC_URL",
+    "ANYSCALE_SIGNING_KEYS",
     "ANYSCALE_WORKERS",
 }
 
@@ -235,6 +238,29 @@ def test_the_containers_migrate_the_database_and_respond_to_the_probes(
             assert responds_at(port, server[probe]["httpGet"]["path"])
 
 
+def test_the_server_reads_the_signing_keys_of_a_secret_as_kubernetes_mounts_it(
+    tmp_path: Path,
+) -> None:
+    deployment = rendered(CHART / "ci" / "own-secrets.yaml")["Deployment"]
+    (volume,) = (
+        one for one in pod(deployment)["spec"]["volumes"] if one["name"] == "signing-keys"
+    )
+    settings = {item["name"]: item.get("value") for item in container(deployment)["env"]}
+    mounts = {one["name"]: one["mountPath"] for one in container(deployment)["volumeMounts"]}
+    assert volume["secret"]["secretName"] == "accounts-signing-keys"
+    assert settings["ANYSCALE_SIGNING_KEYS"] == mounts["signing-keys"]
+    assert "ANYSCALE_SIGNING_KEYS" not in {
+        item["name"] for item in container(rendered(REQUIRED)["Deployment"])["env"]
+    }
+
+    # Each file is a link to one of a folder that is replaced as a whole.
+    path = create_key(tmp_path / "..2026", datetime.now(UTC))
+    path.chmod(volume["secret"]["defaultMode"])
+    (tmp_path / "..data").symlink_to("..2026")
+    (tmp_path / path.name).symlink_to(f"..data/{path.name}")
+    assert len(read_keys(tmp_path)) == 1
+
+
 def test_the_chart_has_each_setting_and_the_version_of_the_program() -> None:
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
@@ -288,6 +314,10 @@ def test_a_wrong_value_is_refused_by_its_name(wrong: str, message: str) -> None:
         (
             "sso.issuer=https://login.example,sso.clientId=x,sso.existingSecret=A_canary",
             "sso.existingSecret must be the name of a Secret, not the secret itself",
+        ),
+        (
+            "signingKeys.existingSecret=-----BEGIN canary",
+            "signingKeys.existingSecret must be the name of a Secret, not the secret itself",
         ),
         ("sso.clientSecret=canary", "additional properties 'clientSecret' not allowed"),
     ],

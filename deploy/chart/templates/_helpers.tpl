@@ -50,6 +50,13 @@ volumes:
       # The server refuses a file that others than its user and group can read.
       defaultMode: 0440
   {{- end }}
+  {{- if .Values.signingKeys.existingSecret }}
+  - name: signing-keys
+    secret:
+      secretName: {{ include "musterroll.signingKeysSecret" . | quote }}
+      # The server refuses a file that others than its user and group can read.
+      defaultMode: 0440
+  {{- end }}
 {{- end }}
 
 {{/* What the containers of the server and of the migration share. */}}
@@ -70,6 +77,9 @@ volumeMounts:
   {{- if .Values.sso.existingSecret }}
   - {name: sso, mountPath: /etc/musterroll/sso, readOnly: true}
   {{- end }}
+  {{- if .Values.signingKeys.existingSecret }}
+  - {name: signing-keys, mountPath: /etc/musterroll/signing-keys, readOnly: true}
+  {{- end }}
 {{- end }}
 
 {{- define "musterroll.image" -}}
@@ -84,6 +94,10 @@ volumeMounts:
 
 {{- define "musterroll.ssoSecret" -}}
 {{- include "musterroll.secretName" (dict "value" "sso.existingSecret" "name" .Values.sso.existingSecret) }}
+{{- end }}
+
+{{- define "musterroll.signingKeysSecret" -}}
+{{- include "musterroll.secretName" (dict "value" "signingKeys.existingSecret" "name" .Values.signingKeys.existingSecret) }}
 {{- end }}
 
 {{/* Checked here, because an error of the schema shows the text, which may be the secret itself. */}}
@@ -105,6 +119,10 @@ volumeMounts:
 {{- with .Values.forwardedAllowIPs }}
 - name: FORWARDED_ALLOW_IPS
   value: {{ join "," . | quote }}
+{{- end }}
+{{- if .Values.signingKeys.existingSecret }}
+- name: ANYSCALE_SIGNING_KEYS
+  value: /etc/musterroll/signing-keys
 {{- end }}
 {{- with .Values.sso }}
 {{- if .issuer }}
