@@ -242,9 +242,7 @@ def test_the_server_reads_the_signing_keys_of_a_secret_as_kubernetes_mounts_it(
     tmp_path: Path,
 ) -> None:
     deployment = rendered(CHART / "ci" / "own-secrets.yaml")["Deployment"]
-    (volume,) = (
-        one for one in pod(deployment)["spec"]["volumes"] if one["name"] == "signing-keys"
-    )
+    (volume,) = (one for one in pod(deployment)["spec"]["volumes"] if one["name"] == "signing-keys")
     settings = {item["name"]: item.get("value") for item in container(deployment)["env"]}
     mounts = {one["name"]: one["mountPath"] for one in container(deployment)["volumeMounts"]}
     assert volume["secret"]["secretName"] == "accounts-signing-keys"

@@ -4,11 +4,14 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.support.paths import ROOT
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_process import ServerProcess, server_of_jane
 
 from anyscale import errors
 from anyscale.errors import AnyscaleError
+from anyscale.server.core.openid.protocol import AUTHORIZATION_ERRORS, TOKEN_ERRORS
+from anyscale.server.http.operations.metrics import GRANT_TYPES
 
 #: of responses for which there are alerts
 ALERTING = ("401", "403", "429", "500", "503")
@@ -68,3 +71,21 @@ def test_each_route_result_and_error_code_has_a_counter_at_the_start(tmp_path: P
         for result in {"signed_in", *codes}:
             labels = f'method="{method}",result="{result}"'
             assert at_start[f"anyscale_sign_ins_total{{{labels}}}"] == 0
+    for result in ("code", "sign_in", *AUTHORIZATION_ERRORS):
+        assert at_start[f'anyscale_authorizations_total{{result="{result}"}}'] == 0
+    for grant_type in GRANT_TYPES:
+        for result in ("issued", *TOKEN_ERRORS):
+            labels = f'grant_type="{grant_type}",result="{result}"'
+            assert at_start[f"anyscale_token_requests_total{{{labels}}}"] == 0
+
+
+def test_each_error_for_an_application_has_a_counter() -> None:
+    folder = ROOT / "src" / "anyscale" / "server"
+    sources = [
+        path.read_text(encoding="utf-8")
+        for path in (*folder.glob("core/openid/*.py"), *folder.glob("http/openid/*.py"))
+    ]
+    raised = {code for text in sources for code in re.findall(r'OAuthError\(\s*"(\w+)"', text)}
+    raised |= {f"{name}_not_supported" for name in ("request", "request_uri", "registration")}
+
+    assert raised == {*AUTHORIZATION_ERRORS, *TOKEN_ERRORS}

@@ -1,6 +1,7 @@
 """What the endpoints of applications refuse over HTTP, and how."""
 
 import base64
+import re
 from typing import Any
 
 import pytest
@@ -188,6 +189,39 @@ def test_a_user_outside_of_the_audience_sees_a_page(browser: Browser) -> None:
     assert page.status == 403
     assert "You have no access to Wiki" in page.text
     assert "error=access_denied" in page.text
+
+
+def test_requests_of_applications_are_counted(browser: Browser) -> None:
+    before = counters(browser)
+
+    code = browser.code()
+    browser.authorize(scope="profile")
+    browser.token(code)
+    browser.token(code)
+    browser.token(code, client_secret="x")
+    browser.token(code, grant_type="password")
+
+    after = counters(browser)
+    risen = {name: after[name] - before[name] for name in after if after[name] != before[name]}
+    authorizations, requests = "anyscale_authorizations_total", "anyscale_token_requests_total"
+    by_code = f'{requests}{{grant_type="authorization_code",result='
+    assert risen == {
+        f'{authorizations}{{result="sign_in"}}': 1,
+        f'{authorizations}{{result="code"}}': 1,
+        f'{authorizations}{{result="invalid_scope"}}': 1,
+        f'{by_code}"issued"}}': 1,
+        f'{by_code}"invalid_grant"}}': 1,
+        f'{by_code}"invalid_client"}}': 1,
+        f'{requests}{{grant_type="other",result="unsupported_grant_type"}}': 1,
+    }
+
+
+def counters(browser: Browser) -> dict[str, float]:
+    """Give the counters of applications by name and labels."""
+    text = browser.get("/metrics").text
+    names = "anyscale_(?:authorizations|token_requests)_total"
+    samples = re.findall(rf"^({names}\S*) (\S+)$", text, re.MULTILINE)
+    return {name: float(value) for name, value in samples}
 
 
 def test_no_log_and_no_database_has_a_code_or_a_token(

@@ -2,12 +2,14 @@
 
 __all__ = [
     "ACCESS_SECONDS",
+    "AUTHORIZATION_ERRORS",
     "CODE_MS",
     "ID_TOKEN_SECONDS",
     "REFRESH_MS",
     "REFRESH_UNUSED_MS",
     "REQUEST_MS",
     "SCOPES",
+    "TOKEN_ERRORS",
     "OAuthError",
 ]
 
@@ -31,6 +33,17 @@ ID_TOKEN_SECONDS = 600
 #: how long a refresh token may stay unused, and how long it may be renewed in all
 REFRESH_UNUSED_MS = 30 * DAY_MS
 REFRESH_MS = 90 * DAY_MS
+
+#: what the authorization and the token endpoint answer to an application
+AUTHORIZATION_ERRORS = (
+    *("access_denied", "invalid_request", "invalid_scope", "unsupported_response_type"),
+    *("login_required", "registration_not_supported"),
+    *("request_not_supported", "request_uri_not_supported"),
+)
+TOKEN_ERRORS = (
+    *("invalid_client", "invalid_grant", "invalid_request", "invalid_scope"),
+    "unsupported_grant_type",
+)
 
 
 class OAuthError(Exception):

@@ -17,6 +17,7 @@ from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.middleware.csrf import CSRF_RULE, any_origin
 from anyscale.server.http.openid.discovery import require_provider
 from anyscale.server.http.openid.parameters import form_pairs, query_pairs
+from anyscale.server.http.operations.metrics import AUTHORIZATIONS
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.login_options import LoginOptions
@@ -42,6 +43,7 @@ def authorize(
 ) -> Page:
     provider = require_provider(openid)
     decision = _decide(provider, request)
+    AUTHORIZATIONS.labels(_result(decision)).inc()
     if isinstance(decision, SignInNeeded):
         path = "/password" if decision.must_change_password else "/sign-in"
         cookie = HostCookie(REQUEST_COOKIE, decision.browser, REQUEST_MS // SECOND_MS)
@@ -60,6 +62,12 @@ def _decide(provider: OpenIdProvider, request: AnyRequest) -> Redirection | Sign
     if [name for name, _ in pairs] == [_STORED]:
         return service.resume(pairs[0][1], session, browser)
     return service.start(pairs, session, browser, client_info(request).address)
+
+
+def _result(decision: Redirection | SignInNeeded) -> str:
+    if isinstance(decision, SignInNeeded):
+        return "sign_in"
+    return decision.parameters.get("error", "code")
 
 
 def _with_parameters(decision: Redirection, issuer: str) -> str:

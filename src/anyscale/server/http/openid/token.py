@@ -21,6 +21,7 @@ from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.middleware.csrf import CSRF_RULE, any_origin
 from anyscale.server.http.openid.discovery import require_provider
 from anyscale.server.http.openid.parameters import form_pairs
+from anyscale.server.http.operations.metrics import GRANT_TYPES, TOKEN_REQUESTS
 from anyscale.server.http.route_handlers import post
 from anyscale.server.store.records.openid import ApplicationRecord
 
@@ -47,10 +48,14 @@ def exchange(
     applications: NamedDependency[ApplicationService],
 ) -> Body:
     provider = require_provider(openid)
+    values: Mapping[str, str] = {}
     try:
-        issued = _issue(provider, applications, request, once(form_pairs(request, body)))
+        values = once(form_pairs(request, body))
+        issued = _issue(provider, applications, request, values)
     except (OAuthError, RequestInvalid) as error:
+        _count(values, error.code if isinstance(error, OAuthError) else "invalid_request")
         return _refused(request, error)
+    _count(values, "issued")
     return Response(_token_response(issued), headers={"Pragma": "no-cache"})
 
 
@@ -76,6 +81,12 @@ def _issue(
             raise OAuthError("invalid_request", "grant_type is missing")
         case _:
             raise OAuthError("unsupported_grant_type")
+
+
+def _count(values: Mapping[str, str], result: str) -> None:
+    sent = values.get("grant_type")
+    grant_type = sent if sent in GRANT_TYPES else "other"
+    TOKEN_REQUESTS.labels(grant_type, result).inc()
 
 
 @post("/oauth2/revoke", **_OPTIONS)

@@ -10,12 +10,15 @@ from prometheus_client.registry import Collector
 
 from anyscale import __version__
 from anyscale.errors import AnyscaleError
+from anyscale.server.core.openid.protocol import AUTHORIZATION_ERRORS, TOKEN_ERRORS
 from anyscale.server.core.users.account_count import AccountCount
 from anyscale.server.core.users.search import SearchIndex
 from anyscale.server.store.transaction import Store
 
 __all__ = [
+    "AUTHORIZATIONS",
     "BATCHES",
+    "GRANT_TYPES",
     "HASHES",
     "IN_PROGRESS",
     "POOL_REQUESTS",
@@ -23,6 +26,7 @@ __all__ = [
     "REQUESTS",
     "SECONDS",
     "SIGN_INS",
+    "TOKEN_REQUESTS",
     "UNDONE",
     "USERS",
     "WORKERS",
@@ -55,9 +59,20 @@ HASHES = Counter("anyscale_password_hashes_total", "Password hashes stored.")
 SIGN_INS = Counter(
     "anyscale_sign_ins_total", "Sign-in attempts by method and result.", ["method", "result"]
 )
+AUTHORIZATIONS = Counter(
+    "anyscale_authorizations_total", "Requests to sign in to an application, by result.", ["result"]
+)
+TOKEN_REQUESTS = Counter(
+    "anyscale_token_requests_total",
+    "Requests of applications for tokens, by grant type and result.",
+    ["grant_type", "result"],
+)
 WORKERS = Gauge("anyscale_workers", "Server processes.", multiprocess_mode="livesum")
 
 REFUSALS = Counter("anyscale_refusals_total", "Refused requests by error code.", ["code"])
+
+#: the grant types of the provider, and any other one
+GRANT_TYPES = ("authorization_code", "refresh_token", "other")
 
 #: of responses for which there are alerts
 _ALERTING = (401, 403, 429, 500, 503)
@@ -80,6 +95,11 @@ def count_from_zero(routes: Iterable[tuple[str, str]]) -> None:
     for sign_in in ("password", "link", "sso"):
         for result in {"signed_in", *codes}:
             SIGN_INS.labels(sign_in, result)
+    for result in ("code", "sign_in", *AUTHORIZATION_ERRORS):
+        AUTHORIZATIONS.labels(result)
+    for grant_type in GRANT_TYPES:
+        for result in ("issued", *TOKEN_ERRORS):
+            TOKEN_REQUESTS.labels(grant_type, result)
     for state in ("published", "dropped"):
         BATCHES.labels(state)
 
