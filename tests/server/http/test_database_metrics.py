@@ -148,9 +148,9 @@ def test_accounts_are_counted_seldom(
     with closing(control_plane), control_plane.store.read() as tx:
         users = type(tx.users)
 
-        def slow_count(self: object) -> int:
+        def slow_count(self: object) -> dict[str, int]:
             clock[0] += seconds
-            return int(clock[0])
+            return {"password": int(clock[0])}
 
         monkeypatch.setattr(users, "count", slow_count)
         count.refresh()

@@ -144,6 +144,7 @@ def _services(control_plane: ControlPlane, pools: ThreadPools) -> dict[str, obje
     """Return what handlers can receive, by the name of the argument."""
     sessions, tokens = control_plane.sessions, control_plane.tokens
     login_options = control_plane.settings.login_options
+    account_count = AccountCount(control_plane.store)
     return {
         "applications": control_plane.applications,
         "continuations": Continuations(control_plane.openid, pools),
@@ -156,6 +157,7 @@ def _services(control_plane: ControlPlane, pools: ThreadPools) -> dict[str, obje
             login_options,
             control_plane.settings.public_url,
         ),
+        "account_count": account_count,
         "account_pages": AccountPages(control_plane.account_details, control_plane.user_grants),
         "audit_log": control_plane.audit_log,
         "authenticator": Authenticator(tokens, sessions, control_plane.audit_log, pools.auth),
@@ -163,7 +165,7 @@ def _services(control_plane: ControlPlane, pools: ThreadPools) -> dict[str, obje
         "check_database": control_plane.store.ready,
         "details": control_plane.account_details,
         "database_metrics": DatabaseMetrics(
-            control_plane.store, AccountCount(control_plane.store), control_plane.search_index
+            control_plane.store, account_count, control_plane.search_index
         ),
         "lifecycle": control_plane.lifecycle,
         "links": control_plane.links,

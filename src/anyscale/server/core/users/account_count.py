@@ -1,8 +1,13 @@
-"""The number of accounts, for metrics: counted seldom, since that reads the whole table."""
+"""The numbers of accounts: counted seldom, since that reads the whole table."""
 
+import threading
 import time
+from typing import TYPE_CHECKING
 
 from anyscale.server.store.transaction import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["AccountCount"]
 
@@ -14,24 +19,38 @@ _SHARE = 100
 
 
 class AccountCount:
-    """The number of accounts as it was at most a minute ago, or longer if counting is slow."""
+    """The numbers of accounts as they were at most a minute ago, or longer if counting is slow."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._counting = threading.Lock()
         self._due = 0.0
-        #: None before the first count
-        self.value: int | None = None
+        #: by how their users can sign in; None before the first count
+        self.by_sign_in: Mapping[str, int] | None = None
+        #: when they were counted: milliseconds since 1970
+        self.at = 0
+
+    @property
+    def value(self) -> int | None:
+        """The number of all accounts; None before the first count."""
+        return None if self.by_sign_in is None else sum(self.by_sign_in.values())
 
     def refresh(self) -> None:
-        """Count, if it is time.
+        """Count, if it is time, and if no other thread does so already.
 
         Raises:
             StoreUnavailable: the database fails.
         """
-        started = time.monotonic()
-        if started < self._due:
+        if time.monotonic() < self._due or not self._counting.acquire(blocking=False):
             return
+        try:
+            self._count()
+        finally:
+            self._counting.release()
+
+    def _count(self) -> None:
+        started = time.monotonic()
         with self._store.read() as tx:
-            self.value = tx.users.count()
+            self.by_sign_in, self.at = tx.users.count(), tx.now()
         ended = time.monotonic()
         self._due = ended + max(_EVERY, _SHARE * (ended - started))

@@ -1,21 +1,69 @@
 """/console: the state of the control plane at a glance."""
 
+from typing import Any
+
 from litestar.di import NamedDependency
 
+from anyscale.domain.times import from_milliseconds
+from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.batches.service import BatchService
+from anyscale.server.core.users.account_count import AccountCount
+from anyscale.server.core.users.queries import UserQueries
 from anyscale.server.http.console.rendering import Page, render_console_page
+from anyscale.server.http.console.users.filters import UserFilters
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get
 
 __all__ = ["HANDLERS"]
 
-_SHOWN_BATCHES = 10
+_SHOWN_BATCHES = 5
+_SHOWN_ENTRIES = 10
+
+#: how a user can sign in: the words of the bar, and the fill of its part
+_PARTS = {
+    "password": ("By password", 1),
+    "sso": ("By single sign-on", 2),
+    "link": ("By an open link", 3),
+    "none": ("Cannot sign in", 4),
+    "suspended": ("Suspended", 5),
+}
 
 
 @get("/", pool="read")
-def show_overview(request: UserRequest, batches: NamedDependency[BatchService]) -> Page:
-    unfinished = batches.page(open_only=True, before="", limit=_SHOWN_BATCHES)
-    return render_console_page(request, "overview", "/console", unfinished=unfinished)
+def show_overview(
+    request: UserRequest,
+    batches: NamedDependency[BatchService],
+    audit_log: NamedDependency[AuditLog],
+    account_count: NamedDependency[AccountCount],
+    users: NamedDependency[UserQueries],
+) -> Page:
+    account_count.refresh()
+    entries = audit_log.list(0, _SHOWN_ENTRIES, newest_first=True)
+    ids = {text.removeprefix("user:") for entry in entries for text in (entry.actor, entry.subject)}
+    return render_console_page(
+        request,
+        "overview",
+        "/console",
+        total=account_count.value,
+        parts_of_all=_parts(account_count),
+        counted=from_milliseconds(account_count.at),
+        unfinished=batches.page(open_only=True, before="", limit=_SHOWN_BATCHES),
+        emails={user.user_id: user.email for user in users.with_ids(list(ids))},
+        entries=[(entry, from_milliseconds(entry.at)) for entry in entries],
+    )
+
+
+def _parts(count: AccountCount) -> list[dict[str, Any]]:
+    return [
+        {
+            "label": label,
+            "chart": chart,
+            "count": number,
+            "href": UserFilters(state=sign_in).address(),
+        }
+        for sign_in, (label, chart) in _PARTS.items()
+        for number in [(count.by_sign_in or {}).get(sign_in, 0)]
+    ]
 
 
 HANDLERS = [show_overview]

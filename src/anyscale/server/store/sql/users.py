@@ -1,7 +1,7 @@
 """The table `users`: what both databases do alike."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from anyscale.server.store.records.batches import AccountCounts, EmailHolder, PendingHash
 from anyscale.server.store.records.users import (
@@ -11,7 +11,7 @@ from anyscale.server.store.records.users import (
 )
 from anyscale.server.store.sql.batches import DROPPED_OR_EXPIRED_SQL
 from anyscale.server.store.sql.connection import Table, columns
-from anyscale.server.store.sql.sign_in_methods import WITHOUT_CREDENTIALS
+from anyscale.server.store.sql.sign_in_methods import WITHOUT_CREDENTIALS, sign_in
 from anyscale.server.store.user_ids import end_of_batch, id_prefix
 
 __all__ = ["HOLDERS", "Users"]
@@ -97,9 +97,10 @@ class Users(Table, ABC):
         sql = f"{_USER} where user_id {{any}} order by user_id"
         return self._connection.all(UserRecord, sql, self._connection.texts(user_ids))
 
-    def count(self) -> int:
-        """Count the accounts. It reads the whole table."""
-        return self._connection.number("select count(*) from live_users")
+    def count(self) -> Mapping[str, int]:
+        """Count the accounts by how their users can sign in. It reads the whole table."""
+        sql = f"select {sign_in('live_users')} as sign_in, count(*) from live_users group by 1"
+        return dict(self._connection.rows(sql))
 
     def list_named(self, name: str, after: str, limit: int) -> Sequence[UserRecord]:
         """Return accounts that have exactly this name, by `user_id`, after one."""
