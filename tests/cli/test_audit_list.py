@@ -35,6 +35,21 @@ def test_the_audit_log_is_listed_in_order_or_the_newest_first(anyscale: RunAnysc
     assert re.split("  +", head)[:3] == ["NUMBER", "TIME (UTC)", "ACTOR"]
 
 
+@pytest.mark.usefixtures("control_plane")
+def test_the_audit_log_is_listed_by_actor_event_and_subject(anyscale: RunAnyscale) -> None:
+    anyscale("user", "batch-create", "-f", "-", stdin=USER)
+    for command in ("suspend", "restore"):
+        assert anyscale("user", command, "jane@example.com").returncode == 0
+    entries = json.loads(anyscale("audit", "list", "-o", "json").stdout)
+    suspended = next(entry for entry in entries if entry["event"] == "account.suspended")
+    number = suspended["number"]
+    assert list_numbers(anyscale, "--event", "account.suspended") == [number]
+    subject = ["--subject", suspended["subject"], "--newest-first"]
+    assert list_numbers(anyscale, *subject) == [number + 1, number]
+    assert list_numbers(anyscale, *subject, "--actor", suspended["actor"], "--after", f"{number}")
+    assert list_numbers(anyscale, "--actor", "token:nobody") == []
+
+
 @pytest.mark.parametrize(
     ("option", "mend"), [("--limit", "--max-items N"), ("--tail", "--newest-first")]
 )

@@ -15,6 +15,7 @@ from tests.store.query_plans import explained
 from tests.support.databases.postgres import PostgresServer, with_database
 from tests.support.databases.stored_data import execute_sql
 
+from anyscale.domain.models.audit import AuditFilter
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.postgres.errors import DatabaseAddress
 from anyscale.server.store.postgres.store import PostgresStore
@@ -161,6 +162,25 @@ def test_the_last_page_of_accounts_is_found_as_quickly_as_the_first(store: Postg
             list_users(tx, after=after, limit=100)
     plan = "\n".join(plans)
     assert "using users_pkey" in plan
+    assert "Sort" not in plan
+
+
+@pytest.mark.parametrize("field", ["actor", "event", "subject"])
+def test_a_filter_of_the_audit_log_reads_its_index_in_the_order_of_the_page(
+    store: PostgresStore, field: str
+) -> None:
+    entries = [
+        AuditRecord(at, at, f"a{at % 500}", f"e{at % 500}", f"s{at % 500}", "{}", bytes(32))
+        for at in range(1, 5_001)
+    ]
+    only = AuditFilter(**{field: f"{field[0]}7"})
+    with store.write() as tx:
+        tx.audit.add(*entries)
+    with store.read() as tx, explained(tx, "explain") as plans:
+        found = tx.audit.list(0, 3, before=4_000, newest_first=True, only=only)
+    assert [entry.number for entry in found] == [3_507, 3_007, 2_507]
+    plan = "\n".join(plans)
+    assert f"audit_{field}" in plan
     assert "Sort" not in plan
 
 

@@ -10,7 +10,19 @@ from msgspec import DecodeError, Meta, Struct, json
 
 from anyscale.domain.times import from_milliseconds
 
-__all__ = ["FORGOTTEN", "HEAD", "ROOT", "AuditEntry", "Removal", "Verdict", "entry_hash", "verify"]
+__all__ = [
+    "FORGOTTEN",
+    "HEAD",
+    "ROOT",
+    "AuditEntry",
+    "Removal",
+    "Verdict",
+    "entry_hash",
+    "head_of",
+    "verify",
+    "verify_beginning",
+    "verify_slice",
+]
 
 #: The hash before the first entry.
 ROOT = bytes(32)
@@ -114,20 +126,50 @@ def verify(
             break
         if entry.event == FORGOTTEN:
             removals.setdefault(entry.subject, entry)
-        is_found = is_found or _head(entry) == head
+        is_found = is_found or head_of(entry) == head
         first, last, count = first or entry, entry, count + 1
     if not (first and first.number > 1):
         removed = None
     elif not (by := removals.get(f"{first.number}")):
         removed = None
-        fault = fault or f"the entries before {first.number} are missing, and no entry says why"
+        fault = fault or _unexplained(first)
     else:
         removed = _Removed(first, by)
         fault = fault or removed.fault(head, may_begin_at)
         is_found = is_found or removed.last == head
     if not fault and not is_found:
         fault = f"the audit log does not contain the head {head}: entries were changed or cut off"
-    return Verdict(count, _head(last), fault, str(removed) if removed else None)
+    return Verdict(count, head_of(last), fault, str(removed) if removed else None)
+
+
+def verify_slice(last: AuditEntry | None, entries: Iterable[AuditEntry]) -> Verdict:
+    """Check entries that follow the last one of an earlier slice; None before the first slice.
+
+    What may be missing before the first slice is for `verify_beginning`.
+    """
+    count, fault = 0, None
+    for entry in entries:
+        if fault := _fault(last, entry):
+            break
+        last, count = entry, count + 1
+    return Verdict(count, head_of(last), fault)
+
+
+def verify_beginning(first: AuditEntry, removal: AuditEntry | None) -> Verdict:
+    """Check that an entry records the removal of all entries before the first one.
+
+    `removal` is the earliest entry whose subject is the number of the first one.
+    """
+    if first.number == 1:
+        return Verdict(1, head_of(first), None)
+    if removal is None:
+        return Verdict(1, head_of(first), _unexplained(first))
+    removed = _Removed(first, removal)
+    return Verdict(1, head_of(first), removed.fault(None, None), str(removed))
+
+
+def _unexplained(first: AuditEntry) -> str:
+    return f"the entries before {first.number} are missing, and no entry says why"
 
 
 def _fault(last: AuditEntry | None, entry: AuditEntry) -> str | None:
@@ -180,5 +222,6 @@ class _Removed(NamedTuple):
         )
 
 
-def _head(entry: AuditEntry | None) -> str:
+def head_of(entry: AuditEntry | None) -> str:
+    """Return `NUMBER:HASH` of an entry; an empty text for none."""
     return f"{entry.number}:{entry.hash}" if entry else ""

@@ -16,6 +16,7 @@ from anyscale.domain.models.applications import (
     CreatedApplication,
     NewApplication,
 )
+from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.models.batches import Batch, Conflict, Created, ReservedChunk
 from anyscale.domain.models.users import (
     AdminCreatedUser,
@@ -232,11 +233,19 @@ class Audit:
         self._opening = opening
 
     def list(
-        self, after: int, limit: int, *, before: int | None = None, newest_first: bool = False
+        self,
+        after: int,
+        limit: int,
+        *,
+        before: int | None = None,
+        newest_first: bool = False,
+        only: AuditFilter | None = None,
     ) -> list[AuditEntry]:
         if not (control_plane := self._opening.to_list):
             return []
-        return control_plane.audit_log.list(after, limit, before=before, newest_first=newest_first)
+        return control_plane.audit_log.list(
+            after, limit, before=before, newest_first=newest_first, only=only
+        )
 
 
 def _existing(opening: Opening, not_found: NotFound) -> ControlPlane:

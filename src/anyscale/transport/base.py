@@ -10,6 +10,7 @@ from anyscale.domain.models.applications import (
     CreatedApplication,
     NewApplication,
 )
+from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.models.batches import Batch, Conflict, Created, ReservedChunk
 from anyscale.domain.models.users import (
     AdminCreatedUser,
@@ -157,11 +158,18 @@ class Audit(Protocol):
     """The audit log."""
 
     def list(
-        self, after: int, limit: int, *, before: int | None = None, newest_first: bool = False
+        self,
+        after: int,
+        limit: int,
+        *,
+        before: int | None = None,
+        newest_first: bool = False,
+        only: AuditFilter | None = None,
     ) -> list[AuditEntry]:
         """Return entries of the audit log by number, or the newest first.
 
-        `after` and `before` are numbers: only entries between them are listed.
+        `after` and `before` are numbers: only entries between them are listed, and of those only
+        the ones that `only` selects.
         """
 
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from msgspec import convert, structs
 
 from anyscale.domain.audit_chain import AuditEntry
+from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.models.batches import Batch, Conflict, Created, ReservedChunk
 from anyscale.domain.models.users import (
     AdminCreatedUser,
@@ -200,9 +201,17 @@ class Audit:
         self._request = client.request
 
     def list(
-        self, after: int, limit: int, *, before: int | None = None, newest_first: bool = False
+        self,
+        after: int,
+        limit: int,
+        *,
+        before: int | None = None,
+        newest_first: bool = False,
+        only: AuditFilter | None = None,
     ) -> list[AuditEntry]:
         parameters: dict[str, Any] = {"after": after, "limit": limit}
+        if only:
+            parameters |= {name: text for name, text in structs.asdict(only).items() if text}
         if before is not None:
             parameters["before"] = before
         if newest_first:

@@ -10,6 +10,7 @@ from msgspec import structs
 from tests.store.contract.steps import StoreSteps, chunk_row, delete_chunk, token_row
 from tests.support.databases.locks import wait_until_blocked
 
+from anyscale.domain.models.audit import AuditFilter
 from anyscale.errors import StoreUnavailable
 from anyscale.server.core.server_keys import server_key
 from anyscale.server.store.records.audit import AuditRecord
@@ -48,6 +49,32 @@ class AuditAndTokenRules(StoreSteps):
                 newest = tx.audit.list(after, limit, before=before, newest_first=True)
                 assert [entry.number for entry in listed] == between[:limit]
                 assert [entry.number for entry in newest] == between[::-1][:limit]
+
+    def test_the_audit_log_is_listed_by_actor_event_and_subject(self, store: Store) -> None:
+        entries = [
+            AuditRecord(
+                at, at, f"a{at % 2}", f"e{at % 3}", "s" if at % 5 else "", "{}", bytes([at])
+            )
+            for at in range(1, 41)
+        ]
+        with store.write() as tx:
+            assert list(tx.audit.list_events()) == []
+            tx.audit.add(*entries)
+        with store.read() as tx:
+            assert list(tx.audit.list_events()) == ["e0", "e1", "e2"]
+            for actor, event, subject in product(["", "a1", "\0"], ["", "e2", "no"], ["", "s"]):
+                only = AuditFilter(actor, event, subject)
+                wanted = [
+                    entry
+                    for entry in entries
+                    if actor in ("", entry.actor)
+                    and event in ("", entry.event)
+                    and subject in ("", entry.subject)
+                ]
+                assert list(tx.audit.list(0, 50, only=only)) == wanted
+                newest = tx.audit.list(3, 2, before=30, newest_first=True, only=only)
+                between = [entry for entry in wanted if 3 < entry.number < 30]
+                assert list(newest) == between[::-1][:2]
 
     def test_a_transaction_sees_the_entries_that_it_adds(self, store: Store) -> None:
         for first in (1, 3):

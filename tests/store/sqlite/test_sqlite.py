@@ -13,6 +13,7 @@ from tests.store.query_plans import explained
 from tests.store.sqlite.steps import add_batch, count_batches, mode
 from tests.support.databases.empty_sqlite import place_empty_file
 
+from anyscale.domain.models.audit import AuditFilter
 from anyscale.server.store.sqlite.store import SqliteStore
 from anyscale.server.store.transaction import Store, Transaction
 
@@ -116,8 +117,13 @@ USER = "usr_" + batch_row(1).batch_id[4:] + "00000000"
         ("sqlite_autoindex_tokens_2", lambda tx: tx.tokens.get(bytes(32))),
         ("tokens_name", lambda tx: tx.tokens.find_named("laptop")),
         ("tokens_name", lambda tx: tx.tokens.list_live(USER, 7)),
+        ("sqlite_autoindex_users_1", lambda tx: tx.users.list_with_ids([USER])),
+        ("audit_actor", lambda tx: tx.audit.list(0, 9, only=AuditFilter(actor="a"))),
+        ("audit_event", lambda tx: tx.audit.list(0, 9, only=AuditFilter(event="a"))),
+        ("audit_subject", lambda tx: tx.audit.list(0, 9, only=AuditFilter(subject="a"))),
+        ("audit_event", lambda tx: tx.audit.list_events()),
     ],
-    ids=range(21),
+    ids=range(26),
 )
 def test_an_index_finds_the_rows(
     path: Path, index: str, ask: Callable[[Transaction], object]
@@ -134,6 +140,7 @@ def test_an_index_finds_the_rows(
     # the watermark of the index of words is one row.
     small = (
         *("SCAN conflicts", "SCAN json_each", "SCAN search_index"),
+        "SCAN found",  # the events that were found so far
         "SCAN users USING INDEX users_owners",
     )
     assert [step for step in steps if step.startswith("SCAN") and not step.startswith(small)] == []

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from anyscale.cli.formats import output_option, write_json, write_records, write
 from anyscale.cli.terminal import say
 from anyscale.domain import audit_chain
 from anyscale.domain.audit_chain import AuditEntry
+from anyscale.domain.models.audit import AuditFilter
 from anyscale.errors import ConfigError
 
 
@@ -34,23 +36,35 @@ _COLUMNS = ("number", "time", "actor", "event", "subject", "data")
 
 @click.command("list")
 @click.option("--after", type=click.IntRange(min=0), default=0, help="Only those after a number.")
+@click.option("--actor", default="", help="Only those of an actor, such as token:jane-laptop.")
+@click.option("--event", default="", help="Only those of an event, such as token.created.")
+@click.option("--subject", default="", help="Only those about an id, such as usr_...")
 @click.option("--newest-first", is_flag=True, help="List them in the reverse order.")
 @click.option("--max-items", type=click.IntRange(min=0), help="At most this many.")
 @output_option
 @host_option
 def list_entries(
-    after: int, newest_first: bool, max_items: int | None, output: str, host: str | None
+    after: int,
+    actor: str,
+    event: str,
+    subject: str,
+    newest_first: bool,
+    max_items: int | None,
+    output: str,
+    host: str | None,
 ) -> None:
     """List the entries of the audit log, in their order.
 
     \b
     Examples:
       anyscale audit list --newest-first --max-items 20
+      anyscale audit list --event batch.published
       anyscale audit list -o jsonl
     """
     with open_control_plane(host) as transport:
         listed = _newest_first if newest_first else _entries
-        entries: Iterator[AuditEntry] = islice(listed(transport.audit.list, after), max_items)
+        list_page = partial(transport.audit.list, only=AuditFilter(actor, event, subject))
+        entries: Iterator[AuditEntry] = islice(listed(list_page, after), max_items)
         if output in ("json", "jsonl"):  # the data is JSON itself, and is written as it is
             entries = (structs.replace(e, data=Raw(e.data.encode())) for e in entries)
         write_records(entries, _COLUMNS, output)

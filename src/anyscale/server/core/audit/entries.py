@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from msgspec import json, structs
 
 from anyscale.domain.audit_chain import FORGOTTEN, ROOT, AuditEntry, Removal, entry_hash
+from anyscale.domain.models.audit import AuditFilter
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.records.audit import AuditRecord
 from anyscale.server.store.transaction import Store, Transaction
@@ -77,7 +78,13 @@ class AuditLog:
         self._purged = -_PURGE_EVERY
 
     def list(
-        self, after: int, limit: int, *, before: int | None = None, newest_first: bool = False
+        self,
+        after: int,
+        limit: int,
+        *,
+        before: int | None = None,
+        newest_first: bool = False,
+        only: AuditFilter | None = None,
     ) -> list[AuditEntry]:
         """Return entries by number, or the newest first.
 
@@ -86,12 +93,21 @@ class AuditLog:
             limit: at most this many.
             before: only those with a smaller number; None for no end.
             newest_first: whether to list them in the reverse order.
+            only: which of them; None for all.
         """
         with self._store.read() as tx:
-            return [
-                AuditEntry(e.number, e.at, e.actor, e.event, e.subject, e.data, e.hash.hex())
-                for e in tx.audit.list(after, limit, before=before, newest_first=newest_first)
-            ]
+            found = tx.audit.list(
+                after, limit, before=before, newest_first=newest_first, only=only or AuditFilter()
+            )
+        return [
+            AuditEntry(e.number, e.at, e.actor, e.event, e.subject, e.data, e.hash.hex())
+            for e in found
+        ]
+
+    def list_events(self) -> Sequence[str]:
+        """Return the events that the log has, in their order."""
+        with self._store.read() as tx:
+            return tx.audit.list_events()
 
     def record_denied(self, actor: str, reason: str, call: str) -> None:
         """Append an entry for a denied request: the first at once, then one a minute with a count.

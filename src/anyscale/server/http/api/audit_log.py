@@ -6,6 +6,7 @@ from litestar import Router
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
+from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.schemas.audit import AuditPage
 from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.http.errors import error_responses
@@ -35,9 +36,20 @@ def list_entries(
         Literal["created", "-created"], QueryParameter(description="`-created`: newest first.")
     ] = "created",
     limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
+    actor: Annotated[
+        str, QueryParameter(max_length=400, description="Only entries of this actor.")
+    ] = "",
+    event: Annotated[
+        str, QueryParameter(max_length=400, description="Only entries with this event.")
+    ] = "",
+    subject: Annotated[
+        str, QueryParameter(max_length=400, description="Only entries about this id.")
+    ] = "",
 ) -> AuditPage:
-    newest_first = order == "-created"
-    return AuditPage(audit_log.list(after, limit, before=before, newest_first=newest_first))
+    only, newest_first = AuditFilter(actor, event, subject), order == "-created"
+    return AuditPage(
+        audit_log.list(after, limit, before=before, newest_first=newest_first, only=only)
+    )
 
 
 ROUTER = Router("/audit", route_handlers=[list_entries], tags=["audit"])

@@ -23,6 +23,7 @@ _SECTIONS = [
     ("/console/users", "Users"),
     ("/console/batches", "Batches"),
     ("/console/tokens", "Tokens"),
+    ("/console/audit", "Audit log"),
 ]
 
 

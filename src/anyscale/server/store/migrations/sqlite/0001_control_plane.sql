@@ -201,6 +201,13 @@ create table audit (
     hash blob not null
 );
 
+-- A filter of the audit log is exact, and lists the newest first.
+create index audit_actor on audit (actor, number);
+
+create index audit_event on audit (event, number);
+
+create index audit_subject on audit (subject, number) where subject <> '';
+
 -- Programs that sign our users in by OpenID Connect. The lists are JSON.
 create table applications (
     client_id text not null primary key,

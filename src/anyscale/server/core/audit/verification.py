@@ -1,0 +1,73 @@
+"""The check of the hash chain in slices, since one of a million entries takes seconds."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from anyscale.domain.audit_chain import (
+    FORGOTTEN,
+    AuditEntry,
+    Verdict,
+    head_of,
+    verify_beginning,
+    verify_slice,
+)
+from anyscale.domain.models.audit import AuditFilter
+from anyscale.server.core.audit.entries import AuditLog
+
+__all__ = ["ChainSlice", "verify_next_slice"]
+
+#: entries of a slice: some 0.2 seconds
+_SLICE = 20_000
+
+
+class ChainSlice(Struct, frozen=True):
+    """The result of a slice."""
+
+    #: `NUMBER:HASH` of the last entry up to which the chain is intact; empty if there is none
+    head: str
+    #: the number of that entry
+    number: int
+    #: the number of the newest entry of the log
+    newest: int
+    #: what is wrong; None if nothing is
+    fault: str | None
+    #: what the log says about entries that were removed; None if the slice is not the first one
+    removed: str | None
+
+    @property
+    def is_last(self) -> bool:
+        """Whether there is nothing more to check."""
+        return self.fault is not None or self.number >= self.newest
+
+
+def verify_next_slice(audit_log: AuditLog, head: str) -> ChainSlice:
+    """Check the entries after a head, the result of the slice before; empty for the first slice."""
+    number = int(head.partition(":")[0]) if head else 0
+    newest = audit_log.list(0, 1, newest_first=True)
+    # With the entry of the head, whose hash the next one covers.
+    found = audit_log.list(number - 1, _SLICE + 1) if head else audit_log.list(0, _SLICE)
+    verdict = _follow(found, head) if head else _begin(audit_log, found)
+    until = int(verdict.head.partition(":")[0]) if verdict.head else 0
+    last = newest[0].number if newest else 0
+    return ChainSlice(verdict.head, until, last, verdict.fault, verdict.removed)
+
+
+def _begin(audit_log: AuditLog, found: Sequence[AuditEntry]) -> Verdict:
+    if not found:
+        return Verdict(0, "", None)
+    first = found[0]
+    only = AuditFilter(event=FORGOTTEN, subject=f"{first.number}")
+    removals = audit_log.list(0, 1, only=only)
+    beginning = verify_beginning(first, removals[0] if removals else None)
+    if beginning.fault:
+        return beginning
+    slice_ = verify_slice(None, found)
+    return Verdict(slice_.entries, slice_.head, slice_.fault, beginning.removed)
+
+
+def _follow(found: Sequence[AuditEntry], head: str) -> Verdict:
+    if not found or head_of(found[0]) != head:
+        fault = f"entry {head.partition(':')[0]} was changed or removed since the check began"
+        return Verdict(0, head, fault)
+    return verify_slice(found[0], found[1:])

@@ -1,0 +1,214 @@
+"""/console/audit: the audit log with filters, the check of its chain, and its download."""
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+import msgspec
+from litestar.di import NamedDependency
+from litestar.params import FromQuery, QueryParameter, RawBody
+from litestar.response import Stream
+from msgspec import Raw, Struct, structs
+
+from anyscale.domain.audit_chain import HEAD, AuditEntry
+from anyscale.domain.models.audit import AuditFilter
+from anyscale.errors import RequestInvalid
+from anyscale.server.core.audit.entries import AuditLog
+from anyscale.server.core.audit.verification import verify_next_slice
+from anyscale.server.core.callers import user_actor
+from anyscale.server.core.users.queries import UserQueries
+from anyscale.server.http.console.downloads import file_headers, media_type
+from anyscale.server.http.console.rendering import Page, render_console_page
+from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.route_handlers import get, post
+from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.http.web.forms import read_form
+
+__all__ = ["HANDLERS"]
+
+_SECTION = "/console/audit"
+
+#: entries of a page, and of a read of a download
+_PAGE = 50
+_READ = 1_000
+
+#: the largest number that an address may name
+_MOST = 2**53
+
+_ACTOR_OF_USER = "user:"
+_USER_ID = "usr_"
+
+Number = Annotated[int | None, QueryParameter(ge=0, le=_MOST)]
+Text = Annotated[str, QueryParameter(max_length=400)]
+
+
+class _Listed(Struct, frozen=True):
+    """A page of entries, the newest first, and the addresses of the pages around it."""
+
+    entries: Sequence[AuditEntry]
+    first: str = ""
+    previous: str = ""
+    next: str = ""
+    last: str = ""
+
+
+@get("/audit", pool="read")
+def show_audit_log(
+    request: UserRequest,
+    audit_log: NamedDependency[AuditLog],
+    users: NamedDependency[UserQueries],
+    actor: Text = "",
+    event: FromQuery[str] = "",
+    subject: Text = "",
+    before: Number = None,
+    after: Number = None,
+) -> Page:
+    typed = AuditFilter(actor.strip(), event, subject.strip())
+    only, problems = _resolved(users, typed)
+    listed = _Listed([]) if problems else _listed(audit_log, typed, only, before, after)
+    return _page(
+        request,
+        audit_log,
+        users,
+        typed,
+        listed,
+        problems=problems,
+        status=404 if problems else 200,
+    )
+
+
+@post("/audit/verify", pool="read", status_code=200)
+def verify_audit_log(
+    request: UserRequest,
+    body: RawBody,
+    audit_log: NamedDependency[AuditLog],
+) -> Page:
+    """Check a slice of the chain; the page goes on by itself, or by its button."""
+    (head,) = read_form(request, body, "head")
+    if head and not re.fullmatch(HEAD, head):
+        raise RequestInvalid("this is no head of the audit log")
+    done = verify_next_slice(audit_log, head)
+    problems = [(f"The audit log is damaged: {done.fault}.", "")] if done.fault else []
+    module = "" if done.is_last else "audit.js"
+    return render_console_page(
+        request, "audit_verification", _SECTION, module=module, problems=problems, done=done
+    )
+
+
+@get("/audit/download")
+async def download_audit_log(
+    audit_log: NamedDependency[AuditLog],
+    users: NamedDependency[UserQueries],
+    pools: NamedDependency[ThreadPools],
+    actor: Text = "",
+    event: FromQuery[str] = "",
+    subject: Text = "",
+) -> Stream:
+    typed = AuditFilter(actor.strip(), event, subject.strip())
+    only, problems = await pools.read.run(_resolved, users, typed)
+    if problems:
+        raise RequestInvalid(problems[0][0])
+    return Stream(
+        _lines(audit_log, pools, only),
+        media_type=media_type("jsonl"),
+        headers=file_headers("audit-log", "jsonl"),
+    )
+
+
+async def _lines(
+    audit_log: AuditLog, pools: ThreadPools, only: AuditFilter
+) -> AsyncIterator[bytes]:
+    """Give the entries as `anyscale audit list -o jsonl` writes them."""
+    after = 0
+    while entries := await pools.read.run(partial(audit_log.list, after, _READ, only=only)):
+        yield b"".join(map(_line, entries))
+        after = entries[-1].number
+
+
+def _line(entry: AuditEntry) -> bytes:
+    shown = structs.replace(entry, data=Raw(entry.data.encode()))
+    return msgspec.json.encode(shown) + b"\n"
+
+
+def _resolved(users: UserQueries, typed: AuditFilter) -> tuple[AuditFilter, list[tuple[str, str]]]:
+    """Return the filter with ids in place of emails, and the emails that have no account."""
+    texts = {"actor": typed.actor, "subject": typed.subject}
+    emails = {name: text for name, text in texts.items() if "@" in text and ":" not in text}
+    found = dict(zip(emails, users.with_emails(list(emails.values())), strict=True))
+    problems = [
+        (f"There is no account {emails[name]}. A deleted account is found by its user_id.", name)
+        for name, user in found.items()
+        if user is None
+    ]
+    ids = {name: user.user_id for name, user in found.items() if user}
+    if "actor" in ids:
+        ids["actor"] = user_actor(ids["actor"])
+    return structs.replace(typed, **ids), problems
+
+
+def _listed(
+    audit_log: AuditLog,
+    typed: AuditFilter,
+    only: AuditFilter,
+    before: int | None,
+    after: int | None,
+) -> _Listed:
+    """Return a page, by the number of an entry before or after it."""
+    if after is None:
+        found = audit_log.list(0, _PAGE + 1, before=before, newest_first=True, only=only)
+        entries, is_first = found[:_PAGE], before is None
+        has_older = len(found) > _PAGE
+    else:
+        found = audit_log.list(after, _PAGE + 1, only=only)
+        entries, is_first = found[:_PAGE][::-1], len(found) <= _PAGE
+        has_older = after > 0
+    if not entries:
+        return _Listed([], first="" if is_first else _address(typed))
+    return _Listed(
+        entries,
+        first="" if is_first else _address(typed),
+        previous="" if is_first else _address(typed, after=entries[0].number),
+        next=_address(typed, before=entries[-1].number) if has_older else "",
+        last=_address(typed, after=0) if has_older else "",
+    )
+
+
+def _address(typed: AuditFilter, page: str = _SECTION, **place: int) -> str:
+    query = {name: text for name, text in structs.asdict(typed).items() if text}
+    return f"{page}?{text}" if (text := urlencode(query | place)) else page
+
+
+def _page(
+    request: UserRequest,
+    audit_log: AuditLog,
+    users: UserQueries,
+    typed: AuditFilter,
+    listed: _Listed,
+    **shown: Any,
+) -> Page:
+    ids = {entry.actor.removeprefix(_ACTOR_OF_USER) for entry in listed.entries}
+    ids |= {entry.subject for entry in listed.entries}
+    user_ids = sorted(one for one in ids if one.startswith(_USER_ID))
+    return render_console_page(
+        request,
+        "audit_log",
+        _SECTION,
+        typed=typed,
+        listed=listed,
+        emails={user.user_id: user.email for user in users.with_ids(user_ids)},
+        events=audit_log.list_events(),
+        address=_address,
+        narrowed=partial(_narrowed, typed),
+        download=_address(typed, f"{_SECTION}/download"),
+        is_filtered=typed != AuditFilter(),
+        **shown,
+    )
+
+
+def _narrowed(typed: AuditFilter, **changes: str) -> str:
+    return _address(structs.replace(typed, **changes))
+
+
+HANDLERS = [show_audit_log, verify_audit_log, download_audit_log]
