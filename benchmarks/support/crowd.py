@@ -20,8 +20,8 @@ from benchmarks.support.files import email_of
 
 __all__ = ["ACCOUNTS", "Browser", "Crowd", "crowd_process"]
 
-#: the accounts of `write_users` that sign in: an account has 60 sign-ins a minute, and a core hashes
-#: fewer than 60 a second
+#: the accounts of `write_users` that sign in: an account has 60 sign-ins a minute, and a core
+#: hashes fewer than 60 a second
 ACCOUNTS = 64 * (os.cpu_count() or 1)
 
 #: Sign-ins in progress: enough that each core has the next one when it has finished one.

@@ -41,7 +41,10 @@ class Browser(HttpClient):
         return self.get(f"/oauth2/authorize?{urlencode(query)}")
 
     def sign_in_at(self, path: str, password: str = NEW_PASSWORD) -> HttpResponse:
-        page = self.get(path)
+        return self.submit(self.get(path), password)
+
+    def submit(self, page: HttpResponse, password: str = NEW_PASSWORD) -> HttpResponse:
+        """Send the form of a sign-in page."""
         assert page.status == 200, page.text
         hidden = re.search(r'name="authorization" value="([^"]+)"', page.text)
         form = {"email": "jane@example.com", "password": password}
