@@ -57,7 +57,10 @@ def fill(database: Path) -> None:
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.executemany(
             "insert into authorization_requests values (?, x'00', ?, '{}', ?)",
-            [(f"r{number}", f"192.0.2.{number // of_network}", now) for number in range(most)],
+            [
+                (f"r{number}", f"192.0.2.{number // of_network}", now - number)
+                for number in range(most)
+            ],
         )
 
 

@@ -13,7 +13,7 @@ import uvloop
 __all__ = ["request_flood"]
 
 #: more than the server has places for
-_CONNECTIONS = 100
+_CONNECTIONS = 80
 
 #: seconds between a refusal because of too many requests, and the next request
 _PAUSE = 0.02

@@ -245,9 +245,9 @@ create table authorization_requests (
 
 create index authorization_requests_browser on authorization_requests (browser_hash);
 
-create index authorization_requests_network on authorization_requests (network, created_at);
+create index authorization_requests_network on authorization_requests (network, created_at, request_id);
 
-create index authorization_requests_created on authorization_requests (created_at);
+create index authorization_requests_created on authorization_requests (created_at, request_id);
 
 -- The sign-ins of users at applications: each row has a code, and the tokens that replaced it.
 create table grants (
