@@ -1,0 +1,312 @@
+"""The overview and the pages of users in a browser: accessible, by keyboard, without script."""
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from string import ascii_lowercase
+from typing import Any, Literal, NamedTuple
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from tests.browser.conftest import Visit, visits
+from tests.support.accessibility.axe import violations
+from tests.support.callers import OPERATOR
+from tests.support.sign_in.site import Site, change_password, sign_in
+from tests.support.users import NEW_PASSWORD, PASSWORD
+
+from anyscale.domain.validation import Policy, check
+
+SCRIPT = "<script>document.title = 'gone'</script>"
+NAMES = [SCRIPT, "=cmd()", "W" * 256, "\u05e9\u05dc\u05d5\u05dd", "\U0001f9d1\u200d\U0001f680"]
+
+
+class Staff(NamedTuple):
+    """The accounts of the site, and the cookies of a browser in which an owner is signed in."""
+
+    state: Any
+    #: of the owner
+    email: str
+    #: of accounts without credentials
+    ids: list[str]
+
+
+@pytest.fixture(scope="module")
+def staff(site: Site, browser: Browser) -> Staff:
+    """Sixty accounts, some with names that no page may run, and an owner."""
+    names = [*NAMES, *(f"Person {at:02}" for at in range(55))]
+    users = [
+        check(Policy(), name, f"u{at:02}@example.org", None, False, None, None)
+        for at, name in enumerate(names)
+    ]
+    with closing(site.control_plane()) as control_plane:
+        created = control_plane.batches.create("staff", [u for u in users if u], "fail", OPERATOR)
+        control_plane.batches.open("unfinished", "fail", OPERATOR)
+        control_plane.lifecycle.suspend(created.users[10].user_id, OPERATOR)
+    email = site.create_owner()
+    with visits(browser, site) as visit:
+        page = visit()
+        sign_in(page, email)
+        change_password(page, PASSWORD, NEW_PASSWORD)
+        expect(page.get_by_role("heading", name="Your account")).to_be_visible()
+        state = page.context.storage_state()
+    return Staff(state, email, [user.user_id for user in created.users])
+
+
+def account(staff: Staff, at: int = 20) -> str:
+    return f"/console/users/{staff.ids[at]}"
+
+
+def refuse_new(page: Page, _: Staff) -> None:
+    page.goto("/console/users/new")
+    page.get_by_label("Email").fill("not an email")
+    page.get_by_label("First name").fill(" ")
+    page.get_by_role("button", name="Create the user").click()
+
+
+def refuse_deletion(page: Page, staff: Staff) -> None:
+    page.goto(f"{account(staff)}/delete")
+    page.get_by_role("button", name="Delete the account").click()
+
+
+def open_questions(page: Page, staff: Staff) -> None:
+    page.goto("/console/users?q=" + staff.email)
+    for question in page.locator("summary").all():
+        question.click()
+
+
+def open_menu(page: Page, _: Staff) -> None:
+    page.goto("/console/users")
+    page.locator("summary", has_text="Download").click()
+    page.get_by_label("Select all on this page").check()
+
+
+def show_link(page: Page, staff: Staff) -> None:
+    page.goto(account(staff, 21))
+    page.get_by_role("button", name="Create a link").click()
+
+
+def open_links(page: Page, staff: Staff) -> None:
+    page.goto("/console/users/links?" + "&".join(f"user_id={one}" for one in staff.ids[:50]))
+
+
+Step = Callable[[Page, Staff], object]
+
+#: each with its heading
+PAGES: dict[str, tuple[str, str | Step]] = {
+    "overview": ("Overview", "/console"),
+    "list": ("Users", "/console/users"),
+    "last page": ("Users", "/console/users?last=true"),
+    "menu": ("Users", open_menu),
+    "search": ("Users", "/console/users?q=person&state=none"),
+    "no match": ("No users match", "/console/users?q=zzzz"),
+    "wrong search": ("There is a problem", f"/console/users?q={'+'.join(ascii_lowercase)}"),
+    "account": ("Person 15", lambda page, staff: page.goto(account(staff))),
+    "own account": ("Jane", open_questions),
+    "suspended": ("Person 05", lambda page, staff: page.goto(account(staff, 10))),
+    "long name": ("WWW", lambda page, staff: page.goto(account(staff, 2))),
+    "correct": ("Correct the account", lambda page, staff: page.goto(f"{account(staff)}/correct")),
+    "role": ("Make Person 15 an owner?", lambda page, staff: page.goto(f"{account(staff)}/role")),
+    "delete": ("Delete the account", lambda page, staff: page.goto(f"{account(staff)}/delete")),
+    "refused deletion": ("There is a problem", refuse_deletion),
+    "new": ("Create a user", "/console/users/new"),
+    "refused new": ("There is a problem", refuse_new),
+    "link": ("A link for", show_link),
+    "links": ("Create links for 50 accounts?", open_links),
+    "nothing selected": ("There is a problem", "/console/users/suspend"),
+}
+
+
+@pytest.fixture(scope="module")
+def owner(browser: Browser, site: Site, staff: Staff) -> Iterator[Page]:
+    """A page of the owner, whose console has to stay empty."""
+    with visits(browser, site) as visit:
+        yield visit("/console", storage_state=staff.state)
+
+
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_is_accessible_narrow_and_wide_in_light_and_dark(
+    owner: Page, staff: Staff, name: str
+) -> None:
+    heading, step = PAGES[name]
+    owner.set_viewport_size({"width": 1280, "height": 800})
+    owner.emulate_media(color_scheme="light", reduced_motion="reduce")
+    if isinstance(step, str):
+        owner.goto(step)
+    else:
+        step(owner, staff)
+    expect(owner.get_by_role("heading", name=heading).first).to_be_visible()
+    assert violations(owner) == []
+    for width, scheme in ((1280, "dark"), (320, "dark"), (320, "light")):
+        owner.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        owner.set_viewport_size({"width": width, "height": 640})
+        assert owner.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, width
+        rules = () if (width, scheme) == (320, "dark") else ("color-contrast", "target-size")
+        assert violations(owner, *rules) == [], (width, scheme)
+    # Twice the size of the text on twice the width: 400 % in all.
+    owner.set_viewport_size({"width": 640, "height": 640})
+    owner.evaluate("document.documentElement.style.fontSize = '200%'")
+    assert owner.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+def test_a_problem_has_the_focus_and_leads_to_its_field(owner: Page, staff: Staff) -> None:
+    refuse_new(owner, staff)
+    summary = owner.get_by_role("alert")
+    expect(summary).to_be_focused()
+    assert owner.title().startswith("Problem: ")
+    summary.get_by_role("link").first.click()
+    field = owner.get_by_label("Email")
+    expect(field).to_be_focused()
+    expect(field).to_have_accessible_description(re.compile("is not an email address"))
+
+
+def test_filters_stay_after_back_and_reload_and_in_another_tab(
+    owner: Page, visit: Visit, staff: Staff
+) -> None:
+    owner.set_viewport_size({"width": 1280, "height": 800})
+    owner.goto("/console/users")
+    owner.get_by_label("Name, email or id").fill("person")
+    owner.get_by_label("Signs in by").select_option("Cannot sign in")
+    owner.get_by_role("button", name="Show").click()
+    owner.get_by_role("link", name="Next").click()
+    address = owner.url
+    shown = owner.get_by_role("rowheader").all_inner_texts()
+    owner.get_by_role("rowheader").first.get_by_role("link").click()
+    expect(owner.get_by_role("heading", name="Signing in")).to_be_visible()
+    owner.go_back()
+    owner.reload()
+    other = visit(address, storage_state=staff.state)
+    for page in (owner, other):
+        assert page.url == address
+        assert page.get_by_role("rowheader").all_inner_texts() == shown
+        expect(page.get_by_label("Name, email or id")).to_have_value("person")
+        expect(page.get_by_label("Signs in by")).to_have_value("none")
+    owner.get_by_label("Role").select_option("Collaborator")
+    owner.get_by_role("button", name="Show").click()
+    expect(owner.get_by_role("rowheader")).to_have_count(50)
+    assert "after" not in owner.url, "a new filter starts at the first page"
+
+
+def test_names_are_text_on_pages_and_in_files(owner: Page, staff: Staff) -> None:
+    for path in ("/console/users?last=true", account(staff, 0)):
+        owner.goto(path)
+        expect(owner.get_by_text(SCRIPT).first).to_be_visible()
+        assert owner.title() != "gone"
+        assert owner.locator("script:not([src])").count() == 0
+    rows = {}
+    for kind in ("CSV", "JSON Lines"):
+        owner.goto("/console/users?q=u0")
+        owner.locator("summary", has_text="Download").click()
+        with owner.expect_download() as download:
+            owner.get_by_role("link", name=kind).click()
+        rows[kind] = Path(download.value.path()).read_text(encoding="utf-8")
+    cells = {row["email"]: row["name"] for row in csv.DictReader(rows["CSV"].splitlines())}
+    texts = {row["email"]: row["name"] for row in map(json.loads, rows["JSON Lines"].splitlines())}
+    for at, name in enumerate(NAMES):
+        assert texts[f"u{at:02}@example.org"] == name
+        assert cells[f"u{at:02}@example.org"] == name.replace("=cmd", "'=cmd")
+
+
+def test_a_link_is_copied_and_shown_once(visit: Visit, staff: Staff) -> None:
+    page = visit(
+        account(staff, 22),
+        storage_state=staff.state,
+        permissions=["clipboard-read", "clipboard-write"],
+    )
+    page.get_by_role("button", name="Create a link").click()
+    page.get_by_role("button", name="Copy the link").click()
+    expect(page.get_by_text("Copied.")).to_be_visible()
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert re.fullmatch(r"https://accounts\.example\.com/set-password#mrl_\w+", link)
+    secret = link.partition("#")[2]
+    page.reload()
+    assert page.url.endswith(account(staff, 22)), "a form that is sent again creates no other link"
+    assert secret not in page.content()
+    page.go_back()
+    assert secret not in page.content()
+
+
+def test_links_of_selected_accounts_are_a_file(owner: Page, staff: Staff) -> None:
+    owner.set_viewport_size({"width": 1280, "height": 800})
+    owner.goto("/console/users?q=person&state=none")
+    owner.get_by_label("Select all on this page").check()
+    expect(owner.get_by_text("50 selected")).to_be_visible()
+    owner.get_by_role("rowheader").first.locator("xpath=..").get_by_role("checkbox").uncheck()
+    expect(owner.get_by_text("49 selected")).to_be_visible()
+    owner.get_by_role("button", name="Create links").click()
+    expect(owner.get_by_role("heading", name="Create links for 49 accounts?")).to_be_visible()
+    with owner.expect_download() as download:
+        owner.get_by_role("button", name="Create, as CSV").click()
+    lines = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 50
+    assert lines[0] == "email,url,expires_at"
+    assert staff.ids
+
+
+def test_a_user_is_found_and_suspended_by_keyboard(visit: Visit, staff: Staff) -> None:
+    page = visit("/console", storage_state=staff.state)
+    press_until(page, "Find a user by name, email or id")
+    page.keyboard.type("u30@example.org")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Person 25")).to_be_visible()
+    press_until(page, "Suspend")
+    page.keyboard.press("Enter")
+    press_until(page, "Suspend now")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("The account is suspended")
+    page.reload()
+    expect(page.get_by_role("status")).to_have_count(0)
+
+
+def press_until(page: Page, name: str) -> None:
+    """Press Tab until the element with a name has the focus, which is shown."""
+    focused = "document.activeElement.labels?.[0]?.innerText ?? document.activeElement.innerText"
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate(focused) == name:
+            assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
+            return
+    raise AssertionError(name)
+
+
+def test_all_works_without_javascript(visit: Visit, site: Site) -> None:
+    page = visit("/sign-in", java_script_enabled=False)
+    sign_in(page, site.create_owner())
+    change_password(page, PASSWORD, NEW_PASSWORD)
+    page.get_by_role("link", name="Open the console").click()
+    page.get_by_role("link", name="By an open link").click()
+    expect(page.get_by_role("heading", name="Users", level=1)).to_be_visible()
+    page.get_by_label("Name, email or id").fill("u40")
+    page.get_by_label("Signs in by").select_option("All")
+    page.get_by_role("button", name="Show").click()
+    page.get_by_role("link", name="Person 35").click()
+    page.locator("summary", has_text="Suspend").click()
+    page.get_by_role("button", name="Suspend now").click()
+    page.get_by_role("button", name="Restore").click()
+    page.get_by_role("button", name="Create a link").click()
+    expect(page.locator("#link")).to_contain_text("/set-password#mrl_")
+    page.goto("/console/users?q=person&state=none")
+    page.get_by_role("checkbox").nth(0).check()
+    page.get_by_role("checkbox").nth(1).check()
+    page.get_by_role("button", name="Suspend").click()
+    page.get_by_role("button", name="Suspend 2 accounts").click()
+    expect(page.get_by_role("status").first).to_contain_text("The accounts are suspended.")
+    page.goto("/console/users/new")
+    page.get_by_label("Email").fill("not an email")
+    page.get_by_role("button", name="Create the user").click()
+    expect(page.get_by_role("alert")).to_be_focused()
+
+
+def test_a_collaborator_is_told_so(visit: Visit, site: Site) -> None:
+    page = visit()
+    sign_in(page, site.create_user())
+    change_password(page, PASSWORD, NEW_PASSWORD)
+    expect(page.get_by_role("link", name="Open the console")).to_have_count(0)
+    page.goto("/console/users")
+    expect(page.get_by_role("heading", name="Only for owners")).to_be_visible()
+    assert violations(page) == []

@@ -1,0 +1,33 @@
+"""Whether a page is accessible, by the rules of axe-core: WCAG 2.2, A and AA, good practice."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page
+
+__all__ = ["violations"]
+
+_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+_RUN = """
+async options => (await axe.run(document, options)).violations.flatMap(
+  found => found.nodes.map(node => `${found.id}: ${node.html}: ${node.failureSummary}`))
+"""
+
+
+def violations(page: Page, *rules: str) -> list[str]:
+    """Return what is wrong on a page, by some rules of axe or by all of them."""
+    # `evaluate` runs in spite of the policy of the page, which allows no other script.
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(_source())
+    kind, values = ("rule", list(rules)) if rules else ("tag", _TAGS)
+    options = {"runOnly": {"type": kind, "values": values}, "resultTypes": ["violations"]}
+    found: list[Any] = page.evaluate(_RUN, options)
+    return found
+
+
+@cache
+def _source() -> str:
+    path = Path(__file__).parent / "node_modules/axe-core/axe.min.js"
+    return path.read_text(encoding="utf-8")
