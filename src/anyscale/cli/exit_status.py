@@ -129,8 +129,6 @@ def interrupted_message() -> str:
 
 
 def _internal(error: BaseException) -> str:
-    if isinstance(error, MemoryError):
-        return "error: there is not enough memory: see `ulimit -v`, or the limits of the container"
     # Neither its text nor the traceback: they may contain parts of a users file.
     frame = error.__traceback__
     while frame and frame.tb_next:

@@ -7,6 +7,7 @@ import click
 from anyscale import __version__
 from anyscale.cli.lazy_group import LazyGroup
 from anyscale.cli.signals import exit_on_signals, handle_signals, ignore_signals
+from anyscale.cli.terminal import say
 
 __all__ = ["root"]
 
@@ -33,6 +34,26 @@ _LOGIN = "`anyscale login --host https://...`"
 _FIND = "`anyscale user list --search TEXT`"
 
 
+_NO_MEMORY = "error: there is not enough memory: see `ulimit -v`, or the limits of the container"
+_UNFINISHED = 3
+
+
+def _exit_status_of(error: BaseException) -> int:
+    """Explain an error; a lack of memory first, since the explanations need some."""
+    from anyscale.domain.memory import is_lack_of_memory
+
+    if not is_lack_of_memory(error):
+        try:
+            from anyscale.cli.exit_status import exit_status_of
+
+            return exit_status_of(error)
+        except (ImportError, MemoryError) as new:
+            if not is_lack_of_memory(new):
+                raise
+    say(_NO_MEMORY)
+    return _UNFINISHED
+
+
 class _Root(LazyGroup):
     """Ends every command with the right exit status."""
 
@@ -44,9 +65,7 @@ class _Root(LazyGroup):
             raise
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - no traceback reaches a user
             exit_on_signals()
-            from anyscale.cli.exit_status import exit_status_of
-
-            ctx.exit(exit_status_of(error))
+            ctx.exit(_exit_status_of(error))
         finally:
             ignore_signals()
 

@@ -13,6 +13,7 @@ from litestar.serialization import msgspec_hooks
 from litestar.types import Receive, Send
 from msgspec import json
 
+from anyscale.domain.memory import is_lack_of_memory
 from anyscale.domain.schemas.protocol import ProblemDocument
 from anyscale.errors import (
     AnyscaleError,
@@ -152,12 +153,14 @@ def _handle_recursion(request: AnyRequest, error: RecursionError) -> Response[An
     return _handle_bug(request, error)
 
 
-def _handle_lack_of_memory(request: AnyRequest, _: MemoryError) -> Response[Any]:
+def _handle_lack_of_memory(request: AnyRequest) -> Response[Any]:
     _log.error("not enough memory for a request")
     return _handle_refusal(request, Unavailable("the control plane has too little memory now"))
 
 
 def _handle_bug(request: AnyRequest, error: Exception) -> Response[Any]:
+    if is_lack_of_memory(error):
+        return _handle_lack_of_memory(request)
     extra = {"kind": type(error).__name__, "place": _place_of(error)}
     _log.error("internal error", extra=extra)
     detail = "a fault of the control plane: its log says where"
@@ -198,6 +201,5 @@ EXCEPTION_HANDLERS: dict[Any, Any] = {
     AnyscaleError: _handle_refusal,
     HTTPException: _handle_http_exception,
     RecursionError: _handle_recursion,
-    MemoryError: _handle_lack_of_memory,
     Exception: _handle_bug,
 }
