@@ -32,6 +32,9 @@ class ConfigError(AnyscaleError):
     code = "config_invalid"
     status = 400
 
+    #: the field of a form that is wrong; empty if it is none
+    field = ""
+
     def __str__(self) -> str:
         """Return all messages on one line."""
         return "; ".join(map(str, self.args))

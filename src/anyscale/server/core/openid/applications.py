@@ -1,5 +1,7 @@
 """Applications: the programs that sign our users in, which owners create."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hmac import compare_digest
 from typing import Any
 
@@ -76,6 +78,14 @@ class ApplicationService:
         """Return an application."""
         with self._store.read() as tx:
             return _shown(_required(tx.applications.get(client_id), client_id))
+
+    def last_sign_in(self, client_id: str) -> int | None:
+        """Return when a user last signed in at an application: milliseconds since 1970.
+
+        None if nobody did in the last 90 days, or all who did are signed out there.
+        """
+        with self._store.read() as tx:
+            return tx.grants.last_created_at(client_id)
 
     def update(self, client_id: str, changes: ApplicationChanges, caller: Caller) -> Application:
         """Change fields, and end the grants that the new audience or redirect URIs exclude.
@@ -189,26 +199,42 @@ def _is_authentic(application: ApplicationRecord, secret: str | None, now: int) 
 
 def _checked(tx: Transaction, fields: dict[str, Any], *, is_public: bool) -> dict[str, Any]:
     """Return valid fields as the database stores them, or raise `ConfigError`."""
-    if "name" in fields:
-        _check_name(fields["name"])
-    if fields.get("redirect_uris") == []:
-        raise ConfigError("an application needs a redirect URI")
-    if is_public and not fields.get("requires_pkce", True):
-        raise ConfigError("a public application needs PKCE, since it has no secret")
     checked = dict(fields)
-    for name in ("redirect_uris", "post_logout_redirect_uris"):
-        if name in fields:
-            checked[name] = json.encode(checked_redirect_uris(fields[name])).decode()
-    if "audience" in fields:
-        checked["audience"] = json.encode(checked_audience(tx, fields["audience"])).decode()
+    for name, value in fields.items():
+        with _about(name):
+            checked[name] = _checked_value(tx, name, value, is_public=is_public)
     return checked
 
 
+@contextmanager
+def _about(field: str) -> Iterator[None]:
+    """Let an error of a block name the field."""
+    try:
+        yield
+    except ConfigError as error:
+        error.field = field
+        raise
+
+
+def _checked_value(tx: Transaction, name: str, value: Any, *, is_public: bool) -> Any:
+    if name == "name":
+        _check_name(value)
+    elif name == "redirect_uris" and not value:
+        raise ConfigError("an application needs a redirect URI")
+    elif name == "requires_pkce" and is_public and not value:
+        raise ConfigError("a public application needs PKCE, since it has no secret")
+    if name in ("redirect_uris", "post_logout_redirect_uris"):
+        return json.encode(checked_redirect_uris(value)).decode()
+    return json.encode(checked_audience(tx, value)).decode() if name == "audience" else value
+
+
 def _name_in_use(name: str) -> ConfigError:
-    return ConfigError(
+    error = ConfigError(
         f"there is an application {shown(name)}: choose another name. If this call was repeated, "
         "`anyscale application list` shows it, and `rotate-secret` creates a new secret"
     )
+    error.field = "name"
+    return error
 
 
 def _check_name(name: str) -> None:

@@ -93,7 +93,7 @@ def verify_audit_log(
     problems = [(f"The audit log is damaged: {done.fault}.", "")] if done.fault else []
     module = "" if done.is_last else "audit.js"
     return render_console_page(
-        request, "audit_verification", _SECTION, module=module, problems=problems, done=done
+        request, "audit/verification", _SECTION, module=module, problems=problems, done=done
     )
 
 
@@ -193,7 +193,7 @@ def _page(
     user_ids = sorted(one for one in ids if one.startswith(_USER_ID))
     return render_console_page(
         request,
-        "audit_log",
+        "audit/list",
         _SECTION,
         typed=typed,
         listed=listed,

@@ -22,6 +22,7 @@ _SECTIONS = [
     ("/console", "Overview"),
     ("/console/users", "Users"),
     ("/console/batches", "Batches"),
+    ("/console/applications", "Applications"),
     ("/console/tokens", "Tokens"),
     ("/console/audit", "Audit log"),
 ]

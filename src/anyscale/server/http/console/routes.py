@@ -4,7 +4,14 @@ from litestar import Response
 
 from anyscale.errors import NotPermitted
 from anyscale.server.http.authentication import require_own_password, require_owner
-from anyscale.server.http.console import audit_log, overview, recent_sign_in, tokens, users
+from anyscale.server.http.console import (
+    applications,
+    audit_log,
+    overview,
+    recent_sign_in,
+    tokens,
+    users,
+)
 from anyscale.server.http.console.recent_sign_in import SignInAgain, redirect_to_sign_in_again
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.web.session_pages import session_pages
@@ -22,6 +29,7 @@ ROUTER = session_pages(
         *overview.HANDLERS,
         *users.HANDLERS,
         *audit_log.HANDLERS,
+        *applications.HANDLERS,
         *tokens.HANDLERS,
         *recent_sign_in.HANDLERS,
     ],

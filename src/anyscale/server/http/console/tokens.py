@@ -31,7 +31,7 @@ def list_tokens(
     now = request.user.at
     return render_console_page(
         request,
-        "tokens",
+        "tokens/list",
         _SECTION,
         own=token_views(tokens.list_live(request.user.account.user_id), now),
         of_nobody=token_views(tokens.list_live(""), now),
@@ -60,7 +60,8 @@ def create_token(
         return _form(request, name=name, days=days, **refused_form(error, "name"))
     # There is no redirect, which would have to store the secret or to put it into an address.
     host = account_page.host(request)
-    return render_console_page(request, "token", _SECTION, name=token.name, token=secret, host=host)
+    shown: Any = {"name": token.name, "token": secret, "host": host}
+    return render_console_page(request, "tokens/secret", _SECTION, **shown)
 
 
 @post("/tokens/revoke", pool="read")
@@ -76,7 +77,7 @@ def revoke_token(
 def _form(request: UserRequest, **shown: Any) -> Page:
     """Render the form, with the fields as they were sent."""
     values = {"name": "", "days": DEFAULT_DAYS, **shown}
-    return render_console_page(request, "new_token", _SECTION, **values)
+    return render_console_page(request, "tokens/new", _SECTION, **values)
 
 
 HANDLERS = [list_tokens, show_form, create_token, revoke_token]

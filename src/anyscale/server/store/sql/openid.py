@@ -152,6 +152,11 @@ class Grants(Table):
         sql = f"{_GRANT} where client_id = ? order by grant_id {{for_update}}"
         return self._connection.all(GrantRecord, sql, client_id)
 
+    def last_created_at(self, client_id: str) -> int | None:
+        """Return when a user last signed in at an application, of the grants that exist."""
+        sql = "select max(created_at) from grants where client_id = ?"
+        return self._connection.number(sql, client_id) or None
+
     def move(self, session_id: str, new_session_id: str) -> None:
         """Let the grants of a session belong to the session that replaces it."""
         sql = "update grants set session_id = ? where session_id = ?"

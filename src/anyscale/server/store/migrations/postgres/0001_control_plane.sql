@@ -279,7 +279,7 @@ create index grants_user on grants (user_id);
 
 create index grants_session on grants (session_id);
 
-create index grants_client on grants (client_id);
+create index grants_client on grants (client_id, created_at);
 
 create index grants_expiry on grants (expires_at);
 

@@ -1,0 +1,189 @@
+"""/console/applications: the programs that sign users in; their secrets are shown once."""
+
+from typing import Annotated, Any
+
+from litestar.di import NamedDependency
+from litestar.params import FromQuery, PathParameter, RawBody
+
+from anyscale.domain.models.applications import Application, CreatedApplication, NewApplication
+from anyscale.domain.times import from_milliseconds
+from anyscale.errors import ConfigError
+from anyscale.server.core.openid.applications import ApplicationService
+from anyscale.server.core.openid.provider import OpenIdProvider
+from anyscale.server.core.users.queries import UserQueries
+from anyscale.server.http.console.recent_sign_in import require_recent_sign_in
+from anyscale.server.http.console.rendering import Page, refused_form, render_console_page
+from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.route_handlers import get, post
+from anyscale.server.http.web.forms import read_form
+from anyscale.server.http.web.templating import redirect
+
+__all__ = ["HANDLERS"]
+
+_SECTION = "/console/applications"
+
+_NOTES = {"deleted": "The application is deleted. All sign-ins there have ended."}
+
+_FIELDS = ("name", "redirect_uris", "post_logout_redirect_uris", "audience")
+_CHOICES = ("is_public", "refresh_tokens", "without_pkce")
+
+#: a field that the page shows in another way
+_SHOWN_AS = {"requires_pkce": "without_pkce-yes"}
+
+ClientId = Annotated[str, PathParameter(max_length=64)]
+
+
+@get("/applications", pool="read")
+def list_applications(
+    request: UserRequest,
+    applications: NamedDependency[ApplicationService],
+    users: NamedDependency[UserQueries],
+    openid: NamedDependency[OpenIdProvider | None],
+    note: FromQuery[str] = "",
+) -> Page:
+    listed = applications.list()
+    return _render(
+        request,
+        "list",
+        note=_NOTES.get(note, ""),
+        applications=listed,
+        last={one.client_id: _last_sign_in(applications, one) for one in listed},
+        creators=_creators(users, listed),
+        has_provider=openid is not None,
+    )
+
+
+@get("/applications/new", guards=[require_recent_sign_in])
+async def show_form(request: UserRequest) -> Page:
+    return _form(request, dict.fromkeys([*_FIELDS, *_CHOICES], ""))
+
+
+@post("/applications/new", pool="write", guards=[require_recent_sign_in], status_code=200)
+def create_application(
+    request: UserRequest,
+    body: RawBody,
+    applications: NamedDependency[ApplicationService],
+    openid: NamedDependency[OpenIdProvider | None],
+) -> Page:
+    names = (*_FIELDS, *_CHOICES)
+    sent = dict(zip(names, read_form(request, body, *names), strict=True))
+    new = NewApplication(
+        name=sent["name"].strip(),
+        redirect_uris=_lines(sent["redirect_uris"]),
+        post_logout_redirect_uris=_lines(sent["post_logout_redirect_uris"]),
+        is_public=bool(sent["is_public"]),
+        refresh_tokens=bool(sent["refresh_tokens"]),
+        requires_pkce=not sent["without_pkce"],
+        audience=_lines(sent["audience"]),
+    )
+    try:
+        created = applications.create(new, request.user)
+    except ConfigError as error:
+        field = _SHOWN_AS.get(error.field, error.field)
+        return _form(request, sent, **refused_form(error, field))
+    # There is no redirect, which would have to store the secret or to put it into an address.
+    return _secret(request, created, openid, heading="The application is created")
+
+
+@get("/applications/{client_id:str}", pool="read")
+def show_application(
+    request: UserRequest,
+    client_id: ClientId,
+    applications: NamedDependency[ApplicationService],
+    users: NamedDependency[UserQueries],
+) -> Page:
+    application = applications.get(client_id)
+    return _render(
+        request,
+        "application",
+        application=application,
+        last=_last_sign_in(applications, application),
+        creators=_creators(users, [application]),
+    )
+
+
+@get("/applications/{client_id:str}/rotate-secret", pool="read", guards=[require_recent_sign_in])
+def ask_to_rotate(
+    request: UserRequest, client_id: ClientId, applications: NamedDependency[ApplicationService]
+) -> Page:
+    return _render(request, "rotate", application=applications.get(client_id))
+
+
+@post(
+    "/applications/{client_id:str}/rotate-secret",
+    pool="write",
+    guards=[require_recent_sign_in],
+    status_code=200,
+)
+def rotate_secret(
+    request: UserRequest,
+    body: RawBody,
+    client_id: ClientId,
+    applications: NamedDependency[ApplicationService],
+    openid: NamedDependency[OpenIdProvider | None],
+) -> Page:
+    (when,) = read_form(request, body, "when")
+    try:
+        rotated = applications.rotate_secret(client_id, request.user, now=when == "now")
+    except ConfigError as error:
+        application = applications.get(client_id)
+        return _render(request, "rotate", application=application, **refused_form(error))
+    return _secret(request, rotated, openid, heading="The secret is replaced")
+
+
+@get("/applications/{client_id:str}/delete", pool="read", guards=[require_recent_sign_in])
+def ask_to_delete(
+    request: UserRequest, client_id: ClientId, applications: NamedDependency[ApplicationService]
+) -> Page:
+    return _render(request, "delete", application=applications.get(client_id))
+
+
+@post("/applications/{client_id:str}/delete", pool="write", guards=[require_recent_sign_in])
+def delete_application(
+    request: UserRequest, client_id: ClientId, applications: NamedDependency[ApplicationService]
+) -> Page:
+    applications.delete(client_id, request.user)
+    return redirect(f"{_SECTION}?note=deleted")
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _last_sign_in(applications: ApplicationService, application: Application) -> Any:
+    at = applications.last_sign_in(application.client_id)
+    return None if at is None else from_milliseconds(at)
+
+
+def _creators(users: UserQueries, applications: list[Application]) -> dict[str, str]:
+    """Return the emails of the users who created applications, by actor."""
+    ids = {one.created_by.removeprefix("user:") for one in applications}
+    return {f"user:{user.user_id}": user.email for user in users.with_ids(sorted(ids))}
+
+
+def _secret(
+    request: UserRequest, created: CreatedApplication, openid: OpenIdProvider | None, heading: str
+) -> Page:
+    issuer = openid.issuer if openid else ""
+    return _render(request, "secret", created=created, issuer=issuer, heading=heading)
+
+
+def _form(request: UserRequest, sent: dict[str, str], **shown: Any) -> Page:
+    """Render the form, with the fields as they were sent."""
+    return _render(request, "new", sent=sent, **shown)
+
+
+def _render(request: UserRequest, template: str, **values: Any) -> Page:
+    return render_console_page(request, f"applications/{template}", _SECTION, **values)
+
+
+HANDLERS = [
+    list_applications,
+    show_form,
+    create_application,
+    show_application,
+    ask_to_rotate,
+    rotate_secret,
+    ask_to_delete,
+    delete_application,
+]
