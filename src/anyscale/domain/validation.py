@@ -49,6 +49,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     password_min_length: int = 8
     #: Whether single sign-on is the only sign-in method.
     sso_only: bool = False
+    #: its name, which is no password; empty if it has none
+    organization: str = ""
     #: users in a chunk
     chunk_users: int = 10_000
     #: passwords in a chunk: a few seconds of hashing
@@ -230,7 +232,9 @@ def _password_faults(fields: Mapping[str, str | bool | None], policy: Policy) ->
         return [Fault("password", "sso_only", "must be empty: everybody here signs in by SSO")]
     values = map(fields.get, ("name", "lastname", "email"))
     name, lastname, email = (value if isinstance(value, str) else None for value in values)
-    fault = password_fault(password, (name, lastname, email), policy.password_min_length)
+    fault = password_fault(
+        password, (name, lastname, email), policy.password_min_length, policy.organization
+    )
     return [Fault("password", *fault)] if fault else []
 
 

@@ -70,6 +70,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
         reader = env.EnvironmentReader(environment)
         read = reader.read
         database = read(env.database, served=served)
+        organization = read(env.organization, "ANYSCALE_ORGANIZATION")
         settings = cls(
             database=database,
             batch_create=read(env.flag, "ANYSCALE_BATCH_CREATE", default=True),
@@ -78,10 +79,11 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
                     env.number, "ANYSCALE_PASSWORD_MIN_LENGTH", 8, 8, MAX_LENGTH
                 ),
                 sso_only=read(env.flag, "ANYSCALE_SSO_ONLY", default=False),
+                organization=organization or "",
                 reservation_wait=read(env.number, "ANYSCALE_RESERVATION_WAIT_SECONDS", 60, 0, 3600),
             ),
             public_url=read(env.public_url, "ANYSCALE_PUBLIC_URL"),
-            organization=read(env.organization, "ANYSCALE_ORGANIZATION"),
+            organization=organization,
             trusted_proxies=environment.get("FORWARDED_ALLOW_IPS", _LOOPBACK),
             signing_keys=read(env.signing_keys, database),
             served=served,

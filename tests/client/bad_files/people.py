@@ -16,7 +16,7 @@ Row = dict[str, Any]
 
 # Texts with another meaning in at least one of the formats.
 TRAPS = [
-    *("null", "Null", "NULL", "~", "nil", "None", "true", "No", "on", "y", "Off", "012345678"),
+    *("null", "Null", "NULL", "~", "nil", "None", "true", "No", "on", "y", "Off", "042731985"),
     *("1e5", "0x1F", "1_000", "12:30:45", "2026-01-02", ".inf", ".NaN", "=", "<<", "-", "- a"),
     *("? a", ": ", "a: b", "a #b", "#a", "&a", "*a", "!a", "!!str a", "%a", "@a", "`a`", "|", ">"),
     *("[a]", "{a: b}", "a, b", "a;b", "'", '"', "it's", 'say "hi"', '"quoted"', "'quoted'", "\\"),

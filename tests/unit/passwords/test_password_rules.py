@@ -334,9 +334,53 @@ def test_a_password_with_more_than_a_pattern_is_taken(password: str) -> None:
     assert code_of(password) is None
 
 
-def test_the_example_of_the_contract_is_taken_and_its_neighbours_are_refused() -> None:
-    assert code_of("012345678") is None
-    for password in ("01234567", "0123456789", "12345678", "876543210"):
+OWNER: Own = ("Mia", "Musterfrau-Schönhausen", "mia@firma.example")
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        # the list of the review
+        *("Passwort1", "Sommer24", "Start123", "Initial1", "Firma2026", "Berlin2024"),
+        *("Winter2025", "Januar2026", "musterroll1", "anyscale1", "firma.example"),
+        # the same in English, with signs, accents and dates, in the name of the organization
+        *(
+            "Password!24",
+            "Summer-2024",
+            "Welcome#1",
+            "März_2026",
+            "Maerz2026!",
+            "24.12.Weihnachten",
+        ),
+        *("München2024!", "Firma.Example-1", "Söhne2026", "mustersoehne1", "Muster & Söhne 1"),
+    ],
+)
+def test_a_common_word_with_digits_and_signs_is_refused(password: str) -> None:
+    organization = "mustersoehne" if "oehne" in password else "Muster & Söhne"
+    fault = password_fault(password, OWNER, 8, organization)
+    assert fault is not None
+    assert fault.code == "password_common"
+
+
+@pytest.mark.parametrize("password", ["musterfrau1", "2024Schonhausen", "x-SCHÖNHAUSEN-9"])
+def test_each_part_of_a_double_name_is_refused(password: str) -> None:
+    assert code_of(password, OWNER) == "password_personal"
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        *("Mein Hund frisst Schuhe", "sommer in berlin 2024", "Start jede Woche neu"),
+        *("correct horse battery staple", "winter07-tulpe", "Sommer24681357924", "Hausboot-Ampel9"),
+    ],
+)
+def test_a_sentence_and_a_word_with_much_around_it_are_taken(password: str) -> None:
+    assert password_fault(password, OWNER, 8, "Muster & Söhne") is None
+
+
+def test_the_example_of_the_contract_is_taken_and_a_sequence_is_refused() -> None:
+    assert code_of("042731985") is None
+    for password in ("012345678", "01234567", "0123456789", "12345678", "876543210"):
         assert code_of(password) in ("password_pattern", "password_common")
 
 

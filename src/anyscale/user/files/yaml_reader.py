@@ -2,7 +2,7 @@
 
 `yaml_plain_entries` has read the entries before the first one that needs the parser.
 
-A YAML loader would convert scalars: `name: No` to False, `password: 012345678` to a number,
+A YAML loader would convert scalars: `name: No` to False, `password: 042731985` to a number,
 `title: 12:30:45` to 45045. Here the fields determine the types.
 """
 

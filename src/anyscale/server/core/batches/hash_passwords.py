@@ -56,6 +56,7 @@ def _check(
         [by_id[row.user_id] for row in pending],
         [(row.name, row.lastname, row.email) for row in pending],
         policy.password_min_length,
+        policy.organization,
     )
     problems = [
         Problem(

@@ -37,6 +37,7 @@ class CheckJob(SensitiveStruct, frozen=True, tag=True):
     passwords: list[str]
     own: list[UserTexts]
     minimum: int
+    organization: str = ""
 
 
 class VerifyJob(SensitiveStruct, frozen=True, tag=True):
@@ -63,4 +64,4 @@ def execute(hasher: Hasher, job: Job) -> Any:
         return hasher.hash(job.passwords)
     if isinstance(job, VerifyJob):
         return hasher.verify(job.password_hash, job.password.decode(errors="surrogatepass"))
-    return password_faults(job.passwords, job.own, job.minimum)
+    return password_faults(job.passwords, job.own, job.minimum, job.organization)

@@ -61,14 +61,18 @@ class PasswordHashPool:
                 future.cancel()
 
     def faults(
-        self, passwords: Sequence[str], own: Sequence[UserTexts], minimum: int
+        self,
+        passwords: Sequence[str],
+        own: Sequence[UserTexts],
+        minimum: int,
+        organization: str = "",
     ) -> list[PasswordFault | None]:
         """Check passwords against the policy, as `password_faults` does.
 
         At the low priority of hashing: to look one up in the list of common passwords takes some
         150 us, and a chunk of them longer than any other request should wait.
         """
-        job = CheckJob(list(passwords), list(own), minimum)
+        job = CheckJob(list(passwords), list(own), minimum, organization)
         faults: list[PasswordFault | None] = self._threads.submit(self._run, job).result()
         return faults
 

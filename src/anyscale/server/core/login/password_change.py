@@ -112,7 +112,10 @@ class PasswordChanges:
             new.encode()
         except UnicodeEncodeError:
             raise PasswordRefused("The password holds a character that nobody can type.") from None
-        fault = self._hashing.faults([new], [own], self._policy.password_min_length)[0]
+        policy = self._policy
+        fault = self._hashing.faults([new], [own], policy.password_min_length, policy.organization)[
+            0
+        ]
         if fault:
             is_personal = fault.code == "password_personal"
             detail = "contains your own name or email" if is_personal else fault.detail
