@@ -158,7 +158,12 @@ def _services(control_plane: ControlPlane, pools: ThreadPools) -> dict[str, obje
             control_plane.settings.public_url,
         ),
         "account_count": account_count,
-        "account_pages": AccountPages(control_plane.account_details, control_plane.user_grants),
+        "account_pages": AccountPages(
+            control_plane.account_details,
+            control_plane.user_grants,
+            control_plane.audit_log,
+            control_plane.users,
+        ),
         "audit_log": control_plane.audit_log,
         "authenticator": Authenticator(tokens, sessions, control_plane.audit_log, pools.auth),
         "batches": control_plane.batches,

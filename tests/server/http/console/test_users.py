@@ -221,6 +221,8 @@ def test_an_account_is_suspended_and_restored(console: Console, jane: HttpClient
     assert ">Restore<" in get(jane, f"/console/users/{user_id}").text
     send(jane, f"/console/users/{user_id}/restore")
     assert events(console, user_id) == ["account.suspended", "account.restored"]
+    shown = re.findall(r'scope="row">(account\.\w+)<', get(jane, f"/console/users/{user_id}").text)
+    assert shown == ["account.restored", "account.suspended"]
 
 
 def test_a_role_is_set_and_the_last_owner_stays_one(console: Console, jane: HttpClient) -> None:

@@ -26,7 +26,7 @@ from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.forms import read_form
 
-__all__ = ["HANDLERS"]
+__all__ = ["HANDLERS", "emails_in"]
 
 _SECTION = "/console/audit"
 
@@ -188,16 +188,13 @@ def _page(
     listed: _Listed,
     **shown: Any,
 ) -> Page:
-    ids = {entry.actor.removeprefix(_ACTOR_OF_USER) for entry in listed.entries}
-    ids |= {entry.subject for entry in listed.entries}
-    user_ids = sorted(one for one in ids if one.startswith(_USER_ID))
     return render_console_page(
         request,
         "audit/list",
         _SECTION,
         typed=typed,
         listed=listed,
-        emails={user.user_id: user.email for user in users.with_ids(user_ids)},
+        emails=emails_in(listed.entries, users),
         events=audit_log.list_events(),
         address=_address,
         narrowed=partial(_narrowed, typed),
@@ -205,6 +202,14 @@ def _page(
         is_filtered=typed != AuditFilter(),
         **shown,
     )
+
+
+def emails_in(entries: Sequence[AuditEntry], users: UserQueries) -> dict[str, str]:
+    """Return the emails of the accounts that entries name, by their ids."""
+    ids = {entry.actor.removeprefix(_ACTOR_OF_USER) for entry in entries}
+    ids |= {entry.subject for entry in entries}
+    user_ids = sorted(one for one in ids if one.startswith(_USER_ID))
+    return {user.user_id: user.email for user in users.with_ids(user_ids)}
 
 
 def _narrowed(typed: AuditFilter, **changes: str) -> str:

@@ -9,6 +9,7 @@ from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.users.account_count import AccountCount
 from anyscale.server.core.users.queries import UserQueries
+from anyscale.server.http.console.audit_log import emails_in
 from anyscale.server.http.console.rendering import Page, render_console_page
 from anyscale.server.http.console.users.filters import UserFilters
 from anyscale.server.http.dependencies import UserRequest
@@ -39,7 +40,6 @@ def show_overview(
 ) -> Page:
     account_count.refresh()
     entries = audit_log.list(0, _SHOWN_ENTRIES, newest_first=True)
-    ids = {text.removeprefix("user:") for entry in entries for text in (entry.actor, entry.subject)}
     return render_console_page(
         request,
         "overview",
@@ -48,8 +48,8 @@ def show_overview(
         parts_of_all=_parts(account_count),
         counted=from_milliseconds(account_count.at),
         unfinished=batches.page(open_only=True, before="", limit=_SHOWN_BATCHES),
-        emails={user.user_id: user.email for user in users.with_ids(list(ids))},
-        entries=[(entry, from_milliseconds(entry.at)) for entry in entries],
+        entries=entries,
+        emails=emails_in(entries, users),
     )
 
 

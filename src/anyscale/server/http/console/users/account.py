@@ -1,17 +1,24 @@
 """/console/users/{user_id}: one account, and the pages that ask before they change it."""
 
+from itertools import chain
 from typing import Any
 
 from litestar.di import NamedDependency
 from litestar.params import FromQuery
 from msgspec import Struct
 
+from anyscale.domain.audit_chain import AuditEntry
+from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.names import full_name
 from anyscale.domain.times import from_milliseconds
+from anyscale.server.core.audit.entries import AuditLog
+from anyscale.server.core.callers import user_actor
 from anyscale.server.core.openid.user_grants import UserGrants
 from anyscale.server.core.users.account_details import AccountDetails, AccountDetailsQuery
+from anyscale.server.core.users.queries import UserQueries
 from anyscale.server.http.account.user_agent import browser_name
 from anyscale.server.http.api.parameters import UserId
+from anyscale.server.http.console.audit_log import emails_in
 from anyscale.server.http.console.recent_sign_in import require_recent_sign_in
 from anyscale.server.http.console.rendering import Page, render_console_page
 from anyscale.server.http.console.users.filters import PATH, SIGN_IN
@@ -22,6 +29,9 @@ __all__ = ["HANDLERS", "AccountPages"]
 
 #: sessions on the page
 _SHOWN_SESSIONS = 10
+
+#: entries of the audit log on the page
+_SHOWN_ENTRIES = 10
 
 _NOTES = {
     "created": "The account is created.",
@@ -39,17 +49,30 @@ class AccountPages(Struct, frozen=True):
 
     details: AccountDetailsQuery
     grants: UserGrants
+    audit_log: AuditLog
+    users: UserQueries
 
     def render(self, request: UserRequest, user_id: str, **shown: Any) -> Page:
         """Return the page of an account, or raise `NotFound`."""
-        found = self.details.get(user_id)
+        found, entries = self.details.get(user_id), self._entries(user_id)
         values = _values(request, found) | {
             "sessions": [_session(one) for one in found.sessions[:_SHOWN_SESSIONS]],
             "session_count": len(found.sessions),
             "applications": self.grants.list(user_id),
             "from_milliseconds": from_milliseconds,
+            "entries": entries,
+            "emails": emails_in(entries, self.users),
         }
         return render_console_page(request, "users/account", PATH, **values | shown)
+
+    def _entries(self, user_id: str) -> list[AuditEntry]:
+        """Return the last entries on an account, and by its user."""
+        filters = AuditFilter(subject=user_id), AuditFilter(actor=user_actor(user_id))
+        lists = [
+            self.audit_log.list(0, _SHOWN_ENTRIES, newest_first=True, only=only) for only in filters
+        ]
+        found = {entry.number: entry for entry in chain(*lists)}
+        return [found[number] for number in sorted(found, reverse=True)[:_SHOWN_ENTRIES]]
 
     def render_question(
         self, request: UserRequest, user_id: str, question: str, **shown: Any
