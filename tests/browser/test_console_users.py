@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.browser.conftest import Visit, visits
 from tests.support.accessibility.axe import violations
+from tests.support.accessibility.checks import assert_accessible, press_until
 from tests.support.callers import OPERATOR
 from tests.support.sign_in.site import Site, change_password, sign_in
 from tests.support.users import NEW_PASSWORD, PASSWORD
@@ -141,17 +142,7 @@ def test_every_page_is_accessible_narrow_and_wide_in_light_and_dark(
     else:
         step(owner, staff)
     expect(owner.get_by_role("heading", name=heading).first).to_be_visible()
-    assert violations(owner) == []
-    for width, scheme in ((1280, "dark"), (320, "dark"), (320, "light")):
-        owner.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-        owner.set_viewport_size({"width": width, "height": 640})
-        assert owner.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, width
-        rules = () if (width, scheme) == (320, "dark") else ("color-contrast", "target-size")
-        assert violations(owner, *rules) == [], (width, scheme)
-    # Twice the size of the text on twice the width: 400 % in all.
-    owner.set_viewport_size({"width": 640, "height": 640})
-    owner.evaluate("document.documentElement.style.fontSize = '200%'")
-    assert owner.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    assert_accessible(owner)
 
 
 def test_a_problem_has_the_focus_and_leads_to_its_field(owner: Page, staff: Staff) -> None:
@@ -261,17 +252,6 @@ def test_a_user_is_found_and_suspended_by_keyboard(visit: Visit, staff: Staff) -
     expect(page.get_by_role("status")).to_contain_text("The account is suspended")
     page.reload()
     expect(page.get_by_role("status")).to_have_count(0)
-
-
-def press_until(page: Page, name: str) -> None:
-    """Press Tab until the element with a name has the focus, which is shown."""
-    focused = "document.activeElement.labels?.[0]?.innerText ?? document.activeElement.innerText"
-    for _ in range(40):
-        page.keyboard.press("Tab")
-        if page.evaluate(focused) == name:
-            assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
-            return
-    raise AssertionError(name)
 
 
 def test_all_works_without_javascript(visit: Visit, site: Site) -> None:

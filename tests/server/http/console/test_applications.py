@@ -128,12 +128,18 @@ def test_a_new_secret_replaces_the_one_before(
     name = f"Rotated, {when}."
     before = secret_of(create(jane, name))
     path = f"/console/applications/{find(console, name).client_id}/rotate-secret"
-    assert "Works for another hour" in get(jane, path).text
-    after = secret_of(send(jane, path, when=when))
+    form = get(jane, path).text
+    assert "Works for another hour" in form
+    found = re.search(r'name="newest" value="(\d+)"', form)
+    assert found
+    after = secret_of(send(jane, path, when=when, newest=found[1]))
     assert after
     assert after != before
     assert works(console, name, after)
     assert works(console, name, before) is before_works
+    again = send(jane, path, when=when, newest=found[1])  # the page is loaded again
+    assert again.headers["location"] == "/console/applications?note=changed"
+    assert works(console, name, after)
 
 
 def test_an_application_is_deleted_after_a_question(console: Console, jane: HttpClient) -> None:

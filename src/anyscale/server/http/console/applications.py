@@ -6,8 +6,10 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery, PathParameter, RawBody
 
 from anyscale.domain.models.applications import Application, CreatedApplication, NewApplication
+from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.times import from_milliseconds
 from anyscale.errors import ConfigError
+from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.openid.applications import ApplicationService
 from anyscale.server.core.openid.provider import OpenIdProvider
 from anyscale.server.core.users.queries import UserQueries
@@ -22,7 +24,10 @@ __all__ = ["HANDLERS"]
 
 _SECTION = "/console/applications"
 
-_NOTES = {"deleted": "The application is deleted. All sign-ins there have ended."}
+_NOTES = {
+    "deleted": "The application is deleted. All sign-ins there have ended.",
+    "changed": "The application was changed meanwhile. Its secret was not replaced once more.",
+}
 
 _FIELDS = ("name", "redirect_uris", "post_logout_redirect_uris", "audience")
 _CHOICES = ("is_public", "refresh_tokens", "without_pkce")
@@ -104,9 +109,14 @@ def show_application(
 
 @get("/applications/{client_id:str}/rotate-secret", pool="read", guards=[require_recent_sign_in])
 def ask_to_rotate(
-    request: UserRequest, client_id: ClientId, applications: NamedDependency[ApplicationService]
+    request: UserRequest,
+    client_id: ClientId,
+    applications: NamedDependency[ApplicationService],
+    audit_log: NamedDependency[AuditLog],
 ) -> Page:
-    return _render(request, "rotate", application=applications.get(client_id))
+    application = applications.get(client_id)
+    newest = _newest_entry(audit_log, client_id)
+    return _render(request, "rotate", application=application, newest=newest)
 
 
 @post(
@@ -120,14 +130,24 @@ def rotate_secret(
     body: RawBody,
     client_id: ClientId,
     applications: NamedDependency[ApplicationService],
+    audit_log: NamedDependency[AuditLog],
     openid: NamedDependency[OpenIdProvider | None],
 ) -> Page:
-    (when,) = read_form(request, body, "when")
+    """Replace the secret, and show the new one in the response alone.
+
+    A form that is sent again, by reloading the page, must not replace the secret that was shown: it
+    names the newest entry of the audit log about the application.
+    """
+    when, newest = read_form(request, body, "when", "newest")
+    if newest != _newest_entry(audit_log, client_id):
+        return redirect(f"{_SECTION}?note=changed")
     try:
         rotated = applications.rotate_secret(client_id, request.user, now=when == "now")
     except ConfigError as error:
         application = applications.get(client_id)
-        return _render(request, "rotate", application=application, **refused_form(error))
+        return _render(
+            request, "rotate", application=application, newest=newest, **refused_form(error)
+        )
     return _secret(request, rotated, openid, heading="The secret is replaced")
 
 
@@ -144,6 +164,12 @@ def delete_application(
 ) -> Page:
     applications.delete(client_id, request.user)
     return redirect(f"{_SECTION}?note=deleted")
+
+
+def _newest_entry(audit_log: AuditLog, client_id: str) -> str:
+    """Return the number of the newest entry about an application; empty without one."""
+    only = AuditFilter(subject=client_id)
+    return "".join(str(e.number) for e in audit_log.list(0, 1, newest_first=True, only=only))
 
 
 def _lines(text: str) -> list[str]:

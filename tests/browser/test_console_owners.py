@@ -1,0 +1,326 @@
+"""Signing in again, audit log, applications and tokens in a browser: accessible, by keyboard."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from tests.browser.conftest import Visit, visits
+from tests.support.accessibility.checks import assert_accessible, press_until
+from tests.support.sign_in.sign_ins import let_time_pass
+from tests.support.sign_in.site import Site, change_password, sign_in
+from tests.support.users import NEW_PASSWORD, PASSWORD
+
+from anyscale.domain.models.applications import NewApplication
+from anyscale.server.core.audit import verification
+from anyscale.server.core.audit.entries import Entry, append_entries
+from anyscale.server.core.time_units import MINUTE_MS
+
+LONG = "W" * 200
+HUB = "https://hub.example.com/hub/oauth_callback"
+
+
+class Owner(NamedTuple):
+    """An owner of the site, and the cookies of a browser in which the owner is signed in."""
+
+    state: Any
+    email: str
+    #: of an application
+    client_id: str
+
+
+@pytest.fixture(scope="module")
+def owner(site: Site, browser: Browser) -> Owner:
+    """An owner, an application, and an audit log of more than one slice."""
+    email = site.create_owner()
+    with visits(browser, site) as visit:
+        page = visit()
+        sign_in(page, email)
+        change_password(page, PASSWORD, NEW_PASSWORD)
+        expect(page.get_by_role("heading", name="Your account")).to_be_visible()
+        state = page.context.storage_state()
+    with closing(site.control_plane()) as control_plane:
+        user = control_plane.sessions.authenticate(secret_in(state))
+        new = NewApplication(name=f"Wiki {LONG}"[:200], redirect_uris=[HUB], audience=["owners"])
+        created = control_plane.applications.create(new, user)
+        control_plane.tokens.create(f"robot-{LONG}"[:64], "owner", None, user)
+        for first in range(0, verification._SLICE, 2_000):
+            with control_plane.store.write() as tx:
+                entries = [
+                    Entry(f"token:robot{at % 3}", "batch.dropped", f"bat_{at}", {"text": "W" * 60})
+                    for at in range(first, first + 2_000)
+                ]
+                append_entries(tx, entries)
+    return Owner(state, email, created.application.client_id)
+
+
+def secret_in(state: Any) -> str:
+    return str({one["name"]: one["value"] for one in state["cookies"]}["__Host-session"])
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, site: Site, owner: Owner) -> Iterator[Page]:
+    """A page of the owner, whose console has to stay empty."""
+    with visits(browser, site) as visit:
+        yield visit("/console", storage_state=owner.state)
+
+
+@pytest.fixture(autouse=True)
+def wide(request: pytest.FixtureRequest) -> None:
+    if "page" in request.fixturenames:
+        request.getfixturevalue("page").set_viewport_size({"width": 1280, "height": 800})
+
+
+def let_the_sign_in_be_old(site: Site) -> None:
+    with closing(site.control_plane()) as control_plane:
+        let_time_pass(control_plane, 16 * MINUTE_MS)
+
+
+def sign_in_again(page: Page, site: Site) -> None:
+    let_the_sign_in_be_old(site)
+    page.goto("/console/tokens/new")
+    expect(page.get_by_role("heading", name="Sign in again")).to_be_visible()
+
+
+def refuse_again(page: Page, site: Site) -> None:
+    sign_in_again(page, site)
+    page.get_by_label("Password").fill("not the password")
+    page.get_by_role("button", name="Sign in again").click()
+
+
+def complete(page: Page, password: str = NEW_PASSWORD) -> None:
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in again").click()
+
+
+def verify(page: Page, _: Site) -> None:
+    page.goto("/console/audit")
+    page.get_by_role("button", name="Verify the log").click()
+    expect(page.get_by_text("the newest one")).to_be_visible()
+
+
+def refuse_application(page: Page, _: Site) -> None:
+    page.goto("/console/applications/new")
+    page.get_by_label("Name").fill("Hub")
+    page.get_by_label("Redirect URIs").fill("http://hub.example.com")
+    page.get_by_role("button", name="Create the application").click()
+
+
+def show_secret(page: Page, _: Site) -> None:
+    page.goto("/console/applications/new")
+    page.get_by_label("Name").fill("Shown once")
+    page.get_by_label("Redirect URIs").fill(HUB)
+    page.get_by_role("button", name="Create the application").click()
+
+
+def refuse_token(page: Page, _: Site) -> None:
+    page.goto("/console/tokens/new")
+    page.get_by_role("button", name="Create the token").click()
+
+
+def show_token(page: Page, _: Site, name: str = "laptop") -> None:
+    page.goto("/console/tokens/new")
+    page.get_by_label("Name").fill(name)
+    page.get_by_role("button", name="Create the token").click()
+
+
+def open_question(page: Page, _: Site) -> None:
+    page.goto("/console/tokens")
+    page.locator("summary", has_text="Revoke").first.click()
+
+
+Step = Callable[[Page, Site], object]
+
+#: each with its heading; {id} is that of the application
+PAGES: dict[str, tuple[str, str | Step]] = {
+    "audit log": ("Audit log", "/console/audit"),
+    "last entries": ("Audit log", "/console/audit?after=0"),
+    "no entry": ("No entry matches", "/console/audit?actor=token:nobody"),
+    "no account": ("There is a problem", "/console/audit?actor=nobody@example.com"),
+    "verified": ("Verify the audit log", verify),
+    "applications": ("Applications", "/console/applications"),
+    "application": ("Wiki", "/console/applications/{id}"),
+    "new application": ("Create an application", "/console/applications/new"),
+    "refused application": ("There is a problem", refuse_application),
+    "secret": ("The application is created", show_secret),
+    "rotate": ("Replace the secret of", "/console/applications/{id}/rotate-secret"),
+    "delete": ("Delete Wiki", "/console/applications/{id}/delete"),
+    "deleted": ("Applications", "/console/applications?note=deleted"),
+    "tokens": ("Tokens of no user", open_question),
+    "new token": ("Create a token", "/console/tokens/new"),
+    "refused token": ("There is a problem", refuse_token),
+    "token": ("Your new token", show_token),
+    "sign in again": ("Sign in again", sign_in_again),
+    "refused sign-in": ("There is a problem", refuse_again),
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_is_accessible_narrow_and_wide_in_light_and_dark(
+    page: Page, site: Site, owner: Owner, name: str
+) -> None:
+    heading, step = PAGES[name]
+    if isinstance(step, str):
+        page.goto(step.format(id=owner.client_id))
+    else:
+        step(page, site)
+    expect(page.get_by_role("heading", name=heading).first).to_be_visible()
+    assert_accessible(page)
+    if "Sign in again" in page.title():
+        complete(page)
+
+
+def test_the_owner_signs_in_again_and_goes_on_where_the_owner_was(page: Page, site: Site) -> None:
+    sign_in_again(page, site)
+    expect(page.get_by_label("Email")).to_have_value(re.compile("@example.com"))
+    complete(page)
+    expect(page.get_by_role("heading", name="Create a token")).to_be_visible()
+    assert page.url == f"{site.url}/console/tokens/new"
+    page.reload()
+    expect(page.get_by_role("heading", name="Create a token")).to_be_visible()
+
+
+def test_a_form_that_is_sent_too_late_leads_back_to_its_page(page: Page, site: Site) -> None:
+    page.goto("/console/tokens/new")
+    page.get_by_label("Name").fill("late")
+    let_the_sign_in_be_old(site)
+    page.get_by_role("button", name="Create the token").click()
+    complete(page)
+    expect(page.get_by_role("heading", name="Create a token")).to_be_visible()
+    page.goto("/console/tokens")
+    expect(page.get_by_text("late", exact=True)).to_have_count(0)
+
+
+def test_a_wrong_password_has_the_focus_and_leads_to_its_field(page: Page, site: Site) -> None:
+    refuse_again(page, site)
+    summary = page.get_by_role("alert")
+    expect(summary).to_be_focused()
+    assert page.title().startswith("Problem: ")
+    summary.get_by_role("link", name="The current password is wrong.").click()
+    field = page.get_by_label("Password")
+    expect(field).to_be_focused()
+    expect(field).to_have_value("")
+    expect(field).to_have_accessible_description("The current password is wrong.")
+    complete(page)
+
+
+def test_the_owner_signs_in_again_by_keyboard(page: Page, site: Site) -> None:
+    sign_in_again(page, site)
+    press_until(page, "Password")
+    page.keyboard.type(NEW_PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Create a token")).to_be_visible()
+
+
+def test_a_page_of_another_site_cannot_lead_the_owner_away(page: Page, site: Site) -> None:
+    let_the_sign_in_be_old(site)
+    page.goto("/console/sign-in-again?to=https://evil.example/")
+    complete(page)
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    assert page.url == f"{site.url}/console"
+
+
+def test_the_log_is_verified_to_its_end_without_a_click(page: Page) -> None:
+    page.goto("/console/audit")
+    page.get_by_role("button", name="Verify the log").click()
+    expect(
+        page.get_by_text(re.compile(r"Unbroken up to entry 2\d,\d+, the newest"))
+    ).to_be_visible()
+    expect(page.get_by_role("button", name="Copy the head")).to_be_visible()
+
+
+def test_the_log_is_filtered_by_its_links_and_back_leads_back(page: Page, site: Site) -> None:
+    page.goto("/console/audit")
+    page.get_by_label("Event").select_option("batch.dropped")
+    page.get_by_role("button", name="Show").click()
+    page.get_by_role("link", name="token:robot1").first.click()
+    expect(page.get_by_label("Actor")).to_have_value("token:robot1")
+    expect(page.get_by_label("Event")).to_have_value("batch.dropped")
+    expect(page.get_by_role("link", name="token:robot2")).to_have_count(0)
+    page.get_by_role("link", name="Next").click()
+    address = page.url
+    first = page.get_by_role("rowheader").first.inner_text()
+    page.get_by_role("link", name="Next").click()
+    expect(page.get_by_role("rowheader").first).not_to_have_text(first)
+    page.go_back()
+    page.reload()
+    assert page.url == address
+    expect(page.get_by_role("rowheader").first).to_have_text(first)
+    assert "event=batch.dropped" in address
+    page.get_by_role("link", name="Clear").click()
+    assert page.url == f"{site.url}/console/audit"
+
+
+def test_the_download_is_a_file_of_the_chosen_entries(page: Page) -> None:
+    page.goto("/console/audit?event=application.created")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download as JSON Lines").click()
+    assert download.value.suggested_filename == "audit-log.jsonl"
+    lines = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
+    assert lines
+    assert {json.loads(line)["event"] for line in lines} == {"application.created"}
+
+
+def test_a_token_is_copied_and_shown_once(visit: Visit, owner: Owner, site: Site) -> None:
+    allowed = ["clipboard-read", "clipboard-write"]
+    page = visit("/console/tokens/new", storage_state=owner.state, permissions=allowed)
+    show_token(page, site, "copied")
+    page.get_by_role("button", name="Copy the token").click()
+    expect(page.get_by_text("Copied.")).to_be_visible()
+    secret = page.evaluate("navigator.clipboard.readText()")
+    assert re.fullmatch(r"mrt_\w+", secret)
+    site.secrets.append(secret)
+    page.reload()
+    expect(page.get_by_role("alert")).to_contain_text("You have a token named 'copied'")
+    assert secret not in page.content()
+    page.go_back()
+    assert secret not in page.content()
+
+
+def test_a_replaced_secret_is_shown_once_and_works_after_a_reload(
+    page: Page, owner: Owner, site: Site
+) -> None:
+    page.goto(f"/console/applications/{owner.client_id}")
+    page.get_by_role("link", name="Replace the secret").click()
+    page.get_by_label("Stops at once").check()
+    page.get_by_role("button", name="Replace the secret").click()
+    secret = page.locator("#client .whole").inner_text()
+    site.secrets.append(secret)
+    page.reload()
+    expect(page.get_by_role("status").first).to_contain_text("was not replaced once more")
+    assert secret not in page.content()
+    with closing(site.control_plane()) as control_plane:
+        control_plane.applications.authenticate(owner.client_id, secret)
+
+
+def test_all_works_without_javascript(visit: Visit, owner: Owner, site: Site) -> None:
+    page = visit("/console", storage_state=owner.state, java_script_enabled=False)
+    page.get_by_role("link", name="Audit log").first.click()
+    page.get_by_role("button", name="Verify the log").click()
+    expect(page.get_by_text("Unbroken up to entry 20,000.")).to_be_visible()
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_text("the newest one")).to_be_visible()
+    let_the_sign_in_be_old(site)
+    page.get_by_role("link", name="Applications").click()
+    page.get_by_role("link", name="Create an application").click()
+    complete(page, "wrong")
+    expect(page.get_by_role("alert")).to_be_focused()
+    complete(page)
+    page.get_by_label("Name").fill("Without script")
+    page.get_by_label("Redirect URIs").fill(HUB)
+    page.get_by_role("button", name="Create the application").click()
+    expect(page.locator("#client")).to_contain_text("client_secret=mrc_")
+    page.get_by_role("link", name="I have copied them").click()
+    page.get_by_role("link", name="Delete the application").click()
+    page.get_by_role("button", name="Delete the application").click()
+    expect(page.get_by_role("status").first).to_contain_text("The application is deleted.")
+    show_token(page, site, "no script")
+    expect(page.locator("#token")).to_contain_text("mrt_")
+    page.get_by_role("link", name="I have copied it").click()
+    page.get_by_role("listitem").filter(has_text="no script").locator("summary").click()
+    page.get_by_role("listitem").filter(has_text="no script").get_by_role("button").click()
+    expect(page.get_by_role("status").first).to_contain_text("The token is revoked.")
