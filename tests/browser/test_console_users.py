@@ -10,7 +10,7 @@ from string import ascii_lowercase
 from typing import Any, Literal, NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from tests.browser.conftest import Visit, visits
 from tests.support.accessibility.axe import violations
 from tests.support.accessibility.checks import assert_accessible, press_until
@@ -252,6 +252,20 @@ def test_a_user_is_found_and_suspended_by_keyboard(visit: Visit, staff: Staff) -
     expect(page.get_by_role("status")).to_contain_text("The account is suspended")
     page.reload()
     expect(page.get_by_role("status")).to_have_count(0)
+
+
+def test_a_page_that_found_nothing_yet_goes_on_by_itself(owner: Page) -> None:
+    def answer(route: Route) -> None:
+        link = '<a href="/console/users?state=link" data-go-on>Go on</a>'
+        script = '<script type="module" src="/assets/console.js"></script>'
+        route.fulfill(body=link + script, content_type="text/html")
+
+    owner.goto("/console")
+    owner.route("**/console/partial", answer)
+    owner.goto("/console/partial")
+    expect(owner.get_by_role("heading", name="Users", level=1)).to_be_visible()
+    owner.go_back()
+    expect(owner.get_by_role("heading", name="Overview")).to_be_visible()
 
 
 def test_all_works_without_javascript(visit: Visit, site: Site) -> None:

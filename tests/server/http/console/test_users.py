@@ -13,6 +13,7 @@ from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.users import PASSWORD, create_accounts
 
 from anyscale.domain.validation import Policy, check
+from anyscale.server.core.users.search import listing, pages
 
 PUBLIC = "https://accounts.example.com"
 
@@ -111,6 +112,24 @@ def test_a_batch_is_a_filter(console: Console, jane: HttpClient) -> None:
     page = get(jane, f"/console/users?batch={batch.batch_id}&last=true")
     assert len(emails_of(page)) == 50
     assert "jane@example.com" not in page.text
+
+
+def test_a_page_that_finds_nothing_in_its_time_goes_on(
+    jane: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "BUDGET", -1)
+    monkeypatch.setattr(listing, "BLOCK_ROWS", 10)
+    page = get(jane, "/console/users?state=none&last=true")
+    assert len(emails_of(page)) == 10
+    assert "there may be more" in page.text
+    visited = 0
+    page = get(jane, "/console/users?state=password")
+    while "None found so far" in page.text:
+        (further,) = re.findall(r'href="([^"]+)" data-go-on', page.text)
+        page = get(jane, further.replace("&amp;", "&"))
+        visited += 1
+    assert visited >= 5
+    assert emails_of(page)
 
 
 def test_an_empty_list_says_why(jane: HttpClient) -> None:

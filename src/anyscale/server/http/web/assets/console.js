@@ -39,3 +39,13 @@ for (const all of document.querySelectorAll("[data-picks]")) {
   for (const box of boxes) box.addEventListener("change", show);
   show();
 }
+
+// A page that has found nothing in its time goes on by itself, as long as somebody looks at it.
+const further = document.querySelector("[data-go-on]");
+const goOn = () => {
+  if (!document.hidden) location.replace(further.href);
+};
+if (further) {
+  goOn();
+  document.addEventListener("visibilitychange", goOn);
+}
