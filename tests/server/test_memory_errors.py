@@ -13,7 +13,7 @@ from tests.support.paths import ANYSCALE
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_in_process import serve_in_process
 
-from anyscale.domain.memory import is_lack_of_memory
+from anyscale.errors.memory import is_lack_of_memory
 from anyscale.server.settings import Settings
 
 NO_THREAD = RuntimeError("can't start new thread")

@@ -40,7 +40,7 @@ _UNFINISHED = 3
 
 def _exit_status_of(error: BaseException) -> int:
     """Explain an error; a lack of memory first, since the explanations need some."""
-    from anyscale.domain.memory import is_lack_of_memory
+    from anyscale.errors.memory import is_lack_of_memory
 
     if not is_lack_of_memory(error):
         try:

@@ -13,7 +13,6 @@ from litestar.serialization import msgspec_hooks
 from litestar.types import Receive, Send
 from msgspec import json
 
-from anyscale.domain.memory import is_lack_of_memory
 from anyscale.domain.schemas.protocol import ProblemDocument
 from anyscale.errors import (
     AnyscaleError,
@@ -22,6 +21,7 @@ from anyscale.errors import (
     StoreUnavailable,
     Unavailable,
 )
+from anyscale.errors.memory import is_lack_of_memory
 from anyscale.server.http.bodies import invalid_body
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.refusals import count_refusal, retry_after
