@@ -5,6 +5,7 @@ import resource
 import subprocess
 import sys
 from errno import ENOMEM
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,7 @@ def test_a_command_under_a_limit_names_the_memory_or_works(tmp_path: Path) -> No
             capture_output=True,
             text=True,
             check=False,
-            preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+            preexec_fn=partial(resource.setrlimit, resource.RLIMIT_AS, (limit, limit)),
         )
         assert not FAULT.search(done.stderr), (more, done.stderr)
         named += done.stderr.splitlines()[-1] == NO_MEMORY
