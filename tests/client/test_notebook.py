@@ -34,6 +34,7 @@ CELLS = [
     "created = anyscale.user.admin_batch_create(users('a')); len(created)",
     "anyscale.user.admin_batch_create(users('b'), progress=False).batch_id[:4]",
     "get_ipython().run_line_magic('pinfo', 'AdminCreateUser')",
+    "anyscale.user.admin_batch_create(users('c')[:2], progress=False)",
     "_ = list(anyscale.batch.list(open_only=True)); anyscale.user.get('x')",
 ]
 
@@ -96,10 +97,19 @@ def test_a_question_mark_shows_the_fields_of_a_model(
     assert "password: str | None = None" in text
 
 
+def test_the_result_of_a_batch_names_the_batch(
+    outputs: list[list[tuple[str, dict[str, Any]]]],
+) -> None:
+    [shown] = shown_by(outputs[4], "execute_result")
+    first, *users = shown.splitlines()
+    assert re.fullmatch("# batch bat_[0-9a-f]+, skipped: 0", first)
+    assert "email='c1@x.io'" in "".join(users)
+
+
 def test_a_wrong_argument_names_its_keyword(
     outputs: list[list[tuple[str, dict[str, Any]]]],
 ) -> None:
-    [error] = [content for kind, content in outputs[4] if kind == "error"]
+    [error] = [content for kind, content in outputs[5] if kind == "error"]
 
     assert error["ename"] == "TypeError"
     assert error["evalue"] == "a positional argument too many: write get(email=...)"

@@ -45,6 +45,12 @@ def test_the_best_matches_come_first(store: Store, text: str, expected: list[str
         ("Ipek", "ipek"),
         ("José", "JOSE\u0301"),
         ("Jose\u0301", "josé"),
+        # plain Latin letters, and the spelling without umlauts
+        *(("Müller", text) for text in ("muller", "mueller", "müller", "MUELL", "ulle", "uelle")),
+        ("Jörg von Müller", "muller joerg"),
+        ("Jose\u0301", "jose"),
+        ("Łukasz Ørsted", "lukasz oersted"),
+        ("Љубљана-Ñandú", "nandu"),
         ("李小龙", "李"),
         ("李小龙", "小"),
         ("हिन्दी", "हिन्दी"),

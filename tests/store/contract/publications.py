@@ -71,7 +71,7 @@ class FoldedLastnameRules(StoreSteps):
     """A last name that is not ASCII is stored casefolded too, however it is stored."""
 
     LASTNAMES = ("Doe", "STRASSE", "Straße", None, "JÖRG")
-    FOLDED = (None, None, "strasse", None, "jörg")
+    FOLDED = (None, None, "strasse", None, "jörg\x01jorg\x01joerg")
 
     @pytest.mark.parametrize("taken", [False, True])
     def test_the_lastname_of_a_new_user_is_folded(

@@ -11,7 +11,7 @@ from anyscale.server.store.records.search import Filters, Scan
 from anyscale.server.store.records.tokens import TokenRecord
 from anyscale.server.store.records.users import AccountRecord, NewUserRecord, NewUsers, UserRecord
 from anyscale.server.store.transaction import Store, Transaction
-from anyscale.server.store.words import fold
+from anyscale.server.store.words import searchable
 
 __all__ = [
     "StoreSteps",
@@ -70,7 +70,7 @@ def user_row(batch: BatchRecord, position: int, email: str, **fields: Any) -> Ne
     values: dict[str, Any] = {
         "user_id": user_id_of(batch, position),
         "email_key": email.lower(),
-        "email_folded": None if email.isascii() else fold(email),
+        "email_folded": None if email.isascii() else searchable(email),
         "name": "Jane",
         "email": email,
         "lastname": None,
@@ -80,8 +80,10 @@ def user_row(batch: BatchRecord, position: int, email: str, **fields: Any) -> Ne
     }
     values |= fields
     lastname = values["lastname"]
-    values["lastname_folded"] = fold(lastname) if lastname and not lastname.isascii() else None
-    return NewUserRecord(**values, name_folded=fold(values["name"]))
+    values["lastname_folded"] = (
+        searchable(lastname) if lastname and not lastname.isascii() else None
+    )
+    return NewUserRecord(**values, name_folded=searchable(values["name"]))
 
 
 def rows_of(users: Sequence[NewUserRecord]) -> NewUsers:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from anyscale.server.store.words import MOST_WORDS, fold, split_words, words_of
+from anyscale.server.store.words import MOST_WORDS, fold, forms_of, split_words, words_of
 
 TEXTS = st.text(max_size=60)
 #: texts with letters whose case and composition differ, and with what separates words
@@ -22,7 +22,11 @@ TYPICAL = st.text(
         (("Jane", "Doe", "j.doe@example.com"), ["jane", "doe"], ["j", "example", "com"]),
         (("Anna-Lena", None, "al@x.org"), ["anna"], ["lena", "al", "x", "org"]),
         (("Jane Mary", "O'Brien", "j@x.org"), ["jane", "o"], ["mary", "brien", "j", "x", "org"]),
-        (("JÖRG", "Straße", "j@bücher.de"), ["jörg", "strasse"], ["j", "bücher", "de"]),
+        (
+            ("JÖRG", "Straße", "j@bücher.de"),
+            ["jörg", "jorg", "joerg", "strasse"],
+            ["j", "bücher", "bucher", "buecher", "de"],
+        ),
         (("Jane", "JANE", "Jane@jane.jane"), ["jane"], []),
         (("...", "-", "a+b_c@x.org"), [], ["a", "b", "c", "x", "org"]),
         (("山田 太郎", None, "t@x.org"), ["山田"], ["太郎", "t", "x", "org"]),
@@ -95,8 +99,14 @@ def test_every_word_is_part_of_a_folded_text_and_each_leading_one_begins_one(
     name: str, lastname: str | None, email: str
 ) -> None:
     words = words_of(name, lastname, email)
-    assert len(words) <= MOST_WORDS
+    assert len(words) <= 3 * MOST_WORDS  # with the plain forms
     parts = [split_words(fold(text or "")) for text in (name, lastname, email)]
-    assert set(words) <= {word for part in parts for word in part}
+    assert set(words) <= {form for part in parts for word in part for form in forms_of(word)}
     leading = {word for word, is_leading in words.items() if is_leading}
-    assert leading == {word for part in parts[:2] for word in part[:1]}
+    assert leading == {form for part in parts[:2] for word in part[:1] for form in forms_of(word)}
+
+
+def test_only_latin_letters_have_plain_forms() -> None:
+    assert forms_of("müssig") == ["müssig", "mussig", "muessig"]
+    assert forms_of("й") == ["й"]
+    assert forms_of("ά") == ["ά"]

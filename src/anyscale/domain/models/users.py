@@ -96,6 +96,13 @@ class CreatedUsers(list[AdminCreatedUser]):
         self.skipped = list(skipped)
         self.batch_id = batch_id
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002 - IPython's names
+        """Show the batch in a notebook, before its users."""
+        if self.batch_id:
+            printer.text(f"# batch {self.batch_id}, skipped: {len(self.skipped)}")
+            printer.break_()
+        printer.pretty(list(self))
+
 
 class User(Model, frozen=True, gc=False):
     """A user account, as `list` and `get` show it.

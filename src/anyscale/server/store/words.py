@@ -7,9 +7,9 @@ words of an account whenever it deletes or changes one.
 import re
 import unicodedata
 
-__all__ = ["MOST_WORDS", "fold", "split_words", "words_of"]
+__all__ = ["MOST_WORDS", "fold", "forms_of", "searchable", "split_words", "words_of"]
 
-#: words of an account that are stored at most
+#: words of an account that are stored at most, each with its plain forms
 MOST_WORDS = 24
 
 _ascii_words = re.compile("[0-9a-z]+").findall
@@ -17,6 +17,36 @@ _ascii_words = re.compile("[0-9a-z]+").findall
 #: letters, marks and numbers, as the first letter of a general category (UAX 44, 5.7.1). A mark
 #: belongs to the letter before it.
 _IN_WORDS = frozenset("LMN")
+
+
+# Marks after a plain Latin letter, in NFD: those of Cyrillic and others make another letter.
+_marks = re.compile("(?<=[a-z])[\u0300-\u036f]+")
+
+# Latin letters that NFD does not decompose; and German and Nordic letters as their countries spell
+# them without an umlaut.
+_PLAIN = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe"})
+_SPELLED = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa"})
+
+#: between a folded text and its plain forms: no text has it, and both databases can store it
+_BETWEEN_FORMS = "\x01"
+
+
+def forms_of(folded: str) -> list[str]:
+    """Return a folded text and its forms in plain Latin letters: müller, muller, mueller."""
+    if folded.isascii():
+        return [folded]
+    plain = (_without_marks(text) for text in (folded, folded.translate(_SPELLED)))
+    return list(dict.fromkeys([folded, *plain]))
+
+
+def _without_marks(folded: str) -> str:
+    text = _marks.sub("", unicodedata.normalize("NFD", folded.translate(_PLAIN)))
+    return unicodedata.normalize("NFC", text)
+
+
+def searchable(text: str) -> str:
+    """Return the text that a search looks into: folded, and its plain forms."""
+    return text.lower() if text.isascii() else _BETWEEN_FORMS.join(forms_of(fold(text)))
 
 
 def fold(text: str) -> str:
@@ -47,6 +77,8 @@ def _words(text: str) -> list[str]:
 def words_of(name: str, lastname: str | None, email: str) -> dict[str, bool]:
     """Return the first distinct words of an account, and whether each is a leading one.
 
+    Each word is followed by its plain forms.
+
     The first word of the name and that of the last name are leading ones. They come first; then
     come the other words of the name, of the last name and of the email as it is shown.
     """
@@ -56,4 +88,12 @@ def words_of(name: str, lastname: str | None, email: str) -> dict[str, bool]:
         if len(words) == MOST_WORDS:
             break
         words.setdefault(word, False)
-    return words
+    return words if all(map(str.isascii, words)) else _with_plain_forms(words)
+
+
+def _with_plain_forms(words: dict[str, bool]) -> dict[str, bool]:
+    forms: dict[str, bool] = {}
+    for word, is_leading in words.items():
+        for form in forms_of(word):
+            forms[form] = is_leading or forms.get(form, False)
+    return forms

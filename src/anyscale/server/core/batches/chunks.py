@@ -25,7 +25,7 @@ from anyscale.server.store.records.batches import BatchRecord, ChunkRecord, Conf
 from anyscale.server.store.records.users import NewUserRecord, NewUsers
 from anyscale.server.store.transaction import Store, Transaction
 from anyscale.server.store.user_ids import user_ids
-from anyscale.server.store.words import fold
+from anyscale.server.store.words import searchable
 
 __all__ = ["NewChunk", "chunk_digest", "new_users", "reserve_chunk"]
 
@@ -133,9 +133,9 @@ def new_users(ids: Sequence[str], users: Sequence[CheckedUser]) -> NewUsers:
         return new(
             (
                 ids[at],
-                None if user.email.isascii() else fold(user.email),
-                fold(user.name),
-                None if lastname is None or lastname.isascii() else fold(lastname),
+                None if user.email.isascii() else searchable(user.email),
+                searchable(user.name),
+                None if lastname is None or lastname.isascii() else searchable(lastname),
                 user.has_password,
                 *_copied(user),
             )

@@ -9,7 +9,7 @@ from anyscale.server.store.records.search import AccountTextsRecord
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.sql.connection import Connection, Table, columns
 from anyscale.server.store.sql.search.user_words import Words
-from anyscale.server.store.words import fold
+from anyscale.server.store.words import searchable
 
 __all__ = ["Accounts"]
 
@@ -150,8 +150,8 @@ def _folded(details: Mapping[str, Any]) -> dict[str, str | None]:
     """Return the columns with the folded texts of some fields: see `NewUserRecord`."""
     folded: dict[str, str | None] = {}
     if "name" in details:
-        folded["name_folded"] = fold(details["name"])
+        folded["name_folded"] = searchable(details["name"])
     if "lastname" in details:
         text = details["lastname"] or ""
-        folded["lastname_folded"] = None if text.isascii() else fold(text)
+        folded["lastname_folded"] = None if text.isascii() else searchable(text)
     return folded

@@ -13,7 +13,14 @@ from msgspec import Struct
 from anyscale.domain.emails import email_key, email_prefix_key
 from anyscale.errors import RequestInvalid
 from anyscale.server.store.records.search import FoundUserRecord, Place
-from anyscale.server.store.words import MOST_WORDS, fold, split_words, words_of
+from anyscale.server.store.words import (
+    MOST_WORDS,
+    fold,
+    forms_of,
+    searchable,
+    split_words,
+    words_of,
+)
 
 __all__ = ["MAX_WORDS", "SearchText", "Tier", "tier_of"]
 
@@ -130,7 +137,7 @@ def _name_tier(user: FoundUserRecord, text: SearchText) -> Tier | None:
             is_long = len(first) + len(last) > MOST_WORDS
             if is_long and not _words_of(user).keys() >= set(name[: len(text.words)]):
                 continue
-            if len(name) == len(text.words) and name[-1] == text.words[-1]:
+            if len(name) == len(text.words) and text.words[-1] in forms_of(name[-1]):
                 return Tier.NAME
             tier = Tier.NAME_PREFIX
     return tier
@@ -147,7 +154,11 @@ def _names(first: Sequence[str], last: Sequence[str]) -> Iterator[Sequence[str]]
 
 def _is_prefix(words: Sequence[str], name: Sequence[str]) -> bool:
     end = len(words) - 1
-    return len(name) > end and name[:end] == words[:end] and name[end].startswith(words[end])
+    return (
+        len(name) > end
+        and all(word in forms_of(own) for word, own in zip(words[:end], name, strict=False))
+        and any(form.startswith(words[end]) for form in forms_of(name[end]))
+    )
 
 
 def _has_words(user: FoundUserRecord, text: SearchText) -> bool:
@@ -160,5 +171,5 @@ def _words_of(user: FoundUserRecord) -> dict[str, bool]:
 
 
 def _has_parts(user: FoundUserRecord, parts: Sequence[str]) -> bool:
-    texts = [user.email_key, fold(user.email), fold(user.name), fold(user.lastname or "")]
+    texts = [user.email_key, *map(searchable, (user.email, user.name, user.lastname or ""))]
     return all(any(part in text for text in texts) for part in parts)
