@@ -5,11 +5,9 @@ import re
 from typing import Any
 
 import pytest
-from tests.server.openid.test_flow import PAGE, Browser, browser
 from tests.support.servers.http_client import HttpClient
+from tests.support.sign_in.application_browser import PAGE, Browser
 from tests.support.sign_in.openid_provider import CALLBACK, ISSUER
-
-__all__ = ["browser"]
 
 APPLICATION = "https://hub.example.com"
 CROSS_SITE = {"Sec-Fetch-Site": "cross-site", "Origin": APPLICATION}

@@ -2,103 +2,12 @@
 
 import base64
 import re
-from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from tests.support.databases.empty_sqlite import cheap_control_plane
-from tests.support.servers.http_client import HttpClient, HttpResponse
-from tests.support.servers.server_in_process import serve_in_process
-from tests.support.sign_in.openid_provider import (
-    CALLBACK,
-    ISSUER,
-    REQUEST,
-    VERIFIER,
-    Site,
-    keys_folder,
-)
+from tests.support.servers.http_client import HttpClient
+from tests.support.sign_in.application_browser import PAGE, Browser, parameters_of
+from tests.support.sign_in.openid_provider import ISSUER, REQUEST
 from tests.support.users import NEW_PASSWORD, PASSWORD
-
-from anyscale.server.settings import Settings
-
-PAGE = {"Accept": "text/html"}
-
-
-class Browser(HttpClient):
-    """A browser in which the user of an application signs in."""
-
-    site: Site
-
-    def get(self, path: str, **headers: str) -> HttpResponse:
-        return self.request("GET", path, headers=PAGE | headers)
-
-    def authorize(self, **changes: Any) -> HttpResponse:
-        values = REQUEST | {"client_id": self.site.client_id} | changes
-        query = {name: text for name, text in values.items() if text is not None}
-        return self.get(f"/oauth2/authorize?{urlencode(query)}")
-
-    def sign_in_at(self, path: str, password: str = NEW_PASSWORD) -> HttpResponse:
-        return self.submit(self.get(path), password)
-
-    def submit(self, page: HttpResponse, password: str = NEW_PASSWORD) -> HttpResponse:
-        """Send the form of a sign-in page."""
-        assert page.status == 200, page.text
-        hidden = re.search(r'name="authorization" value="([^"]+)"', page.text)
-        form = {"email": "jane@example.com", "password": password}
-        if hidden:
-            form["authorization"] = hidden[1]
-        return self.request("POST", "/sign-in", form=form, headers=PAGE)
-
-    def code(self) -> str:
-        """Sign in for the application, and give the code."""
-        response = self.authorize()
-        if not response.headers["Location"].startswith(CALLBACK):
-            response = self.sign_in_at(response.headers["Location"])
-            response = self.get(response.headers["Location"])
-        return parameters_of(response)["code"]
-
-    def token(self, code: str, **changes: Any) -> HttpResponse:
-        form = {
-            "grant_type": "authorization_code",
-            "code": code,
-            "redirect_uri": CALLBACK,
-            "code_verifier": VERIFIER,
-            "client_id": self.site.client_id,
-            "client_secret": self.site.secret,
-        } | changes
-        sent = {name: text for name, text in form.items() if text is not None}
-        headers = {"Authorization": sent.pop("basic")} if "basic" in sent else {}
-        client = HttpClient(f"http://{self.host}")
-        return client.request("POST", "/oauth2/token", form=sent, headers=headers)
-
-
-def parameters_of(response: HttpResponse) -> dict[str, str]:
-    """Give the parameters of a redirect to the application."""
-    location = response.headers["Location"]
-    assert response.status == 303
-    assert location.startswith(f"{CALLBACK}?"), location
-    return {name: values[0] for name, values in parse_qs(urlsplit(location).query).items()}
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Browser]:
-    settings = Settings(
-        database=tmp_path / "anyscale.db",
-        public_url=ISSUER,
-        signing_keys=keys_folder(tmp_path / "keys"),
-    )
-    with ExitStack() as stack:
-        control_plane = cheap_control_plane(settings)
-        url = stack.enter_context(serve_in_process(control_plane))
-        browser = Browser(url)
-        browser.site = Site(control_plane)
-        first = Browser(url)
-        first.sign_in()
-        first.change_password()
-        yield browser
 
 
 def test_a_user_signs_in_to_an_application(browser: Browser) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from tests.server.openid.test_flow import Browser
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.databases.stored_data import query_database
 from tests.support.ports import free_port
 from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.servers.server_process import ServerProcess
+from tests.support.sign_in.application_browser import Browser
 from tests.support.sign_in.openid_provider import REQUEST, Site, keys_folder
 from tests.support.sign_in.request_flood import request_flood
 from tests.support.users import NEW_PASSWORD
