@@ -32,6 +32,12 @@ class Browser(HttpClient):
 
     site: Site
 
+    def another(self) -> "Browser":
+        """Give a new browser, without cookies."""
+        browser = Browser(f"http://{self.host}")
+        browser.site = self.site
+        return browser
+
     def get(self, path: str, **headers: str) -> HttpResponse:
         return self.request("GET", path, headers=PAGE | headers)
 
