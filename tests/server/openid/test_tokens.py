@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from tests.support.callers import OPERATOR
 from tests.support.sign_in.openid_provider import CALLBACK, VERIFIER, Site
-from tests.support.sign_in.sign_ins import events_of, let_time_pass
+from tests.support.sign_in.sign_ins import HOME, events_of, get_account, let_time_pass
+from tests.support.users import NEW_PASSWORD, PASSWORD
 
 from anyscale.domain.models.applications import ApplicationChanges
 from anyscale.domain.models.users import UserChanges
@@ -182,6 +183,11 @@ def _narrow(site: Site) -> None:
     site.control_plane.applications.update(site.client_id, changes, OPERATOR)
 
 
+def _undo(site: Site) -> None:
+    batch_id = get_account(site.control_plane).batch_id
+    site.control_plane.batches.undo(batch_id, "", OPERATOR, force=True, dry_run=False)
+
+
 ENDS: dict[str, End] = {
     "suspend": lambda site: site.control_plane.lifecycle.suspend(site.ids["jane"], OPERATOR),
     "delete": lambda site: site.control_plane.lifecycle.delete(site.ids["jane"], OPERATOR),
@@ -192,6 +198,13 @@ ENDS: dict[str, End] = {
     "sign out": lambda site: site.control_plane.sessions.revoke(
         _caller(site), _caller(site).session.session_id
     ),
+    "sign out everywhere": lambda site: site.control_plane.sessions.revoke_all(
+        site.ids["jane"], OPERATOR
+    ),
+    "password": lambda site: site.control_plane.password_changes.change_password(
+        _caller(site), PASSWORD, NEW_PASSWORD, HOME
+    ),
+    "undo": _undo,
     "user revokes": lambda site: site.control_plane.user_grants.revoke(
         _caller(site), site.client_id
     ),

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
@@ -10,6 +11,8 @@ from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.sign_in.application_browser import PAGE, Browser, parameters_of
 from tests.support.sign_in.openid_provider import CALLBACK, ISSUER, REQUEST
 from tests.support.users import NEW_PASSWORD
+
+Send = Callable[[], HttpResponse]
 
 CROSS_SITE = {"Sec-Fetch-Site": "cross-site", "Origin": EVIL}
 AUTHORIZATION = "__Host-authorization"
@@ -192,7 +195,7 @@ def test_no_form_of_another_site_is_accepted(
 @pytest.mark.parametrize("page", ["sign in", "logout", "unknown", "expired", "code"])
 def test_no_page_is_shown_in_a_frame_or_runs_a_script(signed_in: Browser, page: str) -> None:
     stranger = signed_in.another()
-    responses = {
+    responses: dict[str, Send] = {
         "sign in": lambda: stranger.get(stranger.authorize().headers["Location"]),
         "logout": lambda: signed_in.get("/oauth2/logout"),
         "unknown": lambda: signed_in.authorize(client_id="app_none"),

@@ -145,7 +145,7 @@ def _by_own_key(**header: Any) -> Callable[[str, RSAKey], str]:
     return forge
 
 
-def _other_claims(token: str, _: RSAKey) -> str:
+def _other_claims(token: str, _key: RSAKey) -> str:
     header, _, signature = token.split(".")
     return f"{header}.{_encoded(_claims(token) | {'sub': 'usr_x'})}.{signature}"
 
