@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.support.servers.http_client import HttpClient
 from tests.support.sign_in.application_browser import PAGE, Browser
-from tests.support.sign_in.openid_provider import CALLBACK, ISSUER
+from tests.support.sign_in.openid_provider import CALLBACK
 
 APPLICATION = "https://hub.example.com"
 CROSS_SITE = {"Sec-Fetch-Site": "cross-site", "Origin": APPLICATION}
@@ -220,20 +220,3 @@ def counters(browser: Browser) -> dict[str, float]:
     names = "anyscale_(?:authorizations|token_requests)_total"
     samples = re.findall(rf"^({names}\S*) (\S+)$", text, re.MULTILINE)
     return {name: float(value) for name, value in samples}
-
-
-def test_no_log_and_no_database_has_a_code_or_a_token(
-    browser: Browser, caplog: pytest.LogCaptureFixture
-) -> None:
-    site = browser.site
-    site.client_id, site.secret = site.create_application(name="Wiki", refresh_tokens=True)
-    code = browser.code()
-    tokens = browser.token(code).json
-    folder = site.control_plane.settings.database.parent  # type: ignore[union-attr]  # a file here
-    stored = b"".join(path.read_bytes() for path in folder.glob("anyscale.db*"))
-
-    assert site.secret
-    for secret in (code, tokens["access_token"], tokens["refresh_token"], site.secret):
-        assert secret.encode() not in stored
-        assert secret not in caplog.text
-    assert ISSUER

@@ -43,8 +43,7 @@ def results_at_once(
         start.wait()
         try:
             return call(providers[number % 2])
-        except OAuthError as error:
-            assert error.code == "invalid_grant"
+        except OAuthError:
             return None
 
     with ThreadPoolExecutor(_CALLS) as pool:
