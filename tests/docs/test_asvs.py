@@ -2,6 +2,7 @@
 
 import re
 
+from tests.docs.requirement_tables import assert_tests_exist, rows_of
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs" / "asvs.md").read_text(encoding="utf-8")
@@ -24,37 +25,24 @@ LEVEL_1 = {
     *("13.4.1", "14.2.1", "14.3.1", "15.1.1", "15.2.1", "15.3.1"),
 }
 
-_ROW = re.compile(r"^\| (?P<id>\d+\.\d+\.\d+) \|(?P<cells>.*)\|$", re.MULTILINE)
-_TEST = re.compile(r"`(?P<file>tests/[\w/]+\.py)::(?P<name>test_\w+)`")
-
-
-def rows() -> dict[str, list[str]]:
-    """Give the cells of each row after the number of its requirement."""
-    return {
-        row["id"]: [cell.strip() for cell in row["cells"].split("|")] for row in _ROW.finditer(PAGE)
-    }
+ROWS = rows_of(PAGE, r"\d+\.\d+\.\d+")
 
 
 def test_every_requirement_of_level_1_is_met_or_does_not_apply() -> None:
-    numbers = [row["id"] for row in _ROW.finditer(PAGE)]
+    numbers = [number for number, _ in ROWS]
     assert len(numbers) == len(set(numbers))
     assert set(numbers) == LEVEL_1
     assert len(LEVEL_1) == 70
 
 
 def test_every_row_names_a_reason_or_tests_that_exist() -> None:
-    for number, cells in rows().items():
+    for number, cells in ROWS:
         if len(cells) == 2:  # it does not apply
             assert all(len(cell) > 10 for cell in cells), number
             continue
         _, how, shown = cells
         assert how, number
-        found = list(_TEST.finditer(shown))
-        assert found, f"{number} has no test"
-        for test in found:
-            source = (ROOT / test["file"]).read_text(encoding="utf-8")
-            defined = re.search(rf"^(async )?def {test['name']}\(", source, re.MULTILINE)
-            assert defined, f"{number}: {test[0]} is not there"
+        assert_tests_exist(number, shown)
 
 
 def test_security_md_names_the_times_for_fixes_of_dependencies() -> None:
