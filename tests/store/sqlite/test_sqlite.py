@@ -121,9 +121,10 @@ USER = "usr_" + batch_row(1).batch_id[4:] + "00000000"
         ("audit_actor", lambda tx: tx.audit.list(0, 9, only=AuditFilter(actor="a"))),
         ("audit_event", lambda tx: tx.audit.list(0, 9, only=AuditFilter(event="a"))),
         ("audit_subject", lambda tx: tx.audit.list(0, 9, only=AuditFilter(subject="a"))),
+        ("audit_actor_event", lambda tx: tx.audit.list(0, 9, only=AuditFilter("a", "b"))),
         ("audit_event", lambda tx: tx.audit.list_events()),
     ],
-    ids=range(26),
+    ids=range(27),
 )
 def test_an_index_finds_the_rows(
     path: Path, index: str, ask: Callable[[Transaction], object]

@@ -206,6 +206,9 @@ create index audit_actor on audit (actor, number);
 
 create index audit_event on audit (event, number);
 
+-- An actor and an event may each have a million entries, and hardly any in common.
+create index audit_actor_event on audit (actor, event, number);
+
 create index audit_subject on audit (subject, number) where subject <> '';
 
 -- Programs that sign our users in by OpenID Connect. The lists are JSON.
