@@ -130,6 +130,12 @@ def _update(control_plane: ControlPlane, caller: Any) -> Ready:
     return lambda: control_plane.updates.update(user_id, UserChanges(title="CTO"), caller)
 
 
+def _revoke_all_sessions(control_plane: ControlPlane, caller: Any) -> Ready:
+    user_id = _new_account(control_plane)
+    session_caller(control_plane, user_id)
+    return lambda: control_plane.sessions.revoke_all(user_id, caller)
+
+
 def _create_links(control_plane: ControlPlane, caller: Any) -> Ready:
     user_id = _new_account(control_plane)
     return lambda: control_plane.links.create([user_id], caller)
@@ -202,6 +208,11 @@ def _change_password(control_plane: ControlPlane, caller: Any) -> Ready:
     client = ClientInfo("192.0.2.1", "Firefox")
     change = control_plane.password_changes.change_password
     return lambda: change(caller, PASSWORD, NEW_PASSWORD, client)
+
+
+def _sign_in_again(control_plane: ControlPlane, caller: Any) -> Ready:
+    client = ClientInfo("192.0.2.1", "Firefox")
+    return lambda: control_plane.password_login.sign_in_again(caller, PASSWORD, client)
 
 
 def _revoke_grant(control_plane: ControlPlane, caller: Any) -> Ready:
@@ -279,6 +290,7 @@ OWNER_CALLS: dict[str, Callable[[ControlPlane, Any], Ready]] = {
     "lifecycle.delete": _delete,
     "lifecycle.set_role": _set_role,
     "updates.update": _update,
+    "sessions.revoke_all": _revoke_all_sessions,
     "links.create": _create_links,
     "links.revoke": _revoke_link,
     "tokens.create": _create_token,
@@ -299,6 +311,7 @@ OWN_CALLS: dict[str, Callable[[ControlPlane, Any], Ready]] = {
     "sessions.revoke": _revoke_session,
     "sessions.revoke_others": _revoke_other_sessions,
     "password_changes.change_password": _change_password,
+    "password_login.sign_in_again": _sign_in_again,
     "user_grants.revoke": _revoke_grant,
 }
 

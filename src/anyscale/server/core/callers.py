@@ -111,6 +111,16 @@ class SessionCaller(Struct, frozen=True):
         authenticated_at = self.session.authenticated_at
         return authenticated_at is not None and self.at - authenticated_at <= RECENT
 
+    def require_recent_sign_in_of_owner(self) -> None:
+        """Raise `NotPermitted` for an owner whose sign-in is older than 15 minutes.
+
+        It is for what gives an owner's permissions to others, as a new token does.
+        """
+        if self.account.permission_level == "owner" and not self.has_recent_sign_in:
+            raise NotPermitted(
+                "your sign-in is older than 15 minutes: sign in again, and repeat the call"
+            )
+
     @property
     def is_touch_due(self) -> bool:
         """Whether the last use of the session is to be written again: not for each request."""

@@ -105,6 +105,8 @@ def test_an_email_stands_for_its_account(console: Console, jane: HttpClient, fie
     page = listed(jane, **{field: " Bob@Example.com "}, event="password.changed")
     assert numbers(page)
     assert "<bdi>bob@example.com</bdi>" in page.text
+    by_id = listed(jane, **{field: user_id}, event="password.changed")
+    assert numbers(by_id) == numbers(page)
 
 
 def test_an_email_without_an_account_is_a_problem_of_its_field(jane: HttpClient) -> None:

@@ -71,6 +71,25 @@ def test_the_form_of_the_page_needs_a_recent_sign_in_too(console: Console, old: 
     assert "token.created" not in dict(events_of(console.control_plane))
 
 
+def test_no_other_page_or_call_creates_an_owners_token_without_it(
+    console: Console, old: HttpClient
+) -> None:
+    page = send(old, "/tokens", name="laptop", days="30")
+    to = page.headers["location"].partition("?to=")[2]
+    call = old.request("POST", "/v1/me/tokens", {"name": "laptop", "expires_days": 30})
+    assert (call.status, call.json["code"]) == (403, "not_permitted")
+    assert "sign in again" in call.json["detail"]
+    assert "token.created" not in dict(events_of(console.control_plane))
+    assert again(old, to).headers["location"] == "/"
+    assert send(old, "/tokens", name="laptop", days="30").status < 300
+
+
+def test_a_collaborator_needs_none(console: Console) -> None:
+    bob = console.browser("bob")
+    let_time_pass(console.control_plane, LONG_AGO)
+    assert send(bob, "/tokens", name="laptop", days="30").status < 300
+
+
 def test_other_pages_of_the_console_need_none(old: HttpClient) -> None:
     assert get(old, "/console/tokens").status == 200
 

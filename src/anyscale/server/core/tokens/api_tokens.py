@@ -80,9 +80,11 @@ class TokenService:
 
         Raises:
             NotAuthenticated: the session was revoked, or the account was suspended or deleted.
+            NotPermitted: the user is an owner, and has signed in more than 15 minutes ago.
             ConfigError: the name or the days are out of range, or the user has the name already, or
                 50 tokens, or created 200 in the last 24 hours.
         """
+        caller.require_recent_sign_in_of_owner()
         _check_name(name)
         if days is not None and not 1 <= days <= _MOST_DAYS:
             raise ConfigError(f"a token expires in 1 to {_MOST_DAYS} days, or never")

@@ -22,6 +22,10 @@ from anyscale.server.http.account.view_models import (
     token_views,
 )
 from anyscale.server.http.authentication import require_own_password
+from anyscale.server.http.console.recent_sign_in import (
+    RETURN_PATH,
+    require_recent_sign_in_of_owner,
+)
 from anyscale.server.http.cookies import SESSION, expired_cookie
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get, post
@@ -135,7 +139,12 @@ def revoke_application(
     return redirect("/?note=application_revoked")
 
 
-@post("/tokens", pool="read", guards=[require_own_password])
+@post(
+    "/tokens",
+    pool="read",
+    guards=[require_own_password, require_recent_sign_in_of_owner],
+    opt={RETURN_PATH: "/"},
+)
 def create_token(
     request: UserRequest,
     body: RawBody,

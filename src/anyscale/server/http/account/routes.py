@@ -18,6 +18,7 @@ from anyscale.server.http.account.schemas import (
 )
 from anyscale.server.http.authentication import SESSION_AUTHENTICATION, require_own_password
 from anyscale.server.http.bodies import SMALL_BODY, decode
+from anyscale.server.http.console.recent_sign_in import SignInAgain, redirect_to_sign_in_again
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.login.routes import create_login_response
@@ -110,5 +111,5 @@ ROUTERS = [
         tags=["account"],
         request_max_body_size=SMALL_BODY,
     ),
-    session_pages(page.HANDLERS),
+    session_pages(page.HANDLERS, exception_handlers={SignInAgain: redirect_to_sign_in_again}),
 ]

@@ -142,10 +142,10 @@ def _resolved(users: UserQueries, typed: AuditFilter) -> tuple[AuditFilter, list
         for name, user in found.items()
         if user is None
     ]
-    ids = {name: user.user_id for name, user in found.items() if user}
-    if "actor" in ids:
-        ids["actor"] = user_actor(ids["actor"])
-    return structs.replace(typed, **ids), problems
+    texts |= {name: user.user_id for name, user in found.items() if user}
+    if texts["actor"].startswith(_USER_ID):
+        texts["actor"] = user_actor(texts["actor"])
+    return structs.replace(typed, **texts), problems
 
 
 def _listed(

@@ -31,7 +31,17 @@ from anyscale.server.http.web.forms import read_form
 from anyscale.server.http.web.templating import redirect
 from anyscale.server.paths import SIGN_IN_AGAIN
 
-__all__ = ["HANDLERS", "SignInAgain", "redirect_to_sign_in_again", "require_recent_sign_in"]
+__all__ = [
+    "HANDLERS",
+    "RETURN_PATH",
+    "SignInAgain",
+    "redirect_to_sign_in_again",
+    "require_recent_sign_in",
+    "require_recent_sign_in_of_owner",
+]
+
+#: The option of a route (`opt`) for the page at which the owner goes on, if it has another path.
+RETURN_PATH = "return_path"
 
 #: where an owner goes on whose session has no such page
 _DEFAULT = "/console"
@@ -53,11 +63,21 @@ async def require_recent_sign_in(connection: Connection, _: BaseRouteHandler) ->
     raise SignInAgain(sealed)
 
 
+async def require_recent_sign_in_of_owner(
+    connection: Connection, handler: BaseRouteHandler
+) -> None:
+    """Do so for owners alone, on pages that are for all users."""
+    if connection.user.account.permission_level == "owner":
+        await require_recent_sign_in(connection, handler)
+
+
 def _path_of_route(connection: Connection) -> str:
     """Return the path of the route with its parameters, and the query of a page.
 
     It is composed from our own template, so it never leads to another host.
     """
+    if path := connection.route_handler.opt.get(RETURN_PATH):
+        return str(path)
     scope: Any = connection.scope
     parameters = {name: quote(str(value), safe="") for name, value in scope["path_params"].items()}
     path = str(scope["path_template"]).format(**parameters)
