@@ -80,8 +80,7 @@ def _list(
         page = listing.newest(query, after=before, backwards=True, limit=PAGE_USERS)
         if page.has_more or page.looked_up_to:
             return page, _around_backwards(page, filters, is_last=is_last)
-        # It is the first page: fill it.
-        after = ""
+        # It is the first page, and may have too few accounts: read it from its beginning.
     page = listing.newest(query, after=after, limit=PAGE_USERS)
     return page, _around_forwards(page, filters, after)
 

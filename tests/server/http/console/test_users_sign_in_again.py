@@ -1,0 +1,78 @@
+"""What an owner does with accounts after signing in again, and what without it."""
+
+import re
+
+import pytest
+from tests.server.http.console.conftest import Console, OpenConsole
+from tests.server.http.pages.requests import PUBLIC, get, send
+from tests.support.servers.http_client import HttpClient
+from tests.support.sign_in.sign_ins import let_time_pass
+from tests.support.users import NEW_PASSWORD, create_accounts
+
+from anyscale.server.core.time_units import MINUTE_MS
+
+SIGN_IN_AGAIN = "/console/sign-in-again?to="
+
+
+@pytest.fixture
+def console(open_console: OpenConsole) -> Console:
+    return open_console(public_url=PUBLIC)
+
+
+@pytest.fixture
+def old(console: Console) -> HttpClient:
+    """A browser in which jane signed in more than 15 minutes ago."""
+    client = console.browser()
+    let_time_pass(console.control_plane, 16 * MINUTE_MS)
+    return client
+
+
+def new_user(console: Console, name: str) -> str:
+    create_accounts(console.control_plane, name)
+    (user,) = console.control_plane.users.with_emails([f"{name}@example.com"])
+    assert user
+    return user.user_id
+
+
+def is_asked(client: HttpClient, method: str, path: str, **form: str) -> bool:
+    answer = get(client, path) if method == "GET" else send(client, path, **form)
+    return answer.status == 303 and answer.headers["location"].startswith(SIGN_IN_AGAIN)
+
+
+def test_deletion_roles_and_links_for_many_need_a_recent_sign_in(
+    console: Console, old: HttpClient
+) -> None:
+    user_id = new_user(console, "sue")
+    page = f"/console/users/{user_id}"
+    for method in ("GET", "POST"):
+        assert is_asked(old, method, f"{page}/delete", email="sue@example.com")
+        assert is_asked(old, method, f"{page}/role", role="owner")
+        assert is_asked(old, method, "/console/users/links", user_id=user_id, format="csv")
+    (user,) = console.control_plane.users.with_ids([user_id])
+    assert user.permission_level == "collaborator"
+    for path in (page, f"{page}/correct", f"/console/users/suspend?user_id={user_id}"):
+        assert get(old, path).status == 200
+    assert send(old, f"{page}/suspend").headers["location"] == f"{page}?note=suspended"
+
+
+def test_the_selection_of_links_stays_after_signing_in_again(
+    console: Console, old: HttpClient
+) -> None:
+    ids = [new_user(console, name) for name in ("ann", "ben")]
+    query = "&".join(f"user_id={user_id}" for user_id in ids)
+    answer = get(old, f"/console/users/links?q=x&{query}")
+    to = answer.headers["location"].removeprefix(SIGN_IN_AGAIN)
+    answer = send(old, "/console/sign-in-again", to=to, password=NEW_PASSWORD)
+    shown = get(old, answer.headers["location"]).text
+    assert re.findall(r'name="user_id" value="(\w+)"', shown) == sorted(ids)
+
+
+def test_an_owner_who_loses_the_role_in_the_middle_changes_nothing_more(console: Console) -> None:
+    jane, user_id = console.browser(), new_user(console, "tom")
+    (own,) = console.control_plane.users.with_emails(["jane@example.com"])
+    assert own
+    with console.control_plane.store.write() as tx:
+        tx.accounts.set_role(own.user_id, "collaborator")
+    for path in ("suspend", "link", "correct", "sign-out"):
+        assert send(jane, f"/console/users/{user_id}/{path}", name="Tim").status == 403
+    assert get(jane, "/console/users/download").status == 403
