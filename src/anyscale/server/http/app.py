@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import cast
 
 from litestar import Litestar, Router
 from litestar.config.compression import CompressionConfig
@@ -35,6 +36,8 @@ from anyscale.server.http.authentication import (
     require_owner,
 )
 from anyscale.server.http.console import routes as console
+from anyscale.server.http.console.batches.file_runs import FileRuns
+from anyscale.server.http.console.batches.uploads import FilePlaces
 from anyscale.server.http.console.users.account import AccountPages
 from anyscale.server.http.dependencies import provide_each
 from anyscale.server.http.errors import EXCEPTION_HANDLERS
@@ -130,7 +133,14 @@ def _routes(control_plane: ControlPlane) -> Litestar:
         dependencies=provide_each(services),
         # for middleware, guards and error pages, which have no dependencies
         state=State(services),
-        lifespan=[partial(_lifespan, control_plane=control_plane, pools=pools)],
+        lifespan=[
+            partial(
+                _lifespan,
+                control_plane=control_plane,
+                pools=pools,
+                file_runs=cast("FileRuns", services["file_runs"]),
+            )
+        ],
         middleware=[ShutdownMiddleware(), CorsMiddleware(), CsrfMiddleware()],
         compression_config=_COMPRESSION,
         exception_handlers=EXCEPTION_HANDLERS,
@@ -168,6 +178,8 @@ def _services(control_plane: ControlPlane, pools: ThreadPools) -> dict[str, obje
         "authenticator": Authenticator(tokens, sessions, control_plane.audit_log, pools.auth),
         "batches": control_plane.batches,
         "check_database": control_plane.store.ready,
+        "file_places": FilePlaces(),
+        "file_runs": FileRuns(control_plane),
         "details": control_plane.account_details,
         "database_metrics": DatabaseMetrics(
             control_plane.store, account_count, control_plane.search_index
@@ -190,7 +202,7 @@ def _services(control_plane: ControlPlane, pools: ThreadPools) -> dict[str, obje
 
 @asynccontextmanager
 async def _lifespan(
-    _: Litestar, control_plane: ControlPlane, pools: ThreadPools
+    _: Litestar, control_plane: ControlPlane, pools: ThreadPools, file_runs: FileRuns
 ) -> AsyncIterator[None]:
     fill_index = partial(control_plane.search_index.fill, is_busy=pools.are_busy)
     tasks = [
@@ -205,6 +217,7 @@ async def _lifespan(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        file_runs.stop()
         # Not in a thread, because a forced shutdown would cancel the wait for it.
         control_plane.close()
 

@@ -171,6 +171,8 @@ class ThreadPools:
         self.write = BoundedThreadPool("write", 4, 12)
         #: passwords of a batch: all cores hash one chunk, and the next one is ready
         self.hashing = BoundedThreadPool("hashing", 2, 4)
+        #: checks of users files that browsers send: each keeps one file in memory
+        self.files = BoundedThreadPool("files", 2, 16)
         #: sign-ins and changes of a password, for known and for unknown clients each: one thread
         #: for each core to hash, and as many to use the database
         self.login = LoginThreadPool(2 * cores, waiting=64)

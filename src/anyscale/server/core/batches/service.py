@@ -27,6 +27,7 @@ from anyscale.server.core.batches.batch_state import (
 )
 from anyscale.server.core.batches.chunks import NewChunk, reserve_chunk
 from anyscale.server.core.batches.cleanup import delete_rows, expire_batch
+from anyscale.server.core.batches.comparison import Difference, find_difference
 from anyscale.server.core.batches.conflicts import (
     chunk_conflicts,
     list_conflicts,
@@ -147,6 +148,25 @@ class BatchService:
         chunk = NewChunk(batch, number, number * self.policy.chunk_users, users)
         return reserve_chunk(self._store, chunk, caller)
 
+    def reserved_chunks(self, batch_id: str) -> int:
+        """Return how many chunks of a batch are reserved."""
+        with self._store.read() as tx:
+            return len(tx.chunks.list(require_batch(tx, batch_id).id))
+
+    def difference(
+        self, batch_id: str, number: int, users: Sequence[CheckedUser]
+    ) -> Difference | None:
+        """Compare a chunk with the reserved one of its number; None if there is no difference."""
+        with self._store.read() as tx:
+            batch = require_batch(tx, batch_id)
+            return find_difference(tx, batch, number, number * self.policy.chunk_users, users)
+
+    def key_of(self, batch_id: str, caller: Caller) -> str:
+        """Return the idempotency key of a batch, by which any owner goes on with it."""
+        with self._store.read() as tx:
+            check_owner(tx, caller)
+            return require_batch(tx, batch_id).idempotency_key
+
     def conflicts(
         self, batch_id: str, after: int = -1, limit: int = MAX_POSITION
     ) -> list[Conflict]:
@@ -220,6 +240,11 @@ class BatchService:
         with self._store.read() as tx:
             batch = require_batch(tx, batch_id)
             return shown_batch(tx, batch, caller)
+
+    def counts(self, batch_id: str) -> Batch:
+        """Return one batch as lists have it, without the numbers of its accounts."""
+        with self._store.read() as tx:
+            return batch_details(tx, require_batch(tx, batch_id))
 
     def page(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
         """Return batches, or the unfinished ones, the latest first, after the last id of a page.

@@ -7,6 +7,7 @@ from anyscale.server.http.authentication import require_own_password, require_ow
 from anyscale.server.http.console import (
     applications,
     audit_log,
+    batches,
     overview,
     recent_sign_in,
     tokens,
@@ -28,6 +29,7 @@ ROUTER = session_pages(
     [
         *overview.HANDLERS,
         *users.HANDLERS,
+        *batches.HANDLERS,
         *audit_log.HANDLERS,
         *applications.HANDLERS,
         *tokens.HANDLERS,

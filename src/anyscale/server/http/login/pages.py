@@ -20,6 +20,7 @@ from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.users.password_links import secret_of
 from anyscale.server.http.authentication import Authenticator
 from anyscale.server.http.bodies import SMALL_BODY
+from anyscale.server.http.console.batches.file_runs import FileRuns
 from anyscale.server.http.cookies import SESSION, expired_cookie, login_cookies, read_cookie
 from anyscale.server.http.dependencies import AnyRequest, UserRequest
 from anyscale.server.http.login.sign_in import LoginFlows
@@ -108,11 +109,21 @@ def _form_page(
     )
 
 
-@post("/sign-out", pool="read")
-def sign_out(request: AnyRequest, sessions: NamedDependency[SessionService]) -> Page:
+@post("/sign-out", pool="read", status_code=200)
+def sign_out(
+    request: AnyRequest,
+    body: RawBody,
+    sessions: NamedDependency[SessionService],
+    file_runs: NamedDependency[FileRuns],
+    login_options: NamedDependency[LoginOptions],
+) -> Page:
+    """Sign out. A run of the console that would stop with the session is named first."""
     if secret := read_cookie(request, SESSION):
         with suppress(NotAuthenticated, NotFound):  # it has expired, or is revoked meanwhile
             caller = sessions.authenticate(secret)
+            running = file_runs.of_session(caller.session.session_id)
+            if running and bytes(body) != b"confirmed=yes":
+                return render_page("sign_out", options=login_options, user=caller, batches=running)
             sessions.revoke(caller, caller.session.session_id)
     return redirect("/sign-in?note=signed_out", expired_cookie(SESSION))
 

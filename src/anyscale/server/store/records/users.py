@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from anyscale.server.store.records.record import Record
 
-__all__ = ["AccountRecord", "NewUserRecord", "NewUsers", "UserRecord"]
+__all__ = ["AccountRecord", "NewUserRecord", "NewUsers", "ReservedRecord", "UserRecord"]
 
 
 class NewUserRecord(NamedTuple):
@@ -82,3 +82,15 @@ class AccountRecord(UserRecord, frozen=True, gc=False):
 
     def __repr__(self) -> str:
         return f"AccountRecord({self.user_id!r})"
+
+
+class ReservedRecord(Record, frozen=True, gc=False):
+    """A user of a batch, published or not, with what the digest of its chunk covers."""
+
+    user_id: str
+    email: str
+    name: str
+    lastname: str | None
+    title: str | None
+    is_sso_user: bool
+    has_password: bool

@@ -7,6 +7,7 @@ from anyscale.server.store.records.batches import AccountCounts, EmailHolder, Pe
 from anyscale.server.store.records.users import (
     AccountRecord,
     NewUsers,
+    ReservedRecord,
     UserRecord,
 )
 from anyscale.server.store.sql.batches import DROPPED_OR_EXPIRED_SQL
@@ -28,6 +29,9 @@ HOLDERS = (
     " where email_key {any}"
 )
 _LIVE_HOLDERS = f"{HOLDERS} and state not in {DROPPED_OR_EXPIRED_SQL}"
+
+_WITH_HASH = "case when hash_due = {true} or password_hash is not null then 1 else 0 end"
+_RESERVED = f"select {columns(ReservedRecord, has_password=_WITH_HASH)} from users"
 
 _PENDING = f"select {columns(PendingHash)} from users where batch = ? and hash_due = {{true}}"
 
@@ -55,6 +59,11 @@ class Users(Table, ABC):
         """Return those of some rows whose password is not hashed yet."""
         sql = f"{_PENDING} and user_id {{any}}"
         return self._connection.all(PendingHash, sql, batch, self._connection.texts(user_ids))
+
+    def list_reserved(self, batch: int, first_id: str, end_id: str) -> Sequence[ReservedRecord]:
+        """Return the rows of a batch from one `user_id` up to another one, in order."""
+        sql = f"{_RESERVED} where batch = ? and user_id >= ? and user_id < ? order by user_id"
+        return self._connection.all(ReservedRecord, sql, batch, first_id, end_id)
 
     def count_pending(self, batch: int) -> int:
         """Count the rows of a batch whose password is not hashed yet."""

@@ -1,0 +1,49 @@
+"""A users file that counts its users, and keeps the first ones to be shown, without passwords."""
+
+from array import array
+from collections.abc import Collection, Iterator
+
+from anyscale.domain.validation import CheckedUser, Policy
+from anyscale.server.http.console.batches.uploads import Upload
+from anyscale.user.files import UsersFile
+from anyscale.user.files.entry_collector import EntryCollector
+
+__all__ = ["CountedFile"]
+
+#: users that a page shows
+_FIRST = 20
+
+
+class CountedFile(UsersFile):
+    """A file of a browser, read by the readers of the command."""
+
+    def __init__(self, upload: Upload) -> None:
+        super().__init__(upload.content, upload.name, upload.format)
+        self._start()
+
+    def _start(self) -> None:
+        self.users_read = self.with_password = self.by_sso = 0
+        self.first: list[CheckedUser] = []
+        #: positions of the users who could not sign in
+        self.without = array("I")
+
+    def users(self, entries: EntryCollector) -> Iterator[CheckedUser]:
+        """Read the file as `UsersFile.users` does, and count its users."""
+        self._start()
+        for user in super().users(entries):
+            if len(self.first) < _FIRST:
+                self.first.append(user)
+            if user.has_password:
+                self.with_password += 1
+            elif not user.is_sso_user:
+                self.without.append(entries.count - 1)
+            self.by_sso += user.is_sso_user
+            self.users_read += 1
+            yield user
+
+    def emails_at(self, positions: Collection[int], policy: Policy) -> dict[int, str]:
+        """Read the file again for the emails at some positions; wrong emails are left out."""
+        entries = self.collector(policy, frozenset(positions), verify=False)
+        for _user in super().users(entries):
+            entries.passwords.clear()
+        return {position: email for position, (email, _) in entries.kept.items()}

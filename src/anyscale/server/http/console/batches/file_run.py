@@ -1,0 +1,184 @@
+"""Runs of users files: the run of the command, with calls in this process, for a session."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+
+from anyscale.domain.validation import Policy, shown
+from anyscale.errors import (
+    BatchRefused,
+    KeyReused,
+    Problem,
+    ServerUnreachable,
+)
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.batches.comparison import Difference
+from anyscale.server.core.callers import SessionCaller
+from anyscale.server.http.console.batches.counted_file import CountedFile
+from anyscale.server.http.console.batches.uploads import Upload
+from anyscale.server.in_process import Applications, Audit, Batches, Links, Opened, Users
+from anyscale.user.batch_create.batch_run import BatchRun
+from anyscale.user.batch_create.outcome import Outcome
+from anyscale.user.user_sources import Reading, chunks
+
+__all__ = ["SHOWN", "STOPPED", "FileRun"]
+
+#: problems that a page shows; the text has more
+SHOWN = 1_000
+
+#: why a run stops when its server does
+STOPPED = "the server was stopped"
+
+
+class _InProcess:
+    """The calls of the control plane for one caller: see `transport.base.Transport`."""
+
+    where = "this control plane"
+    reservations_at_once = 1
+    #: While one chunk is hashed, the next one is ready.
+    hashes_at_once = 2
+    retries = 0
+
+    def __init__(self, control_plane: ControlPlane, caller: SessionCaller) -> None:
+        opened = Opened(control_plane)
+        self.policy: Callable[[], Policy] = control_plane.batches.available_policy
+        self.on_notice: Callable[[str], None] = lambda _: None
+        self.batches = Batches(opened, caller)
+        self.users = Users(opened, caller)
+        self.links = Links(opened, caller)
+        self.applications = Applications(opened, caller)
+        self.audit = Audit(opened)
+
+    def cancel_retries(self) -> None:
+        """Do nothing: no call is repeated here."""
+
+    def close(self) -> None:
+        """Do nothing: the server closes its control plane."""
+
+
+class FileRun:
+    """A check of a file, or a run that creates its users. It is a `RunKey` too.
+
+    Args:
+        control_plane: that runs it.
+        upload: the file.
+        caller: whose session is checked in each transaction.
+        key: the idempotency key; empty for a check.
+        batch_id: of the batch that it goes on with; empty for a new one.
+    """
+
+    is_resumable = True
+
+    def __init__(
+        self,
+        control_plane: ControlPlane,
+        upload: Upload,
+        caller: SessionCaller,
+        key: str = "",
+        batch_id: str = "",
+        if_exists: str = "",
+    ) -> None:
+        self.file = CountedFile(upload)
+        self.caller = caller
+        self.key = key
+        self.batch_id = batch_id
+        #: becomes the id of the batch as soon as it is open, or an error
+        self.opened: Future[str] = Future()
+        #: `Reading` or `Hashing`, how much of it is done, and how much it is
+        self.progress: tuple[str, int, int] = ("Reading", 0, 0)
+        self.is_stopping = False
+        self.log: list[str] = []
+        #: of the rows that have problems, by position
+        self.emails: dict[int, str] = {}
+        self._upload = upload
+        self._batches = control_plane.batches
+        self.policy = control_plane.batches.policy
+        self._run = BatchRun(
+            _InProcess(control_plane, caller),
+            self.file,
+            self,
+            if_exists=if_exists or upload.if_exists,
+            drop_command="its page, /console/batches/{}".format,
+            log=self.log.append,
+            on_progress=self._note_progress,
+        )
+
+    def check(self) -> Outcome:
+        """Check the file as the command's `--dry-run` does; write nothing."""
+        with self._rows_noted():
+            return self._run.dry_run()
+
+    def create(self) -> Outcome:
+        """Create the users. What a check finds is raised before the batch is opened."""
+        with self._rows_noted():
+            try:
+                if self.batch_id:
+                    self._require_same_file()
+                else:
+                    self._run.dry_run()
+            except BatchRefused as error:
+                if any(problem.code != "email_reserved" for problem in error.problems):
+                    raise
+            return self._run.run()
+
+    @contextmanager
+    def _rows_noted(self) -> Iterator[None]:
+        """Note the emails of the rows with problems, as long as the file is there."""
+        try:
+            yield
+        except BatchRefused as error:
+            positions = {p.index for p in error.problems[:SHOWN] if p.index is not None}
+            self.emails = self.file.emails_at(positions, self.policy)
+            raise
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._upload.close()
+
+    def get_key(self) -> str:
+        return self.key
+
+    def find_key(self) -> str | None:
+        return self.key or None
+
+    def store_batch(self, batch_id: str) -> None:
+        """Tell that the batch is open."""
+        self.batch_id = batch_id
+        if not self.opened.done():
+            self.opened.set_result(batch_id)
+
+    def _note_progress(self, phase: str, done: int, total: int, _: int) -> None:
+        self.progress = (phase, done, total)
+        if self.is_stopping:
+            raise ServerUnreachable(STOPPED)
+
+    def _require_same_file(self) -> None:
+        """Compare the file with the reserved chunks, before anything is changed.
+
+        Raises:
+            BatchRefused: the file has problems, or `KeyReused`: it is another file.
+        """
+        reading = self.file.reading(self.policy)
+        number = -1
+        for number, chunk in enumerate(chunks(reading, self.policy.chunk_users)):
+            difference = self._batches.difference(self.batch_id, number, chunk.users)
+            if difference and not reading.problems:
+                raise KeyReused(self._words(difference, reading))
+        if reading.problems:
+            raise BatchRefused(reading.problems, reading.problems.more)
+        if number + 1 < self._batches.reserved_chunks(self.batch_id):
+            raise KeyReused(f"{self.file.name} is shorter than the file of this batch")
+
+    def _words(self, difference: Difference, reading: Reading) -> str:
+        position = difference.position
+        place = f"user {position + 1:,} of {self.file.name}"
+        if difference.given is not None:
+            (problem,) = reading.locate([Problem(index=position, code="", detail="")])
+            place += f" (line {problem.line})"
+        if difference.field == "email":
+            given = shown(difference.given) if difference.given else "nobody"
+            reserved = shown(difference.reserved) if difference.reserved else "nobody"
+            return f"{place} differs: it is {given} instead of {reserved}"
+        if difference.field == "skipped":
+            return f"a user from user {position + 1:,} on differs from the file of this batch"
+        return f"{place} differs: {shown(difference.given or '')} has another {difference.field}"

@@ -1,0 +1,153 @@
+"""The runs of a server process: they have threads of their own, and go on without their browser."""
+
+import logging
+import threading
+from collections import OrderedDict
+from contextvars import copy_context
+
+from anyscale.domain.models.batches import Batch
+from anyscale.errors import (
+    AnyscaleError,
+    BatchRefused,
+    BatchUnfinished,
+    NotAuthenticated,
+    NotPermitted,
+    RequestInvalid,
+    ServerFault,
+    ServerUnreachable,
+)
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.callers import SessionCaller
+from anyscale.server.http.console.batches.file_run import STOPPED, FileRun
+from anyscale.server.http.console.batches.uploads import Upload
+from anyscale.server.http.operations.metrics import BATCHES, USERS
+from anyscale.user.batch_create.outcome import Outcome
+
+__all__ = ["FileRuns"]
+
+_log = logging.getLogger("anyscale.server")
+
+#: messages about runs that have stopped
+_MOST_MESSAGES = 100
+
+#: seconds that a server that stops waits for the chunks of its runs
+_STOP_SECONDS = 30.0
+
+_SIGNED_OUT = (
+    "The run stopped: the session of the owner who started it was ended. No user was created. Sign "
+    "in and choose the same file to go on."
+)
+_NO_OWNER = (
+    "The run stopped: the owner who started it is no owner any more. No user was created. Another "
+    "owner can choose the same file to go on."
+)
+
+
+class FileRuns:
+    """The runs of this process."""
+
+    def __init__(self, control_plane: ControlPlane) -> None:
+        self._control_plane = control_plane
+        self._active: dict[str, FileRun] = {}
+        self._threads: dict[str, threading.Thread] = {}
+        self._messages: OrderedDict[str, str] = OrderedDict()
+        self._lock = threading.Lock()
+        self._is_stopping = False
+
+    def check(self, upload: Upload, caller: SessionCaller) -> FileRun:
+        """Return a check, which runs in the caller's thread."""
+        return FileRun(self._control_plane, upload, caller)
+
+    def start(
+        self,
+        upload: Upload,
+        caller: SessionCaller,
+        key: str,
+        batch_id: str = "",
+        if_exists: str = "",
+    ) -> FileRun:
+        """Start a run, or return the one that has the key already."""
+        with self._lock:
+            if self._is_stopping:
+                raise ServerUnreachable(STOPPED)
+            if key in self._active:
+                return self._active[key]
+            run = FileRun(self._control_plane, upload, caller, key, batch_id, if_exists)
+            upload.is_kept = True
+            thread = threading.Thread(
+                target=copy_context().run, args=(self._work, run), name="console-run", daemon=True
+            )
+            self._active[key], self._threads[key] = run, thread
+            self._messages.pop(batch_id, None)
+        thread.start()
+        return run
+
+    def find(self, batch_id: str) -> FileRun | None:
+        """Return the run of a batch, if this process has it."""
+        with self._lock:
+            return next((r for r in self._active.values() if r.batch_id == batch_id), None)
+
+    def of_session(self, session_id: str) -> list[str]:
+        """Return the batches of the runs of a session."""
+        with self._lock:
+            runs = [r for r in self._active.values() if r.caller.session.session_id == session_id]
+        return [run.batch_id for run in runs if run.batch_id]
+
+    def message(self, batch_id: str) -> str:
+        """Return why the last run of a batch stopped in this process; else an empty text."""
+        return self._messages.get(batch_id, "")
+
+    def stop(self) -> None:
+        """Let the runs finish their chunks, and leave their batches open."""
+        with self._lock:
+            self._is_stopping = True
+            threads = list(self._threads.values())
+            for run in self._active.values():
+                run.is_stopping = True
+        for thread in threads:
+            thread.join(_STOP_SECONDS)
+
+    def _work(self, run: FileRun) -> None:
+        try:
+            run.store_batch(_count(run.create(), run.file.name).batch_id)
+        except AnyscaleError as error:
+            self._note_error(run, error)
+        except Exception as error:  # noqa: BLE001 - its text may be personal
+            _log.error("a run of the console failed", extra={"kind": type(error).__name__})
+            self._note_error(run, ServerFault("a fault of the control plane: its log says where"))
+        finally:
+            run.close()
+            with self._lock:
+                self._active.pop(run.key, None)
+                self._threads.pop(run.key, None)
+
+    def _note_error(self, run: FileRun, error: AnyscaleError) -> None:
+        if run.batch_id:
+            self._messages[run.batch_id] = _message(error)
+            while len(self._messages) > _MOST_MESSAGES:
+                self._messages.popitem(last=False)
+        if not run.opened.done():
+            run.opened.set_exception(error)
+
+
+def _count(outcome: Outcome, name: str) -> Batch:
+    """Count a created batch for the metrics, and return it."""
+    if outcome.batch is None:
+        raise RequestInvalid(f"{name} has no users")
+    if not outcome.was_published:
+        BATCHES.labels(outcome.batch.state).inc()
+        USERS.inc(outcome.batch.users)
+    return outcome.batch
+
+
+def _message(error: AnyscaleError) -> str:
+    """Return why a run stopped, for the page of its batch."""
+    cause = error.__cause__ if isinstance(error, BatchUnfinished) else error
+    if isinstance(cause, NotAuthenticated):
+        return _SIGNED_OUT
+    if isinstance(cause, NotPermitted):
+        return _NO_OWNER
+    if isinstance(error, BatchRefused):
+        lines = "; ".join(str(problem) for problem in error.problems[:3])
+        return f"The run stopped, and no user was created: {lines}"
+    return f"The run stopped: {error}. Choose the same file to go on."

@@ -1,0 +1,108 @@
+"""/console/batches/{batch_id}/links: links for all users of a batch who cannot sign in."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from litestar import Response
+from litestar.di import NamedDependency
+from litestar.params import FromPath, RawBody
+from litestar.response import Stream
+from msgspec import structs
+
+from anyscale.domain.models.users import PasswordLink
+from anyscale.errors import AnyscaleError, NotAuthenticated
+from anyscale.server.core.batches.service import BatchService
+from anyscale.server.core.callers import SessionCaller
+from anyscale.server.core.users.password_links import MOST, PasswordLinkService
+from anyscale.server.http.console.batches.pages import PATH
+from anyscale.server.http.console.downloads import (
+    FileFormat,
+    csv_lines,
+    file_headers,
+    json_lines,
+    media_type,
+)
+from anyscale.server.http.console.recent_sign_in import require_recent_sign_in
+from anyscale.server.http.console.rendering import Page, refused_form, render_console_page
+from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.route_handlers import get, post
+from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.http.web.forms import read_form
+
+__all__ = ["HANDLERS"]
+
+_FIELDS = ("email", "url", "expires_at")
+
+
+@get("/batches/{batch_id:str}/links", pool="read", guards=[require_recent_sign_in])
+def ask_for_links(
+    request: UserRequest, batch_id: FromPath[str], batches: NamedDependency[BatchService]
+) -> Page:
+    return _question(request, batches, batch_id)
+
+
+@post("/batches/{batch_id:str}/links", guards=[require_recent_sign_in], status_code=200)
+async def create_links(
+    request: UserRequest,
+    batch_id: FromPath[str],
+    body: RawBody,
+    batches: NamedDependency[BatchService],
+    links: NamedDependency[PasswordLinkService],
+    pools: NamedDependency[ThreadPools],
+) -> Response[Any]:
+    """Create the links, and send them as a file: no address and no later page has them."""
+    (text,) = read_form(request, body, "format")
+    file_format: FileFormat = "jsonl" if text == "jsonl" else "csv"
+    try:
+        first = await pools.write.run(_create, links, batch_id, "", request.user)
+    except NotAuthenticated:
+        raise
+    except AnyscaleError as error:
+        shown = refused_form(error)
+        return await pools.read.run(_question, request, batches, batch_id, **shown)
+    return Stream(
+        _lines(links, pools, batch_id, first, request.user, file_format),
+        media_type=media_type(file_format),
+        headers=file_headers("links", file_format),
+    )
+
+
+async def _lines(
+    links: PasswordLinkService,
+    pools: ThreadPools,
+    batch_id: str,
+    created: list[PasswordLink],
+    caller: SessionCaller,
+    file_format: FileFormat,
+) -> AsyncIterator[bytes]:
+    is_first = True
+    while True:
+        rows = [structs.asdict(link) for link in created]
+        if file_format == "csv":
+            yield csv_lines(_FIELDS, rows, header=is_first).encode()
+        else:
+            yield json_lines(_FIELDS, rows).encode()
+        if not created:
+            return
+        is_first, after = False, created[-1].user_id
+        created = await pools.write.run(_create, links, batch_id, after, caller)
+
+
+def _create(
+    links: PasswordLinkService, batch_id: str, after: str, caller: SessionCaller
+) -> list[PasswordLink]:
+    """Create links for the next users who cannot sign in, after a `user_id`."""
+    users = links.without_credentials(batch_id, after, MOST)
+    active = [user.user_id for user in users if user.suspended_at is None]
+    created = links.create(active, caller)
+    if users and not created:  # all of them are suspended
+        return _create(links, batch_id, users[-1].user_id, caller)
+    return sorted(created, key=lambda link: link.user_id)
+
+
+def _question(request: UserRequest, batches: BatchService, batch_id: str, **shown: Any) -> Page:
+    batch = batches.show(batch_id, request.user)
+    return render_console_page(request, "batches/links", PATH, batch=batch, **shown)
+
+
+HANDLERS = [ask_for_links, create_links]

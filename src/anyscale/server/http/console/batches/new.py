@@ -1,0 +1,193 @@
+"""/console/batches/new: choose a users file, check it, create its users, or go on with a batch.
+
+A script sends the file as it is, with its fields in the address; without one, a form has both.
+"""
+
+import asyncio
+import secrets
+from typing import Any
+
+from litestar import Response
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from anyscale.errors import AnyscaleError, BatchRefused, BatchUnfinished, Overloaded, TooLarge
+from anyscale.server.core.batches.service import BatchService
+from anyscale.server.http.console.batches.check_result import (
+    GoodFile,
+    WrongFile,
+    check_file,
+    problem_lines,
+    wrong_file,
+)
+from anyscale.server.http.console.batches.file_run import FileRun
+from anyscale.server.http.console.batches.file_runs import FileRuns
+from anyscale.server.http.console.batches.pages import PATH, batch_page
+from anyscale.server.http.console.batches.uploads import (
+    MAX_UPLOAD,
+    FilePlaces,
+    Upload,
+    file_formats,
+    receive_upload,
+)
+from anyscale.server.http.console.rendering import Page, render_console_page
+from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.refusals import count_refusal, retry_after
+from anyscale.server.http.route_handlers import get, post
+from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.http.web.templating import redirect
+
+__all__ = ["HANDLERS"]
+
+_NO_FILE = "Choose a users file."
+
+
+@get("/batches/new")
+async def show_form(request: UserRequest) -> Page:
+    return _page(request, {})
+
+
+@post("/batches/check", status_code=200, request_max_body_size=MAX_UPLOAD)
+async def check(
+    request: UserRequest,
+    file_places: NamedDependency[FilePlaces],
+    file_runs: NamedDependency[FileRuns],
+    pools: NamedDependency[ThreadPools],
+) -> Page:
+    try:
+        async with receive_upload(request, file_places) as upload:
+            if not upload.has_file:
+                return _page(request, upload.fields, **_refused(_NO_FILE))
+            run = file_runs.check(upload, request.user)
+            return await pools.files.run(_checked, request, run, upload.fields)
+    except (TooLarge, Overloaded) as error:
+        return _failed(request, {}, error)
+
+
+@post("/batches", status_code=200, request_max_body_size=MAX_UPLOAD)
+async def create(
+    request: UserRequest,
+    file_places: NamedDependency[FilePlaces],
+    file_runs: NamedDependency[FileRuns],
+    pools: NamedDependency[ThreadPools],
+) -> Page:
+    try:
+        async with receive_upload(request, file_places) as upload:
+            if not upload.has_file:
+                return _page(request, upload.fields, **_refused(_NO_FILE))
+            key = upload.fields.get("key", "") or secrets.token_hex(16)
+            run = file_runs.start(upload, request.user, f"console-{key}")
+            return await _opened(request, run, upload, pools)
+    except (TooLarge, Overloaded) as error:
+        return _failed(request, {}, error)
+
+
+@post("/batches/{batch_id:str}/continue", status_code=200, request_max_body_size=MAX_UPLOAD)
+async def go_on(
+    request: UserRequest,
+    batch_id: FromPath[str],
+    batches: NamedDependency[BatchService],
+    file_places: NamedDependency[FilePlaces],
+    file_runs: NamedDependency[FileRuns],
+    pools: NamedDependency[ThreadPools],
+) -> Page:
+    batch = await pools.read.run(batches.show, batch_id, request.user)
+    if batch.state != "open":
+        return redirect(f"{PATH}/{batch.batch_id}")
+    try:
+        async with receive_upload(request, file_places) as upload:
+            if not upload.has_file:
+                return batch_page(request, batch, file_runs, **_refused(_NO_FILE))
+            key = await pools.read.run(batches.key_of, batch_id, request.user)
+            run = file_runs.start(upload, request.user, key, batch.batch_id, batch.if_exists)
+            await _compared(run)
+    except BatchRefused as error:
+        text = "This is not the file of this batch, or it was changed: " + str(error.problems[0])
+        return batch_page(request, batch, file_runs, **_refused(text, 422))
+    except AnyscaleError as error:
+        return batch_page(request, batch, file_runs, **_shown(error))
+    return redirect(f"{PATH}/{batch.batch_id}")
+
+
+async def _compared(run: FileRun) -> None:
+    """Wait until the file of a run was compared with its batch, or raise its error."""
+    await asyncio.wrap_future(run.opened)
+
+
+async def _opened(request: UserRequest, run: FileRun, upload: Upload, pools: ThreadPools) -> Page:
+    """Wait until the batch of a run is open, or a small one is created; show its page."""
+    try:
+        batch_id = await asyncio.shield(asyncio.wrap_future(run.opened))
+    except BatchRefused as error:
+        return await pools.files.run(_wrong, request, run, error, upload.fields)
+    except BatchUnfinished as error:
+        if error.batch_id:
+            return redirect(f"{PATH}/{error.batch_id}")
+        return _failed(request, upload.fields, error)
+    except AnyscaleError as error:
+        return _failed(request, upload.fields, error)
+    return redirect(f"{PATH}/{batch_id}")
+
+
+def _checked(request: UserRequest, run: FileRun, fields: dict[str, str]) -> Page:
+    try:
+        good = check_file(run)
+    except BatchRefused as error:
+        if fields.get("as") == "text":
+            return _text(error)
+        return _wrong(request, run, error, fields)
+    except AnyscaleError as error:
+        return _failed(request, fields, error)
+    return _page(request, fields, good=good)
+
+
+def _wrong(request: UserRequest, run: FileRun, error: BatchRefused, fields: dict[str, str]) -> Page:
+    count_refusal(error)
+    return _page(request, fields, wrong=wrong_file(run, error), status=422)
+
+
+def _text(error: BatchRefused) -> Response[str]:
+    headers = {"Content-Disposition": 'attachment; filename="problems.txt"'}
+    return Response(problem_lines(error), media_type="text/plain; charset=utf-8", headers=headers)
+
+
+def _failed(request: UserRequest, fields: dict[str, str], error: AnyscaleError) -> Page:
+    return _page(request, fields, **_shown(error))
+
+
+def _shown(error: AnyscaleError) -> dict[str, Any]:
+    """Return the arguments with which a page shows an error of a run, also one of the server."""
+    count_refusal(error)
+    text = str(error)
+    text = f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+    return {**_refused(text, error.status), "headers": retry_after(error)}
+
+
+def _refused(text: str, status: int = 400) -> dict[str, Any]:
+    return {"problems": [(text, "file")], "status": status}
+
+
+def _page(
+    request: UserRequest,
+    fields: dict[str, str],
+    *,
+    good: GoodFile | None = None,
+    wrong: WrongFile | None = None,
+    **shown: Any,
+) -> Page:
+    return render_console_page(
+        request,
+        "batches/new",
+        PATH,
+        module="batch.js",
+        formats=list(file_formats()),
+        chosen={"format": fields.get("format", ""), "if_exists": fields.get("if_exists", "")},
+        # One key for the whole page: "Create" twice is one batch.
+        key=fields.get("key") or secrets.token_hex(16),
+        good=good,
+        wrong=wrong,
+        **shown,
+    )
+
+
+HANDLERS = [show_form, check, create, go_on]

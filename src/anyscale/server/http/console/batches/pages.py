@@ -1,0 +1,175 @@
+"""/console/batches: the list, one batch by its state, how far it is, and dropping it."""
+
+from typing import Annotated, Any
+
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, QueryParameter
+from msgspec import Struct
+
+from anyscale.domain.models.batches import Batch
+from anyscale.errors import BatchGone
+from anyscale.server.core.batches.service import BatchService
+from anyscale.server.core.callers import user_actor
+from anyscale.server.core.users.queries import UserQueries
+from anyscale.server.http.console.batches.file_runs import FileRuns
+from anyscale.server.http.console.batches.words import shown_state
+from anyscale.server.http.console.rendering import Page, refused_form, render_console_page
+from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.operations.metrics import BATCHES
+from anyscale.server.http.route_handlers import get, post
+from anyscale.server.http.web.templating import redirect
+
+__all__ = ["HANDLERS", "PATH", "batch_page"]
+
+PATH = "/console/batches"
+
+#: batches of a page, and users of a batch that its page shows
+_PAGE, _USERS = 50, 20
+
+_NOTES = {
+    "dropped": "The batch is dropped: no user was created.",
+    "undone": "The batch is undone.",
+}
+
+Before = Annotated[str, QueryParameter(max_length=64)]
+
+
+class Progress(Struct, frozen=True):
+    """How far a batch is, for the page that watches it."""
+
+    state: str
+    #: whether this process runs it
+    running: bool
+    users: int
+    #: passwords that are not hashed yet
+    due: int
+    #: of 100, as far as this process knows; -1 if it does not
+    percent: int
+    text: str
+    #: why the last run stopped
+    message: str
+
+
+@get("/batches", pool="read")
+def list_batches(
+    request: UserRequest,
+    batches: NamedDependency[BatchService],
+    file_runs: NamedDependency[FileRuns],
+    users: NamedDependency[UserQueries],
+    only: FromQuery[str] = "",
+    before: Before = "",
+    note: FromQuery[str] = "",
+) -> Page:
+    is_open = only == "open"
+    found = batches.page(open_only=is_open, before=before, limit=_PAGE + 1)
+    shown = found[:_PAGE]
+    query = "only=open&" if is_open else ""
+    return render_console_page(
+        request,
+        "batches/list",
+        PATH,
+        rows=[(batch, _state(batch, file_runs)) for batch in shown],
+        is_open=is_open,
+        actors=_actor_emails(users, *shown),
+        first=f"{PATH}?{query}".rstrip("?&") if before else "",
+        following=f"{PATH}?{query}before={shown[-1].batch_id}" if len(found) > _PAGE else "",
+        note=_NOTES.get(note, ""),
+    )
+
+
+@get("/batches/{batch_id:str}", pool="read")
+def show_batch(
+    request: UserRequest,
+    batch_id: FromPath[str],
+    batches: NamedDependency[BatchService],
+    file_runs: NamedDependency[FileRuns],
+    users: NamedDependency[UserQueries],
+    note: FromQuery[str] = "",
+) -> Page:
+    batch = batches.show(batch_id, request.user)
+    created = batches.created(batch_id, "", _USERS) if batch.published_at else []
+    return batch_page(
+        request,
+        batch,
+        file_runs,
+        users=created,
+        actors=_actor_emails(users, batch),
+        note=_NOTES.get(note, ""),
+    )
+
+
+@get("/batches/{batch_id:str}/progress", pool="read")
+def show_progress(
+    batch_id: FromPath[str],
+    batches: NamedDependency[BatchService],
+    file_runs: NamedDependency[FileRuns],
+) -> Progress:
+    return _progress(batches.counts(batch_id), file_runs)
+
+
+@post("/batches/{batch_id:str}/drop", pool="write")
+def drop_batch(
+    request: UserRequest,
+    batch_id: FromPath[str],
+    batches: NamedDependency[BatchService],
+    file_runs: NamedDependency[FileRuns],
+) -> Page:
+    try:
+        batch = batches.drop(batch_id, request.user)
+    except BatchGone as error:
+        return batch_page(
+            request, batches.show(batch_id, request.user), file_runs, **refused_form(error)
+        )
+    BATCHES.labels(batch.state).inc()
+    return redirect(f"{PATH}/{batch.batch_id}?note=dropped")
+
+
+def batch_page(request: UserRequest, batch: Batch, file_runs: FileRuns, **shown: Any) -> Page:
+    """Render the page of a batch; `shown` has what is known besides it."""
+    values: dict[str, Any] = {"users": [], "actors": {}, **shown}
+    return render_console_page(
+        request,
+        "batches/batch",
+        PATH,
+        module="batch.js" if batch.state == "open" else "",
+        batch=batch,
+        state=_state(batch, file_runs),
+        progress=_progress(batch, file_runs),
+        **values,
+    )
+
+
+def _state(batch: Batch, file_runs: FileRuns) -> Any:
+    return shown_state(batch, is_running=file_runs.find(batch.batch_id) is not None)
+
+
+def _progress(batch: Batch, file_runs: FileRuns) -> Progress:
+    run = file_runs.find(batch.batch_id)
+    phase, done, total = run.progress if run else ("", 0, 0)
+    percent = -1
+    if total and phase == "Hashing":
+        percent = 20 + 80 * done // total
+    elif total:
+        percent = 20 * done // total
+    text = f"{batch.users:,} users reserved"
+    if batch.hashes_due:
+        text += f", {batch.hashes_due:,} passwords to be hashed"
+    return Progress(
+        state=batch.state,
+        running=run is not None,
+        users=batch.users,
+        due=batch.hashes_due,
+        percent=percent,
+        text=text,
+        message=file_runs.message(batch.batch_id),
+    )
+
+
+def _actor_emails(users: UserQueries, *batches: Batch) -> dict[str, str]:
+    """Return the emails of the users among the actors, by actor."""
+    actors = {actor for batch in batches for actor in (batch.opened_by, batch.published_by or "")}
+    ids = [actor.removeprefix("user:") for actor in sorted(actors) if actor.startswith("user:")]
+    return {user_actor(user.user_id): user.email for user in users.with_ids(ids)}
+
+
+HANDLERS = [list_batches, show_batch, show_progress, drop_batch]

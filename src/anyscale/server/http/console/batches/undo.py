@@ -1,0 +1,122 @@
+"""/console/batches/{batch_id}/undo: what an undo would delete and keep, and the undo."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from litestar.di import NamedDependency
+from litestar.params import FromPath, RawBody
+from msgspec import Struct
+
+from anyscale.domain.models.batches import KeptUser
+from anyscale.server.core.batches.service import BatchService
+from anyscale.server.core.callers import SessionCaller
+from anyscale.server.http.console.batches.pages import PATH
+from anyscale.server.http.console.recent_sign_in import require_recent_sign_in
+from anyscale.server.http.console.rendering import Page, render_console_page
+from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.operations.metrics import UNDONE
+from anyscale.server.http.route_handlers import get, post
+from anyscale.server.http.web.forms import read_form
+
+__all__ = ["HANDLERS"]
+
+#: kept accounts that a page lists
+_LISTED = 100
+
+#: seconds after which a request ends, so that no proxy gives it up; the page goes on
+_SECONDS = 20.0
+
+_REASONS = {
+    "used": "was used since",
+    "last_owner": "is the last owner who can sign in",
+    "caller": "is your own account",
+}
+
+
+class Undone(Struct):
+    """What an undo has deleted and kept, or would."""
+
+    removed: int = 0
+    kept: list[KeptUser] = []
+    is_complete: bool = False
+
+    @property
+    def used(self) -> Sequence[KeptUser]:
+        """The accounts that were used since."""
+        return [user for user in self.kept if user.reason == "used"]
+
+    @property
+    def spared(self) -> Sequence[KeptUser]:
+        """The accounts that no undo may delete."""
+        return [user for user in self.kept if user.reason != "used"]
+
+
+@get("/batches/{batch_id:str}/undo", pool="write", guards=[require_recent_sign_in])
+def ask_to_undo(
+    request: UserRequest, batch_id: FromPath[str], batches: NamedDependency[BatchService]
+) -> Page:
+    return _question(request, batches, batch_id)
+
+
+@post(
+    "/batches/{batch_id:str}/undo",
+    pool="write",
+    guards=[require_recent_sign_in],
+    status_code=200,
+)
+def undo_batch(
+    request: UserRequest,
+    batch_id: FromPath[str],
+    body: RawBody,
+    batches: NamedDependency[BatchService],
+) -> Page:
+    typed, expected = read_form(request, body, "number", "expected")
+    if typed.replace(",", "").strip() != expected or not expected:
+        problems = [(f"Type {expected}, the number of accounts to be deleted.", "number")]
+        return _question(request, batches, batch_id, problems=problems, status=400)
+    done = _undo(batches, batch_id, request.user, dry_run=False)
+    UNDONE.inc(done.removed)
+    return _page(request, batches, batch_id, "batches/undone", done)
+
+
+def _question(request: UserRequest, batches: BatchService, batch_id: str, **shown: Any) -> Page:
+    would = _undo(batches, batch_id, request.user, dry_run=True)
+    return _page(request, batches, batch_id, "batches/undo", would, **shown)
+
+
+def _undo(batches: BatchService, batch_id: str, caller: SessionCaller, *, dry_run: bool) -> Undone:
+    done, after = Undone(), ""
+    deadline = time.monotonic() + _SECONDS
+    while time.monotonic() < deadline:
+        part = batches.undo(batch_id, after, caller, force=False, dry_run=dry_run)
+        done.removed += part.removed
+        done.kept += part.kept
+        if part.after is None:
+            done.is_complete = True
+            break
+        after = part.after
+    return done
+
+
+def _page(
+    request: UserRequest,
+    batches: BatchService,
+    batch_id: str,
+    template: str,
+    result: Undone,
+    **shown: Any,
+) -> Page:
+    return render_console_page(
+        request,
+        template,
+        PATH,
+        batch=batches.show(batch_id, request.user),
+        result=result,
+        listed=_LISTED,
+        reasons=_REASONS,
+        **shown,
+    )
+
+
+HANDLERS = [ask_to_undo, undo_batch]

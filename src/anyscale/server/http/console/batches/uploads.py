@@ -1,0 +1,200 @@
+"""Users files that browsers send. They are kept in memory alone: they may contain passwords."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+from msgspec import Struct
+from multipart import MultipartError, MultipartSegment, PushMultipartParser
+
+from anyscale.errors import Overloaded, RequestInvalid, TooLarge
+from anyscale.server.http.dependencies import AnyRequest
+from anyscale.user.files import FORMATS, format_of
+
+__all__ = ["MAX_UPLOAD", "FilePlaces", "Upload", "file_formats", "receive_upload"]
+
+MIB = 1024 * 1024
+
+#: octets of a file
+MAX_FILE = 64 * MIB
+
+#: octets of a body: a form has some fields besides the file
+MAX_UPLOAD = MAX_FILE + 64 * 1024
+
+#: Octets of files that a process holds: large ones, and those up to a MiB, which have places of
+#: their own, so that long runs of large files lock nobody out.
+_LARGE, _SMALL = 120 * MIB, 8 * MIB
+_SMALL_FILE = MIB + 64 * 1024
+
+#: seconds that a request waits for a place
+_WAIT_SECONDS = 30.0
+_RETRY_SECONDS = 30.0
+
+#: characters of a field besides the file
+_FIELD = 400
+
+_TOO_LARGE = (
+    "The file has more than 64 MiB. Use the command for it: anyscale user batch-create -f FILE"
+)
+_FULL = "The server works on other large files. Your file was not read: try again in a moment."
+
+
+class FilePlaces:
+    """The memory for files of a process. It belongs to the event loop."""
+
+    def __init__(self, large: int = _LARGE, small: int = _SMALL) -> None:
+        self._free = {False: large, True: small}
+        self._changed = asyncio.Condition()
+
+    async def take(self, size: int) -> None:
+        """Take a place for so many octets, as soon as there is one.
+
+        Raises:
+            Overloaded: there was none for 30 seconds.
+        """
+        is_small = size <= _SMALL_FILE
+        try:
+            async with asyncio.timeout(_WAIT_SECONDS), self._changed:
+                await self._changed.wait_for(lambda: self._free[is_small] >= size)
+                self._free[is_small] -= size
+        except TimeoutError:
+            raise Overloaded(_FULL, _RETRY_SECONDS) from None
+
+    async def give_back(self, size: int) -> None:
+        """Give a place back."""
+        async with self._changed:
+            self._free[size <= _SMALL_FILE] += size
+            self._changed.notify_all()
+
+
+class Upload:
+    """A file in memory, and the fields of its form. Its `repr` shows neither."""
+
+    def __init__(self, places: FilePlaces, size: int) -> None:
+        self.content = io.BytesIO()
+        self.fields: dict[str, str] = {}
+        #: whether a run closes it
+        self.is_kept = False
+        self._places = places
+        self._size = size
+        self._loop = asyncio.get_running_loop()
+        self._is_closed = False
+
+    @property
+    def has_file(self) -> bool:
+        """Whether a file was chosen."""
+        return bool(self.fields.get("name")) or bool(self.content.getbuffer().nbytes)
+
+    @property
+    def name(self) -> str:
+        """The name of the file as the browser sent it."""
+        return self.fields.get("name") or "users"
+
+    @property
+    def format(self) -> str:
+        """The format that the user chose, else the one of the name."""
+        chosen = self.fields.get("format", "")
+        return chosen if chosen in FORMATS else format_of(self.name)
+
+    @property
+    def if_exists(self) -> str:
+        """`skip` or `fail`."""
+        return "skip" if self.fields.get("if_exists") == "skip" else "fail"
+
+    def close(self) -> None:
+        """Let the file go, and give its place back; from any thread."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self.content.close()
+        give_back = partial(self._places.give_back, self._size)
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(lambda: self._loop.create_task(give_back()))
+
+
+@asynccontextmanager
+async def receive_upload(request: AnyRequest, places: FilePlaces) -> AsyncIterator[Upload]:
+    """Receive the file of a request; an error lets it go, and so does the end of the block.
+
+    A run that goes on with the file after the response has set `is_kept`, and closes it.
+
+    Raises:
+        TooLarge: it has more than `MAX_FILE` octets; no more than the headers was read.
+        Overloaded: there is no memory for it.
+        RequestInvalid: it is no file.
+    """
+    size = _announced_size(request)
+    await places.take(size)
+    upload = Upload(places, size)
+    try:
+        await _read(request, upload)
+        if upload.content.tell() > MAX_FILE:
+            raise TooLarge(_TOO_LARGE)
+        upload.content.seek(0)
+        yield upload
+    finally:
+        if not upload.is_kept:
+            upload.close()
+
+
+def _announced_size(request: AnyRequest) -> int:
+    size = request.content_length
+    if size is None:
+        raise RequestInvalid("the request does not say how large the file is")
+    if size > MAX_UPLOAD:
+        raise TooLarge(_TOO_LARGE)
+    return size
+
+
+async def _read(request: AnyRequest, upload: Upload) -> None:
+    kind, parameters = request.content_type
+    if kind == "application/octet-stream":
+        for name in ("name", "format", "if_exists", "key", "as"):
+            upload.fields[name] = request.query_params.get(name, "")[:_FIELD]
+        async for part in request.stream():
+            upload.content.write(part)
+    elif kind == "multipart/form-data" and parameters.get("boundary"):
+        await _read_form(request, upload, parameters["boundary"])
+    else:
+        raise RequestInvalid("this takes a users file")
+
+
+async def _read_form(request: AnyRequest, upload: Upload, boundary: str) -> None:
+    form = _Form(upload)
+    try:
+        with PushMultipartParser(boundary, max_segment_count=16) as parser:
+            async for part in request.stream():
+                for event in parser.parse(part):
+                    form.take(event)
+    except MultipartError:
+        raise RequestInvalid("the form cannot be read") from None
+
+
+class _Form(Struct):
+    """Sorts the events of the parser into the file and the fields."""
+
+    upload: Upload
+    segment: MultipartSegment | None = None
+    text: bytearray = bytearray()
+
+    def take(self, event: Any) -> None:
+        """Take an event: the start of a segment, a part of it, or None at its end."""
+        if isinstance(event, MultipartSegment):
+            self.segment, self.text = event, bytearray()
+            if event.name == "file":
+                self.upload.fields["name"] = (event.filename or "")[:_FIELD]
+        elif event is not None and self.segment and self.segment.name == "file":
+            self.upload.content.write(event)
+        elif event is not None:
+            self.text += event[: _FIELD - len(self.text)]
+        elif self.segment and self.segment.name not in ("file", "name"):
+            self.upload.fields[self.segment.name] = self.text.decode("utf-8", "replace")
+
+
+def file_formats() -> Iterator[tuple[str, str]]:
+    """Return the formats and their names, for a choice."""
+    yield "", "By the name of the file"
+    yield from zip(FORMATS, ("YAML", "JSON", "JSON Lines", "CSV"), strict=True)

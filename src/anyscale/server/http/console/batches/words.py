@@ -1,0 +1,41 @@
+"""The words and marks of the states of batches."""
+
+from msgspec import Struct
+
+from anyscale.domain.models.batches import Batch
+
+__all__ = ["Shown", "shown_state"]
+
+
+class Shown(Struct, frozen=True):
+    """A state in words: the mark, its kind, and what it means."""
+
+    text: str
+    kind: str
+    meaning: str
+
+
+_STATES = {
+    "published": Shown("Created", "good", "All of its users have accounts."),
+    "undoing": Shown(
+        "Being undone", "bad", "Some of its accounts are deleted. Go on with the undo to end it."
+    ),
+    "undone": Shown("Undone", "quiet", "Its accounts were deleted, but for those that stayed."),
+    "dropped": Shown("Dropped", "quiet", "No user of it was created, and its emails are free."),
+    "expired": Shown(
+        "Expired", "quiet", "Nobody went on with it in time. No user of it was created."
+    ),
+}
+_RUNNING = Shown("Running", "wait", "No user of it can sign in before all of them can.")
+_OPEN = Shown(
+    "Unfinished",
+    "wait",
+    "It waits for the rest of its file. No user of it was created yet, and its emails are kept.",
+)
+
+
+def shown_state(batch: Batch, *, is_running: bool) -> Shown:
+    """Return the state of a batch in words."""
+    if batch.state == "open":
+        return _RUNNING if is_running else _OPEN
+    return _STATES[batch.state]

@@ -1,0 +1,267 @@
+"""The main job in a browser: check a users file, create its users, go on, drop, undo."""
+
+import re
+import secrets
+from collections.abc import Callable
+from html import unescape
+
+import pytest
+from tests.server.http.console.conftest import Console
+from tests.server.http.pages.requests import BROWSER, get, send
+from tests.support.servers.http_client import HttpClient, HttpResponse
+
+from anyscale.server.http.console.batches.pages import PATH
+
+Upload = Callable[..., HttpResponse]
+
+
+@pytest.fixture(scope="module")
+def jane(shared_console: Console) -> HttpClient:
+    return shared_console.browser()
+
+
+def upload(
+    client: HttpClient, path: str, data: bytes, name: str = "users.csv", **fields: str
+) -> HttpResponse:
+    """Send a file as the script of the page does."""
+    query = "&".join(f"{key}={value}" for key, value in {"name": name, **fields}.items())
+    headers = BROWSER | {"Content-Type": "application/octet-stream"}
+    return client.request("POST", f"{path}?{query}", raw=data, headers=headers)
+
+
+def submit(client: HttpClient, path: str, data: bytes, name: str, **fields: str) -> HttpResponse:
+    """Send the form of the page, as a browser without script does."""
+    parts = [
+        f'--b\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'.encode()
+        for key, value in fields.items()
+    ]
+    head = f'--b\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
+    body = b"".join([*parts, head.encode(), data, b"\r\n--b--\r\n"])
+    headers = BROWSER | {"Content-Type": "multipart/form-data; boundary=b"}
+    return client.request("POST", path, raw=body, headers=headers)
+
+
+def csv(*names: str, password: str = "") -> bytes:
+    rows = [f"{name},{name}@batch.example,{password}" for name in names]
+    return "\n".join(["name,email,password", *rows, ""]).encode()
+
+
+def words(page: HttpResponse) -> str:
+    text = page.text.partition("<main")[2]
+    return " ".join(unescape(re.sub("<[^>]+>", " ", text)).split())
+
+
+def new_names(count: int = 1) -> list[str]:
+    return [f"u{secrets.token_hex(5)}" for _ in range(count)]
+
+
+def create(client: HttpClient, data: bytes, **fields: str) -> str:
+    """Create the users of a file; give the id of the batch."""
+    answer = upload(client, PATH, data, **fields)
+    assert answer.status == 303, words(answer)
+    place: str = answer.headers["location"]
+    return place.rpartition("/")[2]
+
+
+def test_the_form_is_shown(jane: HttpClient) -> None:
+    page = get(jane, f"{PATH}/new")
+    assert page.status == 200
+    assert 'enctype="multipart/form-data"' in page.text
+
+
+def test_a_check_counts_the_users_and_creates_none(console_with: Console, jane: HttpClient) -> None:
+    one, two = new_names(2)
+    page = upload(jane, f"{PATH}/check", csv(one) + csv(two, password="a long 1ne").split(b"\n")[1])
+    assert page.status == 200
+    assert "users.csv : 2 users read, nothing is wrong" in words(page)
+    assert "To be created 2" in words(page)
+    assert "With a password 1" in words(page)
+    assert "Could not sign in yet 1" in words(page)
+    assert "a long 1ne" not in page.text
+    assert f"{one}@batch.example" in page.text
+    assert console_with.control_plane.users.with_emails([f"{one}@batch.example"]) == [None]
+
+
+def test_problems_have_line_and_column_and_the_email_of_the_row(jane: HttpClient) -> None:
+    page = upload(jane, f"{PATH}/check", csv("ann", password="short"))
+    assert page.status == 422
+    assert "1 problem in 1 row" in words(page)
+    assert "2:23 create_users[0].password is shorter than 8 characters ann@batch.example" in words(
+        page
+    )
+
+
+def test_all_problems_come_as_the_command_prints_them(jane: HttpClient) -> None:
+    answer = upload(jane, f"{PATH}/check", csv("ann", password="short"), **{"as": "text"})
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert answer.text == (
+        "users.csv:2:23: create_users[0].password: is shorter than 8 characters\n"
+    )
+
+
+def test_a_file_creates_its_users_once(console_with: Console, jane: HttpClient) -> None:
+    (name,) = new_names()
+    batch_id = create(jane, csv(name), key="once-" + name)
+    assert create(jane, csv(name), key="once-" + name) == batch_id
+    page = get(jane, f"{PATH}/{batch_id}")
+    assert "All of its users have accounts" in words(page)
+    assert "Links for 1 who cannot sign in" in words(page)
+    (user,) = console_with.control_plane.users.with_emails([f"{name}@batch.example"])
+    assert user
+    assert batch_id in get(jane, PATH).text
+
+
+def test_without_script_a_form_does_the_same(jane: HttpClient) -> None:
+    data = csv(*new_names(2))
+    page = submit(jane, f"{PATH}/check", data, "people.csv", if_exists="skip", key="k1")
+    assert "people.csv : 2 users read" in words(page)
+    assert "choose the same file again" in words(page)
+    answer = submit(jane, PATH, data, "people.csv", if_exists="skip", key=secrets.token_hex(8))
+    assert answer.status == 303
+
+
+@pytest.mark.parametrize("path", [f"{PATH}/check", PATH])
+def test_a_form_without_a_file_says_so(jane: HttpClient, path: str) -> None:
+    page = submit(jane, path, b"", "")
+    assert page.status == 400
+    assert "Choose a users file." in words(page)
+    assert 'href="#file"' in page.text
+
+
+def test_existing_users_refuse_the_file_or_are_skipped(jane: HttpClient) -> None:
+    old, new = new_names(2)
+    create(jane, csv(old))
+    refused = upload(jane, f"{PATH}/check", csv(old, new))
+    assert f"'{old}@batch.example' has an account already" in words(refused)
+    page = upload(jane, f"{PATH}/check", csv(old, new), if_exists="skip")
+    assert "To be created 1 Skipped: they exist 1" in words(page)
+
+
+def test_a_large_file_is_refused_in_words(jane: HttpClient) -> None:
+    connection = jane.connect()
+    headers = BROWSER | {
+        "Cookie": "; ".join(f"{name}={value}" for name, value in jane.cookies.items()),
+        "Content-Type": "application/octet-stream",
+        "Content-Length": str(65 * 1024 * 1024),
+    }
+    connection.request("POST", f"{PATH}/check?name=users.csv", b"", headers)
+    answer = connection.getresponse()
+    assert answer.status == 413
+    assert b"anyscale user batch-create -f FILE" in answer.read()
+    connection.close()
+
+
+@pytest.mark.parametrize("ending", ["csv", "yaml", "json", "jsonl"])
+def test_each_template_passes_the_check(jane: HttpClient, ending: str) -> None:
+    template = get(jane, f"/console/templates/users.{ending}")
+    assert "attachment" in template.headers["content-disposition"]
+    page = upload(jane, f"{PATH}/check", template.body, f"users.{ending}")
+    assert "3 users read, nothing is wrong" in words(page)
+
+
+def open_batch(console: Console, jane: HttpClient, data: bytes, *, reserved: bytes = b"") -> str:
+    """Open a batch as a run does that was cut short after it reserved its users."""
+    import io
+
+    from anyscale.user.files import UsersFile
+
+    caller = console.control_plane.sessions.authenticate(jane.cookies["__Host-session"])
+    batches = console.control_plane.batches
+    batch = batches.open(f"console-{secrets.token_hex(8)}", "fail", caller)
+    users = list(UsersFile(io.BytesIO(reserved or data), "u.csv", "csv").reading(batches.policy))
+    batches.reserve(batch.batch_id, 0, users, caller)
+    return batch.batch_id
+
+
+def many(password: str = "correct horse 7") -> bytes:
+    """A file that is no small batch: 17 users with passwords."""
+    return csv(*new_names(17), password=password)
+
+
+def test_an_unfinished_batch_waits_for_its_file(console_with: Console, jane: HttpClient) -> None:
+    data = many()
+    batch_id = open_batch(console_with, jane, data)
+    page = get(jane, f"{PATH}/{batch_id}")
+    assert "Choose the same file to go on" in words(page)
+    assert "17 users reserved, 17 passwords to be hashed" in words(page)
+    assert batch_id in get(jane, f"{PATH}?only=open").text
+    answer = upload(jane, f"{PATH}/{batch_id}/continue", data)
+    assert answer.status == 303
+    wait_for_state(jane, batch_id, "published")
+
+
+def wait_for_state(client: HttpClient, batch_id: str, state: str) -> None:
+    from tests.support.waiting import wait_until
+
+    wait_until(lambda: get(client, f"{PATH}/{batch_id}/progress").json["state"] == state)
+
+
+def test_another_file_is_refused_by_its_first_different_row(
+    console_with: Console, jane: HttpClient
+) -> None:
+    data = many()
+    batch_id = open_batch(console_with, jane, data)
+    lines = data.split(b"\n")
+    bob = b"bob,bob@batch.example,correct horse 7"
+    other = b"\n".join([*lines[:3], bob, *lines[4:]])
+    page = upload(jane, f"{PATH}/{batch_id}/continue", other)
+    reserved = lines[3].decode().split(",")[1]
+    assert page.status == 409
+    assert (
+        "User 3 of users.csv (line 4) differs: it is 'bob@batch.example' instead of "
+        f"'{reserved}'." in words(page)
+    )
+    wrong = upload(jane, f"{PATH}/{batch_id}/continue", csv("bob", password="short"))
+    assert wrong.status == 409 or "not the file of this batch" in words(wrong)
+    shorter = upload(jane, f"{PATH}/{batch_id}/continue", b"\n".join(lines[:10]) + b"\n")
+    assert "it is nobody instead of" in words(shorter)
+    state = get(jane, f"{PATH}/{batch_id}/progress").json
+    assert (state["state"], state["users"], state["due"]) == ("open", 17, 17)
+    assert send(jane, f"{PATH}/{batch_id}/drop").headers["location"].endswith("?note=dropped")
+    assert "no user was created" in words(get(jane, f"{PATH}/{batch_id}?note=dropped"))
+
+
+def test_links_come_as_a_file_once_without_formulas(
+    console_with: Console, jane: HttpClient
+) -> None:
+    (name,) = new_names()
+    data = f"name,email\nx,=2+2{name}@batch.example\ny,{name}@batch.example\n".encode()
+    batch_id = create(jane, data)
+    assert "Create links for 2 users?" in words(get(jane, f"{PATH}/{batch_id}/links"))
+    answer = send(jane, f"{PATH}/{batch_id}/links", format="csv")
+    if answer.status != 200:  # no public address here
+        assert "ANYSCALE_PUBLIC_URL" in answer.text
+        return
+    assert f"'=2+2{name}@batch.example" in answer.text
+
+
+def test_an_undo_shows_first_what_would_go_and_stay(
+    console_with: Console, jane: HttpClient
+) -> None:
+    used, unused = new_names(2)
+    batch_id = create(jane, csv(used, unused, password="correct horse 7"))
+    stranger = HttpClient(console_with.url)
+    send(stranger, "/sign-in", email=f"{used}@batch.example", password="correct horse 7")
+    page = get(jane, f"{PATH}/{batch_id}/undo")
+    assert "1 account that was never used will be deleted. 1 will stay" in words(page)
+    assert f"{used}@batch.example was used since" in words(page)
+    refused = send(jane, f"{PATH}/{batch_id}/undo", number="2", expected="1")
+    assert (refused.status, "Type 1" in words(refused)) == (400, True)
+    done = send(jane, f"{PATH}/{batch_id}/undo", number="1", expected="1")
+    assert "1 account was deleted" in words(done)
+    assert f"{used}@batch.example was used since" in words(done)
+    again = get(jane, f"{PATH}/{batch_id}/undo")
+    assert "0 accounts" in words(again)
+
+
+@pytest.fixture
+def console_with(shared_console: Console) -> Console:
+    return shared_console
+
+
+def test_markup_and_directions_are_text(jane: HttpClient) -> None:
+    names = ["<script>alert(1)</script>", "\u05e9\u05dc"]
+    data = "\n".join(["name,email", *(f"{name},x{len(name)}@b.example" for name in names)]).encode()
+    page = upload(jane, f"{PATH}/check", data, name="%3Cb%3Ex%3C/b%3E.csv")
+    assert "<script>alert" not in page.text
+    assert "&lt;b&gt;x&lt;/b&gt;.csv" in page.text
