@@ -7,6 +7,7 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 from tests.browser.conftest import Visit, visits
+from tests.support.accessibility.checks import assert_accessible
 from tests.support.sign_in.site import Site, change_password, sign_in
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
@@ -57,6 +58,10 @@ def nowhere(page: Page, _: Site) -> None:
     page.goto("/nowhere")
 
 
+def docs(page: Page, _: Site) -> None:
+    page.goto("/docs")
+
+
 #: each with its heading
 PAGES = {
     start: "Sign in",
@@ -68,6 +73,7 @@ PAGES = {
     token: "Your new token",
     change: "There is a problem",
     nowhere: "There is no such page",
+    docs: "musterroll control plane",
 }
 
 
@@ -155,7 +161,7 @@ def test_every_field_has_a_label_a_purpose_and_a_description(page: Page) -> None
     for button in page.get_by_role("button").all():
         assert button.inner_text().strip()
     for wrong in page.locator("[aria-invalid=true]").all():
-        assert (wrong.get_attribute("aria-describedby") or "").endswith("-error")
+        assert (wrong.get_attribute("aria-describedby") or "").endswith("problem-text")
 
 
 def test_every_focusable_element_shows_the_focus_and_is_large_enough_to_touch(page: Page) -> None:
@@ -227,3 +233,12 @@ LOW_CONTRAST = """
   return wrong;
 })()
 """
+
+
+def test_the_page_of_the_api_has_the_fields_of_each_body(visit: Visit) -> None:
+    page = visit("/docs")
+    section = page.get_by_role("region", name="POST /v1/users:batchCreate")
+    for field, kind in (("create_users", "list of"), ("dry_run", "boolean"), ("email", "string")):
+        row = section.get_by_role("row").filter(has=page.get_by_role("rowheader", name=field))
+        expect(row.first).to_contain_text(kind)
+    assert_accessible(page)

@@ -48,6 +48,20 @@ def test_a_wrong_password_shows_an_error_and_keeps_the_email(site: Site, visit: 
     expect(page.get_by_label("Email")).to_have_value(email)
     expect(page.get_by_label("Password", exact=True)).to_have_value("")
     expect(page).to_have_title(re.compile("^Problem: Sign in"))
+    expect(page.get_by_label("Password", exact=True)).to_be_focused()
+    assert page.get_by_text("Email or password is wrong.").count() == 1
+
+
+def test_times_are_those_of_the_zone_of_the_browser(site: Site, visit: Visit) -> None:
+    page = visit("/sign-in", timezone_id="Asia/Kolkata", locale="en-GB")
+    sign_in_first_time(page, site.create_user())
+    time = page.locator("time").last
+    expect(time).to_have_attribute("title", re.compile(r"\d\d:\d\d UTC"))
+    shown, in_utc = (
+        re.findall(r"\d\d:(\d\d)", text)[0]
+        for text in (time.inner_text(), time.get_attribute("title") or "")
+    )
+    assert (int(shown) - int(in_utc)) % 60 == 30
 
 
 def test_too_many_wrong_passwords_show_the_time_to_wait(site: Site, visit: Visit) -> None:

@@ -33,7 +33,9 @@ def test_browsers_get_error_pages_and_other_clients_problem_documents(come: Come
     answer = get(jane, "/v1/nowhere")
     assert answer.headers["content-type"] == "application/problem+json"
     fault = get(jane, "/")
-    assert fault.headers["x-request-id"] in fault.text
+    number = fault.headers["x-request-id"][:8]
+    assert f'<span class="code" id="number">{number}</span>' in fault.text
+    assert 'data-copy="number"' in fault.text
     assert "NoneType" not in fault.text
 
 
@@ -131,7 +133,7 @@ WRONG_FORMS = [
 ]
 
 
-def test_an_error_is_on_top_and_beside_its_field_and_no_password_comes_back(come: Come) -> None:
+def test_an_error_stands_once_leads_to_its_field_and_no_password_comes_back(come: Come) -> None:
     jane = come(create_owner)
     signed_in = False
     for path, form, field, message in WRONG_FORMS:
@@ -139,14 +141,13 @@ def test_an_error_is_on_top_and_beside_its_field_and_no_password_comes_back(come
             jane.sign_in_first_time()
             signed_in = True
         page = send(jane, path, **form).text
-        assert re.findall(
-            r'<div class="message problem"[^>]*>\s*<h2>[^<]*</h2>\s*<p>([^<]*)', page
-        ) == [message]
-        assert f'<p class="error" id="{field}-error">{message}</p>' in page
+        assert f'<p id="problem-text"><a href="#{field}">{message}</a></p>' in page
+        assert len(re.findall(f">[^<]*{re.escape(message)}", page)) == 1
         (wrong,) = re.findall(r"<input [^>]*aria-invalid[^>]*>", page)
         assert f'id="{field}"' in wrong
+        assert re.findall("<[^>]* autofocus[^>]*>", page) == [wrong]
         described = re.findall(r'aria-describedby="([^"]*)"', wrong)[0].split()
-        assert f"{field}-error" in described
+        assert "problem-text" in described
         assert all(f'id="{one}"' in page for one in described)
         sent = {form.get(name) for name in ("password", "current", "new", "again")}
         assert not [text for text in sent if text and text in page]

@@ -29,5 +29,5 @@ def sso_problem(sso: str, number: str) -> str:
     """Return the sentence for a failure, with the number of the request if it may help."""
     ask = "ask your administrator."
     if _NUMBER.fullmatch(number):
-        ask = f"give your administrator this number: {number}"
+        ask = f"give your administrator this number: {number[:8]}"
     return _PROBLEMS.get(sso, _PROBLEMS["refused"]).format(ask=ask)

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 from litestar import Litestar, Response, get
+from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -28,7 +29,8 @@ from anyscale.server.http.account.schemas import ChangePasswordRequest, CreateTo
 from anyscale.server.http.cookies import SESSION
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.login.schemas import LoginRequest, SetPasswordRequest
-from anyscale.server.http.web.templating import render_text
+from anyscale.server.http.web.templating import render_page
+from anyscale.server.login_options import LoginOptions
 
 __all__ = ["HANDLERS", "openapi_config"]
 
@@ -90,11 +92,34 @@ def get_document(request: AnyRequest) -> dict[str, Any]:
 
 
 @get("/docs", include_in_schema=False, sync_to_thread=False)
-def get_page(request: AnyRequest) -> Response[str]:
+def get_page(request: AnyRequest, login_options: NamedDependency[LoginOptions]) -> Response[str]:
     state = request.app.state
     if "openapi_page" not in state:
-        state["openapi_page"] = render_text("openapi", document=_document(request.app))
-    return Response(state["openapi_page"], media_type="text/html")
+        document = _document(request.app)
+        state["openapi_page"] = render_page(
+            "openapi",
+            options=login_options,
+            document=document,
+            bodies=lambda schema: _names(document["components"]["schemas"], schema),
+        )
+    page: Response[str] = state["openapi_page"]
+    return page
+
+
+def _names(schemas: dict[str, Any], schema: dict[str, Any]) -> list[str]:
+    """List the types of a body with fields: its own, and those within it."""
+    names: list[str] = []
+    waiting = [schema]
+    while waiting:
+        part = waiting.pop(0)
+        name = str(part.get("$ref", "")).rpartition("/")[2]
+        if name and name not in names and "properties" in schemas.get(name, {}):
+            names.append(name)
+            waiting += schemas[name]["properties"].values()
+        waiting += [*part.get("anyOf", ()), *part.get("oneOf", ())]
+        if isinstance(part.get("items"), dict):
+            waiting.append(part["items"])
+    return names
 
 
 def _document(app: Litestar) -> dict[str, Any]:

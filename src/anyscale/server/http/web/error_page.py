@@ -38,6 +38,9 @@ _TEXTS: dict[int, tuple[str, str]] = {
     ),
 }
 
+#: characters of a request id that a user sees
+_SHOWN = 8
+
 #: status -> the status whose text a user sees
 _SHOWN_AS: dict[int, int] = {
     HTTPStatus.UNAUTHORIZED: HTTPStatus.FORBIDDEN,
@@ -60,5 +63,7 @@ def error_page(
         headers=headers,
         heading=heading,
         text=text,
-        request_id="" if status == HTTPStatus.NOT_FOUND else document.request_id,
+        script=True,
+        # The log finds a request by the beginning of its id, which can be read out.
+        request_id="" if status == HTTPStatus.NOT_FOUND else document.request_id[:_SHOWN],
     )

@@ -34,7 +34,7 @@ if (reveal) {
 const note = document.querySelector(".message.note");
 if (note) history.replaceState(null, "", location.pathname);
 
-// A slip is shown beside its field before the form is sent, so that all fields keep their texts: the
+// A slip is shown before the form is sent, so that all fields keep their texts: the
 // server never sends a password back. The server checks everything again.
 const faultOf = (field) => {
   const { missing, short, same, differs } = field.dataset;
@@ -44,14 +44,21 @@ const faultOf = (field) => {
 };
 
 const mark = (field, fault) => {
-  const error = document.getElementById(`${field.id}-error`);
-  const others = (field.getAttribute("aria-describedby") ?? "").split(" ").filter((id) => id && id !== error.id);
-  const ids = fault ? [...others, error.id] : others;
+  const own = `${field.id}-problem`;
+  const hint = (field.getAttribute("aria-describedby") ?? "")
+    .split(" ").filter((id) => id && id !== own && id !== "problem-text");
+  const ids = fault ? [...hint, own] : hint;
   for (const [name, value] of [["aria-describedby", ids.join(" ")], ["aria-invalid", fault && "true"]]) {
     value ? field.setAttribute(name, value) : field.removeAttribute(name);
   }
-  error.textContent = fault;
-  error.hidden = !fault;
+};
+
+const linkTo = (field, fault) => {
+  const link = document.createElement("a");
+  link.href = `#${field.id}`;
+  link.id = `${field.id}-problem`;
+  link.textContent = fault;
+  return link;
 };
 
 const check = (event) => {
@@ -63,7 +70,8 @@ const check = (event) => {
   event.preventDefault();
   note?.remove();
   const problem = document.getElementById("problem");
-  problem.querySelector("p").textContent = faults.filter(Boolean).join(" ");
+  const links = fields.map((field, at) => faults[at] && linkTo(field, faults[at])).filter(Boolean);
+  document.getElementById("problem-text").replaceChildren(...links.flatMap((one) => [one, " "]));
   problem.hidden = false;
   fields[first].focus();
 };
@@ -79,7 +87,15 @@ if (reveal) {
   });
 }
 
-// Copies a new token.
+// Times are in UTC without script, since the server does not know the zone of the user.
+for (const time of document.querySelectorAll("time[datetime]")) {
+  const at = new Date(time.dateTime);
+  time.title = time.textContent;
+  time.textContent = at.toLocaleString([], time.dataset.day === undefined
+    ? { dateStyle: "long", timeStyle: "short" } : { dateStyle: "long" });
+}
+
+// Copies a new token, or the number of an error.
 const copy = document.querySelector("[data-copy]");
 if (copy && navigator.clipboard) {
   copy.hidden = false;
@@ -90,7 +106,7 @@ if (copy && navigator.clipboard) {
       await navigator.clipboard.writeText(text.trim());
       status.textContent = "Copied.";
     } catch {
-      status.textContent = "Your browser does not allow it: mark the token and copy it.";
+      status.textContent = "Your browser does not allow it: mark the text and copy it.";
     }
   });
 }
