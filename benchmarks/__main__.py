@@ -23,7 +23,7 @@ from benchmarks.batches import (
 )
 from benchmarks.hashing import cores, passwords, ray
 from benchmarks.report.write import measure_and_write, redraw
-from benchmarks.response_times import health, latency, signin, startup
+from benchmarks.response_times import health, latency, openid, signin, startup
 from benchmarks.search import indexing, listing, search
 
 #: the name of each benchmark is that of its module
@@ -31,6 +31,7 @@ _MODULES = (
     startup,
     health,
     signin,
+    openid,
     latency,
     passwords,
     cores,
