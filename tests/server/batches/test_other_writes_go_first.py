@@ -46,6 +46,32 @@ def test_a_write_goes_before_the_chunks_that_wait(tmp_path: Path) -> None:
     assert order == ["write", "chunk", "chunk"]
 
 
+def test_a_write_goes_before_the_slice_of_an_undo_that_waits(tmp_path: Path) -> None:
+    order = list[str]()
+
+    def write() -> None:
+        with control_plane.store.write():
+            order.append("write")
+
+    def undo() -> None:
+        batches.undo(batch.batch_id, "", JANE, force=False, dry_run=False)
+        order.append("undo")
+
+    control_plane = ControlPlane(Settings(database=tmp_path / "anyscale.db"))
+    with closing(control_plane), ThreadPoolExecutor(2) as pool:
+        batches, store = control_plane.batches, control_plane.store
+        assert isinstance(store, SqliteStore)
+        line = store._writing._line
+        batch = batches.create("key", checked_users("ann"), "fail", JANE).batch
+        with store.write():
+            pool.submit(undo)
+            wait_until(lambda: len(line) == 2)
+            pool.submit(write)
+            wait_until(lambda: len(line) == 3)
+
+    assert order == ["write", "undo"]
+
+
 @pytest.mark.parametrize(
     ("end", "left"), [("dropped", (3, 1)), ("expired", (3, 1)), ("open", (0, 0))]
 )

@@ -425,6 +425,45 @@ def test_an_account_that_is_deleted_while_the_undo_waits_for_it_is_not_counted(
         assert (part.result(30).removed, part.result().kept) == (1, [])
 
 
+def test_accounts_that_are_deleted_meanwhile_do_not_end_an_undo(
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(undo, "_SLICE", 1)
+    monkeypatch.setattr(undo, "_SECONDS_A_CALL", 0)
+    batch = created(control_plane, "ann", "joe")
+    ann, _ = ids_of(control_plane, batch)
+    with ThreadPoolExecutor() as pool:
+        with control_plane.store.write() as tx:
+            tx.accounts.delete(ann)
+            part = pool.submit(undone, control_plane, batch)
+            wait_until_blocked(control_plane.store, tx)
+        assert part.result(30).after is not None
+
+
+def test_an_undo_waits_for_other_calls_of_its_batch(control_plane: ControlPlane) -> None:
+    batch = created(control_plane, "ann")
+    with ThreadPoolExecutor() as pool:
+        with control_plane.store.write() as tx:
+            tx.batches.lock(batch.batch_id, exclusive=False)
+            part = pool.submit(undone, control_plane, batch)
+            wait_until_blocked(control_plane.store, tx)
+        assert part.result(30).removed == 1
+
+
+def test_a_response_names_so_many_kept_accounts_and_no_more(
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(undo, "_SLICE", 2)
+    monkeypatch.setattr(undo, "_MOST_KEPT", 2)
+    monkeypatch.setattr(undo, "_SECONDS_A_CALL", 60.0)
+    batch = created(control_plane, "ann", "joe", "kim", "lee")
+    ids = ids_of(control_plane, batch)
+    for user_id in ids:
+        use(control_plane, user_id)
+    part = undone(control_plane, batch)
+    assert (list(reasons(part)), part.after) == (["ann", "joe"], ids[1])
+
+
 def test_other_writes_go_on_between_the_slices_of_an_undo(
     control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
