@@ -46,27 +46,28 @@ def test_a_write_goes_before_the_chunks_that_wait(tmp_path: Path) -> None:
     assert order == ["write", "chunk", "chunk"]
 
 
-def test_a_write_goes_before_the_slice_of_an_undo_that_waits(tmp_path: Path) -> None:
-    def has_account() -> bool:
+def test_a_write_waits_for_the_slice_of_one_undo_and_goes_before_another(tmp_path: Path) -> None:
+    def count() -> int:
         with control_plane.store.write() as tx:
-            return tx.accounts.find("ann@example.com") is not None
+            return sum(tx.accounts.find(f"{name}@example.com") is not None for name in names)
 
-    def undo() -> None:
-        batches.undo(batch.batch_id, "", JANE, force=False, dry_run=False)
+    def undo(batch_id: str) -> None:
+        batches.undo(batch_id, "", JANE, force=False, dry_run=False)
 
+    names = ("ann", "joe")
     control_plane = ControlPlane(Settings(database=tmp_path / "anyscale.db"))
-    with closing(control_plane), ThreadPoolExecutor(2) as pool:
+    with closing(control_plane), ThreadPoolExecutor(3) as pool:
         batches, store = control_plane.batches, control_plane.store
         assert isinstance(store, SqliteStore)
         line = store._writing._line
-        batch = batches.create("key", checked_users("ann"), "fail", JANE).batch
+        created = [batches.create(one, checked_users(one), "fail", JANE).batch for one in names]
         with store.write():
-            pool.submit(undo)
-            wait_until(lambda: len(line) == 2)
-            had_account = pool.submit(has_account)
+            for batch in created:
+                pool.submit(undo, batch.batch_id)
             wait_until(lambda: len(line) == 3)
-
-    assert had_account.result()
+            counting = pool.submit(count)
+            wait_until(lambda: len(line) == 4)
+        assert counting.result(20) == 1
 
 
 @pytest.mark.parametrize(
