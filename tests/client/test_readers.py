@@ -22,6 +22,7 @@ from tests.client.bad_files.reading import lines, read
 
 from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.user.files import UsersFile, format_of
+from anyscale.user.files.field_words import boolean_fault
 
 every_format = pytest.mark.parametrize(
     "name", ["users.yaml", "users.json", "users.jsonl", "users.csv"]
@@ -600,3 +601,12 @@ def test_places_in_yaml_count_every_kind_of_line_end(end: str) -> None:
         reading = UsersFile(io.BytesIO(text.encode()), "x.yaml", "yaml").reading(Policy())
         list(reading)
         assert [(problem.line, problem.column) for problem in reading.problems] == [(6, 3)]
+
+
+@pytest.mark.parametrize(
+    ("value", "is_shown"), [("nein", True), ("a1b2", False), ("secret", False), ("2", True)]
+)
+def test_a_wrong_boolean_is_shown_if_it_is_a_short_word_or_symbol(
+    value: str, is_shown: bool
+) -> None:
+    assert (repr(value) in boolean_fault(value, "say true", None)) is is_shown

@@ -75,9 +75,9 @@ def test_all_problems_are_counted_and_nothing_is_looked_up_after_the_first(
 
     monkeypatch.setattr(verification, "_CHUNK", 1)
     monkeypatch.setattr(transport.users, "find", noted)
-    wrong = [AdminCreateUser("Jane", f"{number}") for number in range(MAX_PROBLEMS + 2)]
+    wrong = [AdminCreateUser("Jane", f"{number}") for number in range(2 * MAX_PROBLEMS + 2)]
     source = UserList([*users_to_create("ann"), *wrong, *users_to_create(*MANY)])
     with pytest.raises(BatchRefused) as refused:
         list(Verification(transport, source).differences())
-    assert (refused.value.count, refused.value.more) == (MAX_PROBLEMS + 2, 2)
+    assert (refused.value.count, refused.value.more) == (2 * MAX_PROBLEMS + 2, MAX_PROBLEMS + 2)
     assert "user50@example.com" not in looked_up

@@ -248,6 +248,14 @@ def test_a_provider_that_does_not_tell_about_the_client_is_a_warning(
     assert results["provider.redirect_uri"].status == "warn"
 
 
+@pytest.mark.parametrize("error", ["invalid_client", "unauthorized_client"])
+def test_a_token_endpoint_that_refuses_the_client_is_found(
+    error: str, provider: HostileProvider, tmp_path: Path
+) -> None:
+    provider.responses["/token"] = ProviderResponse({"error": error}, 400)
+    assert results_of(provider.issuer, tmp_path)["provider.client"].status == "fail"
+
+
 @pytest.mark.parametrize(
     ("answer", "status", "found"),
     [

@@ -9,6 +9,9 @@ import pytest
 from tests.support.commands.check_results import check_in_process
 from tests.support.paths import SOURCE
 
+from anyscale.server.check import run
+from anyscale.server.check.findings import Finding
+from anyscale.server.check.installation import Installation
 from anyscale.server.check.run import CheckResult
 from anyscale.server.check.settings import KNOWN_VARIABLES
 
@@ -80,6 +83,17 @@ def test_an_environment_file_that_the_shell_has_not_read_is_noticed(tmp_path: Pa
     assert result(ANYSCALE_LINK_DAYS="3", ANYSCALE_AUDIT_DAYS="40").status == "ok"
 
 
+def test_a_check_that_takes_too_long_is_one_that_was_not_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def look(_: Installation) -> Finding:
+        raise TimeoutError("it took over 10 seconds")
+
+    monkeypatch.setitem(run.CHECKS, "settings.values", ("the values", look))
+    result = settings_of()["settings.values"]
+    assert (result.status, result.found) == ("not tried", "it took over 10 seconds")
+
+
 def files_of(environment_file: Path, **environment: str) -> dict[str, CheckResult]:
     return check_in_process(environment, "files.", environment_file=environment_file)
 
@@ -127,6 +141,7 @@ def test_files_that_only_their_owner_can_read_are_ok(installation: dict[str, Pat
         ("files.data_dir", 0o770, "warn"),
         ("files.data_dir", 0o755, "ok"),
         ("files.database", 0o644, "fail"),
+        ("files.database", 0o640, "fail"),
         ("files.sso_secret", 0o604, "fail"),
         ("files.sso_secret", 0o640, "ok"),
     ],

@@ -6,6 +6,7 @@ from tests.support.databases.stored_batches import Batch, Person, store_batches
 
 from anyscale.domain.user_query import UserQuery
 from anyscale.errors import RequestInvalid
+from anyscale.server.core.users.search import tiers
 from anyscale.server.core.users.search.listing import UserListing
 from anyscale.server.store.transaction import Store
 
@@ -33,6 +34,36 @@ def test_the_best_matches_come_first(store: Store, text: str, expected: list[str
     assert sorted(found_by(store, text)) == sorted(expected)  # also before any word is indexed
     index_words(store, 100)
     assert found_by(store, text) == expected
+
+
+def test_blocks_of_an_index_follow_each_other(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiers, "INDEX_ROWS", 3)
+    names = [f"Jane Doe{number}" for number in range(10)]
+    store_batches(store, [people_named(*names)])
+    index_words(store, 100)
+    assert sorted(found_by(store, "jane")) == sorted(names)
+
+
+def test_the_last_name_may_come_first(store: Store) -> None:
+    store_batches(store, [people_named("Doe Janet", "Jane Doe")])
+    index_words(store, 100)
+    assert found_by(store, "doe jane") == ["Jane Doe", "Doe Janet"]
+
+
+def test_the_last_account_that_is_indexed_is_found_by_its_words(store: Store) -> None:
+    store_batches(store, [people_named("Janet", "Jane", "Zoe")])
+    index_words(store, 2)
+    assert found_by(store, "jane") == ["Jane", "Janet"]
+
+
+def test_the_id_of_an_account_finds_it_in_either_case(store: Store) -> None:
+    store_batches(store, [people_named("Ann", "Joe")])
+    (ann,) = UserListing(store).page(UserQuery(search="ann"), "", 10).users
+    for text in (ann.user_id, ann.user_id.upper()):
+        found = UserListing(store).page(UserQuery(search=text), "", 10).users
+        assert [user.user_id for user in found] == [ann.user_id]
 
 
 @pytest.mark.parametrize(
