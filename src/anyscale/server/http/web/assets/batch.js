@@ -42,6 +42,8 @@ function refuse(words) {
 // Puts a page of the server in the place of this one; the file stays chosen.
 function show(page, address) {
   document.title = page.title;
+  // Chromium complains of it on a page that has a focus already.
+  for (const one of page.querySelectorAll("[autofocus]")) one.removeAttribute("autofocus");
   main.replaceChildren(...page.getElementById("main").childNodes);
   if (address && new URL(address).pathname.match(/\/bat_[^/]+$/)) history.replaceState(null, "", address);
   bind();
@@ -59,7 +61,7 @@ async function isUnchanged(file) {
 }
 
 function addressOf(form, button) {
-  const address = new URL(button?.formAction || form.action, location.href);
+  const address = new URL(button?.getAttribute("formaction") ?? form.action, location.href);
   const fields = new FormData(form);
   for (const [name, value] of fields) if (name !== "file") address.searchParams.set(name, value);
   address.searchParams.set("name", chosen.name);
