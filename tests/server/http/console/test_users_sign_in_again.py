@@ -1,6 +1,8 @@
 """What an owner does with accounts after signing in again, and what without it."""
 
 import re
+from http.client import IncompleteRead
+from typing import Any
 
 import pytest
 from tests.server.http.console.conftest import Console, OpenConsole
@@ -10,6 +12,8 @@ from tests.support.sign_in.sign_ins import let_time_pass
 from tests.support.users import NEW_PASSWORD, create_accounts
 
 from anyscale.server.core.time_units import MINUTE_MS
+from anyscale.server.core.users.search import FoundPage, UserListing
+from anyscale.server.http.console.users import download
 
 SIGN_IN_AGAIN = "/console/sign-in-again?to="
 
@@ -76,3 +80,22 @@ def test_an_owner_who_loses_the_role_in_the_middle_changes_nothing_more(console:
     for path in ("suspend", "link", "correct", "sign-out"):
         assert send(jane, f"/console/users/{user_id}/{path}", name="Tim").status == 403
     assert get(jane, "/console/users/download").status == 403
+
+
+def test_a_download_breaks_off_when_its_owner_loses_the_role(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jane = console.browser()
+    (own,) = console.control_plane.users.with_emails(["jane@example.com"])
+    assert own
+    newest = UserListing.newest
+
+    def last_page(*arguments: Any, **options: Any) -> FoundPage:
+        with console.control_plane.store.write() as tx:
+            tx.accounts.set_role(own.user_id, "collaborator")
+        return newest(*arguments, **options)
+
+    monkeypatch.setattr(UserListing, "newest", last_page)
+    monkeypatch.setattr(download, "_PAGE", 1)
+    with pytest.raises(IncompleteRead):
+        get(jane, "/console/users/download?format=jsonl")
