@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from playwright.sync_api import Browser, Page
-from tests.support.callers import OPERATOR
-from tests.support.databases.stored_data import execute_sql
+from tests.browser.console_people import OWNER, populate
+from tests.support.sign_in.sign_ins import let_time_pass
 from tests.support.sign_in.site import (
     SSO_SETTINGS,
     Site,
@@ -21,68 +21,11 @@ from tests.support.sign_in.site import (
 )
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
-from anyscale.domain.emails import email_key
-from anyscale.domain.validation import CheckedUser, Policy, check
-from anyscale.server.control_plane import ControlPlane
-
-OWNER = "amina.okafor@example.com"
+from anyscale.server.core.time_units import MINUTE_MS
 
 SIZES = {"wide": (1280, 800), "narrow": (390, 844), "dark": (1280, 800)}
 
 SETTINGS = {**SSO_SETTINGS, "ANYSCALE_ORGANIZATION": "Northwind Labs"}
-
-FIRST = ("Bela", "Chidi", "Dorota", "Emeka", "Farid", "Greta", "Hana", "Ines", "Jonas", "Kofi")
-LAST = ("Novak", "Haddad", "Larsen", "Ito", "Silva", "Weber")
-TITLES = ("Engineer", None, "Professor", None, "Librarian", None)
-
-DAY = 86_400_000
-
-
-def person(first: str, last: str, at: int) -> tuple[CheckedUser, str]:
-    """Make a user, with a password or without one."""
-    email = f"{first}.{last}@example.com".lower()
-    password = PASSWORD if at % 5 < 3 else ""
-    user = check(Policy(), first, email, password, at % 5 == 3, last, TITLES[at % 6])
-    assert user
-    return user, password
-
-
-def create(control_plane: ControlPlane, name: str, people: list[tuple[CheckedUser, str]]) -> None:
-    """Create a batch of people."""
-    passwords = [(at, password) for at, (_, password) in enumerate(people) if password]
-    control_plane.batches.create(name, [user for user, _ in people], "fail", OPERATOR, passwords)
-
-
-def populate(site: Site) -> None:
-    """Create the owner and two batches of people, some weeks ago."""
-    amina = check(Policy(), "Amina", OWNER, PASSWORD, False, "Okafor", "Head of IT")
-    assert amina
-    with closing(site.control_plane()) as control_plane:
-        create(control_plane, "amina", [(amina, PASSWORD)])
-        people = [person(first, last, at) for at, (first, last) in enumerate(everybody())]
-        create(control_plane, "autumn", people[:48])
-        create(control_plane, "guests", people[48:])
-        with control_plane.store.write() as tx:
-            owner = tx.accounts.find(OWNER)
-            assert owner
-            tx.accounts.set_role(owner.user_id, "owner")
-            execute_sql(
-                tx,
-                "update batches set published_at = published_at - ? where batch_id <> ?",
-                (40 * DAY, owner.batch_id),
-            )
-        control_plane.lifecycle.suspend(id_of(control_plane, "kofi.ito@example.com"), OPERATOR)
-
-
-def everybody() -> list[tuple[str, str]]:
-    return [(first, last) for last in LAST for first in FIRST]
-
-
-def id_of(control_plane: ControlPlane, email: str) -> str:
-    with control_plane.store.read() as tx:
-        account = tx.accounts.find(email_key(email))
-    assert account
-    return account.user_id
 
 
 def account(email: str, page: str = "") -> "Step":
@@ -115,28 +58,34 @@ def links(page: Page) -> None:
     page.get_by_role("button", name="Create links").click()
 
 
-_programs = iter(("JupyterHub", "Grafana", "Wiki"))
+def application(page: Page) -> None:
+    page.goto("/console/applications")
+    page.get_by_role("link", name="JupyterHub").click()
+    page.get_by_role("heading", name="JupyterHub").wait_for()
 
 
-def new_application(page: Page) -> None:
-    """Create an application, another one for each size."""
-    name = next(_programs)
+def refused_application(page: Page) -> None:
     page.goto("/console/applications/new")
-    page.get_by_label("Name").fill(name)
-    page.get_by_label("Redirect URIs").fill(f"https://{name.lower()}.example.com/oauth_callback")
+    page.get_by_label("Name").fill("Chat")
+    page.get_by_label("Redirect URIs").fill("http://chat.example.com/signed-in")
     page.get_by_role("button", name="Create the application").click()
+    page.get_by_role("alert").wait_for()
+
+
+def ask_to_replace(page: Page) -> None:
+    application(page)
+    page.get_by_role("link", name="Replace the secret").click()
+
+
+def replace(page: Page) -> None:
+    ask_to_replace(page)
+    page.get_by_role("button", name="Replace the secret").click()
     mask(page)
 
 
-def application(path: str) -> "Step":
-    """Open a page of the first application."""
-
-    def step(page: Page) -> None:
-        page.goto("/console/applications")
-        page.get_by_role("rowheader").first.get_by_role("link").click()
-        page.goto(page.url.partition("?")[0] + path)
-
-    return step
+def ask_to_delete(page: Page) -> None:
+    application(page)
+    page.get_by_role("link", name="Delete the application").click()
 
 
 def mask(page: Page) -> None:
@@ -172,17 +121,21 @@ PAGES: dict[str, str | Step] = {
     "user-new-refused": refused_user,
     "link": link,
     "links": links,
-    "application-new": "/console/applications/new",
-    "application-created": new_application,
     "applications": "/console/applications",
-    "application": application(""),
-    "application-rotate": application("/rotate-secret"),
-    "application-delete": application("/delete"),
+    "application": application,
+    "application-new": "/console/applications/new",
+    "application-refused": refused_application,
+    "application-replace-secret": ask_to_replace,
+    "application-secret": replace,
+    "application-delete": ask_to_delete,
     "tokens": "/console/tokens",
     "token-new": "/console/tokens/new",
     "audit-log": "/console/audit",
     "audit-log-verified": verification,
 }
+
+#: without a recent sign-in
+OLD: dict[str, str | Step] = {"sign-in-again": "/console/applications/new"}
 
 #: Draws a PNG and returns it as WebP, which has a third of its size.
 TO_WEBP = """
@@ -201,7 +154,8 @@ async png => {
 
 def save(page: Page, blank: Page, path: Path) -> None:
     """Save a picture of a page, whose clock and caret do not change it."""
-    page.evaluate("document.activeElement.blur()")
+    page.wait_for_load_state("networkidle")
+    page.evaluate("document.activeElement?.blur()")
     height = page.evaluate("document.documentElement.scrollHeight")
     size = page.viewport_size
     assert size
@@ -221,20 +175,31 @@ def main(folder: Path, *names: str) -> None:
     ):
         populate(site)
         state = signed_in(browser, site)
-        blank = browser.new_page()
-        for size, (width, height) in SIZES.items():
-            context = browser.new_context(
-                base_url=site.url,
-                viewport={"width": width, "height": height},
-                color_scheme="dark" if size == "dark" else "light",
-                storage_state=state,
-            )
-            page = context.new_page()
-            for name in names or PAGES:
-                step = PAGES[name]
-                _ = page.goto(step) if isinstance(step, str) else step(page)
-                save(page, blank, folder / f"{name}-{size}.webp")
-            context.close()
+        chosen = {name: PAGES[name] for name in names or PAGES}
+        take(browser, site, state, folder, chosen)
+        if not names:
+            with closing(site.control_plane()) as control_plane:
+                let_time_pass(control_plane, 16 * MINUTE_MS)
+            take(browser, site, state, folder, OLD)
+
+
+def take(
+    browser: Browser, site: Site, state: Any, folder: Path, pages: dict[str, str | Step]
+) -> None:
+    """Take pages wide, narrow and in dark colours."""
+    blank = browser.new_page()
+    for size, (width, height) in SIZES.items():
+        context = browser.new_context(
+            base_url=site.url,
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if size == "dark" else "light",
+            storage_state=state,
+        )
+        page = context.new_page()
+        for name, step in pages.items():
+            _ = page.goto(step) if isinstance(step, str) else step(page)
+            save(page, blank, folder / f"{name}-{size}.webp")
+        context.close()
 
 
 def signed_in(browser: Browser, site: Site) -> Any:

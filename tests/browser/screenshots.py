@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from playwright.sync_api import Browser, Page
-from tests.browser.console_screenshots import take_console
 from tests.support.callers import OPERATOR
 from tests.support.databases.stored_data import execute_sql
 from tests.support.sign_in.site import (
@@ -218,15 +217,6 @@ def grow_old(site: Site) -> None:
             )
 
 
-def owner_state(browser: Browser, site: Site) -> Any:
-    """Return the cookies of a browser in which Amina is signed in."""
-    context = browser.new_context(base_url=site.url, **HERE)
-    page = context.new_page()
-    signed_in(page, site)
-    page.get_by_role("heading", name="Your account").wait_for()
-    return context.storage_state()
-
-
 def main(folder: Path) -> None:
     """Take all pictures."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -241,7 +231,6 @@ def main(folder: Path) -> None:
         settle(browser, site)
         for name, step in AFTER.items():
             picture(browser, site, folder, name, step)
-        take_console(browser, site, owner_state(browser, site), folder)
         offer(browser, folder)
 
 

@@ -1,0 +1,80 @@
+"""The invented people and applications of the console's screenshots."""
+
+from contextlib import closing
+
+from tests.support.callers import OPERATOR
+from tests.support.databases.stored_data import execute_sql
+from tests.support.sign_in.site import Site
+from tests.support.users import PASSWORD
+
+from anyscale.domain.emails import email_key
+from anyscale.domain.models.applications import NewApplication
+from anyscale.domain.validation import CheckedUser, Policy, check
+from anyscale.server.control_plane import ControlPlane
+
+__all__ = ["OWNER", "populate"]
+
+OWNER = "amina.okafor@example.com"
+
+FIRST = ("Bela", "Chidi", "Dorota", "Emeka", "Farid", "Greta", "Hana", "Ines", "Jonas", "Kofi")
+LAST = ("Novak", "Haddad", "Larsen", "Ito", "Silva", "Weber")
+TITLES = ("Engineer", None, "Professor", None, "Librarian", None)
+
+DAY = 86_400_000
+
+#: name -> redirect URI, and whose users it signs in
+APPLICATIONS = {
+    "JupyterHub": ("https://hub.example.com/hub/oauth_callback", []),
+    "Grafana": ("https://grafana.example.com/login/generic_oauth", ["owners"]),
+    "Wiki": ("https://wiki.example.com/oauth2callback", ["example.com"]),
+}
+
+
+def person(first: str, last: str, at: int) -> tuple[CheckedUser, str]:
+    """Make a user, with a password or without one."""
+    email = f"{first}.{last}@example.com".lower()
+    password = PASSWORD if at % 5 < 3 else ""
+    user = check(Policy(), first, email, password, at % 5 == 3, last, TITLES[at % 6])
+    assert user
+    return user, password
+
+
+def create(control_plane: ControlPlane, name: str, people: list[tuple[CheckedUser, str]]) -> None:
+    """Create a batch of people."""
+    passwords = [(at, password) for at, (_, password) in enumerate(people) if password]
+    control_plane.batches.create(name, [user for user, _ in people], "fail", OPERATOR, passwords)
+
+
+def populate(site: Site) -> None:
+    """Create the owner and two batches of people, some weeks ago."""
+    amina = check(Policy(), "Amina", OWNER, PASSWORD, False, "Okafor", "Head of IT")
+    assert amina
+    with closing(site.control_plane()) as control_plane:
+        create(control_plane, "amina", [(amina, PASSWORD)])
+        people = [person(first, last, at) for at, (first, last) in enumerate(everybody())]
+        create(control_plane, "autumn", people[:48])
+        create(control_plane, "guests", people[48:])
+        with control_plane.store.write() as tx:
+            owner = tx.accounts.find(OWNER)
+            assert owner
+            tx.accounts.set_role(owner.user_id, "owner")
+            execute_sql(
+                tx,
+                "update batches set published_at = published_at - ? where batch_id <> ?",
+                (40 * DAY, owner.batch_id),
+            )
+        for name, (uri, audience) in APPLICATIONS.items():
+            application = NewApplication(name=name, redirect_uris=[uri], audience=audience)
+            control_plane.applications.create(application, OPERATOR)
+        control_plane.lifecycle.suspend(id_of(control_plane, "kofi.ito@example.com"), OPERATOR)
+
+
+def everybody() -> list[tuple[str, str]]:
+    return [(first, last) for last in LAST for first in FIRST]
+
+
+def id_of(control_plane: ControlPlane, email: str) -> str:
+    with control_plane.store.read() as tx:
+        account = tx.accounts.find(email_key(email))
+    assert account
+    return account.user_id
