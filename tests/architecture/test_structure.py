@@ -288,7 +288,7 @@ def test_every_reason_of_a_refused_sign_in_is_in_the_documents() -> None:
             "http/login/sso.py",
         )
     )
-    page = (ROOT / "docs" / "operations" / "sso.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "operations" / "sso-troubleshooting.md").read_text(encoding="utf-8")
 
     raised = re.findall(r"SsoRefused\(([^()]*)", source)
     reasons = {reason for found in raised for reason in re.findall(r'"(\w+)"', found)}

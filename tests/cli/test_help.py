@@ -1,11 +1,18 @@
 """The list of commands in the help of a group."""
 
+import os
+import re
+import subprocess
+
 import click
 import pytest
 from tests.support.commands.running import RunAnyscale
+from tests.support.paths import ROOT
 
 from anyscale.cli.lazy_group import LazyGroup
 from anyscale.cli.root import root
+
+CONTEXT = click.Context(root)
 
 
 def command_of(group: LazyGroup, name: str) -> click.Command:
@@ -78,3 +85,29 @@ def test_every_command_has_a_help_with_an_example(words: list[str], anyscale: Ru
     assert result.returncode == 0
     assert result.stderr == ""
     assert len(words) == 1 or f"  anyscale {' '.join(words)}".rstrip() in result.stdout
+
+
+@pytest.mark.parametrize("name", groups())
+def test_each_help_names_the_page_of_its_subject(name: str) -> None:
+    group = groups()[name]
+    for command in [group, *(command_of(group, one) for one in group.list_commands(CONTEXT))]:
+        page = re.match(r"Documentation: (\S+\.md) ", command.epilog or "")
+        assert page, command.name
+        assert (ROOT / page[1]).is_file()
+
+
+def test_the_manual_page_has_every_group_and_command_of_users() -> None:
+    page = (ROOT / "deploy" / "man" / "anyscale.1").read_text(encoding="utf-8").replace("\\-", "-")
+    assert all(f"anyscale {name}" in page for name in root.list_commands(CONTEXT))
+    users = command_of(root, "user")
+    assert isinstance(users, LazyGroup)
+    assert all(name in page for name in users.list_commands(CONTEXT))
+    checked = subprocess.run(
+        ["man", "--warnings", "-l", "-E", "UTF-8", ROOT / "deploy" / "man" / "anyscale.1"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "MANROFFOPT": "-ww", "MANPAGER": "cat"},
+        check=True,
+    )
+    assert "EXIT STATUS" in checked.stdout
+    assert checked.stderr == ""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tests.support.paths import ROOT
 
-GUIDE = (ROOT / "docs" / "operations" / "monitoring.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs" / "operations" / "logs.md").read_text(encoding="utf-8")
 SOURCE = ROOT / "src" / "anyscale"
 
 #: `batch.published` and the like; the name of a logger has the same form

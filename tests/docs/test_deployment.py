@@ -19,7 +19,7 @@ from anyscale.server.main import _GRACE_SECONDS
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 UNIT = (ROOT / "deploy" / "musterroll.service").read_text(encoding="utf-8")
-GUIDE = (ROOT / "docs" / "operations" / "serving.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs" / "operations" / "container.md").read_text(encoding="utf-8")
 
 
 def words(instruction: str) -> list[str]:

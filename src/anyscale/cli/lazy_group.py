@@ -40,7 +40,8 @@ class LazyGroup(click.Group):
 
     `lazy_commands` maps the name of each command to its place in the package, `module:attribute`,
     and to the first sentence of its help. `hints` maps a name that is no command to a hint.
-    `option_hints` maps a command, and then a name that is no option of it, to a hint.
+    `option_hints` maps a command, and then a name that is no option of it, to a hint. `page` is the
+    page of the documents on the group, and the help of each command names it.
     """
 
     def __init__(
@@ -50,8 +51,10 @@ class LazyGroup(click.Group):
         lazy_commands: Mapping[str, tuple[str, str]],
         hints: Mapping[str, str] | None = None,
         option_hints: Mapping[str, Mapping[str, str]] | None = None,
+        page: str = "README.md",
         **attributes: Any,
     ) -> None:
+        attributes["epilog"] = f"Documentation: {page} in the source of musterroll; `man anyscale`."
         super().__init__(name, **attributes)
         self._package = package
         self._lazy_commands = lazy_commands
@@ -67,6 +70,7 @@ class LazyGroup(click.Group):
         module, _, attribute = self._lazy_commands[name][0].partition(":")
         command = getattr(import_module(f"{self._package}.{module}"), attribute)
         assert isinstance(command, click.Command)
+        command.epilog = command.epilog or self.epilog
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

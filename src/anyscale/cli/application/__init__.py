@@ -21,6 +21,7 @@ group = LazyGroup(
     "application",
     __name__,
     _COMMANDS,
+    page="docs/operations/applications.md",
     option_hints={"list": JSON_HINT, "show": JSON_HINT},
     help="Create and manage the applications that sign users in.",
 )

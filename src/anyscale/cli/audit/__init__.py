@@ -18,6 +18,7 @@ group = LazyGroup(
     "audit",
     __name__,
     _COMMANDS,
+    page="docs/operations/logs.md",
     option_hints={
         "list": dict.fromkeys(_LIMITS, "Say --max-items N")
         | dict.fromkeys(_ORDERS, "Say --newest-first")

@@ -19,6 +19,7 @@ group = LazyGroup(
     "batch",
     __name__,
     _COMMANDS,
+    page="docs/large-batches.md",
     hints=dict.fromkeys(("create", "add", "import"), "`anyscale user batch-create -f FILE`"),
     option_hints={
         "list": JSON_HINT | dict.fromkeys(("--limit", "--max", "-n"), "Say --max-items N"),

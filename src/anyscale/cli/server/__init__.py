@@ -45,6 +45,7 @@ group = LazyGroup(
     "server",
     __name__,
     _COMMANDS,
+    page="docs/operations/serving.md",
     option_hints={"check": JSON_HINT, "list-tokens": JSON_HINT},
     help="Host a control plane: start it, create its tokens and owners.",
 )

@@ -50,6 +50,7 @@ group = LazyGroup(
     "user",
     __name__,
     _COMMANDS,
+    page="docs/operations/accounts.md",
     hints={"find": _FIND, "search": _FIND},
     option_hints={
         "batch-create": dict.fromkeys(_SKIP, "Say --if-exists skip")
