@@ -198,7 +198,7 @@ def new_tampered_login(
             Settings(
                 database=folder / "anyscale.db",
                 public_url="http://127.0.0.1:1",
-                provider=settings.pop("provider", identity_provider),
+                **({"provider": identity_provider} | settings),
             ),
         )
         for email in ACCOUNTS:
