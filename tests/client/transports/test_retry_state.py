@@ -1,12 +1,12 @@
 """How often a call is repeated, and with which error it ends."""
 
+import random
 import threading
 import time
 
 import pytest
 
 from anyscale.errors import LinkRefused, NotFound, ServerUnreachable, Unavailable
-from anyscale.transport import retry_state
 from anyscale.transport.retry_state import RetryState
 
 DOWN = Unavailable("it is down")
@@ -25,7 +25,7 @@ class NoPause(threading.Event):
 
 
 def test_each_pause_is_twice_as_long_up_to_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry_state.random, "uniform", lambda _, most: most)
+    monkeypatch.setattr(random, "uniform", lambda _, most: most)
     event = NoPause()
     state = RetryState(event)
     assert all(state.wait(DOWN, 100.0) for _ in range(7))
