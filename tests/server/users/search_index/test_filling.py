@@ -374,3 +374,43 @@ def test_a_lease_that_was_written_by_a_clock_ahead_has_expired(
         tx.words.defer(tx.now() + 3_600_000)
     control_plane.search_index.fill()
     assert control_plane.search_index.count_unindexed() == 0
+
+
+def test_a_lease_that_another_process_takes_meanwhile_is_not_returned(
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(control_plane, 3)
+    store = control_plane.store
+    index, write = SearchIndex(store), store.write
+    assert index._lease_segment(None)
+
+    def write_after_another(**options: Any) -> Any:
+        with write() as tx:
+            state = tx.words.lock()
+            tx.words.lease(state.end, "another", tx.now() + 9_000)
+        return write(**options)
+
+    monkeypatch.setattr(store, "write", write_after_another)
+    index._return_lease()
+    with store.read() as tx:
+        state = tx.words.get_state()
+        assert (state.holder, state.until > tx.now()) == ("another", True)
+
+
+def test_the_segment_after_a_lost_lease_is_short(control_plane: ControlPlane) -> None:
+    create(control_plane, 9)
+    index = SearchIndex(control_plane.store)
+
+    def is_busy() -> bool:
+        with control_plane.store.write() as tx:  # as a change of an account of the segment
+            tx.words.lock()
+            tx.words.defer(0)
+        return False
+
+    index.fill(0, is_busy=is_busy)
+    segment = index._lease_segment(None)
+    assert segment
+    with control_plane.store.read() as tx:
+        accounts, _ = tx.unindexed.list(segment.after, 9)
+    within = [account for account in accounts if account.place <= segment.end]
+    assert len(within) == search_index._SHORT_SEGMENT
