@@ -31,6 +31,7 @@ TABLES = (
 
 #: They take a caller, but change nothing that a user or an owner can see changed.
 NO_CHANGES = {
+    "batches.key_of",
     "batches.show",
     "password_login.verify_current",
     "sessions.list",
