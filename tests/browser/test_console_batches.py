@@ -224,7 +224,7 @@ def test_the_pages_fit_and_are_accessible(
 ) -> None:
     options = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme}
     page = visit("/console/batches", storage_state=owners.state, **options)
-    batch = page.locator("tbody a").first.get_attribute("href")
+    batch = page.locator("tbody a").first.get_attribute("href") or ""
     paths = ["/console/batches", "/console/batches?only=open", "/console/batches/new"]
     for path in [*paths, batch, f"{batch}/undo", f"{batch}/links"]:
         page.goto(path)

@@ -160,7 +160,7 @@ def test_a_check_writes_nothing_to_the_database(site: Site) -> None:
             "the server did not receive Idempotency-Key",
         ),
         (
-            ("client_max_body_size 64m;", ""),
+            ("client_max_body_size 65m;", ""),
             "proxy.body_limit",
             "the proxy refuses it (413)",
         ),

@@ -21,8 +21,9 @@ __all__ = [
 #: octets of the largest body that the server accepts
 _MAX_BODY = 64 << 20
 
-#: of large bodies, where the server refuses POST before it looks for a token
-_BATCH_PATH = "/v1/batches/check"
+#: Of large bodies: the server refuses POST without a token there, or redirects it without a
+#: session, before it reads the body.
+_LARGE_BODY_PATHS = ("/v1/batches/check", "/console/batches/check")
 
 _CONTINUE, _OK, _BAD_REQUEST, _TOO_LARGE = 100, 200, 400, 413
 
@@ -94,9 +95,14 @@ def check_body_limit(installation: Installation) -> Finding:
     """Check that bodies of 64 MiB pass; none is sent."""
     url = installation.proxied_url
     installation.require_control_plane()
-    looked_at = f"{url}, a body of 64 MiB"
+    findings = [_check_body_limit(url, path) for path in _LARGE_BODY_PATHS]
+    return next((finding for finding in findings if finding.status != "ok"), findings[0])
+
+
+def _check_body_limit(url: str, path: str) -> Finding:
+    looked_at = f"{url}, a body of 64 MiB for {path.rpartition('/')[0]}"
     try:
-        response = announce_body(url + _BATCH_PATH, _MAX_BODY)
+        response = announce_body(url + path, _MAX_BODY)
     except NoResponse as error:
         return _unclear(looked_at, f"the proxy does not say if it takes it: {error}")
     if response.status == _TOO_LARGE:

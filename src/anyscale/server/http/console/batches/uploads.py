@@ -58,10 +58,13 @@ class FilePlaces:
         is_small = size <= _SMALL_FILE
         try:
             async with asyncio.timeout(_WAIT_SECONDS), self._changed:
-                await self._changed.wait_for(lambda: self._free[is_small] >= size)
+                await self._changed.wait_for(lambda: self._is_free(size))
                 self._free[is_small] -= size
         except TimeoutError:
             raise Overloaded(_FULL, _RETRY_SECONDS) from None
+
+    def _is_free(self, size: int) -> bool:
+        return self._free[size <= _SMALL_FILE] >= size
 
     async def give_back(self, size: int) -> None:
         """Give a place back."""

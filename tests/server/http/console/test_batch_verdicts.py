@@ -1,0 +1,133 @@
+"""A check in the console gives the verdicts of the command, problem by problem."""
+
+import asyncio
+import csv
+import io
+import json
+import random
+from collections.abc import Iterator, Mapping, Sequence
+
+import pytest
+from tests.client.bad_files.bad import Bad
+from tests.client.bad_files.of_bytes import BYTES
+from tests.client.bad_files.of_csv import CSV
+from tests.client.bad_files.of_json import JSON, JSON_LINES
+from tests.client.bad_files.of_yaml import YAML
+from tests.support.callers import OPERATOR
+from tests.support.databases.empty_sqlite import cheap_control_plane
+from tests.support.users import create_accounts
+
+from anyscale.errors import BatchRefused
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.http.console.batches.check_result import check_file, problem_lines
+from anyscale.server.http.console.batches.file_run import FileRun
+from anyscale.server.http.console.batches.uploads import FilePlaces, Upload
+from anyscale.server.settings import Settings
+from anyscale.transport.embedded import EmbeddedTransport
+from anyscale.user.batch_create.batch_run import BatchRun
+from anyscale.user.batch_create.run_key import CallKey
+from anyscale.user.files import UsersFile, format_of
+
+ALL = [*BYTES, *YAML, *JSON, *JSON_LINES, *CSV]
+
+
+class Verdicts:
+    """The verdicts of the console and of the command about the same bytes."""
+
+    def __init__(self, control_plane: ControlPlane, transport: EmbeddedTransport) -> None:
+        self._control_plane = control_plane
+        self._transport = transport
+
+    def of_console(self, data: bytes, name: str, if_exists: str = "fail") -> str:
+        upload = asyncio.run(received(data, name, if_exists))
+        # A check writes nothing, so it looks at no permission.
+        run = FileRun(self._control_plane, upload, caller=OPERATOR)  # type: ignore[arg-type]
+        try:
+            good = check_file(run)
+        except BatchRefused as error:
+            return problem_lines(error)
+        return f"{good.created} created, {good.skipped} skipped"
+
+    def of_command(self, data: bytes, name: str, if_exists: str = "fail") -> str:
+        file = UsersFile(io.BytesIO(data), name, format_of(name))
+        run = BatchRun(self._transport, file, CallKey(None), if_exists=if_exists, drop_command=str)
+        try:
+            outcome = run.dry_run()
+        except BatchRefused as error:
+            return problem_lines(error)
+        return f"{outcome.created} created, {outcome.skipped} skipped"
+
+
+async def received(data: bytes, name: str, if_exists: str) -> Upload:
+    upload = Upload(FilePlaces(), len(data))
+    upload.content.write(data)
+    upload.content.seek(0)
+    upload.fields = {"name": name, "if_exists": if_exists}
+    return upload
+
+
+@pytest.fixture(scope="module")
+def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verdicts]:
+    settings = Settings(database=tmp_path_factory.mktemp("verdicts") / "anyscale.db")
+    control_plane = cheap_control_plane(settings)
+    create_accounts(control_plane, "jane", "joe")
+    transport = EmbeddedTransport(settings)
+    yield Verdicts(control_plane, transport)
+    transport.close()
+    control_plane.close()
+
+
+@pytest.mark.parametrize("bad", [pytest.param(bad, id=f"{bad.file}: {bad.what}") for bad in ALL])
+def test_each_bad_file_has_the_problems_of_the_command(verdicts: Verdicts, bad: Bad) -> None:
+    lines = verdicts.of_console(bad.data, bad.file)
+    assert lines == "".join(f"{line}\n" for line in bad.lines)
+    assert lines == verdicts.of_command(bad.data, bad.file)
+
+
+VALUES: Mapping[str, Sequence[object]] = {
+    "name": ["Ann", "", " ", "=cmd()", "<b>", "W" * 257, "a\tb", "\u05e9\u05dc", None],
+    "email": ["jane@example.com", "JOE@example.com", "new", "x@y.example", "", "a b@c.de", None],
+    "password": ["", "short", "correct horse battery", "password1234", "Ann ann ann", None],
+    "is_sso_user": [True, False, "maybe", 1],
+    "lastname": ["", "Doe", "D" * 300],
+    "titel": ["Engineer"],
+}
+
+
+def generated(number: int) -> tuple[str, bytes]:
+    """A file of some users, in one of four formats; each has its own mistakes."""
+    chance = random.Random(number)
+    users = []
+    for at in range(chance.randint(1, 12)):
+        user: dict[str, object] = {"name": f"P{at}", "email": f"p{at}@gen{number}.example"}
+        for field, values in VALUES.items():
+            if chance.random() < 0.12:
+                user[field] = chance.choice(values)
+        users.append(user)
+    kind = ("json", "jsonl", "yaml", "csv")[number % 4]
+    if kind == "json":
+        return kind, json.dumps({"create_users": users}, indent=1).encode()
+    if kind == "jsonl":
+        return kind, "".join(f"{json.dumps(user)}\n" for user in users).encode()
+    if kind == "yaml":
+        entries = "".join(f"- {json.dumps(user, ensure_ascii=False)}\n" for user in users)
+        return kind, f"create_users:\n{entries}".encode()
+    buffer = io.StringIO()
+    fields = sorted({field for user in users for field in user})
+    writer = csv.DictWriter(buffer, fields)
+    writer.writeheader()
+    writer.writerows(users)
+    return kind, buffer.getvalue().encode()
+
+
+def test_generated_files_in_four_formats_have_the_verdicts_of_the_command(
+    verdicts: Verdicts,
+) -> None:
+    seen = set()
+    for number in range(200):
+        kind, data = generated(number)
+        for if_exists in ("fail", "skip"):
+            verdict = verdicts.of_console(data, f"users.{kind}", if_exists)
+            assert verdict == verdicts.of_command(data, f"users.{kind}", if_exists), number
+            seen.add((kind, "created" in verdict))
+    assert len(seen) == 8  # each format, refused and not
