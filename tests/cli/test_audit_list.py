@@ -48,6 +48,12 @@ def test_the_audit_log_is_listed_by_actor_event_and_subject(anyscale: RunAnyscal
     assert list_numbers(anyscale, *subject) == [number + 1, number]
     assert list_numbers(anyscale, *subject, "--actor", suspended["actor"], "--after", f"{number}")
     assert list_numbers(anyscale, "--actor", "token:nobody") == []
+    assert list_numbers(anyscale, "--subject", "Jane@example.com", "--newest-first") == [
+        number + 1,
+        number,
+    ]
+    refused = anyscale("audit", "list", "--actor", "nobody@example.com")
+    assert (refused.returncode, "no account nobody@example.com" in refused.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(

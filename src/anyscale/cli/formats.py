@@ -163,6 +163,8 @@ def _columns(text: str) -> int:
 def _shown(value: Any) -> str:
     if hasattr(value, "strftime"):
         return str(value.strftime("%Y-%m-%d %H:%M:%S"))
+    if isinstance(value, list):
+        return escaped(", ".join(value)) or "-"
     return "-" if value is None else escaped(str(_cell(value)))
 
 

@@ -7,7 +7,7 @@ from shlex import quote
 
 import click
 
-from anyscale.cli.terminal import say
+from anyscale.cli.terminal import escaped, say
 from anyscale.domain.validation import FIELDS, shown
 from anyscale.errors import BatchRefused, ConfigError
 from anyscale.user.files import FORMATS, STDIN, UsersFile
@@ -67,10 +67,15 @@ def column_hint(file: UsersFile, error: BatchRefused) -> str | None:
     """Return the way to take unknown columns of a CSV file without editing it."""
     if file.format != "csv" or not error.codes["unknown_key"]:
         return None
+    column = next(iter(file.unknown_columns), "Vorname")
     return (
-        "Without editing the file: `--column Vorname=name` takes a column as a field, and "
-        "`--column Vorname=` leaves it out."
+        f"Without editing the file: {_option(column, 'title')} takes a column as a field, and "
+        f"{_option(column, '')} leaves it out."
     )
+
+
+def _option(column: str, field: str) -> str:
+    return f"`--column {quote(f'{escaped(column)}={field}')}`"
 
 
 class UsersFileCommand(click.Command):

@@ -50,7 +50,10 @@ def test_an_application_is_created_shown_changed_and_deleted(anyscale: RunAnysca
     rotated = anyscale("application", "rotate-secret", client_id)
     assert "works for an hour" in rotated.stderr
     assert found["client_secret"] not in rotated.stdout
-    assert anyscale("application", "delete", client_id).returncode == 0
+    unsure = anyscale("application", "delete", client_id)
+    assert (unsure.returncode, "say --yes to go on" in unsure.stderr) == (2, True)
+    assert "Notebooks" in anyscale("application", "list").stdout
+    assert anyscale("application", "delete", client_id, "--yes").returncode == 0
     assert json.loads(anyscale("application", "list", "-o", "json").stdout) == []
 
 

@@ -104,7 +104,7 @@ def test_an_option_names_the_field_of_a_column_or_leaves_it_out(
     )
 
     assert refused.returncode == 2
-    assert refused.stderr.count("`--column Vorname=name` takes a column as a field") == 1
+    assert refused.stderr.count("`--column Login=Mail=title` takes a column as a field") == 1
     assert created.returncode == 0, created.stderr
     (user,) = json.loads(created.stdout)
     assert (user["name"], user["lastname"]) == ("Mia", "Muster")
@@ -117,7 +117,7 @@ def test_an_option_names_the_field_of_a_column_or_leaves_it_out(
         (["--column", "Vorname=first"], "the fields are name, email, password"),
         (["--column", "A=name", "--column", "B=name"], "name is given twice"),
         (["--column", "A=name", "--column", "a=title"], "a is given twice"),
-        (["--column", "Missing=name"], "there is no column 'missing'"),
+        (["--column", "Missing=name"], "(--column): the columns are 'name', 'email'"),
         (["--column", "A=name", "--format", "yaml"], "--column is for CSV"),
     ],
 )

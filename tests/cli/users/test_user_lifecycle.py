@@ -105,7 +105,7 @@ def test_an_account_is_changed_by_its_email(
     assert levels(anyscale)["jane@example.com"] == "owner"
     check(0, "is an owner.", "user", "set-role", "ann@example.com", "owner")
     check(0, "is suspended.", "user", "suspend", jane)
-    check(0, "is not suspended.", "user", "restore", jane)
+    check(0, "is restored.", "user", "restore", jane)
     check(0, "jane@example.com is a collaborator.", "user", "set-role", jane, "collaborator")
     check(0, "jane@example.com is deleted.", "user", "delete", jane, "--yes")
     assert "jane@example.com" not in levels(anyscale)
@@ -161,7 +161,7 @@ def test_suspended_users_can_be_listed_and_the_table_marks_them(
     assert [line[4:] for line in others] == [["-"], ["-"]]
     assert table("list", "--suspended", "--email", "@EXAMPLE.com") == [titles, jane]
     assert table("list", "--suspended", "--email", "ann") == [titles]
-    check(0, "is not suspended.", "user", "restore", "jane@example.com")
+    check(0, "is restored.", "user", "restore", "jane@example.com")
     assert table("list", "--suspended") == [titles]
 
 
@@ -503,7 +503,7 @@ def test_an_account_is_named_by_its_id_in_every_command(
     assert json.loads(anyscale("user", "get", user_id, "-o", "json").stdout) == jane
     check(0, "jane@example.com is updated.", "user", "update", user_id, "--title", "Boss")
     check(0, "jane@example.com is suspended.", "user", "suspend", user_id)
-    check(0, "jane@example.com is not suspended.", "user", "restore", user_id)
+    check(0, "jane@example.com is restored.", "user", "restore", user_id)
     check(0, "jane@example.com is a coll", "user", "set-role", user_id, "collaborator")
     check(0, "Give it to jane@example.com alone", "user", "set-password-link", user_id)
     check(0, "jane@example.com is deleted.", "user", "delete", user_id, "--yes")

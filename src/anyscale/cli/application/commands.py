@@ -9,7 +9,7 @@ from msgspec import UNSET
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
 from anyscale.cli.formats import output_option, write_json, write_records, write_text
 from anyscale.cli.secret_output import SecretOutput, output_file_option
-from anyscale.cli.terminal import log
+from anyscale.cli.terminal import confirm, log
 from anyscale.domain.models.applications import (
     ApplicationChanges,
     CreatedApplication,
@@ -191,8 +191,9 @@ def rotate_secret(client_id: str, now: bool, output_file: str | None, host: str 
 
 @click.command("delete")
 @click.argument("client_id")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @host_option
-def delete(client_id: str, host: str | None) -> None:
+def delete(client_id: str, yes: bool, host: str | None) -> None:
     """Delete an application: it signs nobody in, and all sign-ins there end.
 
     \b
@@ -201,8 +202,11 @@ def delete(client_id: str, host: str | None) -> None:
     """
     with open_control_plane(host) as transport:
         log_control_plane(transport)
+        name = transport.applications.get(client_id).name
+        effect = f"Nobody signs in at {name!r} by this server any more, and its secret is gone."
+        confirm(effect, "it was not deleted", yes=yes)
         transport.applications.delete(client_id)
-    log(f"Application {client_id} is deleted.")
+    log(f"Application {name!r} is deleted.")
 
 
 def _lines(created: CreatedApplication) -> str:

@@ -27,7 +27,7 @@ def restore(account: str, host: str | None) -> None:
     """
     with _account(account, host) as (transport, user):
         transport.users.restore(user.user_id)
-    log(f"{user.email} is not suspended.")
+    log(f"{user.email} is restored.")
 
 
 @click.command("delete")

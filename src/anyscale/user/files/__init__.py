@@ -113,6 +113,8 @@ class UsersFile:
         self.entries = 0
         #: what the last reading recognized and passed over, as lines for its user
         self.notes: list[str] = []
+        #: headers of a CSV file that stand for no field, in the last reading
+        self.unknown_columns: list[str] = []
         #: size in bytes and modification time in nanoseconds, which change with the file
         self.stamp = self._current_stamp()
 
@@ -175,6 +177,7 @@ class UsersFile:
         except Fatal as error:
             entries.problems.add(self._hinted(error.problem, entries.required))
         self.notes = entries.notes()
+        self.unknown_columns = entries.unknown_columns
 
     def _read(self, source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
         if self.format == "yaml":

@@ -15,6 +15,7 @@ from anyscale.user.files.field_words import (
     boolean_fault,
     damaged_cell,
     field_of,
+    meant_field,
 )
 from anyscale.user.files.input_stream import InputStream
 
@@ -173,7 +174,11 @@ class _CsvReader:
         """Raise `Fatal` if the caller chose the field of a column that the file lacks."""
         for name in self._entries.chosen_columns:
             if name not in map(column_name, cells):
-                detail = f"there is no column {shown(name)}, whose field was chosen (--column)"
+                columns = ", ".join(map(shown, filter(None, map(str.strip, cells))))
+                detail = (
+                    f"there is no column {shown(name)}, whose field was chosen (--column): the "
+                    f"columns are {columns}"
+                )
                 raise self._source.fatal("columns", detail, line, 1)
 
     def _header_hint(self, cells: list[str], lines: Iterator[str]) -> str:
@@ -196,6 +201,8 @@ class _CsvReader:
         for cell, (column, fault), place in zip(cells, columns, places, strict=True):
             if fault:
                 self._entries.problem(place, *fault)
+                if fault.code == "unknown_key" and is_header and meant_field(cell) is None:
+                    self._entries.unknown_columns.append(cell.strip())
             elif column in FIELDS and column != named_column(cell, chosen):
                 self._entries.recognized_columns[cell.strip()] = column
             self._columns.append(column)

@@ -104,6 +104,8 @@ class EntryCollector:
         self.chosen_columns = chosen_columns or {}
         #: header -> field, of the columns of a CSV file that are recognized by another name
         self.recognized_columns: dict[str, str] = {}
+        #: headers of a CSV file that stand for no field
+        self.unknown_columns: list[str] = []
         #: the fields so far that only the server sets, in order
         self.passed_over: dict[str, None] = {}
         #: position -> email and its key

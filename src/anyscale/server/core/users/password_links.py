@@ -86,7 +86,7 @@ class PasswordLinkService:
                 require_active(account)
             expires_at = self._replace(tx, secrets, caller.actor)
             data = {"count": len(secrets), "user_root": root_of(secrets).hex()}
-            append_entry(tx, caller.actor, "links.created", _batch_of(accounts), data)
+            append_entry(tx, caller.actor, "links.created", _subject(accounts), data)
         until = from_milliseconds(expires_at)
         return [
             PasswordLink(
@@ -132,7 +132,9 @@ def require_active(account: AccountRecord) -> None:
         raise LinkRefused(f"the account of {account.email} is suspended: restore it first")
 
 
-def _batch_of(accounts: Sequence[AccountRecord]) -> str:
-    """Return the batch to which all accounts belong, or an empty text."""
+def _subject(accounts: Sequence[AccountRecord]) -> str:
+    """Return the one account, else the batch to which all belong, else an empty text."""
+    if len(accounts) == 1:
+        return accounts[0].user_id
     batches = {account.batch_id for account in accounts}
     return batches.pop() if len(batches) == 1 else ""
