@@ -104,10 +104,21 @@ def test_an_option_names_the_field_of_a_column_or_leaves_it_out(
     )
 
     assert refused.returncode == 2
-    assert refused.stderr.count("`--column Login=Mail=title` takes a column as a field") == 1
+    assert refused.stderr.count("`--column Vorname=name` takes a column as a field") == 1
     assert created.returncode == 0, created.stderr
     (user,) = json.loads(created.stdout)
     assert (user["name"], user["lastname"]) == ("Mia", "Muster")
+
+
+def test_the_hint_names_a_column_that_stands_for_no_field(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = tmp_path / "staff.csv"
+    file.write_text("First name,Email,Cost centre\nMia,mia@example.com,7\n")
+
+    refused = anyscale("user", "batch-create", "-f", file)
+
+    assert "`--column 'Cost centre='` leaves it out" in refused.stderr
 
 
 @pytest.mark.parametrize(
