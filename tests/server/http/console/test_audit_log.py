@@ -3,6 +3,8 @@
 import json
 import re
 from html import unescape
+from http.client import IncompleteRead
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -13,7 +15,8 @@ from tests.support.servers.http_client import HttpClient, HttpResponse
 
 from anyscale.domain.audit_chain import FORGOTTEN
 from anyscale.server.core.audit import verification
-from anyscale.server.core.audit.entries import Entry, append_entries, append_entry
+from anyscale.server.core.audit.entries import AuditLog, Entry, append_entries, append_entry
+from anyscale.server.http.console import audit_log
 
 #: entries of a page
 PAGE = 50
@@ -248,3 +251,20 @@ def test_entries_that_were_removed_in_time_are_named(
     page = verify(jane)
     assert f"entries 1-{kept.number - 1} were removed" in page.text
     assert f"entry {removal.number}, the newest one" in verify(jane, head_of(page)).text
+
+
+def test_a_download_breaks_off_when_its_owner_loses_the_role(
+    own: tuple[Console, HttpClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console, jane = own
+    user_id, entries = user_id_of(console, "jane"), AuditLog.list
+
+    def listed_last(*arguments: Any, **options: Any) -> Any:
+        with console.control_plane.store.write() as tx:
+            tx.accounts.set_role(user_id, "collaborator")
+        return entries(*arguments, **options)
+
+    monkeypatch.setattr(AuditLog, "list", listed_last)
+    monkeypatch.setattr(audit_log, "_READ", 1)
+    with pytest.raises(IncompleteRead):
+        get(jane, "/console/audit/download")

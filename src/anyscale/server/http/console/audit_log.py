@@ -17,8 +17,9 @@ from anyscale.domain.models.audit import AuditFilter
 from anyscale.errors import RequestInvalid
 from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.audit.verification import verify_next_slice
-from anyscale.server.core.callers import user_actor
+from anyscale.server.core.callers import refuse_unless_owner, user_actor
 from anyscale.server.core.users.queries import UserQueries
+from anyscale.server.http.authentication import authenticator_of
 from anyscale.server.http.console.downloads import file_headers, media_type
 from anyscale.server.http.console.rendering import Page, render_console_page
 from anyscale.server.http.dependencies import UserRequest
@@ -99,6 +100,7 @@ def verify_audit_log(
 
 @get("/audit/download")
 async def download_audit_log(
+    request: UserRequest,
     audit_log: NamedDependency[AuditLog],
     users: NamedDependency[UserQueries],
     pools: NamedDependency[ThreadPools],
@@ -111,20 +113,22 @@ async def download_audit_log(
     if problems:
         raise RequestInvalid(problems[0][0])
     return Stream(
-        _lines(audit_log, pools, only),
+        _lines(request, audit_log, pools, only),
         media_type=media_type("jsonl"),
         headers=file_headers("audit-log", "jsonl"),
     )
 
 
 async def _lines(
-    audit_log: AuditLog, pools: ThreadPools, only: AuditFilter
+    request: UserRequest, audit_log: AuditLog, pools: ThreadPools, only: AuditFilter
 ) -> AsyncIterator[bytes]:
     """Give the entries as `anyscale audit list -o jsonl` writes them."""
     after = 0
     while entries := await pools.read.run(partial(audit_log.list, after, _READ, only=only)):
         yield b"".join(map(_line, entries))
         after = entries[-1].number
+        # The permission may end meanwhile: the file then breaks off.
+        refuse_unless_owner((await authenticator_of(request).by_session(request)).user)
 
 
 def _line(entry: AuditEntry) -> bytes:
