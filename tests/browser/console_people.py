@@ -63,6 +63,9 @@ def populate(site: Site) -> None:
                 "update batches set published_at = published_at - ? where batch_id <> ?",
                 (40 * DAY, owner.batch_id),
             )
+        unfinished = control_plane.batches.open("winter", "fail", OPERATOR)
+        some = [person(first, "Moreau", at)[0] for at, first in enumerate(FIRST)]
+        control_plane.batches.reserve(unfinished.batch_id, 0, some, OPERATOR)
         for name, (uri, audience) in APPLICATIONS.items():
             application = NewApplication(name=name, redirect_uris=[uri], audience=audience)
             control_plane.applications.create(application, OPERATOR)

@@ -58,6 +58,35 @@ def links(page: Page) -> None:
     page.get_by_role("button", name="Create links").click()
 
 
+def check_file(*rows: str) -> "Step":
+    """Check a users file with some rows."""
+    text = "\n".join(("name,lastname,email,title,is_sso_user", *rows))
+
+    def step(page: Page) -> None:
+        page.goto("/console/batches/new")
+        page.get_by_label("Users file").set_input_files(
+            {"name": "staff.csv", "mimeType": "text/csv", "buffer": text.encode()}
+        )
+        page.get_by_role("button", name="Check the file").click()
+        page.locator("#result").wait_for()
+
+    return step
+
+
+def batch(state: str, link: str = "") -> "Step":
+    """Open a batch, or a page of it, by its state."""
+
+    def step(page: Page) -> None:
+        page.goto("/console/batches")
+        row = page.get_by_role("row").filter(has_text=state).first
+        row.get_by_role("link").first.click()
+        page.get_by_role("heading", name="Details").wait_for()
+        if link:
+            page.get_by_role("link", name=link).click()
+
+    return step
+
+
 def application(page: Page) -> None:
     page.goto("/console/applications")
     page.get_by_role("link", name="JupyterHub").click()
@@ -108,6 +137,17 @@ def suspend(page: Page) -> None:
 
 Step = Callable[[Page], None]
 
+GOOD = [
+    f"{first},Laurent,{first.lower()}.laurent@example.com,Engineer,{sso}"
+    for first, sso in (("Ada", "true"), ("Bruno", "false"), ("Clara", "true"), ("Denis", "false"))
+]
+WRONG = [
+    "Elif,Laurent,elif.laurent@example,Engineer,true",
+    "Bela,Weber,bela.weber@example.com,Professor,false",
+    ",Laurent,fanny.laurent@example.com,Librarian,maybe",
+    "Ada,Laurent,ADA.laurent@example.com,Engineer,true",
+]
+
 PAGES: dict[str, str | Step] = {
     "overview": "/console",
     "users": "/console/users?q=weber",
@@ -121,6 +161,14 @@ PAGES: dict[str, str | Step] = {
     "user-new-refused": refused_user,
     "link": link,
     "links": links,
+    "batches": "/console/batches",
+    "batch-new": "/console/batches/new",
+    "batch-checked": check_file(*GOOD),
+    "batch-problems": check_file(*GOOD, *WRONG),
+    "batch": batch("Created"),
+    "batch-unfinished": batch("Unfinished"),
+    "batch-links": batch("Created", "Links for"),
+    "batch-undo": batch("Created", "Undo this batch"),
     "applications": "/console/applications",
     "application": application,
     "application-new": "/console/applications/new",
@@ -156,11 +204,13 @@ def save(page: Page, blank: Page, path: Path) -> None:
     """Save a picture of a page, whose clock and caret do not change it."""
     page.wait_for_load_state("networkidle")
     page.evaluate("document.activeElement?.blur()")
-    height = page.evaluate("document.documentElement.scrollHeight")
     size = page.viewport_size
     assert size
-    clip: Any = {"x": 0, "y": 0, "width": size["width"], "height": min(height, 2 * size["height"])}
-    png = page.screenshot(full_page=True, clip=clip)
+    height: int = page.evaluate("document.documentElement.scrollHeight")
+    # In a window of this height nothing sticks to its edge in the middle of the page.
+    page.set_viewport_size({**size, "height": min(max(height, size["height"]), 2 * size["height"])})
+    png = page.screenshot()
+    page.set_viewport_size(size)
     webp = blank.evaluate(TO_WEBP, base64.b64encode(png).decode())
     path.write_bytes(base64.b64decode(webp))
 

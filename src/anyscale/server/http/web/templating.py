@@ -11,6 +11,7 @@ from litestar import Response, get
 from litestar.datastructures import Cookie
 from litestar.params import FromPath, FromQuery
 
+from anyscale.domain.names import full_name
 from anyscale.errors import NotFound
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.login_options import LoginOptions
@@ -48,7 +49,7 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_templates.globals["asset"] = _asset
+_templates.globals.update(asset=_asset, full_name=full_name)
 
 
 def render_page(
