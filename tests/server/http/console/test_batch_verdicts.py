@@ -6,6 +6,7 @@ import io
 import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
 
 import pytest
 from tests.client.bad_files.bad import Bad
@@ -41,7 +42,7 @@ class Verdicts:
     def of_console(self, data: bytes, name: str, if_exists: str = "fail") -> str:
         upload = asyncio.run(received(data, name, if_exists))
         # A check writes nothing, so it looks at no permission.
-        run = FileRun(self._control_plane, upload, caller=OPERATOR)  # type: ignore[arg-type]
+        run = FileRun(self._control_plane, upload, caller=cast("Any", OPERATOR))
         try:
             good = check_file(run)
         except BatchRefused as error:
