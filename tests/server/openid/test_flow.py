@@ -106,3 +106,23 @@ def test_the_metadata_name_each_endpoint(browser: Browser) -> None:
     keys = browser.get(metadata["jwks_uri"].removeprefix(ISSUER)).json["keys"]
     assert [key["alg"] for key in keys] == ["RS256"]
     assert not {"d", "p", "q", "dp", "dq", "qi"} & set(keys[0])
+
+
+def test_the_sign_in_page_suggests_the_user_of_the_application(browser: Browser) -> None:
+    started = browser.authorize(login_hint="jane@example.com")
+
+    assert 'value="jane@example.com"' in browser.get(started.headers["Location"]).text
+
+
+def test_a_user_sees_the_applications_and_ends_their_sign_ins(browser: Browser) -> None:
+    access = browser.token(browser.code()).json["access_token"]
+    bearer = {"Authorization": f"Bearer {access}"}
+    assert "Hub" in browser.get("/").text
+    assert browser.request("GET", "/oauth2/userinfo", headers=bearer).status == 200
+
+    form = {"client_id": browser.site.client_id}
+    ended = browser.request("POST", "/applications/revoke", form=form, headers=PAGE)
+
+    assert ended.status == 303
+    assert "Hub" not in browser.get(ended.headers["Location"]).text
+    assert browser.request("GET", "/oauth2/userinfo", headers=bearer).status == 401

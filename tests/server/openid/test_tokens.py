@@ -270,3 +270,34 @@ def test_claims_follow_the_scope(site: Site) -> None:
     assert {"name", "email"}.isdisjoint(claims)
     assert claims["groups"] == ["collaborators"]
     assert claims["exp"] - claims["iat"] == 600
+
+
+def test_an_audience_is_checked_again_for_each_code_and_token(site: Site) -> None:
+    batch_id = get_account(site.control_plane).batch_id
+    with_refresh_tokens(site, audience=[batch_id])
+    session = site.sign_in()
+    code, tokens = site.code(session), site.exchange(site.code(session))
+    assert is_valid(site, tokens)
+
+    # The account stays, since its user has signed in: nothing else ends its sign-ins.
+    site.control_plane.batches.undo(batch_id, "", OPERATOR, force=False, dry_run=False)
+
+    assert get_account(site.control_plane)
+    assert not is_valid(site, tokens)
+    for use in (lambda: site.exchange(code), lambda: refresh(site, tokens.refresh_token)):
+        with pytest.raises(OAuthError, match="invalid_grant"):
+            use()
+
+
+def test_a_sign_in_and_its_end_are_in_the_audit_log(site: Site) -> None:
+    site.provider.tokens.revoke(
+        site.application, site.exchange(site.code(site.sign_in())).access_token
+    )
+    site.control_plane.applications.rotate_secret(site.client_id, OPERATOR, now=True)
+
+    events = [event for event, _ in events_of(site.control_plane)]
+    assert events[-3:] == [
+        "authorization.created",
+        "authorization.revoked",
+        "application.secret_rotated",
+    ]
