@@ -19,6 +19,7 @@ __all__ = [
     "format_option",
     "one_users_file",
     "open_users_file",
+    "reading_options",
     "say_notes",
 ]
 
@@ -76,6 +77,14 @@ def column_hint(file: UsersFile, error: BatchRefused) -> str | None:
 
 def _option(column: str, field: str) -> str:
     return f"`--column {quote(f'{escaped(column)}={field}')}`"
+
+
+def reading_options() -> list[str]:
+    """Return the options by which the running command reads its file, for another command."""
+    parameters = click.get_current_context().params
+    file_format: str | None = parameters["file_format"]
+    options = ["--format", file_format] if file_format else []
+    return options + [f"--column={name}={field}" for name, field in parameters["columns"].items()]
 
 
 class UsersFileCommand(click.Command):

@@ -85,6 +85,18 @@ def test_those_whom_a_file_lacks_are_suspended_after_a_yes(
     assert "2 accounts suspended." in shown
 
 
+def test_the_command_that_creates_the_others_reads_the_file_alike(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = tmp_path / "staff.txt"
+    file.write_text("Mail,Who,Floor\nnew@example.com,New,7\n")
+    options = ["--format", "csv", "--column=mail=email", "--column=who=name", "--column=floor="]
+
+    done = anyscale("user", "suspend", "--missing-from", file, *options)
+
+    assert f"batch-create -f {file} {' '.join(options)} --if-exists skip" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("lines", "status", "message"),
     [

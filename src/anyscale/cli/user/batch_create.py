@@ -26,6 +26,7 @@ from anyscale.cli.users_file import (
     format_option,
     one_users_file,
     open_users_file,
+    reading_options,
     say_notes,
 )
 from anyscale.domain.models.users import AdminCreatedUser
@@ -256,11 +257,7 @@ def _hint_of_rerun(state: ResumeState, error: BatchRefused) -> str | None:
 
 
 def _verify_command(state: ResumeState) -> str:
-    file_format: str | None = click.get_current_context().params["file_format"]
-    options = ["--format", file_format] if file_format else []
-    columns: dict[str, str] = click.get_current_context().params["columns"]
-    options += [f"--column={header}={field}" for header, field in columns.items()]
-    return suggested_command("user", "verify", "-f", state.file.name, *options)
+    return suggested_command("user", "verify", "-f", state.file.name, *reading_options())
 
 
 def _hint_of_undo(transport: Transport) -> str | None:

@@ -19,6 +19,7 @@ from anyscale.cli.users_file import (
     format_option,
     one_users_file,
     open_users_file,
+    reading_options,
     say_notes,
 )
 from anyscale.errors import AnyscaleError, BatchRefused, BatchUnfinished, ConfigError
@@ -151,11 +152,15 @@ def _require_safe(
     if missing and not plan.users:
         raise ConfigError(f"{file.name} has no users: every account would be suspended")
     if missing and plan.without_account:
-        create = suggested_command("user", "batch-create", "-f", file.name, "--if-exists", "skip")
+        create = suggested_command(
+            "user", "batch-create", "-f", file.name, *reading_options(), "--if-exists", "skip"
+        )
+        missed = len(plan.without_account)
+        lack = f"{missed} of {plan.users} users of {file.name} {'has' if missed == 1 else 'have'}"
         say(
-            f"error: {len(plan.without_account)} of {plan.users} users of {file.name} have no "
-            "account, so an email may be mistyped, and its user would be suspended: nobody was "
-            f"suspended. Correct the file, or create the accounts first: {create}"
+            f"error: {lack} no account, so an email may be mistyped, and its user would be "
+            "suspended: nobody was suspended. Correct the file, or create the accounts first: "
+            f"{create}"
         )
         raise click.exceptions.Exit(REFUSED)
     if at_most is not None and len(plan.to_suspend) > at_most:
