@@ -34,7 +34,7 @@ def test_only_the_first_start_on_sqlite_creates_a_key(
     if isinstance(first_start.settings.database, Path):
         (path,) = (tmp_path / "keys").iterdir()
         assert path.stat().st_mode & 0o777 == 0o600
-        assert first_start.openid.keys.current()
+        assert first_start.openid.keys.current().kid
         assert "no OpenID provider" not in caplog.text
     else:
         assert not (tmp_path / "keys").exists()
