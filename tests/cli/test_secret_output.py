@@ -10,6 +10,11 @@ import pytest
 from tests.support.commands.running import CommandResult, RunAnyscale
 from tests.support.faults.fault_injection import run_under_strace
 
+from anyscale.cli import secret_output
+from anyscale.cli.formats import OutputLost, ReaderLeft
+from anyscale.cli.secret_output import SecretOutput
+from anyscale.errors import StoreUnavailable
+
 COMMANDS = {
     "token": ("server", "create-token", "--name", "jane-laptop"),
     "link": ("server", "create-owner", "--email", "jane@example.com"),
@@ -141,3 +146,32 @@ def test_a_new_link_of_an_owner_says_that_it_ends_the_one_before(anyscale: RunAn
 
     assert message not in first.stderr
     assert message in second.stderr
+
+
+@pytest.mark.parametrize(
+    ("stopped", "raised"),
+    [(KeyboardInterrupt(), KeyboardInterrupt), (ReaderLeft("it left"), OutputLost)],
+)
+def test_whatever_stops_the_output_revokes_the_secret(
+    stopped: BaseException, raised: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(_: object) -> None:
+        raise stopped
+
+    monkeypatch.setattr(secret_output, "write_text", stop)
+    revoked = []
+    with SecretOutput(None) as output, pytest.raises(raised) as failed:
+        output.write("mrt_x", revoke=lambda: revoked.append(1))
+    assert (failed.type, revoked) == (raised, [1])
+
+
+def test_a_secret_that_could_not_be_revoked_either_is_reported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise StoreUnavailable("the disk is full")
+
+    monkeypatch.setattr(secret_output, "write_text", fail)
+    with SecretOutput(None) as output, pytest.raises(StoreUnavailable):
+        output.write("mrt_x", revoke=fail)
+    assert "revoking it failed: the disk is full" in capsys.readouterr().err

@@ -4,6 +4,8 @@ import os
 import re
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from tests.support.commands.check_results import check_in_process
@@ -12,6 +14,7 @@ from tests.support.paths import SOURCE
 from anyscale.server.check import run
 from anyscale.server.check.findings import Finding
 from anyscale.server.check.installation import Installation
+from anyscale.server.check.proxy import check_host
 from anyscale.server.check.run import CheckResult
 from anyscale.server.check.settings import KNOWN_VARIABLES
 
@@ -92,6 +95,12 @@ def test_a_check_that_takes_too_long_is_one_that_was_not_tried(
     monkeypatch.setitem(run.CHECKS, "settings.values", ("the values", look))
     result = settings_of()["settings.values"]
     assert (result.status, result.found) == ("not tried", "it took over 10 seconds")
+
+
+def test_the_port_of_https_is_no_part_of_the_header_host() -> None:
+    received = SimpleNamespace(host="accounts.example.com")
+    site = SimpleNamespace(proxied_url="https://accounts.example.com:443", received=received)
+    assert check_host(cast("Installation", site)).status == "ok"
 
 
 def files_of(environment_file: Path, **environment: str) -> dict[str, CheckResult]:

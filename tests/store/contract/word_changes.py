@@ -81,6 +81,13 @@ class ChangedWordRules(WordSteps):
         assert changed == self.stored(store)
         assert [row for row in changed if row[3] == 1] == other
 
+    def test_the_last_account_that_is_indexed_gets_its_new_words(self, store: Store) -> None:
+        batch = self.publish(store, 1, "a@x.org", "b@x.org", **JANE)
+        with store.write() as tx:
+            index_next(tx, 1)
+        self.set_name(store, user_id_of(batch, 0), "Joe")
+        assert self.words(store, 0) == ["a", "joe", "org", "x"]
+
     def test_an_account_that_is_changed_before_it_is_indexed_gets_its_new_words(
         self, store: Store
     ) -> None:

@@ -96,6 +96,15 @@ def test_sign_ins_go_before_the_passwords_of_batches_and_after_other_requests(
     assert os.getpriority(os.PRIO_PROCESS, 0) < sign_in < batch
 
 
+def test_a_worker_imports_no_module_of_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "msgspec.py").write_text("raise SystemExit('imported')", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with closing(WorkerQueue(CHEAPEST, 1)) as queue:
+        assert queue.run(HashJob([PASSWORD]))
+
+
 def test_no_more_workers_start_than_have_a_job_at_once() -> None:
     with closing(PasswordHashPool(CHEAPEST, in_processes=True, niceness=0)) as hashing:
         stored = hashing.hash(PASSWORD)
