@@ -2,7 +2,7 @@
 
 from contextlib import closing
 
-from tests.support.callers import OPERATOR
+from tests.support.callers import operator
 from tests.support.databases.stored_data import execute_sql
 from tests.support.sign_in.site import Site
 from tests.support.users import PASSWORD
@@ -11,16 +11,25 @@ from anyscale.domain.emails import email_key
 from anyscale.domain.models.applications import NewApplication
 from anyscale.domain.validation import CheckedUser, Policy, check
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.secrets import hash_of, new_secret
+from anyscale.server.store.records.login import LinkRecord
+from anyscale.server.store.transaction import Transaction
 
 __all__ = ["OWNER", "populate"]
 
 OWNER = "amina.okafor@example.com"
+
+#: runs commands on the machine of the server
+HOST_USER = operator("amina")
 
 FIRST = ("Bela", "Chidi", "Dorota", "Emeka", "Farid", "Greta", "Hana", "Ines", "Jonas", "Kofi")
 LAST = ("Novak", "Haddad", "Larsen", "Ito", "Silva", "Weber")
 TITLES = ("Engineer", None, "Professor", None, "Librarian", None)
 
 DAY = 86_400_000
+
+#: accounts without credentials that have an open link
+WITH_LINKS = ("farid.novak@example.com", "farid.haddad@example.com", "kofi.larsen@example.com")
 
 #: name -> redirect URI, and whose users it signs in
 APPLICATIONS = {
@@ -42,7 +51,7 @@ def person(first: str, last: str, at: int) -> tuple[CheckedUser, str]:
 def create(control_plane: ControlPlane, name: str, people: list[tuple[CheckedUser, str]]) -> None:
     """Create a batch of people."""
     passwords = [(at, password) for at, (_, password) in enumerate(people) if password]
-    control_plane.batches.create(name, [user for user, _ in people], "fail", OPERATOR, passwords)
+    control_plane.batches.create(name, [user for user, _ in people], "fail", HOST_USER, passwords)
 
 
 def populate(site: Site) -> None:
@@ -58,26 +67,33 @@ def populate(site: Site) -> None:
             owner = tx.accounts.find(OWNER)
             assert owner
             tx.accounts.set_role(owner.user_id, "owner")
+            for email in WITH_LINKS:
+                user_id = id_of(tx, email)
+                link = LinkRecord(
+                    user_id, hash_of(new_secret()), "test", tx.now(), tx.now() + 7 * DAY
+                )
+                tx.links.replace(link)
             execute_sql(
                 tx,
                 "update batches set published_at = published_at - ? where batch_id <> ?",
                 (40 * DAY, owner.batch_id),
             )
-        unfinished = control_plane.batches.open("winter", "fail", OPERATOR)
+        unfinished = control_plane.batches.open("winter", "fail", HOST_USER)
         some = [person(first, "Moreau", at)[0] for at, first in enumerate(FIRST)]
-        control_plane.batches.reserve(unfinished.batch_id, 0, some, OPERATOR)
+        control_plane.batches.reserve(unfinished.batch_id, 0, some, HOST_USER)
         for name, (uri, audience) in APPLICATIONS.items():
             application = NewApplication(name=name, redirect_uris=[uri], audience=audience)
-            control_plane.applications.create(application, OPERATOR)
-        control_plane.lifecycle.suspend(id_of(control_plane, "kofi.ito@example.com"), OPERATOR)
+            control_plane.applications.create(application, HOST_USER)
+        with control_plane.store.read() as tx:
+            user_id = id_of(tx, "kofi.ito@example.com")
+        control_plane.lifecycle.suspend(user_id, HOST_USER)
 
 
 def everybody() -> list[tuple[str, str]]:
     return [(first, last) for last in LAST for first in FIRST]
 
 
-def id_of(control_plane: ControlPlane, email: str) -> str:
-    with control_plane.store.read() as tx:
-        account = tx.accounts.find(email_key(email))
+def id_of(tx: Transaction, email: str) -> str:
+    account = tx.accounts.find(email_key(email))
     assert account
     return account.user_id

@@ -195,7 +195,7 @@ async png => {
     width: image.width, height: image.height,
   });
   canvas.getContext("2d").drawImage(image, 0, 0);
-  return canvas.toDataURL("image/webp", 0.7).split(",")[1];
+  return canvas.toDataURL("image/webp", 0.6).split(",")[1];
 }
 """
 
@@ -209,6 +209,8 @@ def save(page: Page, blank: Page, path: Path) -> None:
     height: int = page.evaluate("document.documentElement.scrollHeight")
     # In a window of this height nothing sticks to its edge in the middle of the page.
     page.set_viewport_size({**size, "height": min(max(height, size["height"]), 2 * size["height"])})
+    page.mouse.move(0, 0)
+    page.evaluate("scrollTo(0, 0)")
     png = page.screenshot()
     page.set_viewport_size(size)
     webp = blank.evaluate(TO_WEBP, base64.b64encode(png).decode())
