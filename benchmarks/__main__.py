@@ -13,6 +13,7 @@ from types import ModuleType
 from benchmarks.batches import (
     chunk,
     command,
+    console,
     growth,
     kills,
     memory,
@@ -42,6 +43,7 @@ _MODULES = (
     reading,
     rows,
     command,
+    console,
     memory,
     chunk,
     postgres,

@@ -10,6 +10,7 @@ from tests.server.http.console.conftest import Console
 from tests.server.http.pages.requests import BROWSER, get, send
 from tests.support.servers.http_client import HttpClient, HttpResponse
 
+from anyscale.server.http.console.batches import pages
 from anyscale.server.http.console.batches.pages import PATH
 
 Upload = Callable[..., HttpResponse]
@@ -265,3 +266,13 @@ def test_markup_and_directions_are_text(jane: HttpClient) -> None:
     page = upload(jane, f"{PATH}/check", data, name="%3Cb%3Ex%3C/b%3E.csv")
     assert "<script>alert" not in page.text
     assert "&lt;b&gt;x&lt;/b&gt;.csv" in page.text
+
+
+def test_accounts_of_a_large_batch_are_counted_on_request(
+    jane: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "_COUNTED", 1)
+    batch_id = create(jane, csv(*new_names(2)))
+    page = get(jane, f"{PATH}/{batch_id}")
+    assert "2 users were created. Count how many can sign in" in words(page)
+    assert "Cannot sign in yet 2" in words(get(jane, f"{PATH}/{batch_id}?counted=yes"))

@@ -23,6 +23,10 @@ __all__ = ["HANDLERS", "PATH", "batch_page"]
 
 PATH = "/console/batches"
 
+#: Users of a batch whose accounts are counted each time, which reads all of them. Those of a larger
+#: one are counted when a link asks for it.
+_COUNTED = 10_000
+
 #: batches of a page, and users of a batch that its page shows
 _PAGE, _USERS = 50, 20
 
@@ -85,8 +89,11 @@ def show_batch(
     file_runs: NamedDependency[FileRuns],
     users: NamedDependency[UserQueries],
     note: FromQuery[str] = "",
+    counted: FromQuery[str] = "",
 ) -> Page:
-    batch = batches.show(batch_id, request.user)
+    batch = batches.counts(batch_id)
+    if batch.users <= _COUNTED or counted:
+        batch = batches.show(batch_id, request.user)
     created = batches.created(batch_id, "", _USERS) if batch.published_at else []
     return batch_page(
         request,
