@@ -1,5 +1,6 @@
 """The lists of the console: the newest accounts first, in both directions, by sign-in method."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
@@ -15,6 +16,9 @@ from tests.support.databases.stored_batches import (
 )
 from tests.support.databases.stored_data import execute_sql
 
+from anyscale.errors import NotFound
+from anyscale.server.core.users.account_details import AccountDetailsQuery
+from anyscale.server.core.users.queries import UserQueries
 from anyscale.server.core.users.search import NarrowedQuery, UserListing, listing
 from anyscale.server.core.users.search.pages import BUDGET
 from anyscale.server.store.transaction import Store
@@ -100,6 +104,28 @@ def test_the_pages_of_a_list_have_each_account_once_in_both_directions(
     query = NarrowedQuery(sign_in=state, batch_id=batch_id)
     users = impatient(shared_stores[has_provider], BUDGET / blocks_a_page)
     assert pages_of(users, query, limit, backwards=backwards) == expected
+    with shared_stores[has_provider].read() as tx:
+        counts = tx.users.count()
+    assert counts == Counter(
+        sign_in_of(account.person, has_provider=has_provider) for account in accounts
+    )
+
+
+def test_accounts_are_found_by_their_ids_and_emails(shared_stores: Sequence[Store]) -> None:
+    store_batches(shared_stores[0], [Batch("published", [Person("ab")] * 3), Batch("open", [])])
+    add_links(shared_stores[0])
+    queries, details = UserQueries(shared_stores[0]), AccountDetailsQuery(shared_stores[0])
+    found = [queries.find_id(text) for text in ("A10@X.org", "a12@x.org", "nobody", "usr_0", "\0")]
+    ids = [user_id for user_id in found if user_id]
+    assert [user_id is None for user_id in found] == [False, False, True, True, True]
+    assert queries.find_id(ids[0].upper()) == ids[0]
+    emails = [user.email for user in queries.with_ids([ids[1], "usr_0", ids[0]])]
+    assert emails == ["a10@x.org", "a12@x.org"]
+    account = details.get(ids[0])
+    assert (account.account.email, account.sign_in, account.sessions) == ("a10@x.org", "link", [])
+    assert account.link is None, "it has expired"
+    with pytest.raises(NotFound):
+        details.get("usr_0")
 
 
 def test_a_search_has_the_filters_of_a_list(shared_stores: Sequence[Store]) -> None:
