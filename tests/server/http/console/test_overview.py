@@ -44,6 +44,15 @@ def test_the_last_entries_name_people(console: Console) -> None:
     assert re.search(r"password\.changed</th>.*?<bdi>jane@example\.com</bdi>", text, re.DOTALL)
 
 
+def test_the_newest_entries_are_shown(open_console: OpenConsole) -> None:
+    console = open_console()
+    tokens = console.control_plane.tokens
+    for number in range(30):
+        tokens.create(f"token-{number}", "owner", None, OPERATOR)
+    tokens.revoke("token-0", OPERATOR)
+    assert "token.revoked</th>" in get(console.browser(), "/console").text
+
+
 def test_unfinished_batches_are_listed(console: Console) -> None:
     batch = console.control_plane.batches.open("key", "fail", OPERATOR)
     text = get(console.browser(), "/console").text

@@ -215,3 +215,7 @@ def test_the_page_offers_what_the_account_has(open_console: OpenConsole) -> None
     page = get(client, "/console/sign-in-again").text
     assert 'href="/console/sign-in-again/sso?to="' in page
     assert 'type="password"' in page
+
+
+def test_without_a_provider_there_is_no_sign_in_at_one(old: HttpClient) -> None:
+    assert get(old, "/console/sign-in-again/sso").status == 404
