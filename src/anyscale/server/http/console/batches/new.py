@@ -4,6 +4,7 @@ A script sends the file as it is, with its fields in the address; without one, a
 """
 
 import asyncio
+import re
 import secrets
 from typing import Any
 
@@ -38,6 +39,8 @@ from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS"]
+
+_KEY = re.compile("[0-9a-z-]{1,64}")
 
 _NO_FILE = "Choose a users file."
 
@@ -75,8 +78,7 @@ async def create(
         async with receive_upload(request, file_places) as upload:
             if not upload.has_file:
                 return _page(request, upload.fields, **_refused(_NO_FILE))
-            key = upload.fields.get("key", "") or secrets.token_hex(16)
-            run = file_runs.start(upload, request.user, f"console-{key}")
+            run = file_runs.start(upload, request.user, f"console-{_key(upload.fields)}")
             return await _opened(request, run, upload, pools)
     except (TooLarge, Overloaded) as error:
         return _failed(request, {}, error)
@@ -127,6 +129,12 @@ async def _opened(request: UserRequest, run: FileRun, upload: Upload, pools: Thr
     except AnyscaleError as error:
         return _failed(request, upload.fields, error)
     return redirect(f"{PATH}/{batch_id}")
+
+
+def _key(fields: dict[str, str]) -> str:
+    """Return the idempotency key of the page, or a new one."""
+    key = fields.get("key", "")
+    return key if _KEY.fullmatch(key) else secrets.token_hex(16)
 
 
 def _checked(request: UserRequest, run: FileRun, fields: dict[str, str]) -> Page:
@@ -183,7 +191,7 @@ def _page(
         formats=list(file_formats()),
         chosen={"format": fields.get("format", ""), "if_exists": fields.get("if_exists", "")},
         # One key for the whole page: "Create" twice is one batch.
-        key=fields.get("key") or secrets.token_hex(16),
+        key=_key(fields),
         good=good,
         wrong=wrong,
         **shown,

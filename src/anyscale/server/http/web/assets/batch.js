@@ -7,6 +7,7 @@ const MOST = 64 * 1024 * 1024;
 const HEADER = "musterroll-api";
 const POLL = 1000;
 const SPEAK = 5000;
+const SIGNED_OUT = "You are not signed in any more. Sign in in another tab, then try again: this page still has the file.";
 
 let chosen = null; // the file
 let watching = 0; // the number of the page that is watched
@@ -87,7 +88,7 @@ async function send(address) {
     const response = await fetch(address, { method: "POST", body: chosen, headers });
     await answer(response);
   } catch {
-    if (await isUnchanged(chosen)) refuse("The file did not arrive: there is no connection. Try again; this page still has the file.");
+    if (await isUnchanged(chosen)) refuse(await whyNotSent());
     else {
       refuse(`${chosen.name} changed since you chose it. Choose it again.`);
       chosen = null;
@@ -99,13 +100,24 @@ async function send(address) {
   }
 }
 
+// A server that refuses a request before it has read the file may close the connection: ask it again.
+async function whyNotSent() {
+  try {
+    const probe = await fetch(location.href, { headers: { Accept: "text/html" } });
+    if (new URL(probe.url).pathname === "/sign-in") return SIGNED_OUT;
+    return "The server did not take the file. It may be working on other large files. Try again in a moment; this page still has the file.";
+  } catch {
+    return "The file did not arrive: there is no connection. Try again; this page still has the file.";
+  }
+}
+
 async function answer(response) {
   const path = new URL(response.url).pathname;
   if (!response.headers.has(HEADER)) {
     const size = response.status === 413 ? " It allows no file of this size: in nginx the setting is client_max_body_size." : "";
     refuse(`A proxy in front of the server refused the file (${response.status}).${size}`);
   } else if (path === "/sign-in") {
-    refuse("You are not signed in any more. Sign in in another tab, then try again: this page still has the file.");
+    refuse(SIGNED_OUT);
   } else if (response.headers.get("content-type").startsWith("text/plain")) {
     await save(response);
     say("");
