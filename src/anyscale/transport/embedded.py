@@ -40,13 +40,13 @@ class EmbeddedTransport:
         self._opened_to_read: ControlPlane | None = None
         self._is_noticed = False
         self.on_notice = on_notice
-        self.where = str(self._database)
+        self.where: str = str(self._database)
         caller = system_caller()
-        self.batches = Batches(self, caller)
-        self.users = Users(self, caller, _index_words)
-        self.links = Links(self, caller)
-        self.applications = Applications(self, caller)
-        self.audit = Audit(self)
+        self.batches: Batches = Batches(self, caller)
+        self.users: Users = Users(self, caller, _index_words)
+        self.links: Links = Links(self, caller)
+        self.applications: Applications = Applications(self, caller)
+        self.audit: Audit = Audit(self)
 
     @classmethod
     def from_environment(

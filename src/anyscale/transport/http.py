@@ -234,14 +234,14 @@ class HttpTransport:
         on_notice: Callable[[str], None] = lambda _: None,
         on_outage: Callable[[Outage], None] = lambda _: None,
     ) -> None:
-        self.where = host.rstrip("/")
+        self.where: str = host.rstrip("/")
         self.on_notice = on_notice
         self._client = RetryingClient(self.where, token, _AT_ONCE, on_notice, on_outage)
-        self.batches = Batches(self._client)
-        self.users = Users(self._client)
-        self.links = Links(self._client)
-        self.applications = Applications(self._client)
-        self.audit = Audit(self._client)
+        self.batches: Batches = Batches(self._client)
+        self.users: Users = Users(self._client)
+        self.links: Links = Links(self._client)
+        self.applications: Applications = Applications(self._client)
+        self.audit: Audit = Audit(self._client)
 
     @property
     def retries(self) -> int:

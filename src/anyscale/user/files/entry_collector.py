@@ -94,7 +94,7 @@ class EntryCollector:
         self.verify = verify
         #: the fields that every entry has: an email alone is enough to compare others
         self.required = ("email",) if verify else REQUIRED
-        self.problems = ProblemList()
+        self.problems: ProblemList = ProblemList()
         #: of valid users, each with the position of its user
         self.passwords: list[tuple[int, str]] = []
         #: entries so far, valid or not
