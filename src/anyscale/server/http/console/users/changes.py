@@ -7,7 +7,7 @@ from litestar.params import RawBody
 
 from anyscale.domain.models.users import UserChanges
 from anyscale.domain.validation import find_faults
-from anyscale.errors import AnyscaleError, NotAuthenticated, NotFound, RequestInvalid
+from anyscale.errors import AnyscaleError, RequestInvalid
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.users.account_details import AccountDetailsQuery
@@ -19,7 +19,7 @@ from anyscale.server.http.api.parameters import UserId
 from anyscale.server.http.console.recent_sign_in import require_recent_sign_in
 from anyscale.server.http.console.rendering import Page, refused_form, render_console_page
 from anyscale.server.http.console.users.account import AccountPages
-from anyscale.server.http.console.users.fields import field_problems
+from anyscale.server.http.console.users.fields import NOT_OF_THE_FORM, field_problems
 from anyscale.server.http.console.users.filters import PATH, account_path, address
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import post
@@ -37,7 +37,7 @@ def _change(
     """Make a change and go back to the account; the page says what the service refuses."""
     try:
         change()
-    except (NotFound, NotAuthenticated):
+    except NOT_OF_THE_FORM:
         raise
     except AnyscaleError as error:
         return pages.render(request, user_id, **refused_form(error))
@@ -118,7 +118,7 @@ def delete(
         )
     try:
         lifecycle.delete(user_id, request.user)
-    except (NotFound, NotAuthenticated):
+    except NOT_OF_THE_FORM:
         raise
     except AnyscaleError as error:
         return account_pages.render_question(request, user_id, "delete", **refused_form(error))
@@ -176,7 +176,7 @@ def create_link(
         return redirect(address(account_path(user_id), note="link"))
     try:
         (link,) = links.create([user_id], request.user)
-    except (NotFound, NotAuthenticated):
+    except NOT_OF_THE_FORM:
         raise
     except AnyscaleError as error:
         return account_pages.render(request, user_id, **refused_form(error))

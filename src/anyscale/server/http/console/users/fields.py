@@ -3,10 +3,13 @@
 from collections.abc import Iterable
 
 from anyscale.domain.validation import Fault
-from anyscale.errors import BatchRefused
+from anyscale.errors import BatchRefused, NotAuthenticated, NotFound, NotPermitted
 from anyscale.server.http.console.rendering import Problem
 
-__all__ = ["conflict_problems", "field_problems"]
+__all__ = ["NOT_OF_THE_FORM", "conflict_problems", "field_problems"]
+
+#: errors that have pages of their own: the form is not wrong
+NOT_OF_THE_FORM = (NotFound, NotAuthenticated, NotPermitted)
 
 #: field -> its label
 LABELS = {

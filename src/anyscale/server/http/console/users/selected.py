@@ -12,7 +12,13 @@ from litestar.params import QueryParameter, RawBody
 from msgspec import structs
 
 from anyscale.domain.names import full_name
-from anyscale.errors import AnyscaleError, NotAuthenticated, NotFound, RequestInvalid
+from anyscale.errors import (
+    AnyscaleError,
+    NotAuthenticated,
+    NotFound,
+    NotPermitted,
+    RequestInvalid,
+)
 from anyscale.server.core.users.lifecycle import UserLifecycle
 from anyscale.server.core.users.password_links import PasswordLinkService
 from anyscale.server.core.users.queries import UserQueries
@@ -29,6 +35,7 @@ from anyscale.server.http.console.rendering import (
     refused_form,
     render_console_page,
 )
+from anyscale.server.http.console.users.fields import NOT_OF_THE_FORM
 from anyscale.server.http.console.users.filters import PATH, UserFilters, read_filters
 from anyscale.server.http.console.users.listing import PAGE_USERS
 from anyscale.server.http.dependencies import UserRequest
@@ -78,10 +85,10 @@ def suspend_selected(
     for user_id in _selected(request, body):
         try:
             lifecycle.suspend(user_id, request.user)
-        except NotAuthenticated:
-            raise  # the caller's own account is suspended now
         except NotFound:
             pass  # it was deleted meanwhile
+        except NOT_OF_THE_FORM:
+            raise  # the caller's own account is suspended now
         except AnyscaleError as error:
             failed[user_id] = (user_message(error), "")
     if failed:
@@ -105,7 +112,7 @@ def create_links(
     (text,) = read_form(request, body, "format")
     try:
         created = links.create(user_ids, request.user)
-    except NotAuthenticated:
+    except (NotAuthenticated, NotPermitted):
         raise
     except AnyscaleError as error:
         return _question(request, "links", users, filters, user_ids, **refused_form(error))
