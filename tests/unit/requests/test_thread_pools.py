@@ -189,5 +189,5 @@ def test_pools_are_busy_while_a_call_lasts_and_a_moment_longer(
     asyncio.run(test())
 
 
-def test_there_are_at_most_seven_pools() -> None:
-    assert len(vars(ThreadPools())) <= 7
+def test_there_are_at_most_eight_pools() -> None:
+    assert len(vars(ThreadPools())) <= 8
