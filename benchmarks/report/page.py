@@ -78,7 +78,8 @@ The milliseconds until the first page of 100 users, among {users:,} accounts and
 many users open beside them. A server looks for accounts for about 30 ms, and then responds with
 those that it has found and a cursor, from which the next request continues. So for something rare
 or absent the table shows the time of one page, which may be empty, and not of the whole search: to
-look at every one of a million accounts takes [a second or two](operations/find-users.md#find-users).
+look at every one of a million accounts takes [a second or
+two](operations/find-users.md#find-users).
 
 The tables of "PostgreSQL, analyzed" have statistics. A response takes at most 100 ms at p99: true
 for {met} of {all}.

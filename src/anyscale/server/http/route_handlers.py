@@ -24,6 +24,7 @@ PoolName = Literal[
     "read",
     "write",
     "hashing",
+    "files",
     "identity_provider.start",
     "monitoring",
     "login.applications",

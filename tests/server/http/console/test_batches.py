@@ -8,6 +8,8 @@ from html import unescape
 import pytest
 from tests.server.http.console.conftest import Console
 from tests.server.http.pages.requests import BROWSER, get, send
+from tests.support.callers import OPERATOR
+from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.http_client import HttpClient, HttpResponse
 
 from anyscale.server.http.console.batches import pages
@@ -189,6 +191,17 @@ def test_an_unfinished_batch_waits_for_its_file(console_with: Console, jane: Htt
     answer = upload(jane, f"{PATH}/{batch_id}/continue", data)
     assert answer.status == 303
     wait_for_state(jane, batch_id, "published")
+
+
+def test_what_another_program_may_work_on_is_said(console_with: Console, jane: HttpClient) -> None:
+    batch = console_with.control_plane.batches.open("of a command", "fail", OPERATOR)
+    path = f"{PATH}/{batch.batch_id}"
+    assert get(jane, f"{path}/progress").json["active"]
+    assert "a command, or another server, may be working on it" in words(get(jane, path))
+    with console_with.control_plane.store.write() as tx:
+        execute_sql(tx, "update batches set touched_at = touched_at - 121000 where state = 'open'")
+    assert not get(jane, f"{path}/progress").json["active"]
+    console_with.control_plane.batches.drop(batch.batch_id, OPERATOR)
 
 
 def wait_for_state(client: HttpClient, batch_id: str, state: str) -> None:

@@ -40,11 +40,16 @@ __all__ = [
     "require_recent_sign_in_of_owner",
 ]
 
-#: The option of a route (`opt`) for the page at which the owner goes on, if it has another path.
+#: The option of a route (`opt`) for the page at which the owner goes on, if it has another path. It
+#: may name parameters of the route, like `/console/users/{user_id}`.
 RETURN_PATH = "return_path"
 
 #: where an owner goes on whose session has no such page
 _DEFAULT = "/console"
+
+#: Characters of a path with its query, such as that of many selected accounts, that the cookie of
+#: SSO takes. Browsers drop a cookie of 4,096 octets, and nginx refuses so long headers.
+_LONGEST_IN_COOKIE = 1_500
 
 
 class SignInAgain(Exception):
@@ -76,11 +81,10 @@ def _path_of_route(connection: Connection) -> str:
 
     It is composed from our own template, so it never leads to another host.
     """
-    if path := connection.route_handler.opt.get(RETURN_PATH):
-        return str(path)
     scope: Any = connection.scope
+    template = connection.route_handler.opt.get(RETURN_PATH) or scope["path_template"]
     parameters = {name: quote(str(value), safe="") for name, value in scope["path_params"].items()}
-    path = str(scope["path_template"]).format(**parameters)
+    path = str(template).format(**parameters)
     query = urlencode(parse_qsl(scope["query_string"].decode("ascii", "replace")))
     return f"{path}?{query}" if query and scope["method"] == "GET" else path
 
@@ -135,6 +139,8 @@ def start_sso(
         return redirect(SIGN_IN_AGAIN)
     session_id = request.auth.session_id
     path = return_paths.unseal(session_id, to, _DEFAULT)
+    if len(path) > _LONGEST_IN_COOKIE:
+        path = path.partition("?")[0]
     try:
         url, started = sso_login.provider.begin(max_age=0)
     except (SsoRefused, ProviderUnavailable, Overloaded) as error:

@@ -5,14 +5,17 @@ from typing import Any
 
 from litestar import Response
 
-from anyscale.errors import AnyscaleError
+from anyscale.errors import AnyscaleError, NotAuthenticated, NotFound, NotPermitted
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.web.forms import refusal
 from anyscale.server.http.web.templating import render_page
 
-__all__ = ["Page", "Problem", "refused_form", "render_console_page"]
+__all__ = ["NOT_OF_THE_FORM", "Page", "Problem", "refused_form", "render_console_page"]
 
 Page = Response[str]
+
+#: errors that have pages of their own: the form is not wrong
+NOT_OF_THE_FORM = (NotFound, NotAuthenticated, NotPermitted)
 
 #: a text, and the id of the field that it is about, or an empty text
 Problem = tuple[str, str]

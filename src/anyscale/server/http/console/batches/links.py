@@ -1,5 +1,6 @@
 """/console/batches/{batch_id}/links: links for all users of a batch who cannot sign in."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,7 +11,7 @@ from litestar.response import Stream
 from msgspec import structs
 
 from anyscale.domain.models.users import PasswordLink
-from anyscale.errors import AnyscaleError, NotAuthenticated
+from anyscale.errors import AnyscaleError, Overloaded
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.users.password_links import MOST, PasswordLinkService
@@ -23,7 +24,12 @@ from anyscale.server.http.console.downloads import (
     media_type,
 )
 from anyscale.server.http.console.recent_sign_in import require_recent_sign_in
-from anyscale.server.http.console.rendering import Page, refused_form, render_console_page
+from anyscale.server.http.console.rendering import (
+    NOT_OF_THE_FORM,
+    Page,
+    refused_form,
+    render_console_page,
+)
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.thread_pools import ThreadPools
@@ -55,7 +61,7 @@ async def create_links(
     file_format: FileFormat = "jsonl" if text == "jsonl" else "csv"
     try:
         first = await pools.write.run(_create, links, batch_id, "", request.user)
-    except NotAuthenticated:
+    except NOT_OF_THE_FORM:
         raise
     except AnyscaleError as error:
         shown = refused_form(error)
@@ -85,7 +91,18 @@ async def _lines(
         if not created:
             return
         is_first, after = False, created[-1].user_id
-        created = await pools.write.run(_create, links, batch_id, after, caller)
+        created = await _create_when_free(pools, links, batch_id, after, caller)
+
+
+async def _create_when_free(
+    pools: ThreadPools, links: PasswordLinkService, batch_id: str, after: str, caller: SessionCaller
+) -> list[PasswordLink]:
+    """Create the next links, also if the pool is full for a moment: the file must be complete."""
+    while True:
+        try:
+            return await pools.write.run(_create, links, batch_id, after, caller)
+        except Overloaded as error:
+            await asyncio.sleep(error.retry_after_seconds)
 
 
 def _create(
@@ -93,10 +110,7 @@ def _create(
 ) -> list[PasswordLink]:
     """Create links for the next users who cannot sign in, after a `user_id`."""
     users = links.without_credentials(batch_id, after, MOST)
-    active = [user.user_id for user in users if user.suspended_at is None]
-    created = links.create(active, caller)
-    if users and not created:  # all of them are suspended
-        return _create(links, batch_id, users[-1].user_id, caller)
+    created = links.create([user.user_id for user in users], caller)
     return sorted(created, key=lambda link: link.user_id)
 
 

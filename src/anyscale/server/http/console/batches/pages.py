@@ -1,5 +1,6 @@
 """/console/batches: the list, one batch by its state, how far it is, and dropping it."""
 
+import time
 from typing import Annotated, Any
 
 from litestar.di import NamedDependency
@@ -30,6 +31,12 @@ _COUNTED = 10_000
 #: batches of a page, and users of a batch that its page shows
 _PAGE, _USERS = 50, 20
 
+#: Seconds after its last step in which a batch may be worked on. A step is written once a minute.
+_ACTIVE_SECONDS = 120.0
+
+#: when this process was started, in seconds since 1970
+_STARTED = time.time()
+
 _NOTES = {
     "dropped": "The batch is dropped: no user was created.",
     "undone": "The batch is undone.",
@@ -44,6 +51,8 @@ class Progress(Struct, frozen=True):
     state: str
     #: whether this process runs it
     running: bool
+    #: whether a command or another server has worked on it a moment ago
+    active: bool
     users: int
     #: passwords that are not hashed yet
     due: int
@@ -164,12 +173,22 @@ def _progress(batch: Batch, file_runs: FileRuns) -> Progress:
     return Progress(
         state=batch.state,
         running=run is not None,
+        active=run is None and _was_active(batch),
         users=batch.users,
         due=batch.hashes_due,
         percent=percent,
         text=text,
         message=file_runs.message(batch.batch_id),
     )
+
+
+def _was_active(batch: Batch) -> bool:
+    """Whether something else than this process may work on an open batch."""
+    if batch.state != "open":
+        return False
+    # What worked on it before a server was started again has ended in most cases.
+    since = max(time.time() - _ACTIVE_SECONDS, _STARTED)
+    return batch.touched_at.timestamp() > since
 
 
 def _actor_emails(users: UserQueries, *batches: Batch) -> dict[str, str]:

@@ -52,7 +52,7 @@ class Undone(Struct):
         return [user for user in self.kept if user.reason != "used"]
 
 
-@get("/batches/{batch_id:str}/undo", pool="write", guards=[require_recent_sign_in])
+@get("/batches/{batch_id:str}/undo", pool="files", guards=[require_recent_sign_in])
 def ask_to_undo(
     request: UserRequest, batch_id: FromPath[str], batches: NamedDependency[BatchService]
 ) -> Page:

@@ -16,10 +16,15 @@ from anyscale.server.core.users.password_links import PasswordLinkService
 from anyscale.server.core.users.queries import email_key_or_empty
 from anyscale.server.core.users.update import UserUpdateService
 from anyscale.server.http.api.parameters import UserId
-from anyscale.server.http.console.recent_sign_in import require_recent_sign_in
-from anyscale.server.http.console.rendering import Page, refused_form, render_console_page
+from anyscale.server.http.console.recent_sign_in import RETURN_PATH, require_recent_sign_in
+from anyscale.server.http.console.rendering import (
+    NOT_OF_THE_FORM,
+    Page,
+    refused_form,
+    render_console_page,
+)
 from anyscale.server.http.console.users.account import AccountPages
-from anyscale.server.http.console.users.fields import NOT_OF_THE_FORM, field_problems
+from anyscale.server.http.console.users.fields import field_problems
 from anyscale.server.http.console.users.filters import PATH, account_path, address
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import post
@@ -156,7 +161,12 @@ def correct(
     return _change(request, account_pages, user_id, "corrected", change)
 
 
-@post("/users/{user_id:str}/link", pool="write")
+@post(
+    "/users/{user_id:str}/link",
+    pool="write",
+    guards=[require_recent_sign_in],
+    opt={RETURN_PATH: "/console/users/{user_id}"},
+)
 def create_link(
     request: UserRequest,
     user_id: UserId,

@@ -3,13 +3,10 @@
 from collections.abc import Iterable
 
 from anyscale.domain.validation import Fault
-from anyscale.errors import BatchRefused, NotAuthenticated, NotFound, NotPermitted
+from anyscale.errors import BatchRefused
 from anyscale.server.http.console.rendering import Problem
 
-__all__ = ["NOT_OF_THE_FORM", "conflict_problems", "field_problems"]
-
-#: errors that have pages of their own: the form is not wrong
-NOT_OF_THE_FORM = (NotFound, NotAuthenticated, NotPermitted)
+__all__ = ["conflict_problems", "field_problems"]
 
 #: field -> its label
 LABELS = {

@@ -30,12 +30,12 @@ from anyscale.server.http.console.downloads import (
 )
 from anyscale.server.http.console.recent_sign_in import require_recent_sign_in
 from anyscale.server.http.console.rendering import (
+    NOT_OF_THE_FORM,
     Page,
     Problem,
     refused_form,
     render_console_page,
 )
-from anyscale.server.http.console.users.fields import NOT_OF_THE_FORM
 from anyscale.server.http.console.users.filters import PATH, UserFilters, read_filters
 from anyscale.server.http.console.users.listing import PAGE_USERS
 from anyscale.server.http.dependencies import UserRequest

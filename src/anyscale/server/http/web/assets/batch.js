@@ -194,13 +194,15 @@ async function watch(section) {
     if (!section.isConnected) return;
     if (response.redirected || response.status === 403) {
       refuse(response.status === 403
-        ? "You are no owner any more: the run stopped, and no user was created. Another owner can go on with the same file."
-        : "You are not signed in any more: the run stopped, and no user was created. Sign in, and choose the same file to go on.");
+        ? "You are no owner any more. A run of yours that had not ended stopped, and another owner can go on with the same file."
+        : "You are not signed in any more. Sign in to see how the run ended: if it stopped, the same file goes on.");
       return;
     }
     if (!response.ok) continue; // it is starting, or busy
     const now = await response.json();
-    if (now.state !== "open" || now.running !== wasRunning) {
+    // Of several server processes, only the one that has the run says that it is running.
+    const hasStopped = wasRunning && !now.running && (now.message || !now.active);
+    if (now.state !== "open" || hasStopped) {
       const page = await fetch(location.href, { headers: { Accept: "text/html" } });
       if (page.ok && !sending) {
         show(new DOMParser().parseFromString(await page.text(), "text/html"), page.url);
@@ -216,7 +218,7 @@ async function watch(section) {
     }
     still = now.text === last ? still + 1 : 0;
     last = now.text;
-    if (!now.running && !now.message && chosen && still >= 2) {
+    if (!now.running && !now.active && !now.message && chosen && still >= 2) {
       const address = new URL(section.dataset.continue, location.href);
       address.searchParams.set("name", chosen.name);
       send(address);
