@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections import OrderedDict
 from contextvars import copy_context
 
@@ -53,6 +54,8 @@ class FileRuns:
         self._messages: OrderedDict[str, str] = OrderedDict()
         self._lock = threading.Lock()
         self._is_stopping = False
+        #: when the server process was started, in seconds since 1970
+        self.started_at = time.time()
 
     def check(self, upload: Upload, caller: SessionCaller) -> FileRun:
         """Return a check, which runs in the caller's thread."""

@@ -34,9 +34,6 @@ _PAGE, _USERS = 50, 20
 #: Seconds after its last step in which a batch may be worked on. A step is written once a minute.
 _ACTIVE_SECONDS = 120.0
 
-#: when this process was started, in seconds since 1970
-_STARTED = time.time()
-
 _NOTES = {
     "dropped": "The batch is dropped: no user was created.",
     "undone": "The batch is undone.",
@@ -173,7 +170,7 @@ def _progress(batch: Batch, file_runs: FileRuns) -> Progress:
     return Progress(
         state=batch.state,
         running=run is not None,
-        active=run is None and _was_active(batch),
+        active=run is None and _was_active(batch, file_runs),
         users=batch.users,
         due=batch.hashes_due,
         percent=percent,
@@ -182,12 +179,12 @@ def _progress(batch: Batch, file_runs: FileRuns) -> Progress:
     )
 
 
-def _was_active(batch: Batch) -> bool:
+def _was_active(batch: Batch, file_runs: FileRuns) -> bool:
     """Whether something else than this process may work on an open batch."""
     if batch.state != "open":
         return False
     # What worked on it before a server was started again has ended in most cases.
-    since = max(time.time() - _ACTIVE_SECONDS, _STARTED)
+    since = max(time.time() - _ACTIVE_SECONDS, file_runs.started_at)
     return batch.touched_at.timestamp() > since
 
 
