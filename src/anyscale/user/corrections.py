@@ -6,10 +6,12 @@ from itertools import groupby
 from msgspec import Struct
 
 from anyscale.domain.models.users import Difference, UserChanges
-from anyscale.errors import ConfigError, NotFound
+from anyscale.domain.validation import shown
+from anyscale.errors import BatchUnfinished, ConfigError, NotFound
 from anyscale.transport.base import Transport
+from anyscale.user.id_hashes import IdHashes
 
-__all__ = ["Correction", "correct", "corrections"]
+__all__ = ["Confirmed", "Correction", "correct"]
 
 
 class Correction(Struct, frozen=True):
@@ -17,24 +19,68 @@ class Correction(Struct, frozen=True):
 
     email: str
     changes: UserChanges
+    #: the values that the changes replace, by field
+    replaced: dict[str, str | bool | None]
 
 
-def corrections(differences: Iterable[Difference]) -> Iterator[Correction]:
-    """Iterate over the corrections of accounts that exist, one for each user."""
-    for _, of_user in groupby(differences, lambda difference: difference.index):
-        different = [one for one in of_user if one.field]
-        if different:
-            changes = UserChanges(**{str(one.field): one.file for one in different})  # type: ignore[arg-type]  # each value has the type of its field
-            yield Correction(different[0].email, changes)
+class Confirmed:
+    """The differences that may be corrected, in 8 bytes each: nothing else is overwritten."""
+
+    def __init__(self) -> None:
+        self._hashes = IdHashes()
+        self._last_index = -1
+        #: how many accounts they concern
+        self.accounts: int = 0
+
+    def add(self, difference: Difference) -> None:
+        """Add a difference, in the order of the file and before `corrections`."""
+        if not difference.field:
+            return
+        self._hashes.add(_key(difference))
+        self.accounts += difference.index != self._last_index
+        self._last_index = difference.index
+
+    def corrections(self, differences: Iterable[Difference]) -> Iterator[Correction]:
+        """Iterate over the corrections of accounts that exist, one for each user.
+
+        Raises:
+            BatchUnfinished: a difference was not added: somebody has edited the account since.
+        """
+        self._hashes.sort()
+        for _, of_user in groupby(differences, lambda difference: difference.index):
+            different = [one for one in of_user if one.field]
+            if any(_key(one) not in self._hashes for one in different):
+                raise _changed_meanwhile(different[0].email)
+            if different:
+                changes = UserChanges(**{str(one.field): one.file for one in different})  # type: ignore[arg-type]  # each value has the type of its field
+                replaced = {str(one.field): one.account for one in different}
+                yield Correction(different[0].email, changes, replaced)
 
 
 def correct(transport: Transport, correction: Correction) -> str | None:
-    """Correct an account; return why the control plane refuses it, or None."""
+    """Correct an account; return why the control plane refuses it, or None.
+
+    Raises:
+        BatchUnfinished: somebody has edited the account since it was compared.
+    """
     (account,) = transport.users.find([correction.email])
     if account is None:
         return "the account was deleted meanwhile"
+    if any(getattr(account, field) != value for field, value in correction.replaced.items()):
+        raise _changed_meanwhile(correction.email)
     try:
         transport.users.update(account.user_id, correction.changes)
     except (ConfigError, NotFound) as error:
         return str(error)
     return None
+
+
+def _key(difference: Difference) -> str:
+    return repr((difference.email, difference.field, difference.file, difference.account))
+
+
+def _changed_meanwhile(email: str) -> BatchUnfinished:
+    return BatchUnfinished(
+        f"the accounts changed meanwhile: that of {shown(email)} has other differences than those "
+        "that were confirmed"
+    )

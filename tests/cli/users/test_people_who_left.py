@@ -1,13 +1,16 @@
 """`user verify --apply` and `user suspend` with a file: a dry run, a question, a report, again."""
 
 import json
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 from tests.support.commands.running import RunAnyscale
 from tests.support.commands.terminal import on_a_terminal
 from tests.support.faults.faulty_proxy import FaultyProxy
+from tests.support.paths import ANYSCALE
 from tests.support.servers.server_process import ServerProcess
 
 PEOPLE = """create_users:
@@ -182,6 +185,86 @@ def test_the_same_command_goes_on_after_a_failure(
         again = anyscale(*command)
 
         assert (failed.returncode, again.returncode) == (3, 0), (failed.stderr, again.stderr)
+        assert re.search(
+            r"error: 1 of [23] accounts (corrected|suspended), and then: .+\n"
+            r"Run the same command again: ",
+            failed.stderr,
+        ), failed.stderr
         # The refused call had changed its account: its response was lost.
         assert re.search(r" 1 account (corrected|suspended)\.", again.stderr), again.stderr
     assert audited(anyscale, "account.suspended") == audited(anyscale, "account.updated") == 3
+
+
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_all_is_corrected_if_nobody_reads_the_differences(
+    anyscale: RunAnyscale, tmp_path: Path, output: str
+) -> None:
+    file = csv(tmp_path, "jane@example.com,Janet", "ann@example.com,Anna")
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [str(ANYSCALE), "user", "verify", "-f", str(file), "--apply", "--yes", "-o", output]
+    with os.fdopen(writer, "wb") as pipe:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=subprocess.PIPE, check=False
+        )
+
+    assert (done.returncode, b"2 accounts corrected." in done.stderr) == (0, True), done.stderr
+    assert anyscale("user", "verify", "-f", file).returncode == 0
+
+
+def name_of(anyscale: RunAnyscale, email: str) -> str:
+    return str(json.loads(anyscale("user", "get", email, "-o", "json").stdout)["name"])
+
+
+@pytest.mark.parametrize("edited", ["jane@example.com", "ann@example.com"])
+def test_what_somebody_edits_during_the_question_is_not_overwritten(
+    anyscale: RunAnyscale, tmp_path: Path, edited: str
+) -> None:
+    file = csv(tmp_path, "jane@example.com,Janet", "ann@example.com,Ann")
+
+    status, shown = on_a_terminal(
+        *("user", "verify", "-f", file, "--apply"),
+        typed=b"yes\n",
+        when=QUESTION,
+        before=lambda: anyscale("user", "update", edited, "--name", "Edited"),
+    )
+
+    assert (status, name_of(anyscale, edited)) == (3, "Edited"), shown
+    words = " ".join(shown.split())
+    assert "This corrects 1 account." in words
+    assert f"and then: the accounts changed meanwhile: that of '{edited}' has other" in words
+    assert "Run the same command again: " in words
+
+
+def test_what_somebody_else_corrects_during_the_question_does_not_remain(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = csv(tmp_path, "jane@example.com,Janet", "ann@example.com,Anna")
+
+    status, shown = on_a_terminal(
+        *("user", "verify", "-f", file, "--apply"),
+        typed=b"yes\n",
+        when=QUESTION,
+        before=lambda: anyscale("user", "update", "ann@example.com", "--name", "Anna"),
+    )
+
+    assert (status, "1 account corrected." in shown) == (0, True), shown
+
+
+def test_what_somebody_edits_during_the_corrections_is_not_overwritten(
+    anyscale: RunAnyscale, server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
+    monkeypatch.setenv("ANYSCALE_HOST", server.url)
+    assert anyscale("user", "batch-create", "-f", "-", stdin=PEOPLE).returncode == 0
+    file = csv(tmp_path, "jane@example.com,Janet", "ann@example.com,Anna")
+
+    def edit(call: str) -> None:
+        if call.startswith("PATCH"):
+            anyscale("user", "update", "ann@example.com", "--name", "Edited")
+
+    with FaultyProxy([server.port], edit) as proxy:
+        stopped = anyscale("user", "verify", "-f", file, "--apply", "--yes", "--host", proxy.url)
+
+    assert (stopped.returncode, name_of(anyscale, "ann@example.com")) == (3, "Edited")
+    assert "error: 1 of 2 accounts corrected, and then: the accounts changed" in stopped.stderr

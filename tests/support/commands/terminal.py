@@ -5,7 +5,7 @@ import pty
 import select
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.support.paths import ANYSCALE
@@ -19,8 +19,11 @@ def on_a_terminal(
     env: Mapping[str, str] | None = None,
     typed: bytes = b"",
     when: bytes = b"end with Ctrl-D",
+    before: Callable[[], object] = lambda: None,
 ) -> tuple[int, str]:
     """Run the command on a terminal of 100 columns; type a text when `when` is shown.
+
+    `before` is called first, while the command waits.
 
     The terminal controls it, so that Ctrl-C can be typed.
 
@@ -47,6 +50,7 @@ def on_a_terminal(
                 break
             shown += piece
             if typed and when in shown:
+                before()
                 os.write(ours, typed)
                 typed = b""
     os.close(ours)

@@ -1,5 +1,6 @@
 """`anyscale user verify`."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
@@ -21,9 +22,9 @@ from anyscale.cli.users_file import (
 )
 from anyscale.domain.models.users import Difference, User
 from anyscale.domain.validation import shown
-from anyscale.errors import AnyscaleError, BatchRefused, ConfigError
+from anyscale.errors import AnyscaleError, BatchRefused, BatchUnfinished, ConfigError
 from anyscale.transport.base import Transport
-from anyscale.user.corrections import correct, corrections
+from anyscale.user.corrections import Confirmed, Correction, correct
 from anyscale.user.files import UsersFile
 from anyscale.user.verification import Verification
 
@@ -68,14 +69,15 @@ def verify(
     email is required.
 
     With --apply it shows the differences, asks, and sets the fields of the accounts to those of the
-    file. It creates, suspends and restores nobody. After an interruption, the same command goes on.
+    file. It stops at an account that somebody has edited since. It creates, suspends and restores
+    nobody. After an interruption, the same command goes on.
 
     \b
     Exit status:
       0    nothing is different, or all of it was corrected
       1    something is different
       2    the command line or the file is wrong
-      3    the file could not be compared
+      3    the file could not be compared, or not all was corrected
       130  interrupted
 
     \b
@@ -86,9 +88,10 @@ def verify(
     with open_users_file(users_file, file_format, columns) as file:
         try:
             with open_control_plane(host) as transport:
-                different = _verified(transport, file, output, extra=extra)
+                report = _compared(transport, file, output, extra=extra, apply=apply)
+                different = report.count
                 if apply:
-                    different -= _applied(transport, file, yes=yes)
+                    different = _applied(transport, file, report, yes=yes)
         except BatchRefused as error:
             report_problems(error, output)
             say_notes(file)
@@ -96,7 +99,7 @@ def verify(
                 say(hint)
             say(f"error: {problems_in_words(error.count)}; nothing was compared.")
             raise click.exceptions.Exit(2) from None
-        except ConfigError:
+        except (ConfigError, BatchUnfinished):
             raise
         except AnyscaleError as error:
             say(f"error: {error}")
@@ -110,36 +113,53 @@ def verify(
         raise click.exceptions.Exit(DIFFERENT)
 
 
-def _verified(transport: Transport, file: UsersFile, output: str, *, extra: bool) -> int:
-    """Compare and write the differences; return how many there are."""
+def _compared(
+    transport: Transport, file: UsersFile, output: str, *, extra: bool, apply: bool
+) -> "_Report":
+    """Compare and write the differences."""
     log(f"Comparing with the control plane at {transport.where}")
     verification = Verification(transport, file, keep_ids=extra, on_progress=show_progress)
-    report = _Report(file.name, verification, extra=extra)
+    report = _Report(file.name, verification, Confirmed() if apply else None, extra=extra)
+    pieces = report.json() if output == "json" else report.lines()
     try:
-        _write(report, output)
+        (write_pieces if output == "json" else write_text)(pieces)
     except ReaderLeft:  # `... | head` has read enough; the summary would count a part
-        return report.count
+        if not apply:
+            return report
+        deque(pieces, 0)  # the question and the exit status are about all differences
     say_notes(file)
     log(report.summary())
-    return report.count
+    return report
 
 
-def _applied(transport: Transport, file: UsersFile, *, yes: bool) -> int:
-    """Correct the accounts that differ; return how many differences are corrected."""
-    accounts = sum(1 for _ in corrections(Verification(transport, file).differences()))
-    if not accounts:
+def _applied(transport: Transport, file: UsersFile, compared: "_Report", *, yes: bool) -> int:
+    """Correct the accounts that differ; return how many differences and extra accounts remain."""
+    confirmed = compared.confirmed
+    assert confirmed is not None
+    if not confirmed.accounts:
         log("There is nothing to correct.")
-        return 0
-    confirm(f"This corrects {_accounts(accounts)}.", "nobody was corrected", yes=yes)
+        return compared.count
+    confirm(f"This corrects {_accounts(confirmed.accounts)}.", "nobody was corrected", yes=yes)
+    now = _Report(file.name, Verification(transport, file), None, extra=False)
+    fields = _correct_all(transport, confirmed.corrections(now.differences()), confirmed.accounts)
+    return now.count - fields + compared.extra_count
+
+
+def _correct_all(transport: Transport, corrections: Iterable[Correction], count: int) -> int:
+    """Make the corrections; return how many fields were corrected."""
     done = fields = 0
-    for correction in corrections(Verification(transport, file).differences()):
-        explain_interrupt(f"at least {_accounts(done)} corrected so far; {GO_ON}")
-        show_progress("Correcting", done, accounts)
-        if refusal := correct(transport, correction):
-            say(f"{correction.email}: {refusal}")
-        else:
-            done += 1
-            fields += len(correction.changes.to_dict())
+    try:
+        for correction in corrections:
+            explain_interrupt(f"at least {_accounts(done)} corrected so far; {GO_ON}")
+            show_progress("Correcting", done, count)
+            if refusal := correct(transport, correction):
+                say(f"{correction.email}: {refusal}")
+            else:
+                done += 1
+                fields += len(correction.replaced)
+    except AnyscaleError as error:
+        message = f"{done} of {_accounts(count)} corrected, and then: {error}"
+        raise BatchUnfinished(message) from error
     clear_progress()
     log(f"{_accounts(done)} corrected.")
     return fields
@@ -149,19 +169,16 @@ def _accounts(count: int) -> str:
     return "1 account" if count == 1 else f"{count:,} accounts"
 
 
-def _write(report: "_Report", output: str) -> None:
-    if output == "json":
-        write_pieces(report.json())
-    else:
-        write_text(report.lines())
-
-
 class _Report:
     """The differences as text or JSON, one after the other: a million of them take no memory."""
 
-    def __init__(self, name: str, verification: Verification, *, extra: bool) -> None:
+    def __init__(
+        self, name: str, verification: Verification, confirmed: Confirmed | None, *, extra: bool
+    ) -> None:
+        #: gets the differences, if they may be corrected
+        self.confirmed = confirmed
         self._difference_count = 0
-        self._extra_count = 0
+        self.extra_count: int = 0
         #: of the extra accounts: the administrator has dealt with them already
         self._suspended_count = 0
         self._name = name
@@ -171,10 +188,10 @@ class _Report:
     @property
     def count(self) -> int:
         """How many differences and extra accounts were written so far."""
-        return self._difference_count + self._extra_count
+        return self._difference_count + self.extra_count
 
     def lines(self) -> Iterator[str]:
-        for difference in self._differences():
+        for difference in self.differences():
             place = f"{self._name}:{difference.line}:{difference.column}"
             yield f"{place}: create_users[{difference.index}]: {_described(difference)}"
         for user in self._extra_users():
@@ -182,7 +199,7 @@ class _Report:
             yield f"{user.email}: has an account ({user.user_id}) and is not in the file{state}"
 
     def json(self) -> Iterator[str]:
-        yield from _json_list('{"differences": [', self._differences())
+        yield from _json_list('{"differences": [', self.differences())
         yield f', "checked": {self._verification.checked}'
         if self._extra:
             yield from _json_list(', "extra": [', self._extra_users())
@@ -194,18 +211,20 @@ class _Report:
         differences = self._difference_count
         text += f"{differences} difference{'' if differences == 1 else 's'}."
         if self._extra:
-            text += f" {_extra_counted(self._extra_count, self._suspended_count)}"
+            text += f" {_extra_counted(self.extra_count, self._suspended_count)}"
         return text
 
-    def _differences(self) -> Iterator[Difference]:
+    def differences(self) -> Iterator[Difference]:
         for difference in self._verification.differences():
             self._difference_count += 1
+            if self.confirmed is not None:
+                self.confirmed.add(difference)
             clear_progress()
             yield difference
 
     def _extra_users(self) -> Iterator[User]:
         for user in self._verification.extra() if self._extra else chain[User]():
-            self._extra_count += 1
+            self.extra_count += 1
             self._suspended_count += user.suspended_at is not None
             yield user
 
