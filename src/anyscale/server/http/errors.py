@@ -30,7 +30,7 @@ from anyscale.server.http.web.error_page import error_page
 from anyscale.server.http.web.templating import accepts_page
 from anyscale.server.login_options import LoginOptions
 
-__all__ = ["EXCEPTION_HANDLERS", "error_responses", "send_refusal", "title_of"]
+__all__ = ["EXCEPTION_HANDLERS", "error_responses", "place_of", "send_refusal", "title_of"]
 
 _PROBLEM = "application/problem+json"
 
@@ -161,13 +161,13 @@ def _handle_lack_of_memory(request: AnyRequest) -> Response[Any]:
 def _handle_bug(request: AnyRequest, error: Exception) -> Response[Any]:
     if is_lack_of_memory(error):
         return _handle_lack_of_memory(request)
-    extra = {"kind": type(error).__name__, "place": _place_of(error)}
+    extra = {"kind": type(error).__name__, "place": place_of(error)}
     _log.error("internal error", extra=extra)
     detail = "a fault of the control plane: its log says where"
     return _respond(request, HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail, {})
 
 
-def _place_of(error: Exception) -> str:
+def place_of(error: Exception) -> str:
     """Return file and line alone: texts and values of an error may be personal."""
     frames = extract_tb(error.__traceback__)
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?"

@@ -1,10 +1,11 @@
 """Runs of users files: the run of the command, with calls in this process, for a session."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 
-from anyscale.domain.validation import Policy, shown
+from anyscale.domain.models.batches import Batch, Created
+from anyscale.domain.validation import CheckedUser, Policy, shown
 from anyscale.errors import (
     BatchRefused,
     KeyReused,
@@ -16,6 +17,7 @@ from anyscale.server.core.batches.comparison import Difference
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.http.console.batches.counted_file import CountedFile
 from anyscale.server.http.console.batches.uploads import Upload
+from anyscale.server.http.operations.metrics import HASHES
 from anyscale.server.in_process import Applications, Audit, Batches, Links, Opened, Users
 from anyscale.user.batch_create.batch_run import BatchRun
 from anyscale.user.batch_create.outcome import Outcome
@@ -30,6 +32,35 @@ SHOWN = 1_000
 STOPPED = "the server was stopped"
 
 
+class _Batches(Batches):
+    """The calls for batches of a run: they count hashes, and notice that the server stops."""
+
+    def __init__(self, opened: Opened, caller: SessionCaller, check: Callable[[], None]) -> None:
+        super().__init__(opened, caller)
+        self._check = check
+
+    def create(
+        self,
+        key: str,
+        users: Sequence[CheckedUser],
+        if_exists: str,
+        passwords: Sequence[tuple[int, str]] = (),
+    ) -> Created:
+        created = super().create(key, users, if_exists, passwords)
+        if not created.replayed:
+            HASHES.inc(len(passwords))
+        return created
+
+    def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
+        stored = super().hash(batch_id, passwords)
+        HASHES.inc(stored)
+        return stored
+
+    def show(self, batch_id: str) -> Batch:
+        self._check()  # a run that waits for another batch shows it again and again
+        return super().show(batch_id)
+
+
 class _InProcess:
     """The calls of the control plane for one caller: see `transport.base.Transport`."""
 
@@ -39,11 +70,13 @@ class _InProcess:
     hashes_at_once = 2
     retries = 0
 
-    def __init__(self, control_plane: ControlPlane, caller: SessionCaller) -> None:
+    def __init__(
+        self, control_plane: ControlPlane, caller: SessionCaller, check: Callable[[], None]
+    ) -> None:
         opened = Opened(control_plane)
         self.policy: Callable[[], Policy] = control_plane.batches.available_policy
         self.on_notice: Callable[[str], None] = lambda _: None
-        self.batches = Batches(opened, caller)
+        self.batches = _Batches(opened, caller, check)
         self.users = Users(opened, caller)
         self.links = Links(opened, caller)
         self.applications = Applications(opened, caller)
@@ -87,19 +120,19 @@ class FileRun:
         #: `Reading` or `Hashing`, how much of it is done, and how much it is
         self.progress: tuple[str, int, int] = ("Reading", 0, 0)
         self.is_stopping = False
-        self.log: list[str] = []
+        #: whether the file is known to be the one of the batch
+        self.is_compared = False
         #: of the rows that have problems, by position
         self.emails: dict[int, str] = {}
         self._upload = upload
         self._batches = control_plane.batches
         self.policy = control_plane.batches.policy
         self._run = BatchRun(
-            _InProcess(control_plane, caller),
+            _InProcess(control_plane, caller, self._require_running),
             self.file,
             self,
             if_exists=if_exists or upload.if_exists,
             drop_command="its page, /console/batches/{}".format,
-            log=self.log.append,
             on_progress=self._note_progress,
         )
 
@@ -114,6 +147,7 @@ class FileRun:
             try:
                 if self.batch_id:
                     self._require_same_file()
+                    self.is_compared = True
                 else:
                     self._run.dry_run()
             except BatchRefused as error:
@@ -131,6 +165,10 @@ class FileRun:
             self.emails = self.file.emails_at(positions, self.policy)
             raise
 
+    def has_file(self, upload: Upload) -> bool:
+        """Return whether another upload is the same file."""
+        return self._upload.has_content_of(upload)
+
     def close(self) -> None:
         """Let the file go."""
         self._upload.close()
@@ -143,12 +181,15 @@ class FileRun:
 
     def store_batch(self, batch_id: str) -> None:
         """Tell that the batch is open."""
-        self.batch_id = batch_id
+        self.batch_id, self.is_compared = batch_id, True
         if not self.opened.done():
             self.opened.set_result(batch_id)
 
     def _note_progress(self, phase: str, done: int, total: int, _: int) -> None:
         self.progress = (phase, done, total)
+        self._require_running()
+
+    def _require_running(self) -> None:
         if self.is_stopping:
             raise ServerUnreachable(STOPPED)
 

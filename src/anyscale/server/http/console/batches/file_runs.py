@@ -11,8 +11,10 @@ from anyscale.errors import (
     AnyscaleError,
     BatchRefused,
     BatchUnfinished,
+    KeyReused,
     NotAuthenticated,
     NotPermitted,
+    Overloaded,
     RequestInvalid,
     ServerFault,
     ServerUnreachable,
@@ -21,6 +23,7 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.http.console.batches.file_run import STOPPED, FileRun
 from anyscale.server.http.console.batches.uploads import Upload
+from anyscale.server.http.errors import place_of
 from anyscale.server.http.operations.metrics import BATCHES, USERS
 from anyscale.user.batch_create.outcome import Outcome
 
@@ -31,9 +34,16 @@ _log = logging.getLogger("anyscale.server")
 #: messages about runs that have stopped
 _MOST_MESSAGES = 100
 
-#: seconds that a server that stops waits for the chunks of its runs
-_STOP_SECONDS = 30.0
+#: runs at once: each has a thread
+_MOST_RUNS = 32
+_RETRY_SECONDS = 30.0
 
+#: Seconds that a server that stops waits for the chunks of all of its runs. What stops the server
+#: kills it some time after the requests have ended, so this is short.
+_STOP_SECONDS = 10.0
+
+_MANY_RUNS = "The server works on many other files. Your file was not read: try again in a moment."
+_OTHER_FILE = "a run of another file with this key is active: wait for its end, or choose its file"
 _SIGNED_OUT = (
     "The run stopped: the session of the owner who started it was ended. No user was created. Sign "
     "in and choose the same file to go on."
@@ -69,21 +79,44 @@ class FileRuns:
         batch_id: str = "",
         if_exists: str = "",
     ) -> FileRun:
-        """Start a run, or return the one that has the key already."""
+        """Start a run, or return the one that has the key already, and the same file.
+
+        Raises:
+            ServerUnreachable: the server stops.
+            KeyReused: a run of another file has the key.
+            Overloaded: there are too many runs.
+        """
         with self._lock:
             if self._is_stopping:
                 raise ServerUnreachable(STOPPED)
-            if key in self._active:
-                return self._active[key]
+            if active := self._active.get(key):
+                if not active.has_file(upload):
+                    raise KeyReused(_OTHER_FILE)
+                return active
+            if len(self._active) >= _MOST_RUNS:
+                raise Overloaded(_MANY_RUNS, _RETRY_SECONDS)
             run = FileRun(self._control_plane, upload, caller, key, batch_id, if_exists)
+            self._start_thread(run)
+            # Only now: the request closes the file of a run that could not start.
             upload.is_kept = True
-            thread = threading.Thread(
-                target=copy_context().run, args=(self._work, run), name="console-run", daemon=True
-            )
-            self._active[key], self._threads[key] = run, thread
             self._messages.pop(batch_id, None)
-        thread.start()
         return run
+
+    def _start_thread(self, run: FileRun) -> None:
+        """Start the thread of a run. The lock is held, so that `stop` joins started threads only.
+
+        Raises:
+            Overloaded: the system has no thread for it.
+        """
+        thread = threading.Thread(
+            target=copy_context().run, args=(self._work, run), name="console-run", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:
+            raise Overloaded(_MANY_RUNS, _RETRY_SECONDS) from None
+        # Its end waits for the lock, and removes both.
+        self._active[run.key], self._threads[run.key] = run, thread
 
     def find(self, batch_id: str) -> FileRun | None:
         """Return the run of a batch, if this process has it."""
@@ -107,8 +140,9 @@ class FileRuns:
             threads = list(self._threads.values())
             for run in self._active.values():
                 run.is_stopping = True
+        deadline = time.monotonic() + _STOP_SECONDS
         for thread in threads:
-            thread.join(_STOP_SECONDS)
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _work(self, run: FileRun) -> None:
         try:
@@ -116,16 +150,19 @@ class FileRuns:
         except AnyscaleError as error:
             self._note_error(run, error)
         except Exception as error:  # noqa: BLE001 - its text may be personal
-            _log.error("a run of the console failed", extra={"kind": type(error).__name__})
+            extra = {"kind": type(error).__name__, "place": place_of(error)}
+            _log.error("a run of the console failed", extra=extra)
             self._note_error(run, ServerFault("a fault of the control plane: its log says where"))
         finally:
-            run.close()
+            # Within the lock: the file of an active run is open.
             with self._lock:
                 self._active.pop(run.key, None)
                 self._threads.pop(run.key, None)
+                run.close()
 
     def _note_error(self, run: FileRun, error: AnyscaleError) -> None:
-        if run.batch_id:
+        # Who chose another file by mistake is told so; the others have nothing to learn from it.
+        if run.batch_id and run.is_compared:
             self._messages[run.batch_id] = _message(error)
             while len(self._messages) > _MOST_MESSAGES:
                 self._messages.popitem(last=False)

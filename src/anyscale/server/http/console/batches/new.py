@@ -12,7 +12,15 @@ from litestar import Response
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from anyscale.errors import AnyscaleError, BatchRefused, BatchUnfinished, Overloaded, TooLarge
+from anyscale.errors import (
+    AnyscaleError,
+    BatchRefused,
+    BatchUnfinished,
+    KeyReused,
+    Overloaded,
+    RequestInvalid,
+    TooLarge,
+)
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.http.console.batches.check_result import (
     GoodFile,
@@ -42,6 +50,9 @@ __all__ = ["HANDLERS"]
 
 _KEY = re.compile("[0-9a-z-]{1,64}")
 
+#: errors that the page shows, before a run has started
+_OF_UPLOADS = (KeyReused, Overloaded, RequestInvalid, TooLarge)
+
 _NO_FILE = "Choose a users file."
 
 
@@ -63,7 +74,7 @@ async def check(
                 return _page(request, upload.fields, **_refused(_NO_FILE))
             run = file_runs.check(upload, request.user)
             return await pools.files.run(_checked, request, run, upload.fields)
-    except (TooLarge, Overloaded) as error:
+    except _OF_UPLOADS as error:
         return _failed(request, {}, error)
 
 
@@ -80,7 +91,7 @@ async def create(
                 return _page(request, upload.fields, **_refused(_NO_FILE))
             run = file_runs.start(upload, request.user, f"console-{_key(upload.fields)}")
             return await _opened(request, run, upload, pools)
-    except (TooLarge, Overloaded) as error:
+    except _OF_UPLOADS as error:
         return _failed(request, {}, error)
 
 
@@ -102,7 +113,7 @@ async def go_on(
                 return batch_page(request, batch, file_runs, **_refused(_NO_FILE))
             key = await pools.read.run(batches.key_of, batch_id, request.user)
             run = file_runs.start(upload, request.user, key, batch.batch_id, batch.if_exists)
-            await _compared(run)
+            await _batch_id(run)  # the file was compared with the batch
     except BatchRefused as error:
         text = "This is not the file of this batch, or it was changed: " + str(error.problems[0])
         return batch_page(request, batch, file_runs, **_refused(text, 422))
@@ -111,15 +122,16 @@ async def go_on(
     return redirect(f"{PATH}/{batch.batch_id}")
 
 
-async def _compared(run: FileRun) -> None:
-    """Wait until the file of a run was compared with its batch, or raise its error."""
-    await asyncio.wrap_future(run.opened)
+async def _batch_id(run: FileRun) -> str:
+    """Wait until the batch of a run is open and has the same file, or raise the run's error."""
+    # A request that is cancelled does not cancel what others wait for.
+    return await asyncio.shield(asyncio.wrap_future(run.opened))
 
 
 async def _opened(request: UserRequest, run: FileRun, upload: Upload, pools: ThreadPools) -> Page:
     """Wait until the batch of a run is open, or a small one is created; show its page."""
     try:
-        batch_id = await asyncio.shield(asyncio.wrap_future(run.opened))
+        batch_id = await _batch_id(run)
     except BatchRefused as error:
         return await pools.files.run(_wrong, request, run, error, upload.fields)
     except BatchUnfinished as error:

@@ -1,6 +1,7 @@
 """Users files that browsers send. They are kept in memory alone: they may contain passwords."""
 
 import asyncio
+import hashlib
 import io
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -33,12 +34,18 @@ _SMALL_FILE = MIB + 64 * 1024
 _WAIT_SECONDS = 30.0
 _RETRY_SECONDS = 30.0
 
+#: Seconds without an octet, and seconds of a whole body, after which an upload ends: the browser of
+#: a laptop that sleeps would hold its place for hours.
+_PART_SECONDS = 30.0
+_BODY_SECONDS = 600.0
+
 #: characters of a field besides the file
 _FIELD = 400
 
 _TOO_LARGE = (
     "The file has more than 64 MiB. Use the command for it: anyscale user batch-create -f FILE"
 )
+_TOO_SLOW = "The file did not arrive in time, and nothing was done with it. Send it again"
 _FULL = "The server works on other large files. Your file was not read: try again in a moment."
 
 
@@ -107,6 +114,14 @@ class Upload:
         """`skip` or `fail`."""
         return "skip" if self.fields.get("if_exists") == "skip" else "fail"
 
+    def has_content_of(self, other: "Upload") -> bool:
+        """Return whether two files have the same octets; both must be open."""
+        return self.digest() == other.digest()
+
+    def digest(self) -> bytes:
+        """Return the SHA-256 of the octets, which is for a comparison and never stored."""
+        return hashlib.sha256(self.content.getbuffer()).digest()
+
     def close(self) -> None:
         """Let the file go, and give its place back; from any thread."""
         if self._is_closed:
@@ -127,7 +142,7 @@ async def receive_upload(request: AnyRequest, places: FilePlaces) -> AsyncIterat
     Raises:
         TooLarge: it has more than `MAX_FILE` octets; no more than the headers was read.
         Overloaded: there is no memory for it.
-        RequestInvalid: it is no file.
+        RequestInvalid: it is no file, or it did not arrive in time.
     """
     size = _announced_size(request)
     await places.take(size)
@@ -157,7 +172,7 @@ async def _read(request: AnyRequest, upload: Upload) -> None:
     if kind == "application/octet-stream":
         for name in ("name", "format", "if_exists", "key", "as"):
             upload.fields[name] = request.query_params.get(name, "")[:_FIELD]
-        async for part in request.stream():
+        async for part in _parts(request):
             upload.content.write(part)
     elif kind == "multipart/form-data" and parameters.get("boundary"):
         await _read_form(request, upload, parameters["boundary"])
@@ -165,11 +180,27 @@ async def _read(request: AnyRequest, upload: Upload) -> None:
         raise RequestInvalid("this takes a users file")
 
 
+async def _parts(request: AnyRequest) -> AsyncIterator[bytes]:
+    """Yield the parts of a body; raise `RequestInvalid` if it takes too long."""
+    parts = aiter(request.stream())
+    now = asyncio.get_running_loop().time
+    end = now() + _BODY_SECONDS
+    while True:
+        try:
+            async with asyncio.timeout_at(min(now() + _PART_SECONDS, end)):
+                part = await anext(parts, None)
+        except TimeoutError:
+            raise RequestInvalid(_TOO_SLOW) from None
+        if part is None:
+            return
+        yield part
+
+
 async def _read_form(request: AnyRequest, upload: Upload, boundary: str) -> None:
     form = _Form(upload)
     try:
         with PushMultipartParser(boundary, max_segment_count=16) as parser:
-            async for part in request.stream():
+            async for part in _parts(request):
                 for event in parser.parse(part):
                     form.take(event)
     except MultipartError:
