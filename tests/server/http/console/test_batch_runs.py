@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,12 +22,13 @@ from tests.support.callers import OPERATOR
 from tests.support.servers.http_client import HttpClient
 from tests.support.waiting import wait_until
 
-from anyscale.errors import Overloaded
+from anyscale.errors import Overloaded, RequestInvalid
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.http.console.batches import uploads
+from anyscale.server.http.console.batches import file_runs, uploads
 from anyscale.server.http.console.batches.file_runs import FileRuns
 from anyscale.server.http.console.batches.pages import PATH
-from anyscale.server.http.console.batches.uploads import FilePlaces
+from anyscale.server.http.console.batches.uploads import FilePlaces, receive_upload
+from anyscale.server.http.operations.metrics import HASHES
 
 MIB = 1024 * 1024
 
@@ -56,6 +58,19 @@ def held_before_hashing(console: Console) -> Iterator[threading.Event]:
     finally:
         go_on.set()
         batches.hash = original
+
+
+def with_runs(open_console: OpenConsole, patch: pytest.MonkeyPatch) -> tuple[Console, FileRuns]:
+    """Open a console; give its runs too."""
+    created: list[FileRuns] = []
+    start = FileRuns.__init__
+
+    def noted(self: FileRuns, control_plane: ControlPlane) -> None:
+        start(self, control_plane)
+        created.append(self)
+
+    patch.setattr(FileRuns, "__init__", noted)
+    return open_console(), created[0]
 
 
 def user_id(console: Console, name: str = "jane") -> str:
@@ -133,16 +148,8 @@ def test_create_pressed_twice_is_one_batch(console: Console) -> None:
 def test_a_server_that_stops_leaves_the_batch_open(
     open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    created: list[FileRuns] = []
-    start = FileRuns.__init__
-
-    def noted(self: FileRuns, control_plane: ControlPlane) -> None:
-        start(self, control_plane)
-        created.append(self)
-
-    monkeypatch.setattr(FileRuns, "__init__", noted)
-    console = open_console()
-    jane, (runs,) = console.browser(), created
+    console, runs = with_runs(open_console, monkeypatch)
+    jane = console.browser()
     with held_before_hashing(console) as go_on:
         batch_id = create(jane, many())
         stopping = threading.Thread(target=runs.stop)
@@ -209,3 +216,119 @@ def test_each_request_gives_its_place_back(console: Console) -> None:
     jane = console.browser()
     for _ in range(12):  # a MiB each, of 8
         assert upload(jane, f"{PATH}/check", b"x" * MIB, "users.json").status == 422
+
+
+class SleepingRequest:
+    """A request of a laptop that sleeps: its body never ends."""
+
+    content_length = MIB
+    content_type = ("application/octet-stream", {})
+    query_params: dict[str, str] = {}  # noqa: RUF012
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        yield b"name"
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("limit", ["_PART_SECONDS", "_BODY_SECONDS"])
+def test_a_body_that_does_not_arrive_gives_its_place_back(
+    monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(uploads, limit, 0.01)
+
+    async def receive() -> None:
+        places = FilePlaces(small=MIB)
+        request: Any = SleepingRequest()
+        with pytest.raises(RequestInvalid, match="did not arrive in time"):
+            async with receive_upload(request, places):
+                pass
+        await places.take(MIB)
+
+    asyncio.run(asyncio.wait_for(receive(), 5))
+
+
+def test_a_run_without_a_thread_leaves_its_key_and_its_place_free(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jane, data = console.browser(), many()
+    start = threading.Thread.start
+
+    def fail(thread: threading.Thread) -> None:
+        if thread.name == "console-run":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        page = upload(jane, PATH, data, key="again")
+    assert (page.status, "try again in a moment" in words(page)) == (429, True)
+    wait_for_state(jane, create(jane, data, key="again"), "published")
+
+
+def test_too_many_runs_are_refused(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_runs, "_MOST_RUNS", 1)
+    jane = console.browser()
+    with held_before_hashing(console):
+        batch_id = create(jane, many())
+        page = upload(jane, PATH, many())
+        assert (page.status, "many other files" in words(page)) == (429, True)
+    wait_for_state(jane, batch_id, "published")
+
+
+def test_another_file_with_the_key_of_a_run_is_refused(console: Console) -> None:
+    jane = console.browser()
+    with held_before_hashing(console):
+        batch_id = create(jane, many(), key="same")
+        for path in (PATH, f"{PATH}/{batch_id}/continue"):
+            page = upload(jane, path, many(), key="same")
+            assert page.status == 409
+            assert "run of another file with this key is active" in words(page)
+
+
+def test_the_hashes_of_a_run_are_counted(console: Console) -> None:
+    jane, before = console.browser(), HASHES._value.get()
+    wait_for_state(jane, create(jane, many()), "published")
+    wait_for_state(jane, create(jane, csv("small", password="correct horse 7")), "published")
+    assert HASHES._value.get() == before + 18
+
+
+def test_a_wrong_file_leaves_no_message(console: Console) -> None:
+    jane, data = console.browser(), many()
+    with held_before_hashing(console) as go_on:
+        batch_id = create(jane, data)
+        suspend(console)
+        go_on.set()
+        bob = console.browser("bob")
+        wait_until(lambda: not progress(bob, batch_id)["running"])
+    page = upload(bob, f"{PATH}/{batch_id}/continue", many())
+    assert (page.status, "differs" in words(page)) == (409, True)
+    wait_until(lambda: not progress(bob, batch_id)["running"])
+    assert not progress(bob, batch_id)["message"]
+
+
+def test_a_stop_has_one_deadline_for_all_runs(
+    open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_runs, "_STOP_SECONDS", 0.3)
+    console, runs = with_runs(open_console, monkeypatch)
+    jane = console.browser()
+    with held_before_hashing(console):
+        for _ in range(4):
+            create(jane, many())
+        began = time.monotonic()
+        runs.stop()
+        assert time.monotonic() - began < 1.0
+
+
+def test_a_run_that_waits_for_another_batch_notices_the_stop(
+    open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_runs, "_STOP_SECONDS", 0.0)
+    console, runs = with_runs(open_console, monkeypatch)
+    jane, data = console.browser(), many()
+    with held_before_hashing(console):
+        create(jane, data)
+        waiting = create(jane, data)
+        runs.stop()
+        wait_until(lambda: runs.find(waiting) is None)
+    assert "the server was stopped" in runs.message(waiting)
