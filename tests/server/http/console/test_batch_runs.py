@@ -73,6 +73,20 @@ def with_runs(open_console: OpenConsole, patch: pytest.MonkeyPatch) -> tuple[Con
     return open_console(), created[0]
 
 
+def noted_calls(console: Console, name: str) -> set[str]:
+    """Note the batches for which a call is made from now on."""
+    called: set[str] = set()
+    batches: Any = console.control_plane.batches
+    original = getattr(batches, name)
+
+    def call(batch_id: str, *arguments: Any) -> Any:
+        called.add(batch_id)
+        return original(batch_id, *arguments)
+
+    setattr(batches, name, call)
+    return called
+
+
 def user_id(console: Console, name: str = "jane") -> str:
     (user,) = console.control_plane.users.with_emails([f"{name}@example.com"])
     assert user
@@ -221,9 +235,10 @@ def test_each_request_gives_its_place_back(console: Console) -> None:
 class SleepingRequest:
     """A request of a laptop that sleeps: its body never ends."""
 
-    content_length = MIB
-    content_type = ("application/octet-stream", {})
-    query_params: dict[str, str] = {}  # noqa: RUF012
+    def __init__(self) -> None:
+        self.content_length = MIB
+        self.content_type: Any = ("application/octet-stream", {})
+        self.query_params: dict[str, str] = {}
 
     async def stream(self) -> AsyncIterator[bytes]:
         yield b"name"
@@ -313,8 +328,9 @@ def test_a_stop_has_one_deadline_for_all_runs(
     console, runs = with_runs(open_console, monkeypatch)
     jane = console.browser()
     with held_before_hashing(console):
-        for _ in range(4):
-            create(jane, many())
+        held = noted_calls(console, "hash")
+        created = {create(jane, many()) for _ in range(4)}
+        wait_until(lambda: held == created)
         began = time.monotonic()
         runs.stop()
         assert time.monotonic() - began < 1.0
@@ -327,8 +343,10 @@ def test_a_run_that_waits_for_another_batch_notices_the_stop(
     console, runs = with_runs(open_console, monkeypatch)
     jane, data = console.browser(), many()
     with held_before_hashing(console):
-        create(jane, data)
-        waiting = create(jane, data)
+        shown = noted_calls(console, "show")
+        first, waiting = create(jane, data), create(jane, data)
+        shown.clear()
+        wait_until(lambda: first in shown)
         runs.stop()
         wait_until(lambda: runs.find(waiting) is None)
     assert "the server was stopped" in runs.message(waiting)
