@@ -310,7 +310,9 @@ def test_the_hashes_of_a_run_are_counted(console: Console) -> None:
 def test_a_wrong_file_leaves_no_message(console: Console) -> None:
     jane, data = console.browser(), many()
     with held_before_hashing(console) as go_on:
+        held = noted_calls(console, "hash")
         batch_id = create(jane, data)
+        wait_until(lambda: batch_id in held)  # its chunks are reserved
         suspend(console)
         go_on.set()
         bob = console.browser("bob")
