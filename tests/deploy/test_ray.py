@@ -295,8 +295,8 @@ def test_a_batch_survives_the_death_of_a_node_whole_and_a_free_node_replaces_it(
 
     assert 20 <= hashed < client.passwords
     assert states == {"open"}
+    # Whether the node had one of its requests at this moment is chance, and so is "Trying again".
     assert process.returncode == 0, stderr
-    assert "Trying again" in stderr
     assert len(set(re.findall(r"killed\d+@example\.com", stdout))) == client.users
     assert client.count("killed") == client.users
     assert client.count("killed", "password_hash is not null") == client.passwords

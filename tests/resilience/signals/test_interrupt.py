@@ -42,7 +42,8 @@ def wait_while_running(process: CommandProcess, condition: Callable[[], object])
 @pytest.mark.parametrize(
     ("count", "is_hashing", "moment"),
     [
-        (30_000, False, "select count(*) from chunks"),
+        # So many that the test sees the first chunks before the last one.
+        (100_000, False, "select count(*) from chunks"),
         (1_010, True, HASHED),
     ],
     ids=["reading", "hashing"],
