@@ -65,6 +65,17 @@ class RayNode:
             return False
         return "Ray runtime started" in log
 
+    def kill_if_hashing(self) -> bool:
+        """Kill it if it hashes a password now, so that a request to it is lost; tell whether."""
+        pids = _processes_with(self._mark)
+        if not any(map(_is_hashing, pids)):
+            return False
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.kill()
+        return True
+
     def kill(self) -> None:
         """Kill all of its processes at once, as when its machine loses power."""
         while pids := _processes_with(self._mark):
@@ -72,6 +83,15 @@ class RayNode:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         self._process.wait(30)
+
+
+def _is_hashing(pid: int) -> bool:
+    """Whether a process is a worker that hashes, and that runs or waits for a core."""
+    folder = Path(f"/proc/{pid}")
+    with suppress(OSError):  # it has ended
+        state = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+        return state == "R" and b"core.hashing.worker" in (folder / "cmdline").read_bytes()
+    return False
 
 
 def _processes_with(variable: str) -> set[int]:
