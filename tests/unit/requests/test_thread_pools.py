@@ -189,5 +189,19 @@ def test_pools_are_busy_while_a_call_lasts_and_a_moment_longer(
     asyncio.run(test())
 
 
-def test_there_are_at_most_eight_pools() -> None:
-    assert len(vars(ThreadPools())) <= 8
+def test_a_call_that_must_not_fail_waits_for_a_place_of_a_full_pool() -> None:
+    async def test() -> None:
+        pool, end = BoundedThreadPool("read", threads=1, waiting=0), threading.Event()
+        running = asyncio.create_task(pool.run(end.wait))
+        await asyncio.sleep(0)  # it has the only place
+        waiting = asyncio.create_task(pool.run_when_free(lambda: "done"))
+        with pytest.raises(Overloaded):
+            await pool.run(lambda: "refused")
+        end.set()
+        assert (await running, await waiting) == (True, "done")
+
+    asyncio.run(test())
+
+
+def test_there_are_at_most_seven_pools() -> None:
+    assert len(vars(ThreadPools())) <= 7

@@ -24,7 +24,6 @@ PoolName = Literal[
     "read",
     "write",
     "hashing",
-    "files",
     "identity_provider.start",
     "monitoring",
     "login.applications",

@@ -44,6 +44,8 @@ class BoundedThreadPool:
         self._inside = 0
         #: when the last call ended, by `time.monotonic`
         self._left_at = -math.inf
+        #: set whenever a call ends
+        self._freed = asyncio.Event()
         self._gauge = POOL_REQUESTS.labels(name)
 
     @property
@@ -74,6 +76,16 @@ class BoundedThreadPool:
         finally:
             self._left_at = time.monotonic()
             self._count(-1)
+            self._freed.set()
+
+    async def run_when_free(
+        self, call: Callable[Arguments, Answer], *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> Answer:
+        """Run a call in a thread, and wait for a place first, however long that takes."""
+        while self.free <= 0:
+            self._freed.clear()
+            await self._freed.wait()
+        return await self.run(call, *args, **kwargs)
 
     def _count(self, calls: int) -> None:
         self._inside += calls
@@ -171,8 +183,6 @@ class ThreadPools:
         self.write = BoundedThreadPool("write", 4, 12)
         #: passwords of a batch: all cores hash one chunk, and the next one is ready
         self.hashing = BoundedThreadPool("hashing", 2, 4)
-        #: checks of users files that browsers send: each keeps one file in memory
-        self.files = BoundedThreadPool("files", 2, 16)
         #: sign-ins and changes of a password, for known and for unknown clients each: one thread
         #: for each core to hash, and as many to use the database
         self.login = LoginThreadPool(2 * cores, waiting=64)

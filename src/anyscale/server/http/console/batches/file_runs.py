@@ -149,7 +149,7 @@ class FileRuns:
             run.store_batch(_count(run.create(), run.file.name).batch_id)
         except AnyscaleError as error:
             self._note_error(run, error)
-        except Exception as error:  # noqa: BLE001 - its text may be personal
+        except Exception as error:  # noqa: BLE001 - the page that waits learns of a bug
             extra = {"kind": type(error).__name__, "place": place_of(error)}
             _log.error("a run of the console failed", extra=extra)
             self._note_error(run, ServerFault("a fault of the control plane: its log says where"))

@@ -1,6 +1,5 @@
 """/console/batches/{batch_id}/links: links for all users of a batch who cannot sign in."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,7 +10,7 @@ from litestar.response import Stream
 from msgspec import structs
 
 from anyscale.domain.models.users import PasswordLink
-from anyscale.errors import AnyscaleError, Overloaded
+from anyscale.errors import AnyscaleError
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.users.password_links import MOST, PasswordLinkService
@@ -91,18 +90,8 @@ async def _lines(
         if not created:
             return
         is_first, after = False, created[-1].user_id
-        created = await _create_when_free(pools, links, batch_id, after, caller)
-
-
-async def _create_when_free(
-    pools: ThreadPools, links: PasswordLinkService, batch_id: str, after: str, caller: SessionCaller
-) -> list[PasswordLink]:
-    """Create the next links, also if the pool is full for a moment: the file must be complete."""
-    while True:
-        try:
-            return await pools.write.run(_create, links, batch_id, after, caller)
-        except Overloaded as error:
-            await asyncio.sleep(error.retry_after_seconds)
+        # The file must be complete, so a full pool ends nothing.
+        created = await pools.write.run_when_free(_create, links, batch_id, after, caller)
 
 
 def _create(

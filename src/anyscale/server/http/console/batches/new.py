@@ -73,7 +73,8 @@ async def check(
             if not upload.has_file:
                 return _page(request, upload.fields, **_refused(_NO_FILE))
             run = file_runs.check(upload, request.user)
-            return await pools.files.run(_checked, request, run, upload.fields)
+            async with file_places.reading:
+                return await pools.read.run(_checked, request, run, upload.fields)
     except _OF_UPLOADS as error:
         return _failed(request, {}, error)
 
@@ -133,7 +134,7 @@ async def _opened(request: UserRequest, run: FileRun, upload: Upload, pools: Thr
     try:
         batch_id = await _batch_id(run)
     except BatchRefused as error:
-        return await pools.files.run(_wrong, request, run, error, upload.fields)
+        return await pools.read.run(_wrong, request, run, error, upload.fields)
     except BatchUnfinished as error:
         if error.batch_id:
             return redirect(f"{PATH}/{error.batch_id}")

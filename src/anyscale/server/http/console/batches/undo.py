@@ -27,6 +27,9 @@ _LISTED = 100
 #: seconds after which a request ends, so that no proxy gives it up; the page goes on
 _SECONDS = 20.0
 
+#: seconds of the question, which a reload repeats: it must not keep the threads of other readers
+_QUESTION_SECONDS = 5.0
+
 _REASONS = {
     "used": "was used since",
     "last_owner": "is the last owner who can sign in",
@@ -52,7 +55,7 @@ class Undone(Struct):
         return [user for user in self.kept if user.reason != "used"]
 
 
-@get("/batches/{batch_id:str}/undo", pool="files", guards=[require_recent_sign_in])
+@get("/batches/{batch_id:str}/undo", pool="read", guards=[require_recent_sign_in])
 def ask_to_undo(
     request: UserRequest, batch_id: FromPath[str], batches: NamedDependency[BatchService]
 ) -> Page:
@@ -87,7 +90,7 @@ def _question(request: UserRequest, batches: BatchService, batch_id: str, **show
 
 def _undo(batches: BatchService, batch_id: str, caller: SessionCaller, *, dry_run: bool) -> Undone:
     done, after = Undone(), ""
-    deadline = time.monotonic() + _SECONDS
+    deadline = time.monotonic() + (_QUESTION_SECONDS if dry_run else _SECONDS)
     while time.monotonic() < deadline:
         part = batches.undo(batch_id, after, caller, force=False, dry_run=dry_run)
         done.removed += part.removed

@@ -55,6 +55,8 @@ class FilePlaces:
     def __init__(self, large: int = _LARGE, small: int = _SMALL) -> None:
         self._free = {False: large, True: small}
         self._changed = asyncio.Condition()
+        #: two checks at a time, so that they leave threads to other requests that read
+        self.reading = asyncio.Semaphore(2)
 
     async def take(self, size: int) -> None:
         """Take a place for so many octets, as soon as there is one.
