@@ -2,9 +2,10 @@
 
 import http.client
 import json
-import time
 from functools import partial
 from pathlib import Path
+
+from tests.support.waiting import wait_until
 
 from benchmarks.support.databases import SqliteDatabases
 from benchmarks.support.files import write_users
@@ -98,8 +99,11 @@ class _Browser:
         status, self.batch = self._upload("/console/batches", file.read_bytes())
         assert status == 303, status
         path = f"{self.batch}/progress"
-        while json.loads(self._request("GET", path, None, {}, is_body=True)[1])["running"]:
-            time.sleep(0.1)
+        wait_until(lambda: not self._is_running(path), 600)
+
+    def _is_running(self, path: str) -> bool:
+        _, progress = self._request("GET", path, None, {}, is_body=True)
+        return bool(json.loads(progress)["running"])
 
     def _upload(self, path: str, content: bytes) -> tuple[int, str]:
         kind = {"Content-Type": "application/octet-stream"}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from msgspec import Struct
+from msgspec import Struct, convert
 
 from anyscale.domain.models.users import Difference, UserChanges
 from anyscale.domain.validation import shown
@@ -52,7 +52,7 @@ class Confirmed:
             if any(_key(one) not in self._hashes for one in different):
                 raise _changed_meanwhile(different[0].email)
             if different:
-                changes = UserChanges(**{str(one.field): one.file for one in different})  # type: ignore[arg-type]  # each value has the type of its field
+                changes = convert({str(one.field): one.file for one in different}, UserChanges)
                 replaced = {str(one.field): one.account for one in different}
                 yield Correction(different[0].email, changes, replaced)
 

@@ -43,7 +43,7 @@ class SuspensionPlan:
 
 
 def plan_named(transport: Transport, source: UserSource, on_progress: OnProgress) -> SuspensionPlan:
-    """Choose the accounts of the users whom a file names.
+    """Choose the accounts of the users in a file.
 
     Raises:
         BatchRefused: the file is wrong.
@@ -61,7 +61,7 @@ def plan_named(transport: Transport, source: UserSource, on_progress: OnProgress
 def plan_missing(
     transport: Transport, source: UserSource, on_progress: OnProgress
 ) -> SuspensionPlan:
-    """Choose the accounts of the users whom a file does not name.
+    """Choose the accounts of the users who are not in a file.
 
     Raises:
         BatchRefused: the file is wrong.

@@ -5,11 +5,12 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from socket import socket
 
 import pytest
 from tests.support.commands.running import RunAnyscale
 from tests.support.commands.terminal import on_a_terminal
-from tests.support.faults.faulty_proxy import FaultyProxy
+from tests.support.faults.faulty_proxy import Fault, FaultyProxy
 from tests.support.paths import ANYSCALE
 from tests.support.servers.server_process import ServerProcess
 
@@ -172,15 +173,15 @@ def test_the_same_command_goes_on_after_a_failure(
     for command, call in ((correct, "PATCH"), (leavers, "/suspend")):
         calls: list[str] = []
 
-        def plan(line: str, call: str = call, calls: list[str] = calls) -> object:
+        def plan(line: str, call: str = call, calls: list[str] = calls) -> Fault | None:
             calls.append(line)
             return refuse if sum(call in one for one in calls) == 2 else None
 
-        def refuse(client: object, _: bytes) -> bool:
-            client.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")  # type: ignore[attr-defined]  # it is a socket
+        def refuse(client: socket, _: bytes) -> bool:
+            client.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
             return False
 
-        with FaultyProxy([server.port], plan) as proxy:  # type: ignore[arg-type]  # a plan returns an object
+        with FaultyProxy([server.port], plan) as proxy:
             failed = anyscale(*command, "--host", proxy.url)
         again = anyscale(*command)
 

@@ -49,7 +49,7 @@ _MOST = 5
     callback=one_users_file,
     type=click.Path(),
     metavar="PATH",
-    help="Suspend the users whom this file names.",
+    help="Suspend the users in this file.",
 )
 @click.option(
     "--missing-from",
@@ -57,11 +57,11 @@ _MOST = 5
     callback=one_users_file,
     type=click.Path(),
     metavar="PATH",
-    help="Suspend the users whom this file does not name: people who left.",
+    help="Suspend the users who are not in this file: people who left.",
 )
 @format_option
 @column_option
-@click.option("--dry-run", is_flag=True, help="Only show whom it would suspend.")
+@click.option("--dry-run", is_flag=True, help="Only show the accounts that it would suspend.")
 @click.option("--at-most", type=click.IntRange(min=0), help="Suspend nobody if it would be more.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option(
@@ -82,8 +82,8 @@ def suspend(
 ) -> None:
     """Suspend accounts: they cannot sign in, their sessions end and their tokens stop.
 
-    Name one account, or a users file, of which emails are enough. With a file, it shows whom it
-    will suspend, and asks. Owners are never suspended by a file. After an interruption, the same
+    Name one account, or a users file, of which emails are enough. With a file, it shows the
+    accounts, and asks. Owners are never suspended by a file. After an interruption, the same
     command goes on.
 
     \b
