@@ -10,7 +10,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import IO
 
-__all__ = ["free_port", "responds_at"]
+__all__ = ["free_port", "is_free", "responds_at"]
 
 #: below the ports that Linux gives to connections: one of those could be taken by any client
 _PORTS = range(20_000, 32_000)
@@ -30,9 +30,17 @@ def free_port() -> int:
             if port not in _reserved:
                 # Each port is an octet of one file, which is open until the process ends.
                 fcntl.lockf(_locks(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
-                socket.create_server(("127.0.0.1", port)).close()
-                _reserved.add(port)
-                return port
+                if is_free(port):
+                    _reserved.add(port)
+                    return port
+
+
+def is_free(port: int) -> bool:
+    """Whether nothing listens on a port of this machine."""
+    with suppress(OSError):
+        socket.create_server(("127.0.0.1", port)).close()
+        return True
+    return False
 
 
 @cache

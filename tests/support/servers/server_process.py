@@ -13,8 +13,9 @@ import pytest
 from tests.support.commands.command_process import CommandProcess
 from tests.support.commands.running import run_command
 from tests.support.paths import ANYSCALE
-from tests.support.ports import free_port, responds_at
+from tests.support.ports import free_port, is_free, responds_at
 from tests.support.users import create_accounts
+from tests.support.waiting import wait_until
 
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.settings import Settings
@@ -77,6 +78,8 @@ class ServerProcess:
 
     def start(self) -> None:
         """Start it in a forked process, and wait until it is ready."""
+        # A worker of a killed server may still listen: it is no child of this process.
+        wait_until(lambda: is_free(self.port), 60)
         self._process = CommandProcess(
             self._arguments(),
             self._environment,
