@@ -76,11 +76,6 @@ def pytest_configure() -> None:
         del os.environ[name]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests of Ray: one process runs them, for longer than any other module."""
-    items.sort(key=lambda item: item.path.name != "test_ray.py")
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
     """Let the garbage collector skip modules and tests, which stay, and run less often.
