@@ -1,4 +1,4 @@
-"""Choose the accounts that a file says to suspend, and suspend them; owners are kept."""
+"""Choose the accounts that a file says to suspend or restore, and do it; owners are kept."""
 
 from collections.abc import Callable, Iterator
 
@@ -11,7 +11,7 @@ from anyscale.user.id_hashes import IdHashes
 from anyscale.user.lookup import PAGE, list_users
 from anyscale.user.user_sources import UserSource, chunks
 
-__all__ = ["SuspensionPlan", "plan_missing", "plan_named", "suspend_unless_owner"]
+__all__ = ["SuspensionPlan", "change_unless_owner", "plan_missing", "plan_named"]
 
 #: users that one call looks up
 _CHUNK = 2_000
@@ -20,13 +20,14 @@ OnProgress = Callable[[str, int, int], None]
 
 
 class SuspensionPlan:
-    """The accounts to suspend, and the others that a file chooses."""
+    """The accounts to suspend, or to restore, and the others that a file chooses."""
 
-    def __init__(self) -> None:
-        self.to_suspend: list[User] = []
+    def __init__(self, *, suspend: bool) -> None:
+        self.suspend = suspend
+        self.to_change: list[User] = []
         self.owners: list[User] = []
-        #: accounts that are suspended already
-        self.suspended = 0
+        #: accounts that are in the state already
+        self.unchanged = 0
         #: emails of the file that have no account
         self.without_account: list[str] = []
         #: users of the file
@@ -34,21 +35,23 @@ class SuspensionPlan:
 
     def add(self, account: User) -> None:
         """Add an account that the file chooses."""
-        if account.suspended_at is not None:
-            self.suspended += 1
+        if (account.suspended_at is not None) == self.suspend:
+            self.unchanged += 1
         elif account.permission_level == "owner":
             self.owners.append(account)
         else:
-            self.to_suspend.append(account)
+            self.to_change.append(account)
 
 
-def plan_named(transport: Transport, source: UserSource, on_progress: OnProgress) -> SuspensionPlan:
+def plan_named(
+    transport: Transport, source: UserSource, on_progress: OnProgress, *, suspend: bool
+) -> SuspensionPlan:
     """Choose the accounts of the users in a file.
 
     Raises:
         BatchRefused: the file is wrong.
     """
-    plan = SuspensionPlan()
+    plan = SuspensionPlan(suspend=suspend)
     for user, account in _looked_up(transport, source, on_progress):
         plan.users += 1
         if account is None:
@@ -61,12 +64,12 @@ def plan_named(transport: Transport, source: UserSource, on_progress: OnProgress
 def plan_missing(
     transport: Transport, source: UserSource, on_progress: OnProgress
 ) -> SuspensionPlan:
-    """Choose the accounts of the users who are not in a file.
+    """Choose the accounts to suspend: of the users who are not in a file.
 
     Raises:
         BatchRefused: the file is wrong.
     """
-    plan, named = SuspensionPlan(), IdHashes()
+    plan, named = SuspensionPlan(suspend=True), IdHashes()
     for user, account in _looked_up(transport, source, on_progress):
         plan.users += 1
         if account is None:
@@ -80,13 +83,17 @@ def plan_missing(
     return plan
 
 
-def suspend_unless_owner(transport: Transport, user: User) -> bool:
-    """Suspend an account; return False for one that was deleted or became an owner meanwhile."""
+def change_unless_owner(transport: Transport, user: User, *, suspend: bool) -> bool:
+    """Suspend or restore an account.
+
+    Returns:
+        False for one that was deleted or became an owner meanwhile.
+    """
     (account,) = transport.users.find([user.email])
     if account is None or account.user_id != user.user_id or account.permission_level == "owner":
         return False
     try:
-        transport.users.suspend(user.user_id)
+        (transport.users.suspend if suspend else transport.users.restore)(user.user_id)
     except NotFound:
         return False
     return True
@@ -103,5 +110,5 @@ def _looked_up(
             found = transport.users.find([user.email for user in chunk.users])
             yield from zip(chunk.users, found, strict=True)
     if reading.problems:
-        raise BatchRefused(reading.problems, reading.problems.more, "nobody was suspended")
+        raise BatchRefused(reading.problems, reading.problems.more, "nothing was changed")
     source.check_unchanged()

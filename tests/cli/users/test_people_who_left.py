@@ -1,4 +1,4 @@
-"""`user verify --apply` and `user suspend` with a file: a dry run, a question, a report, again."""
+"""`verify --apply`, `suspend` and `restore` with a file: a dry run, a question, a report, again."""
 
 import json
 import os
@@ -72,6 +72,35 @@ def test_those_whom_a_file_names_are_suspended_but_no_owner(
     assert audited(anyscale, "account.suspended") == 1
 
 
+def test_those_whom_a_file_names_are_restored_after_a_yes_but_no_owner(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = csv(tmp_path, "jane@example.com,J", "-ZOE@example.com,Z", "ann@example.com,A", "w@a.b,W")
+    assert anyscale("user", "set-role", "ann@example.com", "owner").returncode == 0
+    for email in ("ann@example.com", "jane@example.com"):
+        assert anyscale("user", "suspend", email).returncode == 0
+    command = ["user", "restore", "-f", str(file)]
+
+    dry = anyscale(*command, "--dry-run", "-o", "json")
+    refused = anyscale(*command)
+    assert (dry.returncode, refused.returncode, len(suspended(anyscale))) == (0, 2, 2)
+    assert "say --yes to go on; nobody was restored" in refused.stderr
+    report = json.loads(dry.stdout)
+    emails = [[user["email"] for user in report[key]] for key in ("to_restore", "kept_owners")]
+    assert emails == [["jane@example.com"], ["ann@example.com"]]
+    counts = (report["restored"], report["not_suspended"], report["without_account"])
+    assert counts == (0, 1, ["w@a.b"])
+
+    status, shown = on_a_terminal(*command, typed=b"yes\n", when=QUESTION)
+    assert (status, suspended(anyscale)) == (0, {"ann@example.com"})
+    assert "This restores 1 account." in shown
+    assert "1 account restored." in shown
+    again = anyscale(*command)
+    assert again.returncode == 0
+    assert "0 accounts to restore. 2 accounts not suspended. 1 kept as owner" in again.stderr
+    assert audited(anyscale, "account.restored") == 1
+
+
 def test_those_whom_a_file_lacks_are_suspended_after_a_yes(
     anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
@@ -119,11 +148,16 @@ def test_a_file_that_is_probably_wrong_suspends_nobody(
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["a@example.com", "-f", "x"], ["-f", "x", "--missing-from", "x"]]
+    "arguments",
+    [
+        ["suspend"],
+        ["suspend", "-f", "x", "--missing-from", "x"],
+        ["restore", "a@example.com", "-f", "x"],
+    ],
 )
 def test_exactly_one_way_chooses_the_accounts(anyscale: RunAnyscale, arguments: list[str]) -> None:
-    done = anyscale("user", "suspend", *arguments)
-    assert (done.returncode, "say one of EMAIL|ID, -f FILE" in done.stderr) == (2, True)
+    done = anyscale("user", *arguments)
+    assert (done.returncode, "say one of EMAIL|ID" in done.stderr) == (2, True)
 
 
 CHANGED = """create_users:
@@ -169,8 +203,9 @@ def test_the_same_command_goes_on_after_a_failure(
     assert anyscale("user", "batch-create", "-f", "-", stdin=PEOPLE).returncode == 0
     changed = csv(tmp_path, "jane@example.com,J", "ann@example.com,A", "boss@example.com,B")
     leavers = ["user", "suspend", "-f", str(changed), "--yes"]
+    back = ["user", "restore", "-f", str(changed), "--yes"]
     correct = ["user", "verify", "-f", str(changed), "--apply", "--yes"]
-    for command, call in ((correct, "PATCH"), (leavers, "/suspend")):
+    for command, call in ((correct, "PATCH"), (leavers, "/suspend"), (back, "/restore")):
         calls: list[str] = []
 
         def plan(line: str, call: str = call, calls: list[str] = calls) -> Fault | None:
@@ -187,13 +222,14 @@ def test_the_same_command_goes_on_after_a_failure(
 
         assert (failed.returncode, again.returncode) == (3, 0), (failed.stderr, again.stderr)
         assert re.search(
-            r"error: 1 of [23] accounts (corrected|suspended), and then: .+\n"
+            r"error: 1 of [23] accounts (corrected|suspended|restored), and then: .+\n"
             r"Run the same command again: ",
             failed.stderr,
         ), failed.stderr
         # The refused call had changed its account: its response was lost.
-        assert re.search(r" 1 account (corrected|suspended)\.", again.stderr), again.stderr
-    assert audited(anyscale, "account.suspended") == audited(anyscale, "account.updated") == 3
+        assert re.search(r" 1 account (corrected|suspended|restored)\.", again.stderr), again.stderr
+    events = ("account.updated", "account.suspended", "account.restored")
+    assert [audited(anyscale, event) for event in events] == [3, 3, 3]
 
 
 @pytest.mark.parametrize("output", ["text", "json"])

@@ -10,7 +10,7 @@ _COMMANDS = {
     "delete": ("lifecycle:delete", "Delete an account and erase all data of its user."),
     "get": ("list_get:get_user", "Get one user by email, by name or by id."),
     "list": ("list_get:list_users", "List users, in the order of their creation."),
-    "restore": ("lifecycle:restore", "Let a suspended account sign in again."),
+    "restore": ("suspend_restore:restore", "Let suspended accounts sign in again."),
     "set-password-link": (
         "set_password_link:set_password_link",
         "Create links by which users set their passwords: each works once, and expires.",
@@ -20,7 +20,7 @@ _COMMANDS = {
         "Make an account an owner or a collaborator; its sessions are revoked.",
     ),
     "suspend": (
-        "suspend:suspend",
+        "suspend_restore:suspend",
         "Suspend accounts: they cannot sign in, their sessions end and their tokens stop.",
     ),
     "update": ("update:update_user", "Correct fields of an account, but not its email."),
@@ -63,6 +63,7 @@ group = LazyGroup(
         | dict.fromkeys(_ORDERS, "Say --newest-first")
         | _SSO
         | JSON_HINT,
+        "restore": dict.fromkeys(_FILE, "Say -f FILE") | JSON_HINT,
         "suspend": dict.fromkeys(_FILE, "Say -f FILE") | JSON_HINT,
         "set-role": {"--role": "Say `anyscale user set-role EMAIL owner`"},
         "update": _NOT_UPDATED,

@@ -1,4 +1,4 @@
-"""`anyscale user restore`, `delete` and `set-role`."""
+"""`anyscale user delete` and `set-role`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,21 +13,6 @@ from anyscale.domain.models.users import User
 from anyscale.domain.names import full_name
 from anyscale.errors import ConfigError
 from anyscale.transport.base import Transport
-
-
-@click.command("restore")
-@account_argument
-@host_option
-def restore(account: str, host: str | None) -> None:
-    """Let a suspended account sign in again.
-
-    \b
-    Example:
-      anyscale user restore jane@example.com
-    """
-    with _account(account, host) as (transport, user):
-        transport.users.restore(user.user_id)
-    log(f"{user.email} is restored.")
 
 
 @click.command("delete")

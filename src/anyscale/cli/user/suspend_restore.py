@@ -1,0 +1,277 @@
+"""`anyscale user suspend` and `restore`: one account, or those that a users file chooses."""
+
+from collections.abc import Callable
+from functools import reduce
+from typing import Any, NamedTuple
+
+import click
+
+from anyscale.cli.connect import (
+    host_option,
+    log_control_plane,
+    open_control_plane,
+    suggested_command,
+)
+from anyscale.cli.exit_status import GO_ON, explain_interrupt
+from anyscale.cli.formats import write_json, write_records
+from anyscale.cli.problem_report import problems_in_words, report_problems
+from anyscale.cli.terminal import clear_progress, confirm, log, say, show_progress
+from anyscale.cli.user.account_argument import check_account, find_account
+from anyscale.cli.users_file import (
+    column_hint,
+    column_option,
+    format_option,
+    one_users_file,
+    open_users_file,
+    reading_options,
+    say_notes,
+)
+from anyscale.errors import AnyscaleError, BatchRefused, BatchUnfinished, ConfigError
+from anyscale.transport.base import Transport
+from anyscale.user.files import UsersFile
+from anyscale.user.suspension import (
+    SuspensionPlan,
+    change_unless_owner,
+    plan_missing,
+    plan_named,
+)
+
+_COLUMNS = ("email", "name", "lastname", "user_id")
+
+REFUSED, WRONG_FILE = 1, 2
+
+#: emails that a message lists
+_MOST = 5
+
+
+class _Words(NamedTuple):
+    """How help and messages name what a command does."""
+
+    verb: str
+    doing: str
+    done: str
+    #: of accounts that are in the state already
+    unchanged: str
+
+
+_SUSPEND = _Words("suspend", "Suspending", "suspended", "suspended already")
+_RESTORE = _Words("restore", "Restoring", "restored", "not suspended")
+
+_Command = Callable[..., None]
+_Decorator = Callable[[_Command], _Command]
+
+
+def _file_option(*names: str, text: str) -> _Decorator:
+    return click.option(
+        *names,
+        multiple=True,
+        callback=one_users_file,
+        type=click.Path(),
+        metavar="PATH",
+        help=text,
+    )
+
+
+def _options(words: _Words, *more: _Decorator) -> _Decorator:
+    """Add the argument and the options that both commands have, and more of them."""
+    decorators: tuple[_Decorator, ...] = (
+        click.argument("account", metavar="[EMAIL|ID]", required=False),
+        _file_option("-f", "--users-file", text=f"{words.verb.title()} the users in this file."),
+        *more,
+        format_option,
+        column_option,
+        click.option(
+            "--dry-run", is_flag=True, help=f"Only show the accounts that it would {words.verb}."
+        ),
+        click.option("--yes", is_flag=True, help="Do not ask for confirmation."),
+        click.option(
+            "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
+        ),
+        host_option,
+    )
+    return lambda command: reduce(lambda done, add: add(done), reversed(decorators), command)
+
+
+@click.command("suspend")
+@_options(
+    _SUSPEND,
+    _file_option(
+        "--missing-from", text="Suspend the users who are not in this file: people who left."
+    ),
+    click.option(
+        "--at-most", type=click.IntRange(min=0), help="Suspend nobody if it would be more."
+    ),
+)
+def suspend(**options: Any) -> None:
+    """Suspend accounts: they cannot sign in, their sessions end and their tokens stop.
+
+    Name one account, or a users file, of which emails are enough. With a file, it shows the
+    accounts, and asks. Owners are never suspended by a file. After an interruption, the same
+    command goes on.
+
+    \b
+    Examples:
+      anyscale user suspend jane@example.com
+      anyscale user suspend -f leavers.csv --dry-run
+      anyscale user suspend --missing-from staff.csv
+    """
+    _change(_SUSPEND, **options)
+
+
+@click.command("restore")
+@_options(_RESTORE)
+def restore(**options: Any) -> None:
+    """Let suspended accounts sign in again.
+
+    Name one account, or a users file, of which emails are enough. With a file, it shows the
+    accounts, and asks. Owners are never restored by a file. After an interruption, the same
+    command goes on.
+
+    \b
+    Examples:
+      anyscale user restore jane@example.com
+      anyscale user restore -f leavers.csv --dry-run
+    """
+    _change(_RESTORE, **options)
+
+
+def _change(
+    words: _Words,
+    *,
+    account: str | None,
+    users_file: str | None,
+    missing_from: str | None = None,
+    file_format: str | None,
+    columns: dict[str, str],
+    dry_run: bool,
+    at_most: int | None = None,
+    yes: bool,
+    output: str,
+    host: str | None,
+) -> None:
+    path = users_file if users_file is not None else missing_from
+    chosen = [way for way in (account, users_file, missing_from) if way is not None]
+    if len(chosen) != 1:
+        ways = (
+            "EMAIL|ID, -f FILE and --missing-from FILE"
+            if words is _SUSPEND
+            else "EMAIL|ID and -f FILE"
+        )
+        raise click.UsageError(f"say one of {ways}")
+    if path is None:
+        assert account is not None
+        _change_one(words, account, host)
+        return
+    with open_users_file(path, file_format, columns) as file, open_control_plane(host) as transport:
+        log_control_plane(transport)
+        plan = _plan(transport, file, words, missing=users_file is None)
+        if output == "text" and plan.to_change:
+            write_records(plan.to_change, _COLUMNS, output)
+        log(_planned(plan, words))
+        _require_safe(plan, file, at_most, missing=users_file is None)
+        done = 0 if dry_run else _change_all(transport, plan, words, yes=yes)
+        if output == "json":
+            write_json(_document(plan, words, done))
+
+
+def _change_one(words: _Words, account: str, host: str | None) -> None:
+    check_account(account)
+    with open_control_plane(host) as transport:
+        user = find_account(transport, account)
+        change = transport.users.suspend if words is _SUSPEND else transport.users.restore
+        change(user.user_id)
+    log(f"{user.email} is {words.done}.")
+
+
+def _plan(transport: Transport, file: UsersFile, words: _Words, *, missing: bool) -> SuspensionPlan:
+    try:
+        if missing:
+            return plan_missing(transport, file, show_progress)
+        return plan_named(transport, file, show_progress, suspend=words is _SUSPEND)
+    except BatchRefused as error:
+        report_problems(error, "text")
+        if hint := column_hint(file, error):
+            say(hint)
+        say(f"error: {problems_in_words(error.count)}; nobody was {words.done}.")
+        raise click.exceptions.Exit(WRONG_FILE) from None
+    finally:
+        clear_progress()
+        say_notes(file)
+
+
+def _planned(plan: SuspensionPlan, words: _Words) -> str:
+    text = f"{_accounts(len(plan.to_change))} to {words.verb}."
+    if plan.unchanged:
+        text += f" {_accounts(plan.unchanged)} {words.unchanged}."
+    if plan.owners:
+        text += f" {len(plan.owners)} kept as owner: {_listed([u.email for u in plan.owners])}."
+    if plan.without_account:
+        text += f" Without an account: {_listed(plan.without_account)}."
+    return text
+
+
+def _require_safe(
+    plan: SuspensionPlan, file: UsersFile, at_most: int | None, *, missing: bool
+) -> None:
+    """End the command if the file is probably not the one that was meant."""
+    if missing and not plan.users:
+        raise ConfigError(f"{file.name} has no users: every account would be suspended")
+    if missing and plan.without_account:
+        create = suggested_command(
+            "user", "batch-create", "-f", file.name, *reading_options(), "--if-exists", "skip"
+        )
+        missed = len(plan.without_account)
+        lack = f"{missed} of {plan.users} users of {file.name} {'has' if missed == 1 else 'have'}"
+        say(
+            f"error: {lack} no account, so an email may be mistyped, and its user would be "
+            "suspended: nobody was suspended. Correct the file, or create the accounts first: "
+            f"{create}"
+        )
+        raise click.exceptions.Exit(REFUSED)
+    if at_most is not None and len(plan.to_change) > at_most:
+        count = _accounts(len(plan.to_change))
+        say(f"error: {count} to suspend, and --at-most is {at_most}: nobody was suspended")
+        raise click.exceptions.Exit(REFUSED)
+
+
+def _change_all(transport: Transport, plan: SuspensionPlan, words: _Words, *, yes: bool) -> int:
+    """Suspend or restore the accounts of a plan; return how many were."""
+    if not plan.to_change:
+        return 0
+    count = len(plan.to_change)
+    confirm(f"This {words.verb}s {_accounts(count)}.", f"nobody was {words.done}", yes=yes)
+    done = 0
+    for at, user in enumerate(plan.to_change):
+        explain_interrupt(f"at least {_accounts(done)} {words.done} so far; {GO_ON}")
+        show_progress(words.doing, at, count)
+        try:
+            done += change_unless_owner(transport, user, suspend=plan.suspend)
+        except AnyscaleError as error:
+            message = f"{done} of {_accounts(count)} {words.done}, and then: {error}"
+            raise BatchUnfinished(message) from error
+    clear_progress()
+    log(f"{_accounts(done)} {words.done}.")
+    return done
+
+
+def _document(plan: SuspensionPlan, words: _Words, done: int) -> dict[str, object]:
+    return {
+        f"to_{words.verb}": [_identity(user.user_id, user.email) for user in plan.to_change],
+        words.done: done,
+        "already_suspended" if plan.suspend else "not_suspended": plan.unchanged,
+        "kept_owners": [_identity(user.user_id, user.email) for user in plan.owners],
+        "without_account": plan.without_account,
+    }
+
+
+def _identity(user_id: str, email: str) -> dict[str, str]:
+    return {"user_id": user_id, "email": email}
+
+
+def _listed(emails: list[str]) -> str:
+    more = len(emails) - _MOST
+    return ", ".join(emails[:_MOST]) + (f" and {more} more" if more > 0 else "")
+
+
+def _accounts(count: int) -> str:
+    return "1 account" if count == 1 else f"{count:,} accounts"
