@@ -74,6 +74,13 @@ class LastOwner(AnyscaleError):
     status = 409
 
 
+class OwnerKept(AnyscaleError):
+    """The account is an owner's, and the call says to keep owners."""
+
+    code = "owner_kept"
+    status = 409
+
+
 class TooManyFailedLogins(Overloaded):
     """Too many wrong passwords, for an account or from an address."""
 

@@ -152,11 +152,13 @@ class Users:
     def update(self, user_id: str, changes: UserChanges) -> UpdatedUser:
         return self._writable(user_id).updates.update(user_id, changes, self._caller)
 
-    def suspend(self, user_id: str) -> None:
-        self._writable(user_id).lifecycle.suspend(user_id, self._caller)
+    def suspend(self, user_id: str, *, keep_owner: bool = False) -> None:
+        lifecycle = self._writable(user_id).lifecycle
+        lifecycle.suspend(user_id, self._caller, keep_owner=keep_owner)
 
-    def restore(self, user_id: str) -> None:
-        self._writable(user_id).lifecycle.restore(user_id, self._caller)
+    def restore(self, user_id: str, *, keep_owner: bool = False) -> None:
+        lifecycle = self._writable(user_id).lifecycle
+        lifecycle.restore(user_id, self._caller, keep_owner=keep_owner)
 
     def delete(self, user_id: str) -> None:
         self._writable(user_id).lifecycle.delete(user_id, self._caller)

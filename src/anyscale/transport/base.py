@@ -122,11 +122,11 @@ class Users(Protocol):
     def update(self, user_id: str, changes: UserChanges) -> UpdatedUser:
         """Change fields of an account, and return it."""
 
-    def suspend(self, user_id: str) -> None:
-        """Suspend an account: it cannot sign in."""
+    def suspend(self, user_id: str, *, keep_owner: bool = False) -> None:
+        """Suspend an account: it cannot sign in. With `keep_owner` an owner is not suspended."""
 
-    def restore(self, user_id: str) -> None:
-        """Let a suspended account sign in again."""
+    def restore(self, user_id: str, *, keep_owner: bool = False) -> None:
+        """Let a suspended account sign in again. With `keep_owner` an owner stays suspended."""
 
     def delete(self, user_id: str) -> None:
         """Delete an account and erase the data of its user."""

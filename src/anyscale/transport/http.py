@@ -161,11 +161,15 @@ class Users:
     def update(self, user_id: str, changes: UserChanges) -> UpdatedUser:
         return self._request(UpdatedUser, "PATCH", _user_path(user_id), changes)
 
-    def suspend(self, user_id: str) -> None:
-        self._request(type(None), "POST", f"{_user_path(user_id)}/suspend")
+    def suspend(self, user_id: str, *, keep_owner: bool = False) -> None:
+        self._set_suspended(user_id, "suspend", keep_owner=keep_owner)
 
-    def restore(self, user_id: str) -> None:
-        self._request(type(None), "POST", f"{_user_path(user_id)}/restore")
+    def restore(self, user_id: str, *, keep_owner: bool = False) -> None:
+        self._set_suspended(user_id, "restore", keep_owner=keep_owner)
+
+    def _set_suspended(self, user_id: str, call: str, *, keep_owner: bool) -> None:
+        parameters: dict[str, Any] = {"keep_owner": "true"} if keep_owner else {}
+        self._request(type(None), "POST", f"{_user_path(user_id)}/{call}", **parameters)
 
     def delete(self, user_id: str) -> None:
         self._request(type(None), "DELETE", _user_path(user_id))

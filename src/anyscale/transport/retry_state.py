@@ -14,6 +14,7 @@ from anyscale.errors import (
     LastOwner,
     LinkRefused,
     Overloaded,
+    OwnerKept,
     ServerUnreachable,
     Unavailable,
 )
@@ -41,6 +42,7 @@ _OUTCOMES = (
     KeyReused,
     LastOwner,
     LinkRefused,
+    OwnerKept,
 )
 
 

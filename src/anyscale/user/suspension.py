@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from anyscale.domain.models.users import User
 from anyscale.domain.user_query import UserQuery
 from anyscale.domain.validation import CheckedUser, Policy
-from anyscale.errors import BatchRefused, NotFound
+from anyscale.errors import BatchRefused, NotFound, OwnerKept
 from anyscale.transport.base import Transport
 from anyscale.user.id_hashes import IdHashes
 from anyscale.user.lookup import PAGE, list_users
@@ -26,6 +26,8 @@ class SuspensionPlan:
         self.suspend = suspend
         self.to_change: list[User] = []
         self.owners: list[User] = []
+        #: accounts that could not be changed after all, each with the reason
+        self.skipped: list[tuple[User, str]] = []
         #: accounts that are in the state already
         self.unchanged = 0
         #: emails of the file that have no account
@@ -83,20 +85,17 @@ def plan_missing(
     return plan
 
 
-def change_unless_owner(transport: Transport, user: User, *, suspend: bool) -> bool:
-    """Suspend or restore an account.
+def change_unless_owner(transport: Transport, user: User, *, suspend: bool) -> str | None:
+    """Suspend or restore an account; return why not, or None.
 
-    Returns:
-        False for one that was deleted or became an owner meanwhile.
+    It may have been deleted, or have become an owner's, since it was chosen.
     """
-    (account,) = transport.users.find([user.email])
-    if account is None or account.user_id != user.user_id or account.permission_level == "owner":
-        return False
+    change = transport.users.suspend if suspend else transport.users.restore
     try:
-        (transport.users.suspend if suspend else transport.users.restore)(user.user_id)
-    except NotFound:
-        return False
-    return True
+        change(user.user_id, keep_owner=True)
+    except (NotFound, OwnerKept) as error:
+        return str(error)
+    return None
 
 
 def _looked_up(

@@ -305,3 +305,28 @@ def test_what_somebody_edits_during_the_corrections_is_not_overwritten(
 
     assert (stopped.returncode, name_of(anyscale, "ann@example.com")) == (3, "Edited")
     assert "error: 1 of 2 accounts corrected, and then: the accounts changed" in stopped.stderr
+
+
+def test_those_who_become_owners_or_are_deleted_meanwhile_are_skipped(
+    anyscale: RunAnyscale, configured_server: ServerProcess, tmp_path: Path
+) -> None:
+    assert anyscale("user", "batch-create", "-f", "-", stdin=PEOPLE).returncode == 0
+    file = csv(tmp_path, "jane@example.com,J", "ann@example.com,A", "-zoe@example.com,Z")
+    changes = [("delete", "ann@example.com", "--yes"), ("set-role", "jane@example.com", "owner")]
+
+    def change(call: str) -> None:
+        if "/suspend" in call and changes:
+            assert anyscale("user", *changes.pop()).returncode == 0
+
+    with FaultyProxy([configured_server.port], change) as proxy:
+        command = ["user", "suspend", "-f", str(file), "--yes", "-o", "json"]
+        done = anyscale(*command, "--host", proxy.url)
+
+    assert (done.returncode, suspended(anyscale)) == (0, {"-zoe@example.com"}), done.stderr
+    assert "jane@example.com: the account is an owner's: change the role first" in done.stderr
+    report = json.loads(done.stdout)
+    assert report["suspended"] == 1
+    assert [(one["email"], one["reason"].split()[:2]) for one in report["skipped"]] == [
+        ("jane@example.com", ["the", "account"]),
+        ("ann@example.com", ["there", "is"]),
+    ]

@@ -16,6 +16,7 @@ from anyscale.errors import (
     LastOwner,
     LinkRefused,
     NotFound,
+    OwnerKept,
 )
 from anyscale.transport.base import Transport
 
@@ -29,8 +30,12 @@ def test_an_account_is_suspended_restored_promoted_and_deleted(transport: Transp
         transport.users.suspend(jane)
         with pytest.raises(LastOwner, match="make another user an owner first"):
             transport.users.suspend(joe)
+        with pytest.raises(OwnerKept, match="change the role first"):
+            transport.users.suspend(joe, keep_owner=True)
         with pytest.raises(LinkRefused, match="restore it first"):
             transport.links.create([jane])
+        with pytest.raises(OwnerKept, match="change the role first"):
+            transport.users.restore(jane, keep_owner=True)
         transport.users.restore(jane)
     levels = [user.permission_level for user in list_accounts(transport, name="Jane", exact=True)]
     assert levels == ["owner", "owner"]

@@ -27,7 +27,14 @@ from tests.support.users import (
 
 from anyscale.domain.audit_chain import verify
 from anyscale.domain.models.users import UserChanges
-from anyscale.errors import AnyscaleError, LastOwner, NotAuthenticated, NotFound, NotPermitted
+from anyscale.errors import (
+    AnyscaleError,
+    LastOwner,
+    NotAuthenticated,
+    NotFound,
+    NotPermitted,
+    OwnerKept,
+)
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import Caller
 from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_for_session
@@ -292,6 +299,24 @@ def test_two_owners_who_delete_each_other_at_once_leave_one(
         assert len(refusals) == 1, outcomes
         assert refusals[0] in (LastOwner, NotPermitted, NotAuthenticated)
         assert len(_owners(control_plane)) == 1
+
+
+@pytest.mark.parametrize("name", ["suspend", "restore"])
+def test_one_who_becomes_an_owner_meanwhile_is_kept(control_plane: ControlPlane, name: str) -> None:
+    (jane,) = create_users(control_plane, "jane")
+    if name == "restore":
+        control_plane.lifecycle.suspend(jane, OPERATOR)
+    change = getattr(control_plane.lifecycle, name)
+    with ThreadPoolExecutor(1) as pool:
+        with control_plane.store.write() as tx:
+            (before,) = tx.accounts.lock([jane]).values()
+            tx.accounts.set_role(jane, "owner")
+            changing = pool.submit(change, jane, OPERATOR, keep_owner=True)
+            wait_until_blocked(control_plane.store, tx)
+        with pytest.raises(OwnerKept, match="change the role first"):
+            changing.result(20)
+    (account,) = find_accounts(control_plane, email="jane@example.com", exact=True)
+    assert (account.suspended_at is None) == (before.suspended_at is None)
 
 
 def _owners(control_plane: ControlPlane) -> list[str]:

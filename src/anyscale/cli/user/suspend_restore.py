@@ -245,7 +245,11 @@ def _change_all(transport: Transport, plan: SuspensionPlan, words: _Words, *, ye
         explain_interrupt(f"at least {_accounts(done)} {words.done} so far; {GO_ON}")
         show_progress(words.doing, at, count)
         try:
-            done += change_unless_owner(transport, user, suspend=plan.suspend)
+            if refusal := change_unless_owner(transport, user, suspend=plan.suspend):
+                plan.skipped.append((user, refusal))
+                say(f"{user.email}: {refusal}")
+            else:
+                done += 1
         except AnyscaleError as error:
             message = f"{done} of {_accounts(count)} {words.done}, and then: {error}"
             raise BatchUnfinished(message) from error
@@ -260,6 +264,10 @@ def _document(plan: SuspensionPlan, words: _Words, done: int) -> dict[str, objec
         words.done: done,
         "already_suspended" if plan.suspend else "not_suspended": plan.unchanged,
         "kept_owners": [_identity(user.user_id, user.email) for user in plan.owners],
+        "skipped": [
+            _identity(user.user_id, user.email) | {"reason": reason}
+            for user, reason in plan.skipped
+        ],
         "without_account": plan.without_account,
     }
 

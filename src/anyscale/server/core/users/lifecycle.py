@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
-from anyscale.errors import LastOwner, NotFound
+from anyscale.errors import LastOwner, NotFound, OwnerKept
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.callers import Caller, require_owner, user_actor
 from anyscale.server.store.records.users import AccountRecord
@@ -19,27 +19,32 @@ class UserLifecycle:
 
     All methods raise `NotFound` for an account that does not exist, and `NotAuthenticated` or
     `NotPermitted` if the caller has lost its permission. All but `restore` raise `LastOwner` if the
-    account is the only owner who is not suspended.
+    account is the only owner who is not suspended. With `keep_owner`, `suspend` and `restore` raise
+    `OwnerKept` instead of changing an owner's account.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def suspend(self, user_id: str, caller: Caller) -> None:
+    def suspend(self, user_id: str, caller: Caller, *, keep_owner: bool = False) -> None:
         """Suspend an account: no sign-in, no session, no personal token works."""
         with self._lock(user_id, caller) as locked:
             if locked.account.suspended_at is not None:
                 return
+            if keep_owner:
+                locked.refuse_owner()
             locked.require_another_owner()
             locked.tx.accounts.set_suspended(user_id, locked.tx.now())
             _delete_sessions_and_links(locked.tx, user_id)
             append_entry(locked.tx, caller.actor, "account.suspended", user_id, {})
 
-    def restore(self, user_id: str, caller: Caller) -> None:
+    def restore(self, user_id: str, caller: Caller, *, keep_owner: bool = False) -> None:
         """Restore a suspended account, with its former password and tokens."""
         with self._lock(user_id, caller) as locked:
             if locked.account.suspended_at is None:
                 return
+            if keep_owner:
+                locked.refuse_owner()
             locked.tx.accounts.set_suspended(user_id, None)
             append_entry(locked.tx, caller.actor, "account.restored", user_id, {})
 
@@ -83,6 +88,10 @@ class _Locked(Struct, frozen=True):
     account: AccountRecord
     #: the owners who are not suspended
     owners: Sequence[str]
+
+    def refuse_owner(self) -> None:
+        if self.account.permission_level == "owner":
+            raise OwnerKept("the account is an owner's: change the role first")
 
     def require_another_owner(self) -> None:
         if self.owners == [self.account.user_id]:

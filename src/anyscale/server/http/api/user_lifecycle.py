@@ -1,8 +1,10 @@
 """/v1/users/{user_id}: update, suspend, restore, delete; set the role; set-password links."""
 
+from typing import Annotated
+
 from litestar import Router
 from litestar.di import NamedDependency
-from litestar.params import RawBody
+from litestar.params import QueryParameter, RawBody
 
 from anyscale.domain.models.users import UpdatedUser, UserChanges
 from anyscale.domain.schemas.users import PasswordLinks, RoleSet, SetPasswordLinks
@@ -16,6 +18,10 @@ from anyscale.server.http.errors import error_responses
 from anyscale.server.http.route_handlers import delete, patch, post, put
 
 __all__ = ["ROUTER"]
+
+KeepOwner = Annotated[
+    bool, QueryParameter(description="Refuse the account of an owner (409, `owner_kept`).")
+]
 
 
 @patch(
@@ -44,9 +50,12 @@ def update(
     responses=error_responses(404, 409),
 )
 def suspend(
-    request: OwnerRequest, user_id: UserId, lifecycle: NamedDependency[UserLifecycle]
+    request: OwnerRequest,
+    user_id: UserId,
+    lifecycle: NamedDependency[UserLifecycle],
+    keep_owner: KeepOwner = False,
 ) -> None:
-    lifecycle.suspend(user_id, request.user)
+    lifecycle.suspend(user_id, request.user, keep_owner=keep_owner)
 
 
 @post(
@@ -55,12 +64,15 @@ def suspend(
     operation_id="restoreUser",
     summary="Restore a suspended account, so that its user can sign in again.",
     status_code=204,
-    responses=error_responses(404),
+    responses=error_responses(404, 409),
 )
 def restore(
-    request: OwnerRequest, user_id: UserId, lifecycle: NamedDependency[UserLifecycle]
+    request: OwnerRequest,
+    user_id: UserId,
+    lifecycle: NamedDependency[UserLifecycle],
+    keep_owner: KeepOwner = False,
 ) -> None:
-    lifecycle.restore(user_id, request.user)
+    lifecycle.restore(user_id, request.user, keep_owner=keep_owner)
 
 
 @put(
