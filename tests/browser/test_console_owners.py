@@ -147,6 +147,7 @@ PAGES: dict[str, tuple[str, str | Step]] = {
     "new application": ("Create an application", "/console/applications/new"),
     "refused application": ("There is a problem", refuse_application),
     "secret": ("The application is created", show_secret),
+    "edit": ("Change Wiki", "/console/applications/{id}/edit"),
     "rotate": ("Replace the secret of", "/console/applications/{id}/rotate-secret"),
     "delete": ("Delete Wiki", "/console/applications/{id}/delete"),
     "deleted": ("Applications", "/console/applications?note=deleted"),

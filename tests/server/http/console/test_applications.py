@@ -1,8 +1,10 @@
-"""Applications in the console: created, shown, given another secret, deleted."""
+"""Applications in the console: created, shown, changed, given another secret, deleted."""
 
+import json
 import re
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.server.http.console.conftest import Console, OpenConsole
@@ -157,11 +159,113 @@ def test_an_application_is_deleted_after_a_question(console: Console, jane: Http
     assert "application.deleted" in dict(events_of(console.control_plane))
 
 
+def edit(jane: HttpClient, client_id: str, **changes: str) -> HttpResponse:
+    """Open the form of an application, change fields, and send it."""
+    path = f"/console/applications/{client_id}/edit"
+    form = {key: value for key, value in fields_of(get(jane, path)).items() if key != "csrf"}
+    return send(jane, path, **{**form, **changes})
+
+
+def fields_of(page: HttpResponse) -> dict[str, str]:
+    """Return the fields of the form of an application as a browser would send them."""
+    main = page.text[page.text.index("<main") :]
+    fields = dict(re.findall(r'<input [^>]*?name="(\w+)" type="text" value="([^"]*)"', main))
+    fields |= re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', main)
+    fields |= re.findall(r'name="(\w+)" type="checkbox" value="(\w+)"[^>]* checked', main)
+    fields |= re.findall(r'<textarea [^>]*?name="(\w+)"[^>]*>\n([^<]*)</textarea>', main)
+    return {name: unescape(value) for name, value in fields.items()}
+
+
+def entries_of(console: Console, client_id: str) -> list[tuple[str, str, Any]]:
+    entries = console.control_plane.audit_log.list(0, 10_000)
+    return [
+        (one.event, one.actor[:5], json.loads(one.data).get("fields"))
+        for one in entries
+        if one.subject == client_id
+    ]
+
+
+def test_the_settings_of_an_application_are_changed(console: Console, jane: HttpClient) -> None:
+    secret = secret_of(create(jane, "Wiki", audience="example.com", without_pkce="yes"))
+    client_id = find(console, "Wiki").client_id
+    path = f"/console/applications/{client_id}"
+    assert f'href="{path}/edit"' in get(jane, path).text
+
+    same = edit(jane, client_id)
+    answer = edit(
+        jane, client_id, name=" The wiki ", redirect_uris=f"{HUB}2\r\n{HUB}3", refresh_tokens="yes"
+    )
+    assert {same.headers["location"], answer.headers["location"]} == {f"{path}?note=updated"}
+    assert "The application is changed." in get(jane, answer.headers["location"]).text
+
+    wiki = find(console, "The wiki")
+    assert (wiki.client_id, wiki.redirect_uris) == (client_id, [f"{HUB}2", f"{HUB}3"])
+    assert (wiki.audience, wiki.refresh_tokens) == (["example.com"], True)
+    assert not wiki.requires_pkce
+    assert works(console, "The wiki", secret)
+    edit(jane, client_id, audience="", without_pkce="", refresh_tokens="")
+    wiki = find(console, "The wiki")
+    assert (wiki.audience, wiki.requires_pkce, wiki.refresh_tokens) == ([], True, False)
+    assert entries_of(console, client_id) == [
+        ("application.created", "user:", None),
+        ("application.updated", "user:", ["name", "redirect_uris", "refresh_tokens"]),
+        ("application.updated", "user:", ["audience", "refresh_tokens", "requires_pkce"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("form", "field", "words"),
+    [
+        ({"name": ""}, "name", "The name of an application has 1 to"),
+        ({"name": "Taken"}, "name", "There is an application 'Taken': choose another name."),
+        ({"redirect_uris": ""}, "redirect_uris", "An application needs a redirect URI."),
+        ({"audience": "bat_none"}, "audience", "There is no batch 'bat_none'."),
+        ({"without_pkce": "yes"}, "without_pkce-yes", "A public application needs PKCE"),
+    ],
+    ids=["no name", "taken", "no URI", "no batch", "PKCE"],
+)
+def test_wrong_settings_change_nothing_and_stay_in_the_form(
+    console: Console, jane: HttpClient, form: dict[str, str], field: str, words: str
+) -> None:
+    create(jane, "Taken")
+    create(jane, "Chat", is_public="yes")
+    chat = find(console, "Chat")
+    page = edit(jane, chat.client_id, **form)
+    assert page.status == 400
+    assert problem_of(page)[0] == field
+    assert problem_of(page)[1].startswith(words)
+    assert fields_of(page).items() >= {key: value for key, value in form.items() if value}.items()
+    assert find(console, "Chat") == chat
+
+
+def test_settings_that_changed_meanwhile_are_replaced_only_on_purpose(
+    console: Console, jane: HttpClient
+) -> None:
+    create(jane, "Shared")
+    client_id = find(console, "Shared").client_id
+    path = f"/console/applications/{client_id}/edit"
+    opened = fields_of(get(jane, path))
+    edit(jane, client_id, redirect_uris=f"{HUB}/other")
+
+    page = send(jane, path, **{**opened, "name": "Shared by two"})
+    assert page.status == 409
+    assert "was changed after this form was opened" in page.text
+    assert find(console, "Shared").redirect_uris == [f"{HUB}/other"]
+
+    assert send(jane, path, **fields_of(page)).status == 303
+    assert find(console, "Shared by two").redirect_uris == [HUB]
+
+
 def test_secrets_and_deletion_need_a_recent_sign_in(console: Console, jane: HttpClient) -> None:
     secret = secret_of(create(jane, "Guarded"))
     path = f"/console/applications/{find(console, 'Guarded').client_id}"
     let_time_pass(console.control_plane, 16 * MINUTE_MS)
-    for change in (f"{path}/rotate-secret", f"{path}/delete", "/console/applications/new"):
+    for change in (
+        f"{path}/rotate-secret",
+        f"{path}/edit",
+        f"{path}/delete",
+        "/console/applications/new",
+    ):
         for answer in (get(jane, change), send(jane, change, name="x", redirect_uris=HUB)):
             assert answer.headers["location"].startswith("/console/sign-in-again?to=")
     assert get(jane, path).status == 200
@@ -198,7 +302,10 @@ def test_the_last_sign_in_is_shown(console: Console, jane: HttpClient) -> None:
 def test_names_are_text(console: Console, jane: HttpClient) -> None:
     create(jane, "<script>alert(1)</script>")
     client_id = find(console, "<script>alert(1)</script>").client_id
-    for path in ("", f"/{client_id}", f"/{client_id}/delete", f"/{client_id}/rotate-secret"):
+    for path in (
+        "",
+        *(f"/{client_id}{page}" for page in ("", "/edit", "/delete", "/rotate-secret")),
+    ):
         page = get(jane, f"/console/applications{path}").text
         assert "<script>alert" not in page
         assert "&lt;script&gt;" in page

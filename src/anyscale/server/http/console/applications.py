@@ -5,7 +5,12 @@ from typing import Annotated, Any
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, PathParameter, RawBody
 
-from anyscale.domain.models.applications import Application, CreatedApplication, NewApplication
+from anyscale.domain.models.applications import (
+    Application,
+    ApplicationChanges,
+    CreatedApplication,
+    NewApplication,
+)
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.times import from_milliseconds
 from anyscale.errors import ConfigError
@@ -27,10 +32,16 @@ _SECTION = "/console/applications"
 _NOTES = {
     "deleted": "The application is deleted. All sign-ins there have ended.",
     "changed": "The application was changed meanwhile. Its secret was not replaced once more.",
+    "updated": "The application is changed. Sign-ins that its settings exclude have ended.",
 }
 
 _FIELDS = ("name", "redirect_uris", "post_logout_redirect_uris", "audience")
 _CHOICES = ("is_public", "refresh_tokens", "without_pkce")
+
+_CHANGED = (
+    "The application was changed after this form was opened. Save again to replace its settings by "
+    "these, or go back to see them."
+)
 
 #: a field that the page shows in another way
 _SHOWN_AS = {"requires_pkce": "without_pkce-yes"}
@@ -70,22 +81,12 @@ def create_application(
     applications: NamedDependency[ApplicationService],
     openid: NamedDependency[OpenIdProvider | None],
 ) -> Page:
-    names = (*_FIELDS, *_CHOICES)
-    sent = dict(zip(names, read_form(request, body, *names), strict=True))
-    new = NewApplication(
-        name=sent["name"].strip(),
-        redirect_uris=_lines(sent["redirect_uris"]),
-        post_logout_redirect_uris=_lines(sent["post_logout_redirect_uris"]),
-        is_public=bool(sent["is_public"]),
-        refresh_tokens=bool(sent["refresh_tokens"]),
-        requires_pkce=not sent["without_pkce"],
-        audience=_lines(sent["audience"]),
-    )
+    sent = _read_fields(request, body, *_FIELDS, *_CHOICES)
+    new = NewApplication(is_public=bool(sent["is_public"]), **_values(sent))
     try:
         created = applications.create(new, request.user)
     except ConfigError as error:
-        field = _SHOWN_AS.get(error.field, error.field)
-        return _form(request, sent, **refused_form(error, field))
+        return _form(request, sent, **_refused(error))
     # There is no redirect, which would have to store the secret or to put it into an address.
     return _secret(request, created, openid, heading="The application is created")
 
@@ -96,15 +97,64 @@ def show_application(
     client_id: ClientId,
     applications: NamedDependency[ApplicationService],
     users: NamedDependency[UserQueries],
+    note: FromQuery[str] = "",
 ) -> Page:
     application = applications.get(client_id)
     return _render(
         request,
         "application",
+        note=_NOTES.get(note, ""),
         application=application,
         last=_last_sign_in(applications, application),
         creators=_creators(users, [application]),
     )
+
+
+@get("/applications/{client_id:str}/edit", pool="read", guards=[require_recent_sign_in])
+def show_settings(
+    request: UserRequest,
+    client_id: ClientId,
+    applications: NamedDependency[ApplicationService],
+    audit_log: NamedDependency[AuditLog],
+) -> Page:
+    newest = _newest_entry(audit_log, client_id)  # before the settings: it may not be newer
+    application = applications.get(client_id)
+    sent = _entered(application) | {"newest": newest}
+    return _render(request, "edit", application=application, sent=sent)
+
+
+@post(
+    "/applications/{client_id:str}/edit",
+    pool="write",
+    guards=[require_recent_sign_in],
+    status_code=200,
+)
+def edit_application(
+    request: UserRequest,
+    body: RawBody,
+    client_id: ClientId,
+    applications: NamedDependency[ApplicationService],
+    audit_log: NamedDependency[AuditLog],
+) -> Page:
+    """Change the fields that differ. A form that was opened before another change is shown again.
+
+    It names the newest entry of the audit log about the application, as that of a new secret.
+    """
+    sent = _read_fields(request, body, *_FIELDS, *_CHOICES, "newest")
+    application, newest = applications.get(client_id), _newest_entry(audit_log, client_id)
+    if sent["newest"] != newest:
+        sent["newest"] = newest
+        shown = {"problems": [(_CHANGED, "")], "status": 409}
+        return _render(request, "edit", application=application, sent=sent, **shown)
+    changes = {
+        name: value for name, value in _values(sent).items() if value != getattr(application, name)
+    }
+    try:
+        if changes:
+            applications.update(client_id, ApplicationChanges(**changes), request.user)
+    except ConfigError as error:
+        return _render(request, "edit", application=application, sent=sent, **_refused(error))
+    return redirect(f"{_SECTION}/{client_id}?note=updated")
 
 
 @get("/applications/{client_id:str}/rotate-secret", pool="read", guards=[require_recent_sign_in])
@@ -172,6 +222,38 @@ def _newest_entry(audit_log: AuditLog, client_id: str) -> str:
     return "".join(str(e.number) for e in audit_log.list(0, 1, newest_first=True, only=only))
 
 
+def _read_fields(request: UserRequest, body: bytes, *names: str) -> dict[str, str]:
+    return dict(zip(names, read_form(request, body, *names), strict=True))
+
+
+def _values(sent: dict[str, str]) -> dict[str, Any]:
+    """Return the fields of an application that a form has sent, but `is_public`."""
+    return {
+        "name": sent["name"].strip(),
+        "redirect_uris": _lines(sent["redirect_uris"]),
+        "post_logout_redirect_uris": _lines(sent["post_logout_redirect_uris"]),
+        "refresh_tokens": bool(sent["refresh_tokens"]),
+        "requires_pkce": not sent["without_pkce"],
+        "audience": _lines(sent["audience"]),
+    }
+
+
+def _entered(application: Application) -> dict[str, str]:
+    """Return the fields of a form as a browser would send those of an application."""
+    return {
+        "name": application.name,
+        "redirect_uris": "\n".join(application.redirect_uris),
+        "post_logout_redirect_uris": "\n".join(application.post_logout_redirect_uris),
+        "audience": "\n".join(application.audience),
+        "refresh_tokens": "yes" if application.refresh_tokens else "",
+        "without_pkce": "" if application.requires_pkce else "yes",
+    }
+
+
+def _refused(error: ConfigError) -> dict[str, Any]:
+    return refused_form(error, _SHOWN_AS.get(error.field, error.field))
+
+
 def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
@@ -208,6 +290,8 @@ HANDLERS = [
     show_form,
     create_application,
     show_application,
+    show_settings,
+    edit_application,
     ask_to_rotate,
     rotate_secret,
     ask_to_delete,
