@@ -21,6 +21,7 @@ def assert_accessible(page: Page) -> None:
     page.set_viewport_size({"width": 640, "height": 640})
     page.evaluate("document.documentElement.style.fontSize = '200%'")
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    page.evaluate("document.documentElement.style.fontSize = ''")
 
 
 def press_until(page: Page, name: str) -> None:

@@ -53,10 +53,10 @@ class Site:
 
     Args:
         server: that is ready.
-        database: its file.
+        database: its file, or its URL.
     """
 
-    def __init__(self, server: ServerProcess, database: Path) -> None:
+    def __init__(self, server: ServerProcess, database: Path | str) -> None:
         self.url = server.url
         #: of the links that `create_link` created
         self.secrets: list[str] = []

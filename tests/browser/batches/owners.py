@@ -1,0 +1,132 @@
+"""A server that hashes as in production, its owners, and the files that they send."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from playwright.sync_api import Page, expect
+from tests.browser.conftest import Visit
+from tests.support.databases.stored_data import execute_sql
+from tests.support.servers.http_client import HttpClient
+from tests.support.servers.server_process import ServerProcess
+from tests.support.sign_in.site import Site
+
+from anyscale.server.control_plane import ControlPlane
+
+__all__ = [
+    "CREATED",
+    "SECRET",
+    "Owner",
+    "Owners",
+    "new_batch",
+    "run_owners",
+    "start_run",
+    "users_file",
+]
+
+#: the password of each user of a file
+SECRET = "canary horse battery"
+
+CREATED = "All of its users have accounts."
+
+
+class Owner(NamedTuple):
+    """An owner who has signed in."""
+
+    email: str
+    user_id: str
+    client: HttpClient
+
+    @property
+    def state(self) -> Any:
+        """The cookies of the browser, for one of Playwright."""
+        common = {"domain": "127.0.0.1", "path": "/", "expires": -1, "sameSite": "Lax"}
+        common |= {"secure": True, "httpOnly": True}
+        return {
+            "cookies": [{"name": n, "value": v, **common} for n, v in self.client.cookies.items()]
+        }
+
+
+class Owners(NamedTuple):
+    """A server, one of its owners, and a control plane on its database."""
+
+    site: Site
+    server: ServerProcess
+    folder: Path
+    control_plane: ControlPlane
+    owner: Owner
+
+    @property
+    def state(self) -> Any:
+        return self.owner.state
+
+    def add(self) -> Owner:
+        """Create another owner, who signs in."""
+        return _owner(self.site, self.control_plane)
+
+    def state_of(self, page: Page) -> str:
+        """Return the state of the batch that a page shows."""
+        return self.control_plane.batches.counts(_batch_of(page)).state
+
+    def hashes_of(self, page: Page) -> dict[str, str]:
+        """Return the stored hashes of the batch that a page shows, by user."""
+        with self.control_plane.store.read() as tx:
+            rows = execute_sql(
+                tx,
+                "select user_id, password_hash from users where password_hash is not null"
+                " and batch = (select id from batches where batch_id = ?)",
+                (_batch_of(page),),
+            )
+            return dict(rows.fetchall())
+
+
+def _batch_of(page: Page) -> str:
+    return page.url.rpartition("/")[2]
+
+
+@contextmanager
+def run_owners(folder: Path, database: Path | str) -> Iterator[Owners]:
+    """Run a server with an owner until the block ends.
+
+    Args:
+        folder: for its log and its temporary files.
+        database: its file, or its URL.
+    """
+    url = database if isinstance(database, str) else f"sqlite:////{database.relative_to('/')}"
+    with ServerProcess(url, folder, real_hashes=True) as server:
+        site = Site(server, database)
+        with closing(site.control_plane()) as control_plane:
+            owner = _owner(site, control_plane)
+            yield Owners(site, server, folder, control_plane, owner)
+
+
+def _owner(site: Site, control_plane: ControlPlane) -> Owner:
+    email = site.create_owner()
+    client = HttpClient(site.url).sign_in_first_time(email.partition("@")[0])
+    (user,) = control_plane.users.with_emails([email])
+    assert user
+    return Owner(email, user.user_id, client)
+
+
+def users_file(folder: Path, tag: str, count: int, password: str = "") -> Path:
+    """Write a file of so many users."""
+    file = folder / f"{tag}.csv"
+    rows = [f"Person {at},{tag}{at}@batch.example,{password}" for at in range(count)]
+    file.write_text("\n".join(["name,email,password", *rows, ""]), encoding="utf-8")
+    return file
+
+
+def new_batch(visit: Visit, state: Any, file: Path) -> Page:
+    """Open the page of a new batch, and choose a file."""
+    page = visit("/console/batches/new", storage_state=state)
+    page.get_by_label("Users file").set_input_files(file)
+    return page
+
+
+def start_run(visit: Visit, state: Any, file: Path) -> Page:
+    """Create the users of a file; return the page of the batch as soon as it is open."""
+    page = new_batch(visit, state, file)
+    page.get_by_role("button", name="Create the accounts").click()
+    expect(page.get_by_role("heading", name="The accounts are being created")).to_be_focused()
+    return page

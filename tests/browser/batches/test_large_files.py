@@ -1,0 +1,109 @@
+"""Files of about 64 MiB: what a server refuses, and how many it has in memory at once."""
+
+import json
+import re
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+from tests.browser.batches.owners import CREATED, Owners, new_batch, run_owners, users_file
+from tests.browser.conftest import Visit
+from tests.server.http.pages.requests import BROWSER
+from tests.support.sign_in.site import Site
+
+MIB = 1 << 20
+
+REFUSED = re.compile("The file has more than 64 MiB. Use the command for it")
+
+
+@pytest.fixture(scope="module")
+def owners(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Owners]:
+    folder = tmp_path_factory.mktemp("large")
+    with run_owners(folder, folder / "anyscale.db") as owners:
+        yield owners
+
+
+@pytest.fixture
+def site(owners: Owners) -> Site:
+    return owners.site
+
+
+def large_file(tag: str) -> bytes:
+    """A file of 60 MiB: a user, and spaces, which take little time to read."""
+    document = json.dumps({"create_users": [{"name": tag, "email": f"{tag}@batch.example"}]})
+    return document.encode().ljust(60 * MIB)
+
+
+def send_all_but_the_last_octet(owners: Owners, tag: str, data: bytes) -> HTTPConnection:
+    """Begin to create the users of a file; it stays in the server's memory."""
+    connection = owners.owner.client.connect()
+    connection.putrequest("POST", f"/console/batches?name={tag}.json&key={tag}")
+    cookies = "; ".join(f"{name}={value}" for name, value in owners.owner.client.cookies.items())
+    headers = {"Cookie": cookies, "Content-Type": "application/octet-stream"}
+    for name, value in (BROWSER | headers | {"Content-Length": str(len(data))}).items():
+        connection.putheader(name, value)
+    connection.endheaders(data[:-1])
+    return connection
+
+
+class Memory:
+    """How much the memory of a process has grown at most, in MiB."""
+
+    def __init__(self, pid: int) -> None:
+        self._folder = Path(f"/proc/{pid}")
+        # Reset the peak, as of proc_pid_clear_refs(5).
+        (self._folder / "clear_refs").write_text("5", encoding="ascii")
+        self._before = self._peak()
+
+    def grown(self) -> float:
+        return self._peak() - self._before
+
+    def _peak(self) -> float:
+        status = (self._folder / "status").read_text(encoding="utf-8")
+        (kibibytes,) = re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+        return int(kibibytes) / 1024
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_a_file_of_65_mib_is_refused_in_words_and_not_read(
+    visit: Visit, owners: Owners, tmp_path: Path, script: bool
+) -> None:
+    file = tmp_path / "huge.csv"
+    with file.open("wb") as huge:
+        huge.truncate(65 * MIB)
+    memory = Memory(owners.server.pid)
+    page = visit("/console/batches/new", storage_state=owners.state, java_script_enabled=script)
+    page.get_by_label("Users file").set_input_files(file)
+    page.get_by_role("button", name="Check the file").click()
+    expect(page.get_by_text(REFUSED).first).to_be_visible()
+    assert memory.grown() < 8
+
+
+def test_two_large_files_and_a_small_one_are_created_and_a_third_large_one_waits_with_words(
+    visit: Visit, owners: Owners, tmp_path: Path
+) -> None:
+    memory = Memory(owners.server.pid)
+    tags = ("one", "two", "three")
+    connections = [send_all_but_the_last_octet(owners, tag, large_file(tag)) for tag in tags[:2]]
+    file = tmp_path / "three.json"
+    file.write_bytes(large_file("three"))
+    third = new_batch(visit, owners.state, file)
+    third.clock.install()
+    third.get_by_role("button", name="Create the accounts").click()
+    third.clock.run_for(3_000)
+    words = third.get_by_text("If it works on other large files, it waits up to 30 seconds").first
+    expect(words).to_be_visible()
+    small = new_batch(visit, owners.state, users_file(tmp_path, "small", 2))
+    small.get_by_role("button", name="Create the accounts").click()
+    expect(small.get_by_role("heading", name=CREATED)).to_be_focused()
+    expect(words).to_be_visible()
+    assert memory.grown() < 150, "the third file is in memory too"
+    for connection in connections:
+        connection.send(b" ")
+        assert connection.getresponse().status == 303
+        connection.close()
+    expect(third.get_by_role("heading", name=CREATED)).to_be_focused(timeout=30_000)
+    emails = [f"{tag}@batch.example" for tag in (*tags, "small1")]
+    assert all(owners.control_plane.users.with_emails(emails))

@@ -1,0 +1,176 @@
+"""Runs in a browser on both databases: kills, ended sessions, other files, and undoing."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+from tests.browser.batches.owners import (
+    CREATED,
+    SECRET,
+    Owner,
+    Owners,
+    new_batch,
+    run_owners,
+    start_run,
+    users_file,
+)
+from tests.browser.conftest import Visit
+from tests.server.http.pages.requests import send
+from tests.support.accessibility.axe import violations
+from tests.support.databases.postgres_databases import PostgresDatabases
+from tests.support.servers.control_planes import STORE_DEPLOYMENTS, new_deployment
+from tests.support.servers.http_client import HttpClient
+from tests.support.sign_in.site import Site
+from tests.support.users import NEW_PASSWORD
+from tests.support.waiting import wait_until
+
+#: users of a run that something interrupts: their hashes take both cores some tenths of a second
+MANY = 40
+
+
+@pytest.fixture(scope="module", params=STORE_DEPLOYMENTS)
+def owners(
+    request: pytest.FixtureRequest,
+    postgres_databases: PostgresDatabases,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Owners]:
+    folder = tmp_path_factory.mktemp("runs")
+    with (
+        new_deployment(request.param, postgres_databases) as deployment,
+        run_owners(folder, deployment.database) as owners,
+    ):
+        yield owners
+
+
+@pytest.fixture
+def site(owners: Owners) -> Site:
+    return owners.site
+
+
+def half_done(visit: Visit, owners: Owners, state: Any, file: Path) -> Page:
+    """Start a run; return its page when some of its passwords are hashed."""
+    page = start_run(visit, state, file)
+    wait_until(lambda: owners.hashes_of(page))
+    assert owners.state_of(page) == "open"
+    return page
+
+
+def go_on(page: Page, file: Path) -> None:
+    page.get_by_label("Choose the same file to go on").set_input_files(file)
+    page.get_by_role("button", name="Go on", exact=True).click()
+
+
+def test_after_a_kill_the_page_that_has_the_file_goes_on_and_so_does_another_browser(
+    visit: Visit, owners: Owners, tmp_path: Path
+) -> None:
+    file = users_file(tmp_path, "other", MANY, SECRET)
+    other = half_done(visit, owners, owners.state, file)
+    page = half_done(visit, owners, owners.state, users_file(tmp_path, "page", MANY, SECRET))
+    other.close()
+    owners.server.kill()
+    before = owners.hashes_of(page), owners.hashes_of(other)
+    assert owners.state_of(page) == owners.state_of(other) == "open"
+    owners.server.start()
+    new = visit(other.url, storage_state=owners.add().state)
+    go_on(new, file)
+    for one, hashes in zip((page, new), before, strict=True):
+        expect(one.get_by_role("heading", name=CREATED)).to_be_visible(timeout=40_000)
+        after = owners.hashes_of(one)
+        assert len(after) == MANY
+        assert after == after | hashes, "a stored hash has changed"
+
+
+def test_a_session_that_another_browser_ends_stops_the_run(
+    visit: Visit, owners: Owners, tmp_path: Path
+) -> None:
+    caller, file = owners.add(), users_file(tmp_path, "ended", MANY, SECRET)
+    run = half_done(visit, owners, caller.state, file)
+    sign_out_everywhere(caller)
+    expect(run.get_by_role("alert")).to_contain_text("You are not signed in any more")
+    expect(run.get_by_role("heading", name="The accounts are being created")).to_be_visible()
+    page = visit(run.url, storage_state=owners.state)
+    expect(page.get_by_text("the session of the owner who started it was ended")).to_be_visible()
+    assert violations(page) == []
+    assert_nobody_created(owners, run, "ended")
+    lines = file.read_text(encoding="utf-8").splitlines()
+    lines[17] = f"Bob,bob@batch.example,{SECRET}"
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text("\n".join(lines), encoding="utf-8")
+    hashes = owners.hashes_of(run)
+    go_on(page, wrong)
+    words = "User 17 of wrong.csv (line 18) differs: it is 'bob@batch.example' instead of"
+    expect(page.get_by_role("alert")).to_contain_text(f"{words} 'ended16@batch.example'")
+    assert owners.hashes_of(run) == hashes
+    assert_nobody_created(owners, run, "ended")
+    go_on(page, file)
+    expect(page.get_by_role("heading", name=CREATED)).to_be_visible(timeout=40_000)
+
+
+def sign_out_everywhere(owner: Owner) -> None:
+    """Sign in at another browser, and end all other sessions."""
+    other = HttpClient(f"http://{owner.client.host}")
+    assert other.sign_in(owner.email.partition("@")[0], NEW_PASSWORD).status == 200
+    assert send(other, f"/console/users/{owner.user_id}/sign-out").status == 303
+
+
+def assert_nobody_created(owners: Owners, page: Page, tag: str) -> None:
+    assert owners.state_of(page) == "open"
+    emails = [f"{tag}{at}@batch.example" for at in range(MANY)]
+    assert not any(owners.control_plane.users.with_emails(emails))
+
+
+def test_an_owner_who_becomes_a_collaborator_in_the_middle_creates_nobody(
+    visit: Visit, owners: Owners, tmp_path: Path
+) -> None:
+    caller = owners.add()
+    run = half_done(visit, owners, caller.state, users_file(tmp_path, "role", MANY, SECRET))
+    path = f"/console/users/{caller.user_id}/role"
+    assert send(owners.owner.client, path, role="collaborator").status == 303
+    expect(run.get_by_role("alert")).to_contain_text("You are not signed in any more")
+    page = visit(run.url, storage_state=owners.state)
+    expect(page.get_by_text("the session of the owner who started it was ended")).to_be_visible()
+    assert_nobody_created(owners, run, "role")
+    page.locator("summary", has_text="Drop the batch").click()
+    page.get_by_role("button", name="Drop it now").click()
+    expect(page.get_by_role("status").first).to_contain_text("no user was created")
+    assert owners.state_of(run) == "dropped"
+
+
+def test_an_undo_without_script_deletes_the_unused_accounts_once(
+    visit: Visit, owners: Owners, tmp_path: Path
+) -> None:
+    page = new_batch(visit, owners.state, users_file(tmp_path, "undo", 3, SECRET))
+    page.get_by_role("button", name="Create the accounts").click()
+    expect(page.get_by_role("heading", name=CREATED)).to_be_focused()
+    user = HttpClient(owners.site.url)
+    used = {"email": "undo1@batch.example", "password": SECRET}
+    assert user.request("POST", "/v1/sessions", used).status == 200
+    plain = visit(page.url, storage_state=owners.state, java_script_enabled=False)
+    plain.get_by_role("link", name="Undo this batch").click()
+    expect(plain.get_by_text("2 accounts that were never used will be deleted.")).to_be_visible()
+    expect(plain.get_by_text("undo1@batch.example was used since")).to_be_visible()
+    plain.get_by_label("Type 2").fill("2")
+    plain.get_by_role("button", name="Delete 2 accounts").click()
+    expect(plain.get_by_role("heading", name="2 accounts were deleted")).to_be_visible()
+    expect(plain.get_by_text("undo1@batch.example was used since")).to_be_visible()
+    before = events_of(owners, page)
+    assert before
+    plain.goto(f"{page.url}/undo")
+    expect(plain.get_by_text(re.compile("0 accounts"))).to_be_visible()
+    batch_id = page.url.rpartition("/")[2]
+    again = send(owners.owner.client, f"/console/batches/{batch_id}/undo", number="0", expected="0")
+    assert "0 accounts were deleted" in again.text
+    assert events_of(owners, page) == before
+    emails = [f"undo{at}@batch.example" for at in range(3)]
+    found = owners.control_plane.users.with_emails(emails)
+    assert [user is not None for user in found] == [False, True, False]
+
+
+def events_of(owners: Owners, page: Page) -> list[str]:
+    """Return the entries of the audit log about a batch."""
+    batch_id = page.url.rpartition("/")[2]
+    entries = owners.control_plane.audit_log.list(0, 1_000)
+    return [entry.event for entry in entries if entry.subject == batch_id]
