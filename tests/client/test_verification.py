@@ -69,7 +69,7 @@ def test_all_problems_are_counted_and_nothing_is_looked_up_after_the_first(
     looked_up = list[str]()
     find = transport.users.find
 
-    def noted(emails: Sequence[str]) -> list[User | None]:
+    def noted(emails: Sequence[str]) -> Sequence[User | None]:
         looked_up.extend(emails)
         return find(emails)
 

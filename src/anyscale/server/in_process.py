@@ -144,7 +144,7 @@ class Users:
         self._caller = caller
         self._before_search = before_search
 
-    def find(self, emails: Sequence[str]) -> list[User | None]:
+    def find(self, emails: Sequence[str]) -> Sequence[User | None]:
         if not (control_plane := self._opening.to_list):
             return [None for _ in emails]
         return control_plane.users.with_emails(emails)

@@ -116,7 +116,7 @@ class Batches(Protocol):
 class Users(Protocol):
     """Accounts."""
 
-    def find(self, emails: Sequence[str]) -> list[User | None]:
+    def find(self, emails: Sequence[str]) -> Sequence[User | None]:
         """Return the accounts with up to 10,000 emails, in their order; None without an account."""
 
     def update(self, user_id: str, changes: UserChanges) -> UpdatedUser:

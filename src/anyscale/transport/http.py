@@ -154,7 +154,7 @@ class Users:
     def __init__(self, client: RetryingClient) -> None:
         self._request = client.request
 
-    def find(self, emails: Sequence[str]) -> list[User | None]:
+    def find(self, emails: Sequence[str]) -> Sequence[User | None]:
         body = FindUsers(list(emails))
         return self._request(FoundUsers, "POST", "/v1/users:find", body, changes=False).users
 

@@ -1,6 +1,6 @@
 """Accounts are found by many emails at once: each in its place, in any spelling."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 import pytest
@@ -23,7 +23,7 @@ def control_plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
         yield control_plane
 
 
-def emails_of(found: list[User | None]) -> list[str | None]:
+def emails_of(found: Sequence[User | None]) -> list[str | None]:
     return [user.email if user else None for user in found]
 
 

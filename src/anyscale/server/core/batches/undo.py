@@ -85,7 +85,7 @@ def _look_at_slice(
         batch = _require_published(require_batch(tx, batch_id))
         accounts = tx.users.list_accounts(batch_id, after, _SLICE)
         spared = _spared_owner(batch, tx.accounts.list_owners(), caller)
-    removed, kept = _divide(accounts, spared, caller, force=force)
+    removed, kept = _divide(accounts, spared, caller.actor, force=force)
     return _Slice(removed, kept, accounts[-1].user_id if accounts else None)
 
 
@@ -97,7 +97,7 @@ def _undo_slice(store: Store, batch_id: str, after: str, caller: Caller, *, forc
         ids = tx.users.list_account_ids(batch_id, after, _SLICE)
         locked = require_owner(tx, caller, ids)
         accounts = [locked[user_id] for user_id in ids if user_id in locked]
-        removed, kept = _divide(accounts, spared, caller, force=force)
+        removed, kept = _divide(accounts, spared, caller.actor, force=force)
         if removed:
             _delete(tx, batch, removed, kept, caller)
         if ids:
@@ -125,12 +125,12 @@ def _require_published(batch: BatchRecord) -> BatchRecord:
 
 
 def _divide(
-    accounts: Iterable[AccountRecord], spared: str, caller: Caller, *, force: bool
+    accounts: Iterable[AccountRecord], spared: str, actor: str, *, force: bool
 ) -> tuple[list[AccountRecord], list[KeptUser]]:
     """Return the accounts that an undo removes, and those that it keeps."""
     removed, kept = list[AccountRecord](), list[KeptUser]()
     for account in accounts:
-        if reason := _reason(account, spared, caller, force=force):
+        if reason := _reason(account, spared, actor, force=force):
             kept.append(KeptUser(account.user_id, account.email, reason))
         else:
             removed.append(account)
@@ -167,13 +167,13 @@ def _ranges(positions: Sequence[int]) -> str:
     return ",".join(f"{first}-{last}" if first < last else f"{first}" for first, last in ranges)
 
 
-def _reason(account: AccountRecord, spared: str, caller: Caller, *, force: bool) -> str:
+def _reason(account: AccountRecord, spared: str, actor: str, *, force: bool) -> str:
     """Return why an account is kept; an empty text if it is not."""
     if account.used_at is not None and not force:
         return "used"
     if account.user_id == spared:
         return "last_owner"
-    return "caller" if user_actor(account.user_id) == caller.actor else ""
+    return "caller" if user_actor(account.user_id) == actor else ""
 
 
 def _spared_owner(batch: BatchRecord, owners: Sequence[str], caller: Caller) -> str:

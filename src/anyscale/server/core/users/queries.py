@@ -6,13 +6,14 @@ from typing import TypeVar
 
 from anyscale.domain.emails import email_key
 from anyscale.domain.models.users import AdminCreatedUser, User
+from anyscale.domain.schemas.users import FoundUser
 from anyscale.domain.times import from_milliseconds
 from anyscale.server.store.records.users import UserRecord
 from anyscale.server.store.transaction import Store
 
 __all__ = ["UserQueries", "created_user_of", "email_key_or_empty", "user_of"]
 
-Shown = TypeVar("Shown", User, AdminCreatedUser)
+Shown = TypeVar("Shown", User, FoundUser, AdminCreatedUser)
 
 
 class UserQueries:
@@ -21,12 +22,12 @@ class UserQueries:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def with_emails(self, emails: Sequence[str]) -> list[User | None]:
+    def with_emails(self, emails: Sequence[str]) -> list[FoundUser | None]:
         """Return the account of each email, in any spelling; None where there is none."""
         keys = list(map(email_key_or_empty, emails))
         with self._store.read() as tx:
             found = tx.users.list_with_emails([key for key in keys if key])
-        users = {email_key_or_empty(record.email): user_of(record) for record in found}
+        users = {email_key_or_empty(record.email): _found_user_of(record) for record in found}
         return [users.get(key) for key in keys]
 
     def with_ids(self, user_ids: Sequence[str]) -> list[User]:
@@ -73,6 +74,8 @@ def _converter(kind: type[Shown]) -> Callable[[UserRecord], Shown]:
 
 #: returns an account as clients see it
 user_of = _converter(User)
+
+_found_user_of = _converter(FoundUser)
 
 #: returns an account as the result of its batch lists it
 created_user_of = _converter(AdminCreatedUser)

@@ -14,6 +14,7 @@ from anyscale.server.store.user_ids import position_of
 
 __all__ = [
     "AccountTextsRecord",
+    "DeletedAccountRecord",
     "Filters",
     "FoundUserRecord",
     "FoundWord",
@@ -90,6 +91,12 @@ class AccountTextsRecord(Record, frozen=True, gc=False):
     @property
     def place(self) -> Place:
         return Place(self.publication, position_of(self.user_id))
+
+
+class DeletedAccountRecord(AccountTextsRecord, frozen=True, gc=False):
+    """An account that was deleted."""
+
+    email_key: str
 
 
 class SearchIndexRecord(Record, frozen=True):

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import structs
 
-from anyscale.server.store.records.search import AccountTextsRecord
+from anyscale.server.store.records.search import AccountTextsRecord, DeletedAccountRecord
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.sql.connection import Connection, Table, columns
 from anyscale.server.store.sql.search.user_words import Words
@@ -44,7 +44,8 @@ _PUBLICATION = "(select publication from batches where batches.id = users.batch)
 # table, such as the sessions of unused accounts, a list of 500 ids takes 50 times as long.
 _RANGE = "where user_id >= ? and user_id <= ? and not user_id {any}"
 _DELETE = (
-    f"delete from users {_RANGE} returning {columns(AccountTextsRecord, publication=_PUBLICATION)}"
+    f"delete from users {_RANGE}"
+    f" returning {columns(DeletedAccountRecord, publication=_PUBLICATION)}"
 )
 
 _BELONGINGS = ("grants", "sessions", "devices", "links", "identities", "tokens")
@@ -137,9 +138,10 @@ class Accounts(Table):
         values = first, last, self._connection.texts(keep)
         for table in _BELONGINGS:
             self._connection.execute(f"delete from {table} {_RANGE}", *values)
-        keys = self._connection.column(f"select email_key from users {_RANGE}", *values)
-        self._connection.execute(_DELETE_FROM_CONFLICTS, self._connection.texts(keys))
-        self._words.remove(self._connection.all(AccountTextsRecord, _DELETE, *values))
+        deleted = self._connection.all(DeletedAccountRecord, _DELETE, *values)
+        keys = self._connection.texts(account.email_key for account in deleted)
+        self._connection.execute(_DELETE_FROM_CONFLICTS, keys)
+        self._words.remove(deleted)
 
     def _update(self, user_id: str, change: str, *values: object) -> None:
         sql = f"update users set {change} where {_IS_ACCOUNT}"
