@@ -106,7 +106,8 @@ LISTS = {
     "by email": (Filters(email="x"), {BY_ID}),
     "with a password": (Filters(sign_in="password"), {BY_ID}),
     "by SSO alone": (Filters(sign_in="sso"), {"users_sso"}),
-    "with a link": (Filters(sign_in="link"), {"users_without_password", "users_sso"}),
+    "without a link": (Filters(sign_in="none"), {"users_without_password", "users_sso"}),
+    "with a link": (Filters(sign_in="link"), {BY_ID}),
     "of a batch": (Filters(batch_id="bat_1"), {BY_ID}),
 }
 

@@ -32,6 +32,19 @@ class Block(NamedTuple, Generic[Found]):
     end: str | None
 
 
+class _Index(NamedTuple):
+    """Where a block counts its rows, in the order of their `user_id`."""
+
+    condition: str = ""
+    table: str = "users"
+
+    def where(self, bounds: str) -> str:
+        """Return the condition on an account that it is in the index, within bounds of its id."""
+        if self.table == "users":
+            return f"{bounds}{_and(self.condition)}"
+        return f"user_id in (select user_id from {self.table} where {bounds})"
+
+
 class UserScan(Table):
     """The accounts in the order of their creation, or the newest first."""
 
@@ -59,21 +72,24 @@ class UserScan(Table):
             return Block(users[:limit], users[limit - 1].user_id)
         return Block(users, None if last is None else self._skip_unpublished(last, scan))
 
-    def _indexes(self, filters: Filters) -> Sequence[str]:
-        """Return the conditions of the indexes in which a block counts its rows.
+    def _indexes(self, filters: Filters) -> Sequence[_Index]:
+        """Return the indexes in which a block counts its rows.
 
         They are those of one filter: no index has the conditions of several, and the database would
         look for the end of a block among all rows.
         """
         if filters.role == "owner":
-            return ["permission_level = 'owner'"]
+            return [_Index("permission_level = 'owner'")]
         if filters.suspended or filters.sign_in == "suspended":
-            return ["suspended_at is not null"]
-        if filters.without_credentials or filters.sign_in in ("link", "none"):
-            return indexes_without_credentials(has_provider=self._connection.has_provider)
-        return [SSO_USER] if filters.sso or filters.sign_in == "sso" else [""]
+            return [_Index("suspended_at is not null")]
+        if filters.sign_in == "link":
+            return [_Index(table="links")]
+        if filters.without_credentials or filters.sign_in == "none":
+            has_provider = self._connection.has_provider
+            return [_Index(one) for one in indexes_without_credentials(has_provider=has_provider)]
+        return [_Index(SSO_USER if filters.sso or filters.sign_in == "sso" else "")]
 
-    def _last_of_block(self, scan: Scan, index: str, after: str, rows: int) -> str | None:
+    def _last_of_block(self, scan: Scan, index: _Index, after: str, rows: int) -> str | None:
         """Return the last `user_id` of a block in an index; None if fewer rows are left."""
         compare, order = ("<", "desc") if scan.newest_first else (">", "")
         first, end = _range(scan)
@@ -81,26 +97,33 @@ class UserScan(Table):
         if scan.filters.batch_id:
             bounds, to_end = [after, first, end], "user_id > ? and user_id < ?"
         sql = (
-            f"select user_id from users where user_id {compare} ?{_and(to_end, index)}"
+            f"select user_id from {index.table} where user_id {compare} ?"
+            f"{_and(to_end, index.condition)}"
             f" order by user_id {order} limit 1 offset ?"
         )
         found = self._connection.column(sql, *bounds, rows - 1)
         return str(found[0]) if found else None
 
     def _matches(
-        self, record: type[Found], scan: Scan, index: str, after: str, last: str | None, limit: int
+        self,
+        record: type[Found],
+        scan: Scan,
+        index: _Index,
+        after: str,
+        last: str | None,
+        limit: int,
     ) -> Sequence[Found]:
         conditions = list(_conditions(scan))
-        where = _and(index, *(condition for condition, _ in conditions))
+        where = _and(*(condition for condition, _ in conditions))
         first, end = _range(scan)
         if scan.newest_first:
-            low, high, order = "user_id >= ?", "user_id < ?", "desc"
+            within, order = "user_id >= ? and user_id < ?", "desc"
             bounds = (last or first, min(after, end))
         else:
-            low, high, order = "user_id > ?", "user_id <= ?", ""
+            within, order = "user_id > ? and user_id <= ?", ""
             bounds = (max(after, first), last or end)
         sql = (
-            f"select {found_columns(record)} from live_users where {low} and {high}{where}"
+            f"select {found_columns(record)} from live_users where {index.where(within)}{where}"
             f" order by user_id {order} limit ?"
         )
         values = [text for _, texts in conditions for text in texts]
