@@ -33,7 +33,7 @@ from anyscale.server.http.web.forms import read_form, user_message
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.login_options import LoginOptions
 
-__all__ = ["DAYS", "DEFAULT_DAYS", "HANDLERS", "AccountPage"]
+__all__ = ["DAYS", "DEFAULT_DAYS", "HANDLERS", "AccountPage", "read_token_form"]
 
 Page = Response[str]
 
@@ -52,6 +52,18 @@ _NOTES = {
 #: an option of the form -> days until the token expires
 DAYS = {"30": 30, "90": 90, "365": 365, "": None}
 DEFAULT_DAYS = "90"
+
+
+def read_token_form(request: UserRequest, body: bytes) -> tuple[str, str]:
+    """Return the name of a new token and the choice of `DAYS`, also for the form of the console.
+
+    Raises:
+        RequestInvalid: there is no such choice.
+    """
+    name, days = read_form(request, body, "name", "days")
+    if days not in DAYS:
+        raise RequestInvalid("there is no such choice")
+    return name.strip(), days
 
 
 class AccountPage(Struct, frozen=True):
@@ -151,11 +163,9 @@ def create_token(
     tokens: NamedDependency[TokenService],
     account_page: NamedDependency[AccountPage],
 ) -> Page:
-    name, days = read_form(request, body, "name", "days")
-    if days not in DAYS:
-        raise RequestInvalid("there is no such choice")
+    name, days = read_token_form(request, body)
     try:
-        secret, token = tokens.create_personal(request.user, name.strip(), DAYS[days])
+        secret, token = tokens.create_personal(request.user, name, DAYS[days])
     except ConfigError as error:
         sent = {"token_name": name, "token_days": days}
         problem = user_message(error)

@@ -6,9 +6,9 @@ from typing import Any
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, RawBody
 
-from anyscale.errors import ConfigError, NotFound, RequestInvalid
+from anyscale.errors import ConfigError, NotFound
 from anyscale.server.core.tokens.api_tokens import TokenService
-from anyscale.server.http.account.page import DAYS, DEFAULT_DAYS, AccountPage
+from anyscale.server.http.account.page import DAYS, DEFAULT_DAYS, AccountPage, read_token_form
 from anyscale.server.http.account.view_models import token_views
 from anyscale.server.http.console.recent_sign_in import require_recent_sign_in
 from anyscale.server.http.console.rendering import Page, refused_form, render_console_page
@@ -51,11 +51,9 @@ def create_token(
     tokens: NamedDependency[TokenService],
     account_page: NamedDependency[AccountPage],
 ) -> Page:
-    name, days = read_form(request, body, "name", "days")
-    if days not in DAYS:
-        raise RequestInvalid("there is no such choice")
+    name, days = read_token_form(request, body)
     try:
-        secret, token = tokens.create_personal(request.user, name.strip(), DAYS[days])
+        secret, token = tokens.create_personal(request.user, name, DAYS[days])
     except ConfigError as error:
         return _form(request, name=name, days=days, **refused_form(error, "name"))
     # There is no redirect, which would have to store the secret or to put it into an address.

@@ -1,6 +1,7 @@
 """The forms of the page of an account: each changes it by one call of a service."""
 
 from collections.abc import Callable
+from functools import partial
 
 from litestar.di import NamedDependency
 from litestar.params import RawBody
@@ -56,9 +57,7 @@ def suspend(
     lifecycle: NamedDependency[UserLifecycle],
     account_pages: NamedDependency[AccountPages],
 ) -> Page:
-    def change() -> None:
-        lifecycle.suspend(user_id, request.user)
-
+    change = partial(lifecycle.suspend, user_id, request.user)
     return _change(request, account_pages, user_id, "suspended", change)
 
 
@@ -69,9 +68,7 @@ def restore(
     lifecycle: NamedDependency[UserLifecycle],
     account_pages: NamedDependency[AccountPages],
 ) -> Page:
-    def change() -> None:
-        lifecycle.restore(user_id, request.user)
-
+    change = partial(lifecycle.restore, user_id, request.user)
     return _change(request, account_pages, user_id, "restored", change)
 
 
@@ -82,9 +79,7 @@ def sign_out(
     sessions: NamedDependency[SessionService],
     account_pages: NamedDependency[AccountPages],
 ) -> Page:
-    def change() -> None:
-        sessions.revoke_all(user_id, request.user)
-
+    change = partial(sessions.revoke_all, user_id, request.user)
     return _change(request, account_pages, user_id, "signed_out", change)
 
 
@@ -99,10 +94,7 @@ def set_role(
     (role,) = read_form(request, body, "role")
     if role not in _ROLES:
         raise RequestInvalid("there is no such role")
-
-    def change() -> None:
-        lifecycle.set_role(user_id, role, request.user)
-
+    change = partial(lifecycle.set_role, user_id, role, request.user)
     return _change(request, account_pages, user_id, "role", change)
 
 
@@ -154,10 +146,7 @@ def correct(
             problems=field_problems(faults),
             status=400,
         )
-
-    def change() -> None:
-        updates.update(user_id, changes, request.user)
-
+    change = partial(updates.update, user_id, changes, request.user)
     return _change(request, account_pages, user_id, "corrected", change)
 
 
