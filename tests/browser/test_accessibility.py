@@ -111,6 +111,11 @@ def test_no_page_scrolls_sideways_or_has_low_contrast(page: Page) -> None:
         assert page.evaluate(LOW_CONTRAST) == [], (zoom, scheme)
 
 
+def test_header_and_content_of_a_narrow_page_have_the_same_left_edge(page: Page) -> None:
+    left = "one => one.getBoundingClientRect().left"
+    assert page.locator("h1").evaluate(left) == page.locator(".brand").evaluate(left)
+
+
 def test_a_checkbox_is_dark_in_dark_colours(visit: Visit) -> None:
     box = visit("/sign-in", color_scheme="dark").get_by_label("Show password")
     expect(box).to_have_css("background-color", "rgb(26, 32, 42)")

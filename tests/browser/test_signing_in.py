@@ -154,6 +154,16 @@ def test_a_pasted_link_works_without_javascript(site: Site, visit: Visit) -> Non
     expect(page.get_by_role("status")).to_contain_text("Your password is set")
 
 
+def test_the_message_of_a_missing_link_leads_to_its_field(site: Site, visit: Visit) -> None:
+    page = visit("/set-password")
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_role("link", name="Paste your link.").click()
+    expect(page).to_have_url("/set-password#link")
+    expect(page.get_by_label("Your link")).to_be_focused()
+    page.goto(site.create_link(site.create_user()))
+    expect(page.get_by_label("Email")).to_be_visible()
+
+
 def test_a_slip_is_shown_beside_its_field_and_all_fields_keep_their_texts(
     site: Site, visit: Visit
 ) -> None:

@@ -220,6 +220,20 @@ def test_a_refused_form_says_all_problems_and_keeps_its_fields(jane: HttpClient)
     assert "Email: " in page.text
 
 
+def test_each_problem_leads_to_its_field_also_where_sso_is_the_only_method(
+    console: Console, jane: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"/console/users/{new_user(console, 'sol')}/correct"
+    monkeypatch.setattr(console.control_plane.batches, "policy", Policy(sso_only=True))
+    for page in (
+        send(jane, "/console/users/new", email="foo", name=" "),
+        send(jane, path, name="", title="T" * 300),
+    ):
+        targets = re.findall(r'<li><a href="#([^"]+)">', page.text)
+        assert {"name", "is_sso_user-yes"} < set(targets)
+        assert all(f' id="{target}"' in page.text for target in targets)
+
+
 def test_an_account_is_corrected(console: Console, jane: HttpClient) -> None:
     user_id = new_user(console, "cora")
     answer = send(

@@ -18,10 +18,16 @@ LABELS = {
     "is_sso_user": "Single sign-on",
 }
 
+#: a field that the form shows in another way
+_SHOWN_AS = {"is_sso_user": "is_sso_user-yes"}
+
 
 def field_problems(faults: Iterable[Fault]) -> list[Problem]:
     """Return what is wrong, each with the field of the form."""
-    return [(_sentence(fault.field, fault.detail), fault.field) for fault in faults]
+    return [
+        (_sentence(fault.field, fault.detail), _SHOWN_AS.get(fault.field, fault.field))
+        for fault in faults
+    ]
 
 
 def conflict_problems(error: BatchRefused) -> list[Problem]:

@@ -5,7 +5,8 @@
 // whether the link works. Only the next form uses the link up.
 const link = document.querySelector("[data-link]");
 const open = () => {
-  if (link && location.hash.length > 1 && location.hash !== "#main") {
+  // The page has links to its own parts, too.
+  if (link && location.hash.length > 1 && !document.querySelector(":target")) {
     link.elements.link.value = location.hash.slice(1);
     link.hidden = true;
     history.replaceState(null, "", location.pathname);
