@@ -148,16 +148,23 @@ def test_a_new_database_that_is_named_is_created_beside_a_server_of_the_environm
     assert (again.returncode, "ANYSCALE_HOST" in again.stderr) == (0, False), again.stderr
 
 
-def test_a_server_starts_on_a_new_machine_beside_a_server_of_the_environment(
+def test_a_server_warns_of_another_server_and_of_unknown_names_in_the_environment(
     tmp_path: Path, data: Path
 ) -> None:
     """As in a container whose settings are also those of its clients."""
-    with ServerProcess("", tmp_path, settings=OTHER) as server:
+    unknown = {"ANYSCALE_SSO_ISUER": "never-logged", "ANYSCALE_XYZ": "never-logged"}
+    with ServerProcess("", tmp_path, settings=OTHER | unknown) as server:
         assert (data / "anyscale.db").exists()
         assert server.token()
-        lines = map(json.loads, server.log.read_text("utf-8").splitlines())
-        (line,) = (line for line in lines if line["event"].startswith(OTHER_HOST))
-    assert (line["level"], line["database"]) == ("warning", f"{data}/anyscale.db")
+        log = server.log.read_text("utf-8")
+    warnings = [line for line in map(json.loads, log.splitlines()) if line["level"] == "warning"]
+    (line,) = (line for line in warnings if line["event"].startswith(OTHER_HOST))
+    assert line["database"] == f"{data}/anyscale.db"
+    assert [line["event"] for line in warnings if " is not known" in line["event"]] == [
+        "ANYSCALE_SSO_ISUER is not known: did you mean ANYSCALE_SSO_ISSUER?",
+        "ANYSCALE_XYZ is not known",
+    ]
+    assert "never-logged" not in log
 
 
 @pytest.mark.parametrize("variable", ["ANYSCALE_DATA_DIR", "ANYSCALE_DATABASE_URL"])

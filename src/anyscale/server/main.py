@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from anyscale.errors import ConfigError
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.other_host import is_meant_for_other_host
-from anyscale.server.settings import Settings
+from anyscale.server.settings import Settings, unknown_variables
 
 if TYPE_CHECKING:  # loaded by the server alone
     from uvicorn import Config
@@ -90,6 +90,8 @@ def serve(host: str, port: int, workers: int) -> int:
     from anyscale.server.logging_config import configure_logging
 
     configure_logging()
+    for unknown in unknown_variables(os.environ):
+        _log.warning(unknown)
     settings = Settings.from_environment(os.environ, served=True)
     if is_meant_for_other_host(os.environ):
         _log.warning(

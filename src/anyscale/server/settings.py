@@ -14,7 +14,39 @@ from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.login_options import LoginOptions
 from anyscale.server.paths import LINK_PAGE, SSO_CALLBACK
 
-__all__ = ["ListenSettings", "Settings"]
+__all__ = ["KNOWN_VARIABLES", "PREFIX", "ListenSettings", "Settings", "unknown_variables"]
+
+PREFIX = "ANYSCALE_"
+
+#: the variables that the client and the server read
+KNOWN_VARIABLES = frozenset(
+    PREFIX + name
+    for name in (
+        "ALLOW_HTTP",
+        "AUDIT_DAYS",
+        "BATCH_CREATE",
+        "BATCH_EXPIRY_DAYS",
+        "CLI_TOKEN",
+        "DATABASE_URL",
+        "DATA_DIR",
+        "HOST",
+        "INITIAL_PASSWORD_DAYS",
+        "LINK_DAYS",
+        "ORGANIZATION",
+        "PASSWORD_MIN_LENGTH",
+        "PORT",
+        "PUBLIC_URL",
+        "REPORT_DAYS",
+        "RESERVATION_WAIT_SECONDS",
+        "SIGNING_KEYS",
+        "SSO_CLIENT_ID",
+        "SSO_CLIENT_SECRET_FILE",
+        "SSO_DOMAINS",
+        "SSO_ISSUER",
+        "SSO_ONLY",
+        "WORKERS",
+    )
+)
 
 _LOOPBACK = "127.0.0.1,::1"
 
@@ -153,6 +185,22 @@ class ListenSettings(Struct, frozen=True):
         if port is None or workers is None:
             raise ConfigError(*reader.errors)
         return cls(port, workers)
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each variable that nothing reads, with the name that is nearest."""
+    names = {name for name in environment if name.startswith(PREFIX)}
+    return [_unknown(name) for name in sorted(names - KNOWN_VARIABLES)]
+
+
+def _unknown(variable: str) -> str:
+    from difflib import get_close_matches
+
+    # Without the prefix, by which all of them are alike.
+    suffixes = [name.removeprefix(PREFIX) for name in KNOWN_VARIABLES]
+    similar = get_close_matches(variable.removeprefix(PREFIX), suffixes, n=1)
+    suggestion = f": did you mean {PREFIX}{similar[0]}?" if similar else ""
+    return f"{variable} is not known{suggestion}"
 
 
 _NEED_ISSUER = (

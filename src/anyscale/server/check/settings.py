@@ -2,50 +2,17 @@
 
 import re
 import shlex
-from difflib import get_close_matches
 
 from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
 from anyscale.server.check.installation import Installation
+from anyscale.server.settings import PREFIX, unknown_variables
 
 __all__ = [
-    "KNOWN_VARIABLES",
     "check_environment_file_is_read",
     "check_names",
     "check_public_url",
     "check_values",
 ]
-
-_PREFIX = "ANYSCALE_"
-
-#: the variables that the client and the server read
-KNOWN_VARIABLES = frozenset(
-    _PREFIX + name
-    for name in (
-        "ALLOW_HTTP",
-        "AUDIT_DAYS",
-        "BATCH_CREATE",
-        "BATCH_EXPIRY_DAYS",
-        "CLI_TOKEN",
-        "DATABASE_URL",
-        "DATA_DIR",
-        "HOST",
-        "INITIAL_PASSWORD_DAYS",
-        "LINK_DAYS",
-        "ORGANIZATION",
-        "PASSWORD_MIN_LENGTH",
-        "PORT",
-        "PUBLIC_URL",
-        "REPORT_DAYS",
-        "RESERVATION_WAIT_SECONDS",
-        "SIGNING_KEYS",
-        "SSO_CLIENT_ID",
-        "SSO_CLIENT_SECRET_FILE",
-        "SSO_DOMAINS",
-        "SSO_ISSUER",
-        "SSO_ONLY",
-        "WORKERS",
-    )
-)
 
 _ENVIRONMENT = "the environment"
 
@@ -59,24 +26,15 @@ def check_values(installation: Installation) -> Finding:
         number = "1 setting is wrong" if len(wrong) == 1 else f"{len(wrong)} settings are wrong"
         mend = "correct each of them: until then the server does not start"
         return fail(_ENVIRONMENT, f"{number}: {'; '.join(wrong)}", mend)
-    count = sum(name.startswith(_PREFIX) for name in installation.environment)
-    return ok(_ENVIRONMENT, f"no value of {count} {_PREFIX}... is wrong")
+    count = sum(name.startswith(PREFIX) for name in installation.environment)
+    return ok(_ENVIRONMENT, f"no value of {count} {PREFIX}... is wrong")
 
 
 def check_names(installation: Installation) -> Finding:
     """Check that there is a setting for each variable."""
-    names = {name for name in installation.environment if name.startswith(_PREFIX)}
-    if unknown := sorted(names - KNOWN_VARIABLES):
-        found = ", ".join(map(_with_suggestion, unknown))
-        return warn(_ENVIRONMENT, f"nothing reads {found}", "correct the name, or remove it")
-    return ok(_ENVIRONMENT, f"no {_PREFIX}... is unknown")
-
-
-def _with_suggestion(variable: str) -> str:
-    # Without the prefix, by which all of them are alike.
-    suffixes = [name.removeprefix(_PREFIX) for name in KNOWN_VARIABLES]
-    similar = get_close_matches(variable.removeprefix(_PREFIX), suffixes, n=1)
-    return f"{variable} (did you mean {_PREFIX}{similar[0]}?)" if similar else variable
+    if unknown := unknown_variables(installation.environment):
+        return warn(_ENVIRONMENT, "; ".join(unknown), "correct the name, or remove it")
+    return ok(_ENVIRONMENT, f"no {PREFIX}... is unknown")
 
 
 def check_environment_file_is_read(installation: Installation) -> Finding:
