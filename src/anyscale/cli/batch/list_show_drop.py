@@ -86,7 +86,7 @@ def drop_batch(batch_id: str, yes: bool, host: str | None) -> None:
     """Drop an unfinished batch: nobody is created, and its emails are free again.
 
     If another administrator opened it, and standard input and standard error are a terminal, it
-    first shows who that was and when it was last active, and asks.
+    first shows who that was and when it was last active, and asks. Elsewhere it does not ask.
 
     \b
     Example:

@@ -46,7 +46,7 @@ def undo(
     interruption, the same command goes on. `anyscale batch list` lists the ids.
 
     If standard input and standard error are a terminal, it first shows how many accounts it will
-    delete, and asks.
+    delete, and asks. Elsewhere it does not ask, as in a script: run it with --dry-run first.
 
     \b
     Example:
