@@ -91,8 +91,8 @@ def resolve(
     """Find the control plane to use.
 
     The arguments override `ANYSCALE_HOST` and `ANYSCALE_CLI_TOKEN` of the environment, and these
-    override the credentials file. The host `embedded` is the embedded control plane, whatever the
-    token.
+    override the credentials file. No token but the file's own is sent to the file's host, unless
+    the file has none. The host `embedded` is the embedded control plane, whatever the token.
 
     Raises:
         ConfigError: there is a host without a token or a token without a host, the host is
@@ -104,8 +104,9 @@ def resolve(
     secret = _first(token, "token=", environment, "ANYSCALE_CLI_TOKEN")
     if not (chosen.value and secret.value):
         saved = saved_credentials(environment)
-        # The file's token is for the file's host only.
-        if chosen.value in (None, saved.host):
+        # The file's token is for the file's host only, and that host for the file's token.
+        is_unrelated = secret.value and saved.cli_token and saved.host != EMBEDDED
+        if chosen.value == saved.host or not (chosen.value or is_unrelated):
             chosen = chosen if chosen.value else _Found(saved.host, saved.path)
             secret = secret if secret.value else _Found(saved.cli_token, saved.path)
     if chosen.value == EMBEDDED:
@@ -113,7 +114,7 @@ def resolve(
     origin = _checked_host(chosen.value, environment) if chosen.value else None
     checked_token = _token(secret.value or "")
     if checked_token and not origin:
-        raise ConfigError(_without_host(secret.source, words))
+        raise ConfigError(_without_host(secret.source, environment, words))
     if origin and not checked_token:
         raise ConfigError(_without_token(origin, chosen.source, environment, words))
     return Target(origin, checked_token)
@@ -128,11 +129,13 @@ def _first(
     return _Found(value if value.strip() else None, variable)
 
 
-def _without_host(source: str, words: CallerWords) -> str:
+def _without_host(source: str, environment: Mapping[str, str], words: CallerWords) -> str:
+    saved = saved_credentials(environment)
+    unused = f" ({saved.path} has one for its own token)" if saved.host else ""
     mend = f"name the server by {words.host} or ANYSCALE_HOST"
     if source.endswith(_FILE):
         mend = 'add "host": "https://..." to it'
-    return f"{source} has a token, and there is no host: {mend}, or {words.embedded}"
+    return f"{source} has a token, and there is no host{unused}: {mend}, or {words.embedded}"
 
 
 def _without_token(

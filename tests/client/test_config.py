@@ -46,13 +46,25 @@ def test_the_credentials_file_comes_last(home: Path, credentials: Path) -> None:
     environment = {"HOME": str(home)}
 
     assert resolve(None, None, environment) == Target(HOST, "saved")
-    assert resolve(None, "mine", environment) == Target(HOST, "mine")
     assert resolve(OTHER, "mine", environment) == Target(OTHER, "mine")
 
 
 def test_the_files_token_goes_to_the_files_host_only(home: Path, credentials: Path) -> None:
     with pytest.raises(ConfigError, match="there is no token for https://other"):
         resolve(OTHER, None, {"HOME": str(home)})
+
+
+def test_another_token_goes_to_the_files_host_only_if_the_file_has_none(
+    home: Path, credentials: Path
+) -> None:
+    environment = {"HOME": str(home)}
+    for token, variables in (("mine", {}), (None, {"ANYSCALE_CLI_TOKEN": "mine"})):
+        assert resolve(HOST, token, environment | variables) == Target(HOST, "mine")
+        unused = f"there is no host ({credentials} has one for its own token): name the server by"
+        assert unused in message(None, token, COMMAND, **environment, **variables)
+
+    credentials.write_text(f'{{"host": "{HOST}"}}', encoding="utf-8")
+    assert resolve(None, None, environment | {"ANYSCALE_CLI_TOKEN": "mine"}) == Target(HOST, "mine")
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
@@ -94,7 +106,9 @@ def test_the_credentials_file_may_choose_the_embedded_control_plane(
     credentials.write_text('{"host": "embedded"}', encoding="utf-8")
 
     assert resolve(None, None, {"HOME": str(home)}) == Target()
-    assert resolve(None, None, {"HOME": str(home), "ANYSCALE_CLI_TOKEN": "mine"}) == Target()
+    for file in ('{"host": "embedded"}', '{"host": "embedded", "cli_token": "saved"}'):
+        credentials.write_text(file, encoding="utf-8")
+        assert resolve(None, None, {"HOME": str(home), "ANYSCALE_CLI_TOKEN": "mine"}) == Target()
 
 
 EMBEDDED = {
