@@ -19,6 +19,7 @@ __all__ = [
     "SECRET",
     "Owner",
     "Owners",
+    "batch_of",
     "new_batch",
     "run_owners",
     "start_run",
@@ -65,36 +66,38 @@ class Owners(NamedTuple):
         """Create another owner, who signs in."""
         return _owner(self.site, self.control_plane)
 
-    def state_of(self, page: Page) -> str:
-        """Return the state of the batch that a page shows."""
-        return self.control_plane.batches.counts(_batch_of(page)).state
+    def state_of(self, address: str) -> str:
+        """Return the state of the batch that has a page at an address."""
+        return self.control_plane.batches.counts(batch_of(address)).state
 
-    def hashes_of(self, page: Page) -> dict[str, str]:
-        """Return the stored hashes of the batch that a page shows, by user."""
+    def hashes_of(self, address: str) -> dict[str, str]:
+        """Return the stored hashes of the batch that has a page at an address, by user."""
         with self.control_plane.store.read() as tx:
             rows = execute_sql(
                 tx,
                 "select user_id, password_hash from users where password_hash is not null"
                 " and batch = (select id from batches where batch_id = ?)",
-                (_batch_of(page),),
+                (batch_of(address),),
             )
             return dict(rows.fetchall())
 
 
-def _batch_of(page: Page) -> str:
-    return page.url.rpartition("/")[2]
+def batch_of(address: str) -> str:
+    """Return the id of the batch that has a page at an address."""
+    return address.rpartition("/")[2]
 
 
 @contextmanager
-def run_owners(folder: Path, database: Path | str) -> Iterator[Owners]:
+def run_owners(folder: Path, database: Path | str, **settings: str) -> Iterator[Owners]:
     """Run a server with an owner until the block ends.
 
     Args:
         folder: for its log and its temporary files.
         database: its file, or its URL.
+        settings: more environment variables of the server.
     """
     url = database if isinstance(database, str) else f"sqlite:////{database.relative_to('/')}"
-    with ServerProcess(url, folder, real_hashes=True) as server:
+    with ServerProcess(url, folder, real_hashes=True, settings=settings) as server:
         site = Site(server, database)
         with closing(site.control_plane()) as control_plane:
             owner = _owner(site, control_plane)

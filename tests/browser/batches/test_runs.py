@@ -12,6 +12,7 @@ from tests.browser.batches.owners import (
     SECRET,
     Owner,
     Owners,
+    batch_of,
     new_batch,
     run_owners,
     start_run,
@@ -53,8 +54,8 @@ def site(owners: Owners) -> Site:
 def half_done(visit: Visit, owners: Owners, state: Any, file: Path) -> Page:
     """Start a run; return its page when some of its passwords are hashed."""
     page = start_run(visit, state, file)
-    wait_until(lambda: owners.hashes_of(page))
-    assert owners.state_of(page) == "open"
+    wait_until(lambda: owners.hashes_of(page.url))
+    assert owners.state_of(page.url) == "open"
     return page
 
 
@@ -71,14 +72,14 @@ def test_after_a_kill_the_page_that_has_the_file_goes_on_and_so_does_another_bro
     page = half_done(visit, owners, owners.state, users_file(tmp_path, "page", MANY, SECRET))
     other.close()
     owners.server.kill()
-    before = owners.hashes_of(page), owners.hashes_of(other)
-    assert owners.state_of(page) == owners.state_of(other) == "open"
+    before = owners.hashes_of(page.url), owners.hashes_of(other.url)
+    assert owners.state_of(page.url) == owners.state_of(other.url) == "open"
     owners.server.start()
     new = visit(other.url, storage_state=owners.add().state)
     go_on(new, file)
     for one, hashes in zip((page, new), before, strict=True):
         expect(one.get_by_role("heading", name=CREATED)).to_be_visible(timeout=40_000)
-        after = owners.hashes_of(one)
+        after = owners.hashes_of(one.url)
         assert len(after) == MANY
         assert after == after | hashes, "a stored hash has changed"
 
@@ -99,11 +100,11 @@ def test_a_session_that_another_browser_ends_stops_the_run(
     lines[17] = f"Bob,bob@batch.example,{SECRET}"
     wrong = tmp_path / "wrong.csv"
     wrong.write_text("\n".join(lines), encoding="utf-8")
-    hashes = owners.hashes_of(run)
+    hashes = owners.hashes_of(run.url)
     go_on(page, wrong)
     words = "User 17 of wrong.csv (line 18) differs: it is 'bob@batch.example' instead of"
     expect(page.get_by_role("alert")).to_contain_text(f"{words} 'ended16@batch.example'")
-    assert owners.hashes_of(run) == hashes
+    assert owners.hashes_of(run.url) == hashes
     assert_nobody_created(owners, run, "ended")
     go_on(page, file)
     expect(page.get_by_role("heading", name=CREATED)).to_be_visible(timeout=40_000)
@@ -117,7 +118,7 @@ def sign_out_everywhere(owner: Owner) -> None:
 
 
 def assert_nobody_created(owners: Owners, page: Page, tag: str) -> None:
-    assert owners.state_of(page) == "open"
+    assert owners.state_of(page.url) == "open"
     emails = [f"{tag}{at}@batch.example" for at in range(MANY)]
     assert not any(owners.control_plane.users.with_emails(emails))
 
@@ -136,7 +137,7 @@ def test_an_owner_who_becomes_a_collaborator_in_the_middle_creates_nobody(
     page.locator("summary", has_text="Drop the batch").click()
     page.get_by_role("button", name="Drop it now").click()
     expect(page.get_by_role("status").first).to_contain_text("no user was created")
-    assert owners.state_of(run) == "dropped"
+    assert owners.state_of(run.url) == "dropped"
 
 
 def test_an_undo_without_script_deletes_the_unused_accounts_once(
@@ -160,8 +161,9 @@ def test_an_undo_without_script_deletes_the_unused_accounts_once(
     assert before
     plain.goto(f"{page.url}/undo")
     expect(plain.get_by_text(re.compile("0 accounts"))).to_be_visible()
-    batch_id = page.url.rpartition("/")[2]
-    again = send(owners.owner.client, f"/console/batches/{batch_id}/undo", number="0", expected="0")
+    again = send(
+        owners.owner.client, f"/console/batches/{batch_of(page.url)}/undo", number="0", expected="0"
+    )
     assert "0 accounts were deleted" in again.text
     assert events_of(owners, page) == before
     emails = [f"undo{at}@batch.example" for at in range(3)]
@@ -171,6 +173,5 @@ def test_an_undo_without_script_deletes_the_unused_accounts_once(
 
 def events_of(owners: Owners, page: Page) -> list[str]:
     """Return the entries of the audit log about a batch."""
-    batch_id = page.url.rpartition("/")[2]
     entries = owners.control_plane.audit_log.list(0, 1_000)
-    return [entry.event for entry in entries if entry.subject == batch_id]
+    return [entry.event for entry in entries if entry.subject == batch_of(page.url)]

@@ -19,6 +19,7 @@ from tests.server.http.console.test_batches import (
 )
 from tests.server.http.pages.requests import create_owner, get, send
 from tests.support.callers import OPERATOR
+from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.http_client import HttpClient
 from tests.support.waiting import wait_until
 
@@ -193,6 +194,9 @@ def test_a_user_twice_is_refused_by_both_lines(console: Console) -> None:
     assert "15001:4" in words(page)
     assert "on line 3, column 4" in words(page)
     assert "No batch is unfinished" in words(get(jane, f"{PATH}?only=open"))
+    with console.control_plane.store.read() as tx:
+        (users,) = execute_sql(tx, "select count(*) from users").fetchone()
+    assert users == 2, "a row or a reservation is left beside the owners"
 
 
 def test_a_third_large_file_waits_and_a_small_one_does_not(
