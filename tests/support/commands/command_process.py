@@ -7,6 +7,7 @@ Passwords are hashed with the cheapest parameters, unless a test needs the real 
 """
 
 import atexit
+import contextlib
 import itertools
 import multiprocessing
 import os
@@ -140,8 +141,10 @@ class CommandProcess:
         return CommandResult(self.args, status, self.stdout, self.stderr)
 
     def send_signal(self, number: int) -> None:
-        if self.poll() is None:
-            os.kill(self.pid, number)
+        """Send a signal, unless the process has ended: its parent, the fork server, reaps it."""
+        with contextlib.suppress(ProcessLookupError):
+            if self.poll() is None:
+                os.kill(self.pid, number)
 
     def terminate(self) -> None:
         self._process.terminate()
