@@ -59,10 +59,10 @@ def _modules() -> Iterator[str]:
             yield module.name
 
 
+_PREPARED = ("tests.support.commands.routes_in_advance", "tests.support.commands.freeze_modules")
+
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(
-    [__name__, *_LAZY, *_modules(), "tests.support.commands.freeze_modules"]
-)
+_context.set_forkserver_preload([__name__, *_LAZY, *_modules(), *_PREPARED])
 
 _numbers = itertools.count()
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import uvicorn
+from tests.support.servers.reused_routes import give_back_routes
 
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.http.app import application
@@ -39,6 +40,8 @@ def serve_in_process(control_plane: ControlPlane, port: int = 0) -> Iterator[str
     finally:
         server.stop()
         thread.join(20)
+        assert not thread.is_alive(), "the server did not end"
+        give_back_routes(control_plane)
 
 
 class _Server(uvicorn.Server):

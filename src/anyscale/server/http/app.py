@@ -5,7 +5,6 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import cast
 
 from litestar import Litestar, Router
 from litestar.config.compression import CompressionConfig
@@ -94,7 +93,7 @@ def application(control_plane: ControlPlane) -> ASGIApp:
     """Create the application of a control plane, which it closes when it shuts down."""
     WORKERS.set(1)
     settings = control_plane.settings
-    routes = _routes(control_plane)
+    routes = _routes(State(_services(control_plane)))
     count_from_zero(_methods_and_paths(routes))
     inner = HeadMiddleware()(GzipRequestMiddleware()(shut_down_when_cancelled(routes)))
     checked = RequestCheckMiddleware(settings.public_url)(inner)
@@ -109,9 +108,7 @@ def _methods_and_paths(routes: Litestar) -> Iterator[tuple[str, str]]:
             yield from ((method, route.path_format) for method in route.methods - {"OPTIONS"})
 
 
-def _routes(control_plane: ControlPlane) -> Litestar:
-    pools = ThreadPools()
-    services = _services(control_plane, pools)
+def _routes(services: State) -> Litestar:
     return Litestar(
         route_handlers=[
             _API,
@@ -132,15 +129,8 @@ def _routes(control_plane: ControlPlane) -> Litestar:
         ],
         dependencies=provide_each(services),
         # for middleware, guards and error pages, which have no dependencies
-        state=State(services),
-        lifespan=[
-            partial(
-                _lifespan,
-                control_plane=control_plane,
-                pools=pools,
-                file_runs=cast("FileRuns", services["file_runs"]),
-            )
-        ],
+        state=services,
+        lifespan=[_lifespan],
         middleware=[ShutdownMiddleware(), CorsMiddleware(), CsrfMiddleware()],
         compression_config=_COMPRESSION,
         exception_handlers=EXCEPTION_HANDLERS,
@@ -150,8 +140,9 @@ def _routes(control_plane: ControlPlane) -> Litestar:
     )
 
 
-def _services(control_plane: ControlPlane, pools: ThreadPools) -> dict[str, object]:
+def _services(control_plane: ControlPlane) -> dict[str, object]:
     """Return what handlers can receive, by the name of the argument."""
+    pools = ThreadPools()
     sessions, tokens = control_plane.sessions, control_plane.tokens
     login_options = control_plane.settings.login_options
     account_count = AccountCount(control_plane.store)
@@ -178,6 +169,7 @@ def _services(control_plane: ControlPlane, pools: ThreadPools) -> dict[str, obje
         "authenticator": Authenticator(tokens, sessions, control_plane.audit_log, pools.auth),
         "batches": control_plane.batches,
         "check_database": control_plane.store.ready,
+        "control_plane": control_plane,
         "file_places": FilePlaces(),
         "file_runs": FileRuns(control_plane),
         "details": control_plane.account_details,
@@ -201,9 +193,10 @@ def _services(control_plane: ControlPlane, pools: ThreadPools) -> dict[str, obje
 
 
 @asynccontextmanager
-async def _lifespan(
-    _: Litestar, control_plane: ControlPlane, pools: ThreadPools, file_runs: FileRuns
-) -> AsyncIterator[None]:
+async def _lifespan(routes: Litestar) -> AsyncIterator[None]:
+    control_plane: ControlPlane = routes.state.control_plane
+    pools: ThreadPools = routes.state.pools
+    file_runs: FileRuns = routes.state.file_runs
     fill_index = partial(control_plane.search_index.fill, is_busy=pools.are_busy)
     tasks = [
         asyncio.create_task(

@@ -23,8 +23,8 @@ UserRequest = Request[SessionCaller, SessionRecord, Any]
 
 def provide_each(services: Mapping[str, object]) -> dict[str, Provide]:
     """Let handlers receive each service as the argument of this name."""
-    return {name: _provide(service) for name, service in services.items()}
+    return {name: _provide(services, name) for name in services}
 
 
-def _provide(service: object) -> Provide:
-    return Provide(lambda: service, sync_to_thread=False)
+def _provide(services: Mapping[str, object], name: str) -> Provide:
+    return Provide(lambda: services[name], sync_to_thread=False)

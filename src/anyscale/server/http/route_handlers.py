@@ -10,11 +10,12 @@ from operator import attrgetter
 from typing import Any, Literal, Self
 
 from litestar import Litestar
+from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import AnyCallable
 from litestar.utils.predicates import is_async_callable
 
-from anyscale.server.http.thread_pools import BoundedThreadPool
+from anyscale.server.http.thread_pools import BoundedThreadPool, ThreadPools
 
 __all__ = ["delete", "get", "patch", "post", "put"]
 
@@ -45,14 +46,18 @@ class _RouteHandler(HTTPRouteHandler):
     def on_registration(self, app: Litestar) -> None:
         super().on_registration(app)
         if self.has_sync_callable:
-            pool = attrgetter(self.opt["pool"])(app.state.pools)
-            self._fn, self.has_sync_callable = _in_thread(pool, self.fn), False
+            self._fn = _in_thread(app.state, attrgetter(self.opt["pool"]), self.fn)
+            self.has_sync_callable = False
 
 
-def _in_thread(pool: BoundedThreadPool, function: Callable[..., Any]) -> Callable[..., Any]:
+def _in_thread(
+    services: State,
+    pool_in: Callable[[ThreadPools], BoundedThreadPool],
+    function: Callable[..., Any],
+) -> Callable[..., Any]:
     @wraps(function)
     async def run(**arguments: Any) -> Any:
-        return await pool.run(function, **arguments)
+        return await pool_in(services.pools).run(function, **arguments)
 
     return run
 
