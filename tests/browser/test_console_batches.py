@@ -70,6 +70,32 @@ def test_a_file_with_mistakes_is_mended_and_created(
     assert_accessible(page)
 
 
+@pytest.mark.parametrize("with_script", [True, False])
+def test_columns_that_are_no_fields_are_left_out_by_the_lines_that_the_page_proposes(
+    visit: Visit, owners: Owners, tmp_path: Path, with_script: bool
+) -> None:
+    file = users_file(tmp_path, f"export{with_script}", 2, "IT", "Vorname,E-Mail,Abteilung")
+    page = visit(
+        "/console/batches/new", storage_state=owners.state, java_script_enabled=with_script
+    )
+    columns = page.get_by_label("Columns and their fields")
+    expect(columns).to_be_hidden()
+    page.get_by_label("Users file").set_input_files(file)
+    page.get_by_role("button", name="Check the file").click()
+    expect(page.get_by_role("alert")).to_contain_text("Some columns stand for no field")
+    expect(columns).to_have_value("Abteilung=")
+    if with_script:
+        assert_accessible(page)
+    for button, heading in (
+        ("Check the file", re.compile("2 users read")),
+        ("Create 2 accounts", CREATED),
+    ):
+        if not with_script:
+            page.get_by_label("Users file").set_input_files(file)
+        page.get_by_role("button", name=button).click()
+        expect(page.get_by_role("heading", name=heading)).to_be_visible()
+
+
 def test_a_file_that_changed_after_the_check_is_not_created_unseen(
     visit: Visit, owners: Owners, tmp_path: Path
 ) -> None:

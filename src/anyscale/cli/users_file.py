@@ -8,9 +8,9 @@ from shlex import quote
 import click
 
 from anyscale.cli.terminal import escaped, say
-from anyscale.domain.validation import FIELDS, shown
 from anyscale.errors import BatchRefused, ConfigError
 from anyscale.user.files import FORMATS, STDIN, UsersFile
+from anyscale.user.files.csv_header import chosen_columns, require_csv
 
 __all__ = [
     "UsersFileCommand",
@@ -32,19 +32,10 @@ format_option = click.option(
 
 
 def _columns(_ctx: click.Context, _option: click.Parameter, texts: Sequence[str]) -> dict[str, str]:
-    columns: dict[str, str] = {}
-    for text in texts:
-        header, separator, field = text.rpartition("=")
-        name, field = header.strip().lower(), field.strip()
-        if not separator or not name:
-            raise click.UsageError(f"--column {text}: say --column HEADER=FIELD")
-        if field and field not in FIELDS:
-            raise click.UsageError(f"--column {text}: the fields are {', '.join(FIELDS)}")
-        if name in columns or (field and field in columns.values()):
-            again = header if name in columns else field
-            raise click.UsageError(f"--column {text}: {again} is given twice")
-        columns[name] = field
-    return columns
+    try:
+        return chosen_columns(texts)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from None
 
 
 column_option = click.option(
@@ -130,14 +121,11 @@ def open_users_file(
     """Open a users file, or standard input for `-`; on a terminal, say how to end the input.
 
     Raises:
-        ConfigError: it cannot be opened.
+        ConfigError: it cannot be opened, or there are columns and it is no CSV.
     """
     if path == STDIN and sys.stdin and sys.stdin.isatty():
         say("Reading users from the terminal: end with Ctrl-D.")
     with closing(UsersFile.open(path, file_format, columns)) as file:
-        if columns and file.format != "csv":
-            raise ConfigError(
-                f"--column is for CSV, and {shown(file.name)} is read as {file.format.upper()}: "
-                "say --format csv if it is CSV"
-            )
+        if columns:
+            require_csv(file.name, file.format)
         yield file

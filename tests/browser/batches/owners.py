@@ -112,11 +112,13 @@ def _owner(site: Site, control_plane: ControlPlane) -> Owner:
     return Owner(email, user.user_id, client)
 
 
-def users_file(folder: Path, tag: str, count: int, password: str = "") -> Path:
+def users_file(
+    folder: Path, tag: str, count: int, password: str = "", header: str = "name,email,password"
+) -> Path:
     """Write a file of so many users."""
     file = folder / f"{tag}.csv"
     rows = [f"Person {at},{tag}{at}@batch.example,{password}" for at in range(count)]
-    file.write_text("\n".join(["name,email,password", *rows, ""]), encoding="utf-8")
+    file.write_text("\n".join([header, *rows, ""]), encoding="utf-8")
     return file
 
 
@@ -127,9 +129,12 @@ def new_batch(visit: Visit, state: Any, file: Path) -> Page:
     return page
 
 
-def start_run(visit: Visit, state: Any, file: Path) -> Page:
+def start_run(visit: Visit, state: Any, file: Path, columns: str = "") -> Page:
     """Create the users of a file; return the page of the batch as soon as it is open."""
     page = new_batch(visit, state, file)
+    if columns:
+        page.get_by_text("The columns of a CSV file have other names").click()
+        page.get_by_label("Columns and their fields").fill(columns)
     page.get_by_role("button", name="Create the accounts").click()
     expect(page.get_by_role("heading", name="The accounts are being created")).to_be_focused()
     return page

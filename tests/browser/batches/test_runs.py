@@ -51,9 +51,9 @@ def site(owners: Owners) -> Site:
     return owners.site
 
 
-def half_done(visit: Visit, owners: Owners, state: Any, file: Path) -> Page:
+def half_done(visit: Visit, owners: Owners, state: Any, file: Path, columns: str = "") -> Page:
     """Start a run; return its page when some of its passwords are hashed."""
-    page = start_run(visit, state, file)
+    page = start_run(visit, state, file, columns)
     wait_until(lambda: owners.hashes_of(page.url))
     assert owners.state_of(page.url) == "open"
     return page
@@ -69,7 +69,8 @@ def test_after_a_kill_the_page_that_has_the_file_goes_on_and_so_does_another_bro
 ) -> None:
     file = users_file(tmp_path, "other", MANY, SECRET)
     other = half_done(visit, owners, owners.state, file)
-    page = half_done(visit, owners, owners.state, users_file(tmp_path, "page", MANY, SECRET))
+    named = users_file(tmp_path, "page", MANY, SECRET, "Rufname,email,password")
+    page = half_done(visit, owners, owners.state, named, "Rufname=name")
     other.close()
     owners.server.kill()
     before = owners.hashes_of(page.url), owners.hashes_of(other.url)

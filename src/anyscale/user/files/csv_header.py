@@ -1,12 +1,20 @@
 """The header of a CSV file: which column has which field, and what is wrong with the others."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from anyscale.domain.validation import FIELDS, SERVER_FIELDS, shown
+from anyscale.errors import ConfigError
 from anyscale.user.files.field_words import field_of, is_first_name, meant_field
 
-__all__ = ["ColumnFault", "column_name", "columns_of", "named_column"]
+__all__ = [
+    "ColumnFault",
+    "chosen_columns",
+    "column_name",
+    "columns_of",
+    "named_column",
+    "require_csv",
+]
 
 #: the column of a header that the caller leaves out
 _LEFT_OUT = "(left out)"
@@ -19,6 +27,39 @@ class ColumnFault(NamedTuple):
 
     code: str
     detail: str
+
+
+def chosen_columns(texts: Iterable[str]) -> dict[str, str]:
+    """Return the fields that the caller chooses for columns, as `UsersFile` takes them.
+
+    Args:
+        texts: the values of `--column`, like `Vorname=name`; `Abteilung=` leaves a column out.
+
+    Raises:
+        ConfigError: one is no such text, or a column or a field is there twice.
+    """
+    columns: dict[str, str] = {}
+    for text in texts:
+        header, separator, field = text.rpartition("=")
+        name, field = column_name(header), field.strip()
+        if not separator or not name:
+            raise ConfigError(f"--column {text}: say --column HEADER=FIELD")
+        if field and field not in FIELDS:
+            raise ConfigError(f"--column {text}: the fields are {', '.join(FIELDS)}")
+        if name in columns or (field and field in columns.values()):
+            again = header if name in columns else field
+            raise ConfigError(f"--column {text}: {again} is given twice")
+        columns[name] = field
+    return columns
+
+
+def require_csv(file_name: str, file_format: str) -> None:
+    """Raise `ConfigError` if a file for which the caller chooses columns is no CSV."""
+    if file_format != "csv":
+        raise ConfigError(
+            f"--column is for CSV, and {shown(file_name)} is read as {file_format.upper()}: "
+            "say --format csv if it is CSV"
+        )
 
 
 def column_name(cell: str) -> str:

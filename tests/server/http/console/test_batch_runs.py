@@ -23,7 +23,7 @@ from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.http_client import HttpClient
 from tests.support.waiting import wait_until
 
-from anyscale.errors import Overloaded, RequestInvalid
+from anyscale.errors import Overloaded, RequestInvalid, StoreUnavailable
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.http.console.batches import file_runs, uploads
 from anyscale.server.http.console.batches.file_runs import FileRuns
@@ -86,6 +86,22 @@ def noted_calls(console: Console, name: str) -> set[str]:
 
     setattr(batches, name, call)
     return called
+
+
+@contextmanager
+def failing_reservations(console: Console) -> Iterator[None]:
+    """Let runs stop after they have opened their batch, before a row of it is stored."""
+    batches: Any = console.control_plane.batches
+    original = batches.reserve
+
+    def reserve(*_: Any) -> Any:
+        raise StoreUnavailable("the disk is full")
+
+    batches.reserve = reserve
+    try:
+        yield
+    finally:
+        batches.reserve = original
 
 
 def user_id(console: Console, name: str = "jane") -> str:
@@ -259,7 +275,7 @@ def test_a_body_that_does_not_arrive_gives_its_place_back(
         places = FilePlaces(small=MIB)
         request: Any = SleepingRequest()
         with pytest.raises(RequestInvalid, match="did not arrive in time"):
-            async with receive_upload(request, places):
+            async with receive_upload(request, places, {}):
                 pass
         await places.take(MIB)
 
@@ -311,7 +327,7 @@ def test_the_hashes_of_a_run_are_counted(console: Console) -> None:
     assert HASHES._value.get() == before + 18
 
 
-def test_a_wrong_file_leaves_no_message(console: Console) -> None:
+def test_a_wrong_file_leaves_the_reason_of_the_last_stop(console: Console) -> None:
     jane, data = console.browser(), many()
     with held_before_hashing(console) as go_on:
         held = noted_calls(console, "hash")
@@ -321,10 +337,16 @@ def test_a_wrong_file_leaves_no_message(console: Console) -> None:
         go_on.set()
         bob = console.browser("bob")
         wait_until(lambda: not progress(bob, batch_id)["running"])
+    reason = progress(bob, batch_id)["message"]
+    assert reason.startswith("The run stopped: the session of the owner")
     page = upload(bob, f"{PATH}/{batch_id}/continue", many())
-    assert (page.status, "differs" in words(page)) == (409, True)
-    wait_until(lambda: not progress(bob, batch_id)["running"])
-    assert not progress(bob, batch_id)["message"]
+    assert (page.status, "differs" in words(page), reason in words(page)) == (409, True, True)
+    assert "Choose the same file to go on" in words(page)
+    assert progress(bob, batch_id)["message"] == reason
+    with held_before_hashing(console):
+        assert upload(bob, f"{PATH}/{batch_id}/continue", data).status == 303
+        assert not progress(bob, batch_id)["message"]
+    wait_for_state(bob, batch_id, "published")
 
 
 def test_a_stop_has_one_deadline_for_all_runs(
@@ -355,4 +377,25 @@ def test_a_run_that_waits_for_another_batch_notices_the_stop(
         wait_until(lambda: first in shown)
         runs.stop()
         wait_until(lambda: runs.find(waiting) is None)
-    assert "the server was stopped" in runs.message(waiting)
+    assert "the server was stopped" in progress(jane, waiting)["message"]
+
+
+def test_a_batch_without_a_row_refuses_another_file_as_long_as_the_server_knows_its_own(
+    open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console, runs = with_runs(open_console, monkeypatch)
+    create_owner(console.control_plane, "bob")
+    jane, bob, data = console.browser(), console.browser("bob"), many()
+    with held_before_hashing(console), failing_reservations(console):
+        batch_id = create(jane, data, columns="name=name")
+        wait_until(lambda: not progress(bob, batch_id)["running"])
+    page = get(bob, f"{PATH}/{batch_id}")
+    assert "Another file is refused" in words(page)
+    assert ">\nname=name</textarea>" in page.text
+    for other in ({"data": many()}, {"data": data, "columns": "password="}):
+        refused = upload(bob, f"{PATH}/{batch_id}/continue", **other)
+        assert (refused.status, "is not the file of this batch" in words(refused)) == (409, True)
+    runs._stopped.clear()  # as of a server that was started again
+    assert "the server cannot notice another one" in words(get(bob, f"{PATH}/{batch_id}"))
+    assert upload(bob, f"{PATH}/{batch_id}/continue", data).status == 303
+    wait_for_state(bob, batch_id, "published")

@@ -60,10 +60,9 @@ class Verdicts:
 
 
 async def received(data: bytes, name: str, if_exists: str) -> Upload:
-    upload = Upload(FilePlaces(), len(data))
+    upload = Upload(FilePlaces(), len(data), {"name": name, "if_exists": if_exists})
     upload.content.write(data)
     upload.content.seek(0)
-    upload.fields = {"name": name, "if_exists": if_exists}
     return upload
 
 

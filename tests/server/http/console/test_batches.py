@@ -4,6 +4,7 @@ import re
 import secrets
 from collections.abc import Callable
 from html import unescape
+from urllib.parse import urlencode
 
 import pytest
 from tests.server.http.console.conftest import Console, OpenConsole
@@ -27,7 +28,7 @@ def upload(
     client: HttpClient, path: str, data: bytes, name: str = "users.csv", **fields: str
 ) -> HttpResponse:
     """Send a file as the script of the page does."""
-    query = "&".join(f"{key}={value}" for key, value in {"name": name, **fields}.items())
+    query = urlencode({"name": name, **fields}, safe="<>")
     headers = BROWSER | {"Content-Type": "application/octet-stream"}
     return client.request("POST", f"{path}?{query}", raw=data, headers=headers)
 
@@ -140,18 +141,34 @@ def test_existing_users_refuse_the_file_or_are_skipped(jane: HttpClient) -> None
     assert "To be created 1 Skipped: they exist 1" in words(page)
 
 
-def test_a_large_file_is_refused_in_words(jane: HttpClient) -> None:
+def announce_large_file(jane: HttpClient, path: str) -> str:
+    """Send the headers alone of a file that is too large; return the page that refuses it."""
     connection = jane.connect()
     headers = BROWSER | {
         "Cookie": "; ".join(f"{name}={value}" for name, value in jane.cookies.items()),
         "Content-Type": "application/octet-stream",
         "Content-Length": str(65 * 1024 * 1024),
     }
-    connection.request("POST", f"{PATH}/check?name=users.csv", b"", headers)
+    connection.request("POST", f"{path}?name=users.csv", b"", headers)
     answer = connection.getresponse()
     assert answer.status == 413
-    assert b"anyscale user batch-create -f FILE" in answer.read()
+    text = answer.read().decode()
     connection.close()
+    return text
+
+
+def test_a_large_file_is_refused_with_the_command_for_it(jane: HttpClient) -> None:
+    answer = announce_large_file(jane, f"{PATH}/check")
+    assert f"anyscale user batch-create -f FILE --host http://{jane.host}" in answer
+
+
+def test_a_file_that_is_too_large_to_go_on_needs_the_command_of_its_batch(
+    console_with: Console, jane: HttpClient
+) -> None:
+    batch_id = open_batch(console_with, jane, many())
+    answer = announce_large_file(jane, f"{PATH}/{batch_id}/continue")
+    assert "Run the same command again, on the same machine" in answer
+    assert "batch-create" not in answer
 
 
 @pytest.mark.parametrize("ending", ["csv", "yaml", "json", "jsonl"])
@@ -271,10 +288,96 @@ def console_with(shared_console: Console) -> Console:
     return shared_console
 
 
+def staff(*names: str) -> bytes:
+    """An export of a personnel department, whose headers do not all stand for fields."""
+    rows = [f"7;Muster;{name};{name}@batch.example;IT" for name in names]
+    return "\n".join(["Personalnummer;Nachname;Vorname;E-Mail;Abteilung", *rows, ""]).encode()
+
+
+def columns_of(page: HttpResponse) -> str:
+    """Return what the page proposes for the columns."""
+    return unescape(
+        page.text.partition('<textarea id="columns"')[2].split("\n", 1)[1].split("<")[0]
+    )
+
+
+@pytest.mark.parametrize("send_file", [upload, submit])
+def test_a_check_proposes_lines_that_leave_unknown_columns_out(
+    console_with: Console, jane: HttpClient, send_file: Upload
+) -> None:
+    (name,) = new_names()
+    data = staff(name)
+    refused = send_file(jane, f"{PATH}/check", data, "staff.csv", key=name)
+    assert "unknown column 'Abteilung'" in words(refused)
+    assert 'href="#columns">Some columns stand for no field.' in refused.text
+    proposed = columns_of(refused)
+    assert proposed == "Personalnummer=\nAbteilung="
+    chosen = proposed.replace("Abteilung=", "Abteilung=title")
+    page = send_file(jane, f"{PATH}/check", data, "staff.csv", columns=chosen, key=name)
+    assert (page.status, columns_of(page)) == (200, chosen)
+    answer = send_file(jane, PATH, data, "staff.csv", columns=chosen, key=name)
+    assert answer.status == 303
+    (user,) = console_with.control_plane.users.with_emails([f"{name}@batch.example"])
+    assert user
+    assert (user.name, user.lastname, user.title) == (name, "Muster", "IT")
+
+
+def test_a_column_that_is_also_a_field_is_named_by_hand(jane: HttpClient) -> None:
+    (name,) = new_names()
+    data = f"Name,Vorname,email\nMuster,Mia,{name}@batch.example\n".encode()
+    refused = upload(jane, f"{PATH}/check", data)
+    assert "rename 'Name' to lastname" in words(refused)
+    page = upload(jane, f"{PATH}/check", data, columns="Name=lastname\r\n\r\nVorname=name")
+    assert "Mia Muster" in words(page)
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "words_of_command"),
+    [
+        ("u.csv", "Vorname", "--column Vorname: say --column HEADER=FIELD"),
+        ("u.csv", "Vorname=first", "--column Vorname=first: the fields are name, email, password"),
+        ("u.csv", "A=name\nB=name", "--column B=name: name is given twice"),
+        ("u.yaml", "A=name", "--column is for CSV, and 'u.yaml' is read as YAML"),
+        ("u.csv", "Missing=title", "There is no column 'missing', whose field was chosen"),
+    ],
+)
+@pytest.mark.parametrize("path", [f"{PATH}/check", PATH])
+def test_wrong_columns_are_refused_at_their_field(
+    jane: HttpClient, path: str, name: str, columns: str, words_of_command: str
+) -> None:
+    page = upload(jane, path, csv("ann"), name, columns=columns)
+    assert page.status in (400, 422)
+    field = page.text.partition('id="columns-error">')[2].partition("</p>")[0]
+    assert words_of_command in unescape(field)
+    assert columns_of(page) == columns
+    assert '<details class="columns" open>' in page.text
+
+
+def test_a_batch_goes_on_with_the_columns_of_its_file_alone(
+    console_with: Console, jane: HttpClient
+) -> None:
+    names = new_names(17)
+    lines = [f"{name},{name}@batch.example,correct horse 7,x" for name in names]
+    data = "\n".join(["Rufname,email,password,Raum", *lines]).encode()
+    batch_id = open_batch(console_with, jane, csv(*names, password="correct horse 7"))
+    path = f"{PATH}/{batch_id}/continue"
+    wrong = upload(jane, path, data, columns="Rufname=title")
+    assert "There is no column name" in words(wrong)
+    assert columns_of(wrong) == "Rufname=title\nRaum="
+    assert upload(jane, path, data, columns="Rufname=name\nRaum=").status == 303
+    wait_for_state(jane, batch_id, "published")
+
+
+def test_a_field_that_is_too_long_is_refused_and_not_cut(jane: HttpClient) -> None:
+    for send_file in (upload, submit):
+        page = send_file(jane, f"{PATH}/check", csv("ann"), "u.csv", columns="A=" * 2_001)
+        assert (page.status, "more than 4,000 octets" in words(page)) == (400, True)
+
+
 def test_markup_and_directions_are_text(jane: HttpClient) -> None:
     names = ["<script>alert(1)</script>", "\u05e9\u05dc"]
     data = "\n".join(["name,email", *(f"{name},x{len(name)}@b.example" for name in names)]).encode()
-    page = upload(jane, f"{PATH}/check", data, name="%3Cb%3Ex%3C/b%3E.csv")
+    page = upload(jane, f"{PATH}/check", data, name="<b>x</b>.csv")
     assert "<script>alert" not in page.text
     assert "&lt;b&gt;x&lt;/b&gt;.csv" in page.text
 

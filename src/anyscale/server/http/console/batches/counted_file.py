@@ -15,10 +15,14 @@ _FIRST = 20
 
 
 class CountedFile(UsersFile):
-    """A file of a browser, read by the readers of the command."""
+    """A file of a browser, read by the readers of the command.
+
+    Raises:
+        ConfigError: see `Upload.columns`.
+    """
 
     def __init__(self, upload: Upload) -> None:
-        super().__init__(upload.content, upload.name, upload.format)
+        super().__init__(upload.content, upload.name, upload.format, columns=upload.columns)
         self._start()
 
     def _start(self) -> None:

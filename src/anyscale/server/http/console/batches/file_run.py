@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 
+from msgspec import Struct
+
 from anyscale.domain.models.batches import Batch, Created
 from anyscale.domain.validation import CheckedUser, Policy, shown
 from anyscale.errors import (
@@ -23,7 +25,7 @@ from anyscale.user.batch_create.batch_run import BatchRun
 from anyscale.user.batch_create.outcome import Outcome
 from anyscale.user.user_sources import Reading, chunks
 
-__all__ = ["SHOWN", "STOPPED", "FileRun"]
+__all__ = ["SHOWN", "STOPPED", "FileRun", "StoppedRun"]
 
 #: problems that a page shows; the text has more
 SHOWN = 1_000
@@ -89,6 +91,17 @@ class _InProcess:
         """Do nothing: the server closes its control plane."""
 
 
+class StoppedRun(Struct, frozen=True):
+    """What a process remembers of a run that has stopped."""
+
+    #: why it stopped
+    message: str
+    #: of its file: see `Upload.digest`
+    digest: bytes
+    #: of the form that sent its file
+    fields: dict[str, str]
+
+
 class FileRun:
     """A check of a file, or a run that creates its users. It is a `RunKey` too.
 
@@ -98,6 +111,8 @@ class FileRun:
         caller: whose session is checked in each transaction.
         key: the idempotency key; empty for a check.
         batch_id: of the batch that it goes on with; empty for a new one.
+        if_exists: of that batch; else the form has it.
+        stopped: the last run of that batch, if it is known.
     """
 
     is_resumable = True
@@ -110,6 +125,7 @@ class FileRun:
         key: str = "",
         batch_id: str = "",
         if_exists: str = "",
+        stopped: StoppedRun | None = None,
     ) -> None:
         self.file = CountedFile(upload)
         self.caller = caller
@@ -124,7 +140,8 @@ class FileRun:
         self.is_compared = False
         #: of the rows that have problems, by position
         self.emails: dict[int, str] = {}
-        self._upload = upload
+        self.upload = upload
+        self._stopped = stopped
         self._batches = control_plane.batches
         self.policy = control_plane.batches.policy
         self._run = BatchRun(
@@ -165,14 +182,6 @@ class FileRun:
             self.emails = self.file.emails_at(positions, self.policy)
             raise
 
-    def has_file(self, upload: Upload) -> bool:
-        """Return whether another upload is the same file."""
-        return self._upload.has_content_of(upload)
-
-    def close(self) -> None:
-        """Let the file go."""
-        self._upload.close()
-
     def get_key(self) -> str:
         return self.key
 
@@ -199,6 +208,10 @@ class FileRun:
         Raises:
             BatchRefused: the file has problems, or `KeyReused`: it is another file.
         """
+        reserved = self._batches.reserved_chunks(self.batch_id)
+        # Of a batch without chunks, the database does not say which users it would have.
+        if not reserved and self._stopped and self._stopped.digest != self.upload.digest():
+            raise KeyReused(f"{self.file.name} is not the file of this batch, or was changed")
         reading = self.file.reading(self.policy)
         number = -1
         for number, chunk in enumerate(chunks(reading, self.policy.chunk_users)):
@@ -207,7 +220,7 @@ class FileRun:
                 raise KeyReused(self._words(difference, reading))
         if reading.problems:
             raise BatchRefused(reading.problems, reading.problems.more)
-        if number + 1 < self._batches.reserved_chunks(self.batch_id):
+        if number + 1 < reserved:
             raise KeyReused(f"{self.file.name} is shorter than the file of this batch")
 
     def _words(self, difference: Difference, reading: Reading) -> str:

@@ -21,7 +21,7 @@ from anyscale.errors import (
 )
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import SessionCaller
-from anyscale.server.http.console.batches.file_run import STOPPED, FileRun
+from anyscale.server.http.console.batches.file_run import STOPPED, FileRun, StoppedRun
 from anyscale.server.http.console.batches.uploads import Upload
 from anyscale.server.http.errors import place_of
 from anyscale.server.http.operations.metrics import BATCHES, USERS
@@ -31,8 +31,8 @@ __all__ = ["FileRuns"]
 
 _log = logging.getLogger("anyscale.server")
 
-#: messages about runs that have stopped
-_MOST_MESSAGES = 100
+#: stopped runs that a process remembers
+_MOST_STOPPED = 100
 
 #: runs at once: each has a thread
 _MOST_RUNS = 32
@@ -61,7 +61,7 @@ class FileRuns:
         self._control_plane = control_plane
         self._active: dict[str, FileRun] = {}
         self._threads: dict[str, threading.Thread] = {}
-        self._messages: OrderedDict[str, str] = OrderedDict()
+        self._stopped: OrderedDict[str, StoppedRun] = OrderedDict()
         self._lock = threading.Lock()
         self._is_stopping = False
         #: when the server process was started, in seconds since 1970
@@ -90,16 +90,23 @@ class FileRuns:
             if self._is_stopping:
                 raise ServerUnreachable(STOPPED)
             if active := self._active.get(key):
-                if not active.has_file(upload):
+                if active.upload.digest() != upload.digest():
                     raise KeyReused(_OTHER_FILE)
                 return active
             if len(self._active) >= _MOST_RUNS:
                 raise Overloaded(_MANY_RUNS, _RETRY_SECONDS)
-            run = FileRun(self._control_plane, upload, caller, key, batch_id, if_exists)
+            run = FileRun(
+                self._control_plane,
+                upload,
+                caller,
+                key,
+                batch_id,
+                if_exists,
+                self.stopped(batch_id),
+            )
             self._start_thread(run)
             # Only now: the request closes the file of a run that could not start.
             upload.is_kept = True
-            self._messages.pop(batch_id, None)
         return run
 
     def _start_thread(self, run: FileRun) -> None:
@@ -129,9 +136,9 @@ class FileRuns:
             runs = [r for r in self._active.values() if r.caller.session.session_id == session_id]
         return [run.batch_id for run in runs if run.batch_id]
 
-    def message(self, batch_id: str) -> str:
-        """Return why the last run of a batch stopped in this process; else an empty text."""
-        return self._messages.get(batch_id, "")
+    def stopped(self, batch_id: str) -> StoppedRun | None:
+        """Return the last run of a batch that has stopped in this process."""
+        return self._stopped.get(batch_id)
 
     def stop(self) -> None:
         """Let the runs finish their chunks, and leave their batches open."""
@@ -145,29 +152,34 @@ class FileRuns:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _work(self, run: FileRun) -> None:
+        error: AnyscaleError | None = None
         try:
             run.store_batch(_count(run.create(), run.file.name).batch_id)
-        except AnyscaleError as error:
-            self._note_error(run, error)
-        except Exception as error:  # noqa: BLE001 - the page that waits learns of a bug
-            extra = {"kind": type(error).__name__, "place": place_of(error)}
+        except AnyscaleError as raised:
+            error = raised
+        except Exception as raised:  # noqa: BLE001 - the page that waits learns of a bug
+            extra = {"kind": type(raised).__name__, "place": place_of(raised)}
             _log.error("a run of the console failed", extra=extra)
-            self._note_error(run, ServerFault("a fault of the control plane: its log says where"))
-        finally:
-            # Within the lock: the file of an active run is open.
-            with self._lock:
-                self._active.pop(run.key, None)
-                self._threads.pop(run.key, None)
-                run.close()
+            error = ServerFault("a fault of the control plane: its log says where")
+        # Within the lock: the file of an active run is open.
+        with self._lock:
+            if error:
+                self._note_stop(run, error)
+            self._active.pop(run.key, None)
+            self._threads.pop(run.key, None)
+            run.upload.close()
+        # Only now: the page that shows the error shows no active run.
+        if error and not run.opened.done():
+            run.opened.set_exception(error)
 
-    def _note_error(self, run: FileRun, error: AnyscaleError) -> None:
+    def _note_stop(self, run: FileRun, error: AnyscaleError) -> None:
         # Who chose another file by mistake is told so; the others have nothing to learn from it.
         if run.batch_id and run.is_compared:
-            self._messages[run.batch_id] = _message(error)
-            while len(self._messages) > _MOST_MESSAGES:
-                self._messages.popitem(last=False)
-        if not run.opened.done():
-            run.opened.set_exception(error)
+            self._stopped[run.batch_id] = StoppedRun(
+                _message(error), run.upload.digest(), run.upload.fields
+            )
+            while len(self._stopped) > _MOST_STOPPED:
+                self._stopped.popitem(last=False)
 
 
 def _count(outcome: Outcome, name: str) -> Batch:

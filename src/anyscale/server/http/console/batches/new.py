@@ -16,6 +16,7 @@ from anyscale.errors import (
     AnyscaleError,
     BatchRefused,
     BatchUnfinished,
+    ConfigError,
     KeyReused,
     Overloaded,
     RequestInvalid,
@@ -31,13 +32,13 @@ from anyscale.server.http.console.batches.check_result import (
 )
 from anyscale.server.http.console.batches.file_run import FileRun
 from anyscale.server.http.console.batches.file_runs import FileRuns
-from anyscale.server.http.console.batches.pages import PATH, batch_page
+from anyscale.server.http.console.batches.pages import PATH, TOO_LARGE, batch_page
 from anyscale.server.http.console.batches.uploads import (
+    CHOICES,
     MAX_UPLOAD,
     FilePlaces,
-    Upload,
-    file_formats,
     receive_upload,
+    too_large,
 )
 from anyscale.server.http.console.rendering import Page, render_console_page
 from anyscale.server.http.dependencies import UserRequest
@@ -51,9 +52,14 @@ __all__ = ["HANDLERS"]
 _KEY = re.compile("[0-9a-z-]{1,64}")
 
 #: errors that the page shows, before a run has started
-_OF_UPLOADS = (KeyReused, Overloaded, RequestInvalid, TooLarge)
+_OF_UPLOADS = (ConfigError, KeyReused, Overloaded, RequestInvalid, TooLarge)
 
 _NO_FILE = "Choose a users file."
+
+_LEFT_OUT = (
+    "Some columns stand for no field. The last lines here leave them out: name the field of a "
+    "column that has one, and check the file again."
+)
 
 
 @get("/batches/new")
@@ -68,15 +74,16 @@ async def check(
     file_runs: NamedDependency[FileRuns],
     pools: NamedDependency[ThreadPools],
 ) -> Page:
+    fields: dict[str, str] = {}
     try:
-        async with receive_upload(request, file_places) as upload:
+        async with receive_upload(request, file_places, fields) as upload:
             if not upload.has_file:
-                return _page(request, upload.fields, **_refused(_NO_FILE))
+                return _page(request, fields, **_refused(_NO_FILE))
             run = file_runs.check(upload, request.user)
             async with file_places.reading:
-                return await pools.read.run(_checked, request, run, upload.fields)
+                return await pools.read.run(_checked, request, run, fields)
     except _OF_UPLOADS as error:
-        return _failed(request, {}, error)
+        return _failed(request, fields, error)
 
 
 @post("/batches", status_code=200, request_max_body_size=MAX_UPLOAD)
@@ -86,14 +93,15 @@ async def create(
     file_runs: NamedDependency[FileRuns],
     pools: NamedDependency[ThreadPools],
 ) -> Page:
+    fields: dict[str, str] = {}
     try:
-        async with receive_upload(request, file_places) as upload:
+        async with receive_upload(request, file_places, fields) as upload:
             if not upload.has_file:
-                return _page(request, upload.fields, **_refused(_NO_FILE))
-            run = file_runs.start(upload, request.user, f"console-{_key(upload.fields)}")
-            return await _opened(request, run, upload, pools)
+                return _page(request, fields, **_refused(_NO_FILE))
+            run = file_runs.start(upload, request.user, f"console-{_key(fields)}")
+            return await _opened(request, run, fields, pools)
     except _OF_UPLOADS as error:
-        return _failed(request, {}, error)
+        return _failed(request, fields, error)
 
 
 @post("/batches/{batch_id:str}/continue", status_code=200, request_max_body_size=MAX_UPLOAD)
@@ -108,18 +116,24 @@ async def go_on(
     batch = await pools.read.run(batches.show, batch_id, request.user)
     if batch.state != "open":
         return redirect(f"{PATH}/{batch.batch_id}")
+    fields: dict[str, str] = {}
     try:
-        async with receive_upload(request, file_places) as upload:
+        async with receive_upload(request, file_places, fields) as upload:
             if not upload.has_file:
-                return batch_page(request, batch, file_runs, **_refused(_NO_FILE))
+                return batch_page(request, batch, file_runs, chosen=fields, **_refused(_NO_FILE))
             key = await pools.read.run(batches.key_of, batch_id, request.user)
             run = file_runs.start(upload, request.user, key, batch.batch_id, batch.if_exists)
             await _batch_id(run)  # the file was compared with the batch
     except BatchRefused as error:
+        shown = _columns_shown(run, error, fields)
         text = "This is not the file of this batch, or it was changed: " + str(error.problems[0])
-        return batch_page(request, batch, file_runs, **_refused(text, 422))
+        shown["problems"].insert(0, (text, "file"))
+        return batch_page(request, batch, file_runs, **shown)
+    except TooLarge as error:
+        shown = _refused(TOO_LARGE, status=error.status)
+        return batch_page(request, batch, file_runs, chosen=fields, **shown)
     except AnyscaleError as error:
-        return batch_page(request, batch, file_runs, **_shown(error))
+        return batch_page(request, batch, file_runs, chosen=fields, **_shown(error))
     return redirect(f"{PATH}/{batch.batch_id}")
 
 
@@ -129,18 +143,20 @@ async def _batch_id(run: FileRun) -> str:
     return await asyncio.shield(asyncio.wrap_future(run.opened))
 
 
-async def _opened(request: UserRequest, run: FileRun, upload: Upload, pools: ThreadPools) -> Page:
+async def _opened(
+    request: UserRequest, run: FileRun, fields: dict[str, str], pools: ThreadPools
+) -> Page:
     """Wait until the batch of a run is open, or a small one is created; show its page."""
     try:
         batch_id = await _batch_id(run)
     except BatchRefused as error:
-        return await pools.read.run(_wrong, request, run, error, upload.fields)
+        return await pools.read.run(_wrong, request, run, error, fields)
     except BatchUnfinished as error:
         if error.batch_id:
             return redirect(f"{PATH}/{error.batch_id}")
-        return _failed(request, upload.fields, error)
+        return _failed(request, fields, error)
     except AnyscaleError as error:
-        return _failed(request, upload.fields, error)
+        return _failed(request, fields, error)
     return redirect(f"{PATH}/{batch_id}")
 
 
@@ -164,7 +180,22 @@ def _checked(request: UserRequest, run: FileRun, fields: dict[str, str]) -> Page
 
 def _wrong(request: UserRequest, run: FileRun, error: BatchRefused, fields: dict[str, str]) -> Page:
     count_refusal(error)
-    return _page(request, fields, wrong=wrong_file(run, error), status=422)
+    shown = _columns_shown(run, error, fields)
+    return _page(request, shown.pop("chosen"), wrong=wrong_file(run, error), **shown)
+
+
+def _columns_shown(run: FileRun, error: BatchRefused, fields: dict[str, str]) -> dict[str, Any]:
+    """Return the arguments with which a page shows what is wrong with columns, at their field.
+
+    It proposes lines that leave out those that stand for no field.
+    """
+    problems = [(_sentence(p.detail), "columns") for p in error.problems if p.code == "columns"]
+    headers = [header for header in run.file.unknown_columns if len(header.splitlines()) == 1]
+    if headers:
+        lines = [fields.get("columns", "").rstrip(), *(f"{header}=" for header in headers)]
+        fields = {**fields, "columns": "\n".join(filter(None, lines))}
+        problems.append((_LEFT_OUT, "columns"))
+    return {"problems": problems, "chosen": fields, "status": error.status}
 
 
 def _text(error: BatchRefused) -> Response[str]:
@@ -173,19 +204,25 @@ def _text(error: BatchRefused) -> Response[str]:
 
 
 def _failed(request: UserRequest, fields: dict[str, str], error: AnyscaleError) -> Page:
+    if isinstance(error, KeyReused):
+        fields = {**fields, "key": ""}  # else the same happens again
     return _page(request, fields, **_shown(error))
 
 
 def _shown(error: AnyscaleError) -> dict[str, Any]:
     """Return the arguments with which a page shows an error of a run, also one of the server."""
     count_refusal(error)
-    text = str(error)
-    text = f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
-    return {**_refused(text, error.status), "headers": retry_after(error)}
+    field = "columns" if isinstance(error, ConfigError) else "file"
+    shown = _refused(_sentence(str(error)), field, status=error.status)
+    return {**shown, "headers": retry_after(error)}
 
 
-def _refused(text: str, status: int = 400) -> dict[str, Any]:
-    return {"problems": [(text, "file")], "status": status}
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+
+
+def _refused(text: str, field: str = "file", *, status: int = 400) -> dict[str, Any]:
+    return {"problems": [(text, field)], "status": status}
 
 
 def _page(
@@ -201,12 +238,13 @@ def _page(
         "batches/new",
         PATH,
         module="batch.js",
-        formats=list(file_formats()),
-        chosen={"format": fields.get("format", ""), "if_exists": fields.get("if_exists", "")},
+        too_large=too_large(request),
+        chosen=fields,
         # One key for the whole page: "Create" twice is one batch.
         key=_key(fields),
         good=good,
         wrong=wrong,
+        **CHOICES,
         **shown,
     )
 

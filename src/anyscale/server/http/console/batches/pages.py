@@ -13,6 +13,7 @@ from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import user_actor
 from anyscale.server.core.users.queries import UserQueries
 from anyscale.server.http.console.batches.file_runs import FileRuns
+from anyscale.server.http.console.batches.uploads import CHOICES
 from anyscale.server.http.console.batches.words import shown_state
 from anyscale.server.http.console.rendering import Page, refused_form, render_console_page
 from anyscale.server.http.dependencies import UserRequest
@@ -20,7 +21,7 @@ from anyscale.server.http.operations.metrics import BATCHES
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.templating import redirect
 
-__all__ = ["HANDLERS", "PATH", "batch_page"]
+__all__ = ["HANDLERS", "PATH", "TOO_LARGE", "batch_page"]
 
 PATH = "/console/batches"
 
@@ -33,6 +34,12 @@ _PAGE, _USERS = 50, 20
 
 #: Seconds after its last step in which a batch may be worked on. A step is written once a minute.
 _ACTIVE_SECONDS = 120.0
+
+#: about a file that no page takes, and that the batch is of
+TOO_LARGE = (
+    "The file has more than 64 MiB, so a command has opened its batch. Run the same command again, "
+    "on the same machine: it goes on with this batch."
+)
 
 _NOTES = {
     "dropped": "The batch is dropped: no user was created.",
@@ -56,7 +63,7 @@ class Progress(Struct, frozen=True):
     #: of 100, as far as this process knows; -1 if it does not
     percent: int
     text: str
-    #: why the last run stopped
+    #: why the last run stopped; empty while another one runs
     message: str
 
 
@@ -139,15 +146,21 @@ def drop_batch(
 
 def batch_page(request: UserRequest, batch: Batch, file_runs: FileRuns, **shown: Any) -> Page:
     """Render the page of a batch; `shown` has what is known besides it."""
-    values: dict[str, Any] = {"users": [], "actors": {}, **shown}
+    stopped = file_runs.stopped(batch.batch_id)
+    chosen = stopped.fields if stopped else {}
+    values: dict[str, Any] = {"users": [], "actors": {}, "chosen": chosen, **shown}
     return render_console_page(
         request,
         "batches/batch",
         PATH,
         module="batch.js" if batch.state == "open" else "",
         batch=batch,
+        too_large=TOO_LARGE,
+        # Without a row and a run to compare with, every file looks like the one of the batch.
+        is_comparable=bool(batch.users or batch.skipped or stopped),
         state=_state(batch, file_runs),
         progress=_progress(batch, file_runs),
+        **CHOICES,
         **values,
     )
 
@@ -158,6 +171,7 @@ def _state(batch: Batch, file_runs: FileRuns) -> Any:
 
 def _progress(batch: Batch, file_runs: FileRuns) -> Progress:
     run = file_runs.find(batch.batch_id)
+    stopped = file_runs.stopped(batch.batch_id)
     phase, done, total = run.progress if run else ("", 0, 0)
     percent = -1
     if total and phase == "Hashing":
@@ -175,7 +189,7 @@ def _progress(batch: Batch, file_runs: FileRuns) -> Progress:
         due=batch.hashes_due,
         percent=percent,
         text=text,
-        message=file_runs.message(batch.batch_id),
+        message=stopped.message if stopped and not run else "",
     )
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import io
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -11,16 +11,27 @@ from typing import Any
 from msgspec import Struct
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
+from anyscale.domain.validation import FIELDS
 from anyscale.errors import Overloaded, RequestInvalid, TooLarge
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.user.files import FORMATS, format_of
+from anyscale.user.files.csv_header import chosen_columns, require_csv
 
-__all__ = ["MAX_UPLOAD", "FilePlaces", "Upload", "file_formats", "receive_upload"]
+__all__ = ["CHOICES", "MAX_UPLOAD", "FilePlaces", "Upload", "receive_upload", "too_large"]
 
 MIB = 1024 * 1024
 
 #: octets of a file
 MAX_FILE = 64 * MIB
+
+#: what the fields of a form choose from: the formats with their names, and the fields of columns
+CHOICES: dict[str, Any] = {
+    "formats": [
+        ("", "By the name of the file"),
+        *zip(FORMATS, ("YAML", "JSON", "JSON Lines", "CSV"), strict=True),
+    ],
+    "fields": FIELDS,
+}
 
 #: octets of a body: a form has some fields besides the file
 MAX_UPLOAD = MAX_FILE + 64 * 1024
@@ -39,12 +50,14 @@ _RETRY_SECONDS = 30.0
 _PART_SECONDS = 30.0
 _BODY_SECONDS = 600.0
 
-#: characters of a field besides the file
-_FIELD = 400
+#: octets of a field besides the file; proxies allow about 8 KiB for the address that has the fields
+_FIELD = 4_000
 
-_TOO_LARGE = (
-    "The file has more than 64 MiB. Use the command for it: anyscale user batch-create -f FILE"
-)
+_OCTETS = "application/octet-stream"
+
+#: fields that a script sends in the address
+_FIELDS = ("name", "format", "columns", "if_exists", "key", "as")
+
 _TOO_SLOW = "The file did not arrive in time, and nothing was done with it. Send it again"
 _FULL = "The server works on other large files. Your file was not read: try again in a moment."
 
@@ -85,9 +98,9 @@ class FilePlaces:
 class Upload:
     """A file in memory, and the fields of its form. Its `repr` shows neither."""
 
-    def __init__(self, places: FilePlaces, size: int) -> None:
+    def __init__(self, places: FilePlaces, size: int, fields: dict[str, str]) -> None:
         self.content = io.BytesIO()
-        self.fields: dict[str, str] = {}
+        self.fields = fields
         #: whether a run closes it
         self.is_kept = False
         self._places = places
@@ -112,17 +125,31 @@ class Upload:
         return chosen if chosen in FORMATS else format_of(self.name)
 
     @property
+    def columns(self) -> dict[str, str]:
+        """The fields that the user chose for columns, as the option `--column` has them.
+
+        Raises:
+            ConfigError: a line is wrong, or the file is no CSV.
+        """
+        lines = map(str.strip, self.fields.get("columns", "").splitlines())
+        columns = chosen_columns(filter(None, lines))
+        if columns:
+            require_csv(self.name, self.format)
+        return columns
+
+    @property
     def if_exists(self) -> str:
         """`skip` or `fail`."""
         return "skip" if self.fields.get("if_exists") == "skip" else "fail"
 
-    def has_content_of(self, other: "Upload") -> bool:
-        """Return whether two files have the same octets; both must be open."""
-        return self.digest() == other.digest()
-
     def digest(self) -> bytes:
-        """Return the SHA-256 of the octets, which is for a comparison and never stored."""
-        return hashlib.sha256(self.content.getbuffer()).digest()
+        """Return a SHA-256 of the octets and of how they are read; the file must be open.
+
+        It is for a comparison, and never stored: the file may have passwords.
+        """
+        digest = hashlib.sha256(self.content.getbuffer())
+        digest.update(repr((self.format, self.columns)).encode())
+        return digest.digest()
 
     def close(self) -> None:
         """Let the file go, and give its place back; from any thread."""
@@ -136,23 +163,32 @@ class Upload:
 
 
 @asynccontextmanager
-async def receive_upload(request: AnyRequest, places: FilePlaces) -> AsyncIterator[Upload]:
+async def receive_upload(
+    request: AnyRequest, places: FilePlaces, fields: dict[str, str]
+) -> AsyncIterator[Upload]:
     """Receive the file of a request; an error lets it go, and so does the end of the block.
 
     A run that goes on with the file after the response has set `is_kept`, and closes it.
+
+    Args:
+        request: has the file as its body and the fields in its address, or is a form of both.
+        places: of the process.
+        fields: receives the other fields, as far as they have arrived.
 
     Raises:
         TooLarge: it has more than `MAX_FILE` octets; no more than the headers was read.
         Overloaded: there is no memory for it.
         RequestInvalid: it is no file, or it did not arrive in time.
     """
+    if request.content_type[0] == _OCTETS:
+        fields.update({name: request.query_params.get(name, "") for name in _FIELDS})
     size = _announced_size(request)
     await places.take(size)
-    upload = Upload(places, size)
+    upload = Upload(places, size, fields)
     try:
         await _read(request, upload)
         if upload.content.tell() > MAX_FILE:
-            raise TooLarge(_TOO_LARGE)
+            raise TooLarge(too_large(request))
         upload.content.seek(0)
         yield upload
     finally:
@@ -165,21 +201,37 @@ def _announced_size(request: AnyRequest) -> int:
     if size is None:
         raise RequestInvalid("the request does not say how large the file is")
     if size > MAX_UPLOAD:
-        raise TooLarge(_TOO_LARGE)
+        raise TooLarge(too_large(request))
     return size
+
+
+def too_large(request: AnyRequest) -> str:
+    """Return the words about a file of more than `MAX_FILE` octets."""
+    host = request.app.state.account_page.host(request)
+    return (
+        f"The file has more than 64 MiB. Use the command for it: anyscale user batch-create -f FILE"
+        f" --host {host}. Its options --format, --column and --if-exists are the fields of this"
+        " page"
+    )
 
 
 async def _read(request: AnyRequest, upload: Upload) -> None:
     kind, parameters = request.content_type
-    if kind == "application/octet-stream":
-        for name in ("name", "format", "if_exists", "key", "as"):
-            upload.fields[name] = request.query_params.get(name, "")[:_FIELD]
+    if kind == _OCTETS:
+        for field in upload.fields.values():
+            _check_length(field)
         async for part in _parts(request):
             upload.content.write(part)
     elif kind == "multipart/form-data" and parameters.get("boundary"):
         await _read_form(request, upload, parameters["boundary"])
     else:
         raise RequestInvalid("this takes a users file")
+
+
+def _check_length(field: str | bytearray) -> None:
+    # A list of columns that is cut would say something else.
+    if len(field) > _FIELD:
+        raise RequestInvalid(f"a field of the form has more than {_FIELD:,} octets")
 
 
 async def _parts(request: AnyRequest) -> AsyncIterator[bytes]:
@@ -221,16 +273,11 @@ class _Form(Struct):
         if isinstance(event, MultipartSegment):
             self.segment, self.text = event, bytearray()
             if event.name == "file":
-                self.upload.fields["name"] = (event.filename or "")[:_FIELD]
+                self.upload.fields["name"] = event.filename or ""
         elif event is not None and self.segment and self.segment.name == "file":
             self.upload.content.write(event)
         elif event is not None:
-            self.text += event[: _FIELD - len(self.text)]
+            self.text += event
+            _check_length(self.text)
         elif self.segment and self.segment.name not in ("file", "name"):
             self.upload.fields[self.segment.name] = self.text.decode("utf-8", "replace")
-
-
-def file_formats() -> Iterator[tuple[str, str]]:
-    """Return the formats and their names, for a choice."""
-    yield "", "By the name of the file"
-    yield from zip(FORMATS, ("YAML", "JSON", "JSON Lines", "CSV"), strict=True)

@@ -3,18 +3,22 @@
 // The server renders all words and tables; this module puts the pages that it answers into this one,
 // so that the chosen file stays here. It goes on by itself if the server was started again.
 
-const MOST = 64 * 1024 * 1024;
-const HEADER = "musterroll-api";
-const POLL = 1000;
-const SPEAK = 5000;
+const LARGEST_FILE = 64 * 1024 * 1024; // octets
+const SERVER_HEADER = "musterroll-api"; // of each response of the server; those of proxies lack it
+const SLOW_MILLISECONDS = 3000;
+const POLL_MILLISECONDS = 1000;
+const ANNOUNCEMENT_MILLISECONDS = 5000; // a screen reader needs time to read what it announces
 const SIGNED_OUT = "You are not signed in any more. Sign in in another tab, then try again: this page still has the file.";
+const SIGNED_OUT_OF_RUN = "You are not signed in any more. Sign in to see how the run ended: if it stopped, the same file goes on.";
+const NO_OWNER = "You are no owner any more. A run of yours that had not ended stopped, and another owner can go on with the same file.";
 
-let chosen = null; // the file
-let watching = 0; // the number of the page that is watched
-let sending = false;
+let chosenFile = null;
+let sentFields = []; // those of the last form besides the file: a run goes on with them
+let isSending = false;
 
 const main = document.getElementById("main");
 const find = (selector) => main.querySelector(selector);
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 function say(words) {
   const box = find("[data-sending]");
@@ -41,33 +45,15 @@ function refuse(words) {
 }
 
 // Puts a page of the server in the place of this one; the file stays chosen.
-function show(page, address) {
+async function show(response) {
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
   document.title = page.title;
   // Chromium complains of it on a page that has a focus already.
-  for (const one of page.querySelectorAll("[autofocus]")) one.removeAttribute("autofocus");
+  for (const element of page.querySelectorAll("[autofocus]")) element.removeAttribute("autofocus");
   main.replaceChildren(...page.getElementById("main").childNodes);
-  if (address && new URL(address).pathname.match(/\/bat_[^/]+$/)) history.replaceState(null, "", address);
+  if (new URL(response.url).pathname.match(/\/bat_[^/]+$/)) history.replaceState(null, "", response.url);
   bind();
-  const first = find(".message.problem") ?? find("[data-focus]");
-  (first ?? main).focus();
-}
-
-async function isUnchanged(file) {
-  try {
-    await file.slice(0, 1).arrayBuffer();
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function addressOf(form, button) {
-  const address = new URL(button?.getAttribute("formaction") ?? form.action, location.href);
-  const fields = new FormData(form);
-  for (const [name, value] of fields) if (name !== "file") address.searchParams.set(name, value);
-  address.searchParams.set("name", chosen.name);
-  if (button?.name) address.searchParams.set(button.name, button.value);
-  return address;
+  (find(".message.problem") ?? find("[data-focus]") ?? main).focus();
 }
 
 async function save(response) {
@@ -78,82 +64,96 @@ async function save(response) {
   URL.revokeObjectURL(link.href);
 }
 
-// Sends the file, and shows what the server answers.
-async function send(address) {
-  sending = true;
-  say(`Sending ${chosen.name}…`);
-  const slow = setTimeout(() => say(`The server reads ${chosen.name}. If it works on other large files, it waits up to 30 seconds…`), 3000);
+async function isReadable(file) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+// Sends the file, with the fields in the address, and shows what the server answers.
+async function send(path) {
+  const address = new URL(path, location.href);
+  for (const [name, value] of sentFields) address.searchParams.set(name, value);
+  address.searchParams.set("name", chosenFile.name);
+  isSending = true;
+  say(`Sending ${chosenFile.name}…`);
+  const slow = setTimeout(
+    () => say(`The server reads ${chosenFile.name}. If it works on other large files, it waits up to 30 seconds…`),
+    SLOW_MILLISECONDS,
+  );
   try {
     const headers = { "Content-Type": "application/octet-stream", Accept: "text/html" };
-    const response = await fetch(address, { method: "POST", body: chosen, headers });
-    await answer(response);
+    await showAnswer(await fetch(address, { method: "POST", body: chosenFile, headers }));
   } catch {
-    if (await isUnchanged(chosen)) refuse(await whyNotSent());
+    if (await isReadable(chosenFile)) refuse(await whyNotSent());
     else {
-      refuse(`${chosen.name} changed since you chose it. Choose it again.`);
-      chosen = null;
+      refuse(`${chosenFile.name} changed since you chose it. Choose it again.`);
+      chosenFile = null;
       find("#file").value = "";
     }
   } finally {
     clearTimeout(slow);
-    sending = false;
+    isSending = false;
   }
 }
 
 // A server that refuses a request before it has read the file may close the connection: ask it again.
 async function whyNotSent() {
   try {
-    const probe = await fetch(location.href, { headers: { Accept: "text/html" } });
-    if (new URL(probe.url).pathname === "/sign-in") return SIGNED_OUT;
+    const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+    if (new URL(response.url).pathname === "/sign-in") return SIGNED_OUT;
     return "The server did not take the file. It may be working on other large files. Try again in a moment; this page still has the file.";
   } catch {
     return "The file did not arrive: there is no connection. Try again; this page still has the file.";
   }
 }
 
-async function answer(response) {
-  const path = new URL(response.url).pathname;
-  if (!response.headers.has(HEADER)) {
+async function showAnswer(response) {
+  const type = response.headers.get("content-type") ?? "";
+  if (!response.headers.has(SERVER_HEADER)) {
     const size = response.status === 413 ? " It allows no file of this size: in nginx the setting is client_max_body_size." : "";
     refuse(`A proxy in front of the server refused the file (${response.status}).${size}`);
-  } else if (path === "/sign-in") {
+  } else if (new URL(response.url).pathname === "/sign-in") {
     refuse(SIGNED_OUT);
-  } else if (response.headers.get("content-type").startsWith("text/plain")) {
+  } else if (type.startsWith("text/plain")) {
     await save(response);
     say("");
-  } else if (response.headers.get("content-type").startsWith("text/html")) {
-    show(new DOMParser().parseFromString(await response.text(), "text/html"), response.url);
-  } else refuse(`The server could not do this (${response.status}). Try again in a moment.`);
-}
-
-function choose(file) {
-  chosen = file ?? null;
+  } else if (type.startsWith("text/html")) {
+    await show(response);
+  } else {
+    refuse(`The server could not do this (${response.status}). Try again in a moment.`);
+  }
 }
 
 function submit(event) {
-  const input = event.target.querySelector("#file");
-  choose(input.files[0] ?? chosen);
-  if (!chosen) return; // the server says what is missing
+  const form = event.target;
+  chosenFile = form.elements.file.files[0] ?? chosenFile;
+  if (!chosenFile) return; // the server says what is missing
   event.preventDefault();
-  if (sending) return;
-  if (chosen.size > MOST) {
-    refuse("The file has more than 64 MiB. Use the command for it: anyscale user batch-create -f FILE");
+  if (isSending) return;
+  if (chosenFile.size > LARGEST_FILE) {
+    refuse(find("[data-too-large]").dataset.tooLarge);
     return;
   }
-  send(addressOf(event.target, event.submitter));
+  sentFields = [...new FormData(form, event.submitter)].filter(([name]) => name !== "file");
+  send(event.submitter?.getAttribute("formaction") ?? form.action);
 }
 
 // Lets a file be dropped, and keeps the file that was chosen on the page before.
-function bindField(form) {
-  const field = form.querySelector("[data-drop]");
+function bindField(field) {
   const input = field.querySelector("input");
   field.querySelector("[data-drop-words]").hidden = false;
-  if (chosen) {
-    const kept = new DataTransfer();
-    kept.items.add(chosen);
-    input.files = kept.files;
+  if (chosenFile) {
+    const transfer = new DataTransfer();
+    transfer.items.add(chosenFile);
+    input.files = transfer.files;
   }
-  input.addEventListener("change", () => choose(input.files[0]));
+  input.addEventListener("change", () => {
+    chosenFile = input.files[0] ?? null;
+  });
   field.addEventListener("dragover", (event) => {
     event.preventDefault();
     field.classList.add("over");
@@ -162,77 +162,70 @@ function bindField(form) {
   field.addEventListener("drop", (event) => {
     event.preventDefault();
     field.classList.remove("over");
-    if (event.dataTransfer.files.length) {
-      input.files = event.dataTransfer.files;
-      choose(input.files[0]);
-    }
+    if (!event.dataTransfer.files.length) return;
+    input.files = event.dataTransfer.files;
+    chosenFile = input.files[0];
   });
 }
 
-const pause = (time) => new Promise((resolve) => setTimeout(resolve, time));
-
 // Watches an open batch until its state changes; then its page is shown anew.
 async function watch(section) {
-  const mine = ++watching;
-  const bar = section.querySelector("[data-bar]");
-  const words = section.querySelector("[data-progress-words]");
-  const live = section.querySelector("[data-watch-live]");
   const wasRunning = section.dataset.running === "yes";
-  let spoken = performance.now();
-  let last = "";
-  let still = 0;
-  while (section.isConnected && mine === watching) {
-    await pause(POLL);
-    if (sending || document.hidden) continue;
-    let response;
-    try {
-      response = await fetch(section.dataset.watch, { headers: { Accept: "application/json" } });
-    } catch {
-      words.textContent = "No connection to the server. Trying again…";
-      continue;
-    }
+  let lastText = "";
+  let unchangedPolls = 0;
+  while (section.isConnected) {
+    await pause(POLL_MILLISECONDS);
+    if (isSending || document.hidden) continue;
+    const response = await request(section.dataset.watch, "application/json");
     if (!section.isConnected) return;
-    if (response.redirected || response.status === 403) {
-      refuse(response.status === 403
-        ? "You are no owner any more. A run of yours that had not ended stopped, and another owner can go on with the same file."
-        : "You are not signed in any more. Sign in to see how the run ended: if it stopped, the same file goes on.");
+    if (response?.redirected || response?.status === 403) {
+      refuse(response.redirected ? SIGNED_OUT_OF_RUN : NO_OWNER);
       return;
     }
-    if (!response.ok) continue; // it is starting, or busy
-    const now = await response.json();
+    if (!response) section.querySelector("[data-progress-words]").textContent = "No connection to the server. Trying again…";
+    if (!response?.ok) continue; // the server is starting, or busy
+    const progress = await response.json();
     // Of several server processes, only the one that has the run says that it is running.
-    const hasStopped = wasRunning && !now.running && (now.message || !now.active);
-    if (now.state !== "open" || hasStopped) {
-      const page = await fetch(location.href, { headers: { Accept: "text/html" } });
-      if (page.ok && !sending) {
-        show(new DOMParser().parseFromString(await page.text(), "text/html"), page.url);
-        return;
-      }
-      continue;
+    const hasStopped = wasRunning && !progress.running && (progress.message || !progress.active);
+    if (progress.state !== "open" || hasStopped) {
+      const page = await request(location.href, "text/html");
+      if (!page?.ok || isSending) continue;
+      await show(page);
+      return;
     }
-    words.textContent = now.text;
-    if (now.percent >= 0) bar.value = Math.max(bar.value, now.percent);
-    if (performance.now() - spoken > SPEAK && now.text !== last) {
-      live.textContent = now.text;
-      spoken = performance.now();
-    }
-    still = now.text === last ? still + 1 : 0;
-    last = now.text;
-    if (!now.running && !now.active && !now.message && chosen && still >= 2) {
-      const address = new URL(section.dataset.continue, location.href);
-      address.searchParams.set("name", chosen.name);
-      send(address);
+    showProgress(section, progress);
+    unchangedPolls = progress.text === lastText ? unchangedPolls + 1 : 0;
+    lastText = progress.text;
+    const isAbandoned = !progress.running && !progress.active && !progress.message;
+    if (isAbandoned && chosenFile && unchangedPolls >= 2) {
+      send(section.dataset.continue);
       return;
     }
   }
 }
 
+// Returns a response; null without a connection.
+const request = (address, type) => fetch(address, { headers: { Accept: type } }).catch(() => null);
+
+function showProgress(section, progress) {
+  const bar = section.querySelector("[data-bar]");
+  const live = section.querySelector("[data-watch-live]");
+  section.querySelector("[data-progress-words]").textContent = progress.text;
+  if (progress.percent >= 0) bar.value = Math.max(bar.value, progress.percent);
+  const now = performance.now();
+  live.dataset.announcedAt ??= now;
+  if (now - live.dataset.announcedAt > ANNOUNCEMENT_MILLISECONDS && live.textContent !== progress.text) {
+    live.textContent = progress.text;
+    live.dataset.announcedAt = now;
+  }
+}
+
 function bind() {
-  for (const one of main.querySelectorAll("[data-only-without-script]")) one.hidden = true;
+  for (const element of main.querySelectorAll("[data-only-without-script]")) element.hidden = true;
   const form = find("form[data-upload]");
   if (form) {
     form.addEventListener("submit", submit);
-    bindField(form);
+    bindField(form.querySelector("[data-drop]"));
   }
   const section = find("[data-watch]");
   if (section) watch(section);
