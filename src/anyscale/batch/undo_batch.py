@@ -39,7 +39,9 @@ def undo_batch(
             is_unknown = isinstance(error, Unavailable) and error.outcome_unknown
             if dry_run or not (after or is_unknown):
                 raise
-            raise BatchUnfinished(f"{error}; the undo is unfinished", batch.batch_id) from error
+            is_least = is_unknown or transport.retries > retries
+            detail = f"{error}; {_deleted(removed, is_least=is_least)}the undo is unfinished"
+            raise BatchUnfinished(detail, batch.batch_id) from error
         removed += part.removed
         suspended += part.suspended
         kept += part.kept
@@ -55,3 +57,11 @@ def undo_batch(
         # A repeated call has deleted accounts before, and their number was lost with its response.
         removed, others = removed + others, 0
     return UndoneBatch(batch.batch_id, removed, kept, suspended, removed_by_others=others)
+
+
+def _deleted(count: int, *, is_least: bool) -> str:
+    """Return the part of a message that says how many accounts are deleted already."""
+    if not count:
+        return ""
+    accounts = "1 account was" if count == 1 else f"{count:,} accounts were"
+    return f"{'at least ' if is_least else ''}{accounts} deleted, and "

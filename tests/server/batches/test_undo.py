@@ -524,7 +524,7 @@ def test_a_client_whose_token_is_revoked_half_way_reports_an_unfinished_undo(
     batch = created(control_plane, *"abcde")
     calls = SimpleNamespace(batches=Batches(Opened(control_plane), caller), retries=0)
     transport = cast("Transport", calls)
-    with pytest.raises(BatchUnfinished, match="the undo is unfinished"):
+    with pytest.raises(BatchUnfinished, match="; 2 accounts were deleted, and the undo is unfin"):
         undo_batch(transport, batch, force=False, dry_run=False)
     with pytest.raises(NotAuthenticated):  # nothing was deleted by this call
         undo_batch(transport, batch, force=False, dry_run=False)

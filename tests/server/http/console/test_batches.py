@@ -1,9 +1,11 @@
 """The main job in a browser: check a users file, create its users, go on, drop, undo."""
 
+import itertools
 import re
 import secrets
 from collections.abc import Callable
 from html import unescape
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -13,6 +15,8 @@ from tests.support.callers import OPERATOR
 from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.http_client import HttpClient, HttpResponse
 
+from anyscale.errors import StoreUnavailable
+from anyscale.server.core.batches import undo as core_undo
 from anyscale.server.http.console.batches import pages
 from anyscale.server.http.console.batches.pages import PATH
 
@@ -281,6 +285,37 @@ def test_an_undo_shows_first_what_would_go_and_stay(
     assert f"{used}@batch.example was used since" in words(done)
     again = get(jane, f"{PATH}/{batch_id}/undo")
     assert "0 accounts" in words(again)
+
+
+def test_an_undo_that_fails_half_way_says_how_many_accounts_it_has_deleted(
+    console_with: Console, jane: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(core_undo, "_SLICE", 1)
+    monkeypatch.setattr(core_undo, "_SECONDS_A_CALL", 0)
+    batch_id = create(jane, csv(*new_names(3)))
+    with monkeypatch.context() as patch:
+        fail_at_call(patch, console_with, 3)
+        page = send(jane, f"{PATH}/{batch_id}/undo", number="3", expected="3")
+    assert page.status == 503
+    assert "The disk is full." in words(page)
+    assert "2 accounts were deleted Then the undo stopped" in words(page)
+    assert "the same undo goes on" in words(page)
+    again = get(jane, f"{PATH}/{batch_id}/undo")
+    assert "1 account that was never used will be deleted" in words(again)
+    done = send(jane, f"{PATH}/{batch_id}/undo", number="1", expected="1")
+    assert "The batch is undone 1 account was deleted No account stayed." in words(done)
+
+
+def fail_at_call(patch: pytest.MonkeyPatch, console: Console, number: int) -> None:
+    """Let a call of an undo that deletes fail, counted from 1."""
+    original, calls = console.control_plane.batches.undo, itertools.count(1)
+
+    def undo(*arguments: Any, dry_run: bool, **options: Any) -> Any:
+        if not dry_run and next(calls) == number:
+            raise StoreUnavailable("the disk is full")
+        return original(*arguments, dry_run=dry_run, **options)
+
+    patch.setattr(console.control_plane.batches, "undo", undo)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The pages of users: the list, one account, a new one, changes of one and of many."""
 
 import csv
+import itertools
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -64,6 +65,18 @@ def post(client: HttpClient, path: str, pairs: Sequence[tuple[str, str]]) -> Htt
 def events(console: Console, subject: str) -> list[str]:
     entries = console.control_plane.audit_log.list(0, 1_000)
     return [entry.event for entry in entries if entry.subject == subject]
+
+
+def test_a_search_has_a_next_page_only_if_there_is_one(jane: HttpClient) -> None:
+    many = get(jane, "/console/users?q=many.org")
+    second = get(jane, link_of(many, "Next"))
+    last = get(jane, link_of(second, "Next"))
+    found = [emails_of(page) for page in (many, second, last)]
+    assert sorted(itertools.chain(*found)) == [f"p{at:03}@many.org" for at in range(120)]
+    for complete in (last, get(jane, "/console/users?q=bob")):
+        assert emails_of(complete)
+        assert ">Next</a>" not in complete.text
+        assert "there may be more" not in complete.text
 
 
 def test_the_list_is_paged_forwards_and_backwards(jane: HttpClient) -> None:

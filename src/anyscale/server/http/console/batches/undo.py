@@ -9,6 +9,7 @@ from litestar.params import FromPath, RawBody
 from msgspec import Struct
 
 from anyscale.domain.models.batches import KeptUser
+from anyscale.errors import AnyscaleError
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.http.console.batches.pages import PATH
@@ -17,7 +18,7 @@ from anyscale.server.http.console.rendering import Page, render_console_page
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.operations.metrics import UNDONE
 from anyscale.server.http.route_handlers import get, post
-from anyscale.server.http.web.forms import read_form
+from anyscale.server.http.web.forms import read_form, user_message
 
 __all__ = ["HANDLERS"]
 
@@ -43,6 +44,8 @@ class Undone(Struct):
     removed: int = 0
     kept: list[KeptUser] = []
     is_complete: bool = False
+    #: why it stopped half-way
+    error: AnyscaleError | None = None
 
     @property
     def used(self) -> Sequence[KeptUser]:
@@ -80,7 +83,11 @@ def undo_batch(
         return _question(request, batches, batch_id, problems=problems, status=400)
     done = _undo(batches, batch_id, request.user, dry_run=False)
     UNDONE.inc(done.removed)
-    return _page(request, batches, batch_id, "batches/undone", done)
+    shown: dict[str, Any] = {}
+    if done.error:
+        problem = user_message(done.error)
+        shown = {"problems": [(problem, "")], "status": done.error.status}
+    return _page(request, batches, batch_id, "batches/undone", done, **shown)
 
 
 def _question(request: UserRequest, batches: BatchService, batch_id: str, **shown: Any) -> Page:
@@ -92,7 +99,13 @@ def _undo(batches: BatchService, batch_id: str, caller: SessionCaller, *, dry_ru
     done, after = Undone(), ""
     deadline = time.monotonic() + (_QUESTION_SECONDS if dry_run else _SECONDS)
     while time.monotonic() < deadline:
-        part = batches.undo(batch_id, after, caller, force=False, dry_run=dry_run)
+        try:
+            part = batches.undo(batch_id, after, caller, force=False, dry_run=dry_run)
+        except AnyscaleError as error:
+            if not after or dry_run:
+                raise
+            done.error = error  # accounts are deleted already: the page says how many
+            break
         done.removed += part.removed
         done.kept += part.kept
         if part.after is None:

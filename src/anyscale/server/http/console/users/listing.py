@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromQuery, QueryParameter
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from anyscale.domain.names import full_name
 from anyscale.domain.times import from_milliseconds
@@ -63,13 +63,23 @@ def show_users(
         return redirect(account_path(found))
     try:
         if filters.q:
-            page = listing.search(filters.query, after, PAGE_USERS)
+            page = _search(listing, filters, after)
             links = _around_search(page, filters, after)
         else:
             page, links = _list(listing, filters, after, before, is_last=last)
     except RequestInvalid as error:
         return _render(request, filters, FoundPage([]), Links(), **refused_form(error, "q"))
     return _render(request, filters, page, links, note=_NOTES.get(note, ""))
+
+
+def _search(listing: UserListing, filters: UserFilters, after: str) -> FoundPage:
+    page = listing.search(filters.query, after, PAGE_USERS)
+    if page.users and page.cursor:
+        # A page ends before a slow step, which may find nothing: then it is the last page.
+        rest = listing.search(filters.query, page.cursor, 1)
+        if not rest.users:
+            return structs.replace(page, cursor=rest.cursor)
+    return page
 
 
 def _list(
