@@ -25,7 +25,7 @@ from benchmarks.batches import (
 from benchmarks.hashing import cores, passwords, ray
 from benchmarks.report.write import measure_and_write, redraw
 from benchmarks.response_times import health, latency, openid, signin, startup
-from benchmarks.search import indexing, listing, search
+from benchmarks.search import console_lists, indexing, listing, search
 
 #: the name of each benchmark is that of its module
 _MODULES = (
@@ -39,6 +39,7 @@ _MODULES = (
     ray,
     listing,
     search,
+    console_lists,
     indexing,
     reading,
     rows,

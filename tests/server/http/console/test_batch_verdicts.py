@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import random
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -16,7 +17,8 @@ from tests.client.bad_files.of_json import JSON, JSON_LINES
 from tests.client.bad_files.of_yaml import YAML
 from tests.support.callers import OPERATOR
 from tests.support.databases.empty_sqlite import cheap_control_plane
-from tests.support.users import create_accounts
+from tests.support.paths import ROOT
+from tests.support.users import checked_user, create_accounts
 
 from anyscale.errors import BatchRefused
 from anyscale.server.control_plane import ControlPlane
@@ -38,6 +40,8 @@ class Verdicts:
     def __init__(self, control_plane: ControlPlane, transport: EmbeddedTransport) -> None:
         self._control_plane = control_plane
         self._transport = transport
+        #: of all problems so far
+        self.codes: set[str] = set()
 
     def of_console(self, data: bytes, name: str, if_exists: str = "fail") -> str:
         upload = asyncio.run(received(data, name, if_exists))
@@ -46,8 +50,15 @@ class Verdicts:
         try:
             good = check_file(run)
         except BatchRefused as error:
+            self.codes |= error.codes.keys()
             return problem_lines(error)
         return f"{good.created} created, {good.skipped} skipped"
+
+    def reserve(self, email: str) -> None:
+        """Reserve an email, as an unfinished batch does."""
+        batches = self._control_plane.batches
+        batch = batches.open(email, "fail", OPERATOR)
+        batches.reserve(batch.batch_id, 0, [checked_user(email)], OPERATOR)
 
     def of_command(self, data: bytes, name: str, if_exists: str = "fail") -> str:
         file = UsersFile(io.BytesIO(data), name, format_of(name))
@@ -82,6 +93,31 @@ def test_each_bad_file_has_the_problems_of_the_command(verdicts: Verdicts, bad: 
     lines = verdicts.of_console(bad.data, bad.file)
     assert lines == "".join(f"{line}\n" for line in bad.lines)
     assert lines == verdicts.of_command(bad.data, bad.file)
+
+
+#: what no file of `ALL` has
+OF_EXPORT = b"""\
+name,email,password,suspended_at
+Ann,ann@other.example,,2026-01-01T00:00:00Z
+Bob,bob@other.example,abcabcabc,
+"""
+OF_DATABASE = b"name,email\nJoe,joe@example.com\nKim,kim@other.example\n"
+
+#: `sso_only` needs another policy, and `email_unknown` is about links.
+OF_OTHERS = {"sso_only", "email_unknown"}
+
+
+def test_every_documented_code_has_the_words_of_the_command(verdicts: Verdicts) -> None:
+    verdicts.reserve("kim@other.example")
+    for data in (OF_EXPORT, OF_DATABASE):
+        lines = verdicts.of_console(data, "users.csv")
+        assert lines == verdicts.of_command(data, "users.csv")
+        assert len(lines.splitlines()) == 2
+    page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    rows = re.search(r"^\| `required`.*^\| `email_reserved`", page, re.DOTALL | re.MULTILINE)
+    assert rows
+    documented = set(re.findall(r"^\| `(\w+)`", rows[0], re.MULTILINE)) - OF_OTHERS
+    assert documented <= verdicts.codes | {code for bad in ALL for code in bad.codes}
 
 
 VALUES: Mapping[str, Sequence[object]] = {
