@@ -154,11 +154,18 @@ def _names(first: Sequence[str], last: Sequence[str]) -> Iterator[Sequence[str]]
 
 def _is_prefix(words: Sequence[str], name: Sequence[str]) -> bool:
     end = len(words) - 1
-    return (
-        len(name) > end
-        and all(word in forms_of(own) for word, own in zip(words[:end], name, strict=False))
-        and any(form.startswith(words[end]) for form in forms_of(name[end]))
+    return len(name) > end and _begins_with(name[end], words[end]) and _are_forms(words[:end], name)
+
+
+def _begins_with(own: str, word: str) -> bool:
+    # A search for one letter compares thousands of names, and an ASCII word has no other form.
+    return own.startswith(word) or (
+        not own.isascii() and any(form.startswith(word) for form in forms_of(own))
     )
+
+
+def _are_forms(words: Sequence[str], name: Sequence[str]) -> bool:
+    return not words or all(word in forms_of(own) for word, own in zip(words, name, strict=False))
 
 
 def _has_words(user: FoundUserRecord, text: SearchText) -> bool:
