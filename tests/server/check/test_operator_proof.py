@@ -12,7 +12,12 @@ from tests.support.servers.control_planes import Deployment
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_in_process import serve_in_process
 
-from anyscale.domain.schemas.received_request import PROOF, RECEIVED_REQUEST_PATH
+from anyscale.domain.schemas.received_request import (
+    PROOF,
+    RECEIVED_BODY_OCTETS,
+    RECEIVED_BODY_PATH,
+    RECEIVED_REQUEST_PATH,
+)
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.operator_proof import (
     OperatorProofs,
@@ -113,6 +118,23 @@ def test_for_other_callers_the_path_does_not_exist(control_plane: ControlPlane) 
         again = client.request("GET", RECEIVED_REQUEST_PATH, headers={PROOF: proof})
         assert again.status == 404
         assert RECEIVED_REQUEST_PATH not in json.dumps(client.request("GET", "/openapi.json").json)
+
+
+def test_only_the_body_of_the_operators_command_is_read(control_plane: ControlPlane) -> None:
+    key, now = key_and_time(control_plane)
+    with serve_in_process(control_plane) as url:
+        client = HttpClient(url)
+        for octets, proof, status in (
+            (RECEIVED_BODY_OCTETS + 1, "x", 404),
+            (RECEIVED_BODY_OCTETS, new_proof(key, now), 200),
+            (RECEIVED_BODY_OCTETS + 1, new_proof(key, now), 413),
+        ):
+            response = client.request(
+                "POST", RECEIVED_BODY_PATH, raw=bytes(octets), headers={PROOF: proof}
+            )
+            assert response.status == status
+            assert response.json.get("octets") == (octets if status == 200 else None)
+        assert "/v1/batches/check" not in client.request("GET", "/openapi.json").text
 
 
 def without_id(document: dict[str, object]) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """`anyscale server check` through Debian's nginx, with the documented configuration and others."""
 
+import re
 import socket
 import ssl
 import time
@@ -68,6 +69,10 @@ class Site:
         client = ProxyClient(port, ssl.create_default_context(), self._folder)
         with running(["nginx", *command], client):
             yield
+
+    def remove_body_folder(self) -> None:
+        """Remove the folder in which nginx keeps bodies that are larger than its memory."""
+        (self._folder / "body").rmdir()
 
     def check(self, only: str = "p", **environment: str) -> Results:
         """Make the checks of the public URL and of the proxy, or others."""
@@ -183,6 +188,36 @@ def test_a_wrong_line_of_nginx_is_found_and_nothing_else(
     assert results[check].mend
     failed = {name for name, result in results.items() if result.status == "fail"}
     assert failed == {check}
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        # As after a program that cleans folders of temporary files.
+        (("proxy_request_buffering off;", ""), "it does not arrive: the response is 500"),
+        (
+            (
+                "proxy_request_buffering off;",
+                "proxy_set_header Host $http_host; proxy_set_header Content-Length 1048576;",
+            ),
+            # The server takes what is left for another request, and may refuse that first.
+            "the server received 1048576 octets of it|it does not arrive: the response is 400",
+        ),
+    ],
+    ids=["no folder for bodies", "truncated"],
+)
+def test_a_proxy_that_announces_more_than_it_passes_on_is_found(
+    change: tuple[str, str], found: str, site: Site
+) -> None:
+    with site.behind_nginx(change):
+        if "500" in found:
+            site.remove_body_folder()
+        result = site.check("proxy.body")["proxy.body_limit"]
+
+    assert result.status == "fail"
+    assert re.fullmatch(found, result.found)
+    assert result.looked_at.endswith("/v1/batches/check, a body of 2 MiB")
+    assert result.mend
 
 
 def test_metrics_that_only_a_wrong_host_name_keeps_closed_are_not_called_blocked(

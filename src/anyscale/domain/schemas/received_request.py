@@ -2,12 +2,23 @@
 
 from msgspec import Struct
 
-__all__ = ["PROOF", "RECEIVED_REQUEST_PATH", "ReceivedRequest"]
+__all__ = [
+    "PROOF",
+    "RECEIVED_BODY_OCTETS",
+    "RECEIVED_BODY_PATH",
+    "RECEIVED_REQUEST_PATH",
+    "ReceivedBody",
+    "ReceivedRequest",
+]
 
 #: The path at which a server describes a request to `anyscale server check`, and the header with
 #: the proof that the request is from this command.
 RECEIVED_REQUEST_PATH = "/received-request"
 
+#: The path, among those for which a proxy has to let large bodies pass, at which a server counts
+#: the octets of a body that the command sends, and their number.
+RECEIVED_BODY_PATH = "/v1/batches/check"
+RECEIVED_BODY_OCTETS = 2 << 20
 
 PROOF = "Musterroll-Proof"
 
@@ -30,3 +41,9 @@ class ReceivedRequest(Struct, frozen=True, kw_only=True):
     client: str | None
     #: the address of the proxy
     peer: str | None
+
+
+class ReceivedBody(Struct, frozen=True):
+    """How much of a body the server received, through the proxy in front of it."""
+
+    octets: int

@@ -147,19 +147,30 @@ class Installation:
             NotTried: no control plane responds, or the database cannot be read.
         """
         self.require_control_plane()
-        _ = self.database
-        _, found = self.inspect(lambda tx: (get_operator_key(tx), tx.now()))
-        key, now = found or (None, 0)
-        if key is None:  # no server has used this database
+        proofs = self.new_proofs()
+        if proofs is None:
             return None
-        proof = new_proof(key, now)
+        proof, expected = proofs
         headers = SENT_HEADERS | _FORGED_HEADERS | {PROOF: proof}
         try:
             response = get(self.public_url + RECEIVED_REQUEST_PATH, headers)
             received = msgspec.json.decode(response.body, type=ReceivedRequest)
         except (NoResponse, msgspec.MsgspecError):
             return None
-        return received if received.proof == proof_of_server(key, proof) else None
+        return received if received.proof == expected else None
+
+    def new_proofs(self) -> tuple[str, str] | None:
+        """Return a proof of this command, and that with which the server has to respond.
+
+        None if no server has used the database. Raises `NotTried` if it cannot be read.
+        """
+        _ = self.database
+        _, found = self.inspect(lambda tx: (get_operator_key(tx), tx.now()))
+        key, now = found or (None, 0)
+        if key is None:
+            return None
+        proof = new_proof(key, now)
+        return proof, proof_of_server(key, proof)
 
     @cached_property
     def provider_metadata(self) -> ProviderMetadata | None:

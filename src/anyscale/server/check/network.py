@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, wait
-from contextlib import closing
+from contextlib import closing, suppress
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, NamedTuple, TypeVar
@@ -22,6 +22,7 @@ __all__ = [
     "announce_body",
     "get",
     "get_certificate_end",
+    "send_body",
     "skew_of",
     "within_time",
 ]
@@ -87,6 +88,24 @@ def get(url: str, headers: Mapping[str, str] | None = None) -> Response:
             parts = urlsplit(url)
             target = f"{parts.path}?{parts.query}" if parts.query else parts.path
             connection.request("GET", target, headers=dict(headers or {}))
+            response = connection.getresponse()
+            headers_received = _lower(response.getheaders())
+            return Response(response.status, headers_received, response.read(_MAX_OCTETS))
+
+    return _limited(step)
+
+
+def send_body(url: str, octets: int, headers: Mapping[str, str]) -> Response:
+    """Send POST with a body of zeros, and return the response.
+
+    Raises:
+        NoResponse: none came in time.
+    """
+
+    def step() -> Response:
+        with closing(_connection(url)) as connection:
+            with suppress(ConnectionError):  # the receiver may respond before it has the body
+                connection.request("POST", urlsplit(url).path, bytes(octets), dict(headers))
             response = connection.getresponse()
             headers_received = _lower(response.getheaders())
             return Response(response.status, headers_received, response.read(_MAX_OCTETS))

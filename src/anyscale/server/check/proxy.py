@@ -2,11 +2,19 @@
 
 from urllib.parse import urlsplit
 
+import msgspec
+
 from anyscale.domain.schemas.protocol import IDENTITY
-from anyscale.domain.schemas.received_request import ReceivedRequest
+from anyscale.domain.schemas.received_request import (
+    PROOF,
+    RECEIVED_BODY_OCTETS,
+    RECEIVED_BODY_PATH,
+    ReceivedBody,
+    ReceivedRequest,
+)
 from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
 from anyscale.server.check.installation import FORGED_ADDRESS, SENT_HEADERS, Installation
-from anyscale.server.check.network import NoResponse, announce_body, get
+from anyscale.server.check.network import NoResponse, announce_body, get, send_body
 
 __all__ = [
     "check_body_limit",
@@ -21,9 +29,9 @@ __all__ = [
 #: octets of the largest body that the server accepts
 _MAX_BODY = 64 << 20
 
-#: Of large bodies: the server refuses POST without a token there, or redirects it without a
+#: Of large bodies: the server refuses POST without a proof there, or redirects it without a
 #: session, before it reads the body.
-_LARGE_BODY_PATHS = ("/v1/batches/check", "/console/batches/check")
+_LARGE_BODY_PATHS = (RECEIVED_BODY_PATH, "/console/batches/check")
 
 _CONTINUE, _OK, _BAD_REQUEST, _TOO_LARGE = 100, 200, 400, 413
 
@@ -92,11 +100,14 @@ def check_headers(installation: Installation) -> Finding:
 
 
 def check_body_limit(installation: Installation) -> Finding:
-    """Check that bodies of 64 MiB pass; none is sent."""
+    """Check that bodies of 64 MiB pass, which are only announced, and that one of 2 MiB arrives."""
     url = installation.proxied_url
     installation.require_control_plane()
     findings = [_check_body_limit(url, path) for path in _LARGE_BODY_PATHS]
-    return next((finding for finding in findings if finding.status != "ok"), findings[0])
+    # Another server would refuse the proof: see public_url.server.
+    if installation.received and (proofs := installation.new_proofs()):
+        findings.append(_check_arrival(url + RECEIVED_BODY_PATH, proofs[0]))
+    return min(findings, key=lambda finding: ("fail", "warn", "ok").index(finding.status))
 
 
 def _check_body_limit(url: str, path: str) -> Finding:
@@ -112,6 +123,21 @@ def _check_body_limit(url: str, path: str) -> Finding:
     if response.status == _CONTINUE or IDENTITY.lower() in response.headers:
         return ok(looked_at, "the proxy takes it, as far as it says before it has the body")
     return _unclear(looked_at, f"the proxy responds to its announcement with {response.status}")
+
+
+def _check_arrival(url: str, proof: str) -> Finding:
+    looked_at = f"{url}, a body of {RECEIVED_BODY_OCTETS >> 20} MiB"
+    mend = "let the proxy pass bodies on whole: its log says why it does not"
+    try:
+        response = send_body(url, RECEIVED_BODY_OCTETS, {PROOF: proof})
+    except NoResponse as error:
+        return fail(looked_at, f"it does not arrive: {error}", mend)
+    if response.status != _OK or IDENTITY.lower() not in response.headers:
+        return fail(looked_at, f"it does not arrive: the response is {response.status}", mend)
+    octets = msgspec.json.decode(response.body, type=ReceivedBody).octets
+    if octets != RECEIVED_BODY_OCTETS:
+        return fail(looked_at, f"the server received {octets} octets of it", mend)
+    return ok(looked_at, "the server received it whole")
 
 
 def _unclear(looked_at: str, found: str) -> Finding:

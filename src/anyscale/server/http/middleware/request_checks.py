@@ -12,7 +12,7 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from anyscale.domain.schemas.received_request import RECEIVED_REQUEST_PATH
+from anyscale.domain.schemas.received_request import RECEIVED_BODY_PATH, RECEIVED_REQUEST_PATH
 from anyscale.domain.urls import is_address, is_loopback_host
 from anyscale.errors import AnyscaleError, NotFound, RequestInvalid
 from anyscale.server.http.errors import send_refusal
@@ -33,7 +33,7 @@ _CANONICAL = re.compile(
 
 #: Health checks may use any name of a server; they tell nothing. The operator's check reads which
 #: name a proxy has put into the header.
-_ANY_HOST = frozenset({"/healthz", "/readyz", RECEIVED_REQUEST_PATH})
+_ANY_HOST = frozenset({"/healthz", "/readyz", RECEIVED_REQUEST_PATH, RECEIVED_BODY_PATH})
 
 
 class RequestCheckMiddleware(ASGIMiddleware):

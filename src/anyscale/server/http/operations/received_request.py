@@ -1,4 +1,4 @@
-"""What the server receives of a request that went through a proxy, for `anyscale server check`."""
+"""What the server receives of requests that go through a proxy, for `anyscale server check`."""
 
 from typing import Any
 
@@ -6,10 +6,18 @@ from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 
 from anyscale import __version__
-from anyscale.domain.schemas.received_request import PROOF, RECEIVED_REQUEST_PATH, ReceivedRequest
+from anyscale.domain.schemas.received_request import (
+    PROOF,
+    RECEIVED_BODY_OCTETS,
+    RECEIVED_BODY_PATH,
+    RECEIVED_REQUEST_PATH,
+    ReceivedBody,
+    ReceivedRequest,
+)
 from anyscale.server.core.operator_proof import OperatorProofs
 from anyscale.server.http.dependencies import AnyRequest
-from anyscale.server.http.route_handlers import get
+from anyscale.server.http.route_handlers import get, post
+from anyscale.server.http.thread_pools import ThreadPools
 
 __all__ = ["HANDLERS"]
 
@@ -19,11 +27,32 @@ def describe_request(
     request: AnyRequest, operator_proofs: NamedDependency[OperatorProofs]
 ) -> ReceivedRequest:
     """Describe the request to the operator's command; for other callers there is no such path."""
+    return _described(request, _respond(request, operator_proofs))
+
+
+@post(
+    RECEIVED_BODY_PATH,
+    status_code=200,
+    include_in_schema=False,
+    request_max_body_size=RECEIVED_BODY_OCTETS,
+)
+async def count_body(
+    request: AnyRequest,
+    operator_proofs: NamedDependency[OperatorProofs],
+    pools: NamedDependency[ThreadPools],
+) -> ReceivedBody:
+    """Count the octets of a body of the operator's command. Those of other callers are not read."""
+    await pools.auth.run(_respond, request, operator_proofs)
+    return ReceivedBody(len(await request.body()))
+
+
+def _respond(request: AnyRequest, operator_proofs: OperatorProofs) -> str:
+    """Return the proof of this server, or raise `NotFoundException` without one of the command."""
     proof = request.headers.get(PROOF)
     response = operator_proofs.respond(proof) if proof else None
     if response is None:
         raise NotFoundException
-    return _described(request, response)
+    return response
 
 
 def _described(request: AnyRequest, proof: str) -> ReceivedRequest:
@@ -47,4 +76,4 @@ def _described(request: AnyRequest, proof: str) -> ReceivedRequest:
     )
 
 
-HANDLERS = [describe_request]
+HANDLERS = [describe_request, count_body]
