@@ -118,10 +118,6 @@ def token_views(tokens: Sequence[TokenRecord], now: int) -> list[TokenView]:
     ]
 
 
-def _validity(expires_at: int | None) -> str:
-    return f"Valid until {time_of(expires_at).day}" if expires_at else "Does not expire"
-
-
 def _ago(milliseconds: int) -> str:
     for unit, name in _UNITS:
         count = milliseconds // unit

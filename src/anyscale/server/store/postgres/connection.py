@@ -63,10 +63,6 @@ class PostgresConnection(Connection):
             columns = list(map(list, zip(*rows, strict=True)))
             self.driver_connection.execute(f"{sql} on conflict do nothing", columns)
 
-    def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
-        with self.driver_connection.cursor() as cursor:
-            cursor.executemany(self._translated(sql), rows)
-
     def lock(self, *key: int, shared: bool = False) -> None:
         function = "pg_advisory_xact_lock" + "_shared" * shared
         marks = ", ".join(["%s"] * len(key))

@@ -61,10 +61,6 @@ class Connection(ABC):
         """Insert rows as `insert_many` does, except those whose keys the table has."""
 
     @abstractmethod
-    def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Run a statement for each row of values."""
-
-    @abstractmethod
     def lock(self, *key: int, shared: bool = False) -> None:
         """Lock one or two numbers until the transaction ends.
 

@@ -61,9 +61,6 @@ class SqliteConnection(Connection):
     ) -> None:
         self._insert(table, types, rows, "on conflict do nothing")
 
-    def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
-        self.driver_connection.executemany(self._translated(sql), rows)
-
     def lock(self, *key: int, shared: bool = False) -> None:
         pass
 

@@ -65,8 +65,8 @@ _FULL = "The server works on other large files. Your file was not read: try agai
 class FilePlaces:
     """The memory for files of a process. It belongs to the event loop."""
 
-    def __init__(self, large: int = _LARGE, small: int = _SMALL) -> None:
-        self._free = {False: large, True: small}
+    def __init__(self, small: int = _SMALL) -> None:
+        self._free = {False: _LARGE, True: small}
         self._changed = asyncio.Condition()
         #: two checks at a time, so that they leave threads to other requests that read
         self.reading = asyncio.Semaphore(2)

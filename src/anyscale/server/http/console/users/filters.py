@@ -51,9 +51,9 @@ def address(path: str, **parameters: object) -> str:
     return f"{path}?{query}" if query else path
 
 
-def account_path(user_id: str, page: str = "") -> str:
-    """Return the path of the page of an account, or of a page under it."""
-    return f"{PATH}/{user_id}{f'/{page}' if page else ''}"
+def account_path(user_id: str) -> str:
+    """Return the path of the page of an account."""
+    return f"{PATH}/{user_id}"
 
 
 def read_filters(
