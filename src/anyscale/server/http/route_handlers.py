@@ -34,7 +34,9 @@ PoolName = Literal[
 class _RouteHandler(HTTPRouteHandler):
     """A handler that runs in the pool of its route, whose option (`opt`) is `pool`."""
 
-    def __init__(self, path: str, *, pool: PoolName | None = None, **options: Any) -> None:
+    def __init__(
+        self, path: str | list[str], *, pool: PoolName | None = None, **options: Any
+    ) -> None:
         super().__init__(path, pool=pool, **options)
 
     def __call__(self, fn: AnyCallable) -> Self:

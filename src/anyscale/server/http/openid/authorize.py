@@ -16,7 +16,8 @@ from anyscale.server.http.cookies import SESSION, HostCookie, client_info, read_
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.middleware.csrf import CSRF_RULE, any_origin
 from anyscale.server.http.openid.discovery import require_provider
-from anyscale.server.http.openid.parameters import form_pairs, query_pairs
+from anyscale.server.http.openid.logout import LOGOUT_PATH
+from anyscale.server.http.openid.parameters import form_pairs, query_pairs, with_parameters
 from anyscale.server.http.operations.metrics import AUTHORIZATIONS
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.templating import redirect, render_page
@@ -48,7 +49,8 @@ def authorize(
         path = "/password" if decision.must_change_password else "/sign-in"
         cookie = HostCookie(REQUEST_COOKIE, decision.browser, REQUEST_MS // SECOND_MS)
         return redirect(f"{path}?authorization={decision.request_id}", cookie)
-    url = _with_parameters(decision, provider.issuer)
+    # The response names the issuer (RFC 9207, 2).
+    url = with_parameters(decision.redirect_uri, decision.parameters | {"iss": provider.issuer})
     if decision.denied:
         return render_page(
             "access_denied", options=login_options, status=403, name=decision.denied, url=url
@@ -70,23 +72,16 @@ def _result(decision: Redirection | SignInNeeded) -> str:
     return decision.parameters.get("error", "code")
 
 
-def _with_parameters(decision: Redirection, issuer: str) -> str:
-    """Return the URL of a response, with the issuer (RFC 9207, 2)."""
-    query = urlencode(decision.parameters | {"iss": issuer})
-    uri = decision.redirect_uri
-    return f"{uri}{'&' if '?' in uri else '?'}{query}"
-
-
 @post(
-    _PATH,
+    [_PATH, LOGOUT_PATH],
     pool="login.applications",
     include_in_schema=False,
     opt={CSRF_RULE: any_origin},
     request_max_body_size=SMALL_BODY,
 )
-def authorize_by_form(request: AnyRequest, body: RawBody) -> Page:
+def by_form(request: AnyRequest, body: RawBody) -> Page:
     """Redirect to the same query: a browser sends no session with a form of another site."""
-    return redirect(f"{_PATH}?{urlencode(form_pairs(request, body))}")
+    return redirect(f"{request.url.path}?{urlencode(form_pairs(request, body))}")
 
 
 def resume_path(request_id: str) -> str:
@@ -94,4 +89,4 @@ def resume_path(request_id: str) -> str:
     return f"{_PATH}?{urlencode({_STORED: request_id})}"
 
 
-HANDLERS: list[Any] = [authorize, authorize_by_form]
+HANDLERS: list[Any] = [authorize, by_form]

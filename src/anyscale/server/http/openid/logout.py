@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlencode
 
 from litestar import Response
 from litestar.di import NamedDependency
@@ -19,22 +18,21 @@ from anyscale.server.core.openid.redirect_uris import origin_of
 from anyscale.server.http.bodies import SMALL_BODY
 from anyscale.server.http.cookies import SESSION, expired_cookie, read_cookie
 from anyscale.server.http.dependencies import AnyRequest
-from anyscale.server.http.middleware.csrf import CSRF_RULE, any_origin
 from anyscale.server.http.openid.discovery import require_provider
-from anyscale.server.http.openid.parameters import form_pairs, query_pairs
+from anyscale.server.http.openid.parameters import form_pairs, query_pairs, with_parameters
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.login_options import LoginOptions
 
-__all__ = ["HANDLERS"]
+__all__ = ["HANDLERS", "LOGOUT_PATH"]
 
 Page = Response[str]
 
-_PATH = "/oauth2/logout"
-_CONFIRM = f"{_PATH}/confirm"
+LOGOUT_PATH = "/oauth2/logout"
+_CONFIRM = f"{LOGOUT_PATH}/confirm"
 
 
-@get(_PATH, pool="login.applications", include_in_schema=False)
+@get(LOGOUT_PATH, pool="login.applications", include_in_schema=False)
 def ask_or_sign_out(
     request: AnyRequest,
     openid: NamedDependency[OpenIdProvider | None],
@@ -76,18 +74,6 @@ def sign_out(
     return _redirected(checked)
 
 
-@post(
-    _PATH,
-    pool="login.applications",
-    include_in_schema=False,
-    opt={CSRF_RULE: any_origin},
-    request_max_body_size=SMALL_BODY,
-)
-def by_form(request: AnyRequest, body: RawBody) -> Page:
-    """Redirect to the same query: a browser sends no session with a form of another site."""
-    return redirect(f"{_PATH}?{urlencode(form_pairs(request, body))}")
-
-
 def _check(
     provider: OpenIdProvider,
     sessions: SessionService,
@@ -114,12 +100,11 @@ def _redirected(checked: LogoutRequest) -> Page:
     expired = expired_cookie(SESSION)
     if checked.redirect_uri is None:
         return redirect("/sign-in?note=signed_out", expired)
-    uri = checked.redirect_uri
     state = {} if checked.state is None else {"state": checked.state}
-    url = f"{uri}{'&' if '?' in uri else '?'}{urlencode(state)}" if state else uri
+    url = with_parameters(checked.redirect_uri, state)
     return Response(
         "", status_code=303, media_type="text/plain", headers={"Location": url}, cookies=[expired]
     )
 
 
-HANDLERS: list[Any] = [ask_or_sign_out, sign_out, by_form]
+HANDLERS: list[Any] = [ask_or_sign_out, sign_out]

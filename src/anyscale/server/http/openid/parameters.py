@@ -1,11 +1,12 @@
 """Parameters of requests in a query or a form (RFC 6749, appendix B)."""
 
-from urllib.parse import parse_qsl
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, urlencode
 
 from anyscale.errors import RequestInvalid
 from anyscale.server.http.dependencies import AnyRequest
 
-__all__ = ["form_pairs", "query_pairs"]
+__all__ = ["form_pairs", "query_pairs", "with_parameters"]
 
 _FORM = "application/x-www-form-urlencoded"
 _MOST = 50
@@ -21,6 +22,13 @@ def form_pairs(request: AnyRequest, body: bytes) -> list[tuple[str, str]]:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
         raise RequestInvalid(f"the body must be {_FORM}")
     return _parse(body)
+
+
+def with_parameters(uri: str, parameters: Mapping[str, str]) -> str:
+    """Return the redirect URI of an application with more parameters, if there are any."""
+    if not parameters:
+        return uri
+    return f"{uri}{'&' if '?' in uri else '?'}{urlencode(parameters)}"
 
 
 def _parse(encoded: bytes) -> list[tuple[str, str]]:
