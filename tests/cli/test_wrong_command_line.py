@@ -180,7 +180,7 @@ ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
             ["user", "batch-create", "good users.yaml"],
             "Missing option '--users-file' / '-f'. Say -f 'good users.yaml'",
         ),
-        (["user", "verify", "users.csv"], "Missing option '-f' / '--users-file'. Say -f users.csv"),
+        (["user", "verify", "users.csv"], "Missing option '--users-file' / '-f'. Say -f users.csv"),
         (["user", "batch-create", "--dry-run"], "Missing option '--users-file' / '-f'."),
         (
             ["user", "batch-create", "-f", "a.yaml", "b.yaml"],
@@ -192,6 +192,7 @@ ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
         ),
         (["user", "verify", "-f", "a.yaml", "-f", "a.yaml"], f"-f/--users-file {TWICE}"),
         (["user", "set-password-link", "-fa", "-fb"], f"-f/--users-file {TWICE}"),
+        (["user", "suspend", *["--missing-from=a"] * 2], f"--missing-from {TWICE}"),
         (
             ["user", "batch-create", "-f", "a.yaml", "--force"],
             "No such option '--force'. Say --if-exists skip",

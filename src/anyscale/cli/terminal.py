@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # loaded when work takes long
     from anyscale.transport.base import Outage
 
 __all__ = [
+    "accounts_in_words",
     "ask",
     "can_ask",
     "clear_progress",
@@ -86,6 +87,11 @@ def confirm(effect: str, otherwise: str, *, yes: bool) -> None:
         )
     if ask(f"{effect} Type yes to go on:") != "yes":
         raise ConfigError(f"that is not yes: {otherwise}")
+
+
+def accounts_in_words(count: int) -> str:
+    """Return a number of accounts as a message has it: `1 account`."""
+    return "1 account" if count == 1 else f"{count:,} accounts"
 
 
 def escaped(text: str) -> str:

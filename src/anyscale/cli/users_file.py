@@ -1,12 +1,14 @@
 """Open the users file of a command."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from shlex import quote
+from typing import NoReturn
 
 import click
 
+from anyscale.cli.problem_report import problems_in_words, report_problems
 from anyscale.cli.terminal import escaped, say
 from anyscale.errors import BatchRefused, ConfigError
 from anyscale.user.files import FORMATS, STDIN, UsersFile
@@ -17,11 +19,14 @@ __all__ = [
     "column_hint",
     "column_option",
     "format_option",
-    "one_users_file",
     "open_users_file",
     "reading_options",
+    "refuse_file",
     "say_notes",
+    "users_file_option",
 ]
+
+WRONG_FILE = 2
 
 format_option = click.option(
     "--format",
@@ -96,22 +101,48 @@ class UsersFileCommand(click.Command):
             ) from None
 
 
-def one_users_file(
-    _ctx: click.Context, _option: click.Parameter, paths: Sequence[str]
+def _one_users_file(
+    _ctx: click.Context, option: click.Parameter, paths: Sequence[str]
 ) -> str | None:
-    """Return the path of `-f`, an option with `multiple=True`; None without the option.
-
-    For a repeated option, click takes the last value and ignores the others silently.
-
-    Raises:
-        UsageError: the option is repeated.
-    """
+    # For a repeated option, click takes the last value and ignores the others silently.
     if len(paths) > 1:
+        names = "/".join(sorted(option.opts, key=len))
         raise click.UsageError(
-            f"-f/--users-file is given {len(paths)} times: name one file. Join them first, or run "
-            "the command for each"
+            f"{names} is given {len(paths)} times: name one file. Join them first, "
+            "or run the command for each"
         )
     return next(iter(paths), None)
+
+
+def users_file_option(
+    *names: str, text: str, required: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return the option of a users file: by default `--users-file/-f`.
+
+    Args:
+        names: of another option.
+        text: its help.
+        required: whether the command needs it.
+    """
+    return click.option(
+        *(names or ("--users-file", "-f")),
+        required=required,
+        multiple=True,
+        callback=_one_users_file,
+        type=click.Path(),
+        metavar="PATH",
+        help=text,
+    )
+
+
+def refuse_file(file: UsersFile, error: BatchRefused, output: str, outcome: str) -> NoReturn:
+    """Report the problems of a file in the format of `-o`, and end the command with status 2."""
+    report_problems(error, output)
+    if hint := column_hint(file, error):
+        say(hint)
+    say_notes(file)
+    say(f"error: {problems_in_words(error.count)}; {outcome}.")
+    raise click.exceptions.Exit(WRONG_FILE) from None
 
 
 @contextmanager

@@ -9,9 +9,8 @@ from anyscale.cli.batch.id_completion import batch_argument
 from anyscale.cli.batch.unknown_batch import unknown_explained
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
 from anyscale.cli.formats import output_option, write_fields, write_json, write_records
-from anyscale.cli.terminal import ask, can_ask, log
+from anyscale.cli.terminal import can_ask, confirm, log
 from anyscale.domain.models.batches import Batch
-from anyscale.errors import ConfigError
 
 _COLUMNS = ("batch_id", "state", "users", "skipped", "opened_by", "opened_at", "published_at")
 
@@ -108,9 +107,8 @@ def _confirm_drop(batch: Batch) -> None:
     """
     if batch.state != "open" or batch.opened_by_caller:
         return
-    answer = ask(
+    effect = (
         f"{batch.opened_by} opened this batch at {batch.opened_at:{_TIME}}; it was last active at "
-        f"{batch.touched_at:{_TIME}}. A run that works on it fails. Type yes to go on:"
+        f"{batch.touched_at:{_TIME}}. A run that works on it fails."
     )
-    if answer != "yes":
-        raise ConfigError("that is not yes: the batch was not dropped")
+    confirm(effect, "the batch was not dropped", yes=False)

@@ -10,9 +10,8 @@ from anyscale.cli.batch.unknown_batch import unknown_explained
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
 from anyscale.cli.exit_status import GO_ON, explain_interrupt
 from anyscale.cli.formats import write_json, write_records
-from anyscale.cli.terminal import ask, can_ask, log, say, show_progress
+from anyscale.cli.terminal import accounts_in_words, can_ask, confirm, log, say, show_progress
 from anyscale.domain.models.batches import Batch, UndoneBatch
-from anyscale.errors import ConfigError
 from anyscale.transport.base import Transport
 
 _COLUMNS = ("user_id", "email", "reason")
@@ -100,18 +99,15 @@ def _confirm(transport: Transport, batch: Batch, *, force: bool) -> None:
     )
     if not found.removed:
         return
-    answer = ask(
-        f"{_origin(batch)} {_summary(found, dry_run=True)} This is for good. Type yes to go on:"
-    )
-    if answer != "yes":
-        nobody = "nobody more" if batch.state == "undoing" else "nobody"
-        raise ConfigError(f"that is not yes: {nobody} was deleted")
+    nobody = "nobody more" if batch.state == "undoing" else "nobody"
+    effect = f"{_origin(batch)} {_summary(found, dry_run=True)} This is for good."
+    confirm(effect, f"{nobody} was deleted", yes=False)
 
 
 def _show_progress(users: int, looked_at: int, removed: int, *, dry_run: bool) -> None:
     if removed and not dry_run:
         # At least: an interrupt may lose the response of a call that has deleted more.
-        explain_interrupt(f"at least {_accounts(removed)} deleted so far; {GO_ON}")
+        explain_interrupt(f"at least {accounts_in_words(removed)} deleted so far; {GO_ON}")
     show_progress("Checking" if dry_run else "Undoing", looked_at, users)
 
 
@@ -120,18 +116,14 @@ def _origin(batch: Batch) -> str:
 
 
 def _summary(undone: UndoneBatch, *, dry_run: bool) -> str:
-    text = f"{_accounts(undone.removed)} {'would be ' if dry_run else ''}deleted"
+    text = f"{accounts_in_words(undone.removed)} {'would be ' if dry_run else ''}deleted"
     if undone.suspended:
         text += f" ({undone.suspended:,} suspended)"
     if undone.removed_by_others:
         text += f"; other calls deleted {undone.removed_by_others:,} since this one began"
     text += "."
     if undone.kept:
-        text += f" {_accounts(len(undone.kept))} {'would be ' if dry_run else ''}kept."
+        text += f" {accounts_in_words(len(undone.kept))} {'would be ' if dry_run else ''}kept."
     if dry_run and undone.removed:
         text += _CHANGED
     return text
-
-
-def _accounts(count: int) -> str:
-    return "1 account" if count == 1 else f"{count:,} accounts"

@@ -24,10 +24,10 @@ from anyscale.cli.users_file import (
     column_hint,
     column_option,
     format_option,
-    one_users_file,
     open_users_file,
     reading_options,
     say_notes,
+    users_file_option,
 )
 from anyscale.domain.models.users import AdminCreatedUser
 from anyscale.errors import (
@@ -52,15 +52,9 @@ _AGAIN = "Run the same command again: it begins a new batch, or reports which us
 
 
 @click.command("batch-create", cls=UsersFileCommand)
-@click.option(
-    "--users-file",
-    "-f",
+@users_file_option(
     required=True,
-    multiple=True,
-    callback=one_users_file,
-    type=click.Path(),
-    metavar="PATH",
-    help="Path to a YAML file that contains the information for user accounts to be created. "
+    text="Path to a YAML file that contains the information for user accounts to be created. "
     "JSON, JSON Lines and CSV work too, and - is standard input.",
 )
 @format_option

@@ -16,7 +16,7 @@ from anyscale.cli.problem_report import problems_in_words, say_problems
 from anyscale.cli.signals import ignore_signals
 from anyscale.cli.terminal import clear_progress, log, show_progress
 from anyscale.cli.user.account_argument import check_account, find_account
-from anyscale.cli.users_file import format_option, one_users_file, open_users_file
+from anyscale.cli.users_file import format_option, open_users_file, users_file_option
 from anyscale.domain.models.users import PasswordLink
 from anyscale.domain.spreadsheets import spreadsheet_cell
 from anyscale.domain.user_query import UserQuery
@@ -43,15 +43,7 @@ _REPLACED = "Earlier links, if any, no longer work."
 
 @click.command("set-password-link")
 @click.argument("account", metavar="[EMAIL|ID]", required=False)
-@click.option(
-    "--users-file",
-    "-f",
-    multiple=True,
-    callback=one_users_file,
-    type=click.Path(),
-    metavar="PATH",
-    help="For all users of a file, of which the emails are enough.",
-)
+@users_file_option(text="For all users of a file, of which the emails are enough.")
 @format_option
 @click.option(
     "--batch",

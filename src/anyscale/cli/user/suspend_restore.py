@@ -14,17 +14,23 @@ from anyscale.cli.connect import (
 )
 from anyscale.cli.exit_status import GO_ON, explain_interrupt
 from anyscale.cli.formats import write_json, write_records
-from anyscale.cli.problem_report import problems_in_words, report_problems
-from anyscale.cli.terminal import clear_progress, confirm, log, say, show_progress
+from anyscale.cli.terminal import (
+    accounts_in_words,
+    clear_progress,
+    confirm,
+    log,
+    say,
+    show_progress,
+)
 from anyscale.cli.user.account_argument import check_account, find_account
 from anyscale.cli.users_file import (
-    column_hint,
     column_option,
     format_option,
-    one_users_file,
     open_users_file,
     reading_options,
+    refuse_file,
     say_notes,
+    users_file_option,
 )
 from anyscale.errors import AnyscaleError, BatchRefused, BatchUnfinished, ConfigError
 from anyscale.transport.base import Transport
@@ -38,7 +44,7 @@ from anyscale.user.suspension import (
 
 _COLUMNS = ("email", "name", "lastname", "user_id")
 
-REFUSED, WRONG_FILE = 1, 2
+REFUSED = 1
 
 #: emails that a message lists
 _MOST = 5
@@ -61,22 +67,11 @@ _Command = Callable[..., None]
 _Decorator = Callable[[_Command], _Command]
 
 
-def _file_option(*names: str, text: str) -> _Decorator:
-    return click.option(
-        *names,
-        multiple=True,
-        callback=one_users_file,
-        type=click.Path(),
-        metavar="PATH",
-        help=text,
-    )
-
-
 def _options(words: _Words, *more: _Decorator) -> _Decorator:
     """Add the argument and the options that both commands have, and more of them."""
     decorators: tuple[_Decorator, ...] = (
         click.argument("account", metavar="[EMAIL|ID]", required=False),
-        _file_option("-f", "--users-file", text=f"{words.verb.title()} the users in this file."),
+        users_file_option(text=f"{words.verb.title()} the users in this file."),
         *more,
         format_option,
         column_option,
@@ -95,7 +90,7 @@ def _options(words: _Words, *more: _Decorator) -> _Decorator:
 @click.command("suspend")
 @_options(
     _SUSPEND,
-    _file_option(
+    users_file_option(
         "--missing-from", text="Suspend the users who are not in this file: people who left."
     ),
     click.option(
@@ -165,6 +160,7 @@ def _change(
     with open_users_file(path, file_format, columns) as file, open_control_plane(host) as transport:
         log_control_plane(transport)
         plan = _plan(transport, file, words, missing=users_file is None)
+        say_notes(file)
         if output == "text" and plan.to_change:
             write_records(plan.to_change, _COLUMNS, output)
         log(_planned(plan, words))
@@ -189,20 +185,15 @@ def _plan(transport: Transport, file: UsersFile, words: _Words, *, missing: bool
             return plan_missing(transport, file, show_progress)
         return plan_named(transport, file, show_progress, suspend=words is _SUSPEND)
     except BatchRefused as error:
-        report_problems(error, "text")
-        if hint := column_hint(file, error):
-            say(hint)
-        say(f"error: {problems_in_words(error.count)}; nobody was {words.done}.")
-        raise click.exceptions.Exit(WRONG_FILE) from None
+        refuse_file(file, error, "text", f"nobody was {words.done}")
     finally:
         clear_progress()
-        say_notes(file)
 
 
 def _planned(plan: SuspensionPlan, words: _Words) -> str:
-    text = f"{_accounts(len(plan.to_change))} to {words.verb}."
+    text = f"{accounts_in_words(len(plan.to_change))} to {words.verb}."
     if plan.unchanged:
-        text += f" {_accounts(plan.unchanged)} {words.unchanged}."
+        text += f" {accounts_in_words(plan.unchanged)} {words.unchanged}."
     if plan.owners:
         text += f" {len(plan.owners)} kept as owner: {_listed([u.email for u in plan.owners])}."
     if plan.without_account:
@@ -229,7 +220,7 @@ def _require_safe(
         )
         raise click.exceptions.Exit(REFUSED)
     if at_most is not None and len(plan.to_change) > at_most:
-        count = _accounts(len(plan.to_change))
+        count = accounts_in_words(len(plan.to_change))
         say(f"error: {count} to suspend, and --at-most is {at_most}: nobody was suspended")
         raise click.exceptions.Exit(REFUSED)
 
@@ -239,10 +230,10 @@ def _change_all(transport: Transport, plan: SuspensionPlan, words: _Words, *, ye
     if not plan.to_change:
         return 0
     count = len(plan.to_change)
-    confirm(f"This {words.verb}s {_accounts(count)}.", f"nobody was {words.done}", yes=yes)
+    confirm(f"This {words.verb}s {accounts_in_words(count)}.", f"nobody was {words.done}", yes=yes)
     done = 0
     for at, user in enumerate(plan.to_change):
-        explain_interrupt(f"at least {_accounts(done)} {words.done} so far; {GO_ON}")
+        explain_interrupt(f"at least {accounts_in_words(done)} {words.done} so far; {GO_ON}")
         show_progress(words.doing, at, count)
         try:
             if refusal := change_unless_owner(transport, user, suspend=plan.suspend):
@@ -251,10 +242,10 @@ def _change_all(transport: Transport, plan: SuspensionPlan, words: _Words, *, ye
             else:
                 done += 1
         except AnyscaleError as error:
-            message = f"{done} of {_accounts(count)} {words.done}, and then: {error}"
+            message = f"{done} of {accounts_in_words(count)} {words.done}, and then: {error}"
             raise BatchUnfinished(message) from error
     clear_progress()
-    log(f"{_accounts(done)} {words.done}.")
+    log(f"{accounts_in_words(done)} {words.done}.")
     return done
 
 
@@ -279,7 +270,3 @@ def _identity(user_id: str, email: str) -> dict[str, str]:
 def _listed(emails: list[str]) -> str:
     more = len(emails) - _MOST
     return ", ".join(emails[:_MOST]) + (f" and {more} more" if more > 0 else "")
-
-
-def _accounts(count: int) -> str:
-    return "1 account" if count == 1 else f"{count:,} accounts"

@@ -9,16 +9,22 @@ import click
 from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.exit_status import GO_ON, explain_interrupt
 from anyscale.cli.formats import OutputLost, ReaderLeft, write_pieces, write_text
-from anyscale.cli.problem_report import problems_in_words, report_problems
-from anyscale.cli.terminal import clear_progress, confirm, log, say, show_progress
+from anyscale.cli.terminal import (
+    accounts_in_words,
+    clear_progress,
+    confirm,
+    log,
+    say,
+    show_progress,
+)
 from anyscale.cli.users_file import (
     UsersFileCommand,
-    column_hint,
     column_option,
     format_option,
-    one_users_file,
     open_users_file,
+    refuse_file,
     say_notes,
+    users_file_option,
 )
 from anyscale.domain.models.users import Difference, User
 from anyscale.domain.validation import shown
@@ -32,16 +38,7 @@ DIFFERENT, NOT_COMPARED = 1, 3
 
 
 @click.command("verify", cls=UsersFileCommand)
-@click.option(
-    "-f",
-    "--users-file",
-    required=True,
-    multiple=True,
-    callback=one_users_file,
-    type=click.Path(),
-    metavar="PATH",
-    help="The users file, or - for standard input.",
-)
+@users_file_option(required=True, text="The users file, or - for standard input.")
 @format_option
 @column_option
 @click.option("--extra", is_flag=True, help="List also the accounts that the file lacks.")
@@ -93,12 +90,7 @@ def verify(
                 if apply:
                     different = _applied(transport, file, report, yes=yes)
         except BatchRefused as error:
-            report_problems(error, output)
-            say_notes(file)
-            if hint := column_hint(file, error):
-                say(hint)
-            say(f"error: {problems_in_words(error.count)}; nothing was compared.")
-            raise click.exceptions.Exit(2) from None
+            refuse_file(file, error, output, "nothing was compared")
         except (ConfigError, BatchUnfinished):
             raise
         except AnyscaleError as error:
@@ -139,7 +131,9 @@ def _applied(transport: Transport, file: UsersFile, compared: "_Report", *, yes:
     if not confirmed.accounts:
         log("There is nothing to correct.")
         return compared.count
-    confirm(f"This corrects {_accounts(confirmed.accounts)}.", "nobody was corrected", yes=yes)
+    confirm(
+        f"This corrects {accounts_in_words(confirmed.accounts)}.", "nobody was corrected", yes=yes
+    )
     now = _Report(file.name, Verification(transport, file), None, extra=False)
     fields = _correct_all(transport, confirmed.corrections(now.differences()), confirmed.accounts)
     return now.count - fields + compared.extra_count
@@ -150,7 +144,7 @@ def _correct_all(transport: Transport, corrections: Iterable[Correction], count:
     done = fields = 0
     try:
         for correction in corrections:
-            explain_interrupt(f"at least {_accounts(done)} corrected so far; {GO_ON}")
+            explain_interrupt(f"at least {accounts_in_words(done)} corrected so far; {GO_ON}")
             show_progress("Correcting", done, count)
             if refusal := correct(transport, correction):
                 say(f"{correction.email}: {refusal}")
@@ -158,15 +152,11 @@ def _correct_all(transport: Transport, corrections: Iterable[Correction], count:
                 done += 1
                 fields += len(correction.replaced)
     except AnyscaleError as error:
-        message = f"{done} of {_accounts(count)} corrected, and then: {error}"
+        message = f"{done} of {accounts_in_words(count)} corrected, and then: {error}"
         raise BatchUnfinished(message) from error
     clear_progress()
-    log(f"{_accounts(done)} corrected.")
+    log(f"{accounts_in_words(done)} corrected.")
     return fields
-
-
-def _accounts(count: int) -> str:
-    return "1 account" if count == 1 else f"{count:,} accounts"
 
 
 class _Report:
