@@ -13,7 +13,6 @@ from types import ModuleType
 from benchmarks.batches import (
     chunk,
     command,
-    console,
     growth,
     kills,
     memory,
@@ -22,10 +21,11 @@ from benchmarks.batches import (
     reading,
     rows,
 )
+from benchmarks.console import console
 from benchmarks.hashing import cores, passwords, ray
 from benchmarks.report.write import measure_and_write, redraw
 from benchmarks.response_times import health, latency, openid, signin, startup
-from benchmarks.search import console_lists, indexing, listing, search
+from benchmarks.search import indexing, listing, search
 
 #: the name of each benchmark is that of its module
 _MODULES = (
@@ -39,7 +39,6 @@ _MODULES = (
     ray,
     listing,
     search,
-    console_lists,
     indexing,
     reading,
     rows,

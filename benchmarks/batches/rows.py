@@ -42,7 +42,7 @@ for number, first in enumerate(range(0, count, size)):
     with control_plane.store.write() as tx:
         new = NewUsers([row.email_key for row in part], part.__getitem__)
         assert not tx.users.insert(batch.id, new)
-        tx.chunks.save(batch.id, ChunkRecord(number, bytes(32), root, len(part), 0, 0), [])
+        tx.chunks.save(batch.id, ChunkRecord(number, bytes(32), root, len(part), 0, 0, 0), [])
         tx.batches.touch(batch.id, tx.now())
 with control_plane.store.write() as tx:
     publish(tx, batch, count, "local:bench")

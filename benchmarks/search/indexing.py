@@ -146,11 +146,11 @@ def _rounds_while_filled(
 ) -> Iterator[Mapping[str, list[float]]]:
     """Empty the index, and yield the rounds that end before the server has filled it again."""
     _empty(database)
-    every = _unindexed(connection)
+    every = connection.unindexed_accounts()
     # The server looks every two seconds whether there is something to fill.
-    wait_until(lambda: _unindexed(connection) < every)
+    wait_until(lambda: connection.unindexed_accounts() < every)
     found = _round(calls)
-    while _unindexed(connection):
+    while connection.unindexed_accounts():
         yield found
         found = _round(calls)
 
@@ -168,7 +168,7 @@ def _empty(database: Database) -> None:
 def _mark_as_filled(connection: Connection, database: Database) -> None:
     """Leave the server nothing to fill: a million accounts would take it minutes."""
     database.execute("update search_index set publication = 9, position = 0")
-    assert not _unindexed(connection)
+    assert not connection.unindexed_accounts()
 
 
 def _round(calls: _Calls) -> Mapping[str, list[float]]:
@@ -179,8 +179,3 @@ def _round(calls: _Calls) -> Mapping[str, list[float]]:
             time.sleep(_INTERVAL)
             found[what].append(timed(call).wall * 1e3)
     return found
-
-
-def _unindexed(connection: Connection) -> float:
-    lines = connection.get("/metrics").decode().splitlines()
-    return next(float(line.split()[1]) for line in lines if line.startswith("anyscale_unindexed"))

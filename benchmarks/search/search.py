@@ -60,14 +60,14 @@ def measure(folder: Path, users: int) -> None:
     with each_kind(folder) as kinds:
         for databases in kinds:
             with databases.new() as database:
-                add_published_and_open(database, users)
+                _add_people(database, users)
                 _measure(databases.name, database, folder, users)
                 if not database.sqlite_path:
                     database.execute("analyze")
                     _measure(f"{databases.name}, analyzed", database, folder, users)
 
 
-def add_published_and_open(database: Database, users: int) -> None:
+def _add_people(database: Database, users: int) -> None:
     """Publish a batch and index its words, and leave another one open."""
     with closing(database.open_store()) as store:
         add_people(store, 1, range(users), publish=True)

@@ -9,7 +9,10 @@ from tests.support.waiting import wait_until
 from benchmarks.support.serving import Connection
 from benchmarks.support.sites import Site
 
-__all__ = ["OwnerBrowser"]
+__all__ = ["OWNER", "OwnerBrowser"]
+
+#: the email of the owner
+OWNER = "olga@owners.example"
 
 _PASSWORD = "a long one for the owner"
 _NEW = "another long one for the owner"
@@ -23,12 +26,12 @@ class OwnerBrowser:
         self._cookie = ""
         self.batch = ""
         api = Connection(place.server.url.partition("//")[2], place.token)
-        owner = {"name": "Olga", "email": "olga@owners.example", "password": _PASSWORD}
+        owner = {"name": "Olga", "email": OWNER, "password": _PASSWORD}
         body = json.dumps({"create_users": [owner]})
         (created,) = json.loads(api.post("/v1/users:batchCreate", body))["users"]
         path = f"/v1/users/{created['user_id']}/role"
         self._send("PUT", path, {"role": "owner"}, Authorization=f"Bearer {place.token}")
-        self._send("POST", "/v1/sessions", {"email": owner["email"], "password": _PASSWORD})
+        self._send("POST", "/v1/sessions", {"email": OWNER, "password": _PASSWORD})
         passwords = {"current_password": _PASSWORD, "new_password": _NEW}
         self._send("PUT", "/v1/me/password", passwords)
 

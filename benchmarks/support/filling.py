@@ -1,4 +1,4 @@
-"""Create databases with many accounts quickly: with one SQL statement."""
+"""Create databases with many accounts quickly: with few SQL statements."""
 
 import sqlite3
 from pathlib import Path
@@ -7,14 +7,15 @@ import psycopg
 
 from benchmarks.support.databases import Database
 
-__all__ = ["fill", "filled_id"]
+__all__ = ["FILLED_BATCH", "OPEN_BATCH", "fill", "fill_console", "filled_email", "filled_id"]
 
-_BATCH_ID = f"bat_{'0' * 24}"
+FILLED_BATCH, OPEN_BATCH = f"bat_{'0' * 24}", f"bat_{'1' * 24}"
 
 _BATCH = f"""
     insert into batches (batch_id, idempotency_key, state, if_exists, opened_by, opened_at,
         touched_at, published_by, published_at, publication)
-    values ('{_BATCH_ID}', 'filled', 'published', 'fail', 'bench', 0, 0, 'bench', 0, 1) returning id
+    values ('{FILLED_BATCH}', 'filled', 'published', 'fail', 'bench', 0, 0, 'bench', 0, 1)
+    returning id
 """
 
 _USERS = """
@@ -26,10 +27,57 @@ _USERS = """
     from {numbers}
 """
 
+#: Multiplying by an odd number modulo 2^32 permutes the numbers.
+_FACTOR = 2654435761
+
+#: when the open batch was last touched, so that it does not expire
+_NEVER = 10**13
+
+# What the lists of the console can have among accounts of `fill`: some of each kind, an open batch
+# of as many users, and audit entries of some actors, events and subjects.
+_CONSOLE = (
+    "update users set is_sso_user = {true} where substr(user_id, 36) = '0'",
+    "update users set password_hash = 'x' where substr(user_id, 36) = '1'",
+    "update users set suspended_at = 1 where substr(user_id, 35) = '07'",
+    "update users set permission_level = 'owner' where substr(user_id, 34) = '00f'",
+    f"""
+    insert into batches (batch_id, idempotency_key, state, if_exists, opened_by, opened_at,
+        touched_at) values ('{OPEN_BATCH}', 'open', 'open', 'fail', 'bench', 0, {_NEVER})
+    """,
+    f"""
+    insert into users (batch, user_id, email_key, name, name_folded, email, lastname, title,
+        is_sso_user, hash_due)
+    select (select id from batches where state = 'open'),
+        'usr_{OPEN_BATCH[4:]}' || substr(user_id, 29), 'open' || email_key, name, name_folded,
+        'open' || email, lastname, title, is_sso_user, {{true}} from users
+    """,
+    """
+    insert into chunks (batch, number, digest, user_root, users, skipped, conflicts,
+        hashes_due)
+    select batch, row_number() over (partition by batch order by substr(user_id, 29, 5)) - 1,
+        cast('' as {bytes}), cast('' as {bytes}), count(*), 0, 0,
+        sum(case when hash_due = {true} then 1 else 0 end)
+    from users group by batch, substr(user_id, 29, 5)
+    """,
+    f"""
+    insert into audit (number, at, actor, event, subject, data, hash)
+    select row_number() over (order by user_id), 0,
+        case when user_id like '%000' then 'token:rare' else 'user:' || user_id end,
+        case when user_id like '%7' then 'login.succeeded' else 'login.denied' end,
+        case when user_id like '%f' then 'usr_{FILLED_BATCH[4:]}00000001' else user_id end,
+        '{{{{}}}}', cast('' as {{bytes}}) from users where batch = 1
+    """,
+)
+
 
 def filled_id(position: int) -> str:
     """Return the `user_id` of the account at a position."""
-    return f"usr_{_BATCH_ID[4:]}{position:08x}"
+    return f"usr_{FILLED_BATCH[4:]}{position:08x}"
+
+
+def filled_email(position: int) -> str:
+    """Return the email of the account at a position."""
+    return f"{position * _FACTOR % 2**32:08x}@example.com"
 
 
 def fill(database: Database, count: int) -> None:
@@ -41,6 +89,16 @@ def fill(database: Database, count: int) -> None:
         _fill_postgres(database.url, count)
 
 
+def fill_console(database: Database) -> None:
+    """Add to the accounts of `fill` what the lists of the console can have."""
+    is_sqlite = database.sqlite_path is not None
+    words = {"true": "1", "bytes": "blob"} if is_sqlite else {"true": "true", "bytes": "bytea"}
+    for sql in _CONSOLE:
+        database.execute(sql.format(**words))
+    if not is_sqlite:
+        database.execute("analyze")
+
+
 def _fill_sqlite(path: Path, count: int) -> None:
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("pragma cache_size = -262144")
@@ -50,8 +108,7 @@ def _fill_sqlite(path: Path, count: int) -> None:
         "(with recursive n (i) as (select 0 union all select i + 1 from n where i + 1 <"
         f" {count}) select i from n)"
     )
-    # Multiplying by an odd number modulo 2^32 permutes the numbers.
-    email = "printf('%08x', (i * 2654435761) & 4294967295) || '@example.com'"
+    email = f"printf('%08x', (i * {_FACTOR}) & 4294967295) || '@example.com'"
     connection.execute(_filled(batch, "printf('%08x', i)", email, "0", numbers))
     connection.execute("commit")
     connection.close()
@@ -63,7 +120,7 @@ def _fill_postgres(url: str, count: int) -> None:
         row = connection.execute(_BATCH).fetchone()
         assert row
         numbers = f"generate_series(0, {count - 1}) as i"
-        email = "lpad(to_hex((i * 2654435761) & 4294967295), 8, '0') || '@example.com'"
+        email = f"lpad(to_hex((i * {_FACTOR}) & 4294967295), 8, '0') || '@example.com'"
         # Building an index afterwards is several times faster than maintaining it.
         connection.execute("alter table users drop constraint users_email_key_key")
         connection.execute(_filled(row[0], "lpad(to_hex(i), 8, '0')", email, "false", numbers))
@@ -74,7 +131,7 @@ def _fill_postgres(url: str, count: int) -> None:
 def _filled(batch: int, digits: str, email: str, false: str, numbers: str) -> str:
     return _USERS.format(
         batch=batch,
-        prefix=_BATCH_ID[4:],
+        prefix=FILLED_BATCH[4:],
         digits=digits,
         email=email,
         false=false,

@@ -128,6 +128,12 @@ class Connection:
         self.get(path)
         return time.perf_counter() - start
 
+    def unindexed_accounts(self) -> float:
+        """Return how many accounts have no words in the index of the search yet."""
+        lines = self.get("/metrics").decode().splitlines()
+        name = "anyscale_unindexed"
+        return next(float(line.split()[1]) for line in lines if line.startswith(name))
+
     def _body(self, method: str, path: str, body: str | None = None) -> bytes:
         kind = {"Content-Type": "application/json"} if body else {}
         self._connection.request(method, path, body, self._headers | kind)

@@ -173,8 +173,10 @@ def test_the_last_page_of_accounts_is_found_as_quickly_as_the_first(store: Postg
         ("audit_event", AuditFilter(event="e7")),
         ("audit_subject", AuditFilter(subject="s7")),
         ("audit_actor_event", AuditFilter(actor="a7", event="e7")),
+        ("audit_subject_actor", AuditFilter(actor="a7", subject="s7")),
+        ("audit_subject_event", AuditFilter(event="e7", subject="s7")),
     ],
-    ids=["actor", "event", "subject", "actor and event"],
+    ids=["actor", "event", "subject", "actor and event", "actor and subject", "event and subject"],
 )
 def test_a_filter_of_the_audit_log_reads_its_index_in_the_order_of_the_page(
     store: PostgresStore, index: str, only: AuditFilter

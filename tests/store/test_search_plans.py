@@ -164,7 +164,8 @@ def test_an_email_and_an_id_are_found_by_their_indexes(many: Store) -> None:
 
 def test_a_batch_with_its_counts_reads_its_accounts_once(many: Store) -> None:
     with many.read() as tx:
-        (batch,) = tx.batches.list(open_only=False, before="", limit=1)
+        batches = tx.batches.list(open_only=False, before="", limit=9)
+    batch = next(one for one in batches if one.published_at)
     caller = operator("jane")
     plan = plan_of(many, lambda tx: shown_batch(tx, batch, caller))
     assert len(re.findall(r"on users\b|(?:SEARCH|SCAN) users\b", plan)) == 1, plan

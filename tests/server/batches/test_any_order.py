@@ -253,7 +253,9 @@ class AnyOrder(RuleBasedStateMachine):
                 assert batch
                 sql = "select count(*) from users where batch = ?"
                 counted = execute_sql(tx, sql, (batch.id,)).fetchone()[0]
-                assert counted == sum(page.users for page in tx.chunks.list(batch.id))
+                pages = tx.chunks.list(batch.id)
+                assert counted == sum(page.users for page in pages)
+                assert sum(page.hashes_due for page in pages) == len(model.due)
                 assert counted == len(model.rows)
                 assert tx.users.count_pending(batch.id) == len(model.due)
                 assert batch.state == model.state

@@ -94,7 +94,10 @@ def rows_of(users: Sequence[NewUserRecord]) -> NewUsers:
 def chunk_row(number: int, **counts: int) -> ChunkRecord:
     """Return a chunk to save."""
     return ChunkRecord(
-        number, b"digest", b"root", **({"users": 0, "skipped": 0, "conflicts": 0} | counts)
+        number,
+        b"digest",
+        b"root",
+        **({"users": 0, "skipped": 0, "conflicts": 0, "hashes_due": 0} | counts),
     )
 
 

@@ -122,9 +122,15 @@ USER = "usr_" + batch_row(1).batch_id[4:] + "00000000"
         ("audit_event", lambda tx: tx.audit.list(0, 9, only=AuditFilter(event="a"))),
         ("audit_subject", lambda tx: tx.audit.list(0, 9, only=AuditFilter(subject="a"))),
         ("audit_actor_event", lambda tx: tx.audit.list(0, 9, only=AuditFilter("a", "b"))),
+        ("audit_subject_actor", lambda tx: tx.audit.list(0, 9, only=AuditFilter("a", "", "c"))),
+        ("audit_subject_event", lambda tx: tx.audit.list(0, 9, only=AuditFilter("", "b", "c"))),
         ("audit_event", lambda tx: tx.audit.list_events()),
+        (
+            "batches_unfinished",
+            lambda tx: tx.batches.list(open_only=True, before="", limit=9),
+        ),
     ],
-    ids=range(27),
+    ids=range(30),
 )
 def test_an_index_finds_the_rows(
     path: Path, index: str, ask: Callable[[Transaction], object]

@@ -28,7 +28,7 @@ def batch_details(tx: Transaction, batch: BatchRecord) -> Batch:
         published_at=None if published is None else from_milliseconds(published),
         users=sum(chunk.users for chunk in chunks),
         skipped=sum(chunk.skipped for chunk in chunks),
-        hashes_due=tx.users.count_pending(batch.id) if batch.state == "open" else 0,
+        hashes_due=sum(chunk.hashes_due for chunk in chunks),
     )
 
 

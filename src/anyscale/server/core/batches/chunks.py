@@ -55,7 +55,7 @@ class NewChunk:
         """Insert the users, and save and return the outcome."""
         holders = tx.users.insert(batch.id, new_users(self.ids, self.users))
         conflicts = chunk_conflicts(self.batch_id, self.first, self.users, holders)
-        record = self._record(conflicts)
+        record = self._record(conflicts, self._count_hashes_due(tx, batch))
         tx.chunks.save(
             batch.id,
             record,
@@ -64,7 +64,13 @@ class NewChunk:
         open_batches = sorted({conflict.holder for conflict in conflicts if conflict.holder})
         return ReservedChunk(record.users, record.skipped, record.conflicts, open_batches)
 
-    def _record(self, conflicts: Sequence[Conflict]) -> ChunkRecord:
+    def _count_hashes_due(self, tx: Transaction, batch: BatchRecord) -> int:
+        # By the rows: if the chunk is reserved again, those of the first time may have hashes.
+        if not any(user.has_password for user in self.users):
+            return 0
+        return tx.users.count_pending(batch.id, self.ids[0], self.ids[-1])
+
+    def _record(self, conflicts: Sequence[Conflict], hashes_due: int) -> ChunkRecord:
         skipped = sum(is_skipped(conflict, self.if_exists) for conflict in conflicts)
         taken_positions = {conflict.position for conflict in conflicts}
         return ChunkRecord(
@@ -78,6 +84,7 @@ class NewChunk:
             users=len(self.users) - len(conflicts),
             skipped=skipped,
             conflicts=len(conflicts) - skipped,
+            hashes_due=hashes_due,
         )
 
 

@@ -1,14 +1,15 @@
 """Hash passwords of reserved users, and store the hashes. No transaction is open meanwhile."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 
 from anyscale.domain.validation import Policy
 from anyscale.errors import BatchRefused, Problem
 from anyscale.server.core.batches.batch_state import lock_batch, require_batch, require_open, touch
 from anyscale.server.core.callers import Caller, check_owner
 from anyscale.server.core.hashing.pool import PasswordHashPool
-from anyscale.server.store.records.batches import PendingHash
-from anyscale.server.store.transaction import Store
+from anyscale.server.store.records.batches import BatchRecord, PendingHash
+from anyscale.server.store.transaction import Store, Transaction
 from anyscale.server.store.user_ids import position_of, user_id
 
 __all__ = ["hash_passwords"]
@@ -42,7 +43,22 @@ def hash_passwords(
         check_owner(tx, caller)
         batch = require_open(lock_batch(tx, batch_id))
         touch(tx, batch)
-        return tx.users.save_hashes(batch.id, zip(ids, hashes, strict=True))
+        return _save(tx, policy, batch, zip(ids, hashes, strict=True))
+
+
+def _save(
+    tx: Transaction, policy: Policy, batch: BatchRecord, hashes: Iterable[tuple[str, str]]
+) -> int:
+    """Store the hash of each `user_id`, and count them in their chunks; return how many."""
+    stored = 0
+    for number, part in groupby(
+        sorted(hashes), lambda pair: position_of(pair[0]) // policy.chunk_users
+    ):
+        tx.chunks.lock(batch.id, number)  # it may be reserved again meanwhile
+        count = tx.users.save_hashes(batch.id, part)
+        tx.chunks.count_hashes(batch.id, number, count)
+        stored += count
+    return stored
 
 
 def _check(

@@ -89,7 +89,7 @@ def _create(
     NewChunk(batch, 0, 0, users).reserve(tx, batch)
     refuse_conflicts(list_conflicts(tx, batch), if_exists)
     ids = ((user_id(batch.batch_id, position), text) for position, text in hashes.items())
-    tx.users.save_hashes(batch.id, ids)
+    tx.chunks.count_hashes(batch.id, 0, tx.users.save_hashes(batch.id, ids))
     if tx.users.count_pending(batch.id):
         raise _Changed
     publish(tx, batch, len(users), caller.actor)

@@ -60,6 +60,8 @@ class ChunkRecord(Record, frozen=True):
     users: int
     skipped: int
     conflicts: int
+    #: of its users, those with a password that is not hashed yet
+    hashes_due: int
 
 
 class ConflictRecord(Record, frozen=True, gc=False):

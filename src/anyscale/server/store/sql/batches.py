@@ -18,6 +18,9 @@ __all__ = ["DROPPED_OR_EXPIRED_SQL", "Batches", "Chunks"]
 #: versions.
 _PUBLISHING_LOCK = 0x6D757374_7075626C
 
+#: after all ids of batches
+_BATCH_IDS_END = "bat_g"
+
 #: `DROPPED_OR_EXPIRED` as a list in SQL.
 DROPPED_OR_EXPIRED_SQL = "(" + ", ".join(f"'{state}'" for state in DROPPED_OR_EXPIRED) + ")"
 
@@ -69,11 +72,9 @@ class Batches(Table):
 
         `open_only` is for those that a client has to finish: they are open, or are being undone.
         """
-        sql = (
-            f"{_BATCH} where (state in ('open', 'undoing') or not ?) and (batch_id < ? or ? = '')"
-            " order by batch_id desc limit ?"
-        )
-        return self._connection.all(BatchRecord, sql, open_only, before, before, limit)
+        chosen = "state in ('open', 'undoing') and" if open_only else ""  # as in its index
+        sql = f"{_BATCH} where {chosen} batch_id < ? order by batch_id desc limit ?"
+        return self._connection.all(BatchRecord, sql, before or _BATCH_IDS_END, limit)
 
     def list_idle(self, before: int) -> Sequence[BatchRecord]:
         """Return the open batches that were last touched before a time."""
@@ -166,6 +167,11 @@ class Chunks(Table):
             _CONFLICT_COLUMNS,
             [(batch, chunk.number, *structs.astuple(conflict)) for conflict in conflicts],
         )
+
+    def count_hashes(self, batch: int, number: int, stored: int) -> None:
+        """Count hashes of a chunk's users that were stored."""
+        sql = "update chunks set hashes_due = hashes_due - ? where batch = ? and number = ?"
+        self._connection.execute(sql, stored, batch, number)
 
     def delete(self, batch: int, number: int) -> None:
         """Delete a chunk and its conflicts. Its users are deleted by `users.delete`."""

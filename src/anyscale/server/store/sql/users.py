@@ -13,7 +13,7 @@ from anyscale.server.store.records.users import (
 from anyscale.server.store.sql.batches import DROPPED_OR_EXPIRED_SQL
 from anyscale.server.store.sql.connection import Table, columns
 from anyscale.server.store.sql.sign_in_methods import WITHOUT_CREDENTIALS, sign_in
-from anyscale.server.store.user_ids import end_of_batch, id_prefix
+from anyscale.server.store.user_ids import FIRST_ID, IDS_END, end_of_batch, id_prefix
 
 __all__ = ["HOLDERS", "Users"]
 
@@ -65,10 +65,13 @@ class Users(Table, ABC):
         sql = f"{_RESERVED} where batch = ? and user_id >= ? and user_id < ? order by user_id"
         return self._connection.all(ReservedRecord, sql, batch, first_id, end_id)
 
-    def count_pending(self, batch: int) -> int:
-        """Count the rows of a batch whose password is not hashed yet."""
-        sql = "select count(*) from users where batch = ? and hash_due = {true}"
-        return self._connection.number(sql, batch)
+    def count_pending(self, batch: int, first_id: str = FIRST_ID, last_id: str = IDS_END) -> int:
+        """Count the rows of a batch whose password is not hashed yet, from one id to another."""
+        sql = (
+            "select count(*) from users where batch = ? and hash_due = {true}"
+            " and user_id >= ? and user_id <= ?"
+        )
+        return self._connection.number(sql, batch, first_id, last_id)
 
     def list_accounts(self, batch_id: str, after: str, limit: int) -> Sequence[AccountRecord]:
         """Return accounts of a published batch, by `user_id`, after one."""

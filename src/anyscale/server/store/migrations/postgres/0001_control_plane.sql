@@ -36,6 +36,9 @@ create unique index batches_live_key on batches (idempotency_key)
 
 create index batches_open on batches (touched_at) where state = 'open';
 
+-- Those that a client has to finish: few among all batches.
+create index batches_unfinished on batches (batch_id) where state in ('open', 'undoing');
+
 -- The chunks that were reserved. A chunk that the client sends again is recognized by its digest, and
 -- publishing adds the numbers up instead of counting users.
 create table chunks (
@@ -46,6 +49,8 @@ create table chunks (
     users bigint not null,
     skipped bigint not null,
     conflicts bigint not null,
+    -- its users with a password that is not hashed yet: counting them takes seconds for a million
+    hashes_due bigint not null,
     primary key (batch, number)
 );
 
@@ -213,10 +218,14 @@ create index audit_actor on audit (actor, number);
 
 create index audit_event on audit (event, number);
 
--- An actor and an event may each have a million entries, and hardly any in common.
+create index audit_subject on audit (subject, number) where subject <> '';
+
+-- Two of them may each have a million entries, and hardly any in common.
 create index audit_actor_event on audit (actor, event, number);
 
-create index audit_subject on audit (subject, number) where subject <> '';
+create index audit_subject_actor on audit (subject, actor, number) where subject <> '';
+
+create index audit_subject_event on audit (subject, event, number) where subject <> '';
 
 -- Programs that sign our users in by OpenID Connect. The lists are JSON.
 create table applications (

@@ -91,17 +91,12 @@ class UserScan(Table):
 
     def _last_of_block(self, scan: Scan, index: _Index, after: str, rows: int) -> str | None:
         """Return the last `user_id` of a block in an index; None if fewer rows are left."""
-        compare, order = ("<", "desc") if scan.newest_first else (">", "")
-        first, end = _range(scan)
-        bounds, to_end = [after], ""
-        if scan.filters.batch_id:
-            bounds, to_end = [after, first, end], "user_id > ? and user_id < ?"
+        bounds, order = _between(scan, after), "desc" if scan.newest_first else ""
         sql = (
-            f"select user_id from {index.table} where user_id {compare} ?"
-            f"{_and(to_end, index.condition)}"
+            f"select user_id from {index.table} where {bounds.condition}{_and(index.condition)}"
             f" order by user_id {order} limit 1 offset ?"
         )
-        found = self._connection.column(sql, *bounds, rows - 1)
+        found = self._connection.column(sql, *bounds.ids, rows - 1)
         return str(found[0]) if found else None
 
     def _matches(
@@ -115,19 +110,14 @@ class UserScan(Table):
     ) -> Sequence[Found]:
         conditions = list(_conditions(scan))
         where = _and(*(condition for condition, _ in conditions))
-        first, end = _range(scan)
-        if scan.newest_first:
-            within, order = "user_id >= ? and user_id < ?", "desc"
-            bounds = (last or first, min(after, end))
-        else:
-            within, order = "user_id > ? and user_id <= ?", ""
-            bounds = (max(after, first), last or end)
+        bounds, order = _between(scan, after, last), "desc" if scan.newest_first else ""
+        within = index.where(bounds.condition)
         sql = (
-            f"select {found_columns(record)} from live_users where {index.where(within)}{where}"
+            f"select {found_columns(record)} from live_users where {within}{where}"
             f" order by user_id {order} limit ?"
         )
         values = [text for _, texts in conditions for text in texts]
-        return self._connection.all(record, sql, *bounds, *values, limit)
+        return self._connection.all(record, sql, *bounds.ids, *values, limit)
 
     def _skip_unpublished(self, user_id: str, scan: Scan) -> str:
         """Return the end of the batch of an id if it is not published; else the same id."""
@@ -138,6 +128,21 @@ class UserScan(Table):
         for batch_id in self._connection.column(sql, user_id):
             return id_prefix(batch_id) if scan.newest_first else end_of_batch(batch_id)
         return user_id
+
+
+class _Bounds(NamedTuple):
+    """A range of `user_id` with one bound at each end: SQLite reads an index up to one."""
+
+    condition: str
+    ids: tuple[str, str]
+
+
+def _between(scan: Scan, after: str, last: str | None = None) -> _Bounds:
+    """Return the bounds of the rows after an id, up to the last one of a block or of the scan."""
+    first, end = _range(scan)
+    if scan.newest_first:
+        return _Bounds("user_id >= ? and user_id < ?", (last or first, min(after, end)))
+    return _Bounds("user_id > ? and user_id <= ?", (max(after, first), last or end))
 
 
 def _range(scan: Scan) -> tuple[str, str]:

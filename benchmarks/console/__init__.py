@@ -1,0 +1,1 @@
+"""The pages of owners: users files, and the lists among many accounts."""
