@@ -87,8 +87,9 @@ class Users(Table, ABC):
     def count_accounts(self, batch_id: str) -> AccountCounts:
         """Count the accounts of a published batch. It reads all of them, once."""
         first, end = _id_range(batch_id, "")
+        # Not from `live_users`, which looks the same batch up for each of them.
         sql = (
-            f"select count(*), count(case when {WITHOUT_CREDENTIALS} then 1 end) from live_users"
+            f"select count(*), count(case when {WITHOUT_CREDENTIALS} then 1 end) from users"
             " where user_id > ? and user_id < ?"
         )
         counts = self._connection.one(AccountCounts, sql, first, end)
