@@ -130,6 +130,16 @@ def test_the_command_that_creates_the_others_reads_the_file_alike(
     assert f"batch-create -f {file} {' '.join(options)} --if-exists skip" in done.stderr
 
 
+def test_a_batch_says_how_many_of_the_skipped_users_are_suspended(anyscale: RunAnyscale) -> None:
+    command = ["user", "batch-create", "-f", "-", "--if-exists", "skip"]
+    for email, message in (
+        ("jane@example.com", "1 skipped user is suspended and cannot sign in."),
+        ("ann@example.com", "2 skipped users are suspended and cannot sign in."),
+    ):
+        anyscale("user", "suspend", email)
+        assert message in anyscale(*command, stdin=PEOPLE).stderr
+
+
 @pytest.mark.parametrize(
     ("lines", "status", "message"),
     [

@@ -102,6 +102,19 @@ def test_a_large_batch_is_reserved_hashed_and_published(transport: Transport) ->
     assert transport.batches.find("key") == published
 
 
+def test_the_suspended_accounts_of_skipped_entries_are_counted(transport: Transport) -> None:
+    users = checked_users("jane", "joe")
+    transport.batches.create("old", users, "fail")
+    jane, joe = list_accounts(transport)
+    for user in (jane, joe):
+        transport.users.suspend(user.user_id)
+    batch = transport.batches.create("new", users, "skip").batch
+    assert transport.batches.show(batch.batch_id).skipped_suspended == 2
+    transport.users.restore(jane.user_id)
+    transport.users.delete(joe.user_id)
+    assert transport.batches.show(batch.batch_id).skipped_suspended == 0
+
+
 def test_conflicts_name_the_holder_of_the_email(transport: Transport) -> None:
     transport.batches.create("key", checked_users("a"), "fail")
     holder, batch = (

@@ -24,9 +24,10 @@ _LABELS = {
     "without_credentials": "accounts without credentials",
     "removed": "accounts deleted",
     "remaining": "accounts that remain",
+    "skipped_suspended": "skipped users who are suspended",
 }
 #: fields of batches that were published, which the text of others leaves out
-_OF_ACCOUNTS = ("removed", "remaining")
+_OF_ACCOUNTS = ("removed", "remaining", "skipped_suspended")
 
 
 @click.command("list")

@@ -18,7 +18,7 @@ from anyscale.cli.signals import ignore_signals
 from anyscale.cli.terminal import clear_progress, log, say, show_progress
 from anyscale.cli.user.resume_file import is_abandoned
 from anyscale.cli.user.resume_state import ResumeState, resume_folder
-from anyscale.cli.user.sign_in_hint import sign_in_hint
+from anyscale.cli.user.sign_in_hint import sign_in_hints
 from anyscale.cli.users_file import (
     UsersFileCommand,
     column_hint,
@@ -228,8 +228,9 @@ def _report(transport: Transport, state: ResumeState, outcome: Outcome, output: 
     for line in outcome.lines():
         log(line)
     created = outcome.batch if outcome.created and not outcome.dry_run else None
-    if created and (hint := sign_in_hint(transport, created.batch_id)):
-        log(hint)
+    if outcome.batch and not outcome.dry_run:
+        for line in sign_in_hints(transport, outcome.batch.batch_id):
+            log(line)
     if output != "text":
         write_records(outcome.users, AdminCreatedUser.__struct_fields__, output)
     if outcome.skipped and state.is_resumable:

@@ -1,20 +1,24 @@
-"""The hint after a batch: how many of its users cannot sign in yet, and what to do."""
+"""The hints after a batch: how many of its users cannot sign in, and what to do."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 
 from anyscale.cli.connect import suggested_command
 from anyscale.errors import AnyscaleError, ConfigError
 from anyscale.transport.base import Transport
 
-__all__ = ["sign_in_hint"]
+__all__ = ["sign_in_hints"]
 
 
-def sign_in_hint(transport: Transport, batch_id: str) -> str | None:
-    """Return the hint; None if every user can sign in, or if the control plane does not respond."""
+def sign_in_hints(transport: Transport, batch_id: str) -> Iterator[str]:
+    """Yield the hints; none if all can sign in, or if the control plane does not respond."""
     with suppress(AnyscaleError):  # the result of the run is what counts
-        count = transport.batches.show(batch_id).without_credentials
-        return _hint(transport, count, batch_id) if count else None
-    return None
+        batch = transport.batches.show(batch_id)
+        if count := batch.skipped_suspended:
+            they = "user is suspended and" if count == 1 else "users are suspended and"
+            yield f"{count} skipped {they} cannot sign in."
+        if batch.without_credentials:
+            yield _hint(transport, batch.without_credentials, batch_id)
 
 
 def _hint(transport: Transport, count: int, batch_id: str) -> str:

@@ -33,6 +33,9 @@ class Batch(Struct, frozen=True, kw_only=True):
             by `user delete`. Counted as `without_credentials`; else None.
         remaining (int or None): Users of a published batch that still have accounts. Counted as
             `without_credentials`; else None.
+        skipped_suspended (int or None): Entries that were skipped and whose accounts are suspended
+            now: their users cannot sign in. Counted as `without_credentials`, as long as the
+            skipped entries are kept; else None.
         opened_by_caller (bool or None): Whether the caller's actor is `opened_by`. The names are
             compared: a caller whose token was replaced by one with another name counts as another.
             Only when a single batch is shown or dropped; else None.
@@ -52,6 +55,7 @@ class Batch(Struct, frozen=True, kw_only=True):
     without_credentials: int | None = None
     removed: int | None = None
     remaining: int | None = None
+    skipped_suspended: int | None = None
     opened_by_caller: bool | None = None
 
     def to_dict(self) -> dict[str, Any]:

@@ -145,6 +145,18 @@ def test_existing_users_refuse_the_file_or_are_skipped(jane: HttpClient) -> None
     assert "To be created 1 Skipped: they exist 1" in words(page)
 
 
+def test_the_page_of_a_batch_counts_the_suspended_ones_of_the_skipped(
+    shared_console: Console, jane: HttpClient
+) -> None:
+    control_plane, (old, new) = shared_console.control_plane, new_names(2)
+    batch_id = create(jane, csv(old))
+    path = f"{PATH}/{create(jane, csv(old, new), if_exists='skip')}"
+    assert "of the skipped users" not in words(get(jane, path))
+    (user,) = control_plane.batches.created(batch_id, "", 1)
+    control_plane.lifecycle.suspend(user.user_id, OPERATOR)
+    assert "1 of the skipped users is suspended and cannot sign in." in words(get(jane, path))
+
+
 def announce_large_file(jane: HttpClient, path: str) -> str:
     """Send the headers alone of a file that is too large; return the page that refuses it."""
     connection = jane.connect()

@@ -36,17 +36,18 @@ def shown_batch(tx: Transaction, batch: BatchRecord, caller: Caller) -> Batch:
     """Return a batch as clients see it, with the fields that lists of batches omit.
 
     These are whether the caller opened it and, for a published batch, the counts of the accounts
-    without usable credentials, of the deleted and of the remaining accounts. To count them takes
-    reading all accounts of the batch.
+    without usable credentials, of the deleted and of the remaining accounts, and of the suspended
+    ones among those that were skipped. To count them takes reading all of these accounts.
     """
     details = batch_details(tx, batch)
-    counts = {}
+    counts: dict[str, int | None] = {}
     if batch.published_at is not None:
         found = tx.users.count_accounts(batch.batch_id)
         counts = {
             "without_credentials": found.without_credentials,
             "removed": details.users - found.all,
             "remaining": found.all,
+            "skipped_suspended": tx.chunks.count_suspended(batch.id),
         }
     is_own = batch.opened_by == caller.actor
     return structs.replace(details, opened_by_caller=is_own, **counts)

@@ -187,6 +187,15 @@ class Chunks(Table):
         )
         return self._connection.all(ConflictRecord, sql, batch, after, limit)
 
+    def count_suspended(self, batch: int) -> int | None:
+        """Count the conflicts of a batch whose accounts are suspended; None without a conflict."""
+        sql = (
+            "select count(suspended_at) from conflicts left join users using (email_key)"
+            " where conflicts.batch = ? having count(*) > 0"
+        )
+        found = self._connection.column(sql, batch)
+        return int(found[0]) if found else None
+
     def purge_conflicts(self, before: int) -> None:
         """Delete the conflicts of the batches that were published before a time."""
         sql = "delete from conflicts where batch in (select id from batches where published_at < ?)"

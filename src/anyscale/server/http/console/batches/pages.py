@@ -105,7 +105,7 @@ def show_batch(
     counted: FromQuery[str] = "",
 ) -> Page:
     batch = batches.counts(batch_id)
-    if batch.users <= _COUNTED or counted:
+    if batch.users + batch.skipped <= _COUNTED or counted:
         batch = batches.show(batch_id, request.user)
     created = batches.created(batch_id, "", _USERS) if batch.published_at else []
     return batch_page(
