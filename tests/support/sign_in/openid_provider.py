@@ -11,6 +11,7 @@ from typing import Any
 from joserfc.jwk import RSAKey
 from msgspec import structs
 from tests.support.callers import OPERATOR
+from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.servers.control_planes import Deployment
 from tests.support.sign_in.sign_ins import get_account
 from tests.support.users import create_accounts
@@ -120,5 +121,5 @@ def open_site(deployment: Deployment, folder: Path) -> Iterator[Site]:
     settings = structs.replace(
         deployment.settings(), public_url=ISSUER, signing_keys=keys_folder(folder / "keys")
     )
-    with closing(ControlPlane(settings)) as control_plane:
+    with closing(cheap_control_plane(settings)) as control_plane:
         yield Site(control_plane)
