@@ -2,8 +2,9 @@
 
 import base64
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,7 +26,24 @@ from anyscale.server.core.time_units import MINUTE_MS
 
 SIZES = {"wide": (1280, 800), "narrow": (390, 844), "dark": (1280, 800)}
 
-SETTINGS = {**SSO_SETTINGS, "ANYSCALE_ORGANIZATION": "Northwind Labs"}
+SETTINGS = {
+    **SSO_SETTINGS,
+    "ANYSCALE_ORGANIZATION": "Northwind Labs",
+    # A batch that waits for another one does so in all pictures.
+    "ANYSCALE_RESERVATION_WAIT_SECONDS": "600",
+}
+
+
+HALF_DONE: dict[str, Any] = {
+    "state": "open",
+    "running": True,
+    "active": False,
+    "percent": 55,
+    "text": "1,200 users reserved, 675 passwords to be hashed",
+    "message": "",
+}
+
+_numbers = count(1)
 
 
 def account(email: str, page: str = "") -> "Step":
@@ -58,9 +76,9 @@ def links(page: Page) -> None:
     page.get_by_role("button", name="Create links").click()
 
 
-def check_file(*rows: str) -> "Step":
+def check_file(*rows: str, header: str = "name,lastname,email,title,is_sso_user") -> "Step":
     """Check a users file with some rows."""
-    text = "\n".join(("name,lastname,email,title,is_sso_user", *rows))
+    text = "\n".join((header, *rows))
 
     def step(page: Page) -> None:
         page.goto("/console/batches/new")
@@ -85,6 +103,48 @@ def batch(state: str, link: str = "") -> "Step":
             page.get_by_role("link", name=link).click()
 
     return step
+
+
+def running_batch(page: Page) -> None:
+    """Open a batch that waits for an email of the unfinished one; create it first.
+
+    The page shows the progress of another run, which is half done in each picture.
+    """
+    page.route("**/progress", lambda route: route.fulfill(json=HALF_DONE))
+    page.goto("/console/batches")
+    running = page.get_by_role("row").filter(has_text="Running")
+    if running.count():
+        running.get_by_role("link").first.click()
+    else:
+        rows = [f"User {at},user{at}@example.org,{PASSWORD}" for at in range(80)]
+        text = "\n".join(["name,email,password", *rows, "Hana,hana.moreau@example.com,"])
+        page.goto("/console/batches/new")
+        page.get_by_label("Users file").set_input_files(
+            {"name": "spring.csv", "mimeType": "text/csv", "buffer": text.encode()}
+        )
+        page.get_by_role("button", name="Create the accounts").click()
+    page.get_by_text("The accounts are being created").wait_for()
+    page.get_by_text(HALF_DONE["text"]).first.wait_for()
+
+
+def undone_batch(page: Page) -> None:
+    """Open a batch that is undone; undo it first."""
+    page.goto("/console/batches")
+    if not page.get_by_role("row").filter(has_text="Undone").count():
+        batch("Created", "Undo this batch")(page)
+        label = page.get_by_label("to delete so many accounts")
+        number = page.locator("input[name=expected]").get_attribute("value")
+        label.fill(number or "")
+        page.get_by_role("button", name="Delete").click()
+        page.get_by_text("were deleted").wait_for()
+    batch("Undone")(page)
+
+
+def new_token(page: Page) -> None:
+    page.goto("/console/tokens/new")
+    page.get_by_label("Name").fill(f"backup {next(_numbers)}")  # a name is of one token
+    page.get_by_role("button", name="Create the token").click()
+    mask(page)
 
 
 def application(page: Page) -> None:
@@ -165,6 +225,10 @@ PAGES: dict[str, str | Step] = {
     "batch-new": "/console/batches/new",
     "batch-checked": check_file(*GOOD),
     "batch-problems": check_file(*GOOD, *WRONG),
+    "batch-columns": check_file(
+        "7,Muster,Mia,mia.muster@example.com,IT",
+        header="Personalnummer,Nachname,Vorname,E-Mail,Abteilung",
+    ),
     "batch": batch("Created"),
     "batch-unfinished": batch("Unfinished"),
     "batch-links": batch("Created", "Links for"),
@@ -180,6 +244,13 @@ PAGES: dict[str, str | Step] = {
     "token-new": "/console/tokens/new",
     "audit-log": "/console/audit",
     "audit-log-verified": verification,
+}
+
+#: what changes other pages, so that their pictures are taken first
+LATER: dict[str, str | Step] = {
+    "batch-running": running_batch,
+    "batch-undone": undone_batch,
+    "token-secret": new_token,
 }
 
 #: without a recent sign-in
@@ -227,16 +298,20 @@ def main(folder: Path, *names: str) -> None:
     ):
         populate(site)
         state = signed_in(browser, site)
-        chosen = {name: PAGES[name] for name in names or PAGES}
-        take(browser, site, state, folder, chosen)
-        if not names:
-            with closing(site.control_plane()) as control_plane:
-                let_time_pass(control_plane, 16 * MINUTE_MS)
-            take(browser, site, state, folder, OLD)
+        take(browser, site, state, folder, chosen(PAGES, names))
+        take(browser, site, state, folder, chosen(LATER, names))
+        with closing(site.control_plane()) as control_plane:
+            let_time_pass(control_plane, 16 * MINUTE_MS)
+        take(browser, site, state, folder, chosen(OLD, names))
+
+
+def chosen(pages: Mapping[str, str | Step], names: Sequence[str]) -> Mapping[str, str | Step]:
+    """Return the pages with some names, or all of them without a name."""
+    return {name: step for name, step in pages.items() if name in names or not names}
 
 
 def take(
-    browser: Browser, site: Site, state: Any, folder: Path, pages: dict[str, str | Step]
+    browser: Browser, site: Site, state: Any, folder: Path, pages: Mapping[str, str | Step]
 ) -> None:
     """Take pages wide, narrow and in dark colours."""
     blank = browser.new_page()

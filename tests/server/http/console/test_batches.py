@@ -356,7 +356,7 @@ def test_a_check_proposes_lines_that_leave_unknown_columns_out(
     data = staff(name)
     refused = send_file(jane, f"{PATH}/check", data, "staff.csv", key=name)
     assert "unknown column 'Abteilung'" in words(refused)
-    assert 'href="#columns">Some columns stand for no field.' in refused.text
+    assert 'href="#columns">Some columns stand for no field' in refused.text
     proposed = columns_of(refused)
     assert proposed == "Personalnummer=\nAbteilung="
     chosen = proposed.replace("Abteilung=", "Abteilung=title")
@@ -397,7 +397,7 @@ def test_wrong_columns_are_refused_at_their_field(
     field = page.text.partition('id="columns-error">')[2].partition("</p>")[0]
     assert words_of_command in unescape(field)
     assert columns_of(page) == columns
-    assert '<details class="columns" open>' in page.text
+    assert '<details class="other-columns" open>' in page.text
 
 
 def test_a_batch_goes_on_with_the_columns_of_its_file_alone(

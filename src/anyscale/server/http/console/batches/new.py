@@ -57,8 +57,8 @@ _OF_UPLOADS = (ConfigError, KeyReused, Overloaded, RequestInvalid, TooLarge)
 _NO_FILE = "Choose a users file."
 
 _LEFT_OUT = (
-    "Some columns stand for no field. The last lines here leave them out: name the field of a "
-    "column that has one, and check the file again."
+    "Some columns stand for no field: leave them out by these lines, or name their fields, and "
+    "check the file again."
 )
 
 
