@@ -5,10 +5,10 @@ from contextlib import contextmanager
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
-from joserfc.jwk import RSAKey
+from joserfc.jwk import Key, OctKey, OKPKey, RSAKey
 
 from anyscale.errors import SsoRefused
-from anyscale.server.core.sso.id_token import _check_times, _is_strong, parse_header
+from anyscale.server.core.sso.id_token import _check_times, _is_strong, import_keys, parse_header
 
 #: {"alg":"RS256"}
 HEADER = "eyJhbGciOiJSUzI1NiJ9"
@@ -49,3 +49,12 @@ def test_a_token_has_up_to_65536_characters() -> None:
 def test_an_rsa_key_has_at_least_2048_bits(bits: int, is_strong: bool) -> None:
     key = RSAKey(generate_private_key(65_537, bits), None)
     assert _is_strong(key) == is_strong
+
+
+@pytest.mark.parametrize(
+    "key",
+    [OctKey.generate_key(256), OKPKey.generate_key("X25519"), OKPKey.generate_key("Ed448")],
+    ids=["shared secret", "key agreement", "another curve"],
+)
+def test_a_provider_that_publishes_a_key_of_another_kind_has_no_key_for_tokens(key: Key) -> None:
+    assert import_keys([key.as_dict()]) == []

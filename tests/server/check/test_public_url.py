@@ -7,7 +7,9 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 from tests.server.test_proxies import ProxyClient, nginx, running
 from tests.support.callers import OPERATOR
@@ -17,6 +19,8 @@ from tests.support.servers.certificates import create_certificate
 from tests.support.servers.server_in_process import serve_in_process
 
 import anyscale.server.http.operations.received_request as route
+from anyscale import __version__
+from anyscale.domain.schemas.received_request import PROOF, RECEIVED_REQUEST_PATH, ReceivedRequest
 from anyscale.server.check.network import skew_of
 from anyscale.server.check.run import CheckResult
 from anyscale.server.control_plane import ControlPlane
@@ -282,6 +286,27 @@ def test_a_server_of_another_database_or_version_is_found(
     assert results["proxy.metrics"].status == "ok"
     assert older.status == "warn"
     assert "0.0.9" in older.found
+
+
+def test_a_program_that_repeats_the_proof_of_the_command_is_not_the_server(site: Site) -> None:
+    described = ReceivedRequest(
+        proof=f"$http_{PROOF.replace('-', '_').lower()}",
+        version=__version__,
+        names=["host"],
+        host=urlsplit(site.url).netloc,
+        forwarded_for="127.0.0.1",
+        forwarded_proto="https",
+        scheme="https",
+        client="127.0.0.1",
+        peer="127.0.0.1",
+    )
+    text = msgspec.json.encode(described).decode()
+    forged = f"location = {RECEIVED_REQUEST_PATH} {{ return 200 '{text}'; }} location / {{"
+    with site.behind_nginx(("location / {", forged)):
+        results = site.check()
+
+    assert results["public_url.server"].status == "fail"
+    assert results["proxy.host"].status == "not tried"
 
 
 def test_without_a_token_the_server_is_recognized_too(

@@ -67,6 +67,23 @@ def test_an_access_token_is_read_from_the_header_or_a_form_alone(
     assert responses[sent]().status == 401
 
 
+def test_a_stolen_token_reads_nothing_after_its_application_has_revoked_it(
+    signed_in: Browser,
+) -> None:
+    site = signed_in.site
+    token = signed_in.token(signed_in.code()).json["access_token"]
+    thief, stolen = signed_in.another(), {"Authorization": f"Bearer {token}"}
+    assert thief.request("GET", "/oauth2/userinfo", headers=stolen).status == 200
+
+    form = {"token": token, "client_id": site.client_id, "client_secret": site.secret or ""}
+    assert (
+        HttpClient(f"http://{thief.host}").request("POST", "/oauth2/revoke", form=form).status
+        == 200
+    )
+
+    assert thief.request("GET", "/oauth2/userinfo", headers=stolen).status == 401
+
+
 @pytest.mark.parametrize("path", ["/v1/me", "/v1/users", "/v1/applications", "/v1/audit"])
 @pytest.mark.parametrize("name", ["access_token", "id_token"])
 def test_a_token_of_an_application_is_no_token_of_an_administrator(
