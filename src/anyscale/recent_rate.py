@@ -22,7 +22,7 @@ class RecentRate:
         #: the moments at which more was done, and how much it was
         self._steps: deque[tuple[float, int]] = deque()
         #: whether calls get no response since the last step
-        self.is_interrupted = False
+        self.is_interrupted: bool = False
 
     def add(self, done: int, now: float) -> float:
         """Add how much is done now; return the rate, which is 0.0 until it is known."""

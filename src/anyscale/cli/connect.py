@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from shlex import join
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -20,7 +20,7 @@ __all__ = [
     "suggested_search",
 ]
 
-host_option = click.option(
+host_option: Final = click.option(
     "--host",
     metavar="URL",
     help="The control plane: https://... of a server, or `embedded` for a database of your own. "

@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, islice
-from typing import Any
+from typing import Any, Final
 from unicodedata import combining, east_asian_width
 
 import click
@@ -170,7 +170,7 @@ def _shown(value: Any) -> str:
 
 _WRITERS = {"text": _table, "json": _json, "jsonl": _jsonl, "yaml": _yaml, "csv": _csv}
 
-output_option = click.option(
+output_option: Final = click.option(
     "-o",
     "--output",
     type=click.Choice(list(_WRITERS)),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Self
+from typing import Final, Self
 
 import click
 
@@ -13,7 +13,7 @@ from anyscale.errors import AnyscaleError
 
 __all__ = ["SecretOutput", "output_file_option"]
 
-output_file_option = click.option(
+output_file_option: Final = click.option(
     "--output-file",
     type=click.Path(),
     metavar="PATH",

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from shlex import quote
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import click
 
@@ -28,7 +28,7 @@ __all__ = [
 
 WRONG_FILE = 2
 
-format_option = click.option(
+format_option: Final = click.option(
     "--format",
     "file_format",
     type=click.Choice(list(FORMATS)),
@@ -43,7 +43,7 @@ def _columns(_ctx: click.Context, _option: click.Parameter, texts: Sequence[str]
         raise click.UsageError(str(error)) from None
 
 
-column_option = click.option(
+column_option: Final = click.option(
     "--column",
     "columns",
     multiple=True,

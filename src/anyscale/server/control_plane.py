@@ -2,7 +2,7 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.core.audit.entries import AuditLog
@@ -80,23 +80,23 @@ class ControlPlane:
         hash_in_processes: bool = False,
     ) -> None:
         self.settings = settings
-        self.store = _store(settings, create=create)
-        self.hashing = PasswordHashPool(profile, in_processes=hash_in_processes)
-        self.users = UserQueries(self.store)
-        self.tokens = TokenService(self.store)
-        self.audit_log = AuditLog(self.store)
-        self.sessions = SessionService(self.store)
+        self.store: Final = _store(settings, create=create)
+        self.hashing: Final = PasswordHashPool(profile, in_processes=hash_in_processes)
+        self.users: Final = UserQueries(self.store)
+        self.tokens: Final = TokenService(self.store)
+        self.audit_log: Final = AuditLog(self.store)
+        self.sessions: Final = SessionService(self.store)
         self._profile, self._hash_in_processes = profile, hash_in_processes
-        self.batches = BatchService(
+        self.batches: Final = BatchService(
             self.store,
             self.hashing,
             settings.policy,
             available=settings.batch_create,
             expiry_days=settings.batch_expiry_days,
         )
-        self.lifecycle = UserLifecycle(self.store)
-        self.updates = UserUpdateService(self.store, settings.policy)
-        self.links = PasswordLinkService(
+        self.lifecycle: Final = UserLifecycle(self.store)
+        self.updates: Final = UserUpdateService(self.store, settings.policy)
+        self.links: Final = PasswordLinkService(
             self.store,
             settings.link_page,
             days=settings.link_days,

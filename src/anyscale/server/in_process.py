@@ -7,7 +7,7 @@ of the client.
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Protocol
+from typing import Final, Protocol
 
 from anyscale.domain.audit_chain import AuditEntry
 from anyscale.domain.models.applications import (
@@ -57,7 +57,9 @@ class Opened:
     """A control plane that is open."""
 
     def __init__(self, control_plane: ControlPlane) -> None:
-        self.to_read = self.to_list = self.to_write = control_plane
+        self.to_read: Final = control_plane
+        self.to_list: Final = control_plane
+        self.to_write: Final = control_plane
 
 
 class Batches:

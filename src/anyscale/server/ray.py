@@ -4,6 +4,8 @@ It is the application that `server.main` serves; each replica reads the environm
 Needs the extra `musterroll[ray]`. `deploy/ray/serve.yaml` deploys it.
 """
 
+from typing import Final
+
 from ray import serve
 
 from anyscale.server.main import asgi
@@ -11,7 +13,7 @@ from anyscale.server.main import asgi
 __all__ = ["app"]
 
 
-app = serve.deployment(
+app: Final = serve.deployment(
     # Ray calls `asgi` in each replica.
     serve.ingress(asgi)(),
     name="control-plane",

@@ -56,9 +56,9 @@ class RetryState:
         self._cancelled = cancelled
         self._started = time.monotonic()
         #: when the control plane last responded that it is busy; before that, the start of the call
-        self.last_response = self._started
+        self.last_response: float = self._started
         self._pause = _FIRST_PAUSE
-        self.retries = 0
+        self.retries: int = 0
         #: Whether an attempt may have arrived. The outcome is then unknown, whatever fails later.
         self.outcome_unknown = False
         #: whether the last attempt got a response by HTTP, be it the error of a proxy

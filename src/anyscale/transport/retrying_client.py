@@ -96,7 +96,7 @@ class RetryingClient:
         self._patience = _FIRST_PATIENCE
         self._cancelled = threading.Event()
         #: how often a call without a response was repeated so far; of two at once it may count one
-        self.retries = 0
+        self.retries: int = 0
         #: whether anything at the address has responded by HTTP, be it a proxy
         self._has_responded = False
 

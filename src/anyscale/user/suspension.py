@@ -29,7 +29,7 @@ class SuspensionPlan:
         #: accounts that could not be changed after all, each with the reason
         self.skipped: list[tuple[User, str]] = []
         #: accounts that are in the state already
-        self.unchanged = 0
+        self.unchanged: int = 0
         #: emails of the file that have no account
         self.without_account: list[str] = []
         #: users of the file

@@ -1,5 +1,7 @@
 """`anyscale application`: the programs that sign users in by OpenID Connect."""
 
+from typing import Final
+
 from anyscale.cli.lazy_group import JSON_HINT, LazyGroup
 
 _COMMANDS = {
@@ -17,7 +19,7 @@ _COMMANDS = {
     ),
 }
 
-group = LazyGroup(
+group: Final = LazyGroup(
     "application",
     __name__,
     _COMMANDS,

@@ -1,5 +1,7 @@
 """`anyscale audit`: read the audit log of a control plane, and check its hash chain."""
 
+from typing import Final
+
 from anyscale.cli.lazy_group import JSON_HINT, LazyGroup
 
 _COMMANDS = {
@@ -14,7 +16,7 @@ _COMMANDS = {
 _LIMITS = ("--limit", "--max", "-n")
 _ORDERS = ("--tail", "--reverse", "--latest")
 
-group = LazyGroup(
+group: Final = LazyGroup(
     "audit",
     __name__,
     _COMMANDS,

@@ -1,5 +1,7 @@
 """`anyscale batch`: list the batches of a control plane, show, drop or undo one."""
 
+from typing import Final
+
 from anyscale.cli.lazy_group import JSON_HINT, LazyGroup
 
 _COMMANDS = {
@@ -15,7 +17,7 @@ _COMMANDS = {
     "undo": ("undo:undo", "Delete the accounts that a batch created."),
 }
 
-group = LazyGroup(
+group: Final = LazyGroup(
     "batch",
     __name__,
     _COMMANDS,

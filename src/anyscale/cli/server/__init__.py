@@ -4,6 +4,8 @@ These commands work on the database itself, without a token. Only this package a
 `transport/embedded.py` import `anyscale.server`.
 """
 
+from typing import Final
+
 from anyscale.cli.lazy_group import JSON_HINT, LazyGroup
 
 _COMMANDS = {
@@ -41,7 +43,7 @@ _COMMANDS = {
     ),
 }
 
-group = LazyGroup(
+group: Final = LazyGroup(
     "server",
     __name__,
     _COMMANDS,

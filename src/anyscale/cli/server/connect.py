@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from shlex import quote
+from typing import Final
 
 import click
 
@@ -33,7 +34,7 @@ def _use_database(_ctx: click.Context, _option: click.Parameter, url: str | None
         os.environ["ANYSCALE_DATABASE_URL"] = url
 
 
-database_option = click.option(
+database_option: Final = click.option(
     "--database",
     metavar="URL",
     expose_value=False,

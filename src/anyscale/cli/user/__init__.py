@@ -1,5 +1,7 @@
 """`anyscale user`: create users from a file, list and get them, manage their accounts."""
 
+from typing import Final
+
 from anyscale.cli.lazy_group import JSON_HINT, LazyGroup
 
 _COMMANDS = {
@@ -46,7 +48,7 @@ _NOT_UPDATED = _SSO | {
     "--password": "Users set it themselves: say `anyscale user set-password-link EMAIL`",
 }
 
-group = LazyGroup(
+group: Final = LazyGroup(
     "user",
     __name__,
     _COMMANDS,

@@ -1,5 +1,7 @@
 """The argument EMAIL|ID of the commands for one account."""
 
+from typing import Final
+
 import click
 
 from anyscale.cli.connect import suggested_search
@@ -11,7 +13,7 @@ from anyscale.user.lookup import USER_ID, find_user
 
 __all__ = ["account_argument", "check_account", "find_account", "not_an_email"]
 
-account_argument = click.argument("account", metavar="EMAIL|ID")
+account_argument: Final = click.argument("account", metavar="EMAIL|ID")
 
 
 def check_account(account: str) -> None:

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from msgspec import DecodeError, Struct, ValidationError, json
 
@@ -57,7 +57,7 @@ class ResumeFile:
     def __init__(self, folder: Path, target: str, users_file: str) -> None:
         real_path = os.path.realpath(users_file)
         # A path need not be UTF-8, but messages and JSON have to be.
-        self.users_file = os.fsencode(real_path).decode("utf-8", "backslashreplace")
+        self.users_file: Final = os.fsencode(real_path).decode("utf-8", "backslashreplace")
         self._path = resume_file_path(folder, target, users_file)
         with disk_errors("keep this run in", self._path):
             # One at a time: `parents=True` would create the data directory with the default mode.
@@ -65,6 +65,8 @@ class ResumeFile:
                 private.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._descriptor = self._open_locked()
             #: the run that a previous process left unfinished, and its batch
+            self.previous: RunRecord | None
+            self.batch_id: str | None
             self.previous, self.batch_id = _parsed(self._path)
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Final
 
 from anyscale.cli.connect import log_control_plane, suggested_command
 from anyscale.cli.exit_status import GO_ON, explain_interrupt
@@ -30,12 +31,12 @@ class ResumeState:
     """
 
     def __init__(self, transport: Transport, file: UsersFile, if_exists: str) -> None:
-        self.is_resumable = file.path is not None
+        self.is_resumable: Final = file.path is not None
         self.file = file
         self._transport = transport
         self._if_exists = if_exists
         #: Whether this run may resume a previous one, which may have left a batch.
-        self.is_resumed = file.path is not None and self._path_of(file.path).exists()
+        self.is_resumed: bool = file.path is not None and self._path_of(file.path).exists()
         #: Whether the control plane has found that the file differs from what that run read.
         self.text_changed = False
         #: of this run, locked since `get_key`

@@ -7,7 +7,7 @@ event loop, and names no pool.
 from collections.abc import Callable
 from functools import partial, wraps
 from operator import attrgetter
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from litestar import Litestar
 from litestar.datastructures import State
@@ -49,7 +49,7 @@ class _RouteHandler(HTTPRouteHandler):
         super().on_registration(app)
         if self.has_sync_callable:
             self._fn = _in_thread(app.state, attrgetter(self.opt["pool"]), self.fn)
-            self.has_sync_callable = False
+            self.has_sync_callable: bool = False
 
 
 def _in_thread(
@@ -64,8 +64,8 @@ def _in_thread(
     return run
 
 
-delete = partial(_RouteHandler, http_method="DELETE")
-get = partial(_RouteHandler, http_method="GET")
-patch = partial(_RouteHandler, http_method="PATCH")
-post = partial(_RouteHandler, http_method="POST")
-put = partial(_RouteHandler, http_method="PUT")
+delete: Final = partial(_RouteHandler, http_method="DELETE")
+get: Final = partial(_RouteHandler, http_method="GET")
+patch: Final = partial(_RouteHandler, http_method="PATCH")
+post: Final = partial(_RouteHandler, http_method="POST")
+put: Final = partial(_RouteHandler, http_method="PUT")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 from anyscale.errors import Overloaded
 from anyscale.server.core.login.networks import site_of
@@ -139,10 +139,10 @@ class LoginThreadPool:
         #: For the look-up of the account, which finds whether the client is known, before the
         #: sign-in takes a place. A look-up takes less than a millisecond, so this pool has a place
         #: for each connection of the server.
-        self.look_ups = BoundedThreadPool("login", 2, _CONNECTIONS)
+        self.look_ups: Final = BoundedThreadPool("login", 2, _CONNECTIONS)
         #: For sign-ins to applications: the requests of applications and of the browsers that they
         #: send. They come without a token, so they take no place of a signed-in user.
-        self.applications = BoundedThreadPool("applications", 4, 64)
+        self.applications: Final = BoundedThreadPool("applications", 4, 64)
 
     @property
     def is_busy(self) -> bool:
@@ -166,8 +166,8 @@ class IdentityProviderThreadPools:
     """
 
     def __init__(self) -> None:
-        self.start = BoundedThreadPool("identity_provider", 4, 32)
-        self.finish = SharedThreadPool("identity_provider", 8, 32)
+        self.start: Final = BoundedThreadPool("identity_provider", 4, 32)
+        self.finish: Final = SharedThreadPool("identity_provider", 8, 32)
 
 
 class ThreadPools:
@@ -176,20 +176,20 @@ class ThreadPools:
     def __init__(self) -> None:
         cores = os.cpu_count() or 1
         #: authentication: reads a token or a session; writes that it was used, or denied
-        self.auth = BoundedThreadPool("auth", 4, 128)
+        self.auth: BoundedThreadPool = BoundedThreadPool("auth", 4, 128)
         #: lookups and lists, and short writes: users change their own sessions, tokens and links
-        self.read = BoundedThreadPool("read", 8, 64)
+        self.read: BoundedThreadPool = BoundedThreadPool("read", 8, 64)
         #: changes of users by an owner, and all of a batch except its passwords
-        self.write = BoundedThreadPool("write", 4, 12)
+        self.write: BoundedThreadPool = BoundedThreadPool("write", 4, 12)
         #: passwords of a batch: all cores hash one chunk, and the next one is ready
-        self.hashing = BoundedThreadPool("hashing", 2, 4)
+        self.hashing: BoundedThreadPool = BoundedThreadPool("hashing", 2, 4)
         #: sign-ins and changes of a password, for known and for unknown clients each: one thread
         #: for each core to hash, and as many to use the database
-        self.login = LoginThreadPool(2 * cores, waiting=64)
+        self.login: LoginThreadPool = LoginThreadPool(2 * cores, waiting=64)
         #: requests to the identity provider, which may not respond for seconds
-        self.identity_provider = IdentityProviderThreadPools()
+        self.identity_provider: IdentityProviderThreadPools = IdentityProviderThreadPools()
         #: readiness and metrics, which must respond while all other pools are full
-        self.monitoring = BoundedThreadPool("monitoring", 3, 64)
+        self.monitoring: BoundedThreadPool = BoundedThreadPool("monitoring", 3, 64)
 
     def are_busy(self) -> bool:
         """Return whether users or clients wait, or did so a moment ago.

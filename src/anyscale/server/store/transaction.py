@@ -1,7 +1,7 @@
 """The store of a control plane: transactions, and the rules that every store obeys."""
 
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Final, Protocol
 
 from anyscale.server.store.sql.accounts import Accounts
 from anyscale.server.store.sql.audit import Audit
@@ -80,26 +80,26 @@ class Transaction:
     def __init__(self, connection: Connection, users: Users) -> None:
         self.connection = connection
         #: returns the time in milliseconds since 1970, UTC
-        self.now = connection.now
-        self.batches = Batches(connection)
-        self.chunks = Chunks(connection)
+        self.now: Final = connection.now
+        self.batches: Final = Batches(connection)
+        self.chunks: Final = Chunks(connection)
         self.users = users
-        self.user_scan = UserScan(connection)
-        self.found_users = FoundUsers(connection)
-        self.words = Words(connection)
-        self.unindexed = UnindexedAccounts(connection)
-        self.accounts = Accounts(connection, self.words)
-        self.sessions = Sessions(connection)
-        self.devices = Devices(connection)
-        self.links = Links(connection)
-        self.identities = Identities(connection)
-        self.tokens = Tokens(connection)
-        self.server_keys = ServerKeys(connection)
-        self.applications = Applications(connection)
-        self.authorization_requests = AuthorizationRequests(connection)
-        self.grants = Grants(connection)
-        self.public_keys = PublicKeys(connection)
-        self.audit = Audit(connection)
+        self.user_scan: Final = UserScan(connection)
+        self.found_users: Final = FoundUsers(connection)
+        self.words: Final = Words(connection)
+        self.unindexed: Final = UnindexedAccounts(connection)
+        self.accounts: Final = Accounts(connection, self.words)
+        self.sessions: Final = Sessions(connection)
+        self.devices: Final = Devices(connection)
+        self.links: Final = Links(connection)
+        self.identities: Final = Identities(connection)
+        self.tokens: Final = Tokens(connection)
+        self.server_keys: Final = ServerKeys(connection)
+        self.applications: Final = Applications(connection)
+        self.authorization_requests: Final = AuthorizationRequests(connection)
+        self.grants: Final = Grants(connection)
+        self.public_keys: Final = PublicKeys(connection)
+        self.audit: Final = Audit(connection)
 
 
 class Store(Protocol):

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO, Final, Self
 
 from msgspec import structs
 
@@ -51,7 +51,7 @@ class FileReading:
         self._policy = policy
         self._verify = verify
         self._entries = file.collector(policy, verify=verify)
-        self.problems = self._entries.problems
+        self.problems: Final = self._entries.problems
 
     def __iter__(self) -> Iterator[CheckedUser]:
         yield from self._file.users(self._entries)
@@ -110,13 +110,13 @@ class UsersFile:
         self._source: InputStream | None = None
         self._columns = columns or {}
         #: entries, once the file was read to its end
-        self.entries = 0
+        self.entries: int = 0
         #: what the last reading recognized and passed over, as lines for its user
         self.notes: list[str] = []
         #: headers of a CSV file that stand for no field, in the last reading
         self.unknown_columns: list[str] = []
         #: size in bytes and modification time in nanoseconds, which change with the file
-        self.stamp = self._current_stamp()
+        self.stamp: Final = self._current_stamp()
 
     @classmethod
     def open(

@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from msgspec import UNSET
 
@@ -93,15 +93,15 @@ class EntryCollector:
         self.default_text: Any = UNSET if verify else None
         self.verify = verify
         #: the fields that every entry has: an email alone is enough to compare others
-        self.required = ("email",) if verify else REQUIRED
+        self.required: Final = ("email",) if verify else REQUIRED
         self.problems: ProblemList = ProblemList()
         #: of valid users, each with the position of its user
         self.passwords: list[tuple[int, str]] = []
         #: entries so far, valid or not
-        self.count = 0
+        self.count: int = 0
         #: rows without an entry so far
         self.blank_rows = 0
-        self.chosen_columns = chosen_columns or {}
+        self.chosen_columns: Final = chosen_columns or {}
         #: header -> field, of the columns of a CSV file that are recognized by another name
         self.recognized_columns: dict[str, str] = {}
         #: headers of a CSV file that stand for no field

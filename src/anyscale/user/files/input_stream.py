@@ -110,9 +110,9 @@ class InputStream:
     ) -> None:
         self.name = name
         #: bytes read so far
-        self.total = 0
+        self.total: int = 0
         #: whether the last piece was too short for another one after it
-        self.is_last_piece = False
+        self.is_last_piece: bool = False
         self._stream = stream
         self._entries = entries
         self._is_yaml = yaml

@@ -22,8 +22,8 @@ class JsonText:
 
     def __init__(self, source: InputStream) -> None:
         self.source = source
-        self.text = ""
-        self.at = 0
+        self.text: str = ""
+        self.at: int = 0
         self._ended = False
         self._line = 1
         self._known = 0  # the offset whose line is `_line`

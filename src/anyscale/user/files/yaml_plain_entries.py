@@ -58,7 +58,7 @@ class PlainEntries:
         self._source = source
         self._entries = entries
         #: whether nothing is left to the parser
-        self.are_all = False
+        self.are_all: bool = False
         #: the lines above the first entry
         self._header = ""
         #: number of the first line that is left to the parser

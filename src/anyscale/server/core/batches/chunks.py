@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import partial
 from operator import attrgetter
+from typing import Final
 
 import msgspec
 
@@ -43,13 +44,13 @@ class NewChunk:
     def __init__(
         self, batch: BatchRecord, number: int, first: int, users: Sequence[CheckedUser]
     ) -> None:
-        self.batch_id = batch.batch_id
-        self.if_exists = batch.if_exists
+        self.batch_id: Final = batch.batch_id
+        self.if_exists: Final = batch.if_exists
         self.number = number
         self.first = first
         self.users = users
-        self.digest = chunk_digest(users, batch.if_exists)
-        self.ids = user_ids(batch.batch_id, range(first, first + len(users)))
+        self.digest: Final = chunk_digest(users, batch.if_exists)
+        self.ids: Final = user_ids(batch.batch_id, range(first, first + len(users)))
 
     def reserve(self, tx: Transaction, batch: BatchRecord) -> ReservedChunk:
         """Insert the users, and save and return the outcome."""

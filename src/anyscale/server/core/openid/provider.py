@@ -3,6 +3,7 @@
 import logging
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from anyscale.errors import ConfigError
 from anyscale.server.core.openid.authorization import AuthorizationService
@@ -29,10 +30,10 @@ class OpenIdProvider:
 
     def __init__(self, store: Store, issuer: str, folder: Path, *, creates_key: bool) -> None:
         self.issuer = issuer
-        self.keys = SigningKeys(store, folder)
-        self.authorization = AuthorizationService(store, self.keys)
-        self.tokens = TokenService(store, self.keys, issuer)
-        self.logout = LogoutService(store, self.keys, issuer)
+        self.keys: Final = SigningKeys(store, folder)
+        self.authorization: Final = AuthorizationService(store, self.keys)
+        self.tokens: Final = TokenService(store, self.keys, issuer)
+        self.logout: Final = LogoutService(store, self.keys, issuer)
         try:
             if creates_key and not folder.exists():
                 create_key(folder, datetime.now(UTC))

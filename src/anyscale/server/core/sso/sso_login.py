@@ -1,6 +1,7 @@
 """Sign-in by an identity provider: map an OIDC identity to an account. Never creates accounts."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from anyscale.domain.emails import email_key
 from anyscale.errors import ProviderUnavailable, SsoRefused
@@ -30,12 +31,12 @@ class SsoLogin:
     """Signs users in by their identity at a provider, which redirects them to `redirect_uri`."""
 
     def __init__(self, store: Store, settings: ProviderSettings, redirect_uri: str) -> None:
-        self.provider = IdentityProvider(settings, redirect_uri)
+        self.provider: Final = IdentityProvider(settings, redirect_uri)
         self._rate_limiter = LoginRateLimiter()
         self._used_states = UsedStates()
         self._store = store
         #: of the cookie that a browser keeps while its user signs in
-        self.seal = Seal(store, "sso_cookie")
+        self.seal: Final = Seal(store, "sso_cookie")
         self._domains = settings.domains
 
     def finish(

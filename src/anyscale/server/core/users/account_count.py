@@ -28,7 +28,7 @@ class AccountCount:
         #: by how their users can sign in; None before the first count
         self.by_sign_in: Mapping[str, int] | None = None
         #: when they were counted: milliseconds since 1970
-        self.at = 0
+        self.at: int = 0
 
     @property
     def value(self) -> int | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from anyscale.domain.emails import email_key
 from anyscale.domain.models.users import AdminCreatedUser, User
@@ -73,9 +73,9 @@ def _converter(kind: type[Shown]) -> Callable[[UserRecord], Shown]:
 
 
 #: returns an account as clients see it
-user_of = _converter(User)
+user_of: Final = _converter(User)
 
 _found_user_of = _converter(FoundUser)
 
 #: returns an account as the result of its batch lists it
-created_user_of = _converter(AdminCreatedUser)
+created_user_of: Final = _converter(AdminCreatedUser)

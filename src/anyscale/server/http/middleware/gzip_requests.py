@@ -23,7 +23,7 @@ _GZIP = 16 + zlib.MAX_WBITS
 class GzipRequestMiddleware(ASGIMiddleware):
     """Decompresses request bodies, up to `MAX_BODY` octets."""
 
-    scopes = (ScopeType.HTTP,)
+    scopes: tuple[ScopeType, ...] = (ScopeType.HTTP,)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         if _is_compressed(scope):

@@ -16,7 +16,7 @@ __all__ = ["HeadMiddleware"]
 class HeadMiddleware(ASGIMiddleware):
     """Handles HEAD as GET. The server then sends no body, whatever the application sends."""
 
-    scopes = (ScopeType.HTTP,)
+    scopes: tuple[ScopeType, ...] = (ScopeType.HTTP,)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         async def send_with_head(message: Message) -> None:

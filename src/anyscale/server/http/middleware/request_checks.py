@@ -43,7 +43,7 @@ class RequestCheckMiddleware(ASGIMiddleware):
         public_url: the address at which users reach the server; None if it is not set.
     """
 
-    scopes = (ScopeType.HTTP,)
+    scopes: tuple[ScopeType, ...] = (ScopeType.HTTP,)
 
     def __init__(self, public_url: str | None) -> None:
         self._public_host = urlsplit(public_url).hostname if public_url else None

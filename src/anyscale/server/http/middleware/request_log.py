@@ -29,7 +29,7 @@ _VALID_ID = re.compile(rb"[0-9A-Za-z._-]{8,64}")
 class RequestLogMiddleware(ASGIMiddleware):
     """Gives each request an id, counts it, and writes a log line when its response is sent."""
 
-    scopes = (ScopeType.HTTP,)
+    scopes: tuple[ScopeType, ...] = (ScopeType.HTTP,)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         request_id.set(_id_for(scope))

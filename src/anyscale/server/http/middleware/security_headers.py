@@ -36,7 +36,7 @@ class SecurityHeadersMiddleware(ASGIMiddleware):
     With `tls_only`, users reach the server by TLS alone, whatever a proxy in front says.
     """
 
-    scopes = (ScopeType.HTTP,)
+    scopes: tuple[ScopeType, ...] = (ScopeType.HTTP,)
 
     def __init__(self, *, tls_only: bool) -> None:
         self._tls_only = tls_only

@@ -15,7 +15,7 @@ __all__ = ["ShutdownMiddleware", "shut_down_when_cancelled"]
 class ShutdownMiddleware(ASGIMiddleware):
     """Answers a cancelled request with 503, which clients repeat, and without a traceback."""
 
-    scopes = (ScopeType.HTTP,)
+    scopes: tuple[ScopeType, ...] = (ScopeType.HTTP,)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         is_started = False

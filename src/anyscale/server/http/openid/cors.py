@@ -33,7 +33,7 @@ _PREFLIGHT = [
 class CorsMiddleware(ASGIMiddleware):
     """Lets the pages of public applications read what the provider responds."""
 
-    scopes = (ScopeType.HTTP,)
+    scopes: tuple[ScopeType, ...] = (ScopeType.HTTP,)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         connection = ASGIConnection[Any, Any, Any, Any](scope)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
@@ -115,7 +116,7 @@ class DatabaseMetrics(Collector):
     """
 
     def __init__(self, store: Store, accounts: AccountCount, search_index: SearchIndex) -> None:
-        self.registry = CollectorRegistry()
+        self.registry: Final = CollectorRegistry()
         self.registry.register(self)
         self._store = store
         self._accounts = accounts

@@ -1,16 +1,17 @@
 """The router of the pages of signed-in users; other browsers are redirected to the sign-in page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from litestar import Response, Router
-from litestar.types import ControllerRouterHandler, Guard
+from litestar.handlers import BaseRouteHandler
+from litestar.types import ControllerRouterHandler
 
 from anyscale.errors import NotAuthenticated, PasswordChangeNeeded
 from anyscale.server.http.authentication import RECORD_DENIALS, SESSION_AUTHENTICATION
 from anyscale.server.http.bodies import SMALL_BODY
 from anyscale.server.http.cookies import SESSION, read_cookie
-from anyscale.server.http.dependencies import AnyRequest
+from anyscale.server.http.dependencies import AnyRequest, Connection
 from anyscale.server.http.web.templating import redirect
 
 __all__ = ["session_pages"]
@@ -19,7 +20,7 @@ __all__ = ["session_pages"]
 def session_pages(
     handlers: Sequence[ControllerRouterHandler],
     path: str = "/",
-    guards: Sequence[Guard] = (),
+    guards: Sequence[Callable[[Connection, BaseRouteHandler], Awaitable[None]]] = (),
     exception_handlers: Mapping[Any, Any] | None = None,
 ) -> Router:
     """Create a router whose requests need the cookie of a session, and pass the guards.

@@ -88,7 +88,7 @@ class PostgresStore:
 
     def _set_up(self, *, create: bool) -> None:
         newest = max(steps_of("postgres"))
-        self.found_schema = self.schema()
+        self.found_schema: int = self.schema()
         refuse_newer(self.found_schema, newest)
         if create and self.found_schema < newest:
             with self._pool.transaction(_WRITE) as connection, translated(self._address):

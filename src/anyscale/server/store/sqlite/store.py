@@ -142,7 +142,7 @@ class SqliteStore:
     def _set_up(self, connection: sqlite3.Connection, *, create: bool) -> None:
         if create:
             connection.execute("pragma journal_mode = wal")
-        self.found_schema = schema_version(connection)
+        self.found_schema: int = schema_version(connection)
         if create or self.found_schema:
             migrate(connection)
 

@@ -26,10 +26,12 @@ class CountedFile(UsersFile):
         self._start()
 
     def _start(self) -> None:
-        self.users_read = self.with_password = self.by_sso = 0
+        self.users_read: int = 0
+        self.with_password: int = 0
+        self.by_sso: int = 0
         self.first: list[CheckedUser] = []
         #: positions of the users who could not sign in
-        self.without = array("I")
+        self.without: array[int] = array("I")
 
     def users(self, entries: EntryCollector) -> Iterator[CheckedUser]:
         """Read the file as `UsersFile.users` does, and count its users."""

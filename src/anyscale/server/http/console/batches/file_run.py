@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from typing import Final
 
 from msgspec import Struct
 
@@ -127,23 +128,23 @@ class FileRun:
         if_exists: str = "",
         stopped: StoppedRun | None = None,
     ) -> None:
-        self.file = CountedFile(upload)
+        self.file: Final = CountedFile(upload)
         self.caller = caller
         self.key = key
-        self.batch_id = batch_id
+        self.batch_id: str = batch_id
         #: becomes the id of the batch as soon as it is open, or an error
         self.opened: Future[str] = Future()
         #: `Reading` or `Hashing`, how much of it is done, and how much it is
         self.progress: tuple[str, int, int] = ("Reading", 0, 0)
         self.is_stopping = False
         #: whether the file is known to be the one of the batch
-        self.is_compared = False
+        self.is_compared: bool = False
         #: of the rows that have problems, by position
         self.emails: dict[int, str] = {}
         self.upload = upload
         self._stopped = stopped
         self._batches = control_plane.batches
-        self.policy = control_plane.batches.policy
+        self.policy: Final = control_plane.batches.policy
         self._run = BatchRun(
             _InProcess(control_plane, caller, self._require_running),
             self.file,

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import OrderedDict
 from contextvars import copy_context
+from typing import Final
 
 from anyscale.domain.models.batches import Batch
 from anyscale.errors import (
@@ -65,7 +66,7 @@ class FileRuns:
         self._lock = threading.Lock()
         self._is_stopping = False
         #: when the server process was started, in seconds since 1970
-        self.started_at = time.time()
+        self.started_at: Final = time.time()
 
     def check(self, upload: Upload, caller: SessionCaller) -> FileRun:
         """Return a check, which runs in the caller's thread."""

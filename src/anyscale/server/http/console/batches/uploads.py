@@ -7,7 +7,7 @@ import hashlib
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
@@ -70,7 +70,7 @@ class FilePlaces:
         self._free = {False: _LARGE, True: small}
         self._changed = asyncio.Condition()
         #: two checks at a time, so that they leave threads to other requests that read
-        self.reading = asyncio.Semaphore(2)
+        self.reading: Final = asyncio.Semaphore(2)
 
     async def take(self, size: int) -> None:
         """Take a place for so many octets, as soon as there is one.
@@ -107,7 +107,7 @@ class Upload:
     """A file in memory, and the fields of its form. Its `repr` shows neither."""
 
     def __init__(self, places: FilePlaces, size: int, fields: dict[str, str]) -> None:
-        self.content = io.BytesIO()
+        self.content: Final = io.BytesIO()
         self.fields = fields
         #: whether a run closes it
         self.is_kept = False
