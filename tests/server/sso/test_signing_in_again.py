@@ -80,6 +80,13 @@ def test_the_provider_asks_the_owner_and_the_owner_goes_on(login: TamperedLogin)
     assert login.client.get(GUARDED).status_code == 200
 
 
+def test_a_long_selection_does_not_make_the_cookie_too_large(login: TamperedLogin) -> None:
+    selected = "&".join(f"user_id=usr_{at:026}" for at in range(50))
+    start(login, f"/console/users/links?{selected}")
+    assert len(login.client.cookies[SSO_COOKIE]) < 4_000
+    assert login.return_to_callback().headers["location"] == "/console/users/links"
+
+
 @pytest.mark.parametrize(
     "auth_time", [None, time.time() - 3_600, "now", True], ids=["none", "old", "a text", "a bool"]
 )

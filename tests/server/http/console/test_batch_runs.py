@@ -327,6 +327,16 @@ def test_the_hashes_of_a_run_are_counted(console: Console) -> None:
     assert HASHES._value.get() == before + 18
 
 
+def test_what_worked_on_a_batch_before_the_server_started_has_ended(
+    open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console, runs = with_runs(open_console, monkeypatch)
+    batch, jane = console.control_plane.batches.open("a key", "fail", OPERATOR), console.browser()
+    assert progress(jane, batch.batch_id)["active"]
+    monkeypatch.setattr(runs, "started_at", batch.touched_at.timestamp() + 1)
+    assert not progress(jane, batch.batch_id)["active"]
+
+
 def test_a_wrong_file_leaves_the_reason_of_the_last_stop(console: Console) -> None:
     jane, data = console.browser(), many()
     with held_before_hashing(console) as go_on:

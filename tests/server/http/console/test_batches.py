@@ -3,13 +3,13 @@
 import itertools
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html import unescape
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from tests.server.http.console.conftest import Console, OpenConsole
+from tests.server.http.console.conftest import Console, run_console
 from tests.server.http.pages.requests import BROWSER, PUBLIC, get, send
 from tests.support.callers import OPERATOR
 from tests.support.databases.stored_data import execute_sql
@@ -17,10 +17,17 @@ from tests.support.servers.http_client import HttpClient, HttpResponse
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.core.batches import undo as core_undo
-from anyscale.server.http.console.batches import pages
+from anyscale.server.http.console.batches import links, pages
 from anyscale.server.http.console.batches.pages import PATH
+from anyscale.server.http.operations.metrics import BATCHES, UNDONE
 
 Upload = Callable[..., HttpResponse]
+
+
+@pytest.fixture(scope="module")
+def shared_console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    with run_console(tmp_path_factory.mktemp("batches"), public_url=PUBLIC) as console:
+        yield console
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +86,15 @@ def test_the_form_is_shown(jane: HttpClient) -> None:
 
 def test_a_check_counts_the_users_and_creates_none(console_with: Console, jane: HttpClient) -> None:
     one, two = new_names(2)
-    page = upload(jane, f"{PATH}/check", csv(one) + csv(two, password="a long 1ne").split(b"\n")[1])
+    rows = (
+        f"{one},{one}@batch.example,,\n{two},{two}@batch.example,a long 1ne,\nx,x@b.example,,yes\n"
+    )
+    page = upload(jane, f"{PATH}/check", f"name,email,password,is_sso_user\n{rows}".encode())
     assert page.status == 200
-    assert "users.csv : 2 users read, nothing is wrong" in words(page)
-    assert "To be created 2" in words(page)
+    assert "users.csv : 3 users read, nothing is wrong" in words(page)
+    assert "To be created 3" in words(page)
     assert "With a password 1" in words(page)
+    assert "By single sign-on 1" in words(page)
     assert "Could not sign in yet 1" in words(page)
     assert "a long 1ne" not in page.text
     assert f"{one}@batch.example" in page.text
@@ -113,6 +124,8 @@ def test_a_file_creates_its_users_once(console_with: Console, jane: HttpClient) 
     assert create(jane, csv(name), key="once-" + name) == batch_id
     page = get(jane, f"{PATH}/{batch_id}")
     assert "All of its users have accounts" in words(page)
+    again = upload(jane, f"{PATH}/{batch_id}/continue", csv("another"))
+    assert (again.status, again.headers["location"]) == (303, f"{PATH}/{batch_id}")
     assert "Links for 1 who cannot sign in" in words(page)
     (user,) = console_with.control_plane.users.with_emails([f"{name}@batch.example"])
     assert user
@@ -264,20 +277,27 @@ def test_another_file_is_refused_by_its_first_different_row(
     assert "it is nobody instead of" in words(shorter)
     state = get(jane, f"{PATH}/{batch_id}/progress").json
     assert (state["state"], state["users"], state["due"]) == ("open", 17, 17)
+    dropped = BATCHES.labels("dropped")._value.get()
     assert send(jane, f"{PATH}/{batch_id}/drop").headers["location"].endswith("?note=dropped")
+    assert BATCHES.labels("dropped")._value.get() == dropped + 1
     assert "no user was created" in words(get(jane, f"{PATH}/{batch_id}?note=dropped"))
 
 
-def test_links_come_as_a_file_once_without_formulas(open_console: OpenConsole) -> None:
-    jane = open_console(public_url=PUBLIC).browser()
+def test_links_come_as_one_file_without_formulas(
+    jane: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "MOST", 1)
     (name,) = new_names()
     data = f"name,email\nx,=2+2{name}@batch.example\ny,{name}@batch.example\n".encode()
     batch_id = create(jane, data)
     assert "Create links for 2 users?" in words(get(jane, f"{PATH}/{batch_id}/links"))
     answer = send(jane, f"{PATH}/{batch_id}/links", format="csv")
-    assert answer.status == 200
-    assert f"'=2+2{name}@batch.example" in answer.text
-    assert answer.text.count(f"{PUBLIC}/set-password#mrl_") == 2
+    assert [line.partition(",")[0] for line in answer.text.splitlines()] == [
+        "email",
+        f"'=2+2{name}@batch.example",
+        f"{name}@batch.example",
+    ]
+    assert answer.text.count(f",{PUBLIC}/set-password#mrl_") == 2
 
 
 def test_an_undo_shows_first_what_would_go_and_stay(
@@ -292,7 +312,10 @@ def test_an_undo_shows_first_what_would_go_and_stay(
     assert f"{used}@batch.example was used since" in words(page)
     refused = send(jane, f"{PATH}/{batch_id}/undo", number="2", expected="1")
     assert (refused.status, "Type 1" in words(refused)) == (400, True)
+    assert send(jane, f"{PATH}/{batch_id}/undo").status == 400
+    before = UNDONE._value.get()
     done = send(jane, f"{PATH}/{batch_id}/undo", number="1", expected="1")
+    assert UNDONE._value.get() == before + 1
     assert "1 account was deleted" in words(done)
     assert f"{used}@batch.example was used since" in words(done)
     again = get(jane, f"{PATH}/{batch_id}/undo")
@@ -427,6 +450,31 @@ def test_markup_and_directions_are_text(jane: HttpClient) -> None:
     page = upload(jane, f"{PATH}/check", data, name="<b>x</b>.csv")
     assert "<script>alert" not in page.text
     assert "&lt;b&gt;x&lt;/b&gt;.csv" in page.text
+
+
+def test_a_key_that_no_page_has_is_replaced(jane: HttpClient) -> None:
+    page = upload(jane, f"{PATH}/check", csv(*new_names()), key="../KEY")
+    assert re.findall(r'name="key" value="([^"]*)"', page.text) != ["../KEY"]
+    kept = re.findall(r'name="key" value="([0-9a-f]{32})"', page.text)
+    assert len(kept) == 1
+
+
+def test_the_list_has_a_next_page_if_there_are_more_batches(
+    console_with: Console, jane: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        create(jane, csv(*new_names()))
+    count = len(console_with.control_plane.batches.page(open_only=False, before="", limit=1_000))
+    monkeypatch.setattr(pages, "_PAGE", count)
+    assert "?before=" not in get(jane, PATH).text
+    monkeypatch.setattr(pages, "_PAGE", count - 1)
+    first = get(jane, PATH).text
+    (following,) = re.findall(r"\?before=(bat_\w+)", first)
+    shown = set(re.findall(r"/console/batches/(bat_\w+)", first))
+    rest = set(
+        re.findall(r"/console/batches/(bat_\w+)", get(jane, f"{PATH}?before={following}").text)
+    )
+    assert (len(shown), len(rest), shown & rest) == (count - 1, 1, set())
 
 
 def test_accounts_of_a_large_batch_are_counted_on_request(

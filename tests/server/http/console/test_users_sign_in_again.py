@@ -52,6 +52,8 @@ def test_deletion_roles_and_links_for_many_need_a_recent_sign_in(
         assert is_asked(old, method, f"{page}/delete", email="sue@example.com")
         assert is_asked(old, method, f"{page}/role", role="owner")
         assert is_asked(old, method, "/console/users/links", user_id=user_id, format="csv")
+        assert is_asked(old, method, "/console/batches/bat_00/links", format="csv")
+        assert is_asked(old, method, "/console/batches/bat_00/undo", number="1", expected="1")
     (user,) = console.control_plane.users.with_ids([user_id])
     assert user.permission_level == "collaborator"
     for path in (page, f"{page}/correct", f"/console/users/suspend?user_id={user_id}"):
@@ -80,6 +82,15 @@ def test_the_selection_of_links_stays_after_signing_in_again(
     answer = send(old, "/console/sign-in-again", to=to, password=NEW_PASSWORD)
     shown = get(old, answer.headers["location"]).text
     assert re.findall(r'name="user_id" value="(\w+)"', shown) == sorted(ids)
+
+
+def test_a_form_that_was_not_accepted_leads_to_its_page_without_the_query(
+    old: HttpClient,
+) -> None:
+    answer = send(old, "/console/users/links?q=x", user_id="usr_00", format="csv")
+    to = answer.headers["location"].removeprefix(SIGN_IN_AGAIN)
+    answer = send(old, "/console/sign-in-again", to=to, password=NEW_PASSWORD)
+    assert answer.headers["location"] == "/console/users/links"
 
 
 def test_an_owner_who_loses_the_role_in_the_middle_changes_nothing_more(console: Console) -> None:
