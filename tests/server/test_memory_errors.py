@@ -75,6 +75,7 @@ def test_a_command_under_a_limit_names_the_memory_or_works(tmp_path: Path) -> No
         (NO_THREAD, True),
         (OSError(ENOMEM, "Cannot allocate memory"), True),
         (ImportError("_sqlite3.so: failed to map segment from shared object"), True),
+        (ImportError("_ssl.so: cannot map zero-fill pages: Cannot allocate memory"), True),
         (RuntimeError("generator raised StopIteration"), False),
         (ImportError("No module named 'x'"), False),
         (OSError(2, "No such file"), False),

@@ -340,3 +340,20 @@ def test_those_who_become_owners_or_are_deleted_meanwhile_are_skipped(
         ("jane@example.com", ["the", "account"]),
         ("ann@example.com", ["there", "is"]),
     ]
+
+
+def test_a_file_that_changes_while_it_is_read_suspends_nobody(
+    anyscale: RunAnyscale, configured_server: ServerProcess, tmp_path: Path
+) -> None:
+    assert anyscale("user", "batch-create", "-f", "-", stdin=PEOPLE).returncode == 0
+    file = csv(tmp_path, "jane@example.com,J")
+
+    def change(call: str) -> None:
+        if "users:find" in call:
+            csv(tmp_path, "jane@example.com,J", "ann@example.com,A")
+
+    with FaultyProxy([configured_server.port], change) as proxy:
+        done = anyscale("user", "suspend", "-f", file, "--yes", "--host", proxy.url)
+
+    assert "staff.csv was changed while it was being read" in done.stderr
+    assert (done.returncode, suspended(anyscale)) == (3, set())

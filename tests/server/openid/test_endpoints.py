@@ -56,6 +56,14 @@ def test_the_token_endpoint_refuses_in_json(
         assert response.headers["WWW-Authenticate"].startswith("Basic")
 
 
+def test_an_application_that_sends_its_secret_twice_is_refused(browser: Browser) -> None:
+    site = browser.site
+
+    response = browser.token(browser.code(), basic=basic(site.client_id, site.secret or ""))
+
+    assert (response.status, response.json["error"]) == (400, "invalid_request")
+
+
 def test_a_repeated_parameter_of_a_token_request_is_refused(browser: Browser) -> None:
     client = HttpClient(f"http://{browser.host}")
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -95,14 +103,16 @@ def test_only_the_pages_of_public_applications_may_read_responses(browser: Brows
         name="SPA", redirect_uris=[f"{APPLICATION}/spa"], is_public=True
     )
 
+    foreign = CROSS_SITE | {"Origin": "https://evil.example.com"}
     for path in paths:
         headers = browser.request("GET", path, headers=CROSS_SITE).headers
         assert headers[allowed] == APPLICATION
         assert "Access-Control-Allow-Credentials" not in headers
-        foreign = CROSS_SITE | {"Origin": "https://evil.example.com"}
         assert allowed not in browser.request("GET", path, headers=foreign).headers
     preflight = browser.request("OPTIONS", "/oauth2/token", headers=CROSS_SITE)
     assert preflight.headers["Access-Control-Allow-Methods"] == "GET, POST"
+    refused = browser.request("OPTIONS", "/oauth2/token", headers=foreign)
+    assert "Access-Control-Allow-Methods" not in refused.headers
     assert allowed not in browser.request("GET", "/v1/me", headers=CROSS_SITE).headers
     assert allowed not in browser.request("GET", "/oauth2/authorize", headers=CROSS_SITE).headers
 
@@ -152,6 +162,16 @@ def test_the_token_of_another_session_does_not_sign_out(browser: Browser) -> Non
 
     assert "Sign out?" in other.get(f"/oauth2/logout?id_token_hint={hint}").text
     assert other.get("/").status == 200
+
+
+def test_a_token_from_before_the_address_of_the_server_changed_proves_nothing(
+    browser: Browser,
+) -> None:
+    keys = browser.site.provider.keys
+    claims = keys.verify(browser.token(browser.code()).json["id_token"]) or {}
+    hint = keys.sign(claims | {"iss": "https://old.example.com"})
+
+    assert "Sign out?" in browser.get(f"/oauth2/logout?id_token_hint={hint}").text
 
 
 @pytest.mark.parametrize("hint", ["x", "a.b.c", ""])

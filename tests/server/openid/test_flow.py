@@ -7,6 +7,7 @@ import pytest
 from tests.support.servers.http_client import HttpClient
 from tests.support.sign_in.application_browser import PAGE, Browser, parameters_of
 from tests.support.sign_in.openid_provider import ISSUER, REQUEST
+from tests.support.sign_in.sign_ins import events_of
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
 
@@ -85,6 +86,19 @@ def test_both_ways_to_send_a_secret_work(browser: Browser, method: str) -> None:
     assert response.status == 200, response.text
 
 
+def test_an_application_renews_its_tokens_for_less(browser: Browser) -> None:
+    site = browser.site
+    site.client_id, site.secret = site.create_application(name="Wiki", refresh_tokens=True)
+    first = browser.token(browser.code()).json
+    renewal = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
+
+    renewed = browser.token("", **renewal, scope="openid email")
+
+    assert renewed.status == 200, renewed.text
+    assert renewed.json["scope"] == "openid email"
+    assert renewed.json["refresh_token"] != first["refresh_token"]
+
+
 def test_a_post_to_authorize_becomes_the_same_query(browser: Browser) -> None:
     browser.code()
     form = REQUEST | {"client_id": browser.site.client_id}
@@ -124,5 +138,7 @@ def test_a_user_sees_the_applications_and_ends_their_sign_ins(browser: Browser) 
     ended = browser.request("POST", "/applications/revoke", form=form, headers=PAGE)
 
     assert ended.status == 303
+    site = browser.site
+    assert ("authorization.revoked", f"user:{site.ids['jane']}") in events_of(site.control_plane)
     assert "Hub" not in browser.get(ended.headers["Location"]).text
     assert browser.request("GET", "/oauth2/userinfo", headers=bearer).status == 401

@@ -212,6 +212,9 @@ ENDS: dict[str, End] = {
         site.client_id, OPERATOR
     ),
     "narrow application": _narrow,
+    "remove redirect URI": lambda site: site.control_plane.applications.update(
+        site.client_id, ApplicationChanges(redirect_uris=[f"{CALLBACK}/new"]), OPERATOR
+    ),
 }
 
 

@@ -83,6 +83,13 @@ def test_the_newest_entries_come_first_and_all_pages_have_each_entry_once(
     assert len(numbers(back)) == PAGE
 
 
+def test_the_newest_page_has_none_before_it(console: Console, jane: HttpClient) -> None:
+    log = console.control_plane.audit_log.list(0, 1_000, newest_first=True)
+    dropped = [entry.number for entry in log if entry.event == "batch.dropped"]
+    page = listed(jane, event="batch.dropped", after=dropped[PAGE])
+    assert (numbers(page), link(page, "Previous")) == (dropped[:PAGE], "")
+
+
 def test_a_filter_selects_entries_and_stays_in_the_address(jane: HttpClient) -> None:
     page = listed(jane, event="batch.dropped", actor="token:robot1")
     assert len(numbers(page)) == PAGE
