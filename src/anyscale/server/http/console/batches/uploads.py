@@ -1,12 +1,10 @@
 """Users files that browsers send. They are kept in memory alone: they may contain passwords."""
 
 import asyncio
-import ctypes
-import gc
 import hashlib
 import io
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from msgspec import Struct
@@ -15,10 +13,18 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser
 from anyscale.domain.validation import FIELDS
 from anyscale.errors import Overloaded, RequestInvalid, TooLarge
 from anyscale.server.http.dependencies import AnyRequest
+from anyscale.server.http.operations.memory import give_memory_back
 from anyscale.user.files import FORMATS, format_of
 from anyscale.user.files.csv_header import chosen_columns, require_csv
 
-__all__ = ["CHOICES", "MAX_UPLOAD", "FilePlaces", "Upload", "receive_upload", "too_large"]
+__all__ = [
+    "CHOICES",
+    "MAX_UPLOAD",
+    "FilePlaces",
+    "Upload",
+    "receive_upload",
+    "too_large",
+]
 
 MIB = 1024 * 1024
 
@@ -96,13 +102,6 @@ class FilePlaces:
             self._changed.notify_all()
 
 
-def _give_memory_back() -> None:
-    """Give the system back what a file has used: neither Python nor glibc does so by itself."""
-    gc.collect()  # a run and its error refer to each other, and to the places of all emails
-    with suppress(AttributeError):  # other C libraries have no such function
-        ctypes.CDLL(None).malloc_trim(0)
-
-
 class Upload:
     """A file in memory, and the fields of its form. Its `repr` shows neither."""
 
@@ -169,7 +168,7 @@ class Upload:
             self._loop.call_soon_threadsafe(lambda: self._loop.create_task(self._give_back()))
 
     async def _give_back(self) -> None:
-        await asyncio.to_thread(_give_memory_back)
+        await asyncio.to_thread(give_memory_back)
         await self._places.give_back(self._size)
 
 
