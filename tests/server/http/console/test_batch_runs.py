@@ -1,6 +1,7 @@
 """Runs in the server: who may go on with them, what stops them, and the memory of their files."""
 
 import asyncio
+import re
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -374,7 +375,7 @@ def test_a_stop_has_one_deadline_for_all_runs(
         assert time.monotonic() - began < 1.0
 
 
-def test_a_run_that_waits_for_another_batch_notices_the_stop(
+def test_a_run_that_waits_for_another_batch_says_so_and_notices_the_stop(
     open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file_runs, "_STOP_SECONDS", 0.0)
@@ -385,6 +386,8 @@ def test_a_run_that_waits_for_another_batch_notices_the_stop(
         first, waiting = create(jane, data), create(jane, data)
         shown.clear()
         wait_until(lambda: first in shown)
+        text = progress(jane, waiting)["text"]
+        assert re.search(rf"Waiting at most \d+ s for batch {first},", text)
         runs.stop()
         wait_until(lambda: runs.find(waiting) is None)
     assert "the server was stopped" in progress(jane, waiting)["message"]

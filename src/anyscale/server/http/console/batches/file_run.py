@@ -136,6 +136,8 @@ class FileRun:
         self.opened: Future[str] = Future()
         #: `Reading` or `Hashing`, how much of it is done, and how much it is
         self.progress: tuple[str, int, int] = ("Reading", 0, 0)
+        #: what it does while there is no progress, such as that it waits for another batch
+        self.notice: str = ""
         self.is_stopping = False
         #: whether the file is known to be the one of the batch
         self.is_compared: bool = False
@@ -151,6 +153,7 @@ class FileRun:
             self,
             if_exists=if_exists or upload.if_exists,
             drop_command="its page, /console/batches/{}".format,
+            log=self._note,
             on_progress=self._note_progress,
         )
 
@@ -195,8 +198,11 @@ class FileRun:
         if not self.opened.done():
             self.opened.set_result(batch_id)
 
+    def _note(self, message: str) -> None:
+        self.notice = message
+
     def _note_progress(self, phase: str, done: int, total: int, _: int) -> None:
-        self.progress = (phase, done, total)
+        self.progress, self.notice = (phase, done, total), ""
         self._require_running()
 
     def _require_running(self) -> None:

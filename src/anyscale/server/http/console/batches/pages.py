@@ -181,6 +181,8 @@ def _progress(batch: Batch, file_runs: FileRuns) -> Progress:
     text = f"{batch.users:,} users reserved"
     if batch.hashes_due:
         text += f", {batch.hashes_due:,} passwords to be hashed"
+    if run and run.notice:
+        text += f". {run.notice}"
     return Progress(
         state=batch.state,
         running=run is not None,
