@@ -6,9 +6,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 from tests.support.sign_in.site import SSO_SETTINGS, Site, run_chromium, run_site
 from tests.support.users import NEW_PASSWORD, PASSWORD
+
+# A loaded machine needs more than the 5 s of Playwright.
+expect.set_options(timeout=20_000)
 
 #: Chromium logs on the console the status of a refused page, and a connection that a test cuts
 _REFUSAL = re.compile(
@@ -57,7 +60,7 @@ def visits(browser: Browser, site: Site) -> Iterator[Visit]:
         context = browser.new_context(base_url=site.url, **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(20_000)
         page.on("console", lambda message: messages.extend(_complaint(message)))
         page.on("pageerror", lambda error: messages.append(str(error)))
         page.goto(path)

@@ -15,9 +15,10 @@ from anyscale.server.core.secrets import hash_of, new_secret
 from anyscale.server.store.records.login import LinkRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["OWNER", "populate"]
+__all__ = ["COLLABORATOR", "OWNER", "add_collaborator", "populate"]
 
 OWNER = "amina.okafor@example.com"
+COLLABORATOR = "lena.brandt@example.com"
 
 #: runs commands on the machine of the server
 HOST_USER = operator("amina")
@@ -87,6 +88,13 @@ def populate(site: Site) -> None:
         with control_plane.store.read() as tx:
             user_id = id_of(tx, "kofi.ito@example.com")
         control_plane.lifecycle.suspend(user_id, HOST_USER)
+
+
+def add_collaborator(control_plane: ControlPlane) -> None:
+    """Create one user more, whose initial password has not expired."""
+    lena = check(Policy(), "Lena", COLLABORATOR, PASSWORD, False, "Brandt", None)
+    assert lena
+    create(control_plane, "lena", [(lena, PASSWORD)])
 
 
 def everybody() -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from playwright.sync_api import Browser, Page
-from tests.browser.console_people import OWNER, populate
+from tests.browser.console_people import COLLABORATOR, OWNER, add_collaborator, populate
 from tests.support.sign_in.sign_ins import let_time_pass
 from tests.support.sign_in.site import (
     SSO_SETTINGS,
@@ -256,6 +256,8 @@ LATER: dict[str, str | Step] = {
 #: without a recent sign-in
 OLD: dict[str, str | Step] = {"sign-in-again": "/console/applications/new"}
 
+OF_COLLABORATORS: dict[str, str | Step] = {"only-for-owners": "/console"}
+
 #: Draws a PNG and returns it as WebP, which has a third of its size.
 TO_WEBP = """
 async png => {
@@ -302,7 +304,10 @@ def main(folder: Path, *names: str) -> None:
         take(browser, site, state, folder, chosen(LATER, names))
         with closing(site.control_plane()) as control_plane:
             let_time_pass(control_plane, 16 * MINUTE_MS)
+            add_collaborator(control_plane)
         take(browser, site, state, folder, chosen(OLD, names))
+        state = signed_in(browser, site, COLLABORATOR)
+        take(browser, site, state, folder, chosen(OF_COLLABORATORS, names))
 
 
 def chosen(pages: Mapping[str, str | Step], names: Sequence[str]) -> Mapping[str, str | Step]:
@@ -329,15 +334,17 @@ def take(
         context.close()
 
 
-def signed_in(browser: Browser, site: Site) -> Any:
-    """Let the owner sign in, choose a password and create a token; give the cookies."""
+def signed_in(browser: Browser, site: Site, email: str = OWNER) -> Any:
+    """Let a user sign in and choose a password, and an owner create a token; give the cookies."""
     context = browser.new_context(base_url=site.url)
     page = context.new_page()
-    sign_in(page, OWNER)
+    sign_in(page, email)
     change_password(page, PASSWORD, NEW_PASSWORD)
-    page.get_by_label("Name of a new token").fill("nightly import")
-    page.get_by_role("button", name="Create a token").click()
-    page.get_by_role("link", name="I have copied it").click()
+    page.get_by_role("heading", name="Your account").wait_for()
+    if email == OWNER:
+        page.get_by_label("Name of a new token").fill("nightly import")
+        page.get_by_role("button", name="Create a token").click()
+        page.get_by_role("link", name="I have copied it").click()
     return context.storage_state()
 
 
