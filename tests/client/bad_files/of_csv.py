@@ -34,8 +34,6 @@ def error_value(text: str) -> str:
 
 
 COMMA = "read with ',' as the separator"
-MEANS_EMAIL = f"did you mean 'email'? {RENAME}"
-MEANS_PASSWORD = f"did you mean 'password'? {RENAME}"
 
 SEPARATE = "separate its cells by ',', those that are empty too"
 IN_QUOTES = "the quotes around the whole {} make it one cell: remove them"
@@ -132,16 +130,13 @@ CSV = [
         ["unknown_key", "columns", "unknown_key"],
     ),
     Bad(
-        "words in parentheses after the names of columns",
+        "words in parentheses after the names of columns, and a column that stands for no field",
         "users.csv",
         "Vorname;E-Mail (geschäftlich);Passwort (initial);Ort\nMia;mia@example.com;;\n".encode(),
         [
-            f"users.csv:1:1: unknown column 'Vorname': did you mean 'name'? {RENAME}",
-            f"users.csv:1:9: unknown column 'E-Mail (geschäftlich)': {MEANS_EMAIL}",
-            f"users.csv:1:31: unknown column 'Passwort (initial)': {MEANS_PASSWORD}",
             f"users.csv:1:50: unknown column 'Ort': {MEND}",
         ],
-        ["unknown_key"] * 4,
+        ["unknown_key"],
     ),
     Bad(
         "numbers that a spreadsheet has shortened",
@@ -237,15 +232,13 @@ CSV = [
         ["columns"],
     ),
     Bad(
-        "names that are not taken, and fields that are not missing beside them",
+        "a column that stands for no field beside words for fields",
         "users.csv",
         b"First Name,Last Name,Email,Title,Office\nJane,Doe,jane@example.com,Boss,\n",
         [
-            f"users.csv:1:1: unknown column 'First Name': did you mean 'name'? {RENAME}",
-            f"users.csv:1:12: unknown column 'Last Name': did you mean 'lastname'? {RENAME}",
             f"users.csv:1:34: unknown column 'Office': {MEND}",
         ],
-        ["unknown_key"] * 3,
+        ["unknown_key"],
     ),
     Bad(
         "a column of the sheet's own, and a wrong email under a name in another case",
@@ -339,9 +332,9 @@ CSV = [
     Bad(
         "columns that are not known",
         "users.csv",
-        b'name,email,titel,"a, b"\nJane,jane@example.com,x,y\n',
+        b'name,email,tilte,"a, b"\nJane,jane@example.com,x,y\n',
         [
-            f"users.csv:1:12: unknown column 'titel': did you mean 'title'? {RENAME}",
+            f"users.csv:1:12: unknown column 'tilte': did you mean 'title'? {RENAME}",
             f"users.csv:1:18: unknown column 'a, b': {MEND}",
         ],
         ["unknown_key", "unknown_key"],
@@ -543,20 +536,15 @@ CSV = [
         ["password_too_short", "type", "password_too_short", "type", "type", "type", "type"],
     ),
     Bad(
-        "a German header: the rows are checked as the fields that are meant",
+        "a German header and a column of no field: the rows are checked as the fields",
         "users.csv",
         b"Vorname;Nachname;E-Mail;Passwort;SSO;Ort\nMia;Member;mia;s3cret!;WAHR;\n",
         [
-            f"users.csv:1:1: unknown column 'Vorname': did you mean 'name'? {RENAME}",
-            f"users.csv:1:9: unknown column 'Nachname': did you mean 'lastname'? {RENAME}",
-            f"users.csv:1:18: unknown column 'E-Mail': did you mean 'email'? {RENAME}",
-            f"users.csv:1:25: unknown column 'Passwort': did you mean 'password'? {RENAME}",
-            f"users.csv:1:34: unknown column 'SSO': did you mean 'is_sso_user'? {RENAME}",
             f"users.csv:1:38: unknown column 'Ort': {MEND}",
             "users.csv:2:12: create_users[0].email: 'mia' is not an email address",
             "users.csv:2:16: create_users[0].password: is shorter than 8 characters",
         ],
-        [*["unknown_key"] * 6, "email_invalid", "password_too_short"],
+        ["unknown_key", "email_invalid", "password_too_short"],
     ),
     Bad(
         "two columns that mean one field, which is there too or not",
@@ -575,10 +563,9 @@ CSV = [
         "users.csv",
         b"Name;E-Mail;Vorname\nMember;mia@example.com;Mia\n",
         [
-            f"users.csv:1:6: unknown column 'E-Mail': did you mean 'email'? {RENAME}",
             f"users.csv:1:13: {swapped('Vorname')}",
         ],
-        ["unknown_key"] * 2,
+        ["unknown_key"],
     ),
     Bad(
         "a column of first names beside `Name`, and one of last names",
@@ -586,9 +573,8 @@ CSV = [
         b"name;email;Vorname;Nachname\nMia;mia@example.com;Mia;Member\n",
         [
             f"users.csv:1:12: unknown column 'Vorname': {MEND}",
-            f"users.csv:1:20: unknown column 'Nachname': did you mean 'lastname'? {RENAME}",
         ],
-        ["unknown_key"] * 2,
+        ["unknown_key"],
     ),
     Bad(
         "one name of a column, and a word for another, which may be a user's: no cell is shown",

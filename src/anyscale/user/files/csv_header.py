@@ -1,5 +1,6 @@
 """The header of a CSV file: which column has which field, and what is wrong with the others."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -78,22 +79,22 @@ def columns_of(
 ) -> Iterator[tuple[str, ColumnFault | None]]:
     """Iterate over the columns, each with what is wrong with it: it is unknown, or there twice.
 
-    If each cell is a known word for another field, such as `Vorname`, the columns are these fields.
-    Else a column that probably stands for a field that is not taken is read as that field, for its
-    own problems. It may have no name, as in files of spreadsheets.
+    A column that no field is named like, and that alone is a known word for a field, such as
+    `Vorname`, is that field. One that only probably stands for a field that is not taken is read as
+    that field, for its own problems. It may have no name, as in files of spreadsheets.
 
     Args:
         cells: of the first line.
         chosen: see `UsersFile`.
         is_header: whether they are names of columns, and not a user's cells.
     """
-    if is_header and (recognized := _recognized(cells, chosen)):
-        yield from ((column, None) for column in recognized)
-        return
-    taken = set(FIELDS).intersection(named_column(cell, chosen) for cell in cells)
+    names = [named_column(cell, chosen) for cell in cells]
+    if is_header:
+        names = _recognized(cells, names)
+    taken = set(FIELDS).intersection(names)
     seen = set()
-    for cell in cells:
-        column, fault = named_column(cell, chosen), None
+    for cell, name in zip(cells, names, strict=True):
+        column, fault = name, None
         if column in seen and column in FIELDS:
             fault = ColumnFault("duplicate_key", f"the column {column!r} is there twice")
         elif column not in _KNOWN:
@@ -105,16 +106,12 @@ def columns_of(
         yield column, fault
 
 
-def _recognized(cells: Sequence[str], chosen: Mapping[str, str]) -> list[str] | None:
-    """Return the columns if every header is recognized, and no two mean the same field."""
-    columns: list[str] = []
-    for cell in cells:
-        name = named_column(cell, chosen)
-        column = name if name in _KNOWN else field_of(cell)
-        if column is None or (column in FIELDS and column in columns):
-            return None
-        columns.append(column)
-    return columns
+def _recognized(cells: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return the names, with the field in place of each other word that alone means it."""
+    pairs = list(zip(cells, names, strict=True))
+    fields = [name if name in _KNOWN else field_of(cell) or name for cell, name in pairs]
+    count = Counter(fields)
+    return [field if count[field] == 1 else name for field, name in zip(fields, names, strict=True)]
 
 
 def _meant(cell: str, taken: set[str]) -> str | None:

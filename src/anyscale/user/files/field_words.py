@@ -1,6 +1,6 @@
 """The words of spreadsheets and exports: for the fields, for true and false, and for errors.
 
-A column such as `E-Mail` is taken for its field if every header of the file is recognized; else a
+A column such as `E-Mail` is taken for its field if no other column of the file has it; else a
 message suggests the field.
 """
 
