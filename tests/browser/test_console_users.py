@@ -183,6 +183,19 @@ def test_filters_stay_after_back_and_reload_and_in_another_tab(
     assert "after" not in owner.url, "a new filter starts at the first page"
 
 
+def test_times_are_those_of_the_zone_of_the_browser_and_utc_without_script(
+    visit: Visit, staff: Staff
+) -> None:
+    zone: dict[str, Any] = {"timezone_id": "Asia/Kolkata", "locale": "en-GB"}
+    page = visit(account(staff), storage_state=staff.state, **zone)
+    plain = visit(account(staff), storage_state=staff.state, java_script_enabled=False)
+    in_utc = plain.locator("time").first.inner_text()
+    shown = page.locator("time").first
+    expect(shown).to_have_attribute("title", in_utc)
+    minutes = [int(text[-2:]) for text in (shown.inner_text(), in_utc.removesuffix(" UTC"))]
+    assert (minutes[0] - minutes[1]) % 60 == 30
+
+
 def test_names_are_text_on_pages_and_in_files(owner: Page, staff: Staff) -> None:
     for path in ("/console/users?last=true", account(staff, 0)):
         owner.goto(path)

@@ -104,7 +104,26 @@ def test_a_filter_selects_entries_and_stays_in_the_address(jane: HttpClient) -> 
 def test_a_subject_selects_its_entries(jane: HttpClient) -> None:
     page = listed(jane, subject="bat_007")
     assert len(numbers(page)) == 1
-    assert "{&#34;n&#34;:7}" in page.text
+    assert '<span class="hint"><bdi>n: 7</bdi></span>' in page.text
+
+
+def test_details_are_words_and_name_users_by_their_emails(
+    console: Console, jane: HttpClient
+) -> None:
+    details = {
+        "fields": ["lastname", "name"],
+        "is_sso_user": True,
+        "opened_by": f"user:{user_id_of(console, 'bob')}",
+        "expires_at": 1_800_000_000_000,
+        "before": None,
+    }
+    with console.control_plane.store.write() as tx:
+        append_entry(tx, "token:words", "account.updated", "", details)
+    shown = (
+        "before: none; expires at: 2027-01-15 08:00 UTC; fields: lastname, name;"
+        " is sso user: yes; opened by: bob@example.com"
+    )
+    assert shown in listed(jane, actor="token:words").text
 
 
 @pytest.mark.parametrize("field", ["actor", "subject"])

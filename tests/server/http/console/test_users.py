@@ -100,7 +100,8 @@ def test_a_page_before_the_first_full_one_is_the_first_page(jane: HttpClient) ->
     middle = get(jane, link_of(last, "Previous"))
     first = get(jane, link_of(middle, "Previous"))
     assert len(emails_of(first)) == 50
-    assert ">Previous</a>" not in first.text
+    assert ">Previous<" not in first.text
+    assert ">First<" not in first.text
 
 
 def test_a_search_is_paged_and_keeps_its_filters(
@@ -278,10 +279,32 @@ def test_an_account_is_suspended_and_restored(console: Console, jane: HttpClient
     assert ">Restore<" in get(jane, f"/console/users/{user_id}").text
     send(jane, f"/console/users/{user_id}/restore")
     assert events(console, user_id) == ["account.suspended", "account.restored"]
-    shown = re.findall(r'scope="row">(account\.\w+)<', get(jane, f"/console/users/{user_id}").text)
+    page = get(jane, f"/console/users/{user_id}")
+    shown = re.findall(r'scope="row">(account\.\w+)<', page.text)
+    creation = get(jane, link_of(page, "an entry of the batch"))
+    assert re.findall(r">(batch\.\w+)</a>", creation.text) == ["batch.published"]
     assert shown == ["account.restored", "account.suspended"]
     own = get(jane, f"/console/users/{id_of(console, 'jane@example.com')}").text
     assert re.findall(r'scope="row">(account\.\w+)<', own)[:2] == shown
+
+
+def test_suspend_restore_and_delete_each_have_their_heading_and_text(
+    console: Console, jane: HttpClient
+) -> None:
+    user_id = new_user(console, "sybil")
+    active = get(jane, f"/console/users/{user_id}").text
+    console.control_plane.lifecycle.suspend(user_id, OPERATOR)
+    suspended = get(jane, f"/console/users/{user_id}").text
+    section = r'<h2 id="\w+">(Suspend|Restore|Delete)</h2>.*?<p class="hint">(\w+ \w+ \w+)'
+    assert re.findall(section, active, re.DOTALL) == [
+        ("Suspend", "A suspended user"),
+        ("Delete", "This deletes the"),
+    ]
+    assert re.findall(section, suspended, re.DOTALL) == [
+        ("Restore", "If you restore"),
+        ("Delete", "This deletes the"),
+    ]
+    assert "<p>This signs the user out everywhere" in active, "it is not yet done"
 
 
 def test_a_role_is_set_and_the_last_owner_stays_one(console: Console, jane: HttpClient) -> None:

@@ -1,7 +1,7 @@
 """/console/audit: the audit log with filters, the check of its chain, and its download."""
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -14,6 +14,7 @@ from msgspec import Raw, Struct, structs
 
 from anyscale.domain.audit_chain import HEAD, AuditEntry
 from anyscale.domain.models.audit import AuditFilter
+from anyscale.domain.times import from_milliseconds
 from anyscale.errors import RequestInvalid
 from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.audit.verification import verify_next_slice
@@ -40,6 +41,10 @@ _MOST = 2**53
 
 _ACTOR_OF_USER = "user:"
 _USER_ID = "usr_"
+_WHOLE_USER_ID = re.compile(r"usr_[0-9a-f]{32}")
+
+#: details that are times, in milliseconds
+_TIMES = {"expires_at", "before"}
 
 Number = Annotated[int | None, QueryParameter(ge=0, le=_MOST)]
 Text = Annotated[str, QueryParameter(max_length=400)]
@@ -192,13 +197,15 @@ def _page(
     listed: _Listed,
     **shown: Any,
 ) -> Page:
+    emails = emails_in(listed.entries, users)
     return render_console_page(
         request,
         "audit/list",
         _SECTION,
         typed=typed,
         listed=listed,
-        emails=emails_in(listed.entries, users),
+        emails=emails,
+        details=partial(_details, emails=emails),
         events=audit_log.list_events(),
         address=_address,
         narrowed=partial(_narrowed, typed),
@@ -210,10 +217,30 @@ def _page(
 
 def emails_in(entries: Sequence[AuditEntry], users: UserQueries) -> dict[str, str]:
     """Return the emails of the accounts that entries name, by their ids."""
-    ids = {entry.actor.removeprefix(_ACTOR_OF_USER) for entry in entries}
-    ids |= {entry.subject for entry in entries}
-    user_ids = sorted(one for one in ids if one.startswith(_USER_ID))
+    texts = [f"{entry.actor} {entry.subject} {entry.data}" for entry in entries]
+    user_ids = sorted({one for text in texts for one in _WHOLE_USER_ID.findall(text)})
     return {user.user_id: user.email for user in users.with_ids(user_ids)}
+
+
+def _details(entry: AuditEntry, *, emails: Mapping[str, str]) -> str:
+    """Return the details of an entry in words, with the emails of accounts."""
+    details = msgspec.json.decode(entry.data)
+    return "; ".join(
+        f"{name.replace('_', ' ')}: {_detail(name, value, emails)}"
+        for name, value in details.items()
+    )
+
+
+def _detail(name: str, value: Any, emails: Mapping[str, str]) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if name in _TIMES:
+        return f"{from_milliseconds(value):%Y-%m-%d %H:%M} UTC"
+    return emails.get(str(value).removeprefix(_ACTOR_OF_USER), str(value))
 
 
 def _narrowed(typed: AuditFilter, **changes: str) -> str:

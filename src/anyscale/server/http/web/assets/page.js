@@ -88,14 +88,6 @@ if (reveal) {
   });
 }
 
-// Times are in UTC without script, since the server does not know the zone of the user.
-for (const time of document.querySelectorAll("time[datetime]")) {
-  const at = new Date(time.dateTime);
-  time.title = time.textContent;
-  time.textContent = at.toLocaleString([], time.dataset.day === undefined
-    ? { dateStyle: "long", timeStyle: "short" } : { dateStyle: "long" });
-}
-
 // Copies a new token, or the number of an error.
 const copy = document.querySelector("[data-copy]");
 if (copy && navigator.clipboard) {

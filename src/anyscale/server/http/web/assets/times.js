@@ -1,0 +1,6 @@
+// Times are in UTC without script, since the server does not know the zone of the user.
+for (const time of document.querySelectorAll("time[data-date]")) {
+  const { date, clock } = time.dataset;
+  time.title = time.textContent;
+  time.textContent = new Date(time.dateTime).toLocaleString([], { dateStyle: date, timeStyle: clock });
+}
