@@ -120,7 +120,7 @@ def _prepare_database(settings: Settings) -> None:
     control_plane = ControlPlane(settings)
     try:
         if not control_plane.tokens.any_exists():
-            _log.warning("no token yet: make one by `anyscale server create-token`")
+            _log.warning("no token yet: create one by `anyscale server create-token`")
         control_plane.audit_log.log_head()
     finally:
         control_plane.close()

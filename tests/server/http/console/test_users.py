@@ -154,6 +154,21 @@ def test_a_page_that_finds_nothing_in_its_time_goes_on(
 
 def test_an_empty_list_says_why(jane: HttpClient) -> None:
     assert "No users match" in get(jane, "/console/users?q=nobodyhasthis").text
+    empty = get(jane, "/console/users?state=sso&role=owner").text
+    assert "There are none of these: Single sign-on, Owner." in empty
+    assert "a whole word" not in empty
+
+
+def test_a_search_that_a_filter_leaves_empty_leads_to_all_users(jane: HttpClient) -> None:
+    page = get(jane, "/console/users?q=bob&state=none")
+    assert "Only these users were searched: Cannot sign in." in page.text
+    assert emails_of(get(jane, link_of(page, "Search among all users"))) == ["bob@example.com"]
+
+
+def test_the_list_says_how_many_users_the_overview_counted(jane: HttpClient) -> None:
+    (number,) = re.findall(r"(\d+) accounts, by how", get(jane, "/console").text)
+    assert f"{number} users in all, counted on" in get(jane, "/console/users").text
+    assert "users in all" not in get(jane, "/console/users?state=none").text
 
 
 def test_a_search_that_makes_no_sense_says_so_beside_the_field(jane: HttpClient) -> None:

@@ -4,6 +4,7 @@ import re
 
 from tests.server.http.pages.requests import PUBLIC, Come, create_owner, get, send
 from tests.support.callers import OPERATOR, session_caller
+from tests.support.servers.http_client import HttpClient
 from tests.support.users import NEW_PASSWORD, PASSWORD, find_accounts
 
 from anyscale.domain.models.users import UserChanges
@@ -62,6 +63,13 @@ def test_the_account_page_offers_tokens_only_to_owners(come: Come) -> None:
     page = get(jane, "/").text
     assert 'action="/tokens"' in page
     assert "password, see where you are signed in, and create tokens for the command line." in page
+
+
+def test_a_session_that_is_not_recognised_is_named_only_if_there_is_another(come: Come) -> None:
+    jane = come().sign_in_first_time()
+    assert "do not recognise" not in get(jane, "/").text
+    HttpClient(f"http://{jane.host}").sign_in(password=NEW_PASSWORD)
+    assert "do not recognise" in get(jane, "/").text
 
 
 def test_a_new_token_comes_with_the_command_that_stores_it(come: Come) -> None:

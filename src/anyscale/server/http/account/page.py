@@ -41,7 +41,7 @@ Page = Response[str]
 _SHOWN_SESSIONS = 20
 
 _NOTES = {
-    "password_changed": "Your password is changed. All your other sessions are revoked.",
+    "password_changed": "Your password is changed. Any other browser has to sign in again.",
     "password_set": "Your password is set, and you are signed in.",
     "session_revoked": "The session is revoked.",
     "sessions_revoked": "Your other sessions are revoked.",

@@ -40,6 +40,13 @@ class UserFilters(Struct, frozen=True):
             batch_id=self.batch,
         )
 
+    @property
+    def narrowed(self) -> str:
+        """The filters besides the search, in words."""
+        state = SIGN_IN[self.state][0] if self.state else ""
+        batch = f"batch {self.batch}" if self.batch else ""
+        return ", ".join(filter(None, [state, self.role.capitalize(), batch]))
+
     def address(self, path: str = PATH, **more: object) -> str:
         """Return the address of a page with these filters."""
         return address(path, **structs.asdict(self), **more)

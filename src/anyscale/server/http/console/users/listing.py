@@ -10,6 +10,7 @@ from msgspec import Struct, structs
 from anyscale.domain.names import full_name
 from anyscale.domain.times import from_milliseconds
 from anyscale.errors import RequestInvalid
+from anyscale.server.core.users.account_count import AccountCount
 from anyscale.server.core.users.queries import UserQueries
 from anyscale.server.core.users.search import MAX_CURSOR, FoundPage, UserListing
 from anyscale.server.http.console.rendering import Page, refused_form, render_console_page
@@ -53,6 +54,7 @@ def show_users(
     request: UserRequest,
     listing: NamedDependency[UserListing],
     users: NamedDependency[UserQueries],
+    account_count: NamedDependency[AccountCount],
     filters: NamedDependency[UserFilters],
     after: Place = "",
     before: Place = "",
@@ -61,6 +63,7 @@ def show_users(
 ) -> Page:
     if filters == UserFilters(filters.q) and filters.q and (found := users.find_id(filters.q)):
         return redirect(account_path(found))
+    shown: dict[str, Any] = {"note": _NOTES.get(note, "")}
     try:
         if filters.q:
             page = _search(listing, filters, after)
@@ -68,8 +71,8 @@ def show_users(
         else:
             page, links = _list(listing, filters, after, before, is_last=last)
     except RequestInvalid as error:
-        return _render(request, filters, FoundPage([]), Links(), **refused_form(error, "q"))
-    return _render(request, filters, page, links, note=_NOTES.get(note, ""))
+        page, links, shown = FoundPage([]), Links(), refused_form(error, "q")
+    return _render(request, filters, page, links, count=account_count, **shown)
 
 
 def _search(listing: UserListing, filters: UserFilters, after: str) -> FoundPage:
@@ -134,11 +137,14 @@ def _render(
         "users/list",
         PATH,
         filters=filters,
+        narrowed=filters.narrowed,
+        all_found=UserFilters(filters.q).address(),
         has_filters=filters != UserFilters(),
         states=[("", "All"), *((name, text) for name, (text, _) in SIGN_IN.items())],
         rows=_rows(page),
         unindexed=page.unindexed,
         links=links,
+        from_milliseconds=from_milliseconds,
         **shown,
     )
 
