@@ -82,7 +82,7 @@ def test_columns_that_are_no_fields_are_left_out_by_the_lines_that_the_page_prop
     expect(columns).to_be_hidden()
     page.get_by_label("Users file").set_input_files(file)
     page.get_by_role("button", name="Check the file").click()
-    expect(page.get_by_role("alert")).to_contain_text("Some columns stand for no field")
+    expect(page.get_by_role("alert")).to_contain_text("The column 'Abteilung' stands for no field")
     expect(columns).to_have_value("Abteilung=")
     if with_script:
         assert_accessible(page)

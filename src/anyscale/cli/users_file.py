@@ -64,7 +64,8 @@ def column_hint(file: UsersFile, error: BatchRefused) -> str | None:
     """Return the way to take unknown columns of a CSV file without editing it."""
     if file.format != "csv" or not error.codes["unknown_key"]:
         return None
-    column, field = next(((name, "title") for name in file.unknown_columns), ("Vorname", "name"))
+    names = file.unknown_columns.values()
+    column, field = next(((name, "title") for name in names), ("Vorname", "name"))
     return (
         f"Without editing the file: {_option(column, field)} takes a column as a field, and "
         f"{_option(column, '')} leaves it out."

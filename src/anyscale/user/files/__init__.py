@@ -17,7 +17,7 @@ from msgspec import structs
 
 from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import BatchUnfinished, ConfigError, Problem
-from anyscale.user.files.entry_collector import EntryCollector
+from anyscale.user.files.entry_collector import EntryCollector, Place
 from anyscale.user.files.input_stream import CapturedInput, Fatal, InputStream
 
 __all__ = ["FORMATS", "STDIN", "FileReading", "UsersFile"]
@@ -113,8 +113,8 @@ class UsersFile:
         self.entries: int = 0
         #: what the last reading recognized and passed over, as lines for its user
         self.notes: list[str] = []
-        #: headers of a CSV file that stand for no field, in the last reading
-        self.unknown_columns: list[str] = []
+        #: place -> header, of columns of a CSV file that stand for no field, in the last reading
+        self.unknown_columns: dict[Place, str] = {}
         #: size in bytes and modification time in nanoseconds, which change with the file
         self.stamp: Final = self._current_stamp()
 

@@ -202,7 +202,7 @@ class _CsvReader:
             if fault:
                 self._entries.problem(place, *fault)
                 if fault.code == "unknown_key" and is_header and meant_field(cell) is None:
-                    self._entries.unknown_columns.append(cell.strip())
+                    self._entries.unknown_columns[place] = cell.strip()
             elif column in FIELDS and column != named_column(cell, chosen):
                 self._entries.recognized_columns[cell.strip()] = column
             self._columns.append(column)

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 from msgspec import UNSET
 
 from anyscale.domain.emails import email_key
+from anyscale.domain.names import full_name
 from anyscale.domain.passwords import normalized
 from anyscale.domain.validation import (
     OPTIONAL_TEXTS,
@@ -64,6 +65,9 @@ _SUSPENDED = (
     "user from the file"
 )
 
+#: fields whose faults may mean that columns are swapped, and that a name is the password
+_IN_DOUBT = frozenset({"name", "lastname", "password"})
+
 NOT_A_MAP = "a user must be a map: name, email and so on"
 
 
@@ -104,12 +108,14 @@ class EntryCollector:
         self.chosen_columns: Final = chosen_columns or {}
         #: header -> field, of the columns of a CSV file that are recognized by another name
         self.recognized_columns: dict[str, str] = {}
-        #: headers of a CSV file that stand for no field
-        self.unknown_columns: list[str] = []
+        #: place -> header, of the columns of a CSV file that stand for no field
+        self.unknown_columns: dict[Place, str] = {}
         #: the fields so far that only the server sets, in order
         self.passed_over: dict[str, None] = {}
         #: position -> email and its key
         self.kept: dict[int, tuple[str, str]] = {}
+        #: position -> full name, of entries to keep that have problems
+        self.refused_names: dict[int, str] = {}
         self._keep = keep
         self._lines = array("I")
         self._columns: array[int] = array("I")
@@ -250,6 +256,10 @@ class EntryCollector:
         assert faults, "an entry without a problem would be lost"
         for fault in faults:
             self.problems.add(self._problem(fault, self.count))
+        if self.count in self._keep and not _IN_DOUBT.intersection(fault.field for fault in faults):
+            self.refused_names[self.count] = full_name(
+                values.get("name") or "", values.get("lastname")
+            )
         email = values.get("email")
         if isinstance(email, str) and not find_faults({"email": email}, self.policy):
             self._count(*place, email, email_key(email))

@@ -1,10 +1,11 @@
 """The result of a check, as its page shows it: what would be created, or what is wrong."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from msgspec import Struct
 
-from anyscale.domain.validation import CheckedUser
+from anyscale.domain.validation import CheckedUser, shown
 from anyscale.errors import BatchRefused, Problem
 from anyscale.server.http.console.batches.file_run import SHOWN, FileRun
 
@@ -38,11 +39,13 @@ class GoodFile(Struct, frozen=True):
 
 
 class ShownProblem(Struct, frozen=True):
-    """A problem, and the email of its row."""
+    """A problem, and who its row is."""
 
-    place: str
-    path: str
+    line: int | None
+    column: int | None
+    field: str
     detail: str
+    name: str
     email: str
 
 
@@ -69,6 +72,7 @@ def check_file(run: FileRun) -> GoodFile:
     outcome = run.check()
     skipped = {conflict.position for conflict in outcome.skipped_entries()}
     file = run.file
+    left_out = ", ".join(map(shown, run.upload.left_out))
     return GoodFile(
         name=file.name,
         users=file.users_read,
@@ -81,23 +85,30 @@ def check_file(run: FileRun) -> GoodFile:
             ShownUser(user, position + 1, _sign_in(user), position in skipped)
             for position, user in enumerate(file.first)
         ],
-        notes=file.notes,
+        notes=[*([f"Left out: {left_out}."] if left_out else []), *file.notes],
     )
 
 
-def wrong_file(run: FileRun, error: BatchRefused) -> WrongFile:
-    """Return what is wrong with a file, with the email of each row that has one."""
-    shown, emails = error.problems[:SHOWN], run.emails
+def wrong_file(run: FileRun, error: BatchRefused) -> WrongFile | None:
+    """Return what is wrong with a file besides the columns that its page proposes to leave out."""
+    columns = run.file.columns_to_leave_out
+    problems = [
+        problem
+        for problem in error.problems
+        if problem.code != "unknown_key" or (problem.line, problem.column) not in columns
+    ]
+    count = error.count - len(error.problems) + len(problems)
+    if not count:
+        return None
+    codes = error.codes - Counter(unknown_key=error.count - count)
+    listed = [_shown(problem, run.people) for problem in problems[:SHOWN]]
     return WrongFile(
         name=run.file.name,
-        count=error.count,
-        rows=len({problem.line for problem in error.problems}),
-        kinds=[(code.replace("_", " "), count) for code, count in error.codes.most_common()],
-        groups=[
-            [_shown(problem, emails) for problem in shown[at : at + _GROUP]]
-            for at in range(0, len(shown), _GROUP)
-        ],
-        more=error.count - len(shown),
+        count=count,
+        rows=len({problem.line for problem in problems}),
+        kinds=[(code.replace("_", " "), number) for code, number in codes.most_common()],
+        groups=[listed[at : at + _GROUP] for at in range(0, len(listed), _GROUP)],
+        more=count - len(listed),
         notes=run.file.notes,
     )
 
@@ -108,10 +119,11 @@ def problem_lines(error: BatchRefused) -> str:
     return "".join(f"{line}\n" for line in [*map(str, error.problems), *more])
 
 
-def _shown(problem: Problem, emails: dict[int, str]) -> ShownProblem:
-    place = f"{problem.line}:{problem.column}" if problem.line else ""
-    email = emails.get(problem.index, "") if problem.index is not None else ""
-    return ShownProblem(place, problem.path, problem.detail, email)
+def _shown(problem: Problem, people: dict[int, tuple[str, str]]) -> ShownProblem:
+    index = -1 if problem.index is None else problem.index
+    person = people.get(index, ("", ""))
+    field = problem.field or ""
+    return ShownProblem(problem.line, problem.column, field, problem.detail, *person)
 
 
 def _sign_in(user: CheckedUser) -> str:

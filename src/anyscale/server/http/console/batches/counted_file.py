@@ -3,10 +3,11 @@
 from array import array
 from collections.abc import Collection, Iterator
 
+from anyscale.domain.names import full_name
 from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.server.http.console.batches.uploads import Upload
 from anyscale.user.files import UsersFile
-from anyscale.user.files.entry_collector import EntryCollector
+from anyscale.user.files.entry_collector import EntryCollector, Place
 
 __all__ = ["CountedFile"]
 
@@ -47,9 +48,24 @@ class CountedFile(UsersFile):
             self.users_read += 1
             yield user
 
-    def emails_at(self, positions: Collection[int], policy: Policy) -> dict[int, str]:
-        """Read the file again for the emails at some positions; wrong emails are left out."""
+    @property
+    def columns_to_leave_out(self) -> dict[Place, str]:
+        """The columns that stand for no field, and that a line of the form can name."""
+        return {
+            place: header
+            for place, header in self.unknown_columns.items()
+            if len(header.splitlines()) == 1
+        }
+
+    def people_at(self, positions: Collection[int], policy: Policy) -> dict[int, tuple[str, str]]:
+        """Read the file again for the names and emails at some positions; wrong ones are empty."""
         entries = self.collector(policy, frozenset(positions), verify=False)
-        for _user in super().users(entries):
+        names = entries.refused_names
+        for user in super().users(entries):
             entries.passwords.clear()
-        return {position: email for position, (email, _) in entries.kept.items()}
+            if (position := entries.count - 1) in positions:
+                names[position] = full_name(user.name, user.lastname)
+        return {
+            position: (names.get(position, ""), entries.kept.get(position, ("", ""))[0])
+            for position in positions
+        }

@@ -141,8 +141,8 @@ class FileRun:
         self.is_stopping = False
         #: whether the file is known to be the one of the batch
         self.is_compared: bool = False
-        #: of the rows that have problems, by position
-        self.emails: dict[int, str] = {}
+        #: position -> name and email, of the rows that have problems
+        self.people: dict[int, tuple[str, str]] = {}
         self.upload = upload
         self._stopped = stopped
         self._batches = control_plane.batches
@@ -178,12 +178,12 @@ class FileRun:
 
     @contextmanager
     def _rows_noted(self) -> Iterator[None]:
-        """Note the emails of the rows with problems, as long as the file is there."""
+        """Note who the rows with problems are, as long as the file is there."""
         try:
             yield
         except BatchRefused as error:
             positions = {p.index for p in error.problems[:SHOWN] if p.index is not None}
-            self.emails = self.file.emails_at(positions, self.policy)
+            self.people = self.file.people_at(positions, self.policy)
             raise
 
     def get_key(self) -> str:

@@ -12,6 +12,7 @@ from litestar import Response
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from anyscale.domain.validation import shown
 from anyscale.errors import (
     AnyscaleError,
     BatchRefused,
@@ -56,10 +57,8 @@ _OF_UPLOADS = (ConfigError, KeyReused, Overloaded, RequestInvalid, TooLarge)
 
 _NO_FILE = "Choose a users file."
 
-_LEFT_OUT = (
-    "Some columns stand for no field: leave them out by these lines, or name their fields, and "
-    "check the file again."
-)
+#: columns that a message names
+_NAMED = 5
 
 
 @get("/batches/new")
@@ -125,7 +124,7 @@ async def go_on(
             run = file_runs.start(upload, request.user, key, batch.batch_id, batch.if_exists)
             await _batch_id(run)  # the file was compared with the batch
     except BatchRefused as error:
-        shown = _columns_shown(run, error, fields)
+        shown = _columns_shown(run, error, fields, "Go on")
         text = "This is not the file of this batch, or it was changed: " + str(error.problems[0])
         shown["problems"].insert(0, (text, "file"))
         return batch_page(request, batch, file_runs, **shown)
@@ -180,22 +179,37 @@ def _checked(request: UserRequest, run: FileRun, fields: dict[str, str]) -> Page
 
 def _wrong(request: UserRequest, run: FileRun, error: BatchRefused, fields: dict[str, str]) -> Page:
     count_refusal(error)
-    shown = _columns_shown(run, error, fields)
+    shown = _columns_shown(run, error, fields, "Check the file")
     return _page(request, shown.pop("chosen"), wrong=wrong_file(run, error), **shown)
 
 
-def _columns_shown(run: FileRun, error: BatchRefused, fields: dict[str, str]) -> dict[str, Any]:
+def _columns_shown(
+    run: FileRun, error: BatchRefused, fields: dict[str, str], button: str
+) -> dict[str, Any]:
     """Return the arguments with which a page shows what is wrong with columns, at their field.
 
-    It proposes lines that leave out those that stand for no field.
+    It proposes lines that leave out those that stand for no field; `button` sends them.
     """
     problems = [(_sentence(p.detail), "columns") for p in error.problems if p.code == "columns"]
-    headers = [header for header in run.file.unknown_columns if len(header.splitlines()) == 1]
-    if headers:
+    if headers := list(dict.fromkeys(run.file.columns_to_leave_out.values())):
         lines = [fields.get("columns", "").rstrip(), *(f"{header}=" for header in headers)]
         fields = {**fields, "columns": "\n".join(filter(None, lines))}
-        problems.append((_LEFT_OUT, "columns"))
+        problems.append((_proposal(headers, button), "columns"))
     return {"problems": problems, "chosen": fields, "status": error.status}
+
+
+def _proposal(headers: list[str], button: str) -> str:
+    names = ", ".join(map(shown, headers[:_NAMED]))
+    more = f" and {len(headers) - _NAMED} more" if len(headers) > _NAMED else ""
+    columns, them, fields = (
+        (f"column {names} stands", "it", "its field")
+        if len(headers) == 1
+        else (f"columns {names}{more} stand", "them", "their fields")
+    )
+    return (
+        f'The {columns} for no field. Press "{button}" again to leave {them} out, or write '
+        f"{fields} below."
+    )
 
 
 def _text(error: BatchRefused) -> Response[str]:

@@ -145,6 +145,12 @@ class Upload:
         return columns
 
     @property
+    def left_out(self) -> list[str]:
+        """The columns that the user leaves out, as the form names them."""
+        lines = map(str.strip, self.fields.get("columns", "").splitlines())
+        return [line[:-1].rstrip() for line in lines if line.endswith("=")]
+
+    @property
     def if_exists(self) -> str:
         """`skip` or `fail`."""
         return "skip" if self.fields.get("if_exists") == "skip" else "fail"

@@ -222,6 +222,7 @@ function showProgress(section, progress) {
 
 function bind() {
   for (const element of main.querySelectorAll("[data-only-without-script]")) element.hidden = true;
+  for (const element of main.querySelectorAll("[data-only-with-script]")) element.hidden = false;
   const form = find("form[data-upload]");
   if (form) {
     form.addEventListener("submit", submit);
