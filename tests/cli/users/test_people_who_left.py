@@ -137,7 +137,8 @@ def test_a_batch_says_how_many_of_the_skipped_users_are_suspended(anyscale: RunA
         ("ann@example.com", "2 skipped users are suspended and cannot sign in."),
     ):
         anyscale("user", "suspend", email)
-        assert message in anyscale(*command, stdin=PEOPLE).stderr
+        for options in (["--dry-run"], []):
+            assert message in anyscale(*command, *options, stdin=PEOPLE).stderr
 
 
 @pytest.mark.parametrize(

@@ -110,9 +110,11 @@ def test_the_suspended_accounts_of_skipped_entries_are_counted(transport: Transp
         transport.users.suspend(user.user_id)
     batch = transport.batches.create("new", users, "skip").batch
     assert transport.batches.show(batch.batch_id).skipped_suspended == 2
+    assert [one.suspended for one in transport.batches.look_up(users, 0)] == [True, True]
     transport.users.restore(jane.user_id)
     transport.users.delete(joe.user_id)
     assert transport.batches.show(batch.batch_id).skipped_suspended == 0
+    assert [one.suspended for one in transport.batches.look_up(users, 0)] == [False]
 
 
 def test_conflicts_name_the_holder_of_the_email(transport: Transport) -> None:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from anyscale.cli.connect import suggested_command
 from anyscale.errors import AnyscaleError, ConfigError
 from anyscale.transport.base import Transport
+from anyscale.user.batch_create.outcome import suspended_line
 
 __all__ = ["sign_in_hints"]
 
@@ -15,8 +16,7 @@ def sign_in_hints(transport: Transport, batch_id: str) -> Iterator[str]:
     with suppress(AnyscaleError):  # the result of the run is what counts
         batch = transport.batches.show(batch_id)
         if count := batch.skipped_suspended:
-            they = "user is suspended and" if count == 1 else "users are suspended and"
-            yield f"{count} skipped {they} cannot sign in."
+            yield suspended_line(count)
         if batch.without_credentials:
             yield _hint(transport, batch.without_credentials, batch_id)
 

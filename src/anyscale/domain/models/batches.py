@@ -114,8 +114,10 @@ class Conflict(Struct, frozen=True, kw_only=True):
     holder: str | None = None
     reserved_by: str | None = None
     reserved_since: datetime | None = None
-    #: The account that has the email, if it was just looked up; the id is not stored.
+    #: The account that has the email, and whether it is suspended, if it was just looked up;
+    #: neither is stored.
     user_id: str | None = None
+    suspended: bool | None = None
 
 
 class ReservedChunk(Struct, frozen=True):

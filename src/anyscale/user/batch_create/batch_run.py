@@ -102,6 +102,7 @@ class BatchRun:
             dry_run=True,
             created=count - len(skipped),
             skipped=len(skipped),
+            suspended=sum(bool(one.suspended) for one in skipped),
             skipped_entries=lambda: skipped,
         )
 

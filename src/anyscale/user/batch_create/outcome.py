@@ -7,7 +7,7 @@ from msgspec import Struct
 from anyscale.domain.models.batches import Batch, Conflict
 from anyscale.domain.models.users import AdminCreatedUser
 
-__all__ = ["Outcome"]
+__all__ = ["Outcome", "suspended_line"]
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -18,6 +18,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     dry_run: bool = False
     created: int
     skipped: int
+    #: How many of the skipped entries have a suspended account, as a dry run found them.
+    suspended: int = 0
     #: Whether an earlier run had created the batch, and its response was lost.
     was_published: bool = False
     #: The created users, in the order of the input.
@@ -32,10 +34,18 @@ class Outcome(Struct, frozen=True, kw_only=True):
         if self.skipped:
             they = "it exists" if self.skipped == 1 else "they exist"
             lines.append(f"{_users(self.skipped)} {verb}skipped: {they}.")
+        if self.suspended:
+            lines.append(suspended_line(self.suspended))
         if self.batch and self.was_published:
             at = f"{self.batch.published_at:%Y-%m-%d %H:%M:%S} UTC"
             lines.append(f"They were already created by batch {self.batch.batch_id} at {at}.")
         return lines
+
+
+def suspended_line(count: int) -> str:
+    """Return the line for the suspended accounts of skipped entries."""
+    they = "user is suspended and" if count == 1 else "users are suspended and"
+    return f"{count} skipped {they} cannot sign in."
 
 
 def _users(count: int) -> str:

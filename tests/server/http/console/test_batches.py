@@ -165,7 +165,9 @@ def test_the_page_of_a_batch_counts_the_suspended_ones_of_the_skipped(
     assert "of the skipped users" not in words(get(jane, path))
     (user,) = control_plane.batches.created(batch_id, "", 1)
     control_plane.lifecycle.suspend(user.user_id, OPERATOR)
-    assert "1 of the skipped users is suspended and cannot sign in." in words(get(jane, path))
+    message = "1 of the skipped users is suspended and cannot sign in."
+    assert message in words(get(jane, path))
+    assert message in words(upload(jane, f"{PATH}/check", csv(old, new), if_exists="skip"))
 
 
 def announce_large_file(jane: HttpClient, path: str) -> str:

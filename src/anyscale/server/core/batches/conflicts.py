@@ -43,7 +43,13 @@ def _found_conflict(position: int, email: str, holder: EmailHolder, own_batch: s
             reserved_by=holder.opened_by,
             reserved_since=from_milliseconds(holder.opened_at),
         )
-    return Conflict(position=position, email=email, kind="exists", user_id=holder.user_id)
+    return Conflict(
+        position=position,
+        email=email,
+        kind="exists",
+        user_id=holder.user_id,
+        suspended=holder.suspended_at is not None,
+    )
 
 
 def free_positions(

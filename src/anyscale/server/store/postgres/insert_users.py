@@ -60,9 +60,9 @@ _INSERT = f"""
 # `offset 0` keeps the planner, which knows nothing about a table that was just filled, from reading
 # all users instead of looking up a few.
 _HOLDERS = """
-    select new_users.email_key, found.user_id, batch_id, state, opened_by, opened_at
+    select new_users.email_key, found.user_id, batch_id, state, opened_by, opened_at, suspended_at
     from new_users left join lateral (
-        select users.user_id, batch_id, state, opened_by, opened_at
+        select users.user_id, batch_id, state, opened_by, opened_at, suspended_at
         from users join batches on batches.id = users.batch
         where users.email_key = new_users.email_key offset 0
     ) as found on true

@@ -89,6 +89,8 @@ class EmailHolder(Record, frozen=True, gc=False):
     state: str
     opened_by: str
     opened_at: int
+    #: when the account was suspended
+    suspended_at: int | None
 
 
 class PendingHash(Record, frozen=True, gc=False):

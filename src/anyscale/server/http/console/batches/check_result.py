@@ -31,6 +31,7 @@ class GoodFile(Struct, frozen=True):
     users: int
     created: int
     skipped: int
+    suspended: int
     with_password: int
     by_sso: int
     without: int
@@ -78,6 +79,7 @@ def check_file(run: FileRun) -> GoodFile:
         users=file.users_read,
         created=outcome.created,
         skipped=outcome.skipped,
+        suspended=outcome.suspended,
         with_password=file.with_password,
         by_sso=file.by_sso,
         without=sum(position not in skipped for position in file.without),
