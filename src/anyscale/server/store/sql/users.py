@@ -87,12 +87,13 @@ class Users(Table, ABC):
     def count_accounts(self, batch_id: str) -> AccountCounts:
         """Count the accounts of a published batch. It reads all of them, once."""
         first, end = _id_range(batch_id, "")
-        # Not from `live_users`, which looks the same batch up for each of them.
+        # Not from `live_users`, which looks the same batch up for each of them, and not once.
         sql = (
             f"select count(*), count(case when {WITHOUT_CREDENTIALS} then 1 end) from users"
-            " where user_id > ? and user_id < ?"
+            " where user_id > ? and user_id < ? and exists"
+            " (select 1 from batches where batch_id = ? and published_at is not null)"
         )
-        counts = self._connection.one(AccountCounts, sql, first, end)
+        counts = self._connection.one(AccountCounts, sql, first, end, batch_id)
         return counts or AccountCounts(0, 0)  # no row: no database can store such an id
 
     def list_created(self, batch_id: str, after: str, limit: int) -> Sequence[UserRecord]:
