@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.support.callers import OPERATOR
 from tests.support.servers.control_planes import new_control_plane
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_in_process import serve_in_process
+from tests.support.waiting import wait_until
 
 from anyscale.domain.schemas.users import UserPage
 from anyscale.server.control_plane import ControlPlane
@@ -90,3 +92,21 @@ def test_a_line_outside_of_a_request_has_no_id_and_no_traceback(log: StringIO) -
     assert set(line) == {"time", "level", "event", "process", "code"}
     assert (line["level"], line["event"]) == ("error", "it failed: Zoë")
     assert "Zoë" in log.getvalue()
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [b"Content-Length: 9\r\n\r\nab", b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n"],
+    ids=["half a body", "a broken chunk"],
+)
+def test_a_body_that_does_not_arrive_whole_is_no_fault_of_the_server(
+    control_plane: ControlPlane, log: StringIO, rest: bytes
+) -> None:
+    with serve_in_process(control_plane) as url:
+        host, _, port = url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), 20) as connection:
+            connection.sendall(b"POST /sign-in HTTP/1.1\r\nHost: localhost\r\n" + rest)
+        wait_until(lambda: any(line["event"] == "request" for line in lines_of(log)))
+
+    (line,) = [one for one in lines_of(log) if one["event"] == "request"]
+    assert (line["route"], line["status"]) == ("/sign-in", 400)

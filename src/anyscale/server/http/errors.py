@@ -18,6 +18,7 @@ from anyscale.errors import (
     AnyscaleError,
     BatchRefused,
     BatchUnfinished,
+    RequestInvalid,
     StoreUnavailable,
     Unavailable,
 )
@@ -55,6 +56,9 @@ _MISSING = re.compile(r"Missing required (\w+) parameter '([\w-]+)'")
 
 #: what it says about a text that is too long
 _LENGTH = re.compile(r"Expected `str` of length <= (\d+)")
+
+#: what it says, with status 500, about a body whose end does not arrive
+_CUT_OFF = "client disconnected prematurely"
 
 #: Status titles of RFC 9110, section 15.5, which Python before 3.13 has from older RFCs
 _TITLES = {
@@ -119,6 +123,8 @@ def _detail(error: AnyscaleError) -> str:
 
 
 def _handle_http_exception(request: AnyRequest, error: HTTPException) -> Response[Any]:
+    if error.detail == _CUT_OFF:
+        return _handle_refusal(request, RequestInvalid("the body ends in the middle"))
     status = error.status_code
     default = "request_invalid" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "internal"
     # The framework's own text may repeat what the client has sent.
