@@ -235,6 +235,7 @@ def test_the_lock_files_fit_the_ranges_of_the_package() -> None:
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     dependencies = {"run": project["dependencies"]} | project["optional-dependencies"]
+    reasons = (ROOT / "docs/decisions/0002-dependencies.md").read_text(encoding="utf-8").lower()
 
     assert len(dependencies) == 2
     for lock, requirements in dependencies.items():
@@ -243,6 +244,7 @@ def test_the_lock_files_fit_the_ranges_of_the_package() -> None:
             assert re.search(r",<[\d.]+$", requirement), f"{requirement} is not capped"
             name = re.split(r"[\[<>=]", requirement)[0].lower()
             assert f"\n{name}==" in locked
+            assert f"| {name} |" in reasons or lock != "run", f"{name}: why do we use it?"
 
 
 CODES = (
