@@ -85,7 +85,8 @@ def is_loopback_host(host: str) -> bool:
 def may_be_on_this_machine(url: str) -> bool:
     """Return whether a host may be this machine or its link, in any spelling that resolvers take.
 
-    It makes no DNS query: a name that resolves to this machine is not found.
+    It makes no DNS query: a name that resolves to this machine is not found. Without TLS a name is
+    refused, and with TLS a service of this machine has no certificate for it.
     """
     from socket import inet_aton  # commands that check no such URL need no sockets
 
