@@ -287,7 +287,7 @@ def test_all_works_without_javascript(visit: Visit, site: Site) -> None:
     sign_in(page, site.create_owner())
     change_password(page, PASSWORD, NEW_PASSWORD)
     page.get_by_role("link", name="Open the console").click()
-    page.get_by_role("link", name="By an open link").click()
+    page.get_by_role("link", name="By an unused link").click()
     expect(page.get_by_role("heading", name="Users", level=1)).to_be_visible()
     page.get_by_label("Name, email or id").fill("u40")
     page.get_by_label("Signs in by").select_option("All")

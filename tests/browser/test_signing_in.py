@@ -32,6 +32,7 @@ def test_the_first_sign_in_requires_a_new_password_and_opens_the_account_page(
     for path in ("/", "/sign-in"):
         page.goto(path)
         assert path_of(page) == "/password"
+    expect(page.get_by_text("from then on, you sign in with it")).to_be_visible()
     change_password(page, PASSWORD, NEW_PASSWORD)
     expect(page).to_have_url("/")
     expect(page.get_by_role("status")).to_contain_text("Your password is changed")
@@ -96,7 +97,7 @@ def test_a_new_password_revokes_the_sessions_of_other_browsers(site: Site, visit
     expect(page.get_by_role("status")).to_contain_text("Your password is changed")
     other.reload()
     expect(other).to_have_url("/sign-in")
-    expect(other.get_by_role("status")).to_contain_text("Your session has expired or was revoked.")
+    expect(other.get_by_role("status")).to_contain_text("You are not signed in any more.")
 
 
 def test_a_refused_password_shows_the_reason_and_changes_nothing(site: Site, visit: Visit) -> None:
@@ -225,19 +226,19 @@ def test_a_session_revokes_another_session_and_then_all_others(site: Site, visit
     for other in (phone, office):
         sign_in(other, email, NEW_PASSWORD)
     page.goto("/")
-    page.locator("summary", has_text="Revoke the session of Safari on iPhone").click()
+    page.locator("summary", has_text="Sign out Safari on iPhone").click()
     assert path_of(page) == "/", "it asks first"
-    page.get_by_role("button", name="Revoke it now").click()
-    expect(page.get_by_role("status")).to_contain_text("The session is revoked.")
+    page.get_by_role("button", name="Sign it out now").click()
+    expect(page.get_by_role("status")).to_contain_text("The other browser is signed out.")
     page.reload()
     expect(page.get_by_role("status")).to_have_count(0)
     phone.reload()
     expect(phone).to_have_url("/sign-in")
     office.reload()
     assert path_of(office) == "/"
-    page.locator("summary", has_text="Revoke all other sessions").click()
-    page.get_by_role("button", name="Revoke them now").click()
-    expect(page.get_by_role("status")).to_contain_text("Your other sessions are revoked.")
+    page.locator("summary", has_text="Sign out all other browsers").click()
+    page.get_by_role("button", name="Sign them out now").click()
+    expect(page.get_by_role("status")).to_contain_text("All other browsers are signed out.")
     office.reload()
     expect(office).to_have_url("/sign-in")
     assert page.locator("summary").count() == 0

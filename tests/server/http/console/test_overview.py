@@ -53,6 +53,13 @@ def test_the_newest_entries_are_shown(open_console: OpenConsole) -> None:
     assert "token.revoked</th>" in get(console.browser(), "/console").text
 
 
+def test_each_word_of_the_console_is_explained_where_it_is_first_met(console: Console) -> None:
+    jane = console.browser()
+    assert "There you create and manage accounts." in get(jane, "/").text
+    assert "A batch is a file of users" in get(jane, "/console").text
+    assert "An owner may manage all accounts" in get(jane, "/console/users").text
+
+
 def test_unfinished_batches_are_listed(console: Console) -> None:
     batch = console.control_plane.batches.open("key", "fail", OPERATOR)
     text = get(console.browser(), "/console").text

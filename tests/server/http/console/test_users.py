@@ -226,7 +226,7 @@ def test_a_user_without_a_password_is_created_with_a_link_that_is_shown_once(
     again = send(jane, "/console/users/new", **form)
     assert (again.status, again.headers["location"]) == (303, f"/console/users/{user_id}")
     shown = get(jane, f"/console/users/{user_id}")
-    assert "Open until" in shown.text
+    assert "Unused, works until" in shown.text
     assert secret not in shown.text
     assert secret not in str(console.control_plane.audit_log.list(0, 1_000))
 

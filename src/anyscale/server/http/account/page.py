@@ -41,10 +41,10 @@ Page = Response[str]
 _SHOWN_SESSIONS = 20
 
 _NOTES = {
-    "password_changed": "Your password is changed. Any other browser has to sign in again.",
+    "password_changed": "Your password is changed. Sign in with it from now on, on every device.",
     "password_set": "Your password is set, and you are signed in.",
-    "session_revoked": "The session is revoked.",
-    "sessions_revoked": "Your other sessions are revoked.",
+    "session_revoked": "The other browser is signed out.",
+    "sessions_revoked": "All other browsers are signed out.",
     "application_revoked": "You are signed out of the application as far as this server goes.",
     "token_revoked": "The token is revoked. Programs that use it cannot sign in any more.",
 }

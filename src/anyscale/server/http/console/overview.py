@@ -24,7 +24,7 @@ _SHOWN_ENTRIES = 10
 _PARTS = {
     "password": ("By password", 1),
     "sso": ("By single sign-on", 2),
-    "link": ("By an open link", 3),
+    "link": ("By an unused link", 3),
     "none": ("Cannot sign in", 4),
     "suspended": ("Suspended", 5),
 }

@@ -41,7 +41,7 @@ Page = Response[str]
 #: Messages of the sign-in page, by the parameter `note` of its address.
 _NOTES = {
     "signed_out": "You have signed out.",
-    "session_expired": "Your session has expired or was revoked. Please sign in again.",
+    "session_expired": "You are not signed in any more. Please sign in again.",
 }
 
 _DIFFER = "The two new passwords are not the same."

@@ -17,7 +17,7 @@ PATH = "/console/users"
 SIGN_IN = {
     "password": ("Password", "good"),
     "sso": ("Single sign-on", "good"),
-    "link": ("Link open", "wait"),
+    "link": ("Unused link", "wait"),
     "none": ("Cannot sign in", "bad"),
     "suspended": ("Suspended", "quiet"),
 }
