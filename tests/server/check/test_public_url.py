@@ -20,8 +20,14 @@ from tests.support.servers.server_in_process import serve_in_process
 
 import anyscale.server.http.operations.received_request as route
 from anyscale import __version__
-from anyscale.domain.schemas.received_request import PROOF, RECEIVED_REQUEST_PATH, ReceivedRequest
-from anyscale.server.check.network import skew_of
+from anyscale.domain.schemas.protocol import IDENTITY
+from anyscale.domain.schemas.received_request import (
+    PROOF,
+    RECEIVED_BODY_PATH,
+    RECEIVED_REQUEST_PATH,
+    ReceivedRequest,
+)
+from anyscale.server.check.network import NoResponse, send_body, skew_of
 from anyscale.server.check.run import CheckResult
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.hashing.pool import CHEAPEST
@@ -222,6 +228,21 @@ def test_a_proxy_that_announces_more_than_it_passes_on_is_found(
     assert re.fullmatch(found, result.found)
     assert result.looked_at.endswith("/v1/batches/check, a body of 2 MiB")
     assert result.mend
+
+
+def test_a_response_to_a_body_that_is_not_the_servers_is_found(site: Site) -> None:
+    response = f"client_max_body_size 0; add_header {IDENTITY} x; return 200 hello;"
+    forged = f"location = {RECEIVED_BODY_PATH} {{ {response} }} location / {{"
+    with site.behind_nginx(("location / {", forged)):
+        result = site.check("proxy.body")["proxy.body_limit"]
+
+    assert result.status == "fail"
+    assert result.found == "it does not arrive: another program responds"
+
+
+def test_a_body_that_finds_no_connection_has_its_reason() -> None:
+    with pytest.raises(NoResponse, match="Connection refused"):
+        send_body(f"http://127.0.0.1:{free_port()}/", 1, {})
 
 
 def test_metrics_that_only_a_wrong_host_name_keeps_closed_are_not_called_blocked(

@@ -24,7 +24,7 @@ def sign_in_hints(transport: Transport, batch_id: str) -> Iterator[str]:
 def _hint(transport: Transport, count: int, batch_id: str) -> str:
     options = ("--batch", batch_id, "--output-file", "links.csv")
     command = suggested_command("user", "set-password-link", *options)
-    users = f"{count} user{'' if count == 1 else 's'} cannot sign in yet"
+    users = f"{count:,} user{'' if count == 1 else 's'} cannot sign in yet"
     try:
         transport.links.create([])  # raises the reason for which no link can be created
     except ConfigError as error:

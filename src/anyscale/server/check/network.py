@@ -104,6 +104,7 @@ def send_body(url: str, octets: int, headers: Mapping[str, str]) -> Response:
 
     def step() -> Response:
         with closing(_connection(url)) as connection:
+            connection.connect()
             with suppress(ConnectionError):  # the receiver may respond before it has the body
                 connection.request("POST", urlsplit(url).path, bytes(octets), dict(headers))
             response = connection.getresponse()

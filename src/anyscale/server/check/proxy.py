@@ -134,7 +134,10 @@ def _check_arrival(url: str, proof: str) -> Finding:
         return fail(looked_at, f"it does not arrive: {error}", mend)
     if response.status != _OK or IDENTITY.lower() not in response.headers:
         return fail(looked_at, f"it does not arrive: the response is {response.status}", mend)
-    octets = msgspec.json.decode(response.body, type=ReceivedBody).octets
+    try:
+        octets = msgspec.json.decode(response.body, type=ReceivedBody).octets
+    except msgspec.DecodeError:
+        return fail(looked_at, "it does not arrive: another program responds", mend)
     if octets != RECEIVED_BODY_OCTETS:
         return fail(looked_at, f"the server received {octets} octets of it", mend)
     return ok(looked_at, "the server received it whole")

@@ -45,7 +45,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
 def suspended_line(count: int) -> str:
     """Return the line for the suspended accounts of skipped entries."""
     they = "user is suspended and" if count == 1 else "users are suspended and"
-    return f"{count} skipped {they} cannot sign in."
+    return f"{count:,} skipped {they} cannot sign in."
 
 
 def _users(count: int) -> str:

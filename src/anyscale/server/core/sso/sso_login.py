@@ -119,7 +119,7 @@ class SsoLogin:
         A linked account may have any email by now. The id is empty if there is no such account.
         """
         user_id = tx.identities.find(identity.issuer, identity.subject)
-        if user_id:  # deleting an account deletes its links
+        if user_id:  # deleting an account deletes its identities
             return user_id
         account = tx.accounts.find(self._key_of(identity))
         # Without an account the same transactions follow, so that the time does not show it.
