@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from joserfc.jwk import RSAKey
@@ -19,6 +20,7 @@ from tests.support.users import create_accounts
 from anyscale.domain.models.applications import NewApplication
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_for_session
+from anyscale.server.core.openid import signing_keys
 from anyscale.server.core.openid.authorization import Redirection, SignInNeeded
 from anyscale.server.core.openid.tokens import IssuedTokens
 from anyscale.server.store.records.openid import ApplicationRecord
@@ -41,6 +43,12 @@ REQUEST = {
     "code_challenge": CHALLENGE,
     "code_challenge_method": "S256",
 }
+
+# OpenSSL checks the primes of a key for 30 ms: once is enough for the one key of `keys_folder`, of
+# which each test makes a provider.
+vars(signing_keys)["RSAKey"] = SimpleNamespace(
+    import_key=functools.cache(RSAKey.import_key), generate_key=RSAKey.generate_key
+)
 
 
 @functools.cache
