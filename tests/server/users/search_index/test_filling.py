@@ -2,9 +2,9 @@
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from operator import itemgetter
 from typing import Any
 
@@ -20,6 +20,7 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.users.search import index as search_index
 from anyscale.server.core.users.search.index import SearchIndex
 from anyscale.server.store.sql.search.user_words import Words
+from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.word_rows import WordRow
 
 
@@ -374,6 +375,27 @@ def test_a_lease_that_was_written_by_a_clock_ahead_has_expired(
         tx.words.defer(tx.now() + 3_600_000)
     control_plane.search_index.fill()
     assert control_plane.search_index.count_unindexed() == 0
+
+
+def test_a_lease_has_run_out_at_its_end(
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(control_plane, 3)
+    store, now = control_plane.store, 1_000_000
+    write = store.write
+
+    @contextmanager
+    def write_now(**options: Any) -> Iterator[Transaction]:
+        with write(**options) as tx:
+            monkeypatch.setattr(tx, "now", lambda: now)
+            yield tx
+
+    monkeypatch.setattr(store, "write", write_now)
+    assert SearchIndex(store)._lease_segment(None)
+    now += search_index._LEASE_MS - 1
+    assert SearchIndex(store)._lease_segment(None) is None
+    now += 1
+    assert SearchIndex(store)._lease_segment(None)
 
 
 def test_a_lease_that_another_process_takes_meanwhile_is_not_returned(
