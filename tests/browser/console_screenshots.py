@@ -86,7 +86,7 @@ def check_file(*rows: str, header: str = "name,lastname,email,title,is_sso_user"
             {"name": "staff.csv", "mimeType": "text/csv", "buffer": text.encode()}
         )
         page.get_by_role("button", name="Check the file").click()
-        page.locator("#result").wait_for()
+        page.locator("#result, #columns-error").wait_for()
 
     return step
 

@@ -64,9 +64,13 @@ def test_a_file_with_mistakes_is_mended_and_created(
     page.get_by_role("button", name="Check the file").click()
     expect(page.get_by_role("heading", name=re.compile("3 users read"))).to_be_focused()
     assert_accessible(page)
-    page.get_by_role("button", name="Create 3 accounts").click()
+    create = page.get_by_role("button", name="Create 3 accounts")
+    expect(create).to_be_in_viewport()
+    create.click()
     expect(page.get_by_role("heading", name=CREATED)).to_be_focused()
     assert re.search(r"/console/batches/bat_\w+$", page.url)
+    page.get_by_role("button", name="Copy").click()
+    expect(page.locator("#told-copied")).not_to_be_empty()
     assert_accessible(page)
 
 

@@ -4,6 +4,7 @@ import itertools
 import re
 import secrets
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from html import unescape
 from typing import Any
 from urllib.parse import urlencode
@@ -128,6 +129,33 @@ def test_a_file_creates_its_users_once(console_with: Console, jane: HttpClient) 
     (user,) = console_with.control_plane.users.with_emails([f"{name}@batch.example"])
     assert user
     assert batch_id in get(jane, PATH).text
+
+
+def test_the_page_of_a_batch_has_a_text_for_its_users(
+    console_with: Console, jane: HttpClient
+) -> None:
+    password = "correct horse 7"
+    batch_id = create(jane, csv(*new_names(), password=password))
+    page = get(jane, f"{PATH}/{batch_id}")
+    told = words(page).partition("What to tell them")[2].partition("Copy")[0]
+    assert f"Its page is {PUBLIC} ." in told
+    assert "Sign in with your email and the password that we give you." in told
+    (user,) = console_with.control_plane.batches.created(batch_id, "", 1)
+    until = user.created_at + timedelta(days=30)
+    assert f"before {until:%Y-%m-%d}: the password expires" in told
+    assert ("link" in told, "SSO" in told, password in page.text) == (False, False, False)
+    by_link = words(get(jane, f"{PATH}/{create(jane, csv(*new_names()))}"))
+    assert "If you get a link from us, open it first" in by_link
+    assert "the password that we give you" not in by_link
+
+
+def test_without_a_public_address_the_text_for_users_has_none(
+    open_console: Callable[..., Console],
+) -> None:
+    client = open_console().browser()
+    page = words(get(client, f"{PATH}/{create(client, csv(*new_names()))}"))
+    assert "You have an account. If you get a link from us" in page
+    assert "ANYSCALE_PUBLIC_URL is not set" in page
 
 
 def test_without_script_a_form_does_the_same(jane: HttpClient) -> None:

@@ -1,6 +1,7 @@
 """/console/batches: the list, one batch by its state, how far it is, and dropping it."""
 
 import time
+from datetime import timedelta
 from typing import Annotated, Any
 
 from litestar.di import NamedDependency
@@ -9,6 +10,7 @@ from msgspec import Struct
 
 from anyscale.domain.models.batches import Batch
 from anyscale.errors import BatchGone
+from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import user_actor
 from anyscale.server.core.users.queries import UserQueries
@@ -101,6 +103,7 @@ def show_batch(
     batches: NamedDependency[BatchService],
     file_runs: NamedDependency[FileRuns],
     users: NamedDependency[UserQueries],
+    control_plane: NamedDependency[ControlPlane],
     note: FromQuery[str] = "",
     counted: FromQuery[str] = "",
 ) -> Page:
@@ -108,11 +111,15 @@ def show_batch(
     if batch.users + batch.skipped <= _COUNTED or counted:
         batch = batches.show(batch_id, request.user)
     created = batches.created(batch_id, "", _USERS) if batch.published_at else []
+    settings = control_plane.settings
+    days = timedelta(days=settings.initial_password_days)
     return batch_page(
         request,
         batch,
         file_runs,
         users=created,
+        public_url=settings.public_url,
+        password_until=created[0].created_at + days if created else None,
         actors=_actor_emails(users, batch),
         note=_NOTES.get(note, ""),
     )

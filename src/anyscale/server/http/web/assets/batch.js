@@ -53,6 +53,7 @@ async function show(response) {
   main.replaceChildren(...page.getElementById("main").childNodes);
   if (new URL(response.url).pathname.match(/\/bat_[^/]+$/)) history.replaceState(null, "", response.url);
   bind();
+  document.dispatchEvent(new Event("page-shown"));
   (find(".message.problem") ?? find("[data-focus]") ?? main).focus();
 }
 

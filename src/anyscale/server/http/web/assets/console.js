@@ -1,17 +1,20 @@
-// Copies a secret that is shown once.
-for (const button of document.querySelectorAll("[data-copies]")) {
-  const id = button.dataset.copies;
-  button.hidden = !navigator.clipboard;
-  button.addEventListener("click", async () => {
-    const status = document.getElementById(`${id}-copied`);
-    try {
-      await navigator.clipboard.writeText(document.getElementById(id).innerText.trim());
-      status.textContent = "Copied.";
-    } catch {
-      status.textContent = "Your browser does not allow it: mark the text and copy it.";
-    }
-  });
+// Copies a text, such as a secret that is shown once.
+function offerCopies() {
+  for (const button of document.querySelectorAll("[data-copies]")) button.hidden = !navigator.clipboard;
 }
+document.addEventListener("page-shown", offerCopies);
+document.addEventListener("click", async ({ target }) => {
+  const id = target.dataset.copies;
+  if (!id) return;
+  const status = document.getElementById(`${id}-copied`);
+  try {
+    await navigator.clipboard.writeText(document.getElementById(id).innerText.trim());
+    status.textContent = "Copied.";
+  } catch {
+    status.textContent = "Your browser does not allow it: mark the text and copy it.";
+  }
+});
+offerCopies();
 
 // A note confirms what was just done. It goes out of the address, so that it is not shown again when
 // the page is loaded again.

@@ -1,6 +1,10 @@
 // Times are in UTC without script, since the server does not know the zone of the user.
-for (const time of document.querySelectorAll("time[data-date]")) {
-  const { date, clock } = time.dataset;
-  time.title = time.textContent;
-  time.textContent = new Date(time.dateTime).toLocaleString([], { dateStyle: date, timeStyle: clock });
+function showLocalTimes() {
+  for (const time of document.querySelectorAll("time[data-date]")) {
+    const { date, clock } = time.dataset;
+    time.title = time.textContent;
+    time.textContent = new Date(time.dateTime).toLocaleString([], { dateStyle: date, timeStyle: clock });
+  }
 }
+document.addEventListener("page-shown", showLocalTimes);
+showLocalTimes();
