@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from html import unescape
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -132,7 +133,7 @@ def test_a_file_creates_its_users_once(console_with: Console, jane: HttpClient) 
 
 
 def test_the_page_of_a_batch_has_a_text_for_its_users(
-    console_with: Console, jane: HttpClient
+    console_with: Console, jane: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     password = "correct horse 7"
     batch_id = create(jane, csv(*new_names(), password=password))
@@ -144,6 +145,10 @@ def test_the_page_of_a_batch_has_a_text_for_its_users(
     until = user.created_at + timedelta(days=30)
     assert f"before {until:%Y-%m-%d}: the password expires" in told
     assert ("link" in told, "SSO" in told, password in page.text) == (False, False, False)
+    monkeypatch.setattr(pages, "datetime", SimpleNamespace(now=lambda _: until))
+    expired = words(get(jane, f"{PATH}/{batch_id}"))
+    assert "What to tell them" in expired
+    assert "password expires" not in expired
     by_link = words(get(jane, f"{PATH}/{create(jane, csv(*new_names()))}"))
     assert "If you get a link from us, open it first" in by_link
     assert "the password that we give you" not in by_link

@@ -1,7 +1,8 @@
 """/console/batches: the list, one batch by its state, how far it is, and dropping it."""
 
 import time
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from litestar.di import NamedDependency
@@ -9,6 +10,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct
 
 from anyscale.domain.models.batches import Batch
+from anyscale.domain.models.users import AdminCreatedUser
 from anyscale.errors import BatchGone
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches.service import BatchService
@@ -112,14 +114,13 @@ def show_batch(
         batch = batches.show(batch_id, request.user)
     created = batches.created(batch_id, "", _USERS) if batch.published_at else []
     settings = control_plane.settings
-    days = timedelta(days=settings.initial_password_days)
     return batch_page(
         request,
         batch,
         file_runs,
         users=created,
         public_url=settings.public_url,
-        password_until=created[0].created_at + days if created else None,
+        password_until=_password_until(created, settings.initial_password_days),
         actors=_actor_emails(users, batch),
         note=_NOTES.get(note, ""),
     )
@@ -149,6 +150,12 @@ def drop_batch(
         )
     BATCHES.labels(batch.state).inc()
     return redirect(f"{PATH}/{batch.batch_id}?note=dropped")
+
+
+def _password_until(users: Sequence[AdminCreatedUser], days: int) -> datetime | None:
+    """Return when the initial passwords of a batch expire, if they have not."""
+    until = users[0].created_at + timedelta(days=days) if users else None
+    return until if until and until > datetime.now(UTC) else None
 
 
 def batch_page(request: UserRequest, batch: Batch, file_runs: FileRuns, **shown: Any) -> Page:
