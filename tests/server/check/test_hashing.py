@@ -33,6 +33,14 @@ def test_each_core_is_measured_with_both_libraries(check: str) -> None:
     assert (os.getpriority(os.PRIO_PROCESS, 0), os.sched_getaffinity(0)) == before
 
 
+def test_a_hash_that_takes_longer_than_the_measurement_is_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hashing, "_SECONDS", 0)
+
+    assert hashing._rate_on(lambda: None, None) > 0
+
+
 def test_the_imported_hash_is_one_that_argon2_cffi_verifies(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

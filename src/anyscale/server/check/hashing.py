@@ -70,10 +70,11 @@ def _rate_on(hash_one: Callable[[], object], core: int | None) -> float:
         # As the server does: a server that runs here goes on as if nothing were hashed.
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
     hash_one()  # the first one allocates the memory
-    started, count = time.monotonic(), 0
-    while (seconds := time.monotonic() - started) < _SECONDS:
+    started, count, seconds = time.monotonic(), 0, 0.0
+    while not count or seconds < _SECONDS:
         hash_one()
         count += 1
+        seconds = time.monotonic() - started
     return count / seconds
 
 
