@@ -1,5 +1,6 @@
 """Start and stop the server process: sockets, signals, uvicorn."""
 
+import ctypes
 import errno
 import gc
 import logging
@@ -10,7 +11,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,11 @@ _GRACE_SECONDS = 60
 #: Seconds after which a computing thread gives up the interpreter. With Python's 5 ms, a request
 #: for the server's health waits that long while a chunk of users is checked.
 _SWITCH_SECONDS = 0.0002
+
+#: Options of mallopt(3). `M_MMAP_THRESHOLD`, here its default in octets, is raised by glibc as soon
+#: as a larger block is freed, such as a users file: the next one then stays with its thread.
+#: `M_ARENA_MAX`: each further arena has free memory that threads of the others cannot use.
+_MALLOC_OPTIONS = {-3: 128 * 1024, -8: 2}
 
 
 def asgi() -> Any:
@@ -56,6 +62,7 @@ def _create_application() -> Any:
     from anyscale.server.http.app import application
 
     sys.setswitchinterval(_SWITCH_SECONDS)
+    _return_freed_memory()
     settings = Settings.from_environment(os.environ, served=True)
     app = application(ControlPlane(settings, hash_in_processes=True))
     # Modules and routes stay for ever: a garbage collection that visited them took 20 ms.
@@ -63,6 +70,13 @@ def _create_application() -> Any:
     gc.freeze()
     _notify_service_manager()
     return app
+
+
+def _return_freed_memory() -> None:
+    """Let glibc give memory back to the system as soon as it is freed."""
+    with suppress(AttributeError):  # other C libraries have no such function
+        for option, value in _MALLOC_OPTIONS.items():
+            ctypes.CDLL(None).mallopt(option, value)
 
 
 def _notify_service_manager() -> None:

@@ -12,6 +12,7 @@ from tests.browser.batches.owners import CREATED, Owners, new_batch, run_owners,
 from tests.browser.conftest import Visit
 from tests.server.http.pages.requests import BROWSER
 from tests.support.sign_in.site import Site
+from tests.support.waiting import wait_until
 
 MIB = 1 << 20
 
@@ -28,16 +29,18 @@ def site(owners: Owners) -> Site:
     return owners.site
 
 
-def large_file(tag: str) -> bytes:
-    """A file of 60 MiB: a user, and spaces, which take little time to read."""
+def large_file(tag: str, mebibytes: int = 60) -> bytes:
+    """A large file: a user, and spaces, which take little time to read."""
     document = json.dumps({"create_users": [{"name": tag, "email": f"{tag}@batch.example"}]})
-    return document.encode().ljust(60 * MIB)
+    return document.encode().ljust(mebibytes * MIB)
 
 
-def send_all_but_the_last_octet(owners: Owners, tag: str, data: bytes) -> HTTPConnection:
-    """Begin to create the users of a file; it stays in the server's memory."""
+def send_all_but_the_last_octet(
+    owners: Owners, tag: str, data: bytes, path: str = "/console/batches"
+) -> HTTPConnection:
+    """Begin to create, or check, the users of a file; it stays in the server's memory."""
     connection = owners.owner.client.connect()
-    connection.putrequest("POST", f"/console/batches?name={tag}.json&key={tag}")
+    connection.putrequest("POST", f"{path}?name={tag}.json&key={tag}")
     cookies = "; ".join(f"{name}={value}" for name, value in owners.owner.client.cookies.items())
     headers = {"Cookie": cookies, "Content-Type": "application/octet-stream"}
     for name, value in (BROWSER | headers | {"Content-Length": str(len(data))}).items():
@@ -53,10 +56,10 @@ class Memory:
         self._folder = Path(f"/proc/{pid}")
         # Reset the peak, as of proc_pid_clear_refs(5).
         (self._folder / "clear_refs").write_text("5", encoding="ascii")
-        self._before = self._peak()
+        self.at_start: float = self._peak()
 
     def grown(self) -> float:
-        return self._peak() - self._before
+        return self._peak() - self.at_start
 
     def _peak(self) -> float:
         status = (self._folder / "status").read_text(encoding="utf-8")
@@ -78,6 +81,17 @@ def test_a_file_of_65_mib_is_refused_in_words_and_not_read(
     command = f"Use the command for it: anyscale user batch-create -f FILE --host {owners.site.url}"
     expect(page.get_by_text(command).first).to_be_visible()
     assert memory.grown() < 8
+
+
+def test_the_memory_of_a_file_is_given_back_also_after_a_larger_one(owners: Owners) -> None:
+    idle = Memory(owners.server.pid).at_start
+    for tag, mebibytes in (("larger", 24), ("smaller", 20)):
+        data = large_file(tag, mebibytes)
+        connection = send_all_but_the_last_octet(owners, tag, data, "/console/batches/check")
+        connection.send(b" ")
+        assert connection.getresponse().status == 200
+        connection.close()
+        wait_until(lambda: Memory(owners.server.pid).at_start < idle + 10)
 
 
 def test_two_large_files_and_a_small_one_are_created_and_a_third_large_one_waits_with_words(

@@ -55,7 +55,6 @@ from anyscale.server.http.openid import authorize, discovery, logout, token, use
 from anyscale.server.http.openid.continuation import Continuations
 from anyscale.server.http.openid.cors import CorsMiddleware
 from anyscale.server.http.operations import health, openapi, received_request
-from anyscale.server.http.operations.memory import give_memory_back
 from anyscale.server.http.operations.metrics import WORKERS, DatabaseMetrics, count_from_zero
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web import templating
@@ -230,7 +229,6 @@ async def _repeat(name: str, work: Callable[[], None], seconds: float) -> None:
 
 
 def _clean_up(control_plane: ControlPlane) -> None:
-    """Delete what has expired, log the head of the audit log, and give free memory back."""
+    """Delete what has expired, and log the head of the audit log."""
     control_plane.clean_up()
     control_plane.audit_log.log_head()
-    give_memory_back()  # the index of words has used some after a large batch

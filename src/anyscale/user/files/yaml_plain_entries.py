@@ -7,6 +7,7 @@ parser reads the rest: from the first entry that is not plain, or has a problem,
 
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import repeat
 
 from anyscale.domain.validation import FIELDS, CheckedUser, check
@@ -67,7 +68,11 @@ class PlainEntries:
         self._text = ""
         #: the next piece, if no entry in it was read here
         self._ahead = ""
-        self._left = filter(None, self._pieces())
+
+    @cached_property
+    def _left(self) -> Iterator[str]:
+        """The pieces for the parser. Without one, no generator and this object keep each other."""
+        return filter(None, self._pieces())
 
     def users(self) -> Iterator[CheckedUser]:
         """Read the users before the first entry that is not plain or has a problem.

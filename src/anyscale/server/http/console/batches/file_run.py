@@ -147,34 +147,40 @@ class FileRun:
         self._stopped = stopped
         self._batches = control_plane.batches
         self.policy: Final = control_plane.batches.policy
-        self._run = BatchRun(
-            _InProcess(control_plane, caller, self._require_running),
-            self.file,
-            self,
-            if_exists=if_exists or upload.if_exists,
-            drop_command="its page, /console/batches/{}".format,
-            log=self._note,
-            on_progress=self._note_progress,
-        )
+        self._control_plane = control_plane
+        self._if_exists: str = if_exists or upload.if_exists
 
     def check(self) -> Outcome:
         """Check the file as the command's `--dry-run` does; write nothing."""
         with self._rows_noted():
-            return self._run.dry_run()
+            return self._new_run().dry_run()
 
     def create(self) -> Outcome:
         """Create the users. What a check finds is raised before the batch is opened."""
+        run = self._new_run()
         with self._rows_noted():
             try:
                 if self.batch_id:
                     self._require_same_file()
                     self.is_compared = True
                 else:
-                    self._run.dry_run()
+                    run.dry_run()
             except BatchRefused as error:
                 if any(problem.code != "email_reserved" for problem in error.problems):
                     raise
-            return self._run.run()
+            return run.run()
+
+    def _new_run(self) -> BatchRun:
+        # No attribute: a cycle would keep the places of all emails until Python finds it.
+        return BatchRun(
+            _InProcess(self._control_plane, self.caller, self._require_running),
+            self.file,
+            self,
+            if_exists=self._if_exists,
+            drop_command="its page, /console/batches/{}".format,
+            log=self._note,
+            on_progress=self._note_progress,
+        )
 
     @contextmanager
     def _rows_noted(self) -> Iterator[None]:

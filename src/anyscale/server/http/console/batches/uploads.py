@@ -5,6 +5,7 @@ import hashlib
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 from msgspec import Struct
@@ -13,7 +14,6 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser
 from anyscale.domain.validation import FIELDS
 from anyscale.errors import Overloaded, RequestInvalid, TooLarge
 from anyscale.server.http.dependencies import AnyRequest
-from anyscale.server.http.operations.memory import give_memory_back
 from anyscale.user.files import FORMATS, format_of
 from anyscale.user.files.csv_header import chosen_columns, require_csv
 
@@ -171,11 +171,8 @@ class Upload:
         self._is_closed = True
         self.content.close()
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(lambda: self._loop.create_task(self._give_back()))
-
-    async def _give_back(self) -> None:
-        await asyncio.to_thread(give_memory_back)
-        await self._places.give_back(self._size)
+            give_back = partial(self._places.give_back, self._size)
+            self._loop.call_soon_threadsafe(lambda: self._loop.create_task(give_back()))
 
 
 @asynccontextmanager
