@@ -229,7 +229,8 @@ def test_a_file_that_is_too_large_to_go_on_needs_the_command_of_its_batch(
 ) -> None:
     batch_id = open_batch(console_with, jane, many())
     answer = announce_large_file(jane, f"{PATH}/{batch_id}/continue")
-    assert "Run the same command again, on the same machine" in answer
+    assert "it is not the file of a batch of the console" in answer
+    assert "run the same command again, on the same machine" in answer
     assert "batch-create" not in answer
 
 
@@ -266,6 +267,7 @@ def test_an_unfinished_batch_waits_for_its_file(console_with: Console, jane: Htt
     page = get(jane, f"{PATH}/{batch_id}")
     assert "Choose the same file to go on" in words(page)
     assert "17 users reserved, 17 passwords to be hashed" in words(page)
+    assert "Another file is refused, and changes nothing" in words(page)
     assert batch_id in get(jane, f"{PATH}?only=open").text
     answer = upload(jane, f"{PATH}/{batch_id}/continue", data)
     assert answer.status == 303
@@ -355,7 +357,7 @@ def test_an_undo_shows_first_what_would_go_and_stay(
     assert "0 accounts" in words(again)
 
 
-def test_an_undo_that_fails_half_way_says_how_many_accounts_it_has_deleted(
+def test_an_undo_that_the_database_ends_half_way_says_how_many_accounts_it_has_deleted(
     console_with: Console, jane: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(core_undo, "_SLICE", 1)
@@ -375,15 +377,20 @@ def test_an_undo_that_fails_half_way_says_how_many_accounts_it_has_deleted(
 
 
 def fail_at_call(patch: pytest.MonkeyPatch, console: Console, number: int) -> None:
-    """Let a call of an undo that deletes fail, counted from 1."""
-    original, calls = console.control_plane.batches.undo, itertools.count(1)
+    """Let a call of an undo that deletes fail, counted from 1, and all that reads a batch later."""
+    batches = console.control_plane.batches
+    original, calls = batches.undo, itertools.count(1)
+
+    def fail(*_: Any) -> Any:
+        raise StoreUnavailable("the disk is full")
 
     def undo(*arguments: Any, dry_run: bool, **options: Any) -> Any:
         if not dry_run and next(calls) == number:
-            raise StoreUnavailable("the disk is full")
+            patch.setattr(batches, "show", fail)
+            fail()
         return original(*arguments, dry_run=dry_run, **options)
 
-    patch.setattr(console.control_plane.batches, "undo", undo)
+    patch.setattr(batches, "undo", undo)
 
 
 @pytest.fixture
@@ -465,6 +472,13 @@ def test_a_name_that_may_be_the_password_is_not_shown(jane: HttpClient) -> None:
     assert "correct-horse" not in page.text
 
 
+def test_a_check_proposes_one_line_for_columns_of_one_name(jane: HttpClient) -> None:
+    (name,) = new_names()
+    data = f"name,email,Foo,foo\nMia,{name}@batch.example,1,2\n".encode()
+    proposed = columns_of(upload(jane, f"{PATH}/check", data))
+    assert upload(jane, f"{PATH}/check", data, columns=proposed).status == 200
+
+
 def test_a_column_that_is_also_a_field_is_named_by_hand(jane: HttpClient) -> None:
     (name,) = new_names()
     data = f"Name,Vorname,email\nMuster,Mia,{name}@batch.example\n".encode()
@@ -513,8 +527,8 @@ def test_a_batch_goes_on_with_the_columns_of_its_file_alone(
 
 def test_a_field_that_is_too_long_is_refused_and_not_cut(jane: HttpClient) -> None:
     for send_file in (upload, submit):
-        page = send_file(jane, f"{PATH}/check", csv("ann"), "u.csv", columns="A=" * 2_001)
-        assert (page.status, "more than 4,000 octets" in words(page)) == (400, True)
+        page = send_file(jane, f"{PATH}/check", csv("ann"), "u.csv", columns="\u00e4" * 1_001)
+        assert (page.status, "more than 2,000 octets" in words(page)) == (400, True)
 
 
 def test_markup_and_directions_are_text(jane: HttpClient) -> None:

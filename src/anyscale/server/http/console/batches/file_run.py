@@ -97,8 +97,6 @@ class StoppedRun(Struct, frozen=True):
 
     #: why it stopped
     message: str
-    #: of its file: see `Upload.digest`
-    digest: bytes
     #: of the form that sent its file
     fields: dict[str, str]
 
@@ -113,7 +111,6 @@ class FileRun:
         key: the idempotency key; empty for a check.
         batch_id: of the batch that it goes on with; empty for a new one.
         if_exists: of that batch; else the form has it.
-        stopped: the last run of that batch, if it is known.
     """
 
     is_resumable = True
@@ -126,7 +123,6 @@ class FileRun:
         key: str = "",
         batch_id: str = "",
         if_exists: str = "",
-        stopped: StoppedRun | None = None,
     ) -> None:
         self.file: Final = CountedFile(upload)
         self.caller = caller
@@ -144,7 +140,6 @@ class FileRun:
         #: position -> name and email, of the rows that have problems
         self.people: dict[int, tuple[str, str]] = {}
         self.upload = upload
-        self._stopped = stopped
         self._batches = control_plane.batches
         self.policy: Final = control_plane.batches.policy
         self._control_plane = control_plane
@@ -222,9 +217,6 @@ class FileRun:
             BatchRefused: the file has problems, or `KeyReused`: it is another file.
         """
         reserved = self._batches.reserved_chunks(self.batch_id)
-        # Of a batch without chunks, the database does not say which users it would have.
-        if not reserved and self._stopped and self._stopped.digest != self.upload.digest():
-            raise KeyReused(f"{self.file.name} is not the file of this batch, or was changed")
         reading = self.file.reading(self.policy)
         number = -1
         for number, chunk in enumerate(chunks(reading, self.policy.chunk_users)):

@@ -91,20 +91,12 @@ class FileRuns:
             if self._is_stopping:
                 raise ServerUnreachable(STOPPED)
             if active := self._active.get(key):
-                if active.upload.digest() != upload.digest():
+                if not active.upload.is_same_as(upload):
                     raise KeyReused(_OTHER_FILE)
                 return active
             if len(self._active) >= _MOST_RUNS:
                 raise Overloaded(_MANY_RUNS, _RETRY_SECONDS)
-            run = FileRun(
-                self._control_plane,
-                upload,
-                caller,
-                key,
-                batch_id,
-                if_exists,
-                self.stopped(batch_id),
-            )
+            run = FileRun(self._control_plane, upload, caller, key, batch_id, if_exists)
             self._start_thread(run)
             # Only now: the request closes the file of a run that could not start.
             upload.is_kept = True
@@ -176,9 +168,7 @@ class FileRuns:
     def _note_stop(self, run: FileRun, error: AnyscaleError) -> None:
         # Who chose another file by mistake is told so; the others have nothing to learn from it.
         if run.batch_id and run.is_compared:
-            self._stopped[run.batch_id] = StoppedRun(
-                _message(error), run.upload.digest(), run.upload.fields
-            )
+            self._stopped[run.batch_id] = StoppedRun(_message(error), run.upload.fields)
             while len(self._stopped) > _MOST_STOPPED:
                 self._stopped.popitem(last=False)
 

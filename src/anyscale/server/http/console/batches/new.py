@@ -47,6 +47,7 @@ from anyscale.server.http.refusals import count_refusal, retry_after
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.templating import redirect
+from anyscale.user.files.csv_header import column_name
 
 __all__ = ["HANDLERS"]
 
@@ -191,7 +192,8 @@ def _columns_shown(
     It proposes lines that leave out those that stand for no field; `button` sends them.
     """
     problems = [(_sentence(p.detail), "columns") for p in error.problems if p.code == "columns"]
-    if headers := list(dict.fromkeys(run.file.columns_to_leave_out.values())):
+    unknown = run.file.columns_to_leave_out.values()
+    if headers := list({column_name(header): header for header in unknown}.values()):
         lines = [fields.get("columns", "").rstrip(), *(f"{header}=" for header in headers)]
         fields = {**fields, "columns": "\n".join(filter(None, lines))}
         problems.append((_proposal(headers, button), "columns"))

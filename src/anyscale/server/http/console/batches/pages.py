@@ -39,10 +39,10 @@ _PAGE, _USERS = 50, 20
 #: Seconds after its last step in which a batch may be worked on. A step is written once a minute.
 _ACTIVE_SECONDS = 120.0
 
-#: about a file that no page takes, and that the batch is of
+#: about a file that no page takes, on the page of a batch
 TOO_LARGE = (
-    "The file has more than 64 MiB, so a command has opened its batch. Run the same command again, "
-    "on the same machine: it goes on with this batch."
+    "The file has more than 64 MiB, so it is not the file of a batch of the console. If a command "
+    "opened this batch, run the same command again, on the same machine: it goes on with it."
 )
 
 _NOTES = {
@@ -170,8 +170,8 @@ def batch_page(request: UserRequest, batch: Batch, file_runs: FileRuns, **shown:
         module="batch.js" if batch.state == "open" else "",
         batch=batch,
         too_large=TOO_LARGE,
-        # Without a row and a run to compare with, every file looks like the one of the batch.
-        is_comparable=bool(batch.users or batch.skipped or stopped),
+        # Without a row to compare with, every file looks like the one of the batch.
+        is_comparable=bool(batch.users or batch.skipped),
         state=_state(batch, file_runs),
         progress=_progress(batch, file_runs),
         **CHOICES,

@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, RawBody
 from msgspec import Struct
 
-from anyscale.domain.models.batches import KeptUser
+from anyscale.domain.models.batches import Batch, KeptUser
 from anyscale.errors import AnyscaleError
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import SessionCaller
@@ -81,18 +81,21 @@ def undo_batch(
     if typed.replace(",", "").strip() != expected or not expected:
         problems = [(f"Type {expected}, the number of accounts to be deleted.", "number")]
         return _question(request, batches, batch_id, problems=problems, status=400)
+    # Before the undo: a database that fails meanwhile must not hide what was deleted.
+    batch = batches.show(batch_id, request.user)
     done = _undo(batches, batch_id, request.user, dry_run=False)
     UNDONE.inc(done.removed)
     shown: dict[str, Any] = {}
     if done.error:
         problem = user_message(done.error)
         shown = {"problems": [(problem, "")], "status": done.error.status}
-    return _page(request, batches, batch_id, "batches/undone", done, **shown)
+    return _page(request, batch, "batches/undone", done, **shown)
 
 
 def _question(request: UserRequest, batches: BatchService, batch_id: str, **shown: Any) -> Page:
+    batch = batches.show(batch_id, request.user)
     would = _undo(batches, batch_id, request.user, dry_run=True)
-    return _page(request, batches, batch_id, "batches/undo", would, **shown)
+    return _page(request, batch, "batches/undo", would, **shown)
 
 
 def _undo(batches: BatchService, batch_id: str, caller: SessionCaller, *, dry_run: bool) -> Undone:
@@ -115,19 +118,12 @@ def _undo(batches: BatchService, batch_id: str, caller: SessionCaller, *, dry_ru
     return done
 
 
-def _page(
-    request: UserRequest,
-    batches: BatchService,
-    batch_id: str,
-    template: str,
-    result: Undone,
-    **shown: Any,
-) -> Page:
+def _page(request: UserRequest, batch: Batch, template: str, result: Undone, **shown: Any) -> Page:
     return render_console_page(
         request,
         template,
         PATH,
-        batch=batches.show(batch_id, request.user),
+        batch=batch,
         result=result,
         listed=_LISTED,
         reasons=_REASONS,
