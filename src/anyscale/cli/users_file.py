@@ -40,7 +40,7 @@ def _columns(_ctx: click.Context, _option: click.Parameter, texts: Sequence[str]
     try:
         return chosen_columns(texts)
     except ConfigError as error:
-        raise click.UsageError(str(error)) from None
+        raise click.UsageError(f"--column {error}") from None
 
 
 column_option: Final = click.option(
@@ -159,5 +159,5 @@ def open_users_file(
         say("Reading users from the terminal: end with Ctrl-D.")
     with closing(UsersFile.open(path, file_format, columns)) as file:
         if columns:
-            require_csv(file.name, file.format)
+            require_csv(file.name, file.format, "say --format csv")
         yield file

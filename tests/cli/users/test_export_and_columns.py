@@ -124,12 +124,15 @@ def test_the_hint_names_a_column_that_stands_for_no_field(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--column", "Vorname"], "say --column HEADER=FIELD"),
+        (["--column", "Vorname"], "--column Vorname: write HEADER=FIELD"),
         (["--column", "Vorname=first"], "the fields are name, email, password"),
         (["--column", "A=name", "--column", "B=name"], "name is given twice"),
         (["--column", "A=name", "--column", "a=title"], "a is given twice"),
-        (["--column", "Missing=name"], "(--column): the columns are 'name', 'email'"),
-        (["--column", "A=name", "--format", "yaml"], "--column is for CSV"),
+        (["--column", "Missing=name"], "whose field was chosen: the columns are 'name', 'email'"),
+        (
+            ["--column", "A=name", "--format", "yaml"],
+            "is read as YAML: say --format csv if it is CSV",
+        ),
     ],
 )
 def test_a_wrong_column_option_says_what_is_wrong(

@@ -158,6 +158,18 @@ def test_a_file_that_is_probably_wrong_suspends_nobody(
     assert suspended(anyscale) == set()
 
 
+def test_the_problems_of_a_file_are_a_document_with_output_json(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    refused = anyscale("user", "restore", "-f", csv(tmp_path, "jane,Jane"), "-o", "json")
+
+    assert refused.returncode == 2
+    assert [problem["code"] for problem in json.loads(refused.stdout)["problems"]] == [
+        "email_invalid"
+    ]
+    assert "1 problem; nobody was restored" in refused.stderr
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -1,8 +1,8 @@
 """`anyscale user suspend` and `restore`: one account, or those that a users file chooses."""
 
 from collections.abc import Callable
-from functools import reduce
-from typing import Any, NamedTuple
+from functools import partial, reduce
+from typing import NamedTuple
 
 import click
 
@@ -51,8 +51,9 @@ _MOST = 5
 
 
 class _Words(NamedTuple):
-    """How help and messages name what a command does."""
+    """What a command does, and how help and messages name it."""
 
+    suspend: bool
     verb: str
     doing: str
     done: str
@@ -60,15 +61,15 @@ class _Words(NamedTuple):
     unchanged: str
 
 
-_SUSPEND = _Words("suspend", "Suspending", "suspended", "suspended already")
-_RESTORE = _Words("restore", "Restoring", "restored", "not suspended")
+_SUSPEND = _Words(True, "suspend", "Suspending", "suspended", "suspended already")
+_RESTORE = _Words(False, "restore", "Restoring", "restored", "not suspended")
 
-_Command = Callable[..., None]
-_Decorator = Callable[[_Command], _Command]
+_Callback = Callable[..., None]
+_Decorator = Callable[[_Callback], _Callback]
 
 
-def _options(words: _Words, *more: _Decorator) -> _Decorator:
-    """Add the argument and the options that both commands have, and more of them."""
+def _command(words: _Words, text: str, *more: _Decorator) -> click.Command:
+    """Return a command with the argument and the options that both have, and more of them."""
     decorators: tuple[_Decorator, ...] = (
         click.argument("account", metavar="[EMAIL|ID]", required=False),
         users_file_option(text=f"{words.verb.title()} the users in this file."),
@@ -84,50 +85,9 @@ def _options(words: _Words, *more: _Decorator) -> _Decorator:
         ),
         host_option,
     )
-    return lambda command: reduce(lambda done, add: add(done), reversed(decorators), command)
-
-
-@click.command("suspend")
-@_options(
-    _SUSPEND,
-    users_file_option(
-        "--missing-from", text="Suspend the users who are not in this file: people who left."
-    ),
-    click.option(
-        "--at-most", type=click.IntRange(min=0), help="Suspend nobody if it would be more."
-    ),
-)
-def suspend(**options: Any) -> None:
-    """Suspend accounts: they cannot sign in, their sessions end and their tokens stop.
-
-    Name one account, or a users file, of which emails are enough. With a file, it shows the
-    accounts, and asks. Owners are never suspended by a file. After an interruption, the same
-    command goes on.
-
-    \b
-    Examples:
-      anyscale user suspend jane@example.com
-      anyscale user suspend -f leavers.csv --dry-run
-      anyscale user suspend --missing-from staff.csv
-    """
-    _change(_SUSPEND, **options)
-
-
-@click.command("restore")
-@_options(_RESTORE)
-def restore(**options: Any) -> None:
-    """Let suspended accounts sign in again.
-
-    Name one account, or a users file, of which emails are enough. With a file, it shows the
-    accounts, and asks. Owners are never restored by a file. After an interruption, the same
-    command goes on.
-
-    \b
-    Examples:
-      anyscale user restore jane@example.com
-      anyscale user restore -f leavers.csv --dry-run
-    """
-    _change(_RESTORE, **options)
+    callback: _Callback = partial(_change, words)
+    callback = reduce(lambda done, add: add(done), reversed(decorators), callback)
+    return click.command(words.verb, help=text)(callback)
 
 
 def _change(
@@ -148,9 +108,7 @@ def _change(
     chosen = [way for way in (account, users_file, missing_from) if way is not None]
     if len(chosen) != 1:
         ways = (
-            "EMAIL|ID, -f FILE and --missing-from FILE"
-            if words is _SUSPEND
-            else "EMAIL|ID and -f FILE"
+            "EMAIL|ID, -f FILE and --missing-from FILE" if words.suspend else "EMAIL|ID and -f FILE"
         )
         raise click.UsageError(f"say one of {ways}")
     if path is None:
@@ -159,7 +117,7 @@ def _change(
         return
     with open_users_file(path, file_format, columns) as file, open_control_plane(host) as transport:
         log_control_plane(transport)
-        plan = _plan(transport, file, words, missing=users_file is None)
+        plan = _plan(transport, file, words, output, missing=users_file is None)
         say_notes(file)
         if output == "text" and plan.to_change:
             write_records(plan.to_change, _COLUMNS, output)
@@ -174,18 +132,20 @@ def _change_one(words: _Words, account: str, host: str | None) -> None:
     check_account(account)
     with open_control_plane(host) as transport:
         user = find_account(transport, account)
-        change = transport.users.suspend if words is _SUSPEND else transport.users.restore
+        change = transport.users.suspend if words.suspend else transport.users.restore
         change(user.user_id)
     log(f"{user.email} is {words.done}.")
 
 
-def _plan(transport: Transport, file: UsersFile, words: _Words, *, missing: bool) -> SuspensionPlan:
+def _plan(
+    transport: Transport, file: UsersFile, words: _Words, output: str, *, missing: bool
+) -> SuspensionPlan:
     try:
         if missing:
             return plan_missing(transport, file, show_progress)
-        return plan_named(transport, file, show_progress, suspend=words is _SUSPEND)
+        return plan_named(transport, file, show_progress, suspend=words.suspend)
     except BatchRefused as error:
-        refuse_file(file, error, "text", f"nobody was {words.done}")
+        refuse_file(file, error, output, f"nobody was {words.done}")
     finally:
         clear_progress()
 
@@ -236,7 +196,7 @@ def _change_all(transport: Transport, plan: SuspensionPlan, words: _Words, *, ye
         explain_interrupt(f"at least {accounts_in_words(done)} {words.done} so far; {GO_ON}")
         show_progress(words.doing, at, count)
         try:
-            if refusal := change_unless_owner(transport, user, suspend=plan.suspend):
+            if refusal := change_unless_owner(transport, user, suspend=words.suspend):
                 plan.skipped.append((user, refusal))
                 say(f"{user.email}: {refusal}")
             else:
@@ -253,7 +213,7 @@ def _document(plan: SuspensionPlan, words: _Words, done: int) -> dict[str, objec
     return {
         f"to_{words.verb}": [_identity(user.user_id, user.email) for user in plan.to_change],
         words.done: done,
-        "already_suspended" if plan.suspend else "not_suspended": plan.unchanged,
+        "already_suspended" if words.suspend else "not_suspended": plan.unchanged,
         "kept_owners": [_identity(user.user_id, user.email) for user in plan.owners],
         "skipped": [
             _identity(user.user_id, user.email) | {"reason": reason}
@@ -270,3 +230,41 @@ def _identity(user_id: str, email: str) -> dict[str, str]:
 def _listed(emails: list[str]) -> str:
     more = len(emails) - _MOST
     return ", ".join(emails[:_MOST]) + (f" and {more} more" if more > 0 else "")
+
+
+suspend = _command(
+    _SUSPEND,
+    """Suspend accounts: they cannot sign in, their sessions end and their tokens stop.
+
+    Name one account, or a users file, of which emails are enough. With a file, it shows the
+    accounts, and asks. Owners are never suspended by a file. After an interruption, the same
+    command goes on.
+
+    \b
+    Examples:
+      anyscale user suspend jane@example.com
+      anyscale user suspend -f leavers.csv --dry-run
+      anyscale user suspend --missing-from staff.csv
+    """,
+    users_file_option(
+        "--missing-from", text="Suspend the users who are not in this file: people who left."
+    ),
+    click.option(
+        "--at-most", type=click.IntRange(min=0), help="Suspend nobody if it would be more."
+    ),
+)
+
+restore = _command(
+    _RESTORE,
+    """Let suspended accounts sign in again.
+
+    Name one account, or a users file, of which emails are enough. With a file, it shows the
+    accounts, and asks. Owners are never restored by a file. After an interruption, the same
+    command goes on.
+
+    \b
+    Examples:
+      anyscale user restore jane@example.com
+      anyscale user restore -f leavers.csv --dry-run
+    """,
+)

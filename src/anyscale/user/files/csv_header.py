@@ -34,7 +34,7 @@ def chosen_columns(texts: Iterable[str]) -> dict[str, str]:
     """Return the fields that the caller chooses for columns, as `UsersFile` takes them.
 
     Args:
-        texts: the values of `--column`, like `Vorname=name`; `Abteilung=` leaves a column out.
+        texts: like `Vorname=name`; `Abteilung=` leaves a column out.
 
     Raises:
         ConfigError: one is no such text, or a column or a field is there twice.
@@ -44,22 +44,25 @@ def chosen_columns(texts: Iterable[str]) -> dict[str, str]:
         header, separator, field = text.rpartition("=")
         name, field = column_name(header), field.strip()
         if not separator or not name:
-            raise ConfigError(f"--column {text}: say --column HEADER=FIELD")
+            raise ConfigError(f"{text}: write HEADER=FIELD")
         if field and field not in FIELDS:
-            raise ConfigError(f"--column {text}: the fields are {', '.join(FIELDS)}")
+            raise ConfigError(f"{text}: the fields are {', '.join(FIELDS)}")
         if name in columns or (field and field in columns.values()):
             again = header if name in columns else field
-            raise ConfigError(f"--column {text}: {again} is given twice")
+            raise ConfigError(f"{text}: {again} is given twice")
         columns[name] = field
     return columns
 
 
-def require_csv(file_name: str, file_format: str) -> None:
-    """Raise `ConfigError` if a file for which the caller chooses columns is no CSV."""
+def require_csv(file_name: str, file_format: str, mend: str) -> None:
+    """Raise `ConfigError` if a file for which the caller chooses columns is no CSV.
+
+    `mend` says how the caller says that it is.
+    """
     if file_format != "csv":
         raise ConfigError(
-            f"--column is for CSV, and {shown(file_name)} is read as {file_format.upper()}: "
-            "say --format csv if it is CSV"
+            f"columns are chosen for CSV, and {shown(file_name)} is read as {file_format.upper()}: "
+            f"{mend} if it is CSV"
         )
 
 

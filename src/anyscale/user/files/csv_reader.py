@@ -176,7 +176,7 @@ class _CsvReader:
             if name not in map(column_name, cells):
                 columns = ", ".join(map(shown, filter(None, map(str.strip, cells))))
                 detail = (
-                    f"there is no column {shown(name)}, whose field was chosen (--column): the "
+                    f"there is no column {shown(name)}, whose field was chosen: the "
                     f"columns are {columns}"
                 )
                 raise self._source.fatal("columns", detail, line, 1)

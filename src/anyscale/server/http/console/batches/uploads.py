@@ -133,7 +133,7 @@ class Upload:
 
     @property
     def columns(self) -> dict[str, str]:
-        """The fields that the user chose for columns, as the option `--column` has them.
+        """The fields that the user chose for columns, as `UsersFile` takes them.
 
         Raises:
             ConfigError: a line is wrong, or the file is no CSV.
@@ -141,7 +141,7 @@ class Upload:
         lines = map(str.strip, self.fields.get("columns", "").splitlines())
         columns = chosen_columns(filter(None, lines))
         if columns:
-            require_csv(self.name, self.format)
+            require_csv(self.name, self.format, "choose the format CSV")
         return columns
 
     @property
