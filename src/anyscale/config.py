@@ -91,8 +91,9 @@ def resolve(
     """Find the control plane to use.
 
     The arguments override `ANYSCALE_HOST` and `ANYSCALE_CLI_TOKEN` of the environment, and these
-    override the credentials file. No token but the file's own is sent to the file's host, unless
-    the file has none. The host `embedded` is the embedded control plane, whatever the token.
+    override the credentials file. Without a host, a token is sent to the file's host only if it is
+    the file's own, or the file has none. The host `embedded` is the embedded control plane,
+    whatever the token.
 
     Raises:
         ConfigError: there is a host without a token or a token without a host, the host is
@@ -105,7 +106,8 @@ def resolve(
     if not (chosen.value and secret.value):
         saved = saved_credentials(environment)
         # The file's token is for the file's host only, and that host for the file's token.
-        is_unrelated = secret.value and saved.cli_token and saved.host != EMBEDDED
+        is_other = (secret.value or "").strip() not in ("", saved.cli_token)
+        is_unrelated = is_other and saved.cli_token and saved.host != EMBEDDED
         if chosen.value == saved.host or not (chosen.value or is_unrelated):
             chosen = chosen if chosen.value else _Found(saved.host, saved.path)
             secret = secret if secret.value else _Found(saved.cli_token, saved.path)

@@ -67,6 +67,14 @@ def test_another_token_goes_to_the_files_host_only_if_the_file_has_none(
     assert resolve(None, None, environment | {"ANYSCALE_CLI_TOKEN": "mine"}) == Target(HOST, "mine")
 
 
+def test_the_files_own_token_goes_to_the_files_host_from_wherever_it_comes(
+    home: Path, credentials: Path
+) -> None:
+    environment = {"HOME": str(home)}
+    for token, variables in (("saved", {}), (None, {"ANYSCALE_CLI_TOKEN": "saved\n"})):
+        assert resolve(None, token, environment | variables) == Target(HOST, "saved")
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
 def test_a_credentials_file_that_others_can_reach_is_refused(
     mode: int, home: Path, credentials: Path

@@ -105,11 +105,14 @@ def test_an_interrupted_drop_is_finished(
 ) -> None:
     batch = batches.open("key", "fail", JOE)
     for number, name in enumerate("abc"):
-        batches.reserve(batch.batch_id, number, checked_users(name), OPERATOR)
+        users = checked_users(name, password=PASSWORD)
+        batches.reserve(batch.batch_id, number, users, OPERATOR)
     with control_plane.store.write() as tx:
         found = tx.batches.get(batch.batch_id)
         assert found
         tx.batches.set_state(found.id, "dropped")
+    shown = batches.show(batch.batch_id, JOE)
+    assert (shown.users, shown.hashes_due) == (0, 0)
 
     batches.expire()
 

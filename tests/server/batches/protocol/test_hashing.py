@@ -1,11 +1,13 @@
 """The passwords of a batch: which are hashed, and what happens to the batch meanwhile."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
 from tests.server.batches.protocol.steps import JOE, create, published, row_counts
 from tests.support.callers import OPERATOR
+from tests.support.databases.locks import wait_until_blocked
 from tests.support.databases.stored_data import execute_sql
 from tests.support.hashing import record_hashed
 from tests.support.users import (
@@ -23,6 +25,7 @@ from anyscale.errors import (
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.hashing.pool import CHEAPEST, PasswordHashPool
+from anyscale.server.store.user_ids import user_id
 
 
 def test_no_hash_is_computed_for_an_existing_email(
@@ -98,6 +101,26 @@ def test_a_batch_that_is_dropped_while_it_is_hashed_stores_nothing(
         with pytest.raises(BatchGone, match=f"^batch {batch.batch_id} was dropped$"):
             other.hash(batch.batch_id, [(0, PASSWORD)], OPERATOR)
     assert row_counts(control_plane)["users"] == 0
+
+
+def test_hashes_wait_for_all_their_chunks_before_a_row_is_locked(
+    control_plane: ControlPlane, batches: BatchService
+) -> None:
+    batch = batches.open("key", "fail", JOE)
+    for number, names in enumerate(("abc", "d")):
+        users = checked_users(*names, password=PASSWORD)
+        batches.reserve(batch.batch_id, number, users, OPERATOR)
+    rows = f"update users set name = name where user_id = '{user_id(batch.batch_id, 0)}'"
+    with ThreadPoolExecutor(1) as pool:
+        with control_plane.store.write() as tx:
+            found = tx.batches.get(batch.batch_id)
+            assert found
+            tx.chunks.lock(found.id, 1)  # as a repeated reservation
+            passwords = [(position, PASSWORD) for position in (0, 3)]
+            hashing = pool.submit(batches.hash, batch.batch_id, passwords, OPERATOR)
+            wait_until_blocked(control_plane.store, tx)
+            execute_sql(tx, rows)  # would be a deadlock
+        assert hashing.result(20) == 2
 
 
 def test_the_policy_is_enforced_on_hashing(batches: BatchService, hashed: list[str]) -> None:

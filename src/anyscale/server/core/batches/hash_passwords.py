@@ -50,11 +50,18 @@ def _save(
     tx: Transaction, policy: Policy, batch: BatchRecord, hashes: Iterable[tuple[str, str]]
 ) -> int:
     """Store the hash of each `user_id`, and count them in their chunks; return how many."""
+    chunks = {
+        number: list(part)
+        for number, part in groupby(
+            sorted(hashes), lambda pair: position_of(pair[0]) // policy.chunk_users
+        )
+    }
+    # Before the first row is locked: a chunk may be reserved again meanwhile, by a transaction that
+    # has its lock and may wait for rows.
+    for number in chunks:
+        tx.chunks.lock(batch.id, number)
     stored = 0
-    for number, part in groupby(
-        sorted(hashes), lambda pair: position_of(pair[0]) // policy.chunk_users
-    ):
-        tx.chunks.lock(batch.id, number)  # it may be reserved again meanwhile
+    for number, part in chunks.items():
         count = tx.users.save_hashes(batch.id, part)
         tx.chunks.count_hashes(batch.id, number, count)
         stored += count

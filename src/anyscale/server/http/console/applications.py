@@ -18,6 +18,15 @@ from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.openid.applications import ApplicationService
 from anyscale.server.core.openid.provider import OpenIdProvider
 from anyscale.server.core.users.queries import UserQueries
+from anyscale.server.http.console.application_fields import (
+    CHOICES,
+    FIELDS,
+    entered,
+    read_edited,
+    read_fields,
+    refused,
+    values_of,
+)
 from anyscale.server.http.console.recent_sign_in import require_recent_sign_in
 from anyscale.server.http.console.rendering import Page, refused_form, render_console_page
 from anyscale.server.http.dependencies import UserRequest
@@ -34,17 +43,6 @@ _NOTES = {
     "changed": "The application was changed meanwhile. Its secret was not replaced once more.",
     "updated": "The application is changed. Sign-ins that its settings exclude have ended.",
 }
-
-_FIELDS = ("name", "redirect_uris", "post_logout_redirect_uris", "audience")
-_CHOICES = ("is_public", "refresh_tokens", "without_pkce")
-
-_CHANGED = (
-    "The application was changed after this form was opened. Save again to replace its settings by "
-    "these, or go back to see them."
-)
-
-#: a field that the page shows in another way
-_SHOWN_AS = {"requires_pkce": "without_pkce-yes"}
 
 ClientId = Annotated[str, PathParameter(max_length=64)]
 
@@ -71,7 +69,7 @@ def list_applications(
 
 @get("/applications/new", guards=[require_recent_sign_in])
 async def show_form(request: UserRequest) -> Page:
-    return _form(request, dict.fromkeys([*_FIELDS, *_CHOICES], ""))
+    return _form(request, dict.fromkeys([*FIELDS, *CHOICES], ""))
 
 
 @post("/applications/new", pool="write", guards=[require_recent_sign_in], status_code=200)
@@ -81,12 +79,12 @@ def create_application(
     applications: NamedDependency[ApplicationService],
     openid: NamedDependency[OpenIdProvider | None],
 ) -> Page:
-    sent = _read_fields(request, body, *_FIELDS, *_CHOICES)
-    new = NewApplication(is_public=bool(sent["is_public"]), **_values(sent))
+    sent = read_fields(request, body, *FIELDS, *CHOICES)
+    new = NewApplication(is_public=bool(sent["is_public"]), **values_of(sent))
     try:
         created = applications.create(new, request.user)
     except ConfigError as error:
-        return _form(request, sent, **_refused(error))
+        return _form(request, sent, **refused(error))
     # There is no redirect, which would have to store the secret or to put it into an address.
     return _secret(request, created, openid, heading="The application is created")
 
@@ -115,12 +113,9 @@ def show_settings(
     request: UserRequest,
     client_id: ClientId,
     applications: NamedDependency[ApplicationService],
-    audit_log: NamedDependency[AuditLog],
 ) -> Page:
-    newest = _newest_entry(audit_log, client_id)  # before the settings: it may not be newer
     application = applications.get(client_id)
-    sent = _entered(application) | {"newest": newest}
-    return _render(request, "edit", application=application, sent=sent)
+    return _edit_form(request, application, entered(application))
 
 
 @post(
@@ -134,26 +129,23 @@ def edit_application(
     body: RawBody,
     client_id: ClientId,
     applications: NamedDependency[ApplicationService],
-    audit_log: NamedDependency[AuditLog],
 ) -> Page:
-    """Change the fields that differ. A form that was opened before another change is shown again.
-
-    It names the newest entry of the audit log about the application, as that of a new secret.
-    """
-    sent = _read_fields(request, body, *_FIELDS, *_CHOICES, "newest")
-    application, newest = applications.get(client_id), _newest_entry(audit_log, client_id)
-    if sent["newest"] != newest:
-        sent["newest"] = newest
-        shown = {"problems": [(_CHANGED, "")], "status": 409}
-        return _render(request, "edit", application=application, sent=sent, **shown)
+    """Change the edited fields. If another request has changed one, its value is shown first."""
+    application = applications.get(client_id)
+    sent, problems = read_edited(request, body, application)
+    if problems:
+        return _edit_form(request, application, sent, problems=problems, status=409)
     changes = {
-        name: value for name, value in _values(sent).items() if value != getattr(application, name)
+        name: value
+        for name, value in values_of(sent).items()
+        if value != getattr(application, name)
     }
+    if not changes:
+        return redirect(f"{_SECTION}/{client_id}")
     try:
-        if changes:
-            applications.update(client_id, ApplicationChanges(**changes), request.user)
+        applications.update(client_id, ApplicationChanges(**changes), request.user)
     except ConfigError as error:
-        return _render(request, "edit", application=application, sent=sent, **_refused(error))
+        return _edit_form(request, application, sent, **refused(error))
     return redirect(f"{_SECTION}/{client_id}?note=updated")
 
 
@@ -222,42 +214,6 @@ def _newest_entry(audit_log: AuditLog, client_id: str) -> str:
     return "".join(str(e.number) for e in audit_log.list(0, 1, newest_first=True, only=only))
 
 
-def _read_fields(request: UserRequest, body: bytes, *names: str) -> dict[str, str]:
-    return dict(zip(names, read_form(request, body, *names), strict=True))
-
-
-def _values(sent: dict[str, str]) -> dict[str, Any]:
-    """Return the fields of an application that a form has sent, but `is_public`."""
-    return {
-        "name": sent["name"].strip(),
-        "redirect_uris": _lines(sent["redirect_uris"]),
-        "post_logout_redirect_uris": _lines(sent["post_logout_redirect_uris"]),
-        "refresh_tokens": bool(sent["refresh_tokens"]),
-        "requires_pkce": not sent["without_pkce"],
-        "audience": _lines(sent["audience"]),
-    }
-
-
-def _entered(application: Application) -> dict[str, str]:
-    """Return the fields of a form as a browser would send those of an application."""
-    return {
-        "name": application.name,
-        "redirect_uris": "\n".join(application.redirect_uris),
-        "post_logout_redirect_uris": "\n".join(application.post_logout_redirect_uris),
-        "audience": "\n".join(application.audience),
-        "refresh_tokens": "yes" if application.refresh_tokens else "",
-        "without_pkce": "" if application.requires_pkce else "yes",
-    }
-
-
-def _refused(error: ConfigError) -> dict[str, Any]:
-    return refused_form(error, _SHOWN_AS.get(error.field, error.field))
-
-
-def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
 def _last_sign_in(applications: ApplicationService, application: Application) -> Any:
     at = applications.last_sign_in(application.client_id)
     return None if at is None else from_milliseconds(at)
@@ -279,6 +235,13 @@ def _secret(
 def _form(request: UserRequest, sent: dict[str, str], **shown: Any) -> Page:
     """Render the form, with the fields as they were sent."""
     return _render(request, "new", sent=sent, **shown)
+
+
+def _edit_form(
+    request: UserRequest, application: Application, sent: dict[str, str], **shown: Any
+) -> Page:
+    opened = entered(application)
+    return _render(request, "edit", application=application, sent=sent, opened=opened, **shown)
 
 
 def _render(request: UserRequest, template: str, **values: Any) -> Page:
