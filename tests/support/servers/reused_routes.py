@@ -8,30 +8,27 @@ from litestar import Litestar
 from litestar.datastructures import State
 
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.http import app
+from anyscale.server.http.app import create_routes
 from anyscale.server.http.login import pages
 
-__all__ = ["give_back_routes"]
+__all__ = ["give_back_routes", "take_routes"]
 
-_create = app._routes
 _ROUTERS = pages.ROUTERS
 _unused: list[Litestar] = []
 _used: dict[ControlPlane, Litestar] = {}
 
 
-def _take(services: State) -> Litestar:
+def take_routes(services: State) -> Litestar:
+    """Return routes with these services: unused ones, or new ones."""
     if pages.ROUTERS is not _ROUTERS:  # a test adds pages of its own
-        return _create(services)
+        return create_routes(services)
     if _unused:
         routes = _unused.pop()
         routes.state.update(services)
     else:
-        routes = _create(services)
+        routes = create_routes(services)
     _used[services.control_plane] = routes
     return routes
-
-
-vars(app)["_routes"] = _take
 
 
 def give_back_routes(control_plane: ControlPlane) -> None:

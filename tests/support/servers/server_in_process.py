@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import uvicorn
-from tests.support.servers.reused_routes import give_back_routes
+from tests.support.servers.reused_routes import give_back_routes, take_routes
 
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.http.app import application
@@ -21,7 +21,7 @@ __all__ = ["serve_in_process"]
 def serve_in_process(control_plane: ControlPlane, port: int = 0) -> Iterator[str]:
     """Serve a control plane over HTTP until the block ends, and then close it; give the URL."""
     config = uvicorn.Config(
-        application(control_plane),
+        application(control_plane, take_routes),
         port=port,
         http=StrictH11Protocol,
         proxy_headers=False,

@@ -59,7 +59,7 @@ from anyscale.server.http.operations.metrics import WORKERS, DatabaseMetrics, co
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web import templating
 
-__all__ = ["application"]
+__all__ = ["application", "create_routes"]
 
 _log = logging.getLogger("anyscale.server")
 
@@ -89,26 +89,8 @@ _API = Router(
 )
 
 
-def application(control_plane: ControlPlane) -> ASGIApp:
-    """Create the application of a control plane, which it closes when it shuts down."""
-    WORKERS.set(1)
-    settings = control_plane.settings
-    routes = _routes(State(_services(control_plane)))
-    count_from_zero(_methods_and_paths(routes))
-    inner = HeadMiddleware()(GzipRequestMiddleware()(shut_down_when_cancelled(routes)))
-    checked = RequestCheckMiddleware(settings.public_url)(inner)
-    secure = SecurityHeadersMiddleware(tls_only=settings.is_reached_by_tls)(checked)
-    return ClientAddressMiddleware(RequestLogMiddleware()(secure), settings.trusted_proxies)
-
-
-def _methods_and_paths(routes: Litestar) -> Iterator[tuple[str, str]]:
-    yield from (("GET", "unknown"), ("POST", "unknown"))
-    for route in routes.routes:
-        if isinstance(route, HTTPRoute):
-            yield from ((method, route.path_format) for method in route.methods - {"OPTIONS"})
-
-
-def _routes(services: State) -> Litestar:
+def create_routes(services: State) -> Litestar:
+    """Create the routes, which keep nothing of a control plane but their state."""
     return Litestar(
         route_handlers=[
             _API,
@@ -138,6 +120,30 @@ def _routes(services: State) -> Litestar:
         request_max_body_size=MAX_BODY,
         logging_config=None,
     )
+
+
+def application(
+    control_plane: ControlPlane, create_routes: Callable[[State], Litestar] = create_routes
+) -> ASGIApp:
+    """Create the application of a control plane, which it closes when it shuts down.
+
+    Tests pass a `create_routes` that takes over the routes of a server that has ended.
+    """
+    WORKERS.set(1)
+    settings = control_plane.settings
+    routes = create_routes(State(_services(control_plane)))
+    count_from_zero(_methods_and_paths(routes))
+    inner = HeadMiddleware()(GzipRequestMiddleware()(shut_down_when_cancelled(routes)))
+    checked = RequestCheckMiddleware(settings.public_url)(inner)
+    secure = SecurityHeadersMiddleware(tls_only=settings.is_reached_by_tls)(checked)
+    return ClientAddressMiddleware(RequestLogMiddleware()(secure), settings.trusted_proxies)
+
+
+def _methods_and_paths(routes: Litestar) -> Iterator[tuple[str, str]]:
+    yield from (("GET", "unknown"), ("POST", "unknown"))
+    for route in routes.routes:
+        if isinstance(route, HTTPRoute):
+            yield from ((method, route.path_format) for method in route.methods - {"OPTIONS"})
 
 
 def _services(control_plane: ControlPlane) -> dict[str, object]:

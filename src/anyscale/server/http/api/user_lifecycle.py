@@ -20,7 +20,11 @@ from anyscale.server.http.route_handlers import delete, patch, post, put
 __all__ = ["ROUTER"]
 
 KeepOwner = Annotated[
-    bool, QueryParameter(description="Refuse the account of an owner (409, `owner_kept`).")
+    bool,
+    QueryParameter(
+        description="Refuse the account of an owner (409, `owner_kept`), unless it is already in "
+        "that state (204)."
+    ),
 ]
 
 
