@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from playwright.sync_api import Page, expect
 from tests.browser.conftest import Visit
 from tests.support.databases.stored_data import execute_sql
+from tests.support.faults.pausing import PausingHashes
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_process import ServerProcess
 from tests.support.sign_in.site import Site
@@ -62,6 +63,16 @@ class Owners(NamedTuple):
     def state(self) -> Any:
         return self.owner.state
 
+    @contextmanager
+    def half_hashed(self) -> Iterator[None]:
+        """Let runs hash the passwords of their first users alone until the block ends."""
+        pause = _pause(self.folder)
+        pause.touch()
+        try:
+            yield
+        finally:
+            pause.unlink()
+
     def add(self) -> Owner:
         """Create another owner, who signs in."""
         return _owner(self.site, self.control_plane)
@@ -97,11 +108,21 @@ def run_owners(folder: Path, database: Path | str, **settings: str) -> Iterator[
         settings: more environment variables of the server.
     """
     url = database if isinstance(database, str) else f"sqlite:////{database.relative_to('/')}"
-    with ServerProcess(url, folder, real_hashes=True, settings=settings) as server:
+    constants = {
+        "anyscale.server.core.batches.service.hash_passwords": PausingHashes(_pause(folder))
+    }
+    with ServerProcess(
+        url, folder, real_hashes=True, settings=settings, constants=constants
+    ) as server:
         site = Site(server, database)
         with closing(site.control_plane()) as control_plane:
             owner = _owner(site, control_plane)
             yield Owners(site, server, folder, control_plane, owner)
+
+
+def _pause(folder: Path) -> Path:
+    """The file that exists while runs wait."""
+    return folder / "pause"
 
 
 def _owner(site: Site, control_plane: ControlPlane) -> Owner:

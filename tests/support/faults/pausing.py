@@ -1,9 +1,12 @@
-"""A pause of a command that the test ends."""
+"""Pauses of a command that the test ends."""
 
 import time
 from pathlib import Path
+from typing import Any
 
-__all__ = ["PausingClock"]
+from anyscale.server.core.batches.hash_passwords import hash_passwords
+
+__all__ = ["PausingClock", "PausingHashes"]
 
 
 class PausingClock:
@@ -18,3 +21,16 @@ class PausingClock:
     def sleep(self, _: float) -> None:
         while not self._until.exists():
             time.sleep(0.005)
+
+
+class PausingHashes:
+    """Takes the place of `hash_passwords`; it waits after the first chunk while a file exists."""
+
+    def __init__(self, during: Path) -> None:
+        self._during = during
+
+    def __call__(self, *arguments: Any) -> int:
+        (first, _), *_ = arguments[4]
+        while first and self._during.exists():
+            time.sleep(0.005)
+        return hash_passwords(*arguments)

@@ -33,6 +33,7 @@ class ServerProcess:
         real_hashes: whether it hashes passwords with the parameters of production.
         port: by default a free one.
         settings: more environment variables.
+        constants: see `CommandProcess`.
     """
 
     def __init__(
@@ -44,12 +45,14 @@ class ServerProcess:
         real_hashes: bool = False,
         port: int | None = None,
         settings: Mapping[str, str] | None = None,
+        constants: Mapping[str, object] | None = None,
     ) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"server-{self.port}.log"
         self._workers = workers
         self._real_hashes = real_hashes
+        self._constants = constants
         # A server that is killed leaves its temporary folder.
         self._environment = os.environ | {"TMPDIR": str(folder), "ANYSCALE_DATABASE_URL": database}
         self._environment |= settings or {}
@@ -87,6 +90,7 @@ class ServerProcess:
             log=self.log,
             new_session=True,
             real_hashes=self._real_hashes,
+            constants=self._constants,
         )
         _wait_until(self._process, self.port, "/readyz", self.log)
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from msgspec import structs
 from tests.server.http.console.conftest import Console, OpenConsole
 from tests.server.http.console.test_batches import (
     create,
@@ -203,9 +204,12 @@ def test_a_refused_file_leaves_no_batch(console: Console) -> None:
     assert "No batch is unfinished" in words(get(jane, f"{PATH}?only=open"))
 
 
-def test_a_user_twice_is_refused_by_both_lines(console: Console) -> None:
-    jane = console.browser()
-    lines = csv(*(f"d{at}" for at in range(2_500))).split(b"\n")  # more than a chunk
+def test_a_user_twice_is_refused_by_both_lines(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jane, batches = console.browser(), console.control_plane.batches
+    monkeypatch.setattr(batches, "policy", structs.replace(batches.policy, chunk_users=1_000))
+    lines = csv(*(f"d{at}" for at in range(2_500))).split(b"\n")
     lines[2_400] = lines[2]
     page = upload(jane, PATH, b"\n".join(lines))
     assert "2401 , character 4" in words(page)
