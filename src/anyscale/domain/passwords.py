@@ -56,6 +56,8 @@ _WORD = re.compile(
 # accents and other marks of Latin, Greek and Cyrillic letters, in NFD
 _MARK = re.compile("[\u0300-\u036f]")
 
+_WITHOUT_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
+
 # characters that a pattern may have before and after it, together
 _EXTRA = 2
 
@@ -142,14 +144,26 @@ def password_faults(
 
 
 def _is_personal(words: list[str], own: UserTexts) -> bool:
-    name, lastname, email = own
-    local, _, domain = (email or "").rpartition("@")
-    first, last, account = _words(name or ""), _words(lastname or ""), _words(local)
-    names = [first, last, first + last, last + first, account, account + _domain_words(domain)]
-    for text, parts in ((name, first), (lastname, last)):
-        if text and "-" in text:  # each part of a double name
-            names += [[part] for part in parts]
+    name, lastname, email = (text or "" for text in own)
+    local, _, domain = email.rpartition("@")
+    account = _words(local)
+    names = [account, account + _domain_words(domain)]
+    for first_name in _spellings(name):
+        for last_name in _spellings(lastname):
+            first, last = _words(first_name), _words(last_name)
+            names += [first, last, first + last, last + first]
+            for text, parts in ((name, first), (lastname, last)):
+                if "-" in text:  # each part of a double name
+                    names += [[part] for part in parts]
     return any(_contains(words, name) for name in names)
+
+
+def _spellings(name: str) -> list[str]:
+    """Return a name, and its German spelling without umlauts if that differs: Käthe, kaethe."""
+    if name.isascii():
+        return [name]
+    lower = unicodedata.normalize("NFC", name[:MAX_LENGTH]).lower()
+    return [name, lower.translate(_WITHOUT_UMLAUTS)]
 
 
 def _has_common_stem(password: str, words: list[str], email: str, organization: str) -> bool:

@@ -106,6 +106,11 @@ def test_both_lists_together_have_no_gap() -> None:
         ("qq-jose\u0301-77!", ("José", None, None)),
         ("qq-josé-77!", ("Jose\u0301", None, None)),
         ("qq-anna-lena-77", ("Anna-Lena", None, None)),
+        # with the umlauts of German, without them, and as they are written where there are none
+        ("kathe-2026!", ("Käthe", "Müller", None)),
+        ("kaethe-2026!", ("Käthe", "Müller", None)),
+        ("mueller2026", ("Käthe", "Mu\u0308ller", None)),
+        ("schoenhausen1", ("Mia", "Musterfrau-Schönhausen", None)),
         # however the name is spaced, hyphenated, dotted, accented or in capitals
         ("miamember12", ("Mia Member", None, None)),
         ("mia-member-12", ("Mia Member", None, None)),

@@ -16,7 +16,6 @@ class Shown(Struct, frozen=True):
 
 
 _STATES = {
-    "published": Shown("Created", "good", "All of its users have accounts."),
     "undoing": Shown(
         "Being undone", "bad", "Some of its accounts are deleted. Go on with the undo to end it."
     ),
@@ -38,4 +37,7 @@ def shown_state(batch: Batch, *, is_running: bool) -> Shown:
     """Return the state of a batch in words."""
     if batch.state == "open":
         return _RUNNING if is_running else _OPEN
+    if batch.state == "published":
+        accounts = "1 account was" if batch.users == 1 else f"{batch.users:,} accounts were"
+        return Shown("Created", "good", f"{accounts} created")
     return _STATES[batch.state]
