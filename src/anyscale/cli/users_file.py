@@ -64,16 +64,18 @@ def column_hint(file: UsersFile, error: BatchRefused) -> str | None:
     """Return the way to take unknown columns of a CSV file without editing it."""
     if file.format != "csv" or not error.codes["unknown_key"]:
         return None
-    names = file.unknown_columns.values()
-    column, field = next(((name, "title") for name in names), ("Vorname", "name"))
+    left_out = [f"{name}=" for name in dict.fromkeys(file.unknown_columns.values())]
+    if file.proposed_choice:
+        return f"Without editing the file: {_options([file.proposed_choice, *left_out])}."
+    them = "them" if len(left_out) > 1 else "it"
     return (
-        f"Without editing the file: {_option(column, field)} takes a column as a field, and "
-        f"{_option(column, '')} leaves it out."
+        f"Without editing the file: {_options(left_out or ['HEADER='])} leaves {them} out, and "
+        "`--column HEADER=FIELD` names the field of a column."
     )
 
 
-def _option(column: str, field: str) -> str:
-    return f"`--column {quote(f'{escaped(column)}={field}')}`"
+def _options(choices: Sequence[str]) -> str:
+    return f"`{' '.join(f'--column {quote(escaped(choice))}' for choice in choices)}`"
 
 
 def reading_options() -> list[str]:

@@ -1,6 +1,7 @@
 """Exports of `user list`, and spreadsheets with columns of other names, as users files."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -104,10 +105,55 @@ def test_an_option_names_the_field_of_a_column_or_leaves_it_out(
     )
 
     assert refused.returncode == 2
-    assert refused.stderr.count("`--column Vorname=name` takes a column as a field") == 1
+    assert refused.stderr.count("`--column HEADER=FIELD` names the field of a column.") == 1
     assert created.returncode == 0, created.stderr
     (user,) = json.loads(created.stdout)
     assert (user["name"], user["lastname"]) == ("Mia", "Muster")
+
+
+@pytest.mark.parametrize("header", ["Name;Vorname;E-Mail", "Vorname; Name;E-Mail"])
+@pytest.mark.parametrize("options", [[], ["--column", "Vorname=name"]])
+def test_last_names_that_are_called_names_are_mended_by_the_proposed_option(
+    anyscale: RunAnyscale, control_plane: object, tmp_path: Path, header: str, options: list[str]
+) -> None:
+    file = tmp_path / "kollegen.csv"
+    names = "Muster;Mia" if header.startswith("Name") else "Mia;Muster"
+    file.write_text(f"{header}\n{names};mia@example.com\n")
+    command = ["user", "batch-create", "-f", str(file)]
+
+    refused = anyscale(*command, *options)
+    (proposed,) = re.findall(r"^Without editing the file: `(.*)`\.$", refused.stderr, re.MULTILINE)
+    created = anyscale(*command, *options, *proposed.split(), "-o", "json")
+
+    assert proposed == "--column Name=lastname"
+    assert "'Vorname' is the first name" in refused.stderr
+    (user,) = json.loads(created.stdout)
+    assert (user["name"], user["lastname"]) == ("Mia", "Muster")
+
+
+def test_two_columns_that_are_read_as_one_field_are_named(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = tmp_path / "staff.csv"
+    file.write_text("name,email,Mail address\nMia,mia@example.com,m@example.com\n")
+
+    refused = anyscale("user", "verify", "-f", file, "--column", "Mail address=email")
+
+    assert "'email' and 'Mail address' are both read as 'email': choose another" in refused.stderr
+
+
+def test_the_hint_leaves_all_columns_out_that_stand_for_no_field(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = tmp_path / "staff.csv"
+    file.write_text("name;email;Abteilung;Kostenstelle\nMia;mia@example.com;IT;7\n")
+
+    refused = anyscale("user", "verify", "-f", file)
+
+    assert (
+        "Without editing the file: `--column Abteilung= --column Kostenstelle=` leaves them out, "
+        "and `--column HEADER=FIELD` names the field of a column.\n"
+    ) in refused.stderr
 
 
 def test_the_hint_names_a_column_that_stands_for_no_field(

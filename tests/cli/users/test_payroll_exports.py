@@ -92,7 +92,7 @@ def test_the_accounts_follow_the_export_of_a_payroll_program(
 
     plain = anyscale("user", "verify", "-f", file)
     assert plain.returncode == 2
-    assert "leaves it out" in plain.stderr
+    assert f"`{shlex.join(export.options)}` leaves them out" in plain.stderr
 
     correct, create, suspend = (
         [str(file) if word == "staff.csv" else word for word in command] + export.options

@@ -115,6 +115,8 @@ class UsersFile:
         self.notes: list[str] = []
         #: place -> header, of columns of a CSV file that stand for no field, in the last reading
         self.unknown_columns: dict[Place, str] = {}
+        #: like `Name=lastname`: the choice of a field that mends the header, in the last reading
+        self.proposed_choice: str = ""
         #: size in bytes and modification time in nanoseconds, which change with the file
         self.stamp: Final = self._current_stamp()
 
@@ -178,6 +180,7 @@ class UsersFile:
             entries.problems.add(self._hinted(error.problem, entries.required))
         self.notes = entries.notes()
         self.unknown_columns = entries.unknown_columns
+        self.proposed_choice = entries.proposed_choice
 
     def _read(self, source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
         if self.format == "yaml":

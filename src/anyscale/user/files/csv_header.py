@@ -28,6 +28,8 @@ class ColumnFault(NamedTuple):
 
     code: str
     detail: str
+    #: like `Name=lastname`: the choice that mends it, if another column is the wrong one
+    choice: str = ""
 
 
 def chosen_columns(texts: Iterable[str]) -> dict[str, str]:
@@ -95,17 +97,17 @@ def columns_of(
     if is_header:
         names = _recognized(cells, names)
     taken = set(FIELDS).intersection(names)
-    seen = set()
+    seen: dict[str, str] = {}
     for cell, name in zip(cells, names, strict=True):
         column, fault = name, None
         if column in seen and column in FIELDS:
-            fault = ColumnFault("duplicate_key", f"the column {column!r} is there twice")
+            fault = _twice(seen[column], cell, column, cells)
         elif column not in _KNOWN:
             meant = _meant(cell, taken) if is_header else None
-            fault = ColumnFault("unknown_key", _unknown(cell, meant, cells, is_header=is_header))
+            fault = _unknown(cell, meant, cells, is_header=is_header)
             column = meant or column
             taken.add(column)
-        seen.add(column)
+        seen[column] = cell
         yield column, fault
 
 
@@ -122,25 +124,36 @@ def _meant(cell: str, taken: set[str]) -> str | None:
     return None if meant in taken else meant
 
 
-def _unknown(cell: str, meant: str | None, cells: list[str], *, is_header: bool) -> str:
+def _twice(first: str, cell: str, column: str, cells: list[str]) -> ColumnFault:
+    if fault := _last_name(first, cells) or _last_name(cell, cells):
+        return fault
+    if column_name(first) == column_name(cell):
+        return ColumnFault("duplicate_key", f"the column {column!r} is there twice")
+    both = f"{shown(first)} and {shown(cell)} are both read as {column!r}"
+    return ColumnFault("duplicate_key", f"{both}: choose another field for one, or leave it out")
+
+
+def _unknown(cell: str, meant: str | None, cells: list[str], *, is_header: bool) -> ColumnFault:
+    if is_header and not meant and (fault := _last_name(cell, cells)):
+        return fault
+    mend = f"rename it to one of {', '.join(FIELDS)}, or remove it"
     if meant:
-        return f"unknown column {shown(cell)}: did you mean {meant!r}? rename it, or remove it"
-    if is_header and (swapped := _last_name(cell, cells)):
-        return swapped
+        mend = f"did you mean {meant!r}? rename it, or remove it"
     # A user's cells may be in its place, with a password in one of them.
     what = f"unknown column {shown(cell)}" if is_header else "unknown column"
-    return f"{what}: rename it to one of {', '.join(FIELDS)}, or remove it"
+    return ColumnFault("unknown_key", f"{what}: {mend}")
 
 
-def _last_name(cell: str, cells: list[str]) -> str | None:
-    """Return the message for a column of first names beside `name`, if no column is `lastname`.
+def _last_name(cell: str, cells: list[str]) -> ColumnFault | None:
+    """Return the fault of a column of first names beside `name`, if no column is `lastname`.
 
     Without the column, people would be created with last names as names.
     """
     name = next((other for other in cells if column_name(other) == "name"), None)
     if name is None or not is_first_name(cell) or "lastname" in map(field_of, cells):
         return None
-    return (
+    detail = (
         f"{shown(cell)} is the first name, so {shown(name)} is probably the last name: "
         f"rename {shown(name)} to lastname and {shown(cell)} to name"
     )
+    return ColumnFault("unknown_key", detail, f"{name.strip()}=lastname")

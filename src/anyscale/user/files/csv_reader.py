@@ -200,7 +200,8 @@ class _CsvReader:
         columns = columns_of(cells, chosen, is_header=is_header)
         for cell, (column, fault), place in zip(cells, columns, places, strict=True):
             if fault:
-                self._entries.problem(place, *fault)
+                self._entries.problem(place, fault.code, fault.detail)
+                self._entries.proposed_choice = self._entries.proposed_choice or fault.choice
                 if fault.code == "unknown_key" and is_header and meant_field(cell) is None:
                     self._entries.unknown_columns[place] = cell.strip()
             elif column in FIELDS and column != named_column(cell, chosen):

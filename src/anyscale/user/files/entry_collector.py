@@ -110,6 +110,8 @@ class EntryCollector:
         self.recognized_columns: dict[str, str] = {}
         #: place -> header, of the columns of a CSV file that stand for no field
         self.unknown_columns: dict[Place, str] = {}
+        #: see `ColumnFault.choice`
+        self.proposed_choice: str = ""
         #: the fields so far that only the server sets, in order
         self.passed_over: dict[str, None] = {}
         #: position -> email and its key
