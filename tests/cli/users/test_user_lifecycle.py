@@ -494,6 +494,21 @@ def test_a_file_of_emails_alone_is_enough_for_links(
     assert [row["email"] for row in links_of(path)] == ["jane@example.com", "ann@example.com"]
 
 
+def test_links_leave_out_the_columns_that_the_command_proposes(
+    control_plane: None, users: Path, check: CommandChecker, tmp_path: Path
+) -> None:
+    file, path = tmp_path / "staff.csv", tmp_path / "links.csv"
+    file.write_text("Login=Mail;Vorname;E-Mail;Abteilung\n-;Ann;ann@example.com;IT\n")
+    command = ("user", "set-password-link", "-f", file, "--output-file", path)
+
+    refused = check(2, "2 problems; no link was created.", *command)
+    proposed = ("--column", "Login=Mail=", "--column", "Abteilung=")
+    assert f"`{' '.join(proposed)}` leaves them out" in refused.stderr
+    check(0, f"1 link is in {path}", *command, *proposed)
+
+    assert [row["email"] for row in links_of(path)] == ["ann@example.com"]
+
+
 def test_an_account_is_named_by_its_id_in_every_command(
     control_plane: None, users: Path, check: CommandChecker, anyscale: RunAnyscale
 ) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from itertools import islice
 from typing import Self
@@ -16,7 +17,13 @@ from anyscale.cli.problem_report import problems_in_words, say_problems
 from anyscale.cli.signals import ignore_signals
 from anyscale.cli.terminal import clear_progress, log, show_progress
 from anyscale.cli.user.account_argument import check_account, find_account
-from anyscale.cli.users_file import format_option, open_users_file, users_file_option
+from anyscale.cli.users_file import (
+    column_option,
+    format_option,
+    open_users_file,
+    refuse_file,
+    users_file_option,
+)
 from anyscale.domain.models.users import PasswordLink
 from anyscale.domain.spreadsheets import spreadsheet_cell
 from anyscale.domain.user_query import UserQuery
@@ -31,12 +38,15 @@ from anyscale.errors import (
     Unavailable,
 )
 from anyscale.transport.base import Transport
+from anyscale.user.files import UsersFile
 from anyscale.user.lookup import list_users
 
 #: links a request
 _PAGE = 1_000
 
 _AGAIN = "run the same command again to create new ones"
+
+_NO_LINK = "no link was created"
 
 _REPLACED = "Earlier links, if any, no longer work."
 
@@ -45,6 +55,7 @@ _REPLACED = "Earlier links, if any, no longer work."
 @click.argument("account", metavar="[EMAIL|ID]", required=False)
 @users_file_option(text="For all users of a file, of which the emails are enough.")
 @format_option
+@column_option
 @click.option(
     "--batch",
     "batch_id",
@@ -67,6 +78,7 @@ def set_password_link(
     account: str | None,
     users_file: str | None,
     file_format: str | None,
+    columns: dict[str, str],
     batch_id: str | None,
     without_credentials: bool,
     output_file: str | None,
@@ -95,13 +107,14 @@ def set_password_link(
         raise ConfigError("links for many users go into a file: name a new one by --output-file")
     if account is not None:
         check_account(account)
+    file = open_users_file(users_file, file_format, columns) if users_file is not None else None
     with open_control_plane(host) as transport:
         if output_file is None:
             assert account is not None
             _write_one(transport, account)
             return
-        with AtomicFile(output_file) as file:
-            _fill(file, transport, *_users(transport, account, users_file, file_format, batch_id))
+        with AtomicFile(output_file) as links:
+            _fill(links, transport, *_users(transport, account, file, batch_id))
 
 
 def _write_one(transport: Transport, account: str) -> None:
@@ -129,8 +142,7 @@ def _write_url(url: str) -> None:
 def _users(
     transport: Transport,
     account: str | None,
-    users_file: str | None,
-    file_format: str | None,
+    file: AbstractContextManager[UsersFile] | None,
     batch_id: str | None,
 ) -> tuple[int, Iterable[str]]:
     """Return the number and the ids of the users that get links."""
@@ -139,8 +151,9 @@ def _users(
         return _batch_count(transport, batch_id), _batch_users(transport, batch_id)
     if account is not None:
         return 1, [find_account(transport, account).user_id]
-    if users_file is not None:
-        user_ids = _file_users(transport, users_file, file_format)
+    if file is not None:
+        with file as opened:
+            user_ids = _file_users(transport, opened)
     else:
         query = UserQuery(without_credentials=True)
         user_ids = [user.user_id for user in list_users(transport, query, None, _PAGE)]
@@ -161,17 +174,18 @@ def _batch_users(transport: Transport, batch_id: str) -> Iterator[str]:
         after = page[-1].user_id
 
 
-def _file_users(transport: Transport, path: str, file_format: str | None) -> list[str]:
+def _file_users(transport: Transport, file: UsersFile) -> list[str]:
     """Return the ids of the accounts that have the emails of a users file."""
-    with open_users_file(path, file_format) as file:
-        reading = file.reading(Policy(), verify=True)  # which requires an email alone
-        users = list(reading)
-        if reading.problems:
-            raise ConfigError(_refusal(reading.problems, reading.problems.more))
-        user_ids = _look_up(transport, users)
-        unknown = [_unknown(at, user) for at, user in enumerate(users) if at not in user_ids]
-        if unknown:
-            raise NotFound(_refusal(reading.locate(unknown)))
+    reading = file.reading(Policy(), verify=True)  # which requires an email alone
+    users = list(reading)
+    if reading.problems:
+        refuse_file(file, BatchRefused(reading.problems, reading.problems.more), "text", _NO_LINK)
+    user_ids = _look_up(transport, users)
+    unknown = [_unknown(at, user) for at, user in enumerate(users) if at not in user_ids]
+    if unknown:
+        error = BatchRefused(reading.locate(unknown))
+        say_problems(error)
+        raise NotFound(f"{problems_in_words(error.count)}; {_NO_LINK}.")
     return list(user_ids.values())
 
 
@@ -188,13 +202,6 @@ def _look_up(transport: Transport, users: Sequence[CheckedUser]) -> dict[int, st
 def _unknown(position: int, user: CheckedUser) -> Problem:
     detail = f"{shown(user.email)} has no account"
     return Problem(index=position, field="email", code="email_unknown", detail=detail)
-
-
-def _refusal(problems: Iterable[Problem], more: int = 0) -> str:
-    """Write each problem in a line of its own; return the message of the error."""
-    error = BatchRefused(problems, more)
-    say_problems(error)
-    return f"{problems_in_words(error.count)}; no link was created."
 
 
 def _fill(file: AtomicFile, transport: Transport, total: int, user_ids: Iterable[str]) -> None:
