@@ -158,6 +158,14 @@ def test_a_file_that_is_probably_wrong_suspends_nobody(
     assert suspended(anyscale) == set()
 
 
+def test_a_file_without_users_is_refused_before_the_accounts_are_listed(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    done = anyscale("user", "suspend", "--missing-from", csv(tmp_path), "--dry-run")
+
+    assert (done.returncode, done.stdout, "to suspend." in done.stderr) == (2, "", False)
+
+
 def test_the_problems_of_a_file_are_a_document_with_output_json(
     anyscale: RunAnyscale, tmp_path: Path
 ) -> None:

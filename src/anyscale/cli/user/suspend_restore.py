@@ -141,13 +141,16 @@ def _plan(
     transport: Transport, file: UsersFile, words: _Words, output: str, *, missing: bool
 ) -> SuspensionPlan:
     try:
-        if missing:
-            return plan_missing(transport, file, show_progress)
-        return plan_named(transport, file, show_progress, suspend=words.suspend)
+        if not missing:
+            return plan_named(transport, file, show_progress, suspend=words.suspend)
+        plan = plan_missing(transport, file, show_progress)
     except BatchRefused as error:
         refuse_file(file, error, output, f"nobody was {words.done}")
     finally:
         clear_progress()
+    if not plan.users:
+        raise ConfigError(f"{file.name} has no users: every account would be suspended")
+    return plan
 
 
 def _planned(plan: SuspensionPlan, words: _Words) -> str:
@@ -165,8 +168,6 @@ def _require_safe(
     plan: SuspensionPlan, file: UsersFile, at_most: int | None, *, missing: bool
 ) -> None:
     """End the command if the file is probably not the one that was meant."""
-    if missing and not plan.users:
-        raise ConfigError(f"{file.name} has no users: every account would be suspended")
     if missing and plan.without_account:
         create = suggested_command(
             "user", "batch-create", "-f", file.name, *reading_options(), "--if-exists", "skip"
