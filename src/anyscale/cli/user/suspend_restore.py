@@ -44,7 +44,7 @@ from anyscale.user.suspension import (
 
 _COLUMNS = ("email", "name", "lastname", "user_id")
 
-REFUSED = 1
+REFUSED = WITHOUT_ACCOUNT = 1
 
 #: emails that a message lists
 _MOST = 5
@@ -126,6 +126,8 @@ def _change(
         done = 0 if dry_run else _change_all(transport, plan, words, yes=yes)
         if output == "json":
             write_json(_document(plan, words, done))
+    if plan.without_account:  # a mistyped email: the account that was meant is as before
+        raise click.exceptions.Exit(WITHOUT_ACCOUNT)
 
 
 def _change_one(words: _Words, account: str, host: str | None) -> None:
@@ -242,6 +244,14 @@ suspend = _command(
     command goes on.
 
     \b
+    Exit status:
+      0    done
+      1    a user of the file has no account, or the command refused
+      2    the command line or the file is wrong
+      3    unfinished: run the same command again
+      130  interrupted: the same as 3
+
+    \b
     Examples:
       anyscale user suspend jane@example.com
       anyscale user suspend -f leavers.csv --dry-run
@@ -262,6 +272,14 @@ restore = _command(
     Name one account, or a users file, of which emails are enough. With a file, it shows the
     accounts, and asks. Owners are never restored by a file. After an interruption, the same
     command goes on.
+
+    \b
+    Exit status:
+      0    done
+      1    a user of the file has no account, or the command refused
+      2    the command line or the file is wrong
+      3    unfinished: run the same command again
+      130  interrupted: the same as 3
 
     \b
     Examples:
