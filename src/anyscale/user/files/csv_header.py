@@ -1,7 +1,7 @@
 """The header of a CSV file: which column has which field, and what is wrong with the others."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from anyscale.domain.validation import FIELDS, SERVER_FIELDS, shown
@@ -93,30 +93,31 @@ def columns_of(
         chosen: see `UsersFile`.
         is_header: whether they are names of columns, and not a user's cells.
     """
-    names = [named_column(cell, chosen) for cell in cells]
-    if is_header:
-        names = _recognized(cells, names)
-    taken = set(FIELDS).intersection(names)
+    named = _KNOWN.intersection(named_column(cell, chosen) for cell in cells)
+    alone = _meant_once(cells, chosen) - named if is_header else set()
+    taken = set(FIELDS).intersection(named | alone)
     seen: dict[str, str] = {}
-    for cell, name in zip(cells, names, strict=True):
-        column, fault = name, None
-        if column in seen and column in FIELDS:
+    for cell in cells:
+        column, fault = named_column(cell, chosen), None
+        if column not in _KNOWN and (field := field_of(cell)) in alone:
+            column = field
+        if column in seen:
             fault = _twice(seen[column], cell, column, cells)
         elif column not in _KNOWN:
             meant = _meant(cell, taken) if is_header else None
             fault = _unknown(cell, meant, cells, is_header=is_header)
             column = meant or column
             taken.add(column)
-        seen[column] = cell
+        if column in FIELDS:
+            seen[column] = cell
         yield column, fault
 
 
-def _recognized(cells: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Return the names, with the field in place of each other word that alone means it."""
-    pairs = list(zip(cells, names, strict=True))
-    fields = [name if name in _KNOWN else field_of(cell) or name for cell, name in pairs]
-    count = Counter(fields)
-    return [field if count[field] == 1 else name for field, name in zip(fields, names, strict=True)]
+def _meant_once(cells: Iterable[str], chosen: Mapping[str, str]) -> set[str]:
+    """Return the fields for which one column, which is not named so, is a known word."""
+    unknown = (cell for cell in cells if named_column(cell, chosen) not in _KNOWN)
+    count = Counter(map(field_of, unknown))
+    return {field for field, number in count.items() if field and number == 1}
 
 
 def _meant(cell: str, taken: set[str]) -> str | None:
