@@ -26,7 +26,7 @@ _MIB = 1 << 20
 
 
 def measure_files(kind: str, place: Site, browser: OwnerBrowser, folder: Path, users: int) -> None:
-    """Check files of some users, and create half of them by one, nearly the largest file."""
+    """Check files of some users, and create two fifths of them by nearly the largest file."""
     # An idle server has its caches: those of SQLite grow up to some 28 MiB.
     browser.create(write_users(folder / "first.yaml", users // 10, first=users))
     _wait_for_index(place)
@@ -36,8 +36,9 @@ def measure_files(kind: str, place: Site, browser: OwnerBrowser, folder: Path, u
         check = partial(browser.check, file.read_bytes())
         _show_peak(f"{kind}: a check of {count:,} users", place.server, idle, file, check)
         _show_time(f"{kind}: check of {count:,} users", place, file, check)
-    file = write_users(folder / "largest.yaml", users // 2)
-    what = f"{kind}: a run of {users // 2:,} users"
+    largest = users * 2 // 5  # of a million users: 57 MiB
+    file = write_users(folder / "largest.yaml", largest)
+    what = f"{kind}: a run of {largest:,} users"
     _show_peak(what, place.server, idle, file, lambda: browser.create(file))
     _wait_for_index(place)
     over = _memory(place.server) - idle
