@@ -22,6 +22,7 @@ import pytest
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
 from tests.support.servers.server_process import ServerProcess, run_server_process
+from tests.support.waiting import wait_until
 
 OPERATIONS = ROOT / "docs" / "operations"
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *OPERATIONS.glob("*.md")])
@@ -150,9 +151,21 @@ def run_page(page: Path, session: Session) -> None:
             assert session.status == 0, text
         elif kind == "console":
             for command, output in commands(text):
+                if command.startswith("grep "):
+                    wait_for_line(command, session)
                 assert normal(session.say(command), session.home) == normal(output, session.home), (
                     command
                 )
+
+
+def wait_for_line(command: str, session: Session) -> None:
+    """Wait until `grep` finds its line: a server logs a request after its response."""
+
+    def is_found() -> bool:
+        session.say(command)
+        return session.status == 0
+
+    wait_until(is_found)
 
 
 def test_the_documents_have_examples() -> None:
