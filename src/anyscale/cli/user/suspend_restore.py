@@ -235,7 +235,7 @@ def _listed(emails: list[str]) -> str:
     return ", ".join(emails[:_MOST]) + (f" and {more} more" if more > 0 else "")
 
 
-suspend = _command(
+suspend: click.Command = _command(
     _SUSPEND,
     """Suspend accounts: they cannot sign in, their sessions end and their tokens stop.
 
@@ -265,7 +265,7 @@ suspend = _command(
     ),
 )
 
-restore = _command(
+restore: click.Command = _command(
     _RESTORE,
     """Let suspended accounts sign in again.
 
