@@ -1,9 +1,10 @@
 """Users files in the console: the time of a check, and the memory of checks and runs."""
 
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+
+from tests.support.waiting import wait_until
 
 from benchmarks.support.browsers import OwnerBrowser
 from benchmarks.support.files import write_users
@@ -19,7 +20,7 @@ _PEAK, _AFTER = 64, 16
 #: times as long as the dry run of the command
 _CHECK = 1.5
 
-#: seconds between two looks at the index of words
+#: Seconds between two looks at the index of words: a server with requests does not fill it.
 _INTERVAL = 0.5
 
 _MIB = 1 << 20
@@ -72,5 +73,4 @@ def _memory(server: Server) -> float:
 
 def _wait_for_index(place: Site) -> None:
     connection = Connection(place.server.url, place.token)
-    while connection.unindexed_accounts():
-        time.sleep(_INTERVAL)
+    wait_until(lambda: not connection.unindexed_accounts(), 600, interval=_INTERVAL)

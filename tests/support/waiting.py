@@ -6,9 +6,11 @@ from collections.abc import Callable
 __all__ = ["wait_until"]
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
+def wait_until(
+    condition: Callable[[], object], seconds: float = 30, *, interval: float = 0.005
+) -> None:
     """Poll a condition until it is true; fail after so many seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "the condition did not become true"
-        time.sleep(0.005)
+        time.sleep(interval)

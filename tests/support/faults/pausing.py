@@ -4,9 +4,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.support.waiting import wait_until
+
 from anyscale.server.core.batches.hash_passwords import hash_passwords
 
 __all__ = ["PausingClock", "PausingHashes"]
+
+
+#: within which a test has to end its pause
+_SECONDS = 600
 
 
 class PausingClock:
@@ -19,8 +25,7 @@ class PausingClock:
         return time.monotonic()
 
     def sleep(self, _: float) -> None:
-        while not self._until.exists():
-            time.sleep(0.005)
+        wait_until(self._until.exists, _SECONDS)
 
 
 class PausingHashes:
@@ -31,6 +36,6 @@ class PausingHashes:
 
     def __call__(self, *arguments: Any) -> int:
         (first, _), *_ = arguments[4]
-        while first and self._during.exists():
-            time.sleep(0.005)
+        if first:
+            wait_until(lambda: not self._during.exists(), _SECONDS)
         return hash_passwords(*arguments)

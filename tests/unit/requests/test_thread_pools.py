@@ -191,9 +191,15 @@ def test_pools_are_busy_while_a_call_lasts_and_a_moment_longer(
 
 def test_a_call_that_must_not_fail_waits_for_a_place_of_a_full_pool() -> None:
     async def test() -> None:
-        pool, end = BoundedThreadPool("read", threads=1, waiting=0), threading.Event()
-        running = asyncio.create_task(pool.run(end.wait))
-        await asyncio.sleep(0)  # it has the only place
+        pool = BoundedThreadPool("read", threads=1, waiting=0)
+        started, end = threading.Event(), threading.Event()
+
+        def last() -> bool:
+            started.set()
+            return end.wait()
+
+        running = asyncio.create_task(pool.run(last))
+        await asyncio.to_thread(started.wait)
         waiting = asyncio.create_task(pool.run_when_free(lambda: "done"))
         with pytest.raises(Overloaded):
             await pool.run(lambda: "refused")

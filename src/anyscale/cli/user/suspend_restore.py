@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial, reduce
+from inspect import cleandoc
 from typing import NamedTuple
 
 import click
@@ -12,7 +13,7 @@ from anyscale.cli.connect import (
     open_control_plane,
     suggested_command,
 )
-from anyscale.cli.exit_status import GO_ON, explain_interrupt
+from anyscale.cli.exit_status import GO_ON, REFUSED, explain_interrupt
 from anyscale.cli.formats import write_json, write_records
 from anyscale.cli.terminal import (
     accounts_in_words,
@@ -44,8 +45,6 @@ from anyscale.user.suspension import (
 
 _COLUMNS = ("email", "name", "lastname", "user_id")
 
-REFUSED = WITHOUT_ACCOUNT = 1
-
 #: emails that a message lists
 _MOST = 5
 
@@ -63,6 +62,17 @@ class _Words(NamedTuple):
 
 _SUSPEND = _Words(True, "suspend", "Suspending", "suspended", "suspended already")
 _RESTORE = _Words(False, "restore", "Restoring", "restored", "not suspended")
+
+_EXIT_STATUS = """
+
+\b
+Exit status:
+  0    done
+  1    a user of the file has no account, or the command refused
+  2    the command line or the file is wrong
+  3    unfinished: run the same command again
+  130  interrupted: the same as 3
+"""
 
 _Callback = Callable[..., None]
 _Decorator = Callable[[_Callback], _Callback]
@@ -87,7 +97,7 @@ def _command(words: _Words, text: str, *more: _Decorator) -> click.Command:
     )
     callback: _Callback = partial(_change, words)
     callback = reduce(lambda done, add: add(done), reversed(decorators), callback)
-    return click.command(words.verb, help=text)(callback)
+    return click.command(words.verb, help=cleandoc(text) + _EXIT_STATUS)(callback)
 
 
 def _change(
@@ -127,7 +137,7 @@ def _change(
         if output == "json":
             write_json(_document(plan, words, done))
     if plan.without_account:  # a mistyped email: the account that was meant is as before
-        raise click.exceptions.Exit(WITHOUT_ACCOUNT)
+        raise click.exceptions.Exit(REFUSED)
 
 
 def _change_one(words: _Words, account: str, host: str | None) -> None:
@@ -244,14 +254,6 @@ suspend: click.Command = _command(
     command goes on.
 
     \b
-    Exit status:
-      0    done
-      1    a user of the file has no account, or the command refused
-      2    the command line or the file is wrong
-      3    unfinished: run the same command again
-      130  interrupted: the same as 3
-
-    \b
     Examples:
       anyscale user suspend jane@example.com
       anyscale user suspend -f leavers.csv --dry-run
@@ -272,14 +274,6 @@ restore: click.Command = _command(
     Name one account, or a users file, of which emails are enough. With a file, it shows the
     accounts, and asks. Owners are never restored by a file. After an interruption, the same
     command goes on.
-
-    \b
-    Exit status:
-      0    done
-      1    a user of the file has no account, or the command refused
-      2    the command line or the file is wrong
-      3    unfinished: run the same command again
-      130  interrupted: the same as 3
 
     \b
     Examples:
