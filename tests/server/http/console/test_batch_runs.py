@@ -305,6 +305,22 @@ def test_a_run_without_a_thread_leaves_its_key_and_its_place_free(
     wait_for_state(jane, create(jane, data, key="again"), "published")
 
 
+def test_a_bug_in_a_run_is_told_to_its_page_and_logged_without_its_text(
+    console: Console, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("jane@example.com")
+
+    monkeypatch.setattr(console.control_plane.batches, "reserve", fail)
+    jane = console.browser()
+    batch_id = create(jane, many())
+    wait_until(lambda: not progress(jane, batch_id)["running"])
+    assert "a fault of the control plane: its log says where" in progress(jane, batch_id)["message"]
+    (logged,) = [one for one in caplog.records if one.msg == "a run of the console failed"]
+    assert vars(logged)["kind"] == "ZeroDivisionError"
+    assert "jane@example.com" not in caplog.text
+
+
 def test_too_many_runs_are_refused(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_runs, "_MOST_RUNS", 1)
     jane = console.browser()
