@@ -114,8 +114,8 @@ def test_a_batch_without_passwords_imports_no_hashing_and_no_parser(
 
 
 @pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: path.stem)
-def test_a_module_has_one_subject_and_at_most_300_lines(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+def test_a_module_has_one_subject_and_at_most_400_lines(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
     assert path.stem not in {"utils", "helpers", "manager", "common", "misc"}
 
 

@@ -8,6 +8,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from anyscale.domain.invisible import INVISIBLE
+
 __all__ = ["MAX_OCTETS", "email_key", "email_prefix_key"]
 
 #: RFC 5321, 4.5.3.1.3, without the brackets
@@ -55,6 +57,8 @@ def _unusual_email_key(email: str) -> str:
     local, at, domain = email.rpartition("@")
     if not at:
         raise ValueError("")
+    if match := INVISIBLE.search(email):
+        raise ValueError(f"remove the invisible character U+{ord(match[0]):04X}")
     if email != email.strip():
         raise ValueError("remove the blanks around it")
     if len(email.encode()) > MAX_OCTETS:

@@ -54,7 +54,7 @@ def test_a_name_is_taken_until_its_token_is_revoked(control_plane: ControlPlane)
         control_plane.tokens.revoke("nobody", operator("root"))
 
 
-@pytest.mark.parametrize("name", ["", " ann", "a\nb", "x" * 65])
+@pytest.mark.parametrize("name", ["", " ann", "a\nb", "\u3164", "an\u2800n", "x" * 65])
 def test_a_name_is_short_and_has_visible_characters_only(
     control_plane: ControlPlane, name: str
 ) -> None:

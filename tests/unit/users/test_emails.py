@@ -142,6 +142,21 @@ def test_the_process_wide_list_of_special_use_names_is_not_changed() -> None:
     assert before == email_validator.SPECIAL_USE_DOMAIN_NAMES
 
 
+@pytest.mark.parametrize(
+    "mark",
+    [
+        *("\u00ad", "\u034f", "\u115f", "\u1160", "\u17b4", "\u17b5", "\u180b", "\u180f", "\u200b"),
+        *("\u200d", "\u2060", "\u2064", "\u2800", "\u3164", "\ufe00", "\ufe0f", "\ufeff", "\uffa0"),
+        *("\U0001d173", "\U000e0100", "\U000e0fff"),
+    ],
+    ids=ascii,
+)
+def test_an_invisible_character_in_an_email_is_refused_and_named(mark: str) -> None:
+    for email in (f"bo{mark}ss@example.com", f"{mark}boss@example.com", f"boss@exam{mark}ple.com"):
+        with pytest.raises(ValueError, match=f"invisible character U\\+{ord(mark):04X}"):
+            email_key(email)
+
+
 def test_no_dns_query_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_arguments: object, **_options: object) -> NoReturn:
         raise AssertionError("the network was asked")

@@ -8,6 +8,7 @@ from shlex import quote
 
 from msgspec import structs
 
+from anyscale.domain.invisible import is_visible
 from anyscale.errors import ConfigError, NotAuthenticated, NotFound, StoreUnavailable
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.callers import (
@@ -168,7 +169,7 @@ class TokenService:
 
 
 def _check_name(name: str) -> None:
-    if not (0 < len(name) <= _NAME_LENGTH and name.isprintable() and name == name.strip()):
+    if len(name) > _NAME_LENGTH or not is_visible(name):
         raise ConfigError(f"a token's name has 1 to {_NAME_LENGTH} visible characters")
 
 
