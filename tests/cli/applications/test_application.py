@@ -3,11 +3,16 @@
 import json
 import stat
 from collections.abc import Iterator
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import pytest
 from tests.support.commands.running import RunAnyscale
+from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.servers.server_process import ServerProcess
+
+from anyscale.server.core.openid.protocol import OAuthError
+from anyscale.server.settings import Settings
 
 CALLBACK = "https://hub.example.com/callback"
 CREATE = ("application", "create", "--name", "Hub", "--redirect-uri", CALLBACK)
@@ -67,6 +72,10 @@ def test_what_is_wrong_is_one_line(anyscale: RunAnyscale) -> None:
         (("application", "show", "app_none"), "there is no application app_none"),
         (("application", "delete", "app_none"), "there is no application app_none"),
         (("application", "update", "app_none"), "there is nothing to change"),
+        (
+            ("application", "update", "app_none", "--for", "example.com", "--for-all"),
+            "--for and --for-all exclude each other",
+        ),
     ):
         done = anyscale(*arguments)
         assert done.returncode in (1, 2)
@@ -87,6 +96,31 @@ def test_the_secret_is_written_to_a_file_for_its_owner_alone(
         "client_id",
         "client_secret",
     ]
+
+
+@pytest.mark.parametrize(
+    ("option", "message"), [((), "works for an hour"), (("--now",), "has stopped working")]
+)
+def test_the_former_secret_works_as_the_message_says(
+    option: tuple[str, ...], message: str, anyscale: RunAnyscale, data: Path
+) -> None:
+    found = created(anyscale)
+    client_id = found["client_id"]
+
+    rotated = anyscale("application", "rotate-secret", client_id, *option)
+
+    assert message in rotated.stderr
+    refused = pytest.raises(OAuthError, match="invalid_client") if option else nullcontext()
+    settings = Settings(database=data / "anyscale.db")
+    with closing(cheap_control_plane(settings)) as control_plane, refused:
+        control_plane.applications.authenticate(client_id, found["client_secret"])
+
+
+def test_an_application_whose_secret_is_lost_is_deleted(anyscale: RunAnyscale) -> None:
+    lost = anyscale(*CREATE, stdout="/dev/full")
+
+    assert (lost.returncode, "so it was revoked" in lost.stderr) == (3, True)
+    assert json.loads(anyscale("application", "list", "-o", "json").stdout) == []
 
 
 def test_a_public_application_has_no_secret(anyscale: RunAnyscale) -> None:

@@ -108,15 +108,27 @@ def test_those_whom_a_file_lacks_are_suspended_after_a_yes(
     file = csv(tmp_path, "jane@example.com,Jane")
     command = ["user", "suspend", "--missing-from", str(file)]
 
-    at_most = anyscale(*command, "--at-most", "1", "--yes")
-    assert (at_most.returncode, suspended(anyscale)) == (1, set())
-    assert "2 accounts to suspend, and --at-most is 1: nobody was suspended" in at_most.stderr
+    for most in ("1", "0"):
+        refused = anyscale(*command, "--at-most", most, "--yes")
+        assert (refused.returncode, suspended(anyscale)) == (1, set())
+        message = f"2 accounts to suspend, and --at-most is {most}: nobody was suspended"
+        assert message in refused.stderr
     status, shown = on_a_terminal(*command, typed=b"no\n", when=QUESTION)
     assert (status, suspended(anyscale)) == (2, set())
     assert "This suspends 2 accounts." in shown
     status, shown = on_a_terminal(*command, typed=b"yes\n", when=QUESTION)
     assert (status, suspended(anyscale)) == (0, {"-zoe@example.com", "ann@example.com"})
     assert "2 accounts suspended." in shown
+
+
+def test_nobody_of_a_long_file_is_suspended(anyscale: RunAnyscale, tmp_path: Path) -> None:
+    staff = csv(tmp_path, *(f"user{number}@example.com,User" for number in range(500)))
+    assert anyscale("user", "batch-create", "-f", staff).returncode == 0
+
+    done = anyscale("user", "suspend", "--missing-from", staff, "--dry-run", "-o", "json")
+
+    chosen = {user["email"] for user in json.loads(done.stdout)["to_suspend"]}
+    assert chosen == {"jane@example.com", "-zoe@example.com", "ann@example.com"}
 
 
 def test_the_command_that_creates_the_others_reads_the_file_alike(
@@ -225,6 +237,14 @@ def test_status_0_says_that_everything_is_as_in_the_file(
     file = csv(tmp_path, "jane@example.com,Janet")
     done = anyscale("user", "verify", "-f", file, "--apply", "--yes")
     assert (done.returncode, "1 account corrected." in done.stderr) == (0, True)
+
+
+def test_status_1_says_that_there_are_more_accounts_than_in_the_file(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = csv(tmp_path, "jane@example.com,Janet")
+    done = anyscale("user", "verify", "-f", file, "--apply", "--extra", "--yes")
+    assert (done.returncode, "1 account corrected." in done.stderr) == (1, True)
 
 
 def test_the_same_command_goes_on_after_a_failure(
