@@ -36,6 +36,7 @@ from anyscale.errors.batches import (
     Problem,
 )
 from anyscale.errors.login import (
+    AccountEdited,
     InvalidCredentials,
     LastOwner,
     LinkInvalid,
@@ -49,6 +50,7 @@ from anyscale.errors.login import (
 )
 
 __all__ = [
+    "AccountEdited",
     "AnyscaleError",
     "BatchGone",
     "BatchRefused",

@@ -81,6 +81,13 @@ class OwnerKept(AnyscaleError):
     status = 409
 
 
+class AccountEdited(AnyscaleError):
+    """A field of the account has another value than the call expects: somebody has edited it."""
+
+    code = "account_edited"
+    status = 409
+
+
 class TooManyFailedLogins(Overloaded):
     """Too many wrong passwords, for an account or from an address."""
 

@@ -151,8 +151,10 @@ class Users:
             return [None for _ in emails]
         return control_plane.users.with_emails(emails)
 
-    def update(self, user_id: str, changes: UserChanges) -> UpdatedUser:
-        return self._writable(user_id).updates.update(user_id, changes, self._caller)
+    def update(
+        self, user_id: str, changes: UserChanges, expected: UserChanges | None = None
+    ) -> UpdatedUser:
+        return self._writable(user_id).updates.update(user_id, changes, self._caller, expected)
 
     def suspend(self, user_id: str, *, keep_owner: bool = False) -> None:
         lifecycle = self._writable(user_id).lifecycle

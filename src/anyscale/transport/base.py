@@ -119,8 +119,13 @@ class Users(Protocol):
     def find(self, emails: Sequence[str]) -> Sequence[User | None]:
         """Return the accounts with up to 10,000 emails, in their order; None without an account."""
 
-    def update(self, user_id: str, changes: UserChanges) -> UpdatedUser:
-        """Change fields of an account, and return it."""
+    def update(
+        self, user_id: str, changes: UserChanges, expected: UserChanges | None = None
+    ) -> UpdatedUser:
+        """Change fields of an account, and return it.
+
+        It is refused if a field that it changes has neither the new value nor that of `expected`.
+        """
 
     def suspend(self, user_id: str, *, keep_owner: bool = False) -> None:
         """Suspend an account: it cannot sign in. With `keep_owner` an owner is not suspended."""

@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import Any, cast
 from urllib.parse import quote
 
-from msgspec import convert, structs
+from msgspec import UNSET, convert, structs
 
 from anyscale.domain.audit_chain import AuditEntry
 from anyscale.domain.models.audit import AuditFilter
@@ -45,6 +45,7 @@ from anyscale.domain.schemas.users import (
     SetPasswordLinks,
     UserList,
     UserPage,
+    UserUpdate,
 )
 from anyscale.domain.user_query import UserQuery
 from anyscale.domain.validation import CheckedUser, ChunkUser, Policy
@@ -158,8 +159,11 @@ class Users:
         body = FindUsers(list(emails))
         return self._request(FoundUsers, "POST", "/v1/users:find", body, changes=False).users
 
-    def update(self, user_id: str, changes: UserChanges) -> UpdatedUser:
-        return self._request(UpdatedUser, "PATCH", _user_path(user_id), changes)
+    def update(
+        self, user_id: str, changes: UserChanges, expected: UserChanges | None = None
+    ) -> UpdatedUser:
+        body = UserUpdate(**changes.to_dict(), expected=expected or UNSET)
+        return self._request(UpdatedUser, "PATCH", _user_path(user_id), body)
 
     def suspend(self, user_id: str, *, keep_owner: bool = False) -> None:
         self._set_suspended(user_id, "suspend", keep_owner=keep_owner)

@@ -5,6 +5,7 @@ import threading
 import time
 
 from anyscale.errors import (
+    AccountEdited,
     AnyscaleError,
     BatchGone,
     BatchRefused,
@@ -35,6 +36,7 @@ _MOST_SECONDS = 120
 
 #: Errors that tell the outcome of the call, also if the response to an earlier attempt was lost.
 _OUTCOMES = (
+    AccountEdited,
     BatchGone,
     BatchRefused,
     BatchUnfinished,

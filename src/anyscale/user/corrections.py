@@ -1,13 +1,13 @@
 """Correct the accounts that differ from their users."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from msgspec import Struct, convert
 
 from anyscale.domain.models.users import Difference, UserChanges
 from anyscale.domain.validation import shown
-from anyscale.errors import BatchUnfinished, ConfigError, NotFound
+from anyscale.errors import AccountEdited, BatchUnfinished, ConfigError, NotFound
 from anyscale.transport.base import Transport
 from anyscale.user.id_hashes import IdHashes
 
@@ -17,10 +17,11 @@ __all__ = ["Confirmed", "Correction", "correct"]
 class Correction(Struct, frozen=True):
     """What an account needs to be as its user in the file."""
 
+    user_id: str
     email: str
     changes: UserChanges
-    #: the values that the changes replace, by field
-    replaced: dict[str, str | bool | None]
+    #: the values that the changes replace
+    replaced: UserChanges
 
 
 class Confirmed:
@@ -52,9 +53,7 @@ class Confirmed:
             if any(_key(one) not in self._hashes for one in different):
                 raise _changed_meanwhile(different[0].email)
             if different:
-                changes = convert({str(one.field): one.file for one in different}, UserChanges)
-                replaced = {str(one.field): one.account for one in different}
-                yield Correction(different[0].email, changes, replaced)
+                yield _correction(different)
 
 
 def correct(transport: Transport, correction: Correction) -> str | None:
@@ -63,20 +62,28 @@ def correct(transport: Transport, correction: Correction) -> str | None:
     Raises:
         BatchUnfinished: somebody has edited the account since it was compared.
     """
-    (account,) = transport.users.find([correction.email])
-    if account is None:
-        return "the account was deleted meanwhile"
-    if any(getattr(account, field) != value for field, value in correction.replaced.items()):
-        raise _changed_meanwhile(correction.email)
     try:
-        transport.users.update(account.user_id, correction.changes)
-    except (ConfigError, NotFound) as error:
+        transport.users.update(correction.user_id, correction.changes, correction.replaced)
+    except AccountEdited:
+        raise _changed_meanwhile(correction.email) from None
+    except NotFound:
+        return "the account was deleted meanwhile"
+    except ConfigError as error:
         return str(error)
     return None
 
 
+def _correction(different: Sequence[Difference]) -> Correction:
+    user_id, email = different[0].user_id, different[0].email
+    assert user_id is not None
+    changes = convert({one.field: one.file for one in different}, UserChanges)
+    replaced = convert({one.field: one.account for one in different}, UserChanges)
+    return Correction(user_id, email, changes, replaced)
+
+
 def _key(difference: Difference) -> str:
-    return repr((difference.email, difference.field, difference.file, difference.account))
+    # With the id: the account may be deleted, and created again with the same email.
+    return repr((difference.user_id, difference.field, difference.file, difference.account))
 
 
 def _changed_meanwhile(email: str) -> BatchUnfinished:

@@ -149,7 +149,7 @@ class Verification:
             if self._seen is not None:
                 self._seen.add(account.user_id)
             if account.suspended_at is not None:
-                yield self._difference(reading, index, user, "suspended")
+                yield self._difference(reading, index, user, "suspended", account)
             if _values(user) != _values(account):
                 yield from self._different_fields(reading, index, user, account)
         self.checked += len(chunk.users)
@@ -160,7 +160,7 @@ class Verification:
         for field in _FIELDS:
             ours, theirs = getattr(user, field), getattr(account, field)
             if ours is not UNSET and ours != theirs and not _is_same_text(ours, theirs):
-                yield self._difference(reading, index, user, "different", field, ours, theirs)
+                yield self._difference(reading, index, user, "different", account, field)
 
     def _difference(
         self,
@@ -168,13 +168,22 @@ class Verification:
         index: int,
         user: CheckedUser,
         kind: str,
+        account: User | None = None,
         field: str | None = None,
-        ours: str | bool | None = None,
-        theirs: str | bool | None = None,
     ) -> Difference:
         problem = Problem(index=index, code=kind, detail="")
         (placed,) = reading.locate([problem])
-        return Difference(index, placed.line, placed.column, user.email, kind, field, ours, theirs)
+        return Difference(
+            index=index,
+            line=placed.line,
+            column=placed.column,
+            email=user.email,
+            kind=kind,
+            field=field,
+            file=getattr(user, field) if field else None,
+            account=getattr(account, field) if field else None,
+            user_id=account.user_id if account else None,
+        )
 
 
 def _check_rest(reading: Reading, rest: Iterable[Chunk]) -> None:

@@ -340,8 +340,14 @@ def test_what_somebody_else_corrects_during_the_question_does_not_remain(
     assert (status, "1 account corrected." in shown) == (0, True), shown
 
 
+@pytest.mark.parametrize(("edited", "corrected"), [("ann@example.com", 1), ("jane@example.com", 0)])
 def test_what_somebody_edits_during_the_corrections_is_not_overwritten(
-    anyscale: RunAnyscale, server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    anyscale: RunAnyscale,
+    server: ServerProcess,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    edited: str,
+    corrected: int,
 ) -> None:
     monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
     monkeypatch.setenv("ANYSCALE_HOST", server.url)
@@ -350,13 +356,33 @@ def test_what_somebody_edits_during_the_corrections_is_not_overwritten(
 
     def edit(call: str) -> None:
         if call.startswith("PATCH"):
-            anyscale("user", "update", "ann@example.com", "--name", "Edited")
+            anyscale("user", "update", edited, "--name", "Edited")
 
     with FaultyProxy([server.port], edit) as proxy:
         stopped = anyscale("user", "verify", "-f", file, "--apply", "--yes", "--host", proxy.url)
 
-    assert (stopped.returncode, name_of(anyscale, "ann@example.com")) == (3, "Edited")
-    assert "error: 1 of 2 accounts corrected, and then: the accounts changed" in stopped.stderr
+    assert (stopped.returncode, name_of(anyscale, edited)) == (3, "Edited")
+    message = f"error: {corrected} of 2 accounts corrected, and then: the accounts changed"
+    assert message in stopped.stderr
+
+
+def test_an_account_that_is_created_anew_during_the_question_is_not_corrected(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = csv(tmp_path, "ann@example.com,Anna")
+
+    def create_anew() -> None:
+        anyscale("user", "delete", "ann@example.com", "--yes")
+        anyscale("user", "batch-create", "-f", "-", "--if-exists", "skip", stdin=PEOPLE)
+
+    status, shown = on_a_terminal(
+        *("user", "verify", "-f", file, "--apply"),
+        typed=b"yes\n",
+        when=QUESTION,
+        before=create_anew,
+    )
+
+    assert (status, name_of(anyscale, "ann@example.com")) == (3, "Ann"), shown
 
 
 def test_those_who_become_owners_or_are_deleted_meanwhile_are_skipped(

@@ -12,6 +12,7 @@ from tests.support.users import (
 
 from anyscale.domain.models.users import UserChanges
 from anyscale.errors import (
+    AccountEdited,
     ConfigError,
     LastOwner,
     LinkRefused,
@@ -82,6 +83,24 @@ def test_an_account_is_updated_and_every_field_of_it_is_listed(transport: Transp
         ["is_sso_user", "lastname", "name", "title"],
         ["lastname"],
     ]
+
+
+def test_a_field_that_somebody_has_edited_since_is_not_overwritten(transport: Transport) -> None:
+    transport.batches.create("key", checked_users("jane"), "fail")
+    (jane,) = list_accounts(transport)
+    seen = UserChanges(name=jane.name, title=jane.title)
+    transport.users.update(jane.user_id, UserChanges(title="CTO", lastname="Doe"))
+
+    with pytest.raises(AccountEdited, match="edited the account since: another title was expected"):
+        transport.users.update(jane.user_id, UserChanges(title="CEO", name="J"), seen)
+    (edited,) = list_accounts(transport)
+    assert (edited.name, edited.title) == (jane.name, "CTO")
+    for _ in range(2):  # a repeated call finds its own value
+        transport.users.update(jane.user_id, UserChanges(title="CTO", name="J"), seen)
+    (changed,) = list_accounts(transport)
+    assert (changed.name, changed.title, changed.lastname) == ("J", "CTO", "Doe")
+    entries = [one for one in transport.audit.list(0, 100) if one.event == "account.updated"]
+    assert [json.loads(one.data)["fields"] for one in entries] == [["lastname", "title"], ["name"]]
 
 
 def test_links_are_created_for_users_without_credentials(transport: Transport) -> None:

@@ -150,7 +150,7 @@ def _correct_all(transport: Transport, corrections: Iterable[Correction], count:
                 say(f"{correction.email}: {refusal}")
             else:
                 done += 1
-                fields += len(correction.replaced)
+                fields += len(correction.changes.to_dict())
     except AnyscaleError as error:
         message = f"{done} of {accounts_in_words(count)} corrected, and then: {error}"
         raise BatchUnfinished(message) from error

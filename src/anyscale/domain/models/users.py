@@ -179,6 +179,7 @@ class Difference(Struct, frozen=True):
         field (str or None): The field that is different.
         file (str, bool or None): Its value in the file.
         account (str, bool or None): Its value in the account.
+        user_id (str or None): The account; None if there is none.
     """
 
     index: int
@@ -189,6 +190,7 @@ class Difference(Struct, frozen=True):
     field: str | None = None
     file: str | bool | None = None
     account: str | bool | None = None
+    user_id: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return a dictionary representation of the model."""

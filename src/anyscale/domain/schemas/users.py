@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from anyscale.domain.models.users import PasswordLink, User
+from anyscale.domain.models.users import PasswordLink, User, UserChanges
 
 __all__ = [
     "FindUsers",
@@ -16,6 +16,7 @@ __all__ = [
     "SetPasswordLinks",
     "UserList",
     "UserPage",
+    "UserUpdate",
 ]
 
 Role = Literal["owner", "collaborator"]
@@ -60,6 +61,12 @@ class UserList(Struct, frozen=True):
     """Accounts, of which the last `user_id` is the `after` of the next call."""
 
     users: list[User]
+
+
+class UserUpdate(UserChanges, frozen=True, gc=False, forbid_unknown_fields=True):
+    """New values of fields of an account, and the values that fields must have before."""
+
+    expected: UserChanges | UnsetType = UNSET
 
 
 class RoleSet(Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,6 +6,7 @@ from msgspec import structs
 
 from anyscale.domain.models.users import UpdatedUser, UserChanges
 from anyscale.domain.validation import Policy, require_changes
+from anyscale.errors import AccountEdited
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.callers import Caller, require_owner
 from anyscale.server.core.users.lifecycle import require_accounts
@@ -23,13 +24,23 @@ class UserUpdateService:
         self._store = store
         self._policy = policy
 
-    def update(self, user_id: str, changes: UserChanges, caller: Caller) -> UpdatedUser:
+    def update(
+        self,
+        user_id: str,
+        changes: UserChanges,
+        caller: Caller,
+        expected: UserChanges | None = None,
+    ) -> UpdatedUser:
         """Change fields of an account. A repeated call changes nothing more.
+
+        `expected` has the values that the caller has seen: what somebody else has edited since is
+        not overwritten. A field that has its new value already is as expected.
 
         An account that is no SSO user any more loses its link to the identity provider and the
         sessions that were created by SSO.
 
         Raises:
+            AccountEdited: a field has another value than expected; nothing is changed.
             ConfigError: a new value breaks the rules of a batch, or there is none.
             NotFound: there is no such account.
             NotAuthenticated, NotPermitted: the caller has lost its permission.
@@ -38,6 +49,7 @@ class UserUpdateService:
         with self._store.write() as tx:
             (account,) = require_accounts(require_owner(tx, caller, [user_id]), [user_id])
             changed = _changed(account, changes)
+            _require_expected(account, changed, expected)
             updated = structs.replace(account, **changed)
             if changed:
                 _store_changes(tx, account, changed)
@@ -48,6 +60,18 @@ class UserUpdateService:
 def _changed(account: AccountRecord, changes: UserChanges) -> dict[str, Any]:
     new = changes.to_dict()
     return {field: value for field, value in new.items() if value != getattr(account, field)}
+
+
+def _require_expected(
+    account: AccountRecord, changed: dict[str, Any], expected: UserChanges | None
+) -> None:
+    values = expected.to_dict() if expected else {}
+    edited = [field for field in changed if field in values]
+    edited = [field for field in edited if values[field] != getattr(account, field)]
+    if edited:
+        raise AccountEdited(
+            f"somebody has edited the account since: another {', '.join(edited)} was expected"
+        )
 
 
 def _store_changes(tx: Transaction, account: AccountRecord, changed: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """/v1/users/{user_id}: update, suspend, restore, delete; set the role; set-password links."""
 
+from functools import partial
 from typing import Annotated
 
 from litestar import Router
@@ -7,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter, RawBody
 
 from anyscale.domain.models.users import UpdatedUser, UserChanges
-from anyscale.domain.schemas.users import PasswordLinks, RoleSet, SetPasswordLinks
+from anyscale.domain.schemas.users import PasswordLinks, RoleSet, SetPasswordLinks, UserUpdate
 from anyscale.server.core.users.lifecycle import UserLifecycle
 from anyscale.server.core.users.password_links import PasswordLinkService
 from anyscale.server.core.users.update import UserUpdateService
@@ -19,6 +20,10 @@ from anyscale.server.http.route_handlers import delete, patch, post, put
 
 __all__ = ["ROUTER"]
 
+_EXPECTED = (
+    "With `expected`, the call is refused (409, `account_edited`) if a field that it changes has "
+    "another value than `expected` has for it: somebody has edited the account since."
+)
 KeepOwner = Annotated[
     bool,
     QueryParameter(
@@ -33,7 +38,8 @@ KeepOwner = Annotated[
     pool="write",
     operation_id="updateUser",
     summary="Change fields of an account. An absent field stays; null clears an optional one.",
-    responses=error_responses(404, 413),
+    description=_EXPECTED,
+    responses=error_responses(404, 409, 413),
 )
 def update(
     request: OwnerRequest,
@@ -41,8 +47,9 @@ def update(
     user_id: UserId,
     updates: NamedDependency[UserUpdateService],
 ) -> UpdatedUser:
-    changes = decode(body, UserChanges)
-    return updates.update(user_id, changes, request.user)
+    sent = decode(body, UserUpdate)
+    changes = UserChanges(*map(partial(getattr, sent), UserChanges.__struct_fields__))
+    return updates.update(user_id, changes, request.user, sent.expected or None)
 
 
 @post(

@@ -13,7 +13,6 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from anyscale import __version__
 from anyscale.domain.models.applications import ApplicationChanges, NewApplication
-from anyscale.domain.models.users import UserChanges
 from anyscale.domain.schemas.applications import SecretRotation
 from anyscale.domain.schemas.batches import (
     BatchCreate,
@@ -24,7 +23,7 @@ from anyscale.domain.schemas.batches import (
     PasswordChunk,
     UserChunk,
 )
-from anyscale.domain.schemas.users import FindUsers, RoleSet, SetPasswordLinks
+from anyscale.domain.schemas.users import FindUsers, RoleSet, SetPasswordLinks, UserUpdate
 from anyscale.server.http.account.schemas import ChangePasswordRequest, CreateTokenRequest
 from anyscale.server.http.cookies import SESSION
 from anyscale.server.http.dependencies import AnyRequest
@@ -42,7 +41,7 @@ _BODIES: dict[str, type[msgspec.Struct]] = {
     "reserveChunk": UserChunk,
     "hashPasswords": PasswordChunk,
     "createSetPasswordLinks": SetPasswordLinks,
-    "updateUser": UserChanges,
+    "updateUser": UserUpdate,
     "signIn": LoginRequest,
     "setPassword": SetPasswordRequest,
     "changePassword": ChangePasswordRequest,
