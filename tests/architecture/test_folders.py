@@ -1,4 +1,4 @@
-"""Folders are small, those of source and benchmarks documented; imports are declared."""
+"""Folders and modules are small, and packages documented; imports are declared."""
 
 import ast
 import re
@@ -17,9 +17,12 @@ FOLDERS = pytest.mark.parametrize(
 #: modules of a folder, besides `__init__.py` and `__main__.py`
 MOST = 20
 
+#: lines of a module
+MOST_LINES = 400
+
 
 def crowded_folders(source: Path) -> dict[str, int]:
-    """Give the folders with more than `MOST` modules, and their numbers."""
+    """Give the folders with more than 20 modules, and their numbers."""
     counts: dict[str, int] = {}
     for path in source.rglob("*.py"):
         if path.name not in {"__init__.py", "__main__.py"}:
@@ -76,9 +79,15 @@ def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-@pytest.mark.parametrize("folder", [SOURCE, ROOT / "benchmarks", ROOT / "tests"])
-def test_no_folder_has_more_than_20_modules(folder: Path) -> None:
-    assert crowded_folders(folder) == {}
+def test_no_folder_has_more_than_20_modules() -> None:
+    folders = (SOURCE, ROOT / "benchmarks", ROOT / "tests")
+    assert [crowded_folders(folder) for folder in folders] == [{}, {}, {}]
+
+
+def test_no_module_has_more_than_400_lines() -> None:
+    lines = {path: path.read_text(encoding="utf-8").count("\n") for path in SOURCE.rglob("*.py")}
+    assert {path: count for path, count in lines.items() if count > MOST_LINES} == {}
+    assert not {path.stem for path in lines} & {"utils", "helpers", "manager", "common", "misc"}
 
 
 def test_the_source_imports_no_package_of_the_tests() -> None:

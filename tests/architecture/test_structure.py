@@ -113,12 +113,6 @@ def test_a_batch_without_passwords_imports_no_hashing_and_no_parser(
     assert ("click" in loaded) == (code == COMMAND)
 
 
-@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: path.stem)
-def test_a_module_has_one_subject_and_at_most_400_lines(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
-    assert path.stem not in {"utils", "helpers", "manager", "common", "misc"}
-
-
 def test_only_the_store_contains_sql() -> None:
     statement = re.compile(r"\b(select .+ from|insert into|update \w+ set|delete from) ")
 
