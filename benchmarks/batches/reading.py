@@ -15,7 +15,7 @@ while next_event() is not None:
 
 OURS = """
 import sys
-from anyscale.user.files import UsersFile
+from anyscale.users_file import UsersFile
 from anyscale.domain.validation import Policy
 reading = UsersFile.open(sys.argv[1]).reading(Policy())
 assert sum(1 for _ in reading) == int(sys.argv[2])

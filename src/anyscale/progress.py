@@ -12,18 +12,14 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from anyscale.recent_rate import RecentRate
+from anyscale.batch_run.recent_rate import RecentRate
 
 if TYPE_CHECKING:  # loaded when a bar is drawn
     from rich.console import Console
 
     from anyscale.transport.base import Outage
 
-__all__ = ["Progress", "ProgressDisplay", "can_draw"]
-
-#: Receives the phase, how much of it is done, how much it is in all, and how many users or
-#: passwords the done part has.
-Progress = Callable[[str, int, int, int], None]
+__all__ = ["ProgressDisplay", "can_draw"]
 
 #: seconds of work before progress is shown, so that short work does not flicker; hashing is slow
 _SHOW_AFTER = {"Hashing": 0.0}

@@ -16,9 +16,9 @@ from yaml.reader import Reader
 from anyscale.domain.emails import email_key
 from anyscale.domain.validation import Policy
 from anyscale.errors.batches import MAX_PROBLEMS
-from anyscale.user.files import UsersFile, format_of
-from anyscale.user.files.entry_collector import EntryCollector, Place
-from anyscale.user.files.input_stream import CapturedInput, Fatal, InputStream
+from anyscale.users_file import UsersFile, format_of
+from anyscale.users_file.entry_collector import EntryCollector, Place
+from anyscale.users_file.input_stream import CapturedInput, Fatal, InputStream
 
 MIB = 1 << 20
 

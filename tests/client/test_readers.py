@@ -22,8 +22,8 @@ from tests.client.bad_files.people import (
 from tests.client.bad_files.reading import lines, read
 
 from anyscale.domain.validation import CheckedUser, Policy
-from anyscale.user.files import UsersFile, format_of
-from anyscale.user.files.field_words import boolean_fault
+from anyscale.users_file import UsersFile, format_of
+from anyscale.users_file.field_words import boolean_fault
 
 every_format = pytest.mark.parametrize(
     "name", ["users.yaml", "users.json", "users.jsonl", "users.csv"]

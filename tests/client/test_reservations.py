@@ -10,11 +10,11 @@ from tests.support.run_keys import OnceKey
 from tests.support.servers.control_planes import embedded_transport
 from tests.support.users import checked_users, users_to_create
 
+from anyscale.batch_run.run import BatchRun
 from anyscale.domain.models.batches import ReservedChunk
 from anyscale.domain.validation import CheckedUser
 from anyscale.errors import BatchRefused, BatchUnfinished, Unavailable
 from anyscale.transport.base import Transport
-from anyscale.user.batch_create.batch_run import BatchRun
 from anyscale.user.models import AdminCreateUser
 from anyscale.user.user_list import UserList
 

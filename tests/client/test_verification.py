@@ -14,9 +14,9 @@ from anyscale.errors import BatchRefused, BatchUnfinished
 from anyscale.errors.batches import MAX_PROBLEMS
 from anyscale.transport.base import Transport
 from anyscale.user import verification
-from anyscale.user.files import UsersFile
 from anyscale.user.user_list import UserList
 from anyscale.user.verification import Verification
+from anyscale.users_file import UsersFile
 
 MANY = [f"user{number}" for number in range(400)]
 

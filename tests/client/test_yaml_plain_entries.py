@@ -16,10 +16,10 @@ from tests.client.bad_files.of_yaml import YAML
 from yaml import SafeLoader
 
 from anyscale.domain.validation import FIELDS, CheckedUser, Policy
-from anyscale.user.files import UsersFile, input_stream, yaml_plain_entries, yaml_reader
-from anyscale.user.files.entry_collector import EntryCollector
-from anyscale.user.files.input_stream import InputStream
-from anyscale.user.files.yaml_plain_entries import PlainEntries
+from anyscale.users_file import UsersFile, input_stream, yaml_plain_entries, yaml_reader
+from anyscale.users_file.entry_collector import EntryCollector
+from anyscale.users_file.input_stream import InputStream
+from anyscale.users_file.yaml_plain_entries import PlainEntries
 
 # A value a line, as files have them: plain ones, and those that mean something else than they look
 # like. Here ⏎ is a line end, → a tab, · a blank and ° a no-break space.

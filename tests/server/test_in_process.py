@@ -7,13 +7,13 @@ from tests.support.callers import OPERATOR, token_caller
 from tests.support.run_keys import OnceKey
 from tests.support.users import POLICY, checked_users, list_accounts, users_to_create
 
+from anyscale.batch_run.run import BatchRun
 from anyscale.domain.validation import Policy
 from anyscale.errors import NotAuthenticated, NotFound
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import Caller
 from anyscale.server.in_process import Applications, Audit, Batches, Links, Opened, Users
 from anyscale.transport.base import Transport
-from anyscale.user.batch_create.batch_run import BatchRun
 from anyscale.user.user_list import UserList
 
 

@@ -9,13 +9,12 @@ from types import SimpleNamespace
 import pytest
 
 from anyscale import progress
+from anyscale.batch_run import bounded_executor, password_upload
+from anyscale.batch_run.bounded_executor import BoundedExecutor
+from anyscale.batch_run.password_upload import ChunkSize
+from anyscale.batch_run.recent_rate import RecentRate
 from anyscale.progress import ProgressDisplay
-from anyscale.recent_rate import RecentRate
-from anyscale.transport import bounded_executor
 from anyscale.transport.base import Outage
-from anyscale.transport.bounded_executor import BoundedExecutor
-from anyscale.user.batch_create import password_upload
-from anyscale.user.batch_create.password_upload import ChunkSize
 
 
 class Clock:

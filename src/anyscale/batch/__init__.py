@@ -2,7 +2,7 @@
 
 The package holds the run of an undo (`undo_batch.py`) and the SDK's calls (`sdk.py`), which are
 imported on first use. `__init__.pyi` declares the calls for type checkers and editors.
-`anyscale.user.batch_create` creates batches, and `anyscale.domain.models` has the record of one.
+`anyscale.batch_run` creates batches, and `anyscale.domain.models` has the record of one.
 """
 
 from anyscale.public_package import show_public_names_alone

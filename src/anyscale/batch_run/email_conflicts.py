@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from itertools import islice
 
+from anyscale.batch_run.run_calls import BatchCalls
 from anyscale.domain.conflicts import is_skipped
 from anyscale.domain.models.batches import Batch, Conflict
 from anyscale.errors import AnyscaleError, BatchGone
-from anyscale.transport.base import Batches
 
 __all__ = ["EmailConflicts", "IsAbandoned"]
 
@@ -34,7 +34,7 @@ class EmailConflicts:
 
     def __init__(
         self,
-        batches: Batches,
+        batches: BatchCalls,
         if_exists: str,
         is_abandoned: IsAbandoned,
         log: Callable[[str], None],

@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import chain, islice
 
+from anyscale.batch_run.recent_rate import RecentRate
+from anyscale.batch_run.run_calls import Progress, RunCalls
 from anyscale.domain.models.batches import Batch
-from anyscale.progress import Progress
-from anyscale.recent_rate import RecentRate
-from anyscale.transport.base import Transport
-from anyscale.user.user_sources import Reading, chunks
+from anyscale.domain.user_sources import Reading, chunks
 
 __all__ = ["ChunkSize", "send_passwords"]
 
@@ -61,14 +60,14 @@ class ChunkSize:
 
 
 def send_passwords(
-    transport: Transport, batch: Batch, reading: Reading, size: ChunkSize, on_progress: Progress
+    calls: RunCalls, batch: Batch, reading: Reading, size: ChunkSize, on_progress: Progress
 ) -> None:
     """Send the passwords of all users of a reading.
 
     Raises:
         BatchRefused: the policy refuses passwords.
     """
-    from anyscale.transport.bounded_executor import BoundedExecutor
+    from anyscale.batch_run.bounded_executor import BoundedExecutor
 
     stored = 0
 
@@ -76,10 +75,10 @@ def send_passwords(
         on_progress("Hashing", stored, batch.hashes_due, stored)
 
     with BoundedExecutor[int](
-        transport.hashes_at_once, transport.cancel_retries, transport.on_notice, show
+        calls.hashes_at_once, calls.cancel_retries, calls.on_notice, show
     ) as executor:
         for chunk in _password_chunks(reading, size):
-            for hashed in executor.submit(partial(transport.batches.hash, batch.batch_id, chunk)):
+            for hashed in executor.submit(partial(calls.batches.hash, batch.batch_id, chunk)):
                 size.add(hashed)
                 stored += hashed
             show()

@@ -2,18 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from anyscale.batch_run.email_conflicts import EmailConflicts
+from anyscale.batch_run.run_calls import Progress, RunCalls
 from anyscale.domain.conflicts import conflict_problems
 from anyscale.domain.models.batches import Batch, Conflict, ReservedChunk
+from anyscale.domain.user_sources import Chunk, Reading, UserSource, chunks
 from anyscale.domain.validation import Policy
 from anyscale.errors import BatchRefused
-from anyscale.transport.base import Transport
-from anyscale.user.batch_create.email_conflicts import EmailConflicts
-from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks
-
-if TYPE_CHECKING:  # imported by runs that take long
-    from anyscale.progress import Progress
 
 __all__ = ["Reservations", "Reserved"]
 
@@ -34,13 +31,13 @@ class Reservations:
         self,
         source: UserSource,
         policy: Policy,
-        transport: Transport,
+        calls: RunCalls,
         conflicts: EmailConflicts,
-        on_progress: "Progress",
+        on_progress: Progress,
     ) -> None:
         self._source = source
         self._policy = policy
-        self._transport = transport
+        self._calls = calls
         self._conflicts = conflicts
         self._on_progress = on_progress
         #: entries of the current reading so far
@@ -56,7 +53,7 @@ class Reservations:
         for chunk in self._chunks(reading):
             if not reading.problems:
                 first = self._entries - len(chunk.users)
-                taken += self._transport.batches.look_up(chunk.users, first)
+                taken += self._calls.batches.look_up(chunk.users, first)
         if reading.problems:
             raise BatchRefused(reading.problems, reading.problems.more)
         return self._entries, taken
@@ -75,31 +72,27 @@ class Reservations:
                 raise BatchRefused(reading.problems, reading.problems.more)
             if is_complete:
                 return reserved
-            conflicts = self._conflicts.not_skipped(
-                self._transport.batches.conflicts(batch.batch_id)
-            )
+            conflicts = self._conflicts.not_skipped(self._calls.batches.conflicts(batch.batch_id))
             if self._conflicts.are_final(conflicts):
                 self._refuse(batch, reading, conflicts)
             self._conflicts.wait(conflicts, batch)
 
     def _reserve(self, batch: Batch, reading: Reading) -> tuple[Reserved, bool]:
         """Reserve chunk after chunk as long as nothing is wrong; read to the end in any case."""
-        from anyscale.transport.bounded_executor import BoundedExecutor
+        from anyscale.batch_run.bounded_executor import BoundedExecutor
 
         passwords = 0
         responses: list[ReservedChunk] = []
         with BoundedExecutor[ReservedChunk](
-            self._transport.reservations_at_once,
-            self._transport.cancel_retries,
-            self._transport.on_notice,
+            self._calls.reservations_at_once,
+            self._calls.cancel_retries,
+            self._calls.on_notice,
             self._show_progress,
         ) as executor:
             for number, chunk in enumerate(self._chunks(reading)):
                 passwords += len(chunk.passwords)
                 if not reading.problems and not any(response.holders for response in responses):
-                    call = partial(
-                        self._transport.batches.reserve, batch.batch_id, number, chunk.users
-                    )
+                    call = partial(self._calls.batches.reserve, batch.batch_id, number, chunk.users)
                     responses += executor.submit(call)
             responses += executor.drain()
         is_complete = not any(response.conflicts for response in responses)

@@ -8,11 +8,16 @@ is visible before it is published.
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
 
+from anyscale.batch_run.email_conflicts import EmailConflicts, IsAbandoned
+from anyscale.batch_run.outcome import Outcome
+from anyscale.batch_run.reservations import Reservations
+from anyscale.batch_run.run_calls import BatchCalls, Progress, RunCalls
+from anyscale.batch_run.run_key import RunKey
 from anyscale.domain.conflicts import conflict_problems, is_skipped
 from anyscale.domain.models.batches import Batch, Created
 from anyscale.domain.models.users import AdminCreatedUser
+from anyscale.domain.user_sources import Chunk, Reading, UserSource, chunks
 from anyscale.domain.validation import Policy
 from anyscale.errors import (
     AnyscaleError,
@@ -23,15 +28,6 @@ from anyscale.errors import (
     Overloaded,
     Unavailable,
 )
-from anyscale.transport.base import Batches, Transport
-from anyscale.user.batch_create.email_conflicts import EmailConflicts, IsAbandoned
-from anyscale.user.batch_create.outcome import Outcome
-from anyscale.user.batch_create.reservations import Reservations
-from anyscale.user.batch_create.run_key import RunKey
-from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks
-
-if TYPE_CHECKING:  # imported by runs that take long
-    from anyscale.progress import Progress
 
 __all__ = ["BatchRun"]
 
@@ -45,7 +41,7 @@ class BatchRun:
     """One run that creates a batch, or resumes it.
 
     Args:
-        transport: of the control plane.
+        calls: of the control plane.
         source: the users.
         key: the idempotency key.
         if_exists: `fail` or `skip`.
@@ -57,7 +53,7 @@ class BatchRun:
 
     def __init__(
         self,
-        transport: Transport,
+        calls: RunCalls,
         source: UserSource,
         key: RunKey,
         *,
@@ -65,10 +61,10 @@ class BatchRun:
         drop_command: Callable[[str], str],
         is_abandoned: IsAbandoned = lambda _: nullcontext(False),
         log: Callable[[str], None] = lambda _: None,
-        on_progress: "Progress" = lambda *_: None,
+        on_progress: Progress = lambda *_: None,
     ) -> None:
-        self._transport = transport
-        self._batches = transport.batches
+        self._calls = calls
+        self._batches = calls.batches
         self._source = source
         self._key = key
         self._if_exists = if_exists
@@ -80,7 +76,7 @@ class BatchRun:
     @cached_property
     def _policy(self) -> Policy:
         """The rules of the control plane. To get them is the first call of a run."""
-        return self._transport.policy()
+        return self._calls.policy()
 
     def dry_run(self) -> Outcome:
         """Check, look up and refuse as `run` would; hash nothing and write nothing."""
@@ -148,9 +144,7 @@ class BatchRun:
         )
 
     def _reservations(self, conflicts: EmailConflicts) -> Reservations:
-        return Reservations(
-            self._source, self._policy, self._transport, conflicts, self._on_progress
-        )
+        return Reservations(self._source, self._policy, self._calls, conflicts, self._on_progress)
 
     def _create_small(self, reading: Reading, chunk: Chunk) -> Outcome:
         if not chunk.users:
@@ -220,7 +214,7 @@ class BatchRun:
 
     def _hash_all(self, batch: Batch, passwords: int) -> None:
         # Not the passwords whose hashes an earlier run has stored, nor those of skipped users.
-        from anyscale.user.batch_create.password_upload import ChunkSize, send_passwords
+        from anyscale.batch_run.password_upload import ChunkSize, send_passwords
 
         batch = self._batches.show(batch.batch_id)
         if not batch.hashes_due:
@@ -228,7 +222,7 @@ class BatchRun:
         self._log(f"Hashing {batch.hashes_due} passwords, which takes most of the time...")
         reading = self._source.reading(self._policy)
         size = ChunkSize(self._policy.chunk_passwords, passwords - batch.hashes_due)
-        send_passwords(self._transport, batch, reading, size, self._on_progress)
+        send_passwords(self._calls, batch, reading, size, self._on_progress)
 
     def _give_up(self, batch: Batch, error: BaseException) -> None:
         """End a run that failed: leave its batch to the next run, or drop it if none can resume."""
@@ -255,15 +249,15 @@ class BatchRun:
 
     def _drop(self, batch: Batch, seconds: float | None) -> None:
         """Drop a batch; raise `TimeoutError` if the control plane has not responded in time."""
-        from anyscale.transport.bounded_executor import start_call
+        from anyscale.batch_run.bounded_executor import start_call
 
         try:
             start_call(partial(self._batches.drop, batch.batch_id)).result(seconds)
         finally:
-            self._transport.cancel_retries()
+            self._calls.cancel_retries()
 
 
-def _created_users(batches: Batches, batch_id: str) -> Iterator[AdminCreatedUser]:
+def _created_users(batches: BatchCalls, batch_id: str) -> Iterator[AdminCreatedUser]:
     after = ""
     while users := batches.created(batch_id, after, _USERS_PER_RESPONSE):
         yield from users

@@ -11,8 +11,8 @@ import click
 from anyscale.cli.problem_report import problems_in_words, report_problems
 from anyscale.cli.terminal import escaped, say
 from anyscale.errors import BatchRefused, ConfigError
-from anyscale.user.files import FORMATS, STDIN, UsersFile
-from anyscale.user.files.csv_header import chosen_columns, require_csv
+from anyscale.users_file import FORMATS, STDIN, UsersFile
+from anyscale.users_file.csv_header import chosen_columns, require_csv
 
 __all__ = [
     "UsersFileCommand",

@@ -1,8 +1,9 @@
 """The calls of a control plane, as a protocol for each subject."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from anyscale.batch_run.run_calls import BatchCalls, RunCalls
 from anyscale.domain.audit_chain import AuditEntry
 from anyscale.domain.models.applications import (
     Application,
@@ -11,9 +12,8 @@ from anyscale.domain.models.applications import (
     NewApplication,
 )
 from anyscale.domain.models.audit import AuditFilter
-from anyscale.domain.models.batches import Batch, Conflict, Created, ReservedChunk
+from anyscale.domain.models.batches import Batch
 from anyscale.domain.models.users import (
-    AdminCreatedUser,
     PasswordLink,
     UpdatedUser,
     User,
@@ -22,7 +22,6 @@ from anyscale.domain.models.users import (
 from anyscale.domain.schemas.batches import UndoPart
 from anyscale.domain.schemas.users import UserPage
 from anyscale.domain.user_query import UserQuery
-from anyscale.domain.validation import CheckedUser, Policy
 
 __all__ = ["Applications", "Audit", "Batches", "Links", "Outage", "Transport", "Users"]
 
@@ -42,53 +41,8 @@ class Outage(NamedTuple):
         return f"{self.reason} for {now - self.since:.0f} s, gives up at {self.patience:.0f} s"
 
 
-class Batches(Protocol):
-    """Batches: creating users by one call or chunk by chunk, and undoing them."""
-
-    def create(
-        self,
-        key: str,
-        users: Sequence[CheckedUser],
-        if_exists: str,
-        passwords: Sequence[tuple[int, str]] = (),
-    ) -> Created:
-        """Create a small batch in one call.
-
-        `key` is the idempotency key. Each password has the position of its user.
-        """
-
-    def look_up(self, users: Sequence[CheckedUser], first: int) -> list[Conflict]:
-        """Return the users whose emails are taken; `first` is the position of the first user."""
-
-    def find(self, key: str) -> Batch | None:
-        """Return the open or published batch with an idempotency key."""
-
-    def open(self, key: str, if_exists: str) -> Batch:
-        """Open a batch, or return the one that was opened with this key before."""
-
-    def reserve(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
-        """Reserve the emails of a chunk of users; with a published batch only compare the chunk.
-
-        Chunks are numbered from 0. All but the last have `Policy.chunk_users` users.
-        """
-
-    def conflicts(self, batch_id: str) -> list[Conflict]:
-        """Return the entries of a batch whose emails are taken, by position."""
-
-    def release(self, batch_id: str) -> None:
-        """Release the emails that an open batch has reserved; it stays open."""
-
-    def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
-        """Hash passwords, each with the position of its user; return how many were stored."""
-
-    def publish(self, batch_id: str, entries: int) -> Batch:
-        """Make all users of a batch accounts at one moment; return a published one again.
-
-        The control plane compares `entries`, the number of users that were sent.
-        """
-
-    def drop(self, batch_id: str) -> Batch:
-        """Drop an open batch: no user is created."""
+class Batches(BatchCalls, Protocol):
+    """Batches: creating users, undoing and listing them."""
 
     def undo(self, batch_id: str, after: str, *, force: bool, dry_run: bool) -> UndoPart:
         """Delete accounts of a published batch for about a second, after a `user_id`.
@@ -99,12 +53,6 @@ class Batches(Protocol):
             force: delete also accounts that were used since.
             dry_run: only return what would be deleted and kept.
         """
-
-    def show(self, batch_id: str) -> Batch:
-        """Return one batch."""
-
-    def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
-        """Return users of a published batch in the order of the input, after a `user_id`."""
 
     def list(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
         """Return batches, the latest first, from the one before `before` on.
@@ -203,7 +151,7 @@ class Applications(Protocol):
         """Delete an application: all sign-ins there end."""
 
 
-class Transport(Protocol):
+class Transport(RunCalls, Protocol):
     """The calls of a control plane by subject.
 
     Each is short, and repeating it changes nothing more. They raise the errors of
@@ -212,12 +160,6 @@ class Transport(Protocol):
 
     #: Where the control plane is, as log lines show it.
     where: str
-    #: Chunks of users that are sent at a time, to be reserved.
-    reservations_at_once: int
-    #: Chunks of passwords that are sent at a time, to be hashed.
-    hashes_at_once: int
-    #: Receives messages for the user while a call takes long.
-    on_notice: Callable[[str], None]
 
     @property
     def batches(self) -> Batches:
@@ -242,12 +184,6 @@ class Transport(Protocol):
     @property
     def retries(self) -> int:
         """How often a call without a response was repeated so far."""
-
-    def policy(self) -> Policy:
-        """Return the rules for users and the limits of requests."""
-
-    def cancel_retries(self) -> None:
-        """Make the calls fail that wait for their next attempt: nobody needs their results."""
 
     def close(self) -> None:
         """Release connections, threads and files."""

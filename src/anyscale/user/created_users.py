@@ -2,12 +2,12 @@
 
 from functools import partial
 
+from anyscale.batch_run.outcome import Outcome
+from anyscale.batch_run.run import BatchRun
+from anyscale.batch_run.run_key import CallKey
 from anyscale.call_report import CallReport
 from anyscale.domain.models.users import CreatedUsers, SkippedUser
 from anyscale.transport.base import Transport
-from anyscale.user.batch_create.batch_run import BatchRun
-from anyscale.user.batch_create.outcome import Outcome
-from anyscale.user.batch_create.run_key import CallKey
 from anyscale.user.user_list import UserList
 
 __all__ = ["create_users"]

@@ -6,6 +6,7 @@ from typing import Literal
 
 from msgspec import UNSET, UnsetType
 
+from anyscale.batch_run.run_key import require_key
 from anyscale.call_report import LOGGER, CallReport
 from anyscale.config import Target, resolve
 from anyscale.domain.models.base import check_type
@@ -23,8 +24,7 @@ from anyscale.errors import ConfigError
 from anyscale.keyword_hints import keyword_hints
 from anyscale.transport import open_transport
 from anyscale.transport.base import Transport
-from anyscale.user.batch_create.created_users import create_users
-from anyscale.user.batch_create.run_key import require_key
+from anyscale.user.created_users import create_users
 from anyscale.user.lookup import PAGE, check_sizes, find_user, list_users
 from anyscale.user.user_list import UserList
 from anyscale.user.verification import Verification

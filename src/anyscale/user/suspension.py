@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 
 from anyscale.domain.models.users import User
 from anyscale.domain.user_query import UserQuery
+from anyscale.domain.user_sources import UserSource, chunks
 from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import BatchRefused, NotFound, OwnerKept
 from anyscale.transport.base import Transport
 from anyscale.user.id_hashes import IdHashes
 from anyscale.user.lookup import PAGE, list_users
-from anyscale.user.user_sources import UserSource, chunks
 
 __all__ = ["SuspensionPlan", "change_unless_owner", "plan_missing", "plan_named"]
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from anyscale.domain.emails import email_key
 from anyscale.domain.models.users import AdminCreateUser
 from anyscale.domain.passwords import normalized
+from anyscale.domain.user_sources import ProblemList, Reading
 from anyscale.domain.validation import CheckedUser, Policy, check_fields, find_faults, shown
 from anyscale.errors import Problem
-from anyscale.user.user_sources import ProblemList, Reading
 
 __all__ = ["UserList"]
 
@@ -51,7 +51,7 @@ def _iterator(users: Iterable[AdminCreateUser]) -> Iterator[AdminCreateUser]:
 
 
 class _ListReading:
-    """One reading of a list: see `anyscale.user.user_sources.Reading`."""
+    """One reading of a list: see `anyscale.domain.user_sources.Reading`."""
 
     def __init__(self, source: UserList, policy: Policy, *, verify: bool) -> None:
         self._source = source

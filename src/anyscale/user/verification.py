@@ -11,12 +11,12 @@ from msgspec import UNSET
 
 from anyscale.domain.models.users import Difference, User, UserChanges
 from anyscale.domain.user_query import UserQuery
+from anyscale.domain.user_sources import Chunk, Reading, UserSource, chunks
 from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import AnyscaleError, BatchRefused, Problem
 from anyscale.transport.base import Transport
 from anyscale.user.id_hashes import IdHashes
 from anyscale.user.lookup import PAGE, list_users
-from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks
 
 __all__ = ["Verification"]
 
@@ -125,7 +125,7 @@ class Verification:
 
     def _look_up_all(self, to_compare: Iterable[Chunk], first: int = 0) -> Iterator[_LookedUpChunk]:
         """Look the users up chunk by chunk, while the next chunk is read."""
-        from anyscale.transport.bounded_executor import BoundedExecutor
+        from anyscale.batch_run.bounded_executor import BoundedExecutor
 
         transport = self._transport
         with BoundedExecutor[_LookedUpChunk](

@@ -2,32 +2,54 @@
 
 `UsersFile` opens a file, and `FileReading` reads it once. A reader for each format (`yaml_reader`,
 `json_reader`, `csv_reader`) reads the text of `input_stream`, finds the line and column of each
-value, and hands entries to `entry_collector`, which checks them and collects the problems. Only the
-client uses this package.
+value, and hands entries to `entry_collector`, which checks them and collects the problems. The
+command, the SDK and the console use this package. It imports only `domain` and `errors`.
 """
 
 import io
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import BinaryIO, Final, Self
+from typing import BinaryIO, Final, NamedTuple, Self
 
 from msgspec import structs
 
 from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import BatchUnfinished, ConfigError, Problem
-from anyscale.user.files.entry_collector import EntryCollector, Place
-from anyscale.user.files.input_stream import CapturedInput, Fatal, InputStream
+from anyscale.users_file.entry_collector import EntryCollector, Place
+from anyscale.users_file.input_stream import CapturedInput, Fatal, InputStream
 
-__all__ = ["FORMATS", "STDIN", "FileReading", "UsersFile"]
+__all__ = ["FORMATS", "STDIN", "FileReading", "Format", "UsersFile"]
 
-#: format -> the endings of file names
+#: a reader: the text of a file -> the users of its entries, which it hands to the collector
+Read = Callable[[InputStream, EntryCollector], Iterator[CheckedUser]]
+
+
+class Format(NamedTuple):
+    """A format of users files."""
+
+    #: as pages show it
+    label: str
+    #: of file names
+    endings: tuple[str, ...]
+    #: the module and the function of its reader, which is imported on use
+    reader: str
+
+    def read(self, source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
+        """Read the entries of a file: see the reader."""
+        module, function = self.reader.split(":")
+        reader: Read = getattr(import_module(f"{__name__}.{module}"), function)
+        return reader(source, entries)
+
+
+#: by their names on the command line
 FORMATS = {
-    "yaml": (".yaml", ".yml"),
-    "json": (".json",),
-    "jsonl": (".jsonl", ".ndjson"),
-    "csv": (".csv", ".tsv"),
+    "yaml": Format("YAML", (".yaml", ".yml"), "yaml_plain_entries:read_yaml"),
+    "json": Format("JSON", (".json",), "json_reader:read_json"),
+    "jsonl": Format("JSON Lines", (".jsonl", ".ndjson"), "json_reader:read_jsonl"),
+    "csv": Format("CSV", (".csv", ".tsv"), "csv_reader:read_csv"),
 }
 
 #: the name of standard input on a command line
@@ -40,11 +62,11 @@ _MAX_HEADER = 1 << 12
 def format_of(file_name: str) -> str:
     """Return the format of a file by its name; YAML for unknown endings."""
     ending = os.path.splitext(file_name)[1].lower()  # noqa: PTH122 - a name, which need not be a path
-    return next((name for name, endings in FORMATS.items() if ending in endings), "yaml")
+    return next((name for name, one in FORMATS.items() if ending in one.endings), "yaml")
 
 
 class FileReading:
-    """One reading of a users file: see `anyscale.user.user_sources.Reading`."""
+    """One reading of a users file: see `anyscale.domain.user_sources.Reading`."""
 
     def __init__(self, file: "UsersFile", policy: Policy, *, verify: bool) -> None:
         self._file = file
@@ -174,7 +196,7 @@ class UsersFile:
         count = None if is_json else lambda: entries.count + entries.blank_rows
         self._source = InputStream(self._stream, self.name, count, yaml=self.format == "yaml")
         try:
-            yield from self._read(self._source, entries)
+            yield from FORMATS[self.format].read(self._source, entries)
             self.entries = entries.count
         except Fatal as error:
             entries.problems.add(self._hinted(error.problem, entries.required))
@@ -182,22 +204,11 @@ class UsersFile:
         self.unknown_columns = entries.unknown_columns
         self.proposed_choice = entries.proposed_choice
 
-    def _read(self, source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
-        if self.format == "yaml":
-            from anyscale.user.files.yaml_plain_entries import read_yaml as read
-        elif self.format == "json":
-            from anyscale.user.files.json_reader import read_json as read
-        elif self.format == "jsonl":
-            from anyscale.user.files.json_reader import read_jsonl as read
-        else:
-            from anyscale.user.files.csv_reader import read_csv as read
-        return read(source, entries)
-
     def _hinted(self, problem: Problem, required: Iterable[str]) -> Problem:
         """Add a hint if the file looks like CSV or JSON and was read as YAML, as `users.txt` is."""
         if self.format != "yaml":
             return problem
-        from anyscale.user.files.csv_reader import looks_like_csv
+        from anyscale.users_file.csv_reader import looks_like_csv
 
         self._stream.seek(0)
         line = self._stream.readline(_MAX_HEADER).decode("utf-8-sig", "replace")

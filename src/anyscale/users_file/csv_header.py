@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from anyscale.domain.validation import FIELDS, SERVER_FIELDS, shown
 from anyscale.errors import ConfigError
-from anyscale.user.files.field_words import field_of, is_first_name, meant_field
+from anyscale.users_file.field_words import field_of, is_first_name, meant_field
 
 __all__ = [
     "ColumnFault",

@@ -8,16 +8,16 @@ from itertools import chain, islice
 from typing import Any
 
 from anyscale.domain.validation import FIELDS, SERVER_FIELDS, CheckedUser, shown
-from anyscale.user.files.csv_header import column_name, columns_of, named_column
-from anyscale.user.files.entry_collector import EntryCollector, Place, PlacedFault
-from anyscale.user.files.field_words import (
+from anyscale.users_file.csv_header import column_name, columns_of, named_column
+from anyscale.users_file.entry_collector import EntryCollector, Place, PlacedFault
+from anyscale.users_file.field_words import (
     CSV_BOOLEANS,
     boolean_fault,
     damaged_cell,
     field_of,
     meant_field,
 )
-from anyscale.user.files.input_stream import InputStream
+from anyscale.users_file.input_stream import InputStream
 
 __all__ = ["looks_like_csv", "read_csv"]
 

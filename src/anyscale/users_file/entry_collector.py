@@ -9,6 +9,7 @@ from msgspec import UNSET
 from anyscale.domain.emails import email_key
 from anyscale.domain.names import full_name
 from anyscale.domain.passwords import normalized
+from anyscale.domain.user_sources import ProblemList
 from anyscale.domain.validation import (
     OPTIONAL_TEXTS,
     CheckedUser,
@@ -19,9 +20,8 @@ from anyscale.domain.validation import (
     shown,
 )
 from anyscale.errors import Problem
-from anyscale.user.files.email_hashes import EmailHashes
-from anyscale.user.files.input_stream import Fatal
-from anyscale.user.user_sources import ProblemList
+from anyscale.users_file.email_hashes import EmailHashes
+from anyscale.users_file.input_stream import Fatal
 
 __all__ = [
     "MAX_FAULTS",

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from anyscale.domain.validation import FIELDS, SERVER_FIELDS, CheckedUser, shown
 from anyscale.errors import Problem
-from anyscale.user.files.entry_collector import (
+from anyscale.users_file.entry_collector import (
     MAX_FAULTS,
     NOT_A_MAP,
     REQUIRED,
@@ -15,9 +15,9 @@ from anyscale.user.files.entry_collector import (
     Place,
     PlacedFault,
 )
-from anyscale.user.files.field_words import boolean_fault, meant_field, unknown_key
-from anyscale.user.files.input_stream import Fatal, InputStream
-from anyscale.user.files.json_scanner import JsonText
+from anyscale.users_file.field_words import boolean_fault, meant_field, unknown_key
+from anyscale.users_file.input_stream import Fatal, InputStream
+from anyscale.users_file.json_scanner import JsonText
 
 __all__ = ["read_json", "read_jsonl"]
 

@@ -5,8 +5,8 @@ from json import JSONDecodeError, JSONDecoder
 from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
 from typing import Any
 
-from anyscale.user.files.entry_collector import Place
-from anyscale.user.files.input_stream import MAX_ENTRY, Fatal, InputStream
+from anyscale.users_file.entry_collector import Place
+from anyscale.users_file.input_stream import MAX_ENTRY, Fatal, InputStream
 
 __all__ = ["JsonText"]
 

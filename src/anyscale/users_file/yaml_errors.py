@@ -7,8 +7,8 @@ from yaml.error import Mark, MarkedYAMLError
 from yaml.events import ScalarEvent
 
 from anyscale.domain.validation import FIELDS, shown
-from anyscale.user.files.entry_collector import PlacedFault
-from anyscale.user.files.yaml_scalars import special
+from anyscale.users_file.entry_collector import PlacedFault
+from anyscale.users_file.yaml_scalars import special
 
 __all__ = ["TOP", "explain", "without_key", "wrong_key"]
 

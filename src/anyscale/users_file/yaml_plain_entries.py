@@ -11,9 +11,9 @@ from functools import cached_property
 from itertools import repeat
 
 from anyscale.domain.validation import FIELDS, CheckedUser, check
-from anyscale.user.files.entry_collector import EntryCollector
-from anyscale.user.files.field_words import BOOLEANS, NULLS, UNCLEAR_NULLS
-from anyscale.user.files.input_stream import Fatal, InputStream
+from anyscale.users_file.entry_collector import EntryCollector
+from anyscale.users_file.field_words import BOOLEANS, NULLS, UNCLEAR_NULLS
+from anyscale.users_file.input_stream import Fatal, InputStream
 
 __all__ = ["PlainEntries", "read_yaml"]
 
@@ -47,7 +47,7 @@ def read_yaml(source: InputStream, entries: EntryCollector) -> Iterator[CheckedU
     plain_entries = PlainEntries(source, entries)
     yield from plain_entries.users()
     if not plain_entries.are_all:
-        from anyscale.user.files.yaml_reader import read_events
+        from anyscale.users_file.yaml_reader import read_events
 
         yield from read_events(plain_entries, source, entries)
 

@@ -29,7 +29,7 @@ from anyscale.domain.validation import (
     CheckedUser,
     check,
 )
-from anyscale.user.files.entry_collector import (
+from anyscale.users_file.entry_collector import (
     MAX_FAULTS,
     NOT_A_MAP,
     TOO_MANY,
@@ -37,10 +37,10 @@ from anyscale.user.files.entry_collector import (
     Place,
     PlacedFault,
 )
-from anyscale.user.files.field_words import BOOLEANS, NULLS, meant_field, unknown_key
-from anyscale.user.files.input_stream import Fatal, InputStream
-from anyscale.user.files.yaml_errors import TOP, explain, without_key, wrong_key
-from anyscale.user.files.yaml_scalars import nulls_of, place_of, special, type_fault, value_of
+from anyscale.users_file.field_words import BOOLEANS, NULLS, meant_field, unknown_key
+from anyscale.users_file.input_stream import Fatal, InputStream
+from anyscale.users_file.yaml_errors import TOP, explain, without_key, wrong_key
+from anyscale.users_file.yaml_scalars import nulls_of, place_of, special, type_fault, value_of
 
 try:
     from yaml._yaml import CParser as Parser

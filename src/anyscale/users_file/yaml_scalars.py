@@ -4,8 +4,8 @@ from typing import Any
 
 from yaml.events import AliasEvent, ScalarEvent
 
-from anyscale.user.files.entry_collector import Place
-from anyscale.user.files.field_words import (
+from anyscale.users_file.entry_collector import Place
+from anyscale.users_file.field_words import (
     BOOLEANS,
     CLEAR_NULLS,
     NULLS,

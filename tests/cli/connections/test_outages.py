@@ -39,7 +39,7 @@ DOWN = http("502 Bad Gateway")
 STEPS = {
     "progress._LINE_EVERY": 0.0,
     "progress._RATE_KNOWN_AFTER": 0.0,
-    "transport.bounded_executor._TICK": 0.05,
+    "batch_run.bounded_executor._TICK": 0.05,
 }
 
 
@@ -265,7 +265,7 @@ def test_the_progress_has_no_rate_while_the_server_is_down(
     constants = STEPS | {
         "transport.http.HttpTransport.hashes_at_once": 1,
         # Each chunk is more than one percent of the users.
-        "user.batch_create.password_upload._FEWEST": 16,
+        "batch_run.password_upload._FEWEST": 16,
     }
     chunks, commands = count(1), list[CommandProcess]()
 

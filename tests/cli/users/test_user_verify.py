@@ -17,7 +17,7 @@ from tests.support.servers.server_process import ServerProcess
 
 from anyscale.domain.validation import Policy
 from anyscale.errors import BatchUnfinished
-from anyscale.user.files import UsersFile
+from anyscale.users_file import UsersFile
 
 COMMAND = str(Path(sys.executable).parent / "anyscale")
 

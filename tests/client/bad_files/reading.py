@@ -3,7 +3,7 @@
 import io
 
 from anyscale.domain.validation import CheckedUser, Policy
-from anyscale.user.files import FileReading, UsersFile, format_of
+from anyscale.users_file import FileReading, UsersFile, format_of
 
 
 def read(

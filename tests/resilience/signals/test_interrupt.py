@@ -18,8 +18,8 @@ from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import write_flow_users_file
 from tests.support.waiting import wait_until
 
-from anyscale.transport import bounded_executor
-from anyscale.user.batch_create import batch_run
+from anyscale.batch_run import bounded_executor
+from anyscale.batch_run import run as batch_run
 
 OPEN = "select count(*) from batches where state = 'open'"
 
@@ -203,7 +203,7 @@ def test_a_second_ctrl_c_ends_a_run_at_once(
     server, database = served
     count = passwords_for_all_cores(0.5)
     users = write_flow_users_file(tmp_path / "users.yaml", range(count), count)
-    patient = {"anyscale.transport.bounded_executor._GRACE": 3_600}  # after a first Ctrl-C
+    patient = {"anyscale.batch_run.bounded_executor._GRACE": 3_600}  # after a first Ctrl-C
     process = start_command("user", "batch-create", "-f", users, constants=patient)
     with locked_when(process, database, HASHED):
         freeze(server)

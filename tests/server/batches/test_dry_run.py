@@ -16,11 +16,11 @@ from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.servers.server_in_process import serve_in_process
 from tests.support.users import PASSWORD, checked_users, list_accounts
 
+from anyscale.batch_run.outcome import Outcome
+from anyscale.batch_run.run import BatchRun
+from anyscale.batch_run.run_key import CallKey
 from anyscale.errors import BatchRefused
 from anyscale.server.control_plane import ControlPlane
-from anyscale.user.batch_create.batch_run import BatchRun
-from anyscale.user.batch_create.outcome import Outcome
-from anyscale.user.batch_create.run_key import CallKey
 from anyscale.user.models import AdminCreateUser
 from anyscale.user.user_list import UserList
 

@@ -20,12 +20,12 @@ from tests.support.servers.control_planes import Deployment, embedded_transport
 from tests.support.users import PASSWORD, POLICY, checked_users, list_accounts, users_to_create
 from tests.support.waiting import wait_until
 
+from anyscale.batch_run.email_conflicts import EmailConflicts, IsAbandoned
+from anyscale.batch_run.outcome import Outcome
+from anyscale.batch_run.run import BatchRun
 from anyscale.domain.models.batches import Conflict
 from anyscale.errors import BatchRefused
 from anyscale.transport.base import Transport
-from anyscale.user.batch_create.batch_run import BatchRun
-from anyscale.user.batch_create.email_conflicts import EmailConflicts, IsAbandoned
-from anyscale.user.batch_create.outcome import Outcome
 from anyscale.user.models import AdminCreateUser, Batch
 from anyscale.user.user_list import UserList
 

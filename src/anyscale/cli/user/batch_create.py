@@ -6,6 +6,8 @@ from functools import partial
 
 import click
 
+from anyscale.batch_run.outcome import Outcome
+from anyscale.batch_run.run import BatchRun
 from anyscale.cli.connect import (
     host_option,
     log_control_plane,
@@ -41,8 +43,6 @@ from anyscale.errors import (
     Unavailable,
 )
 from anyscale.transport.base import Transport
-from anyscale.user.batch_create.batch_run import BatchRun
-from anyscale.user.batch_create.outcome import Outcome
 
 #: the latest batches, of one request, among which a batch is found that is being undone
 _LATEST_BATCHES = 500

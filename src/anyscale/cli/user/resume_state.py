@@ -17,7 +17,7 @@ from anyscale.domain.data_dir import data_dir
 from anyscale.domain.models.batches import Batch
 from anyscale.errors import BatchUndone, NotFound
 from anyscale.transport.base import Transport
-from anyscale.user.files import UsersFile
+from anyscale.users_file import UsersFile
 
 __all__ = ["ResumeState", "resume_folder"]
 

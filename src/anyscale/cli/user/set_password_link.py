@@ -38,8 +38,8 @@ from anyscale.errors import (
     Unavailable,
 )
 from anyscale.transport.base import Transport
-from anyscale.user.files import UsersFile
 from anyscale.user.lookup import list_users
+from anyscale.users_file import UsersFile
 
 #: links a request
 _PAGE = 1_000

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from contextlib import suppress
 
+from anyscale.batch_run.outcome import suspended_line
 from anyscale.cli.connect import suggested_command
 from anyscale.errors import AnyscaleError, ConfigError
 from anyscale.transport.base import Transport
-from anyscale.user.batch_create.outcome import suspended_line
 
 __all__ = ["sign_in_hints"]
 

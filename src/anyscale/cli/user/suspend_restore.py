@@ -35,13 +35,13 @@ from anyscale.cli.users_file import (
 )
 from anyscale.errors import AnyscaleError, BatchRefused, BatchUnfinished, ConfigError
 from anyscale.transport.base import Transport
-from anyscale.user.files import UsersFile
 from anyscale.user.suspension import (
     SuspensionPlan,
     change_unless_owner,
     plan_missing,
     plan_named,
 )
+from anyscale.users_file import UsersFile
 
 _COLUMNS = ("email", "name", "lastname", "user_id")
 

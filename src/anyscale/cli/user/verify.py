@@ -31,8 +31,8 @@ from anyscale.domain.validation import shown
 from anyscale.errors import AnyscaleError, BatchRefused, BatchUnfinished, ConfigError
 from anyscale.transport.base import Transport
 from anyscale.user.corrections import Confirmed, Correction, correct
-from anyscale.user.files import UsersFile
 from anyscale.user.verification import Verification
+from anyscale.users_file import UsersFile
 
 DIFFERENT, NOT_COMPARED = 1, 3
 

@@ -20,6 +20,8 @@ from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.paths import ROOT
 from tests.support.users import checked_user, create_accounts
 
+from anyscale.batch_run.run import BatchRun
+from anyscale.batch_run.run_key import CallKey
 from anyscale.errors import BatchRefused
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.http.console.batches.check_result import check_file, problem_lines
@@ -27,9 +29,7 @@ from anyscale.server.http.console.batches.file_run import FileRun
 from anyscale.server.http.console.batches.uploads import FilePlaces, Upload
 from anyscale.server.settings import Settings
 from anyscale.transport.embedded import EmbeddedTransport
-from anyscale.user.batch_create.batch_run import BatchRun
-from anyscale.user.batch_create.run_key import CallKey
-from anyscale.user.files import UsersFile, format_of
+from anyscale.users_file import UsersFile, format_of
 
 ALL = [*BYTES, *YAML, *JSON, *JSON_LINES, *CSV]
 

@@ -246,7 +246,7 @@ def open_batch(console: Console, jane: HttpClient, data: bytes, *, reserved: byt
     """Open a batch as a run does that was cut short after it reserved its users."""
     import io
 
-    from anyscale.user.files import UsersFile
+    from anyscale.users_file import UsersFile
 
     caller = console.control_plane.sessions.authenticate(jane.cookies["__Host-session"])
     batches = console.control_plane.batches

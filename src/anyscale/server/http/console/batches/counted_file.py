@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator
 from anyscale.domain.names import full_name
 from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.server.http.console.batches.uploads import Upload
-from anyscale.user.files import UsersFile
-from anyscale.user.files.entry_collector import EntryCollector, Place
+from anyscale.users_file import UsersFile
+from anyscale.users_file.entry_collector import EntryCollector, Place
 
 __all__ = ["CountedFile"]
 

@@ -7,7 +7,10 @@ from typing import Final
 
 from msgspec import Struct
 
+from anyscale.batch_run.outcome import Outcome
+from anyscale.batch_run.run import BatchRun
 from anyscale.domain.models.batches import Batch, Created
+from anyscale.domain.user_sources import Reading, chunks
 from anyscale.domain.validation import CheckedUser, Policy, shown
 from anyscale.errors import (
     BatchRefused,
@@ -21,10 +24,7 @@ from anyscale.server.core.callers import SessionCaller
 from anyscale.server.http.console.batches.counted_file import CountedFile
 from anyscale.server.http.console.batches.uploads import Upload
 from anyscale.server.http.operations.metrics import HASHES
-from anyscale.server.in_process import Applications, Audit, Batches, Links, Opened, Users
-from anyscale.user.batch_create.batch_run import BatchRun
-from anyscale.user.batch_create.outcome import Outcome
-from anyscale.user.user_sources import Reading, chunks
+from anyscale.server.in_process import Batches, Opened
 
 __all__ = ["SHOWN", "STOPPED", "FileRun", "StoppedRun"]
 
@@ -64,32 +64,22 @@ class _Batches(Batches):
         return super().show(batch_id)
 
 
-class _InProcess:
-    """The calls of the control plane for one caller: see `transport.base.Transport`."""
+class _Calls:
+    """The calls of a run in this process, for one caller: see `RunCalls`."""
 
-    where = "this control plane"
     reservations_at_once = 1
     #: While one chunk is hashed, the next one is ready.
     hashes_at_once = 2
-    retries = 0
 
     def __init__(
         self, control_plane: ControlPlane, caller: SessionCaller, check: Callable[[], None]
     ) -> None:
-        opened = Opened(control_plane)
         self.policy: Callable[[], Policy] = control_plane.batches.available_policy
         self.on_notice: Callable[[str], None] = lambda _: None
-        self.batches = _Batches(opened, caller, check)
-        self.users = Users(opened, caller)
-        self.links = Links(opened, caller)
-        self.applications = Applications(opened, caller)
-        self.audit = Audit(opened)
+        self.batches: Final = _Batches(Opened(control_plane), caller, check)
 
     def cancel_retries(self) -> None:
         """Do nothing: no call is repeated here."""
-
-    def close(self) -> None:
-        """Do nothing: the server closes its control plane."""
 
 
 class StoppedRun(Struct, frozen=True):
@@ -168,7 +158,7 @@ class FileRun:
     def _new_run(self) -> BatchRun:
         # No attribute: a cycle would keep the places of all emails until Python finds it.
         return BatchRun(
-            _InProcess(self._control_plane, self.caller, self._require_running),
+            _Calls(self._control_plane, self.caller, self._require_running),
             self.file,
             self,
             if_exists=self._if_exists,

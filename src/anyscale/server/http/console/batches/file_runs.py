@@ -7,6 +7,7 @@ from collections import OrderedDict
 from contextvars import copy_context
 from typing import Final
 
+from anyscale.batch_run.outcome import Outcome
 from anyscale.domain.models.batches import Batch
 from anyscale.errors import (
     AnyscaleError,
@@ -26,7 +27,6 @@ from anyscale.server.http.console.batches.file_run import STOPPED, FileRun, Stop
 from anyscale.server.http.console.batches.uploads import Upload
 from anyscale.server.http.errors import place_of
 from anyscale.server.http.operations.metrics import BATCHES, USERS
-from anyscale.user.batch_create.outcome import Outcome
 
 __all__ = ["FileRuns"]
 

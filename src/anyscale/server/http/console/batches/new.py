@@ -47,7 +47,7 @@ from anyscale.server.http.refusals import count_refusal, retry_after
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.templating import redirect
-from anyscale.user.files.csv_header import column_name
+from anyscale.users_file.csv_header import column_name
 
 __all__ = ["HANDLERS"]
 

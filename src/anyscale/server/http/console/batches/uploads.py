@@ -13,8 +13,8 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser
 from anyscale.domain.validation import FIELDS
 from anyscale.errors import Overloaded, RequestInvalid, TooLarge
 from anyscale.server.http.dependencies import AnyRequest
-from anyscale.user.files import FORMATS, format_of
-from anyscale.user.files.csv_header import chosen_columns, require_csv
+from anyscale.users_file import FORMATS, format_of
+from anyscale.users_file.csv_header import chosen_columns, require_csv
 
 __all__ = [
     "CHOICES",
@@ -34,7 +34,7 @@ MAX_FILE = 64 * MIB
 CHOICES: dict[str, Any] = {
     "formats": [
         ("", "By the name of the file"),
-        *zip(FORMATS, ("YAML", "JSON", "JSON Lines", "CSV"), strict=True),
+        *((name, one.label) for name, one in FORMATS.items()),
     ],
     "fields": FIELDS,
 }
