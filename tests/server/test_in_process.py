@@ -1,6 +1,7 @@
 """The calls of an open control plane in its own process, for a caller with a token."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from tests.support.callers import OPERATOR, token_caller
@@ -11,6 +12,7 @@ from anyscale.batch_run.run import BatchRun
 from anyscale.domain.validation import Policy
 from anyscale.errors import NotAuthenticated, NotFound
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.batches import cleanup, service
 from anyscale.server.core.callers import Caller
 from anyscale.server.in_process import Applications, Audit, Batches, Links, Opened, Users
 from anyscale.transport.base import Transport
@@ -61,6 +63,23 @@ def test_a_run_creates_users_for_its_caller(transport: Transport, names: str) ->
     assert sorted(user.email[0] for user in list_accounts(transport)) == list(names)
     actors = {entry.event: entry.actor for entry in transport.audit.list(0, 100)}
     assert actors["batch.published"] == "token:jane"
+
+
+def test_the_release_of_a_large_batch_goes_on_until_all_emails_are_free(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = transport.batches.open("key", "fail")
+    transport.batches.reserve(batch.batch_id, 0, checked_users("a"))
+    limits = iter([-1.0, -1.0, 10.0])  # the time of the first calls is over before a row of them
+    delete = service.delete_rows
+
+    def delete_rows(*arguments: Any) -> bool:
+        monkeypatch.setattr(cleanup, "_SECONDS_A_CALL", next(limits))
+        return delete(*arguments)
+
+    monkeypatch.setattr(service, "delete_rows", delete_rows)
+    transport.batches.release(batch.batch_id)
+    assert transport.batches.look_up(checked_users("a"), 0) == []
 
 
 def test_accounts_change_for_the_caller(transport: Transport) -> None:

@@ -1,17 +1,30 @@
 """Counters of what alerts look for exist before the first event."""
 
 import re
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+from tests.support.callers import OPERATOR
+from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.paths import ROOT
 from tests.support.servers.http_client import HttpClient
+from tests.support.servers.server_in_process import serve_in_process
 from tests.support.servers.server_process import ServerProcess, server_of_jane
+from tests.support.users import PASSWORD, checked_users, passwords_for
 
 from anyscale import errors
-from anyscale.errors import AnyscaleError
+from anyscale.errors import AnyscaleError, BatchGone
 from anyscale.server.core.openid.protocol import AUTHORIZATION_ERRORS, TOKEN_ERRORS
-from anyscale.server.http.operations.metrics import GRANT_TYPES
+from anyscale.server.http.operations.metrics import (
+    BATCHES,
+    GRANT_TYPES,
+    HASHES,
+    UNDONE,
+    USERS,
+)
+from anyscale.server.settings import Settings
+from anyscale.transport.http import HttpTransport
 
 #: of responses for which there are alerts
 ALERTING = ("401", "403", "429", "500", "503")
@@ -77,6 +90,32 @@ def test_each_route_result_and_error_code_has_a_counter_at_the_start(tmp_path: P
         for result in ("issued", *TOKEN_ERRORS):
             labels = f'grant_type="{grant_type}",result="{result}"'
             assert at_start[f"anyscale_token_requests_total{{{labels}}}"] == 0
+
+
+def test_a_call_that_is_repeated_is_counted_once(tmp_path: Path) -> None:
+    def counts() -> list[float]:
+        states = [BATCHES.labels(state) for state in ("published", "dropped")]
+        return [counter._value.get() for counter in (*states, USERS, HASHES, UNDONE)]
+
+    control_plane = cheap_control_plane(Settings(database=tmp_path / "anyscale.db"))
+    token = control_plane.tokens.create("jane", "owner", None, OPERATOR)
+    with serve_in_process(control_plane) as url, closing(HttpTransport(url, token)) as transport:
+        batches, before = transport.batches, counts()
+        batch_id = batches.open("large", "skip").batch_id
+        users = checked_users("a", "b", password=PASSWORD)
+        batches.reserve(batch_id, 0, users)
+        dropped = batches.open("dropped", "fail").batch_id
+        for _ in range(2):
+            with suppress(BatchGone):  # it is published
+                batches.hash(batch_id, passwords_for(users))
+            batches.publish(batch_id, 2)
+            batches.drop(dropped)
+            more = checked_users("b", "c", password=PASSWORD)
+            batches.create("small", more, "skip", passwords_for(more))
+        for dry_run in (True, False, False):
+            batches.undo(batch_id, "", force=False, dry_run=dry_run)
+        changed = [after - count for after, count in zip(counts(), before, strict=True)]
+    assert changed == [2, 1, 3, 3, 2]
 
 
 def test_each_error_for_an_application_has_a_counter() -> None:

@@ -55,7 +55,12 @@ from anyscale.server.http.openid import authorize, discovery, logout, token, use
 from anyscale.server.http.openid.continuation import Continuations
 from anyscale.server.http.openid.cors import CorsMiddleware
 from anyscale.server.http.operations import health, openapi, received_request
-from anyscale.server.http.operations.metrics import WORKERS, DatabaseMetrics, count_from_zero
+from anyscale.server.http.operations.metrics import (
+    WORKERS,
+    DatabaseMetrics,
+    count_change,
+    count_from_zero,
+)
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web import templating
 
@@ -150,6 +155,7 @@ def _services(control_plane: ControlPlane) -> dict[str, object]:
     """Return what handlers can receive, by the name of the argument."""
     pools = ThreadPools()
     sessions, tokens = control_plane.sessions, control_plane.tokens
+    control_plane.batches.on_change = count_change
     login_options = control_plane.settings.login_options
     account_count = AccountCount(control_plane.store)
     return {

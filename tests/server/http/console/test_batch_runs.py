@@ -341,6 +341,17 @@ def test_another_file_with_the_key_of_a_run_is_refused(console: Console) -> None
             assert "run of another file with this key is active" in words(page)
 
 
+def test_a_run_gives_its_place_back(
+    open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = many()
+    monkeypatch.setattr(uploads, "_WAIT_SECONDS", 5.0)
+    monkeypatch.setattr(FilePlaces.__init__, "__defaults__", (len(data),))
+    jane = open_console().browser()
+    for file in (data, many()):  # the second one waits for the only place
+        wait_for_state(jane, create(jane, file), "published")
+
+
 def test_the_hashes_of_a_run_are_counted(console: Console) -> None:
     jane, before = console.browser(), HASHES._value.get()
     wait_for_state(jane, create(jane, many()), "published")

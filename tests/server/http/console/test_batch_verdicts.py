@@ -22,14 +22,17 @@ from tests.support.users import checked_user, create_accounts
 
 from anyscale.batch_run.run import BatchRun
 from anyscale.batch_run.run_key import CallKey
+from anyscale.domain.validation import Policy
 from anyscale.errors import BatchRefused
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.http.console.batches.check_result import check_file, problem_lines
+from anyscale.server.http.console.batches.counted_file import CountedFile
 from anyscale.server.http.console.batches.file_run import FileRun
 from anyscale.server.http.console.batches.uploads import FilePlaces, Upload
 from anyscale.server.settings import Settings
 from anyscale.transport.embedded import EmbeddedTransport
 from anyscale.users_file import UsersFile, format_of
+from anyscale.users_file.entry_collector import EntryCollector
 
 ALL = [*BYTES, *YAML, *JSON, *JSON_LINES, *CSV]
 
@@ -93,6 +96,23 @@ def test_each_bad_file_has_the_problems_of_the_command(verdicts: Verdicts, bad: 
     lines = verdicts.of_console(bad.data, bad.file)
     assert lines == "".join(f"{line}\n" for line in bad.lines)
     assert lines == verdicts.of_command(bad.data, bad.file)
+
+
+class NotedFile(CountedFile):
+    """Notes what it collects."""
+
+    noted: EntryCollector
+
+    def collector(self, *arguments: Any, **options: Any) -> EntryCollector:
+        self.noted = super().collector(*arguments, **options)
+        return self.noted
+
+
+def test_reading_a_file_again_for_its_people_keeps_no_password() -> None:
+    data = b"name,email,password\nAnn,ann@other.example,the new password\n"
+    file = NotedFile(asyncio.run(received(data, "users.csv", "fail")))
+    assert file.people_at([0], Policy()) == {0: ("Ann", "ann@other.example")}
+    assert not file.noted.passwords
 
 
 #: what no file of `ALL` has

@@ -11,11 +11,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from msgspec import structs
 from tests.server.http.console.conftest import Console, run_console
 from tests.server.http.pages.requests import BROWSER, PUBLIC, get, send
 from tests.support.callers import OPERATOR
 from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.http_client import HttpClient, HttpResponse
+from tests.support.users import checked_users
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.core.batches import undo as core_undo
@@ -163,6 +165,12 @@ def test_without_a_public_address_the_text_for_users_has_none(
     assert "ANYSCALE_PUBLIC_URL is not set" in page
 
 
+def test_a_field_of_the_form_does_not_rename_the_file(jane: HttpClient) -> None:
+    field = '\r\n--b\r\nContent-Disposition: form-data; name="name"\r\n\r\nusers.json'
+    page = submit(jane, f"{PATH}/check", csv("a") + field.encode(), "users.csv")
+    assert "users.csv : 1 user read, nothing is wrong" in words(page)
+
+
 def test_without_script_a_form_does_the_same(jane: HttpClient) -> None:
     data = csv(*new_names(2))
     page = submit(jane, f"{PATH}/check", data, "people.csv", if_exists="skip", key="k1")
@@ -292,7 +300,7 @@ def wait_for_state(client: HttpClient, batch_id: str, state: str) -> None:
 
 
 def test_another_file_is_refused_by_its_first_different_row(
-    console_with: Console, jane: HttpClient
+    console_with: Console, jane: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = many()
     batch_id = open_batch(console_with, jane, data)
@@ -310,8 +318,16 @@ def test_another_file_is_refused_by_its_first_different_row(
     assert wrong.status == 409 or "not the file of this batch" in words(wrong)
     shorter = upload(jane, f"{PATH}/{batch_id}/continue", b"\n".join(lines[:10]) + b"\n")
     assert "it is nobody instead of" in words(shorter)
+    monkeypatch.setattr(
+        batches := console_with.control_plane.batches,
+        "policy",
+        structs.replace(batches.policy, chunk_users=17),
+    )
+    batches.reserve(batch_id, 1, checked_users("z"), OPERATOR)
+    shorter = upload(jane, f"{PATH}/{batch_id}/continue", data)
+    assert "Users.csv is shorter than the file of this batch" in words(shorter)
     state = get(jane, f"{PATH}/{batch_id}/progress").json
-    assert (state["state"], state["users"], state["due"]) == ("open", 17, 17)
+    assert (state["state"], state["users"], state["due"]) == ("open", 18, 17)
     dropped = BATCHES.labels("dropped")._value.get()
     assert send(jane, f"{PATH}/{batch_id}/drop").headers["location"].endswith("?note=dropped")
     assert BATCHES.labels("dropped")._value.get() == dropped + 1
@@ -321,18 +337,18 @@ def test_another_file_is_refused_by_its_first_different_row(
 def test_links_come_as_one_file_without_formulas(
     jane: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(links, "MOST", 1)
-    (name,) = new_names()
-    data = f"name,email\nx,=2+2{name}@batch.example\ny,{name}@batch.example\n".encode()
-    batch_id = create(jane, data)
-    assert "Create links for 2 users?" in words(get(jane, f"{PATH}/{batch_id}/links"))
+    monkeypatch.setattr(links, "MOST", 3)
+    names = new_names(7)
+    names[0] = f"=2+2{names[0]}"
+    batch_id = create(jane, csv(*names))
+    assert "Create links for 7 users?" in words(get(jane, f"{PATH}/{batch_id}/links"))
     answer = send(jane, f"{PATH}/{batch_id}/links", format="csv")
     assert [line.partition(",")[0] for line in answer.text.splitlines()] == [
         "email",
-        f"'=2+2{name}@batch.example",
-        f"{name}@batch.example",
+        f"'{names[0]}@batch.example",
+        *(f"{name}@batch.example" for name in names[1:]),
     ]
-    assert answer.text.count(f",{PUBLIC}/set-password#mrl_") == 2
+    assert answer.text.count(f",{PUBLIC}/set-password#mrl_") == 7
 
 
 def test_an_undo_shows_first_what_would_go_and_stay(

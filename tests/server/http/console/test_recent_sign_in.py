@@ -111,6 +111,11 @@ def test_the_filters_of_the_page_stay(old: HttpClient) -> None:
     assert answer.headers["location"] == f"{GUARDED}?q=a+b&to=%2F%2Fevil.example"
 
 
+def test_a_path_stays_as_it_was_sent(old: HttpClient) -> None:
+    path = "/console/batches/bat%3F%23%25/links"
+    assert again(old, sealed(old, path)).headers["location"] == path
+
+
 def test_a_wrong_password_is_refused_and_is_in_the_audit_log(
     console: Console, old: HttpClient
 ) -> None:

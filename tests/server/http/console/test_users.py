@@ -393,6 +393,18 @@ def test_selected_accounts_are_suspended_and_the_filters_stay(
     assert all(user.suspended_at for user in found)
 
 
+def test_after_their_own_account_an_owner_suspends_no_other(
+    console: Console,
+) -> None:
+    owner, other = new_user(console, "self"), new_user(console, "other")
+    console.control_plane.lifecycle.set_role(owner, "owner", OPERATOR)
+    client = console.browser("self")
+    pairs = [("user_id", user_id) for user_id in (owner, other)]
+    answer = post(client, "/console/users/suspend", pairs)
+    assert answer.headers["location"] == "/sign-in?note=session_expired"
+    assert not console.control_plane.users.with_ids([other])[0].suspended_at
+
+
 def test_the_account_that_cannot_be_suspended_is_named(console: Console, jane: HttpClient) -> None:
     ids = [new_user(console, "selc"), id_of(console, "jane@example.com")]
     page = post(jane, "/console/users/suspend", [("user_id", user_id) for user_id in ids])

@@ -3,7 +3,8 @@
 docs/batch-protocol.md describes the protocol. Each call is short, and can be repeated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 from anyscale.domain.models.batches import Batch, Conflict, Created, ReservedChunk
 from anyscale.domain.models.users import AdminCreatedUser
@@ -42,7 +43,10 @@ from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.store.transaction import Store
 from anyscale.server.store.user_ids import MAX_POSITION
 
-__all__ = ["MAX_POSITION", "BatchService"]
+__all__ = ["MAX_POSITION", "BatchService", "Change"]
+
+#: what a call has changed
+Change = Literal["published", "dropped", "hashed", "undone"]
 
 
 class BatchService:
@@ -68,6 +72,9 @@ class BatchService:
         self._hashing = hashing
         self._available = available
         self._expiry = expiry_days * DAY_MS
+        #: Receives each change after its transaction, and of how many users. A call that is
+        #: repeated changes nothing, so metrics that count here count nothing twice.
+        self.on_change: Callable[[Change, int], None] = lambda *_: None
 
     def create(
         self,
@@ -79,7 +86,12 @@ class BatchService:
     ) -> Created:
         """Create a small batch in one call: see `create_small`."""
         self._require_available()
-        return create_small(self._store, self._hashing, key, users, passwords, if_exists, caller)
+        created = create_small(self._store, self._hashing, key, users, passwords, if_exists, caller)
+        if not created.replayed:
+            skipped = {conflict.position for conflict in created.skipped}
+            self.on_change("hashed", sum(position not in skipped for position, _ in passwords))
+            self.on_change("published", created.batch.users)
+        return created
 
     def find_replay(self, key: str, users: Sequence[CheckedUser], if_exists: str) -> Created | None:
         """Return the result of an equal small batch, if there was one: see `create_small`."""
@@ -186,7 +198,11 @@ class BatchService:
     def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]], caller: Caller) -> int:
         """Hash passwords of users of an open batch: see `hash_passwords`."""
         self._require_available()
-        return hash_passwords(self._store, self._hashing, self.policy, batch_id, passwords, caller)
+        stored = hash_passwords(
+            self._store, self._hashing, self.policy, batch_id, passwords, caller
+        )
+        self.on_change("hashed", stored)
+        return stored
 
     def publish(self, batch_id: str, entries: int, caller: Caller) -> Batch:
         """Make all users of an open batch accounts at one moment; return a published one again.
@@ -203,7 +219,10 @@ class BatchService:
             if batch.state != "published":
                 require_owner(tx, caller)
                 publish(tx, require_open(batch), entries, caller.actor)
-            return batch_details(tx, require_batch(tx, batch_id))
+            published = batch_details(tx, require_batch(tx, batch_id))
+        if batch.state != "published":
+            self.on_change("published", published.users)
+        return published
 
     def drop(self, batch_id: str, caller: Caller) -> Batch:
         """Drop an open batch: its emails are free again. Raises `BatchGone` if it is published."""
@@ -215,6 +234,8 @@ class BatchService:
                 tx.batches.set_state(batch.id, "dropped")
                 data = {"opened_by": batch.opened_by}
                 append_entry(tx, caller.actor, "batch.dropped", batch_id, data)
+        if batch.state == "open":
+            self.on_change("dropped", 0)
         delete_rows(self._store, batch, self.policy.chunk_users, None)
         return self.show(batch_id, caller)
 
@@ -224,7 +245,10 @@ class BatchService:
         """Delete accounts of a published batch, after a `user_id`: see `undo_part`."""
         from anyscale.server.core.batches.undo import undo_part
 
-        return undo_part(self._store, batch_id, after, caller, force=force, dry_run=dry_run)
+        part = undo_part(self._store, batch_id, after, caller, force=force, dry_run=dry_run)
+        if not dry_run:
+            self.on_change("undone", part.removed)
+        return part
 
     def expire(self) -> None:
         """Expire the batches that no client touched, and finish drops that were interrupted."""

@@ -32,7 +32,6 @@ from anyscale.server.http.api.parameters import (
 from anyscale.server.http.bodies import decode
 from anyscale.server.http.dependencies import OwnerRequest
 from anyscale.server.http.errors import error_responses
-from anyscale.server.http.operations.metrics import BATCHES, UNDONE, USERS
 from anyscale.server.http.route_handlers import get, post
 
 __all__ = ["ROUTER"]
@@ -104,10 +103,7 @@ def publish_batch(
     batch_id: BatchId,
     batches: NamedDependency[BatchService],
 ) -> Batch:
-    batch = batches.publish(batch_id, decode(body, BatchPublish).entries, request.user)
-    BATCHES.labels(batch.state).inc()
-    USERS.inc(batch.users)
-    return batch
+    return batches.publish(batch_id, decode(body, BatchPublish).entries, request.user)
 
 
 @post(
@@ -135,9 +131,7 @@ def release_batch(
 def drop_batch(
     request: OwnerRequest, batch_id: BatchId, batches: NamedDependency[BatchService]
 ) -> Batch:
-    batch = batches.drop(batch_id, request.user)
-    BATCHES.labels(batch.state).inc()
-    return batch
+    return batches.drop(batch_id, request.user)
 
 
 @post(
@@ -155,10 +149,7 @@ def undo_batch(
     batches: NamedDependency[BatchService],
 ) -> UndoPart:
     undo = decode(body, BatchUndo)
-    part = batches.undo(batch_id, undo.after, request.user, force=undo.force, dry_run=undo.dry_run)
-    if not undo.dry_run:
-        UNDONE.inc(part.removed)
-    return part
+    return batches.undo(batch_id, undo.after, request.user, force=undo.force, dry_run=undo.dry_run)
 
 
 @get(

@@ -16,7 +16,6 @@ from anyscale.server.http.api.user_bodies import check_chunk, decode_users
 from anyscale.server.http.bodies import decode
 from anyscale.server.http.dependencies import OwnerRequest
 from anyscale.server.http.errors import error_responses
-from anyscale.server.http.operations.metrics import HASHES
 from anyscale.server.http.route_handlers import post, put
 
 __all__ = ["ROUTER"]
@@ -58,9 +57,7 @@ def hash_passwords(
 ) -> Stored:
     passwords = decode(body, PasswordChunk).passwords
     _check_passwords(passwords, batches.policy.chunk_passwords)
-    stored = batches.hash(batch_id, passwords, request.user)
-    HASHES.inc(stored)
-    return Stored(stored)
+    return Stored(batches.hash(batch_id, passwords, request.user))
 
 
 def _check_passwords(passwords: list[tuple[int, str]], limit: int) -> None:

@@ -21,7 +21,6 @@ from anyscale.server.http.api.user_bodies import (
 )
 from anyscale.server.http.dependencies import OwnerRequest
 from anyscale.server.http.errors import error_responses
-from anyscale.server.http.operations.metrics import BATCHES, HASHES, USERS
 from anyscale.server.http.route_handlers import get, post
 
 __all__ = ["ROUTER"]
@@ -68,20 +67,11 @@ def create_users(
     if not users:
         return BatchCreated([], [])
     key = key or os.urandom(16).hex()
-    created = batches.create(key, checked, batch.if_exists, request.user, passwords)
-    if not created.replayed:
-        _count(created, len(passwords))
-    return _result(created)
+    return _result(batches.create(key, checked, batch.if_exists, request.user, passwords))
 
 
 def _result(created: Created) -> BatchCreated:
     return BatchCreated(created.users, _skipped(created.skipped), created.batch, created.replayed)
-
-
-def _count(created: Created, passwords: int) -> None:
-    HASHES.inc(passwords)
-    BATCHES.labels("published").inc()
-    USERS.inc(len(created.users))
 
 
 def _skipped(conflicts: Iterable[Conflict]) -> list[Skipped]:

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from anyscale import __version__
 from anyscale.errors import AnyscaleError
+from anyscale.server.core.batches.service import Change
 from anyscale.server.core.openid.protocol import AUTHORIZATION_ERRORS, TOKEN_ERRORS
 from anyscale.server.core.users.account_count import AccountCount
 from anyscale.server.core.users.search import SearchIndex
@@ -32,6 +33,7 @@ __all__ = [
     "USERS",
     "WORKERS",
     "DatabaseMetrics",
+    "count_change",
     "count_from_zero",
 ]
 
@@ -51,9 +53,7 @@ POOL_REQUESTS = Gauge(
     ["pool"],
     multiprocess_mode="livesum",
 )
-BATCHES = Counter(
-    "anyscale_batches_total", "Responses that say that a batch was published or dropped.", ["state"]
-)
+BATCHES = Counter("anyscale_batches_total", "Batches that were published or dropped.", ["state"])
 USERS = Counter("anyscale_users_created_total", "Users of the published batches.")
 UNDONE = Counter("anyscale_users_undone_total", "Accounts deleted by undoing their batch.")
 HASHES = Counter("anyscale_password_hashes_total", "Password hashes stored.")
@@ -77,6 +77,17 @@ GRANT_TYPES = ("authorization_code", "refresh_token", "other")
 
 #: of responses for which there are alerts
 _ALERTING = (401, 403, 429, 500, 503)
+
+
+def count_change(change: Change, users: int) -> None:
+    """Count a change of a batch: see `BatchService.on_change`."""
+    if change == "hashed":
+        HASHES.inc(users)
+    elif change == "undone":
+        UNDONE.inc(users)
+    else:
+        BATCHES.labels(change).inc()
+        USERS.inc(users)
 
 
 def count_from_zero(routes: Iterable[tuple[str, str]]) -> None:

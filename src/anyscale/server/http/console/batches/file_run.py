@@ -1,6 +1,6 @@
 """Runs of users files: the run of the command, with calls in this process, for a session."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Final
@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from anyscale.batch_run.outcome import Outcome
 from anyscale.batch_run.run import BatchRun
-from anyscale.domain.models.batches import Batch, Created
+from anyscale.domain.models.batches import Batch
 from anyscale.domain.user_sources import Reading, chunks
-from anyscale.domain.validation import CheckedUser, Policy, shown
+from anyscale.domain.validation import Policy, shown
 from anyscale.errors import (
     BatchRefused,
     KeyReused,
@@ -23,7 +23,6 @@ from anyscale.server.core.batches.comparison import Difference
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.http.console.batches.counted_file import CountedFile
 from anyscale.server.http.console.batches.uploads import Upload
-from anyscale.server.http.operations.metrics import HASHES
 from anyscale.server.in_process import Batches, Opened
 
 __all__ = ["SHOWN", "STOPPED", "FileRun", "StoppedRun"]
@@ -36,28 +35,11 @@ STOPPED = "the server was stopped"
 
 
 class _Batches(Batches):
-    """The calls for batches of a run: they count hashes, and notice that the server stops."""
+    """The calls for batches of a run: they notice that the server stops."""
 
     def __init__(self, opened: Opened, caller: SessionCaller, check: Callable[[], None]) -> None:
         super().__init__(opened, caller)
         self._check = check
-
-    def create(
-        self,
-        key: str,
-        users: Sequence[CheckedUser],
-        if_exists: str,
-        passwords: Sequence[tuple[int, str]] = (),
-    ) -> Created:
-        created = super().create(key, users, if_exists, passwords)
-        if not created.replayed:
-            HASHES.inc(len(passwords))
-        return created
-
-    def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
-        stored = super().hash(batch_id, passwords)
-        HASHES.inc(stored)
-        return stored
 
     def show(self, batch_id: str) -> Batch:
         self._check()  # a run that waits for another batch shows it again and again

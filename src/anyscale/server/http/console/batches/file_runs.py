@@ -26,7 +26,6 @@ from anyscale.server.core.callers import SessionCaller
 from anyscale.server.http.console.batches.file_run import STOPPED, FileRun, StoppedRun
 from anyscale.server.http.console.batches.uploads import Upload
 from anyscale.server.http.errors import place_of
-from anyscale.server.http.operations.metrics import BATCHES, USERS
 
 __all__ = ["FileRuns"]
 
@@ -147,7 +146,7 @@ class FileRuns:
     def _work(self, run: FileRun) -> None:
         error: AnyscaleError | None = None
         try:
-            run.store_batch(_count(run.create(), run.file.name).batch_id)
+            run.store_batch(_created(run).batch_id)
         except AnyscaleError as raised:
             error = raised
         except Exception as raised:  # noqa: BLE001 - the page that waits learns of a bug
@@ -173,14 +172,11 @@ class FileRuns:
                 self._stopped.popitem(last=False)
 
 
-def _count(outcome: Outcome, name: str) -> Batch:
-    """Count a created batch for the metrics, and return it."""
-    if outcome.batch is None:
-        raise RequestInvalid(f"{name} has no users")
-    if not outcome.was_published:
-        BATCHES.labels(outcome.batch.state).inc()
-        USERS.inc(outcome.batch.users)
-    return outcome.batch
+def _created(run: FileRun) -> Batch:
+    batch = run.create().batch
+    if batch is None:
+        raise RequestInvalid(f"{run.file.name} has no users")
+    return batch
 
 
 def _message(error: AnyscaleError) -> str:

@@ -21,7 +21,6 @@ from anyscale.server.http.console.batches.uploads import CHOICES
 from anyscale.server.http.console.batches.words import shown_state
 from anyscale.server.http.console.rendering import Page, refused_form, render_console_page
 from anyscale.server.http.dependencies import UserRequest
-from anyscale.server.http.operations.metrics import BATCHES
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.templating import redirect
 
@@ -148,7 +147,6 @@ def drop_batch(
         return batch_page(
             request, batches.show(batch_id, request.user), file_runs, **refused_form(error)
         )
-    BATCHES.labels(batch.state).inc()
     return redirect(f"{PATH}/{batch.batch_id}?note=dropped")
 
 

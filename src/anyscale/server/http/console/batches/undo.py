@@ -16,7 +16,6 @@ from anyscale.server.http.console.batches.pages import PATH
 from anyscale.server.http.console.recent_sign_in import require_recent_sign_in
 from anyscale.server.http.console.rendering import Page, render_console_page
 from anyscale.server.http.dependencies import UserRequest
-from anyscale.server.http.operations.metrics import UNDONE
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.forms import read_form, user_message
 
@@ -84,7 +83,6 @@ def undo_batch(
     # Before the undo: a database that fails meanwhile must not hide what was deleted.
     batch = batches.show(batch_id, request.user)
     done = _undo(batches, batch_id, request.user, dry_run=False)
-    UNDONE.inc(done.removed)
     shown: dict[str, Any] = {}
     if done.error:
         problem = user_message(done.error)

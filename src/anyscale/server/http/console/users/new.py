@@ -19,7 +19,6 @@ from anyscale.server.http.console.rendering import (
 from anyscale.server.http.console.users.fields import conflict_problems, field_problems
 from anyscale.server.http.console.users.filters import PATH, account_path, address
 from anyscale.server.http.dependencies import UserRequest
-from anyscale.server.http.operations.metrics import BATCHES, HASHES, USERS
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.forms import read_form
 from anyscale.server.http.web.templating import redirect
@@ -63,7 +62,6 @@ def create_user(
         return _form(request, batches, entered, conflict_problems(error))
     if created.replayed:  # the form was sent again
         return redirect(account_path(created.users[0].user_id))
-    _count(passwords=1 if password else 0)
     needs_link = not (password or is_sso_user)
     return _created(request, links, created.users[0], needs_link=needs_link)
 
@@ -101,12 +99,6 @@ def _form(
         entered=shown | {"key": os.urandom(16).hex()},
         policy=batches.policy,
     )
-
-
-def _count(*, passwords: int) -> None:
-    HASHES.inc(passwords)
-    BATCHES.labels("published").inc()
-    USERS.inc()
 
 
 HANDLERS = [show_form, create_user]
