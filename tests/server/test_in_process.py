@@ -12,7 +12,8 @@ from anyscale.batch_run.run import BatchRun
 from anyscale.domain.validation import Policy
 from anyscale.errors import NotAuthenticated, NotFound
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.batches import cleanup, service
+from anyscale.server.core.batches import cleanup
+from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import Caller
 from anyscale.server.in_process import Applications, Audit, Batches, Links, Opened, Users
 from anyscale.transport.base import Transport
@@ -71,13 +72,13 @@ def test_the_release_of_a_large_batch_goes_on_until_all_emails_are_free(
     batch = transport.batches.open("key", "fail")
     transport.batches.reserve(batch.batch_id, 0, checked_users("a"))
     limits = iter([-1.0, -1.0, 10.0])  # the time of the first calls is over before a row of them
-    delete = service.delete_rows
+    delete = cleanup.delete_rows
 
     def delete_rows(*arguments: Any) -> bool:
         monkeypatch.setattr(cleanup, "_SECONDS_A_CALL", next(limits))
         return delete(*arguments)
 
-    monkeypatch.setattr(service, "delete_rows", delete_rows)
+    monkeypatch.setattr(f"{BatchService.__module__}.delete_rows", delete_rows)
     transport.batches.release(batch.batch_id)
     assert transport.batches.look_up(checked_users("a"), 0) == []
 

@@ -62,7 +62,7 @@ class PasswordLinkService:
         return f"{self._page()}#"
 
     def create(self, user_ids: Sequence[str], caller: Caller) -> list[PasswordLink]:
-        """Create a link for each of up to `MOST` accounts, or none if one fails.
+        """Create a link for each of up to `MOST` accounts, in their order, or none if one fails.
 
         The previous link of an account is deleted.
 

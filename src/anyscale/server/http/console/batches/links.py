@@ -99,8 +99,7 @@ def _create(
 ) -> list[PasswordLink]:
     """Create links for the next users who cannot sign in, after a `user_id`."""
     users = links.without_credentials(batch_id, after, MOST)
-    created = links.create([user.user_id for user in users], caller)
-    return sorted(created, key=lambda link: link.user_id)
+    return links.create([user.user_id for user in users], caller)
 
 
 def _question(request: UserRequest, batches: BatchService, batch_id: str, **shown: Any) -> Page:
