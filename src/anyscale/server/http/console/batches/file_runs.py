@@ -7,7 +7,6 @@ from collections import OrderedDict
 from contextvars import copy_context
 from typing import Final
 
-from anyscale.batch_run.outcome import Outcome
 from anyscale.domain.models.batches import Batch
 from anyscale.errors import (
     AnyscaleError,
