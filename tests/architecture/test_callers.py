@@ -21,8 +21,6 @@ WITHOUT_CALLER = {
     "login/password_login.py PasswordLogin._create_session",
     "login/sessions.py SessionService.purge",
     "login/sessions.py SessionService.touch",
-    "openid/authorization.py AuthorizationService._store_request",
-    "openid/authorization.py AuthorizationService.resume",
     "openid/signing_keys.py SigningKeys._register",
     "openid/signing_keys.py revoke_other_keys",
     "openid/tokens.py TokenService.exchange",

@@ -1,4 +1,4 @@
-"""The rules of applications, stored requests, grants and public keys."""
+"""The rules of applications, grants and public keys."""
 
 from typing import Any
 
@@ -6,7 +6,6 @@ from tests.store.contract.steps import StoreSteps
 
 from anyscale.server.store.records.openid import (
     ApplicationRecord,
-    AuthorizationRequestRecord,
     GrantRecord,
     PublicKeyRecord,
 )
@@ -29,12 +28,6 @@ def _application(number: int, **fields: Any) -> ApplicationRecord:
         "created_at": 5,
     }
     return ApplicationRecord(**(values | fields))
-
-
-def _request(name: str, at: int, network: str = "192.0.2.1") -> AuthorizationRequestRecord:
-    return AuthorizationRequestRecord(
-        request_id=name, browser_hash=b"browser", network=network, parameters="{}", created_at=at
-    )
 
 
 def grant_row(name: str, **fields: Any) -> GrantRecord:
@@ -82,30 +75,6 @@ class OpenIdRules(StoreSteps):
             tx.applications.delete("app_1")
         with store.read() as tx:
             assert list(tx.applications.list()) == [changed]
-
-    def test_a_request_is_answered_once(self, store: Store) -> None:
-        with store.write() as tx:
-            tx.authorization_requests.add(_request("a", 1))
-            tx.authorization_requests.add(_request("b", 2))
-        with store.write() as tx:
-            assert tx.authorization_requests.newest(b"browser") == _request("b", 2)
-            assert tx.authorization_requests.newest(b"other") is None
-            assert tx.authorization_requests.delete("b")
-            assert not tx.authorization_requests.delete("b")
-            assert tx.authorization_requests.get("a") == _request("a", 1)
-            tx.authorization_requests.purge(2)
-            assert tx.authorization_requests.get("a") is None
-
-    def test_the_oldest_requests_are_deleted_beyond_a_number(self, store: Store) -> None:
-        with store.write() as tx:
-            for at in range(1, 6):
-                tx.authorization_requests.add(_request(f"a{at}", at))
-            for at in range(6, 9):
-                tx.authorization_requests.add(_request(f"b{at}", at, "192.0.2.2"))
-            tx.authorization_requests.trim("192.0.2.1", 2, 4)
-            names = [f"a{at}" for at in range(1, 6)] + [f"b{at}" for at in range(6, 9)]
-            found = [name for name in names if tx.authorization_requests.get(name)]
-        assert found == ["a5", "b6", "b7", "b8"]
 
     def test_a_grant_is_found_by_each_of_its_secrets(self, store: Store) -> None:
         one = grant_row("a", access_hash=b"access", family_hash=b"family", access_expires_at=7)

@@ -10,7 +10,6 @@ from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.hashing.jobs import SIGN_IN_NICENESS
 from anyscale.server.core.hashing.pool import OWASP, PasswordHashPool, Profile
 from anyscale.server.core.login.sessions import SessionService
-from anyscale.server.core.openid.protocol import REQUEST_MS
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.core.users.lifecycle import UserLifecycle
@@ -206,7 +205,6 @@ class ControlPlane:
             tx.chunks.purge_conflicts(report_limit)
             tx.batches.purge(report_limit)
             tx.tokens.purge(report_limit)
-            tx.authorization_requests.purge(now - REQUEST_MS)
             tx.grants.purge(now)
         if self.settings.audit_days is not None:
             self.audit_log.purge(now - self.settings.audit_days * DAY_MS)

@@ -5,10 +5,13 @@ from typing import Any
 import pytest
 from tests.support.callers import OPERATOR
 from tests.support.sign_in.openid_provider import CALLBACK, Site
-from tests.support.sign_in.sign_ins import get_account, let_time_pass
+from tests.support.sign_in.sign_ins import get_account
 
+from anyscale.domain.models.applications import ApplicationChanges
 from anyscale.errors import NotFound, RequestInvalid
 from anyscale.server.core.openid.authorization import Redirection, SignInNeeded
+from anyscale.server.core.openid.stored_requests import StoredRequests
+from anyscale.server.core.secrets import new_secret
 
 WITHOUT_REDIRECT: list[dict[str, Any]] = [
     {"client_id": "app_none"},
@@ -46,7 +49,7 @@ def test_a_repeated_application_or_address_is_not_redirected_to(site: Site, name
     pairs = [*values.items(), (name, values[name])]
 
     with pytest.raises(RequestInvalid):
-        site.provider.authorization.start(pairs, "", "", "192.0.2.1")
+        site.provider.authorization.start(pairs, "", "")
 
 
 ERRORS: list[tuple[dict[str, Any], str]] = [
@@ -91,7 +94,7 @@ def test_an_invalid_request_is_answered_to_the_application(
 
 def test_a_repeated_parameter_is_an_error(site: Site) -> None:
     pairs = [("client_id", site.client_id), ("redirect_uri", CALLBACK), ("state", "a")]
-    decision = site.provider.authorization.start([*pairs, ("state", "b")], "", "", "192.0.2.1")
+    decision = site.provider.authorization.start([*pairs, ("state", "b")], "", "")
 
     assert isinstance(decision, Redirection)
     assert decision.parameters["error"] == "invalid_request"
@@ -134,13 +137,15 @@ def test_a_stored_request_is_answered_once(site: Site) -> None:
     needed = site.start()
     assert isinstance(needed, SignInNeeded)
     session = site.sign_in()
-    site.provider.authorization.resume(needed.request_id, session, needed.browser)
+    answered = site.provider.authorization.resume(needed.request_id, session, needed.browser)
 
+    assert isinstance(answered, Redirection)
+    assert answered.browser == ""  # the browser deletes the cookie
     with pytest.raises(NotFound, match="expired"):
-        site.provider.authorization.resume(needed.request_id, session, needed.browser)
+        site.provider.authorization.resume(needed.request_id, session, answered.browser)
 
 
-@pytest.mark.parametrize("browser", ["", "x" * 43])
+@pytest.mark.parametrize("browser", ["", "x", "x" * 200, "\u00e9"])
 def test_another_browser_cannot_go_on_with_a_stored_request(site: Site, browser: str) -> None:
     needed = site.start()
     assert isinstance(needed, SignInNeeded)
@@ -152,10 +157,11 @@ def test_another_browser_cannot_go_on_with_a_stored_request(site: Site, browser:
 def test_a_stored_request_expires_after_ten_minutes(site: Site) -> None:
     needed = site.start()
     assert isinstance(needed, SignInNeeded)
-    let_time_pass(site.control_plane, 10 * 60_000)
+    stored = site.provider.authorization.stored(needed.request_id, needed.browser)
+    requests, minutes = StoredRequests(site.control_plane.store), 60_000
 
-    with pytest.raises(NotFound):
-        site.provider.authorization.resume(needed.request_id, site.sign_in(), needed.browser)
+    assert requests.find(needed.browser, needed.request_id, stored.at + 9 * minutes)
+    assert not requests.find(needed.browser, needed.request_id, stored.at + 10 * minutes)
 
 
 def test_two_windows_of_a_browser_have_a_request_each(site: Site) -> None:
@@ -165,10 +171,13 @@ def test_two_windows_of_a_browser_have_a_request_each(site: Site) -> None:
     assert isinstance(second, SignInNeeded)
     session = site.sign_in()
 
+    cookie = second.browser
     for needed, state in ((first, "the state"), (second, "the second")):
-        decision = site.provider.authorization.resume(needed.request_id, session, first.browser)
+        decision = site.provider.authorization.resume(needed.request_id, session, cookie)
         assert isinstance(decision, Redirection)
         assert decision.parameters["state"] == state
+        assert decision.browser is not None
+        cookie = decision.browser
 
 
 @pytest.mark.parametrize(
@@ -269,19 +278,97 @@ def test_an_undone_batch_matches_nobody(site: Site) -> None:
     assert not isinstance(decision, Redirection) or "code" not in decision.parameters
 
 
-def test_stored_requests_of_a_network_are_bounded(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    module = "anyscale.server.core.openid.authorization"
-    monkeypatch.setattr(f"{module}._MOST_OF_NETWORK", 3)
-    needed = [site.start() for _ in range(6)]
+def test_a_browser_keeps_its_latest_requests_in_one_cookie(site: Site) -> None:
+    cookie, ids = "", list[str]()
+    for _ in range(20):
+        needed = site.start(browser=cookie, state=new_secret())
+        assert isinstance(needed, SignInNeeded)
+        cookie = needed.browser
+        ids.append(needed.request_id)
 
-    found = 0
-    for one in needed:
-        assert isinstance(one, SignInNeeded)
-        try:
-            site.provider.authorization.stored(one.request_id, one.browser)
-            found += 1
-        except NotFound:
-            continue
-    assert found == 3
+    assert len(cookie) <= 2_000
+    requests = StoredRequests(site.control_plane.store)
+    kept = [one for one in ids if requests.find(cookie, one, 0)]
+    assert len(kept) >= 4
+    assert kept == ids[-len(kept) :]
+    newest = site.provider.authorization.stored("", cookie)
+    assert newest.request_id == ids[-1]
+
+
+def test_a_long_request_waits_and_one_that_no_cookie_can_have_is_refused(site: Site) -> None:
+    long = "".join(new_secret() for _ in range(46))[:1_950]
+    needed = site.start(state=long)
+    assert isinstance(needed, SignInNeeded)
+    assert len(needed.browser) <= 3_900
+    decision = site.provider.authorization.resume(needed.request_id, site.sign_in(), needed.browser)
+    assert isinstance(decision, Redirection)
+    assert decision.parameters["state"] == long
+
+    refused = site.start(state=long, nonce=long[::-1])
+    assert isinstance(refused, Redirection)
+    assert refused.parameters["error"] == "invalid_request"
+    assert "too long" in refused.parameters["error_description"]
+    at_once = site.start(site.sign_in(), state=long, nonce=long[::-1])
+    assert isinstance(at_once, Redirection)
+    assert "code" in at_once.parameters
+
+
+CHANGES: dict[str, tuple[ApplicationChanges, str]] = {
+    "redirect URI": (ApplicationChanges(redirect_uris=[f"{CALLBACK}/new"]), ""),
+    "PKCE": (ApplicationChanges(requires_pkce=True), "invalid_request"),
+    "audience": (ApplicationChanges(audience=["owners"]), "access_denied"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_stored_request_is_checked_against_the_application_as_it_is_now(
+    site: Site, change: str
+) -> None:
+    site.client_id, site.secret = site.create_application(name="Old", requires_pkce=False)
+    needed = site.start(code_challenge=None, code_challenge_method=None)
+    assert isinstance(needed, SignInNeeded)
+    changes, error = CHANGES[change]
+    site.control_plane.applications.update(site.client_id, changes, OPERATOR)
+
+    resumed = needed.request_id, site.sign_in(), needed.browser
+    if error:
+        decision = site.provider.authorization.resume(*resumed)
+        assert isinstance(decision, Redirection)
+        assert decision.parameters["error"] == error
+    else:
+        with pytest.raises(NotFound, match="changed"):
+            site.provider.authorization.resume(*resumed)
+
+
+def test_a_request_of_a_deleted_application_is_not_answered(site: Site) -> None:
+    needed = site.start()
+    assert isinstance(needed, SignInNeeded)
+    site.control_plane.applications.delete(site.client_id, OPERATOR)
+
+    with pytest.raises(NotFound, match="does not exist"):
+        site.provider.authorization.resume(needed.request_id, site.sign_in(), needed.browser)
+
+
+@pytest.mark.parametrize("claims", [{"aud": "app_other"}, {"iss": "https://old.example.com"}])
+def test_a_hint_for_another_application_or_of_another_issuer_is_refused(
+    site: Site, claims: dict[str, str]
+) -> None:
+    keys, session = site.provider.keys, site.sign_in()
+    own = site.claims(site.exchange(site.code(session)))
+    assert isinstance(site.start(session, id_token_hint=keys.sign(own)), Redirection)
+
+    decision = site.start(session, prompt="none", id_token_hint=keys.sign(own | claims))
+
+    assert isinstance(decision, Redirection)
+    assert decision.parameters["error"] == "invalid_request"
+
+
+def test_a_hint_may_be_as_long_as_our_id_tokens(site: Site) -> None:
+    session, nonce = site.sign_in(), "n" * 2_000
+    hint = site.exchange(site.code(session, nonce=nonce)).id_token
+    assert len(hint) > 2_000
+
+    decision = site.start(session, prompt="none", id_token_hint=hint)
+
+    assert isinstance(decision, Redirection)
+    assert "code" in decision.parameters

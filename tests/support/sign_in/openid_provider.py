@@ -104,7 +104,7 @@ class Site:
         """Send the request of the application; a parameter that is None is left out."""
         values = REQUEST | {"client_id": self.client_id} | changes
         pairs = [(name, text) for name, text in values.items() if text is not None]
-        return self.provider.authorization.start(pairs, session, browser, ADDRESS)
+        return self.provider.authorization.start(pairs, session, browser)
 
     def code(self, session: str, **changes: Any) -> str:
         """Get a code for a signed-in user."""

@@ -76,8 +76,6 @@ def let_time_pass(control_plane: ControlPlane, milliseconds: int) -> None:
     with control_plane.store.write() as tx:
         for column in ("authenticated_at", "created_at", "used_at", "expires_at"):
             execute_sql(tx, f"update sessions set {column} = {column} - ?", (milliseconds,))
-        moved = "update authorization_requests set created_at = created_at - ?"
-        execute_sql(tx, moved, (milliseconds,))
         for column in ("code_expires_at", "access_expires_at", "refresh_expires_at", "expires_at"):
             execute_sql(tx, f"update grants set {column} = {column} - ?", (milliseconds,))
         execute_sql(tx, "update batches set published_at = published_at - ?", (milliseconds,))

@@ -8,12 +8,7 @@ from anyscale.server.store.sql.audit import Audit
 from anyscale.server.store.sql.batches import Batches, Chunks
 from anyscale.server.store.sql.connection import Connection
 from anyscale.server.store.sql.credentials import Identities, Links
-from anyscale.server.store.sql.openid import (
-    Applications,
-    AuthorizationRequests,
-    Grants,
-    PublicKeys,
-)
+from anyscale.server.store.sql.openid import Applications, Grants, PublicKeys
 from anyscale.server.store.sql.search.found_users import FoundUsers
 from anyscale.server.store.sql.search.unindexed_accounts import UnindexedAccounts
 from anyscale.server.store.sql.search.user_scan import UserScan
@@ -96,7 +91,6 @@ class Transaction:
         self.tokens: Final = Tokens(connection)
         self.server_keys: Final = ServerKeys(connection)
         self.applications: Final = Applications(connection)
-        self.authorization_requests: Final = AuthorizationRequests(connection)
         self.grants: Final = Grants(connection)
         self.public_keys: Final = PublicKeys(connection)
         self.audit: Final = Audit(connection)

@@ -68,6 +68,7 @@ def test_no_secret_of_a_sign_in_is_where_others_can_read_it(
     site = browser.site
     site.client_id, site.secret = site.create_application(name="Wiki", refresh_tokens=True)
     started = browser.authorize()
+    waiting = browser.cookies["__Host-authorization"]
     page = browser.get(started.headers["Location"])
     signed_in = browser.submit(page)
     done = browser.get(signed_in.headers["Location"])
@@ -83,7 +84,7 @@ def test_no_secret_of_a_sign_in_is_where_others_can_read_it(
         "signature of the ID token": tokens["id_token"].rpartition(".")[2],
         "client secret": site.secret,
         "session": browser.cookies["__Host-session"],
-        "request": browser.cookies["__Host-authorization"],
+        "request": waiting,
     }
 
     responses = [*pages, *wrong_requests(browser, secrets)]

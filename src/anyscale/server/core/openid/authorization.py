@@ -1,36 +1,29 @@
 """The decision on a request of an application: sign in, or redirect with a code (Core, 3.1)."""
 
-from msgspec import json, structs
+from msgspec import structs
 
 from anyscale.errors import NotAuthenticated, NotFound, RequestInvalid
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.callers import SessionCaller, live_session, require_session
 from anyscale.server.core.ids import new_id
-from anyscale.server.core.login.networks import subscriber_of
 from anyscale.server.core.openid.audience import is_allowed
 from anyscale.server.core.openid.authorization_parameters import (
     AuthorizationParameters,
+    check_pkce,
     checked_parameters,
     once,
 )
 from anyscale.server.core.openid.claims import subject_of
-from anyscale.server.core.openid.protocol import CODE_MS, REFRESH_MS, REQUEST_MS, OAuthError
+from anyscale.server.core.openid.id_token_hints import IdTokenHints
+from anyscale.server.core.openid.protocol import CODE_MS, REFRESH_MS, OAuthError
 from anyscale.server.core.openid.redirect_uris import is_registered
-from anyscale.server.core.openid.signing_keys import SigningKeys
+from anyscale.server.core.openid.stored_requests import StoredRequests, WaitingRequest
 from anyscale.server.core.secrets import SensitiveStruct, hash_of, new_secret
 from anyscale.server.core.time_units import SECOND_MS
-from anyscale.server.store.records.openid import (
-    ApplicationRecord,
-    AuthorizationRequestRecord,
-    GrantRecord,
-)
+from anyscale.server.store.records.openid import ApplicationRecord, GrantRecord
 from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = ["AuthorizationService", "Redirection", "SignInNeeded", "StoredRequest"]
-
-#: stored requests of one network and in all; beyond, the oldest are deleted
-_MOST_OF_NETWORK = 1_000
-_MOST = 20_000
 
 #: milliseconds by which the clocks of an identity provider and of the database may differ
 _LEEWAY = 60 * SECOND_MS
@@ -44,13 +37,15 @@ class Redirection(SensitiveStruct, frozen=True):
     parameters: dict[str, str]
     #: The name of an application that refuses this user, who is shown a page first; else empty.
     denied: str = ""
+    #: The cookie of the requests that still wait, if this one did; None leaves it as it is.
+    browser: str | None = None
 
 
 class SignInNeeded(SensitiveStruct, frozen=True):
     """The user signs in, or changes the initial password; then the browser resumes the request."""
 
     request_id: str
-    #: the secret of the cookie that binds the request to the browser
+    #: the cookie with the request
     browser: str
     must_change_password: bool = False
 
@@ -73,45 +68,39 @@ class StoredRequest(SensitiveStruct, frozen=True):
         return max(0, self.at - self.newer_than) // SECOND_MS if self.newer_than else None
 
 
-class _Content(SensitiveStruct, frozen=True):
-    """What the database has of a stored request, as JSON."""
-
-    parameters: AuthorizationParameters
-    newer_than: int
-
-
 class AuthorizationService:
     """Decides on the requests of applications. Nothing else redirects browsers to them."""
 
-    def __init__(self, store: Store, keys: SigningKeys) -> None:
+    def __init__(self, store: Store, hints: IdTokenHints) -> None:
         self._store = store
-        self._keys = keys
+        self._hints = hints
+        self._requests = StoredRequests(store)
 
     def start(
-        self, pairs: list[tuple[str, str]], session: str, browser: str, address: str
+        self, pairs: list[tuple[str, str]], session: str, browser: str
     ) -> Redirection | SignInNeeded:
-        """Validate the request of an application, and answer it or store it.
+        """Validate the request of an application, and answer it or let it wait for a sign-in.
 
         Args:
             pairs: the parameters, as they were sent.
             session: the secret of the session cookie; empty without one.
-            browser: the secret of the cookie of earlier requests; empty without one.
-            address: of the client.
+            browser: the cookie of earlier requests; empty without one.
 
         Raises:
             RequestInvalid: the application or its redirect URI is not known, so that the browser
                 may not be redirected.
+            NotFound: one of them was removed in this moment.
         """
         application, uri = self._application(pairs)
         states = [text for name, text in pairs if name == "state"]
         state = states[0] if len(states) == 1 else None
         try:
-            parameters = checked_parameters(once(pairs), application)
+            parameters = self._parameters(pairs, application)
             caller = self._caller(session)
             newer_than = self._newer_than(parameters, caller)
             if caller and newer_than == 0 and not caller.must_change_password:
                 return self._grant(parameters, caller)
-            return self._store_request(parameters, newer_than, caller, browser, address)
+            return self._store_request(parameters, newer_than, caller, browser)
         except OAuthError as error:
             return _error(uri, state, error)
 
@@ -124,37 +113,39 @@ class AuthorizationService:
         if caller.must_change_password:
             return SignInNeeded(request_id, browser, must_change_password=True)
         try:
-            return self._grant(parameters, caller, request_id)
+            decision = self._grant(parameters, caller)
         except OAuthError as error:
-            with self._store.write() as tx:
-                tx.authorization_requests.delete(request_id)
-            return _error(parameters.redirect_uri, parameters.state, error)
+            decision = _error(parameters.redirect_uri, parameters.state, error)
+        remaining = self._requests.removed(browser, request_id, stored.at)
+        return structs.replace(decision, browser=remaining)
 
     def stored(self, request_id: str, browser: str) -> StoredRequest:
         """Return a stored request of a browser; of an empty id the newest one.
 
         Raises:
-            NotFound: it has expired, was answered, or is of another browser.
+            NotFound: it has expired, was answered, or is of another browser; or the application
+                does not exist any more, or has another redirect URI.
         """
-        browser_hash = hash_of(browser)
         with self._store.read() as tx:
-            requests = tx.authorization_requests
-            found = requests.get(request_id) if request_id else requests.newest(browser_hash)
             now = tx.now()
-            if (
-                not browser
-                or found is None
-                or found.browser_hash != browser_hash
-                or found.created_at <= now - REQUEST_MS
-            ):
-                raise NotFound("the request of the application has expired: start there again")
-            content = json.decode(found.parameters, type=_Content)
-            application = tx.applications.get(content.parameters.client_id)
-        if application is None:
-            raise NotFound("the application does not exist any more")
-        return StoredRequest(
-            found.request_id, application, content.parameters, content.newer_than, now
-        )
+        found = self._requests.find(browser, request_id, now)
+        if found is None:
+            raise NotFound("the request of the application has expired: start there again")
+        with self._store.read() as tx:
+            application = tx.applications.get(found.parameters.client_id)
+        application = _registered(application, found.parameters)
+        return StoredRequest(found.request_id, application, found.parameters, found.newer_than, now)
+
+    def _parameters(
+        self, pairs: list[tuple[str, str]], application: ApplicationRecord
+    ) -> AuthorizationParameters:
+        values = once(pairs)
+        claims = self._hints.claims(hint) if (hint := values.get("id_token_hint")) else None
+        if claims is not None and claims.get("aud") != application.client_id:
+            raise OAuthError(
+                "invalid_request", "id_token_hint is not an ID token of this application"
+            )
+        return checked_parameters(values, application, claims["sub"] if claims else None)
 
     def _application(self, pairs: list[tuple[str, str]]) -> tuple[ApplicationRecord, str]:
         ids = [text for name, text in pairs if name == "client_id"]
@@ -181,7 +172,7 @@ class AuthorizationService:
         """Return the time before which a sign-in is too old; 0 if the session is good enough."""
         with self._store.read() as tx:
             now = tx.now()
-        if parameters.needs_login or (caller and self._is_another_user(parameters, caller)):
+        if parameters.needs_login or (caller and _is_another_user(parameters, caller)):
             return now
         if parameters.max_age is None:
             return 0
@@ -189,45 +180,29 @@ class AuthorizationService:
         is_fresh = caller and (caller.session.authenticated_at or 0) >= oldest
         return 0 if is_fresh else oldest
 
-    def _is_another_user(self, parameters: AuthorizationParameters, caller: SessionCaller) -> bool:
-        """Whether `id_token_hint` names another user (Core, 3.1.2.1)."""
-        if parameters.id_token_hint is None:
-            return False
-        claims = self._keys.verify(parameters.id_token_hint)
-        if claims is None or claims.get("aud") != parameters.client_id:
-            raise OAuthError("invalid_request", "id_token_hint is no ID token of this application")
-        return claims.get("sub") != subject_of(caller.account)
-
     def _store_request(
         self,
         parameters: AuthorizationParameters,
         newer_than: int,
         caller: SessionCaller | None,
         browser: str,
-        address: str,
     ) -> SignInNeeded:
         if parameters.is_silent:
             raise OAuthError("login_required")
-        browser = browser or new_secret()
-        network = subscriber_of(address)
-        with self._store.write(durable=False) as tx:
-            record = AuthorizationRequestRecord(
-                request_id=new_secret(),
-                browser_hash=hash_of(browser),
-                network=network,
-                parameters=json.encode(_Content(parameters, newer_than)).decode(),
-                created_at=tx.now(),
-            )
-            tx.authorization_requests.add(record)
-            tx.authorization_requests.trim(network, _MOST_OF_NETWORK, _MOST)
+        with self._store.read() as tx:
+            now = tx.now()
+        request = WaitingRequest(new_id("req_", now), now, newer_than, parameters)
         must_change = bool(caller and newer_than == 0 and caller.must_change_password)
-        return SignInNeeded(record.request_id, browser, must_change)
+        cookie = self._requests.added(browser, request)
+        return SignInNeeded(request.request_id, cookie, must_change)
 
-    def _grant(
-        self, parameters: AuthorizationParameters, caller: SessionCaller, request_id: str = ""
-    ) -> Redirection:
-        """Create a code for a signed-in user (RFC 6749, 4.1.2), or raise `OAuthError`."""
-        if request_id and self._is_another_user(parameters, caller):
+    def _grant(self, parameters: AuthorizationParameters, caller: SessionCaller) -> Redirection:
+        """Create a code for a signed-in user (RFC 6749, 4.1.2), or raise `OAuthError`.
+
+        The application is locked and may have changed since the request was read. Raises `NotFound`
+        if the browser may not be redirected there any more.
+        """
+        if _is_another_user(parameters, caller):
             raise OAuthError("login_required", "another user has signed in")
         code = new_secret()
         with self._store.write() as tx:
@@ -235,16 +210,36 @@ class AuthorizationService:
                 account = require_session(tx, caller)
             except NotAuthenticated:
                 raise OAuthError("login_required") from None
-            application = tx.applications.lock(parameters.client_id, exclusive=False)
-            if application is None or not is_allowed(tx, application, account):
+            found = tx.applications.lock(parameters.client_id, exclusive=False)
+            application = _registered(found, parameters)
+            check_pkce(application, parameters.code_challenge)
+            if not is_allowed(tx, application, account):
                 return _denied(parameters, application)
-            if request_id and not tx.authorization_requests.delete(request_id):
-                raise OAuthError("invalid_request", "the request was answered before")
             grant = _new_grant(tx, parameters, caller, code)
             tx.grants.add(grant)
             data = {"client_id": parameters.client_id}
             append_entry(tx, caller.actor, "authorization.created", grant.grant_id, data)
         return _redirection(parameters.redirect_uri, parameters.state, {"code": code})
+
+
+def _registered(
+    application: ApplicationRecord | None, parameters: AuthorizationParameters
+) -> ApplicationRecord:
+    """Return the application as it is now, if the browser may return to the address of a request.
+
+    Raises:
+        NotFound: it was deleted, or the address removed.
+    """
+    if application is None or not is_registered(
+        parameters.redirect_uri, application.redirects, is_public=application.is_public
+    ):
+        raise NotFound("the application has changed, or does not exist any more: start there again")
+    return application
+
+
+def _is_another_user(parameters: AuthorizationParameters, caller: SessionCaller) -> bool:
+    """Whether `id_token_hint` names another user (Core, 3.1.2.1)."""
+    return parameters.subject not in (None, subject_of(caller.account))
 
 
 def _is_new(caller: SessionCaller, stored: StoredRequest) -> bool:
@@ -272,14 +267,10 @@ def _new_grant(
     )
 
 
-def _denied(
-    parameters: AuthorizationParameters, application: ApplicationRecord | None
-) -> Redirection:
+def _denied(parameters: AuthorizationParameters, application: ApplicationRecord) -> Redirection:
     error = OAuthError("access_denied", "this user may not use this application")
     response = _error(parameters.redirect_uri, parameters.state, error)
-    if application is None or parameters.is_silent:
-        return response
-    return structs.replace(response, denied=application.name)
+    return response if parameters.is_silent else structs.replace(response, denied=application.name)
 
 
 def _error(uri: str, state: str | None, error: OAuthError) -> Redirection:

@@ -7,17 +7,18 @@ from anyscale.server.core.openid.protocol import SCOPES, OAuthError
 from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.server.store.records.openid import ApplicationRecord
 
-__all__ = ["AuthorizationParameters", "checked_parameters", "once"]
+__all__ = ["AuthorizationParameters", "check_pkce", "checked_parameters", "once"]
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # SHA-256 in base64url
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _MAX_TEXT = 2_000
+_PKCE = "code_challenge with the method S256 is required"
 _PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 #: parameters of features that this provider does not have (Core, 6 and 7)
 _UNSUPPORTED = ("request", "request_uri", "registration")
 
 
-class AuthorizationParameters(SensitiveStruct, frozen=True, kw_only=True):
+class AuthorizationParameters(SensitiveStruct, frozen=True, kw_only=True, array_like=True):
     """A valid request of an application."""
 
     client_id: str
@@ -34,7 +35,8 @@ class AuthorizationParameters(SensitiveStruct, frozen=True, kw_only=True):
     #: seconds since the sign-in at most
     max_age: int | None
     login_hint: str
-    id_token_hint: str | None
+    #: the claim `sub` of the user that `id_token_hint` names; None without one
+    subject: str | None
 
 
 def once(pairs: list[tuple[str, str]]) -> dict[str, str]:
@@ -49,13 +51,17 @@ def once(pairs: list[tuple[str, str]]) -> dict[str, str]:
 
 
 def checked_parameters(
-    values: Mapping[str, str], application: ApplicationRecord
+    values: Mapping[str, str], application: ApplicationRecord, subject: str | None
 ) -> AuthorizationParameters:
-    """Check a request whose application and redirect URI are known, or raise `OAuthError`."""
+    """Check a request whose application and redirect URI are known, or raise `OAuthError`.
+
+    `subject` is the user whom its `id_token_hint` names, which may be as long as our ID tokens are.
+    """
     for name in _UNSUPPORTED:
         if name in values:
             raise OAuthError(f"{name}_not_supported")
-    if any(len(text) > _MAX_TEXT or "\0" in text for text in values.values()):
+    texts = [text for name, text in values.items() if name != "id_token_hint"]
+    if any(len(text) > _MAX_TEXT or "\0" in text for text in texts):
         raise OAuthError("invalid_request", f"a parameter has over {_MAX_TEXT} characters")
     if "response_type" not in values:
         raise OAuthError("invalid_request", "response_type is missing")
@@ -76,7 +82,7 @@ def checked_parameters(
         needs_login=bool(prompts & {"login", "select_account"}),
         max_age=_max_age(values),
         login_hint=values.get("login_hint", ""),
-        id_token_hint=values.get("id_token_hint"),
+        subject=subject,
     )
 
 
@@ -89,13 +95,19 @@ def _scope(values: Mapping[str, str]) -> str:
 
 
 def _challenge(values: Mapping[str, str], application: ApplicationRecord) -> str | None:
-    sent = values.get("code_challenge"), values.get("code_challenge_method")
-    if sent == (None, None) and not application.requires_pkce:
+    challenge, method = values.get("code_challenge"), values.get("code_challenge_method")
+    if challenge is None and method is None:
+        check_pkce(application, None)
         return None
-    challenge, method = sent
     if method != "S256" or not _CHALLENGE.fullmatch(challenge or ""):
-        raise OAuthError("invalid_request", "code_challenge with the method S256 is required")
+        raise OAuthError("invalid_request", _PKCE)
     return challenge
+
+
+def check_pkce(application: ApplicationRecord, challenge: str | None) -> None:
+    """Raise `OAuthError` if an application requires PKCE, and a request has no challenge."""
+    if application.requires_pkce and challenge is None:
+        raise OAuthError("invalid_request", _PKCE)
 
 
 def _prompts(values: Mapping[str, str]) -> set[str]:

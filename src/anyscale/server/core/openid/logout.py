@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from anyscale.server.core.callers import SessionCaller
-from anyscale.server.core.openid.signing_keys import SigningKeys
+from anyscale.server.core.openid.id_token_hints import IdTokenHints
 from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.server.store.transaction import Store
 
@@ -25,10 +25,9 @@ class LogoutRequest(SensitiveStruct, frozen=True):
 class LogoutService:
     """Checks the requests of applications that a user signs out."""
 
-    def __init__(self, store: Store, keys: SigningKeys, issuer: str) -> None:
+    def __init__(self, store: Store, hints: IdTokenHints) -> None:
         self._store = store
-        self._keys = keys
-        self._issuer = issuer
+        self._hints = hints
 
     def check(self, values: Mapping[str, str], caller: SessionCaller | None) -> LogoutRequest:
         """Return what a request allows; one that proves nothing is confirmed by its user.
@@ -36,9 +35,7 @@ class LogoutService:
         The browser is redirected to a registered address of the application alone, also after the
         user has confirmed.
         """
-        claims = self._keys.verify(values.get("id_token_hint", "")) or {}
-        if claims.get("iss") != self._issuer:
-            claims = {}
+        claims = self._hints.claims(values.get("id_token_hint", ""))
         client_id = claims.get("aud") or values.get("client_id", "")
         if values.get("client_id", client_id) != client_id:
             claims, client_id = {}, ""

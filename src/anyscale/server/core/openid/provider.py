@@ -7,6 +7,7 @@ from typing import Final
 
 from anyscale.errors import ConfigError
 from anyscale.server.core.openid.authorization import AuthorizationService
+from anyscale.server.core.openid.id_token_hints import IdTokenHints
 from anyscale.server.core.openid.logout import LogoutService
 from anyscale.server.core.openid.signing_keys import SigningKeys, create_key
 from anyscale.server.core.openid.tokens import TokenService
@@ -31,9 +32,10 @@ class OpenIdProvider:
     def __init__(self, store: Store, issuer: str, folder: Path, *, creates_key: bool) -> None:
         self.issuer = issuer
         self.keys: Final = SigningKeys(store, folder)
-        self.authorization: Final = AuthorizationService(store, self.keys)
+        hints = IdTokenHints(self.keys, issuer)
+        self.authorization: Final = AuthorizationService(store, hints)
         self.tokens: Final = TokenService(store, self.keys, issuer)
-        self.logout: Final = LogoutService(store, self.keys, issuer)
+        self.logout: Final = LogoutService(store, hints)
         try:
             if creates_key and not folder.exists():
                 create_key(folder, datetime.now(UTC))

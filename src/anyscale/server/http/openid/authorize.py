@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from litestar import Response
+from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 from litestar.params import RawBody
 
@@ -12,7 +13,7 @@ from anyscale.server.core.openid.protocol import REQUEST_MS
 from anyscale.server.core.openid.provider import OpenIdProvider
 from anyscale.server.core.time_units import SECOND_MS
 from anyscale.server.http.bodies import SMALL_BODY
-from anyscale.server.http.cookies import SESSION, HostCookie, client_info, read_cookie
+from anyscale.server.http.cookies import SESSION, HostCookie, read_cookie
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.middleware.csrf import CSRF_RULE, any_origin
 from anyscale.server.http.openid.discovery import require_provider
@@ -27,7 +28,7 @@ __all__ = ["HANDLERS", "REQUEST_COOKIE", "resume_path"]
 
 Page = Response[str]
 
-#: The cookie that binds stored requests to the browser.
+#: The cookie with the requests that wait for a sign-in in this browser.
 REQUEST_COOKIE = "__Host-authorization"
 
 _PATH = "/oauth2/authorize"
@@ -47,15 +48,20 @@ def authorize(
     AUTHORIZATIONS.labels(_result(decision)).inc()
     if isinstance(decision, SignInNeeded):
         path = "/password" if decision.must_change_password else "/sign-in"
-        cookie = HostCookie(REQUEST_COOKIE, decision.browser, REQUEST_MS // SECOND_MS)
-        return redirect(f"{path}?authorization={decision.request_id}", cookie)
+        location = f"{path}?authorization={decision.request_id}"
+        return redirect(location, *_cookies(decision.browser))
     # The response names the issuer (RFC 9207, 2).
     url = with_parameters(decision.redirect_uri, decision.parameters | {"iss": provider.issuer})
     if decision.denied:
-        return render_page(
+        page = render_page(
             "access_denied", options=login_options, status=403, name=decision.denied, url=url
         )
-    return Response("", status_code=303, media_type="text/plain", headers={"Location": url})
+    else:
+        headers = {"Location": url}
+        page = Response("", status_code=303, media_type="text/plain", headers=headers)
+    for cookie in _cookies(decision.browser):
+        page.set_cookie(cookie)
+    return page
 
 
 def _decide(provider: OpenIdProvider, request: AnyRequest) -> Redirection | SignInNeeded:
@@ -63,7 +69,14 @@ def _decide(provider: OpenIdProvider, request: AnyRequest) -> Redirection | Sign
     session, browser = read_cookie(request, SESSION), read_cookie(request, REQUEST_COOKIE)
     if [name for name, _ in pairs] == [_STORED]:
         return service.resume(pairs[0][1], session, browser)
-    return service.start(pairs, session, browser, client_info(request).address)
+    return service.start(pairs, session, browser)
+
+
+def _cookies(browser: str | None) -> list[Cookie]:
+    """Return the cookie to set, if it changes; an empty one is deleted."""
+    if browser is None:
+        return []
+    return [HostCookie(REQUEST_COOKIE, browser, REQUEST_MS // SECOND_MS if browser else 0)]
 
 
 def _result(decision: Redirection | SignInNeeded) -> str:

@@ -1,10 +1,10 @@
-"""The records of the OpenID provider: applications, authorization requests, grants, public keys."""
+"""The records of the OpenID provider: applications, grants, public keys."""
 
 from msgspec import json
 
 from anyscale.server.store.records.record import Record
 
-__all__ = ["ApplicationRecord", "AuthorizationRequestRecord", "GrantRecord", "PublicKeyRecord"]
+__all__ = ["ApplicationRecord", "GrantRecord", "PublicKeyRecord"]
 
 
 class ApplicationRecord(Record, frozen=True, kw_only=True):
@@ -48,19 +48,6 @@ class ApplicationRecord(Record, frozen=True, kw_only=True):
     def allowed(self) -> list[str]:
         """`owners`, domains and ids of batches of which one must match a user; empty for all."""
         return json.decode(self.audience, type=list[str])
-
-
-class AuthorizationRequestRecord(Record, frozen=True, kw_only=True):
-    """A valid request of an application that waits until its user has signed in."""
-
-    request_id: str
-    #: SHA-256 of a cookie: no other browser can go on with the request
-    browser_hash: bytes
-    #: the network of the client's address, whose number of requests is limited
-    network: str
-    #: the parameters of the request, as JSON
-    parameters: str
-    created_at: int
 
 
 class GrantRecord(Record, frozen=True, kw_only=True):

@@ -6,22 +6,16 @@ from msgspec import structs
 
 from anyscale.server.store.records.openid import (
     ApplicationRecord,
-    AuthorizationRequestRecord,
     GrantRecord,
     PublicKeyRecord,
 )
 from anyscale.server.store.sql.connection import Table, columns, marks
 
-__all__ = ["Applications", "AuthorizationRequests", "Grants", "PublicKeys"]
+__all__ = ["Applications", "Grants", "PublicKeys"]
 
 _APPLICATION = f"select {columns(ApplicationRecord)} from applications"
 _ADD_APPLICATION = (
     f"insert into applications ({columns(ApplicationRecord)}) values ({marks(ApplicationRecord)})"
-)
-_REQUEST = f"select {columns(AuthorizationRequestRecord)} from authorization_requests"
-_ADD_REQUEST = (
-    f"insert into authorization_requests ({columns(AuthorizationRequestRecord)})"
-    f" values ({marks(AuthorizationRequestRecord)})"
 )
 _GRANT = f"select {columns(GrantRecord)} from grants"
 _ADD_GRANT = f"insert into grants ({columns(GrantRecord)}) values ({marks(GrantRecord)})"
@@ -68,51 +62,6 @@ class Applications(Table):
     def delete(self, client_id: str) -> None:
         """Delete a locked application."""
         self._connection.execute("delete from applications where client_id = ?", client_id)
-
-
-class AuthorizationRequests(Table):
-    """Requests of applications whose users are signing in."""
-
-    def add(self, request: AuthorizationRequestRecord) -> None:
-        self._connection.execute(_ADD_REQUEST, *structs.astuple(request))
-
-    def get(self, request_id: str) -> AuthorizationRequestRecord | None:
-        sql = f"{_REQUEST} where request_id = ?"
-        return self._connection.one(AuthorizationRequestRecord, sql, request_id)
-
-    def newest(self, browser_hash: bytes) -> AuthorizationRequestRecord | None:
-        """Return the newest request of a browser."""
-        sql = f"{_REQUEST} where browser_hash = ? order by created_at desc, request_id limit 1"
-        return self._connection.one(AuthorizationRequestRecord, sql, browser_hash)
-
-    def delete(self, request_id: str) -> bool:
-        """Delete a request; of several callers only one gets True."""
-        sql = "delete from authorization_requests where request_id = ?"
-        return bool(self._connection.execute(sql, request_id))
-
-    def trim(self, network: str, most_of_network: int, most: int) -> None:
-        """Delete the oldest requests beyond a number, of a network and in all."""
-        self._delete_oldest("where network = ?", [network], most_of_network)
-        self._delete_oldest("where true", [], most)
-
-    def _delete_oldest(self, where: str, values: list[str], most: int) -> None:
-        found = f"from authorization_requests {where}"
-        # With the id, because many can be of one millisecond.
-        sql = (
-            "delete from authorization_requests where request_id in"
-            f" (select request_id {found} and (created_at, request_id) <="
-            f" (select created_at, request_id {found}"
-            " order by created_at desc, request_id desc limit 1 offset ?) {skip_locked})"
-        )
-        self._connection.execute(sql, *values, *values, most)
-
-    def purge(self, before: int) -> None:
-        """Delete the requests from before a time. Locked ones stay for now."""
-        sql = (
-            "delete from authorization_requests where request_id in (select request_id"
-            " from authorization_requests where created_at < ? {skip_locked})"
-        )
-        self._connection.execute(sql, before)
 
 
 class Grants(Table):

@@ -246,21 +246,6 @@ create table applications (
     created_at bigint not null
 );
 
--- Valid requests of applications whose users are signing in. Few, and for some minutes.
-create table authorization_requests (
-    request_id text collate "C" not null primary key,
-    browser_hash bytea not null,
-    network text collate "C" not null,
-    parameters text collate "C" not null,
-    created_at bigint not null
-);
-
-create index authorization_requests_browser on authorization_requests (browser_hash);
-
-create index authorization_requests_network on authorization_requests (network, created_at, request_id);
-
-create index authorization_requests_created on authorization_requests (created_at, request_id);
-
 -- The sign-ins of users at applications: each row has a code, and the tokens that replaced it.
 create table grants (
     grant_id text collate "C" not null primary key,

@@ -239,21 +239,6 @@ create table applications (
     created_at integer not null
 );
 
--- Valid requests of applications whose users are signing in. Few, and for some minutes.
-create table authorization_requests (
-    request_id text not null primary key,
-    browser_hash blob not null,
-    network text not null,
-    parameters text not null,
-    created_at integer not null
-);
-
-create index authorization_requests_browser on authorization_requests (browser_hash);
-
-create index authorization_requests_network on authorization_requests (network, created_at, request_id);
-
-create index authorization_requests_created on authorization_requests (created_at, request_id);
-
 -- The sign-ins of users at applications: each row has a code, and the tokens that replaced it.
 create table grants (
     grant_id text not null primary key,
