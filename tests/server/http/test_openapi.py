@@ -87,6 +87,9 @@ def test_the_document_says_what_an_update_takes_and_returns() -> None:
     changes = schemas[content["schema"]["$ref"].rpartition("/")[2]]
     assert changes["additionalProperties"] is False
     assert changes["required"] == []
+    expected = changes["properties"].pop("expected")
+    assert expected == {"$ref": "#/components/schemas/UserChanges"}
+    assert schemas["UserChanges"]["properties"] == changes["properties"]
     kinds = {
         field: [one["type"] for one in kind.get("anyOf", [kind])]
         for field, kind in changes["properties"].items()
