@@ -7,11 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.commands.running import CommandResult, RunAnyscale
+from tests.support.commands.running import CommandResult, RunAnyscale, run_unread
 from tests.support.faults.fault_injection import run_under_strace
 
 from anyscale.cli import secret_output
-from anyscale.cli.formats import OutputLost, ReaderLeft
 from anyscale.cli.secret_output import SecretOutput
 from anyscale.errors import StoreUnavailable
 
@@ -146,23 +145,47 @@ def test_a_new_link_of_an_owner_says_that_it_ends_the_one_before(anyscale: RunAn
 
     assert message not in first.stderr
     assert message in second.stderr
+    assert f"so it was revoked. {message}" in run_unread(*COMMANDS["link"]).stderr
 
 
-@pytest.mark.parametrize(
-    ("stopped", "raised"),
-    [(KeyboardInterrupt(), KeyboardInterrupt), (ReaderLeft("it left"), OutputLost)],
-)
-def test_whatever_stops_the_output_revokes_the_secret(
-    stopped: BaseException, raised: type[BaseException], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupt_revokes_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(_: object) -> None:
-        raise stopped
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(secret_output, "write_text", stop)
     revoked = []
-    with SecretOutput(None) as output, pytest.raises(raised) as failed:
+    with SecretOutput(None) as output, pytest.raises(KeyboardInterrupt):
         output.write("mrt_x", revoke=lambda: revoked.append(1))
-    assert (failed.type, revoked) == (raised, [1])
+    assert revoked == [1]
+
+
+def test_a_secret_that_nobody_reads_is_revoked(kind: str, valid_secrets: Secrets) -> None:
+    done = run_unread(*COMMANDS[kind])
+
+    assert done.returncode == 3
+    assert "It could not be written, so it was revoked." in done.stderr
+    assert "error: standard output could not be written: its reader has left" in done.stderr
+    assert valid_secrets() == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "works"), [([], "works for an hour"), (["--now"], "has stopped working")]
+)
+def test_a_rotated_secret_that_is_lost_says_what_works(
+    options: list[str], works: str, anyscale: RunAnyscale, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANYSCALE_HOST", "embedded")
+    redirect = ["--redirect-uri", "https://hub.example.com/callback"]
+    created = anyscale("application", "create", "--name", "Hub", *redirect)
+    client_id = created.stdout.split()[0].removeprefix("client_id=")
+
+    done = run_unread("application", "rotate-secret", client_id, *options)
+
+    assert done.returncode == 3
+    assert (
+        f"It could not be written, and nobody has it. The former secret of {client_id} {works}. "
+        "Run the command again at once."
+    ) in done.stderr
 
 
 def test_a_secret_that_could_not_be_revoked_either_is_reported(

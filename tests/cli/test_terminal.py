@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.commands.running import RunAnyscale
+from tests.support.commands.running import RunAnyscale, run_unread
 from tests.support.commands.terminal import on_a_terminal
 from tests.support.faults.faulty_proxy import Fault, FaultyProxy, delay
 from tests.support.servers.fixed_responses import answering, problem
@@ -202,6 +202,27 @@ def test_a_closed_pipe_causes_no_traceback(
     assert len(done.stdout.splitlines()) == 1
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        (["user", "batch-create", "-f", "wrong.csv", "-o", "json"], 2),
+        (["user", "verify", "-f", "wrong.csv", "-o", "json"], 2),
+        (["audit", "verify", "-o", "json", "--head", f"9:{'0' * 64}"], 1),
+        (["server", "check"], 1),
+        (["server", "check", "-o", "json"], 1),
+    ],
+)
+def test_a_failure_has_its_status_if_nobody_reads_the_output(
+    command: list[str], status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("wrong.csv").write_text("email,name\njane,Jane\n")
+
+    done = run_unread(*command)
+
+    assert (done.returncode, "Traceback" in done.stderr) == (status, False), done.stderr
 
 
 @pytest.mark.parametrize("output", ["text", "json"])

@@ -4,7 +4,7 @@ import errno
 import os
 from pathlib import Path
 
-from anyscale.cli.formats import OutputLost, ReaderLeft
+from anyscale.cli.formats import OutputLost
 from anyscale.cli.problem_report import existing_account_count, problems_in_words
 from anyscale.cli.terminal import say
 from anyscale.domain.data_dir import data_dir
@@ -70,8 +70,6 @@ def exit_status_of(error: BaseException) -> int:
         _say_other_folder(error.__cause__)
         return WRONG_INPUT if isinstance(error, ConfigError) else REFUSED
     # The output of a list: `batch-create` raises BatchUnfinished if its own result is lost.
-    if isinstance(error, ReaderLeft):
-        return 0
     if isinstance(error, OutputLost):
         say(f"error: standard output could not be written: {error}")
         _say_notes(error)

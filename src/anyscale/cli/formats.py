@@ -1,4 +1,9 @@
-"""Standard output: data, as text, JSON, JSON Lines, YAML or CSV."""
+"""Standard output: data, as text, JSON, JSON Lines, YAML or CSV.
+
+Each `write_...` returns whether all was written. It was not if the reader has closed the pipe, as
+`... | head` does: the command goes on, since its work and its exit status do not depend on a
+reader. Only a command whose output is lost then, such as a secret, looks at it.
+"""
 
 import io
 import re
@@ -15,8 +20,8 @@ from anyscale.domain.spreadsheets import spreadsheet_cell
 
 __all__ = [
     "OutputLost",
-    "ReaderLeft",
     "output_option",
+    "require_written",
     "write_fields",
     "write_json",
     "write_pieces",
@@ -30,26 +35,22 @@ class OutputLost(Exception):
     """Standard output could not be written."""
 
 
-class ReaderLeft(OutputLost):
-    """The reader of standard output has closed it early: `... | head`."""
-
-
-def write_json(value: Any) -> None:
+def write_json(value: Any) -> bool:
     """Write one JSON document."""
     from msgspec import json
 
-    write_pieces([json.format(json.encode(value), indent=2).decode() + "\n"])
+    return write_pieces([json.format(json.encode(value), indent=2).decode() + "\n"])
 
 
-def write_yaml(record: dict[str, Any]) -> None:
+def write_yaml(record: dict[str, Any]) -> bool:
     """Write one YAML document of one record."""
-    write_pieces([_pairs(record, "\n") + "\n"])
+    return write_pieces([_pairs(record, "\n") + "\n"])
 
 
-def write_fields(fields: Mapping[str, Any], labels: Mapping[str, str] | None = None) -> None:
+def write_fields(fields: Mapping[str, Any], labels: Mapping[str, str] | None = None) -> bool:
     """Write the fields of one record, one a line; `labels` are for names that say too little."""
     names = labels or {}
-    write_text(
+    return write_text(
         f"{names.get(field, field.replace('_', ' '))}: {_line_value(value)}"
         for field, value in fields.items()
     )
@@ -59,19 +60,25 @@ def _line_value(value: Any) -> str:
     return f"{value:%Y-%m-%d %H:%M:%S} UTC" if hasattr(value, "strftime") else _shown(value)
 
 
-def write_text(lines: Iterable[str]) -> None:
+def write_text(lines: Iterable[str]) -> bool:
     """Write lines, which may have the text of a server or a database."""
-    write_pieces(f"{escaped(line)}\n" for line in lines)
+    return write_pieces(f"{escaped(line)}\n" for line in lines)
 
 
-def write_records(records: Iterable[Any], fields: Sequence[str], output: str) -> None:
+def write_records(records: Iterable[Any], fields: Sequence[str], output: str) -> bool:
     """Write the fields of records, one record at a time: a million of them take no memory.
 
     Raises:
         OutputLost: standard output could not be written.
     """
     rows = ({field: getattr(record, field) for field in fields} for record in records)
-    write_pieces(_WRITERS[output](rows, fields))
+    return write_pieces(_WRITERS[output](rows, fields))
+
+
+def require_written(is_written: bool) -> None:
+    """Raise `OutputLost` if the result of a `write_...` says that nobody has read the output."""
+    if not is_written:
+        raise OutputLost("its reader has left")
 
 
 Rows = Iterable[dict[str, Any]]
@@ -180,8 +187,8 @@ output_option: Final = click.option(
 )
 
 
-def write_pieces(pieces: Iterable[str]) -> None:
-    """Write texts as they are, one after the other.
+def write_pieces(pieces: Iterable[str]) -> bool:
+    """Write texts as they are, one after the other, until the reader closes the pipe.
 
     Raises:
         OutputLost: standard output could not be written.
@@ -190,10 +197,11 @@ def write_pieces(pieces: Iterable[str]) -> None:
         for piece in pieces:
             sys.stdout.write(piece)
         sys.stdout.flush()
-    except BrokenPipeError as error:
+    except BrokenPipeError:
         sys.stdout = null_stream()
-        raise ReaderLeft(error.strerror) from error
+        return False
     except OSError as error:
         # Python would flush standard output once more at exit, and print an error.
         sys.stdout = null_stream()
         raise OutputLost(error.strerror or str(error)) from error
+    return True

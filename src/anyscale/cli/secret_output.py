@@ -7,7 +7,7 @@ from typing import Final, Self
 import click
 
 from anyscale.cli.atomic_file import AtomicFile
-from anyscale.cli.formats import OutputLost, ReaderLeft, write_text
+from anyscale.cli.formats import require_written, write_text
 from anyscale.cli.terminal import log
 from anyscale.errors import AnyscaleError
 
@@ -42,8 +42,15 @@ class SecretOutput:
     def __exit__(self, *_: object) -> None:
         self._cleanup.close()
 
-    def write(self, secret: str, revoke: Callable[[], object]) -> None:
+    def write(
+        self, secret: str, revoke: Callable[[], object], lost: str = "so it was revoked."
+    ) -> None:
         """Write the secret; if that fails, `revoke` it, since nobody has it.
+
+        Args:
+            secret: the text.
+            revoke: is called if the secret is lost.
+            lost: what is true then, as the end of a sentence.
 
         Raises:
             OutputLost: standard output could not be written.
@@ -52,10 +59,8 @@ class SecretOutput:
         """
         try:
             self._write(secret)
-        except BaseException as error:
-            _revoke(revoke)
-            if isinstance(error, ReaderLeft):  # fine for a list; here the secret is lost
-                raise OutputLost(str(error)) from error
+        except BaseException:
+            _revoke(revoke, lost)
             raise
 
     def describe(self) -> str:
@@ -66,15 +71,15 @@ class SecretOutput:
 
     def _write(self, secret: str) -> None:
         if self._file is None:
-            write_text(secret.splitlines())
+            require_written(write_text(secret.splitlines()))
             return
         self._file.write(f"{secret}\n")
         self._file.keep()
 
 
-def _revoke(revoke: Callable[[], object]) -> None:
+def _revoke(revoke: Callable[[], object], lost: str) -> None:
     try:
         revoke()
-        log("It could not be written, so it was revoked.")
+        log(f"It could not be written, {lost}")
     except AnyscaleError as error:
         log(f"It could not be written, and revoking it failed: {error}")

@@ -119,7 +119,7 @@ def test_the_former_secret_works_as_the_message_says(
 def test_an_application_whose_secret_is_lost_is_deleted(anyscale: RunAnyscale) -> None:
     lost = anyscale(*CREATE, stdout="/dev/full")
 
-    assert (lost.returncode, "so it was revoked" in lost.stderr) == (3, True)
+    assert (lost.returncode, "so the application was deleted" in lost.stderr) == (3, True)
     assert json.loads(anyscale("application", "list", "-o", "json").stdout) == []
 
 

@@ -1,17 +1,14 @@
 """`verify --apply`, `suspend` and `restore` with a file: a dry run, a question, a report, again."""
 
 import json
-import os
 import re
-import subprocess
 from pathlib import Path
 from socket import socket
 
 import pytest
-from tests.support.commands.running import RunAnyscale
+from tests.support.commands.running import RunAnyscale, run_unread
 from tests.support.commands.terminal import on_a_terminal
 from tests.support.faults.faulty_proxy import Fault, FaultyProxy
-from tests.support.paths import ANYSCALE
 from tests.support.servers.server_process import ServerProcess
 
 PEOPLE = """create_users:
@@ -289,16 +286,23 @@ def test_all_is_corrected_if_nobody_reads_the_differences(
     anyscale: RunAnyscale, tmp_path: Path, output: str
 ) -> None:
     file = csv(tmp_path, "jane@example.com,Janet", "ann@example.com,Anna")
-    reader, writer = os.pipe()
-    os.close(reader)
-    command = [str(ANYSCALE), "user", "verify", "-f", str(file), "--apply", "--yes", "-o", output]
-    with os.fdopen(writer, "wb") as pipe:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=subprocess.PIPE, check=False
-        )
+    done = run_unread("user", "verify", "-f", file, "--apply", "--yes", "-o", output)
 
-    assert (done.returncode, b"2 accounts corrected." in done.stderr) == (0, True), done.stderr
+    assert (done.returncode, "2 accounts corrected." in done.stderr) == (0, True), done.stderr
     assert anyscale("user", "verify", "-f", file).returncode == 0
+
+
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_a_change_that_was_confirmed_happens_if_nobody_reads_the_list(
+    anyscale: RunAnyscale, tmp_path: Path, output: str
+) -> None:
+    file = csv(tmp_path, "jane@example.com,J", "ann@example.com,A", "who@example.com,W")
+
+    for verb, left in (("suspend", {"jane@example.com", "ann@example.com"}), ("restore", set())):
+        done = run_unread("user", verb, "-f", file, "--yes", "-o", output)
+        # Status 1: an email has no account.
+        assert (done.returncode, suspended(anyscale)) == (1, left), done.stderr
+        assert f"2 accounts {verb.removesuffix('e')}ed." in done.stderr
 
 
 def name_of(anyscale: RunAnyscale, email: str) -> str:

@@ -20,6 +20,7 @@ __all__ = [
     "RunAnyscale",
     "list_emails",
     "run_command",
+    "run_unread",
     "start_command",
     "wait_for_commands",
 ]
@@ -103,6 +104,21 @@ def run_command(
 def _write(fifo: Path, octets: bytes) -> None:
     with suppress(BrokenPipeError), fifo.open("wb") as pipe:
         pipe.write(octets)
+
+
+def run_unread(*arguments: str | Path) -> CommandResult:
+    """Run the installed command, whose standard output is a pipe that nobody reads."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as pipe:
+        return subprocess.run(
+            [ANYSCALE, *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
 
 
 def start_command(

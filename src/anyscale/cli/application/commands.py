@@ -19,6 +19,9 @@ from anyscale.errors import ConfigError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+#: of a former secret
+_WORKS = {True: "works for an hour", False: "has stopped working"}
+
 _COLUMNS = ("client_id", "name", "redirect_uris", "audience", "created_at")
 
 
@@ -90,7 +93,11 @@ def create(
         log_control_plane(transport)
         created = transport.applications.create(new)
         client_id = created.application.client_id
-        output.write(_lines(created), revoke=lambda: transport.applications.delete(client_id))
+        output.write(
+            _lines(created),
+            revoke=lambda: transport.applications.delete(client_id),
+            lost="so the application was deleted.",
+        )
     log(f"Application {name!r} was created.{_secret_is(created, output)}")
 
 
@@ -184,9 +191,11 @@ def rotate_secret(client_id: str, now: bool, output_file: str | None, host: str 
     with SecretOutput(output_file) as output, open_control_plane(host) as transport:
         log_control_plane(transport)
         created = transport.applications.rotate_secret(client_id, now=now)
-        output.write(_lines(created), revoke=lambda: None)
-    until = "has stopped working" if now else "works for an hour"
-    log(f"The former secret of {client_id} {until}.{_secret_is(created, output)}")
+        former = f"The former secret of {client_id} {_WORKS[not now]}."
+        # Only another rotation gives the program a secret that keeps working.
+        lost = f"and nobody has it. {former} Run the command again at once."
+        output.write(_lines(created), revoke=lambda: None, lost=lost)
+    log(f"{former}{_secret_is(created, output)}")
 
 
 @click.command("delete")

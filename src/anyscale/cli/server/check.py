@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 import textwrap
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import get_args
@@ -53,6 +53,7 @@ def check(environment_file: Path, shows_all: bool, output: str) -> None:
         write_text(_text(results, by_status, shows_all=shows_all))
     else:
         write_records(results, _FIELDS, output)
+    deque(results, 0)  # the exit status is about all checks, also for `... | head`
     log(", ".join(f"{len(by_status[status])} {status}" for status in get_args(Status)))
     click.get_current_context().exit(REFUSED if by_status["fail"] else 0)
 

@@ -41,9 +41,14 @@ def create_owner(email: str, name: str | None, output_file: str | None) -> None:
             log("There is no link, since every user here signs in by SSO.")
             return
         url = owner.link.url
-        output.write(url, revoke=lambda: control_plane.links.revoke(url, caller))
-    if owner.link_replaced:
-        log("The link that this account had no longer works.")
+        replaced = " The link that this account had no longer works." * owner.link_replaced
+        output.write(
+            url,
+            revoke=lambda: control_plane.links.revoke(url, caller),
+            lost=f"so it was revoked.{replaced}",
+        )
+    if replaced:
+        log(replaced.strip())
     log(f"The link sets a password and works once. {output.describe()}")
 
 

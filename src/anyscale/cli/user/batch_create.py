@@ -14,7 +14,7 @@ from anyscale.cli.connect import (
     open_control_plane,
     suggested_command,
 )
-from anyscale.cli.formats import OutputLost, output_option, write_records
+from anyscale.cli.formats import OutputLost, output_option, require_written, write_records
 from anyscale.cli.problem_report import existing_account_count, report_problems
 from anyscale.cli.signals import ignore_signals
 from anyscale.cli.terminal import clear_progress, log, say, show_progress
@@ -232,7 +232,8 @@ def _report(transport: Transport, state: ResumeState, outcome: Outcome, output: 
         for line in sign_in_hints(transport, outcome.batch.batch_id):
             log(line)
     if output != "text":
-        write_records(outcome.users, AdminCreatedUser.__struct_fields__, output)
+        fields = AdminCreatedUser.__struct_fields__
+        require_written(write_records(outcome.users, fields, output))
     if outcome.skipped and state.is_resumable:
         verify = _verify_command(state)
         say(f"{verify} shows where the accounts of skipped users differ from the file.")

@@ -12,7 +12,7 @@ import click
 from anyscale.cli.atomic_file import AtomicFile
 from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.exit_status import explain_interrupt
-from anyscale.cli.formats import OutputLost, ReaderLeft, write_text
+from anyscale.cli.formats import OutputLost, require_written, write_text
 from anyscale.cli.problem_report import problems_in_words, say_problems
 from anyscale.cli.signals import ignore_signals
 from anyscale.cli.terminal import clear_progress, log, show_progress
@@ -121,7 +121,7 @@ def _write_one(transport: Transport, account: str) -> None:
     user = find_account(transport, account)
     with _LinkLosses("the link may be lost") as losses:
         (link,) = losses.create(transport, [user.user_id])
-        _write_url(link.url)
+        require_written(write_text([link.url]))
         ignore_signals()  # nothing is lost any more
     log(
         f"The link works once, until {_time(link.expires_at)}. Give it to {link.email} alone: "
@@ -130,13 +130,6 @@ def _write_one(transport: Transport, account: str) -> None:
     log(_REPLACED)
     if link.is_sso_user:
         _warn_of_sso(f"{link.email} is an SSO user")
-
-
-def _write_url(url: str) -> None:
-    try:
-        write_text([url])
-    except ReaderLeft as error:  # fine for a list; here the link is lost
-        raise OutputLost(str(error)) from error
 
 
 def _users(

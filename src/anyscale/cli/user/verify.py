@@ -8,7 +8,7 @@ import click
 
 from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.exit_status import GO_ON, explain_interrupt
-from anyscale.cli.formats import OutputLost, ReaderLeft, write_pieces, write_text
+from anyscale.cli.formats import OutputLost, write_pieces, write_text
 from anyscale.cli.terminal import (
     accounts_in_words,
     clear_progress,
@@ -113,10 +113,8 @@ def _compared(
     verification = Verification(transport, file, keep_ids=extra, on_progress=show_progress)
     report = _Report(file.name, verification, Confirmed() if apply else None, extra=extra)
     pieces = report.json() if output == "json" else report.lines()
-    try:
-        (write_pieces if output == "json" else write_text)(pieces)
-    except ReaderLeft:  # `... | head` has read enough; the summary would count a part
-        if not apply:
+    if not (write_pieces if output == "json" else write_text)(pieces):
+        if not apply:  # `... | head` has read enough; the summary would count a part
             return report
         deque(pieces, 0)  # the question and the exit status are about all differences
     say_notes(file)
