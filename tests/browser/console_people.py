@@ -44,7 +44,15 @@ def person(first: str, last: str, at: int) -> tuple[CheckedUser, str]:
     """Make a user, with a password or without one."""
     email = f"{first}.{last}@example.com".lower()
     password = PASSWORD if at % 5 < 3 else ""
-    user = check(Policy(), first, email, password, at % 5 == 3, last, TITLES[at % 6])
+    user = check(
+        Policy(),
+        name=first,
+        email=email,
+        password=password,
+        is_sso_user=at % 5 == 3,
+        lastname=last,
+        title=TITLES[at % 6],
+    )
     assert user
     return user, password
 
@@ -57,7 +65,15 @@ def create(control_plane: ControlPlane, name: str, people: list[tuple[CheckedUse
 
 def populate(site: Site) -> None:
     """Create the owner and two batches of people, some weeks ago."""
-    amina = check(Policy(), "Amina", OWNER, PASSWORD, False, "Okafor", "Head of IT")
+    amina = check(
+        Policy(),
+        name="Amina",
+        email=OWNER,
+        password=PASSWORD,
+        is_sso_user=False,
+        lastname="Okafor",
+        title="Head of IT",
+    )
     assert amina
     with closing(site.control_plane()) as control_plane:
         create(control_plane, "amina", [(amina, PASSWORD)])
@@ -92,7 +108,15 @@ def populate(site: Site) -> None:
 
 def add_collaborator(control_plane: ControlPlane) -> None:
     """Create one user more, whose initial password has not expired."""
-    lena = check(Policy(), "Lena", COLLABORATOR, PASSWORD, False, "Brandt", None)
+    lena = check(
+        Policy(),
+        name="Lena",
+        email=COLLABORATOR,
+        password=PASSWORD,
+        is_sso_user=False,
+        lastname="Brandt",
+        title=None,
+    )
     assert lena
     create(control_plane, "lena", [(lena, PASSWORD)])
 

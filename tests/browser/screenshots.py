@@ -49,7 +49,15 @@ Step = Callable[[Page, Site], None]
 
 def amina(site: Site) -> None:
     """Create the account of Amina, an owner."""
-    user = check(Policy(), "Amina", EMAIL, PASSWORD, False, "Okafor", "Engineer")
+    user = check(
+        Policy(),
+        name="Amina",
+        email=EMAIL,
+        password=PASSWORD,
+        is_sso_user=False,
+        lastname="Okafor",
+        title="Engineer",
+    )
     assert user
     with closing(site.control_plane()) as control_plane:
         control_plane.batches.create("amina", [user], "fail", OPERATOR, [(0, PASSWORD)])

@@ -238,7 +238,15 @@ def test_the_pages_are_accessible_narrow_and_wide_in_light_and_dark(
     visit: Visit, owners: Owners, tmp_path: Path
 ) -> None:
     batches, caller = owners.control_plane.batches, OPERATOR
-    user = check(Policy(), "W" * 256, "long@batch.example", None, False, None, None)
+    user = check(
+        Policy(),
+        name="W" * 256,
+        email="long@batch.example",
+        password=None,
+        is_sso_user=False,
+        lastname=None,
+        title=None,
+    )
     assert user
     undone = batches.create("one", [user], "fail", caller).batch
     batches.undo(undone.batch_id, "", caller, force=True, dry_run=False)

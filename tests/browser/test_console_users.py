@@ -39,7 +39,15 @@ def staff(site: Site, browser: Browser) -> Staff:
     """Sixty accounts, some with names that no page may run, and an owner."""
     names = [*NAMES, *(f"Person {at:02}" for at in range(55))]
     users = [
-        check(Policy(), name, f"u{at:02}@example.org", None, False, None, None)
+        check(
+            Policy(),
+            name=name,
+            email=f"u{at:02}@example.org",
+            password=None,
+            is_sso_user=False,
+            lastname=None,
+            title=None,
+        )
         for at, name in enumerate(names)
     ]
     with closing(site.control_plane()) as control_plane:

@@ -45,7 +45,15 @@ def site(
         with closing(site.control_plane()) as control_plane:
             for name in ("jane", "nobody"):
                 email = f"{name}@example.com"
-                user = check(Policy(), "Jane", email, None, True, None, None)
+                user = check(
+                    Policy(),
+                    name="Jane",
+                    email=email,
+                    password=None,
+                    is_sso_user=True,
+                    lastname=None,
+                    title=None,
+                )
                 assert user
                 control_plane.batches.create(email, [user], "fail", OPERATOR)
                 with control_plane.store.write() as tx:

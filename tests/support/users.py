@@ -40,7 +40,15 @@ NEW_PASSWORD = "seven quiet herons wade"
 
 def checked_user(email: str, password: str | None = None, *, name: str = "Jane") -> CheckedUser:
     """Make a valid user."""
-    user = check(Policy(), name, email, password, False, None, None)
+    user = check(
+        Policy(),
+        name=name,
+        email=email,
+        password=password,
+        is_sso_user=False,
+        lastname=None,
+        title=None,
+    )
     assert user
     return user
 

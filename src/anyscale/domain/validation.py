@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from operator import attrgetter
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -15,7 +14,6 @@ from anyscale.errors import ConfigError
 __all__ = [
     "FIELDS",
     "MAX_TEXT",
-    "OPTIONAL_TEXTS",
     "SERVER_FIELDS",
     "CheckedUser",
     "ChunkUser",
@@ -31,9 +29,6 @@ __all__ = [
 
 #: The fields of an entry, in the order of the contract.
 FIELDS = AdminCreateUser.__struct_fields__
-
-#: those of them that are texts and may be empty or missing
-OPTIONAL_TEXTS = FIELDS[4:]
 
 #: The fields of an account that only the server sets; `anyscale user list` writes them too.
 SERVER_FIELDS = tuple(field for field in User.__struct_fields__ if field not in FIELDS)
@@ -96,6 +91,7 @@ class CheckedUser(ChunkUser, frozen=True, gc=False, kw_only=True):
 
 def check(
     policy: Policy,
+    *,
     name: str,
     email: str,
     password: str | None,
@@ -105,8 +101,7 @@ def check(
 ) -> CheckedUser | None:
     """Check one user. Return None if something is wrong; `find_faults` lists it.
 
-    This is the hot path: it begins with cheap checks that nearly every entry passes, and takes the
-    fields by position, in the order of `FIELDS`.
+    This is the hot path, so it begins with cheap checks that nearly every entry passes.
     """
     text = f"{name}{email}{lastname}{title}"
     if not (
@@ -117,8 +112,15 @@ def check(
         and not password
         and not policy.sso_only
     ):
-        values = (name, email, password, is_sso_user, lastname, title)
-        if find_faults(dict(zip(FIELDS, values, strict=True)), policy):
+        fields = {
+            "name": name,
+            "email": email,
+            "password": password,
+            "is_sso_user": is_sso_user,
+            "lastname": lastname,
+            "title": title,
+        }
+        if find_faults(fields, policy):
             return None
     try:
         key = email_key(email)
@@ -135,14 +137,19 @@ def check(
     )
 
 
-_texts_of = attrgetter(*OPTIONAL_TEXTS)
-
-
 def check_fields(
     policy: Policy, user: AdminCreateUser | ChunkUser, password: str | None
 ) -> CheckedUser | None:
     """Check the fields of a user as `check` does, with a password."""
-    return check(policy, user.name, user.email, password, user.is_sso_user, *_texts_of(user))
+    return check(
+        policy,
+        name=user.name,
+        email=user.email,
+        password=password,
+        is_sso_user=user.is_sso_user,
+        lastname=user.lastname,
+        title=user.title,
+    )
 
 
 def find_faults(

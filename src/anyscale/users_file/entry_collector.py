@@ -11,7 +11,6 @@ from anyscale.domain.names import full_name
 from anyscale.domain.passwords import normalized
 from anyscale.domain.user_sources import ProblemList
 from anyscale.domain.validation import (
-    OPTIONAL_TEXTS,
     CheckedUser,
     Fault,
     Policy,
@@ -156,11 +155,12 @@ class EntryCollector:
         get = values.get
         return check(
             self.policy,
-            get("name", self.default_text),
-            values["email"],
-            None if self.verify else get("password"),
-            get("is_sso_user", self.default_sso),
-            *[get(field, self.default_text) for field in OPTIONAL_TEXTS],
+            name=get("name", self.default_text),
+            email=values["email"],
+            password=None if self.verify else get("password"),
+            is_sso_user=get("is_sso_user", self.default_sso),
+            lastname=get("lastname", self.default_text),
+            title=get("title", self.default_text),
         )
 
     def finish(

@@ -153,7 +153,8 @@ class PlainEntries:
         email: str | None,
         password: str | None,
         is_sso_user: str | None,
-        *texts: str | None,
+        lastname: str | None,
+        title: str | None,
     ) -> CheckedUser | None:
         entries = self._entries
         flag = entries.default_sso if is_sso_user is None else BOOLEANS.get(is_sso_user.lower())
@@ -163,11 +164,12 @@ class PlainEntries:
             return None
         return check(
             entries.policy,
-            name_text,
-            email_text,
-            None if entries.verify else _text(password),
-            flag,
-            *[entries.default_text if text is None else _text(text) for text in texts],
+            name=name_text,
+            email=email_text,
+            password=None if entries.verify else _text(password),
+            is_sso_user=flag,
+            lastname=entries.default_text if lastname is None else _text(lastname),
+            title=entries.default_text if title is None else _text(title),
         )
 
     def _place_of_email(self, entry: re.Match[str]) -> tuple[int, int]:

@@ -24,7 +24,6 @@ from yaml.events import (
 
 from anyscale.domain.validation import (
     FIELDS,
-    OPTIONAL_TEXTS,
     SERVER_FIELDS,
     CheckedUser,
     check,
@@ -205,11 +204,11 @@ class _YamlReader:
         """
         get, entries = events.get, self._entries
         name, email, sso = get("name"), get("email"), get("is_sso_user")
-        password, texts = get("password"), list(map(get, OPTIONAL_TEXTS))
+        password, lastname, title = get("password"), get("lastname"), get("title")
         name_text = entries.default_text if name is None else name.value
         if name_text is None or email is None or name_text in NULLS or email.value in NULLS:
             return None
-        if nulls_of(password, *texts):
+        if nulls_of(password, lastname, title):
             return None
         flag = entries.default_sso if sso is None else BOOLEANS.get(sso.value.lower())
         if flag is None or (sso is not None and not sso.implicit[0]):
@@ -217,11 +216,12 @@ class _YamlReader:
         password_text = None if password is None or entries.verify else password.value
         user = check(
             entries.policy,
-            name_text,
-            email.value,
-            password_text,
-            flag,
-            *[entries.default_text if text is None else text.value for text in texts],
+            name=name_text,
+            email=email.value,
+            password=password_text,
+            is_sso_user=flag,
+            lastname=entries.default_text if lastname is None else lastname.value,
+            title=entries.default_text if title is None else title.value,
         )
         if user is None:
             return None

@@ -50,7 +50,15 @@ _locals = st.sampled_from(["jane", "O'Neil", "jörg", "用户", "#1", "a+b", "no
 
 def checked(row: Row, policy: Policy | None = None) -> CheckedUser | None:
     name, email, password, is_sso_user, lastname, title = (row[field] for field in FIELDS)
-    return check(policy or Policy(), name, email, password, is_sso_user, lastname, title)
+    return check(
+        policy or Policy(),
+        name=name,
+        email=email,
+        password=password,
+        is_sso_user=is_sso_user,
+        lastname=lastname,
+        title=title,
+    )
 
 
 def passwords(rows: list[Row]) -> list[tuple[int, str]]:

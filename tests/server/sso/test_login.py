@@ -73,7 +73,15 @@ class Site:
         return self._stack.enter_context(new_browser(self.url))
 
     def create(self, email: str, *, sso: bool = True) -> None:
-        user = check(Policy(), "Jane", email, None, sso, None, None)
+        user = check(
+            Policy(),
+            name="Jane",
+            email=email,
+            password=None,
+            is_sso_user=sso,
+            lastname=None,
+            title=None,
+        )
         assert user
         self.control_plane.batches.create(email, [user], "fail", OPERATOR)
 

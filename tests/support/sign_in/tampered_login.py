@@ -202,7 +202,15 @@ def new_tampered_login(
             ),
         )
         for email in ACCOUNTS:
-            user = check(Policy(), "Jane", email, None, True, None, None)
+            user = check(
+                Policy(),
+                name="Jane",
+                email=email,
+                password=None,
+                is_sso_user=True,
+                lastname=None,
+                title=None,
+            )
             assert user
             control_plane.batches.create(email, [user], "fail", OPERATOR)
         url = stack.enter_context(serve_in_process(control_plane))

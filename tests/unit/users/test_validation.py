@@ -80,7 +80,15 @@ def test_the_quick_check_refuses_exactly_what_the_thorough_one_finds(
     title: str,
     policy: Policy,
 ) -> None:
-    user = check(policy, name, email, password, is_sso_user, lastname, title)
+    user = check(
+        policy,
+        name=name,
+        email=email,
+        password=password,
+        is_sso_user=is_sso_user,
+        lastname=lastname,
+        title=title,
+    )
     given = dict(zip(FIELDS, (name, email, password, is_sso_user, lastname, title), strict=True))
     faults = find_faults(given, policy)
 

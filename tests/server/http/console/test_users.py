@@ -27,7 +27,15 @@ NASTY = '<script>alert("x")</script>'
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     with run_console(tmp_path_factory.mktemp("users"), public_url=PUBLIC) as console:
         users = [
-            check(Policy(), f"Person {at:03}", f"p{at:03}@many.org", None, False, None, None)
+            check(
+                Policy(),
+                name=f"Person {at:03}",
+                email=f"p{at:03}@many.org",
+                password=None,
+                is_sso_user=False,
+                lastname=None,
+                title=None,
+            )
             for at in range(120)
         ]
         console.control_plane.batches.create("many", [u for u in users if u], "fail", OPERATOR)

@@ -85,7 +85,15 @@ def test_a_new_token_comes_with_the_command_that_stores_it(come: Come) -> None:
 
 def test_the_account_page_shows_the_title_and_the_hour_of_each_sign_in(come: Come) -> None:
     def titled(control_plane: ControlPlane) -> None:
-        user = check(Policy(), "Ann", "ann@example.com", PASSWORD, False, None, "Head of <b>")
+        user = check(
+            Policy(),
+            name="Ann",
+            email="ann@example.com",
+            password=PASSWORD,
+            is_sso_user=False,
+            lastname=None,
+            title="Head of <b>",
+        )
         assert user
         control_plane.batches.create("ann", [user], "fail", OPERATOR, [(0, PASSWORD)])
 

@@ -75,7 +75,15 @@ def test_user_input_is_escaped_in_pages(come: Come) -> None:
     evil = '<b onmouseover="x">&\''
 
     def named(control_plane: ControlPlane) -> None:
-        user = check(Policy(), evil, "evil@example.com", PASSWORD, False, evil, evil)
+        user = check(
+            Policy(),
+            name=evil,
+            email="evil@example.com",
+            password=PASSWORD,
+            is_sso_user=False,
+            lastname=evil,
+            title=evil,
+        )
         assert user
         control_plane.batches.create("evil", [user], "fail", OPERATOR, [(0, PASSWORD)])
         create_owner(control_plane, "evil")

@@ -48,7 +48,15 @@ def create_user(
     password, is_sso_user = entered["password"], entered["is_sso_user"] == "yes"
     optional = {name: entered[name] or None for name in ("lastname", "title")}
     policy = batches.policy
-    user = check(policy, entered["name"], entered["email"], password, is_sso_user, **optional)
+    user = check(
+        policy,
+        name=entered["name"],
+        email=entered["email"],
+        password=password,
+        is_sso_user=is_sso_user,
+        lastname=optional["lastname"],
+        title=optional["title"],
+    )
     if user is None:
         fields = {name: entered[name] for name in ("email", "name", "password")}
         faults = find_faults({**fields, **optional, "is_sso_user": is_sso_user}, policy)
