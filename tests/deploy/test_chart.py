@@ -16,7 +16,7 @@ from tests.support.ports import free_port, responds_at
 from tests.support.servers.server_process import run_server_process
 
 import anyscale as package
-from anyscale.server.core.openid.signing_keys import create_key, read_keys
+from anyscale.server.core.openid.key_files import create_key, read_keys
 from anyscale.server.main import _GRACE_SECONDS
 
 #: installed by `./dev check`
@@ -256,7 +256,7 @@ def test_the_server_reads_the_signing_keys_of_a_secret_as_kubernetes_mounts_it(
     path.chmod(volume["secret"]["defaultMode"])
     (tmp_path / "..data").symlink_to("..2026")
     (tmp_path / path.name).symlink_to(f"..data/{path.name}")
-    assert len(read_keys(tmp_path)) == 1
+    assert len(read_keys(tmp_path).keys) == 1
 
 
 def test_the_chart_has_each_setting_and_the_version_of_the_program() -> None:

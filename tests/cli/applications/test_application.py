@@ -1,15 +1,18 @@
 """`anyscale application`, with the embedded control plane and with a server."""
 
+import getpass
 import json
 import stat
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from tests.support.commands.running import RunAnyscale
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.servers.server_process import ServerProcess
+from tests.support.waiting import wait_until
 
 from anyscale.server.core.openid.protocol import OAuthError
 from anyscale.server.settings import Settings
@@ -127,13 +130,29 @@ def test_a_public_application_has_no_secret(anyscale: RunAnyscale) -> None:
     assert list(created(anyscale, "--public")) == ["client_id"]
 
 
-def test_a_signing_key_is_created(anyscale: RunAnyscale, tmp_path: Path) -> None:
+def test_a_signing_key_is_created_and_replaced(anyscale: RunAnyscale, tmp_path: Path) -> None:
     created(anyscale)
     folder = tmp_path / "keys"
-
-    for option, count in ((), 1), (("--now",), 1):
+    said = []
+    for option in ((), (), ("--now",)):
+        wait_until(lambda: not (folder / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.pem").exists())
         done = anyscale(
             "server", "create-signing-key", *option, env={"ANYSCALE_SIGNING_KEYS": str(folder)}
         )
         assert done.returncode == 0, done.stderr
-        assert len(list(folder.glob("*.pem"))) == count
+        said.append(done.stderr.partition(".pem ")[2])
+
+    assert said == [
+        "signs now.\n",
+        "signs after an hour.\n",
+        "signs now; all other keys are revoked.\n",
+    ]
+    assert len(list(folder.glob("*.pem"))) == 1
+    done = anyscale("audit", "list", "-o", "jsonl")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    keys = [one for one in events if one["event"].startswith("signing_key.")]
+    assert [one["event"] for one in keys] == [
+        *("signing_key.created",) * 3,
+        *("signing_key.revoked",) * 2,
+    ]
+    assert {one["actor"] for one in keys} == {f"local:{getpass.getuser()}"}

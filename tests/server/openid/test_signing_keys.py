@@ -1,21 +1,26 @@
 """The keys that sign ID tokens: files of one server, public keys of all."""
 
+import logging
 import shutil
+from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from joserfc import jwt
 from joserfc.jwk import RSAKey
-from tests.support.sign_in.openid_provider import Site
+from msgspec import structs
+from tests.support.databases.empty_sqlite import cheap_control_plane
+from tests.support.servers.control_planes import Deployment
+from tests.support.sign_in.openid_provider import Site, logged
 
-from anyscale.errors import ConfigError
-from anyscale.server.core.openid.signing_keys import (
-    SigningKeys,
-    create_key,
-    read_keys,
-    revoke_other_keys,
-)
+from anyscale.errors import ConfigError, NotFound, StoreUnavailable
+from anyscale.server.core.openid import key_rotation
+from anyscale.server.core.openid.key_files import create_key, read_keys
+from anyscale.server.core.openid.key_rotation import rotate_keys
+from anyscale.server.core.openid.signing_keys import SigningKeys
 
 
 @pytest.fixture
@@ -48,22 +53,80 @@ def test_a_token_of_the_key_before_is_still_valid(site: Site, folder: Path) -> N
     assert keys.verify(keys.sign({"sub": "y"})) == {"sub": "y"}
 
 
-def test_a_stolen_key_signs_nothing_any_more_on_any_server(
-    site: Site, folder: Path, tmp_path: Path
+def test_a_revoked_key_signs_nothing_from_the_answer_on_on_any_server(
+    site: Site, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    token = site.provider.keys.sign({"sub": "x"})
-    other_server = tmp_path / "other"
-    shutil.copytree(folder, other_server)
-    path = create_key(folder, datetime.now(UTC))
-    revoke_other_keys(site.control_plane.store, folder, path)
+    here = site.provider.keys
+    other_folder = tmp_path / "other"
+    shutil.copytree(folder, other_folder)
+    other = keys_of(site, other_folder)
+    stolen = here.current().kid
+    token = other.sign({"sub": "x"})
 
-    assert [one.name for one in folder.glob("*.pem")] == [path.name]
-    assert keys_of(site, folder).verify(token) is None
-    behind = keys_of(site, other_server)
-    with pytest.raises(ConfigError, match="signs yet"):
-        behind.current()
-    assert behind.verify(token) is None
-    assert len(behind.missing()) == 1
+    new = rotate_keys(site.control_plane.store, folder, "local:root", revokes_others=True)
+
+    assert [one.name for one in folder.glob("*.pem")] == [new.path.name]
+    assert other.verify(token) is None
+    assert here.verify(token) is None
+    with caplog.at_level(logging.WARNING), pytest.raises(NotFound, match="no signing key"):
+        other.sign({"sub": "x"})
+    assert f"signing key is revoked: delete its file: {stolen}" in logged(caplog)
+    assert here.verify(here.sign({"sub": "y"})) == {"sub": "y"}
+    (published,) = here.published()
+    assert published["kid"] == here.current().kid != stolen
+    assert other.missing() == [here.current().kid]
+    assert f"signing key of another server is missing: {here.current().kid}" in logged(caplog)
+
+    shutil.copy2(new.path, other_folder)
+    assert keys_of(site, other_folder).current() == here.current()
+
+
+def test_a_signature_of_the_moment_of_the_revocation_is_not_given_out(
+    site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, encode = site.provider.keys, jwt.encode
+    stolen = keys.current().kid
+
+    def encode_and_revoke(*args: Any, **options: Any) -> str:
+        token: str = encode(*args, **options)
+        monkeypatch.undo()
+        rotate_keys(site.control_plane.store, folder, "local:root", revokes_others=True)
+        return token
+
+    monkeypatch.setattr(jwt, "encode", encode_and_revoke)
+    token = keys.sign({"sub": "x"})
+
+    assert keys.verify(token) == {"sub": "x"}
+    assert keys.current().kid != stolen
+
+
+def test_the_newer_of_two_due_keys_signs(site: Site, folder: Path) -> None:
+    first = site.provider.keys.current()
+    create_key(folder, datetime.now(UTC) - timedelta(minutes=1))
+
+    assert keys_of(site, folder).current().signs_from > first.signs_from
+
+
+def test_a_running_server_reads_the_folder_again_after_a_minute(
+    site: Site, folder: Path, later: Callable[[], None]
+) -> None:
+    keys = site.provider.keys
+    first = keys.current()
+    create_key(folder, datetime.now(UTC))
+    assert keys.current() == first
+
+    later()
+    assert keys.current() != first
+    assert len(keys.published()) == 2
+
+
+def test_a_running_server_publishes_at_once_what_another_one_has_created(
+    site: Site, tmp_path: Path
+) -> None:
+    assert len(site.provider.keys.published()) == 1
+    rotate_keys(site.control_plane.store, tmp_path / "other", "local:root")
+
+    assert len(site.provider.keys.published()) == 2
 
 
 def test_a_server_names_the_keys_that_it_lacks(site: Site, folder: Path, tmp_path: Path) -> None:
@@ -74,34 +137,6 @@ def test_a_server_names_the_keys_that_it_lacks(site: Site, folder: Path, tmp_pat
     assert other.missing() == [kid]
     assert {key["kid"] for key in other.published()} == {kid, other.current().kid}
     assert folder.exists()
-
-
-@pytest.mark.parametrize("mode", [0o644, 0o604, 0o660])
-def test_a_key_that_others_can_read_is_refused(folder: Path, mode: int) -> None:
-    (path,) = folder.glob("*.pem")
-    path.chmod(mode)
-
-    with pytest.raises(ConfigError, match="others can read"):
-        read_keys(folder)
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"no key", RSAKey.generate_key(2048).as_pem(private=False)]
-)
-def test_a_file_without_a_private_key_is_refused(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "20260101T000000Z.pem"
-    path.touch(mode=0o600)
-    path.write_bytes(content)
-
-    with pytest.raises(ConfigError, match=r"must contain a"):
-        read_keys(tmp_path)
-
-
-def test_the_name_of_a_file_is_a_time(tmp_path: Path) -> None:
-    create_key(tmp_path, datetime.now(UTC)).rename(tmp_path / "key.pem")
-
-    with pytest.raises(ConfigError, match="create-signing-key"):
-        read_keys(tmp_path)
 
 
 def test_a_key_is_created_once_and_for_its_owner_alone(tmp_path: Path) -> None:
@@ -127,3 +162,57 @@ def test_tokens_that_another_key_or_algorithm_signed_are_not_valid(site: Site) -
     for token in ("", "a.b.c", f"{header}.{payload}.", f"{header}.{payload}", good[:-2] + "AA"):
         assert keys.verify(token) is None
     assert keys.verify(good) == {"sub": "x"}
+
+
+def entries(site: Site) -> list[tuple[str, str, str]]:
+    """Give actor, event and subject of the entries about keys."""
+    with site.control_plane.store.read() as tx:
+        found = tx.audit.list(0, 100)
+    return [
+        (one.actor, one.event, one.subject) for one in found if one.event.startswith("signing_key.")
+    ]
+
+
+def test_creating_and_revoking_keys_is_in_the_audit_log(site: Site, folder: Path) -> None:
+    store = site.control_plane.store
+    first = site.provider.keys.current().kid
+    second = rotate_keys(store, folder, "local:jane")
+    third = rotate_keys(store, folder, "local:jane", revokes_others=True)
+
+    assert (second.signs_now, third.signs_now) == (False, True)
+    kids = [key.kid for key in read_keys(folder).keys.values()]
+    (created, *others) = entries(site)
+    assert created[:2] == ("local:jane", "signing_key.created")
+    assert others[0] == ("local:jane", "signing_key.created", *kids)
+    assert sorted(others[1:]) == sorted(
+        ("local:jane", "signing_key.revoked", kid) for kid in (first, created[2])
+    )
+
+
+def test_a_key_without_an_entry_in_the_audit_log_does_not_stay(
+    site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise StoreUnavailable("the disk is full")
+
+    monkeypatch.setattr(key_rotation, "append_entries", fail)
+    before = list(folder.iterdir())
+    with pytest.raises(StoreUnavailable):
+        rotate_keys(site.control_plane.store, folder, "local:jane", revokes_others=True)
+
+    assert list(folder.iterdir()) == before
+    assert site.provider.keys.verify(site.provider.keys.sign({"sub": "x"})) == {"sub": "x"}
+
+
+def test_the_first_key_of_a_control_plane_signs_at_once(
+    store_deployment: Deployment, tmp_path: Path
+) -> None:
+    settings = structs.replace(store_deployment.settings(), signing_keys=tmp_path / "keys")
+    with closing(cheap_control_plane(settings)) as control_plane:
+        first = rotate_keys(control_plane.store, tmp_path / "keys", "local:jane")
+        keys = SigningKeys(control_plane.store, tmp_path / "keys")
+
+        assert first.signs_now
+        assert keys.verify(keys.sign({"sub": "x"})) == {"sub": "x"}
+        # A second server gets a copy of the first key, and no second key that signs at once.
+        assert not rotate_keys(control_plane.store, tmp_path / "other", "local:jane").signs_now

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from joserfc.jwk import RSAKey
 from msgspec import structs
 from tests.support.callers import OPERATOR
@@ -20,7 +21,7 @@ from tests.support.users import create_accounts
 from anyscale.domain.models.applications import NewApplication
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_for_session
-from anyscale.server.core.openid import signing_keys
+from anyscale.server.core.openid import key_files
 from anyscale.server.core.openid.authorization import Redirection, SignInNeeded
 from anyscale.server.core.openid.tokens import IssuedTokens
 from anyscale.server.store.records.openid import ApplicationRecord
@@ -46,7 +47,7 @@ REQUEST = {
 
 # OpenSSL checks the primes of a key for 30 ms: once is enough for the one key of `keys_folder`, of
 # which each test makes a provider.
-vars(signing_keys)["RSAKey"] = SimpleNamespace(
+vars(key_files)["RSAKey"] = SimpleNamespace(
     import_key=functools.cache(RSAKey.import_key), generate_key=RSAKey.generate_key
 )
 
@@ -131,3 +132,11 @@ def open_site(deployment: Deployment, folder: Path) -> Iterator[Site]:
     )
     with closing(cheap_control_plane(settings)) as control_plane:
         yield Site(control_plane)
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Give the lines of the log with their detail or the id of a key."""
+    return [
+        f"{one.getMessage()}: {vars(one).get('detail') or vars(one).get('kid')}"
+        for one in caplog.records
+    ]

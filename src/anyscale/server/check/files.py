@@ -5,28 +5,22 @@ import os
 import pwd
 import shlex
 import stat
-import time
 from pathlib import Path
 
 from anyscale.domain.data_dir import data_dir
 from anyscale.errors import ConfigError
 from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
 from anyscale.server.check.installation import Installation
-from anyscale.server.core.openid.signing_keys import SigningKey, read_keys
 
 __all__ = [
     "check_data_dir",
     "check_database_file",
     "check_environment_file",
-    "check_registered_keys",
-    "check_signing_keys",
     "check_sso_secret",
 ]
 
 _GROUP_WRITES, _OTHERS_WRITE = stat.S_IWGRP, stat.S_IWOTH
 _OTHERS = stat.S_IRWXO
-
-_KEYS = "ANYSCALE_SIGNING_KEYS"
 
 _AS_ITS_USER = "run this command as the server's user, as `musterroll-admin server check` does"
 
@@ -100,40 +94,6 @@ def check_sso_secret(installation: Installation) -> Finding:
         # Everyone can write to it, but not replace this file: so Kubernetes mounts Secrets.
         return ok(path, _permissions(status))
     return _in_safe_folder(path, status)
-
-
-def check_signing_keys(installation: Installation) -> Finding:
-    """Check that a key signs, and that nobody else can read the keys."""
-    folder = installation.settings.signing_keys
-    keys = _signing_keys(installation)
-    if not keys:
-        mend = "`anyscale server create-signing-key --now` creates a key"
-        return warn(_KEYS, f"{folder} has no key, so there is no OpenID provider", mend)
-    due = [key for key in keys if key.signs_from <= time.time() * 1000]
-    if not due:
-        return fail(_KEYS, f"no key of {folder} signs yet", "check the clock of this machine")
-    return ok(_KEYS, f"{due[-1].kid} signs, of {len(keys)}")
-
-
-def check_registered_keys(installation: Installation) -> Finding:
-    """Check that this machine has the keys of all servers."""
-    own = {key.kid for key in _signing_keys(installation)}
-    _, found = installation.inspect(lambda tx: tx.public_keys.list())
-    missing = [key.kid for key in found or () if key.kid not in own and key.revoked_at is None]
-    if missing:
-        text = f"another server signs with {', '.join(missing)}, which is not here"
-        return warn(_KEYS, text, "copy the missing files, or `create-signing-key --now`")
-    return ok(_KEYS, "all keys of the database are here")
-
-
-def _signing_keys(installation: Installation) -> list[SigningKey]:
-    folder = installation.settings.signing_keys
-    assert folder
-    _ = installation.public_url  # without it there is no provider
-    try:
-        return read_keys(folder)
-    except ConfigError as error:
-        raise NotTried(str(error)) from None
 
 
 def _status(path: Path, missing: str) -> os.stat_result:

@@ -14,6 +14,7 @@ from anyscale.server.check import (
     proxy,
     public_url,
     settings,
+    signing_keys,
 )
 from anyscale.server.check.findings import Finding, NotTried, Status
 from anyscale.server.check.installation import Installation
@@ -50,8 +51,8 @@ CHECKS: Mapping[str, tuple[str, Callable[[Installation], Finding]]] = {
     "proxy.headers": ("other headers", proxy.check_headers),
     "proxy.body_limit": ("a body of 64 MiB", proxy.check_body_limit),
     "proxy.metrics": ("/metrics", proxy.check_metrics),
-    "openid.keys": ("the signing keys", files.check_signing_keys),
-    "openid.registered_keys": ("the signing keys", files.check_registered_keys),
+    "openid.keys": ("the signing keys", signing_keys.check_signing_keys),
+    "openid.registered_keys": ("the signing keys", signing_keys.check_registered_keys),
     "openid.issuer": ("the OpenID provider", public_url.check_issuer),
     "provider.metadata": ("the identity provider", identity_provider.check_metadata),
     "provider.issuer": ("ANYSCALE_SSO_ISSUER", identity_provider.check_issuer),

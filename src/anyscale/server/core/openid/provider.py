@@ -1,15 +1,16 @@
 """The OpenID provider of a control plane: its issuer, keys and services."""
 
 import logging
-from datetime import UTC, datetime
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from anyscale.errors import ConfigError
+from anyscale.errors import ConfigError, NotFound
 from anyscale.server.core.openid.authorization import AuthorizationService
 from anyscale.server.core.openid.id_token_hints import IdTokenHints
+from anyscale.server.core.openid.key_rotation import rotate_keys
 from anyscale.server.core.openid.logout import LogoutService
-from anyscale.server.core.openid.signing_keys import SigningKeys, create_key
+from anyscale.server.core.openid.signing_keys import SigningKeys
 from anyscale.server.core.openid.tokens import TokenService
 from anyscale.server.store.transaction import Store
 
@@ -38,9 +39,8 @@ class OpenIdProvider:
         self.logout: Final = LogoutService(store, hints)
         try:
             if creates_key and not folder.exists():
-                create_key(folder, datetime.now(UTC))
-            self.keys.current()
-            for kid in self.keys.missing():
-                _log.warning("signing key of another server is missing", extra={"kid": kid})
+                rotate_keys(store, folder, "system")
         except ConfigError as error:
-            _log.warning("no OpenID provider", extra={"detail": str(error)})
+            _log.error("no OpenID provider", extra={"detail": str(error)})
+        with suppress(NotFound):  # which the keys have logged
+            self.keys.current()

@@ -5,7 +5,7 @@ from typing import Any
 from litestar import Response
 from litestar.di import NamedDependency
 
-from anyscale.errors import ConfigError, NotFound
+from anyscale.errors import NotFound
 from anyscale.server.core.openid.protocol import SCOPES
 from anyscale.server.core.openid.provider import OpenIdProvider
 from anyscale.server.http.route_handlers import get
@@ -16,13 +16,10 @@ _METHODS = ["client_secret_basic", "client_secret_post", "none"]
 
 
 def require_provider(provider: OpenIdProvider | None) -> OpenIdProvider:
-    """Return the provider, or raise `NotFound` where there is none."""
+    """Return the provider, or raise `NotFound` where there is none, or no key that signs."""
     if provider is None:
         raise NotFound("this server is no OpenID provider: ANYSCALE_PUBLIC_URL is not set")
-    try:
-        provider.keys.current()
-    except ConfigError:  # its text has a path of the server
-        raise NotFound("this server is no OpenID provider: no signing key works") from None
+    provider.keys.current()
     return provider
 
 

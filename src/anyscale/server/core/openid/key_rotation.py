@@ -1,0 +1,76 @@
+"""Creating the next signing key, and revoking the keys before it."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from msgspec import Struct
+
+from anyscale.errors import ConfigError
+from anyscale.server.core.audit.entries import Entry, append_entries
+from anyscale.server.core.openid.key_files import SigningKey, create_key, read_key, read_keys
+from anyscale.server.store.transaction import Store, Transaction
+
+__all__ = ["NewKey", "rotate_keys"]
+
+#: In this time every server reads the key, and every application the new key set.
+_DELAY = timedelta(hours=1)
+
+
+class NewKey(Struct, frozen=True):
+    """The file of a new key, and whether it signs at once."""
+
+    path: Path
+    signs_now: bool
+
+
+def rotate_keys(store: Store, folder: Path, actor: str, *, revokes_others: bool = False) -> NewKey:
+    """Create the next signing key, and record it with its actor in the audit log.
+
+    It signs after an hour; at once if it is the first key of the control plane, or if it
+    `revokes_others`, whose files are then deleted. When this returns, no server signs with a
+    revoked key any more.
+
+    Raises:
+        ConfigError: the key cannot be created; or the file of another key cannot be deleted, which
+            is revoked all the same.
+    """
+    signs_now = revokes_others or _has_no_key(store, folder)
+    path = create_key(folder, datetime.now(UTC) + (timedelta() if signs_now else _DELAY))
+    try:
+        with store.write() as tx:
+            _record(tx, read_key(path), actor, revokes_others=revokes_others)
+    except BaseException:  # without an entry in the audit log there is no key
+        path.unlink()
+        raise
+    if revokes_others:
+        _delete_others(path)
+    return NewKey(path, signs_now)
+
+
+def _has_no_key(store: Store, folder: Path) -> bool:
+    with store.read() as tx:
+        known = [key for key in tx.public_keys.list() if key.revoked_at is None]
+    return not known and not read_keys(folder).keys
+
+
+def _record(tx: Transaction, new: SigningKey, actor: str, *, revokes_others: bool) -> None:
+    data = {"signs_from": new.signs_from}
+    entries = [Entry(actor, "signing_key.created", new.kid, data)]
+    tx.public_keys.add(new.public)
+    if revokes_others:
+        entries += [
+            Entry(actor, "signing_key.revoked", key.kid, {})
+            for key in tx.public_keys.list()
+            if key.revoked_at is None and key.kid != new.kid
+        ]
+        tx.public_keys.revoke_others(new.kid, tx.now())
+    append_entries(tx, entries)
+
+
+def _delete_others(path: Path) -> None:
+    for other in path.parent.glob("*.pem"):
+        if other != path:
+            try:
+                other.unlink()
+            except OSError as error:
+                raise ConfigError(f"cannot delete {other}: {error.strerror}") from None
