@@ -22,7 +22,7 @@ WITHOUT_CALLER = {
     "login/sessions.py SessionService.purge",
     "login/sessions.py SessionService.touch",
     "openid/signing_keys.py SigningKeys._register",
-    "openid/signing_keys.py revoke_other_keys",
+    "openid/key_rotation.py rotate_keys",
     "openid/tokens.py TokenService.exchange",
     "openid/tokens.py TokenService.refresh",
     "openid/tokens.py TokenService.revoke",

@@ -7,7 +7,7 @@ DOCS = ROOT / "docs"
 PAGES = [*DOCS.glob("*.md"), *(DOCS / "operations").glob("*.md")]
 
 #: pages in which people look one thing up
-REFERENCES = {"users-file.md", "errors.md", "benchmarks.md", "asvs.md", "openid.md"}
+REFERENCES = {"users-file.md", "errors.md", "benchmarks.md", "asvs.md", "openid.md", "logs.md"}
 
 MOST_WORDS = 1_500
 

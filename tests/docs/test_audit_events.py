@@ -10,7 +10,7 @@ GUIDE = (ROOT / "docs" / "operations" / "logs.md").read_text(encoding="utf-8")
 SOURCE = ROOT / "src" / "anyscale"
 
 #: `batch.published` and the like; the name of a logger has the same form
-_EVENT = re.compile(r"(?!anyscale\.)[a-z]+\.[a-z_]+")
+_EVENT = re.compile(r"(?!anyscale\.)[a-z_]+\.[a-z_]+")
 
 
 def events_of_the_code() -> set[str]:

@@ -1,5 +1,6 @@
 """An OpenID provider on each store, and one over HTTP."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,12 +28,12 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
 @pytest.fixture
 def later(site: Site, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Let a minute pass for the keys."""
-    now = signing_keys.time.monotonic()
+    now = time.monotonic()
 
     def pass_a_minute() -> None:
         nonlocal now
         now += 61
-        clock = SimpleNamespace(monotonic=lambda: now, time=signing_keys.time.time)
+        clock = SimpleNamespace(monotonic=lambda: now, time=time.time)
         monkeypatch.setattr(signing_keys, "time", clock)
 
     return pass_a_minute

@@ -113,7 +113,7 @@ class SigningKeys:
         for fault in files.faults.values():
             _log.error("signing key cannot be used", extra={"detail": fault})
         kept = {name: key for name, key in self._keys.items() if name in files.faults}
-        self._keys = kept | files.keys
+        self._keys = {**kept, **files.keys}
 
     def _register(self) -> None:
         """Store the public parts of new keys, so that every server publishes them."""
