@@ -151,7 +151,7 @@ def _undo_with_kills(place: Site, work: _Work, batch_id: str) -> _Undo:
     left = []
     start = time.perf_counter()
     for victim, share in (("client", 1 / 3), ("server", 2 / 3)):
-        client = place.begin("batch", "undo", batch_id)
+        client = place.begin("batch", "undo", batch_id, "--yes")
         while _exists(place, batch_id, int(work.users * share)):
             assert not client.has_ended(0.05), "the undo ended before it was killed"
         place.kill(victim, client)

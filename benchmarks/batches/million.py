@@ -78,7 +78,7 @@ def _measure_size(target: _Target, size: int, file: Path) -> dict[str, _Step]:
     parse = _Step(run(python(BARE, file)).wall / size * 1e6, 0, 0)
     create = _step(target, size, ("user", "batch-create", "-f", file))
     verify = _step(target, size, ("user", "verify", "-f", file))
-    undo = _step(target, size, ("batch", "undo", _latest_batch(target.environment)))
+    undo = _step(target, size, ("batch", "undo", _latest_batch(target.environment), "--yes"))
     steps = {"parse": parse, "create": create, "verify": verify, "undo": undo}
     if target.databases:
         steps["django"] = _Step(bulk_create_seconds(target.databases, size) / size * 1e6)

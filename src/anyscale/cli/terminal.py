@@ -15,13 +15,13 @@ if TYPE_CHECKING:  # loaded when work takes long
 __all__ = [
     "accounts_in_words",
     "ask",
-    "can_ask",
     "clear_progress",
     "confirm",
     "escaped",
     "log",
     "note_outage",
     "null_stream",
+    "require_terminal",
     "say",
     "show_progress",
 ]
@@ -52,11 +52,6 @@ def say(text: str) -> None:
         sys.stderr = null_stream()
 
 
-def can_ask() -> bool:
-    """Whether the user can see and answer a question: both streams are a terminal."""
-    return all(stream and stream.isatty() for stream in (sys.stdin, sys.stderr))
-
-
 def ask(question: str) -> str:
     """Write a question; return the answer, empty if the terminal ends or it is no UTF-8."""
     say(question)
@@ -81,12 +76,20 @@ def confirm(effect: str, otherwise: str, *, yes: bool) -> None:
         return
     from anyscale.errors import ConfigError
 
-    if not can_ask():
-        raise ConfigError(
-            f"cannot ask, since standard input is not a terminal: say --yes to go on; {otherwise}"
-        )
+    require_terminal(otherwise)
     if ask(f"{effect} Type yes to go on:") != "yes":
         raise ConfigError(f"that is not yes: {otherwise}")
+
+
+def require_terminal(otherwise: str) -> None:
+    """Raise a `ConfigError` if no user can see and answer a question, as in a script."""
+    if all(stream and stream.isatty() for stream in (sys.stdin, sys.stderr)):
+        return
+    from anyscale.errors import ConfigError
+
+    raise ConfigError(
+        f"cannot ask, since standard input is not a terminal: say --yes to go on; {otherwise}"
+    )
 
 
 def accounts_in_words(count: int) -> str:

@@ -1,4 +1,4 @@
-"""`anyscale batch drop`: it asks on a terminal before it drops the batch of another actor."""
+"""`anyscale batch drop`: it asks on a terminal, and needs `--yes` without one."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def state_of(anyscale: RunAnyscale, batch: str) -> str:
         (b"\n", 2, "error: that is not yes: the batch was not dropped"),
     ],
 )
-def test_a_batch_of_another_actor_is_dropped_after_yes(
+def test_a_batch_is_dropped_after_yes(
     anyscale: RunAnyscale, typed: bytes, status: int, end: str
 ) -> None:
     batch = open_batch(operator("other"))
@@ -54,24 +54,18 @@ def test_a_batch_of_another_actor_is_dropped_after_yes(
     assert state_of(anyscale, batch) == ("open" if status else "dropped")
 
 
-@pytest.mark.parametrize(
-    ("caller", "options"),
-    [(system_caller(), []), (operator("other"), ["--yes"])],
-    ids=["own", "yes"],
-)
-def test_the_callers_batch_and_one_with_yes_are_dropped_without_a_question(
-    anyscale: RunAnyscale, caller: SystemCaller, options: list[str]
-) -> None:
-    batch = open_batch(caller)
-    status, shown = on_a_terminal("batch", "drop", batch, *options)
+def test_a_batch_is_dropped_with_yes_and_without_a_question(anyscale: RunAnyscale) -> None:
+    batch = open_batch(operator("other"))
+    status, shown = on_a_terminal("batch", "drop", batch, "--yes")
     assert (status, "Type yes" in shown) == (0, False), shown
     assert state_of(anyscale, batch) == "dropped"
 
 
-def test_without_a_terminal_nothing_is_asked(anyscale: RunAnyscale) -> None:
-    batch = open_batch(operator("other"))
-    assert anyscale("batch", "drop", batch).returncode == 0
-    assert state_of(anyscale, batch) == "dropped"
+def test_dropping_needs_yes_without_a_terminal(anyscale: RunAnyscale) -> None:
+    batch = open_batch(system_caller())  # also for a batch of the caller
+    refused = anyscale("batch", "drop", batch)
+    assert (refused.returncode, state_of(anyscale, batch)) == (2, "open")
+    assert "say --yes to go on; the batch was not dropped" in refused.stderr
 
 
 def test_a_server_knows_whose_batch_it_is_by_the_token(

@@ -50,7 +50,7 @@ def test_the_last_line_of_a_run_undoes_its_batch(
     match = re.fullmatch(r"This is batch (bat_\w+): `anyscale (.+)` deletes its accounts\.", line)
     assert match, created.stderr
     assert match[2] == f"batch undo {match[1]}"
-    undone = anyscale(*match[2].split())
+    undone = anyscale(*match[2].split(), "--yes")
     assert undone.returncode == 0, undone.stderr
     assert all("other" not in email for email in list_emails(anyscale))
     assert len(list_emails(anyscale)) == 3
@@ -74,7 +74,7 @@ def test_the_accounts_of_a_batch_are_deleted_and_can_be_created_again(
 
     tried = anyscale("batch", "undo", batch, "--dry-run", "-o", "json")
     assert list_emails(anyscale) == emails
-    done = anyscale("batch", "undo", batch, "-o", "json")
+    done = anyscale("batch", "undo", batch, "--yes", "-o", "json")
 
     assert done.returncode == tried.returncode == 0, done.stderr
     assert "3 accounts would be deleted." in tried.stderr
@@ -88,7 +88,7 @@ def test_the_accounts_of_a_batch_are_deleted_and_can_be_created_again(
     }
     assert json.loads(done.stdout) == json.loads(tried.stdout) == expected
     assert list_emails(anyscale) == []
-    again = anyscale("batch", "undo", batch)
+    again = anyscale("batch", "undo", batch, "--yes")
     assert (again.returncode, again.stdout) == (0, "")
     assert "was undone before" not in done.stderr
     assert "The batch was undone before.\n" in again.stderr
@@ -139,6 +139,13 @@ def test_an_undo_asks_on_a_terminal(
     assert list_emails(anyscale) == (emails if status else emails[:1])
 
 
+def test_an_undo_needs_yes_without_a_terminal(anyscale: RunAnyscale, users: Path) -> None:
+    batch = create(anyscale, users)
+    refused = anyscale("batch", "undo", batch)
+    assert (refused.returncode, len(list_emails(anyscale))) == (2, 3)
+    assert "say --yes to go on; nobody was deleted" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "count"), [(["--yes"], 0), (["--dry-run"], 3), (["--dry-run", "--force"], 3)]
 )
@@ -176,7 +183,7 @@ def test_a_dry_run_says_who_created_the_batch_and_how_many_accounts_are_suspende
         "Accounts that were corrected or suspended since are deleted too."
     )
     assert json.loads(tried.stdout)["suspended"] == 1
-    done = anyscale("batch", "undo", batch)
+    done = anyscale("batch", "undo", batch, "--yes")
     assert ") 2 accounts deleted (1 suspended). 2 accounts kept.\n" in done.stderr
     again = anyscale("batch", "undo", batch, "--dry-run").stderr
     assert "0 accounts would be deleted. 2 accounts would be kept.\n" in again
@@ -184,7 +191,7 @@ def test_a_dry_run_says_who_created_the_batch_and_how_many_accounts_are_suspende
 
 def test_an_undo_that_would_delete_nothing_does_not_ask(anyscale: RunAnyscale, users: Path) -> None:
     batch = create(anyscale, users)
-    assert anyscale("batch", "undo", batch).returncode == 0  # no terminal, so it does not ask
+    assert anyscale("batch", "undo", batch, "--yes").returncode == 0
     status, shown = on_a_terminal("batch", "undo", batch)
     assert (status, "Type yes" in shown) == (0, False), shown
 
@@ -198,8 +205,8 @@ def test_accounts_that_were_used_are_kept_and_by_force_only_the_last_owner(
     for email, role in ((first, "owner"), (second, "owner"), (second, "collaborator")):
         assert anyscale("user", "set-role", email, role).returncode == 0
 
-    done = anyscale("batch", "undo", batch)
-    forced = anyscale("batch", "undo", batch, "--force")
+    done = anyscale("batch", "undo", batch, "--yes")
+    forced = anyscale("batch", "undo", batch, "--yes", "--force")
 
     assert done.returncode == forced.returncode == 0, done.stderr
     assert "1 account deleted. 2 accounts kept." in done.stderr
@@ -243,7 +250,7 @@ def test_an_undo_that_was_killed_goes_on(anyscale: RunAnyscale, tmp_path: Path, 
     (unfinished,) = json.loads(anyscale("batch", "list", "--open", "-o", "json").stdout)
     assert (unfinished["batch_id"], unfinished["state"]) == (batch, "undoing")
 
-    done = anyscale("batch", "undo", batch, "-o", "json")
+    done = anyscale("batch", "undo", batch, "--yes", "-o", "json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["removed"] == left
     assert json.loads(anyscale("batch", "list", "--open", "-o", "json").stdout) == []
@@ -275,7 +282,7 @@ def test_a_run_whose_emails_are_those_of_an_unfinished_undo_says_so(
         assert skipped.stderr.splitlines()[-1] == hint
     new = write_users_file(tmp_path / "new.yaml", 3, 0, prefix="new")
     assert hint not in anyscale("user", "batch-create", "-f", new).stderr
-    assert anyscale("batch", "undo", batch).returncode == 0
+    assert anyscale("batch", "undo", batch, "--yes").returncode == 0
     again = anyscale("user", "batch-create", "-f", users).stderr.splitlines()
     assert again[-1] == "`--if-exists skip` skips the users who have an account."
 
@@ -288,7 +295,7 @@ def begin_undo(batch: str, data: Path) -> CommandProcess:
     undo = "anyscale.server.core.batches.undo"
     pausing = PausingClock(data / "go-on")
     constants = {f"{undo}.time": pausing, f"{undo}._SECONDS_A_CALL": 600}
-    running = start_command("batch", "undo", batch, constants=constants)
+    running = start_command("batch", "undo", batch, "--yes", constants=constants)
     wait_until(lambda: query_database(data, "select state from batches") == [("undoing",)])
     return running
 
@@ -321,7 +328,7 @@ def test_of_two_undos_at_once_each_counts_its_own_accounts_and_those_of_the_othe
 ) -> None:
     batch = create(anyscale, write_users_file(tmp_path / "users.yaml", 1_200, 0))
     first = begin_undo(batch, data)
-    second = anyscale("batch", "undo", batch)
+    second = anyscale("batch", "undo", batch, "--yes")
     (data / "go-on").touch()
     done = first.finish()
 
@@ -345,7 +352,7 @@ def test_an_interrupted_undo_says_how_many_accounts_it_has_deleted(
     monkeypatch.setattr("anyscale.cli.batch.undo.show_progress", interrupt)
     monkeypatch.setattr("anyscale.cli.exit_status._State.explanation", "")
 
-    result = CliRunner().invoke(root, ["batch", "undo", batch])
+    result = CliRunner().invoke(root, ["batch", "undo", batch, "--yes"])
 
     assert result.exit_code == 130
     assert result.stderr.splitlines()[-1] == (
@@ -378,7 +385,7 @@ def test_a_server_that_is_down_deletes_nothing_and_says_so(
 ) -> None:
     batch = create(anyscale, users)
     configured_server.stop()
-    done = anyscale("batch", "undo", batch)
+    done = anyscale("batch", "undo", batch, "--yes")
     assert done.returncode == 1
     assert "is the control plane running?" in done.stderr
 
@@ -389,7 +396,7 @@ def test_the_last_call_of_an_undo_is_the_one_that_finds_no_more_accounts(
     """The undo is complete then, whatever fails afterwards."""
     batch = create(anyscale, users)
     with FaultyProxy([configured_server.port], lambda _: None) as proxy:
-        done = anyscale("batch", "undo", batch, "--host", proxy.url)
+        done = anyscale("batch", "undo", batch, "--yes", "--host", proxy.url)
         calls = [exchange.call.partition(batch)[2] for exchange in proxy.finished_history()]
     assert done.returncode == 0, done.stderr
     assert calls == ["", "/undo"]
@@ -422,7 +429,7 @@ def test_an_undo_counts_accounts_of_others_as_its_own_only_if_its_own_response_w
         return None
 
     with FaultyProxy([configured_server.port], plan) as proxy:
-        done = anyscale("batch", "undo", batch, "--host", proxy.url, "-o", "json")
+        done = anyscale("batch", "undo", batch, "--yes", "--host", proxy.url, "-o", "json")
     assert done.returncode == 0, done.stderr
     undone = json.loads(done.stdout)
     assert (undone["removed"], undone["removed_by_others"]) == counts
@@ -442,12 +449,12 @@ def test_an_undo_whose_outcome_is_not_known_is_unfinished(
     plan = {f"POST /v1/batches/{batch}/undo": refuse}.get
     with FaultyProxy([configured_server.port], plan) as proxy:
         tried = anyscale("batch", "undo", batch, "--dry-run", "--host", proxy.url)
-        done = anyscale("batch", "undo", batch, "--host", proxy.url)
+        done = anyscale("batch", "undo", batch, "--yes", "--host", proxy.url)
     assert (tried.returncode, tried.stdout) == (1, "")
     assert (done.returncode, done.stdout) == (3, "")
     assert "the undo is unfinished" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("Run the same command again: it continues")
-    again = anyscale("batch", "undo", batch)
+    again = anyscale("batch", "undo", batch, "--yes")
     assert (again.returncode, state(anyscale, batch)) == (0, "undone")
 
 
@@ -457,7 +464,7 @@ def test_a_run_whose_result_was_lost_begins_anew_after_the_undo(
     lost = anyscale("user", "batch-create", "-f", users, "-o", "json", stdout="/dev/full")
     assert lost.returncode == 3, lost.stderr
     (batch,) = json.loads(anyscale("batch", "list", "-o", "json").stdout)
-    assert anyscale("batch", "undo", batch["batch_id"]).returncode == 0
+    assert anyscale("batch", "undo", batch["batch_id"], "--yes").returncode == 0
 
     tried = anyscale("user", "batch-create", "-f", users, "--dry-run")
     done = anyscale("user", "batch-create", "-f", users)
@@ -475,7 +482,7 @@ def test_an_undo_whose_result_cannot_be_written_says_what_was_done(
     user_id = json.loads(anyscale("user", "list", "-o", "jsonl").stdout.splitlines()[0])["user_id"]
     assert anyscale("user", "set-role", user_id, "owner").returncode == 0  # it is kept
 
-    done = anyscale("batch", "undo", batch, "-o", output, stdout="/dev/full")
+    done = anyscale("batch", "undo", batch, "--yes", "-o", output, stdout="/dev/full")
 
     assert done.returncode == 3
     assert "2 accounts deleted. 1 account kept.\n" in done.stderr

@@ -65,7 +65,7 @@ def test_a_batch_is_undone_by_the_suggested_command(
     (line,) = re.findall(r"This is batch .*: `anyscale (.+?)`", done.stderr)
     words = shlex.split(line)
     assert words[:2] == ["batch", "undo"]
-    undone = anyscale(*words)
+    undone = anyscale(*words, "--yes")
     assert undone.returncode == 0, undone.stderr
     assert "2 accounts deleted." in undone.stderr
 
@@ -118,7 +118,7 @@ def test_a_batch_that_has_reserved_emails_is_dropped_by_the_suggested_command(
         other.batches.reserve(batch.batch_id, 0, checked_users("ann"))
         words = suggested(anyscale("user", "batch-create", "-f", file, *FORMAT, *host, "--dry-run"))
         assert words == ["batch", "drop", *host, batch.batch_id]
-        assert anyscale(*words).returncode == 0
+        assert anyscale(*words, "--yes").returncode == 0
         assert other.batches.show(batch.batch_id).state == "dropped"
 
 

@@ -137,7 +137,7 @@ def test_an_undo_counts_the_accounts_that_a_call_without_a_response_has_deleted(
     created = anyscale("user", "batch-create", "-f", file)
     assert created.returncode == 0, created.stderr
     (batch,) = json.loads(anyscale("batch", "list", "-o", "json").stdout)
-    undo, removed = ["batch", "undo", batch["batch_id"], "-o", "json"], 3
+    undo, removed = ["batch", "undo", batch["batch_id"], "--yes", "-o", "json"], 3
     first, second, _ = emails_in_file(3)
     if earlier == "user delete":
         assert anyscale("user", "delete", first, "--yes").returncode == 0

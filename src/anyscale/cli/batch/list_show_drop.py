@@ -9,7 +9,7 @@ from anyscale.cli.batch.id_completion import batch_argument
 from anyscale.cli.batch.unknown_batch import unknown_explained
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
 from anyscale.cli.formats import output_option, write_fields, write_json, write_records
-from anyscale.cli.terminal import can_ask, confirm, log
+from anyscale.cli.terminal import confirm, log
 from anyscale.domain.models.batches import Batch
 
 _COLUMNS = ("batch_id", "state", "users", "skipped", "opened_by", "opened_at", "published_at")
@@ -85,28 +85,28 @@ def show_batch(batch_id: str, output: str, host: str | None) -> None:
 def drop_batch(batch_id: str, yes: bool, host: str | None) -> None:
     """Drop an unfinished batch: nobody is created, and its emails are free again.
 
-    If another administrator opened it, and standard input and standard error are a terminal, it
-    first shows who that was and when it was last active, and asks. Elsewhere it does not ask.
+    It first shows who opened it and when it was last active, and asks. In a script it needs --yes.
 
     \b
-    Example:
+    Examples:
       anyscale batch drop bat_0193...
+      anyscale batch drop bat_0193... --yes
     """
     with open_control_plane(host) as transport, unknown_explained():
         log_control_plane(transport)
-        if not yes and can_ask():
+        if not yes:
             _confirm_drop(transport.batches.show(batch_id))
         batch = transport.batches.drop(batch_id)
     log(f"Batch {batch_id} is {batch.state}.")
 
 
 def _confirm_drop(batch: Batch) -> None:
-    """Ask before dropping a batch of another actor: a run may be working on it.
+    """Ask before dropping a batch: a run may be working on it.
 
     Raises:
-        ConfigError: the answer is not yes.
+        ConfigError: there is no terminal, or the answer is not yes.
     """
-    if batch.state != "open" or batch.opened_by_caller:
+    if batch.state != "open":  # nothing of it is left to drop
         return
     effect = (
         f"{batch.opened_by} opened this batch at {batch.opened_at:{_TIME}}; it was last active at "

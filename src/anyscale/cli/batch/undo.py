@@ -10,7 +10,14 @@ from anyscale.cli.batch.unknown_batch import unknown_explained
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
 from anyscale.cli.exit_status import GO_ON, explain_interrupt
 from anyscale.cli.formats import write_json, write_records
-from anyscale.cli.terminal import accounts_in_words, can_ask, confirm, log, say, show_progress
+from anyscale.cli.terminal import (
+    accounts_in_words,
+    confirm,
+    log,
+    require_terminal,
+    say,
+    show_progress,
+)
 from anyscale.domain.models.batches import Batch, UndoneBatch
 from anyscale.transport.base import Transport
 
@@ -44,17 +51,18 @@ def undo(
     and your own account are always kept. The emails of deleted accounts are free again. After an
     interruption, the same command goes on. `anyscale batch list` lists the ids.
 
-    If standard input and standard error are a terminal, it first shows how many accounts it will
-    delete, and asks. Elsewhere it does not ask, as in a script: run it with --dry-run first.
+    On a terminal it first shows how many accounts it will delete, and asks. In a script it needs
+    --yes: run it with --dry-run first.
 
     \b
-    Example:
+    Examples:
       anyscale batch undo bat_0193... --dry-run
+      anyscale batch undo bat_0193... --yes
     """
     with open_control_plane(host) as transport, unknown_explained():
         log_control_plane(transport)
         batch = transport.batches.show(batch_id)
-        if not (dry_run or yes) and can_ask():
+        if not (dry_run or yes):
             _confirm(transport, batch, force=force)
             batch = transport.batches.show(batch_id)  # others may have gone on with it meanwhile
         log("Checking the batch..." if dry_run else "Undoing the batch...")
@@ -87,8 +95,10 @@ def _confirm(transport: Transport, batch: Batch, *, force: bool) -> None:
     """Ask before accounts are deleted, with what a dry run finds.
 
     Raises:
-        ConfigError: the answer is not yes.
+        ConfigError: there is no terminal, or the answer is not yes.
     """
+    nobody = "nobody more was deleted" if batch.state == "undoing" else "nobody was deleted"
+    require_terminal(nobody)
     log("Checking the batch...")
     found = undo_batch(
         transport,
@@ -99,9 +109,8 @@ def _confirm(transport: Transport, batch: Batch, *, force: bool) -> None:
     )
     if not found.removed:
         return
-    nobody = "nobody more" if batch.state == "undoing" else "nobody"
     effect = f"{_origin(batch)} {_summary(found, dry_run=True)} This is for good."
-    confirm(effect, f"{nobody} was deleted", yes=False)
+    confirm(effect, nobody, yes=False)
 
 
 def _show_progress(users: int, looked_at: int, removed: int, *, dry_run: bool) -> None:

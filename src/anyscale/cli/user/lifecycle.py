@@ -7,7 +7,7 @@ import click
 
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
 from anyscale.cli.role_choice import RoleChoice
-from anyscale.cli.terminal import ask, can_ask, log
+from anyscale.cli.terminal import ask, log, require_terminal
 from anyscale.cli.user.account_argument import account_argument, check_account, find_account
 from anyscale.domain.models.users import User
 from anyscale.domain.names import full_name
@@ -26,11 +26,8 @@ def delete(account: str, yes: bool, host: str | None) -> None:
     Example:
       anyscale user delete jane@example.com
     """
-    if not (yes or can_ask()):
-        raise ConfigError(
-            "cannot ask for confirmation, since standard input is not a terminal: "
-            "say --yes to delete the account"
-        )
+    if not yes:
+        require_terminal("nobody was deleted")
     with _account(account, host) as (transport, user):
         log_control_plane(transport)
         if not yes:
