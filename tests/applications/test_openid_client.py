@@ -54,12 +54,22 @@ def test_a_user_of_another_provider_signs_in(provider: Provider) -> None:
     assert run(provider, "basic", "kim", password="")["claims"]["email"] == email
 
 
-def test_refresh_tokens_are_replaced_and_their_reuse_ends_the_family(provider: Provider) -> None:
-    found = run(provider, "basic", provider.create_user("refreshing"), refresh_tokens=True)
+def test_refresh_tokens_of_a_public_application_are_replaced_and_their_reuse_ends_the_family(
+    provider: Provider,
+) -> None:
+    found = run(provider, "none", provider.create_user("refreshing"), refresh_tokens=True)
 
     assert found["keeps_auth_time"]
     assert found["reuse"] == found["family"] == "invalid_grant"
     assert found["access"] == 401
+
+
+def test_a_confidential_application_repeats_a_refresh(provider: Provider) -> None:
+    found = run(provider, "basic", provider.create_user("repeating"), refresh_tokens=True)
+
+    assert found["keeps_auth_time"]
+    assert found["reuse"] is found["family"] is True  # the same access token
+    assert found["access"] == 200
 
 
 def test_a_suspended_user_is_refused(provider: Provider) -> None:

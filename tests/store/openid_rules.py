@@ -2,14 +2,17 @@
 
 from typing import Any
 
+from msgspec import json
 from tests.store.contract.steps import StoreSteps
+from tests.support.databases.stored_data import execute_sql
 
 from anyscale.server.store.records.openid import (
     ApplicationRecord,
+    FormerSecret,
     GrantRecord,
     PublicKeyRecord,
 )
-from anyscale.server.store.transaction import Store
+from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = ["OpenIdRules", "grant_row"]
 
@@ -49,11 +52,18 @@ def grant_row(name: str, **fields: Any) -> GrantRecord:
     return GrantRecord(**(values | fields))
 
 
+def _grants(tx: Transaction) -> list[str]:
+    """List the ids of all grants."""
+    return [row[0] for row in execute_sql(tx, "select grant_id from grants order by grant_id")]
+
+
 class OpenIdRules(StoreSteps):
     """Applications have unique names, and grants are found and deleted by what they belong to."""
 
     def test_an_application_is_stored_as_it_is(self, store: Store) -> None:
-        one = _application(1)
+        former = FormerSecret(b"\0\xff", 9)
+        formers = json.encode([former]).decode()
+        one = _application(1, former_secrets=formers)
         with store.write() as tx:
             assert tx.applications.add(one)
             assert tx.applications.lock("app_1") == one
@@ -62,6 +72,7 @@ class OpenIdRules(StoreSteps):
             assert found == one
             assert found.refresh_tokens is True  # and not 1
             assert found.allowed == ["owners"]
+            assert found.formers == [former]
             assert tx.applications.get("app_none") is None
 
     def test_no_two_applications_have_one_name(self, store: Store) -> None:
@@ -70,8 +81,9 @@ class OpenIdRules(StoreSteps):
             assert not tx.applications.add(_application(2, name="Application 1"))
             assert tx.applications.add(_application(3))
             assert tx.applications.named("Application 3") == _application(3)
-            changed = _application(3, name="New", secret_hash=None)
+            changed = _application(3, name="New", secret_hash=None, used_at=7)
             tx.applications.replace(changed)
+            tx.applications.touch("app_3", 7)
             tx.applications.delete("app_1")
         with store.read() as tx:
             assert list(tx.applications.list()) == [changed]
@@ -101,27 +113,66 @@ class OpenIdRules(StoreSteps):
             tx.grants.add(grant_row("d", client_id="app_2", expires_at=50))
             assert tx.grants.delete_all(user_id="usr_1", client_id="app_2") == 1
             assert tx.grants.delete_all(session_id="ses_2") == 1
-            assert [one.grant_id for one in tx.grants.list("usr_1")] == ["a"]
+            assert _grants(tx) == ["a", "c"]
             tx.grants.move("ses_1", "ses_9")
             assert tx.grants.delete_all(session_id="ses_9") == 2
+
+    def test_the_oldest_grants_of_a_session_at_an_application_are_deleted(
+        self, store: Store
+    ) -> None:
+        with store.write() as tx:
+            for number in range(1, 5):
+                tx.grants.add(grant_row(f"a{number}", created_at=number))
+            tx.grants.add(grant_row("b", session_id="ses_2"))
+            tx.grants.add(grant_row("c", client_id="app_2"))
+            tx.grants.delete_oldest("ses_1", "app_1", 2)
+            assert _grants(tx) == ["a3", "a4", "b", "c"]
+            tx.grants.delete_oldest("ses_1", "app_1", 2)
+            assert _grants(tx) == ["a3", "a4", "b", "c"]
+
+    def test_grants_are_deleted_that_an_application_gives_no_more(self, store: Store) -> None:
+        with store.write() as tx:
+            tx.grants.add(grant_row("a", redirect_uri="https://b.example", code_challenge="c"))
+            tx.grants.add(grant_row("b", family_hash=b"family", code_used=True))
+            tx.grants.add(grant_row("c"))
+            tx.grants.add(grant_row("d", client_id="app_2", family_hash=b"other"))
+            assert sorted(tx.grants.redirect_uris("app_1")) == [
+                "https://a.example",
+                "https://b.example",
+            ]
+            tx.grants.delete_unproved("app_1")
+            assert _grants(tx) == ["a", "b", "d"]
+            tx.grants.delete_at("app_1", ["https://b.example"])
+            assert _grants(tx) == ["b", "d"]
+            tx.grants.delete_refreshable("app_1")
+            assert _grants(tx) == ["d"]
+
+    def test_the_last_use_of_an_application_counts_what_still_works(self, store: Store) -> None:
+        with store.write() as tx:
+            tx.grants.add(grant_row("a", created_at=1))
+            tx.grants.add(grant_row("b", created_at=3, client_id="app_2"))
+            tx.grants.add(grant_row("c", created_at=2))
+            tx.grants.add(grant_row("d", created_at=9, client_id="app_3", expires_at=50))
+            tx.grants.add(grant_row("e", user_id="usr_2"))
+            assert list(tx.grants.last_used("usr_1", 50).items()) == [("app_2", 3), ("app_1", 2)]
 
     def test_deleting_sessions_deletes_their_grants(self, store: Store) -> None:
         with store.write() as tx:
             for number in range(1, 4):
                 tx.grants.add(grant_row(f"{number}", session_id=f"ses_{number}"))
             tx.sessions.delete("usr_1", only="ses_1")
-            assert len(tx.grants.list("usr_1")) == 2
+            assert _grants(tx) == ["2", "3"]
             tx.sessions.delete("usr_1", keep="ses_2")
-            assert [one.session_id for one in tx.grants.list("usr_1")] == ["ses_2"]
+            assert _grants(tx) == ["2"]
             tx.sessions.delete("usr_1")
-            assert tx.grants.list("usr_1") == []
+            assert _grants(tx) == []
 
     def test_expired_grants_are_purged(self, store: Store) -> None:
         with store.write() as tx:
             tx.grants.add(grant_row("a", expires_at=50))
             tx.grants.add(grant_row("b", expires_at=51))
             tx.grants.purge(50)
-            assert [one.grant_id for one in tx.grants.list("usr_1")] == ["b"]
+            assert _grants(tx) == ["b"]
 
     def test_a_revoked_key_is_not_brought_back(self, store: Store) -> None:
         old, new = PublicKeyRecord("old", "{}", 1), PublicKeyRecord("new", "{}", 2)

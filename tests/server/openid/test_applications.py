@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.support.callers import OPERATOR, token_caller
 from tests.support.sign_in.openid_provider import CALLBACK, Site
-from tests.support.sign_in.sign_ins import events_of
+from tests.support.sign_in.sign_ins import events_of, get_account, let_time_pass
 
 from anyscale.domain.models.applications import ApplicationChanges
 from anyscale.errors import ConfigError, NotFound, NotPermitted
@@ -92,6 +92,9 @@ WRONG_FIELDS: list[dict[str, Any]] = [
     {"name": "x" * 257},
     {"name": "a\nb"},
     {"name": "Hub"},
+    {"name": " Wiki "},
+    {"name": "\u3164"},
+    {"name": "Wiki\u034f"},
     {"redirect_uris": []},
     {"redirect_uris": [f"https://{number}.example.com" for number in range(51)]},
     {"audience": ["not a domain"]},
@@ -128,22 +131,38 @@ def test_a_secret_authenticates_its_application_alone(site: Site) -> None:
             authenticate(client_id, secret)
 
 
-def test_after_a_rotation_the_former_secret_works_for_an_hour(site: Site) -> None:
-    applications, first = site.control_plane.applications, site.secret
-    second = applications.rotate_secret(site.client_id, OPERATOR, now=False).client_secret
-    third = applications.rotate_secret(site.client_id, OPERATOR, now=False).client_secret
+def works(site: Site, *secrets: str | None) -> list[bool]:
+    """Try secrets of the application."""
 
-    # The program has the first one, also if the response with the second one was lost.
-    assert applications.authenticate(site.client_id, first).name == "Hub"
-    assert applications.authenticate(site.client_id, third).name == "Hub"
-    with pytest.raises(OAuthError):
-        applications.authenticate(site.client_id, second)
+    def is_valid(secret: str | None) -> bool:
+        try:
+            return (
+                site.control_plane.applications.authenticate(site.client_id, secret).name == "Hub"
+            )
+        except OAuthError:
+            return False
 
-    last = applications.rotate_secret(site.client_id, OPERATOR, now=True).client_secret
-    assert applications.authenticate(site.client_id, last).name == "Hub"
-    for secret in (first, third):
-        with pytest.raises(OAuthError):
-            applications.authenticate(site.client_id, secret)
+    return list(map(is_valid, secrets))
+
+
+def test_each_former_secret_works_for_the_hour_after_its_rotation(site: Site) -> None:
+    def rotate(*, now: bool = False) -> str | None:
+        rotated = site.control_plane.applications.rotate_secret(site.client_id, OPERATOR, now=now)
+        return rotated.client_secret
+
+    first, second = site.secret, rotate()
+    let_time_pass(site.control_plane, 40 * 60_000)
+    assert works(site, first, second) == [True, True]
+    third = rotate()
+    # The program has the second one, or the first one if the response was lost.
+    assert works(site, first, second, third) == [True, True, True]
+    let_time_pass(site.control_plane, 20 * 60_000)
+    assert works(site, first, second, third) == [False, True, True]
+    let_time_pass(site.control_plane, 40 * 60_000)
+    assert works(site, first, second, third) == [False, False, True]
+
+    fourth, last = rotate(), rotate(now=True)
+    assert works(site, third, fourth, last) == [False, False, True]
 
 
 def test_an_application_is_changed_and_deleted(site: Site) -> None:
@@ -183,3 +202,17 @@ def test_a_caller_who_is_no_owner_changes_nothing(site: Site) -> None:
             change()
     assert applications.list() == before
     assert applications.authenticate(site.client_id, site.secret).name == "Hub"
+
+
+@pytest.mark.parametrize("state", ["dropped", "undone"])
+def test_an_application_is_for_no_batch_that_has_ended(site: Site, state: str) -> None:
+    batches = site.control_plane.batches
+    if state == "dropped":
+        batch_id = batches.open("a batch", "fail", OPERATOR).batch_id
+        batches.drop(batch_id, OPERATOR)
+    else:
+        batch_id = get_account(site.control_plane).batch_id
+        batches.undo(batch_id, "", OPERATOR, force=True, dry_run=False)
+
+    with pytest.raises(ConfigError, match=f"is {state}"):
+        site.create_application(name="Wiki", audience=[batch_id])

@@ -1,16 +1,20 @@
 """Codes, tokens and claims: each works once, for its application, until something ends it."""
 
+import base64
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from tests.support.callers import OPERATOR
+from tests.support.databases.stored_data import execute_sql
 from tests.support.sign_in.openid_provider import CALLBACK, VERIFIER, Site
 from tests.support.sign_in.sign_ins import HOME, events_of, get_account, let_time_pass
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
 from anyscale.domain.models.applications import ApplicationChanges
 from anyscale.domain.models.users import UserChanges
+from anyscale.server.core.openid.audience import delete_excluded_grants
 from anyscale.server.core.openid.protocol import OAuthError
 from anyscale.server.core.openid.tokens import IssuedTokens
 
@@ -106,15 +110,12 @@ def test_only_applications_created_with_them_receive_refresh_tokens(site: Site) 
     assert site.exchange(site.code(site.sign_in())).refresh_token
 
 
-def test_a_refresh_token_is_replaced_by_each_use(site: Site) -> None:
-    with_refresh_tokens(site)
+def test_a_refresh_token_of_a_public_application_is_replaced_by_each_use(site: Site) -> None:
+    with_refresh_tokens(site, is_public=True)
     first = site.exchange(site.code(site.sign_in()))
     second = refresh(site, first.refresh_token)
     third = refresh(site, second.refresh_token)
     assert len({one.refresh_token for one in (first, second, third)}) == 3
-    claims = site.claims(third)
-    assert claims["auth_time"] == site.claims(first)["auth_time"]
-    assert claims["nonce"] == "the nonce"
 
     with pytest.raises(OAuthError, match="invalid_grant"):
         refresh(site, second.refresh_token)
@@ -123,6 +124,99 @@ def test_a_refresh_token_is_replaced_by_each_use(site: Site) -> None:
     with pytest.raises(OAuthError, match="invalid_grant"):
         refresh(site, third.refresh_token)
     assert ("authorization.revoked", f"user:{site.ids['jane']}") in events_of(site.control_plane)
+
+
+def test_the_id_token_of_a_refresh_has_the_time_of_the_sign_in_and_no_nonce(site: Site) -> None:
+    with_refresh_tokens(site)
+    first = site.exchange(site.code(site.sign_in()))
+    assert site.claims(first)["nonce"] == "the nonce"
+
+    claims = site.claims(refresh(site, first.refresh_token))
+
+    assert claims["auth_time"] == site.claims(first)["auth_time"]
+    assert "nonce" not in claims
+
+
+def test_a_repeated_refresh_of_a_confidential_application_has_the_same_result(site: Site) -> None:
+    with_refresh_tokens(site)
+    first = site.exchange(site.code(site.sign_in()))
+
+    once, again = (refresh(site, first.refresh_token) for _ in range(2))
+
+    assert once.refresh_token == first.refresh_token
+    assert once.access_token != first.access_token
+    assert (again.access_token, again.id_token) == (once.access_token, once.id_token)
+    assert 590 <= again.expires_in <= 600
+    assert is_valid(site, once)
+    narrower = refresh(site, first.refresh_token, "openid")
+    assert narrower.access_token != once.access_token
+    assert narrower.scope == "openid"
+
+
+def test_a_later_refresh_of_a_confidential_application_has_a_new_access_token(site: Site) -> None:
+    with_refresh_tokens(site)
+    once = refresh(site, site.exchange(site.code(site.sign_in())).refresh_token)
+    let_time_pass(site.control_plane, 60_000)
+
+    later = refresh(site, once.refresh_token)
+
+    assert is_valid(site, later)
+    assert not is_valid(site, once)
+    assert later.expires_in == 600
+
+
+def test_a_scope_that_gives_nothing_is_not_in_the_response(site: Site) -> None:
+    request = {"scope": "openid offline_access openid"}
+    assert site.exchange(site.code(site.sign_in(), **request)).scope == "openid"
+    with_refresh_tokens(site)
+    tokens = site.exchange(site.code(site.sign_in(), **request))
+    assert tokens.scope == "openid offline_access"
+
+    assert refresh(site, tokens.refresh_token, "openid openid").scope == "openid"
+    with pytest.raises(OAuthError, match="invalid_scope"):
+        refresh(site, tokens.refresh_token, " ")
+
+
+def count_grants(site: Site) -> int:
+    """Count the grants that an hourly clean-up leaves."""
+    site.control_plane.clean_up()
+    with site.control_plane.store.write() as tx:
+        return int(execute_sql(tx, "select count(*) from grants").fetchone()[0])
+
+
+@pytest.mark.parametrize("refreshable", [False, True])
+def test_a_grant_is_stored_as_long_as_something_in_it_works(
+    site: Site, *, refreshable: bool
+) -> None:
+    if refreshable:
+        with_refresh_tokens(site)
+    session = site.sign_in()
+    site.code(session)
+    tokens = site.exchange(site.code(session))
+    assert count_grants(site) == 2
+
+    let_time_pass(site.control_plane, 60_000)  # of the code that nobody has exchanged
+    assert count_grants(site) == 1
+    let_time_pass(site.control_plane, 540_000)
+    assert count_grants(site) == refreshable
+    if refreshable:
+        refresh(site, tokens.refresh_token)
+        let_time_pass(site.control_plane, 29 * 86_400_000)
+        assert count_grants(site) == 1
+        let_time_pass(site.control_plane, 86_400_000)
+        assert count_grants(site) == 0
+
+
+def test_a_session_loses_its_own_oldest_grants_at_an_application(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anyscale.server.core.openid.authorization._MOST_OPEN", 2)
+    session = site.sign_in()
+    other = site.exchange(site.code(site.sign_in("kim")))
+    first, *later = [site.exchange(site.code(session)) for _ in range(3)]
+
+    assert not is_valid(site, first)
+    assert all(is_valid(site, one) for one in (*later, other))
 
 
 def test_a_narrower_scope_is_for_the_access_token_alone(site: Site) -> None:
@@ -212,6 +306,9 @@ ENDS: dict[str, End] = {
         site.client_id, OPERATOR
     ),
     "narrow application": _narrow,
+    "no refresh tokens": lambda site: site.control_plane.applications.update(
+        site.client_id, ApplicationChanges(refresh_tokens=False), OPERATOR
+    ),
     "remove redirect URI": lambda site: site.control_plane.applications.update(
         site.client_id, ApplicationChanges(redirect_uris=[f"{CALLBACK}/new"]), OPERATOR
     ),
@@ -234,8 +331,9 @@ def test_what_ends_a_sign_in_ends_its_code_and_tokens(site: Site, end: str) -> N
 
     assert not is_valid(site, tokens)
     service = site.provider.tokens
-    with pytest.raises(OAuthError, match="invalid_grant"):
-        service.exchange(application, code, CALLBACK, VERIFIER)
+    if end != "no refresh tokens":
+        with pytest.raises(OAuthError, match="invalid_grant"):
+            service.exchange(application, code, CALLBACK, VERIFIER)
     assert tokens.refresh_token
     with pytest.raises(OAuthError, match="invalid_grant"):
         service.refresh(application, tokens.refresh_token, None)
@@ -305,3 +403,82 @@ def test_a_sign_in_and_its_end_are_in_the_audit_log(site: Site) -> None:
         "authorization.revoked",
         "application.secret_rotated",
     ]
+
+
+KEPT: dict[str, ApplicationChanges] = {
+    "name": ApplicationChanges(name="New"),
+    "wider audience": ApplicationChanges(audience=["owners", "example.com"]),
+    "another redirect URI": ApplicationChanges(redirect_uris=[f"{CALLBACK}/new", CALLBACK]),
+    "PKCE": ApplicationChanges(requires_pkce=True),
+}
+
+
+@pytest.mark.parametrize("change", KEPT)
+def test_a_change_that_excludes_nobody_ends_no_sign_in(site: Site, change: str) -> None:
+    with_refresh_tokens(site, requires_pkce=False, audience=["example.com"])
+    session = site.sign_in()
+    code, tokens = site.code(session), site.exchange(site.code(session))
+
+    site.control_plane.applications.update(site.client_id, KEPT[change], OPERATOR)
+
+    assert is_valid(site, tokens)
+    assert refresh(site, tokens.refresh_token).access_token
+    assert site.exchange(code).access_token
+
+
+AUDIENCES: dict[str, tuple[list[str], list[str]]] = {
+    "a domain": (["example.com"], ["jane", "kim"]),
+    "another domain": (["ample.com", "sub.example.com"], []),
+    "owners": (["owners"], ["kim"]),
+    "a batch": (["batch of jane"], ["jane"]),
+    "an undone batch": (["undone batch of jane"], []),
+    "owners and a batch": (["owners", "batch of jane"], ["jane", "kim"]),
+}
+
+
+@pytest.mark.parametrize("audience", AUDIENCES)
+def test_a_new_audience_ends_the_sign_ins_of_all_others(site: Site, audience: str) -> None:
+    entries, kept = AUDIENCES[audience]
+    plane, batch_id = site.control_plane, get_account(site.control_plane).batch_id
+    plane.lifecycle.set_role(site.ids["kim"], "owner", OPERATOR)
+    tokens = {name: site.exchange(site.code(site.sign_in(name))) for name in site.ids}
+    sent = [batch_id if entry.endswith("batch of jane") else entry for entry in entries]
+    if "undone batch of jane" in entries:
+        plane.applications.update(site.client_id, ApplicationChanges(audience=sent), OPERATOR)
+        plane.batches.undo(batch_id, "", OPERATOR, force=False, dry_run=False)
+        with plane.store.write() as tx:
+            application = tx.applications.lock(site.client_id)
+            assert application
+            delete_excluded_grants(tx, application)
+    else:
+        plane.applications.update(site.client_id, ApplicationChanges(audience=sent), OPERATOR)
+
+    assert [name for name in tokens if is_valid(site, tokens[name])] == kept
+    with plane.store.read() as tx:
+        stored = [name for name in site.ids if tx.grants.last_used(site.ids[name], 0)]
+    assert stored == kept
+
+
+def test_a_code_without_pkce_ends_when_the_application_requires_it(site: Site) -> None:
+    with_refresh_tokens(site, requires_pkce=False)
+    request = {"code_challenge": None, "code_challenge_method": None}
+    session = site.sign_in()
+    code = site.code(session, **request)
+    tokens = site.exchange(site.code(session, **request), verifier="")
+
+    changes = ApplicationChanges(requires_pkce=True)
+    site.control_plane.applications.update(site.client_id, changes, OPERATOR)
+
+    with pytest.raises(OAuthError, match="invalid_grant"):
+        site.exchange(code, verifier="")
+    assert refresh(site, tokens.refresh_token).access_token
+
+
+@pytest.mark.parametrize("verifier", ["v" * 42, "v" * 129, "v" * 42 + "+"], ids=len)
+def test_a_verifier_has_43_to_128_characters_of_a_uri(site: Site, verifier: str) -> None:
+    digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
+    challenge = digest.rstrip(b"=").decode()
+    code = site.code(site.sign_in(), code_challenge=challenge)
+
+    with pytest.raises(OAuthError, match="invalid_grant"):
+        site.exchange(code, verifier=verifier)

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
+from msgspec import json, structs
 from tests.support.databases.stored_data import execute_sql
 from tests.support.users import PASSWORD
 
@@ -11,6 +12,7 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.sessions import ClientInfo, LoginResult
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.store.records.login import LinkRecord
+from anyscale.server.store.records.openid import FormerSecret
 from anyscale.server.store.records.users import AccountRecord
 
 __all__ = [
@@ -72,12 +74,21 @@ def create_link(control_plane: ControlPlane, email: str = EMAIL, days: int = 1) 
 
 
 def let_time_pass(control_plane: ControlPlane, milliseconds: int) -> None:
-    """Move the times of sessions, devices, grants and batches into the past."""
+    """Move the times of sessions, devices, applications, grants and batches into the past."""
     with control_plane.store.write() as tx:
         for column in ("authenticated_at", "created_at", "used_at", "expires_at"):
             execute_sql(tx, f"update sessions set {column} = {column} - ?", (milliseconds,))
-        for column in ("code_expires_at", "access_expires_at", "refresh_expires_at", "expires_at"):
+        for column in ("code_expires_at", "access_expires_at", "refresh_expires_at"):
             execute_sql(tx, f"update grants set {column} = {column} - ?", (milliseconds,))
+        moved = "created_at = created_at - ?, expires_at = expires_at - ?"
+        execute_sql(tx, f"update grants set {moved}", (milliseconds, milliseconds))
+        for one in tx.applications.list():
+            formers = [
+                FormerSecret(former.hash, former.works_until - milliseconds)
+                for former in one.formers
+            ]
+            secrets = json.encode(formers).decode()
+            tx.applications.replace(structs.replace(one, former_secrets=secrets))
         execute_sql(tx, "update batches set published_at = published_at - ?", (milliseconds,))
         execute_sql(tx, "update devices set used_at = used_at - ?", (milliseconds,))
 

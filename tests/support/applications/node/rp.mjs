@@ -82,11 +82,13 @@ found.userinfo = await oc.fetchUserInfo(config, tokens.access_token, found.claim
 if (tokens.refresh_token) {
   const next = await oc.refreshTokenGrant(config, tokens.refresh_token);
   found.keeps_auth_time = next.claims().auth_time === found.claims.auth_time;
-  found.reuse = await oc.refreshTokenGrant(config, tokens.refresh_token).catch((e) => e.error);
-  found.family = await oc.refreshTokenGrant(config, next.refresh_token).catch((e) => e.error);
+  const renewed = (token) =>
+    oc.refreshTokenGrant(config, token).then((one) => one.access_token === next.access_token, (e) => e.error);
+  found.reuse = await renewed(tokens.refresh_token);
+  found.family = await renewed(next.refresh_token);
   found.access = await oc
     .fetchUserInfo(config, next.access_token, found.claims.sub)
-    .catch((e) => e.status);
+    .then(() => 200, (e) => e.status);
 }
 found.code_reuse = await oc.authorizationCodeGrant(config, back.url, checks).catch((e) => e.error);
 await oc.tokenRevocation(config, tokens.access_token);

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import UNSET, json, structs
 
+from anyscale.domain.invisible import is_visible
 from anyscale.domain.models.applications import (
     Application,
     ApplicationChanges,
@@ -19,7 +20,7 @@ from anyscale.errors import ConfigError, NotFound
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.callers import Caller, require_owner
 from anyscale.server.core.ids import new_id
-from anyscale.server.core.openid.audience import checked_audience, is_allowed
+from anyscale.server.core.openid.audience import checked_audience, delete_excluded_grants
 from anyscale.server.core.openid.protocol import OAuthError
 from anyscale.server.core.openid.redirect_uris import (
     checked_redirect_uris,
@@ -28,12 +29,12 @@ from anyscale.server.core.openid.redirect_uris import (
 )
 from anyscale.server.core.secrets import hash_of, new_secret
 from anyscale.server.core.time_units import HOUR_MS
-from anyscale.server.store.records.openid import ApplicationRecord
+from anyscale.server.store.records.openid import ApplicationRecord, FormerSecret
 from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = ["ApplicationService"]
 
-#: milliseconds for which the secret before works after a rotation
+#: milliseconds for which a former secret works after its rotation
 _OVERLAP = HOUR_MS
 
 #: Marks a client secret, so that scanners find it in a log, a repository or a chat.
@@ -80,15 +81,15 @@ class ApplicationService:
             return _shown(_required(tx.applications.get(client_id), client_id))
 
     def last_sign_in(self, client_id: str) -> int | None:
-        """Return when a user last signed in at an application: milliseconds since 1970.
+        """Return when a user last signed in at an application, to the minute; None if nobody did.
 
-        None if nobody did in the last 90 days, or all who did are signed out there.
+        In milliseconds since 1970.
         """
         with self._store.read() as tx:
-            return tx.grants.last_created_at(client_id)
+            return _required(tx.applications.get(client_id), client_id).used_at
 
     def update(self, client_id: str, changes: ApplicationChanges, caller: Caller) -> Application:
-        """Change fields, and end the grants that the new audience or redirect URIs exclude.
+        """Change fields, and end the grants that the new values exclude.
 
         Raises:
             ConfigError: a field is wrong, or there is none.
@@ -106,12 +107,14 @@ class ApplicationService:
             if holder and holder.client_id != client_id:
                 raise _name_in_use(changed.name)
             tx.applications.replace(changed)
-            _end_excluded_grants(tx, changed)
+            _end_excluded_grants(tx, application, changed)
             _append(tx, caller, "application.updated", client_id, fields=sorted(sent))
         return _shown(changed)
 
     def rotate_secret(self, client_id: str, caller: Caller, *, now: bool) -> CreatedApplication:
         """Replace the secret. The one before works for an hour, unless `now`.
+
+        Those before that one keep their own ends, or stop too.
 
         Raises:
             ConfigError: the application is public.
@@ -125,8 +128,7 @@ class ApplicationService:
             changed = structs.replace(
                 application,
                 secret_hash=hash_of(secret),
-                previous_hash=None if now else _previous(application, tx.now()),
-                previous_until=None if now else tx.now() + _OVERLAP,
+                former_secrets="[]" if now else _formers(application, tx.now()),
             )
             tx.applications.replace(changed)
             _append(tx, caller, "application.secret_rotated", client_id, now=now)
@@ -172,13 +174,15 @@ def _new_secret() -> str:
     return f"{_PREFIX}{new_secret()}"
 
 
-def _previous(application: ApplicationRecord, now: int) -> bytes | None:
-    """Return the secret that works for another hour: the one that the program has.
+def _formers(application: ApplicationRecord, now: int) -> str:
+    """Return the secrets that still work after a rotation, as the database stores them.
 
-    After a rotation whose response was lost, nobody has the current one.
+    The program may have any of them: the current one, or the one before if the response with the
+    current one was lost. No rotation prolongs those that were replaced before.
     """
-    is_in_use = (application.previous_until or 0) > now
-    return application.previous_hash if is_in_use else application.secret_hash
+    current = FormerSecret(application.secret_hash or b"", now + _OVERLAP)
+    working = [one for one in application.formers if one.works_until > now]
+    return json.encode([current, *working]).decode()
 
 
 def _required(application: ApplicationRecord | None, client_id: str) -> ApplicationRecord:
@@ -190,11 +194,9 @@ def _required(application: ApplicationRecord | None, client_id: str) -> Applicat
 def _is_authentic(application: ApplicationRecord, secret: str | None, now: int) -> bool:
     if application.is_public or secret is None:
         return application.is_public and secret is None
-    sent = hash_of(secret)
-    is_previous = (application.previous_until or 0) > now and compare_digest(
-        sent, application.previous_hash or b""
-    )
-    return compare_digest(sent, application.secret_hash or b"") or is_previous
+    formers = [one.hash for one in application.formers if one.works_until > now]
+    current = application.secret_hash or b""
+    return any(compare_digest(hash_of(secret), one) for one in (current, *formers))
 
 
 def _checked(tx: Transaction, fields: dict[str, Any], *, is_public: bool) -> dict[str, Any]:
@@ -238,19 +240,29 @@ def _name_in_use(name: str) -> ConfigError:
 
 
 def _check_name(name: str) -> None:
-    if not name.strip() or len(name) > MAX_TEXT or not name.isprintable():
-        raise ConfigError(f"the name of an application has 1 to {MAX_TEXT} visible characters")
+    if not is_visible(name) or len(name) > MAX_TEXT:
+        raise ConfigError(
+            f"the name of an application has 1 to {MAX_TEXT} visible characters, without blanks "
+            "around it"
+        )
 
 
-def _end_excluded_grants(tx: Transaction, application: ApplicationRecord) -> None:
-    """End the grants whose user or redirect URI the application does not have any more."""
-    for grant in tx.grants.list_of_application(application.client_id):
-        account = tx.accounts.get(grant.user_id)
-        is_valid = account is not None and is_allowed(tx, application, account)
-        if not is_valid or not is_registered(
-            grant.redirect_uri, application.redirects, is_public=application.is_public
-        ):
-            tx.grants.delete(grant.grant_id)
+def _end_excluded_grants(
+    tx: Transaction, before: ApplicationRecord, after: ApplicationRecord
+) -> None:
+    """End the grants that an application would not give any more. It is locked."""
+    client_id, grants = after.client_id, tx.grants
+    if after.audience != before.audience:
+        delete_excluded_grants(tx, after)
+    if after.redirect_uris != before.redirect_uris:
+        is_public, registered = after.is_public, after.redirects
+        used = grants.redirect_uris(client_id)
+        removed = [uri for uri in used if not is_registered(uri, registered, is_public=is_public)]
+        grants.delete_at(client_id, removed)
+    if before.refresh_tokens and not after.refresh_tokens:
+        grants.delete_refreshable(client_id)
+    if after.requires_pkce and not before.requires_pkce:
+        grants.delete_unproved(client_id)
 
 
 def _shown(application: ApplicationRecord) -> Application:

@@ -9,7 +9,7 @@ from anyscale.server.store.records.openid import ApplicationRecord
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["checked_audience", "is_allowed"]
+__all__ = ["checked_audience", "delete_excluded_grants", "is_allowed"]
 
 _OWNERS = "owners"
 _BATCH = "bat_"
@@ -28,8 +28,11 @@ def _checked(tx: Transaction, entry: str) -> str:
     if entry == _OWNERS:
         return entry
     if entry.startswith(_BATCH):
-        if tx.batches.get(entry) is None:
+        batch = tx.batches.get(entry)
+        if batch is None:
             raise ConfigError(f"there is no batch {shown(entry)}")
+        if batch.state not in ("open", "published"):
+            raise ConfigError(f"the batch {shown(entry)} is {batch.state}: no user is of it")
         return entry
     try:
         return email_key(f"x@{entry}").partition("@")[2]
@@ -49,7 +52,24 @@ def _matches(tx: Transaction, entry: str, account: AccountRecord) -> bool:
     if entry == _OWNERS:
         return account.permission_level == "owner"
     if entry.startswith(_BATCH):
-        # Also accounts that an undo keeps are no users of the batch any more.
-        batch = tx.batches.get(entry) if entry == account.batch_id else None
-        return batch is not None and batch.state == "published"
+        return entry == account.batch_id and _has_users(tx, entry)
     return email_key(account.email).partition("@")[2] == entry
+
+
+def delete_excluded_grants(tx: Transaction, application: ApplicationRecord) -> None:
+    """End the grants of users for whom a locked application is not: see `is_allowed`."""
+    entries = set(application.allowed)
+    batches = {entry for entry in entries if entry.startswith(_BATCH)}
+    if entries:
+        tx.grants.delete_excluded(
+            application.client_id,
+            owners=_OWNERS in entries,
+            domains=entries - batches - {_OWNERS},
+            batch_ids=[batch_id for batch_id in batches if _has_users(tx, batch_id)],
+        )
+
+
+def _has_users(tx: Transaction, batch_id: str) -> bool:
+    # Also accounts that an undo keeps are not users of the batch any more.
+    batch = tx.batches.get(batch_id)
+    return batch is not None and batch.state == "published"

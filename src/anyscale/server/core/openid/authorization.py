@@ -15,15 +15,19 @@ from anyscale.server.core.openid.authorization_parameters import (
 )
 from anyscale.server.core.openid.claims import subject_of
 from anyscale.server.core.openid.id_token_hints import IdTokenHints
-from anyscale.server.core.openid.protocol import CODE_MS, REFRESH_MS, OAuthError
+from anyscale.server.core.openid.protocol import CODE_MS, OAuthError
 from anyscale.server.core.openid.redirect_uris import is_registered
 from anyscale.server.core.openid.stored_requests import StoredRequests, WaitingRequest
 from anyscale.server.core.secrets import SensitiveStruct, hash_of, new_secret
-from anyscale.server.core.time_units import SECOND_MS
+from anyscale.server.core.time_units import MINUTE_MS, SECOND_MS
 from anyscale.server.store.records.openid import ApplicationRecord, GrantRecord
 from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = ["AuthorizationService", "Redirection", "SignInNeeded", "StoredRequest"]
+
+#: grants of one session at one application: an application that signs in again and again, without a
+#: page, loses its oldest ones
+_MOST_OPEN = 50
 
 #: milliseconds by which the clocks of an identity provider and of the database may differ
 _LEEWAY = 60 * SECOND_MS
@@ -217,6 +221,9 @@ class AuthorizationService:
                 return _denied(parameters, application)
             grant = _new_grant(tx, parameters, caller, code)
             tx.grants.add(grant)
+            tx.grants.delete_oldest(grant.session_id, grant.client_id, _MOST_OPEN)
+            if grant.created_at - (application.used_at or 0) >= MINUTE_MS:
+                tx.applications.touch(grant.client_id, grant.created_at)
             data = {"client_id": parameters.client_id}
             append_entry(tx, caller.actor, "authorization.created", grant.grant_id, data)
         return _redirection(parameters.redirect_uri, parameters.state, {"code": code})
@@ -261,7 +268,7 @@ def _new_grant(
         code_challenge=parameters.code_challenge,
         authenticated_at=caller.session.authenticated_at,
         created_at=now,
-        expires_at=now + REFRESH_MS,
+        expires_at=now + CODE_MS,
         code_hash=hash_of(code),
         code_expires_at=now + CODE_MS,
     )

@@ -73,7 +73,7 @@ def checked_parameters(
     return AuthorizationParameters(
         client_id=application.client_id,
         redirect_uri=values["redirect_uri"],
-        scope=_scope(values),
+        scope=_scope(values, application),
         state=values.get("state"),
         nonce=values.get("nonce"),
         code_challenge=_challenge(values, application),
@@ -86,9 +86,11 @@ def checked_parameters(
     )
 
 
-def _scope(values: Mapping[str, str]) -> str:
-    # Unknown scopes are ignored (Core, 3.1.2.1).
-    scopes = [scope for scope in dict.fromkeys(values.get("scope", "").split()) if scope in SCOPES]
+def _scope(values: Mapping[str, str], application: ApplicationRecord) -> str:
+    # Unknown scopes are ignored (Core, 3.1.2.1), and so is one that gives nothing (Core, 11).
+    ignored = set() if application.refresh_tokens else {"offline_access"}
+    sent = dict.fromkeys(values.get("scope", "").split())
+    scopes = [scope for scope in sent if scope in SCOPES and scope not in ignored]
     if "openid" not in scopes:
         raise OAuthError("invalid_scope", "scope must contain openid")
     return " ".join(scopes)

@@ -2,8 +2,8 @@
 
 import base64
 import hashlib
+import hmac
 import re
-from hmac import compare_digest
 from typing import Any
 
 from msgspec import structs
@@ -15,12 +15,13 @@ from anyscale.server.core.openid.claims import user_claims
 from anyscale.server.core.openid.protocol import (
     ACCESS_SECONDS,
     ID_TOKEN_SECONDS,
+    REFRESH_MS,
     REFRESH_UNUSED_MS,
     OAuthError,
 )
 from anyscale.server.core.openid.signing_keys import SigningKeys
 from anyscale.server.core.secrets import SensitiveStruct, hash_of, new_secret
-from anyscale.server.core.time_units import SECOND_MS
+from anyscale.server.core.time_units import MINUTE_MS, SECOND_MS
 from anyscale.server.store.records.openid import ApplicationRecord, GrantRecord
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Store, Transaction
@@ -33,13 +34,27 @@ _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # (RFC 7636, 4.1)
 _REFRESH_TOKEN = re.compile(r"mrr_([A-Za-z0-9_-]{43})[A-Za-z0-9_-]{43}")
 
 
+#: milliseconds in which a repeated refresh of a confidential application has the same result
+_REPEATED_MS = MINUTE_MS
+
+
 class IssuedTokens(SensitiveStruct, frozen=True):
     """The response of the token endpoint (Core, 3.1.3.3)."""
 
     access_token: str
+    #: seconds
+    expires_in: int
     id_token: str
     scope: str
     refresh_token: str | None
+
+
+class _Locked(SensitiveStruct, frozen=True):
+    """A grant with its account and its application, as they are until the transaction ends."""
+
+    grant: GrantRecord
+    account: AccountRecord
+    application: ApplicationRecord
 
 
 class _Secrets(SensitiveStruct, frozen=True):
@@ -48,7 +63,10 @@ class _Secrets(SensitiveStruct, frozen=True):
     grant: GrantRecord
     account: AccountRecord
     access_token: str
+    expires_in: int
     refresh_token: str | None
+    #: of the ID token; None in that of a refresh
+    nonce: str | None = None
 
 
 class TokenService:
@@ -70,19 +88,22 @@ class TokenService:
         with self._store.write() as tx:
             grant = tx.grants.by_code(hash_of(code))
             secrets = None
-            if found := _lock(tx, application, grant):
-                if _is_redeemable(tx, found[0], redirect_uri, verifier):
-                    secrets = _issue(tx, application, *found, found[0].scope)
+            if locked := _lock(tx, application, grant):
+                if _is_redeemable(tx, locked.grant, redirect_uri, verifier):
+                    secrets = _exchanged(tx, locked)
                 else:
-                    _revoke(tx, found[0], "code_refused")
+                    _revoke(tx, locked.grant, "code_refused")
         return self._signed(secrets)
 
     def refresh(
         self, application: ApplicationRecord, refresh_token: str, scope: str | None
     ) -> IssuedTokens:
-        """Replace a refresh token (RFC 6749, 6). One that was replaced before ends the grant.
+        """Issue new tokens for a refresh token (RFC 6749, 6).
 
-        `scope` narrows the scope of the new access token alone.
+        That of a public application is replaced, and one that was replaced before ends the grant
+        (RFC 9700, 2.2.2). A confidential one proves itself by its secret and keeps its token, so
+        that a response that was lost and two calls at once end no sign-in. `scope` narrows the
+        scope of the new access token alone.
 
         Raises:
             OAuthError: `invalid_grant`, or `invalid_scope`.
@@ -91,13 +112,12 @@ class TokenService:
         with self._store.write() as tx:
             grant = tx.grants.by_family(hash_of(parts[1])) if parts else None
             secrets = None
-            found = _lock(tx, application, grant)
-            if found and parts:
-                if _is_refreshable(tx, found[0], refresh_token):
-                    narrowed = _narrowed(found[0].scope, scope)
-                    secrets = _issue(tx, application, *found, narrowed, parts[1])
+            if locked := _lock(tx, application, grant):
+                if _is_refreshable(tx, locked, refresh_token):
+                    narrowed = _narrowed(locked.grant.scope, scope)
+                    secrets = _refreshed(tx, locked, refresh_token, narrowed)
                 else:
-                    _revoke(tx, found[0], "refresh_token_refused")
+                    _revoke(tx, locked.grant, "refresh_token_refused")
         return self._signed(secrets)
 
     def user_claims(self, access_token: str) -> dict[str, Any] | None:
@@ -135,6 +155,7 @@ class TokenService:
         grant = secrets.grant
         return IssuedTokens(
             access_token=secrets.access_token,
+            expires_in=secrets.expires_in,
             id_token=self._keys.sign(self._id_token_claims(secrets)),
             scope=grant.access_scope or "",
             refresh_token=secrets.refresh_token,
@@ -156,23 +177,25 @@ class TokenService:
         }
         if grant.authenticated_at is not None:
             claims["auth_time"] = grant.authenticated_at // SECOND_MS
-        if grant.nonce is not None:
-            claims["nonce"] = grant.nonce
+        if secrets.nonce is not None:
+            claims["nonce"] = secrets.nonce
         return claims | user_claims(secrets.account, grant.scope)
 
 
 def _lock(
     tx: Transaction, application: ApplicationRecord, found: GrantRecord | None
-) -> tuple[GrantRecord, AccountRecord] | None:
-    """Lock a grant of an application after its account; None if its user may not use it now."""
+) -> _Locked | None:
+    """Lock a grant after its account and its application; None if its user may not use it now."""
     # Another application's attempt changes nothing.
     if found is None or found.client_id != application.client_id:
         return None
     account = tx.accounts.lock([found.user_id]).get(found.user_id)
+    # It may have changed since it has authenticated.
+    current = tx.applications.lock(found.client_id, exclusive=False)
     grant = tx.grants.lock(found.grant_id)
-    if not grant or not account or account.suspended_at is not None:
+    if not grant or not current or not account or account.suspended_at is not None:
         return None
-    return (grant, account) if is_allowed(tx, application, account) else None
+    return _Locked(grant, account, current) if is_allowed(tx, current, account) else None
 
 
 def _is_redeemable(tx: Transaction, grant: GrantRecord, redirect_uri: str, verifier: str) -> bool:
@@ -190,57 +213,90 @@ def _is_verified(challenge: str | None, verifier: str) -> bool:
         return not verifier
     digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
     is_valid = _VERIFIER.fullmatch(verifier) is not None
-    return is_valid and compare_digest(digest.rstrip(b"=").decode(), challenge)
+    return is_valid and hmac.compare_digest(digest.rstrip(b"=").decode(), challenge)
 
 
-def _is_refreshable(tx: Transaction, grant: GrantRecord, refresh_token: str) -> bool:
-    is_newest = compare_digest(grant.refresh_hash or b"", hash_of(refresh_token))
-    expires_at = min(grant.refresh_expires_at or 0, grant.expires_at)
-    return is_newest and tx.now() < expires_at
+def _is_refreshable(tx: Transaction, locked: _Locked, refresh_token: str) -> bool:
+    grant = locked.grant
+    is_newest = hmac.compare_digest(grant.refresh_hash or b"", hash_of(refresh_token))
+    is_live = tx.now() < (grant.refresh_expires_at or 0)
+    return locked.application.refresh_tokens and is_newest and is_live
 
 
 def _narrowed(granted: str, scope: str | None) -> str:
     if scope is None:
         return granted
-    scopes = scope.split()
-    if set(scopes) - set(granted.split()):
-        raise OAuthError("invalid_scope", "the scope is wider than the granted one")
+    scopes = list(dict.fromkeys(scope.split()))
+    if not scopes or set(scopes) - set(granted.split()):
+        raise OAuthError("invalid_scope", "the scope is empty, or wider than the granted one")
     return " ".join(scopes)
 
 
-def _issue(
-    tx: Transaction,
-    application: ApplicationRecord,
-    grant: GrantRecord,
-    account: AccountRecord,
-    scope: str,
-    family: str = "",
-) -> _Secrets:
-    """Create the next tokens of a locked grant, whose refresh tokens have `family` in common."""
-    access, now = f"mra_{new_secret()}", tx.now()
+def _exchanged(tx: Transaction, locked: _Locked) -> _Secrets:
+    """Create the first tokens of a locked grant."""
+    refresh = _new_refresh_token() if locked.application.refresh_tokens else None
+    grant = structs.replace(locked.grant, code_used=True)
+    issued = _issue(tx, structs.replace(locked, grant=grant), grant.scope, refresh)
+    return structs.replace(issued, nonce=grant.nonce)
+
+
+def _refreshed(tx: Transaction, locked: _Locked, refresh_token: str, scope: str) -> _Secrets:
+    """Create the next tokens of a locked grant, or repeat those of a moment ago."""
+    if locked.application.is_public:
+        return _issue(tx, locked, scope, _new_refresh_token(_family(refresh_token)))
+    grant, now = locked.grant, tx.now()
+    expires_at = grant.access_expires_at or 0
+    access = _derived_access_token(refresh_token, expires_at)
+    is_repeated = hash_of(access) == grant.access_hash and scope == grant.access_scope
+    if is_repeated and now < expires_at - ACCESS_SECONDS * SECOND_MS + _REPEATED_MS:
+        left = (expires_at - now) // SECOND_MS
+        return _Secrets(grant, locked.account, access, left, refresh_token)
+    return _issue(tx, locked, scope, refresh_token)
+
+
+def _issue(tx: Transaction, locked: _Locked, scope: str, refresh: str | None) -> _Secrets:
+    """Create a new access token of a locked grant, and store it with the refresh token."""
+    grant, now = locked.grant, tx.now()
+    expires_at = now + ACCESS_SECONDS * SECOND_MS
+    is_first = grant.access_hash is None
+    access = (
+        f"mra_{new_secret()}"
+        if is_first or not refresh
+        else _derived_access_token(refresh, expires_at)
+    )
+    refresh_until = min(now + REFRESH_UNUSED_MS, grant.created_at + REFRESH_MS)
     changed = structs.replace(
         grant,
-        code_used=True,
+        expires_at=max(expires_at, refresh_until) if refresh else expires_at,
         access_hash=hash_of(access),
         access_scope=scope,
-        access_expires_at=now + ACCESS_SECONDS * SECOND_MS,
+        access_expires_at=expires_at,
+        family_hash=hash_of(_family(refresh)) if refresh else None,
+        refresh_hash=hash_of(refresh) if refresh else None,
+        refresh_expires_at=refresh_until if refresh else None,
     )
-    refresh = None
-    if application.refresh_tokens:
-        refresh, changed = _with_refresh_token(changed, family, now)
     tx.grants.replace(changed)
-    return _Secrets(changed, account, access, refresh)
+    return _Secrets(changed, locked.account, access, ACCESS_SECONDS, refresh)
 
 
-def _with_refresh_token(grant: GrantRecord, family: str, now: int) -> tuple[str, GrantRecord]:
-    family = family or new_secret()
-    token = f"mrr_{family}{new_secret()}"
-    return token, structs.replace(
-        grant,
-        family_hash=hash_of(family),
-        refresh_hash=hash_of(token),
-        refresh_expires_at=now + REFRESH_UNUSED_MS,
-    )
+def _new_refresh_token(family: str = "") -> str:
+    return f"mrr_{family or new_secret()}{new_secret()}"
+
+
+def _family(refresh_token: str) -> str:
+    """Return the part that all refresh tokens of a grant have in common."""
+    parts = _REFRESH_TOKEN.fullmatch(refresh_token)
+    assert parts
+    return parts[1]
+
+
+def _derived_access_token(refresh_token: str, expires_at: int) -> str:
+    """Return the access token of a refresh: the same one, if the refresh is repeated.
+
+    The database has the hashes of both alone, so only a program with the refresh token computes it.
+    """
+    mac = hmac.digest(refresh_token.encode(), str(expires_at).encode(), "sha256")
+    return f"mra_{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
 
 
 def _revoke(tx: Transaction, grant: GrantRecord, reason: str) -> None:

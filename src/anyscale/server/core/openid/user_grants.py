@@ -25,18 +25,14 @@ class UserGrants:
         self._store = store
 
     def list(self, user_id: str) -> list[UsedApplication]:
-        """Return the applications with grants of a user, the last used one first."""
+        """Return the applications with a code or token that works, the last used one first."""
         with self._store.read() as tx:
-            grants = tx.grants.list(user_id)
-            applications = tx.applications.list()
-        names = {application.client_id: application.name for application in applications}
-        used: dict[str, UsedApplication] = {}
-        for grant in grants:  # the latest first
-            name = names.get(grant.client_id, grant.client_id)
-            used.setdefault(
-                grant.client_id, UsedApplication(grant.client_id, name, grant.created_at)
-            )
-        return list(used.values())
+            last_used = tx.grants.last_used(user_id, tx.now())
+            names = {one.client_id: one.name for one in tx.applications.list()}
+        return [
+            UsedApplication(client_id, names.get(client_id, client_id), at)
+            for client_id, at in last_used.items()
+        ]
 
     def revoke(self, caller: SessionCaller, client_id: str) -> None:
         """End what a user has granted to an application: its tokens work no more."""

@@ -13,7 +13,7 @@ from litestar.params import RawBody
 from anyscale.errors import RequestInvalid
 from anyscale.server.core.openid.applications import ApplicationService
 from anyscale.server.core.openid.authorization_parameters import once
-from anyscale.server.core.openid.protocol import ACCESS_SECONDS, OAuthError
+from anyscale.server.core.openid.protocol import OAuthError
 from anyscale.server.core.openid.provider import OpenIdProvider
 from anyscale.server.core.openid.tokens import IssuedTokens
 from anyscale.server.http.bodies import SMALL_BODY
@@ -146,7 +146,7 @@ def _token_response(issued: IssuedTokens) -> dict[str, Any]:
     body = {
         "access_token": issued.access_token,
         "token_type": "Bearer",
-        "expires_in": ACCESS_SECONDS,
+        "expires_in": issued.expires_in,
         "scope": issued.scope,
         "id_token": issued.id_token,
     }

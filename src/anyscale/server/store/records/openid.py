@@ -4,7 +4,16 @@ from msgspec import json
 
 from anyscale.server.store.records.record import Record
 
-__all__ = ["ApplicationRecord", "GrantRecord", "PublicKeyRecord"]
+__all__ = ["ApplicationRecord", "FormerSecret", "GrantRecord", "PublicKeyRecord"]
+
+
+class FormerSecret(Record, frozen=True):
+    """A secret that was replaced, and works for a while."""
+
+    #: SHA-256
+    hash: bytes
+    #: milliseconds since 1970
+    works_until: int
 
 
 class ApplicationRecord(Record, frozen=True, kw_only=True):
@@ -14,9 +23,8 @@ class ApplicationRecord(Record, frozen=True, kw_only=True):
     name: str
     #: SHA-256 of the client secret; None for a public application
     secret_hash: bytes | None
-    #: SHA-256 of the secret before, which works until `previous_until`
-    previous_hash: bytes | None = None
-    previous_until: int | None = None
+    #: a JSON list of `FormerSecret`
+    former_secrets: str = "[]"
     #: a JSON list
     redirect_uris: str
     #: a JSON list
@@ -28,6 +36,13 @@ class ApplicationRecord(Record, frozen=True, kw_only=True):
     audience: str
     created_by: str
     created_at: int
+    #: when a user last signed in there, to the minute: milliseconds since 1970
+    used_at: int | None = None
+
+    @property
+    def formers(self) -> list[FormerSecret]:
+        """The secrets before the current one, the latest first."""
+        return json.decode(self.former_secrets, type=list[FormerSecret])
 
     @property
     def is_public(self) -> bool:
@@ -69,7 +84,7 @@ class GrantRecord(Record, frozen=True, kw_only=True):
     #: when the user signed in
     authenticated_at: int | None
     created_at: int
-    #: when the row is deleted at the latest
+    #: when the last one of its code and tokens expires, so that nothing in it works any more
     expires_at: int
     code_hash: bytes
     code_expires_at: int

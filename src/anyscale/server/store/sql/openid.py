@@ -1,6 +1,7 @@
 """The tables of the OpenID provider."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from msgspec import structs
 
@@ -59,6 +60,14 @@ class Applications(Table):
         sql = f"update applications set {changes} where client_id = ?"
         self._connection.execute(sql, *fields.values(), application.client_id)
 
+    def touch(self, client_id: str, at: int) -> None:
+        """Set when a user last signed in at an application, unless it is being changed."""
+        sql = (
+            "update applications set used_at = ? where client_id in"
+            " (select client_id from applications where client_id = ? {skip_locked})"
+        )
+        self._connection.execute(sql, at, client_id)
+
     def delete(self, client_id: str) -> None:
         """Delete a locked application."""
         self._connection.execute("delete from applications where client_id = ?", client_id)
@@ -91,20 +100,21 @@ class Grants(Table):
         sql = f"update grants set {changes} where grant_id = ?"
         self._connection.execute(sql, *fields.values(), grant.grant_id)
 
-    def list(self, user_id: str) -> Sequence[GrantRecord]:
-        """Return the grants of a user, the latest first."""
-        sql = f"{_GRANT} where user_id = ? order by created_at desc, grant_id"
-        return self._connection.all(GrantRecord, sql, user_id)
+    def last_used(self, user_id: str, now: int) -> Mapping[str, int]:
+        """Return when a user last signed in at each application, the latest first.
 
-    def list_of_application(self, client_id: str) -> Sequence[GrantRecord]:
-        """Return the grants of an application, in the order of their ids, and lock them."""
-        sql = f"{_GRANT} where client_id = ? order by grant_id {{for_update}}"
-        return self._connection.all(GrantRecord, sql, client_id)
+        Those where nothing works any more are left out.
+        """
+        sql = (
+            "select client_id, max(created_at) from grants where user_id = ? and expires_at > ?"
+            " group by client_id order by 2 desc, 1"
+        )
+        return dict(self._connection.rows(sql, user_id, now))
 
-    def last_created_at(self, client_id: str) -> int | None:
-        """Return when a user last signed in at an application, of the grants that exist."""
-        sql = "select max(created_at) from grants where client_id = ?"
-        return self._connection.number(sql, client_id) or None
+    def redirect_uris(self, client_id: str) -> Sequence[str]:
+        """Return the redirect URIs of the grants of an application, each once."""
+        sql = "select distinct redirect_uri from grants where client_id = ?"
+        return self._connection.column(sql, client_id)
 
     def move(self, session_id: str, new_session_id: str) -> None:
         """Let the grants of a session belong to the session that replaces it."""
@@ -119,13 +129,62 @@ class Grants(Table):
 
         Lock the account or the application first. Returns how many there were.
         """
-        where = " and ".join(f"{name} = ?" for name in ids)
+        return self._delete(" and ".join(f"{name} = ?" for name in ids), *ids.values())
+
+    def delete_oldest(self, session_id: str, client_id: str, most: int) -> None:
+        """Delete the oldest grants of a session and an application beyond a number."""
+        where = "session_id = ? and client_id = ?"
+        newest = (
+            f"select grant_id from grants where {where}"
+            " order by created_at desc, grant_id desc limit 1 offset ?"
+        )
+        # An id begins with the time.
+        ids = session_id, client_id
+        self._delete(f"{where} and grant_id <= ({newest})", *ids, *ids, most)
+
+    def delete_at(self, client_id: str, redirect_uris: Iterable[str]) -> None:
+        """Delete the grants of a locked application that have one of some redirect URIs."""
+        texts = self._connection.texts(redirect_uris)
+        self._delete("client_id = ? and redirect_uri {any}", client_id, texts)
+
+    def delete_refreshable(self, client_id: str) -> None:
+        """Delete the grants of a locked application that have refresh tokens."""
+        self._delete("client_id = ? and family_hash is not null", client_id)
+
+    def delete_unproved(self, client_id: str) -> None:
+        """Delete the unused codes of a locked application that were granted without PKCE."""
+        where = "client_id = ? and code_used = {false} and code_challenge is null"
+        self._delete(where, client_id)
+
+    def delete_excluded(
+        self,
+        client_id: str,
+        *,
+        owners: bool,
+        domains: Iterable[str],
+        batch_ids: Iterable[str],
+    ) -> None:
+        """Delete the grants of a locked application whose users do not match.
+
+        Those match who are owners, if `owners`; whose emails have one of the domains; and who are
+        of one of the batches.
+        """
+        domain = "substr(email_key, {strpos}(email_key, '@') + 1)"
+        allowed = (
+            "select 1 from live_users where live_users.user_id = grants.user_id"
+            f" and (permission_level = ? or {domain} {{any}} or batch_id {{any}})"
+        )
+        # Without owners, no text is a role.
+        values = "owner" if owners else "", *map(self._connection.texts, (domains, batch_ids))
+        self._delete(f"client_id = ? and not exists ({allowed})", client_id, *values)
+
+    def _delete(self, where: str, *values: Any) -> int:
         # The order is for the locks: two transactions that delete the same grants cannot deadlock.
         sql = (
-            "delete from grants where grant_id in (select grant_id from grants"
-            f" where {where} order by grant_id {{for_update}})"
+            "delete from grants where grant_id in"
+            f" (select grant_id from grants where {where} order by grant_id {{for_update}})"
         )
-        return self._connection.execute(sql, *ids.values())
+        return self._connection.execute(sql, *values)
 
     def purge(self, now: int) -> None:
         """Delete the grants that have expired. Locked ones stay for now."""

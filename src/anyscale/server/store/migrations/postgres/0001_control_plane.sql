@@ -233,9 +233,8 @@ create table applications (
     name text collate "C" not null unique,
     -- null for a public application, which has no secret
     secret_hash bytea,
-    -- after a rotation, the secret before works for a while
-    previous_hash bytea,
-    previous_until bigint,
+    -- after a rotation, each former secret works for a while: a JSON list
+    former_secrets text collate "C" not null,
     redirect_uris text collate "C" not null,
     post_logout_redirect_uris text collate "C" not null,
     refresh_tokens boolean not null,
@@ -243,7 +242,9 @@ create table applications (
     -- whose users it signs in: `owners`, domains, ids of batches; all users if the list is empty
     audience text collate "C" not null,
     created_by text collate "C" not null,
-    created_at bigint not null
+    created_at bigint not null,
+    -- when a user last signed in there, to the minute
+    used_at bigint
 );
 
 -- The sign-ins of users at applications: each row has a code, and the tokens that replaced it.
@@ -274,9 +275,9 @@ create table grants (
 
 create index grants_user on grants (user_id);
 
-create index grants_session on grants (session_id);
+create index grants_session on grants (session_id, client_id);
 
-create index grants_client on grants (client_id, created_at);
+create index grants_client on grants (client_id, user_id);
 
 create index grants_expiry on grants (expires_at);
 

@@ -226,9 +226,8 @@ create table applications (
     name text not null unique,
     -- null for a public application, which has no secret
     secret_hash blob,
-    -- after a rotation, the secret before works for a while
-    previous_hash blob,
-    previous_until integer,
+    -- after a rotation, each former secret works for a while: a JSON list
+    former_secrets text not null,
     redirect_uris text not null,
     post_logout_redirect_uris text not null,
     refresh_tokens integer not null,
@@ -236,7 +235,9 @@ create table applications (
     -- whose users it signs in: `owners`, domains, ids of batches; all users if the list is empty
     audience text not null,
     created_by text not null,
-    created_at integer not null
+    created_at integer not null,
+    -- when a user last signed in there, to the minute
+    used_at integer
 );
 
 -- The sign-ins of users at applications: each row has a code, and the tokens that replaced it.
@@ -267,9 +268,9 @@ create table grants (
 
 create index grants_user on grants (user_id);
 
-create index grants_session on grants (session_id);
+create index grants_session on grants (session_id, client_id);
 
-create index grants_client on grants (client_id, created_at);
+create index grants_client on grants (client_id, user_id);
 
 create index grants_expiry on grants (expires_at);
 
