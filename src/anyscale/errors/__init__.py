@@ -6,6 +6,7 @@ it. `Problem` is one thing that is wrong with one entry of a batch.
 """
 
 from anyscale.errors.base import (
+    AlreadyReplaced,
     AnyscaleError,
     ConfigError,
     CsrfRejected,
@@ -51,6 +52,7 @@ from anyscale.errors.login import (
 
 __all__ = [
     "AccountEdited",
+    "AlreadyReplaced",
     "AnyscaleError",
     "BatchGone",
     "BatchRefused",

@@ -40,6 +40,13 @@ class ConfigError(AnyscaleError):
         return "; ".join(map(str, self.args))
 
 
+class AlreadyReplaced(AnyscaleError):
+    """The secret or link that the caller wants to replace was replaced before."""
+
+    code = "already_replaced"
+    status = 409
+
+
 class NotAuthenticated(AnyscaleError):
     """There is no token, or it is unknown, expired or revoked."""
 

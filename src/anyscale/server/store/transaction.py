@@ -62,7 +62,8 @@ class Transaction:
     19. A server key that is stored never changes. If several transactions add it, all read the key
         of one of them.
     20. Deleting sessions deletes their grants, also where the session itself has expired.
-    21. No two applications have one name. A public key that was revoked stays revoked.
+    21. No two applications have one name. No two rows of a table have one `form_key`. A public key
+        that was revoked stays revoked.
 
     A transaction takes its locks in this order, since two that take them in different orders can
     deadlock: a batch, the owners, accounts by `user_id`, a token, other rows of these accounts, the

@@ -131,15 +131,18 @@ def test_a_new_secret_replaces_the_one_before(
     path = f"/console/applications/{find(console, name).client_id}/rotate-secret"
     form = get(jane, path).text
     assert "Works for another hour" in form
-    found = re.search(r'name="newest" value="(\d+)"', form)
+    found = re.search(r'name="set_at" value="(\d+)"', form)
     assert found
-    after = secret_of(send(jane, path, when=when, newest=found[1]))
+    after = secret_of(send(jane, path, when=when, set_at=found[1]))
     assert after
     assert after != before
     assert works(console, name, after)
     assert works(console, name, before) is before_works
-    again = send(jane, path, when=when, newest=found[1])  # the page is loaded again
-    assert again.headers["location"] == "/console/applications?note=changed"
+    again = send(jane, path, when=when, set_at=found[1])  # the page is loaded again
+    assert again.headers["location"] == f"{path}?note=replaced"
+    shown = get(jane, again.headers["location"]).text
+    assert "was replaced after you opened the page, and not once more now" in shown
+    assert ">Replace the secret</button>" in shown
     assert works(console, name, after)
 
 
@@ -154,7 +157,7 @@ def test_an_application_is_deleted_after_a_question(console: Console, jane: Http
     assert "The application is deleted." in get(jane, answer.headers["location"]).text
     assert "Gone" not in [one.name for one in console.control_plane.applications.list()]
     assert get(jane, f"/console/applications/{client_id}").status == 404
-    assert send(jane, path).status == 404
+    assert send(jane, path).headers["location"] == "/console/applications?note=deleted"
     assert "application.deleted" in dict(events_of(console.control_plane))
 
 

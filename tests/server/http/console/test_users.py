@@ -226,14 +226,18 @@ def test_names_are_text(console: Console, jane: HttpClient) -> None:
 def test_a_user_without_a_password_is_created_with_a_link_that_is_shown_once(
     console: Console, jane: HttpClient
 ) -> None:
-    form = {"email": " ada@example.com ", "name": "Ada", "key": "one"}
+    form = {"email": " ada@example.com ", "name": "Ada", "form_key": "a" * 32}
     page = send(jane, "/console/users/new", **form)
     user_id = id_of(console, "ada@example.com")
     (secret,) = re.findall(rf"{PUBLIC}/set-password#(mrl_[\w-]+)", page.text)
     assert page.headers["cache-control"] == "no-store"
     again = send(jane, "/console/users/new", **form)
-    assert (again.status, again.headers["location"]) == (303, f"/console/users/{user_id}")
-    shown = get(jane, f"/console/users/{user_id}")
+    assert (again.status, again.headers["location"]) == (
+        303,
+        f"/console/users/{user_id}?note=repeated",
+    )
+    shown = get(jane, again.headers["location"])
+    assert "the account was created once. If you did not see the link, create another" in shown.text
     assert "Unused, works until" in shown.text
     assert secret not in shown.text
     assert secret not in str(console.control_plane.audit_log.list(0, 1_000))
@@ -349,17 +353,17 @@ def test_a_link_is_shown_once_and_a_form_sent_again_keeps_it(
     console: Console, jane: HttpClient
 ) -> None:
     user_id = new_user(console, "lina")
-    page = send(jane, f"/console/users/{user_id}/link", replaces="")
+    page = send(jane, f"/console/users/{user_id}/link", newest="0")
     assert len(re.findall(r"#mrl_[\w-]+", page.text)) == 1
-    again = send(jane, f"/console/users/{user_id}/link", replaces="")
+    again = send(jane, f"/console/users/{user_id}/link", newest="0")
     assert again.headers["location"] == f"/console/users/{user_id}?note=link"
-    (replaces,) = re.findall(
-        r'name="replaces" value="(\d+)"', get(jane, f"/console/users/{user_id}").text
+    (newest,) = re.findall(
+        r'name="newest" value="(\d+)"', get(jane, f"/console/users/{user_id}").text
     )
-    page = send(jane, f"/console/users/{user_id}/link", replaces=replaces)
+    page = send(jane, f"/console/users/{user_id}/link", newest=newest)
     assert "The older link has ended" in page.text
     send(jane, f"/console/users/{user_id}/suspend")
-    page = send(jane, f"/console/users/{user_id}/link", replaces="")
+    page = send(jane, f"/console/users/{user_id}/link", newest="0")
     assert "is suspended: restore it first" in page.text
 
 
@@ -426,7 +430,8 @@ def test_the_account_that_cannot_be_suspended_is_named(console: Console, jane: H
 def test_links_for_selected_accounts_are_a_file(
     console: Console, jane: HttpClient, file_format: str
 ) -> None:
-    ids = [id_of(console, f"p{at:03}@many.org") for at in (40, 41)]
+    first = {"csv": 40, "jsonl": 42}[file_format]
+    ids = [id_of(console, f"p{at:03}@many.org") for at in (first, first + 1)]
     query = "&".join(f"user_id={user_id}" for user_id in ids)
     assert "Create links for 2 accounts?" in get(jane, f"/console/users/links?{query}").text
     pairs = [*(("user_id", user_id) for user_id in ids), ("format", file_format)]
@@ -436,7 +441,7 @@ def test_links_for_selected_accounts_are_a_file(
     lines = answer.text.splitlines()
     rows = csv.DictReader(lines) if file_format == "csv" else map(json.loads, lines)
     found = [(row["email"], row["url"].partition("#")[0]) for row in rows]
-    assert found == [(f"p{at:03}@many.org", f"{PUBLIC}/set-password") for at in (40, 41)]
+    assert found == [(f"p{at:03}@many.org", f"{PUBLIC}/set-password") for at in (first, first + 1)]
 
 
 def test_links_for_a_suspended_account_are_refused(console: Console, jane: HttpClient) -> None:

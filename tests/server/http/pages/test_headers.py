@@ -105,6 +105,7 @@ def test_assets_with_a_hash_in_their_url_may_be_stored(come: Come) -> None:
     page = get(jane, "/sign-in").text
     addresses = re.findall(r'"(/assets/[^"]+)"', page)
     assert {address.partition("?")[0] for address in addresses} == {
+        "/assets/forms.js",
         "/assets/icon.svg",
         "/assets/page.css",
         "/assets/page.js",

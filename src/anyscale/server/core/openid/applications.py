@@ -16,7 +16,7 @@ from anyscale.domain.models.applications import (
 )
 from anyscale.domain.times import from_milliseconds
 from anyscale.domain.validation import MAX_TEXT, shown
-from anyscale.errors import ConfigError, NotFound
+from anyscale.errors import AlreadyReplaced, ConfigError, NotFound
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.callers import Caller, require_owner
 from anyscale.server.core.ids import new_id
@@ -51,8 +51,13 @@ class ApplicationService:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def create(self, new: NewApplication, caller: Caller) -> CreatedApplication:
-        """Create an application. Raises `ConfigError` if a field is wrong."""
+    def create(
+        self, new: NewApplication, caller: Caller, form_key: str | None = None
+    ) -> CreatedApplication:
+        """Create an application. Raises `ConfigError` if a field is wrong.
+
+        So it does for a form that arrives twice: `of_form` returns what the first one created.
+        """
         secret = None if new.is_public else _new_secret()
         with self._store.write() as tx:
             require_owner(tx, caller)
@@ -61,8 +66,10 @@ class ApplicationService:
             application = ApplicationRecord(
                 client_id=new_id("app_", now),
                 secret_hash=hash_of(secret) if secret else None,
+                secret_set_at=now if secret else None,
                 created_by=caller.actor,
                 created_at=now,
+                form_key=form_key,
                 **_checked(tx, fields, is_public=new.is_public),
             )
             if not tx.applications.add(application):
@@ -79,6 +86,17 @@ class ApplicationService:
         """Return an application."""
         with self._store.read() as tx:
             return _shown(_required(tx.applications.get(client_id), client_id))
+
+    def of_form(self, form_key: str, caller: Caller) -> Application | None:
+        """Return the application that a form of the caller has created."""
+        with self._store.read() as tx:
+            found = tx.applications.of_form(form_key)
+        return _shown(found) if found and found.created_by == caller.actor else None
+
+    def secret_set_at(self, client_id: str) -> int | None:
+        """Return when the secret was created: milliseconds since 1970; None without one."""
+        with self._store.read() as tx:
+            return _required(tx.applications.get(client_id), client_id).secret_set_at
 
     def last_sign_in(self, client_id: str) -> int | None:
         """Return when a user last signed in at an application, to the minute; None if nobody did.
@@ -111,12 +129,16 @@ class ApplicationService:
             _append(tx, caller, "application.updated", client_id, fields=sorted(sent))
         return _shown(changed)
 
-    def rotate_secret(self, client_id: str, caller: Caller, *, now: bool) -> CreatedApplication:
+    def rotate_secret(
+        self, client_id: str, caller: Caller, *, now: bool, set_at: int | None = None
+    ) -> CreatedApplication:
         """Replace the secret. The one before works for an hour, unless `now`.
 
         Those before that one keep their own ends, or stop too.
+        `set_at` is that of the secret to be replaced; None for any.
 
         Raises:
+            AlreadyReplaced: that secret is not the current one.
             ConfigError: the application is public.
         """
         secret = _new_secret()
@@ -125,10 +147,13 @@ class ApplicationService:
             application = _lock(tx, client_id)
             if application.is_public:
                 raise ConfigError(f"{client_id} is a public application, which has no secret")
+            if set_at not in (None, application.secret_set_at):
+                raise AlreadyReplaced(f"the secret of {client_id} was replaced before")
             changed = structs.replace(
                 application,
                 secret_hash=hash_of(secret),
                 former_secrets="[]" if now else _formers(application, tx.now()),
+                secret_set_at=tx.now(),
             )
             tx.applications.replace(changed)
             _append(tx, caller, "application.secret_rotated", client_id, now=now)

@@ -73,11 +73,23 @@ class TokenService:
         return token
 
     def create_personal(
-        self, caller: SessionCaller, name: str, days: int | None
+        self,
+        caller: SessionCaller,
+        name: str,
+        days: int | None,
+        form_key: str | None = None,
+        replaces: str = "",
     ) -> tuple[str, TokenRecord]:
         """Create a token of the signed-in user, which has the user's role at each call.
 
         It expires after `days`; None for never. The secret is shown this once.
+
+        Args:
+            caller: the user.
+            name: of the token.
+            days: see above.
+            form_key: of a form: if it arrives twice, `of_form` returns what the first one created.
+            replaces: the id of a token of the user that is revoked; empty for none.
 
         Raises:
             NotAuthenticated: the session was revoked, or the account was suspended or deleted.
@@ -92,13 +104,21 @@ class TokenService:
         token = _new_token()
         with self._store.write() as tx:
             account = require_session(tx, caller)
+            if (old := tx.tokens.find(replaces)) and old.user_id == account.user_id:
+                _revoke(tx, old, caller)
             _check_count(tx, account.user_id)
             record = _record(tx, token, name, account.permission_level, days, caller.actor)
-            record = structs.replace(record, user_id=account.user_id)
+            record = structs.replace(record, user_id=account.user_id, form_key=form_key)
             if not _added(tx, record):
                 raise ConfigError(f"you have a token named {name!r}: choose another name")
             tx.accounts.mark_used(account.user_id, record.created_at)
         return token, record
+
+    def of_form(self, form_key: str, caller: SessionCaller) -> TokenRecord | None:
+        """Return the token that a form of the user has created."""
+        with self._store.read() as tx:
+            found = tx.tokens.of_form(form_key)
+        return found if found and found.user_id == caller.account.user_id else None
 
     def all(self) -> Sequence[TokenRecord]:
         """Return all tokens, also revoked and expired ones."""

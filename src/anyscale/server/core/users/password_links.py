@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from anyscale.domain.models.users import PasswordLink, User
 from anyscale.domain.times import from_milliseconds
-from anyscale.errors import LinkRefused, TooLarge
+from anyscale.errors import AlreadyReplaced, LinkRefused, TooLarge
 from anyscale.server.core.audit.entries import append_entry, root_of
 from anyscale.server.core.batches.batch_state import require_batch
 from anyscale.server.core.callers import Caller, require_owner
@@ -12,7 +12,7 @@ from anyscale.server.core.secrets import hash_of, new_secret
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.users.lifecycle import require_accounts
 from anyscale.server.core.users.queries import user_of
-from anyscale.server.store.records.login import LinkRecord
+from anyscale.server.store.records.login import LinkRecord, UnusedLinks
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Store, Transaction
 
@@ -61,12 +61,16 @@ class PasswordLinkService:
         # The secret comes after `#`: browsers never send that part.
         return f"{self._page()}#"
 
-    def create(self, user_ids: Sequence[str], caller: Caller) -> list[PasswordLink]:
+    def create(
+        self, user_ids: Sequence[str], caller: Caller, newest: int | None = None
+    ) -> list[PasswordLink]:
         """Create a link for each of up to `MOST` accounts, in their order, or none if one fails.
 
-        The previous link of an account is deleted.
+        The previous link of an account is deleted. `newest` is that of the unused links that the
+        caller has seen: those that others have created since are not replaced. None for any.
 
         Raises:
+            AlreadyReplaced: an account has a newer link.
             ConfigError, LinkRefused: see `require_possible`; or an account is suspended.
             NotFound: there is no such account.
             TooLarge: too many for one call.
@@ -84,6 +88,8 @@ class PasswordLinkService:
             accounts = require_accounts(require_owner(tx, caller, secrets), secrets)
             for account in accounts:
                 require_active(account)
+            if newest is not None and tx.links.unused(list(secrets), tx.now()).newest > newest:
+                raise AlreadyReplaced("a link was created after the caller has looked")
             expires_at = self._replace(tx, secrets, caller.actor)
             data = {"count": len(secrets), "user_root": root_of(secrets).hex()}
             append_entry(tx, caller.actor, "links.created", _subject(accounts), data)
@@ -106,6 +112,16 @@ class PasswordLinkService:
         for user_id, secret in secrets.items():
             tx.links.replace(LinkRecord(user_id, hash_of(secret), actor, now, expires_at))
         return expires_at
+
+    def unused(self, user_ids: Sequence[str]) -> UnusedLinks:
+        """Return the links of accounts that work, in numbers."""
+        with self._store.read() as tx:
+            return tx.links.unused(user_ids, tx.now())
+
+    def unused_in_batch(self, batch_id: str) -> UnusedLinks:
+        """Return those of the accounts of a batch to which no user can sign in otherwise."""
+        with self._store.read() as tx:
+            return tx.links.unused_in_batch(batch_id, tx.now())
 
     def exists(self, user_id: str) -> bool:
         """Whether an account has a link that works."""

@@ -29,9 +29,10 @@ from anyscale.server.http.console.recent_sign_in import (
 from anyscale.server.http.cookies import SESSION, expired_cookie
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get, post
-from anyscale.server.http.web.forms import read_form, user_message
+from anyscale.server.http.web.forms import read_form, read_form_key, user_message
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.login_options import LoginOptions
+from anyscale.server.store.records.tokens import TokenRecord
 
 __all__ = ["DAYS", "DEFAULT_DAYS", "HANDLERS", "AccountPage", "read_token_form"]
 
@@ -54,16 +55,18 @@ DAYS = {"30": 30, "90": 90, "365": 365, "": None}
 DEFAULT_DAYS = "90"
 
 
-def read_token_form(request: UserRequest, body: bytes) -> tuple[str, str]:
-    """Return the name of a new token and the choice of `DAYS`, also for the form of the console.
+def read_token_form(request: UserRequest, body: bytes) -> tuple[str, str, str, str]:
+    """Return the name of a new token, the choice of `DAYS`, the form key, and what it replaces.
+
+    It is also for the form of the console.
 
     Raises:
         RequestInvalid: there is no such choice.
     """
-    name, days = read_form(request, body, "name", "days")
+    name, days, replaces = read_form(request, body, "name", "days", "replaces")
     if days not in DAYS:
         raise RequestInvalid("there is no such choice")
-    return name.strip(), days
+    return name.strip(), days, read_form_key(request, body), replaces
 
 
 class AccountPage(Struct, frozen=True):
@@ -94,6 +97,12 @@ class AccountPage(Struct, frozen=True):
             host=self.host(request),
             token=secret,
             name=name,
+        )
+
+    def render_repeated(self, user: SessionCaller, token: TokenRecord, days: str) -> Page:
+        """Return the answer to a form that arrived twice; `token` is what it has created."""
+        return render_page(
+            "token_repeated", options=self.options, script=True, user=user, token=token, days=days
         )
 
     def host(self, request: UserRequest) -> str:
@@ -163,10 +172,12 @@ def create_token(
     tokens: NamedDependency[TokenService],
     account_page: NamedDependency[AccountPage],
 ) -> Page:
-    name, days = read_token_form(request, body)
+    name, days, form_key, replaces = read_token_form(request, body)
     try:
-        secret, token = tokens.create_personal(request.user, name, DAYS[days])
+        secret, token = tokens.create_personal(request.user, name, DAYS[days], form_key, replaces)
     except ConfigError as error:
+        if first := tokens.of_form(form_key, request.user):
+            return account_page.render_repeated(request.user, first, days)
         sent = {"token_name": name, "token_days": days}
         problem = user_message(error)
         return account_page.render(request.user, problem=problem, status=error.status, **sent)

@@ -1,5 +1,6 @@
 """/console/applications: the programs that sign users in; their secrets are shown once."""
 
+from contextlib import suppress
 from typing import Annotated, Any
 
 from litestar.di import NamedDependency
@@ -11,10 +12,8 @@ from anyscale.domain.models.applications import (
     CreatedApplication,
     NewApplication,
 )
-from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.times import from_milliseconds
-from anyscale.errors import ConfigError
-from anyscale.server.core.audit.entries import AuditLog
+from anyscale.errors import AlreadyReplaced, ConfigError, NotFound
 from anyscale.server.core.openid.applications import ApplicationService
 from anyscale.server.core.openid.provider import OpenIdProvider
 from anyscale.server.core.users.queries import UserQueries
@@ -31,7 +30,7 @@ from anyscale.server.http.console.recent_sign_in import require_recent_sign_in
 from anyscale.server.http.console.rendering import Page, refused_form, render_console_page
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get, post
-from anyscale.server.http.web.forms import read_form
+from anyscale.server.http.web.forms import read_form, read_form_key, read_number
 from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS"]
@@ -40,7 +39,11 @@ _SECTION = "/console/applications"
 
 _NOTES = {
     "deleted": "The application is deleted. All sign-ins there have ended.",
-    "changed": "The application was changed meanwhile. Its secret was not replaced once more.",
+    "repeated": "This form arrived twice: the application was created once.",
+    "secret": "This form arrived twice: the application was created once, and its secret was shown "
+    "in the first answer. If you did not see it, replace the secret.",
+    "replaced": "The secret was replaced after you opened the page, and not once more now. If you "
+    "did not see the new one, replace it again.",
     "updated": "The application is changed. Sign-ins that its settings exclude have ended.",
 }
 
@@ -81,9 +84,13 @@ def create_application(
 ) -> Page:
     sent = read_fields(request, body, *FIELDS, *CHOICES)
     new = NewApplication(is_public=bool(sent["is_public"]), **values_of(sent))
+    form_key = read_form_key(request, body)
     try:
-        created = applications.create(new, request.user)
+        created = applications.create(new, request.user, form_key)
     except ConfigError as error:
+        if first := applications.of_form(form_key, request.user):
+            note = "repeated" if first.is_public else "secret"
+            return redirect(f"{_SECTION}/{first.client_id}?note={note}")
         return _form(request, sent, **refused(error))
     # There is no redirect, which would have to store the secret or to put it into an address.
     return _secret(request, created, openid, heading="The application is created")
@@ -154,11 +161,9 @@ def ask_to_rotate(
     request: UserRequest,
     client_id: ClientId,
     applications: NamedDependency[ApplicationService],
-    audit_log: NamedDependency[AuditLog],
+    note: FromQuery[str] = "",
 ) -> Page:
-    application = applications.get(client_id)
-    newest = _newest_entry(audit_log, client_id)
-    return _render(request, "rotate", application=application, newest=newest)
+    return _rotation(request, applications, client_id, note=_NOTES.get(note, ""))
 
 
 @post(
@@ -172,24 +177,23 @@ def rotate_secret(
     body: RawBody,
     client_id: ClientId,
     applications: NamedDependency[ApplicationService],
-    audit_log: NamedDependency[AuditLog],
     openid: NamedDependency[OpenIdProvider | None],
 ) -> Page:
     """Replace the secret, and show the new one in the response alone.
 
-    A form that is sent again, by reloading the page, must not replace the secret that was shown: it
-    names the newest entry of the audit log about the application.
+    A form that arrives twice must not replace the secret that was shown: it names the time of the
+    one that it replaces.
     """
-    when, newest = read_form(request, body, "when", "newest")
-    if newest != _newest_entry(audit_log, client_id):
-        return redirect(f"{_SECTION}?note=changed")
+    (when,) = read_form(request, body, "when")
+    set_at = read_number(request, body, "set_at")
     try:
-        rotated = applications.rotate_secret(client_id, request.user, now=when == "now")
-    except ConfigError as error:
-        application = applications.get(client_id)
-        return _render(
-            request, "rotate", application=application, newest=newest, **refused_form(error)
+        rotated = applications.rotate_secret(
+            client_id, request.user, now=when == "now", set_at=set_at
         )
+    except AlreadyReplaced:
+        return redirect(f"{_SECTION}/{client_id}/rotate-secret?note=replaced")
+    except ConfigError as error:
+        return _rotation(request, applications, client_id, **refused_form(error))
     return _secret(request, rotated, openid, heading="The secret is replaced")
 
 
@@ -204,14 +208,9 @@ def ask_to_delete(
 def delete_application(
     request: UserRequest, client_id: ClientId, applications: NamedDependency[ApplicationService]
 ) -> Page:
-    applications.delete(client_id, request.user)
+    with suppress(NotFound):  # the form arrived twice
+        applications.delete(client_id, request.user)
     return redirect(f"{_SECTION}?note=deleted")
-
-
-def _newest_entry(audit_log: AuditLog, client_id: str) -> str:
-    """Return the number of the newest entry about an application; empty without one."""
-    only = AuditFilter(subject=client_id)
-    return "".join(str(e.number) for e in audit_log.list(0, 1, newest_first=True, only=only))
 
 
 def _last_sign_in(applications: ApplicationService, application: Application) -> Any:
@@ -230,6 +229,13 @@ def _secret(
 ) -> Page:
     issuer = openid.issuer if openid else ""
     return _render(request, "secret", created=created, issuer=issuer, heading=heading)
+
+
+def _rotation(
+    request: UserRequest, applications: ApplicationService, client_id: str, **shown: Any
+) -> Page:
+    application, set_at = applications.get(client_id), applications.secret_set_at(client_id)
+    return _render(request, "rotate", application=application, set_at=set_at, **shown)
 
 
 def _form(request: UserRequest, sent: dict[str, str], **shown: Any) -> Page:

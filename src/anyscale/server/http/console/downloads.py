@@ -10,9 +10,12 @@ import msgspec
 
 from anyscale.domain.spreadsheets import spreadsheet_cell
 
-__all__ = ["FileFormat", "csv_lines", "file_headers", "json_lines", "media_type"]
+__all__ = ["LINK_NOTES", "FileFormat", "csv_lines", "file_headers", "json_lines", "media_type"]
 
 FileFormat = Literal["csv", "jsonl"]
+
+#: of the pages that create links as a file
+LINK_NOTES = {"repeated": "This form arrived twice: no link was created by the second one."}
 
 _MEDIA_TYPES = {"csv": "text/csv", "jsonl": "application/jsonl"}
 

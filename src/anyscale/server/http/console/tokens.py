@@ -51,10 +51,12 @@ def create_token(
     tokens: NamedDependency[TokenService],
     account_page: NamedDependency[AccountPage],
 ) -> Page:
-    name, days = read_token_form(request, body)
+    name, days, form_key, replaces = read_token_form(request, body)
     try:
-        secret, token = tokens.create_personal(request.user, name, DAYS[days])
+        secret, token = tokens.create_personal(request.user, name, DAYS[days], form_key, replaces)
     except ConfigError as error:
+        if first := tokens.of_form(form_key, request.user):
+            return render_console_page(request, "tokens/repeated", _SECTION, token=first, days=days)
         return _form(request, name=name, days=days, **refused_form(error, "name"))
     # There is no redirect, which would have to store the secret or to put it into an address.
     host = account_page.host(request)

@@ -1,6 +1,8 @@
 """HTML forms: their fields, and the messages about them."""
 
 import math
+import os
+import re
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
@@ -9,7 +11,15 @@ from anyscale.errors import AnyscaleError, Overloaded, RequestInvalid, TooManyFa
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.refusals import count_refusal, retry_after
 
-__all__ = ["read_form", "read_texts", "refusal", "user_message"]
+__all__ = [
+    "new_form_key",
+    "read_form",
+    "read_form_key",
+    "read_number",
+    "read_texts",
+    "refusal",
+    "user_message",
+]
 
 _MEDIA_TYPE = "application/x-www-form-urlencoded"
 
@@ -18,11 +28,31 @@ _FIELD_LIMIT = 64
 
 _MINUTE = 60
 
+_NUMBER = re.compile("[0-9]{1,15}")
+_FORM_KEY = re.compile("[0-9a-f]{32}")
+
 
 def read_form(request: AnyRequest, body: bytes, *fields: str) -> list[str]:
     """Read the fields of a form; a missing one is empty. Raise `RequestInvalid` without a form."""
     values = dict(_pairs(request, body))
     return [values.get(field, "") for field in fields]
+
+
+def read_number(request: AnyRequest, body: bytes, field: str) -> int:
+    """Return a number of a form; 0 for another text."""
+    (text,) = read_form(request, body, field)
+    return int(text) if _NUMBER.fullmatch(text) else 0
+
+
+def new_form_key() -> str:
+    """Return the key of a form that is shown now: what it creates has this key."""
+    return os.urandom(16).hex()
+
+
+def read_form_key(request: AnyRequest, body: bytes) -> str:
+    """Return the key of a form, which may arrive twice; a new one for a form without a key."""
+    (key,) = read_form(request, body, "form_key")
+    return key if _FORM_KEY.fullmatch(key) else new_form_key()
 
 
 def read_texts(request: AnyRequest, body: bytes, field: str) -> list[str]:

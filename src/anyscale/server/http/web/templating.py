@@ -12,8 +12,10 @@ from litestar.datastructures import Cookie
 from litestar.params import FromPath, FromQuery
 
 from anyscale.domain.names import full_name
+from anyscale.domain.times import from_milliseconds
 from anyscale.errors import NotFound
 from anyscale.server.http.dependencies import AnyRequest
+from anyscale.server.http.web.forms import new_form_key
 from anyscale.server.login_options import LoginOptions
 
 __all__ = ["HANDLERS", "accepts_page", "redirect", "render_page", "render_text"]
@@ -49,7 +51,12 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_templates.globals.update(asset=_asset, full_name=full_name)
+_templates.globals.update(
+    asset=_asset,
+    from_milliseconds=from_milliseconds,
+    full_name=full_name,
+    new_form_key=new_form_key,
+)
 
 
 def render_page(

@@ -2,7 +2,7 @@
 
 from anyscale.server.store.records.record import Record
 
-__all__ = ["LinkRecord", "SessionRecord"]
+__all__ = ["LinkRecord", "SessionRecord", "UnusedLinks"]
 
 
 class SessionRecord(Record, frozen=True):
@@ -35,3 +35,13 @@ class LinkRecord(Record, frozen=True):
     created_by: str
     created_at: int
     expires_at: int
+
+
+class UnusedLinks(Record, frozen=True):
+    """The links of some accounts that are neither used nor expired."""
+
+    count: int
+    #: when the newest one was created; 0 without any
+    newest: int
+    #: when the first of them expires; 0 without any
+    until: int

@@ -25,6 +25,8 @@ class ApplicationRecord(Record, frozen=True, kw_only=True):
     secret_hash: bytes | None
     #: a JSON list of `FormerSecret`
     former_secrets: str = "[]"
+    #: when `secret_hash` was set; None without one
+    secret_set_at: int | None = None
     #: a JSON list
     redirect_uris: str
     #: a JSON list
@@ -38,6 +40,8 @@ class ApplicationRecord(Record, frozen=True, kw_only=True):
     created_at: int
     #: when a user last signed in there, to the minute: milliseconds since 1970
     used_at: int | None = None
+    #: of the form that created it, which may arrive twice; None without one
+    form_key: str | None = None
 
     @property
     def formers(self) -> list[FormerSecret]:

@@ -22,3 +22,5 @@ class TokenRecord(Record, frozen=True):
     revoked_at: int | None = None
     #: The owner of a personal token, whose role it has at each call; None for any other token.
     user_id: str | None = None
+    #: of the form that created it, which may arrive twice; None without one
+    form_key: str | None = None

@@ -1,9 +1,13 @@
 """The tables `links` and `identities`."""
 
+from collections.abc import Sequence
+
 from msgspec import structs
 
-from anyscale.server.store.records.login import LinkRecord
+from anyscale.server.store.records.login import LinkRecord, UnusedLinks
 from anyscale.server.store.sql.connection import Table, columns, marks
+from anyscale.server.store.sql.sign_in_methods import WITHOUT_CREDENTIALS
+from anyscale.server.store.user_ids import end_of_batch, id_prefix
 
 __all__ = ["Identities", "Links"]
 
@@ -11,6 +15,15 @@ _REPLACE = (
     f"insert into links ({columns(LinkRecord)}) values ({marks(LinkRecord)})"
     " on conflict (user_id) do update set "
     + ", ".join(f"{name} = excluded.{name}" for name in LinkRecord.__struct_fields__)
+)
+
+
+#: also if the database can store none of the ids
+_NONE = UnusedLinks(0, 0, 0)
+
+_UNUSED = (
+    "select count(*), coalesce(max(links.created_at), 0), coalesce(min(links.expires_at), 0)"
+    " from links"
 )
 
 
@@ -34,6 +47,21 @@ class Links(Table):
         """Return whether an account has a link that has not expired."""
         sql = "select count(*) from links where user_id = ? and expires_at > ?"
         return self._connection.number(sql, user_id, now) > 0
+
+    def unused(self, user_ids: Sequence[str], now: int) -> UnusedLinks:
+        """Return the links of accounts that have not expired, in numbers."""
+        sql = f"{_UNUSED} where user_id {{any}} and expires_at > ?"
+        values = self._connection.texts(user_ids), now
+        return self._connection.one(UnusedLinks, sql, *values) or _NONE
+
+    def unused_in_batch(self, batch_id: str, now: int) -> UnusedLinks:
+        """Do so for the accounts of a batch without credentials. It reads all its links."""
+        sql = (
+            f"{_UNUSED} join users using (user_id) where user_id > ? and user_id < ?"
+            f" and expires_at > ? and {WITHOUT_CREDENTIALS}"
+        )
+        values = id_prefix(batch_id), end_of_batch(batch_id), now
+        return self._connection.one(UnusedLinks, sql, *values) or _NONE
 
     def consume(self, link_hash: bytes) -> LinkRecord | None:
         """Delete the link with a hash and return it; of several callers only one gets it."""

@@ -31,12 +31,17 @@ class Applications(Table):
     """The programs that sign our users in."""
 
     def add(self, application: ApplicationRecord) -> bool:
-        """Insert an application; return False if its name is in use."""
+        """Insert an application; return False if its name or its form key is in use."""
         sql = f"{_ADD_APPLICATION} on conflict do nothing"
         return bool(self._connection.execute(sql, *structs.astuple(application)))
 
     def named(self, name: str) -> ApplicationRecord | None:
         return self._connection.one(ApplicationRecord, f"{_APPLICATION} where name = ?", name)
+
+    def of_form(self, form_key: str) -> ApplicationRecord | None:
+        return self._connection.one(
+            ApplicationRecord, f"{_APPLICATION} where form_key = ?", form_key
+        )
 
     def get(self, client_id: str) -> ApplicationRecord | None:
         return self._connection.one(

@@ -24,7 +24,7 @@ class Tokens(Table):
     """API tokens."""
 
     def add(self, token: TokenRecord) -> bool:
-        """Insert a token; return False if its name is in use."""
+        """Insert a token; return False if its name or its form key is in use."""
         values = structs.astuple(token)
         return bool(self._connection.execute(f"{_ADD} on conflict do nothing", *values))
 
@@ -39,6 +39,9 @@ class Tokens(Table):
 
     def find(self, token_id: str) -> TokenRecord | None:
         return self._connection.one(TokenRecord, f"{_TOKEN} where token_id = ?", token_id)
+
+    def of_form(self, form_key: str) -> TokenRecord | None:
+        return self._connection.one(TokenRecord, f"{_TOKEN} where form_key = ?", form_key)
 
     def find_named(self, name: str) -> TokenRecord | None:
         """Return the token with a name that is not revoked and has no owner."""

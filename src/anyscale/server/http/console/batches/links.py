@@ -5,17 +5,18 @@ from typing import Any
 
 from litestar import Response
 from litestar.di import NamedDependency
-from litestar.params import FromPath, RawBody
+from litestar.params import FromPath, FromQuery, RawBody
 from litestar.response import Stream
 from msgspec import structs
 
 from anyscale.domain.models.users import PasswordLink
-from anyscale.errors import AnyscaleError
+from anyscale.errors import AlreadyReplaced, AnyscaleError
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.users.password_links import MOST, PasswordLinkService
 from anyscale.server.http.console.batches.pages import PATH
 from anyscale.server.http.console.downloads import (
+    LINK_NOTES,
     FileFormat,
     csv_lines,
     file_headers,
@@ -32,7 +33,8 @@ from anyscale.server.http.console.rendering import (
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.thread_pools import ThreadPools
-from anyscale.server.http.web.forms import read_form
+from anyscale.server.http.web.forms import read_form, read_number
+from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS"]
 
@@ -41,9 +43,13 @@ _FIELDS = ("email", "url", "expires_at")
 
 @get("/batches/{batch_id:str}/links", pool="read", guards=[require_recent_sign_in])
 def ask_for_links(
-    request: UserRequest, batch_id: FromPath[str], batches: NamedDependency[BatchService]
+    request: UserRequest,
+    batch_id: FromPath[str],
+    batches: NamedDependency[BatchService],
+    links: NamedDependency[PasswordLinkService],
+    note: FromQuery[str] = "",
 ) -> Page:
-    return _question(request, batches, batch_id)
+    return _question(request, batches, links, batch_id, note=LINK_NOTES.get(note, ""))
 
 
 @post("/batches/{batch_id:str}/links", guards=[require_recent_sign_in], status_code=200)
@@ -55,16 +61,22 @@ async def create_links(
     links: NamedDependency[PasswordLinkService],
     pools: NamedDependency[ThreadPools],
 ) -> Response[Any]:
-    """Create the links, and send them as a file: no address and no later page has them."""
+    """Create the links, and send them as a file: no address and no later page has them.
+
+    A form that arrives twice creates none: it names the newest link that its user has seen.
+    """
     (text,) = read_form(request, body, "format")
+    newest = read_number(request, body, "newest")
     file_format: FileFormat = "jsonl" if text == "jsonl" else "csv"
     try:
-        first = await pools.write.run(_create, links, batch_id, "", request.user)
+        first = await pools.write.run(_create, links, batch_id, "", request.user, newest)
+    except AlreadyReplaced:
+        return redirect(f"{PATH}/{batch_id}/links?note=repeated")
     except NOT_OF_THE_FORM:
         raise
     except AnyscaleError as error:
         shown = refused_form(error)
-        return await pools.read.run(_question, request, batches, batch_id, **shown)
+        return await pools.read.run(_question, request, batches, links, batch_id, **shown)
     return Stream(
         _lines(links, pools, batch_id, first, request.user, file_format),
         media_type=media_type(file_format),
@@ -95,16 +107,28 @@ async def _lines(
 
 
 def _create(
-    links: PasswordLinkService, batch_id: str, after: str, caller: SessionCaller
+    links: PasswordLinkService,
+    batch_id: str,
+    after: str,
+    caller: SessionCaller,
+    newest: int | None = None,
 ) -> list[PasswordLink]:
     """Create links for the next users who cannot sign in, after a `user_id`."""
     users = links.without_credentials(batch_id, after, MOST)
-    return links.create([user.user_id for user in users], caller)
+    return links.create([user.user_id for user in users], caller, newest)
 
 
-def _question(request: UserRequest, batches: BatchService, batch_id: str, **shown: Any) -> Page:
-    batch = batches.show(batch_id, request.user)
-    return render_console_page(request, "batches/links", PATH, batch=batch, **shown)
+def _question(
+    request: UserRequest,
+    batches: BatchService,
+    links: PasswordLinkService,
+    batch_id: str,
+    **shown: Any,
+) -> Page:
+    batch, unused = batches.show(batch_id, request.user), links.unused_in_batch(batch_id)
+    return render_console_page(
+        request, "batches/links", PATH, module="download.js", batch=batch, unused=unused, **shown
+    )
 
 
 HANDLERS = [ask_for_links, create_links]

@@ -15,6 +15,7 @@ from anyscale.errors import BatchGone
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import user_actor
+from anyscale.server.core.users.password_links import PasswordLinkService
 from anyscale.server.core.users.queries import UserQueries
 from anyscale.server.http.console.batches.file_runs import FileRuns
 from anyscale.server.http.console.batches.uploads import CHOICES
@@ -104,6 +105,7 @@ def show_batch(
     batches: NamedDependency[BatchService],
     file_runs: NamedDependency[FileRuns],
     users: NamedDependency[UserQueries],
+    links: NamedDependency[PasswordLinkService],
     control_plane: NamedDependency[ControlPlane],
     note: FromQuery[str] = "",
     counted: FromQuery[str] = "",
@@ -118,6 +120,7 @@ def show_batch(
         batch,
         file_runs,
         users=created,
+        unused=links.unused_in_batch(batch_id).count if batch.without_credentials else 0,
         public_url=settings.public_url,
         password_until=_password_until(created, settings.initial_password_days),
         actors=_actor_emails(users, batch),
@@ -160,7 +163,13 @@ def batch_page(request: UserRequest, batch: Batch, file_runs: FileRuns, **shown:
     """Render the page of a batch; `shown` has what is known besides it."""
     stopped = file_runs.stopped(batch.batch_id)
     chosen = stopped.fields if stopped else {}
-    values: dict[str, Any] = {"users": [], "actors": {}, "chosen": chosen, **shown}
+    values: dict[str, Any] = {
+        "users": [],
+        "unused": 0,
+        "actors": {},
+        "chosen": chosen,
+        **shown,
+    }
     return render_console_page(
         request,
         "batches/batch",

@@ -35,12 +35,25 @@ _SHOWN_ENTRIES = 10
 
 _NOTES = {
     "created": "The account is created.",
+    "repeated": "This form arrived twice: the account was created once.{link}",
     "corrected": "The account is corrected.",
     "suspended": "The account is suspended: its user is signed out everywhere.",
-    "restored": "The account is restored: its user can sign in again.",
-    "role": "The role is changed. The user signs in again with it.",
+    "restored": "The account is restored. {sign_in}",
+    "role": "The role is changed, and the user is signed out everywhere. {sign_in}",
     "signed_out": "The user is signed out everywhere.",
-    "link": "A link was created meanwhile: this one is newer than your page.",
+    "link": "A link was created after you opened this page, and none now.{link}",
+}
+
+#: what a note says of a link that nobody may have seen
+_LINK = " If you did not see the link, create another one: that one stops working then."
+
+#: how the user signs in after a change, by `SignIn`
+_SIGN_IN_AFTER = {
+    "password": "The user can sign in again.",
+    "sso": "The user can sign in again.",
+    "link": "The user signs in by the unused link.",
+    "none": "The user cannot sign in before you create a link.",
+    "suspended": "The account is suspended: its user cannot sign in.",
 }
 
 
@@ -52,14 +65,14 @@ class AccountPages(Struct, frozen=True):
     audit_log: AuditLog
     users: UserQueries
 
-    def render(self, request: UserRequest, user_id: str, **shown: Any) -> Page:
-        """Return the page of an account, or raise `NotFound`."""
+    def render(self, request: UserRequest, user_id: str, note: str = "", **shown: Any) -> Page:
+        """Return the page of an account, or raise `NotFound`; `note` is a key of `_NOTES`."""
         found, entries = self.details.get(user_id), self._entries(user_id)
         values = _values(request, found) | {
+            "note": _note(note, found),
             "sessions": [_session(one) for one in found.sessions[:_SHOWN_SESSIONS]],
             "session_count": len(found.sessions),
             "applications": self.grants.list(user_id),
-            "from_milliseconds": from_milliseconds,
             "entries": entries,
             "emails": emails_in(entries, self.users),
         }
@@ -98,6 +111,11 @@ def _values(request: UserRequest, found: AccountDetails) -> dict[str, Any]:
     }
 
 
+def _note(note: str, found: AccountDetails) -> str:
+    link = _LINK if found.link else ""
+    return _NOTES.get(note, "").format(sign_in=_SIGN_IN_AFTER[found.sign_in], link=link)
+
+
 def _session(session: Any) -> dict[str, Any]:
     return {
         "browser": browser_name(session.user_agent),
@@ -115,7 +133,7 @@ def show_account(
     account_pages: NamedDependency[AccountPages],
     note: FromQuery[str] = "",
 ) -> Page:
-    return account_pages.render(request, user_id, note=_NOTES.get(note, ""))
+    return account_pages.render(request, user_id, note=note)
 
 
 @get("/users/{user_id:str}/correct", pool="read")

@@ -8,10 +8,9 @@ from litestar.params import RawBody
 
 from anyscale.domain.models.users import UserChanges
 from anyscale.domain.validation import find_faults
-from anyscale.errors import AnyscaleError, RequestInvalid
+from anyscale.errors import AlreadyReplaced, AnyscaleError, NotFound, RequestInvalid
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.login.sessions import SessionService
-from anyscale.server.core.users.account_details import AccountDetailsQuery
 from anyscale.server.core.users.lifecycle import UserLifecycle
 from anyscale.server.core.users.password_links import PasswordLinkService
 from anyscale.server.core.users.queries import email_key_or_empty
@@ -29,7 +28,7 @@ from anyscale.server.http.console.users.fields import field_problems
 from anyscale.server.http.console.users.filters import PATH, account_path, address
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import post
-from anyscale.server.http.web.forms import read_form
+from anyscale.server.http.web.forms import read_form, read_number
 from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS"]
@@ -107,14 +106,16 @@ def delete(
     account_pages: NamedDependency[AccountPages],
 ) -> Page:
     (typed,) = read_form(request, body, "email")
-    email = account_pages.details.get(user_id).account.email
-    if email_key_or_empty(typed.strip()) != email_key_or_empty(email):
-        problem = (f"Type {email} to delete this account.", "email")
-        return account_pages.render_question(
-            request, user_id, "delete", problems=[problem], status=400
-        )
     try:
+        email = account_pages.details.get(user_id).account.email
+        if email_key_or_empty(typed.strip()) != email_key_or_empty(email):
+            problem = (f"Type {email} to delete this account.", "email")
+            return account_pages.render_question(
+                request, user_id, "delete", problems=[problem], status=400
+            )
         lifecycle.delete(user_id, request.user)
+    except NotFound:  # the form arrived twice
+        pass
     except NOT_OF_THE_FORM:
         raise
     except AnyscaleError as error:
@@ -161,26 +162,24 @@ def create_link(
     user_id: UserId,
     body: RawBody,
     links: NamedDependency[PasswordLinkService],
-    details: NamedDependency[AccountDetailsQuery],
     account_pages: NamedDependency[AccountPages],
 ) -> Page:
     """Create a link, and show it in the response: no address and no later page has it.
 
-    A form that is sent again, by reloading the page, must not replace the link that was shown: it
-    names the link that the account had before.
+    A form that arrives twice must not replace the link that was shown: it names the newest link
+    that its user has seen.
     """
-    (replaced,) = read_form(request, body, "replaces")
-    current = details.get(user_id).link
-    if replaced != (str(current.created_at) if current else ""):
-        return redirect(address(account_path(user_id), note="link"))
+    newest = read_number(request, body, "newest")
     try:
-        (link,) = links.create([user_id], request.user)
+        (link,) = links.create([user_id], request.user, newest)
+    except AlreadyReplaced:
+        return redirect(address(account_path(user_id), note="link"))
     except NOT_OF_THE_FORM:
         raise
     except AnyscaleError as error:
         return account_pages.render(request, user_id, **refused_form(error))
     return render_console_page(
-        request, "users/link", PATH, link=link, is_replaced=current is not None, is_new=False
+        request, "users/link", PATH, link=link, is_replaced=bool(newest), is_new=False
     )
 
 

@@ -144,7 +144,6 @@ def _render(
         rows=_rows(page),
         unindexed=page.unindexed,
         links=links,
-        from_milliseconds=from_milliseconds,
         **shown,
     )
 

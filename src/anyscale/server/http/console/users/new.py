@@ -1,6 +1,5 @@
 """/console/users/new: create one account, as a batch of one user."""
 
-import os
 from collections.abc import Mapping, Sequence
 
 from litestar.di import NamedDependency
@@ -20,15 +19,12 @@ from anyscale.server.http.console.users.fields import conflict_problems, field_p
 from anyscale.server.http.console.users.filters import PATH, account_path, address
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get, post
-from anyscale.server.http.web.forms import read_form
+from anyscale.server.http.web.forms import read_form, read_form_key
 from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS"]
 
-_FIELDS = ("email", "name", "lastname", "title", "password", "is_sso_user", "key")
-
-#: the longest key of a form: ours has 32 characters
-_KEY_LENGTH = 64
+_FIELDS = ("email", "name", "lastname", "title", "password", "is_sso_user")
 
 
 @get("/users/new", pool="read")
@@ -61,7 +57,7 @@ def create_user(
         fields = {name: entered[name] for name in ("email", "name", "password")}
         faults = find_faults({**fields, **optional, "is_sso_user": is_sso_user}, policy)
         return _form(request, batches, entered, field_problems(faults))
-    key = entered["key"][:_KEY_LENGTH] or os.urandom(16).hex()
+    key = read_form_key(request, body)
     try:
         created = batches.create(
             key, [user], "fail", request.user, [(0, password)] if password else ()
@@ -69,7 +65,7 @@ def create_user(
     except BatchRefused as error:
         return _form(request, batches, entered, conflict_problems(error))
     if created.replayed:  # the form was sent again
-        return redirect(account_path(created.users[0].user_id))
+        return redirect(address(account_path(created.users[0].user_id), note="repeated"))
     needs_link = not (password or is_sso_user)
     return _created(request, links, created.users[0], needs_link=needs_link)
 
@@ -104,7 +100,7 @@ def _form(
         PATH,
         problems=problems,
         status=400 if problems else 200,
-        entered=shown | {"key": os.urandom(16).hex()},
+        entered=shown,
         policy=batches.policy,
     )
 

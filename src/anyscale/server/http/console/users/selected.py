@@ -5,14 +5,16 @@ and in the fields of the form.
 """
 
 from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
 
 from litestar import Response
 from litestar.di import NamedDependency, Provide
-from litestar.params import QueryParameter, RawBody
+from litestar.params import FromQuery, QueryParameter, RawBody
 from msgspec import structs
 
 from anyscale.domain.names import full_name
 from anyscale.errors import (
+    AlreadyReplaced,
     AnyscaleError,
     NotAuthenticated,
     NotFound,
@@ -23,6 +25,7 @@ from anyscale.server.core.users.lifecycle import UserLifecycle
 from anyscale.server.core.users.password_links import PasswordLinkService
 from anyscale.server.core.users.queries import UserQueries
 from anyscale.server.http.console.downloads import (
+    LINK_NOTES,
     csv_lines,
     file_headers,
     json_lines,
@@ -40,7 +43,7 @@ from anyscale.server.http.console.users.filters import PATH, UserFilters, read_f
 from anyscale.server.http.console.users.listing import PAGE_USERS
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get, post
-from anyscale.server.http.web.forms import read_form, read_texts, user_message
+from anyscale.server.http.web.forms import read_form, read_number, read_texts, user_message
 from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS"]
@@ -67,10 +70,13 @@ def ask_to_suspend(
 def ask_for_links(
     request: UserRequest,
     users: NamedDependency[UserQueries],
+    links: NamedDependency[PasswordLinkService],
     filters: NamedDependency[UserFilters],
     user_ids: UserIds = None,
+    note: FromQuery[str] = "",
 ) -> Page:
-    return _question(request, "links", users, filters, user_ids or [])
+    note = LINK_NOTES.get(note, "")
+    return _links_question(request, users, links, filters, user_ids or [], note=note)
 
 
 @post("/users/suspend", pool="write", dependencies=_FILTERS)
@@ -107,15 +113,22 @@ def create_links(
     users: NamedDependency[UserQueries],
     filters: NamedDependency[UserFilters],
 ) -> Response[str]:
-    """Create links, and send them as a file: no address and no later page has them."""
+    """Create links, and send them as a file: no address and no later page has them.
+
+    A form that arrives twice creates none: it names the newest link that its user has seen.
+    """
     user_ids = _selected(request, body)
     (text,) = read_form(request, body, "format")
     try:
-        created = links.create(user_ids, request.user)
+        created = links.create(user_ids, request.user, read_number(request, body, "newest"))
+    except AlreadyReplaced:
+        query = urlencode([("user_id", user_id) for user_id in user_ids])
+        return redirect(f"{filters.address(f'{PATH}/links', note='repeated')}&{query}")
     except (NotAuthenticated, NotPermitted):
         raise
     except AnyscaleError as error:
-        return _question(request, "links", users, filters, user_ids, **refused_form(error))
+        shown = refused_form(error)
+        return _links_question(request, users, links, filters, user_ids, **shown)
     rows = [structs.asdict(link) for link in created]
     if text == "jsonl":
         content = json_lines(_LINK_FIELDS, rows)
@@ -133,6 +146,20 @@ def _selected(request: UserRequest, body: bytes) -> list[str]:
     if not user_ids or len(user_ids) > PAGE_USERS:
         raise RequestInvalid(f"select 1 to {PAGE_USERS} accounts")
     return user_ids
+
+
+def _links_question(
+    request: UserRequest,
+    users: UserQueries,
+    links: PasswordLinkService,
+    filters: UserFilters,
+    user_ids: list[str],
+    **shown: Any,
+) -> Page:
+    unused, module = links.unused(user_ids), "download.js"
+    return _question(
+        request, "links", users, filters, user_ids, unused=unused, module=module, **shown
+    )
 
 
 def _question(

@@ -190,7 +190,9 @@ create table tokens (
     expires_at bigint,
     used_at bigint,
     revoked_by text collate "C",
-    revoked_at bigint
+    revoked_at bigint,
+    -- of the form that created it, which may arrive twice
+    form_key text collate "C" unique
 );
 
 create unique index tokens_name on tokens (coalesce(user_id, ''), name) where revoked_at is null;
@@ -235,6 +237,8 @@ create table applications (
     secret_hash bytea,
     -- after a rotation, each former secret works for a while: a JSON list
     former_secrets text collate "C" not null,
+    -- when `secret_hash` was set; null without one
+    secret_set_at bigint,
     redirect_uris text collate "C" not null,
     post_logout_redirect_uris text collate "C" not null,
     refresh_tokens boolean not null,
@@ -244,7 +248,9 @@ create table applications (
     created_by text collate "C" not null,
     created_at bigint not null,
     -- when a user last signed in there, to the minute
-    used_at bigint
+    used_at bigint,
+    -- of the form that created it, which may arrive twice
+    form_key text collate "C" unique
 );
 
 -- The sign-ins of users at applications: each row has a code, and the tokens that replaced it.

@@ -183,7 +183,9 @@ create table tokens (
     expires_at integer,
     used_at integer,
     revoked_by text,
-    revoked_at integer
+    revoked_at integer,
+    -- of the form that created it, which may arrive twice
+    form_key text unique
 );
 
 create unique index tokens_name on tokens (coalesce(user_id, ''), name) where revoked_at is null;
@@ -228,6 +230,8 @@ create table applications (
     secret_hash blob,
     -- after a rotation, each former secret works for a while: a JSON list
     former_secrets text not null,
+    -- when `secret_hash` was set; null without one
+    secret_set_at integer,
     redirect_uris text not null,
     post_logout_redirect_uris text not null,
     refresh_tokens integer not null,
@@ -237,7 +241,9 @@ create table applications (
     created_by text not null,
     created_at integer not null,
     -- when a user last signed in there, to the minute
-    used_at integer
+    used_at integer,
+    -- of the form that created it, which may arrive twice
+    form_key text unique
 );
 
 -- The sign-ins of users at applications: each row has a code, and the tokens that replaced it.

@@ -1,0 +1,41 @@
+// Sends a form whose answer is a file with secrets, saves the file, and shows the page anew: it says
+// what the server did. Without script the browser saves the file itself, and the page stays.
+const broken = document.getElementById("broken");
+
+async function save(response) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await response.blob());
+  link.download = /filename="([^"]+)"/.exec(response.headers.get("content-disposition"))[1];
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+async function send(form, submitter) {
+  const body = new URLSearchParams(new FormData(form, submitter));
+  const response = await fetch(form.action, { method: "POST", body, headers: { Accept: "text/html" } });
+  if (response.headers.has("content-disposition")) {
+    await save(response);
+    location.replace(location.href);
+  } else if (response.redirected) {
+    location.replace(response.url);
+  } else {
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    document.getElementById("main").replaceWith(page.getElementById("main"));
+    document.querySelector(".message.problem")?.focus();
+  }
+}
+
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || !form.hasAttribute("data-download")) return;
+  event.preventDefault();
+  form.setAttribute("aria-busy", "true");
+  try {
+    await send(form, event.submitter);
+  } catch {
+    broken.hidden = false;
+    broken.focus();
+  } finally {
+    form.removeAttribute("aria-busy");
+  }
+});
