@@ -97,7 +97,7 @@ def chunk_row(number: int, **counts: int) -> ChunkRecord:
         number,
         b"digest",
         b"root",
-        **({"users": 0, "skipped": 0, "conflicts": 0, "hashes_due": 0} | counts),
+        **(dict.fromkeys(ChunkRecord.__struct_fields__[3:], 0) | counts),
     )
 
 

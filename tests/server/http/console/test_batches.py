@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 
 import pytest
 from msgspec import structs
-from tests.server.http.console.conftest import Console, run_console
-from tests.server.http.pages.requests import BROWSER, PUBLIC, get, send
+from tests.server.http.console.conftest import Console, OpenConsole, run_console
+from tests.server.http.pages.requests import BROWSER, PROVIDER, PUBLIC, get, send
 from tests.support.callers import OPERATOR
 from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.http_client import HttpClient, HttpResponse
@@ -145,7 +145,7 @@ def test_the_page_of_a_batch_has_a_text_for_its_users(
     assert "Sign in with your email and the password that we give you." in told
     (user,) = console_with.control_plane.batches.created(batch_id, "", 1)
     until = user.created_at + timedelta(days=30)
-    assert f"before {until:%Y-%m-%d}: the password expires" in told
+    assert f"before {until:%Y-%m-%d} : the password expires" in told
     assert ("link" in told, "SSO" in told, password in page.text) == (False, False, False)
     monkeypatch.setattr(pages, "datetime", SimpleNamespace(now=lambda _: until))
     expired = words(get(jane, f"{PATH}/{batch_id}"))
@@ -154,6 +154,58 @@ def test_the_page_of_a_batch_has_a_text_for_its_users(
     by_link = words(get(jane, f"{PATH}/{create(jane, csv(*new_names()))}"))
     assert "If you get a link from us, open it first" in by_link
     assert "the password that we give you" not in by_link
+
+
+def test_the_text_for_users_of_a_batch_that_nobody_counted_names_no_password_that_none_has(
+    jane: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "_COUNTED", 0)
+    without = words(get(jane, f"{PATH}/{create(jane, csv(*new_names()))}"))
+    assert "Count how many can sign in" in without
+    assert "the password that we give you" not in without
+    assert "SSO" not in without
+    assert "If you get a link from us, open it first" in without
+    page = get(jane, f"{PATH}/{create(jane, csv(*new_names(), password='correct horse 7'))}")
+    assert "Sign in with your email and the password that we give you." in words(page)
+    assert "If you get a link" not in words(page)
+    assert re.search(r'before <time datetime="[^"]+" data-date="long">', page.text)
+
+
+def test_the_text_for_users_names_sso_if_a_user_has_it(open_console: OpenConsole) -> None:
+    client = open_console(provider=PROVIDER, public_url=PUBLIC).browser()
+    (name,) = new_names()
+    by_sso = f"name,email,is_sso_user\nAnn,{name}@batch.example,true\n".encode()
+    told = words(get(client, f"{PATH}/{create(client, by_sso)}"))
+    assert 'Choose "Sign in with single sign-on (SSO)".' in unescape(told)
+    assert "SSO" not in words(get(client, f"{PATH}/{create(client, csv(*new_names()))}"))
+
+
+def test_the_page_of_a_batch_counts_unused_links_as_the_overview_does(jane: HttpClient) -> None:
+    batch_id = create(jane, csv(*new_names(3)))
+    page = f"{PATH}/{batch_id}"
+    assert "Cannot sign in yet 3" in words(get(jane, page))
+    send(jane, f"{page}/links", format="csv", newest="0")
+    shown = words(get(jane, page))
+    assert "Unused link 3" in shown
+    assert "Cannot sign in yet" not in shown
+    assert "who cannot sign in" not in shown
+    assert "3 unused links" in shown
+    links_page = words(get(jane, f"{page}/links"))
+    assert "3 links were created" in links_page
+    assert "The 3 links sent before stop working." in links_page
+
+
+def test_a_link_that_was_sent_before_is_named_before_it_stops_working(
+    console_with: Console, jane: HttpClient
+) -> None:
+    names = new_names(2)
+    page = f"{PATH}/{create(jane, csv(*names))}/links"
+    (user, _) = console_with.control_plane.users.with_emails([f"{n}@batch.example" for n in names])
+    assert user
+    send(jane, f"/console/users/{user.user_id}/link", newest="0")
+    shown = words(get(jane, page))
+    assert "Create links for 2 users?" in shown
+    assert "1 of them has an unused link, which stops working." in shown
 
 
 def test_without_a_public_address_the_text_for_users_has_none(

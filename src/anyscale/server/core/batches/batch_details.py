@@ -1,6 +1,6 @@
 """What clients see of a batch, and of the users that it created."""
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from anyscale.domain.models.batches import Batch
 from anyscale.domain.models.users import AdminCreatedUser
@@ -10,7 +10,7 @@ from anyscale.server.core.users.queries import created_user_of
 from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["batch_details", "created_users", "shown_batch"]
+__all__ = ["InitialSignIns", "batch_details", "created_users", "initial_sign_ins", "shown_batch"]
 
 
 def batch_details(tx: Transaction, batch: BatchRecord) -> Batch:
@@ -29,6 +29,21 @@ def batch_details(tx: Transaction, batch: BatchRecord) -> Batch:
         users=sum(chunk.users for chunk in chunks),
         skipped=sum(chunk.skipped for chunk in chunks),
         hashes_due=sum(chunk.hashes_due for chunk in chunks),
+    )
+
+
+class InitialSignIns(Struct, frozen=True):
+    """How many users of a batch could sign in when it was created, by method."""
+
+    passwords: int
+    sso_users: int
+
+
+def initial_sign_ins(tx: Transaction, batch: BatchRecord) -> InitialSignIns:
+    """Add up the numbers that the chunks of a batch have, without reading its users."""
+    chunks = tx.chunks.list(batch.id)
+    return InitialSignIns(
+        sum(chunk.passwords for chunk in chunks), sum(chunk.sso_users for chunk in chunks)
     )
 
 

@@ -74,6 +74,11 @@ class NewChunk:
     def _record(self, conflicts: Sequence[Conflict], hashes_due: int) -> ChunkRecord:
         skipped = sum(is_skipped(conflict, self.if_exists) for conflict in conflicts)
         taken_positions = {conflict.position for conflict in conflicts}
+        created = [
+            user
+            for position, user in enumerate(self.users, self.first)
+            if position not in taken_positions
+        ]
         return ChunkRecord(
             number=self.number,
             digest=self.digest,
@@ -82,10 +87,12 @@ class NewChunk:
                 for position, user_id in enumerate(self.ids, self.first)
                 if position not in taken_positions
             ),
-            users=len(self.users) - len(conflicts),
+            users=len(created),
             skipped=skipped,
             conflicts=len(conflicts) - skipped,
             hashes_due=hashes_due,
+            passwords=sum(user.has_password for user in created),
+            sso_users=sum(user.is_sso_user for user in created),
         )
 
 

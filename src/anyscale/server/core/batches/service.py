@@ -13,8 +13,10 @@ from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import FeatureUnavailable, Overloaded
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.batches.batch_details import (
+    InitialSignIns,
     batch_details,
     created_users,
+    initial_sign_ins,
     shown_batch,
 )
 from anyscale.server.core.batches.batch_state import (
@@ -269,6 +271,11 @@ class BatchService:
         """Return one batch as lists have it, without the numbers of its accounts."""
         with self._store.read() as tx:
             return batch_details(tx, require_batch(tx, batch_id))
+
+    def initial_sign_ins(self, batch_id: str) -> InitialSignIns:
+        """Return how the users of a batch could sign in when it was created."""
+        with self._store.read() as tx:
+            return initial_sign_ins(tx, require_batch(tx, batch_id))
 
     def page(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
         """Return batches, or the unfinished ones, the latest first, after the last id of a page.

@@ -62,6 +62,9 @@ class ChunkRecord(Record, frozen=True):
     conflicts: int
     #: of its users, those with a password that is not hashed yet
     hashes_due: int
+    #: of its users, those that were reserved with a password, and as SSO users
+    passwords: int
+    sso_users: int
 
 
 class ConflictRecord(Record, frozen=True, gc=False):

@@ -122,6 +122,7 @@ def show_batch(
         users=created,
         unused=links.unused_in_batch(batch_id).count if batch.without_credentials else 0,
         public_url=settings.public_url,
+        initial=batches.initial_sign_ins(batch_id),
         password_until=_password_until(created, settings.initial_password_days),
         actors=_actor_emails(users, batch),
         note=_NOTES.get(note, ""),

@@ -51,6 +51,9 @@ create table chunks (
     conflicts bigint not null,
     -- its users with a password that is not hashed yet: counting them takes seconds for a million
     hashes_due bigint not null,
+    -- its users with a password, and its SSO users, when the batch was created
+    passwords bigint not null,
+    sso_users bigint not null,
     primary key (batch, number)
 );
 

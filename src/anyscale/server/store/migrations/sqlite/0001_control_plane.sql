@@ -52,6 +52,9 @@ create table chunks (
     conflicts integer not null,
     -- its users with a password that is not hashed yet: counting them takes seconds for a million
     hashes_due integer not null,
+    -- its users with a password, and its SSO users, when the batch was created
+    passwords integer not null,
+    sso_users integer not null,
     primary key (batch, number)
 ) without rowid;
 
