@@ -8,7 +8,6 @@ shorter ones that wait go first.
 import hashlib
 from collections.abc import Sequence
 from functools import partial
-from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -16,7 +15,7 @@ import msgspec
 from anyscale.domain.conflicts import is_skipped
 from anyscale.domain.emails import email_key
 from anyscale.domain.models.batches import Conflict, ReservedChunk
-from anyscale.domain.validation import CheckedUser, ChunkUser
+from anyscale.domain.validation import CheckedUser
 from anyscale.errors import KeyReused
 from anyscale.server.core.audit.entries import root_of
 from anyscale.server.core.batches.batch_state import lock_batch, require_open, touch
@@ -133,10 +132,6 @@ def _outcome(batch: BatchRecord, stored: ChunkRecord | None) -> ReservedChunk | 
     return None
 
 
-#: the fields of a row that are those of a user
-_copied = attrgetter(*NewUserRecord._fields[5:])
-
-
 def new_users(ids: Sequence[str], users: Sequence[CheckedUser]) -> NewUsers:
     """Return the rows of users with these ids."""
     # The same as `NewUserRecord(...)`, without a call of a Python function for each row.
@@ -144,22 +139,24 @@ def new_users(ids: Sequence[str], users: Sequence[CheckedUser]) -> NewUsers:
 
     def build(at: int) -> NewUserRecord:
         user = users[at]
-        lastname = user.lastname
+        name, email, lastname = user.name, user.email, user.lastname
         return new(
             (
                 ids[at],
-                None if user.email.isascii() else searchable(user.email),
-                searchable(user.name),
+                None if email.isascii() else searchable(email),
+                name.lower() if name.isascii() else searchable(name),
                 None if lastname is None or lastname.isascii() else searchable(lastname),
                 user.has_password,
-                *_copied(user),
+                user.email_key,
+                name,
+                email,
+                lastname,
+                user.title,
+                user.is_sso_user,
             )
         )
 
     return NewUsers([user.email_key for user in users], build)
-
-
-_content = attrgetter(*ChunkUser.__struct_fields__)
 
 
 def chunk_digest(users: Sequence[CheckedUser], if_exists: str) -> bytes:
@@ -167,7 +164,7 @@ def chunk_digest(users: Sequence[CheckedUser], if_exists: str) -> bytes:
 
     It never covers a password: a reader of the database could test guesses against it.
     """
-    content = list(map(_content, users))
+    content = list(map(msgspec.structs.astuple, users))
     return hashlib.sha256(msgspec.msgpack.encode((if_exists, content))).digest()
 
 
