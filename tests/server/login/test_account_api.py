@@ -13,7 +13,8 @@ from tests.support.users import NEW_PASSWORD, PASSWORD, create_accounts
 
 from anyscale.domain.audit_chain import verify
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.secrets import hash_of, new_secret
+from anyscale.server.core.secrets import hash_of
+from anyscale.server.core.users.password_links import new_link_secret
 from anyscale.server.http.account.schemas import ChangePasswordRequest, CreatedToken
 from anyscale.server.http.login.schemas import LoginRequest, SetPasswordRequest
 from anyscale.server.store.records.login import LinkRecord
@@ -65,7 +66,7 @@ def visitor(shared_url: str) -> HttpClient:
 
 
 def link_for(deployment: HttpDeployment, name: str = "jane") -> str:
-    secret = new_secret()
+    secret = new_link_secret()
     with closing(deployment.control_plane()) as control_plane, control_plane.store.write() as tx:
         account = tx.accounts.find(f"{name}@example.com")
         assert account

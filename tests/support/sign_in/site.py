@@ -13,7 +13,8 @@ from tests.support.users import PASSWORD, create_accounts
 
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.hashing.pool import CHEAPEST
-from anyscale.server.core.secrets import hash_of, new_secret
+from anyscale.server.core.secrets import hash_of
+from anyscale.server.core.users.password_links import new_link_secret
 from anyscale.server.settings import Settings
 from anyscale.server.store.records.login import LinkRecord
 
@@ -84,7 +85,7 @@ class Site:
 
     def create_link(self, email: str) -> str:
         """Create a one-time link; give its path."""
-        secret = new_secret()
+        secret = new_link_secret()
         self.secrets.append(secret)
         with closing(self.control_plane()) as control_plane, control_plane.store.write() as tx:
             account = tx.accounts.find(email)

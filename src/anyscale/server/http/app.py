@@ -47,6 +47,7 @@ from anyscale.server.http.middleware.client_addresses import ClientAddressMiddle
 from anyscale.server.http.middleware.csrf import CSRF_RULE, CsrfMiddleware, any_origin
 from anyscale.server.http.middleware.gzip_requests import MAX_BODY, GzipRequestMiddleware
 from anyscale.server.http.middleware.head_requests import HeadMiddleware
+from anyscale.server.http.middleware.mangled_links import MangledLinkMiddleware
 from anyscale.server.http.middleware.request_checks import RequestCheckMiddleware
 from anyscale.server.http.middleware.request_log import RequestLogMiddleware
 from anyscale.server.http.middleware.security_headers import SecurityHeadersMiddleware
@@ -138,7 +139,8 @@ def application(
     settings = control_plane.settings
     routes = create_routes(State(_services(control_plane)))
     count_from_zero(_methods_and_paths(routes))
-    inner = HeadMiddleware()(GzipRequestMiddleware()(shut_down_when_cancelled(routes)))
+    routed = MangledLinkMiddleware()(shut_down_when_cancelled(routes))
+    inner = HeadMiddleware()(GzipRequestMiddleware()(routed))
     checked = RequestCheckMiddleware(settings.public_url)(inner)
     secure = SecurityHeadersMiddleware(tls_only=settings.is_reached_by_tls)(checked)
     return ClientAddressMiddleware(RequestLogMiddleware()(secure), settings.trusted_proxies)

@@ -8,6 +8,7 @@ from tests.support.users import NEW_PASSWORD, PASSWORD
 
 from anyscale.domain.validation import Policy
 from anyscale.server.core.secrets import hash_of
+from anyscale.server.core.users.password_links import new_link_secret
 from anyscale.server.store.records.login import LinkRecord
 
 if TYPE_CHECKING:
@@ -73,21 +74,33 @@ def test_errors_of_the_provider_are_shown_from_a_fixed_list(
 def test_a_valid_link_shows_its_account(good: bool, suspended: bool, come: Come) -> None:
     control_planes: list[ControlPlane] = []
     jane = come(control_planes.append)
+    secret = new_link_secret()
     get(jane, "/sign-in")  # purges expired links now, and the next time after a minute
     with control_planes[0].store.write() as tx:
         account = tx.accounts.find("jane@example.com")
         assert account
         end = tx.now() + (60_000 if good else 0)
-        tx.links.replace(LinkRecord(account.user_id, hash_of("secret"), "test", 0, end))
+        tx.links.replace(LinkRecord(account.user_id, hash_of(secret), "test", 0, end))
         tx.accounts.set_suspended(account.user_id, tx.now() if suspended else None)
     works = good and not suspended
-    opened = send(jane, "/set-password", link="secret", open="yes")
-    answer = send(jane, "/set-password", link="secret", new=NEW_PASSWORD, again="other")
+    opened = send(jane, "/set-password", link=secret, open="yes")
+    answer = send(jane, "/set-password", link=secret, new=NEW_PASSWORD, again="other")
     assert (opened.status, answer.status) == ((200, 422) if works else (410, 410))
     for page in (opened, answer):
         assert ("jane@example.com" in page.text) == works
         assert ("<form" in page.text) == works
         assert ('href="/sign-in"' in page.text) != works
+
+
+def test_a_link_whose_sign_a_mail_gateway_encoded_leads_to_the_page(come: Come) -> None:
+    jane, secret = come(), new_link_secret()
+    for sign in ("%23", "%2523", "%252523"):
+        moved = get(jane, f"/set-password{sign}{secret}")
+        assert (moved.status, moved.headers["location"]) == (303, f"/set-password#{secret}")
+        assert "no-store" in moved.headers["cache-control"]
+        assert jane.request("HEAD", f"/set-password{sign}{secret}").status == 303
+    assert get(jane, f"/elsewhere%23{secret}").status == 404
+    assert get(jane, f"/set-password%23{secret[:-1]}").status == 404
 
 
 def test_a_signed_out_user_is_redirected_to_the_sign_in_page_without_an_audit_entry(

@@ -1,6 +1,9 @@
 """One-time links with which users set their passwords."""
 
+import re
+import string
 from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import unquote
 
 from anyscale.domain.models.users import PasswordLink, User
 from anyscale.domain.times import from_milliseconds
@@ -8,7 +11,7 @@ from anyscale.errors import AlreadyReplaced, LinkRefused, TooLarge
 from anyscale.server.core.audit.entries import append_entry, root_of
 from anyscale.server.core.batches.batch_state import require_batch
 from anyscale.server.core.callers import Caller, require_owner
-from anyscale.server.core.secrets import hash_of, new_secret
+from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.users.lifecycle import require_accounts
 from anyscale.server.core.users.queries import user_of
@@ -16,18 +19,43 @@ from anyscale.server.store.records.login import LinkRecord, UnusedLinks
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Store, Transaction
 
-__all__ = ["MOST", "PREFIX", "PasswordLinkService", "require_active", "secret_of"]
+__all__ = [
+    "MOST",
+    "PREFIX",
+    "PasswordLinkService",
+    "new_link_secret",
+    "require_active",
+    "secret_of",
+]
 
 #: Marks a link's secret, so that scanners find it in a log, a repository or a chat.
 PREFIX = "mrl_"
+
+#: 43 of these have 256 random bits. Mail gateways use `-` and `_` as escapes.
+_ALPHABET = string.ascii_letters + string.digits
+_LENGTH = 43
+
+#: a secret inside what a mail gateway makes of a link; `-5F` is the `_` of Proofpoint's version 2
+_SECRET = re.compile(rf"mrl(?:_|-5F)([A-Za-z0-9]{{{_LENGTH}}})")
 
 #: the most links of one call
 MOST = 1_000
 
 
 def secret_of(link: str) -> str:
-    """Return the part of a link after its `#`, or all of it if only that part was copied."""
-    return link.strip().rpartition("#")[2]
+    """Return the secret of a link, or of its code alone; empty if there is none.
+
+    Mail gateways wrap links, and encode the `#` once or twice; mail programs add punctuation.
+    """
+    found = _SECRET.search(unquote(unquote(link)))
+    return PREFIX + found[1] if found else ""
+
+
+def new_link_secret() -> str:
+    """Return the secret of a new link, which no mail gateway changes."""
+    import secrets  # with `random`, whose tables most commands need not compute
+
+    return PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
 
 
 class PasswordLinkService:
@@ -79,7 +107,7 @@ class PasswordLinkService:
         url = self.require_possible()
         if len(user_ids) > MOST:
             raise TooLarge(f"one call makes links for {MOST} accounts")
-        secrets = {user_id: PREFIX + new_secret() for user_id in user_ids}
+        secrets = {user_id: new_link_secret() for user_id in user_ids}
         if not secrets:
             return []
         with self._store.write() as tx:
