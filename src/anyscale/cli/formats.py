@@ -118,7 +118,7 @@ def _pairs(row: dict[str, Any], separator: str) -> str:
 
 
 #: characters that JSON has as they are, and YAML (1.2.2, 5.1) only escaped
-_not_in_yaml = re.compile("[\x7f-\x84\x86-\x9f\ufffe\uffff]")
+_not_in_yaml = re.compile("[\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]|[\x85\u2028\u2029]")
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any
 
+from anyscale.domain.spreadsheets import unescaped_cell
 from anyscale.domain.validation import FIELDS, SERVER_FIELDS, CheckedUser, shown
 from anyscale.users_file.csv_header import column_name, columns_of, named_column
 from anyscale.users_file.entry_collector import EntryCollector, Place, PlacedFault
@@ -35,9 +36,6 @@ _BELOW = 10
 
 # The line that tells Excel the separator, which is found in the next line too.
 _FOR_EXCEL = re.compile(r'"?sep=."?\s*', re.IGNORECASE).fullmatch
-
-# `anyscale user list -o csv` puts an apostrophe before a text that looks like a formula.
-_is_escaped = re.compile("(?:^|(?<=[;\t\r\n]))'(?=[=+\\-@\uff1d\uff0b\uff0d\uff20])")
 
 # A cell begins and ends with a quote, or it contains no delimiter. The reader of the standard
 # library gives no positions, so this pattern finds the same cells again.
@@ -86,8 +84,6 @@ class _CsvReader:
         self._next_line = 1
         self._delimiter = ""
         self._columns: list[str] = []
-        #: whether the file is an export of accounts
-        self._is_export = False
         #: indexes of columns without a name in which all cells so far are empty
         self._nameless: set[int] = set()
 
@@ -172,14 +168,15 @@ class _CsvReader:
 
     def _require_chosen(self, cells: list[str], line: int) -> None:
         """Raise `Fatal` if the caller chose the field of a column that the file lacks."""
-        for name in self._entries.chosen_columns:
-            if name not in map(column_name, cells):
-                columns = ", ".join(map(shown, filter(None, map(str.strip, cells))))
-                detail = (
-                    f"there is no column {shown(name)}, whose field was chosen: the "
-                    f"columns are {columns}"
-                )
-                raise self._source.fatal("columns", detail, line, 1)
+        chosen, names = self._entries.chosen_columns, set(map(column_name, cells))
+        if (missing := next((name for name in chosen if name not in names), None)) is None:
+            return
+        columns = ", ".join(map(shown, filter(None, map(str.strip, cells))))
+        # Else the cells may be a user's, with a password in one of them.
+        is_header = not names.isdisjoint(chosen) or "email" in map(field_of, cells)
+        detail = f"there is no column {shown(missing)}, whose field was chosen: "
+        detail += f"the columns are {columns}" if is_header else self._header_rule
+        raise self._source.fatal("columns", detail, line, 1)
 
     def _header_hint(self, cells: list[str], lines: Iterator[str]) -> str:
         """Return why the columns may be missing: a title, quotes, or another separator."""
@@ -207,7 +204,6 @@ class _CsvReader:
             elif column in FIELDS and column != named_column(cell, chosen):
                 self._entries.recognized_columns[cell.strip()] = column
             self._columns.append(column)
-        self._is_export = not set(SERVER_FIELDS).isdisjoint(self._columns)
 
     def _user(self, row: list[str], places: Iterator[Place]) -> CheckedUser | None:
         start = next(places)
@@ -235,7 +231,8 @@ class _CsvReader:
                 if (damage := damaged_cell(cell)) and self._is_read(field):
                     faults.append(PlacedFault(place_of[field], field, "spreadsheet", damage))
                 else:
-                    text = _is_escaped.sub("", cell) if self._is_export else cell
+                    # Only a password is as it is written: no export has one.
+                    text = cell if field == "password" else unescaped_cell(cell)
                     values[field] = text or None
             elif (flag := CSV_BOOLEANS.get(cell.strip().lower())) is None:
                 password = dict(zip(self._columns, row, strict=True)).get("password")

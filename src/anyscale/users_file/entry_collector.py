@@ -102,6 +102,9 @@ class EntryCollector:
         self.passwords: list[tuple[int, str]] = []
         #: entries so far, valid or not
         self.count: int = 0
+        #: valid users so far with blanks around a text, and the line of the first one's email
+        self.padded: int = 0
+        self._first_padded = 0
         #: rows without an entry so far
         self.blank_rows = 0
         self.chosen_columns: Final = chosen_columns or {}
@@ -129,7 +132,10 @@ class EntryCollector:
             f"{shown(name)} as {to}" for name, to in self.recognized_columns.items()
         )
         fields = ", ".join(self.passed_over)
+        users = "1 user has" if self.padded == 1 else f"{self.padded:,} users have"
+        padded = f"{users} blanks around a text, which are kept: the first in line "
         return [
+            *([f"{padded}{self._first_padded}."] if self.padded else []),
             *([f"Columns of {self.file} are read as fields: {columns}."] if columns else []),
             *([f"Passed over, since only the server sets them: {fields}."] if fields else []),
         ]
@@ -147,6 +153,9 @@ class EntryCollector:
         """Take a valid entry, its password and the place of its email."""
         if password and not self.verify:
             self.passwords.append((self.count, normalized(password)))
+        if _is_padded(user):
+            self._first_padded = self._first_padded or line
+            self.padded += 1
         self._count(line, column, user.email, user.email_key)
         return user
 
@@ -281,3 +290,8 @@ class EntryCollector:
             if self.count in self._keep:
                 self.kept[self.count] = (email, key)
         self.count += 1
+
+
+def _is_padded(user: CheckedUser) -> bool:
+    texts = (user.name, user.lastname, user.title)  # a comparison has UNSET for a missing one
+    return any(text and text != text.strip() for text in texts)

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from anyscale.domain.spreadsheets import is_error_value, is_shortened_number
 from anyscale.domain.validation import FIELDS, shown
 
 __all__ = [
@@ -48,22 +49,6 @@ CSV_BOOLEANS = (
     | dict.fromkeys(_TRUE.split(), True)
     | dict.fromkeys(_FALSE.split(), False)
 )
-
-# What a formula without a result shows: in English, and in the languages above.
-_ERRORS = (
-    "#N/A #VALUE! #REF! #NAME? #DIV/0! #NUM! #NULL! #SPILL! #CALC! #FIELD! #BLOCKED! #CONNECT! "
-    "#BUSY! #UNKNOWN! #GETTING_DATA #ERROR! #NV #WERT! #BEZUG! #ZAHL! #VALEUR! #NOM? "
-    "#NOMBRE! #NUL! #N/D #¡VALOR! #¡REF! #¿NOMBRE? #¡DIV/0! #¡NUM! #¡NULO! #VALORE! #RIF! #NOME? "
-    "#NULLO! #N/B #WAARDE! #VERW! #NAAM? #DEEL/0! #GETAL! #LEEG! #VALOR! #NÚM! #NULO! #ARG! #ADR! "
-    "#NAZWA? #DZIEL/0! #LICZBA! #ZERO! #Н/Д #ЗНАЧ! #ССЫЛКА! #ИМЯ? #ДЕЛ/0! #ЧИСЛО! #ПУСТО!"  # noqa: RUF001 - Cyrillic is meant
-)
-_ERROR_VALUES = frozenset(_ERRORS.split())
-
-# What LibreOffice shows for an error, and each program for a value that is wider than its column.
-_is_error = re.compile(r"Err:\d{3}|#{3,}").fullmatch
-
-# What a spreadsheet saves of 84623517090 in a column that is not formatted as text.
-_is_shortened = re.compile(r"-?\d(?:[.,]\d+)?E[+-]\d{2,3}").fullmatch
 
 # English, German, French, Spanish, Italian, Dutch, Portuguese, Polish and Russian; `_squashed`
 # ignores case, accents, blanks, hyphens, dots, and what is in parentheses, as in `E-Mail (work)`.
@@ -134,9 +119,9 @@ def damaged_cell(cell: str) -> str | None:
 
     The text is lost. The message does not show a number, which may stand for a password.
     """
-    if cell in _ERROR_VALUES or _is_error(cell):
+    if is_error_value(cell):
         return f"{cell} is an error value of a spreadsheet: correct the formula, or write the text"
-    if _is_shortened(cell):
+    if is_shortened_number(cell):
         return "looks like a number that a spreadsheet has shortened: format the column as text"
     return None
 

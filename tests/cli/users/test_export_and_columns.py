@@ -190,3 +190,43 @@ def test_a_wrong_column_option_says_what_is_wrong(
     done = anyscale("user", "verify", "-f", file, *options)
 
     assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize("output", ["text", "json"])
+@pytest.mark.parametrize("columns", [["Vorname=name"], ["Vorname=name", "Mail=email"]])
+def test_a_row_that_stands_for_the_header_is_not_shown(
+    anyscale: RunAnyscale, tmp_path: Path, columns: list[str], output: str
+) -> None:
+    file = tmp_path / "users.csv"
+    file.write_text("Ann,ann@example.com,secret-zq-12345\n")
+    options = [f"--column={column}" for column in columns]
+
+    done = anyscale("user", "batch-create", "-f", file, "--dry-run", *options, "-o", output)
+
+    assert done.returncode == 2
+    assert "there is no column 'vorname', whose field was chosen: " in done.stdout + done.stderr
+    assert "zq" not in done.stdout + done.stderr
+
+
+@FORMATS
+def test_blanks_around_texts_are_kept_and_counted(
+    anyscale: RunAnyscale, tmp_path: Path, file_format: str
+) -> None:
+    file = tmp_path / f"users.{file_format}"
+    rows = {
+        "csv": "name,email,title\nJane,jane@a.b,\n Ann,ann@a.b,CTO \nJoe,joe@a.b,\u00a0x\n",
+        "yaml": "create_users:\n- {name: Jane, email: jane@a.b}\n- {name: ' Ann', email: ann@a.b}\n"
+        "- {name: Joe, email: joe@a.b, title: '\u00a0x'}\n",
+        "jsonl": '{"name": "Jane", "email": "jane@a.b"}\n{"name": " Ann", "email": "ann@a.b"}\n'
+        '{"name": "Joe", "email": "joe@a.b", "title": "\u00a0x"}\n',
+        "json": '{"create_users": [{"name": "Jane", "email": "jane@a.b"},\n'
+        '{"name": " Ann", "email": "ann@a.b"},\n'
+        '{"name": "Joe", "email": "joe@a.b", "title": "\u00a0x"}]}',
+    }
+    file.write_text(rows[file_format], encoding="utf-8")
+    first = 2 if "json" in file_format else 3
+
+    done = anyscale("user", "batch-create", "-f", file, "--dry-run")
+
+    note = f"2 users have blanks around a text, which are kept: the first in line {first}."
+    assert (done.returncode, done.stderr.count(note)) == (0, 1), done.stderr
