@@ -13,7 +13,7 @@ from tests.support.ports import free_port
 from tests.support.servers.server_process import ServerProcess
 from tests.support.sign_in.oidc_provider import CLIENT_SECRET, OidcProvider, run_oidc_provider
 from tests.support.sign_in.openid_provider import keys_folder
-from tests.support.sign_in.site import run_chromium
+from tests.support.sign_in.site import create_link, run_chromium
 from tests.support.users import PASSWORD, checked_user, create_accounts
 
 from anyscale.domain.models.applications import NewApplication
@@ -49,14 +49,24 @@ class Provider:
 
     def create_user(self, name: str) -> str:
         """Create an account whose user has chosen a password; give its email."""
+        email = self.create_new_user(name)
+        with closing(self.control_plane()) as control_plane, control_plane.store.write() as tx:
+            account = tx.accounts.find(email)
+            assert account
+            assert account.password_hash
+            tx.accounts.set_password(account.user_id, account.password_hash, tx.now())
+        return email
+
+    def create_new_user(self, name: str) -> str:
+        """Create an account whose user has an initial password; give its email."""
         with closing(self.control_plane()) as control_plane:
             create_accounts(control_plane, name)
-            with control_plane.store.write() as tx:
-                account = tx.accounts.find(f"{name}@example.com")
-                assert account
-                assert account.password_hash
-                tx.accounts.set_password(account.user_id, account.password_hash, tx.now())
         return f"{name}@example.com"
+
+    def create_link(self, email: str) -> str:
+        """Create a one-time link to set a password."""
+        with closing(self.control_plane()) as control_plane:
+            return self.url + create_link(control_plane, email)
 
     def create_sso_user(self, name: str) -> str:
         """Create an account whose user signs in at the other provider, by this name there."""

@@ -9,6 +9,7 @@ from tests.support.sign_in.sign_ins import events_of, get_account, let_time_pass
 
 from anyscale.domain.models.applications import ApplicationChanges
 from anyscale.errors import ConfigError, NotFound, NotPermitted
+from anyscale.server.core.openid.authorization import ConfirmationNeeded
 from anyscale.server.core.openid.protocol import OAuthError
 
 WRONG_URIS = [
@@ -33,6 +34,20 @@ WRONG_URIS = [
     "ftp://hub.example.com/callback",
     "https://hub.example.com:99999/callback",
     "https://bücher.example/callback",
+    "https://a_b.example.com/callback",
+    "https://a,b.example.com/callback",
+    "https://a;b.example.com/callback",
+    "https://hub.example.com./callback",
+    "https://hub..example.com/callback",
+    "https://-hub.example.com/callback",
+    "https://hub.example.com:/callback",
+    "https://hub.example.com:0/callback",
+    "https://hub.example.com:0443/callback",
+    "https://hub.example.123/callback",
+    "https://127.1/callback",
+    "https://0x7f000001/callback",
+    "https://[2001:db8:0:0::1]/callback",
+    "https://[fe80::1%25eth0]/callback",
     "",
     "https://hub.example.com/" + "x" * 2_000,
 ]
@@ -53,6 +68,12 @@ def test_a_wrong_uri_is_refused(site: Site, field: str, uri: str) -> None:
         "http://127.0.0.1/cb",
         "http://localhost:8000/cb",
         "http://[::1]:8000/cb",
+        "https://[2001:db8::1]/cb",
+        "https://[2001:DB8::1]:8443/cb",
+        "https://192.0.2.7/cb",
+        "https://HUB.example.com/cb",
+        "https://xn--bcher-kva.example/cb",
+        "https://hub/cb",
     ],
 )
 def test_an_https_or_loopback_uri_is_registered(site: Site, uri: str) -> None:
@@ -81,7 +102,7 @@ def test_only_a_public_application_may_use_any_port_of_loopback(
     session = site.sign_in()
 
     if works:
-        assert site.code(session, redirect_uri=uri)
+        assert isinstance(site.start(session, redirect_uri=uri), ConfirmationNeeded)
     else:
         with pytest.raises(Exception, match="not registered"):
             site.start(session, redirect_uri=uri)

@@ -193,6 +193,30 @@ def test_a_new_sign_in_is_required_in_a_session(site: Site, changes: dict[str, s
     assert isinstance(resume(needed.request_id, site.sign_in(), needed.browser), Redirection)
 
 
+@pytest.mark.parametrize("changes", [{"prompt": "login"}, {"max_age": "1"}], ids=str)
+@pytest.mark.parametrize("method", ["link", "sso"])
+def test_a_new_sign_in_cannot_be_left_out_a_moment_after_the_last_one(
+    site: Site, method: str, changes: dict[str, str]
+) -> None:
+    recent = site.sign_in(method=method, ago=30)
+    needed = site.start(recent, **changes)
+    assert isinstance(needed, SignInNeeded)
+
+    skipped = site.provider.authorization.resume(needed.request_id, recent, needed.browser)
+
+    assert isinstance(skipped, SignInNeeded)
+
+
+def test_the_clock_of_an_identity_provider_may_be_a_minute_slow(site: Site) -> None:
+    resume = site.provider.authorization.resume
+    for method, ago, is_accepted in (("sso", 50, True), ("sso", 70, False), ("link", 50, False)):
+        needed = site.start(site.sign_in(ago=120), prompt="login")
+        assert isinstance(needed, SignInNeeded)
+        session = site.sign_in(method=method, ago=ago)
+        decision = resume(needed.request_id, session, needed.browser)
+        assert isinstance(decision, Redirection) is is_accepted
+
+
 def test_max_age_accepts_a_sign_in_that_is_new_enough(site: Site) -> None:
     session = site.sign_in(ago=120)
 

@@ -117,6 +117,54 @@ def test_only_the_pages_of_public_applications_may_read_responses(browser: Brows
     assert allowed not in browser.request("GET", "/oauth2/authorize", headers=CROSS_SITE).headers
 
 
+def test_a_public_application_may_read_responses_on_any_port_of_loopback(
+    browser: Browser,
+) -> None:
+    browser.site.create_application(
+        name="SPA", redirect_uris=["http://127.0.0.1/cb", "http://[::1]:8000/cb"], is_public=True
+    )
+    browser.site.create_application(name="Desktop", redirect_uris=["http://localhost:1234/cb"])
+
+    def is_allowed(origin: str) -> bool:
+        headers = {"Sec-Fetch-Site": "cross-site", "Origin": origin}
+        response = browser.request("GET", "/oauth2/jwks", headers=headers)
+        return response.headers.get("Access-Control-Allow-Origin") == origin
+
+    assert is_allowed("http://127.0.0.1:5173")
+    assert is_allowed("http://[::1]:5173")
+    for other in (
+        "http://localhost:1234",
+        "https://127.0.0.1:5173",
+        "http://127.0.0.1.evil.example:5173",
+        "http://127.0.0.2:5173",
+        "null",
+    ):
+        assert not is_allowed(other)
+
+
+def test_a_shared_cache_keeps_the_responses_to_each_origin_apart(browser: Browser) -> None:
+    for path in ("/.well-known/openid-configuration", "/oauth2/jwks"):
+        assert browser.get(path).headers["Vary"].lower() == "origin"
+    assert browser.request("POST", "/oauth2/token", form={}).headers["Vary"].lower() == "origin"
+
+
+def test_a_popup_of_an_application_keeps_the_page_that_opened_it(browser: Browser) -> None:
+    def policy(path: str, visitor: Browser = browser) -> str:
+        return visitor.get(path).headers["Cross-Origin-Opener-Policy"]
+
+    for path in ("/sign-in", "/set-password", "/"):
+        assert policy(path) == "same-origin"
+    started = browser.authorize()
+    assert started.headers["Cross-Origin-Opener-Policy"] == "unsafe-none"
+    for path in (started.headers["Location"], "/set-password", "/sso/start", "/oauth2/logout"):
+        assert policy(path) == "unsafe-none"
+    submitted = browser.sign_in_at(started.headers["Location"])
+    assert submitted.headers["Cross-Origin-Opener-Policy"] == "unsafe-none"
+    assert policy(submitted.headers["Location"]) == "unsafe-none"
+    assert policy("/") == policy("/console") == "same-origin"
+    assert policy("/sign-in", browser.another()) == "same-origin"
+
+
 def test_a_logout_without_a_token_of_the_session_asks_first(browser: Browser) -> None:
     browser.code()
     query = f"client_id={browser.site.client_id}&post_logout_redirect_uri={CALLBACK}&state=bye"
@@ -202,7 +250,7 @@ def test_a_user_outside_of_the_audience_sees_a_page(browser: Browser) -> None:
     started = browser.authorize()
     signed_in = browser.sign_in_at(started.headers["Location"])
 
-    page = browser.get(signed_in.headers["Location"])
+    page = browser.go_on(signed_in)
 
     assert page.status == 403
     assert "You have no access to Wiki" in page.text

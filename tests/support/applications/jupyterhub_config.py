@@ -1,4 +1,4 @@
-"""JupyterHub as docs/applications.md sets it up, with ports and a folder of a test."""
+"""JupyterHub as the page application-programs.md sets it up, with ports and a folder of a test."""
 
 import os
 

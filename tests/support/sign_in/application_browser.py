@@ -1,5 +1,6 @@
 """A browser in which the user of an application signs in, over HTTP."""
 
+import html
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from tests.support.users import NEW_PASSWORD
 
 from anyscale.server.settings import Settings
 
-__all__ = ["PAGE", "Browser", "open_browser", "parameters_of"]
+__all__ = ["PAGE", "Browser", "link_of", "open_browser", "parameters_of"]
 
 PAGE = {"Accept": "text/html"}
 
@@ -62,9 +63,12 @@ class Browser(HttpClient):
         """Sign in for the application, and give the code."""
         response = self.authorize()
         if not response.headers["Location"].startswith(CALLBACK):
-            response = self.sign_in_at(response.headers["Location"])
-            response = self.get(response.headers["Location"])
+            response = self.go_on(self.sign_in_at(response.headers["Location"]))
         return parameters_of(response)["code"]
+
+    def go_on(self, submitted: HttpResponse) -> HttpResponse:
+        """Follow the redirect after a form to the page in between, and the link there."""
+        return self.get(link_of(self.get(submitted.headers["Location"])))
 
     def token(self, code: str, **changes: Any) -> HttpResponse:
         form = {
@@ -79,6 +83,14 @@ class Browser(HttpClient):
         headers = {"Authorization": sent.pop("basic")} if "basic" in sent else {}
         client = HttpClient(f"http://{self.host}")
         return client.request("POST", "/oauth2/token", form=sent, headers=headers)
+
+
+def link_of(page: HttpResponse) -> str:
+    """Give the link of the page between a form and an application."""
+    assert page.status == 200, page.headers
+    found = re.search(r'<a class="button" href="([^"]+)">Continue to ', page.text)
+    assert found, page.text
+    return html.unescape(found[1])
 
 
 def parameters_of(response: HttpResponse) -> dict[str, str]:

@@ -22,7 +22,11 @@ from anyscale.domain.models.applications import NewApplication
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_for_session
 from anyscale.server.core.openid import key_files
-from anyscale.server.core.openid.authorization import Redirection, SignInNeeded
+from anyscale.server.core.openid.authorization import (
+    ConfirmationNeeded,
+    Redirection,
+    SignInNeeded,
+)
 from anyscale.server.core.openid.tokens import IssuedTokens
 from anyscale.server.store.records.openid import ApplicationRecord
 
@@ -100,12 +104,12 @@ class Site:
             return create_session(tx, method, locked, authenticated_at=at).session
 
     def start(
-        self, session: str = "", browser: str = "", **changes: Any
-    ) -> Redirection | SignInNeeded:
+        self, session: str = "", browser: str = "", confirmations: str = "", **changes: Any
+    ) -> Redirection | SignInNeeded | ConfirmationNeeded:
         """Send the request of the application; a parameter that is None is left out."""
         values = REQUEST | {"client_id": self.client_id} | changes
         pairs = [(name, text) for name, text in values.items() if text is not None]
-        return self.provider.authorization.start(pairs, session, browser)
+        return self.provider.authorization.start(pairs, session, browser, confirmations)
 
     def code(self, session: str, **changes: Any) -> str:
         """Get a code for a signed-in user."""

@@ -22,6 +22,7 @@ __all__ = [
     "SSO_SETTINGS",
     "Site",
     "change_password",
+    "create_link",
     "run_chromium",
     "run_site",
     "set_password_by_link",
@@ -85,14 +86,21 @@ class Site:
 
     def create_link(self, email: str) -> str:
         """Create a one-time link; give its path."""
-        secret = new_link_secret()
-        self.secrets.append(secret)
-        with closing(self.control_plane()) as control_plane, control_plane.store.write() as tx:
-            account = tx.accounts.find(email)
-            assert account
-            end = tx.now() + 60_000
-            tx.links.replace(LinkRecord(account.user_id, hash_of(secret), "test", tx.now(), end))
-        return f"/set-password#{secret}"
+        with closing(self.control_plane()) as control_plane:
+            path = create_link(control_plane, email)
+        self.secrets.append(path.partition("#")[2])
+        return path
+
+
+def create_link(control_plane: ControlPlane, email: str) -> str:
+    """Create a one-time link; give its path."""
+    secret = new_link_secret()
+    with control_plane.store.write() as tx:
+        account = tx.accounts.find(email)
+        assert account
+        end = tx.now() + 60_000
+        tx.links.replace(LinkRecord(account.user_id, hash_of(secret), "test", tx.now(), end))
+    return f"/set-password#{secret}"
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from anyscale.server.core.time_units import SECOND_MS
 from anyscale.server.http.dependencies import Connection
 
 __all__ = [
+    "AUTHORIZATION",
     "DEVICE",
     "SESSION",
     "HostCookie",
@@ -29,6 +30,9 @@ __all__ = [
 
 SESSION = "__Host-session"
 DEVICE = "__Host-device"
+
+#: binds the stored requests of applications to the browser
+AUTHORIZATION = "__Host-authorization"
 
 #: What may surround a name or a value in the header `Cookie` (RFC 6265, 4.2.1 and 5.2).
 _BLANK = b" \t"

@@ -1,14 +1,8 @@
 """Every page: the scripts that it may run, and that nobody stores or frames it."""
 
 import re
-from typing import Any
 
-import pytest
 from tests.server.http.pages.requests import PUBLIC, Come, every_page, get
-
-from anyscale.server.http.web.templating import render_page
-
-ERROR: dict[str, Any] = {"heading": "Sorry", "text": "It failed.", "request_id": ""}
 
 
 def test_a_page_runs_scripts_from_our_own_files_only(come: Come) -> None:
@@ -22,59 +16,6 @@ def test_a_page_runs_scripts_from_our_own_files_only(come: Come) -> None:
         assert policy.get("script-src", "'self'") == "'self'"
         assert not re.search(r"<script(?! src=)|<style|\s(style|on\w+)=|javascript:", answer.text)
         assert not re.search(r"(?:src|href)=\"(?!/|#)", answer.text)
-
-
-def form_action(*targets: str) -> str:
-    page = render_page("error", options=None, form_targets=targets, **ERROR)
-    policy = str(page.headers["Content-Security-Policy"]).split("; ")
-    (action,) = [part for part in policy if part.startswith("form-action ")]
-    return action
-
-
-def test_one_response_may_name_further_targets_of_its_forms() -> None:
-    assert form_action() == "form-action 'self'"
-    targets = [
-        "https://app.example.com",
-        "https://xn--bcher-kva.example:8443",
-        "http://127.0.0.1:9",
-    ]
-    assert form_action(*targets) == f"form-action 'self' {' '.join(targets)}"
-    assert form_action() == "form-action 'self'"
-
-
-@pytest.mark.parametrize(
-    "target",
-    [
-        "",
-        "https:",
-        "https://",
-        "*",
-        "https://*",
-        "https://*.example.com",
-        "'unsafe-inline'",
-        "javascript://app.example.com",
-        "app.example.com",
-        "https://app.example.com/",
-        "https://app.example.com/callback",
-        "https://app.example.com?",
-        "https://jane@app.example.com",
-        "https://app.example.com:",
-        "https://app.example.com:*",
-        "https://app.example.com:٣",
-        "https://app.example.com; script-src *",
-        "https://app.example.com;script-src",
-        "https://app.example.com,default-src",
-        "https://app.example.com https://evil.example",
-        "https://app.example.com\n",
-        "https://app.example.com\r\nSet-Cookie: a=b",
-        "https://APP.example.com",
-        "https://bücher.example",
-        " https://app.example.com",
-    ],
-)
-def test_a_form_target_that_is_no_origin_is_refused(target: str) -> None:
-    with pytest.raises(ValueError, match="must be an origin"):
-        form_action("https://app.example.com", target)
 
 
 def test_pages_may_not_be_stored_or_framed(come: Come) -> None:

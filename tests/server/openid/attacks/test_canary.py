@@ -71,7 +71,7 @@ def test_no_secret_of_a_sign_in_is_where_others_can_read_it(
     waiting = browser.cookies["__Host-authorization"]
     page = browser.get(started.headers["Location"])
     signed_in = browser.submit(page)
-    done = browser.get(signed_in.headers["Location"])
+    done = browser.go_on(signed_in)
     code = parameters_of(done)["code"]
     tokens = browser.token(code).json
     pages = [page, signed_in, browser.get("/"), browser.get("/oauth2/logout")]

@@ -11,7 +11,7 @@ from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.ports import free_port
 from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.servers.server_process import ServerProcess
-from tests.support.sign_in.application_browser import Browser
+from tests.support.sign_in.application_browser import Browser, link_of
 from tests.support.sign_in.openid_provider import REQUEST, Site, keys_folder
 from tests.support.sign_in.request_flood import request_flood
 from tests.support.users import NEW_PASSWORD
@@ -81,7 +81,8 @@ def test_a_batch_and_sign_ins_go_on_and_no_waiting_request_is_lost(
         assert patiently(browser.another().authorize).status == 303
         page = patiently(lambda: browser.get(started.headers["Location"]))
         signed_in = patiently(lambda: browser.submit(page))
-        done = patiently(lambda: browser.get(signed_in.headers["Location"]))
+        between = patiently(lambda: browser.get(signed_in.headers["Location"]))
+        done = patiently(lambda: browser.get(link_of(between)))
         batch.join(60)
 
     assert "code=" in done.headers["Location"]

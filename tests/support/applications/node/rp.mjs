@@ -10,7 +10,7 @@ const config = await oc.discovery(new URL(issuer), id, undefined, methods[method
 
 const cookies = {};
 
-/** Follows redirects as a browser does, until the callback or a page. */
+/** Follows redirects, and the link to an application, as a user does, until the callback or a page. */
 async function open(url, form) {
   for (;;) {
     if (String(url).startsWith(callback)) return { url: new URL(url), body: '' };
@@ -27,11 +27,13 @@ async function open(url, form) {
       const [name, ...value] = line.split(';')[0].split('=');
       cookies[name] = value.join('=');
     }
-    if (response.status < 300 || response.status > 399) {
-      return { url: new URL(url), body: await response.text(), status: response.status };
+    const body = await response.text();
+    const link = /<a class="button" href="([^"]+)">Continue to/.exec(body)?.[1];
+    if (!link && (response.status < 300 || response.status > 399)) {
+      return { url: new URL(url), body, status: response.status };
     }
     form = undefined;
-    url = new URL(response.headers.get('location'), url);
+    url = new URL(link?.replaceAll('&amp;', '&') ?? response.headers.get('location'), url);
   }
 }
 

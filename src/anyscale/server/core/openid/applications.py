@@ -25,7 +25,7 @@ from anyscale.server.core.openid.protocol import OAuthError
 from anyscale.server.core.openid.redirect_uris import (
     checked_redirect_uris,
     is_registered,
-    origin_of,
+    is_registered_origin,
 )
 from anyscale.server.core.secrets import hash_of, new_secret
 from anyscale.server.core.time_units import HOUR_MS
@@ -181,11 +181,11 @@ class ApplicationService:
         return application
 
     def allows_origin(self, origin: str) -> bool:
-        """Whether a public application has a redirect URI of an origin (CORS)."""
+        """Whether a public application runs on pages of an origin (CORS)."""
         with self._store.read() as tx:
             applications = tx.applications.list()
         return any(
-            origin in map(origin_of, application.redirects)
+            is_registered_origin(origin, application.redirects)
             for application in applications
             if application.is_public
         )

@@ -14,6 +14,7 @@ from anyscale.server.core.openid.authorization_parameters import (
     once,
 )
 from anyscale.server.core.openid.claims import subject_of
+from anyscale.server.core.openid.confirmations import confirmation_of, is_confirmed
 from anyscale.server.core.openid.id_token_hints import IdTokenHints
 from anyscale.server.core.openid.protocol import CODE_MS, OAuthError
 from anyscale.server.core.openid.redirect_uris import is_registered
@@ -23,7 +24,13 @@ from anyscale.server.core.time_units import MINUTE_MS, SECOND_MS
 from anyscale.server.store.records.openid import ApplicationRecord, GrantRecord
 from anyscale.server.store.transaction import Store, Transaction
 
-__all__ = ["AuthorizationService", "Redirection", "SignInNeeded", "StoredRequest"]
+__all__ = [
+    "AuthorizationService",
+    "ConfirmationNeeded",
+    "Redirection",
+    "SignInNeeded",
+    "StoredRequest",
+]
 
 #: grants of one session at one application: an application that signs in again and again, without a
 #: page, loses its oldest ones
@@ -43,6 +50,8 @@ class Redirection(SensitiveStruct, frozen=True):
     denied: str = ""
     #: The cookie of the requests that still wait, if this one did; None leaves it as it is.
     browser: str | None = None
+    #: what confirms the application for the rest of the session; empty if nothing has to
+    confirmation: str = ""
 
 
 class SignInNeeded(SensitiveStruct, frozen=True):
@@ -54,6 +63,14 @@ class SignInNeeded(SensitiveStruct, frozen=True):
     must_change_password: bool = False
 
 
+class ConfirmationNeeded(SensitiveStruct, frozen=True):
+    """The user confirms the application by a click; then the browser resumes the request."""
+
+    request_id: str
+    #: as that of `SignInNeeded`
+    browser: str
+
+
 class StoredRequest(SensitiveStruct, frozen=True):
     """A request that waits for a sign-in."""
 
@@ -62,6 +79,7 @@ class StoredRequest(SensitiveStruct, frozen=True):
     parameters: AuthorizationParameters
     #: The sign-in is not older: milliseconds since 1970; 0 for any.
     newer_than: int
+    created_at: int
     #: when it was read
     at: int
 
@@ -81,14 +99,15 @@ class AuthorizationService:
         self._requests = StoredRequests(store)
 
     def start(
-        self, pairs: list[tuple[str, str]], session: str, browser: str
-    ) -> Redirection | SignInNeeded:
-        """Validate the request of an application, and answer it or let it wait for a sign-in.
+        self, pairs: list[tuple[str, str]], session: str, browser: str, confirmations: str = ""
+    ) -> Redirection | SignInNeeded | ConfirmationNeeded:
+        """Validate the request of an application, and answer it or let it wait for the user.
 
         Args:
             pairs: the parameters, as they were sent.
             session: the secret of the session cookie; empty without one.
             browser: the cookie of earlier requests; empty without one.
+            confirmations: those of earlier redirections, with dots between.
 
         Raises:
             RequestInvalid: the application or its redirect URI is not known, so that the browser
@@ -102,9 +121,15 @@ class AuthorizationService:
             parameters = self._parameters(pairs, application)
             caller = self._caller(session)
             newer_than = self._newer_than(parameters, caller)
-            if caller and newer_than == 0 and not caller.must_change_password:
-                return self._grant(parameters, caller)
-            return self._store_request(parameters, newer_than, caller, browser)
+            is_signed_in = caller is not None and newer_than == 0
+            if caller and is_signed_in and not caller.must_change_password:
+                if is_confirmed(application, uri, session, confirmations):
+                    return self._grant(parameters, caller)
+                _refuse_silent(parameters, "interaction_required")
+                return ConfirmationNeeded(*self._store_request(parameters, newer_than, browser))
+            _refuse_silent(parameters, "login_required")
+            stored = self._store_request(parameters, newer_than, browser)
+            return SignInNeeded(*stored, must_change_password=is_signed_in)
         except OAuthError as error:
             return _error(uri, state, error)
 
@@ -121,7 +146,8 @@ class AuthorizationService:
         except OAuthError as error:
             decision = _error(parameters.redirect_uri, parameters.state, error)
         remaining = self._requests.removed(browser, request_id, stored.at)
-        return structs.replace(decision, browser=remaining)
+        confirmation = confirmation_of(stored.application, parameters.redirect_uri, session)
+        return structs.replace(decision, browser=remaining, confirmation=confirmation)
 
     def stored(self, request_id: str, browser: str) -> StoredRequest:
         """Return a stored request of a browser; of an empty id the newest one.
@@ -138,7 +164,14 @@ class AuthorizationService:
         with self._store.read() as tx:
             application = tx.applications.get(found.parameters.client_id)
         application = _registered(application, found.parameters)
-        return StoredRequest(found.request_id, application, found.parameters, found.newer_than, now)
+        return StoredRequest(
+            request_id=found.request_id,
+            application=application,
+            parameters=found.parameters,
+            newer_than=found.newer_than,
+            created_at=found.created_at,
+            at=now,
+        )
 
     def _parameters(
         self, pairs: list[tuple[str, str]], application: ApplicationRecord
@@ -188,17 +221,13 @@ class AuthorizationService:
         self,
         parameters: AuthorizationParameters,
         newer_than: int,
-        caller: SessionCaller | None,
         browser: str,
-    ) -> SignInNeeded:
-        if parameters.is_silent:
-            raise OAuthError("login_required")
+    ) -> tuple[str, str]:
+        """Let a request wait; return its id, and the cookie with it."""
         with self._store.read() as tx:
             now = tx.now()
         request = WaitingRequest(new_id("req_", now), now, newer_than, parameters)
-        must_change = bool(caller and newer_than == 0 and caller.must_change_password)
-        cookie = self._requests.added(browser, request)
-        return SignInNeeded(request.request_id, cookie, must_change)
+        return request.request_id, self._requests.added(browser, request)
 
     def _grant(self, parameters: AuthorizationParameters, caller: SessionCaller) -> Redirection:
         """Create a code for a signed-in user (RFC 6749, 4.1.2), or raise `OAuthError`.
@@ -249,8 +278,21 @@ def _is_another_user(parameters: AuthorizationParameters, caller: SessionCaller)
     return parameters.subject not in (None, subject_of(caller.account))
 
 
+def _refuse_silent(parameters: AuthorizationParameters, code: str) -> None:
+    if parameters.is_silent:
+        raise OAuthError(code)
+
+
 def _is_new(caller: SessionCaller, stored: StoredRequest) -> bool:
-    return (caller.session.authenticated_at or 0) >= stored.newer_than - _LEEWAY
+    """Whether a sign-in is as new as the application wants it.
+
+    The time of a sign-in at an identity provider is of another clock. Its session is of ours: one
+    from before the request is no answer to it.
+    """
+    session = caller.session
+    by_other_clock = session.auth_method == "sso" and session.created_at >= stored.created_at
+    leeway = _LEEWAY if by_other_clock else 0
+    return (session.authenticated_at or 0) >= stored.newer_than - leeway
 
 
 def _new_grant(

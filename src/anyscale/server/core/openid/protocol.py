@@ -37,7 +37,7 @@ REFRESH_MS = 90 * DAY_MS
 #: what the authorization and the token endpoint answer to an application
 AUTHORIZATION_ERRORS = (
     *("access_denied", "invalid_request", "invalid_scope", "unsupported_response_type"),
-    *("login_required", "registration_not_supported"),
+    *("login_required", "interaction_required", "registration_not_supported"),
     *("request_not_supported", "request_uri_not_supported"),
 )
 TOKEN_ERRORS = (

@@ -2,19 +2,25 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from anyscale.domain.urls import checked_url
+from anyscale.domain.urls import checked_url, is_address
 from anyscale.domain.validation import shown
 from anyscale.errors import ConfigError
 
-__all__ = ["checked_redirect_uris", "is_registered", "origin_of"]
+__all__ = ["checked_redirect_uris", "is_registered", "is_registered_origin"]
 
 _MAX_CHARACTERS = 2_000
 _MOST = 50
 
 #: Characters of a URI (RFC 3986, 2) but a quote, a wildcard and the start of a fragment.
 _URI = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&()+,;=%-]+")
+
+#: A name of a host (RFC 1123, 2.1), which does not end as an IPv4 address does.
+_HOST_NAME = re.compile(
+    r"(?:(?!-)[a-z0-9-]{1,63}(?<!-)\.)*(?!-|(?:[0-9]+|0x[0-9a-f]*)$)[a-z0-9-]{1,63}(?<!-)"
+)
 
 #: A loopback address, with the port that a public application on a desktop chooses at each start.
 _LOOPBACK = re.compile(r"(http://(?:127\.0\.0\.1|\[::1\]))(?::[0-9]{1,5})?(?=[/?]|$)")
@@ -24,7 +30,8 @@ def checked_redirect_uris(uris: Iterable[str]) -> list[str]:
     """Return URIs to register, each once: https, or http on a loopback address.
 
     Raises:
-        ConfigError: one has another scheme, a fragment, a user, a wildcard or a quote.
+        ConfigError: one has another scheme, a fragment, a user, a wildcard or a quote, or a host
+            that browsers write in another way.
     """
     checked = list(dict.fromkeys(uris))
     if len(checked) > _MOST:
@@ -44,6 +51,23 @@ def _check(uri: str) -> None:
             f"the URI {shown(uri)} must have at most {_MAX_CHARACTERS} characters, no fragment and "
             "no wildcard: it is compared character for character"
         )
+    if not _has_plain_host(uri):
+        raise ConfigError(
+            f"the URI {shown(uri)} must have a host of letters, digits, hyphens and dots, like "
+            "app.example.com, or an IP address in its short form; and a port from 1 to 65535 or "
+            "none"
+        )
+
+
+def _has_plain_host(uri: str) -> bool:
+    """Whether browsers write host and port as the URI does, so that both can be compared."""
+    parts = urlsplit(uri)
+    host, port = parts.hostname or "", parts.port
+    if is_address(host):
+        host = f"[{ip_address(host)}]" if ":" in host else str(ip_address(host))
+    elif not _HOST_NAME.fullmatch(host):
+        return False
+    return parts.netloc.lower() == (host if port is None else f"{host}:{port}") and port != 0
 
 
 def is_registered(uri: str, registered: Sequence[str], *, is_public: bool) -> bool:
@@ -63,7 +87,12 @@ def _without_port(uri: str) -> str | None:
     return text if found and uri.startswith("http://") else None
 
 
-def origin_of(uri: str) -> str:
+def is_registered_origin(origin: str, registered: Iterable[str]) -> bool:
+    """Whether a public application has a URI of an origin; on loopback, with any port."""
+    return is_registered(origin, [_origin_of(uri) for uri in registered], is_public=True)
+
+
+def _origin_of(uri: str) -> str:
     """Return the origin of a registered URI, as browsers write it (RFC 6454, 6.2)."""
     parts = urlsplit(uri)
     default = {"https": ":443", "http": ":80"}[parts.scheme]

@@ -28,6 +28,7 @@ from anyscale.server.http.console.recent_sign_in import (
 )
 from anyscale.server.http.cookies import SESSION, expired_cookie
 from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.openid.continuation import LOST_REQUEST_NOTES
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.forms import read_form, read_form_key, user_message
 from anyscale.server.http.web.templating import redirect, render_page
@@ -48,6 +49,7 @@ _NOTES = {
     "sessions_revoked": "All other browsers are signed out.",
     "application_revoked": "You are signed out of the application as far as this server goes.",
     "token_revoked": "The token is revoked. Programs that use it cannot sign in any more.",
+    **LOST_REQUEST_NOTES,
 }
 
 #: an option of the form -> days until the token expires

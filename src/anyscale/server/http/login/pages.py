@@ -25,7 +25,12 @@ from anyscale.server.http.cookies import SESSION, expired_cookie, login_cookies,
 from anyscale.server.http.dependencies import AnyRequest, UserRequest
 from anyscale.server.http.login.sign_in import LoginFlows
 from anyscale.server.http.login.sso_problems import sso_problem
-from anyscale.server.http.openid.continuation import Continuation, Continuations
+from anyscale.server.http.openid.authorize import REQUEST_EXPIRED
+from anyscale.server.http.openid.continuation import (
+    LOST_REQUEST_NOTES,
+    Continuation,
+    Continuations,
+)
 from anyscale.server.http.refusals import count_refusal
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.forms import read_form, refusal
@@ -42,6 +47,7 @@ Page = Response[str]
 _NOTES = {
     "signed_out": "You have signed out.",
     "session_expired": "You are not signed in any more. Please sign in again.",
+    **LOST_REQUEST_NOTES,
 }
 
 _DIFFER = "The two new passwords are not the same."
@@ -64,13 +70,13 @@ async def show_sign_in(
     if not following.stored:  # an application may require a new sign-in
         with suppress(NotAuthenticated):
             await authenticator.by_session(request)
-            return redirect("/")
+            return redirect(following.path(note=note if note in LOST_REQUEST_NOTES else ""))
     return _form_page(
         "sign_in",
         login_options,
         following,
         problem=sso_problem(sso, number) if sso else "",
-        note=_NOTES.get(note, ""),
+        note=_NOTES.get(REQUEST_EXPIRED if following.is_lost else note, ""),
         email=following.login_hint,
     )
 
@@ -104,9 +110,7 @@ def _form_page(
 ) -> Page:
     """Render a page with a form; `wrong` is the field that the problem is about, if it is one."""
     shown = {"email": "", "note": "", "wrong": "", "following": following, **values}
-    return render_page(
-        template, script=True, options=options, form_targets=following.form_targets, **shown
-    )
+    return render_page(template, script=True, options=options, **shown)
 
 
 @post("/sign-out", pool="read", status_code=200)
@@ -134,9 +138,11 @@ def show_password(
     login_options: NamedDependency[LoginOptions],
     continuations: NamedDependency[Continuations],
     authorization: FromQuery[str] = "",
+    note: FromQuery[str] = "",
 ) -> Page:
     following = continuations.find(request, authorization)
-    return _form_page("password", login_options, following, user=request.user)
+    shown = LOST_REQUEST_NOTES.get(REQUEST_EXPIRED if following.is_lost else note, "")
+    return _form_page("password", login_options, following, user=request.user, note=shown)
 
 
 @post("/password")
@@ -158,7 +164,7 @@ async def change_password(
         result = await login.change_password(request, request.user, current, new)
     except AnyscaleError as error:
         return show(wrong=_wrong_field(error), **refusal(error))
-    return redirect(following.path("/?note=password_changed"), *login_cookies(result))
+    return redirect(following.path(note="password_changed"), *login_cookies(result))
 
 
 @get(LINK_PAGE)
@@ -197,7 +203,7 @@ async def set_password(
         return render_page("dead_link", options=login_options, status=error.status)
     except AnyscaleError as error:
         return show(email=email, wrong=_wrong_field(error), **refusal(error))
-    return redirect(following.path("/?note=password_set"), *login_cookies(result))
+    return redirect(following.path(note="password_set"), *login_cookies(result))
 
 
 def _wrong_field(error: AnyscaleError) -> str:

@@ -1,10 +1,13 @@
 """Headers of every response that limit what browsers do with it."""
 
+from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from anyscale.domain.schemas.protocol import API, IDENTITY
+from anyscale.server.http.cookies import AUTHORIZATION, read_cookie
+from anyscale.server.paths import LINK_PAGE
 
 __all__ = ["SecurityHeadersMiddleware"]
 
@@ -22,9 +25,14 @@ _HEADERS: Headers = [
         b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     ),
     (b"referrer-policy", b"same-origin"),
-    (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
+
+_OPENER = b"cross-origin-opener-policy"
+
+#: What a popup passes in which the user of an application signs in or out. With `same-origin`, it
+#: would lose the page of the application that opened it and waits for it.
+_OF_POPUPS = ("/oauth2/", "/sign-in", "/password", LINK_PAGE, "/sso/")
 
 #: For a year, browsers use TLS alone (RFC 6797, 6.1). Without subdomains, which others may run.
 _TLS_ONLY = (b"strict-transport-security", b"max-age=31536000")
@@ -43,7 +51,9 @@ class SecurityHeadersMiddleware(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         by_tls = self._tls_only or scope["scheme"] == "https"
-        defaults = [*_HEADERS, _TLS_ONLY] if by_tls else _HEADERS
+        defaults = [*_HEADERS, (_OPENER, _opener_policy(scope))]
+        if by_tls:
+            defaults.append(_TLS_ONLY)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -53,3 +63,13 @@ class SecurityHeadersMiddleware(ASGIMiddleware):
             await send(message)
 
         await next_app(scope, receive, send_with_headers)
+
+
+def _opener_policy(scope: Scope) -> bytes:
+    """Return the policy for the page that has opened this one, if another site has."""
+    path = scope["path"]
+    if not path.startswith(_OF_POPUPS):
+        return b"same-origin"
+    # Only a browser in which an application waits has the cookie; its first request has none yet.
+    waits = path.startswith("/oauth2/") or read_cookie(ASGIConnection(scope), AUTHORIZATION)
+    return b"unsafe-none" if waits else b"same-origin"

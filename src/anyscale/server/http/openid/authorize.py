@@ -6,14 +6,21 @@ from urllib.parse import urlencode
 from litestar import Response
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
-from litestar.params import RawBody
+from litestar.params import FromQuery, RawBody
 
-from anyscale.server.core.openid.authorization import Redirection, SignInNeeded
+from anyscale.errors import NotFound
+from anyscale.server.core.login.sessions import ABSOLUTE_LIMIT
+from anyscale.server.core.openid.authorization import (
+    ConfirmationNeeded,
+    Redirection,
+    SignInNeeded,
+)
+from anyscale.server.core.openid.confirmations import SEPARATOR, is_confirmed
 from anyscale.server.core.openid.protocol import REQUEST_MS
 from anyscale.server.core.openid.provider import OpenIdProvider
 from anyscale.server.core.time_units import SECOND_MS
 from anyscale.server.http.bodies import SMALL_BODY
-from anyscale.server.http.cookies import SESSION, HostCookie, read_cookie
+from anyscale.server.http.cookies import AUTHORIZATION, SESSION, HostCookie, read_cookie
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.middleware.csrf import CSRF_RULE, any_origin
 from anyscale.server.http.openid.discovery import require_provider
@@ -21,17 +28,24 @@ from anyscale.server.http.openid.logout import LOGOUT_PATH
 from anyscale.server.http.openid.parameters import form_pairs, query_pairs, with_parameters
 from anyscale.server.http.operations.metrics import AUTHORIZATIONS
 from anyscale.server.http.route_handlers import get, post
+from anyscale.server.http.web.leave_page import leave_page
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.login_options import LoginOptions
 
-__all__ = ["HANDLERS", "REQUEST_COOKIE", "resume_path"]
+__all__ = ["HANDLERS", "REQUEST_EXPIRED", "resume_path"]
 
 Page = Response[str]
+Decision = Redirection | SignInNeeded | ConfirmationNeeded
 
-#: The cookie with the requests that wait for a sign-in in this browser.
-REQUEST_COOKIE = "__Host-authorization"
+#: the parameter `note` of the sign-in and of the account page after a stored request was lost
+REQUEST_EXPIRED = "request_expired"
 
 _PATH = "/oauth2/authorize"
+_CONTINUE = "/oauth2/continue"
+
+#: the cookie with the confirmations of a browser, and how many it has
+_CONFIRMED = "__Host-confirmed"
+_MOST_CONFIRMED = 20
 
 #: the parameter with the id of a stored request
 _STORED = "authorization"
@@ -44,11 +58,13 @@ def authorize(
     login_options: NamedDependency[LoginOptions],
 ) -> Page:
     provider = require_provider(openid)
-    decision = _decide(provider, request)
+    try:
+        decision = _decide(provider, request)
+    except NotFound:
+        return _expired()
     AUTHORIZATIONS.labels(_result(decision)).inc()
-    if isinstance(decision, SignInNeeded):
-        path = "/password" if decision.must_change_password else "/sign-in"
-        location = f"{path}?authorization={decision.request_id}"
+    if not isinstance(decision, Redirection):
+        location = f"{_next_page(decision)}?{_query(decision.request_id)}"
         return redirect(location, *_cookies(decision.browser))
     # The response names the issuer (RFC 9207, 2).
     url = with_parameters(decision.redirect_uri, decision.parameters | {"iss": provider.issuer})
@@ -57,32 +73,85 @@ def authorize(
             "access_denied", options=login_options, status=403, name=decision.denied, url=url
         )
     else:
-        headers = {"Location": url}
-        page = Response("", status_code=303, media_type="text/plain", headers=headers)
-    for cookie in _cookies(decision.browser):
+        page = redirect(url)
+    for cookie in (*_cookies(decision.browser), *_confirmed(request, decision.confirmation)):
         page.set_cookie(cookie)
     return page
 
 
-def _decide(provider: OpenIdProvider, request: AnyRequest) -> Redirection | SignInNeeded:
+def _decide(provider: OpenIdProvider, request: AnyRequest) -> Decision:
     pairs, service = query_pairs(request), provider.authorization
-    session, browser = read_cookie(request, SESSION), read_cookie(request, REQUEST_COOKIE)
+    session, browser = read_cookie(request, SESSION), read_cookie(request, AUTHORIZATION)
     if [name for name, _ in pairs] == [_STORED]:
         return service.resume(pairs[0][1], session, browser)
-    return service.start(pairs, session, browser)
+    return service.start(pairs, session, browser, read_cookie(request, _CONFIRMED))
 
 
 def _cookies(browser: str | None) -> list[Cookie]:
     """Return the cookie to set, if it changes; an empty one is deleted."""
     if browser is None:
         return []
-    return [HostCookie(REQUEST_COOKIE, browser, REQUEST_MS // SECOND_MS if browser else 0)]
+    return [HostCookie(AUTHORIZATION, browser, REQUEST_MS // SECOND_MS if browser else 0)]
 
 
-def _result(decision: Redirection | SignInNeeded) -> str:
-    if isinstance(decision, SignInNeeded):
-        return "sign_in"
-    return decision.parameters.get("error", "code")
+def _next_page(decision: SignInNeeded | ConfirmationNeeded) -> str:
+    if isinstance(decision, ConfirmationNeeded):
+        return _CONTINUE
+    return "/password" if decision.must_change_password else "/sign-in"
+
+
+def _result(decision: Decision) -> str:
+    if isinstance(decision, Redirection):
+        return decision.parameters.get("error", "code")
+    return "sign_in" if isinstance(decision, SignInNeeded) else "confirmation"
+
+
+def _confirmed(request: AnyRequest, confirmation: str) -> list[Cookie]:
+    """Return the cookie with one more confirmation, if there is one."""
+    if not confirmation:
+        return []
+    earlier = read_cookie(request, _CONFIRMED).split(SEPARATOR)
+    kept = [one for one in earlier if one != confirmation][1 - _MOST_CONFIRMED :]
+    value = SEPARATOR.join([*kept, confirmation])
+    return [HostCookie(_CONFIRMED, value, ABSOLUTE_LIMIT // SECOND_MS)]
+
+
+@get(_CONTINUE, pool="login.applications", include_in_schema=False)
+def go_on(
+    request: AnyRequest,
+    openid: NamedDependency[OpenIdProvider | None],
+    login_options: NamedDependency[LoginOptions],
+    authorization: FromQuery[str] = "",
+) -> Page:
+    """Show the page between a form of ours and an application.
+
+    Chromium applies `form-action` to all redirects that follow a form, also to those from the
+    application to an address that we do not know. So the page ends them, and navigates by GET: by
+    itself, unless the user has to confirm the application.
+    """
+    service = require_provider(openid).authorization
+    if not authorization:  # the service would take the newest request
+        return _expired()
+    try:
+        stored = service.stored(authorization, read_cookie(request, AUTHORIZATION))
+    except NotFound:
+        return _expired()
+    is_automatic = is_confirmed(
+        stored.application,
+        stored.parameters.redirect_uri,
+        read_cookie(request, SESSION),
+        read_cookie(request, _CONFIRMED),
+    )
+    return leave_page(
+        stored.application.name,
+        f"{_PATH}?{_query(stored.request_id)}",
+        login_options,
+        is_automatic=is_automatic,
+    )
+
+
+def _expired() -> Page:
+    return redirect(f"/sign-in?note={REQUEST_EXPIRED}")
 
 
 @post(
@@ -98,8 +167,12 @@ def by_form(request: AnyRequest, body: RawBody) -> Page:
 
 
 def resume_path(request_id: str) -> str:
-    """Return the address at which a browser goes on with a stored request."""
-    return f"{_PATH}?{urlencode({_STORED: request_id})}"
+    """Return the address at which a browser goes on with a stored request after a form."""
+    return f"{_CONTINUE}?{_query(request_id)}"
 
 
-HANDLERS: list[Any] = [authorize, by_form]
+def _query(request_id: str) -> str:
+    return urlencode({_STORED: request_id})
+
+
+HANDLERS: list[Any] = [authorize, go_on, by_form]

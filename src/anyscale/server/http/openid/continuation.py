@@ -10,13 +10,17 @@ from msgspec import Struct
 from anyscale.errors import NotFound
 from anyscale.server.core.openid.authorization import StoredRequest
 from anyscale.server.core.openid.provider import OpenIdProvider
-from anyscale.server.core.openid.redirect_uris import origin_of
-from anyscale.server.http.cookies import read_cookie
+from anyscale.server.http.cookies import AUTHORIZATION, read_cookie
 from anyscale.server.http.dependencies import AnyRequest
-from anyscale.server.http.openid.authorize import REQUEST_COOKIE, resume_path
+from anyscale.server.http.openid.authorize import REQUEST_EXPIRED, resume_path
 from anyscale.server.http.thread_pools import ThreadPools
 
-__all__ = ["Continuation", "Continuations"]
+__all__ = ["LOST_REQUEST_NOTES", "Continuation", "Continuations"]
+
+#: the note of the pages that follow, by their parameter `note`
+LOST_REQUEST_NOTES = {
+    REQUEST_EXPIRED: "The request of the application has expired: open the application again."
+}
 
 
 class Continuation(Struct, frozen=True):
@@ -24,6 +28,8 @@ class Continuation(Struct, frozen=True):
 
     #: None if no application waits for the sign-in
     stored: StoredRequest | None = None
+    #: whether an application waited for it, whose request has expired or was answered
+    is_lost: bool = False
 
     @property
     def request_id(self) -> str:
@@ -40,14 +46,15 @@ class Continuation(Struct, frozen=True):
         """The email that the application suggests."""
         return self.stored.parameters.login_hint if self.stored else ""
 
-    @property
-    def form_targets(self) -> list[str]:
-        """The origins to which the response to the page's form may redirect."""
-        return [origin_of(self.stored.parameters.redirect_uri)] if self.stored else []
+    def path(self, default: str = "/", note: str = "") -> str:
+        """Return the address that follows the sign-in: without an application, a page of ours.
 
-    def path(self, default: str = "/") -> str:
-        """Return the address that follows the sign-in."""
-        return resume_path(self.request_id) if self.stored else default
+        The page shows the note, or the one that the request is lost.
+        """
+        if self.stored:
+            return resume_path(self.request_id)
+        shown = REQUEST_EXPIRED if self.is_lost else note
+        return f"{default}?note={shown}" if shown else default
 
 
 class Continuations(Struct, frozen=True):
@@ -57,7 +64,7 @@ class Continuations(Struct, frozen=True):
     pools: ThreadPools
 
     def find(self, request: AnyRequest, request_id: str) -> Continuation:
-        """Return what follows; without a valid id our own page."""
+        """Return what follows; without an id our own page."""
         return self._stored(request, request_id) if request_id else Continuation()
 
     async def get(self, request: AnyRequest, request_id: str) -> Continuation:
@@ -69,8 +76,8 @@ class Continuations(Struct, frozen=True):
         return await self.pools.login.applications.run(self._stored, request, "")
 
     def _stored(self, request: AnyRequest, request_id: str) -> Continuation:
-        browser = read_cookie(request, REQUEST_COOKIE)
+        browser = read_cookie(request, AUTHORIZATION)
         if self.provider and browser:
             with suppress(NotFound):
                 return Continuation(self.provider.authorization.stored(request_id, browser))
-        return Continuation()
+        return Continuation(is_lost=bool(request_id))

@@ -22,6 +22,7 @@ _PATHS = frozenset(
         "/oauth2/revoke",
     }
 )
+#: also without an origin: a shared cache may store such a response
 _VARY = (b"vary", b"origin")
 _PREFLIGHT = [
     (b"access-control-allow-methods", b"GET, POST"),
@@ -37,16 +38,13 @@ class CorsMiddleware(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         connection = ASGIConnection[Any, Any, Any, Any](scope)
-        origin = connection.headers.get("origin")
-        if origin is None or scope["path"] not in _PATHS:
+        if scope["path"] not in _PATHS:
             await next_app(scope, receive, send)
             return
-        services = connection.app.state
-        is_allowed = await services.pools.login.applications.run(
-            services.applications.allows_origin, origin
-        )
+        origin = connection.headers.get("origin", "")
+        is_allowed = bool(origin) and await _allows(connection, origin)
         allowed = [(b"access-control-allow-origin", origin.encode())] if is_allowed else []
-        if scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # there are no WebSockets
+        if origin and scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # there are no WebSockets
             headers = [*allowed, *(_PREFLIGHT if is_allowed else []), _VARY]
             texts = [(name.decode(), value.decode()) for name, value in headers]
             await ASGIResponse(status_code=204, headers=texts)(scope, receive, send)
@@ -58,3 +56,10 @@ class CorsMiddleware(ASGIMiddleware):
             await send(message)
 
         await next_app(scope, receive, send_with_headers)
+
+
+async def _allows(connection: ASGIConnection[Any, Any, Any, Any], origin: str) -> bool:
+    services = connection.app.state
+    allows = services.applications.allows_origin
+    is_allowed: bool = await services.pools.login.applications.run(allows, origin)
+    return is_allowed

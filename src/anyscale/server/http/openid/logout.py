@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlencode
 
 from litestar import Response
 from litestar.di import NamedDependency
@@ -14,13 +15,13 @@ from anyscale.server.core.openid.authorization_parameters import once
 from anyscale.server.core.openid.logout import LogoutRequest
 from anyscale.server.core.openid.protocol import OAuthError
 from anyscale.server.core.openid.provider import OpenIdProvider
-from anyscale.server.core.openid.redirect_uris import origin_of
 from anyscale.server.http.bodies import SMALL_BODY
 from anyscale.server.http.cookies import SESSION, expired_cookie, read_cookie
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.openid.discovery import require_provider
 from anyscale.server.http.openid.parameters import form_pairs, query_pairs, with_parameters
 from anyscale.server.http.route_handlers import get, post
+from anyscale.server.http.web.leave_page import leave_page
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.login_options import LoginOptions
 
@@ -30,6 +31,7 @@ Page = Response[str]
 
 LOGOUT_PATH = "/oauth2/logout"
 _CONFIRM = f"{LOGOUT_PATH}/confirm"
+_SIGNED_OUT = "/sign-in?note=signed_out"
 
 
 @get(LOGOUT_PATH, pool="login.applications", include_in_schema=False)
@@ -43,18 +45,16 @@ def ask_or_sign_out(
     pairs = query_pairs(request)
     checked, caller = _check(provider, sessions, request, pairs)
     if caller and not checked.is_confirmed:
-        uri = checked.redirect_uri
         return render_page(
             "logout",
             options=login_options,
-            form_targets=[origin_of(uri)] if uri else [],
             name=checked.application,
             action=_CONFIRM,
             pairs=pairs,
         )
     if caller:
         _sign_out(sessions, caller)
-    return _redirected(checked)
+    return redirect(_return_url(checked) or _SIGNED_OUT, expired_cookie(SESSION))
 
 
 @post(
@@ -66,12 +66,28 @@ def sign_out(
     openid: NamedDependency[OpenIdProvider | None],
     sessions: NamedDependency[SessionService],
 ) -> Page:
+    """Sign out, and go on at a page: a redirect that follows a form may not leave the server."""
     provider = require_provider(openid)
     pairs = form_pairs(request, body)
     checked, caller = _check(provider, sessions, request, pairs)
     if caller:
         _sign_out(sessions, caller)
-    return _redirected(checked)
+    path = f"{_CONFIRM}?{urlencode(pairs)}" if checked.redirect_uri else _SIGNED_OUT
+    return redirect(path, expired_cookie(SESSION))
+
+
+@get(_CONFIRM, pool="login.applications", include_in_schema=False)
+def show_signed_out(
+    request: AnyRequest,
+    openid: NamedDependency[OpenIdProvider | None],
+    sessions: NamedDependency[SessionService],
+    login_options: NamedDependency[LoginOptions],
+) -> Page:
+    """Go on to the application from which the user has signed out."""
+    checked, _ = _check(require_provider(openid), sessions, request, query_pairs(request))
+    if url := _return_url(checked):
+        return leave_page(checked.application or "", url, login_options)
+    return redirect(_SIGNED_OUT)
 
 
 def _check(
@@ -96,15 +112,12 @@ def _sign_out(sessions: SessionService, caller: SessionCaller) -> None:
         sessions.revoke(caller, caller.session.session_id)
 
 
-def _redirected(checked: LogoutRequest) -> Page:
-    expired = expired_cookie(SESSION)
+def _return_url(checked: LogoutRequest) -> str | None:
+    """Return the registered address to which the browser returns; None for our own page."""
     if checked.redirect_uri is None:
-        return redirect("/sign-in?note=signed_out", expired)
+        return None
     state = {} if checked.state is None else {"state": checked.state}
-    url = with_parameters(checked.redirect_uri, state)
-    return Response(
-        "", status_code=303, media_type="text/plain", headers={"Location": url}, cookies=[expired]
-    )
+    return with_parameters(checked.redirect_uri, state)
 
 
-HANDLERS: list[Any] = [ask_or_sign_out, sign_out]
+HANDLERS: list[Any] = [ask_or_sign_out, sign_out, show_signed_out]

@@ -107,7 +107,7 @@ def count_from_zero(routes: Iterable[tuple[str, str]]) -> None:
     for sign_in in ("password", "link", "sso"):
         for result in {"signed_in", *codes}:
             SIGN_INS.labels(sign_in, result)
-    for result in ("code", "sign_in", *AUTHORIZATION_ERRORS):
+    for result in ("code", "sign_in", "confirmation", *AUTHORIZATION_ERRORS):
         AUTHORIZATIONS.labels(result)
     for grant_type in GRANT_TYPES:
         for result in ("issued", *TOKEN_ERRORS):

@@ -1,7 +1,6 @@
 """HTML pages from Jinja templates, the files that they load, and redirects."""
 
 import hashlib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,13 +29,12 @@ _ASSETS = {path.name: path.read_bytes() for path in (_FOLDER / "assets").iterdir
 #: name -> digest, which is part of the address
 _VERSIONS = {name: hashlib.sha256(data).hexdigest()[:12] for name, data in _ASSETS.items()}
 
-#: A page loads our style sheet and pictures alone, and is in no frame.
+#: A page loads our style sheet and pictures alone, and is in no frame. What follows a form stays on
+#: this server: a page without a form leads to other sites (`leave_page.py`).
 _CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "; form-action 'self'"
 )
-
-#: An origin as a policy can name it: without the `;`, `*` and blanks that change what it means.
-_ORIGIN = re.compile(r"https?://[0-9a-z]([0-9a-z.-]*[0-9a-z])?(:[0-9]{1,5})?")
 
 
 def _asset(name: str) -> str:
@@ -68,21 +66,15 @@ def render_page(
     headers: dict[str, str] | None = None,
     script: bool = False,
     modules: Sequence[str] = (),
-    form_targets: Sequence[str] = (),
     problem: str = "",
     **values: Any,
 ) -> Response[str]:
     """Render the template of a page, which loads our script or not.
 
     `modules` are the names of ES modules that the page loads, and that may call this server.
-    `options` has the name of the organization: None where it is not known. `form_targets` are the
-    origins to which the response to a form may redirect, besides our own: Chromium stops other
-    redirects by `form-action`.
-
-    Raises:
-        ValueError: a target is no origin.
+    `options` has the name of the organization: None where it is not known.
     """
-    policy = [_CONTENT_SECURITY_POLICY, _form_action(form_targets)]
+    policy = [_CONTENT_SECURITY_POLICY]
     if script or modules:
         policy.append("script-src 'self'")
     if modules:
@@ -97,23 +89,18 @@ def render_page(
     )
 
 
-def _form_action(targets: Sequence[str]) -> str:
-    if not all(map(_ORIGIN.fullmatch, targets)):
-        raise ValueError("a form target must be an origin, like https://app.example.com")
-    return " ".join(["form-action 'self'", *targets])
-
-
 def render_text(template: str, /, **values: Any) -> str:
     """Render a template; the values are escaped."""
     return _templates.get_template(f"{template}.html").render(**values)
 
 
-def redirect(path: str, *cookies: Cookie) -> Response[str]:
+def redirect(url: str, *cookies: Cookie) -> Response[str]:
     """Redirect a browser with 303, so that it sends GET (RFC 9110, 15.4.4).
 
-    The path is a constant of this code, never a value from a request.
+    The URL begins with a path of this code or a registered address of an application, never with a
+    value from a request.
     """
-    headers = {"Location": path}
+    headers = {"Location": url}
     return Response("", status_code=303, media_type="text/plain", headers=headers, cookies=cookies)
 
 
