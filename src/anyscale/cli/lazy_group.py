@@ -41,7 +41,8 @@ class LazyGroup(click.Group):
     `lazy_commands` maps the name of each command to its place in the package, `module:attribute`,
     and to the first sentence of its help. `hints` maps a name that is no command to a hint.
     `option_hints` maps a command, and then a name that is no option of it, to a hint. `page` is the
-    page of the documents on the group, and the help of each command names it.
+    page of the documents on the group, and `pages` maps commands to other pages: the help of each
+    command names its page.
     """
 
     def __init__(
@@ -52,13 +53,14 @@ class LazyGroup(click.Group):
         hints: Mapping[str, str] | None = None,
         option_hints: Mapping[str, Mapping[str, str]] | None = None,
         page: str = "README.md",
+        pages: Mapping[str, str] | None = None,
         **attributes: Any,
     ) -> None:
-        attributes["epilog"] = f"Documentation: {page} in the source of musterroll; `man anyscale`."
-        super().__init__(name, **attributes)
+        super().__init__(name, epilog=_documentation(page), **attributes)
         self._package = package
         self._lazy_commands = lazy_commands
         self._hints = hints or {}
+        self._pages = pages or {}
         self._option_hints = option_hints or {}
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
@@ -70,7 +72,10 @@ class LazyGroup(click.Group):
         module, _, attribute = self._lazy_commands[name][0].partition(":")
         command = getattr(import_module(f"{self._package}.{module}"), attribute)
         assert isinstance(command, click.Command)
-        command.epilog = command.epilog or self.epilog
+        if not isinstance(command, LazyGroup):
+            command.epilog = (
+                _documentation(self._pages[name]) if name in self._pages else self.epilog
+            )
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -124,6 +129,11 @@ class LazyGroup(click.Group):
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self._lazy_commands.items()])
+
+
+def _documentation(page: str) -> str:
+    # An installation has no pages, and there is no public address yet.
+    return f"Documentation: {page} in the source of musterroll; `man anyscale`."
 
 
 def _refuse_repeated(ctx: click.Context, arguments: list[str]) -> None:

@@ -74,6 +74,7 @@ class _Root(LazyGroup):
     cls=_Root,
     package="anyscale.cli",
     lazy_commands=_GROUPS,
+    pages={"completion": "docs/configuration.md", "login": "docs/operations/tokens.md"},
     hints={"search": _FIND, "find": _FIND, "auth": _LOGIN},
     context_settings={"help_option_names": ["-h", "--help"]},
 )

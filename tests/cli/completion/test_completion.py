@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.commands.running import RunAnyscale
-from tests.support.paths import ANYSCALE
+from tests.support.paths import ANYSCALE, ROOT
 
 SHELLS = {
     "bash": ["bash", "--norc", "--noprofile", "-i"],
@@ -48,6 +48,9 @@ def _visible(output: bytes) -> str:
 class Shell:
     """An interactive shell with the completion of the command."""
 
+    #: what was shown until it was ready
+    before: str
+
     def __init__(self, terminal: int) -> None:
         self._terminal = terminal
 
@@ -73,11 +76,17 @@ def shell_with_completion(shell: str, folder: Path) -> Iterator[Shell]:
         [ANYSCALE, "completion", shell], capture_output=True, text=True, check=True
     )
     (folder / "completion").write_text(script.stdout, encoding="utf-8")
+    with interactive_shell(SHELLS[shell], SETUP[shell], folder) as session:
+        yield session
+
+
+@contextmanager
+def interactive_shell(command: list[str], setup: str, folder: Path) -> Iterator[Shell]:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
     path = f"{Path(ANYSCALE).parent}{os.pathsep}{os.environ['PATH']}"
     process = subprocess.Popen(
-        ["setsid", "--ctty", *SHELLS[shell]],
+        ["setsid", "--ctty", *command],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -87,8 +96,8 @@ def shell_with_completion(shell: str, folder: Path) -> Iterator[Shell]:
     os.close(theirs)
     try:
         session = Shell(ours)
-        session.type(f"{SETUP[shell]}; echo LOAD''ED\r")
-        session.shown("LOADED")
+        session.type(f"{setup}; echo LOAD''ED\r")
+        session.before = session.shown("LOADED")
         session.type("\r")
         session.shown("READY> ")
         yield session
@@ -166,3 +175,17 @@ def test_a_server_that_does_not_respond_completes_nothing_and_does_not_block(
     assert completions("anyscale batch undo ", anyscale, **env) == "", "a refused connection"
     assert completions("anyscale batch undo ", anyscale) == "", "no control plane yet"
     assert list(home.iterdir()) == []
+
+
+def test_the_documented_line_is_enough_for_a_new_account_of_zsh(home: Path) -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^anyscale completion zsh .*$", page, re.MULTILINE)
+    path = f"{Path(ANYSCALE).parent}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(["sh", "-c", line], env=os.environ | {"PATH": path}, check=True)
+    (home / "personnel.yaml").touch()
+
+    setup = "PS1='READY> '; unsetopt zle_bracketed_paste"
+    with interactive_shell(["zsh", "--no-global-rcs", "-i"], setup, home) as shell:
+        assert "not found" not in shell.before
+        shell.type("anyscale user batch-create -f per\t")
+        shell.shown("personnel.yaml")

@@ -22,6 +22,7 @@ group: Final = LazyGroup(
     __name__,
     _COMMANDS,
     page="docs/large-batches.md",
+    pages={"undo": "docs/undo.md"},
     hints=dict.fromkeys(("create", "add", "import"), "`anyscale user batch-create -f FILE`"),
     option_hints={
         "list": JSON_HINT | dict.fromkeys(("--limit", "--max", "-n"), "Say --max-items N"),

@@ -24,13 +24,22 @@ class _Bash(BashComplete):
         return args, "" if incomplete == "=" else incomplete
 
 
+#: loads the functions of completion, without a question about insecure folders
+_COMPINIT = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i; }"
+
+
 class _Zsh(ZshComplete):
     """zsh completes the whole word, of which the value is the part after `=`."""
 
-    source_template = ZshComplete.source_template.replace(
-        "    for type",
-        "    [[ $words[CURRENT] == -*=* ]] && compset -P '*='\n\n    for type",
-    ).replace(" -U", "")  # with it, the part before `=` would be lost
+    source_template = (
+        ZshComplete.source_template.replace(
+            "    for type",
+            "    [[ $words[CURRENT] == -*=* ]] && compset -P '*='\n\n    for type",
+        )
+        .replace(" -U", "")  # with it, the part before `=` would be lost
+        # A new account of zsh has no completion at all.
+        .replace("    compdef ", f"    {_COMPINIT}\n    compdef ")
+    )
 
 
 #: line of click's script for fish -> ours

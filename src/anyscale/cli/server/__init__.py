@@ -48,6 +48,13 @@ group: Final = LazyGroup(
     __name__,
     _COMMANDS,
     page="docs/operations/serving.md",
+    pages={
+        "check": "docs/operations/check.md",
+        "create-owner": "docs/operations/accounts.md",
+        "create-signing-key": "docs/operations/applications.md",
+        "migrate": "docs/operations/upgrade.md",
+    }
+    | dict.fromkeys(("create-token", "list-tokens", "revoke-token"), "docs/operations/tokens.md"),
     option_hints={"check": JSON_HINT, "list-tokens": JSON_HINT},
     help="Host a control plane: start it, create its tokens and owners.",
 )

@@ -53,6 +53,14 @@ group: Final = LazyGroup(
     __name__,
     _COMMANDS,
     page="docs/operations/accounts.md",
+    pages={
+        "batch-create": "docs/getting-started.md",
+        "get": "docs/operations/find-users.md",
+        "list": "docs/operations/find-users.md",
+        "set-password-link": "docs/operations/set-password-links.md",
+        "suspend": "docs/operations/leavers.md",
+        "verify": "docs/operations/leavers.md",
+    },
     hints={"find": _FIND, "search": _FIND},
     option_hints={
         "batch-create": dict.fromkeys(_SKIP, "Say --if-exists skip")
