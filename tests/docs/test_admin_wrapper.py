@@ -1,7 +1,6 @@
 """`deploy/musterroll-admin`: runs the command as the server runs."""
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -79,7 +78,7 @@ def test_a_shell_and_systemd_read_the_documented_settings_alike(
         )
         urls += settings.values() if "DATABASE_URL" in line else []
 
-    (password,) = {conninfo_to_dict(url).get("password") for url in urls if "db.example" in url}
+    (password,) = {conninfo_to_dict(url).get("password") for url in urls if "post" in url} - {None}
     assert password == "pa$$w`rd", "the example has characters that shells expand"
 
 
@@ -127,10 +126,12 @@ class Installation:
         assert process.stdout.readline() == "ready\n"
         return process
 
-    def run(self, *arguments: str, user: int | None = None) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, user: int | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["/usr/bin/python3", "-I", self.wrapper, *arguments],
-            env=os.environ | {"ANYSCALE_HOST": "https://elsewhere.example.com"},
+            env=environment,
             input="from standard input",
             capture_output=True,
             text=True,
@@ -157,7 +158,9 @@ def installation(folder: Path) -> Installation:
 def test_the_command_runs_as_the_system_user_with_its_settings_in_its_folder(
     installation: Installation,
 ) -> None:
-    done = installation.run("server", "create-token", "--name", "a b$c")
+    host = "https://elsewhere.example.com"
+
+    done = installation.run("server", "create-token", "--name", "a b$c", ANYSCALE_HOST=host)
 
     user, groups, folder, umask, secret, home, host, rest = done.stdout.split("\n")
     assert (user, groups) == ("nobody", "65534")
@@ -166,7 +169,25 @@ def test_the_command_runs_as_the_system_user_with_its_settings_in_its_folder(
     assert secret == "pa$word`id`"
     assert host == "host="
     assert rest == "<server><create-token><--name><a b$c>from standard input"
-    assert (done.returncode, done.stderr) == (7, "")
+    assert done.returncode == 7
+
+
+def test_each_setting_of_the_shell_that_the_command_does_not_get_is_named(
+    installation: Installation,
+) -> None:
+    warned = installation.run(
+        *("audit", "verify"),
+        ANYSCALE_DATABASE_URL="sqlite:///restored/anyscale.db",
+        ANYSCALE_DATA_DIR="/nowhere",  # as in the file
+        SSL_CERT_FILE="/etc/ssl/authority.pem",
+        LANG="C.UTF-8",
+    ).stderr
+
+    names = ("ANYSCALE_DATABASE_URL", "SSL_CERT_FILE")
+    assert warned.splitlines() == [
+        f"musterroll-admin: {name} of your shell is not used: see {installation.settings}"
+        for name in names
+    ]
 
 
 def test_another_user_than_root_and_the_system_user_is_refused(installation: Installation) -> None:
