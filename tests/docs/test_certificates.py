@@ -12,7 +12,7 @@ from urllib3.exceptions import SSLError
 
 from anyscale.transport.responses import unreachable
 
-HOST = "anyscale.example.com"
+HOST = "accounts.example.com"
 PAGE = (ROOT / "docs" / "operations" / "tls.md").read_text(encoding="utf-8")
 
 

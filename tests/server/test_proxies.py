@@ -9,6 +9,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -30,7 +31,7 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.settings import Settings
 
-HOST = "anyscale.example.com"
+HOST = "accounts.example.com"
 
 #: Other spellings of `/metrics` that a server or a proxy may take for the same.
 SPELLINGS = (
@@ -81,9 +82,10 @@ class ProxyClient(HttpClient):
         self._context = context
 
     process_id: int
+    address = CLIENT
 
     def connect(self) -> HTTPConnection:
-        plain = socket.create_connection(("127.0.0.1", self.port), 30, (CLIENT, 0))
+        plain = socket.create_connection(("127.0.0.1", self.port), 30, (self.address, 0))
         connection = super().connect()
         connection.sock = self._context.wrap_socket(plain, server_hostname=HOST)
         return connection
@@ -178,11 +180,11 @@ def caddy(folder: Path, port: int, server: int, certificate: Path) -> list[str]:
     return ["run", "--config", str(file), "--adapter", "caddyfile"]
 
 
-def haproxy(folder: Path, port: int, server: int, certificate: Path) -> list[str]:
-    """Write the file of HAProxy; give its arguments."""
+def haproxy(folder: Path, port: int, server: int, certificate: Path, other: int = 0) -> list[str]:
+    """Write the file of HAProxy, with another server or the same one twice; give its arguments."""
     names = {
         "10.0.0.11:8000": f"127.0.0.1:{server}",
-        "10.0.0.12:8000": f"127.0.0.1:{server}",
+        "10.0.0.12:8000": f"127.0.0.1:{other or server}",
         "bind :443": f"bind 127.0.0.1:{port}",
         f"/etc/haproxy/{HOST}.pem": str(certificate),
     }
@@ -214,6 +216,16 @@ def running(command: list[str], client: ProxyClient) -> Iterator[None]:
         process.wait(30)
 
 
+def nginx_with_metrics(*arguments: Any) -> list[str]:
+    """Write the files of nginx with the part that lets the address of the client read metrics."""
+    command = nginx(*arguments)
+    file = Path(command[-1])
+    part = replaced(documented("monitoring.md", "metrics.conf"), {"10.0.0.20": CLIENT})
+    end = "    location /metrics {"
+    file.write_text(replaced(file.read_text(), {end: part + end}))
+    return command
+
+
 @pytest.fixture(
     scope="module", params=[nginx, caddy, haproxy], ids=lambda program: program.__name__
 )
@@ -235,6 +247,60 @@ def test_a_proxy_passes_requests_on(client: ProxyClient) -> None:
     assert client.request("GET", "/healthz").json == {"status": "alive"}
     created = client.request("POST", "/v1/users%3AbatchCreate", {})
     assert (created.status, created.json["code"]) == (401, "not_authenticated")
+
+
+def test_nginx_lets_only_the_address_of_prometheus_read_the_metrics(
+    server: ServerProcess, certificate: Path, tmp_path: Path
+) -> None:
+    context = ssl.create_default_context(cafile=certificate)
+    prometheus = ProxyClient(free_port(), context, tmp_path)
+    command = nginx_with_metrics(tmp_path, prometheus.port, server.port, certificate)
+    with running(["nginx", *command], prometheus):
+        assert "anyscale_build_info" in prometheus.request("GET", "/metrics").text
+        assert prometheus.request("GET", "/metrics/").status == 404
+        other = ProxyClient(prometheus.port, context, tmp_path)
+        other.address = "127.0.0.3"
+        assert other.request("GET", "/metrics").status == 403
+
+
+class GoneServer:
+    """A server that ends: it reads the first octets of each request, and closes the connection."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        self.port: int = self._listener.getsockname()[1]
+        self.requests = 0
+        thread = threading.Thread(target=self._close_each)
+        thread.start()
+        stack.callback(thread.join)
+        stack.callback(self._listener.shutdown, socket.SHUT_RDWR)
+
+    def _close_each(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection = self._listener.accept()[0]
+                with connection:
+                    self.requests += connection.recv(65536).startswith((b"GET /v1", b"POST /v1"))
+
+
+def test_haproxy_repeats_the_requests_of_a_server_that_ends_on_another_one(
+    server: ServerProcess, certificate: Path, token: str, tmp_path: Path
+) -> None:
+    headers = {"Authorization": f"Bearer {token}"}
+    client = ProxyClient(free_port(), ssl.create_default_context(cafile=certificate), tmp_path)
+    with ExitStack() as stack:
+        gone = GoneServer(stack)
+        command = haproxy(tmp_path, client.port, server.port, certificate, gone.port)
+        with running(["haproxy", *command], client):
+            body = {"create_users": [], "dry_run": True}
+            for number in range(10):
+                key = {"Idempotency-Key": f"repeated-{number}"}
+                read = client.request("GET", "/v1/policy", headers=headers)
+                written = client.request(
+                    "POST", "/v1/users:batchCreate", body, headers=headers | key
+                )
+                assert (read.status, written.status) == (200, 200)
+    assert gone.requests > 0
 
 
 @pytest.mark.parametrize("path", SPELLINGS)

@@ -32,7 +32,7 @@ _ends_with_port = re.compile(r"[^:]*://[^/]*:(\d{5,9})/?").fullmatch
 _is_file_path = re.compile(r"[\w/.-]*[/.][\w/.-]*").fullmatch
 
 _NOT_SECURE = "https://..., or http:// of loopback, without user, query and fragment"
-_EXAMPLE = "like https://anyscale.example.com"
+_EXAMPLE = "like https://accounts.example.com"
 
 
 def checked_origin(text: str) -> str:
