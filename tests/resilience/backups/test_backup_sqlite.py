@@ -20,7 +20,7 @@ from tests.support.ports import free_port
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import write_flow_users_file
 
-PAGE = ROOT / "docs" / "operations" / "backup.md"
+PAGE = ROOT / "docs" / "operations" / "sqlite.md"
 
 
 def page_command(part: str) -> str:
