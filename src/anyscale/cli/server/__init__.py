@@ -51,7 +51,7 @@ group: Final = LazyGroup(
     pages={
         "check": "docs/operations/check.md",
         "create-owner": "docs/operations/accounts.md",
-        "create-signing-key": "docs/operations/applications.md",
+        "create-signing-key": "docs/operations/signing-keys.md",
         "migrate": "docs/operations/upgrade.md",
     }
     | dict.fromkeys(("create-token", "list-tokens", "revoke-token"), "docs/operations/tokens.md"),
