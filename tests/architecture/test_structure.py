@@ -62,6 +62,14 @@ def test_the_help_of_a_command_imports_no_control_plane(command: str) -> None:
     assert not {"msgspec", "logging", "hashlib", "anyscale.transport", "rich"} & loaded
 
 
+@pytest.mark.parametrize("command", ["check", "create-signing-key"])
+def test_the_help_of_a_command_of_the_server_imports_no_server(command: str) -> None:
+    loaded = loaded_by(HELP.replace('"--help"', f'"server", "{command}", "--help"'))
+
+    assert "anyscale.cli.server.connect" in loaded
+    assert not [name for name in loaded if name.startswith("anyscale.server")]
+
+
 def test_the_models_import_neither_the_calls_nor_the_server() -> None:
     loaded = loaded_by("from anyscale.user.models import AdminCreateUser")
 

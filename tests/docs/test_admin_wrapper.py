@@ -99,7 +99,8 @@ class Installation:
         self.program = folder / "anyscale"
         self.program.write_text(
             '#!/bin/sh\nid -un; id -G; pwd; umask; printf \'%s\\n\' "$SECRET" "$HOME"\n'
-            'echo "host=${ANYSCALE_HOST-}"; printf \'<%s>\' "$@"; cat; exit 7\n'
+            'echo "host=${ANYSCALE_HOST-} admin=${MUSTERROLL_ADMIN-}"\n'
+            "printf '<%s>' \"$@\"; cat; exit 7\n"
         )
         self.program.chmod(0o755)
         text = WRAPPER.read_text(encoding="utf-8")
@@ -167,7 +168,7 @@ def test_the_command_runs_as_the_system_user_with_its_settings_in_its_folder(
     assert folder == home == str(installation.data)
     assert umask == "0077"
     assert secret == "pa$word`id`"
-    assert host == "host="
+    assert host == "host= admin=1"
     assert rest == "<server><create-token><--name><a b$c>from standard input"
     assert done.returncode == 7
 

@@ -15,10 +15,12 @@ from tests.support.callers import OPERATOR
 from tests.support.commands.check_results import check_in_process, check_installation
 from tests.support.servers.server_process import ServerProcess
 
+from anyscale.server.check.database import judge_encryption
 from anyscale.server.check.run import CheckResult
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.settings import Settings
+from anyscale.server.store.database_facts import Encryption
 from anyscale.server.store.inspection import inspect_database
 
 
@@ -70,6 +72,7 @@ def test_a_sqlite_database_at_rest_is_ok_and_stays_as_it_is(sqlite_file: Path) -
         "journal": "ok",
         "free_space": "ok",
         "connections": "not tried",
+        "encrypted": "not tried",
         "clock": "not tried",
     }
 
@@ -105,6 +108,30 @@ def rows_of(database: str) -> dict[str, int]:
 
 def count_rows(connection: Any, table: str) -> int:
     return int(connection.execute(f"select count(*) from {table}").fetchone()[0])
+
+
+def test_a_connection_inside_this_machine_needs_no_encryption(postgres_url: str) -> None:
+    encryption = inspect_database(postgres_url, lambda _: None)[0].encryption
+    assert encryption
+    assert (encryption.is_local, encryption.is_encrypted) == (True, False)
+    assert judge_encryption(encryption).status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("is_encrypted", "mode", "status"),
+    [
+        (False, "disable", "fail"),
+        (False, "prefer", "fail"),
+        (True, "prefer", "warn"),
+        (True, "require", "warn"),
+        (True, "verify-ca", "ok"),
+        (True, "verify-full", "ok"),
+    ],
+)
+def test_a_connection_to_another_machine_must_be_encrypted(
+    is_encrypted: bool, mode: str, status: str
+) -> None:
+    assert judge_encryption(Encryption(False, is_encrypted, mode)).status == status
 
 
 def test_without_a_data_directory_none_is_created(home: Path) -> None:

@@ -16,7 +16,9 @@ from anyscale.server.check.findings import Finding
 from anyscale.server.check.installation import Installation
 from anyscale.server.check.proxy import check_host
 from anyscale.server.check.run import CheckResult
-from anyscale.server.settings import KNOWN_VARIABLES
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.hashing.pool import CHEAPEST
+from anyscale.server.settings import KNOWN_VARIABLES, Settings
 
 
 def settings_of(**environment: str) -> dict[str, CheckResult]:
@@ -73,6 +75,32 @@ def test_correct_settings_are_ok() -> None:
     assert results["settings.public_url"].found == "https://accounts.example.com"
 
 
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("https://192.0.2.7", "warn"),
+        ("https://[2001:db8::1]:8443", "warn"),
+        ("http://localhost:8000", "ok"),
+        ("http://127.0.0.1:8000", "ok"),
+    ],
+)
+def test_a_public_url_with_an_ip_address_is_noticed(url: str, status: str) -> None:
+    result = settings_of(HOME="/home/jane", ANYSCALE_PUBLIC_URL=url)["settings.public_url"]
+    assert (result.status, url in result.found) == (status, True)
+
+
+def test_messages_name_the_command_that_the_operator_runs(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path}/anyscale.db"
+    ControlPlane(Settings(database=tmp_path / "anyscale.db"), profile=CHEAPEST).close()
+
+    def mend(**more: str) -> str:
+        found = check_in_process({"ANYSCALE_DATABASE_URL": database} | more, "database.tokens")
+        return found["database.tokens"].mend
+
+    assert mend() == "run `anyscale server create-token --name NAME`"
+    assert mend(MUSTERROLL_ADMIN="1") == "run `musterroll-admin server create-token --name NAME`"
+
+
 def test_an_environment_file_that_the_shell_has_not_read_is_noticed(tmp_path: Path) -> None:
     file = tmp_path / "environment"
     file.write_text('# settings\nANYSCALE_LINK_DAYS="3"\nexport ANYSCALE_AUDIT_DAYS=40\n')
@@ -86,6 +114,8 @@ def test_an_environment_file_that_the_shell_has_not_read_is_noticed(tmp_path: Pa
     assert missing.found == "this shell does not have its ANYSCALE_AUDIT_DAYS"
     assert f"set -a; . {file}; set +a" in missing.mend
     assert result(ANYSCALE_LINK_DAYS="3", ANYSCALE_AUDIT_DAYS="40").status == "ok"
+    # musterroll-admin reads the file as systemd does.
+    assert "systemd does not read them" in result(MUSTERROLL_ADMIN="1").mend
 
 
 def test_a_check_that_takes_too_long_is_one_that_was_not_tried(

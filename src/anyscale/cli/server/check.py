@@ -7,23 +7,22 @@ import textwrap
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING
 
 import click
-from msgspec.structs import replace
 
 from anyscale.cli.exit_status import REFUSED
 from anyscale.cli.formats import output_option, write_records, write_text
 from anyscale.cli.server.connect import database_option
 from anyscale.cli.terminal import log
-from anyscale.server.check.findings import Status
-from anyscale.server.check.run import CHECKS, CheckResult, run_checks
+
+if TYPE_CHECKING:
+    from anyscale.server.check.findings import Status
+    from anyscale.server.check.run import CheckResult
 
 _FIELDS = ("check", "status", "looked_at", "found", "mend")
 
-#: columns of a status, and of the id of a check
-_STATUS_WIDTH = len("not tried")
-_CHECK_WIDTH = max(map(len, CHECKS))
+_STATUSES: "tuple[Status, ...]" = ("ok", "warn", "fail", "not tried")
 
 
 @click.command("check")
@@ -47,6 +46,8 @@ def check(environment_file: Path, shows_all: bool, output: str) -> None:
     Example:
       anyscale server check
     """
+    from anyscale.server.check.run import run_checks  # with the server, which the help needs not
+
     by_status: dict[Status, list[CheckResult]] = defaultdict(list)
     results = _sorted_into(by_status, run_checks(os.environ, environment_file))
     if output == "text":
@@ -54,21 +55,21 @@ def check(environment_file: Path, shows_all: bool, output: str) -> None:
     else:
         write_records(results, _FIELDS, output)
     deque(results, 0)  # the exit status is about all checks, also for `... | head`
-    log(", ".join(f"{len(by_status[status])} {status}" for status in get_args(Status)))
+    log(", ".join(f"{len(by_status[status])} {status}" for status in _STATUSES))
     click.get_current_context().exit(REFUSED if by_status["fail"] else 0)
 
 
 def _sorted_into(
-    by_status: dict[Status, list[CheckResult]], results: Iterable[CheckResult]
-) -> Iterator[CheckResult]:
+    by_status: "dict[Status, list[CheckResult]]", results: "Iterable[CheckResult]"
+) -> "Iterator[CheckResult]":
     for result in results:
         by_status[result.status].append(result)
         yield result
 
 
 def _text(
-    results: Iterable[CheckResult],
-    by_status: dict[Status, list[CheckResult]],
+    results: "Iterable[CheckResult]",
+    by_status: "dict[Status, list[CheckResult]]",
     *,
     shows_all: bool,
 ) -> Iterator[str]:
@@ -83,8 +84,10 @@ def _text(
         yield from _lines(result)
 
 
-def _summarized(results: Iterable[CheckResult]) -> list[CheckResult]:
+def _summarized(results: "Iterable[CheckResult]") -> "list[CheckResult]":
     """Return one result for the checks of a subject that were not tried for the same reason."""
+    from msgspec.structs import replace
+
     checks: dict[tuple[str, str], list[CheckResult]] = defaultdict(list)
     for result in results:
         checks[result.check.partition(".")[0], result.found].append(result)
@@ -96,9 +99,12 @@ def _summarized(results: Iterable[CheckResult]) -> list[CheckResult]:
     ]
 
 
-def _lines(result: CheckResult) -> list[str]:
+def _lines(result: "CheckResult") -> list[str]:
     """Return the line of a check, which continues below its text on a terminal."""
-    head = f"{result.status:<{_STATUS_WIDTH}}  {result.check:<{_CHECK_WIDTH}}  "
+    from anyscale.server.check.run import CHECKS
+
+    status_width, check_width = max(map(len, _STATUSES)), max(map(len, CHECKS))
+    head = f"{result.status:<{status_width}}  {result.check:<{check_width}}  "
     mend = f". To mend it: {result.mend}" if result.mend else ""
     text = f"{result.looked_at}: {result.found}{mend}"
     width = shutil.get_terminal_size().columns - len(head)

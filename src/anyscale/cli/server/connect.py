@@ -1,18 +1,19 @@
 """The control plane of a database that this machine can open, without a token."""
 
 import os
-from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from shlex import quote
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from anyscale.cli.terminal import log
 from anyscale.errors import ConfigError
-from anyscale.server.control_plane import ControlPlane, database_name
-from anyscale.server.other_host import is_meant_for_other_host
-from anyscale.server.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from anyscale.server.control_plane import ControlPlane
 
 __all__ = ["database_option", "open_local_control_plane"]
 
@@ -45,7 +46,7 @@ database_option: Final = click.option(
 
 
 @contextmanager
-def open_local_control_plane(*, create: bool = True) -> Iterator[ControlPlane]:
+def open_local_control_plane(*, create: bool = True) -> "Iterator[ControlPlane]":
     """Open the control plane that the environment names.
 
     Commands that only read or remove do not `create` a database that does not exist. The others log
@@ -56,6 +57,11 @@ def open_local_control_plane(*, create: bool = True) -> Iterator[ControlPlane]:
             probably meant for the server at `ANYSCALE_HOST`.
         StoreUnavailable: the database cannot be opened, or does not exist.
     """
+    # Imported on use: the help of a command needs none of it.
+    from anyscale.server.control_plane import ControlPlane, database_name
+    from anyscale.server.other_host import is_meant_for_other_host
+    from anyscale.server.settings import Settings
+
     settings = Settings.from_environment(os.environ, served=True)
     if is_meant_for_other_host(os.environ):
         if create:

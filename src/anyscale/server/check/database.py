@@ -7,16 +7,19 @@ from anyscale.errors import StoreUnavailable
 from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
 from anyscale.server.check.installation import Installation
 from anyscale.server.other_host import is_meant_for_other_host
+from anyscale.server.store.database_facts import Encryption
 
 __all__ = [
     "check_clock",
     "check_connections",
+    "check_encryption",
     "check_free_space",
     "check_journal",
     "check_reachable",
     "check_schema",
     "check_tokens",
     "check_version",
+    "judge_encryption",
 ]
 
 _GIB = 1 << 30
@@ -117,6 +120,28 @@ def check_connections(installation: Installation) -> Finding:
     if workers > room:
         return warn("PostgreSQL", found, "raise max_connections, or start fewer workers")
     return ok("PostgreSQL", found)
+
+
+def check_encryption(installation: Installation) -> Finding:
+    """Check that nobody in between can read what is sent to PostgreSQL."""
+    encryption = installation.database.encryption
+    if encryption is None:
+        raise NotTried("the database is SQLite")
+    return judge_encryption(encryption)
+
+
+def judge_encryption(encryption: Encryption) -> Finding:
+    """Return the finding for a connection."""
+    looked_at = "the connection to PostgreSQL"
+    if encryption.is_local:
+        return ok(looked_at, "it does not leave this machine")
+    mend = "add `sslmode=verify-full` to ANYSCALE_DATABASE_URL, and `sslrootcert=` for your own CA"
+    if not encryption.is_encrypted:
+        return fail(looked_at, "it is not encrypted: the network can read and change it", mend)
+    if encryption.mode not in ("verify-ca", "verify-full"):
+        found = f"it is encrypted, but sslmode={encryption.mode} accepts another server in between"
+        return warn(looked_at, found, mend)
+    return ok(looked_at, f"it is encrypted (sslmode={encryption.mode})")
 
 
 def check_clock(installation: Installation) -> Finding:

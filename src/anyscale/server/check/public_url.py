@@ -65,7 +65,10 @@ def check_certificate(installation: Installation) -> Finding:
     try:
         seconds = get_certificate_end(url) - time.time()
     except TlsFailed as error:
-        mend = "renew the certificate, or name the file of your authority in SSL_CERT_FILE"
+        file = installation.environment_file
+        mend = (
+            f"renew the certificate, or name the file of your authority by SSL_CERT_FILE in {file}"
+        )
         return fail(f"the certificate of {url}", str(error), mend)
     days = int(seconds // _DAY_SECONDS)
     found = f"it is trusted, and expires in {days} {'day' if days == 1 else 'days'}"

@@ -11,6 +11,7 @@ from anyscale.server.check import (
     files,
     hashing,
     identity_provider,
+    program,
     proxy,
     public_url,
     settings,
@@ -24,6 +25,7 @@ __all__ = ["CHECKS", "CheckResult", "run_checks"]
 
 #: id -> the subject, for a check that cannot run, and the function. Scripts rely on the ids.
 CHECKS: Mapping[str, tuple[str, Callable[[Installation], Finding]]] = {
+    "program.files": ("the installed files", program.check_files),
     "settings.values": ("the environment", settings.check_values),
     "settings.names": ("the environment", settings.check_names),
     "settings.file_is_read": ("the environment file", settings.check_environment_file_is_read),
@@ -39,6 +41,7 @@ CHECKS: Mapping[str, tuple[str, Callable[[Installation], Finding]]] = {
     "database.journal": ("the journal of SQLite", database.check_journal),
     "database.free_space": ("the disk of the database", database.check_free_space),
     "database.connections": ("PostgreSQL", database.check_connections),
+    "database.encrypted": ("PostgreSQL", database.check_encryption),
     "database.clock": ("the clock of PostgreSQL", database.check_clock),
     "public_url.reachable": ("the public URL", public_url.check_reachable),
     "public_url.certificate": ("the certificate", public_url.check_certificate),
@@ -91,4 +94,8 @@ def run_checks(
             finding = look(installation)
         except (NotTried, NoResponse, AnyscaleError, TimeoutError) as error:
             finding = Finding("not tried", subject, str(error))
-        yield CheckResult(check, finding.status, finding.looked_at, finding.found, finding.mend)
+        found, mend = (
+            installation.with_command(finding.found),
+            installation.with_command(finding.mend),
+        )
+        yield CheckResult(check, finding.status, finding.looked_at, found, mend)

@@ -2,7 +2,9 @@
 
 import re
 import shlex
+from urllib.parse import urlsplit
 
+from anyscale.domain.urls import is_address, is_loopback_host
 from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
 from anyscale.server.check.installation import Installation
 from anyscale.server.settings import PREFIX, unknown_variables
@@ -47,6 +49,8 @@ def check_environment_file_is_read(installation: Installation) -> Finding:
     names = list(dict.fromkeys(_ASSIGNMENT.findall(text)))
     if missing := [name for name in names if name not in installation.environment]:
         mend = f"read it before this command: `set -a; . {shlex.quote(str(path))}; set +a`"
+        if installation.by_admin:
+            mend = "correct these lines: systemd does not read them either"
         return warn(path, f"this shell does not have its {', '.join(missing)}", mend)
     return ok(path, f"this shell has its {len(names)} variables")
 
@@ -61,4 +65,8 @@ def check_public_url(installation: Installation) -> Finding:
             "refuses requests with other host names, such as those from a proxy"
         )
         return warn(name, found, f"set {name}=https://accounts.example.com")
+    host = urlsplit(url).hostname or ""
+    if is_address(host) and not is_loopback_host(host):
+        found = f"{url} has an IP address: applications and links stop working when it changes"
+        return warn(name, found, "use the name of a host")
     return ok(name, url)

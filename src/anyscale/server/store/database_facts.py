@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-__all__ = ["ConnectionLimits", "DatabaseFacts"]
+__all__ = ["ConnectionLimits", "DatabaseFacts", "Encryption"]
 
 
 class ConnectionLimits(Struct, frozen=True):
@@ -14,6 +14,16 @@ class ConnectionLimits(Struct, frozen=True):
     others: int
     #: that one process of a server has open at most
     per_process: int
+
+
+class Encryption(Struct, frozen=True):
+    """Whether others can read the connection to a PostgreSQL server."""
+
+    #: by a socket, or from this machine to itself
+    is_local: bool
+    is_encrypted: bool
+    #: `sslmode` of libpq: what is required
+    mode: str
 
 
 class DatabaseFacts(Struct, frozen=True, kw_only=True):
@@ -33,3 +43,5 @@ class DatabaseFacts(Struct, frozen=True, kw_only=True):
     has_write_ahead_log: bool | None = None
     #: of PostgreSQL
     connections: ConnectionLimits | None = None
+    #: of PostgreSQL
+    encryption: Encryption | None = None

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from ipaddress import ip_address
 
-from anyscale.server.store.database_facts import ConnectionLimits, DatabaseFacts
+from psycopg.pq.abc import PGconn
+
+from anyscale.server.store.database_facts import ConnectionLimits, DatabaseFacts, Encryption
 from anyscale.server.store.postgres.connection import PostgresConnection
 from anyscale.server.store.postgres.errors import DatabaseAddress, translated
 from anyscale.server.store.postgres.insert_users import PostgresUsers
@@ -60,4 +63,13 @@ def _facts(connection: PostgresConnection) -> DatabaseFacts:
         newest=max(steps_of("postgres")),
         now=connection.now(),
         connections=ConnectionLimits(accepted, others, MAX_CONNECTIONS),
+        encryption=_encryption(connection.driver_connection.pgconn),
     )
+
+
+def _encryption(connection: PGconn) -> Encryption:
+    """Return what libpq did, with the values of its variables and its service file."""
+    modes = [option.val or b"" for option in connection.info if option.keyword == b"sslmode"]
+    host, address = connection.host.decode(), connection.hostaddr.decode()
+    is_local = host.startswith(("/", "@")) or ip_address(address or "0.0.0.0").is_loopback  # noqa: S104 - of no machine
+    return Encryption(is_local, connection.ssl_in_use, b"".join(modes).decode())

@@ -1,0 +1,54 @@
+"""The installed files of this program: PyPI has another package that owns the same ones."""
+
+import base64
+import hashlib
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+
+from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
+from anyscale.server.check.installation import Installation
+
+__all__ = ["check_files"]
+
+_OURS, _OTHER = "musterroll", "anyscale"
+
+_PACKAGE = "anyscale"
+
+#: how many changed files are named
+_SHOWN = 3
+
+
+def check_files(_: Installation) -> Finding:
+    """Compare the installed files with the hashes of their distribution (PEP 376, RECORD)."""
+    own = _find(_OURS)
+    if own is None:
+        raise NotTried(f"it is not installed as a distribution: there is no {_OURS} in `pip list`")
+    looked_at = f"{_OURS} {own.version} in {own.locate_file('')}"
+    other, mend = _find(_OTHER), f"install {_OURS} alone in a new virtual environment"
+    if changed := _changed_files(own):
+        found = f"{len(changed)} of its files are changed or missing: {', '.join(changed[:_SHOWN])}"
+        return fail(looked_at, found, mend)
+    if other:
+        found = f"{_OTHER} {other.version} is installed beside it, and owns files of the same names"
+        return warn(looked_at, found, mend)
+    return ok(looked_at, "its files are as it was installed")
+
+
+def _find(name: str) -> Distribution | None:
+    try:
+        return distribution(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _changed_files(own: Distribution) -> list[str]:
+    changed = []
+    for path in own.files or ():
+        # Compiled files have no hash. Scripts name their interpreter, which a moved folder changes.
+        if path.hash and path.parts[0] == _PACKAGE:
+            try:
+                digest = hashlib.new(path.hash.mode, path.read_binary()).digest()
+            except OSError:
+                digest = b""
+            if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != path.hash.value:
+                changed.append(str(path))
+    return changed
