@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from tests.support.callers import OPERATOR
+from tests.support.databases.stored_data import execute_sql
 from tests.support.sign_in.openid_provider import CALLBACK, Site
 from tests.support.sign_in.sign_ins import get_account
 
@@ -222,6 +223,18 @@ def test_max_age_accepts_a_sign_in_that_is_new_enough(site: Site) -> None:
 
     assert isinstance(site.start(session, max_age="60"), SignInNeeded)
     assert isinstance(site.start(session, max_age="600"), Redirection)
+
+
+def test_a_sign_in_whose_time_is_to_come_is_not_new(site: Site) -> None:
+    later = site.sign_in()
+    with site.control_plane.store.write() as tx:
+        execute_sql(tx, "update sessions set authenticated_at = authenticated_at + 120000")
+    needed = site.start(later, max_age="600")
+    assert isinstance(needed, SignInNeeded)
+
+    resume = site.provider.authorization.resume
+    assert isinstance(resume(needed.request_id, later, needed.browser), SignInNeeded)
+    assert isinstance(resume(needed.request_id, site.sign_in(), needed.browser), Redirection)
 
 
 def test_consent_is_accepted_without_a_page(site: Site) -> None:

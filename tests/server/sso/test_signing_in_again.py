@@ -80,6 +80,14 @@ def test_the_provider_asks_the_owner_and_the_owner_goes_on(login: TamperedLogin)
     assert login.client.get(GUARDED).status_code == 200
 
 
+def test_the_clock_of_the_provider_may_be_ahead(login: TamperedLogin) -> None:
+    start(login, auth_time=int(time.time()) + 60)
+    assert login.return_to_callback().headers["location"] == GUARDED
+    assert login.client.get(GUARDED).status_code == 200
+    let_time_pass(login.control_plane, 16 * MINUTE_MS)
+    assert not caller(login).has_recent_sign_in
+
+
 def test_a_long_selection_does_not_make_the_cookie_too_large(login: TamperedLogin) -> None:
     selected = "&".join(f"user_id=usr_{at:026}" for at in range(50))
     start(login, f"/console/users/links?{selected}")

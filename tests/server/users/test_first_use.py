@@ -53,6 +53,9 @@ def set_password_by_link(control_plane: ControlPlane, user_id: str) -> None:
 
 
 def create_token(control_plane: ControlPlane, user_id: str) -> None:
+    make_owner(control_plane, user_id)
+    with control_plane.store.write() as tx:
+        execute_sql(tx, "update users set used_at = null where used_at <> 7")
     control_plane.tokens.create_personal(session_caller(control_plane, user_id), "laptop", None)
 
 

@@ -3,6 +3,7 @@
 import secrets
 
 import pytest
+from msgspec import structs
 from tests.support.callers import OPERATOR, personal_token_caller, session_caller
 from tests.support.databases.stored_data import execute_sql
 from tests.support.users import checked_users
@@ -15,10 +16,12 @@ from anyscale.server.core.secrets import hash_of
 
 @pytest.fixture
 def people(control_plane: ControlPlane) -> list[str]:
-    """Two accounts."""
-    users = checked_users("jane", "joe")
+    """Two owners. There is a third one, who stays."""
+    users = checked_users("jane", "joe", "root")
     created = control_plane.batches.create(secrets.token_hex(8), users, "fail", OPERATOR)
-    return [user.user_id for user in created.users]
+    for user in created.users:
+        control_plane.lifecycle.set_role(user.user_id, "owner", OPERATOR)
+    return [user.user_id for user in created.users[:2]]
 
 
 def test_a_user_lists_and_revokes_own_tokens_only(
@@ -138,16 +141,48 @@ def test_the_operator_revokes_a_personal_token_by_its_id(
     assert control_plane.tokens.all()[0].revoked_by == "local:test"
 
 
-def test_the_list_shows_the_current_role_of_the_user(
+def test_a_collaborator_gets_no_token(control_plane: ControlPlane, people: list[str]) -> None:
+    owner = session_caller(control_plane, people[0])
+    control_plane.lifecycle.set_role(people[0], "collaborator", OPERATOR)
+    collaborator = session_caller(control_plane, people[0])
+    with pytest.raises(NotPermitted, match="this takes an owner"):
+        control_plane.tokens.create_personal(collaborator, "laptop", None)
+    # Also if the role has changed since the request began.
+    stale = structs.replace(collaborator, account=owner.account)
+    with pytest.raises(NotPermitted, match="this takes an owner"):
+        control_plane.tokens.create_personal(stale, "laptop", None)
+    assert control_plane.tokens.all() == []
+
+
+def test_a_change_of_the_role_revokes_the_tokens_of_the_user_and_no_others(
+    control_plane: ControlPlane, people: list[str]
+) -> None:
+    jane, joe = (session_caller(control_plane, user_id) for user_id in people)
+    secret, desktop = control_plane.tokens.create_personal(jane, "desktop", None)
+    _, laptop = control_plane.tokens.create_personal(jane, "laptop", 1)
+    others, _ = control_plane.tokens.create_personal(joe, "laptop", None)
+    before = control_plane.audit_log.list(0, 100)[-1].number
+
+    control_plane.lifecycle.set_role(people[0], "collaborator", OPERATOR)
+    control_plane.lifecycle.set_role(people[0], "owner", OPERATOR)
+
+    with pytest.raises(NotAuthenticated, match="was revoked"):
+        control_plane.tokens.authenticate(secret)
+    control_plane.tokens.authenticate(others)
+    entries = control_plane.audit_log.list(before, 100)
+    assert [(entry.event, entry.subject) for entry in entries] == [
+        ("account.role_set", people[0]),
+        ("token.revoked", laptop.token_id),
+        ("token.revoked", desktop.token_id),
+        ("account.role_set", people[0]),
+    ]
+    assert {token.revoked_by for token in control_plane.tokens.all()} == {"local:test", None}
+
+
+def test_the_list_shows_the_role_of_the_user(
     control_plane: ControlPlane, people: list[str]
 ) -> None:
     control_plane.tokens.create_personal(session_caller(control_plane, people[0]), "laptop", None)
-    assert (
-        control_plane.tokens.all()[0].role
-        == control_plane.tokens.list_live(people[0])[0].role
-        == "collaborator"
-    )
-    control_plane.lifecycle.set_role(people[0], "owner", OPERATOR)
     assert (
         control_plane.tokens.all()[0].role
         == control_plane.tokens.list_live(people[0])[0].role
@@ -191,7 +226,7 @@ def test_a_new_token_comes_with_its_record_and_is_the_first_of_the_live_ones(
     )
     control_plane.tokens.create_personal(session_caller(control_plane, joe), "tablet", None)
 
-    assert (token.user_id, token.name, token.role) == (jane, "laptop", "collaborator")
+    assert (token.user_id, token.name, token.role) == (jane, "laptop", "owner")
     assert token.hash == hash_of(secret)
     assert [one.name for one in control_plane.tokens.list_live(jane)] == ["laptop", "desktop"]
 
@@ -214,6 +249,10 @@ def test_a_refusal_names_the_collaborator_by_email(
     control_plane: ControlPlane, people: list[str]
 ) -> None:
     caller = personal_token_caller(control_plane, people[0])
+    assert caller.account
+    account = structs.replace(caller.account, permission_level="collaborator")
+    token = structs.replace(caller.token, role="collaborator")
+    caller = structs.replace(caller, token=token, account=account)
     with pytest.raises(NotPermitted, match=r"^jane@example\.com is a collaborator: this takes"):
         refuse_unless_owner(caller)
     assert "example" not in repr(caller)

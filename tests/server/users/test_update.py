@@ -16,7 +16,7 @@ from tests.support.users import PASSWORD, find_accounts
 from anyscale.domain.audit_chain import verify
 from anyscale.domain.models.users import UserChanges
 from anyscale.domain.validation import Policy
-from anyscale.errors import AnyscaleError, ConfigError, NotAuthenticated, NotFound, NotPermitted
+from anyscale.errors import AnyscaleError, ConfigError, NotAuthenticated, NotFound
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_for_session
 from anyscale.server.store.records.users import AccountRecord
@@ -245,7 +245,7 @@ def test_only_a_current_owner_may_update_an_existing_account(control_plane: Cont
     (target,) = create_users(control_plane, "target")
     control_plane.lifecycle.set_role(jane, "collaborator", OPERATOR)
     control_plane.lifecycle.suspend(joe, OPERATOR)
-    for caller, refusal in ((demoted, NotPermitted), (suspended, NotAuthenticated)):
+    for caller, refusal in ((demoted, NotAuthenticated), (suspended, NotAuthenticated)):
         with pytest.raises(refusal):
             control_plane.updates.update(target, changes, caller)
     batch = control_plane.batches.open("key", "fail", OPERATOR)

@@ -23,6 +23,7 @@ __all__ = [
     "RECENT",
     "Caller",
     "SessionCaller",
+    "SignInTooOld",
     "SystemCaller",
     "TokenCaller",
     "actor_of",
@@ -47,6 +48,10 @@ _FRESH = 10 * MINUTE_MS
 RECENT = 15 * MINUTE_MS
 
 _NOT_SIGNED_IN = "you are not signed in, or not any more"
+
+
+class SignInTooOld(NotPermitted):
+    """The owner of a session signed in too long ago for a change: see `require_recent_sign_in`."""
 
 
 class SystemCaller(Struct, frozen=True):
@@ -100,7 +105,7 @@ class SessionCaller(Struct, frozen=True):
     @property
     def may_omit_current_password(self) -> bool:
         """Whether the user typed the initial password a moment ago, to create this session."""
-        return self.must_change_password and self.at - self.session.created_at <= _FRESH
+        return self.must_change_password and 0 <= self.at - self.session.created_at <= _FRESH
 
     @property
     def has_recent_sign_in(self) -> bool:
@@ -109,15 +114,13 @@ class SessionCaller(Struct, frozen=True):
         It is not so after a sign-in by SSO for which the identity provider did not ask the user.
         """
         authenticated_at = self.session.authenticated_at
-        return authenticated_at is not None and self.at - authenticated_at <= RECENT
+        # A time in the future is that of a clock that was set back since.
+        return authenticated_at is not None and 0 <= self.at - authenticated_at <= RECENT
 
-    def require_recent_sign_in_of_owner(self) -> None:
-        """Raise `NotPermitted` for an owner whose sign-in is older than 15 minutes.
-
-        It is for what gives an owner's permissions to others, as a new token does.
-        """
-        if self.account.permission_level == "owner" and not self.has_recent_sign_in:
-            raise NotPermitted(
+    def require_recent_sign_in(self) -> None:
+        """Raise `SignInTooOld` unless the user proved to be present in the last 15 minutes."""
+        if not self.has_recent_sign_in:
+            raise SignInTooOld(
                 "your sign-in is older than 15 minutes: sign in again, and repeat the call"
             )
 
@@ -208,7 +211,7 @@ def is_live(session: SessionRecord, now: int) -> bool:
 
 
 def require_owner(
-    tx: Transaction, caller: Caller, user_ids: Collection[str] = ()
+    tx: Transaction, caller: Caller, user_ids: Collection[str] = (), *, recent: bool = False
 ) -> Mapping[str, AccountRecord]:
     """Check in a write transaction that its caller is still an owner; lock and return accounts.
 
@@ -216,9 +219,20 @@ def require_owner(
     personal token is locked with the accounts of `user_ids`, by one call, since two transactions
     that lock accounts one by one can deadlock. It is in the result too. Any other token is locked.
 
+    The sign-in of a session must be recent if one of `user_ids` is an owner's, so that a browser
+    that was left open cannot lock the administrators out.
+
+    Args:
+        tx: that is to write.
+        caller: who needs the permission.
+        user_ids: the accounts that are to change.
+        recent: whether the sign-in must be recent in any case. It is for what cannot be undone, or
+            gives permissions to others.
+
     Raises:
         NotAuthenticated: the token or the session is not valid any more.
         NotPermitted: its role is not `owner`.
+        SignInTooOld: the sign-in of the session is not recent.
         PasswordChangeNeeded: the user of the session has not chosen the password.
     """
     to_lock = {*_own_account(caller), *user_ids}
@@ -226,6 +240,10 @@ def require_owner(
     if isinstance(caller, TokenCaller) and not caller.account:
         tx.tokens.lock(caller.token.hash, exclusive=False)
     check_owner(tx, caller)
+    changed = [locked[user_id] for user_id in user_ids if user_id in locked]
+    is_of_owner = any(account.permission_level == "owner" for account in changed)
+    if isinstance(caller, SessionCaller) and (recent or is_of_owner):
+        caller.require_recent_sign_in()
     return locked
 
 

@@ -14,7 +14,6 @@ from litestar.types import ASGIApp
 
 from anyscale.errors import AnyscaleError
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.login.return_paths import ReturnPaths
 from anyscale.server.core.operator_proof import OperatorProofs
 from anyscale.server.core.users.account_count import AccountCount
 from anyscale.server.http.account import routes as account
@@ -178,6 +177,7 @@ def _services(control_plane: ControlPlane) -> dict[str, object]:
             control_plane.user_grants,
             control_plane.audit_log,
             control_plane.users,
+            tokens,
         ),
         "audit_log": control_plane.audit_log,
         "authenticator": Authenticator(tokens, sessions, control_plane.audit_log, pools.auth),
@@ -195,7 +195,6 @@ def _services(control_plane: ControlPlane) -> dict[str, object]:
         "listing": control_plane.listing,
         "login": LoginFlows(control_plane.password_login, control_plane.password_changes, pools),
         "login_options": login_options,
-        "return_paths": ReturnPaths(control_plane.store),
         "sso_login": control_plane.sso_login,
         "operator_proofs": OperatorProofs(control_plane.store),
         "pools": pools,

@@ -282,14 +282,16 @@ def test_a_field_that_two_changed_is_replaced_only_after_its_value_was_shown(
 def test_secrets_and_deletion_need_a_recent_sign_in(console: Console, jane: HttpClient) -> None:
     secret = secret_of(create(jane, "Guarded"))
     path = f"/console/applications/{find(console, 'Guarded').client_id}"
+    set_at = re.search(r'name="set_at" value="(\d+)"', get(jane, f"{path}/rotate-secret").text)
+    assert set_at
     let_time_pass(console.control_plane, 16 * MINUTE_MS)
-    for change in (
-        f"{path}/rotate-secret",
-        f"{path}/edit",
-        f"{path}/delete",
-        "/console/applications/new",
+    for change, form in (
+        (f"{path}/rotate-secret", {"when": "now", "set_at": set_at[1]}),
+        (f"{path}/edit", {"name": "x", "opened_name": "Guarded"}),
+        (f"{path}/delete", {}),
+        ("/console/applications/new", {"name": "x", "redirect_uris": HUB}),
     ):
-        for answer in (get(jane, change), send(jane, change, name="x", redirect_uris=HUB)):
+        for answer in (get(jane, change), send(jane, change, **form)):
             assert answer.headers["location"].startswith("/console/sign-in-again?to=")
     assert get(jane, path).status == 200
     assert works(console, "Guarded", secret)

@@ -5,9 +5,10 @@ from html import unescape
 
 import pytest
 from tests.server.http.console.conftest import Console
-from tests.server.http.pages.requests import get, send
+from tests.server.http.pages.requests import create_owner, get, send
 from tests.support.callers import OPERATOR
 from tests.support.servers.http_client import HttpClient, HttpResponse
+from tests.support.users import create_accounts
 
 from anyscale.errors import NotAuthenticated
 
@@ -75,12 +76,23 @@ def test_a_token_of_no_user_is_listed_and_revoked(console: Console, jane: HttpCl
     assert not works(console, secret)
 
 
-def test_tokens_of_other_users_are_not_listed(console: Console, jane: HttpClient) -> None:
-    bob = console.control_plane.sessions.authenticate(
-        console.browser("bob").cookies["__Host-session"]
+def test_tokens_of_another_user_are_on_the_page_of_the_account(
+    console: Console, jane: HttpClient
+) -> None:
+    create_accounts(console.control_plane, "kim")
+    create_owner(console.control_plane, "kim")
+    kim = console.control_plane.sessions.authenticate(
+        console.browser("kim").cookies["__Host-session"]
     )
-    console.control_plane.tokens.create_personal(bob, "bobs", 30)
-    assert "bobs" not in get(jane, "/console/tokens").text
+    console.control_plane.tokens.create_personal(kim, "kims", 30)
+    assert "kims" not in get(jane, "/console/tokens").text
+    page = f"/console/users/{kim.account.user_id}"
+    account = get(jane, page).text
+    (token_id,) = re.findall(r"<bdi>kims</bdi>.*?value=\"(tok_\w+)\"", account, re.DOTALL)
+    for _ in range(2):
+        answer = send(jane, f"{page}/revoke-token", token_id=token_id)
+        assert answer.headers["location"] == f"{page}?note=token_revoked"
+    assert "kims" not in get(jane, page).text
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def _undo_slice(store: Store, batch_id: str, after: str, caller: Caller, *, forc
         _require_reached(batch, after)
         spared = _spared_owner(batch, tx.accounts.lock_owners(), caller)
         ids = tx.users.list_account_ids(batch_id, after, _SLICE)
-        locked = require_owner(tx, caller, ids)
+        locked = require_owner(tx, caller, ids, recent=True)
         accounts = [locked[user_id] for user_id in ids if user_id in locked]
         removed, kept = _divide(accounts, spared, caller.actor, force=force)
         if removed:

@@ -1,33 +1,36 @@
-"""Where the user of a session goes on after signing in again: sealed, for that session alone."""
+"""Where the user of a session goes on after signing in again: sealed, for that session alone.
 
-import msgspec
-from msgspec import Struct
+The secret of the session is the key of an HMAC, which shows that a server of ours wrote the path
+for this session: no redirect follows an address that others wrote.
+"""
 
-from anyscale.server.core.seal import Seal
-from anyscale.server.store.transaction import Store
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 
-__all__ = ["ReturnPaths"]
+__all__ = ["seal_path", "unseal_path"]
 
-
-class _Content(Struct, frozen=True):
-    session_id: str
-    path: str
+#: octets of the HMAC
+_MAC = 32
 
 
-class ReturnPaths:
-    """Seals the paths of our pages, so that no redirect follows an address that others wrote."""
+def seal_path(session: str, path: str) -> str:
+    """Return a text for the address of the page on which the user signs in again.
 
-    def __init__(self, store: Store) -> None:
-        self._seal = Seal(store, "return_path")
+    `session` is the secret of the session, of its cookie.
+    """
+    content = path.encode()
+    return urlsafe_b64encode(content + _sign(session, content)).decode().rstrip("=")
 
-    def seal(self, session_id: str, path: str) -> str:
-        """Return a text for the address of the page on which the user signs in again."""
-        return self._seal.seal(msgspec.json.encode(_Content(session_id, path)))
 
-    def unseal(self, session_id: str, text: str, default: str) -> str:
-        """Return the path of a sealed text; `default` if it is not for this session."""
-        try:
-            content = msgspec.json.decode(self._seal.unseal(text), type=_Content)
-        except (msgspec.MsgspecError, ValueError):
-            return default
-        return content.path if content.session_id == session_id else default
+def unseal_path(session: str, text: str, default: str) -> str:
+    """Return the path of a sealed text; `default` if it is not for this session."""
+    try:
+        octets = urlsafe_b64decode(f"{text}==")
+    except ValueError:
+        return default
+    content, mac = octets[:-_MAC], octets[-_MAC:]
+    return content.decode() if hmac.compare_digest(mac, _sign(session, content)) else default
+
+
+def _sign(session: str, content: bytes) -> bytes:
+    return hmac.digest(session.encode(), b"return path\0" + content, "sha256")

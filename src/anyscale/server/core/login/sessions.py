@@ -181,7 +181,8 @@ def create_session(
     """Create a session, and revoke the one that the browser had (ASVS 5.0, 7.2.4).
 
     If the account has as many sessions as it may have, the oldest is revoked.
-    `authenticated_at` is when the user proved to be present; None if nobody knows.
+    `authenticated_at` is when the user proved to be present, at the latest now; None if nobody
+    knows.
     From then on the account knows the device, and the transaction has locked the audit log.
     """
     user_id, now = locked.account.user_id, locked.at
@@ -208,7 +209,7 @@ def renew_sign_in(
     The session stays, since runs and sign-ins at applications belong to it.
     """
     session_id = caller.session.session_id
-    tx.sessions.renew(session_id, authenticated_at)
+    tx.sessions.renew(session_id, _not_later(authenticated_at, tx.now()))
     append_entry(tx, caller.actor, "session.renewed", session_id, {"auth_method": method})
 
 
@@ -237,6 +238,11 @@ def _end_of(session: SessionRecord, now: int) -> Entry:
     return Entry(user_actor(session.user_id), event, session.session_id, {})
 
 
+def _not_later(at: int | None, now: int) -> int | None:
+    """Return the time of a sign-in: the clock of an identity provider may be ahead of ours."""
+    return None if at is None else min(at, now)
+
+
 def _new_session(
     locked: LockedAccount, method: str, secret: str, authenticated_at: int | None
 ) -> SessionRecord:
@@ -248,7 +254,7 @@ def _new_session(
         auth_method=method,
         address=client.address,
         user_agent="".join(filter(str.isprintable, client.agent[:_AGENT_LENGTH])),
-        authenticated_at=authenticated_at,
+        authenticated_at=_not_later(authenticated_at, now),
         created_at=now,
         used_at=now,
         expires_at=now + ABSOLUTE_LIMIT,

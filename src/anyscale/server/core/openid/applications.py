@@ -60,7 +60,7 @@ class ApplicationService:
         """
         secret = None if new.is_public else _new_secret()
         with self._store.write() as tx:
-            require_owner(tx, caller)
+            require_owner(tx, caller, recent=True)
             now, fields = tx.now(), structs.asdict(new)
             del fields["is_public"]
             application = ApplicationRecord(
@@ -117,7 +117,7 @@ class ApplicationService:
         if not sent:
             raise ConfigError("there is nothing to change: give at least one field")
         with self._store.write() as tx:
-            require_owner(tx, caller)
+            require_owner(tx, caller, recent=True)
             application = _lock(tx, client_id)
             checked = _checked(tx, sent, is_public=application.is_public)
             changed = structs.replace(application, **checked)
@@ -143,7 +143,7 @@ class ApplicationService:
         """
         secret = _new_secret()
         with self._store.write() as tx:
-            require_owner(tx, caller)
+            require_owner(tx, caller, recent=True)
             application = _lock(tx, client_id)
             if application.is_public:
                 raise ConfigError(f"{client_id} is a public application, which has no secret")
@@ -162,7 +162,7 @@ class ApplicationService:
     def delete(self, client_id: str, caller: Caller) -> None:
         """Delete an application with all grants of its users."""
         with self._store.write() as tx:
-            require_owner(tx, caller)
+            require_owner(tx, caller, recent=True)
             _lock(tx, client_id)
             tx.grants.delete_all(client_id=client_id)
             tx.applications.delete(client_id)

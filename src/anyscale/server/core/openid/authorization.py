@@ -214,7 +214,7 @@ class AuthorizationService:
         if parameters.max_age is None:
             return 0
         oldest = now - parameters.max_age * SECOND_MS
-        is_fresh = caller and (caller.session.authenticated_at or 0) >= oldest
+        is_fresh = caller and oldest <= (caller.session.authenticated_at or 0) <= now
         return 0 if is_fresh else oldest
 
     def _store_request(
@@ -292,7 +292,7 @@ def _is_new(caller: SessionCaller, stored: StoredRequest) -> bool:
     session = caller.session
     by_other_clock = session.auth_method == "sso" and session.created_at >= stored.created_at
     leeway = _LEEWAY if by_other_clock else 0
-    return (session.authenticated_at or 0) >= stored.newer_than - leeway
+    return stored.newer_than - leeway <= (session.authenticated_at or 0) <= caller.at
 
 
 def _new_grant(

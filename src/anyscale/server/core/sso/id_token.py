@@ -258,8 +258,7 @@ def authentication_time(claims: Mapping[str, Any]) -> int | None:
     value = claims.get("auth_time")
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
-    # A time to come would make a session fresh for ever.
-    return int(min(value, time.time()) * 1000)
+    return int(value * 1000)
 
 
 def _check_access_token(claims: Mapping[str, Any], alg: str, access_token: str) -> None:

@@ -10,12 +10,13 @@ from msgspec import structs
 
 from anyscale.domain.invisible import is_visible
 from anyscale.errors import ConfigError, NotAuthenticated, NotFound, StoreUnavailable
-from anyscale.server.core.audit.entries import append_entry
+from anyscale.server.core.audit.entries import Entry, append_entry
 from anyscale.server.core.callers import (
     Caller,
     SessionCaller,
     TokenCaller,
     live_token,
+    refuse_unless_owner,
     require_owner,
     require_session,
 )
@@ -25,7 +26,7 @@ from anyscale.server.core.time_units import DAY_MS, MINUTE_MS
 from anyscale.server.store.records.tokens import TokenRecord
 from anyscale.server.store.transaction import Store, Transaction
 
-__all__ = ["PREFIX", "TokenService"]
+__all__ = ["PREFIX", "TokenService", "revoke_all"]
 
 #: Marks a token, so that scanners find it in a log, a repository or a chat.
 PREFIX = "mrt_"
@@ -80,7 +81,9 @@ class TokenService:
         form_key: str | None = None,
         replaces: str = "",
     ) -> tuple[str, TokenRecord]:
-        """Create a token of the signed-in user, which has the user's role at each call.
+        """Create a token of the signed-in user, who is an owner.
+
+        A collaborator has none: if the user became an owner, it would have all permissions.
 
         It expires after `days`; None for never. The secret is shown this once.
 
@@ -93,17 +96,19 @@ class TokenService:
 
         Raises:
             NotAuthenticated: the session was revoked, or the account was suspended or deleted.
-            NotPermitted: the user is an owner, and has signed in more than 15 minutes ago.
+            NotPermitted: the user is not an owner, or signed in more than 15 minutes ago.
             ConfigError: the name or the days are out of range, or the user has the name already, or
                 50 tokens, or created 200 in the last 24 hours.
         """
-        caller.require_recent_sign_in_of_owner()
+        refuse_unless_owner(caller)
+        caller.require_recent_sign_in()
         _check_name(name)
         if days is not None and not 1 <= days <= _MOST_DAYS:
             raise ConfigError(f"a token expires in 1 to {_MOST_DAYS} days, or never")
         token = _new_token()
         with self._store.write() as tx:
             account = require_session(tx, caller)
+            refuse_unless_owner(structs.replace(caller, account=account))
             if (old := tx.tokens.find(replaces)) and old.user_id == account.user_id:
                 _revoke(tx, old, caller)
             _check_count(tx, account.user_id)
@@ -147,7 +152,9 @@ class TokenService:
         with self._store.write() as tx:
             # Personal tokens of several users may have one name.
             token = tx.tokens.find_named(name) or tx.tokens.find(name)
-            require_owner(tx, caller, [token.user_id] if token and token.user_id else [])
+            is_own = _is_own(token, caller)  # the account of the caller is locked in any case
+            others = [token.user_id] if token and token.user_id and not is_own else []
+            require_owner(tx, caller, others, recent=not is_own)
             if token and (revoked := _revoke(tx, token, caller)):
                 return revoked
         raise NotFound(f"there is no token {name!r} that is not revoked")
@@ -223,6 +230,26 @@ def _added(tx: Transaction, token: TokenRecord) -> bool:
     data = _name_of(token) | {"role": token.role, "expires_at": token.expires_at}
     append_entry(tx, token.created_by, "token.created", token.token_id, data)
     return True
+
+
+def revoke_all(tx: Transaction, user_id: str, caller: Caller) -> list[Entry]:
+    """Revoke the personal tokens of an account, which is locked; return the entries to append.
+
+    No token is locked: a call by a personal token locks the account.
+    """
+    now = tx.now()
+    tokens = tx.tokens.list_live(user_id, now)
+    for token in tokens:
+        tx.tokens.revoke(token.token_id, caller.actor, now)
+    return [Entry(caller.actor, "token.revoked", token.token_id, {}) for token in tokens]
+
+
+def _is_own(token: TokenRecord | None, caller: Caller) -> bool:
+    return (
+        token is not None
+        and isinstance(caller, SessionCaller)
+        and token.user_id == caller.account.user_id
+    )
 
 
 def _revoke(tx: Transaction, token: TokenRecord, caller: Caller) -> TokenRecord | None:

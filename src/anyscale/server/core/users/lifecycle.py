@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from msgspec import Struct
 
 from anyscale.errors import LastOwner, NotFound, OwnerKept
-from anyscale.server.core.audit.entries import append_entry
+from anyscale.server.core.audit.entries import Entry, append_entries, append_entry
 from anyscale.server.core.callers import Caller, require_owner, user_actor
+from anyscale.server.core.tokens.api_tokens import revoke_all
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Store, Transaction
 
@@ -18,7 +19,8 @@ class UserLifecycle:
     """Changes that owners make to accounts. A repeated call changes nothing more.
 
     All methods raise `NotFound` for an account that does not exist, and `NotAuthenticated` or
-    `NotPermitted` if the caller has lost its permission. All but `restore` raise `LastOwner` if the
+    `NotPermitted` if the caller has lost its permission, or may not do so without a recent sign-in:
+    see `require_owner`. All but `restore` raise `LastOwner` if the
     account is the only owner who is not suspended. With `keep_owner`, `suspend` and `restore` raise
     `OwnerKept` instead of changing an owner's account.
     """
@@ -50,7 +52,7 @@ class UserLifecycle:
 
     def delete(self, user_id: str, caller: Caller) -> None:
         """Delete an account and all data of the user. The audit log keeps the id."""
-        with self._lock(user_id, caller) as locked:
+        with self._lock(user_id, caller, recent=True) as locked:
             locked.require_another_owner()
             _delete_sessions_and_links(locked.tx, user_id)
             locked.tx.accounts.delete(user_id)
@@ -59,25 +61,28 @@ class UserLifecycle:
     def set_role(self, user_id: str, role: str, caller: Caller) -> None:
         """Make an account an `owner` or a `collaborator`.
 
-        Its sessions are revoked: the user signs in again with the new permissions.
+        Its sessions and tokens are revoked: the user signs in again with the new permissions, and
+        no program has more of them than before.
         """
-        with self._lock(user_id, caller) as locked:
+        with self._lock(user_id, caller, recent=True) as locked:
             if locked.account.permission_level == role:
                 return
             locked.require_another_owner()
             locked.tx.accounts.set_role(user_id, role)
             locked.tx.accounts.mark_used(user_id, locked.tx.now())
             _delete_sessions_and_links(locked.tx, user_id)
-            append_entry(locked.tx, caller.actor, "account.role_set", user_id, {"role": role})
+            entry = Entry(caller.actor, "account.role_set", user_id, {"role": role})
+            append_entries(locked.tx, [entry, *revoke_all(locked.tx, user_id, caller)])
 
     @contextmanager
-    def _lock(self, user_id: str, caller: Caller) -> Iterator["_Locked"]:
+    def _lock(self, user_id: str, caller: Caller, *, recent: bool = False) -> Iterator["_Locked"]:
         with self._store.write() as tx:
             # The owners come before any account, the caller's own included. A transaction that
             # waits for an account then has no lock for which the transaction with that account
             # waits.
             owners = tx.accounts.lock_owners()
-            (account,) = require_accounts(require_owner(tx, caller, [user_id]), [user_id])
+            found = require_owner(tx, caller, [user_id], recent=recent)
+            (account,) = require_accounts(found, [user_id])
             yield _Locked(tx, account, owners)
 
 

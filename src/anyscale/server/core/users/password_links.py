@@ -113,7 +113,7 @@ class PasswordLinkService:
         with self._store.write() as tx:
             # The owners come before any account: see `Transaction`.
             tx.accounts.lock_owners()
-            accounts = require_accounts(require_owner(tx, caller, secrets), secrets)
+            accounts = require_accounts(require_owner(tx, caller, secrets, recent=True), secrets)
             for account in accounts:
                 require_active(account)
             if newest is not None and tx.links.unused(list(secrets), tx.now()).newest > newest:

@@ -22,10 +22,7 @@ from anyscale.server.http.account.view_models import (
     token_views,
 )
 from anyscale.server.http.authentication import require_own_password
-from anyscale.server.http.console.recent_sign_in import (
-    RETURN_PATH,
-    require_recent_sign_in_of_owner,
-)
+from anyscale.server.http.console.recent_sign_in import RETURN_PATH
 from anyscale.server.http.cookies import SESSION, expired_cookie
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.openid.continuation import LOST_REQUEST_NOTES
@@ -162,12 +159,7 @@ def revoke_application(
     return redirect("/?note=application_revoked")
 
 
-@post(
-    "/tokens",
-    pool="read",
-    guards=[require_own_password, require_recent_sign_in_of_owner],
-    opt={RETURN_PATH: "/"},
-)
+@post("/tokens", pool="read", guards=[require_own_password], opt={RETURN_PATH: "/"})
 def create_token(
     request: UserRequest,
     body: RawBody,

@@ -6,6 +6,7 @@ from litestar import Response, Router
 from litestar.di import NamedDependency
 from litestar.params import PathParameter
 
+from anyscale.server.core.callers import SignInTooOld
 from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.http.account import page, tokens
 from anyscale.server.http.account.schemas import (
@@ -18,7 +19,7 @@ from anyscale.server.http.account.schemas import (
 )
 from anyscale.server.http.authentication import SESSION_AUTHENTICATION, require_own_password
 from anyscale.server.http.bodies import SMALL_BODY, decode
-from anyscale.server.http.console.recent_sign_in import SignInAgain, redirect_to_sign_in_again
+from anyscale.server.http.console.recent_sign_in import redirect_to_sign_in_again
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.login.routes import create_login_response
@@ -111,5 +112,5 @@ ROUTERS = [
         tags=["account"],
         request_max_body_size=SMALL_BODY,
     ),
-    session_pages(page.HANDLERS, exception_handlers={SignInAgain: redirect_to_sign_in_again}),
+    session_pages(page.HANDLERS, exception_handlers={SignInTooOld: redirect_to_sign_in_again}),
 ]

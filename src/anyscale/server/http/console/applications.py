@@ -75,7 +75,7 @@ async def show_form(request: UserRequest) -> Page:
     return _form(request, dict.fromkeys([*FIELDS, *CHOICES], ""))
 
 
-@post("/applications/new", pool="write", guards=[require_recent_sign_in], status_code=200)
+@post("/applications/new", pool="write", status_code=200)
 def create_application(
     request: UserRequest,
     body: RawBody,
@@ -128,7 +128,6 @@ def show_settings(
 @post(
     "/applications/{client_id:str}/edit",
     pool="write",
-    guards=[require_recent_sign_in],
     status_code=200,
 )
 def edit_application(
@@ -169,7 +168,6 @@ def ask_to_rotate(
 @post(
     "/applications/{client_id:str}/rotate-secret",
     pool="write",
-    guards=[require_recent_sign_in],
     status_code=200,
 )
 def rotate_secret(
@@ -204,7 +202,7 @@ def ask_to_delete(
     return _render(request, "delete", application=applications.get(client_id))
 
 
-@post("/applications/{client_id:str}/delete", pool="write", guards=[require_recent_sign_in])
+@post("/applications/{client_id:str}/delete", pool="write")
 def delete_application(
     request: UserRequest, client_id: ClientId, applications: NamedDependency[ApplicationService]
 ) -> Page:

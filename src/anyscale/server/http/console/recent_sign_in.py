@@ -1,8 +1,8 @@
 """/console/sign-in-again: an owner signs in again before what cannot be undone.
 
-A route with the guard `require_recent_sign_in` needs a sign-in of the last 15 minutes. The page
-that asks ("Delete jane?") and the form that it sends both have the guard and one path: the browser
-goes on at the page, since the fields of a form are lost.
+The services of `core` refuse such a change without a sign-in of the last 15 minutes. The pages that
+ask first ("Delete jane?") refuse too, by the guard `require_recent_sign_in`, and have the path of
+the form that they send: the browser goes on at the page, since the fields of a form are lost.
 """
 
 from typing import Any
@@ -15,10 +15,11 @@ from litestar.params import FromQuery, RawBody
 from msgspec import structs
 
 from anyscale.errors import AnyscaleError, NotFound, Overloaded, ProviderUnavailable, SsoRefused
-from anyscale.server.core.login.return_paths import ReturnPaths
+from anyscale.server.core.callers import SignInTooOld
+from anyscale.server.core.login.return_paths import seal_path, unseal_path
 from anyscale.server.core.sso.sso_login import SsoLogin
 from anyscale.server.http.console.rendering import Page, refused_form, render_console_page
-from anyscale.server.http.cookies import HostCookie
+from anyscale.server.http.cookies import SESSION, HostCookie, read_cookie
 from anyscale.server.http.dependencies import AnyRequest, Connection, UserRequest
 from anyscale.server.http.login.sign_in import LoginFlows
 from anyscale.server.http.login.sso import is_forced, log_refusal
@@ -26,7 +27,6 @@ from anyscale.server.http.login.sso_cookie import COOKIE, COOKIE_SECONDS, create
 from anyscale.server.http.login.sso_problems import sso_problem
 from anyscale.server.http.request_context import request_id
 from anyscale.server.http.route_handlers import get, post
-from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.forms import read_form
 from anyscale.server.http.web.templating import redirect
 from anyscale.server.paths import SIGN_IN_AGAIN
@@ -34,10 +34,8 @@ from anyscale.server.paths import SIGN_IN_AGAIN
 __all__ = [
     "HANDLERS",
     "RETURN_PATH",
-    "SignInAgain",
     "redirect_to_sign_in_again",
     "require_recent_sign_in",
-    "require_recent_sign_in_of_owner",
 ]
 
 #: The option of a route (`opt`) for the page at which the owner goes on, if it has another path. It
@@ -52,28 +50,9 @@ _DEFAULT = "/console"
 _LONGEST_IN_COOKIE = 1_500
 
 
-class SignInAgain(Exception):
-    """The owner has to sign in again; its argument is the sealed path that follows."""
-
-
 async def require_recent_sign_in(connection: Connection, _: BaseRouteHandler) -> None:
-    """Raise `SignInAgain` unless the owner has signed in within the last 15 minutes."""
-    caller = connection.user
-    if caller.has_recent_sign_in:
-        return
-    state, session_id = connection.app.state, caller.session.session_id
-    sealed = await state.pools.auth.run(
-        state.return_paths.seal, session_id, _path_of_route(connection)
-    )
-    raise SignInAgain(sealed)
-
-
-async def require_recent_sign_in_of_owner(
-    connection: Connection, handler: BaseRouteHandler
-) -> None:
-    """Do so for owners alone, on pages that are for all users."""
-    if connection.user.account.permission_level == "owner":
-        await require_recent_sign_in(connection, handler)
+    """Raise `SignInTooOld` unless the owner has signed in within the last 15 minutes."""
+    connection.user.require_recent_sign_in()
 
 
 def _path_of_route(connection: Connection) -> str:
@@ -89,21 +68,21 @@ def _path_of_route(connection: Connection) -> str:
     return f"{path}?{query}" if query and scope["method"] == "GET" else path
 
 
-def redirect_to_sign_in_again(_: AnyRequest, needed: SignInAgain) -> Response[str]:
-    """Redirect to the page on which the owner signs in again."""
-    return redirect(f"{SIGN_IN_AGAIN}?to={needed.args[0]}")
+def redirect_to_sign_in_again(request: AnyRequest, _: SignInTooOld) -> Response[str]:
+    """Redirect to the page on which the owner signs in again, and then goes on."""
+    sealed = seal_path(read_cookie(request, SESSION), _path_of_route(request))
+    return redirect(f"{SIGN_IN_AGAIN}?to={sealed}")
 
 
-@get("/sign-in-again", pool="auth")
-def show(
+@get("/sign-in-again")
+async def show(
     request: UserRequest,
-    return_paths: NamedDependency[ReturnPaths],
     to: FromQuery[str] = "",
     sso: FromQuery[str] = "",
     number: FromQuery[str] = "",
 ) -> Page:
     if request.user.has_recent_sign_in:
-        return redirect(return_paths.unseal(request.auth.session_id, to, _DEFAULT))
+        return redirect(_path_of(request, to))
     return _page(request, to, problems=[(sso_problem(sso, number), "")] if sso else [])
 
 
@@ -112,8 +91,6 @@ async def sign_in_again(
     request: UserRequest,
     body: RawBody,
     login: NamedDependency[LoginFlows],
-    pools: NamedDependency[ThreadPools],
-    return_paths: NamedDependency[ReturnPaths],
 ) -> Page:
     password, to = read_form(request, body, "password", "to")
     if not password:
@@ -122,23 +99,20 @@ async def sign_in_again(
         await login.again_by_password(request, request.user, password)
     except AnyscaleError as error:
         return _page(request, to, **refused_form(error, "password"))
-    session_id = request.auth.session_id
-    return redirect(await pools.auth.run(return_paths.unseal, session_id, to, _DEFAULT))
+    return redirect(_path_of(request, to))
 
 
 @get("/sign-in-again/sso", pool="identity_provider.start")
 def start_sso(
     request: UserRequest,
     sso_login: NamedDependency[SsoLogin | None],
-    return_paths: NamedDependency[ReturnPaths],
     to: FromQuery[str] = "",
 ) -> Response[str]:
     if sso_login is None:
         raise NotFound("there is no sign-in at an identity provider here")
     if is_forced(request):
         return redirect(SIGN_IN_AGAIN)
-    session_id = request.auth.session_id
-    path = return_paths.unseal(session_id, to, _DEFAULT)
+    path = _path_of(request, to)
     if len(path) > _LONGEST_IN_COOKIE:
         path = path.partition("?")[0]
     try:
@@ -147,9 +121,14 @@ def start_sso(
         log_refusal(error, str(error))
         problem = sso_problem("unavailable", request_id.get())
         return _page(request, to, problems=[(problem, "")], status=error.status)
-    started = structs.replace(started, session_id=session_id, return_path=path)
+    started = structs.replace(started, session_id=request.auth.session_id, return_path=path)
     cookie = HostCookie(COOKIE, create_cookie_value(sso_login, started), COOKIE_SECONDS)
     return redirect(url, cookie)
+
+
+def _path_of(request: UserRequest, to: str) -> str:
+    """Return the path that is sealed in `to`, or the default one."""
+    return unseal_path(read_cookie(request, SESSION), to, _DEFAULT)
 
 
 def _page(request: UserRequest, to: str, **shown: Any) -> Page:

@@ -3,6 +3,7 @@
 from litestar import Response
 
 from anyscale.errors import NotPermitted
+from anyscale.server.core.callers import SignInTooOld
 from anyscale.server.http.authentication import require_own_password, require_owner
 from anyscale.server.http.console import (
     applications,
@@ -13,7 +14,7 @@ from anyscale.server.http.console import (
     tokens,
     users,
 )
-from anyscale.server.http.console.recent_sign_in import SignInAgain, redirect_to_sign_in_again
+from anyscale.server.http.console.recent_sign_in import redirect_to_sign_in_again
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.web.session_pages import session_pages
 from anyscale.server.http.web.templating import render_page
@@ -37,5 +38,5 @@ ROUTER = session_pages(
     ],
     path="/console",
     guards=[require_own_password, require_owner],
-    exception_handlers={NotPermitted: _refuse, SignInAgain: redirect_to_sign_in_again},
+    exception_handlers={NotPermitted: _refuse, SignInTooOld: redirect_to_sign_in_again},
 )

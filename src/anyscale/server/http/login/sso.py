@@ -23,9 +23,11 @@ from anyscale.errors import (
     TooManyFailedLogins,
 )
 from anyscale.server.core.audit.entries import AuditLog
+from anyscale.server.core.login.return_paths import seal_path
 from anyscale.server.core.sso.login_records import AuthorizationRequest, ExternalIdentity
 from anyscale.server.core.sso.sso_login import SsoLogin
 from anyscale.server.http.cookies import (
+    SESSION,
     HostCookie,
     client_info,
     expired_cookie,
@@ -162,7 +164,7 @@ async def _sign_in_again(
         message = "unavailable"
     else:
         return _redirect(path, expired_cookie(COOKIE))
-    sealed = await state.pools.auth.run(state.return_paths.seal, session_id, path)
+    sealed = seal_path(read_cookie(request, SESSION), path)
     return _to_sign_in(message, f"{SIGN_IN_AGAIN}?to={sealed}&")
 
 

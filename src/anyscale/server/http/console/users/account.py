@@ -14,9 +14,11 @@ from anyscale.domain.times import from_milliseconds
 from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.callers import user_actor
 from anyscale.server.core.openid.user_grants import UserGrants
+from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.core.users.account_details import AccountDetails, AccountDetailsQuery
 from anyscale.server.core.users.queries import UserQueries
 from anyscale.server.http.account.user_agent import browser_name
+from anyscale.server.http.account.view_models import token_views
 from anyscale.server.http.api.parameters import UserId
 from anyscale.server.http.console.audit_log import emails_in
 from anyscale.server.http.console.recent_sign_in import require_recent_sign_in
@@ -40,6 +42,8 @@ _NOTES = {
     "suspended": "The account is suspended: its user is signed out everywhere.",
     "restored": "The account is restored. {sign_in}",
     "role": "The role is changed, and the user is signed out everywhere. {sign_in}",
+    "token_revoked": "The token is revoked. Programs that use it cannot sign in any more.",
+    "without_link": "The account is created. Its user cannot sign in before you create a link.",
     "signed_out": "The user is signed out everywhere.",
     "link": "A link was created after you opened this page, and none now.{link}",
 }
@@ -64,6 +68,7 @@ class AccountPages(Struct, frozen=True):
     grants: UserGrants
     audit_log: AuditLog
     users: UserQueries
+    tokens: TokenService
 
     def render(self, request: UserRequest, user_id: str, note: str = "", **shown: Any) -> Page:
         """Return the page of an account, or raise `NotFound`; `note` is a key of `_NOTES`."""
@@ -73,6 +78,7 @@ class AccountPages(Struct, frozen=True):
             "sessions": [_session(one) for one in found.sessions[:_SHOWN_SESSIONS]],
             "session_count": len(found.sessions),
             "applications": self.grants.list(user_id),
+            "tokens": token_views(self.tokens.list_live(user_id), request.user.at),
             "entries": entries,
             "emails": emails_in(entries, self.users),
         }
@@ -90,8 +96,13 @@ class AccountPages(Struct, frozen=True):
     def render_question(
         self, request: UserRequest, user_id: str, question: str, **shown: Any
     ) -> Page:
-        """Return the page that asks before a change, by the name of its template."""
+        """Return the page that asks before a change, by the name of its template.
+
+        Raises `SignInTooOld` as the change of an owner's account would.
+        """
         values = _values(request, self.details.get(user_id))
+        if values["is_owner"]:
+            request.user.require_recent_sign_in()
         return render_console_page(request, f"users/{question}", PATH, **values | shown)
 
 

@@ -1,6 +1,7 @@
 """The forms of the page of an account: each changes it by one call of a service."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from litestar.di import NamedDependency
@@ -11,12 +12,13 @@ from anyscale.domain.validation import find_faults
 from anyscale.errors import AlreadyReplaced, AnyscaleError, NotFound, RequestInvalid
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.login.sessions import SessionService
+from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.core.users.lifecycle import UserLifecycle
 from anyscale.server.core.users.password_links import PasswordLinkService
 from anyscale.server.core.users.queries import email_key_or_empty
 from anyscale.server.core.users.update import UserUpdateService
 from anyscale.server.http.api.parameters import UserId
-from anyscale.server.http.console.recent_sign_in import RETURN_PATH, require_recent_sign_in
+from anyscale.server.http.console.recent_sign_in import RETURN_PATH
 from anyscale.server.http.console.rendering import (
     NOT_OF_THE_FORM,
     Page,
@@ -35,6 +37,9 @@ __all__ = ["HANDLERS"]
 
 _ROLES = ("owner", "collaborator")
 
+#: Where an owner goes on after signing in again: the account, whose page has the form.
+_TO_ACCOUNT = {RETURN_PATH: "/console/users/{user_id}"}
+
 
 def _change(
     request: UserRequest, pages: AccountPages, user_id: str, note: str, change: Callable[[], object]
@@ -49,7 +54,7 @@ def _change(
     return redirect(address(account_path(user_id), note=note))
 
 
-@post("/users/{user_id:str}/suspend", pool="write")
+@post("/users/{user_id:str}/suspend", pool="write", opt=_TO_ACCOUNT)
 def suspend(
     request: UserRequest,
     user_id: UserId,
@@ -60,7 +65,7 @@ def suspend(
     return _change(request, account_pages, user_id, "suspended", change)
 
 
-@post("/users/{user_id:str}/restore", pool="write")
+@post("/users/{user_id:str}/restore", pool="write", opt=_TO_ACCOUNT)
 def restore(
     request: UserRequest,
     user_id: UserId,
@@ -71,7 +76,7 @@ def restore(
     return _change(request, account_pages, user_id, "restored", change)
 
 
-@post("/users/{user_id:str}/sign-out", pool="write")
+@post("/users/{user_id:str}/sign-out", pool="write", opt=_TO_ACCOUNT)
 def sign_out(
     request: UserRequest,
     user_id: UserId,
@@ -82,7 +87,7 @@ def sign_out(
     return _change(request, account_pages, user_id, "signed_out", change)
 
 
-@post("/users/{user_id:str}/role", pool="write", guards=[require_recent_sign_in])
+@post("/users/{user_id:str}/role", pool="write")
 def set_role(
     request: UserRequest,
     user_id: UserId,
@@ -97,7 +102,7 @@ def set_role(
     return _change(request, account_pages, user_id, "role", change)
 
 
-@post("/users/{user_id:str}/delete", pool="write", guards=[require_recent_sign_in])
+@post("/users/{user_id:str}/delete", pool="write")
 def delete(
     request: UserRequest,
     user_id: UserId,
@@ -121,6 +126,19 @@ def delete(
     except AnyscaleError as error:
         return account_pages.render_question(request, user_id, "delete", **refused_form(error))
     return redirect(address(PATH, note="deleted"))
+
+
+@post("/users/{user_id:str}/revoke-token", pool="write", opt=_TO_ACCOUNT)
+def revoke_token(
+    request: UserRequest,
+    user_id: UserId,
+    body: RawBody,
+    tokens: NamedDependency[TokenService],
+) -> Page:
+    (token_id,) = read_form(request, body, "token_id")
+    with suppress(NotFound):  # another window has revoked it
+        tokens.revoke(token_id, request.user)
+    return redirect(address(account_path(user_id), note="token_revoked"))
 
 
 @post("/users/{user_id:str}/correct", pool="write")
@@ -151,12 +169,7 @@ def correct(
     return _change(request, account_pages, user_id, "corrected", change)
 
 
-@post(
-    "/users/{user_id:str}/link",
-    pool="write",
-    guards=[require_recent_sign_in],
-    opt={RETURN_PATH: "/console/users/{user_id}"},
-)
+@post("/users/{user_id:str}/link", pool="write", opt=_TO_ACCOUNT)
 def create_link(
     request: UserRequest,
     user_id: UserId,
@@ -183,4 +196,4 @@ def create_link(
     )
 
 
-HANDLERS = [suspend, restore, sign_out, set_role, delete, correct, create_link]
+HANDLERS = [suspend, restore, sign_out, set_role, delete, revoke_token, correct, create_link]

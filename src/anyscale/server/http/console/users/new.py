@@ -9,6 +9,7 @@ from anyscale.domain.models.users import AdminCreatedUser
 from anyscale.domain.validation import check, find_faults
 from anyscale.errors import BatchRefused, ConfigError, LinkRefused
 from anyscale.server.core.batches.service import BatchService
+from anyscale.server.core.callers import SignInTooOld
 from anyscale.server.core.users.password_links import PasswordLinkService
 from anyscale.server.http.console.rendering import (
     Page,
@@ -74,13 +75,15 @@ def _created(
     request: UserRequest, links: PasswordLinkService, user: AdminCreatedUser, *, needs_link: bool
 ) -> Page:
     """Return the page of the account, or the one that shows its link once."""
-    path = address(account_path(user.user_id), note="created")
+    path = account_path(user.user_id)
     if not needs_link:
-        return redirect(path)
+        return redirect(address(path, note="created"))
     try:
         (link,) = links.create([user.user_id], request.user)
+    except SignInTooOld:
+        return redirect(address(path, note="without_link"))
     except (ConfigError, LinkRefused):  # the page of the account says so
-        return redirect(path)
+        return redirect(address(path, note="created"))
     return render_console_page(
         request, "users/link", PATH, link=link, is_replaced=False, is_new=True
     )

@@ -4,6 +4,7 @@ The page that asks and the form that it sends have one path. The ids are in the 
 and in the fields of the form.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
@@ -12,6 +13,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromQuery, QueryParameter, RawBody
 from msgspec import structs
 
+from anyscale.domain.models.users import User
 from anyscale.domain.names import full_name
 from anyscale.errors import (
     AlreadyReplaced,
@@ -87,8 +89,9 @@ def suspend_selected(
     users: NamedDependency[UserQueries],
     filters: NamedDependency[UserFilters],
 ) -> Page:
-    failed: dict[str, Problem] = {}
-    for user_id in _selected(request, body):
+    user_ids, failed = _selected(request, body), dict[str, Problem]()
+    _require_recent_sign_in(request, users.with_ids(user_ids))  # before any account is suspended
+    for user_id in user_ids:
         try:
             lifecycle.suspend(user_id, request.user)
         except NotFound:
@@ -105,7 +108,7 @@ def suspend_selected(
     return redirect(filters.address(note="suspended"))
 
 
-@post("/users/links", pool="write", dependencies=_FILTERS, guards=[require_recent_sign_in])
+@post("/users/links", pool="write", dependencies=_FILTERS)
 def create_links(
     request: UserRequest,
     body: RawBody,
@@ -148,6 +151,12 @@ def _selected(request: UserRequest, body: bytes) -> list[str]:
     return user_ids
 
 
+def _require_recent_sign_in(request: UserRequest, found: Sequence[User]) -> None:
+    """Raise `SignInTooOld` as the change of an owner's account would."""
+    if any(user.permission_level == "owner" for user in found):
+        request.user.require_recent_sign_in()
+
+
 def _links_question(
     request: UserRequest,
     users: UserQueries,
@@ -171,6 +180,7 @@ def _question(
     **shown: Any,
 ) -> Page:
     found = users.with_ids(user_ids)
+    _require_recent_sign_in(request, found)
     if not found:
         shown = {"problems": [("Select at least one account.", "")], "status": 400} | shown
     return render_console_page(
