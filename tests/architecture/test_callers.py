@@ -24,6 +24,7 @@ WITHOUT_CALLER = {
     "openid/signing_keys.py SigningKeys._register",
     "openid/key_rotation.py rotate_keys",
     "openid/tokens.py TokenService.exchange",
+    "openid/user_grants.py UserGrants.purge",
     "openid/tokens.py TokenService.refresh",
     "openid/tokens.py TokenService.revoke",
     "server_keys.py server_key",

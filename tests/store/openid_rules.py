@@ -57,6 +57,11 @@ def _grants(tx: Transaction) -> list[str]:
     return [row[0] for row in execute_sql(tx, "select grant_id from grants order by grant_id")]
 
 
+def _open_grants(tx: Transaction) -> list[str]:
+    """List the ids of the grants that have not ended."""
+    return [one for one in _grants(tx) if tx.grants.lock(one)]
+
+
 class OpenIdRules(StoreSteps):
     """Applications have unique names, and grants are found and deleted by what they belong to."""
 
@@ -130,7 +135,7 @@ class OpenIdRules(StoreSteps):
             tx.grants.delete_oldest("ses_1", "app_1", 2)
             assert _grants(tx) == ["a3", "a4", "b", "c"]
 
-    def test_grants_are_deleted_that_an_application_gives_no_more(self, store: Store) -> None:
+    def test_grants_end_that_an_application_gives_no_more(self, store: Store) -> None:
         with store.write() as tx:
             tx.grants.add(grant_row("a", redirect_uri="https://b.example", code_challenge="c"))
             tx.grants.add(grant_row("b", family_hash=b"family", code_used=True))
@@ -140,12 +145,25 @@ class OpenIdRules(StoreSteps):
                 "https://a.example",
                 "https://b.example",
             ]
-            tx.grants.delete_unproved("app_1")
-            assert _grants(tx) == ["a", "b", "d"]
-            tx.grants.delete_at("app_1", ["https://b.example"])
-            assert _grants(tx) == ["b", "d"]
-            tx.grants.delete_refreshable("app_1")
-            assert _grants(tx) == ["d"]
+            tx.grants.end_unproved("app_1")
+            assert _open_grants(tx) == ["a", "b", "d"]
+            tx.grants.end_at("app_1", ["https://b.example"])
+            assert _open_grants(tx) == ["b", "d"]
+            tx.grants.end_refreshable("app_1")
+            assert _open_grants(tx) == ["d"]
+
+    def test_an_ended_grant_is_found_by_nothing_and_purged(self, store: Store) -> None:
+        with store.write() as tx:
+            tx.grants.add(grant_row("a", access_hash=b"access", family_hash=b"family"))
+            tx.grants.end_all("app_1")
+            assert tx.grants.by_code(b"a") is None
+            assert tx.grants.by_access_token(b"access") is None
+            assert tx.grants.by_family(b"family") is None
+            assert tx.grants.lock("a") is None
+            assert not tx.grants.last_used("usr_1", 1)
+            assert _grants(tx) == ["a"]
+            assert tx.grants.purge(1, 10) == 1
+            assert _grants(tx) == []
 
     def test_the_last_use_of_an_application_counts_what_still_works(self, store: Store) -> None:
         with store.write() as tx:
@@ -171,7 +189,9 @@ class OpenIdRules(StoreSteps):
         with store.write() as tx:
             tx.grants.add(grant_row("a", expires_at=50))
             tx.grants.add(grant_row("b", expires_at=51))
-            tx.grants.purge(50)
+            tx.grants.add(grant_row("c", expires_at=49))
+            assert tx.grants.purge(50, 1) == 1
+            assert tx.grants.purge(50, 2) == 1
             assert _grants(tx) == ["b"]
 
     def test_a_revoked_key_is_not_brought_back(self, store: Store) -> None:

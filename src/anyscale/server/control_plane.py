@@ -205,7 +205,7 @@ class ControlPlane:
             tx.chunks.purge_conflicts(report_limit)
             tx.batches.purge(report_limit)
             tx.tokens.purge(report_limit)
-            tx.grants.purge(now)
+        self.user_grants.purge()
         if self.settings.audit_days is not None:
             self.audit_log.purge(now - self.settings.audit_days * DAY_MS)
 

@@ -98,7 +98,7 @@ def test_a_method_that_is_not_allowed_gets_the_allowed_ones(
         ("/healthz", "GET, HEAD, OPTIONS"),
         ("/sign-in", "GET, HEAD, OPTIONS, POST"),
         ("/v1/sessions", "OPTIONS, POST"),
-        ("/oauth2/authorize", "GET, HEAD, OPTIONS, POST"),
+        ("/oauth2/authorize", "GET, OPTIONS, POST"),
     ],
 )
 def test_options_names_all_methods_of_a_path(client: HttpClient, path: str, allowed: str) -> None:

@@ -33,6 +33,8 @@ WRONG_URIS = [
     "com.example.app:/callback",
     "ftp://hub.example.com/callback",
     "https://hub.example.com:99999/callback",
+    "https://hub.example.com:0/callback",
+    "http://127.0.0.1:0/callback",
     "https://bücher.example/callback",
     "https://a_b.example.com/callback",
     "https://a,b.example.com/callback",
@@ -91,6 +93,9 @@ def test_an_https_or_loopback_uri_is_registered(site: Site, uri: str) -> None:
         ("http://127.0.0.1.evil.example:51000/cb", True, False),
         ("http://127.0.0.1:51000@evil.example/cb", True, False),
         ("http://127.0.0.1:51000/cb", False, False),
+        ("http://127.0.0.1:65535/cb", True, True),
+        ("http://127.0.0.1:65536/cb", True, False),
+        ("http://127.0.0.1:0/cb", True, False),
     ],
 )
 def test_only_a_public_application_may_use_any_port_of_loopback(

@@ -3,11 +3,14 @@
 import base64
 import re
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from tests.support.servers.http_client import HttpClient
 from tests.support.sign_in.application_browser import PAGE, Browser
-from tests.support.sign_in.openid_provider import CALLBACK
+from tests.support.sign_in.openid_provider import CALLBACK, REQUEST
+
+from anyscale.errors import NotFound
 
 APPLICATION = "https://hub.example.com"
 CROSS_SITE = {"Sec-Fetch-Site": "cross-site", "Origin": APPLICATION}
@@ -92,6 +95,57 @@ def test_userinfo_takes_the_token_of_a_form_and_ignores_the_session(browser: Bro
     assert browser.request("POST", "/oauth2/userinfo", form={"access_token": access}).status == 200
     assert browser.request("POST", "/oauth2/userinfo", form={}).status == 401
     assert browser.get("/oauth2/userinfo").status == 401
+
+
+def test_userinfo_refuses_a_token_in_the_header_and_in_the_form(browser: Browser) -> None:
+    access = browser.token(browser.code()).json["access_token"]
+    headers = {"Authorization": f"Bearer {access}"}
+
+    response = browser.request(
+        "POST", "/oauth2/userinfo", form={"access_token": access}, headers=headers
+    )
+
+    assert response.status == 400
+    assert response.headers["WWW-Authenticate"] == 'Bearer error="invalid_request"'
+
+
+@pytest.mark.parametrize("path", ["/oauth2/token", "/oauth2/revoke"])
+def test_a_request_that_is_too_large_is_refused_in_the_format_of_the_endpoint(
+    browser: Browser, path: str
+) -> None:
+    response = browser.request("POST", path, form={"code": "x" * 20_000})
+
+    assert response.status == 413
+    assert response.json == {
+        "error": "invalid_request",
+        "error_description": "Content Too Large",
+    }
+
+
+def test_without_a_key_the_token_endpoint_refuses_in_its_format(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise NotFound("this server is no OpenID provider: no signing key works")
+
+    monkeypatch.setattr(browser.site.provider.keys, "current", refuse)
+
+    response = browser.token("x")
+
+    assert (response.status, response.json["error"]) == (404, "invalid_request")
+    assert "no signing key" in response.json["error_description"]
+
+
+def test_head_creates_no_code_and_ends_no_session(browser: Browser) -> None:
+    hint = browser.token(browser.code()).json["id_token"]
+    query = urlencode(REQUEST | {"client_id": browser.site.client_id})
+
+    for path in (f"/oauth2/authorize?{query}", f"/oauth2/logout?id_token_hint={hint}"):
+        response = browser.request("HEAD", path, headers=PAGE)
+        assert response.status == 405
+        assert "HEAD" not in response.headers["Allow"]
+        assert "Location" not in response.headers
+    assert browser.get("/").status == 200
 
 
 def test_only_the_pages_of_public_applications_may_read_responses(browser: Browser) -> None:
@@ -220,6 +274,31 @@ def test_a_token_from_before_the_address_of_the_server_changed_proves_nothing(
     hint = keys.sign(claims | {"iss": "https://old.example.com"})
 
     assert "Sign out?" in browser.get(f"/oauth2/logout?id_token_hint={hint}").text
+
+
+def test_a_token_for_several_applications_proves_nothing(browser: Browser) -> None:
+    keys = browser.site.provider.keys
+    claims = keys.verify(browser.token(browser.code()).json["id_token"]) or {}
+    hint = keys.sign(claims | {"aud": [claims["aud"]]})
+
+    assert "Sign out?" in browser.get(f"/oauth2/logout?id_token_hint={hint}").text
+
+
+def test_the_token_of_another_application_than_the_named_one_proves_nothing(
+    browser: Browser,
+) -> None:
+    site = browser.site
+    hint = browser.token(browser.code()).json["id_token"]
+    other, _ = site.create_application(name="Wiki", post_logout_redirect_uris=[CALLBACK])
+    query = urlencode(
+        {"id_token_hint": hint, "client_id": other, "post_logout_redirect_uri": CALLBACK}
+    )
+
+    page = browser.get(f"/oauth2/logout?{query}")
+
+    assert "Sign out?" in page.text
+    assert "Wiki" not in page.text
+    assert browser.get("/").status == 200
 
 
 @pytest.mark.parametrize("hint", ["x", "a.b.c", ""])

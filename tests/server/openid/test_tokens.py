@@ -14,7 +14,7 @@ from tests.support.users import NEW_PASSWORD, PASSWORD
 
 from anyscale.domain.models.applications import ApplicationChanges
 from anyscale.domain.models.users import UserChanges
-from anyscale.server.core.openid.audience import delete_excluded_grants
+from anyscale.server.core.openid.audience import end_excluded_grants
 from anyscale.server.core.openid.protocol import OAuthError
 from anyscale.server.core.openid.tokens import IssuedTokens
 
@@ -449,14 +449,14 @@ def test_a_new_audience_ends_the_sign_ins_of_all_others(site: Site, audience: st
         with plane.store.write() as tx:
             application = tx.applications.lock(site.client_id)
             assert application
-            delete_excluded_grants(tx, application)
+            end_excluded_grants(tx, application)
     else:
         plane.applications.update(site.client_id, ApplicationChanges(audience=sent), OPERATOR)
 
     assert [name for name in tokens if is_valid(site, tokens[name])] == kept
     with plane.store.read() as tx:
-        stored = [name for name in site.ids if tx.grants.last_used(site.ids[name], 0)]
-    assert stored == kept
+        open_ones = [name for name in site.ids if tx.grants.last_used(site.ids[name], tx.now())]
+    assert open_ones == kept
 
 
 def test_a_code_without_pkce_ends_when_the_application_requires_it(site: Site) -> None:

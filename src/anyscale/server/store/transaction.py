@@ -64,10 +64,12 @@ class Transaction:
     20. Deleting sessions deletes their grants, also where the session itself has expired.
     21. No two applications have one name. No two rows of a table have one `form_key`. A public key
         that was revoked stays revoked.
+    22. An exclusive lock on an application waits for every other lock on it. A grant that has ended
+        is found by nothing.
 
     A transaction takes its locks in this order, since two that take them in different orders can
-    deadlock: a batch, the owners, accounts by `user_id`, a token, other rows of these accounts, the
-    watermark of the index of words, the order of publishing, the audit log.
+    deadlock: a batch, the owners, accounts by `user_id`, a token, an application, other rows of
+    these accounts, the watermark of the index of words, the order of publishing, the audit log.
 
     `user_ids` states the format of a `user_id`: ids sort by the opening of the batch, then by
     position.

@@ -20,7 +20,7 @@ from anyscale.errors import AlreadyReplaced, ConfigError, NotFound
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.callers import Caller, require_owner
 from anyscale.server.core.ids import new_id
-from anyscale.server.core.openid.audience import checked_audience, delete_excluded_grants
+from anyscale.server.core.openid.audience import checked_audience, end_excluded_grants
 from anyscale.server.core.openid.protocol import OAuthError
 from anyscale.server.core.openid.redirect_uris import (
     checked_redirect_uris,
@@ -164,7 +164,7 @@ class ApplicationService:
         with self._store.write() as tx:
             require_owner(tx, caller, recent=True)
             _lock(tx, client_id)
-            tx.grants.delete_all(client_id=client_id)
+            tx.grants.end_all(client_id)
             tx.applications.delete(client_id)
             _append(tx, caller, "application.deleted", client_id)
 
@@ -278,16 +278,16 @@ def _end_excluded_grants(
     """End the grants that an application would not give any more. It is locked."""
     client_id, grants = after.client_id, tx.grants
     if after.audience != before.audience:
-        delete_excluded_grants(tx, after)
+        end_excluded_grants(tx, after)
     if after.redirect_uris != before.redirect_uris:
         is_public, registered = after.is_public, after.redirects
         used = grants.redirect_uris(client_id)
         removed = [uri for uri in used if not is_registered(uri, registered, is_public=is_public)]
-        grants.delete_at(client_id, removed)
+        grants.end_at(client_id, removed)
     if before.refresh_tokens and not after.refresh_tokens:
-        grants.delete_refreshable(client_id)
+        grants.end_refreshable(client_id)
     if after.requires_pkce and not before.requires_pkce:
-        grants.delete_unproved(client_id)
+        grants.end_unproved(client_id)
 
 
 def _shown(application: ApplicationRecord) -> Application:

@@ -9,7 +9,7 @@ from anyscale.server.store.records.openid import ApplicationRecord
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["checked_audience", "delete_excluded_grants", "is_allowed"]
+__all__ = ["checked_audience", "end_excluded_grants", "is_allowed"]
 
 _OWNERS = "owners"
 _BATCH = "bat_"
@@ -56,12 +56,12 @@ def _matches(tx: Transaction, entry: str, account: AccountRecord) -> bool:
     return email_key(account.email).partition("@")[2] == entry
 
 
-def delete_excluded_grants(tx: Transaction, application: ApplicationRecord) -> None:
+def end_excluded_grants(tx: Transaction, application: ApplicationRecord) -> None:
     """End the grants of users for whom a locked application is not: see `is_allowed`."""
     entries = set(application.allowed)
     batches = {entry for entry in entries if entry.startswith(_BATCH)}
     if entries:
-        tx.grants.delete_excluded(
+        tx.grants.end_excluded(
             application.client_id,
             owners=_OWNERS in entries,
             domains=entries - batches - {_OWNERS},

@@ -23,7 +23,8 @@ _HOST_NAME = re.compile(
 )
 
 #: A loopback address, with the port that a public application on a desktop chooses at each start.
-_LOOPBACK = re.compile(r"(http://(?:127\.0\.0\.1|\[::1\]))(?::[0-9]{1,5})?(?=[/?]|$)")
+_LOOPBACK = re.compile(r"(http://(?:127\.0\.0\.1|\[::1\]))(?::([1-9][0-9]{0,4}))?(?=[/?]|$)")
+_LAST_PORT = 65_535
 
 
 def checked_redirect_uris(uris: Iterable[str]) -> list[str]:
@@ -46,6 +47,8 @@ def _check(uri: str) -> None:
         checked_url(uri.partition("?")[0])
     except ValueError as error:
         raise ConfigError(f"the URI {shown(uri)} must be {error}") from None
+    if urlsplit(uri).port == 0:
+        raise ConfigError(f"the URI {shown(uri)} must have a port from 1 to {_LAST_PORT}")
     if len(uri) > _MAX_CHARACTERS or not _URI.fullmatch(uri):
         raise ConfigError(
             f"the URI {shown(uri)} must have at most {_MAX_CHARACTERS} characters, no fragment and "
@@ -83,8 +86,10 @@ def is_registered(uri: str, registered: Sequence[str], *, is_public: bool) -> bo
 
 def _without_port(uri: str) -> str | None:
     """Return a URI of a loopback address without its port; None for any other."""
-    text, found = _LOOPBACK.subn(r"\1", uri, count=1)
-    return text if found and uri.startswith("http://") else None
+    found = _LOOPBACK.match(uri)
+    if found is None or int(found[2] or 0) > _LAST_PORT:
+        return None
+    return found[1] + uri[found.end() :]
 
 
 def is_registered_origin(origin: str, registered: Iterable[str]) -> bool:

@@ -10,7 +10,13 @@ from litestar.middleware import ASGIMiddleware
 from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from anyscale.server.paths import SSO_CALLBACK
+
 __all__ = ["HeadMiddleware"]
+
+
+#: where GET creates a code, or ends or creates a session, which HEAD must not (RFC 9110, 9.2.1)
+_WITHOUT_HEAD = frozenset({"/oauth2/authorize", "/oauth2/logout", SSO_CALLBACK})
 
 
 class HeadMiddleware(ASGIMiddleware):
@@ -29,7 +35,7 @@ class HeadMiddleware(ASGIMiddleware):
 
         # A copy: the server reads the method of its own scope to decide whether to send a body.
         inner: Any = {**scope}
-        if inner["method"] == HttpMethod.HEAD:
+        if inner["method"] == HttpMethod.HEAD and inner["path"] not in _WITHOUT_HEAD:
             inner["method"] = HttpMethod.GET
         try:
             await next_app(inner, receive, send_with_head)
@@ -48,5 +54,6 @@ def _allowed(value: bytes, scope: Any) -> bytes:
         for route in scope["litestar_app"].routes:
             if isinstance(route, HTTPRoute) and route.path_format == scope["path_template"]:
                 methods |= route.methods
-    head = {"HEAD"} if "GET" in methods else set()
+    has_head = "GET" in methods and scope["path"] not in _WITHOUT_HEAD
+    head = {"HEAD"} if has_head else set()
     return ", ".join(sorted(methods | head)).encode()

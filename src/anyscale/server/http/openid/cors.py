@@ -11,11 +11,13 @@ from litestar.middleware import ASGIMiddleware
 from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from anyscale.server.http.openid.discovery import METADATA_PATHS
+
 __all__ = ["CorsMiddleware"]
 
 _PATHS = frozenset(
     {
-        "/.well-known/openid-configuration",
+        *METADATA_PATHS,
         "/oauth2/jwks",
         "/oauth2/token",
         "/oauth2/userinfo",

@@ -10,7 +10,10 @@ from anyscale.server.core.openid.protocol import SCOPES
 from anyscale.server.core.openid.provider import OpenIdProvider
 from anyscale.server.http.route_handlers import get
 
-__all__ = ["HANDLERS", "require_provider"]
+__all__ = ["HANDLERS", "METADATA_PATHS", "require_provider"]
+
+#: (RFC 8414, 3; Discovery, 4)
+METADATA_PATHS = ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"]
 
 _METHODS = ["client_secret_basic", "client_secret_post", "none"]
 
@@ -54,7 +57,7 @@ def metadata(issuer: str) -> dict[str, Any]:
     }
 
 
-@get("/.well-known/openid-configuration", pool="login.applications", include_in_schema=False)
+@get(METADATA_PATHS, pool="login.applications", include_in_schema=False)
 def get_metadata(openid: NamedDependency[OpenIdProvider | None]) -> Response[dict[str, Any]]:
     return _public(metadata(require_provider(openid).issuer))
 

@@ -3,14 +3,16 @@
 import binascii
 from base64 import b64decode
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote_plus
 
 from litestar import Response
 from litestar.di import NamedDependency
+from litestar.exceptions import HTTPException
 from litestar.params import RawBody
 
-from anyscale.errors import RequestInvalid
+from anyscale.errors import AnyscaleError, NotFound, RequestInvalid
 from anyscale.server.core.openid.applications import ApplicationService
 from anyscale.server.core.openid.authorization_parameters import once
 from anyscale.server.core.openid.protocol import OAuthError
@@ -18,6 +20,7 @@ from anyscale.server.core.openid.provider import OpenIdProvider
 from anyscale.server.core.openid.tokens import IssuedTokens
 from anyscale.server.http.bodies import SMALL_BODY
 from anyscale.server.http.dependencies import AnyRequest
+from anyscale.server.http.errors import EXCEPTION_HANDLERS, title_of
 from anyscale.server.http.middleware.csrf import CSRF_RULE, any_origin
 from anyscale.server.http.openid.discovery import require_provider
 from anyscale.server.http.openid.parameters import form_pairs
@@ -29,6 +32,20 @@ __all__ = ["HANDLERS"]
 
 Body = Response[dict[str, Any]]
 
+
+def _refused_before(request: AnyRequest, error: AnyscaleError | HTTPException) -> Body:
+    """Answer what goes wrong outside of an endpoint in its format, too (RFC 6749, 5.2)."""
+    kind = AnyscaleError if isinstance(error, AnyscaleError) else HTTPException
+    problem: Response[Any] = EXCEPTION_HANDLERS[kind](request, error)
+    status = problem.status_code
+    is_temporary = status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+    body = {
+        "error": "temporarily_unavailable" if is_temporary else "invalid_request",
+        "error_description": str(error) if isinstance(error, NotFound) else title_of(status),
+    }
+    return Response(body, status_code=status, headers=problem.headers)
+
+
 #: The credentials of an application are in the request itself, so no page of another site can send
 #: them for it.
 _OPTIONS: Any = {
@@ -37,6 +54,7 @@ _OPTIONS: Any = {
     "opt": {CSRF_RULE: any_origin},
     "status_code": 200,
     "request_max_body_size": SMALL_BODY,
+    "exception_handlers": {AnyscaleError: _refused_before, HTTPException: _refused_before},
 }
 
 

@@ -25,7 +25,7 @@ _OPTIONS: Any = {"pool": "login.applications", "include_in_schema": False, "stat
 def get_claims(
     request: AnyRequest, openid: NamedDependency[OpenIdProvider | None]
 ) -> Response[dict[str, Any]]:
-    return _claims(openid, _header_token(request))
+    return _claims(openid, _header_tokens(request))
 
 
 @post(
@@ -37,34 +37,35 @@ def get_claims(
 def get_claims_by_form(
     request: AnyRequest, body: RawBody, openid: NamedDependency[OpenIdProvider | None]
 ) -> Response[dict[str, Any]]:
-    return _claims(openid, _header_token(request) or _form_token(request, body))
+    return _claims(openid, [*_header_tokens(request), *_form_tokens(request, body)])
 
 
-def _claims(provider: OpenIdProvider | None, token: str) -> Response[dict[str, Any]]:
+def _claims(provider: OpenIdProvider | None, sent: list[str]) -> Response[dict[str, Any]]:
     tokens = require_provider(provider).tokens
-    if not token:
-        return _refused("Bearer")
-    claims = tokens.user_claims(token)
-    return Response(claims) if claims else _refused('Bearer error="invalid_token"')
+    if not sent:
+        return _refused(401, "Bearer")
+    if len(sent) > 1:  # (RFC 6750, 2)
+        return _refused(400, 'Bearer error="invalid_request"')
+    claims = tokens.user_claims(sent[0])
+    return Response(claims) if claims else _refused(401, 'Bearer error="invalid_token"')
 
 
-def _header_token(request: AnyRequest) -> str:
-    """Return the token of the header (RFC 6750, 2.1); empty without one."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
+def _header_tokens(request: AnyRequest) -> list[str]:
+    """Return the tokens of the header (RFC 6750, 2.1)."""
+    sent = (text.partition(" ") for text in request.headers.getall("authorization", []))
+    return [token.strip() for scheme, _, token in sent if scheme.lower() == "bearer"]
 
 
-def _form_token(request: AnyRequest, body: bytes) -> str:
-    """Return the token of a form (RFC 6750, 2.2); empty without one."""
+def _form_tokens(request: AnyRequest, body: bytes) -> list[str]:
+    """Return the tokens of a form (RFC 6750, 2.2)."""
     try:
-        sent = [text for name, text in form_pairs(request, body) if name == "access_token"]
+        return [text for name, text in form_pairs(request, body) if name == "access_token"]
     except RequestInvalid:
-        return ""
-    return sent[0] if len(sent) == 1 else ""
+        return []
 
 
-def _refused(challenge: str) -> Response[dict[str, Any]]:
-    return Response({}, status_code=401, headers={"WWW-Authenticate": challenge})
+def _refused(status: int, challenge: str) -> Response[dict[str, Any]]:
+    return Response({}, status_code=status, headers={"WWW-Authenticate": challenge})
 
 
 HANDLERS = [get_claims, get_claims_by_form]

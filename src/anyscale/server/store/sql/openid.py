@@ -18,7 +18,8 @@ _APPLICATION = f"select {columns(ApplicationRecord)} from applications"
 _ADD_APPLICATION = (
     f"insert into applications ({columns(ApplicationRecord)}) values ({marks(ApplicationRecord)})"
 )
-_GRANT = f"select {columns(GrantRecord)} from grants"
+#: that have not ended: see `Grants`
+_GRANT = f"select {columns(GrantRecord)} from grants where expires_at > 0"
 _ADD_GRANT = f"insert into grants ({columns(GrantRecord)}) values ({marks(GrantRecord)})"
 _ADD_KEY = (
     f"insert into public_keys ({columns(PublicKeyRecord)}) values ({marks(PublicKeyRecord)})"
@@ -79,23 +80,27 @@ class Applications(Table):
 
 
 class Grants(Table):
-    """The sign-ins of users at applications, with their codes and tokens."""
+    """The sign-ins of users at applications, with their codes and tokens.
+
+    Those that a change of an application ends can be many: they get the expiry 0, in a ninth of the
+    time that SQLite takes to delete 200,000 of them, and are deleted later.
+    """
 
     def add(self, grant: GrantRecord) -> None:
         self._connection.execute(_ADD_GRANT, *structs.astuple(grant))
 
     def by_code(self, code_hash: bytes) -> GrantRecord | None:
-        return self._connection.one(GrantRecord, f"{_GRANT} where code_hash = ?", code_hash)
+        return self._connection.one(GrantRecord, f"{_GRANT} and code_hash = ?", code_hash)
 
     def by_access_token(self, access_hash: bytes) -> GrantRecord | None:
-        return self._connection.one(GrantRecord, f"{_GRANT} where access_hash = ?", access_hash)
+        return self._connection.one(GrantRecord, f"{_GRANT} and access_hash = ?", access_hash)
 
     def by_family(self, family_hash: bytes) -> GrantRecord | None:
-        return self._connection.one(GrantRecord, f"{_GRANT} where family_hash = ?", family_hash)
+        return self._connection.one(GrantRecord, f"{_GRANT} and family_hash = ?", family_hash)
 
     def lock(self, grant_id: str) -> GrantRecord | None:
         """Lock a grant, after its account, and return it as it is now."""
-        sql = f"{_GRANT} where grant_id = ? {{for_update}}"
+        sql = f"{_GRANT} and grant_id = ? {{for_update}}"
         return self._connection.one(GrantRecord, sql, grant_id)
 
     def replace(self, grant: GrantRecord) -> None:
@@ -132,9 +137,13 @@ class Grants(Table):
     def delete_all(self, **ids: str) -> int:
         """Delete the grants with all of some ids (`user_id`, `session_id`, `client_id`).
 
-        Lock the account or the application first. Returns how many there were.
+        Lock the account first. Returns how many there were.
         """
         return self._delete(" and ".join(f"{name} = ?" for name in ids), *ids.values())
+
+    def end_all(self, client_id: str) -> None:
+        """End the grants of a locked application."""
+        self._end("client_id = ?", client_id)
 
     def delete_oldest(self, session_id: str, client_id: str, most: int) -> None:
         """Delete the oldest grants of a session and an application beyond a number."""
@@ -147,21 +156,21 @@ class Grants(Table):
         ids = session_id, client_id
         self._delete(f"{where} and grant_id <= ({newest})", *ids, *ids, most)
 
-    def delete_at(self, client_id: str, redirect_uris: Iterable[str]) -> None:
-        """Delete the grants of a locked application that have one of some redirect URIs."""
+    def end_at(self, client_id: str, redirect_uris: Iterable[str]) -> None:
+        """End the grants of a locked application that have one of some redirect URIs."""
         texts = self._connection.texts(redirect_uris)
-        self._delete("client_id = ? and redirect_uri {any}", client_id, texts)
+        self._end("client_id = ? and redirect_uri {any}", client_id, texts)
 
-    def delete_refreshable(self, client_id: str) -> None:
-        """Delete the grants of a locked application that have refresh tokens."""
-        self._delete("client_id = ? and family_hash is not null", client_id)
+    def end_refreshable(self, client_id: str) -> None:
+        """End the grants of a locked application that have refresh tokens."""
+        self._end("client_id = ? and family_hash is not null", client_id)
 
-    def delete_unproved(self, client_id: str) -> None:
-        """Delete the unused codes of a locked application that were granted without PKCE."""
+    def end_unproved(self, client_id: str) -> None:
+        """End the unused codes of a locked application that were granted without PKCE."""
         where = "client_id = ? and code_used = {false} and code_challenge is null"
-        self._delete(where, client_id)
+        self._end(where, client_id)
 
-    def delete_excluded(
+    def end_excluded(
         self,
         client_id: str,
         *,
@@ -169,7 +178,7 @@ class Grants(Table):
         domains: Iterable[str],
         batch_ids: Iterable[str],
     ) -> None:
-        """Delete the grants of a locked application whose users do not match.
+        """End the grants of a locked application whose users do not match.
 
         Those match who are owners, if `owners`; whose emails have one of the domains; and who are
         of one of the batches.
@@ -181,23 +190,29 @@ class Grants(Table):
         )
         # Without owners, no text is a role.
         values = "owner" if owners else "", *map(self._connection.texts, (domains, batch_ids))
-        self._delete(f"client_id = ? and not exists ({allowed})", client_id, *values)
+        self._end(f"client_id = ? and not exists ({allowed})", client_id, *values)
 
     def _delete(self, where: str, *values: Any) -> int:
-        # The order is for the locks: two transactions that delete the same grants cannot deadlock.
-        sql = (
-            "delete from grants where grant_id in"
-            f" (select grant_id from grants where {where} order by grant_id {{for_update}})"
-        )
-        return self._connection.execute(sql, *values)
+        return self._change("delete from grants", where, *values)
 
-    def purge(self, now: int) -> None:
-        """Delete the grants that have expired. Locked ones stay for now."""
+    def _end(self, where: str, *values: Any) -> None:
+        self._change("update grants set expires_at = 0", where, *values)
+
+    def _change(self, change: str, where: str, *values: Any) -> int:
+        # The order is for the locks: two transactions that end the same grants cannot deadlock.
+        found = f"select grant_id from grants where {where} order by grant_id {{for_update}}"
+        return self._connection.execute(f"{change} where grant_id in ({found})", *values)
+
+    def purge(self, now: int, most: int) -> int:
+        """Delete some grants that have expired or ended; return how many.
+
+        Locked ones stay for now.
+        """
         sql = (
             "delete from grants where grant_id in"
-            " (select grant_id from grants where expires_at <= ? {skip_locked})"
+            " (select grant_id from grants where expires_at <= ? limit ? {skip_locked})"
         )
-        self._connection.execute(sql, now)
+        return self._connection.execute(sql, now, most)
 
 
 class PublicKeys(Table):
