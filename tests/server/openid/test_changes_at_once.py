@@ -69,9 +69,11 @@ def test_a_code_is_given_by_the_application_as_it_is_after_the_change(
 ) -> None:
     site.client_id, site.secret = site.create_application(name="Old", requires_pkce=False)
     session = site.sign_in()
-    request = {"code_challenge": None, "code_challenge_method": None}
 
-    found = result(site, lambda: site.start(session, **request), CODES[change][0])
+    def call() -> object:
+        return site.start(session, code_challenge=None, code_challenge_method=None)
+
+    found = result(site, call, CODES[change][0])
 
     assert CODES[change][1] in (
         found.parameters["error"] if isinstance(found, Redirection) else str(found)

@@ -47,8 +47,6 @@ def _check(uri: str) -> None:
         checked_url(uri.partition("?")[0])
     except ValueError as error:
         raise ConfigError(f"the URI {shown(uri)} must be {error}") from None
-    if urlsplit(uri).port == 0:
-        raise ConfigError(f"the URI {shown(uri)} must have a port from 1 to {_LAST_PORT}")
     if len(uri) > _MAX_CHARACTERS or not _URI.fullmatch(uri):
         raise ConfigError(
             f"the URI {shown(uri)} must have at most {_MAX_CHARACTERS} characters, no fragment and "

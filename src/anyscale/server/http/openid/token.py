@@ -37,7 +37,7 @@ def _refused_before(request: AnyRequest, error: AnyscaleError | HTTPException) -
     """Answer what goes wrong outside of an endpoint in its format, too (RFC 6749, 5.2)."""
     kind = AnyscaleError if isinstance(error, AnyscaleError) else HTTPException
     problem: Response[Any] = EXCEPTION_HANDLERS[kind](request, error)
-    status = problem.status_code
+    status = problem.status_code or HTTPStatus.INTERNAL_SERVER_ERROR
     is_temporary = status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
     body = {
         "error": "temporarily_unavailable" if is_temporary else "invalid_request",
