@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.support.paths import ANYSCALE, ROOT
 from tests.support.ports import free_port
 from tests.support.servers.server_process import run_server_process
 
+from anyscale import __version__
 from anyscale.server.main import _GRACE_SECONDS
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
@@ -46,6 +48,27 @@ def server_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     command = f"{ANYSCALE} server start --port {port}"
     with run_server_process(command, port, environment=environment):
         yield port
+
+
+def test_the_labels_of_the_image_are_those_of_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', DOCKERFILE))
+
+    assert labels["title"] == project["name"]
+    assert labels["version"] == __version__
+    assert labels["licenses"] == project["license"]
+
+
+def test_a_server_gets_no_package_that_only_a_build_needs() -> None:
+    def pins(lock: str) -> set[str]:
+        text = (ROOT / "requirements" / f"{lock}.lock").read_text(encoding="utf-8")
+        return set(re.findall(r"^[\w.-]+==", text, re.MULTILINE))
+
+    assert "hatchling==" in pins("build")
+    assert not pins("build") & pins("run")
+    installed = DOCKERFILE.partition("AS build")[2]
+    assert "requirements/run.lock" in installed
+    assert "build.lock" not in installed
 
 
 def test_the_health_check_of_the_image_fails_without_a_server(server_port: int) -> None:
