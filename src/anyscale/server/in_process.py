@@ -26,7 +26,7 @@ from anyscale.domain.models.users import (
     UserChanges,
 )
 from anyscale.domain.schemas.batches import UndoPart
-from anyscale.domain.schemas.users import UserPage
+from anyscale.domain.schemas.users import Role, UserPage
 from anyscale.domain.user_query import UserQuery
 from anyscale.domain.validation import CheckedUser
 from anyscale.errors import NotFound, Overloaded
@@ -167,7 +167,7 @@ class Users:
     def delete(self, user_id: str) -> None:
         self._writable(user_id).lifecycle.delete(user_id, self._caller)
 
-    def set_role(self, user_id: str, role: str) -> None:
+    def set_role(self, user_id: str, role: Role) -> None:
         self._writable(user_id).lifecycle.set_role(user_id, role, self._caller)
 
     def list(self, query: UserQuery, cursor: str, limit: int) -> UserPage:

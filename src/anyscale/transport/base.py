@@ -20,7 +20,7 @@ from anyscale.domain.models.users import (
     UserChanges,
 )
 from anyscale.domain.schemas.batches import UndoPart
-from anyscale.domain.schemas.users import UserPage
+from anyscale.domain.schemas.users import Role, UserPage
 from anyscale.domain.user_query import UserQuery
 
 __all__ = ["Applications", "Audit", "Batches", "Links", "Outage", "Transport", "Users"]
@@ -84,7 +84,7 @@ class Users(Protocol):
     def delete(self, user_id: str) -> None:
         """Delete an account and erase the data of its user."""
 
-    def set_role(self, user_id: str, role: str) -> None:
+    def set_role(self, user_id: str, role: Role) -> None:
         """Make an account an `owner` or a `collaborator`."""
 
     def list(self, query: UserQuery, cursor: str, limit: int) -> UserPage:

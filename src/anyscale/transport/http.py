@@ -178,9 +178,8 @@ class Users:
     def delete(self, user_id: str) -> None:
         self._request(type(None), "DELETE", _user_path(user_id))
 
-    def set_role(self, user_id: str, role: str) -> None:
-        body = RoleSet(cast("Role", role))  # the server refuses another one
-        self._request(type(None), "PUT", f"{_user_path(user_id)}/role", body)
+    def set_role(self, user_id: str, role: Role) -> None:
+        self._request(type(None), "PUT", f"{_user_path(user_id)}/role", RoleSet(role))
 
     def list(self, query: UserQuery, cursor: str, limit: int) -> UserPage:
         parameters = _parameters(query) | {"cursor": cursor, "limit": min(limit, _PAGE)}

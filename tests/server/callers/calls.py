@@ -20,6 +20,7 @@ from tests.support.users import (
 
 from anyscale.domain.models.applications import ApplicationChanges, NewApplication
 from anyscale.domain.models.users import UserChanges
+from anyscale.domain.schemas.users import Role
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.sessions import ClientInfo
 
@@ -42,7 +43,7 @@ def new_owner(control_plane: ControlPlane) -> str:
     return _new_account(control_plane, _new_name(), "owner")
 
 
-def _new_account(control_plane: ControlPlane, name: str = "", role: str = "collaborator") -> str:
+def _new_account(control_plane: ControlPlane, name: str = "", role: Role = "collaborator") -> str:
     name = name or _new_name()
     create_accounts(control_plane, name)
     [user] = control_plane.users.with_emails([f"{name}@example.com"])

@@ -42,9 +42,8 @@ def add_links(store: Store) -> None:
         execute_sql(tx, "delete from links")
         found = execute_sql(tx, "select user_id from users where name = 'ab'").fetchall()
         for at, (user_id,) in enumerate(found):
-            execute_sql(
-                tx, "insert into links values (?, ?, 'test', 1, 9)", (user_id, bytes([at] * 32))
-            )
+            sql = "insert into links values (?, ?, 'test', 1, 9, 'admin')"
+            execute_sql(tx, sql, (bytes([at] * 32), user_id))
 
 
 def batch_ids(store: Store) -> list[str]:

@@ -11,7 +11,6 @@ from msgspec import structs
 from tests.store.contract.steps import StoreSteps, list_users, user_id_of
 from tests.support.databases.locks import wait_until_blocked
 
-from anyscale.errors import StoreUnavailable
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Store, Transaction
 
@@ -186,12 +185,6 @@ class ChangeRules(StoreSteps):
             assert list(tx.accounts.lock_owners()) == [ids[0], ids[2]]
             levels = [user.permission_level for user in tx.users.list_named("Jane", "", 9)]
         assert levels == ["owner", "collaborator", "owner", "collaborator"]
-
-    def test_an_unknown_role_is_refused(self, store: Store) -> None:
-        batch = self.publish(store, 1, "a@x.org")
-        with pytest.raises(StoreUnavailable), store.write() as tx:
-            tx.accounts.set_role(user_id_of(batch, 0), "emperor")
-        assert self.account(store, user_id_of(batch, 0)).permission_level == "collaborator"
 
 
 class LockRules(StoreSteps):

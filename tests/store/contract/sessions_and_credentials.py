@@ -140,7 +140,7 @@ class SessionRules(StoreSteps):
 
 
 class LinkRules(StoreSteps):
-    """An account has one link, which one caller consumes."""
+    """An account has one link of each kind, which one caller consumes."""
 
     def test_the_newest_link_of_an_account_replaces_the_one_before(self, store: Store) -> None:
         first, second = link_row(1, "usr_a"), link_row(2, "usr_a", created_by="local:joe")
@@ -152,6 +152,23 @@ class LinkRules(StoreSteps):
             assert tx.links.get(first.hash) is None
             assert tx.links.get(second.hash) == second
             assert tx.links.get(other.hash) == other
+
+    def test_a_link_that_a_user_requests_replaces_none_of_an_administrator(
+        self, store: Store
+    ) -> None:
+        of_admin, first, second = (
+            link_row(1, "usr_a"),
+            link_row(2, "usr_a", kind="self"),
+            link_row(3, "usr_a", kind="self"),
+        )
+        with store.write() as tx:
+            for link in (first, of_admin, second):
+                tx.links.replace(link)
+        with store.read() as tx:
+            kept = [tx.links.get(link.hash) for link in (of_admin, first, second)]
+            assert kept == [of_admin, None, second]
+            assert tx.links.find("usr_a", 0) == of_admin
+            assert tx.links.unused(["usr_a"], 0).count == 1
 
     def test_of_links_that_are_created_at_once_one_is_left(self, store: Store) -> None:
         links = [link_row(number, "usr_a") for number in range(8)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import click
 
@@ -40,7 +41,7 @@ def delete(account: str, yes: bool, host: str | None) -> None:
 @account_argument
 @click.argument("role", type=RoleChoice())
 @host_option
-def set_role(account: str, role: str, host: str | None) -> None:
+def set_role(account: str, role: Literal["owner", "collaborator"], host: str | None) -> None:
     """Make an account an owner or a collaborator; its sessions are revoked.
 
     \b

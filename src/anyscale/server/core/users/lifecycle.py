@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
+from anyscale.domain.schemas.users import Role
 from anyscale.errors import LastOwner, NotFound, OwnerKept
 from anyscale.server.core.audit.entries import Entry, append_entries, append_entry
 from anyscale.server.core.callers import Caller, require_owner, user_actor
@@ -58,7 +59,7 @@ class UserLifecycle:
             locked.tx.accounts.delete(user_id)
             append_entry(locked.tx, caller.actor, "account.deleted", user_id, {})
 
-    def set_role(self, user_id: str, role: str, caller: Caller) -> None:
+    def set_role(self, user_id: str, role: Role, caller: Caller) -> None:
         """Make an account an `owner` or a `collaborator`.
 
         Its sessions and tokens are revoked: the user signs in again with the new permissions, and

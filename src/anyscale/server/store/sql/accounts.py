@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import structs
 
+from anyscale.domain.schemas.users import Role
 from anyscale.server.store.records.search import AccountTextsRecord, DeletedAccountRecord
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.sql.connection import Connection, Table, columns
@@ -99,7 +100,7 @@ class Accounts(Table):
         """Set since when an account is suspended; None restores it."""
         self._update(user_id, "suspended_at = ?", at)
 
-    def set_role(self, user_id: str, permission_level: str) -> None:
+    def set_role(self, user_id: str, permission_level: Role) -> None:
         """Make an account an `owner` or a `collaborator`."""
         self._update(user_id, "permission_level = ?", permission_level)
 

@@ -6,14 +6,14 @@ from msgspec import structs
 
 from anyscale.server.store.records.login import LinkRecord, UnusedLinks
 from anyscale.server.store.sql.connection import Table, columns, marks
-from anyscale.server.store.sql.sign_in_methods import WITHOUT_CREDENTIALS
+from anyscale.server.store.sql.sign_in_methods import ADMIN_LINK, WITHOUT_CREDENTIALS
 from anyscale.server.store.user_ids import end_of_batch, id_prefix
 
 __all__ = ["Identities", "Links"]
 
 _REPLACE = (
     f"insert into links ({columns(LinkRecord)}) values ({marks(LinkRecord)})"
-    " on conflict (user_id) do update set "
+    " on conflict (user_id, kind) do update set "
     + ", ".join(f"{name} = excluded.{name}" for name in LinkRecord.__struct_fields__)
 )
 
@@ -28,10 +28,10 @@ _UNUSED = (
 
 
 class Links(Table):
-    """One-time links to set a password; one for each account."""
+    """One-time links to set a password; one of each kind for an account."""
 
     def replace(self, link: LinkRecord) -> None:
-        """Insert the link of an account in place of its previous one."""
+        """Insert the link of an account in place of its previous one of the same kind."""
         self._connection.execute(_REPLACE, *structs.astuple(link))
 
     def get(self, link_hash: bytes) -> LinkRecord | None:
@@ -39,18 +39,21 @@ class Links(Table):
         return self._connection.one(LinkRecord, sql, link_hash)
 
     def find(self, user_id: str, now: int) -> LinkRecord | None:
-        """Return the link of an account, unless it has expired."""
-        sql = f"select {columns(LinkRecord)} from links where user_id = ? and expires_at > ?"
+        """Return the link of an account by an administrator, unless it has expired."""
+        sql = (
+            f"select {columns(LinkRecord)} from links"
+            f" where user_id = ? and {ADMIN_LINK} and expires_at > ?"
+        )
         return self._connection.one(LinkRecord, sql, user_id, now)
 
     def exists(self, user_id: str, now: int) -> bool:
-        """Return whether an account has a link that has not expired."""
-        sql = "select count(*) from links where user_id = ? and expires_at > ?"
+        """Return whether an account has a link by an administrator that has not expired."""
+        sql = f"select count(*) from links where user_id = ? and {ADMIN_LINK} and expires_at > ?"
         return self._connection.number(sql, user_id, now) > 0
 
     def unused(self, user_ids: Sequence[str], now: int) -> UnusedLinks:
-        """Return the links of accounts that have not expired, in numbers."""
-        sql = f"{_UNUSED} where user_id {{any}} and expires_at > ?"
+        """Return the links of accounts by administrators that have not expired, in numbers."""
+        sql = f"{_UNUSED} where user_id {{any}} and {ADMIN_LINK} and expires_at > ?"
         values = self._connection.texts(user_ids), now
         return self._connection.one(UnusedLinks, sql, *values) or _NONE
 
@@ -58,7 +61,7 @@ class Links(Table):
         """Do so for the accounts of a batch without credentials. It reads all its links."""
         sql = (
             f"{_UNUSED} join users using (user_id) where user_id > ? and user_id < ?"
-            f" and expires_at > ? and {WITHOUT_CREDENTIALS}"
+            f" and {ADMIN_LINK} and expires_at > ? and {WITHOUT_CREDENTIALS}"
         )
         values = id_prefix(batch_id), end_of_batch(batch_id), now
         return self._connection.one(UnusedLinks, sql, *values) or _NONE
@@ -69,19 +72,19 @@ class Links(Table):
         return self._connection.one(LinkRecord, sql, link_hash)
 
     def delete(self, *, user_id: str = "", by: str = "") -> None:
-        """Delete the link of an account, and those that an actor created; either may be empty."""
+        """Delete the links of an account, and those that an actor created; either may be empty."""
         # The order is for the locks: two transactions that delete the same links cannot deadlock.
         sql = (
-            "delete from links where user_id in (select user_id from links"
-            " where user_id = ? or created_by = ? order by user_id {for_update})"
+            "delete from links where hash in (select hash from links"
+            " where user_id = ? or created_by = ? order by user_id, kind {for_update})"
         )
         self._connection.execute(sql, user_id, by)
 
     def purge(self, now: int) -> None:
         """Delete the links that have expired. Locked ones stay for now."""
         sql = (
-            "delete from links where user_id in"
-            " (select user_id from links where expires_at <= ? {skip_locked})"
+            "delete from links where hash in"
+            " (select hash from links where expires_at <= ? {skip_locked})"
         )
         self._connection.execute(sql, now)
 

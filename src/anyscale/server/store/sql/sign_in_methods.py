@@ -6,7 +6,16 @@ this module, so a new sign-in method changes them too.
 
 from collections.abc import Sequence
 
-__all__ = ["SSO_USER", "WITHOUT_CREDENTIALS", "indexes_without_credentials", "sign_in"]
+__all__ = [
+    "ADMIN_LINK",
+    "SSO_USER",
+    "WITHOUT_CREDENTIALS",
+    "indexes_without_credentials",
+    "sign_in",
+]
+
+#: A link that a user has requested says nothing about the account.
+ADMIN_LINK = "links.kind = 'admin'"
 
 #: the condition of the index `users_sso`
 SSO_USER = "is_sso_user = {true}"
@@ -29,7 +38,8 @@ def sign_in(table: str) -> str:
         "case when suspended_at is not null then 'suspended'"
         " when password_hash is not null then 'password'"
         " when is_sso_user and {has_provider} then 'sso'"
-        f" when exists (select 1 from links where links.user_id = {table}.user_id) then 'link'"
+        f" when exists (select 1 from links where links.user_id = {table}.user_id"
+        f" and {ADMIN_LINK}) then 'link'"
         " else 'none' end"
     )
 

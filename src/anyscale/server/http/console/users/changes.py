@@ -1,6 +1,6 @@
 """The forms of the page of an account: each changes it by one call of a service."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import RawBody
 
 from anyscale.domain.models.users import UserChanges
+from anyscale.domain.schemas.users import Role
 from anyscale.domain.validation import find_faults
 from anyscale.errors import AlreadyReplaced, AnyscaleError, NotFound, RequestInvalid
 from anyscale.server.core.batches.service import BatchService
@@ -35,7 +36,7 @@ from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS"]
 
-_ROLES = ("owner", "collaborator")
+_ROLES: Mapping[str, Role] = {"owner": "owner", "collaborator": "collaborator"}
 
 #: Where an owner goes on after signing in again: the account, whose page has the form.
 _TO_ACCOUNT = {RETURN_PATH: "/console/users/{user_id}"}
@@ -95,8 +96,8 @@ def set_role(
     lifecycle: NamedDependency[UserLifecycle],
     account_pages: NamedDependency[AccountPages],
 ) -> Page:
-    (role,) = read_form(request, body, "role")
-    if role not in _ROLES:
+    (chosen,) = read_form(request, body, "role")
+    if not (role := _ROLES.get(chosen)):
         raise RequestInvalid("there is no such role")
     change = partial(lifecycle.set_role, user_id, role, request.user)
     return _change(request, account_pages, user_id, "role", change)

@@ -18,9 +18,8 @@ create table batches (
     -- the number of the batch in the order of publishing, from 1; null until it is published
     publication bigint unique,
     idempotency_key text collate "C" not null,
-    state text collate "C" not null
-        check (state in ('open', 'published', 'dropped', 'expired', 'undoing', 'undone')),
-    if_exists text collate "C" not null check (if_exists in ('fail', 'skip')),
+    state text collate "C" not null,
+    if_exists text collate "C" not null,
     opened_by text collate "C" not null,
     opened_at bigint not null,
     touched_at bigint not null,
@@ -66,7 +65,7 @@ create table conflicts (
     -- both are empty after the account with the email was deleted
     email text collate "C" not null,
     email_key text collate "C" not null,
-    kind text collate "C" not null check (kind in ('exists', 'duplicate', 'reserved')),
+    kind text collate "C" not null,
     other bigint,
     holder text collate "C",
     primary key (batch, position)
@@ -87,8 +86,7 @@ create table users (
     lastname text collate "C",
     title text collate "C",
     is_sso_user boolean not null,
-    permission_level text collate "C" not null default 'collaborator'
-        check (permission_level in ('collaborator', 'owner')),
+    permission_level text collate "C" not null default 'collaborator',
     -- What searches compare: folded by Python, which is the same for every database. If an email
     -- or a last name is ASCII, its column is null, since the key or `lower` gives the same.
     name_folded text collate "C" not null,
@@ -138,7 +136,7 @@ create table sessions (
     session_id text collate "C" not null primary key,
     user_id text collate "C" not null,
     hash bytea not null unique,
-    auth_method text collate "C" not null check (auth_method in ('password', 'link', 'sso')),
+    auth_method text collate "C" not null,
     address text collate "C" not null,
     user_agent text collate "C" not null,
     -- when the user proved to be present; null if the identity provider did not say it
@@ -162,13 +160,17 @@ create index devices_user on devices (user_id);
 
 create index devices_used on devices (used_at);
 
--- One-time links with which users set their passwords: the newest of each account.
+-- One-time links with which users set their passwords: the newest of each account and kind.
 create table links (
-    user_id text collate "C" not null primary key,
-    hash bytea not null unique,
+    hash bytea not null primary key,
+    user_id text collate "C" not null,
     created_by text collate "C" not null,
     created_at bigint not null,
-    expires_at bigint not null
+    expires_at bigint not null,
+    -- `admin`: an administrator created it. One that a user requests is of another kind, and does not
+    -- replace it.
+    kind text collate "C" not null,
+    unique (user_id, kind)
 );
 
 -- The subjects by which identity providers name our users.
@@ -186,7 +188,7 @@ create table tokens (
     token_id text collate "C" not null primary key,
     user_id text collate "C",
     name text collate "C" not null,
-    role text collate "C" not null check (role in ('owner', 'collaborator')),
+    role text collate "C" not null,
     hash bytea not null unique,
     created_by text collate "C" not null,
     created_at bigint not null,

@@ -19,9 +19,8 @@ create table batches (
     -- the number of the batch in the order of publishing, from 1; null until it is published
     publication integer unique,
     idempotency_key text not null,
-    state text not null
-        check (state in ('open', 'published', 'dropped', 'expired', 'undoing', 'undone')),
-    if_exists text not null check (if_exists in ('fail', 'skip')),
+    state text not null,
+    if_exists text not null,
     opened_by text not null,
     opened_at integer not null,
     touched_at integer not null,
@@ -67,7 +66,7 @@ create table conflicts (
     -- both are empty after the account with the email was deleted
     email text not null,
     email_key text not null,
-    kind text not null check (kind in ('exists', 'duplicate', 'reserved')),
+    kind text not null,
     other integer,
     holder text,
     primary key (batch, position)
@@ -85,8 +84,7 @@ create table users (
     lastname text,
     title text,
     is_sso_user integer not null,
-    permission_level text not null default 'collaborator'
-        check (permission_level in ('collaborator', 'owner')),
+    permission_level text not null default 'collaborator',
     -- What searches compare: folded by Python, which is the same for every database. If an email
     -- or a last name is ASCII, its column is null, since the key or `lower` gives the same.
     name_folded text not null,
@@ -131,7 +129,7 @@ create table sessions (
     session_id text not null primary key,
     user_id text not null,
     hash blob not null unique,
-    auth_method text not null check (auth_method in ('password', 'link', 'sso')),
+    auth_method text not null,
     address text not null,
     user_agent text not null,
     -- when the user proved to be present; null if the identity provider did not say it
@@ -155,13 +153,17 @@ create index devices_user on devices (user_id);
 
 create index devices_used on devices (used_at);
 
--- One-time links with which users set their passwords: the newest of each account.
+-- One-time links with which users set their passwords: the newest of each account and kind.
 create table links (
-    user_id text not null primary key,
-    hash blob not null unique,
+    hash blob not null primary key,
+    user_id text not null,
     created_by text not null,
     created_at integer not null,
-    expires_at integer not null
+    expires_at integer not null,
+    -- `admin`: an administrator created it. One that a user requests is of another kind, and does not
+    -- replace it.
+    kind text not null,
+    unique (user_id, kind)
 ) without rowid;
 
 -- The subjects by which identity providers name our users.
@@ -179,7 +181,7 @@ create table tokens (
     token_id text not null primary key,
     user_id text,
     name text not null,
-    role text not null check (role in ('owner', 'collaborator')),
+    role text not null,
     hash blob not null unique,
     created_by text not null,
     created_at integer not null,

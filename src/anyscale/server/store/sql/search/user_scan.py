@@ -12,6 +12,7 @@ from anyscale.server.store.records.search import Filters, Scan
 from anyscale.server.store.records.users import UserRecord
 from anyscale.server.store.sql.connection import Table, columns
 from anyscale.server.store.sql.sign_in_methods import (
+    ADMIN_LINK,
     SSO_USER,
     WITHOUT_CREDENTIALS,
     indexes_without_credentials,
@@ -42,7 +43,8 @@ class _Index(NamedTuple):
         """Return the condition on an account that it is in the index, within bounds of its id."""
         if self.table == "users":
             return f"{bounds}{_and(self.condition)}"
-        return f"user_id in (select user_id from {self.table} where {bounds})"
+        condition = _and(self.condition)
+        return f"user_id in (select user_id from {self.table} where {bounds}{condition})"
 
 
 class UserScan(Table):
@@ -83,7 +85,7 @@ class UserScan(Table):
         if filters.suspended or filters.sign_in == "suspended":
             return [_Index("suspended_at is not null")]
         if filters.sign_in == "link":
-            return [_Index(table="links")]
+            return [_Index(ADMIN_LINK, table="links")]
         if filters.without_credentials or filters.sign_in == "none":
             has_provider = self._connection.has_provider
             return [_Index(one) for one in indexes_without_credentials(has_provider=has_provider)]
