@@ -6,19 +6,23 @@ On a terminal, progress is a bar; elsewhere it is a log line every few seconds.
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 if TYPE_CHECKING:  # loaded when work takes long
     from anyscale.progress import ProgressDisplay
     from anyscale.transport.base import Outage
 
 __all__ = [
+    "MOST_LISTED",
     "accounts_in_words",
     "ask",
+    "be_quiet",
     "clear_progress",
     "confirm",
     "escaped",
+    "is_quiet",
     "log",
+    "log_change",
     "note_outage",
     "null_stream",
     "require_terminal",
@@ -30,12 +34,34 @@ __all__ = [
 _STARTED = time.monotonic()
 
 
+#: lines of a list that nobody is to read to its end
+MOST_LISTED: Final = 50
+
+
 class _State:
     display: "ProgressDisplay | None" = None
+    #: whether only changes, problems and errors are written
+    is_quiet = False
+
+
+def be_quiet(quiet: bool) -> None:
+    """Write no log lines and no progress from now on, but changes, problems and errors."""
+    _State.is_quiet = quiet
+
+
+def is_quiet() -> bool:
+    """Whether only changes, problems and errors are written."""
+    return _State.is_quiet
 
 
 def log(text: str) -> None:
     """Write a log line, with the seconds since the command started."""
+    if not _State.is_quiet:
+        log_change(text)
+
+
+def log_change(text: str) -> None:
+    """Write a log line about something that was changed, or is to be changed."""
     say(f"(anyscale +{time.monotonic() - _STARTED:.1f}s) {text}")
 
 
@@ -106,6 +132,8 @@ def escaped(text: str) -> str:
 
 def show_progress(phase: str, done: int, total: int, count: int | None = None) -> None:
     """Show the progress of a phase, and its number of users or passwords: by default `done`."""
+    if _State.is_quiet:
+        return
     from anyscale.progress import ProgressDisplay
 
     _State.display = _State.display or ProgressDisplay(log)

@@ -9,7 +9,7 @@ from typing import Final, NoReturn
 import click
 
 from anyscale.cli.problem_report import problems_in_words, report_problems
-from anyscale.cli.terminal import escaped, say
+from anyscale.cli.terminal import be_quiet, escaped, is_quiet, say
 from anyscale.errors import BatchRefused, ConfigError
 from anyscale.users_file import FORMATS, STDIN, UsersFile
 from anyscale.users_file.csv_header import chosen_columns, require_csv
@@ -20,6 +20,7 @@ __all__ = [
     "column_option",
     "format_option",
     "open_users_file",
+    "quiet_option",
     "reading_options",
     "refuse_file",
     "say_notes",
@@ -54,9 +55,19 @@ column_option: Final = click.option(
 )
 
 
+quiet_option: Final = click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    expose_value=False,
+    callback=lambda _ctx, _option, quiet: be_quiet(quiet),
+    help="Write only what is changed and what is wrong, in lists of at most 50 lines.",
+)
+
+
 def say_notes(file: UsersFile) -> None:
     """Say which columns were recognized, and what was passed over."""
-    for note in file.notes:
+    for note in [] if is_quiet() else file.notes:
         say(note)
 
 

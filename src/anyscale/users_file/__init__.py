@@ -133,6 +133,9 @@ class UsersFile:
         self._columns = columns or {}
         #: entries, once the file was read to its end
         self.entries: int = 0
+        #: whether the last reading found a CSV or YAML file whose last line has no end: what is
+        #: left of a longer file may be valid
+        self.may_be_cut: bool = False
         #: what the last reading recognized and passed over, as lines for its user
         self.notes: list[str] = []
         #: place -> header, of columns of a CSV file that stand for no field, in the last reading
@@ -198,6 +201,7 @@ class UsersFile:
         try:
             yield from FORMATS[self.format].read(self._source, entries)
             self.entries = entries.count
+            self.may_be_cut = not (is_json or self._source.is_terminated)
         except Fatal as error:
             entries.problems.add(self._hinted(error.problem, entries.required))
         self.notes = entries.notes()

@@ -113,6 +113,8 @@ class InputStream:
         self.total: int = 0
         #: whether the last piece was too short for another one after it
         self.is_last_piece: bool = False
+        #: whether the last line that was read has an end
+        self.is_terminated: bool = True
         self._stream = stream
         self._entries = entries
         self._is_yaml = yaml
@@ -169,6 +171,8 @@ class InputStream:
             parts.append(part)
             size += len(part)
         self.is_last_piece = size < _PIECE
+        if parts:
+            self.is_terminated = parts[-1].endswith((b"\n", b"\r"))
         return b"".join(parts)
 
     def _without_bom(self, piece: bytes) -> bytes:

@@ -429,3 +429,76 @@ def test_a_file_that_changes_while_it_is_read_suspends_nobody(
 
     assert "staff.csv was changed while it was being read" in done.stderr
     assert (done.returncode, suspended(anyscale)) == (3, set())
+
+
+@pytest.mark.parametrize("file_format", ["csv", "yaml"])
+def test_a_file_whose_last_line_has_no_end_suspends_nobody_by_itself(
+    anyscale: RunAnyscale, tmp_path: Path, file_format: str
+) -> None:
+    file = tmp_path / f"staff.{file_format}"
+    text = {
+        "csv": "email\nboss@example.com\njane@example.com",
+        "yaml": "create_users:\n- email: boss@example.com\n- email: jane@example.com",
+    }
+    file.write_text(text[file_format])
+    command = ["user", "suspend", "--missing-from", file, "--yes"]
+
+    refused = anyscale(*command)
+    assert (refused.returncode, suspended(anyscale)) == (2, set())
+    assert "staff." in refused.stderr
+    assert "has no end, so it may be cut off" in refused.stderr
+    assert anyscale(*command, "--dry-run").returncode == 2
+    done = anyscale(*command, "--unterminated")
+    assert (done.returncode, suspended(anyscale)) == (0, {"-zoe@example.com", "ann@example.com"})
+
+
+def test_json_needs_no_last_line_end_and_a_list_of_leavers_neither(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = tmp_path / "staff.json"
+    file.write_text('{"create_users": [{"email": "boss@example.com"}]}')
+    assert anyscale("user", "suspend", "--missing-from", file, "--dry-run").returncode == 0
+    leavers = csv(tmp_path, "ann@example.com,Ann")
+    leavers.write_text(leavers.read_text().rstrip())
+    assert anyscale("user", "suspend", "-f", leavers, "--yes").returncode == 0
+    refused = anyscale("user", "suspend", "-f", leavers, "--unterminated")
+    assert (refused.returncode, "is for --missing-from" in refused.stderr) == (2, True)
+
+
+def test_more_corrections_than_at_most_correct_nobody(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = csv(tmp_path, "jane@example.com,J", "ann@example.com,A")
+    command = ["user", "verify", "-f", file, "--apply", "--yes", "--at-most"]
+
+    refused = anyscale(*command, "1")
+    assert refused.returncode == 1
+    message = "error: 2 accounts to correct, and --at-most is 1: nobody was corrected"
+    assert message in refused.stderr
+    assert audited(anyscale, "account.updated") == 0
+    assert anyscale(*command, "2").returncode == 0
+    assert audited(anyscale, "account.updated") == 2
+    without = anyscale("user", "verify", "-f", file, "--at-most", "1")
+    assert (without.returncode, "--at-most is for --apply" in without.stderr) == (2, True)
+
+
+def test_lists_that_nobody_is_to_read_to_their_end_have_50_lines(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    users = "".join(f"u{at:02}@example.com,U\n" for at in range(60))
+    assert (
+        anyscale(
+            *("user", "batch-create", "-f", "-", "--format", "csv"), stdin=f"email,name\n{users}"
+        ).returncode
+        == 0
+    )
+    changed = csv(tmp_path, *(f"u{at:02}@example.com,V" for at in range(60)))
+
+    stopped = anyscale("user", "suspend", "-f", changed, "--at-most", "59", "--yes")
+    assert (stopped.returncode, len(stopped.stdout.splitlines())) == (1, 51)  # and the header
+    assert "... and 10 accounts more: --dry-run without --at-most lists all" in stopped.stderr
+    listed = anyscale("user", "suspend", "-f", changed, "--dry-run")
+    assert len(listed.stdout.splitlines()) == 61
+    differences = anyscale("user", "verify", "-f", changed, "--quiet")
+    assert len(differences.stdout.splitlines()) == 50
+    assert "60 users checked: 60 differences." in differences.stderr

@@ -17,7 +17,7 @@ from anyscale.cli.connect import (
 from anyscale.cli.formats import OutputLost, output_option, require_written, write_records
 from anyscale.cli.problem_report import existing_account_count, report_problems
 from anyscale.cli.signals import ignore_signals
-from anyscale.cli.terminal import clear_progress, log, say, show_progress
+from anyscale.cli.terminal import clear_progress, is_quiet, log, log_change, say, show_progress
 from anyscale.cli.user.resume_file import is_abandoned
 from anyscale.cli.user.resume_state import ResumeState, resume_folder
 from anyscale.cli.user.sign_in_hint import sign_in_hints
@@ -27,6 +27,7 @@ from anyscale.cli.users_file import (
     column_option,
     format_option,
     open_users_file,
+    quiet_option,
     reading_options,
     say_notes,
     users_file_option,
@@ -67,6 +68,7 @@ _AGAIN = "Run the same command again: it begins a new batch, or reports which us
     help="What to do if an email has an account: refuse the batch, or skip the user.",
 )
 @click.option("--dry-run", is_flag=True, help="Check everything, and write nothing.")
+@quiet_option
 @output_option
 @host_option
 def batch_create(
@@ -225,16 +227,17 @@ def _with_problems_reported(
 
 
 def _report(transport: Transport, state: ResumeState, outcome: Outcome, output: str) -> None:
-    for line in outcome.lines():
-        log(line)
     created = outcome.batch if outcome.created and not outcome.dry_run else None
+    write = log_change if created else log
+    for line in outcome.lines():
+        write(line)
     if outcome.batch and not outcome.dry_run:
         for line in sign_in_hints(transport, outcome.batch.batch_id):
-            log(line)
+            write(line)
     if output != "text":
         fields = AdminCreatedUser.__struct_fields__
         require_written(write_records(outcome.users, fields, output))
-    if outcome.skipped and state.is_resumable:
+    if outcome.skipped and state.is_resumable and not is_quiet():
         verify = _verify_command(state)
         say(f"{verify} shows where the accounts of skipped users differ from the file.")
     if created:

@@ -16,10 +16,13 @@ from anyscale.cli.connect import (
 from anyscale.cli.exit_status import GO_ON, REFUSED, explain_interrupt
 from anyscale.cli.formats import write_json, write_records
 from anyscale.cli.terminal import (
+    MOST_LISTED,
     accounts_in_words,
     clear_progress,
     confirm,
+    is_quiet,
     log,
+    log_change,
     say,
     show_progress,
 )
@@ -28,11 +31,13 @@ from anyscale.cli.users_file import (
     column_option,
     format_option,
     open_users_file,
+    quiet_option,
     reading_options,
     refuse_file,
     say_notes,
     users_file_option,
 )
+from anyscale.domain.models.users import User
 from anyscale.errors import AnyscaleError, BatchRefused, BatchUnfinished, ConfigError
 from anyscale.transport.base import Transport
 from anyscale.user.suspension import (
@@ -63,6 +68,11 @@ class _Words(NamedTuple):
 _SUSPEND = _Words(True, "suspend", "Suspending", "suspended", "suspended already")
 _RESTORE = _Words(False, "restore", "Restoring", "restored", "not suspended")
 
+_CUT = (
+    "the last line of {0} has no end, so it may be cut off, and the users after it would be "
+    "suspended: nobody was suspended. Export it again, or say --unterminated if it is complete"
+)
+
 _EXIT_STATUS = """
 
 \b
@@ -90,6 +100,7 @@ def _command(words: _Words, text: str, *more: _Decorator) -> click.Command:
             "--dry-run", is_flag=True, help=f"Only show the accounts that it would {words.verb}."
         ),
         click.option("--yes", is_flag=True, help="Do not ask for confirmation."),
+        quiet_option,
         click.option(
             "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
         ),
@@ -110,6 +121,7 @@ def _change(
     columns: dict[str, str],
     dry_run: bool,
     at_most: int | None = None,
+    unterminated: bool = False,
     yes: bool,
     output: str,
     host: str | None,
@@ -121,6 +133,8 @@ def _change(
             "EMAIL|ID, -f FILE and --missing-from FILE" if words.suspend else "EMAIL|ID and -f FILE"
         )
         raise click.UsageError(f"say one of {ways}")
+    if unterminated and missing_from is None:
+        raise click.UsageError("--unterminated is for --missing-from")
     if path is None:
         assert account is not None
         _change_one(words, account, host)
@@ -129,14 +143,24 @@ def _change(
         log_control_plane(transport)
         plan = _plan(transport, file, words, output, missing=users_file is None)
         say_notes(file)
-        if output == "text" and plan.to_change:
-            write_records(plan.to_change, _COLUMNS, output)
-        log(_planned(plan, words))
-        _require_safe(plan, file, at_most, missing=users_file is None)
+        if missing_from is not None and file.may_be_cut and not unterminated:
+            raise ConfigError(_CUT.format(file.name))
+        is_stopped = at_most is not None and len(plan.to_change) > at_most
+        is_change = is_stopped or (bool(plan.to_change or plan.without_account) and not dry_run)
+        if output == "text" and (is_change or not is_quiet()):
+            _list(plan.to_change, shows_all=not (is_stopped or is_quiet()))
+        (log_change if is_change else log)(_planned(plan, words))
+        if missing_from is not None and plan.without_account:
+            _require_accounts(plan, file, dry_run=dry_run)
+        if is_stopped:
+            count = accounts_in_words(len(plan.to_change))
+            say(f"error: {count} to suspend, and --at-most is {at_most}: nobody was suspended")
+            raise click.exceptions.Exit(REFUSED)
         done = 0 if dry_run else _change_all(transport, plan, words, yes=yes)
         if output == "json":
             write_json(_document(plan, words, done))
-    if plan.without_account:  # a mistyped email: the account that was meant is as before
+    # An email may be mistyped: the account that was meant is as before.
+    if users_file is not None and plan.without_account:
         raise click.exceptions.Exit(REFUSED)
 
 
@@ -146,7 +170,7 @@ def _change_one(words: _Words, account: str, host: str | None) -> None:
         user = find_account(transport, account)
         change = transport.users.suspend if words.suspend else transport.users.restore
         change(user.user_id)
-    log(f"{user.email} is {words.done}.")
+    log_change(f"{user.email} is {words.done}.")
 
 
 def _plan(
@@ -176,26 +200,32 @@ def _planned(plan: SuspensionPlan, words: _Words) -> str:
     return text
 
 
-def _require_safe(
-    plan: SuspensionPlan, file: UsersFile, at_most: int | None, *, missing: bool
-) -> None:
-    """End the command if the file is probably not the one that was meant."""
-    if missing and plan.without_account:
-        create = suggested_command(
-            "user", "batch-create", "-f", file.name, *reading_options(), "--if-exists", "skip"
-        )
-        missed = len(plan.without_account)
-        lack = f"{missed} of {plan.users} users of {file.name} {'has' if missed == 1 else 'have'}"
+def _list(accounts: list[User], *, shows_all: bool) -> None:
+    listed = accounts if shows_all else accounts[:MOST_LISTED]
+    if listed:
+        write_records(listed, _COLUMNS, "text")
+    if more := len(accounts) - len(listed):
         say(
-            f"error: {lack} no account, so an email may be mistyped, and its user would be "
-            "suspended: nobody was suspended. Correct the file, or create the accounts first: "
-            f"{create}"
+            f"... and {accounts_in_words(more)} more: --dry-run without --at-most lists all of them"
         )
-        raise click.exceptions.Exit(REFUSED)
-    if at_most is not None and len(plan.to_change) > at_most:
-        count = accounts_in_words(len(plan.to_change))
-        say(f"error: {count} to suspend, and --at-most is {at_most}: nobody was suspended")
-        raise click.exceptions.Exit(REFUSED)
+
+
+def _require_accounts(plan: SuspensionPlan, file: UsersFile, *, dry_run: bool) -> None:
+    """End the command if users of the file have no account: their emails may be mistyped."""
+    create = suggested_command(
+        "user", "batch-create", "-f", file.name, *reading_options(), "--if-exists", "skip"
+    )
+    missed = len(plan.without_account)
+    lack = f"{missed} of {plan.users} users of {file.name} {'has' if missed == 1 else 'have'}"
+    if dry_run:
+        log(f"{lack} no account: create the accounts first: {create}")
+        return
+    say(
+        f"error: {lack} no account, so an email may be mistyped, and its user would be "
+        "suspended: nobody was suspended. Correct the file, or create the accounts first: "
+        f"{create}"
+    )
+    raise click.exceptions.Exit(REFUSED)
 
 
 def _change_all(transport: Transport, plan: SuspensionPlan, words: _Words, *, yes: bool) -> int:
@@ -218,7 +248,7 @@ def _change_all(transport: Transport, plan: SuspensionPlan, words: _Words, *, ye
             message = f"{done} of {accounts_in_words(count)} {words.done}, and then: {error}"
             raise BatchUnfinished(message) from error
     clear_progress()
-    log(f"{accounts_in_words(done)} {words.done}.")
+    log_change(f"{accounts_in_words(done)} {words.done}.")
     return done
 
 
@@ -264,6 +294,11 @@ suspend: click.Command = _command(
     ),
     click.option(
         "--at-most", type=click.IntRange(min=0), help="Suspend nobody if it would be more."
+    ),
+    click.option(
+        "--unterminated",
+        is_flag=True,
+        help="Accept a CSV or YAML file whose last line has no end: it was not cut off.",
     ),
 )
 

@@ -10,10 +10,13 @@ from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.exit_status import GO_ON, explain_interrupt
 from anyscale.cli.formats import OutputLost, write_pieces, write_text
 from anyscale.cli.terminal import (
+    MOST_LISTED,
     accounts_in_words,
     clear_progress,
     confirm,
+    is_quiet,
     log,
+    log_change,
     say,
     show_progress,
 )
@@ -22,6 +25,7 @@ from anyscale.cli.users_file import (
     column_option,
     format_option,
     open_users_file,
+    quiet_option,
     refuse_file,
     say_notes,
     users_file_option,
@@ -45,7 +49,13 @@ DIFFERENT, NOT_COMPARED = 1, 3
 @click.option(
     "--apply", is_flag=True, help="Then correct the names, titles and SSO of the accounts."
 )
+@click.option(
+    "--at-most",
+    type=click.IntRange(min=0),
+    help="With --apply: correct nobody if it would be more.",
+)
 @click.option("--yes", is_flag=True, help="With --apply: do not ask for confirmation.")
+@quiet_option
 @click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
@@ -56,6 +66,7 @@ def verify(
     columns: dict[str, str],
     extra: bool,
     apply: bool,
+    at_most: int | None,
     yes: bool,
     output: str,
     host: str | None,
@@ -82,13 +93,15 @@ def verify(
       anyscale user verify -f users.csv
       anyscale user verify -f users.csv --apply
     """
+    if at_most is not None and not apply:
+        raise click.UsageError("--at-most is for --apply")
     with open_users_file(users_file, file_format, columns) as file:
         try:
             with open_control_plane(host) as transport:
                 report = _compared(transport, file, output, extra=extra, apply=apply)
                 different = report.count
                 if apply:
-                    different = _applied(transport, file, report, yes=yes)
+                    different = _applied(transport, file, report, at_most, yes=yes)
         except BatchRefused as error:
             refuse_file(file, error, output, "nothing was compared")
         except (ConfigError, BatchUnfinished):
@@ -118,20 +131,29 @@ def _compared(
             return report
         deque(pieces, 0)  # the question and the exit status are about all differences
     say_notes(file)
-    log(report.summary())
+    (log_change if report.count else log)(report.summary())
     return report
 
 
-def _applied(transport: Transport, file: UsersFile, compared: "_Report", *, yes: bool) -> int:
+def _applied(
+    transport: Transport,
+    file: UsersFile,
+    compared: "_Report",
+    at_most: int | None,
+    *,
+    yes: bool,
+) -> int:
     """Correct the accounts that differ; return how many differences and extra accounts remain."""
     confirmed = compared.confirmed
     assert confirmed is not None
     if not confirmed.accounts:
         log("There is nothing to correct.")
         return compared.count
-    confirm(
-        f"This corrects {accounts_in_words(confirmed.accounts)}.", "nobody was corrected", yes=yes
-    )
+    count = accounts_in_words(confirmed.accounts)
+    if at_most is not None and confirmed.accounts > at_most:
+        say(f"error: {count} to correct, and --at-most is {at_most}: nobody was corrected")
+        raise click.exceptions.Exit(DIFFERENT)
+    confirm(f"This corrects {count}.", "nobody was corrected", yes=yes)
     now = _Report(file.name, Verification(transport, file), None, extra=False)
     fields = _correct_all(transport, confirmed.corrections(now.differences()), confirmed.accounts)
     return now.count - fields + compared.extra_count
@@ -153,7 +175,7 @@ def _correct_all(transport: Transport, corrections: Iterable[Correction], count:
         message = f"{done} of {accounts_in_words(count)} corrected, and then: {error}"
         raise BatchUnfinished(message) from error
     clear_progress()
-    log(f"{accounts_in_words(done)} corrected.")
+    log_change(f"{accounts_in_words(done)} corrected.")
     return fields
 
 
@@ -180,6 +202,8 @@ class _Report:
 
     def lines(self) -> Iterator[str]:
         for difference in self.differences():
+            if is_quiet() and self._difference_count > MOST_LISTED:
+                continue  # the summary has their number
             place = f"{self._name}:{difference.line}:{difference.column}"
             yield f"{place}: create_users[{difference.index}]: {_described(difference)}"
         for user in self._extra_users():

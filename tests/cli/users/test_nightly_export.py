@@ -1,0 +1,89 @@
+"""The script of `docs/operations/leavers.md` for each night, with good and with broken exports."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.support.commands.running import CommandResult, RunAnyscale
+from tests.support.paths import ANYSCALE, ROOT
+
+PAGE = (ROOT / "docs" / "operations" / "leavers.md").read_text(encoding="utf-8")
+(SCRIPT,) = re.findall(r"`nightly.sh`:\n\n```sh\n(.*?)```", PAGE, re.DOTALL)
+HEADER = "Personalnr;Rufname;Nachname;Dienstmail\n"
+ROWS = [f"{at};Anna{at};Berg{at};anna{at}@example.com\n" for at in range(1, 41)]
+EXPORT = HEADER + "".join(ROWS)
+
+Night = Callable[[str | bytes], CommandResult]
+
+
+@pytest.fixture
+def night(anyscale: RunAnyscale, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Night:
+    """Runs the script for an export; there are accounts for the whole one."""
+    monkeypatch.setenv("ANYSCALE_HOST", "embedded")
+    monkeypatch.setenv("PATH", f"{Path(ANYSCALE).parent}:{os.environ['PATH']}")
+    (tmp_path / "nightly.sh").write_text(SCRIPT)
+
+    def run(export: str | bytes) -> CommandResult:
+        octets = export.encode() if isinstance(export, str) else export
+        (tmp_path / "personal.csv").write_bytes(octets)
+        return subprocess.run(
+            ["sh", "nightly.sh"], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+
+    (tmp_path / "personal.csv").write_text(EXPORT)
+    columns = ["--column=Personalnr=", "--column=Rufname=name", "--column=Dienstmail=email"]
+    created = anyscale("user", "batch-create", "-f", tmp_path / "personal.csv", *columns)
+    assert created.returncode == 0, created.stderr
+    return run
+
+
+def accounts(anyscale: RunAnyscale) -> list[dict[str, object]]:
+    listed: list[dict[str, object]] = json.loads(anyscale("user", "list", "-o", "json").stdout)
+    return listed
+
+
+def test_a_night_without_a_change_is_silent_and_another_says_what_it_changed(
+    night: Night, anyscale: RunAnyscale
+) -> None:
+    silent = night(EXPORT)
+    assert (silent.returncode, silent.stdout + silent.stderr) == (0, "")
+
+    changed = night(HEADER + "41;Zoë;New;zoe@example.com\n" + "".join(ROWS[3:]).replace("g9", "k9"))
+
+    assert changed.returncode == 0, changed.stderr
+    lines = [line.partition(") ")[2] for line in changed.stderr.splitlines()]
+    for change in ("1 user created.", "3 accounts suspended.", "1 account corrected."):
+        assert change in lines
+    assert [one["email"] for one in accounts(anyscale) if one["suspended_at"]] == [
+        f"anna{at}@example.com" for at in (1, 2, 3)
+    ]
+    again = night(HEADER + "41;Zoë;New;zoe@example.com\n" + "".join(ROWS[3:]).replace("g9", "k9"))
+    assert (again.returncode, again.stdout + again.stderr) == (0, "")
+
+
+BROKEN: dict[str, str | bytes] = {
+    "two octets are missing": EXPORT[:-2],
+    "three octets are missing": EXPORT[:-3],
+    "cut in an email": EXPORT[: -4 * len(ROWS[-1]) - 4],
+    "cut at 900 octets": EXPORT[:900],
+    "many rows are missing": HEADER + "".join(ROWS[:20]),
+    "no rows": HEADER,
+    "empty": "",
+    "an empty column": re.sub(";Berg[0-9]+;", ";;", EXPORT),
+    "no column of emails": EXPORT.replace("Dienstmail", "Mail2"),
+    "UTF-16": EXPORT.encode("utf-16"),
+    "a page of an error": "<html><body>502 Bad Gateway</body></html>\n",
+}
+
+
+def test_a_broken_export_changes_nothing(night: Night, anyscale: RunAnyscale) -> None:
+    before = accounts(anyscale)
+    for kind, export in BROKEN.items():
+        done = night(export)
+        assert (done.returncode in (1, 2), bool(done.stderr)) == (True, True), kind
+        assert len(done.stdout.splitlines() + done.stderr.splitlines()) < 60, kind
+        assert accounts(anyscale) == before, (kind, done.stderr)
