@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 from msgspec import structs
 from playwright.sync_api import Browser, Page
+from tests.support.applications.redirecting import (
+    RedirectingApplication,
+    run_redirecting_application,
+)
 from tests.support.callers import OPERATOR
 from tests.support.ports import free_port
 from tests.support.servers.server_process import ServerProcess
@@ -100,6 +104,29 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
         url = f"sqlite:////{provider.database.relative_to('/')}"
         with ServerProcess(url, folder, port=port, settings=provider.environment):
             yield provider
+
+
+@pytest.fixture
+def application(request: pytest.FixtureRequest) -> Iterator[RedirectingApplication]:
+    """An application whose callback redirects to another origin; its host may be a parameter."""
+    with run_redirecting_application(getattr(request, "param", "localhost")) as application:
+        yield application
+
+
+@pytest.fixture
+def client_id(application: RedirectingApplication, provider: Provider) -> str:
+    """The id of this application."""
+    client_id, _ = provider.create_application(
+        name=f"Gate {application.callback}",
+        redirect_uris=[application.callback],
+        post_logout_redirect_uris=[application.after_logout],
+    )
+    return client_id
+
+
+def name_of(client_id: str) -> str:
+    """Give a name that no other user has."""
+    return client_id.removeprefix("app_").lower()
 
 
 @pytest.fixture(scope="module")

@@ -3,38 +3,12 @@
 It applies `form-action` to all redirects that follow a form.
 """
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.sync_api import Page, expect
-from tests.applications.conftest import Provider, sign_in, sign_in_by_sso
-from tests.support.applications.redirecting import (
-    RedirectingApplication,
-    run_redirecting_application,
-)
+from tests.applications.conftest import Provider, name_of, sign_in, sign_in_by_sso
+from tests.support.applications.redirecting import RedirectingApplication
 from tests.support.sign_in.site import change_password, set_password_by_link
 from tests.support.users import NEW_PASSWORD, PASSWORD
-
-
-@pytest.fixture
-def application(request: pytest.FixtureRequest) -> Iterator[RedirectingApplication]:
-    with run_redirecting_application(getattr(request, "param", "localhost")) as application:
-        yield application
-
-
-@pytest.fixture
-def client_id(application: RedirectingApplication, provider: Provider) -> str:
-    client_id, _ = provider.create_application(
-        name=f"Gate {application.callback}",
-        redirect_uris=[application.callback],
-        post_logout_redirect_uris=[application.after_logout],
-    )
-    return client_id
-
-
-def name_of(client_id: str) -> str:
-    """Give a name that no other user has."""
-    return client_id.removeprefix("app_").lower()
 
 
 def expect_home(page: Page, application: RedirectingApplication, query: str) -> None:
