@@ -1,4 +1,4 @@
-"""A Ray cluster of three nodes on this machine, started by the commands of the documents.
+"""A Ray cluster on this machine, started by the commands of the documents.
 
 Ray listens on every address of a machine. The cluster is therefore in a network namespace of its
 own, where loopback is all there is, if this process may create one; commands and requests enter it.
@@ -33,9 +33,6 @@ _CONFIG = ROOT / "deploy" / "ray" / "serve.yaml"
 #: octets; the smallest size that Ray accepts is 75 MiB
 _OBJECT_STORE = 80 << 20
 
-#: Nodes with a place for a replica. The head has none.
-_WORKERS = 2
-
 #: seconds; by default, Ray adds replicas after 30 seconds and stops them after 10 minutes
 _SOON = {
     "metrics_interval_s": 0.5,
@@ -54,14 +51,17 @@ class Response(NamedTuple):
 
 
 class RayCluster:
-    """A head and two nodes with a replica each, on a PostgreSQL database at a socket.
+    """A head, and nodes with a replica each, on a PostgreSQL database at a socket.
 
     Args:
         database: its URL.
+        workers: nodes beside the head, which has no replica; with 0 it has the only one.
         variables: more environment variables of the nodes.
     """
 
-    def __init__(self, database: str, variables: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, database: str, variables: Mapping[str, str] | None = None, *, workers: int = 2
+    ) -> None:
         # A short path: the names of Ray's sockets are long, and a name has at most 107 octets.
         self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
         self.sessions = self.folder / "ray"
@@ -69,6 +69,7 @@ class RayCluster:
         self.nodes: list[RayNode] = []
         self.port, self.fallback_port, self.dashboard_port = (free_port() for _ in range(3))
         self._gcs_port = free_port()
+        self._workers = workers
         self._enter: Sequence[str] = ()
         self._environment = self._variables(database) | dict(variables or {})
 
@@ -112,10 +113,10 @@ class RayCluster:
 
     def _start(self) -> None:
         self._start_head()
-        for _ in range(_WORKERS):
+        for _ in range(self._workers):
             self.add_node()
         self.deploy()
-        self.wait_for_replicas(_WORKERS)
+        self.wait_for_replicas(self._workers or 1)
 
     def _create_files(self) -> None:
         self.sessions.mkdir()
@@ -127,7 +128,7 @@ class RayCluster:
             "127.0.0.2",
             "--head",
             f"--port={self._gcs_port}",
-            "--num-cpus=0",
+            f"--num-cpus={0 if self._workers else 1}",
             f"--temp-dir={self.sessions}",
             "--dashboard-host=127.0.0.1",
             f"--dashboard-port={self.dashboard_port}",
@@ -142,7 +143,7 @@ class RayCluster:
             f"127.0.0.{number + 2}",
             f"--address=127.0.0.2:{self._gcs_port}",
             "--num-cpus=1",
-            cores=sorted(os.sched_getaffinity(0))[number % _WORKERS :: _WORKERS],
+            cores=sorted(os.sched_getaffinity(0))[number % self._workers :: self._workers],
         )
 
     def _start_node(self, address: str, *options: str, cores: Sequence[int] = ()) -> None:
@@ -180,7 +181,7 @@ class RayCluster:
         config["http_options"]["port"] = self.port
         (application,) = config["applications"]
         (deployment,) = application["deployments"]
-        deployment["autoscaling_config"] |= _SOON
+        deployment["autoscaling_config"] |= _SOON | {"min_replicas": self._workers or 1}
         if changes:
             application["runtime_env"] = {"env_vars": dict(changes)}
         file = self.folder / "serve.yaml"
