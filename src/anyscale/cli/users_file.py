@@ -37,7 +37,12 @@ format_option: Final = click.option(
 )
 
 
-def _columns(_ctx: click.Context, _option: click.Parameter, texts: Sequence[str]) -> dict[str, str]:
+#: where a command keeps the columns as they were typed
+_TYPED = f"{__name__}.columns"
+
+
+def _columns(ctx: click.Context, _option: click.Parameter, texts: Sequence[str]) -> dict[str, str]:
+    ctx.meta[_TYPED] = texts
     try:
         return chosen_columns(texts)
     except ConfigError as error:
@@ -91,10 +96,10 @@ def _options(choices: Sequence[str]) -> str:
 
 def reading_options() -> list[str]:
     """Return the options by which the running command reads its file, for another command."""
-    parameters = click.get_current_context().params
-    file_format: str | None = parameters["file_format"]
+    ctx = click.get_current_context()
+    file_format: str | None = ctx.params["file_format"]
     options = ["--format", file_format] if file_format else []
-    return options + [f"--column={name}={field}" for name, field in parameters["columns"].items()]
+    return options + [f"--column={text}" for text in ctx.meta[_TYPED]]
 
 
 class UsersFileCommand(click.Command):

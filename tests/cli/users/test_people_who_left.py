@@ -133,7 +133,7 @@ def test_the_command_that_creates_the_others_reads_the_file_alike(
 ) -> None:
     file = tmp_path / "staff.txt"
     file.write_text("Mail,Who,Floor\nnew@example.com,New,7\n")
-    options = ["--format", "csv", "--column=mail=email", "--column=who=name", "--column=floor="]
+    options = ["--format", "csv", "--column=Mail=email", "--column=Who=name", "--column=Floor="]
 
     done = anyscale("user", "suspend", "--missing-from", file, *options)
 

@@ -65,6 +65,15 @@ def test_each_wrong_value_is_named() -> None:
     assert "secret" not in str(refused.value)
 
 
+def test_a_misspelt_key_is_refused_with_the_key_that_was_meant() -> None:
+    users = [{"name": "a", "email": "a@x.org", "Titel": "b", "floor": 7}]
+    with pytest.raises(BatchRefused) as refused:
+        decode_users(json.dumps({"create_users": users}).encode(), BatchCreate, POLICY)
+    details = [problem.detail for problem in refused.value.problems]
+    assert details[0] == "is not a key of a user: did you mean 'title'?"
+    assert details[1].startswith("is not a key of a user; there are name, email, ")
+
+
 def test_an_unknown_key_is_shown_up_to_64_characters() -> None:
     users = [{"name": "a", "email": "a@x.org", "k" * 64: 1, "l" * 65: 1}]
     with pytest.raises(BatchRefused) as refused:

@@ -72,6 +72,28 @@ async def _read_document(control_plane: ControlPlane) -> dict[str, Any]:
     return document
 
 
+def values_in(part: Any) -> Iterator[tuple[str, Any]]:
+    """Give each name and value of a document."""
+    pairs = (
+        part.items()
+        if isinstance(part, dict)
+        else enumerate(part)
+        if isinstance(part, list)
+        else ()
+    )
+    for name, value in pairs:
+        yield str(name), value
+        yield from values_in(value)
+
+
+def test_the_schemas_have_the_form_that_generators_of_clients_read() -> None:
+    # openapi-python-client reads an object for each of these, and `true` or `false` for none.
+    schemas = [one for name, one in values_in(document().raw_schema) if name in ("items", "schema")]
+
+    assert len(schemas) > 50
+    assert all(isinstance(schema, dict) for schema in schemas)
+
+
 def test_the_document_describes_each_filter_of_a_list() -> None:
     parameters = document().raw_schema["paths"]["/v1/users"]["get"]["parameters"]
     described = {one["name"]: one.get("description", "") for one in parameters}

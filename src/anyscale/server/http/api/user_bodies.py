@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -149,10 +151,16 @@ def _problems_of(
 
 
 def _unknown_keys(index: int, user: dict[str, Any], known: list[str]) -> Iterator[Problem]:
-    detail = f"is no key of a user; there are {', '.join(known)}"
-    unknown = [key for key in user if key not in known]
+    unknown = [key[:64] for key in user if key not in known]
     for key in unknown[:_UNKNOWN_KEYS]:
-        yield Problem(index=index, field=key[:64], code="unknown_key", detail=detail)
+        detail = f"is not a key of a user{_mend(key, tuple(known))}"
+        yield Problem(index=index, field=key, code="unknown_key", detail=detail)
+
+
+@lru_cache(64)
+def _mend(key: str, known: tuple[str, ...]) -> str:
+    (meant, *_) = *get_close_matches(key.lower(), known, 1), ""
+    return f": did you mean {meant!r}?" if meant else f"; there are {', '.join(known)}"
 
 
 def _is_of(value: Any, kind: Any) -> bool:

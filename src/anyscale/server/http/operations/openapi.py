@@ -133,7 +133,7 @@ def _with_bodies(schema: dict[str, Any]) -> dict[str, Any]:
     references, schemas = msgspec.json.schema_components(
         _BODIES.values(), ref_template="#/components/schemas/{name}"
     )
-    document["components"]["schemas"] |= schemas
+    document["components"]["schemas"] |= {name: _generated(part) for name, part in schemas.items()}
     bodies = dict(zip(_BODIES, references, strict=True))
     operations = (item for path in document["paths"].values() for item in path.values())
     for operation in operations:
@@ -141,6 +141,19 @@ def _with_bodies(schema: dict[str, Any]) -> dict[str, Any]:
             content = {"application/json": {"schema": body}}
             operation["requestBody"] = {"required": True, "content": content}
     return document
+
+
+def _generated(schema: Any) -> Any:
+    """Return a schema without `"items": false`, beside which tuples have `maxItems`.
+
+    It is valid, but openapi-python-client reads no document that has it.
+    """
+    if isinstance(schema, list):
+        return [_generated(part) for part in schema]
+    if isinstance(schema, dict):
+        parts = schema.items()
+        return {name: _generated(part) for name, part in parts if (name, part) != ("items", False)}
+    return schema
 
 
 HANDLERS: list[HTTPRouteHandler] = [get_document, get_page]
