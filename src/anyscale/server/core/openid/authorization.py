@@ -187,14 +187,15 @@ class AuthorizationService:
     def _application(self, pairs: list[tuple[str, str]]) -> tuple[ApplicationRecord, str]:
         ids = [text for name, text in pairs if name == "client_id"]
         uris = [text for name, text in pairs if name == "redirect_uri"]
-        if len(ids) == 1 and len(uris) == 1:
-            with self._store.read() as tx:
-                application = tx.applications.get(ids[0])
-            if application and is_registered(
-                uris[0], application.redirects, is_public=application.is_public
-            ):
-                return application, uris[0]
-        raise RequestInvalid("the application or its redirect URI is not registered here")
+        if len(ids) != 1 or len(uris) != 1:
+            raise RequestInvalid("client_id and redirect_uri must be there once each")
+        with self._store.read() as tx:
+            application = tx.applications.get(ids[0])
+        if application is None:
+            raise RequestInvalid("no application with this client_id is registered here")
+        if not is_registered(uris[0], application.redirects, is_public=application.is_public):
+            raise RequestInvalid("this redirect_uri is not registered for the application")
+        return application, uris[0]
 
     def _caller(self, session: str) -> SessionCaller | None:
         if not session:

@@ -8,7 +8,7 @@ from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, RawBody
 
-from anyscale.errors import NotFound
+from anyscale.errors import NotFound, RequestInvalid
 from anyscale.server.core.login.sessions import ABSOLUTE_LIMIT
 from anyscale.server.core.openid.authorization import (
     ConfirmationNeeded,
@@ -26,6 +26,7 @@ from anyscale.server.http.middleware.csrf import CSRF_RULE, any_origin
 from anyscale.server.http.openid.discovery import require_provider
 from anyscale.server.http.openid.logout import LOGOUT_PATH
 from anyscale.server.http.openid.parameters import form_pairs, query_pairs, with_parameters
+from anyscale.server.http.openid.refusal_log import log_refusal
 from anyscale.server.http.operations.metrics import AUTHORIZATIONS
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.leave_page import leave_page
@@ -47,6 +48,9 @@ _CONTINUE = "/oauth2/continue"
 _CONFIRMED = "__Host-confirmed"
 _MOST_CONFIRMED = 20
 
+#: Answers to a request in order; with the errors, its user has no session and sees no page.
+_USUAL = frozenset({"code", "login_required", "interaction_required"})
+
 #: the parameter with the id of a stored request
 _STORED = "authorization"
 
@@ -58,11 +62,16 @@ def authorize(
     login_options: NamedDependency[LoginOptions],
 ) -> Page:
     provider = require_provider(openid)
+    sent: list[tuple[str, str]] = []
     try:
-        decision = _decide(provider, request)
+        sent = query_pairs(request)
+        decision = _decide(provider, request, sent)
     except NotFound:
         return _expired()
-    AUTHORIZATIONS.labels(_result(decision)).inc()
+    except RequestInvalid as error:
+        log_refusal("invalid_request", str(error), sent)
+        raise
+    _count(decision, sent)
     if not isinstance(decision, Redirection):
         location = f"{_next_page(decision)}?{_query(decision.request_id)}"
         return redirect(location, *_cookies(decision.browser))
@@ -79,8 +88,10 @@ def authorize(
     return page
 
 
-def _decide(provider: OpenIdProvider, request: AnyRequest) -> Decision:
-    pairs, service = query_pairs(request), provider.authorization
+def _decide(
+    provider: OpenIdProvider, request: AnyRequest, pairs: list[tuple[str, str]]
+) -> Decision:
+    service = provider.authorization
     session, browser = read_cookie(request, SESSION), read_cookie(request, AUTHORIZATION)
     if [name for name, _ in pairs] == [_STORED]:
         return service.resume(pairs[0][1], session, browser)
@@ -98,6 +109,15 @@ def _next_page(decision: SignInNeeded | ConfirmationNeeded) -> str:
     if isinstance(decision, ConfirmationNeeded):
         return _CONTINUE
     return "/password" if decision.must_change_password else "/sign-in"
+
+
+def _count(decision: Decision, sent: list[tuple[str, str]]) -> None:
+    """Count a decision; log one that the application can prevent."""
+    result = _result(decision)
+    AUTHORIZATIONS.labels(result).inc()
+    if isinstance(decision, Redirection) and result not in _USUAL:
+        detail = decision.parameters.get("error_description", "")
+        log_refusal(result, detail, sent, address=decision.redirect_uri)
 
 
 def _result(decision: Decision) -> str:

@@ -20,6 +20,7 @@ from anyscale.server.http.cookies import SESSION, expired_cookie, read_cookie
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.openid.discovery import require_provider
 from anyscale.server.http.openid.parameters import form_pairs, query_pairs, with_parameters
+from anyscale.server.http.openid.refusal_log import log_refusal
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.leave_page import leave_page
 from anyscale.server.http.web.templating import redirect, render_page
@@ -44,6 +45,9 @@ def ask_or_sign_out(
     provider = require_provider(openid)
     pairs = query_pairs(request)
     checked, caller = _check(provider, sessions, request, pairs)
+    if checked.redirect_uri is None and "post_logout_redirect_uri" in dict(pairs):
+        detail = "post_logout_redirect_uri is not registered for the application that was named"
+        log_refusal("invalid_request", detail, pairs)
     if caller and not checked.is_confirmed:
         return render_page(
             "logout",

@@ -3,6 +3,7 @@
 import binascii
 from base64 import b64decode
 from collections.abc import Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote_plus
@@ -24,6 +25,7 @@ from anyscale.server.http.errors import EXCEPTION_HANDLERS, title_of
 from anyscale.server.http.middleware.csrf import CSRF_RULE, any_origin
 from anyscale.server.http.openid.discovery import require_provider
 from anyscale.server.http.openid.parameters import form_pairs
+from anyscale.server.http.openid.refusal_log import log_refusal
 from anyscale.server.http.operations.metrics import GRANT_TYPES, TOKEN_REQUESTS
 from anyscale.server.http.route_handlers import post
 from anyscale.server.store.records.openid import ApplicationRecord
@@ -72,7 +74,7 @@ def exchange(
         issued = _issue(provider, applications, request, values)
     except (OAuthError, RequestInvalid) as error:
         _count(values, error.code if isinstance(error, OAuthError) else "invalid_request")
-        return _refused(request, error)
+        return _refused(request, values, error)
     _count(values, "issued")
     return Response(_token_response(issued), headers={"Pragma": "no-cache"})
 
@@ -115,10 +117,12 @@ def revoke(
     applications: NamedDependency[ApplicationService],
 ) -> Body:
     provider = require_provider(openid)
+    values: Mapping[str, str] = {}
     try:
-        _revoke(provider, applications, request, once(form_pairs(request, body)))
+        values = once(form_pairs(request, body))
+        _revoke(provider, applications, request, values)
     except (OAuthError, RequestInvalid) as error:
-        return _refused(request, error)
+        return _refused(request, values, error)
     return Response({})
 
 
@@ -173,10 +177,16 @@ def _token_response(issued: IssuedTokens) -> dict[str, Any]:
     return body
 
 
-def _refused(request: AnyRequest, error: OAuthError | RequestInvalid) -> Body:
-    """Return the JSON of an error (RFC 6749, 5.2)."""
+def _refused(
+    request: AnyRequest, values: Mapping[str, str], error: OAuthError | RequestInvalid
+) -> Body:
+    """Log an error, and return its JSON (RFC 6749, 5.2)."""
     if isinstance(error, RequestInvalid):
         error = OAuthError("invalid_request", str(error))
+    with suppress(OAuthError):  # the header is not valid, as the error says
+        if basic := _basic_credentials(request):
+            values = {**values, "client_id": basic[0]}
+    log_refusal(error.code, error.detail, values.items())
     body = {"error": error.code}
     if error.detail:
         body["error_description"] = error.detail

@@ -13,9 +13,12 @@ from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.middleware.csrf import CSRF_RULE, any_origin
 from anyscale.server.http.openid.discovery import require_provider
 from anyscale.server.http.openid.parameters import form_pairs
+from anyscale.server.http.openid.refusal_log import log_refusal
 from anyscale.server.http.route_handlers import get, post
 
 __all__ = ["HANDLERS"]
+
+_INVALID = "the access token is unknown or expired, or its user may not use the application"
 
 
 _OPTIONS: Any = {"pool": "login.applications", "include_in_schema": False, "status_code": 200}
@@ -43,11 +46,11 @@ def get_claims_by_form(
 def _claims(provider: OpenIdProvider | None, sent: list[str]) -> Response[dict[str, Any]]:
     tokens = require_provider(provider).tokens
     if not sent:
-        return _refused(401, "Bearer")
+        return _refused(401, "", "there is no access token")
     if len(sent) > 1:  # (RFC 6750, 2)
-        return _refused(400, 'Bearer error="invalid_request"')
+        return _refused(400, "invalid_request", "there is more than one access token")
     claims = tokens.user_claims(sent[0])
-    return Response(claims) if claims else _refused(401, 'Bearer error="invalid_token"')
+    return Response(claims) if claims else _refused(401, "invalid_token", _INVALID)
 
 
 def _header_tokens(request: AnyRequest) -> list[str]:
@@ -64,7 +67,10 @@ def _form_tokens(request: AnyRequest, body: bytes) -> list[str]:
         return []
 
 
-def _refused(status: int, challenge: str) -> Response[dict[str, Any]]:
+def _refused(status: int, code: str, detail: str) -> Response[dict[str, Any]]:
+    """Log why there are no claims, and return the challenge (RFC 6750, 3)."""
+    log_refusal(code or "invalid_request", detail)
+    challenge = f'Bearer error="{code}"' if code else "Bearer"
     return Response({}, status_code=status, headers={"WWW-Authenticate": challenge})
 
 
