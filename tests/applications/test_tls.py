@@ -5,8 +5,10 @@ import os
 import ssl
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from http.client import HTTPSConnection
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from tests.server.test_proxies import ProxyClient, nginx, running
@@ -16,9 +18,10 @@ from tests.support.ports import free_port
 from tests.support.servers.certificates import create_certificate
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_in_process import serve_in_process
-from tests.support.sign_in.openid_provider import Site, keys_folder
+from tests.support.sign_in.openid_provider import REQUEST, Site, keys_folder
 from tests.support.users import NEW_PASSWORD
 
+from anyscale.server.core.secrets import new_secret
 from anyscale.server.settings import Settings
 
 CALLBACK = "http://127.0.0.1:9/callback"
@@ -52,6 +55,21 @@ def site(tmp_path: Path, certificate: Path) -> Iterator[Site]:
         proxy = ProxyClient(port, ssl.create_default_context(), tmp_path)
         stack.enter_context(running(["nginx", *command], proxy))
         yield site
+
+
+def test_a_long_request_of_an_application_passes_nginx(site: Site) -> None:
+    state, nonce = ("".join(new_secret() for _ in range(40)) for _ in range(2))
+    changes = {"client_id": site.client_id, "state": state, "nonce": nonce}
+    query = urlencode(REQUEST | changes)
+    host = site.provider.issuer.removeprefix("https://")
+    context = ssl.create_default_context()
+
+    with closing(HTTPSConnection(host, context=context)) as connection:
+        connection.request("GET", f"/oauth2/authorize?{query}")
+        response = connection.getresponse()
+
+    assert response.status == 303
+    assert len(response.headers["Set-Cookie"]) > 3_500
 
 
 def test_openid_client_signs_a_user_in_over_tls(site: Site, certificate: Path) -> None:

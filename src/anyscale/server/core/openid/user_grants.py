@@ -8,7 +8,7 @@ from anyscale.server.store.transaction import Store
 
 __all__ = ["UsedApplication", "UserGrants"]
 
-#: Grants of a transaction. On SQLite 1,000 take the writer for some 70 ms.
+#: Grants of a transaction. On SQLite 1,000 take the writer for some 100 ms.
 _SLICE = 1_000
 
 
