@@ -129,8 +129,14 @@ USER = "usr_" + batch_row(1).batch_id[4:] + "00000000"
             "batches_unfinished",
             lambda tx: tx.batches.list(open_only=True, before="", limit=9),
         ),
+        ("batches_open", lambda tx: tx.batches.list_idle(7)),
+        ("devices_used", lambda tx: tx.devices.purge(7)),
+        ("authorization_requests_browser", lambda tx: tx.authorization_requests.newest(b"")),
+        ("grants_session", lambda tx: tx.grants.delete_all(session_id="ses_1")),
+        ("grants_session", lambda tx: tx.grants.move("ses_1", "ses_2")),
+        ("grants_expiry", lambda tx: tx.grants.purge(7)),
     ],
-    ids=range(30),
+    ids=range(36),
 )
 def test_an_index_finds_the_rows(
     path: Path, index: str, ask: Callable[[Transaction], object]

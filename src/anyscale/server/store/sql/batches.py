@@ -77,8 +77,8 @@ class Batches(Table):
         return self._connection.all(BatchRecord, sql, before or _BATCH_IDS_END, limit)
 
     def list_idle(self, before: int) -> Sequence[BatchRecord]:
-        """Return the open batches that were last touched before a time."""
-        sql = f"{_BATCH} where state = 'open' and touched_at < ? order by id"
+        """Return the open batches that were last touched before a time, by that time."""
+        sql = f"{_BATCH} where state = 'open' and touched_at < ? order by touched_at, id"
         return self._connection.all(BatchRecord, sql, before)
 
     def list_unfinished(self) -> Sequence[BatchRecord]:
