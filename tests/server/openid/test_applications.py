@@ -125,6 +125,7 @@ WRONG_FIELDS: list[dict[str, Any]] = [
     {"redirect_uris": [f"https://{number}.example.com" for number in range(51)]},
     {"audience": ["not a domain"]},
     {"audience": ["bat_none"]},
+    {"audience": [f"{number}.example.com" for number in range(51)]},
     {"is_public": True, "requires_pkce": False},
 ]
 
@@ -133,6 +134,30 @@ WRONG_FIELDS: list[dict[str, Any]] = [
 def test_a_wrong_field_is_refused(site: Site, fields: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         site.create_application(**({"name": "Wiki"} | fields))
+
+
+def test_50_addresses_and_domains_are_registered(site: Site) -> None:
+    domains = [f"{number}.example.com" for number in range(50)]
+    uris = [f"https://{domain}" for domain in domains]
+    assert site.create_application(name="Wiki", redirect_uris=uris, audience=domains)
+
+
+def test_a_browser_writes_an_origin_in_lower_case(site: Site) -> None:
+    uris = ["https://SPA.Example.com/cb", "https://b.example.com:443/cb"]
+    site.create_application(name="SPA", redirect_uris=uris, is_public=True)
+    allows = site.control_plane.applications.allows_origin
+
+    assert [allows(f"https://{name}.example.com") for name in ("spa", "b", "c")] == [
+        *(True, True, False)
+    ]
+
+
+def test_a_public_application_has_no_secret_to_rotate(site: Site) -> None:
+    client_id, _ = site.create_application(name="Desktop", is_public=True)
+
+    with pytest.raises(ConfigError, match="has no secret"):
+        site.control_plane.applications.rotate_secret(client_id, OPERATOR, now=False)
+    assert site.control_plane.applications.authenticate(client_id, None).is_public
 
 
 def test_a_secret_authenticates_its_application_alone(site: Site) -> None:

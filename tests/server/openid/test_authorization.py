@@ -93,6 +93,18 @@ def test_an_invalid_request_is_answered_to_the_application(
     assert "code" not in decision.parameters
 
 
+@pytest.mark.parametrize("method", ["S256", "plain"])
+def test_a_method_without_a_challenge_is_an_error(site: Site, method: str) -> None:
+    site.client_id, _ = site.create_application(name="Wiki", requires_pkce=False)
+    without = {"code_challenge": None, "code_challenge_method": None}
+    assert site.code(site.sign_in(), **without)
+
+    decision = site.start(site.sign_in(), **(without | {"code_challenge_method": method}))
+
+    assert isinstance(decision, Redirection)
+    assert decision.parameters["error"] == "invalid_request"
+
+
 def test_a_repeated_parameter_is_an_error(site: Site) -> None:
     pairs = [("client_id", site.client_id), ("redirect_uri", CALLBACK), ("state", "a")]
     decision = site.provider.authorization.start([*pairs, ("state", "b")], "", "")
@@ -144,6 +156,22 @@ def test_a_stored_request_is_answered_once(site: Site) -> None:
     assert answered.browser == ""  # the browser deletes the cookie
     with pytest.raises(NotFound, match="expired"):
         site.provider.authorization.resume(needed.request_id, session, answered.browser)
+
+
+def test_a_stored_request_of_a_deleted_application_is_over(site: Site) -> None:
+    needed = site.start()
+    assert isinstance(needed, SignInNeeded)
+    site.control_plane.applications.delete(site.client_id, OPERATOR)
+
+    with pytest.raises(NotFound):
+        site.provider.authorization.resume(needed.request_id, site.sign_in(), needed.browser)
+
+
+def test_a_session_that_has_ended_is_none(site: Site) -> None:
+    session = site.sign_in()
+    site.control_plane.lifecycle.suspend(site.ids["jane"], OPERATOR)
+
+    assert isinstance(site.start(session), SignInNeeded)
 
 
 @pytest.mark.parametrize("browser", ["", "x", "x" * 200, "\u00e9"])
@@ -260,6 +288,10 @@ def test_a_user_with_an_initial_password_changes_it_first(site: Site) -> None:
     silent = site.start(site.sign_in(method="password"), prompt="none")
     assert isinstance(silent, Redirection)
     assert silent.parameters["error"] == "login_required"
+    # The password is a matter for the new sign-in.
+    old = site.start(site.sign_in(method="password", ago=120), max_age="60")
+    assert isinstance(old, SignInNeeded)
+    assert not old.must_change_password
 
 
 def test_a_hint_of_another_user_requires_a_sign_in(site: Site) -> None:
@@ -286,6 +318,7 @@ def test_a_hint_of_another_user_requires_a_sign_in(site: Site) -> None:
         (["example.org"], False),
         (["owners", "example.com"], True),
         (["corp.example.com"], False),
+        (["ample.com"], False),
     ],
 )
 def test_an_application_signs_in_its_audience_alone(
@@ -299,6 +332,9 @@ def test_an_application_signs_in_its_audience_alone(
     if not is_allowed:
         assert decision.parameters["error"] == "access_denied"
         assert decision.denied == "Wiki"
+        silent = site.start(site.sign_in(), prompt="none")
+        assert isinstance(silent, Redirection)
+        assert (silent.parameters["error"], silent.denied) == ("access_denied", "")
 
 
 def test_an_undone_batch_matches_nobody(site: Site) -> None:

@@ -2,11 +2,12 @@
 
 import base64
 import re
+from html import unescape
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from tests.support.servers.http_client import HttpClient
+from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.sign_in.application_browser import PAGE, Browser
 from tests.support.sign_in.openid_provider import CALLBACK, REQUEST
 
@@ -65,6 +66,27 @@ def test_an_application_that_sends_its_secret_twice_is_refused(browser: Browser)
     response = browser.token(browser.code(), basic=basic(site.client_id, site.secret or ""))
 
     assert (response.status, response.json["error"]) == (400, "invalid_request")
+
+
+def test_an_application_that_names_another_one_beside_its_secret_is_refused(
+    browser: Browser,
+) -> None:
+    site = browser.site
+    sent = {"client_secret": None, "basic": basic(site.client_id, site.secret or "")}
+    code = browser.code()
+
+    refused = browser.token(code, client_id="app_other", **sent)
+    assert (refused.status, refused.json["error"]) == (400, "invalid_request")
+    assert browser.token(code, **sent).status == 200
+
+
+@pytest.mark.parametrize("more", ["foo=%FF", "&".join(f"x{number}=1" for number in range(51))])
+def test_a_query_that_is_no_form_gets_a_page_and_no_redirect(browser: Browser, more: str) -> None:
+    query = urlencode(REQUEST | {"client_id": browser.site.client_id})
+
+    response = browser.get(f"/oauth2/authorize?{query}&{more}")
+
+    assert (response.status, response.headers["Location"]) == (400, None)
 
 
 def test_a_repeated_parameter_of_a_token_request_is_refused(browser: Browser) -> None:
@@ -152,7 +174,9 @@ def test_only_the_pages_of_public_applications_may_read_responses(browser: Brows
     allowed = "Access-Control-Allow-Origin"
     paths = ("/.well-known/openid-configuration", "/oauth2/jwks")
     for path in paths:
-        assert allowed not in browser.request("GET", path, headers=CROSS_SITE).headers
+        headers = browser.request("GET", path, headers=CROSS_SITE).headers
+        assert allowed not in headers
+        assert "origin" in headers.get_all("Vary")
     browser.site.create_application(
         name="SPA", redirect_uris=[f"{APPLICATION}/spa"], is_public=True
     )
@@ -161,6 +185,7 @@ def test_only_the_pages_of_public_applications_may_read_responses(browser: Brows
     for path in paths:
         headers = browser.request("GET", path, headers=CROSS_SITE).headers
         assert headers[allowed] == APPLICATION
+        assert "origin" in headers.get_all("Vary")
         assert "Access-Control-Allow-Credentials" not in headers
         assert allowed not in browser.request("GET", path, headers=foreign).headers
     preflight = browser.request("OPTIONS", "/oauth2/token", headers=CROSS_SITE)
@@ -231,7 +256,42 @@ def test_a_logout_without_a_token_of_the_session_asks_first(browser: Browser) ->
     assert browser.get("/").status == 200
     confirmed = browser.request("POST", "/oauth2/logout/confirm", form={}, headers=PAGE)
     assert confirmed.headers["Location"] == "/sign-in?note=signed_out"
+    assert_session_deleted(confirmed)
     assert browser.get("/").status == 303
+
+
+def assert_session_deleted(response: HttpResponse) -> None:
+    (cookie,) = response.headers.get_all("Set-Cookie")
+    assert cookie.startswith('__Host-session="";')
+    assert "Max-Age=0;" in cookie
+
+
+def test_a_logout_returns_to_the_application_with_its_state(browser: Browser) -> None:
+    site = browser.site
+    site.client_id, site.secret = site.create_application(
+        name="Wiki", post_logout_redirect_uris=[CALLBACK]
+    )
+    hint = browser.token(browser.code()).json["id_token"]
+    query = urlencode({"id_token_hint": hint, "post_logout_redirect_uri": CALLBACK, "state": "a b"})
+
+    done = browser.get(f"/oauth2/logout?{query}")
+
+    assert (done.status, done.headers["Location"]) == (303, f"{CALLBACK}?state=a+b")
+    assert_session_deleted(done)
+    assert browser.get("/").status == 303
+    without_session = browser.get(f"/oauth2/logout?{query}")
+    assert without_session.headers["Location"] == f"{CALLBACK}?state=a+b"
+
+
+def test_the_page_of_a_logout_shows_parameters_as_text(browser: Browser) -> None:
+    browser.code()
+    attack = '"><a href="https://evil.example.com">Sign in</a>'
+
+    page = browser.get(f"/oauth2/logout?{urlencode({'state': attack, attack: 'x'})}").text
+
+    assert "Sign out?" in page
+    assert attack not in page
+    assert unescape(page).count(attack) == 2
 
 
 OTHER_ADDRESSES = [

@@ -15,6 +15,7 @@ def test_a_user_signs_in_to_an_application(browser: Browser) -> None:
     started = browser.authorize()
     assert started.status == 303
     assert started.headers["Location"].startswith("/sign-in?authorization=")
+    assert "Max-Age=600;" in started.headers["Set-Cookie"]
     page = browser.get(started.headers["Location"])
     assert "Sign in to Hub" in page.text
 
@@ -24,7 +25,7 @@ def test_a_user_signs_in_to_an_application(browser: Browser) -> None:
 
     tokens = browser.token(found["code"])
     assert tokens.status == 200, tokens.text
-    assert tokens.headers["Cache-Control"] == "no-store"
+    assert (tokens.headers["Cache-Control"], tokens.headers["Pragma"]) == ("no-store", "no-cache")
     claims = browser.site.provider.keys.verify(tokens.json["id_token"])
     assert claims
     assert claims["iss"] == ISSUER
@@ -113,7 +114,10 @@ def test_the_metadata_name_each_endpoint(browser: Browser) -> None:
     for name in ("authorization", "token", "userinfo", "end_session", "revocation"):
         path = metadata[f"{name}_endpoint"].removeprefix(ISSUER)
         assert browser.get(path).status != 404
-    keys = browser.get(metadata["jwks_uri"].removeprefix(ISSUER)).json["keys"]
+    published = browser.get(metadata["jwks_uri"].removeprefix(ISSUER))
+    # A new key is published for an hour before it signs.
+    assert published.headers["Cache-Control"] == "public, max-age=300"
+    keys = published.json["keys"]
     assert [key["alg"] for key in keys] == ["RS256"]
     assert not {"d", "p", "q", "dp", "dq", "qi"} & set(keys[0])
 
@@ -125,6 +129,8 @@ def test_the_sign_in_page_suggests_the_user_of_the_application(browser: Browser)
 
 
 def test_a_user_sees_the_applications_and_ends_their_sign_ins(browser: Browser) -> None:
+    site = browser.site
+    kims = site.exchange(site.code(site.sign_in("kim")))
     access = browser.token(browser.code()).json["access_token"]
     bearer = {"Authorization": f"Bearer {access}"}
     assert "Hub" in browser.get("/").text
@@ -134,7 +140,7 @@ def test_a_user_sees_the_applications_and_ends_their_sign_ins(browser: Browser) 
     ended = browser.request("POST", "/applications/revoke", form=form, headers=PAGE)
 
     assert ended.status == 303
-    site = browser.site
     assert ("authorization.revoked", f"user:{site.ids['jane']}") in events_of(site.control_plane)
     assert "Hub" not in browser.get(ended.headers["Location"]).text
     assert browser.request("GET", "/oauth2/userinfo", headers=bearer).status == 401
+    assert site.provider.tokens.user_claims(kims.access_token)
