@@ -131,12 +131,11 @@ USER = "usr_" + batch_row(1).batch_id[4:] + "00000000"
         ),
         ("batches_open", lambda tx: tx.batches.list_idle(7)),
         ("devices_used", lambda tx: tx.devices.purge(7)),
-        ("authorization_requests_browser", lambda tx: tx.authorization_requests.newest(b"")),
         ("grants_session", lambda tx: tx.grants.delete_all(session_id="ses_1")),
         ("grants_session", lambda tx: tx.grants.move("ses_1", "ses_2")),
         ("grants_expiry", lambda tx: tx.grants.purge(7)),
     ],
-    ids=range(36),
+    ids=range(35),
 )
 def test_an_index_finds_the_rows(
     path: Path, index: str, ask: Callable[[Transaction], object]
