@@ -20,6 +20,7 @@ from tests.support.databases.stored_batches import (
 )
 
 from anyscale.domain.user_query import UserQuery
+from anyscale.server.core.users.search import pages
 from anyscale.server.core.users.search import tiers as search
 from anyscale.server.core.users.search.pages import BUDGET
 from anyscale.server.store.transaction import Store
@@ -125,6 +126,7 @@ def test_a_search_finds_each_match_once_and_the_best_first(
     accounts = store_batches(shared_stores[0], layout)
     watermark = index_words(shared_stores[0], indexed)
     users = impatient(shared_stores[has_provider], BUDGET / blocks_a_page)
+    monkeypatch.setattr(pages, "BLOCKS", blocks_a_page)
 
     first = users.page(query, "", limits[0])
     index_words(

@@ -1,7 +1,6 @@
 """Searches page by page: what a page looks at, what it says, and which cursors it takes."""
 
 from base64 import urlsafe_b64encode
-from itertools import count
 
 import msgspec
 import pytest
@@ -9,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.support.databases.searches import index_words, people_named
 from tests.support.databases.stored_batches import (
+    impatient,
     patient,
     read_all,
     repeated,
@@ -17,9 +17,11 @@ from tests.support.databases.stored_batches import (
 
 from anyscale.domain.user_query import UserQuery
 from anyscale.errors import RequestInvalid
+from anyscale.server.core.users.search import pages
 from anyscale.server.core.users.search import tiers as search
 from anyscale.server.core.users.search.cursor import PagePosition, encode_cursor
 from anyscale.server.core.users.search.listing import UserListing
+from anyscale.server.core.users.search.pages import BUDGET
 from anyscale.server.core.users.search.tiers import end_of
 from anyscale.server.store.transaction import Store
 
@@ -46,12 +48,44 @@ def test_accounts_are_read_by_the_rarest_word(
     store: Store, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     monkeypatch.setattr(search, "INDEX_ROWS", 10)
+    monkeypatch.setattr(pages, "BLOCKS", 10)  # one for each kind of word in each tier
     store_batches(store, [people_named(*["Common"] * 400, "Common Rare")])
     index_words(store, 1_000)
-    blocks = count()
-    users = UserListing(store, clock=lambda: next(blocks) * 1e-9)
-    assert [user.lastname for user in users.page(UserQuery(search=text), "", 9).users] == ["Rare"]
-    assert next(blocks) <= 10  # one for each kind of word in each tier
+    found = patient(store).page(UserQuery(search=text), "", 9).users
+    assert [user.lastname for user in found] == ["Rare"]
+
+
+@pytest.mark.parametrize("text", ["anna", "anna miller", "miller an", "x.org anna miller"])
+def test_a_page_is_full_while_the_index_has_matches(
+    store: Store, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(search, "INDEX_ROWS", 10)
+    others = people_named(*["Anna Ott", "Ben Miller", "Ann Ott"] * 40, "Anna Miller")
+    store_batches(store, [others, people_named(*["Anna Ott", "Anna Miller"] * 60)])
+    index_words(store, 1_000)
+    slow, query = impatient(store, 2 * BUDGET), UserQuery(search=text)
+
+    first = slow.page(query, "", 50)
+    second = slow.page(query, str(first.cursor), 50)
+
+    assert len(first.users) == 50
+    assert len(second.users) == (50 if text == "anna" else 11)
+
+
+def test_a_page_reads_some_blocks_of_the_index_alone(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "INDEX_ROWS", 10)
+    monkeypatch.setattr(pages, "BLOCKS", 5)
+    store_batches(store, [people_named(*["Anna Ott", "Ben Miller"] * 40, "Anna Miller")])
+    index_words(store, 1_000)
+    users, query = patient(store), UserQuery(search="anna miller")
+
+    first = users.page(query, "", 50)
+
+    assert (first.users, first.cursor is None) == ([], False)
+    (found,) = read_all(users, query, repeated([50]), str(first.cursor))
+    assert found.lastname == "Miller"
 
 
 def test_a_page_says_how_many_accounts_are_not_indexed(store: Store) -> None:

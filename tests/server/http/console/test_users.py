@@ -14,7 +14,7 @@ from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.users import PASSWORD, create_accounts
 
 from anyscale.domain.validation import Policy, check
-from anyscale.server.core.users.search import listing, pages
+from anyscale.server.core.users.search import listing, pages, tiers
 from anyscale.server.http.console.users import download
 from anyscale.server.http.operations.metrics import HASHES
 
@@ -158,6 +158,21 @@ def test_a_page_that_finds_nothing_in_its_time_goes_on(
         visited += 1
     assert visited >= 5
     assert emails_of(page)
+
+
+def test_after_the_last_match_a_page_says_no_more(
+    jane: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "BUDGET", -1)
+    monkeypatch.setattr(tiers, "SCAN_ROWS", 60)
+    page = get(jane, "/console/users?q=p007@")
+    assert emails_of(page) == ["p007@many.org"]
+    while ">Next</a>" in page.text or "data-go-on" in page.text:
+        page = get(
+            jane, re.findall(r'href="([^"]+after=[^"]+)"', page.text)[-1].replace("&amp;", "&")
+        )
+    assert "No more users match" in page.text
+    assert 'href="/console/users?q=p007%40">Back to the first page' in page.text
 
 
 def test_an_empty_list_says_why(jane: HttpClient) -> None:

@@ -1,8 +1,9 @@
 """Pages of accounts in bounded time, from steps that find them block by block.
 
-A page looks at accounts for `BUDGET` and then returns what it has found, with the place where the
-next call continues. So no list and no search, however few accounts match, takes a thread of the
-server for long. docs/decisions/0017-search.md explains it.
+A page reads up to `BLOCKS` blocks by an index, looks at all accounts for `BUDGET`, and then returns
+what it has found, with the place where the next call continues. So no list and no search, however
+few accounts match, takes a thread of the server for long. docs/decisions/0017-search.md has the
+reasons.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,6 +18,10 @@ from anyscale.server.store.transaction import Transaction
 __all__ = ["BUDGET", "Step", "StepBlock", "read_page"]
 
 Found_co = TypeVar("Found_co", bound=UserRecord, covariant=True)
+
+#: Blocks that a page reads by an index. They are counted and not timed, so that a busy server gives
+#: the same pages.
+BLOCKS = 50
 
 #: Seconds after which a page looks at no more accounts. A block takes up to 10 ms more.
 BUDGET = 0.03
@@ -33,7 +38,8 @@ class StepBlock(NamedTuple, Generic[Found_co]):
 class Step(Protocol[Found_co]):
     """A way to find accounts, block by block."""
 
-    #: Whether it may look at every account. A page that has accounts ends before such a step.
+    #: Whether it may look at every account, so that its time is limited. A page that has accounts
+    #: ends before such a step.
     is_slow: bool
 
     def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock[Found_co]:
@@ -57,16 +63,38 @@ def read_page(
 
     A page reads one block at least, so that the next one gets further.
     """
-    deadline = clock() + BUDGET
+    limits = _Limits(clock)
     users: list[Found_co] = []
     while position.step < len(steps):
-        room = limit - len(users)
-        block = steps[position.step].read(tx, position.key, room)
+        step, room = steps[position.step], limit - len(users)
+        limits.begin(step)
+        block = step.read(tx, position.key, room)
         users += [user for _, user in block.found[:room]]
         position = _position_after(block, room, position)
-        if len(users) == limit or clock() >= deadline or (users and _is_slow(steps, position)):
+        if len(users) == limit or limits.are_reached() or (users and _is_slow(steps, position)):
             break
     return users, position if position.step < len(steps) else None
+
+
+class _Limits:
+    """What a page may read: some blocks by an index, and slow steps for a time."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._blocks = 0
+        self._deadline: float | None = None
+
+    def begin(self, step: Step[UserRecord]) -> None:
+        """Note that a block of a step is read."""
+        if not step.is_slow:
+            self._blocks += 1
+        elif self._deadline is None:
+            self._deadline = self._clock() + BUDGET
+
+    def are_reached(self) -> bool:
+        if self._deadline is not None and self._clock() >= self._deadline:
+            return True
+        return self._blocks >= BLOCKS
 
 
 def _is_slow(steps: Sequence[Step[UserRecord]], position: PagePosition) -> bool:

@@ -111,6 +111,8 @@ class _Driver(NamedTuple):
     end: str | None
     #: whether only the leading words of accounts match
     only_leading: bool
+    #: the other words of the search
+    others: Sequence[str] = ()
 
     @classmethod
     def of(cls, tier: Tier, words: Sequence[str], index: int) -> "_Driver":
@@ -120,7 +122,8 @@ class _Driver(NamedTuple):
         # U+0001 is part of no word, so the range of a whole word has that word alone.
         end = f"{word}\x01" if is_whole else end_of(word)
         # A name begins with the first word of the search, so there it is a leading word.
-        return cls(word, end, only_leading=tier is not Tier.WORDS and index == 0)
+        is_first = tier is not Tier.WORDS and index == 0
+        return cls(word, end, only_leading=is_first, others=[*words[:index], *words[index + 1 :]])
 
     @property
     def kinds(self) -> Sequence[int]:
@@ -191,6 +194,7 @@ class _WordStep:
             after=after[2:] if after.word else None,
             watermark=self._criteria.watermark,
             limit=INDEX_ROWS,
+            parts=driver.others,
         )
         found = (
             (_WordKey(after.driver, after.kind, *row[:3]), row.user)

@@ -20,7 +20,7 @@ from anyscale.server.store.sql.sign_in_methods import (
 )
 from anyscale.server.store.user_ids import FIRST_ID, IDS_END, end_of_batch, id_prefix
 
-__all__ = ["Block", "UserScan", "found_columns"]
+__all__ = ["CONTAINED", "Block", "UserScan", "found_columns"]
 
 Found = TypeVar("Found", bound=UserRecord)
 
@@ -189,7 +189,7 @@ def _conditions(scan: Scan) -> Iterator[tuple[str, Sequence[str]]]:
     if filters.name:
         yield "{strpos}(name_folded, ?) > 0", [filters.name]
     for part in scan.parts:
-        yield f"({_CONTAINED})", [part] * 4
+        yield f"({CONTAINED})", [part] * 4
 
 
 def _without_index(condition: str) -> str:
@@ -203,7 +203,8 @@ def _without_index(condition: str) -> str:
 
 _CONTAINED_IN_EMAIL = "{strpos}(email_key, ?) > 0 or {strpos}(email_folded, ?) > 0"
 
-_CONTAINED = (
+#: whether an account has a text, which is a value four times
+CONTAINED = (
     f"{_CONTAINED_IN_EMAIL} or {{strpos}}(name_folded, ?) > 0"
     " or {strpos}(coalesce(lastname_folded, lower(lastname)), ?) > 0"
 )

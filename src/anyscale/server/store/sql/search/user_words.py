@@ -13,6 +13,7 @@ from anyscale.server.store.records.search import (
     SearchIndexRecord,
 )
 from anyscale.server.store.sql.connection import Table, columns
+from anyscale.server.store.sql.search.user_scan import CONTAINED
 from anyscale.server.store.sql.sign_in_methods import WITHOUT_CREDENTIALS, sign_in
 from anyscale.server.store.word_rows import (
     Word,
@@ -48,7 +49,7 @@ _RANGE = f"""
     ) as found
     left join batches on batches.publication = found.publication
         and (found.publication < ? or found.publication = ? and found.position <= ?)
-    left join users on user_id = 'usr_' || substr(batch_id, 5) || {{digits_of_position}}
+    left join users on user_id = 'usr_' || substr(batch_id, 5) || {{digits_of_position}}{{parts}}
     order by found.word, found.publication, found.position
 """
 
@@ -88,6 +89,7 @@ class Words(Table):
         after: tuple[str, int, int] | None,
         watermark: Place,
         limit: int,
+        parts: Sequence[str] = (),
     ) -> list[FoundWord]:
         """Return words by (word, publication, position), each with its account.
 
@@ -100,12 +102,16 @@ class Words(Table):
                 first call.
             watermark: accounts beyond it are None.
             limit: how many rows are returned at most.
+            parts: accounts that do not contain all of these texts are None. To read and to compare
+                an account takes ten times as long.
         """
         # No publication is 0, so all rows of the first word come after this one.
         start = after or (first, 0, 0)
         publication, position = watermark.publication, watermark.position
         rows = self._connection.rows(
-            _RANGE.replace("{end}", "" if end is None else "and word < ?"),
+            _RANGE.replace("{end}", "" if end is None else "and word < ?").replace(
+                "{parts}", f" and ({CONTAINED})" * len(parts)
+            ),
             is_leading,
             *start,
             *(() if end is None else (end,)),
@@ -113,6 +119,7 @@ class Words(Table):
             publication,
             publication,
             position,
+            *(part for part in parts for _ in range(4)),
         )
         return [FoundWord(row[0], row[1], row[2], _found_user(row[3:])) for row in rows]
 
