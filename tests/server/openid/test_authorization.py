@@ -96,7 +96,7 @@ def test_an_invalid_request_is_answered_to_the_application(
 @pytest.mark.parametrize("method", ["S256", "plain"])
 def test_a_method_without_a_challenge_is_an_error(site: Site, method: str) -> None:
     site.client_id, _ = site.create_application(name="Wiki", requires_pkce=False)
-    without = {"code_challenge": None, "code_challenge_method": None}
+    without: dict[str, Any] = {"code_challenge": None, "code_challenge_method": None}
     assert site.code(site.sign_in(), **without)
 
     decision = site.start(site.sign_in(), **(without | {"code_challenge_method": method}))
