@@ -99,6 +99,11 @@ def resolve(
         ConfigError: there is a host without a token or a token without a host, the host is
             wrong, or others can read the credentials file.
     """
+    # Such as --host "$SERVER" without the variable: the embedded control plane is not meant.
+    if host is not None and not host.strip():
+        raise ConfigError(f"{words.host} is empty: name a server, or {words.embedded}")
+    if token is not None and not token.strip():
+        raise ConfigError("token= is empty: pass a token, or None for that of the environment")
     chosen = _first(host, words.host, environment, "ANYSCALE_HOST")
     if chosen.value == EMBEDDED:
         return Target()
@@ -125,7 +130,7 @@ def resolve(
 def _first(
     argument: str | None, name: str, environment: Mapping[str, str], variable: str
 ) -> _Found:
-    if argument and argument.strip():
+    if argument is not None:
         return _Found(argument, name)
     value = environment.get(variable, "")
     return _Found(value if value.strip() else None, variable)
@@ -177,7 +182,9 @@ def saved_credentials(environment: Mapping[str, str]) -> _Saved:
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
     except (DecodeError, ValidationError):
-        raise ConfigError(f'{path} must hold {{"host": "...", "cli_token": "..."}}') from None
+        raise ConfigError(
+            f'{path} must hold {{"host": "...", "cli_token": "..."}}: correct it, or delete it'
+        ) from None
     return _Saved(read.host or None, (read.cli_token or "").strip() or None, str(path))
 
 

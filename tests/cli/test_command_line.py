@@ -224,6 +224,23 @@ def test_batches_can_be_listed_and_shown(anyscale: RunAnyscale) -> None:
     assert "is published: its users are accounts" in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "count"),
+    [
+        (["audit", "list", "--after"], 0),
+        (["audit", "list", "--max-items"], 1),
+        (["batch", "list", "--max-items"], 1),
+        (["user", "list", "--max-items"], 2),
+    ],
+)
+def test_a_number_may_be_larger_than_any_of_a_database(
+    anyscale: RunAnyscale, command: list[str], count: int
+) -> None:
+    anyscale("user", "batch-create", "-f", USERS)
+    listed = anyscale(*command, "9" * 20, "-o", "jsonl")
+    assert (listed.returncode, len(listed.stdout.splitlines())) == (0, count), listed.stderr
+
+
 def test_many_emails_with_accounts_are_counted_before_they_are_listed(
     anyscale: RunAnyscale, tmp_path: Path
 ) -> None:

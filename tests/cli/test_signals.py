@@ -2,6 +2,7 @@
 
 import io
 import os
+import subprocess
 import sys
 
 import pytest
@@ -37,3 +38,52 @@ def test_a_second_interrupt_is_confirmed_and_exits_with_130(
 
     assert exited.value.args == (130,)
     assert capfd.readouterr().err.startswith("interrupted")
+
+
+CALLBACK = """
+import os, signal, sys, time, weakref
+from anyscale.cli.signals import handle_signals
+from anyscale.cli.root import _exit_status_of
+
+class Lock:
+    pass
+
+def interrupted(_):  # as the callbacks of the import system
+    os.kill(os.getpid(), signal.SIGINT)
+
+handle_signals()
+try:
+    lock = Lock()
+    reference = weakref.ref(lock, interrupted)
+    del lock
+    signal.pause()
+except KeyboardInterrupt as error:
+    sys.exit(_exit_status_of(error))
+"""
+
+
+def test_an_interrupt_inside_a_callback_of_the_import_system_is_not_lost() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CALLBACK], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
+def test_an_interrupt_before_the_command_begins_ends_with_130() -> None:
+    parse = "anyscale.cli.lazy_group.LazyGroup.parse_args"
+    begin = f"""
+import os, signal
+from unittest import mock
+from anyscale.cli import main
+
+def interrupt(*_):
+    os.kill(os.getpid(), signal.SIGINT)
+    signal.pause()
+
+with mock.patch("{parse}", interrupt):
+    main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", begin], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")

@@ -26,6 +26,8 @@ from anyscale.cli.root import root
         (["user", "get"], 2, "give either an email or a name"),
         (["user", "list", "--max-items", "-1"], 2, "-1 is not in the range"),
         (["batch", "show", "bat_0"], 1, "no batch bat_0: `anyscale batch list` shows the batches"),
+        (["user", "list", "--host", ""], 2, "--host is empty: name a server, or use the embedded"),
+        (["server", "list-tokens", "--database", ""], 2, "--database is empty: name a database"),
         (["batch", "drop", "bat_0"], 1, "no batch bat_0: `anyscale batch list` shows the batches"),
         (
             ["user", "get", "--name", "Jane Doe"],
@@ -226,7 +228,7 @@ ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
         (["user", "list", "--is-sso-user"], "No such option '--is-sso-user'. Say --sso"),
         (["user", "list", "--sort", "name"], "No such option '--sort'. Say --newest-first"),
         (["batch", "list", "--limit", "5"], "No such option '--limit'. Say --max-items N"),
-        (["user", "verify", "-q", "-f", "a"], f"No such option '-q'. {QUIET}"),
+        (["batch", "list", "-q"], f"No such option '-q'. {QUIET}"),
         (["-q", "user", "list"], f"No such option '-q'. {QUIET}"),
         (["user", "-q", "list"], f"No such option '-q'. {QUIET}"),
         (["user", "list", "-V"], "No such option '-V'. Say `anyscale --version`"),

@@ -281,6 +281,12 @@ def test_a_saved_token_without_its_host_never_selects_the_embedded_control_plane
         resolve(None, None, {"HOME": str(home)})
 
 
+def test_a_damaged_credentials_file_says_how_to_mend_it(credentials: Path) -> None:
+    credentials.write_text("{")
+    with pytest.raises(ConfigError, match="correct it, or delete it"):
+        resolve(None, None)
+
+
 @pytest.mark.parametrize("host", ["https://u:s3cret@h.example", "https://:s3cret@h.example"])
 def test_a_password_in_a_host_is_refused_without_being_shown(host: str) -> None:
     for token in ("mine", None):

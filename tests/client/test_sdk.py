@@ -48,6 +48,52 @@ def test_the_result_is_in_the_order_of_the_input(count: int) -> None:
     assert created.batch_id.startswith("bat_")
 
 
+def frames_of(error: BaseException) -> str:
+    """Return the local variables of all frames of an error and of its causes, of our modules."""
+    texts, seen, errors = [], set(), [error]
+    while errors:
+        one = errors.pop()
+        seen.add(id(one))
+        errors += [e for e in (one.__cause__, one.__context__) if e and id(e) not in seen]
+        trace = one.__traceback__
+        while trace:
+            if "test_sdk" not in trace.tb_frame.f_code.co_filename:
+                texts.append(repr(trace.tb_frame.f_locals))
+            trace = trace.tb_next
+    return "\n".join(texts)
+
+
+def test_the_frames_of_an_error_have_no_password(configured_server: object) -> None:
+    users = [AdminCreateUser("Ann", "ann@example.com", password="zq-canary-19")]
+    anyscale.user.admin_batch_create(users)
+    for host in (None, "embedded"):
+        calls = anyscale.Anyscale(host=host).user
+        if host:
+            calls.admin_batch_create(users)
+        with pytest.raises(BatchRefused) as refused:
+            calls.admin_batch_create(users)
+        assert "zq-canary" not in frames_of(refused.value)
+
+
+@pytest.mark.parametrize("arguments", [{"host": ""}, {"host": " "}, {"token": ""}])
+def test_an_explicit_empty_host_or_token_is_an_error(arguments: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="= is empty"):
+        list(anyscale.Anyscale(**arguments).user.list())
+
+
+def test_large_numbers_of_items_and_strange_ids_are_no_fault_of_the_program() -> None:
+    created = anyscale.user.admin_batch_create(people(2))
+    assert len(list(anyscale.batch.list(max_items=10**20))) == 1
+    assert list(anyscale.batch.list(max_items=0)) == []
+    for call in (anyscale.batch.show, anyscale.batch.drop, anyscale.batch.undo):
+        with pytest.raises(NotFound):
+            call("\ud800")
+    for user_id in ("\ud800", "usr_\ud800"):
+        with pytest.raises(anyscale.errors.AnyscaleError):
+            anyscale.user.get(user_id=user_id)
+    assert anyscale.user.get(user_id=created[0].user_id).email == created[0].email
+
+
 def test_created_at_is_one_aware_moment_in_utc() -> None:
     first, second = anyscale.user.admin_batch_create(people(2))
 

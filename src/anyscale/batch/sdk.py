@@ -1,15 +1,15 @@
 """The SDK's calls about batches: `anyscale.batch` and `Anyscale(...).batch`."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from itertools import islice
 
 from anyscale.batch.undo_batch import undo_batch
 from anyscale.call_report import LOGGER
 from anyscale.config import Target, resolve
 from anyscale.domain.models.base import check_type
 from anyscale.domain.models.batches import Batch, UndoneBatch
-from anyscale.errors import ConfigError
+from anyscale.errors import ConfigError, NotFound
 from anyscale.keyword_hints import keyword_hints
 from anyscale.transport import open_transport
 from anyscale.transport.base import Transport
@@ -45,7 +45,7 @@ class BatchCalls:
         if max_items is not None and max_items < 0:
             raise ConfigError("max_items must be 0 or more")
         with closing(self._open()) as transport:
-            yield from islice(list_batches(transport, open_only=open_only), max_items)
+            yield from list_batches(transport, open_only=open_only, max_items=max_items)
 
     @keyword_hints
     def show(self, batch_id: str) -> Batch:
@@ -57,7 +57,7 @@ class BatchCalls:
         Raises:
             NotFound: there is no such batch.
         """
-        check_type("batch_id", batch_id, str)
+        _check_id(batch_id)
         with closing(self._open()) as transport:
             return transport.batches.show(batch_id)
 
@@ -72,7 +72,7 @@ class BatchCalls:
             NotFound: there is no such batch.
             BatchGone: the batch is published.
         """
-        check_type("batch_id", batch_id, str)
+        _check_id(batch_id)
         with closing(self._open()) as transport:
             return transport.batches.drop(batch_id)
 
@@ -93,7 +93,7 @@ class BatchCalls:
             BatchGone: it is open, or was never published.
             BatchUnfinished: a call failed after accounts were deleted, or may have been.
         """
-        check_type("batch_id", batch_id, str)
+        _check_id(batch_id)
         check_type("force", force, bool)
         check_type("dry_run", dry_run, bool)
         with closing(self._open()) as transport:
@@ -104,11 +104,25 @@ class BatchCalls:
         return open_transport(self._resolve_target(), on_notice=LOGGER.warning)
 
 
-def list_batches(transport: Transport, *, open_only: bool) -> Iterator[Batch]:
+def _check_id(batch_id: str) -> None:
+    check_type("batch_id", batch_id, str)
+    if not batch_id.isascii():  # a database refuses a lone surrogate
+        raise NotFound(f"there is no batch {batch_id!a}")
+
+
+def list_batches(
+    transport: Transport, *, open_only: bool, max_items: int | None
+) -> Iterator[Batch]:
     """Iterate over batches, the latest first, page by page."""
-    before = ""
-    while page := transport.batches.list(open_only=open_only, before=before, limit=_PAGE):
+    before, remaining = "", sys.maxsize if max_items is None else max_items
+    while remaining > 0:
+        page = transport.batches.list(
+            open_only=open_only, before=before, limit=min(_PAGE, remaining)
+        )
+        if not page:
+            return
         yield from page
+        remaining -= len(page)
         before = page[-1].batch_id
 
 

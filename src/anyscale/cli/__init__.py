@@ -26,8 +26,12 @@ def main() -> None:
     """Run the command line."""
     try:
         from anyscale.cli.root import root
+        from anyscale.cli.signals import exit_on_signals, handle_signals
+
+        handle_signals()
+        exit_on_signals()  # nothing has been done yet: click would say "Aborted!", with status 1
     except KeyboardInterrupt:
-        raise SystemExit(130) from None  # as after any Ctrl-C; nothing has been done yet
+        raise SystemExit(130) from None
 
     if COMPLETION in os.environ:
         import_module("anyscale.cli.completion.shells")  # registers them

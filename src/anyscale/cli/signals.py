@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from types import FrameType
 
@@ -9,12 +10,16 @@ from anyscale.cli.terminal import say
 
 __all__ = ["exit_on_signals", "handle_signals", "ignore_signals"]
 
+#: seconds after which the callback has probably ended; if not, the signal comes again
+_SOON = 0.005
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def handle_signals() -> None:
     """Stop the work in order at the first signal, so that it can be resumed; exit at the second."""
     _State.react = _interrupt
+    sys.unraisablehook = _repeat_if_lost
     for number in _SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:  # as for a job in the background
             signal.signal(number, _handle)
@@ -40,6 +45,19 @@ def _handle(_number: int, _frame: FrameType | None) -> None:
 def _interrupt() -> None:
     _State.react = _exit_at_once
     raise KeyboardInterrupt
+
+
+def _repeat_if_lost(error: "sys.UnraisableHookArgs") -> None:
+    """Interrupt again if the interrupt came inside a callback, such as one of the import system.
+
+    Python ignores an exception there and prints it; the command would go on.
+    """
+    if error.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(error)
+        return
+    _State.react = _interrupt
+    signal.signal(signal.SIGALRM, _handle)
+    signal.setitimer(signal.ITIMER_REAL, _SOON)
 
 
 def _exit_at_once() -> None:

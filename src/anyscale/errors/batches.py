@@ -111,7 +111,7 @@ class BatchUnfinished(AnyscaleError):
     """The batch is unfinished, or its outcome is unknown: make the same call again."""
 
     code = "batch_unfinished"
-    status = 503
+    status = 409
 
     def __init__(self, detail: str, batch_id: str | None = None) -> None:
         super().__init__(detail)

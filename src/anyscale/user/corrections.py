@@ -5,7 +5,7 @@ from itertools import groupby
 
 from msgspec import Struct, convert
 
-from anyscale.domain.models.users import Difference, UserChanges
+from anyscale.domain.models.users import Difference, UpdatedUser, UserChanges
 from anyscale.domain.validation import shown
 from anyscale.errors import AccountEdited, BatchUnfinished, ConfigError, NotFound
 from anyscale.transport.base import Transport
@@ -56,21 +56,20 @@ class Confirmed:
                 yield _correction(different)
 
 
-def correct(transport: Transport, correction: Correction) -> str | None:
-    """Correct an account; return why the control plane refuses it, or None.
+def correct(transport: Transport, correction: Correction) -> UpdatedUser | str:
+    """Correct an account and return it, or why the control plane refuses it.
 
     Raises:
         BatchUnfinished: somebody has edited the account since it was compared.
     """
     try:
-        transport.users.update(correction.user_id, correction.changes, correction.replaced)
+        return transport.users.update(correction.user_id, correction.changes, correction.replaced)
     except AccountEdited:
         raise _changed_meanwhile(correction.email) from None
     except NotFound:
         return "the account was deleted meanwhile"
     except ConfigError as error:
         return str(error)
-    return None
 
 
 def _correction(different: Sequence[Difference]) -> Correction:

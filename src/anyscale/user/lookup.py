@@ -37,7 +37,8 @@ def list_users(
     cursor, remaining = "", sys.maxsize if max_items is None else max_items
     while remaining > 0:
         page = _page(transport, query, cursor, min(page_size, PAGE, remaining))
-        if page.unindexed and not cursor:
+        # An id is found by itself: the index of words does not matter.
+        if page.unindexed and not cursor and not (query.search or "").startswith(USER_ID):
             transport.on_notice(_unindexed(page.unindexed))
         yield from page.users
         remaining -= len(page.users)

@@ -20,7 +20,7 @@ from anyscale.domain.models.users import (
 from anyscale.domain.schemas.users import Role
 from anyscale.domain.user_query import UserQuery
 from anyscale.domain.validation import Policy, require_changes
-from anyscale.errors import ConfigError
+from anyscale.errors import AnyscaleError, ConfigError
 from anyscale.keyword_hints import keyword_hints
 from anyscale.transport import open_transport
 from anyscale.transport.base import Transport
@@ -86,15 +86,19 @@ class UserCalls:
         report = CallReport(progress)
         target = self._resolve_target()
         transport = open_transport(target, on_notice=report.warn, on_outage=report.note_outage)
-        with closing(transport), closing(report):
-            return create_users(
-                transport,
-                users,
-                report,
-                idempotency_key=idempotency_key,
-                if_exists=if_exists,
-                dry_run=dry_run,
-            )
+        try:
+            with closing(transport), closing(report):
+                return create_users(
+                    transport,
+                    users,
+                    report,
+                    idempotency_key=idempotency_key,
+                    if_exists=if_exists,
+                    dry_run=dry_run,
+                )
+        except AnyscaleError as error:
+            _forget_frames(error)
+            raise
 
     @keyword_hints
     def list(
@@ -294,6 +298,17 @@ class UserCalls:
             raise ConfigError("give either an email or a user_id")
         with closing(self._open()) as transport:
             yield transport, find_user(transport, email=email, user_id=user_id)
+
+
+def _forget_frames(error: BaseException) -> None:
+    """Remove the frames of an error and of its causes: their local variables have passwords.
+
+    Programs that report errors may send the local variables of each frame.
+    """
+    error.__traceback__ = None
+    for earlier in (error.__cause__, error.__context__):
+        if earlier is not None and earlier.__traceback__ is not None:
+            _forget_frames(earlier)
 
 
 #: The calls on the control plane that the environment names at the time of each call.

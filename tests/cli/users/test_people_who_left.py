@@ -228,6 +228,18 @@ def test_names_titles_and_sso_of_a_file_are_applied(anyscale: RunAnyscale, tmp_p
     assert (again.returncode, "There is nothing to correct." in again.stderr) == (1, True)
 
 
+def test_accounts_to_which_nobody_can_sign_in_any_more_are_counted(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = tmp_path / "staff.csv"
+    file.write_text("email,is_sso_user\n-zoe@example.com,\njane@example.com,true\n")
+    done = anyscale("user", "verify", "-f", file, "--apply", "--yes")
+    assert "2 accounts corrected." in done.stderr
+    message = "1 account of them without SSO and without a password: create links"
+    assert message in done.stderr
+    assert "`anyscale user set-password-link --without-credentials --output" in done.stderr
+
+
 def test_status_0_says_that_everything_is_as_in_the_file(
     anyscale: RunAnyscale, tmp_path: Path
 ) -> None:

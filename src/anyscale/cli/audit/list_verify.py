@@ -32,6 +32,9 @@ class _ListPage(Protocol):
 #: entries per request
 _PAGE = 1_000
 
+#: a number that no entry has, and that a control plane accepts
+_LARGEST = 2**53
+
 _COLUMNS = ("number", "time", "actor", "event", "subject", "data")
 
 
@@ -70,7 +73,10 @@ def list_entries(
         actor, subject = _ids(transport, actor, subject)
         listed = _newest_first if newest_first else _entries
         list_page = partial(transport.audit.list, only=AuditFilter(actor, event, subject))
-        entries: Iterator[AuditEntry] = islice(listed(list_page, after), max_items)
+        entries: Iterator[AuditEntry] = islice(
+            listed(list_page, min(after, _LARGEST)),
+            None if max_items is None else min(max_items, _LARGEST),
+        )
         if output in ("json", "jsonl"):  # the data is JSON itself, and is written as it is
             entries = (structs.replace(e, data=Raw(e.data.encode())) for e in entries)
         write_records(entries, _COLUMNS, output)

@@ -1,7 +1,5 @@
 """`anyscale batch list`, `show` and `drop`."""
 
-from itertools import islice
-
 import click
 
 from anyscale.batch.sdk import list_batches as iterate_batches
@@ -48,7 +46,7 @@ def list_batches(open_only: bool, max_items: int | None, output: str, host: str 
       anyscale batch list --open
     """
     with open_control_plane(host) as transport:
-        batches = islice(iterate_batches(transport, open_only=open_only), max_items)
+        batches = iterate_batches(transport, open_only=open_only, max_items=max_items)
         write_records(batches, _COLUMNS, output)
 
 

@@ -31,6 +31,8 @@ _NO_SECOND_DATABASE = (
 
 def _use_database(_ctx: click.Context, _option: click.Parameter, url: str | None) -> None:
     # The processes that a server starts read the environment as well.
+    if url == "":
+        raise click.UsageError("--database is empty: name a database, or leave the option out")
     if url is not None:
         os.environ["ANYSCALE_DATABASE_URL"] = url
 

@@ -6,7 +6,7 @@ from itertools import chain
 
 import click
 
-from anyscale.cli.connect import host_option, open_control_plane
+from anyscale.cli.connect import host_option, open_control_plane, suggested_command
 from anyscale.cli.exit_status import GO_ON, explain_interrupt
 from anyscale.cli.formats import OutputLost, write_pieces, write_text
 from anyscale.cli.terminal import (
@@ -161,21 +161,32 @@ def _applied(
 
 def _correct_all(transport: Transport, corrections: Iterable[Correction], count: int) -> int:
     """Make the corrections; return how many fields were corrected."""
-    done = fields = 0
+    done = fields = locked_out = 0
     try:
         for correction in corrections:
             explain_interrupt(f"at least {accounts_in_words(done)} corrected so far; {GO_ON}")
             show_progress("Correcting", done, count)
-            if refusal := correct(transport, correction):
-                say(f"{correction.email}: {refusal}")
-            else:
-                done += 1
-                fields += len(correction.changes.to_dict())
+            corrected = correct(transport, correction)
+            if isinstance(corrected, str):
+                say(f"{correction.email}: {corrected}")
+                continue
+            done += 1
+            fields += len(correction.changes.to_dict())
+            is_without_sso = correction.changes.is_sso_user is False
+            locked_out += is_without_sso and not corrected.has_password
     except AnyscaleError as error:
         message = f"{done} of {accounts_in_words(count)} corrected, and then: {error}"
         raise BatchUnfinished(message) from error
     clear_progress()
     log_change(f"{accounts_in_words(done)} corrected.")
+    if locked_out:
+        link = suggested_command(
+            *("user", "set-password-link", "--without-credentials", "--output-file", "links.csv")
+        )
+        log_change(
+            f"{accounts_in_words(locked_out)} of them without SSO and without a password: create "
+            f"links, so that their users can sign in, by {link}"
+        )
     return fields
 
 

@@ -19,8 +19,9 @@ _ascii_words = re.compile("[0-9a-z]+").findall
 _IN_WORDS = frozenset("LMN")
 
 
-# Marks after a plain Latin letter, in NFD: those of Cyrillic and others make another letter.
-_marks = re.compile("(?<=[a-z])[\u0300-\u036f]+")
+# Marks after a plain Latin or a Greek letter, in NFD: those of Cyrillic and others make another
+# letter.
+_marks = re.compile("(?<=[a-z\u03b1-\u03c9])[\u0300-\u036f]+")
 
 # Latin letters that NFD does not decompose; and German and Nordic letters as their countries spell
 # them without an umlaut.
@@ -32,7 +33,7 @@ _BETWEEN_FORMS = "\x01"
 
 
 def forms_of(folded: str) -> list[str]:
-    """Return a folded text and its forms in plain Latin letters: müller, muller, mueller."""
+    """Return a folded text and its forms in plain letters: müller, muller, mueller."""
     if folded.isascii():
         return [folded]
     plain = (_without_marks(text) for text in (folded, folded.translate(_SPELLED)))
@@ -52,12 +53,13 @@ def searchable(text: str) -> str:
 def fold(text: str) -> str:
     """Return the form in which texts are compared, whatever their case and composition are.
 
-    It is the caseless match of canonical equivalents (Unicode 3.13, D145), composed.
+    It is the caseless match of canonical equivalents (Unicode 3.13, D145), composed. The dotless i
+    of Turkish is an i: a text in capitals does not tell which of the two it has.
     """
     # For ASCII the result is the same, in a tenth of the time.
     if text.isascii():
         return text.lower()
-    folded = unicodedata.normalize("NFD", text).casefold()
+    folded = unicodedata.normalize("NFD", text).casefold().replace("\u0131", "i")
     return unicodedata.normalize("NFC", folded)
 
 
