@@ -1,5 +1,7 @@
 """Who may open the console."""
 
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
 from litestar.routes import HTTPRoute
 from tests.server.http.console.conftest import Console
@@ -40,9 +42,13 @@ def test_a_collaborator_gets_403_from_every_address(
 
 
 @pytest.mark.parametrize(("method", "path"), PATHS)
-def test_a_browser_that_is_not_signed_in_is_sent_to_sign_in(
+def test_a_browser_that_is_not_signed_in_is_sent_to_sign_in_and_then_to_the_page(
     shared_console: Console, method: str, path: str
 ) -> None:
     client = HttpClient(shared_console.url)
     answer = get(client, path) if method == "GET" else send(client, path)
-    assert (answer.status, answer.headers["location"]) == (303, "/sign-in")
+    place = urlsplit(answer.headers["location"])
+    assert (answer.status, place.path) == (303, "/sign-in")
+    (to,) = parse_qs(place.query)["to"]
+    assert ("GET", to) in PATHS
+    assert path == to if method == "GET" else path.startswith(to)

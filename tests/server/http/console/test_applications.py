@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.server.http.console.conftest import Console, OpenConsole
-from tests.server.http.pages.requests import PUBLIC, get, send
+from tests.server.http.pages.requests import PUBLIC, fields_of, get, send
 from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.sign_in.sign_ins import events_of, let_time_pass
 
@@ -166,16 +166,6 @@ def edit(jane: HttpClient, client_id: str, **changes: str) -> HttpResponse:
     path = f"/console/applications/{client_id}/edit"
     form = {key: value for key, value in fields_of(get(jane, path)).items() if key != "csrf"}
     return send(jane, path, **{**form, **changes})
-
-
-def fields_of(page: HttpResponse) -> dict[str, str]:
-    """Return the fields of the form of an application as a browser would send them."""
-    main = page.text[page.text.index("<main") :]
-    fields = dict(re.findall(r'<input [^>]*?name="(\w+)" type="text" value="([^"]*)"', main))
-    fields |= re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', main)
-    fields |= re.findall(r'name="(\w+)" type="checkbox" value="(\w+)"[^>]* checked', main)
-    fields |= re.findall(r'<textarea [^>]*?name="(\w+)"[^>]*>\n([^<]*)</textarea>', main)
-    return {name: unescape(value) for name, value in fields.items()}
 
 
 def entries_of(console: Console, client_id: str) -> list[tuple[str, str, Any]]:

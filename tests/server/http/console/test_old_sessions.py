@@ -53,7 +53,7 @@ GUARDED: dict[str, Form] = {
     "/console/users/{user_id}/role": lambda _: {"role": "collaborator"},
     "/console/users/{user_id}/delete": lambda t: {"email": t.email},
     "/console/users/{user_id}/revoke-token": lambda t: {"token_id": t.token_id},
-    "/console/users/{user_id}/correct": lambda _: {"name": "Other"},
+    "/console/users/{user_id}/correct": lambda _: {"name": "Other", "opened_name": "Jane"},
     "/console/users/{user_id}/link": lambda _: {"replaces": ""},
     "/console/batches/{batch_id}/links": lambda _: {"format": "csv"},
     "/console/batches/{batch_id}/undo": lambda _: {"number": "1", "expected": "1"},

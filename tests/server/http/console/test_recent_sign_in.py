@@ -82,7 +82,7 @@ def test_no_other_page_or_call_creates_an_owners_token_without_it(
     assert (call.status, call.json["code"]) == (403, "not_permitted")
     assert "sign in again" in call.json["detail"]
     assert "token.created" not in dict(events_of(console.control_plane))
-    assert again(old, to).headers["location"] == "/"
+    assert again(old, to).headers["location"] == "/?restored=yes"
     assert send(old, "/tokens", name="laptop", days="30").status < 300
 
 

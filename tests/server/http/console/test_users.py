@@ -5,16 +5,19 @@ import itertools
 import json
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 from tests.server.http.console.conftest import Console, run_console
-from tests.server.http.pages.requests import BROWSER, get, send
+from tests.server.http.pages.requests import BROWSER, fields_of, get, send
 from tests.support.callers import OPERATOR
 from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.users import PASSWORD, create_accounts
 
+from anyscale.domain.models.users import UpdatedUser, UserChanges
 from anyscale.domain.validation import Policy, check
 from anyscale.server.core.users.search import listing, pages, tiers
+from anyscale.server.core.users.update import UserUpdateService
 from anyscale.server.http.console.users import download
 from anyscale.server.http.operations.metrics import HASHES
 
@@ -56,6 +59,12 @@ def id_of(console: Console, email: str) -> str:
 def new_user(console: Console, name: str, password: str | None = PASSWORD) -> str:
     create_accounts(console.control_plane, name, password=password)
     return id_of(console, f"{name}@example.com")
+
+
+def correct(jane: HttpClient, user_id: str, **changes: str) -> HttpResponse:
+    """Open the form that corrects an account, change fields, and send it."""
+    path = f"/console/users/{user_id}/correct"
+    return send(jane, path, **{**fields_of(get(jane, path)), **changes})
 
 
 def emails_of(page: HttpResponse) -> list[str]:
@@ -226,7 +235,7 @@ def test_an_account_shows_how_its_user_signs_in(console: Console, jane: HttpClie
 
 def test_names_are_text(console: Console, jane: HttpClient) -> None:
     user_id = new_user(console, "nasty")
-    send(jane, f"/console/users/{user_id}/correct", name=NASTY, lastname="=cmd()")
+    correct(jane, user_id, name=NASTY, lastname="=cmd()")
     for path in (f"/console/users/{user_id}", "/console/users?q=nasty"):
         page = get(jane, path)
         assert "&lt;script&gt;" in page.text
@@ -290,28 +299,77 @@ def test_a_refused_form_says_all_problems_and_keeps_its_fields(jane: HttpClient)
 def test_each_problem_leads_to_its_field_also_where_sso_is_the_only_method(
     console: Console, jane: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = f"/console/users/{new_user(console, 'sol')}/correct"
+    user_id = new_user(console, "sol")
     monkeypatch.setattr(console.control_plane.batches, "policy", Policy(sso_only=True))
     for page in (
         send(jane, "/console/users/new", email="foo", name=" "),
-        send(jane, path, name="", title="T" * 300),
+        correct(jane, user_id, name="", title="T" * 300),
     ):
         targets = re.findall(r'<li><a href="#([^"]+)">', page.text)
-        assert {"name", "is_sso_user-yes"} < set(targets)
+        assert {"name", "is_sso_user-yes"} < set(targets) or targets == ["name", "title"]
         assert all(f' id="{target}"' in page.text for target in targets)
 
 
 def test_an_account_is_corrected(console: Console, jane: HttpClient) -> None:
     user_id = new_user(console, "cora")
-    answer = send(
-        jane, f"/console/users/{user_id}/correct", name="Cora", lastname="", is_sso_user="yes"
-    )
+    answer = correct(jane, user_id, name="Cora", lastname="", is_sso_user="yes")
     assert answer.headers["location"] == f"/console/users/{user_id}?note=corrected"
     (user,) = console.control_plane.users.with_ids([user_id])
     assert (user.name, user.lastname, user.is_sso_user) == ("Cora", None, True)
-    page = send(jane, f"/console/users/{user_id}/correct", name="", title="T" * 300)
+    page = correct(jane, user_id, name="", title="T" * 300)
     assert page.status == 400
     assert "Title: has 300 characters" in page.text
+    assert correct(jane, user_id).headers["location"] == f"/console/users/{user_id}"
+    assert events(console, user_id) == ["account.updated"]
+
+
+def test_two_owners_who_correct_an_account_keep_the_fields_of_each_other(
+    console: Console, jane: HttpClient
+) -> None:
+    user_id = new_user(console, "two")
+    path = f"/console/users/{user_id}/correct"
+    opened = fields_of(get(jane, path))
+    correct(jane, user_id, title="Engineer")
+    answer = send(jane, path, **{**opened, "lastname": "Miller"})
+    assert answer.headers["location"] == f"/console/users/{user_id}?note=corrected"
+    (user,) = console.control_plane.users.with_ids([user_id])
+    assert (user.title, user.lastname) == ("Engineer", "Miller")
+
+
+def test_a_field_of_an_account_that_two_corrected_is_replaced_only_after_its_value_was_shown(
+    console: Console, jane: HttpClient
+) -> None:
+    user_id = new_user(console, "three")
+    path = f"/console/users/{user_id}/correct"
+    opened = fields_of(get(jane, path))
+    correct(jane, user_id, title="Engineer", is_sso_user="yes")
+    sent = {**opened, "title": "Cook", "opened_is_sso_user": "yes", "is_sso_user": ""}
+    page = send(jane, path, **sent)
+    assert page.status == 409
+    assert '<a href="#title">This is now: Engineer.' in page.text
+    assert 'value="Cook"' in page.text
+    (user,) = console.control_plane.users.with_ids([user_id])
+    assert (user.title, user.is_sso_user) == ("Engineer", True)
+    assert send(jane, path, **fields_of(page)).status == 303
+    (user,) = console.control_plane.users.with_ids([user_id])
+    assert (user.title, user.is_sso_user) == ("Cook", False)
+
+
+def test_a_correction_that_another_one_overtakes_is_not_lost(
+    console: Console, jane: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user_id = new_user(console, "four")
+    update = UserUpdateService.update
+
+    def overtaken(service: UserUpdateService, *arguments: Any) -> UpdatedUser:
+        monkeypatch.setattr(UserUpdateService, "update", update)
+        update(service, user_id, UserChanges(title="Engineer"), OPERATOR)
+        return update(service, *arguments)
+
+    monkeypatch.setattr(UserUpdateService, "update", overtaken)
+    page = correct(jane, user_id, title="Cook")
+    assert page.status == 409
+    assert "This is now: Engineer." in page.text
 
 
 def test_an_account_is_suspended_and_restored(console: Console, jane: HttpClient) -> None:
@@ -428,7 +486,7 @@ def test_after_their_own_account_an_owner_suspends_no_other(
     client = console.browser("self")
     pairs = [("user_id", user_id) for user_id in (owner, other)]
     answer = post(client, "/console/users/suspend", pairs)
-    assert answer.headers["location"] == "/sign-in?note=session_expired"
+    assert answer.headers["location"].startswith("/sign-in/form?")
     assert not console.control_plane.users.with_ids([other])[0].suspended_at
 
 

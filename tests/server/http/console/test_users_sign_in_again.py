@@ -71,7 +71,7 @@ def test_a_link_for_one_account_needs_a_recent_sign_in_too(
     answer = send(old, f"{page}/link", newest="0")
     to = answer.headers["location"].removeprefix(SIGN_IN_AGAIN)
     answer = send(old, "/console/sign-in-again", to=to, password=NEW_PASSWORD)
-    assert answer.headers["location"] == page
+    assert answer.headers["location"] == f"{page}?restored=yes"
     assert "/set-password#mrl_" in send(old, f"{page}/link", newest="0").text
 
 
@@ -87,13 +87,13 @@ def test_the_selection_of_links_stays_after_signing_in_again(
     assert re.findall(r'name="user_id" value="(\w+)"', shown) == sorted(ids)
 
 
-def test_a_form_that_was_not_accepted_leads_to_its_page_without_the_query(
+def test_a_form_that_was_not_accepted_leads_to_its_page_with_the_selection(
     old: HttpClient,
 ) -> None:
     answer = send(old, "/console/users/links?q=x", user_id="usr_00", format="csv")
     to = answer.headers["location"].removeprefix(SIGN_IN_AGAIN)
     answer = send(old, "/console/sign-in-again", to=to, password=NEW_PASSWORD)
-    assert answer.headers["location"] == "/console/users/links"
+    assert answer.headers["location"] == ("/console/users/links?q=x&user_id=usr_00&restored=yes")
 
 
 def test_an_owner_who_loses_the_role_in_the_middle_changes_nothing_more(console: Console) -> None:

@@ -1,6 +1,8 @@
 """What a browser requests from the pages."""
 
+import re
 from collections.abc import Callable, Iterator
+from html import unescape
 
 from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.users import NEW_PASSWORD, PASSWORD
@@ -22,7 +24,19 @@ def get(client: HttpClient, path: str, **headers: str) -> HttpResponse:
 
 
 def send(client: HttpClient, path: str, **form: str) -> HttpResponse:
-    return client.request("POST", path, form=form, headers=BROWSER)
+    """Send a form, and send it again where a 307 says so, as browsers do."""
+    answer = client.request("POST", path, form=form, headers=BROWSER)
+    return send(client, answer.headers["location"], **form) if answer.status == 307 else answer
+
+
+def fields_of(page: HttpResponse) -> dict[str, str]:
+    """Return the fields of the form of a page as a browser would send them."""
+    main = page.text[page.text.index("<main") :]
+    fields = dict(re.findall(r'<input [^>]*?name="(\w+)" type="text"[^>]*? value="([^"]*)"', main))
+    fields |= re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', main)
+    fields |= re.findall(r'name="(\w+)" type="checkbox" value="(\w+)"[^>]* checked', main)
+    fields |= re.findall(r'<textarea [^>]*?name="(\w+)"[^>]*>\n([^<]*)</textarea>', main)
+    return {name: unescape(value) for name, value in fields.items()}
 
 
 def every_page(jane: HttpClient) -> Iterator[HttpResponse]:

@@ -57,7 +57,7 @@ def denials(folder: Path) -> list[str]:
 def test_a_page_without_a_session_redirects_to_the_sign_in_page(
     jane: HttpClient, tmp_path: Path
 ) -> None:
-    for path in ("/", "/password", "/owners"):
+    for path in ("/", "/owners"):
         answer = get(jane, path)
         assert (answer.status, answer.headers["location"]) == (303, "/sign-in")
         ended = get(jane, path, Cookie="__Host-session=unknown")

@@ -108,8 +108,8 @@ def test_a_signed_out_user_is_redirected_to_the_sign_in_page_without_an_audit_en
 ) -> None:
     control_planes: list[ControlPlane] = []
     jane = come(control_planes.append)
-    for path in ("/", "/password"):
-        assert get(jane, path).headers["location"] == "/sign-in"
+    assert get(jane, "/").headers["location"] == "/sign-in"
+    assert get(jane, "/password").headers["location"] == "/sign-in?to=%2Fpassword"
     for path in ("/sessions/revoke", "/tokens", "/tokens/revoke", "/sessions/revoke-others"):
         assert send(jane, path).headers["location"] == "/sign-in"
     jane.cookies["__Host-session"] = "gone"

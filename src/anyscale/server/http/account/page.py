@@ -22,7 +22,6 @@ from anyscale.server.http.account.view_models import (
     token_views,
 )
 from anyscale.server.http.authentication import require_own_password
-from anyscale.server.http.console.recent_sign_in import RETURN_PATH
 from anyscale.server.http.cookies import SESSION, expired_cookie
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.openid.continuation import LOST_REQUEST_NOTES
@@ -159,7 +158,7 @@ def revoke_application(
     return redirect("/?note=application_revoked")
 
 
-@post("/tokens", pool="read", guards=[require_own_password], opt={RETURN_PATH: "/"})
+@post("/tokens", pool="read", guards=[require_own_password])
 def create_token(
     request: UserRequest,
     body: RawBody,

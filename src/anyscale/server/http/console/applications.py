@@ -21,11 +21,10 @@ from anyscale.server.http.console.application_fields import (
     CHOICES,
     FIELDS,
     entered,
-    read_edited,
-    read_fields,
     refused,
     values_of,
 )
+from anyscale.server.http.console.edited_fields import read_edited, read_fields
 from anyscale.server.http.console.recent_sign_in import require_recent_sign_in
 from anyscale.server.http.console.rendering import Page, refused_form, render_console_page
 from anyscale.server.http.dependencies import UserRequest
@@ -138,7 +137,9 @@ def edit_application(
 ) -> Page:
     """Change the edited fields. If another request has changed one, its value is shown first."""
     application = applications.get(client_id)
-    sent, problems = read_edited(request, body, application)
+    current = entered(application)
+    edited, problems = read_edited(request, body, current, CHOICES)
+    sent = current | edited
     if problems:
         return _edit_form(request, application, sent, problems=problems, status=409)
     changes = {

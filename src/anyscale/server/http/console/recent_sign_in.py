@@ -2,11 +2,10 @@
 
 The services of `core` refuse such a change without a sign-in of the last 15 minutes. The pages that
 ask first ("Delete jane?") refuse too, by the guard `require_recent_sign_in`, and have the path of
-the form that they send: the browser goes on at the page, since the fields of a form are lost.
+the form that they send: the browser goes on at the page, which has the fields of the form again.
 """
 
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode
 
 from litestar import Response
 from litestar.di import NamedDependency
@@ -22,32 +21,24 @@ from anyscale.server.http.console.rendering import Page, refused_form, render_co
 from anyscale.server.http.cookies import SESSION, HostCookie, read_cookie
 from anyscale.server.http.dependencies import AnyRequest, Connection, UserRequest
 from anyscale.server.http.login.sign_in import LoginFlows
-from anyscale.server.http.login.sso import is_forced, log_refusal
+from anyscale.server.http.login.sso import is_forced, log_refusal, path_for_cookie
 from anyscale.server.http.login.sso_cookie import COOKIE, COOKIE_SECONDS, create_cookie_value
 from anyscale.server.http.login.sso_problems import sso_problem
 from anyscale.server.http.request_context import request_id
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.forms import read_form
+from anyscale.server.http.web.kept_forms import may_keep_form, return_path, send_form_again
 from anyscale.server.http.web.templating import redirect
 from anyscale.server.paths import SIGN_IN_AGAIN
 
 __all__ = [
     "HANDLERS",
-    "RETURN_PATH",
     "redirect_to_sign_in_again",
     "require_recent_sign_in",
 ]
 
-#: The option of a route (`opt`) for the page at which the owner goes on, if it has another path. It
-#: may name parameters of the route, like `/console/users/{user_id}`.
-RETURN_PATH = "return_path"
-
 #: where an owner goes on whose session has no such page
 _DEFAULT = "/console"
-
-#: Characters of a path with its query, such as that of many selected accounts, that the cookie of
-#: SSO takes. Browsers drop a cookie of 4,096 octets, and nginx refuses so long headers.
-_LONGEST_IN_COOKIE = 1_500
 
 
 async def require_recent_sign_in(connection: Connection, _: BaseRouteHandler) -> None:
@@ -55,23 +46,12 @@ async def require_recent_sign_in(connection: Connection, _: BaseRouteHandler) ->
     connection.user.require_recent_sign_in()
 
 
-def _path_of_route(connection: Connection) -> str:
-    """Return the path of the route with its parameters, and the query of a page.
-
-    It is composed from our own template, so it never leads to another host.
-    """
-    scope: Any = connection.scope
-    template = connection.route_handler.opt.get(RETURN_PATH) or scope["path_template"]
-    parameters = {name: quote(str(value), safe="") for name, value in scope["path_params"].items()}
-    path = str(template).format(**parameters)
-    query = urlencode(parse_qsl(scope["query_string"].decode("ascii", "replace")))
-    return f"{path}?{query}" if query and scope["method"] == "GET" else path
-
-
 def redirect_to_sign_in_again(request: AnyRequest, _: SignInTooOld) -> Response[str]:
     """Redirect to the page on which the owner signs in again, and then goes on."""
-    sealed = seal_path(read_cookie(request, SESSION), _path_of_route(request))
-    return redirect(f"{SIGN_IN_AGAIN}?to={sealed}")
+    path = return_path(request)
+    if may_keep_form(request):
+        return send_form_again(path, again="yes")
+    return redirect(f"{SIGN_IN_AGAIN}?to={seal_path(read_cookie(request, SESSION), path)}")
 
 
 @get("/sign-in-again")
@@ -112,9 +92,7 @@ def start_sso(
         raise NotFound("there is no sign-in at an identity provider here")
     if is_forced(request):
         return redirect(SIGN_IN_AGAIN)
-    path = _path_of(request, to)
-    if len(path) > _LONGEST_IN_COOKIE:
-        path = path.partition("?")[0]
+    path = path_for_cookie(_path_of(request, to))
     try:
         url, started = sso_login.provider.begin(max_age=0)
     except (SsoRefused, ProviderUnavailable, Overloaded) as error:

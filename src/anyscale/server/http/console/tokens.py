@@ -10,7 +10,7 @@ from anyscale.errors import ConfigError, NotFound
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.http.account.page import DAYS, DEFAULT_DAYS, AccountPage, read_token_form
 from anyscale.server.http.account.view_models import token_views
-from anyscale.server.http.console.recent_sign_in import RETURN_PATH, require_recent_sign_in
+from anyscale.server.http.console.recent_sign_in import require_recent_sign_in
 from anyscale.server.http.console.rendering import Page, refused_form, render_console_page
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get, post
@@ -64,7 +64,7 @@ def create_token(
     return render_console_page(request, "tokens/secret", _SECTION, **shown)
 
 
-@post("/tokens/revoke", pool="read", opt={RETURN_PATH: _SECTION})
+@post("/tokens/revoke", pool="read")
 def revoke_token(
     request: UserRequest, body: RawBody, tokens: NamedDependency[TokenService]
 ) -> Page:

@@ -16,6 +16,7 @@ from anyscale.errors import (
     NotFound,
     PasswordRefused,
 )
+from anyscale.server.core.login.return_paths import seal_path
 from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.users.password_links import secret_of
 from anyscale.server.http.authentication import Authenticator
@@ -34,10 +35,11 @@ from anyscale.server.http.openid.continuation import (
 from anyscale.server.http.refusals import count_refusal
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.forms import read_form, refusal
+from anyscale.server.http.web.kept_forms import keep_fields, own_page
 from anyscale.server.http.web.session_pages import session_pages
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.login_options import LoginOptions
-from anyscale.server.paths import LINK_PAGE
+from anyscale.server.paths import KEEP_FORM, LINK_PAGE, SIGN_IN_AGAIN
 
 __all__ = ["ROUTERS"]
 
@@ -63,6 +65,7 @@ async def show_sign_in(
     sso: FromQuery[str] = "",
     number: FromQuery[str] = "",
     authorization: FromQuery[str] = "",
+    to: FromQuery[str] = "",
 ) -> Page:
     # After a refusal of the identity provider, the user can go on in another way.
     find = continuations.newest(request) if sso else continuations.get(request, authorization)
@@ -70,7 +73,8 @@ async def show_sign_in(
     if not following.stored:  # an application may require a new sign-in
         with suppress(NotAuthenticated):
             await authenticator.by_session(request)
-            return redirect(following.path(note=note if note in LOST_REQUEST_NOTES else ""))
+            lost = note if note in LOST_REQUEST_NOTES else ""
+            return redirect(following.path(own_page(to) or "/", note=lost))
     return _form_page(
         "sign_in",
         login_options,
@@ -78,6 +82,7 @@ async def show_sign_in(
         problem=sso_problem(sso, number) if sso else "",
         note=_NOTES.get(REQUEST_EXPIRED if following.is_lost else note, ""),
         email=following.login_hint,
+        to=own_page(to),
     )
 
 
@@ -89,9 +94,11 @@ async def sign_in(
     login_options: NamedDependency[LoginOptions],
     continuations: NamedDependency[Continuations],
 ) -> Page:
-    email, password, request_id = read_form(request, body, "email", "password", "authorization")
+    email, password, request_id, to = read_form(
+        request, body, "email", "password", "authorization", "to"
+    )
     following = await continuations.get(request, request_id)
-    show = partial(_form_page, "sign_in", login_options, following, email=email)
+    show = partial(_form_page, "sign_in", login_options, following, email=email, to=own_page(to))
     if not email:
         return show(problem="Enter your email.", wrong="email", status=400)
     if not password:
@@ -101,7 +108,7 @@ async def sign_in(
     except AnyscaleError as error:
         wrong = "password" if isinstance(error, InvalidCredentials) else ""
         return show(wrong=wrong, **refusal(error))
-    path = following.path("/password" if result.must_change_password else "/")
+    path = following.path("/password" if result.must_change_password else own_page(to) or "/")
     return redirect(path, *login_cookies(result))
 
 
@@ -111,6 +118,20 @@ def _form_page(
     """Render a page with a form; `wrong` is the field that the problem is about, if it is one."""
     shown = {"email": "", "note": "", "wrong": "", "following": following, **values}
     return render_page(template, script=True, options=options, **shown)
+
+
+@post(KEEP_FORM)
+async def keep_form(
+    request: AnyRequest, body: RawBody, to: FromQuery[str] = "", again: FromQuery[str] = ""
+) -> Page:
+    """Keep a form for which a sign-in is needed first, and go to its page, which needs it too.
+
+    `again` is for a form whose owner has to sign in again, which its page may not need.
+    """
+    path, cookies = keep_fields(request, body, own_page(to) or "/")
+    if again:
+        path = f"{SIGN_IN_AGAIN}?to={seal_path(read_cookie(request, SESSION), path)}"
+    return redirect(path, *cookies)
 
 
 @post("/sign-out", pool="read", status_code=200)
@@ -215,7 +236,14 @@ def _wrong_field(error: AnyscaleError) -> str:
 ROUTERS = [
     Router(
         "/",
-        route_handlers=[show_sign_in, sign_in, sign_out, show_set_password, set_password],
+        route_handlers=[
+            show_sign_in,
+            sign_in,
+            keep_form,
+            sign_out,
+            show_set_password,
+            set_password,
+        ],
         include_in_schema=False,
         request_max_body_size=SMALL_BODY,
     ),

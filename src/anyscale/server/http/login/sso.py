@@ -5,12 +5,13 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from litestar import Response
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 from litestar.params import FromQuery
+from msgspec import structs
 
 from anyscale.errors import (
     AnyscaleError,
@@ -48,9 +49,10 @@ from anyscale.server.http.refusals import count_refusal
 from anyscale.server.http.request_context import request_id
 from anyscale.server.http.route_handlers import get
 from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.http.web.kept_forms import own_page
 from anyscale.server.paths import SIGN_IN_AGAIN, SSO_CALLBACK
 
-__all__ = ["HANDLERS", "is_forced", "log_refusal"]
+__all__ = ["HANDLERS", "is_forced", "log_refusal", "path_for_cookie"]
 
 _log = logging.getLogger("anyscale.server")
 
@@ -73,6 +75,11 @@ _MESSAGES = {
     "other_user": "other_user",
     "other_session": "expired",
 }
+
+
+#: Characters of a path with its query, such as that of many selected accounts, that the cookie
+#: takes. Browsers drop a cookie of 4,096 octets, and nginx refuses so long headers.
+_LONGEST_PATH = 1_500
 
 
 def _misconfigured(_: AnyRequest, error: SsoRefused) -> Response[None]:
@@ -102,6 +109,7 @@ def start(
     sso_login: NamedDependency[SsoLogin | None],
     continuations: NamedDependency[Continuations],
     authorization: FromQuery[str] = "",
+    to: FromQuery[str] = "",
 ) -> Response[None]:
     if is_forced(request):
         return _redirect("/sign-in")
@@ -109,8 +117,14 @@ def start(
     following = continuations.find(request, authorization)
     max_age = following.stored.max_age() if following.stored else None
     url, started = service.provider.begin(following.request_id, max_age)
+    started = structs.replace(started, return_path=path_for_cookie(own_page(to)))
     cookie = HostCookie(COOKIE, create_cookie_value(service, started), COOKIE_SECONDS)
     return _redirect(url, cookie)
+
+
+def path_for_cookie(path: str) -> str:
+    """Return a path for the cookie of a sign-in: one with a long query loses it."""
+    return path if len(path) <= _LONGEST_PATH else path.partition("?")[0]
 
 
 def is_forced(request: AnyRequest) -> bool:
@@ -139,9 +153,19 @@ async def callback(
     try:
         user, result = await login.by_sso(request, service, identity)
     except SsoRefused as error:
-        return _to_sign_in(await _refused(error, audit_log, pools))
-    path = resume_path(user.request_id) if user.request_id else "/"
+        return _to_sign_in(await _refused(error, audit_log, pools), _sign_in_page(started))
+    path = resume_path(user.request_id) if user.request_id else _path_after(started)
     return _redirect(path, expired_cookie(COOKIE), *login_cookies(result))
+
+
+def _path_after(started: AuthorizationRequest | SsoRefused) -> str:
+    """Return the address of our own page at which the user goes on."""
+    return (started.return_path if isinstance(started, AuthorizationRequest) else "") or "/"
+
+
+def _sign_in_page(started: AuthorizationRequest | SsoRefused) -> str:
+    path = _path_after(started)
+    return "/sign-in?" if path == "/" else f"/sign-in?{urlencode({'to': path})}&"
 
 
 async def _sign_in_again(

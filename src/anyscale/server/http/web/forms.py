@@ -12,10 +12,12 @@ from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.refusals import count_refusal, retry_after
 
 __all__ = [
+    "is_form",
     "new_form_key",
     "read_form",
     "read_form_key",
     "read_number",
+    "read_pairs",
     "read_texts",
     "refusal",
     "user_message",
@@ -34,7 +36,7 @@ _FORM_KEY = re.compile("[0-9a-f]{32}")
 
 def read_form(request: AnyRequest, body: bytes, *fields: str) -> list[str]:
     """Read the fields of a form; a missing one is empty. Raise `RequestInvalid` without a form."""
-    values = dict(_pairs(request, body))
+    values = dict(read_pairs(request, body))
     return [values.get(field, "") for field in fields]
 
 
@@ -57,11 +59,17 @@ def read_form_key(request: AnyRequest, body: bytes) -> str:
 
 def read_texts(request: AnyRequest, body: bytes, field: str) -> list[str]:
     """Read all texts of a field that a form may have often. Raise `RequestInvalid` as above."""
-    return [text for name, text in _pairs(request, body) if name == field]
+    return [text for name, text in read_pairs(request, body) if name == field]
 
 
-def _pairs(request: AnyRequest, body: bytes) -> list[tuple[str, str]]:
-    if request.content_type[0] != _MEDIA_TYPE:
+def is_form(request: AnyRequest) -> bool:
+    """Whether the body of a request is a form without files."""
+    return request.content_type[0] == _MEDIA_TYPE
+
+
+def read_pairs(request: AnyRequest, body: bytes) -> list[tuple[str, str]]:
+    """Return the fields of a form in their order. Raise `RequestInvalid` as above."""
+    if not is_form(request):
         raise RequestInvalid(f"this takes a form ({_MEDIA_TYPE})")
     try:
         text = body.decode("ascii")

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from litestar import Response, Router
 from litestar.handlers import BaseRouteHandler
@@ -12,7 +13,14 @@ from anyscale.server.http.authentication import RECORD_DENIALS, SESSION_AUTHENTI
 from anyscale.server.http.bodies import SMALL_BODY
 from anyscale.server.http.cookies import SESSION, read_cookie
 from anyscale.server.http.dependencies import AnyRequest, Connection
-from anyscale.server.http.web.templating import redirect
+from anyscale.server.http.web.kept_forms import (
+    may_keep_form,
+    own_page,
+    restore_form,
+    return_path,
+    send_form_again,
+)
+from anyscale.server.http.web.templating import accepts_page, redirect
 
 __all__ = ["session_pages"]
 
@@ -30,7 +38,7 @@ def session_pages(
     return Router(
         path,
         route_handlers=handlers,
-        guards=guards,
+        guards=[*guards, restore_form],
         middleware=[SESSION_AUTHENTICATION],
         # A session that has expired is no incident.
         opt={RECORD_DENIALS: False},
@@ -45,8 +53,14 @@ def session_pages(
 
 
 def _to_sign_in(request: AnyRequest, _: NotAuthenticated) -> Response[str]:
-    expired = read_cookie(request, SESSION)
-    return redirect("/sign-in?note=session_expired" if expired else "/sign-in")
+    """Redirect to the sign-in page, from which the user comes back."""
+    path = own_page(return_path(request))
+    if may_keep_form(request):
+        return send_form_again(path)
+    query = {"note": "session_expired"} if read_cookie(request, SESSION) else {}
+    if path not in ("", "/") and accepts_page(request):
+        query["to"] = path
+    return redirect(f"/sign-in?{urlencode(query)}".rstrip("?"))
 
 
 def _to_password(_: AnyRequest, __: PasswordChangeNeeded) -> Response[str]:

@@ -15,6 +15,7 @@ from anyscale.domain.times import from_milliseconds
 from anyscale.errors import NotFound
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.web.forms import new_form_key
+from anyscale.server.http.web.kept_forms import restored_note, typed, was_chosen
 from anyscale.server.login_options import LoginOptions
 
 __all__ = ["HANDLERS", "accepts_page", "redirect", "render_page", "render_text"]
@@ -54,6 +55,9 @@ _templates.globals.update(
     from_milliseconds=from_milliseconds,
     full_name=full_name,
     new_form_key=new_form_key,
+    restored_note=restored_note,
+    typed=typed,
+    was_chosen=was_chosen,
 )
 
 
@@ -97,8 +101,7 @@ def render_text(template: str, /, **values: Any) -> str:
 def redirect(url: str, *cookies: Cookie) -> Response[str]:
     """Redirect a browser with 303, so that it sends GET (RFC 9110, 15.4.4).
 
-    The URL begins with a path of this code or a registered address of an application, never with a
-    value from a request.
+    The URL begins with the path of a page of ours or a registered address of an application.
     """
     headers = {"Location": url}
     return Response("", status_code=303, media_type="text/plain", headers=headers, cookies=cookies)

@@ -23,6 +23,7 @@ from anyscale.server.http.api.parameters import UserId
 from anyscale.server.http.console.audit_log import emails_in
 from anyscale.server.http.console.recent_sign_in import require_recent_sign_in
 from anyscale.server.http.console.rendering import Page, render_console_page
+from anyscale.server.http.console.users.fields import entered
 from anyscale.server.http.console.users.filters import PATH, SIGN_IN
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get
@@ -93,6 +94,14 @@ class AccountPages(Struct, frozen=True):
         found = {entry.number: entry for entry in chain(*lists)}
         return [found[number] for number in sorted(found, reverse=True)[:_SHOWN_ENTRIES]]
 
+    def render_correction(
+        self, request: UserRequest, user_id: str, edited: dict[str, str], **shown: Any
+    ) -> Page:
+        """Return the form that corrects an account, with the fields that its user has edited."""
+        opened = entered(self.details.get(user_id).account)
+        values: dict[str, Any] = {"opened": opened, "sent": opened | edited}
+        return self.render_question(request, user_id, "correct", **values | shown)
+
     def render_question(
         self, request: UserRequest, user_id: str, question: str, **shown: Any
     ) -> Page:
@@ -151,7 +160,7 @@ def show_account(
 def ask_to_correct(
     request: UserRequest, user_id: UserId, account_pages: NamedDependency[AccountPages]
 ) -> Page:
-    return account_pages.render_question(request, user_id, "correct", entered=None)
+    return account_pages.render_correction(request, user_id, {})
 
 
 @get("/users/{user_id:str}/role", pool="read", guards=[require_recent_sign_in])

@@ -7,10 +7,9 @@ from functools import partial
 from litestar.di import NamedDependency
 from litestar.params import RawBody
 
-from anyscale.domain.models.users import UserChanges
 from anyscale.domain.schemas.users import Role
 from anyscale.domain.validation import find_faults
-from anyscale.errors import AlreadyReplaced, AnyscaleError, NotFound, RequestInvalid
+from anyscale.errors import AccountEdited, AlreadyReplaced, AnyscaleError, NotFound, RequestInvalid
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.tokens.api_tokens import TokenService
@@ -19,7 +18,7 @@ from anyscale.server.core.users.password_links import PasswordLinkService
 from anyscale.server.core.users.queries import email_key_or_empty
 from anyscale.server.core.users.update import UserUpdateService
 from anyscale.server.http.api.parameters import UserId
-from anyscale.server.http.console.recent_sign_in import RETURN_PATH
+from anyscale.server.http.console.edited_fields import read_edited
 from anyscale.server.http.console.rendering import (
     NOT_OF_THE_FORM,
     Page,
@@ -27,7 +26,7 @@ from anyscale.server.http.console.rendering import (
     render_console_page,
 )
 from anyscale.server.http.console.users.account import AccountPages
-from anyscale.server.http.console.users.fields import field_problems
+from anyscale.server.http.console.users.fields import BOXES, changes_of, entered, field_problems
 from anyscale.server.http.console.users.filters import PATH, account_path, address
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import post
@@ -37,9 +36,6 @@ from anyscale.server.http.web.templating import redirect
 __all__ = ["HANDLERS"]
 
 _ROLES: Mapping[str, Role] = {"owner": "owner", "collaborator": "collaborator"}
-
-#: Where an owner goes on after signing in again: the account, whose page has the form.
-_TO_ACCOUNT = {RETURN_PATH: "/console/users/{user_id}"}
 
 
 def _change(
@@ -55,7 +51,7 @@ def _change(
     return redirect(address(account_path(user_id), note=note))
 
 
-@post("/users/{user_id:str}/suspend", pool="write", opt=_TO_ACCOUNT)
+@post("/users/{user_id:str}/suspend", pool="write")
 def suspend(
     request: UserRequest,
     user_id: UserId,
@@ -66,7 +62,7 @@ def suspend(
     return _change(request, account_pages, user_id, "suspended", change)
 
 
-@post("/users/{user_id:str}/restore", pool="write", opt=_TO_ACCOUNT)
+@post("/users/{user_id:str}/restore", pool="write")
 def restore(
     request: UserRequest,
     user_id: UserId,
@@ -77,7 +73,7 @@ def restore(
     return _change(request, account_pages, user_id, "restored", change)
 
 
-@post("/users/{user_id:str}/sign-out", pool="write", opt=_TO_ACCOUNT)
+@post("/users/{user_id:str}/sign-out", pool="write")
 def sign_out(
     request: UserRequest,
     user_id: UserId,
@@ -129,7 +125,7 @@ def delete(
     return redirect(address(PATH, note="deleted"))
 
 
-@post("/users/{user_id:str}/revoke-token", pool="write", opt=_TO_ACCOUNT)
+@post("/users/{user_id:str}/revoke-token", pool="write")
 def revoke_token(
     request: UserRequest,
     user_id: UserId,
@@ -151,26 +147,28 @@ def correct(
     batches: NamedDependency[BatchService],
     account_pages: NamedDependency[AccountPages],
 ) -> Page:
-    name, lastname, title, sso = read_form(
-        request, body, "name", "lastname", "title", "is_sso_user"
-    )
-    changes = UserChanges(
-        name=name, lastname=lastname or None, title=title or None, is_sso_user=sso == "yes"
-    )
+    """Change the edited fields. If another request has changed one, its value is shown first."""
+    current = entered(account_pages.details.get(user_id).account)
+    edited, problems = read_edited(request, body, current, BOXES)
+    show = partial(account_pages.render_correction, request, user_id, edited)
+    if problems:
+        return show(problems=problems, status=409)
+    if not edited:
+        return redirect(account_path(user_id))
+    changes = changes_of(edited)
     if faults := find_faults(changes.to_dict(), batches.policy):
-        return account_pages.render_question(
-            request,
-            user_id,
-            "correct",
-            entered=changes,
-            problems=field_problems(faults),
-            status=400,
-        )
-    change = partial(updates.update, user_id, changes, request.user)
-    return _change(request, account_pages, user_id, "corrected", change)
+        return show(problems=field_problems(faults), status=400)
+    seen = changes_of({name: current[name] for name in edited})
+    try:
+        updates.update(user_id, changes, request.user, seen)
+    except AccountEdited:  # by a request at the same moment
+        current = entered(account_pages.details.get(user_id).account)
+        edited, problems = read_edited(request, body, current, BOXES)
+        return show(problems=problems, status=409)
+    return redirect(address(account_path(user_id), note="corrected"))
 
 
-@post("/users/{user_id:str}/link", pool="write", opt=_TO_ACCOUNT)
+@post("/users/{user_id:str}/link", pool="write")
 def create_link(
     request: UserRequest,
     user_id: UserId,

@@ -1,12 +1,18 @@
 """The fields of an account in forms, and what is wrong with them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+from anyscale.domain.models.users import UserChanges
 from anyscale.domain.validation import Fault
 from anyscale.errors import BatchRefused
 from anyscale.server.http.console.rendering import Problem
+from anyscale.server.store.records.users import AccountRecord
 
-__all__ = ["conflict_problems", "field_problems"]
+__all__ = ["BOXES", "changes_of", "conflict_problems", "entered", "field_problems"]
+
+#: the fields that are boxes to tick
+BOXES = ("is_sso_user",)
 
 #: field -> its label
 LABELS = {
@@ -20,6 +26,27 @@ LABELS = {
 
 #: a field that the form shows in another way
 _SHOWN_AS = {"is_sso_user": "is_sso_user-yes"}
+
+
+def entered(account: AccountRecord) -> dict[str, str]:
+    """Return the fields that can be corrected as a browser would send those of an account."""
+    return {
+        "name": account.name,
+        "lastname": account.lastname or "",
+        "title": account.title or "",
+        "is_sso_user": "yes" if account.is_sso_user else "",
+    }
+
+
+def changes_of(fields: Mapping[str, str]) -> UserChanges:
+    """Return the changes for those fields of a form that it has."""
+    values: dict[str, Any] = {**fields}
+    for name in ("lastname", "title"):
+        if name in fields:
+            values[name] = fields[name] or None
+    if "is_sso_user" in fields:
+        values["is_sso_user"] = fields["is_sso_user"] == "yes"
+    return UserChanges(**values)
 
 
 def field_problems(faults: Iterable[Fault]) -> list[Problem]:

@@ -19,8 +19,9 @@ offerCopies();
 // A note confirms what was just done. It goes out of the address, so that it is not shown again when
 // the page is loaded again.
 const address = new URL(location.href);
-if (address.searchParams.has("note")) {
+if (["note", "restored"].some((name) => address.searchParams.has(name))) {
   address.searchParams.delete("note");
+  address.searchParams.delete("restored");
   history.replaceState(null, "", address);
 }
 
