@@ -155,17 +155,20 @@ def verify_slice(last: AuditEntry | None, entries: Iterable[AuditEntry]) -> Verd
     return Verdict(count, head_of(last), fault)
 
 
-def verify_beginning(first: AuditEntry, removal: AuditEntry | None) -> Verdict:
+def verify_beginning(
+    first: AuditEntry, removal: AuditEntry | None, head: str | None = None
+) -> Verdict:
     """Check that an entry records the removal of all entries before the first one.
 
-    `removal` is the earliest entry whose subject is the number of the first one.
+    `removal` is the earliest entry whose subject is the number of the first one. It counts only as
+    far as a `head` that was stored before covers it.
     """
     if first.number == 1:
         return Verdict(1, head_of(first), None)
     if removal is None:
         return Verdict(1, head_of(first), _unexplained(first))
     removed = _Removed(first, removal)
-    return Verdict(1, head_of(first), removed.fault(None, None), str(removed))
+    return Verdict(1, head_of(first), removed.fault(head, None), str(removed))
 
 
 def _unexplained(first: AuditEntry) -> str:

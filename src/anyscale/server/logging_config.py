@@ -4,11 +4,13 @@ import logging
 import math
 import sys
 import time
+from http import HTTPStatus
 from typing import TextIO
 
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
+from anyscale.errors import AnyscaleError
 from anyscale.server.http.request_context import RequestContextFilter
 
 __all__ = ["configure_logging", "log_handler"]
@@ -38,6 +40,7 @@ def log_handler(stream: TextIO) -> logging.Handler:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_formatter())
     handler.addFilter(_RepetitionFilter())
+    handler.addFilter(_name_cause)
     handler.addFilter(_prepare)
     handler.addFilter(RequestContextFilter())
     return handler
@@ -70,6 +73,28 @@ class _RepetitionFilter(logging.Filter):
         if repetitions:
             record.repetitions = repetitions
         return True
+
+
+def _name_cause(record: logging.LogRecord) -> bool:
+    """Let uvicorn's line about a response that breaks off say why.
+
+    It closes the connection, so that the client knows that the file is not whole. A permission that
+    ends in the middle is a refusal, and no fault of the server.
+    """
+    error = _own_error(record.exc_info[1]) if record.exc_info else None
+    if error:
+        record.msg, record.args, record.code = "response broke off", (), error.code
+        if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return True
+
+
+def _own_error(error: BaseException | None) -> AnyscaleError | None:
+    """Return the error of ours in an exception, its causes or its group."""
+    if error is None or isinstance(error, AnyscaleError):
+        return error
+    inner = error.exceptions if isinstance(error, BaseExceptionGroup) else [error.__cause__]
+    return next(filter(None, map(_own_error, inner)), None)
 
 
 def _prepare(record: logging.LogRecord) -> bool:

@@ -182,6 +182,10 @@ def _delete_application(control_plane: ControlPlane, caller: Any) -> Ready:
     return lambda: control_plane.applications.delete(client_id, caller)
 
 
+def _record_export(control_plane: ControlPlane, caller: Any) -> Ready:
+    return lambda: control_plane.audit_log.record_export("users.exported", caller, {})
+
+
 # The calls of signed-in users
 
 
@@ -278,6 +282,7 @@ class End(NamedTuple):
 
 #: the calls of owners, by the service and the method
 OWNER_CALLS: dict[str, Callable[[ControlPlane, Any], Ready]] = {
+    "audit_log.record_export": _record_export,
     "batches.open": _open,
     "batches.reserve": _reserve,
     "batches.hash": _hash,

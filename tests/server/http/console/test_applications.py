@@ -12,7 +12,9 @@ from tests.server.http.pages.requests import PUBLIC, fields_of, get, send
 from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.sign_in.sign_ins import events_of, let_time_pass
 
+from anyscale.domain.audit_chain import AuditEntry
 from anyscale.domain.models.applications import Application
+from anyscale.domain.models.audit import AuditFilter
 from anyscale.server.core.openid.protocol import OAuthError
 from anyscale.server.core.time_units import MINUTE_MS
 
@@ -168,12 +170,15 @@ def edit(jane: HttpClient, client_id: str, **changes: str) -> HttpResponse:
     return send(jane, path, **{**form, **changes})
 
 
+def entries_about(console: Console, client_id: str) -> list[AuditEntry]:
+    only = AuditFilter(subject=client_id)
+    return console.control_plane.audit_log.list(0, 10_000, only=only)
+
+
 def entries_of(console: Console, client_id: str) -> list[tuple[str, str, Any]]:
-    entries = console.control_plane.audit_log.list(0, 10_000)
     return [
         (one.event, one.actor[:5], json.loads(one.data).get("fields"))
-        for one in entries
-        if one.subject == client_id
+        for one in entries_about(console, client_id)
     ]
 
 
@@ -198,6 +203,11 @@ def test_the_settings_of_an_application_are_changed(console: Console, jane: Http
     edit(jane, client_id, audience="", without_pkce="", refresh_tokens="")
     wiki = find(console, "The wiki")
     assert (wiki.audience, wiki.requires_pkce, wiki.refresh_tokens) == ([], True, False)
+    uris = [json.loads(entry.data) for entry in entries_about(console, client_id)]
+    assert uris[0]["redirect_uris"] == [HUB]
+    assert uris[1]["redirect_uris_added"] == [f"{HUB}2", f"{HUB}3"]
+    assert uris[1]["redirect_uris_removed"] == [HUB]
+    assert "redirect_uris_added" not in uris[2]
     assert entries_of(console, client_id) == [
         ("application.created", "user:", None),
         ("application.updated", "user:", ["name", "redirect_uris", "refresh_tokens"]),

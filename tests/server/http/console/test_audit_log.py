@@ -190,12 +190,14 @@ def test_the_download_has_the_chosen_entries_in_their_order(
     lines = [json.loads(line) for line in file.text.splitlines()]
     assert [line["data"]["n"] for line in lines] == list(range(0, 120, 2))
     assert {line["actor"] for line in lines} == {"token:robot0"}
+    (entry,) = console.control_plane.audit_log.list(0, 1, newest_first=True)
+    assert (entry.event, entry.data) == ("audit.exported", '{"filtered":true,"format":"jsonl"}')
     whole = get(jane, "/console/audit/download").text.splitlines()
     assert len(whole) == len(console.control_plane.audit_log.list(0, 1_000))
 
 
-def verify(client: HttpClient, head: str = "") -> HttpResponse:
-    return send(client, "/console/audit/verify", head=head)
+def verify(client: HttpClient, head: str = "", noted: str = "") -> HttpResponse:
+    return send(client, "/console/audit/verify", head=head, noted=noted)
 
 
 def head_of(page: HttpResponse) -> str:
@@ -228,8 +230,9 @@ def test_a_long_log_is_verified_in_slices(
     assert slices == -(-newest.number // 40)
 
 
-def test_a_head_that_is_none_is_refused(jane: HttpClient) -> None:
+def test_a_text_that_is_not_a_head_is_refused(jane: HttpClient) -> None:
     assert verify(jane, "1:x").status == 400
+    assert verify(jane, noted="7").status == 400
 
 
 def tamper(console: Console, sql: str) -> None:
@@ -266,6 +269,56 @@ def test_a_change_of_the_log_is_found(
         page = verify(jane, head)
     assert f"The audit log is damaged: {BROKEN[sql]}" in unescape(page.text)
     assert "the newest one" not in page.text
+    if "number < 5" in sql:
+        assert "Unbroken" not in page.text
+
+
+@pytest.mark.parametrize("slice_", [3, 20_000])
+def test_a_log_that_lost_its_end_lacks_the_noted_head(
+    own: tuple[Console, HttpClient], slice_: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console, jane = own
+    monkeypatch.setattr(verification, "_SLICE", slice_)
+    (newest,) = console.control_plane.audit_log.list(0, 1, newest_first=True)
+    noted = f"{newest.number}:{newest.hash}"
+    page = verify(jane, noted=f" {noted} ")
+    while head := head_of(page):
+        page = verify(jane, head, noted)
+    assert "The log has the head that you noted." in page.text
+    tamper(console, f"delete from audit where number >= {newest.number}")
+    assert f"it lacks the head {noted}, which was noted" in verify(jane, noted=noted).text
+    assert "The audit log is damaged" not in verify(jane).text  # nobody has noted it
+
+
+def test_a_log_that_lost_its_end_lacks_the_head_that_the_server_has_logged(
+    own: tuple[Console, HttpClient],
+) -> None:
+    console, jane = own
+    log = console.control_plane.audit_log
+    log.log_head()
+    assert "the newest one" in verify(jane).text
+    tamper(console, "delete from audit where number > 20")
+    page = verify(jane)
+    assert f"it lacks the head {log.logged_head}, which this server has logged" in page.text
+    assert "Unbroken" not in page.text
+
+
+def test_an_empty_log_is_damaged(own: tuple[Console, HttpClient]) -> None:
+    console, jane = own
+    tamper(console, "delete from audit")
+    assert "it has no entries, and each sign-in adds one" in verify(jane).text
+
+
+def test_a_removal_counts_only_as_far_as_the_noted_head_covers_it(
+    own: tuple[Console, HttpClient],
+) -> None:
+    console, jane = own
+    log = console.control_plane.audit_log
+    log.log_head()
+    noted = log.logged_head
+    log.purge(2**52)
+    assert "the newest one" in verify(jane).text
+    assert "no noted head covers that" in verify(jane, noted=noted).text
 
 
 def test_an_entry_that_changes_between_two_slices_is_found(

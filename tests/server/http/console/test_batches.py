@@ -105,6 +105,13 @@ def test_a_check_counts_the_users_and_creates_none(console_with: Console, jane: 
     assert console_with.control_plane.users.with_emails([f"{one}@batch.example"]) == [None]
 
 
+def test_a_file_without_users_is_refused_by_the_check(jane: HttpClient) -> None:
+    page = upload(jane, f"{PATH}/check", b"name,email\n")
+    assert page.status == 400
+    assert "The file users.csv has no users." in words(page)
+    assert "Create 0 accounts" not in words(page)
+
+
 def test_problems_have_line_field_and_the_person_of_the_row(jane: HttpClient) -> None:
     page = upload(jane, f"{PATH}/check", csv("ann", password="short"))
     assert page.status == 422

@@ -213,10 +213,13 @@ def test_a_search_that_makes_no_sense_says_so_beside_the_field(jane: HttpClient)
 
 
 def test_the_list_is_downloaded_whole_with_its_filters(
-    jane: HttpClient, monkeypatch: pytest.MonkeyPatch
+    console: Console, jane: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(download, "_PAGE", 50)
     answer = get(jane, "/console/users/download?state=none&format=csv")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    (entry,) = console.control_plane.audit_log.list(0, 1, newest_first=True)
+    assert (entry.event, entry.data) == ("users.exported", '{"filtered":true,"format":"csv"}')
     rows = list(csv.DictReader(answer.text.splitlines()))
     assert [row["email"] for row in rows] == [f"p{at:03}@many.org" for at in reversed(range(120))]
     assert answer.headers["content-disposition"] == 'attachment; filename="users.csv"'

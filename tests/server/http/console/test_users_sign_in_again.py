@@ -1,6 +1,11 @@
 """What an owner does with accounts after signing in again, and what without it."""
 
+import io
+import json
+import logging
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.client import IncompleteRead
 from typing import Any
 
@@ -14,6 +19,7 @@ from tests.support.users import NEW_PASSWORD, create_accounts
 from anyscale.server.core.time_units import MINUTE_MS
 from anyscale.server.core.users.search import FoundPage, UserListing
 from anyscale.server.http.console.users import download
+from anyscale.server.logging_config import log_handler
 
 SIGN_IN_AGAIN = "/console/sign-in-again?to="
 
@@ -29,6 +35,18 @@ def old(console: Console) -> HttpClient:
     client = console.browser()
     let_time_pass(console.control_plane, 16 * MINUTE_MS)
     return client
+
+
+@contextmanager
+def logged() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """Let the block read the log lines that a server writes."""
+    stream = io.StringIO()
+    handler, root = log_handler(stream), logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    finally:
+        root.removeHandler(handler)
 
 
 def new_user(console: Console, name: str) -> str:
@@ -122,5 +140,8 @@ def test_a_download_breaks_off_when_its_owner_loses_the_role(
 
     monkeypatch.setattr(UserListing, "newest", last_page)
     monkeypatch.setattr(download, "_PAGE", 1)
-    with pytest.raises(IncompleteRead):
+    with logged() as lines, pytest.raises(IncompleteRead):
         get(jane, "/console/users/download?format=jsonl")
+    (line,) = [one for one in lines() if one["level"] != "info"]
+    assert (line["level"], line["event"]) == ("warning", "response broke off")
+    assert (line["code"], line["actor"]) == ("not_permitted", f"user:{own.user_id}")

@@ -5,17 +5,30 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from msgspec import json, structs
 
 from anyscale.domain.audit_chain import FORGOTTEN, ROOT, AuditEntry, Removal, entry_hash
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.errors import StoreUnavailable
+from anyscale.server.core.callers import Caller, require_owner
 from anyscale.server.store.records.audit import AuditRecord
 from anyscale.server.store.transaction import Store, Transaction
 
-__all__ = ["AuditLog", "Entry", "append_entries", "append_entry", "root_of"]
+__all__ = [
+    "AUDIT_EXPORTED",
+    "USERS_EXPORTED",
+    "AuditLog",
+    "Entry",
+    "append_entries",
+    "append_entry",
+    "root_of",
+]
+
+#: The events of files that have personal data of all users, or the whole log.
+USERS_EXPORTED: Final = "users.exported"
+AUDIT_EXPORTED: Final = "audit.exported"
 
 #: Seconds between two entries of the same denial: a flood of requests must not fill the database.
 _DENIED_EVERY = 60.0
@@ -74,7 +87,8 @@ class AuditLog:
         #: (actor, reason) -> when an entry was last written, and how many denials there were since
         self._denied: dict[tuple[str, str], tuple[float, int]] = {}
         self._writing = threading.Lock()
-        self._logged = 0
+        #: `NUMBER:HASH` of the last entry when this process logged it; empty before
+        self.logged_head: str = ""
         self._purged = -_PURGE_EVERY
 
     def list(
@@ -109,6 +123,16 @@ class AuditLog:
         with self._store.read() as tx:
             return tx.audit.list_events()
 
+    def record_export(self, event: str, caller: Caller, data: dict[str, Any]) -> None:
+        """Append an entry for a file with all users, or with the audit log, before it is sent.
+
+        Raises:
+            NotAuthenticated, NotPermitted: the caller has lost its permission.
+        """
+        with self._store.write() as tx:
+            require_owner(tx, caller)
+            append_entry(tx, caller.actor, event, "", data)
+
     def record_denied(self, actor: str, reason: str, call: str) -> None:
         """Append an entry for a denied request: the first at once, then one a minute with a count.
 
@@ -136,12 +160,12 @@ class AuditLog:
         """Log the head of the chain if it has grown: `anyscale audit verify --head` takes it."""
         with self._store.read() as tx:
             last = tx.audit.get_last()
-        if last and last.number > self._logged:
+        if last and last.number > int(self.logged_head.partition(":")[0] or 0):
             import logging  # by servers alone
 
-            self._logged = last.number
-            head = {"head": f"{last.number}:{last.hash.hex()}"}
-            logging.getLogger("anyscale.server").info("audit head", extra=head)
+            self.logged_head = f"{last.number}:{last.hash.hex()}"
+            extra = {"head": self.logged_head}
+            logging.getLogger("anyscale.server").info("audit head", extra=extra)
 
     @contextmanager
     def _denial(self) -> Iterator[None]:

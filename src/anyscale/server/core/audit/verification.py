@@ -41,29 +41,45 @@ class ChainSlice(Struct, frozen=True):
         return self.fault is not None or self.number >= self.newest
 
 
-def verify_next_slice(audit_log: AuditLog, head: str) -> ChainSlice:
-    """Check the entries after a head, the result of the slice before; empty for the first slice."""
+def verify_next_slice(audit_log: AuditLog, head: str, noted: str = "") -> ChainSlice:
+    """Check the entries after a head, the result of the slice before; empty for the first slice.
+
+    The first slice also checks that the log has the head that this server has logged, and `noted`,
+    one that was stored elsewhere; empty for none.
+    """
     number = int(head.partition(":")[0]) if head else 0
     newest = audit_log.list(0, 1, newest_first=True)
     # With the entry of the head, whose hash the next one covers.
     found = audit_log.list(number - 1, _SLICE + 1) if head else audit_log.list(0, _SLICE)
-    verdict = _follow(found, head) if head else _begin(audit_log, found)
+    verdict = _follow(found, head) if head else _begin(audit_log, found, noted)
     until = int(verdict.head.partition(":")[0]) if verdict.head else 0
     last = newest[0].number if newest else 0
     return ChainSlice(verdict.head, until, last, verdict.fault, verdict.removed)
 
 
-def _begin(audit_log: AuditLog, found: Sequence[AuditEntry]) -> Verdict:
+def _begin(audit_log: AuditLog, found: Sequence[AuditEntry], noted: str) -> Verdict:
     if not found:
-        return Verdict(0, "", None)
+        return Verdict(0, "", "it has no entries, and each sign-in adds one")
     first = found[0]
     only = AuditFilter(event=FORGOTTEN, subject=f"{first.number}")
     removals = audit_log.list(0, 1, only=only)
-    beginning = verify_beginning(first, removals[0] if removals else None)
-    if beginning.fault:
-        return beginning
+    beginning = verify_beginning(first, removals[0] if removals else None, noted or None)
+    if fault := beginning.fault or _missing_head(audit_log, first, noted):
+        return Verdict(0, "", fault)
     slice_ = verify_slice(None, found)
     return Verdict(slice_.entries, slice_.head, slice_.fault, beginning.removed)
+
+
+def _missing_head(audit_log: AuditLog, first: AuditEntry, noted: str) -> str | None:
+    """Return which head the log should have and has not; None if it has all."""
+    for head, words in (noted, "was noted"), (audit_log.logged_head, "this server has logged"):
+        number = int(head.partition(":")[0]) if head else 0
+        # Those before the first entry were removed in time, which is checked before this.
+        if number >= first.number:
+            entry = audit_log.list(number - 1, 1)
+            if not entry or head_of(entry[0]) != head:
+                return f"it lacks the head {head}, which {words}: entries were changed or cut off"
+    return None
 
 
 def _follow(found: Sequence[AuditEntry], head: str) -> Verdict:

@@ -74,7 +74,8 @@ class ApplicationService:
             )
             if not tx.applications.add(application):
                 raise _name_in_use(new.name)
-            _append(tx, caller, "application.created", application.client_id)
+            uris = application.redirects
+            _append(tx, caller, "application.created", application.client_id, redirect_uris=uris)
         return CreatedApplication(_shown(application), secret)
 
     def list(self) -> list[Application]:
@@ -126,7 +127,8 @@ class ApplicationService:
                 raise _name_in_use(changed.name)
             tx.applications.replace(changed)
             _end_excluded_grants(tx, application, changed)
-            _append(tx, caller, "application.updated", client_id, fields=sorted(sent))
+            details = {"fields": sorted(sent), **_changed_uris(application, changed)}
+            _append(tx, caller, "application.updated", client_id, **details)
         return _shown(changed)
 
     def rotate_secret(
@@ -189,6 +191,17 @@ class ApplicationService:
             for application in applications
             if application.is_public
         )
+
+
+def _changed_uris(old: ApplicationRecord, new: ApplicationRecord) -> dict[str, list[str]]:
+    """Return the redirect URIs that came and went, so that one that was taken back is known."""
+    changes = {
+        "redirect_uris_added": set(new.redirects) - set(old.redirects),
+        "redirect_uris_removed": set(old.redirects) - set(new.redirects),
+        "post_logout_redirect_uris_added": set(new.logout_redirects) - set(old.logout_redirects),
+        "post_logout_redirect_uris_removed": set(old.logout_redirects) - set(new.logout_redirects),
+    }
+    return {name: sorted(uris) for name, uris in changes.items() if uris}
 
 
 def _lock(tx: Transaction, client_id: str) -> ApplicationRecord:

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 from anyscale.domain.models.users import PasswordLink, User
 from anyscale.domain.times import from_milliseconds
 from anyscale.errors import AlreadyReplaced, LinkRefused, TooLarge
-from anyscale.server.core.audit.entries import append_entry, root_of
+from anyscale.server.core.audit.entries import Entry, append_entries
 from anyscale.server.core.batches.batch_state import require_batch
 from anyscale.server.core.callers import Caller, require_owner
 from anyscale.server.core.secrets import hash_of
@@ -119,8 +119,11 @@ class PasswordLinkService:
             if newest is not None and tx.links.unused(list(secrets), tx.now()).newest > newest:
                 raise AlreadyReplaced("a link was created after the caller has looked")
             expires_at = self._replace(tx, secrets, caller.actor)
-            data = {"count": len(secrets), "user_root": root_of(secrets).hex()}
-            append_entry(tx, caller.actor, "links.created", _subject(accounts), data)
+            # An entry for each account: its user, or who asks about it, finds it.
+            data = {"expires_at": expires_at}
+            append_entries(
+                tx, [Entry(caller.actor, "links.created", user_id, data) for user_id in secrets]
+            )
         until = from_milliseconds(expires_at)
         return [
             PasswordLink(
@@ -174,11 +177,3 @@ def require_active(account: AccountRecord) -> None:
     """Raise `LinkRefused` if an account is suspended."""
     if account.suspended_at is not None:
         raise LinkRefused(f"the account of {account.email} is suspended: restore it first")
-
-
-def _subject(accounts: Sequence[AccountRecord]) -> str:
-    """Return the one account, else the batch to which all belong, else an empty text."""
-    if len(accounts) == 1:
-        return accounts[0].user_id
-    batches = {account.batch_id for account in accounts}
-    return batches.pop() if len(batches) == 1 else ""

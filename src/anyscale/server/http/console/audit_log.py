@@ -92,14 +92,17 @@ def verify_audit_log(
     audit_log: NamedDependency[AuditLog],
 ) -> Page:
     """Check a slice of the chain; the page goes on by itself, or by its button."""
-    (head,) = read_form(request, body, "head")
-    if head and not re.fullmatch(HEAD, head):
-        raise RequestInvalid("this is no head of the audit log")
-    done = verify_next_slice(audit_log, head)
+    head, noted = (text.strip() for text in read_form(request, body, "head", "noted"))
+    if not all(re.fullmatch(HEAD, text) for text in (head, noted) if text):
+        raise RequestInvalid(
+            "a head of the audit log is a number, a colon and 64 hexadecimal digits"
+        )
+    done = verify_next_slice(audit_log, head, noted)
     problems = [(f"The audit log is damaged: {done.fault}.", "")] if done.fault else []
     module = "" if done.is_last else "audit.js"
+    shown: dict[str, Any] = {"module": module, "problems": problems}
     return render_console_page(
-        request, "audit/verification", _SECTION, module=module, problems=problems, done=done
+        request, "audit/verification", _SECTION, done=done, noted=noted, **shown
     )
 
 
@@ -117,6 +120,8 @@ async def download_audit_log(
     only, problems = await pools.read.run(_resolved, users, typed)
     if problems:
         raise RequestInvalid(problems[0][0])
+    details = {"format": "jsonl", "filtered": only != AuditFilter()}
+    await pools.write.run(audit_log.record_export, "audit.exported", request.user, details)
     return Stream(
         _lines(request, audit_log, pools, only),
         media_type=media_type("jsonl"),

@@ -17,12 +17,12 @@ FileFormat = Literal["csv", "jsonl"]
 #: of the pages that create links as a file
 LINK_NOTES = {"repeated": "This form arrived twice: no link was created by the second one."}
 
-_MEDIA_TYPES = {"csv": "text/csv", "jsonl": "application/jsonl"}
+_MEDIA_TYPES = {"csv": "text/csv", "jsonl": "application/jsonl; charset=utf-8"}
 
 
 def media_type(file_format: FileFormat) -> str:
-    """Return the media type of a format, in UTF-8."""
-    return f"{_MEDIA_TYPES[file_format]}; charset=utf-8"
+    """Return the media type of a format, in UTF-8; the framework adds that to a text."""
+    return _MEDIA_TYPES[file_format]
 
 
 def file_headers(name: str, file_format: FileFormat) -> dict[str, str]:

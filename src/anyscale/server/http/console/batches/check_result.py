@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from anyscale.domain.validation import CheckedUser, shown
 from anyscale.errors import BatchRefused, Problem
-from anyscale.server.http.console.batches.file_run import SHOWN, FileRun
+from anyscale.server.http.console.batches.file_run import SHOWN, FileRun, no_users
 
 __all__ = ["GoodFile", "WrongFile", "check_file", "problem_lines", "wrong_file"]
 
@@ -69,8 +69,11 @@ def check_file(run: FileRun) -> GoodFile:
 
     Raises:
         BatchRefused: something is wrong.
+        RequestInvalid: it has no users.
     """
     outcome = run.check()
+    if not run.file.users_read:
+        raise no_users(run.file.name)
     skipped = {conflict.position for conflict in outcome.skipped_entries()}
     file = run.file
     left_out = ", ".join(map(shown, run.upload.left_out))

@@ -16,6 +16,7 @@ from anyscale.errors import (
     BatchRefused,
     KeyReused,
     Problem,
+    RequestInvalid,
     ServerUnreachable,
 )
 from anyscale.server.control_plane import ControlPlane
@@ -25,13 +26,18 @@ from anyscale.server.http.console.batches.counted_file import CountedFile
 from anyscale.server.http.console.batches.uploads import Upload
 from anyscale.server.in_process import Batches, Opened
 
-__all__ = ["SHOWN", "STOPPED", "FileRun", "StoppedRun"]
+__all__ = ["SHOWN", "STOPPED", "FileRun", "StoppedRun", "no_users"]
 
 #: problems that a page shows; the text has more
 SHOWN = 1_000
 
 #: why a run stops when its server does
 STOPPED = "the server was stopped"
+
+
+def no_users(name: str) -> RequestInvalid:
+    """Return the error for a file without users."""
+    return RequestInvalid(f"the file {name} has no users")
 
 
 class _Batches(Batches):

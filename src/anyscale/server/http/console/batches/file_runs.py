@@ -16,13 +16,12 @@ from anyscale.errors import (
     NotAuthenticated,
     NotPermitted,
     Overloaded,
-    RequestInvalid,
     ServerFault,
     ServerUnreachable,
 )
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import SessionCaller
-from anyscale.server.http.console.batches.file_run import STOPPED, FileRun, StoppedRun
+from anyscale.server.http.console.batches.file_run import STOPPED, FileRun, StoppedRun, no_users
 from anyscale.server.http.console.batches.uploads import Upload
 from anyscale.server.http.errors import place_of
 
@@ -174,7 +173,7 @@ class FileRuns:
 def _created(run: FileRun) -> Batch:
     batch = run.create().batch
     if batch is None:
-        raise RequestInvalid(f"{run.file.name} has no users")
+        raise no_users(run.file.name)
     return batch
 
 
