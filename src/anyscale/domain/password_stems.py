@@ -74,6 +74,23 @@ _TEXT = """
     apple google facebook microsoft amazon samsung iphone android
     kaffee coffee schokolade chocolate pizza bier banane banana
     blau rot gruen grun gelb schwarz weiss blue green yellow black white purple orange
+    urlaub urlaubszeit ferien holiday holidays vacation reise reisen travel strand beach meer
+    sonnenuntergang hotel camping
+    garten garden gartenhaus zuhause daheim home myhome haus house wohnung balkon terrasse kuche
+    kueche keller
+    liebling lieblinge darling sweetheart honey susse suesse spatz mausebar mausebaer
+    blume blumen flower flowers rose rosen tulpe tulpen sonnenblume lilie baum wald wiese
+    abteilung abteilungen department projekt project meeting termin kunde kunden customer service
+    sekretariat empfang zentrale rechnung bestellung geschaft geschaeft arbeit arbeiten work
+    drucker printer tastatur keyboard rechner telefon phone handy nummer number bildschirm monitor
+    mutter vater bruder schwester mother father brother sister tochter sohn enkel hochzeit
+    geburtstag birthday feierabend pause kantine
+    hase vogel fisch maus mouse pferde katzen hunde schmetterling einhorn unicorn
+    himmel stern sterne mond sonnenstrahl regenbogen rainbow wasser water feuer erde traum dream
+    leben musik music gitarre guitar schule school student lehrer
+    apfel kirsche erdbeere ananas tomate kuchen kekse cookie cookies kase kaese cheese milch
+    zucker honig
+    troubador troubadour
     musterroll anyscale
 """
 

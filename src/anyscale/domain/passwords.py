@@ -6,9 +6,9 @@ SP 800-63B-4, 3.1.1.2; OWASP ASVS 5.0, 6.2). It applies when a password is set, 
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
-from itertools import accumulate
+from itertools import accumulate, product
 from typing import NamedTuple
 
 from anyscale.domain.password_stems import STEMS
@@ -81,7 +81,18 @@ _KEYBOARD_ROWS = _both_ways(
     *("`1234567890-=", "qwertyuiop[]\\", "asdfghjkl;'", "zxcvbnm,./", "~!@#$%^&*()_+"),
     *("^1234567890", "qwertzuiopü+", "asdfghjklöä#", "<yxcvbnm,.-"),
     *("²&é\"'(-è_çà)=", "azertyuiop^$", "qsdfghjklmù*", "<wxcvbn,;:!"),
+    # two or more rows in turns
+    *("1q2w3e4r5t6z7u8i9o0p", "1q2w3e4r5t6y7u8i9o0p", "q1w2e3r4t5z6u7i8o9p0"),
+    *("q1w2e3r4t5y6u7i8o9p0", "1a2s3d4f5g6h7j8k9l", "q2w3e4r5t6z7u8i9o0p", "1a2z3e4r5t6y7u8i9o0p"),
+    *("1qaz2wsx3edc4rfv5tgb6yhn7ujm", "1qay2wsx3edc4rfv5tgb6zhn7ujm", "qaywsxedcrfvtgbzhnujm"),
+    "qazwsxedcrfvtgbyhnujm",
 )
+
+# What digits and signs stand for between the first and the last letter, and beside them: a 1 is an
+# L or an I.
+_LETTERS = [str.maketrans("0134@$5", f"o{one}eaass") for one in "li"]
+_LETTER = re.compile(r"[^\W\d_]")
+_BESIDE = 2
 
 #: characters that a stem may have around it, together: a date, and two signs
 _AROUND_A_STEM = 10
@@ -130,7 +141,7 @@ def password_fault(
     common = None
     if any(map(_is_common, {password, folded})):  # one look-up if both are the same
         common = "is on the list of common passwords, which attackers try first"
-    elif _has_common_stem(password, words, own[2] or "", organization):
+    elif _has_common_stem(password, own[2] or "", organization):
         common = _COMMON_STEM
     return PasswordFault("password_common", common) if common else _pattern_fault(folded)
 
@@ -166,16 +177,27 @@ def _spellings(name: str) -> list[str]:
     return [name, lower.translate(_WITHOUT_UMLAUTS)]
 
 
-def _has_common_stem(password: str, words: list[str], email: str, organization: str) -> bool:
+def _has_common_stem(password: str, email: str, organization: str) -> bool:
     """Return whether the letters of a password are a common word, and little is around them."""
-    stem = "".join([word for word in words if not word[0].isdigit()])
-    if not stem or len(password) - len(stem) > _AROUND_A_STEM:
-        return False
-    return (
-        stem in STEMS
-        or stem in _domain_stems(email.rpartition("@")[2])
-        or stem in _name_stems(organization)
-    )
+    own = _domain_stems(email.rpartition("@")[2]) | _name_stems(organization)
+    for text in _in_letters(password):
+        stem = "".join([word for word in _words(text) if not word[0].isdigit()])
+        is_short = stem and len(password) - len(stem) <= _AROUND_A_STEM
+        if is_short and (stem in STEMS or stem in own):
+            return True
+    return False
+
+
+def _in_letters(password: str) -> Iterator[str]:
+    """Generate what a password may be written for: `Passw0rt24` is Passwort24."""
+    yield password
+    letters = [found.start() for found in _LETTER.finditer(password)]
+    if not letters or password == password.translate(_LETTERS[0]):
+        return
+    begins = range(max(letters[0] - _BESIDE, 0), letters[0] + 1)
+    ends = range(letters[-1] + 1, min(letters[-1] + 1 + _BESIDE, len(password)) + 1)
+    for table, begin, end in product(_LETTERS, begins, ends):
+        yield password[:begin] + password[begin:end].translate(table) + password[end:]
 
 
 @lru_cache(maxsize=1024)  # a file has few domains

@@ -1,6 +1,8 @@
 """The password policy: length, list of common passwords, patterns, name and email of the user."""
 
 import math
+import random
+import string
 import time
 import unicodedata
 from collections.abc import Callable
@@ -9,7 +11,9 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
+from anyscale.domain.password_stems import STEMS
 from anyscale.domain.passwords import MAX_LENGTH, normalized, password_fault, password_faults
 from anyscale.domain.validation import Policy, find_faults
 
@@ -286,6 +290,7 @@ def test_a_part_of_a_sequence_or_of_a_keyboard_row_is_refused_in_both_directions
 @pytest.mark.parametrize(
     ("password", "detail"),
     [
+        *((text, "is a row of the keyboard") for text in ("1q2w3e4r!", "!1qay2wsx", "1a2s3d4f5g#")),
         ("aaaaaaaaa", "repeats the same 1 to 3 characters"),
         ("abcabcabc", "repeats the same 1 to 3 characters"),
         ("xyxyxyxyx", "repeats the same 1 to 3 characters"),
@@ -357,6 +362,12 @@ OWNER: Own = ("Mia", "Musterfrau-Schönhausen", "mia@firma.example")
             "Maerz2026!",
             "24.12.Weihnachten",
         ),
+        # what passed, in the review of the console
+        *("Urlaub2026", "Urlaub26!", "Garten2026", "Zuhause2026", "Liebling1", "Blume123!"),
+        *("Abteilung1", "Holiday2026", "Passw0rt!", "Tr0ub4dor&3"),
+        # digits and signs in place of letters, also at the ends
+        *("P@$$w0rt_26", "5ommer2026!", "$ommer2026!", "hell02026!", "We1come2026", "F1rma2026"),
+        *("Ber1in-2026", "1nternet#1", "Mu$ter5oehne1"),
         *("München2024!", "Firma.Example-1", "Söhne2026", "mustersoehne1", "Muster & Söhne 1"),
     ],
 )
@@ -381,6 +392,27 @@ def test_each_part_of_a_double_name_is_refused(password: str) -> None:
 )
 def test_a_sentence_and_a_word_with_much_around_it_are_taken(password: str) -> None:
     assert password_fault(password, OWNER, 8, "Muster & Söhne") is None
+
+
+@given(st.sampled_from(sorted(STEMS)), st.integers(0, 9_999), st.data())
+def test_a_common_word_is_refused_with_any_of_its_letters_replaced(
+    stem: str, number: int, data: st.DataObject
+) -> None:
+    replacements = {"o": "o0", "l": "l1", "i": "i1", "a": "a@4", "e": "e3", "s": "s$5"}
+    inner = "".join(data.draw(st.sampled_from(replacements.get(one, one))) for one in stem[1:-1])
+    password = f"{stem[0]}{inner}{stem[-1]}-{number:04}!!".title()
+    mixed = {"1"} & set(inner) and {"l", "i"} <= set(stem[1:-1])  # one 1 may be either
+    if not mixed and stem[0].isalpha() and len(password) - len(stem) <= 10:
+        assert code_of(password) in ("password_common", "password_pattern")
+
+
+def test_no_strong_password_is_taken_for_a_weak_one() -> None:
+    chance = random.Random(1)
+    words = [word for word in FREQUENCY_LISTS["english_wikipedia"] if 4 <= len(word) <= 8][:7_776]
+    signs = string.ascii_letters + string.digits + "!@#$%&*-+"
+    for _ in range(500):
+        assert code_of("-".join(chance.choices(words, k=4))) is None
+        assert code_of("".join(chance.choices(signs, k=12))) is None
 
 
 def test_the_example_of_the_contract_is_taken_and_a_sequence_is_refused() -> None:
