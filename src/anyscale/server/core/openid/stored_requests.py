@@ -15,7 +15,7 @@ from anyscale.server.store.transaction import Store
 
 __all__ = ["StoredRequests", "WaitingRequest"]
 
-#: Characters of the cookie with several requests: some six. Many proxies refuse a response whose
+#: Characters of the cookie with several requests: some twenty. Many proxies refuse a response whose
 #: headers have over 4,096 octets.
 _MOST = 2_000
 #: characters of the cookie with one long request: browsers ignore a cookie of over 4,096 octets
