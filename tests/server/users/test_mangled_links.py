@@ -37,6 +37,11 @@ def proofpoint_v3(link: str) -> str:
     return f"https://urldefense.com/v3/__{link.replace('#', '*')}__;{moved}!!Kw0!abc_-$"
 
 
+def encoded(link: str) -> str:
+    """Encode each character, as some gateways do with all but letters and digits."""
+    return "".join(f"%{ord(character):02X}" for character in link)
+
+
 def unchanged(link: str) -> str:
     return link
 
@@ -49,6 +54,8 @@ GATEWAYS = [
     lambda link: link.replace("#", "%23"),
     lambda link: link.replace("#", "%2523"),
     lambda link: safe_links(link.replace("#", "%23")),
+    encoded,
+    lambda link: quote(encoded(link)),
     lambda link: f"<{link}>",
     lambda link: f'<a href="{link}">{link}</a>',
     lambda link: link.rpartition("#")[2].rpartition("%23")[2],
