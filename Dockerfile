@@ -1,4 +1,4 @@
-# The server of musterroll. docs/operations/serving.md explains how to run it.
+# The server of musterroll. docs/operations/container.md explains how to run it.
 # A tag moves: a release names the digest of the image that it was tested with, by
 # `--build-arg BASE=python:3.12-slim@sha256:...`.
 ARG BASE=python:3.12-slim
