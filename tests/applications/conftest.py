@@ -67,6 +67,13 @@ class Provider:
             create_accounts(control_plane, name)
         return f"{name}@example.com"
 
+    def user_id(self, email: str) -> str:
+        """Give the id of an account, which is the claim `sub`."""
+        with closing(self.control_plane()) as control_plane, control_plane.store.read() as tx:
+            account = tx.accounts.find(email)
+        assert account
+        return account.user_id
+
     def create_link(self, email: str) -> str:
         """Create a one-time link to set a password."""
         with closing(self.control_plane()) as control_plane:

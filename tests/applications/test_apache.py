@@ -29,7 +29,8 @@ def test_a_user_signs_in_and_out(page: Page, apache: str, provider: Provider) ->
     page.goto(f"{apache}/private/")
     expect(page.get_by_role("heading")).to_have_text("Sign in to Wiki")
     sign_in(page, email)
-    expect(page.locator("#user")).to_have_text(email)
+    expect(page.locator("#user")).to_have_text(provider.user_id(email))
+    expect(page.locator("#email")).to_have_text(email)
 
     page.goto(f"{apache}/oidc/cb?logout={apache}/bye.html")
     expect(page.locator("#bye")).to_have_text("Bye")
@@ -54,4 +55,4 @@ def test_a_user_of_another_provider_signs_in(page: Page, apache: str, provider: 
     page.goto(f"{apache}/private/")
     sign_in_by_sso(page, "kim")
 
-    expect(page.locator("#user")).to_have_text(email)
+    expect(page.locator("#user")).to_have_text(provider.user_id(email))

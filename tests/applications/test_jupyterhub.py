@@ -27,7 +27,7 @@ def test_a_user_signs_in(page: Page, hub: str, provider: Provider) -> None:
     sign_in(page, email)
 
     expect(page.locator("#logout")).to_be_visible()
-    expect(page.locator("body")).to_contain_text(email)
+    expect(page.locator("body")).to_contain_text(provider.user_id(email))
 
 
 def test_a_suspended_user_is_refused(page: Page, hub: str, provider: Provider) -> None:
@@ -46,4 +46,4 @@ def test_a_user_of_another_provider_signs_in(page: Page, hub: str, provider: Pro
     page.goto(f"{hub}/hub/home")
     sign_in_by_sso(page, "kim")
 
-    expect(page.locator("body")).to_contain_text(email)
+    expect(page.locator("body")).to_contain_text(provider.user_id(email))

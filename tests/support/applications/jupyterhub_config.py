@@ -27,6 +27,6 @@ c.GenericOAuthenticator.token_url = f"{issuer}/oauth2/token"
 c.GenericOAuthenticator.userdata_url = f"{issuer}/oauth2/userinfo"
 c.GenericOAuthenticator.logout_redirect_url = f"{issuer}/oauth2/logout"
 c.GenericOAuthenticator.scope = ["openid", "profile", "email", "groups"]
-c.GenericOAuthenticator.username_claim = "preferred_username"
+c.GenericOAuthenticator.username_claim = "sub"
 c.GenericOAuthenticator.allow_all = True
 c.GenericOAuthenticator.auto_login = True
