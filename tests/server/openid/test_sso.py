@@ -32,12 +32,14 @@ def go_on(login: TamperedLogin) -> str:
     return str(login.client.get(link).headers["location"])
 
 
-def start(login: TamperedLogin, **wishes: str) -> dict[str, str]:
+def start(login: TamperedLogin, *, is_lost: bool = False, **wishes: str) -> dict[str, str]:
     """Start at an application, and go on to the identity provider; give the query for it."""
     new = NewApplication(name="Hub", redirect_uris=[CALLBACK])
     client_id = login.control_plane.applications.create(new, OPERATOR).application.client_id
     request = REQUEST | {"client_id": client_id} | wishes
     place = login.client.get("/oauth2/authorize", params=request).headers["location"]
+    if is_lost:
+        del login.client.cookies["__Host-authorization"]
     answer = login.client.get("/sso/start", params=query_of(place))
     asked = query_of(answer.headers["location"])
     login.provider.set_claims(asked["nonce"])
@@ -67,6 +69,15 @@ def test_a_new_sign_in_is_requested_there_and_comes_back(
     assert asked.get("prompt") == wish.get("prompt")
     assert 0 <= int(asked["max_age"]) <= 60
     assert "code" in query_of(go_on(login))
+
+
+def test_a_request_that_was_lost_before_the_sign_in_there_says_so(login: TamperedLogin) -> None:
+    start(login, is_lost=True)
+
+    place = login.return_to_callback().headers["location"]
+    place = login.client.get(place).headers["location"]
+    assert place == "/sign-in?note=request_expired"
+    assert login.client.get(place).headers["location"] == "/?note=request_expired"
 
 
 @pytest.mark.parametrize("wish", WISHES, ids=str)

@@ -116,7 +116,7 @@ def start(
     service = _required(sso_login)
     following = continuations.find(request, authorization)
     max_age = following.stored.max_age() if following.stored else None
-    url, started = service.provider.begin(following.request_id, max_age)
+    url, started = service.provider.begin(following.resumed_id, max_age)
     started = structs.replace(started, return_path=path_for_cookie(own_page(to)))
     cookie = HostCookie(COOKIE, create_cookie_value(service, started), COOKIE_SECONDS)
     return _redirect(url, cookie)

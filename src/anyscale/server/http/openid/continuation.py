@@ -37,6 +37,11 @@ class Continuation(Struct, frozen=True):
         return self.stored.request_id if self.stored else ""
 
     @property
+    def resumed_id(self) -> str:
+        """The id to resume after a sign-in elsewhere; that of a lost request leads to its note."""
+        return "lost" if self.is_lost else self.request_id
+
+    @property
     def application(self) -> str:
         """The name of the application; empty without one."""
         return self.stored.application.name if self.stored else ""
