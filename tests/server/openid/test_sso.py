@@ -32,14 +32,16 @@ def go_on(login: TamperedLogin) -> str:
     return str(login.client.get(link).headers["location"])
 
 
-def start(login: TamperedLogin, *, is_lost: bool = False, **wishes: str) -> dict[str, str]:
+def start(login: TamperedLogin, **wishes: str) -> dict[str, str]:
     """Start at an application, and go on to the identity provider; give the query for it."""
     new = NewApplication(name="Hub", redirect_uris=[CALLBACK])
     client_id = login.control_plane.applications.create(new, OPERATOR).application.client_id
     request = REQUEST | {"client_id": client_id} | wishes
     place = login.client.get("/oauth2/authorize", params=request).headers["location"]
-    if is_lost:
-        del login.client.cookies["__Host-authorization"]
+    return go_there(login, place)
+
+
+def go_there(login: TamperedLogin, place: str) -> dict[str, str]:
     answer = login.client.get("/sso/start", params=query_of(place))
     asked = query_of(answer.headers["location"])
     login.provider.set_claims(asked["nonce"])
@@ -72,7 +74,9 @@ def test_a_new_sign_in_is_requested_there_and_comes_back(
 
 
 def test_a_request_that_was_lost_before_the_sign_in_there_says_so(login: TamperedLogin) -> None:
-    start(login, is_lost=True)
+    start(login)
+    del login.client.cookies["__Host-authorization"]
+    go_there(login, "/sign-in?authorization=req_lost")
 
     place = login.return_to_callback().headers["location"]
     place = login.client.get(place).headers["location"]
