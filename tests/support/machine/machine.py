@@ -13,7 +13,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.support.machine.local_packages import PACKAGES, replace_lock
@@ -125,10 +125,13 @@ class Machine:
         """Send a line that ends with `echo` to the shell, and wait until it has run."""
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.write(f"{line} done\n")
-        self._process.stdin.flush()
-        done = self._process.stdout.readline()
-        assert done == "done\n", "the shell has ended: this test needs root and its namespaces"
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(f"{line} done\n")
+            self._process.stdin.flush()
+        assert self._process.stdout.readline() == "done\n", (
+            "the shell has ended, or could not start: this test needs root, who may create "
+            "namespaces (CAP_SYS_ADMIN), and unshare, mount and chroot: see standard error"
+        )
 
 
 def _enter(network: int) -> None:
