@@ -110,3 +110,19 @@ def test_a_body_that_does_not_arrive_whole_is_no_fault_of_the_server(
 
     (line,) = [one for one in lines_of(log) if one["event"] == "request"]
     assert (line["route"], line["status"]) == ("/sign-in", 400)
+
+
+def test_a_broken_chunk_of_a_request_that_is_refused_unread_is_no_fault_of_the_server(
+    control_plane: ControlPlane, log: StringIO, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = b"POST /v1/users HTTP/1.1\r\nHost: other.example\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with serve_in_process(control_plane) as url:
+        host, _, port = url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), 20) as connection:
+            connection.sendall(head + b"zz\r\n")
+            while connection.recv(4096):
+                pass
+        wait_until(lambda: any(line["event"] == "request" for line in lines_of(log)))
+
+    assert "Exception in ASGI application" not in caplog.text
+    assert [line for line in lines_of(log) if line["level"] == "error"] == []

@@ -24,3 +24,6 @@ class StrictH11Protocol(H11Protocol):
             super().send_400_response(msg)
         else:
             self.transport.close()
+        if self.cycle:  # a handler that has not read the body may still respond, to nobody
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
