@@ -18,6 +18,7 @@ from anyscale.errors import RequestInvalid
 from anyscale.server.settings import Settings
 from anyscale.server.store.sqlite.store import SqliteStore
 from anyscale.transport.embedded import EmbeddedTransport
+from anyscale.user.lookup import find_user, list_users
 
 
 @contextmanager
@@ -122,3 +123,17 @@ def test_a_search_needs_no_permission_to_write(protect: Callable[[Path], None]) 
         "index yet. A server fills the index in the background; without a server, each search "
         "fills more of it."
     )
+
+
+def test_an_account_is_got_by_its_id_without_a_notice_about_the_search_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(tmp_path, "jane")
+    monkeypatch.setattr("anyscale.transport.embedded._index_words", lambda _: None)
+    notices: list[str] = []
+    with embedded(tmp_path) as transport:
+        transport.on_notice = notices.append
+        (jane,) = list_users(transport, UserQuery(search="jane"), None, 10)
+        assert len(notices) == 1
+        assert find_user(transport, user_id=jane.user_id) == jane
+    assert len(notices) == 1

@@ -80,9 +80,16 @@ def read_response(host: str, response: BaseHTTPResponse) -> Response:
             raise NotAControlPlane(
                 f"{host} answers with more than {_MAX_BODY >> 20} MiB, which no control plane does"
             )
+        if not (data or response.status == HTTPStatus.NO_CONTENT or _has_length(response)):
+            # Python takes the end of a connection inside the headers for the end of the headers.
+            raise ProtocolError("the response ends inside its headers")
         return Response(response.status, response.headers, data)
     finally:
         response.release_conn() if response.closed else response.close()
+
+
+def _has_length(response: BaseHTTPResponse) -> bool:
+    return not {"content-length", "transfer-encoding"}.isdisjoint(map(str.lower, response.headers))
 
 
 def decoded(host: str, response: Response, kind: type[Kind]) -> Kind:

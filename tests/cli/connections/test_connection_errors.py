@@ -9,7 +9,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.support.commands.running import CommandResult
+from tests.support.commands.running import CommandResult, RunAnyscale
+from tests.support.faults.faulty_proxy import Fault, FaultyProxy, cut_after
 from tests.support.ports import free_port
 from tests.support.servers.fixed_responses import (
     IDENTITY,
@@ -18,6 +19,7 @@ from tests.support.servers.fixed_responses import (
     problem,
     serving_in_turn,
 )
+from tests.support.servers.server_process import ServerProcess
 from urllib3.exceptions import SSLError
 
 from anyscale.errors import NotAControlPlane, ServerUnreachable
@@ -263,3 +265,18 @@ def test_requests_to_loopback_bypass_the_proxy(
     with answering(problem(401, "not_authenticated", "from the proxy")) as port:
         result = ask(f"http://127.0.0.1:{free_port()}", HTTP_PROXY=f"http://127.0.0.1:{port}")
     assert "nothing listens at" in result.stderr
+
+
+def test_a_response_that_is_cut_inside_its_headers_is_requested_again(
+    anyscale: RunAnyscale, configured_server: ServerProcess
+) -> None:
+    calls: list[str] = []
+
+    def plan(call: str) -> Fault | None:
+        calls.append(call)
+        return cut_after(60) if len(calls) == 1 else None
+
+    with FaultyProxy([configured_server.port], plan) as proxy:
+        done = anyscale("user", "list", "-o", "json", "--host", proxy.url)
+
+    assert (done.returncode, len(calls)) == (0, 2), done.stderr

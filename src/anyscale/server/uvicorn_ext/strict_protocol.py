@@ -3,7 +3,7 @@
 import asyncio
 
 import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from anyscale.server.uvicorn_ext.strict_receive_buffer import StrictReceiveBuffer
 
@@ -24,6 +24,7 @@ class StrictH11Protocol(H11Protocol):
             super().send_400_response(msg)
         else:
             self.transport.close()
-        if self.cycle:  # a handler that has not read the body may still respond, to nobody
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first request
+        if cycle is not None:  # a handler that has not read the body may still respond, to nobody
+            cycle.disconnected = True
+            cycle.message_event.set()
