@@ -10,7 +10,7 @@ CORE = ROOT / "src" / "anyscale" / "server" / "core"
 HTTP = ROOT / "src" / "anyscale" / "server" / "http"
 
 #: the functions of `core.callers` that check a caller in a transaction
-CHECKS = {"check_owner", "live_session", "require_owner", "require_session"}
+CHECKS = {"check_owner", "live_session", "require_owner", "require_session", "share_owner"}
 
 #: What the server does by itself, and what a user does to sign in, who has no session yet.
 WITHOUT_CALLER = {

@@ -24,7 +24,7 @@ from anyscale.domain.schemas.users import Role
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.sessions import ClientInfo
 
-__all__ = ["CALLS", "ENDS", "OWNER_CALLS", "UNLOCKED", "Ready", "new_owner"]
+__all__ = ["CALLS", "ENDS", "OWNER_CALLS", "SHARED", "Ready", "new_owner"]
 
 #: a call that is ready to run
 Ready = Callable[[], object]
@@ -307,8 +307,8 @@ OWNER_CALLS: dict[str, Callable[[ControlPlane, Any], Ready]] = {
     "applications.delete": _delete_application,
 }
 
-#: those of them that lock no permission: a permission may end while they write
-UNLOCKED = {"batches.reserve", "batches.hash", "batches.release"}
+#: those of them that share the lock of their permission: they do not wait for each other
+SHARED = {"batches.reserve", "batches.hash", "batches.release"}
 
 #: the calls of signed-in users, owners or not
 OWN_CALLS: dict[str, Callable[[ControlPlane, Any], Ready]] = {

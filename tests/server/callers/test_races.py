@@ -16,11 +16,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from tests.server.callers.calls import CALLS, ENDS, OWNER_CALLS, UNLOCKED, new_owner
+from tests.server.callers.calls import CALLS, ENDS, OWNER_CALLS, new_owner
 
 from anyscale.errors import NotAuthenticated, NotPermitted
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.store.sqlite.store import SqliteStore
 from anyscale.server.store.transaction import Transaction
 
 RACES = int(os.environ.get("RACES", "6"))
@@ -33,7 +32,6 @@ class Run:
     """A call in a thread of its own, with the moments of its transactions."""
 
     def __init__(self) -> None:
-        self.begins: list[int] = []
         self.commits: list[int] = []
         self.is_refused = False
         self.ended = 0
@@ -67,8 +65,6 @@ class Racecourse:
     def _is_violation(self, name: str, call: Run, end: Run) -> bool:
         if name == "batches.drop":  # the later transactions delete the rows of a dropped batch
             del call.commits[1:]
-        if name in UNLOCKED and not isinstance(self._plane.store, SqliteStore):
-            return any(begin > end.ended for begin in call.begins)
         return any(commit > end.commits[-1] for commit in call.commits)
 
     def _run(self, call: Callable[[], object], start: threading.Barrier) -> Run:
@@ -85,10 +81,9 @@ class Racecourse:
 
     @contextmanager
     def _noted(self, **options: Any) -> Iterator[Transaction]:
-        run, begin = self._runs.get(threading.get_ident(), Run()), next(self._moments)
+        run = self._runs.get(threading.get_ident(), Run())
         with self._write(**options) as tx:
             yield tx
-            run.begins.append(begin)
             # Transactions that exclude each other are noted here in the order of their commits.
             run.commits.append(next(self._moments))
 

@@ -34,6 +34,7 @@ __all__ = [
     "refuse_unless_owner",
     "require_owner",
     "require_session",
+    "share_owner",
     "system_caller",
     "user_actor",
 ]
@@ -247,13 +248,21 @@ def require_owner(
     return locked
 
 
-def check_owner(tx: Transaction, caller: Caller) -> None:
-    """Check in a transaction of long work that its caller is still an owner; lock nothing.
+def share_owner(tx: Transaction, caller: Caller) -> None:
+    """Check in a transaction of long work that its caller is still an owner; share its lock.
 
-    With the locks of `require_owner`, chunks of one caller would wait for each other. Without them
-    the permission may end while the transaction writes; the next transaction is refused then.
-    Raises what `require_owner` does.
+    The permission cannot end before the transaction does, and the chunks of one caller do not wait
+    for each other, as they would with the locks of `require_owner`. Raises what that does.
     """
+    if isinstance(caller, TokenCaller) and not caller.account:
+        tx.tokens.lock(caller.token.hash, exclusive=False)
+    for user_id in _own_account(caller):
+        tx.accounts.lock_owner(user_id)
+    check_owner(tx, caller)
+
+
+def check_owner(tx: Transaction, caller: Caller) -> None:
+    """Check that a caller is still an owner; lock nothing. Raises what `require_owner` does."""
     match caller:
         case SystemCaller():
             return

@@ -66,10 +66,13 @@ class Transaction:
         that was revoked stays revoked.
     22. An exclusive lock on an application waits for every other lock on it. A grant that has ended
         is found by nothing.
+    23. A lock on accounts waits for the transactions that share the lock of an owner among them,
+        and those that want to share it later wait for it. They do not wait for each other.
 
     A transaction takes its locks in this order, since two that take them in different orders can
-    deadlock: a batch, the owners, accounts by `user_id`, a token, an application, other rows of
-    these accounts, the watermark of the index of words, the order of publishing, the audit log.
+    deadlock: a batch, the owners, accounts by `user_id`, also shared ones, a token, an application,
+    other rows of these accounts, the watermark of the index of words, the order of publishing, the
+    audit log.
 
     `user_ids` states the format of a `user_id`: ids sort by the opening of the batch, then by
     position.

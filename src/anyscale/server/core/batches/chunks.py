@@ -20,7 +20,7 @@ from anyscale.errors import KeyReused
 from anyscale.server.core.audit.entries import root_of
 from anyscale.server.core.batches.batch_state import lock_batch, require_open, touch
 from anyscale.server.core.batches.conflicts import chunk_conflicts
-from anyscale.server.core.callers import Caller, check_owner
+from anyscale.server.core.callers import Caller, share_owner
 from anyscale.server.store.records.batches import BatchRecord, ChunkRecord, ConflictRecord
 from anyscale.server.store.records.users import NewUserRecord, NewUsers
 from anyscale.server.store.transaction import Store, Transaction
@@ -106,14 +106,14 @@ def reserve_chunk(store: Store, chunk: NewChunk, caller: Caller) -> ReservedChun
         NotAuthenticated, NotPermitted: the caller has lost its permission.
     """
     with store.write(is_slice=True) as tx:
-        check_owner(tx, caller)
-        batch, stored = _lock(tx, chunk)
+        batch = lock_batch(tx, chunk.batch_id)
+        share_owner(tx, caller)
+        stored = _lock(tx, batch, chunk)
         return _outcome(batch, stored) or chunk.reserve(tx, batch)
 
 
-def _lock(tx: Transaction, chunk: NewChunk) -> tuple[BatchRecord, ChunkRecord | None]:
-    """Lock the batch and the chunk, and return both. Raises as `reserve_chunk` does."""
-    batch = lock_batch(tx, chunk.batch_id)
+def _lock(tx: Transaction, batch: BatchRecord, chunk: NewChunk) -> ChunkRecord | None:
+    """Lock a chunk of a locked batch, and return it. Raises as `reserve_chunk` does."""
     is_published = batch.state == "published"
     if not is_published:
         require_open(batch)
@@ -122,7 +122,7 @@ def _lock(tx: Transaction, chunk: NewChunk) -> tuple[BatchRecord, ChunkRecord | 
         raise KeyReused(f"batch {batch.batch_id} has other users in chunk {chunk.number}")
     if not is_published:
         touch(tx, batch)
-    return batch, stored
+    return stored
 
 
 def _outcome(batch: BatchRecord, stored: ChunkRecord | None) -> ReservedChunk | None:

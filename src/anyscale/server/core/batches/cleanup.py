@@ -4,7 +4,7 @@ import time
 
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.batches.batch_state import lock_batch
-from anyscale.server.core.callers import Caller, check_owner
+from anyscale.server.core.callers import Caller, share_owner
 from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.transaction import Store
 from anyscale.server.store.user_ids import user_id
@@ -66,10 +66,11 @@ def _delete_slice(
     is_last: bool,
 ) -> None:
     with store.write(is_slice=True) as tx:
+        current = lock_batch(tx, batch.batch_id)
         if caller:
-            check_owner(tx, caller)
+            share_owner(tx, caller)
         # A released batch may have been reserved again and published meanwhile.
-        if lock_batch(tx, batch.batch_id).published_at is None:
+        if current.published_at is None:
             tx.chunks.lock(batch.id, chunk)
             ids = (user_id(batch.batch_id, at) for at in (positions.start, positions.stop))
             tx.users.delete(*ids)

@@ -6,7 +6,7 @@ from itertools import groupby
 from anyscale.domain.validation import Policy
 from anyscale.errors import BatchRefused, Problem
 from anyscale.server.core.batches.batch_state import lock_batch, require_batch, require_open, touch
-from anyscale.server.core.callers import Caller, check_owner
+from anyscale.server.core.callers import Caller, share_owner
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.store.records.batches import BatchRecord, PendingHash
 from anyscale.server.store.transaction import Store, Transaction
@@ -40,8 +40,9 @@ def hash_passwords(
     ids = [row.user_id for row in pending]
     hashes = hashing.hash_many([by_id[name] for name in ids])
     with store.write() as tx:
-        check_owner(tx, caller)
-        batch = require_open(lock_batch(tx, batch_id))
+        batch = lock_batch(tx, batch_id)
+        share_owner(tx, caller)
+        require_open(batch)
         touch(tx, batch)
         return _save(tx, policy, batch, zip(ids, hashes, strict=True))
 

@@ -39,7 +39,7 @@ from anyscale.server.core.batches.conflicts import (
 from anyscale.server.core.batches.hash_passwords import hash_passwords
 from anyscale.server.core.batches.publish import publish, require_same_count
 from anyscale.server.core.batches.small_batch import create_small, find_replay
-from anyscale.server.core.callers import Caller, check_owner, require_owner
+from anyscale.server.core.callers import Caller, check_owner, require_owner, share_owner
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.store.transaction import Store
@@ -191,9 +191,9 @@ class BatchService:
     def release(self, batch_id: str, caller: Caller) -> None:
         """Delete the rows of an open batch, so that a batch that waits for its emails goes on."""
         with self._store.write() as tx:
-            check_owner(tx, caller)
-            batch = require_open(lock_batch(tx, batch_id))
-            touch(tx, batch)
+            batch = lock_batch(tx, batch_id)
+            share_owner(tx, caller)
+            touch(tx, require_open(batch))
         if not delete_rows(self._store, batch, self.policy.chunk_users, caller):
             raise Overloaded("some emails are still reserved: repeat the call")
 

@@ -1,5 +1,6 @@
 """The table `users`, where a row is an account, and all that belongs to an account."""
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,10 @@ _LOCK = (
     f"select {columns(AccountRecord, created_at='published_at')}"
     " from users join batches on batches.id = users.batch and published_at is not null"
     " where user_id {any} order by user_id {for_update_of_users}"
+)
+
+_OWNERS_OF = (
+    "select user_id from users where user_id {any} and permission_level = 'owner' order by user_id"
 )
 
 _OWNERS = (
@@ -75,10 +80,18 @@ class Accounts(Table):
     def lock(self, user_ids: Collection[str]) -> Mapping[str, AccountRecord]:
         """Lock accounts in the order of their ids, and return those that exist, by id.
 
-        Lock an account before changing it or any other row of it.
+        Lock an account before changing it or any other row of it. It waits for `lock_owner`.
         """
+        for user_id in self._connection.column(_OWNERS_OF, self._connection.texts(user_ids)):
+            self._connection.lock(_number_of(user_id))
         found = self._connection.all(AccountRecord, _LOCK, self._connection.texts(user_ids))
         return {account.user_id: account for account in found}
+
+    def lock_owner(self, user_id: str) -> None:
+        """Lock an owner's account against changes, in one of several transactions at once."""
+        # Not the row: an exclusive lock on a row waits until no shared one is left, so an owner
+        # whose calls overlap could never be suspended. See `Tokens.lock`.
+        self._connection.lock(_number_of(user_id), shared=True)
 
     def lock_owners(self) -> Sequence[str]:
         """Lock the owners; return the ids of those that are not suspended, in order."""
@@ -147,6 +160,11 @@ class Accounts(Table):
     def _update(self, user_id: str, change: str, *values: object) -> None:
         sql = f"update users set {change} where {_IS_ACCOUNT}"
         self._connection.execute(sql, *values, user_id)
+
+
+def _number_of(user_id: str) -> int:
+    """Return the number that stands for an account in locks."""
+    return int.from_bytes(hashlib.sha256(user_id.encode()).digest()[:8], signed=True)
 
 
 def _folded(details: Mapping[str, Any]) -> dict[str, str | None]:
