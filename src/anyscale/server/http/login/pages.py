@@ -148,7 +148,9 @@ def sign_out(
             caller = sessions.authenticate(secret)
             running = file_runs.of_session(caller.session.session_id)
             if running and bytes(body) != b"confirmed=yes":
-                return render_page("sign_out", options=login_options, user=caller, batches=running)
+                return render_page(
+                    "sign_out", options=login_options, script=True, user=caller, batches=running
+                )
             sessions.revoke(caller, caller.session.session_id)
     return redirect("/sign-in?note=signed_out", expired_cookie(SESSION))
 

@@ -79,7 +79,12 @@ def authorize(
     url = with_parameters(decision.redirect_uri, decision.parameters | {"iss": provider.issuer})
     if decision.denied:
         page = render_page(
-            "access_denied", options=login_options, status=403, name=decision.denied, url=url
+            "access_denied",
+            options=login_options,
+            status=403,
+            script=True,
+            name=decision.denied,
+            url=url,
         )
     else:
         page = redirect(url)

@@ -52,6 +52,7 @@ def ask_or_sign_out(
         return render_page(
             "logout",
             options=login_options,
+            script=True,
             name=checked.application,
             action=_CONFIRM,
             pairs=pairs,

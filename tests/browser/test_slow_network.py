@@ -1,0 +1,236 @@
+"""Each answer takes 400 ms: forms are clicked twice, sessions end, files come."""
+
+import re
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any, NamedTuple
+
+import pytest
+from playwright.sync_api import Browser, Page, Request, expect
+from tests.browser.conftest import Visit, visits
+from tests.support.accessibility.checks import assert_accessible
+from tests.support.callers import OPERATOR
+from tests.support.sign_in.site import Site, change_password, sign_in
+from tests.support.users import NEW_PASSWORD, PASSWORD, checked_users, create_accounts
+
+from anyscale.domain.models.applications import NewApplication
+
+LATENCY = {
+    "offline": False,
+    "latency": 400,
+    "downloadThroughput": -1,
+    "uploadThroughput": -1,
+}
+
+SECRET = re.compile("mr[tcl]_")
+
+HUB = "https://hub.example.com/callback"
+
+
+class Owner(NamedTuple):
+    """The cookies of a browser in which an owner is signed in, and what the pages are about."""
+
+    state: Any
+    user_id: str
+    batch_id: str
+    client_id: str
+
+
+@pytest.fixture(scope="module")
+def owner(site: Site, browser: Browser) -> Owner:
+    email = site.create_owner()
+    with visits(browser, site) as visit:
+        page = visit()
+        sign_in(page, email)
+        change_password(page, PASSWORD, NEW_PASSWORD)
+        expect(page.get_by_role("heading", name="Your account")).to_be_visible()
+        state = page.context.storage_state()
+    with closing(site.control_plane()) as plane:
+        create_accounts(plane, "slow", password=None)
+        (user,) = plane.users.with_emails(["slow@example.com"])
+        assert user
+        batch = plane.batches.create("some", checked_users("a", "b", "c"), "fail", OPERATOR).batch
+        new = NewApplication(name="Rotated", redirect_uris=[HUB])
+        client_id = plane.applications.create(new, OPERATOR).application.client_id
+    return Owner(state, user.user_id, batch.batch_id, client_id)
+
+
+@pytest.fixture(params=[True, False], ids=["script", "no script"])
+def with_script(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+@pytest.fixture
+def slow(visit: Visit, owner: Owner, with_script: bool) -> Page:
+    """A page of the owner on a slow network."""
+    page = visit("/console", storage_state=owner.state, java_script_enabled=with_script)
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.send("Network.emulateNetworkConditions", LATENCY)
+    return page
+
+
+#: only with a script
+scripted = pytest.mark.parametrize("with_script", [True], indirect=True)
+
+
+def posts_of(page: Page) -> list[str]:
+    """Return the list to which the addresses of sent forms are added."""
+    posts: list[str] = []
+
+    def note(request: Request) -> None:
+        if request.method == "POST":
+            posts.append(request.url)
+
+    page.on("request", note)
+    return posts
+
+
+def fill_application(page: Page, _: Owner) -> str:
+    page.goto("/console/applications/new")
+    page.get_by_label("Name").fill(f"Slow {id(page)}")
+    page.get_by_label("Redirect URIs").fill(HUB)
+    return "Create the application"
+
+
+def fill_token(page: Page, _: Owner) -> str:
+    page.goto("/console/tokens/new")
+    page.get_by_label("Name").fill(f"slow {id(page)}")
+    return "Create the token"
+
+
+def fill_own_token(page: Page, _: Owner) -> str:
+    page.goto("/")
+    page.get_by_label("Name of a new token").fill(f"own {id(page)}")
+    return "Create a token"
+
+
+def fill_user(page: Page, _: Owner) -> str:
+    page.goto("/console/users/new")
+    page.get_by_label("Email").fill(f"slow{id(page)}@example.com")
+    page.get_by_label("First name").fill("Sam")
+    return "Create the user"
+
+
+def open_account(page: Page, owner: Owner) -> str:
+    page.goto(f"/console/users/{owner.user_id}")
+    return "Create a link"
+
+
+def open_rotation(page: Page, owner: Owner) -> str:
+    page.goto(f"/console/applications/{owner.client_id}/rotate-secret")
+    return "Replace the secret"
+
+
+#: each with the button of the replacement in the answer to a second form; a secret is in the first
+FORMS: dict[str, tuple[Callable[[Page, Owner], str], str]] = {
+    "application": (fill_application, "Replace the secret"),
+    "token": (fill_token, "Replace the token"),
+    "own token": (fill_own_token, "Replace the token"),
+    "user": (fill_user, "Create a link"),
+    "link": (open_account, "Create a link"),
+    "secret": (open_rotation, "Replace the secret"),
+}
+
+
+#: whether the page has a script, and the form: the server does not see the difference
+CASES = [*((True, name) for name in FORMS), (False, "application"), (False, "link")]
+
+
+@pytest.mark.parametrize(("with_script", "name"), CASES, indirect=["with_script"])
+def test_a_double_click_loses_no_secret(
+    slow: Page, owner: Owner, with_script: bool, name: str
+) -> None:
+    fill, replacement = FORMS[name]
+    button = slow.get_by_role("button", name=fill(slow, owner), exact=True)
+    posts = posts_of(slow)
+    button.dblclick()
+    secret = slow.locator(".secret .whole").first
+    if with_script:
+        expect(secret).to_contain_text(SECRET)
+        assert len(posts) == 1
+        return
+    expect(secret).to_contain_text(SECRET)
+    slow.reload()  # it sends the form again
+    link = slow.get_by_role("link", name=replacement)
+    button = slow.get_by_role("button", name=replacement)
+    expect(button.or_(link)).to_be_visible()
+    assert len(posts) >= 2
+    expect(secret).to_have_count(0)
+    if link.count():
+        link.click()
+    button.click()
+    expect(secret).to_contain_text(SECRET)
+
+
+@scripted
+def test_a_form_that_was_stopped_or_comes_back_can_be_sent(slow: Page, owner: Owner) -> None:
+    fill_token(slow, owner)
+    slow.get_by_label("Name").fill("")
+    button = slow.get_by_role("button", name="Create the token")
+    button.click()
+    expect(slow.get_by_role("heading", name="There is a problem")).to_be_visible()
+    slow.get_by_label("Name").fill(f"again {id(slow)}")
+    button.click()
+    expect(slow.locator("#token")).to_contain_text("mrt_")
+
+
+@scripted
+def test_after_the_file_of_links_the_page_says_what_happened(slow: Page, owner: Owner) -> None:
+    path = f"/console/batches/{owner.batch_id}"
+    slow.goto(f"{path}/links")
+    expect(slow.get_by_role("heading", name="Create links for 3 users?")).to_be_visible()
+    posts = posts_of(slow)
+    with slow.expect_download() as download:
+        slow.get_by_role("button", name="Create, as CSV").dblclick()
+    assert download.value.path().read_text(encoding="utf-8").count("#mrl_") == 3
+    expect(slow.get_by_role("heading", name="3 links were created")).to_be_visible()
+    expect(slow.get_by_text("The 3 links sent before stop working.")).to_be_visible()
+    assert len(posts) == 1
+    assert_accessible(slow)
+    with slow.expect_download() as download:
+        slow.get_by_role("button", name="Create again, as JSON Lines").click()
+    assert download.value.suggested_filename == "links.jsonl"
+    expect(slow.get_by_role("heading", name="3 links were created")).to_be_visible()
+    slow.goto(path)
+    expect(slow.get_by_role("link", name="3 unused links")).to_be_visible()
+    assert_accessible(slow)
+
+
+@scripted
+def test_a_file_that_breaks_off_is_said(slow: Page, owner: Owner) -> None:
+    slow.goto(f"/console/users/links?user_id={owner.user_id}")
+    slow.route(re.compile("/console/users/links"), lambda route: route.abort())
+    slow.get_by_role("button", name=re.compile("as CSV")).click()
+    expect(slow.get_by_role("alert").filter(has_text="did not arrive whole")).to_be_focused()
+    assert_accessible(slow)
+
+
+def test_what_was_typed_survives_the_end_of_the_session(
+    slow: Page, site: Site, with_script: bool
+) -> None:
+    email = site.create_owner()
+    slow.context.clear_cookies()
+    sign_in(slow, email)
+    change_password(slow, PASSWORD, NEW_PASSWORD)
+    expect(slow.get_by_role("heading", name="Your account")).to_be_visible()
+    slow.goto("/console/applications/new")
+    slow.get_by_label("Name").fill("Kept Wiki")
+    slow.get_by_label("Redirect URIs").fill(f"{HUB}\n{HUB}/2")
+    slow.get_by_label("Receives refresh tokens").check()
+    with closing(site.control_plane()) as plane:
+        (user,) = plane.users.with_emails([email])
+        assert user
+        plane.sessions.revoke_all(user.user_id, OPERATOR)
+    slow.get_by_role("button", name="Create the application").click()
+    expect(slow.get_by_text("You are not signed in any more.")).to_be_visible()
+    slow.get_by_label("Email").fill(email)
+    slow.get_by_label("Password", exact=True).fill(NEW_PASSWORD)
+    slow.get_by_role("button", name="Sign in", exact=True).click()
+    expect(slow.get_by_label("Name")).to_have_value("Kept Wiki")
+    expect(slow.get_by_label("Redirect URIs")).to_have_value(f"{HUB}\n{HUB}/2")
+    expect(slow.get_by_label("Receives refresh tokens")).to_be_checked()
+    expect(slow.get_by_text("Nothing was changed before")).to_be_visible()
+    if with_script:
+        assert slow.url.endswith("/console/applications/new")
+        assert_accessible(slow)
