@@ -83,7 +83,7 @@ _KEYBOARD_ROWS = _both_ways(
     *("²&é\"'(-è_çà)=", "azertyuiop^$", "qsdfghjklmù*", "<wxcvbn,;:!"),
     # two or more rows in turns
     *("1q2w3e4r5t6z7u8i9o0p", "1q2w3e4r5t6y7u8i9o0p", "q1w2e3r4t5z6u7i8o9p0"),
-    *("q1w2e3r4t5y6u7i8o9p0", "1a2s3d4f5g6h7j8k9l", "q2w3e4r5t6z7u8i9o0p", "1a2z3e4r5t6y7u8i9o0p"),
+    *("q1w2e3r4t5y6u7i8o9p0", "1a2s3d4f5g6h7j8k9l", "1a2z3e4r5t6y7u8i9o0p"),
     *("1qaz2wsx3edc4rfv5tgb6yhn7ujm", "1qay2wsx3edc4rfv5tgb6zhn7ujm", "qaywsxedcrfvtgbzhnujm"),
     "qazwsxedcrfvtgbyhnujm",
 )
