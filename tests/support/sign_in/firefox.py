@@ -155,13 +155,10 @@ class FirefoxPage:
 
     def goto(self, url: str) -> None:
         """Open an address, until its page or the one that follows it is loaded."""
-        try:
-            self._firefox.send(
-                "browsingContext.navigate", context=self._context, url=url, wait="complete"
-            )
-        except FirefoxError as error:  # the page was left at once for another one
-            if "NS_BINDING_ABORTED" not in str(error):
-                raise
+        # Firefox never answers a command that waits for a page which another one replaces at once.
+        self.evaluate("() => { window.isLeft = true; }")
+        self._firefox.send("browsingContext.navigate", context=self._context, url=url, wait="none")
+        self.wait_for("() => !window.isLeft && document.readyState === 'complete'")
 
     def back(self) -> None:
         """Go one page back."""
