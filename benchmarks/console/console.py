@@ -6,7 +6,7 @@ There are a million accounts, and a batch of as many users is open beside them.
 from contextlib import closing
 from pathlib import Path
 
-from anyscale.server.core.users.search.index import SearchIndex
+from anyscale.server.core.search.index import SearchIndex
 from benchmarks.console.files import measure_files
 from benchmarks.console.pages import measure_pages
 from benchmarks.support.browsers import OwnerBrowser

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.support.waiting import wait_until
 
-from anyscale.server.core.users.search.index import SearchIndex, Segment
+from anyscale.server.core.search.index import SearchIndex, Segment
 from anyscale.server.store.transaction import Store
 from anyscale.server.store.word_rows import WordRow
 from benchmarks.support.databases import Database, each_kind

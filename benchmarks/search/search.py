@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from anyscale.server.core.users.search.index import SearchIndex
+from anyscale.server.core.search.index import SearchIndex
 from benchmarks.support.databases import Database, each_kind
 from benchmarks.support.measuring import p99, point, show
 from benchmarks.support.people import Person, add_people, person_at

@@ -30,10 +30,10 @@ WITHOUT_CALLER = {
     "server_keys.py server_key",
     "sso/sso_login.py SsoLogin.login",
     "tokens/api_tokens.py TokenService.authenticate",
-    "users/search/index.py SearchIndex._finish",
-    "users/search/index.py SearchIndex._lease_segment",
-    "users/search/index.py SearchIndex._return_lease",
-    "users/search/index.py SearchIndex._write",
+    "search/index.py SearchIndex._finish",
+    "search/index.py SearchIndex._lease_segment",
+    "search/index.py SearchIndex._return_lease",
+    "search/index.py SearchIndex._write",
 }
 
 

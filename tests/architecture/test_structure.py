@@ -117,7 +117,7 @@ def test_a_batch_without_passwords_imports_no_hashing_and_no_parser(
         "random",
     }
     assert not loaded & heavy
-    assert not [name for name in loaded if name.startswith("anyscale.server.core.users.search")]
+    assert not [name for name in loaded if name.startswith("anyscale.server.core.search")]
     assert ("click" in loaded) == (code == COMMAND)
 
 
@@ -274,7 +274,7 @@ def test_every_error_code_is_in_the_documents() -> None:
 
 
 def test_every_metric_is_in_the_documents() -> None:
-    figures = (SOURCE / "server" / "http" / "operations" / "metrics.py").read_text(encoding="utf-8")
+    figures = (SOURCE / "server" / "http" / "metrics.py").read_text(encoding="utf-8")
     page = (ROOT / "docs" / "operations" / "monitoring.md").read_text(encoding="utf-8")
 
     names = set(re.findall(r'"(anyscale_\w+)"', figures))

@@ -65,7 +65,7 @@ def test_each_search_indexes_more_accounts_also_right_after_the_one_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("anyscale.transport.embedded._INDEXING_SECONDS", 0)
-    monkeypatch.setattr("anyscale.server.core.users.search.index._SEGMENT", 1)
+    monkeypatch.setattr("anyscale.server.core.search.index._SEGMENT", 1)
     create(tmp_path, "jane", "joe", "jim")
     assert [search(tmp_path, "jane")[1] for _ in range(4)] == [2, 1, 0, 0]
 

@@ -16,7 +16,7 @@ from tests.support.users import PASSWORD, checked_users, passwords_for
 from anyscale import errors
 from anyscale.errors import AnyscaleError, BatchGone
 from anyscale.server.core.openid.protocol import AUTHORIZATION_ERRORS, TOKEN_ERRORS
-from anyscale.server.http.operations.metrics import (
+from anyscale.server.http.metrics import (
     BATCHES,
     GRANT_TYPES,
     HASHES,
@@ -124,7 +124,8 @@ def test_each_error_for_an_application_has_a_counter() -> None:
         path.read_text(encoding="utf-8")
         for path in (*folder.glob("core/openid/*.py"), *folder.glob("http/openid/*.py"))
     ]
-    raised = {code for text in sources for code in re.findall(r'OAuthError\(\s*"(\w+)"', text)}
+    refusal = r'(?:OAuthError|_refuse_silent)\([^")]*"(\w+)"'
+    raised = {code for text in sources for code in re.findall(refusal, text)}
     raised |= {f"{name}_not_supported" for name in ("request", "request_uri", "registration")}
 
     assert raised == {*AUTHORIZATION_ERRORS, *TOKEN_ERRORS}

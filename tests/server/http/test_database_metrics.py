@@ -20,8 +20,8 @@ from tests.support.waiting import wait_until
 from anyscale import Anyscale, __version__
 from anyscale.errors import StoreUnavailable
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.users.account_count import AccountCount
-from anyscale.server.http.operations import metrics
+from anyscale.server.core.accounts.account_count import AccountCount
+from anyscale.server.http import metrics
 from anyscale.server.store.schema_versions import steps_of
 from anyscale.user.models import AdminCreateUser
 
@@ -144,7 +144,9 @@ def test_accounts_are_counted_seldom(
 ) -> None:
     clock = [1_000.0]
     count = AccountCount(control_plane.store)
-    monkeypatch.setattr("anyscale.server.core.users.account_count.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(
+        "anyscale.server.core.accounts.account_count.time.monotonic", lambda: clock[0]
+    )
     with closing(control_plane), control_plane.store.read() as tx:
         users = type(tx.users)
 

@@ -10,7 +10,7 @@ from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_in_process import serve_in_process
 from tests.support.users import PASSWORD, create_accounts
 
-from anyscale.server.http.operations.metrics import REQUESTS
+from anyscale.server.http.metrics import REQUESTS
 
 #: headers that differ from one response to the next
 CHANGING = {"date", "x-request-id"}

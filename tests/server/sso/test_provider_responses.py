@@ -33,7 +33,7 @@ from tests.support.waiting import wait_until
 from anyscale.server.core.sso import http_client as fetching
 from anyscale.server.core.sso.identity_provider import IdentityProvider
 from anyscale.server.core.sso.settings import ProviderSettings
-from anyscale.server.http.operations.metrics import POOL_REQUESTS
+from anyscale.server.http.metrics import POOL_REQUESTS
 
 GRANT = {"error": "invalid_grant"}
 FOREIGN = signing_key("RS256", "foreign")

@@ -11,8 +11,8 @@ from tests.support.users import PASSWORD, checked_users, find_accounts, password
 
 from anyscale.errors import InvalidCredentials
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.login.links import secret_of
 from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_for_session
-from anyscale.server.core.users.password_links import secret_of
 
 CLIENT = ClientInfo("192.0.2.1", "Firefox")
 CHOSEN = "seven quiet herons wade"

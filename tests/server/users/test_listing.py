@@ -20,10 +20,10 @@ from tests.support.databases.stored_data import execute_sql
 
 from anyscale.domain.user_query import UserQuery
 from anyscale.errors import RequestInvalid
-from anyscale.server.core.users.search import listing
-from anyscale.server.core.users.search.cursor import PagePosition, encode_cursor
-from anyscale.server.core.users.search.listing import UserListing
-from anyscale.server.core.users.search.pages import BUDGET
+from anyscale.server.core.search import listing
+from anyscale.server.core.search.cursor import PagePosition, encode_cursor
+from anyscale.server.core.search.listing import UserListing
+from anyscale.server.core.search.pages import BUDGET
 from anyscale.server.store.records.search import Filters, Scan
 from anyscale.server.store.records.users import UserRecord
 from anyscale.server.store.sql.search.user_scan import UserScan

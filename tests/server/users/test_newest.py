@@ -17,10 +17,10 @@ from tests.support.databases.stored_batches import (
 from tests.support.databases.stored_data import execute_sql
 
 from anyscale.errors import NotFound
-from anyscale.server.core.users.account_details import AccountDetailsQuery
-from anyscale.server.core.users.queries import UserQueries
-from anyscale.server.core.users.search import NarrowedQuery, UserListing, listing
-from anyscale.server.core.users.search.pages import BUDGET
+from anyscale.server.core.accounts.account_details import AccountDetailsQuery
+from anyscale.server.core.accounts.queries import UserQueries
+from anyscale.server.core.search import NarrowedQuery, UserListing, listing
+from anyscale.server.core.search.pages import BUDGET
 from anyscale.server.store.transaction import Store
 
 STATES = ["password", "sso", "link", "none", "suspended"]

@@ -6,8 +6,8 @@ from tests.support.databases.stored_batches import Batch, Person, store_batches
 
 from anyscale.domain.user_query import UserQuery
 from anyscale.errors import RequestInvalid
-from anyscale.server.core.users.search import tiers
-from anyscale.server.core.users.search.listing import UserListing
+from anyscale.server.core.search import tiers
+from anyscale.server.core.search.listing import UserListing
 from anyscale.server.store.transaction import Store
 
 

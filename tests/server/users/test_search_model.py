@@ -20,9 +20,9 @@ from tests.support.databases.stored_batches import (
 )
 
 from anyscale.domain.user_query import UserQuery
-from anyscale.server.core.users.search import pages
-from anyscale.server.core.users.search import tiers as search
-from anyscale.server.core.users.search.pages import BUDGET
+from anyscale.server.core.search import pages
+from anyscale.server.core.search import tiers as search
+from anyscale.server.core.search.pages import BUDGET
 from anyscale.server.store.transaction import Store
 
 #: what names and searches are made of: letters, a letter and a mark, and what separates words

@@ -17,12 +17,12 @@ from tests.support.databases.stored_batches import (
 
 from anyscale.domain.user_query import UserQuery
 from anyscale.errors import RequestInvalid
-from anyscale.server.core.users.search import pages
-from anyscale.server.core.users.search import tiers as search
-from anyscale.server.core.users.search.cursor import PagePosition, encode_cursor
-from anyscale.server.core.users.search.listing import UserListing
-from anyscale.server.core.users.search.pages import BUDGET
-from anyscale.server.core.users.search.tiers import end_of
+from anyscale.server.core.search import pages
+from anyscale.server.core.search import tiers as search
+from anyscale.server.core.search.cursor import PagePosition, encode_cursor
+from anyscale.server.core.search.listing import UserListing
+from anyscale.server.core.search.pages import BUDGET
+from anyscale.server.core.search.tiers import end_of
 from anyscale.server.store.transaction import Store
 
 

@@ -4,7 +4,7 @@ from tests.support.databases.indexed_words import index_next
 from tests.support.databases.stored_batches import Batch, Person, read_all, repeated
 
 from anyscale.domain.user_query import UserQuery
-from anyscale.server.core.users.search.listing import UserListing
+from anyscale.server.core.search.listing import UserListing
 from anyscale.server.store.transaction import Store
 
 __all__ = ["found_by", "index_words", "people_named"]

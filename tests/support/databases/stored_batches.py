@@ -16,7 +16,7 @@ from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.control_planes import STORE_DEPLOYMENTS, new_deployment
 
 from anyscale.domain.user_query import UserQuery
-from anyscale.server.core.users.search.listing import UserListing
+from anyscale.server.core.search.listing import UserListing
 from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.records.users import NewUserRecord

@@ -10,8 +10,8 @@ from anyscale.cli.server.connect import database_option, open_local_control_plan
 from anyscale.cli.terminal import log
 from anyscale.errors import BatchRefused
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.accounts.owners import CreatedOwner
 from anyscale.server.core.callers import SystemCaller, system_caller
-from anyscale.server.core.users.owners import CreatedOwner
 from anyscale.server.settings import Settings
 
 

@@ -11,7 +11,7 @@ from typing import assert_never
 
 from msgspec import Struct, structs
 
-from anyscale.errors import NotAuthenticated, NotPermitted, PasswordChangeNeeded
+from anyscale.errors import NotAuthenticated, NotFound, NotPermitted, PasswordChangeNeeded
 from anyscale.server.core.time_units import HOUR_MS, MINUTE_MS
 from anyscale.server.store.records.login import SessionRecord
 from anyscale.server.store.records.tokens import TokenRecord
@@ -32,6 +32,7 @@ __all__ = [
     "live_session",
     "live_token",
     "refuse_unless_owner",
+    "require_accounts",
     "require_owner",
     "require_session",
     "share_owner",
@@ -246,6 +247,16 @@ def require_owner(
     if isinstance(caller, SessionCaller) and (recent or is_of_owner):
         caller.require_recent_sign_in()
     return locked
+
+
+def require_accounts(
+    locked: Mapping[str, AccountRecord], user_ids: Collection[str]
+) -> list[AccountRecord]:
+    """Return locked accounts in the order of `user_ids`, or raise `NotFound` if one is missing."""
+    for user_id in user_ids:
+        if user_id not in locked:
+            raise NotFound(f"there is no user {user_id}")
+    return [locked[user_id] for user_id in user_ids]
 
 
 def share_owner(tx: Transaction, caller: Caller) -> None:

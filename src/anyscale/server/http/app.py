@@ -1,10 +1,8 @@
 """The ASGI application: its routes, their dependencies, and the tasks while it runs."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from functools import partial
 
 from litestar import Litestar, Router
 from litestar.config.compression import CompressionConfig
@@ -12,10 +10,12 @@ from litestar.datastructures import State
 from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp
 
-from anyscale.errors import AnyscaleError
+from anyscale.server.background.file_runs import FileRuns
+from anyscale.server.background.periodic import start_periodic_work
+from anyscale.server.background.uploads import FilePlaces
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.accounts.account_count import AccountCount
 from anyscale.server.core.operator_proof import OperatorProofs
-from anyscale.server.core.users.account_count import AccountCount
 from anyscale.server.http.account import routes as account
 from anyscale.server.http.account.page import AccountPage
 from anyscale.server.http.api import (
@@ -34,14 +34,18 @@ from anyscale.server.http.authentication import (
     require_owner,
 )
 from anyscale.server.http.console import routes as console
-from anyscale.server.http.console.batches.file_runs import FileRuns
-from anyscale.server.http.console.batches.uploads import FilePlaces
 from anyscale.server.http.console.users.account import AccountPages
 from anyscale.server.http.dependencies import provide_each
 from anyscale.server.http.errors import EXCEPTION_HANDLERS
 from anyscale.server.http.login import pages, sso
 from anyscale.server.http.login import routes as login
 from anyscale.server.http.login.sign_in import LoginFlows
+from anyscale.server.http.metrics import (
+    WORKERS,
+    DatabaseMetrics,
+    count_change,
+    count_from_zero,
+)
 from anyscale.server.http.middleware.client_addresses import ClientAddressMiddleware
 from anyscale.server.http.middleware.csrf import CSRF_RULE, CsrfMiddleware, any_origin
 from anyscale.server.http.middleware.gzip_requests import MAX_BODY, GzipRequestMiddleware
@@ -55,22 +59,10 @@ from anyscale.server.http.openid import authorize, discovery, logout, token, use
 from anyscale.server.http.openid.continuation import Continuations
 from anyscale.server.http.openid.cors import CorsMiddleware
 from anyscale.server.http.operations import health, openapi, received_request
-from anyscale.server.http.operations.metrics import (
-    WORKERS,
-    DatabaseMetrics,
-    count_change,
-    count_from_zero,
-)
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web import templating
 
 __all__ = ["application", "create_routes"]
-
-_log = logging.getLogger("anyscale.server")
-
-#: seconds between two runs of the work in the background
-_CLEAN_UP_SECONDS = 60
-_INDEXING_SECONDS = 2
 
 #: Level 9, the default, needs ten times the processor time for a page of users, and makes it an
 #: eighth smaller.
@@ -210,13 +202,7 @@ async def _lifespan(routes: Litestar) -> AsyncIterator[None]:
     control_plane: ControlPlane = routes.state.control_plane
     pools: ThreadPools = routes.state.pools
     file_runs: FileRuns = routes.state.file_runs
-    fill_index = partial(control_plane.search_index.fill, is_busy=pools.are_busy)
-    tasks = [
-        asyncio.create_task(
-            _repeat("clean-up", partial(_clean_up, control_plane), _CLEAN_UP_SECONDS)
-        ),
-        asyncio.create_task(_repeat("indexing", fill_index, _INDEXING_SECONDS)),
-    ]
+    tasks = start_periodic_work(control_plane, pools.are_busy)
     try:
         yield
     finally:
@@ -226,22 +212,3 @@ async def _lifespan(routes: Litestar) -> AsyncIterator[None]:
         file_runs.stop()
         # Not in a thread, because a forced shutdown would cancel the wait for it.
         control_plane.close()
-
-
-async def _repeat(name: str, work: Callable[[], None], seconds: float) -> None:
-    """Repeat work in a thread, with pauses of some seconds, even if it fails."""
-    while True:
-        try:
-            await asyncio.to_thread(work)
-        except AnyscaleError as error:
-            _log.error(f"{name} failed", extra={"code": error.code, "detail": str(error)})
-        except Exception as error:  # noqa: BLE001 - a bug must not end this task
-            # The text of the error is left out: it may be personal.
-            _log.error(f"{name} failed", extra={"code": type(error).__name__})
-        await asyncio.sleep(seconds)
-
-
-def _clean_up(control_plane: ControlPlane) -> None:
-    """Delete what has expired, and log the head of the audit log."""
-    control_plane.clean_up()
-    control_plane.audit_log.log_head()

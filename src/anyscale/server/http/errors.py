@@ -23,6 +23,7 @@ from anyscale.errors import (
     Unavailable,
 )
 from anyscale.errors.memory import is_lack_of_memory
+from anyscale.server.fault_place import place_of
 from anyscale.server.http.bodies import invalid_body
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.refusals import count_refusal, retry_after
@@ -31,7 +32,7 @@ from anyscale.server.http.web.error_page import error_page
 from anyscale.server.http.web.templating import accepts_page
 from anyscale.server.login_options import LoginOptions
 
-__all__ = ["EXCEPTION_HANDLERS", "error_responses", "place_of", "send_refusal", "title_of"]
+__all__ = ["EXCEPTION_HANDLERS", "error_responses", "send_refusal", "title_of"]
 
 _PROBLEM = "application/problem+json"
 
@@ -171,12 +172,6 @@ def _handle_bug(request: AnyRequest, error: Exception) -> Response[Any]:
     _log.error("internal error", extra=extra)
     detail = "a fault of the control plane: its log says where"
     return _respond(request, HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail, {})
-
-
-def place_of(error: Exception) -> str:
-    """Return file and line alone: texts and values of an error may be personal."""
-    frames = extract_tb(error.__traceback__)
-    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?"
 
 
 def _respond(

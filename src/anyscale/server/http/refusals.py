@@ -3,7 +3,7 @@
 import math
 
 from anyscale.errors import AnyscaleError, Overloaded
-from anyscale.server.http.operations.metrics import REFUSALS
+from anyscale.server.http.metrics import REFUSALS
 
 __all__ = ["count_refusal", "retry_after"]
 

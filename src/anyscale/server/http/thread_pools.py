@@ -17,7 +17,7 @@ from typing import Final, ParamSpec, TypeVar
 
 from anyscale.errors import Overloaded
 from anyscale.server.core.login.networks import site_of
-from anyscale.server.http.operations.metrics import POOL_REQUESTS
+from anyscale.server.http.metrics import POOL_REQUESTS
 
 __all__ = ["BoundedThreadPool", "LoginThreadPool", "ThreadPools"]
 

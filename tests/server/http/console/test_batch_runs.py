@@ -26,12 +26,15 @@ from tests.support.servers.http_client import HttpClient
 from tests.support.waiting import wait_until
 
 from anyscale.errors import Overloaded, RequestInvalid, StoreUnavailable
+from anyscale.server.background import file_runs
+from anyscale.server.background import uploads as places
+from anyscale.server.background.file_runs import FileRuns
+from anyscale.server.background.uploads import FilePlaces
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.http.console.batches import file_runs, uploads
-from anyscale.server.http.console.batches.file_runs import FileRuns
+from anyscale.server.http.console.batches import uploads
 from anyscale.server.http.console.batches.pages import PATH
-from anyscale.server.http.console.batches.uploads import FilePlaces, receive_upload
-from anyscale.server.http.operations.metrics import HASHES
+from anyscale.server.http.console.batches.uploads import receive_upload
+from anyscale.server.http.metrics import HASHES
 
 MIB = 1024 * 1024
 
@@ -223,7 +226,7 @@ def test_a_user_twice_is_refused_by_both_lines(
 def test_a_third_large_file_waits_and_a_small_one_does_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(uploads, "_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(places, "_WAIT_SECONDS", 0.05)
 
     async def take() -> None:
         places = FilePlaces()
@@ -243,7 +246,7 @@ def test_a_full_server_says_so_with_retry_after(
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jane = console.browser()
-    monkeypatch.setattr(uploads, "_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(places, "_WAIT_SECONDS", 0.01)
     monkeypatch.setattr(FilePlaces, "_is_free", lambda *_: False, raising=False)
     page = upload(jane, f"{PATH}/check", csv("a"))
     assert page.status == 429
@@ -345,7 +348,7 @@ def test_a_run_gives_its_place_back(
     open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = many()
-    monkeypatch.setattr(uploads, "_WAIT_SECONDS", 5.0)
+    monkeypatch.setattr(places, "_WAIT_SECONDS", 5.0)
     monkeypatch.setattr(FilePlaces.__init__, "__defaults__", (len(data),))
     jane = open_console().browser()
     for file in (data, many()):  # the second one waits for the only place

@@ -24,11 +24,11 @@ from anyscale.batch_run.run import BatchRun
 from anyscale.batch_run.run_key import CallKey
 from anyscale.domain.validation import Policy
 from anyscale.errors import BatchRefused
+from anyscale.server.background.counted_file import CountedFile
+from anyscale.server.background.file_run import FileRun
+from anyscale.server.background.uploads import FilePlaces, Upload
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.http.console.batches.check_result import check_file, problem_lines
-from anyscale.server.http.console.batches.counted_file import CountedFile
-from anyscale.server.http.console.batches.file_run import FileRun
-from anyscale.server.http.console.batches.uploads import FilePlaces, Upload
 from anyscale.server.settings import Settings
 from anyscale.transport.embedded import EmbeddedTransport
 from anyscale.users_file import UsersFile, format_of

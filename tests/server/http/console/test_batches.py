@@ -23,7 +23,7 @@ from anyscale.errors import StoreUnavailable
 from anyscale.server.core.batches import undo as core_undo
 from anyscale.server.http.console.batches import links, pages
 from anyscale.server.http.console.batches.pages import PATH
-from anyscale.server.http.operations.metrics import BATCHES, UNDONE
+from anyscale.server.http.metrics import BATCHES, UNDONE
 
 Upload = Callable[..., HttpResponse]
 

@@ -16,10 +16,10 @@ from tests.support.users import PASSWORD, create_accounts
 
 from anyscale.domain.models.users import UpdatedUser, UserChanges
 from anyscale.domain.validation import Policy, check
-from anyscale.server.core.users.search import listing, pages, tiers
-from anyscale.server.core.users.update import UserUpdateService
+from anyscale.server.core.accounts.update import UserUpdateService
+from anyscale.server.core.search import listing, pages, tiers
 from anyscale.server.http.console.users import download
-from anyscale.server.http.operations.metrics import HASHES
+from anyscale.server.http.metrics import HASHES
 
 PUBLIC = "https://accounts.example.com"
 

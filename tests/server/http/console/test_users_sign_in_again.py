@@ -16,8 +16,8 @@ from tests.support.servers.http_client import HttpClient
 from tests.support.sign_in.sign_ins import let_time_pass
 from tests.support.users import NEW_PASSWORD, create_accounts
 
+from anyscale.server.core.search import FoundPage, UserListing
 from anyscale.server.core.time_units import MINUTE_MS
-from anyscale.server.core.users.search import FoundPage, UserListing
 from anyscale.server.http.console.users import download
 from anyscale.server.logging_config import log_handler
 

@@ -5,7 +5,7 @@ from tests.support.users import checked_user
 from tests.support.waiting import wait_until
 
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.users.search.index import SearchIndex
+from anyscale.server.core.search.index import SearchIndex
 
 JANE = operator("jane")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from anyscale.server.core.users.search import index as search_index
+from anyscale.server.core.search import index as search_index
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from anyscale.domain.models.users import UserChanges
 from anyscale.errors import NotFound
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches import undo
-from anyscale.server.core.users.search import index
+from anyscale.server.core.search import index
 
 
 def test_undoing_an_indexed_batch_removes_its_words_and_no_others(

@@ -17,8 +17,8 @@ from anyscale.domain.models.users import UserChanges
 from anyscale.domain.user_query import UserQuery
 from anyscale.errors import StoreUnavailable
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.users.search import index as search_index
-from anyscale.server.core.users.search.index import SearchIndex
+from anyscale.server.core.search import index as search_index
+from anyscale.server.core.search.index import SearchIndex
 from anyscale.server.store.sql.search.user_words import Words
 from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.word_rows import WordRow
@@ -299,7 +299,7 @@ KILLED_WHILE_FILLING = """
 import os, sys
 from pathlib import Path
 from tests.support.databases.schema_steps import open_store
-from anyscale.server.core.users.search import index as search_index
+from anyscale.server.core.search import index as search_index
 from anyscale.server.store.sql.search.unindexed_accounts import UnindexedAccounts
 from anyscale.server.store.sql.search.user_words import Words
 

@@ -20,7 +20,7 @@ from tests.support.waiting import wait_until
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.users.search import index as search_index
+from anyscale.server.core.search import index as search_index
 from anyscale.server.http import thread_pools
 from anyscale.server.http.thread_pools import ThreadPools
 
@@ -46,7 +46,7 @@ def test_a_server_lets_requests_go_before_the_filling(
 ) -> None:
     monkeypatch.setattr(search_index, "_BUSY_SHARE", 1e-9)
     monkeypatch.setattr(search_index, "_LONGEST_PAUSE", 600)
-    monkeypatch.setattr("anyscale.server.http.app._INDEXING_SECONDS", 0.01)
+    monkeypatch.setattr("anyscale.server.background.periodic._INDEXING_SECONDS", 0.01)
     has_request, is_answered = threading.Event(), threading.Event()
     waited: list[bool] = []
 
@@ -87,7 +87,7 @@ def test_the_filling_also_waits_between_requests_that_follow_each_other(
     monkeypatch.setattr(search_index, "_BUSY_SHARE", 1e-9)
     monkeypatch.setattr(search_index, "_LONGEST_PAUSE", 600)
     monkeypatch.setattr(thread_pools, "_LULL", 600)
-    monkeypatch.setattr("anyscale.server.http.app._INDEXING_SECONDS", 0.01)
+    monkeypatch.setattr("anyscale.server.background.periodic._INDEXING_SECONDS", 0.01)
     token = control_plane.tokens.create("jane", "owner", None, operator("jane"))
     headers = {"Authorization": f"Bearer {token}"}
     with serve_in_process(control_plane) as url:
@@ -129,7 +129,7 @@ def test_a_filling_that_fails_is_logged_without_the_text_of_a_bug_and_tried_agai
         is_filled.set()
 
     monkeypatch.setattr(control_plane.search_index, "fill", failing)
-    monkeypatch.setattr("anyscale.server.http.app._INDEXING_SECONDS", 0.01)
+    monkeypatch.setattr("anyscale.server.background.periodic._INDEXING_SECONDS", 0.01)
     with caplog.at_level(logging.ERROR, "anyscale.server"), serve_in_process(control_plane):
         assert is_filled.wait(30)
     logged = [record for record in caplog.records if record.getMessage() == "indexing failed"]

@@ -6,8 +6,8 @@ from anyscale.domain.models.batches import Batch
 from anyscale.domain.models.users import AdminCreatedUser
 from anyscale.domain.times import from_milliseconds
 from anyscale.server.core.callers import Caller
-from anyscale.server.core.users.queries import created_user_of
 from anyscale.server.store.records.batches import BatchRecord
+from anyscale.server.store.records.user_models import created_user_of
 from anyscale.server.store.transaction import Transaction
 
 __all__ = ["InitialSignIns", "batch_details", "created_users", "initial_sign_ins", "shown_batch"]

@@ -10,7 +10,7 @@ from anyscale.errors import AnyscaleError, BatchGone, RequestInvalid
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.batches.batch_state import lock_batch, require_batch
 from anyscale.server.core.callers import Caller, require_owner, user_actor
-from anyscale.server.core.users.search import defer_filling
+from anyscale.server.core.search import defer_filling
 from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Store, Transaction

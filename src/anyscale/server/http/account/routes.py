@@ -19,12 +19,12 @@ from anyscale.server.http.account.schemas import (
 )
 from anyscale.server.http.authentication import SESSION_AUTHENTICATION, require_own_password
 from anyscale.server.http.bodies import SMALL_BODY, decode
-from anyscale.server.http.console.recent_sign_in import redirect_to_sign_in_again
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.login.routes import create_login_response
 from anyscale.server.http.login.schemas import LoginResponse
 from anyscale.server.http.login.sign_in import LoginFlows
+from anyscale.server.http.login.sign_in_again import redirect_to_sign_in_again
 from anyscale.server.http.route_handlers import delete, get, put
 from anyscale.server.http.web.session_pages import session_pages
 

@@ -21,7 +21,7 @@ from anyscale.domain.schemas.batches import (
 )
 from anyscale.domain.schemas.users import UserList
 from anyscale.server.core.batches.service import MAX_POSITION, BatchService
-from anyscale.server.core.users.password_links import PasswordLinkService
+from anyscale.server.core.login.links import PasswordLinkService
 from anyscale.server.http.api.parameters import (
     AfterUser,
     BatchId,

@@ -9,9 +9,9 @@ from litestar.params import QueryParameter, RawBody
 
 from anyscale.domain.models.users import UpdatedUser, UserChanges
 from anyscale.domain.schemas.users import PasswordLinks, RoleSet, SetPasswordLinks, UserUpdate
-from anyscale.server.core.users.lifecycle import UserLifecycle
-from anyscale.server.core.users.password_links import PasswordLinkService
-from anyscale.server.core.users.update import UserUpdateService
+from anyscale.server.core.accounts.lifecycle import UserLifecycle
+from anyscale.server.core.accounts.update import UserUpdateService
+from anyscale.server.core.login.links import PasswordLinkService
 from anyscale.server.http.api.parameters import UserId
 from anyscale.server.http.bodies import decode
 from anyscale.server.http.dependencies import OwnerRequest

@@ -9,9 +9,9 @@ from litestar.params import QueryParameter, RawBody
 from anyscale.domain.schemas.users import FindUsers, FoundUsers, Role, UserPage
 from anyscale.domain.user_query import MAX_QUERY_TEXT, UserQuery
 from anyscale.errors import TooLarge
+from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.batches.service import BatchService
-from anyscale.server.core.users.queries import UserQueries
-from anyscale.server.core.users.search import MAX_CURSOR, UserListing
+from anyscale.server.core.search import MAX_CURSOR, UserListing
 from anyscale.server.http.bodies import decode
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.route_handlers import get, post

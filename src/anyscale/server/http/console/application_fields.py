@@ -5,7 +5,7 @@ from typing import Any
 from anyscale.domain.models.applications import Application
 from anyscale.errors import ConfigError
 from anyscale.server.http.console.edited_fields import lines_of
-from anyscale.server.http.console.rendering import refused_form
+from anyscale.server.http.web.console_page import refused_form
 
 __all__ = ["CHOICES", "FIELDS", "entered", "refused", "values_of"]
 

@@ -14,9 +14,9 @@ from anyscale.domain.models.applications import (
 )
 from anyscale.domain.times import from_milliseconds
 from anyscale.errors import AlreadyReplaced, ConfigError, NotFound
+from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.openid.applications import ApplicationService
 from anyscale.server.core.openid.provider import OpenIdProvider
-from anyscale.server.core.users.queries import UserQueries
 from anyscale.server.http.console.application_fields import (
     CHOICES,
     FIELDS,
@@ -25,10 +25,10 @@ from anyscale.server.http.console.application_fields import (
     values_of,
 )
 from anyscale.server.http.console.edited_fields import read_edited, read_fields
-from anyscale.server.http.console.recent_sign_in import require_recent_sign_in
-from anyscale.server.http.console.rendering import Page, refused_form, render_console_page
 from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.login.sign_in_again import require_recent_sign_in
 from anyscale.server.http.route_handlers import get, post
+from anyscale.server.http.web.console_page import Page, refused_form, render_console_page
 from anyscale.server.http.web.forms import read_form, read_form_key, read_number
 from anyscale.server.http.web.templating import redirect
 

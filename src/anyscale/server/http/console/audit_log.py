@@ -16,16 +16,16 @@ from anyscale.domain.audit_chain import HEAD, AuditEntry
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.times import from_milliseconds
 from anyscale.errors import RequestInvalid
+from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.audit.verification import verify_next_slice
 from anyscale.server.core.callers import refuse_unless_owner, user_actor
-from anyscale.server.core.users.queries import UserQueries
 from anyscale.server.http.authentication import authenticator_of
 from anyscale.server.http.console.downloads import file_headers, media_type
-from anyscale.server.http.console.rendering import Page, render_console_page
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.http.web.console_page import Page, render_console_page
 from anyscale.server.http.web.forms import read_form
 
 __all__ = ["HANDLERS", "emails_in"]

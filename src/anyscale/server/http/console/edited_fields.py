@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Mapping
 
-from anyscale.server.http.console.rendering import Problem
 from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.web.console_page import Problem
 from anyscale.server.http.web.forms import read_form
 
 __all__ = ["lines_of", "read_edited", "read_fields"]

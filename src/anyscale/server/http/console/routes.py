@@ -10,12 +10,12 @@ from anyscale.server.http.console import (
     audit_log,
     batches,
     overview,
-    recent_sign_in,
     tokens,
     users,
 )
-from anyscale.server.http.console.recent_sign_in import redirect_to_sign_in_again
 from anyscale.server.http.dependencies import AnyRequest
+from anyscale.server.http.login import sign_in_again
+from anyscale.server.http.login.sign_in_again import redirect_to_sign_in_again
 from anyscale.server.http.web.session_pages import session_pages
 from anyscale.server.http.web.templating import render_page
 
@@ -34,7 +34,7 @@ ROUTER = session_pages(
         *audit_log.HANDLERS,
         *applications.HANDLERS,
         *tokens.HANDLERS,
-        *recent_sign_in.HANDLERS,
+        *sign_in_again.HANDLERS,
     ],
     path="/console",
     guards=[require_own_password, require_owner],

@@ -10,10 +10,10 @@ from anyscale.errors import ConfigError, NotFound
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.http.account.page import DAYS, DEFAULT_DAYS, AccountPage, read_token_form
 from anyscale.server.http.account.view_models import token_views
-from anyscale.server.http.console.recent_sign_in import require_recent_sign_in
-from anyscale.server.http.console.rendering import Page, refused_form, render_console_page
 from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.login.sign_in_again import require_recent_sign_in
 from anyscale.server.http.route_handlers import get, post
+from anyscale.server.http.web.console_page import Page, refused_form, render_console_page
 from anyscale.server.http.web.forms import read_form
 from anyscale.server.http.web.templating import redirect
 

@@ -16,12 +16,12 @@ from anyscale.errors import (
     NotFound,
     PasswordRefused,
 )
+from anyscale.server.background.file_runs import FileRuns
+from anyscale.server.core.login.links import secret_of
 from anyscale.server.core.login.return_paths import seal_path
 from anyscale.server.core.login.sessions import SessionService
-from anyscale.server.core.users.password_links import secret_of
 from anyscale.server.http.authentication import Authenticator
 from anyscale.server.http.bodies import SMALL_BODY
-from anyscale.server.http.console.batches.file_runs import FileRuns
 from anyscale.server.http.cookies import SESSION, expired_cookie, login_cookies, read_cookie
 from anyscale.server.http.dependencies import AnyRequest, UserRequest
 from anyscale.server.http.login.sign_in import LoginFlows

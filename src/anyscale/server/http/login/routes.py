@@ -5,8 +5,8 @@ from typing import Any
 from litestar import Response, Router
 from litestar.di import NamedDependency
 
+from anyscale.server.core.login.links import secret_of
 from anyscale.server.core.login.sessions import LoginResult, SessionService
-from anyscale.server.core.users.password_links import secret_of
 from anyscale.server.http.authentication import SESSION_AUTHENTICATION
 from anyscale.server.http.bodies import SMALL_BODY, decode
 from anyscale.server.http.cookies import SESSION, expired_cookie, login_cookies

@@ -14,7 +14,7 @@ from anyscale.server.core.login.password_login import PasswordLogin
 from anyscale.server.core.login.sessions import LoginResult
 from anyscale.server.http.cookies import client_info
 from anyscale.server.http.dependencies import Connection
-from anyscale.server.http.operations.metrics import SIGN_INS
+from anyscale.server.http.metrics import SIGN_INS
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.store.records.users import AccountRecord
 

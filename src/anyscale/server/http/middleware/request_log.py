@@ -10,7 +10,7 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from anyscale.server.http.operations.metrics import IN_PROGRESS, REQUESTS, SECONDS
+from anyscale.server.http.metrics import IN_PROGRESS, REQUESTS, SECONDS
 from anyscale.server.http.request_context import actor, request_id
 
 __all__ = ["RequestLogMiddleware"]

@@ -22,12 +22,12 @@ from anyscale.server.core.time_units import SECOND_MS
 from anyscale.server.http.bodies import SMALL_BODY
 from anyscale.server.http.cookies import AUTHORIZATION, SESSION, HostCookie, read_cookie
 from anyscale.server.http.dependencies import AnyRequest
+from anyscale.server.http.metrics import AUTHORIZATIONS
 from anyscale.server.http.middleware.csrf import CSRF_RULE, any_origin
 from anyscale.server.http.openid.discovery import require_provider
 from anyscale.server.http.openid.logout import LOGOUT_PATH
 from anyscale.server.http.openid.parameters import form_pairs, query_pairs, with_parameters
 from anyscale.server.http.openid.refusal_log import log_refusal
-from anyscale.server.http.operations.metrics import AUTHORIZATIONS
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.leave_page import leave_page
 from anyscale.server.http.web.templating import redirect, render_page

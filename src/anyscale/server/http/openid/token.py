@@ -22,11 +22,11 @@ from anyscale.server.core.openid.tokens import IssuedTokens
 from anyscale.server.http.bodies import SMALL_BODY
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.errors import EXCEPTION_HANDLERS, title_of
+from anyscale.server.http.metrics import GRANT_TYPES, TOKEN_REQUESTS
 from anyscale.server.http.middleware.csrf import CSRF_RULE, any_origin
 from anyscale.server.http.openid.discovery import require_provider
 from anyscale.server.http.openid.parameters import form_pairs
 from anyscale.server.http.openid.refusal_log import log_refusal
-from anyscale.server.http.operations.metrics import GRANT_TYPES, TOKEN_REQUESTS
 from anyscale.server.http.route_handlers import post
 from anyscale.server.store.records.openid import ApplicationRecord
 

@@ -13,7 +13,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from anyscale.errors import Overloaded
 from anyscale.server.http.errors import error_responses
-from anyscale.server.http.operations.metrics import DatabaseMetrics
+from anyscale.server.http.metrics import DatabaseMetrics
 from anyscale.server.http.route_handlers import get
 from anyscale.server.http.thread_pools import ThreadPools
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from anyscale.domain.validation import CheckedUser, shown
 from anyscale.errors import BatchRefused, Problem
-from anyscale.server.http.console.batches.file_run import SHOWN, FileRun, no_users
+from anyscale.server.background.file_run import SHOWN, FileRun, no_users
 
 __all__ = ["GoodFile", "WrongFile", "check_file", "problem_lines", "wrong_file"]
 

@@ -13,7 +13,7 @@ from anyscale.domain.models.users import PasswordLink
 from anyscale.errors import AlreadyReplaced, AnyscaleError
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import SessionCaller
-from anyscale.server.core.users.password_links import MOST, PasswordLinkService
+from anyscale.server.core.login.links import MOST, PasswordLinkService
 from anyscale.server.http.console.batches.pages import PATH
 from anyscale.server.http.console.downloads import (
     LINK_NOTES,
@@ -23,16 +23,16 @@ from anyscale.server.http.console.downloads import (
     json_lines,
     media_type,
 )
-from anyscale.server.http.console.recent_sign_in import require_recent_sign_in
-from anyscale.server.http.console.rendering import (
+from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.login.sign_in_again import require_recent_sign_in
+from anyscale.server.http.route_handlers import get, post
+from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.http.web.console_page import (
     NOT_OF_THE_FORM,
     Page,
     refused_form,
     render_console_page,
 )
-from anyscale.server.http.dependencies import UserRequest
-from anyscale.server.http.route_handlers import get, post
-from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.forms import read_form, read_number
 from anyscale.server.http.web.templating import redirect
 

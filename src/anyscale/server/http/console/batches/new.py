@@ -23,6 +23,9 @@ from anyscale.errors import (
     RequestInvalid,
     TooLarge,
 )
+from anyscale.server.background.file_run import FileRun
+from anyscale.server.background.file_runs import FileRuns
+from anyscale.server.background.uploads import FilePlaces
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.http.console.batches.check_result import (
     GoodFile,
@@ -31,21 +34,18 @@ from anyscale.server.http.console.batches.check_result import (
     problem_lines,
     wrong_file,
 )
-from anyscale.server.http.console.batches.file_run import FileRun
-from anyscale.server.http.console.batches.file_runs import FileRuns
 from anyscale.server.http.console.batches.pages import PATH, TOO_LARGE, batch_page
 from anyscale.server.http.console.batches.uploads import (
     CHOICES,
     MAX_UPLOAD,
-    FilePlaces,
     receive_upload,
     too_large,
 )
-from anyscale.server.http.console.rendering import Page, render_console_page
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.refusals import count_refusal, retry_after
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.http.web.console_page import Page, render_console_page
 from anyscale.server.http.web.templating import redirect
 from anyscale.users_file.csv_header import column_name
 

@@ -12,17 +12,17 @@ from msgspec import Struct
 from anyscale.domain.models.batches import Batch
 from anyscale.domain.models.users import AdminCreatedUser
 from anyscale.errors import BatchGone
+from anyscale.server.background.file_runs import FileRuns
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import user_actor
-from anyscale.server.core.users.password_links import PasswordLinkService
-from anyscale.server.core.users.queries import UserQueries
-from anyscale.server.http.console.batches.file_runs import FileRuns
+from anyscale.server.core.login.links import PasswordLinkService
 from anyscale.server.http.console.batches.uploads import CHOICES
 from anyscale.server.http.console.batches.words import shown_state
-from anyscale.server.http.console.rendering import Page, refused_form, render_console_page
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get, post
+from anyscale.server.http.web.console_page import Page, refused_form, render_console_page
 from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS", "PATH", "TOO_LARGE", "batch_page"]

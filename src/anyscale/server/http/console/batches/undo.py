@@ -13,10 +13,10 @@ from anyscale.errors import AnyscaleError
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.http.console.batches.pages import PATH
-from anyscale.server.http.console.recent_sign_in import require_recent_sign_in
-from anyscale.server.http.console.rendering import Page, render_console_page
 from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.login.sign_in_again import require_recent_sign_in
 from anyscale.server.http.route_handlers import get, post
+from anyscale.server.http.web.console_page import Page, render_console_page
 from anyscale.server.http.web.forms import read_form, user_message
 
 __all__ = ["HANDLERS"]

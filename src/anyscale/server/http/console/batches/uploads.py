@@ -1,31 +1,25 @@
-"""Users files that browsers send. They are kept in memory alone: they may contain passwords."""
+"""Receive the users files that browsers send."""
 
 import asyncio
-import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Struct
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
 from anyscale.domain.validation import FIELDS
-from anyscale.errors import Overloaded, RequestInvalid, TooLarge
+from anyscale.errors import RequestInvalid, TooLarge
+from anyscale.server.background.uploads import MIB, FilePlaces, Upload
 from anyscale.server.http.dependencies import AnyRequest
-from anyscale.users_file import FORMATS, format_of
-from anyscale.users_file.csv_header import chosen_columns, require_csv
+from anyscale.users_file import FORMATS
 
 __all__ = [
     "CHOICES",
     "MAX_UPLOAD",
-    "FilePlaces",
-    "Upload",
     "receive_upload",
     "too_large",
 ]
-
-MIB = 1024 * 1024
 
 #: octets of a file
 MAX_FILE = 64 * MIB
@@ -42,15 +36,6 @@ CHOICES: dict[str, Any] = {
 #: octets of a body: a form has some fields besides the file
 MAX_UPLOAD = MAX_FILE + 64 * 1024
 
-#: Octets of files that a process holds: large ones, and those up to a MiB, which have places of
-#: their own, so that long runs of large files lock nobody out.
-_LARGE, _SMALL = 120 * MIB, 8 * MIB
-_SMALL_FILE = MIB + 64 * 1024
-
-#: seconds that a request waits for a place
-_WAIT_SECONDS = 30.0
-_RETRY_SECONDS = 30.0
-
 #: Seconds without an octet, and seconds of a whole body, after which an upload ends: the browser of
 #: a laptop that sleeps would hold its place for hours.
 _PART_SECONDS = 30.0
@@ -66,109 +51,6 @@ _OCTETS = "application/octet-stream"
 _FIELDS = ("name", "format", "columns", "if_exists", "key", "as")
 
 _TOO_SLOW = "The file did not arrive in time, and nothing was done with it. Send it again"
-_FULL = "The server works on other large files. Your file was not read: try again in a moment."
-
-
-class FilePlaces:
-    """The memory for files of a process. It belongs to the event loop."""
-
-    def __init__(self, small: int = _SMALL) -> None:
-        self._free = {False: _LARGE, True: small}
-        self._changed = asyncio.Condition()
-        #: two checks at a time, so that they leave threads to other requests that read
-        self.reading: Final = asyncio.Semaphore(2)
-
-    async def take(self, size: int) -> None:
-        """Take a place for so many octets, as soon as there is one.
-
-        Raises:
-            Overloaded: there was none for 30 seconds.
-        """
-        is_small = size <= _SMALL_FILE
-        try:
-            async with asyncio.timeout(_WAIT_SECONDS), self._changed:
-                await self._changed.wait_for(lambda: self._is_free(size))
-                self._free[is_small] -= size
-        except TimeoutError:
-            raise Overloaded(_FULL, _RETRY_SECONDS) from None
-
-    def _is_free(self, size: int) -> bool:
-        return self._free[size <= _SMALL_FILE] >= size
-
-    async def give_back(self, size: int) -> None:
-        """Give a place back."""
-        async with self._changed:
-            self._free[size <= _SMALL_FILE] += size
-            self._changed.notify_all()
-
-
-class Upload:
-    """A file in memory, and the fields of its form. Its `repr` shows neither."""
-
-    def __init__(self, places: FilePlaces, size: int, fields: dict[str, str]) -> None:
-        self.content: Final = io.BytesIO()
-        self.fields = fields
-        #: whether a run closes it
-        self.is_kept = False
-        self._places = places
-        self._size = size
-        self._loop = asyncio.get_running_loop()
-        self._is_closed = False
-
-    @property
-    def has_file(self) -> bool:
-        """Whether a file was chosen."""
-        return bool(self.fields.get("name")) or bool(self.content.getbuffer().nbytes)
-
-    @property
-    def name(self) -> str:
-        """The name of the file as the browser sent it."""
-        return self.fields.get("name") or "users"
-
-    @property
-    def format(self) -> str:
-        """The format that the user chose, else the one of the name."""
-        chosen = self.fields.get("format", "")
-        return chosen if chosen in FORMATS else format_of(self.name)
-
-    @property
-    def columns(self) -> dict[str, str]:
-        """The fields that the user chose for columns, as `UsersFile` takes them.
-
-        Raises:
-            ConfigError: a line is wrong, or the file is no CSV.
-        """
-        lines = map(str.strip, self.fields.get("columns", "").splitlines())
-        columns = chosen_columns(filter(None, lines))
-        if columns:
-            require_csv(self.name, self.format, "choose the format CSV")
-        return columns
-
-    @property
-    def left_out(self) -> list[str]:
-        """The columns that the user leaves out, as the form names them."""
-        lines = map(str.strip, self.fields.get("columns", "").splitlines())
-        return [line[:-1].rstrip() for line in lines if line.endswith("=")]
-
-    @property
-    def if_exists(self) -> str:
-        """`skip` or `fail`."""
-        return "skip" if self.fields.get("if_exists") == "skip" else "fail"
-
-    def is_same_as(self, other: "Upload") -> bool:
-        """Whether both have the same octets and are read in the same way; both must be open."""
-        reading = (self.format, self.columns) == (other.format, other.columns)
-        return reading and self.content.getvalue() == other.content.getvalue()
-
-    def close(self) -> None:
-        """Let the file go, and give its place back; from any thread."""
-        if self._is_closed:
-            return
-        self._is_closed = True
-        self.content.close()
-        if not self._loop.is_closed():
-            give_back = partial(self._places.give_back, self._size)
-            self._loop.call_soon_threadsafe(lambda: self._loop.create_task(give_back()))
 
 
 @asynccontextmanager

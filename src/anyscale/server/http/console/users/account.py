@@ -11,22 +11,22 @@ from anyscale.domain.audit_chain import AuditEntry
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.names import full_name
 from anyscale.domain.times import from_milliseconds
+from anyscale.server.core.accounts.account_details import AccountDetails, AccountDetailsQuery
+from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.callers import user_actor
 from anyscale.server.core.openid.user_grants import UserGrants
 from anyscale.server.core.tokens.api_tokens import TokenService
-from anyscale.server.core.users.account_details import AccountDetails, AccountDetailsQuery
-from anyscale.server.core.users.queries import UserQueries
 from anyscale.server.http.account.user_agent import browser_name
 from anyscale.server.http.account.view_models import token_views
 from anyscale.server.http.api.parameters import UserId
 from anyscale.server.http.console.audit_log import emails_in
-from anyscale.server.http.console.recent_sign_in import require_recent_sign_in
-from anyscale.server.http.console.rendering import Page, render_console_page
 from anyscale.server.http.console.users.fields import entered
 from anyscale.server.http.console.users.filters import PATH, SIGN_IN
 from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.login.sign_in_again import require_recent_sign_in
 from anyscale.server.http.route_handlers import get
+from anyscale.server.http.web.console_page import Page, render_console_page
 
 __all__ = ["HANDLERS", "AccountPages"]
 

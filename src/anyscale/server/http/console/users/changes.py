@@ -7,29 +7,29 @@ from functools import partial
 from litestar.di import NamedDependency
 from litestar.params import RawBody
 
+from anyscale.domain.emails import email_key_or_empty
 from anyscale.domain.schemas.users import Role
 from anyscale.domain.validation import find_faults
 from anyscale.errors import AccountEdited, AlreadyReplaced, AnyscaleError, NotFound, RequestInvalid
+from anyscale.server.core.accounts.lifecycle import UserLifecycle
+from anyscale.server.core.accounts.update import UserUpdateService
 from anyscale.server.core.batches.service import BatchService
+from anyscale.server.core.login.links import PasswordLinkService
 from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.tokens.api_tokens import TokenService
-from anyscale.server.core.users.lifecycle import UserLifecycle
-from anyscale.server.core.users.password_links import PasswordLinkService
-from anyscale.server.core.users.queries import email_key_or_empty
-from anyscale.server.core.users.update import UserUpdateService
 from anyscale.server.http.api.parameters import UserId
 from anyscale.server.http.console.edited_fields import read_edited
-from anyscale.server.http.console.rendering import (
-    NOT_OF_THE_FORM,
-    Page,
-    refused_form,
-    render_console_page,
-)
 from anyscale.server.http.console.users.account import AccountPages
 from anyscale.server.http.console.users.fields import BOXES, changes_of, entered, field_problems
 from anyscale.server.http.console.users.filters import PATH, account_path, address
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import post
+from anyscale.server.http.web.console_page import (
+    NOT_OF_THE_FORM,
+    Page,
+    refused_form,
+    render_console_page,
+)
 from anyscale.server.http.web.forms import read_form, read_number
 from anyscale.server.http.web.templating import redirect
 

@@ -11,7 +11,7 @@ from msgspec import structs
 from anyscale.domain.times import from_milliseconds
 from anyscale.server.core.audit.entries import USERS_EXPORTED, AuditLog
 from anyscale.server.core.callers import refuse_unless_owner
-from anyscale.server.core.users.search import FoundPage, UserListing
+from anyscale.server.core.search import FoundPage, UserListing
 from anyscale.server.http.authentication import authenticator_of
 from anyscale.server.http.console.downloads import (
     FileFormat,

@@ -6,7 +6,7 @@ from typing import Any
 from anyscale.domain.models.users import UserChanges
 from anyscale.domain.validation import Fault
 from anyscale.errors import BatchRefused
-from anyscale.server.http.console.rendering import Problem
+from anyscale.server.http.web.console_page import Problem
 from anyscale.server.store.records.users import AccountRecord
 
 __all__ = ["BOXES", "changes_of", "conflict_problems", "entered", "field_problems"]

@@ -7,7 +7,7 @@ from litestar.params import FromQuery, QueryParameter
 from msgspec import Struct, structs
 
 from anyscale.domain.user_query import MAX_QUERY_TEXT
-from anyscale.server.core.users.search import NarrowedQuery
+from anyscale.server.core.search import NarrowedQuery
 
 __all__ = ["SIGN_IN", "UserFilters", "account_path", "address", "read_filters"]
 

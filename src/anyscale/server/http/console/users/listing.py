@@ -10,10 +10,9 @@ from msgspec import Struct, structs
 from anyscale.domain.names import full_name
 from anyscale.domain.times import from_milliseconds
 from anyscale.errors import RequestInvalid
-from anyscale.server.core.users.account_count import AccountCount
-from anyscale.server.core.users.queries import UserQueries
-from anyscale.server.core.users.search import MAX_CURSOR, FoundPage, UserListing
-from anyscale.server.http.console.rendering import Page, refused_form, render_console_page
+from anyscale.server.core.accounts.account_count import AccountCount
+from anyscale.server.core.accounts.queries import UserQueries
+from anyscale.server.core.search import MAX_CURSOR, FoundPage, UserListing
 from anyscale.server.http.console.users.filters import (
     PATH,
     SIGN_IN,
@@ -23,6 +22,7 @@ from anyscale.server.http.console.users.filters import (
 )
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get
+from anyscale.server.http.web.console_page import Page, refused_form, render_console_page
 from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS", "PAGE_USERS"]

@@ -10,16 +10,16 @@ from anyscale.domain.validation import check, find_faults
 from anyscale.errors import BatchRefused, ConfigError, LinkRefused
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import SignInTooOld
-from anyscale.server.core.users.password_links import PasswordLinkService
-from anyscale.server.http.console.rendering import (
-    Page,
-    Problem,
-    render_console_page,
-)
+from anyscale.server.core.login.links import PasswordLinkService
 from anyscale.server.http.console.users.fields import conflict_problems, field_problems
 from anyscale.server.http.console.users.filters import PATH, account_path, address
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get, post
+from anyscale.server.http.web.console_page import (
+    Page,
+    Problem,
+    render_console_page,
+)
 from anyscale.server.http.web.forms import read_form, read_form_key
 from anyscale.server.http.web.templating import redirect
 

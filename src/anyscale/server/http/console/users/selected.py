@@ -23,9 +23,9 @@ from anyscale.errors import (
     NotPermitted,
     RequestInvalid,
 )
-from anyscale.server.core.users.lifecycle import UserLifecycle
-from anyscale.server.core.users.password_links import PasswordLinkService
-from anyscale.server.core.users.queries import UserQueries
+from anyscale.server.core.accounts.lifecycle import UserLifecycle
+from anyscale.server.core.accounts.queries import UserQueries
+from anyscale.server.core.login.links import PasswordLinkService
 from anyscale.server.http.console.downloads import (
     LINK_NOTES,
     csv_lines,
@@ -33,18 +33,18 @@ from anyscale.server.http.console.downloads import (
     json_lines,
     media_type,
 )
-from anyscale.server.http.console.recent_sign_in import require_recent_sign_in
-from anyscale.server.http.console.rendering import (
+from anyscale.server.http.console.users.filters import PATH, UserFilters, read_filters
+from anyscale.server.http.console.users.listing import PAGE_USERS
+from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.login.sign_in_again import require_recent_sign_in
+from anyscale.server.http.route_handlers import get, post
+from anyscale.server.http.web.console_page import (
     NOT_OF_THE_FORM,
     Page,
     Problem,
     refused_form,
     render_console_page,
 )
-from anyscale.server.http.console.users.filters import PATH, UserFilters, read_filters
-from anyscale.server.http.console.users.listing import PAGE_USERS
-from anyscale.server.http.dependencies import UserRequest
-from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.forms import read_form, read_number, read_texts, user_message
 from anyscale.server.http.web.templating import redirect
 

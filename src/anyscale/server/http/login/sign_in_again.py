@@ -17,7 +17,6 @@ from anyscale.errors import AnyscaleError, NotFound, Overloaded, ProviderUnavail
 from anyscale.server.core.callers import SignInTooOld
 from anyscale.server.core.login.return_paths import seal_path, unseal_path
 from anyscale.server.core.sso.sso_login import SsoLogin
-from anyscale.server.http.console.rendering import Page, refused_form, render_console_page
 from anyscale.server.http.cookies import SESSION, HostCookie, read_cookie
 from anyscale.server.http.dependencies import AnyRequest, Connection, UserRequest
 from anyscale.server.http.login.sign_in import LoginFlows
@@ -26,6 +25,7 @@ from anyscale.server.http.login.sso_cookie import COOKIE, COOKIE_SECONDS, create
 from anyscale.server.http.login.sso_problems import sso_problem
 from anyscale.server.http.request_context import request_id
 from anyscale.server.http.route_handlers import get, post
+from anyscale.server.http.web.console_page import Page, refused_form, render_console_page
 from anyscale.server.http.web.forms import read_form
 from anyscale.server.http.web.kept_forms import may_keep_form, return_path, send_form_again
 from anyscale.server.http.web.templating import redirect

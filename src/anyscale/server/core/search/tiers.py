@@ -6,9 +6,9 @@ from typing import Annotated, NamedTuple
 
 from msgspec import Meta
 
-from anyscale.server.core.users.search.cursor import Key, key_of
-from anyscale.server.core.users.search.pages import Step, StepBlock
-from anyscale.server.core.users.search.query import MAX_WORDS, SearchText, Tier, tier_of
+from anyscale.server.core.search.cursor import Key, key_of
+from anyscale.server.core.search.pages import Step, StepBlock
+from anyscale.server.core.search.query import MAX_WORDS, SearchText, Tier, tier_of
 from anyscale.server.store.records.search import Filters, FoundUserRecord, FoundWord, Place, Scan
 from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.user_ids import is_id_of

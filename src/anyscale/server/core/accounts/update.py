@@ -8,9 +8,8 @@ from anyscale.domain.models.users import UpdatedUser, UserChanges
 from anyscale.domain.validation import Policy, require_changes
 from anyscale.errors import AccountEdited
 from anyscale.server.core.audit.entries import append_entry
-from anyscale.server.core.callers import Caller, require_owner
-from anyscale.server.core.users.lifecycle import require_accounts
-from anyscale.server.core.users.queries import user_of
+from anyscale.server.core.callers import Caller, require_accounts, require_owner
+from anyscale.server.store.records.user_models import user_of
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Store, Transaction
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 
 from anyscale.domain.names import full_name
 from anyscale.domain.validation import CheckedUser, Policy
-from anyscale.server.http.console.batches.uploads import Upload
+from anyscale.server.background.uploads import Upload
 from anyscale.users_file import UsersFile
 from anyscale.users_file.entry_collector import EntryCollector, Place
 

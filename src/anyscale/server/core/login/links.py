@@ -10,12 +10,11 @@ from anyscale.domain.times import from_milliseconds
 from anyscale.errors import AlreadyReplaced, LinkRefused, TooLarge
 from anyscale.server.core.audit.entries import Entry, append_entries
 from anyscale.server.core.batches.batch_state import require_batch
-from anyscale.server.core.callers import Caller, require_owner
+from anyscale.server.core.callers import Caller, require_accounts, require_owner
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.time_units import DAY_MS
-from anyscale.server.core.users.lifecycle import require_accounts
-from anyscale.server.core.users.queries import user_of
 from anyscale.server.store.records.login import LinkRecord, UnusedLinks
+from anyscale.server.store.records.user_models import user_of
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Store, Transaction
 

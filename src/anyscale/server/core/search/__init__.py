@@ -5,9 +5,9 @@
 names from here: the modules are private.
 """
 
-from anyscale.server.core.users.search.cursor import MAX_CURSOR
-from anyscale.server.core.users.search.index import SearchIndex, defer_filling
-from anyscale.server.core.users.search.listing import FoundPage, NarrowedQuery, UserListing
+from anyscale.server.core.search.cursor import MAX_CURSOR
+from anyscale.server.core.search.index import SearchIndex, defer_filling
+from anyscale.server.core.search.listing import FoundPage, NarrowedQuery, UserListing
 
 __all__ = [
     "MAX_CURSOR",

@@ -19,11 +19,11 @@ from anyscale.errors import (
     RequestInvalid,
     ServerUnreachable,
 )
+from anyscale.server.background.counted_file import CountedFile
+from anyscale.server.background.uploads import Upload
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches.comparison import Difference
 from anyscale.server.core.callers import SessionCaller
-from anyscale.server.http.console.batches.counted_file import CountedFile
-from anyscale.server.http.console.batches.uploads import Upload
 from anyscale.server.in_process import Batches, Opened
 
 __all__ = ["SHOWN", "STOPPED", "FileRun", "StoppedRun", "no_users"]

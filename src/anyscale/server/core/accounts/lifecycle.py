@@ -1,19 +1,19 @@
 """Suspending, restoring and deleting accounts, and changing their role."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from msgspec import Struct
 
 from anyscale.domain.schemas.users import Role
-from anyscale.errors import LastOwner, NotFound, OwnerKept
+from anyscale.errors import LastOwner, OwnerKept
 from anyscale.server.core.audit.entries import Entry, append_entries, append_entry
-from anyscale.server.core.callers import Caller, require_owner, user_actor
+from anyscale.server.core.callers import Caller, require_accounts, require_owner, user_actor
 from anyscale.server.core.tokens.api_tokens import revoke_all
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Store, Transaction
 
-__all__ = ["UserLifecycle", "require_accounts"]
+__all__ = ["UserLifecycle"]
 
 
 class UserLifecycle:
@@ -104,16 +104,6 @@ class _Locked(Struct, frozen=True):
             raise LastOwner(
                 "this is the last owner who is not suspended: make another user an owner first"
             )
-
-
-def require_accounts(
-    locked: Mapping[str, AccountRecord], user_ids: Collection[str]
-) -> list[AccountRecord]:
-    """Return locked accounts in the order of `user_ids`, or raise `NotFound` if one is missing."""
-    for user_id in user_ids:
-        if user_id not in locked:
-            raise NotFound(f"there is no user {user_id}")
-    return [locked[user_id] for user_id in user_ids]
 
 
 def _delete_sessions_and_links(tx: Transaction, user_id: str) -> None:

@@ -11,7 +11,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from msgspec import structs
 
-from anyscale.server.core.users.search.cursor import Key, PagePosition
+from anyscale.server.core.search.cursor import Key, PagePosition
 from anyscale.server.store.records.users import UserRecord
 from anyscale.server.store.transaction import Transaction
 

@@ -8,11 +8,11 @@ from anyscale.domain.emails import email_key
 from anyscale.domain.models.users import PasswordLink
 from anyscale.domain.validation import CheckedUser, Policy, require_valid
 from anyscale.errors import BatchUnfinished
+from anyscale.server.core.accounts.lifecycle import UserLifecycle
 from anyscale.server.core.batches.small_batch import create_small
 from anyscale.server.core.callers import SystemCaller
 from anyscale.server.core.hashing.pool import PasswordHashPool
-from anyscale.server.core.users.lifecycle import UserLifecycle
-from anyscale.server.core.users.password_links import PasswordLinkService, require_active
+from anyscale.server.core.login.links import PasswordLinkService, require_active
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Store
 

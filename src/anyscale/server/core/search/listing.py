@@ -6,26 +6,27 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct, structs
 
+from anyscale.domain.emails import email_key_or_empty
 from anyscale.domain.schemas.users import UserPage
 from anyscale.domain.user_query import UserQuery, query_fault
 from anyscale.errors import RequestInvalid
-from anyscale.server.core.users.queries import email_key_or_empty, user_of
-from anyscale.server.core.users.search.cursor import (
+from anyscale.server.core.search.cursor import (
     Key,
     PagePosition,
     decode_cursor,
     encode_cursor,
     key_of,
 )
-from anyscale.server.core.users.search.pages import Step, StepBlock, read_page
-from anyscale.server.core.users.search.query import SearchText
-from anyscale.server.core.users.search.tiers import passes, search_steps
+from anyscale.server.core.search.pages import Step, StepBlock, read_page
+from anyscale.server.core.search.query import SearchText
+from anyscale.server.core.search.tiers import passes, search_steps
 from anyscale.server.store.records.search import (
     Filters,
     FoundUserRecord,
     Place,
     Scan,
 )
+from anyscale.server.store.records.user_models import user_of
 from anyscale.server.store.records.users import UserRecord
 from anyscale.server.store.transaction import Store, Transaction
 from anyscale.server.store.words import fold

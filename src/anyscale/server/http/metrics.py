@@ -11,10 +11,10 @@ from prometheus_client.registry import Collector
 
 from anyscale import __version__
 from anyscale.errors import AnyscaleError
+from anyscale.server.core.accounts.account_count import AccountCount
 from anyscale.server.core.batches.service import Change
 from anyscale.server.core.openid.protocol import AUTHORIZATION_ERRORS, TOKEN_ERRORS
-from anyscale.server.core.users.account_count import AccountCount
-from anyscale.server.core.users.search import SearchIndex
+from anyscale.server.core.search import SearchIndex
 from anyscale.server.store.transaction import Store
 
 __all__ = [

@@ -19,11 +19,11 @@ from anyscale.errors import (
     ServerFault,
     ServerUnreachable,
 )
+from anyscale.server.background.file_run import STOPPED, FileRun, StoppedRun, no_users
+from anyscale.server.background.uploads import Upload
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import SessionCaller
-from anyscale.server.http.console.batches.file_run import STOPPED, FileRun, StoppedRun, no_users
-from anyscale.server.http.console.batches.uploads import Upload
-from anyscale.server.http.errors import place_of
+from anyscale.server.fault_place import place_of
 
 __all__ = ["FileRuns"]
 

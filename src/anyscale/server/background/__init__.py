@@ -1,0 +1,10 @@
+"""What a server does without a request: runs of users files, clean-up, and indexing.
+
+    periodic.py      repeat the clean-up and the indexing
+    file_runs.py     the runs of this process: each has a thread and needs no browser
+    file_run.py      one run: the run of the command, with calls in this process
+    counted_file.py  the users file of a run
+    uploads.py       the file in memory, and the memory that files may take
+
+`http` starts them, and shows how far a run is.
+"""

@@ -1,0 +1,127 @@
+"""Users files of browsers. They are kept only in memory, since they may contain passwords."""
+
+import asyncio
+import io
+from functools import partial
+from typing import Final
+
+from anyscale.errors import Overloaded
+from anyscale.users_file import FORMATS, format_of
+from anyscale.users_file.csv_header import chosen_columns, require_csv
+
+__all__ = ["MIB", "FilePlaces", "Upload"]
+
+MIB = 1024 * 1024
+
+#: Octets of files that a process holds: large ones, and those up to a MiB, which have places of
+#: their own, so that long runs of large files lock nobody out.
+_LARGE, _SMALL = 120 * MIB, 8 * MIB
+_SMALL_FILE = MIB + 64 * 1024
+
+#: seconds that a request waits for a place
+_WAIT_SECONDS = 30.0
+_RETRY_SECONDS = 30.0
+
+_FULL = "The server works on other large files. Your file was not read: try again in a moment."
+
+
+class FilePlaces:
+    """The memory for files of a process. It belongs to the event loop."""
+
+    def __init__(self, small: int = _SMALL) -> None:
+        self._free = {False: _LARGE, True: small}
+        self._changed = asyncio.Condition()
+        #: two checks at a time, so that they leave threads to other requests that read
+        self.reading: Final = asyncio.Semaphore(2)
+
+    async def take(self, size: int) -> None:
+        """Take a place for so many octets, as soon as there is one.
+
+        Raises:
+            Overloaded: there was none for 30 seconds.
+        """
+        is_small = size <= _SMALL_FILE
+        try:
+            async with asyncio.timeout(_WAIT_SECONDS), self._changed:
+                await self._changed.wait_for(lambda: self._is_free(size))
+                self._free[is_small] -= size
+        except TimeoutError:
+            raise Overloaded(_FULL, _RETRY_SECONDS) from None
+
+    def _is_free(self, size: int) -> bool:
+        return self._free[size <= _SMALL_FILE] >= size
+
+    async def give_back(self, size: int) -> None:
+        """Give a place back."""
+        async with self._changed:
+            self._free[size <= _SMALL_FILE] += size
+            self._changed.notify_all()
+
+
+class Upload:
+    """A file in memory, and the fields of its form. Its `repr` shows neither."""
+
+    def __init__(self, places: FilePlaces, size: int, fields: dict[str, str]) -> None:
+        self.content: Final = io.BytesIO()
+        self.fields = fields
+        #: whether a run closes it
+        self.is_kept = False
+        self._places = places
+        self._size = size
+        self._loop = asyncio.get_running_loop()
+        self._is_closed = False
+
+    @property
+    def has_file(self) -> bool:
+        """Whether a file was chosen."""
+        return bool(self.fields.get("name")) or bool(self.content.getbuffer().nbytes)
+
+    @property
+    def name(self) -> str:
+        """The name of the file as the browser sent it."""
+        return self.fields.get("name") or "users"
+
+    @property
+    def format(self) -> str:
+        """The format that the user chose, else the one of the name."""
+        chosen = self.fields.get("format", "")
+        return chosen if chosen in FORMATS else format_of(self.name)
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The fields that the user chose for columns, as `UsersFile` takes them.
+
+        Raises:
+            ConfigError: a line is wrong, or the file is no CSV.
+        """
+        lines = map(str.strip, self.fields.get("columns", "").splitlines())
+        columns = chosen_columns(filter(None, lines))
+        if columns:
+            require_csv(self.name, self.format, "choose the format CSV")
+        return columns
+
+    @property
+    def left_out(self) -> list[str]:
+        """The columns that the user leaves out, as the form names them."""
+        lines = map(str.strip, self.fields.get("columns", "").splitlines())
+        return [line[:-1].rstrip() for line in lines if line.endswith("=")]
+
+    @property
+    def if_exists(self) -> str:
+        """`skip` or `fail`."""
+        return "skip" if self.fields.get("if_exists") == "skip" else "fail"
+
+    def is_same_as(self, other: "Upload") -> bool:
+        """Whether both have the same octets and are read in the same way; both must be open."""
+        reading = (self.format, self.columns) == (other.format, other.columns)
+        return reading and self.content.getvalue() == other.content.getvalue()
+
+    def close(self) -> None:
+        """Let the file go, and give its place back; from any thread."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self.content.close()
+        if not self._loop.is_closed():
+            give_back = partial(self._places.give_back, self._size)
+            self._loop.call_soon_threadsafe(lambda: self._loop.create_task(give_back()))
