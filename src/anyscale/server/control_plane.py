@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from anyscale.server.core.accounts.account_details import AccountDetailsQuery
     from anyscale.server.core.login.password_change import PasswordChanges
     from anyscale.server.core.login.password_login import PasswordLogin
+    from anyscale.server.core.login.rate_limit import LoginRateLimiter
     from anyscale.server.core.openid.applications import ApplicationService
     from anyscale.server.core.openid.provider import OpenIdProvider
     from anyscale.server.core.openid.user_grants import UserGrants
@@ -147,12 +148,21 @@ class ControlPlane:
         )
 
     @cached_property
+    def _rate_limiter(self) -> "LoginRateLimiter":
+        """The limits of sign-ins, which count those by password and by SSO together."""
+        from anyscale.server.core.login.rate_limit import LoginRateLimiter
+
+        return LoginRateLimiter()
+
+    @cached_property
     def password_login(self) -> "PasswordLogin":
         """Sign-in by password. Imported on use: it takes 100 ms."""
         from anyscale.server.core.login.password_login import PasswordLogin
 
         policy, days = self.settings.policy, self.settings.initial_password_days
-        return PasswordLogin(self.store, self._login_hashing, self.audit_log, policy, days)
+        return PasswordLogin(
+            self.store, self._login_hashing, self.audit_log, policy, days, self._rate_limiter
+        )
 
     @cached_property
     def password_changes(self) -> "PasswordChanges":
@@ -169,7 +179,8 @@ class ControlPlane:
             return None
         from anyscale.server.core.sso.sso_login import SsoLogin
 
-        return SsoLogin(self.store, self.settings.provider, self.settings.sso_redirect_uri())
+        redirect_uri = self.settings.sso_redirect_uri()
+        return SsoLogin(self.store, self.settings.provider, redirect_uri, self._rate_limiter)
 
     @cached_property
     def openid(self) -> "OpenIdProvider | None":

@@ -23,7 +23,7 @@ from tests.support.sign_in.oidc_provider import (
 
 from anyscale.domain.models.users import UserChanges
 from anyscale.domain.validation import Policy, check
-from anyscale.errors import SsoRefused
+from anyscale.errors import SsoRefused, TooManyFailedLogins
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.login.sessions import ClientInfo
 from anyscale.server.core.sso.login_records import ExternalIdentity
@@ -333,6 +333,17 @@ def test_concurrent_logins_of_one_subject_link_it_once(site: Site) -> None:
     assert [entry.event for entry in site.control_plane.audit_log.list(0, 100)].count(
         "identity.linked"
     ) == 1
+
+
+def test_sign_ins_by_sso_and_by_password_have_one_limit(
+    site: Site, many_sign_ins: pytest.MonkeyPatch
+) -> None:
+    many_sign_ins.undo()
+    entered(site)
+    for _ in range(59):
+        assert landed(site, "jane") == "landed"
+    with pytest.raises(TooManyFailedLogins):
+        site.control_plane.password_login.record_sign_in(site.account().user_id)
 
 
 def test_a_login_makes_the_browser_a_known_device(site: Site) -> None:

@@ -26,6 +26,7 @@ from tests.support.sign_in.oidc_provider import new_browser
 from anyscale.domain.validation import Policy, check
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.audit.entries import AuditLog
+from anyscale.server.core.login.rate_limit import LoginRateLimiter
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.core.sso.sso_login import SsoLogin
 from anyscale.server.settings import Settings
@@ -239,7 +240,7 @@ def _forget(control_plane: ControlPlane) -> None:
     store, settings = control_plane.store, control_plane.settings
     assert settings.provider
     vars(control_plane.audit_log).update(vars(AuditLog(store)))
-    oidc = SsoLogin(store, settings.provider, settings.sso_redirect_uri())
+    oidc = SsoLogin(store, settings.provider, settings.sso_redirect_uri(), LoginRateLimiter())
     vars(control_plane.sso_login).update(vars(oidc))
 
 

@@ -56,10 +56,11 @@ class PasswordLogin:
         audit_log: AuditLog,
         policy: Policy,
         initial_days: int,
+        rate_limiter: LoginRateLimiter,
     ) -> None:
         self._store = store
         self._hashing = hashing
-        self._rate_limiter = LoginRateLimiter()
+        self._rate_limiter = rate_limiter
         self._audit_writer = DeferredAuditWriter(audit_log)
         self._policy = policy
         self._initial_limit = initial_days * DAY_MS

@@ -30,9 +30,15 @@ __all__ = ["SsoLogin"]
 class SsoLogin:
     """Signs users in by their identity at a provider, which redirects them to `redirect_uri`."""
 
-    def __init__(self, store: Store, settings: ProviderSettings, redirect_uri: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: ProviderSettings,
+        redirect_uri: str,
+        rate_limiter: LoginRateLimiter,
+    ) -> None:
         self.provider: Final = IdentityProvider(settings, redirect_uri)
-        self._rate_limiter = LoginRateLimiter()
+        self._rate_limiter = rate_limiter
         self._used_states = UsedStates()
         self._store = store
         #: of the cookie that a browser keeps while its user signs in
