@@ -19,6 +19,7 @@ pytest_plugins = [
     "tests.support.commands.running",
     "tests.support.servers.control_planes",
     "tests.support.sign_in.oidc_provider",
+    "tests.support.databases.both_stores",
     "tests.support.databases.postgres",
     "tests.support.databases.postgres_databases",
     "tests.support.servers.server_process",

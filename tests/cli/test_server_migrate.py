@@ -9,10 +9,10 @@ from tests.support.databases.schema_steps import LATER, NEWEST, know_later_step,
 from anyscale.cli.server import start_migrate
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+@pytest.fixture
+def database(request: pytest.FixtureRequest, store_kind: str, tmp_path: Path) -> Path | str:
     """Return the address of an empty database."""
-    if request.param == "sqlite":
+    if store_kind == "sqlite":
         return tmp_path / "anyscale.db"
     url: str = request.getfixturevalue("blank_postgres_url")
     return url
@@ -24,6 +24,7 @@ def message_of_migrate(anyscale: RunAnyscale, database: Path | str) -> str:
     return done.stderr.splitlines()[-1].partition("s) ")[2]
 
 
+@pytest.mark.both_stores
 def test_the_message_for_a_new_database_differs_from_that_for_one_that_is_current(
     anyscale: RunAnyscale, database: Path | str
 ) -> None:
@@ -33,6 +34,7 @@ def test_the_message_for_a_new_database_differs_from_that_for_one_that_is_curren
     assert second == f"The database has the schema of this version ({NEWEST})."
 
 
+@pytest.mark.both_stores
 def test_a_migration_names_the_schema_before_and_after(
     database: Path | str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -48,17 +48,15 @@ def python_examples() -> dict[str, str]:
     }
 
 
-@pytest.fixture(params=["embedded", "sqlite", "postgres"], autouse=True)
+@pytest.fixture(params=["embedded", "http"], autouse=True)
 def where(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[str]:
-    """The embedded control plane, and servers on each store."""
+    """The embedded control plane, and a server."""
     if request.param == "embedded":
         yield "anyscale.db"
         return
     database = f"sqlite:////{tmp_path.relative_to('/')}/served.db"
-    if request.param == "postgres":
-        database = request.getfixturevalue("postgres_url")
     with ServerProcess(database, tmp_path) as server:
         monkeypatch.setenv("ANYSCALE_HOST", server.url)
         monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())

@@ -12,7 +12,7 @@ from anyscale.server.core.login import rate_limit
 
 @pytest.fixture
 def control_plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
-    """A control plane on each store, in this process."""
+    """A control plane in this process."""
     with closing(store_deployment.control_plane()) as control_plane:
         yield control_plane
 

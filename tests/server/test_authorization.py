@@ -190,15 +190,16 @@ def start_without_temporary_folder(workers: int) -> CommandProcess:
     return start_command(*arguments, constants={"tempfile.tempdir": "/no/such/folder"})
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def blank(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+@pytest.fixture
+def blank(request: pytest.FixtureRequest, store_kind: str, tmp_path: Path) -> str:
     """The URL of a database without a schema."""
-    if request.param == "sqlite":
+    if store_kind == "sqlite":
         return f"sqlite:////{tmp_path.relative_to('/')}/served/anyscale.db"
     url: str = request.getfixturevalue("blank_postgres_url")
     return url
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize("command", [("list-tokens",), ("revoke-token", "jane")])
 def test_a_missing_control_plane_is_reported_with_the_command_that_creates_one(
     command: tuple[str, ...], blank: str, anyscale: RunAnyscale, tmp_path: Path

@@ -14,10 +14,9 @@ from tests.browser.batches.owners import SECRET, Owners, batch_of, run_owners
 from tests.server.http.pages.requests import BROWSER
 from tests.server.test_proxies import HOST, ProxyClient, nginx, running
 from tests.support.databases.postgres import PostgresServer
-from tests.support.databases.postgres_databases import PostgresDatabases
 from tests.support.ports import free_port
 from tests.support.servers.certificates import create_certificate
-from tests.support.servers.control_planes import STORE_DEPLOYMENTS, new_deployment
+from tests.support.servers.control_planes import NewDeployment
 from tests.support.servers.http_client import HttpResponse
 from tests.support.waiting import wait_until
 
@@ -102,17 +101,16 @@ class Upload:
         return answer.status, text, answer.headers["Location"] or ""
 
 
-@pytest.fixture(scope="module", params=STORE_DEPLOYMENTS)
+@pytest.fixture(scope="module")
 def place(
-    request: pytest.FixtureRequest,
+    new_deployment: NewDeployment,
     postgres_server: PostgresServer,
-    postgres_databases: PostgresDatabases,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Place]:
     folder, proxy = tmp_path_factory.mktemp("server"), tmp_path_factory.mktemp("nginx")
     certificate = create_certificate(tmp_path_factory.mktemp("certificate"), HOST, 2)
     with (
-        new_deployment(request.param, postgres_databases) as deployment,
+        new_deployment() as deployment,
         run_owners(folder, deployment.database, ANYSCALE_PUBLIC_URL=f"https://{HOST}") as owners,
     ):
         port, data = free_port(), [postgres_server.socket_folder]
@@ -132,7 +130,6 @@ def users_file(password: str = SECRET) -> bytes:
     return json.dumps({"create_users": users}).encode().ljust(OCTETS)
 
 
-@pytest.mark.parametrize("place", ["embedded"], indirect=True)  # a check writes nothing
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_password_is_on_a_disk_or_in_a_page_while_a_file_is_checked(
     place: Place, kind: str
@@ -151,6 +148,7 @@ def test_no_password_is_on_a_disk_or_in_a_page_while_a_file_is_checked(
         place.assert_no_password()
 
 
+@pytest.mark.both_stores
 def test_no_password_is_on_a_disk_or_in_a_page_during_a_run_after_a_kill_and_after_the_end(
     place: Place,
 ) -> None:

@@ -49,6 +49,7 @@ def schema(path: Path) -> list[tuple[str, str]]:
         connection.close()
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
 def test_the_steps_are_numbered_without_a_gap(database: str) -> None:
     numbers = sorted(steps_of(database))

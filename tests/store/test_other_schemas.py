@@ -19,6 +19,8 @@ from tests.support.databases.schema_steps import (
 
 from anyscale.errors import StoreUnavailable
 
+pytestmark = pytest.mark.both_stores
+
 REFUSAL = (
     "the database was created by another commit from before the first release, and this version "
     "cannot open it: docs/operations/upgrade.md says how to carry its users over"
@@ -31,10 +33,10 @@ CREATIONS: Mapping[str, Callable[[Path | str], None]] = {
 }
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def blank(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+@pytest.fixture
+def blank(request: pytest.FixtureRequest, store_kind: str, tmp_path: Path) -> Path | str:
     """Return the address of an empty database."""
-    if request.param == "sqlite":
+    if store_kind == "sqlite":
         return tmp_path / "data" / "anyscale.db"
     url: str = request.getfixturevalue("blank_postgres_url")
     return url

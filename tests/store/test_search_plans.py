@@ -9,10 +9,9 @@ import pytest
 from tests.store.query_plans import explained
 from tests.support.callers import operator
 from tests.support.databases.indexed_words import index_next
-from tests.support.databases.postgres_databases import PostgresDatabases
 from tests.support.databases.stored_batches import Batch, Person, open_store, store_batches
 from tests.support.databases.stored_data import execute_sql
-from tests.support.servers.control_planes import STORE_DEPLOYMENTS, new_deployment
+from tests.support.servers.control_planes import NewDeployment
 
 from anyscale.server.core.batches.batch_details import shown_batch
 from anyscale.server.store.postgres.store import PostgresStore
@@ -27,16 +26,20 @@ _SQLITE_NAMES = {"sqlite_autoindex_users_1": BY_ID, "sqlite_autoindex_users_2": 
 _AFTER = f"usr_{1:024x}{100:08x}"
 
 
-@pytest.fixture(scope="module", params=[*STORE_DEPLOYMENTS, "postgres-analyzed"])
-def database(
-    request: pytest.FixtureRequest, postgres_databases: PostgresDatabases
-) -> Iterator[Path | str]:
+#: the store of each run, and whether its tables are analyzed
+pytestmark = pytest.mark.parametrize(
+    ("store_kind", "database"),
+    [("sqlite", False), ("postgres", False), ("postgres", True)],
+    ids=["sqlite", "postgres", "postgres-analyzed"],
+    indirect=True,
+    scope="module",
+)
+
+
+@pytest.fixture(scope="module")
+def database(request: pytest.FixtureRequest, new_deployment: NewDeployment) -> Iterator[Path | str]:
     """A database with a published batch and an open one, with a few accounts for each filter."""
-    kind, _, analyzed = request.param.partition("-")
-    with (
-        new_deployment(kind, postgres_databases) as deployment,
-        closing(deployment.control_plane()) as control_plane,
-    ):
+    with new_deployment() as deployment, closing(deployment.control_plane()) as control_plane:
         usual = Person("Jane", "jane", "Doe", has_password=True)
         special = [
             Person("Joe", is_owner=True),
@@ -47,7 +50,7 @@ def database(
         store_batches(control_plane.store, [Batch("published", people), Batch("open", people)])
         with control_plane.store.write() as tx:
             index_next(tx, 9_000)
-            if analyzed:
+            if request.param:
                 execute_sql(tx, "analyze")
         yield deployment.database
 

@@ -21,8 +21,7 @@ from tests.browser.batches.owners import (
 from tests.browser.conftest import Visit
 from tests.server.http.pages.requests import send
 from tests.support.accessibility.axe import violations
-from tests.support.databases.postgres_databases import PostgresDatabases
-from tests.support.servers.control_planes import STORE_DEPLOYMENTS, new_deployment
+from tests.support.servers.control_planes import NewDeployment
 from tests.support.servers.http_client import HttpClient
 from tests.support.sign_in.site import Site
 from tests.support.users import NEW_PASSWORD
@@ -32,17 +31,12 @@ from tests.support.waiting import wait_until
 MANY = 17
 
 
-@pytest.fixture(scope="module", params=STORE_DEPLOYMENTS)
+@pytest.fixture(scope="module")
 def owners(
-    request: pytest.FixtureRequest,
-    postgres_databases: PostgresDatabases,
-    tmp_path_factory: pytest.TempPathFactory,
+    new_deployment: NewDeployment, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Owners]:
     folder = tmp_path_factory.mktemp("runs")
-    with (
-        new_deployment(request.param, postgres_databases) as deployment,
-        run_owners(folder, deployment.database) as owners,
-    ):
+    with new_deployment() as deployment, run_owners(folder, deployment.database) as owners:
         yield owners
 
 

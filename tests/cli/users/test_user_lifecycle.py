@@ -44,20 +44,13 @@ def server(database: str, tmp_path: Path) -> Iterator[ServerProcess]:
         yield server
 
 
-@pytest.fixture(params=["embedded", "postgres"])
-def control_plane(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
-    """A control plane with a public URL: each transport and each store once."""
-    monkeypatch.setenv("ANYSCALE_PUBLIC_URL", ADDRESS)
-    if request.param == "embedded":
-        yield
-        return
-    with ServerProcess(request.getfixturevalue("postgres_url"), tmp_path) as server:
-        monkeypatch.delenv("ANYSCALE_PUBLIC_URL")  # it is the server's
-        monkeypatch.setenv("ANYSCALE_HOST", server.url)
-        monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
-        yield
+@pytest.fixture(params=["embedded", "http"])
+def control_plane(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A control plane with a public URL, over each transport."""
+    if request.param == "http":
+        request.getfixturevalue("configured_server")
+    else:
+        monkeypatch.setenv("ANYSCALE_PUBLIC_URL", ADDRESS)
 
 
 @pytest.fixture(name="check")

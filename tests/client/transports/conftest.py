@@ -1,4 +1,4 @@
-"""A transport of each kind, to a control plane on each database."""
+"""A transport of each kind."""
 
 from collections.abc import Iterator
 from contextlib import closing

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec import structs
 from tests.client.transports.steps import Connect, accounts
-from tests.support.databases.postgres_databases import PostgresDatabases
-from tests.support.servers.control_planes import new_deployment
+from tests.support.servers.control_planes import NewDeployment
 from tests.support.users import (
     PASSWORD,
     POLICY,
@@ -207,9 +206,9 @@ def test_the_newest_audit_entries_come_first_and_no_page_repeats_one(transport: 
 
 
 def test_a_call_that_a_control_plane_does_not_know_is_a_version_mismatch(
-    postgres_databases: PostgresDatabases,
+    new_deployment: NewDeployment,
 ) -> None:
-    with new_deployment("http-sqlite", postgres_databases) as deployment:
+    with new_deployment(over_http=True) as deployment:
         transport = deployment.transport()
         assert isinstance(transport, HttpTransport)
         with closing(transport), pytest.raises(VersionMismatch, match="does not know this call"):

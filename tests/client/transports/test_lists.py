@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 from tests.client.transports.steps import suspended
-from tests.support.databases.postgres_databases import PostgresDatabases
-from tests.support.servers.control_planes import DEPLOYMENTS, new_deployment
+from tests.support.servers.control_planes import NewDeployment
 from tests.support.users import (
     PASSWORD,
     checked_user,
@@ -27,13 +26,13 @@ from anyscale.transport.base import Transport
 from anyscale.user.lookup import find_user
 
 
-@pytest.fixture(scope="module", params=DEPLOYMENTS)
+@pytest.fixture(scope="module", params=["embedded", "http"])
 def one_account(
-    request: pytest.FixtureRequest, postgres_databases: PostgresDatabases
+    request: pytest.FixtureRequest, new_deployment: NewDeployment
 ) -> Iterator[Transport]:
     """A transport of each kind to a control plane with one account, which no test changes."""
     with (
-        new_deployment(request.param, postgres_databases) as deployment,
+        new_deployment(over_http=request.param == "http") as deployment,
         closing(deployment.transport()) as transport,
     ):
         transport.batches.create("key", checked_users("a"), "fail")

@@ -27,6 +27,7 @@ def files(folder: Path, users: int) -> list[Path]:
     return paths
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize("if_exists", ["fail", "skip"])
 def test_eight_clients_at_once_create_each_email_once(
     configured_server: ServerProcess,

@@ -18,6 +18,8 @@ from tests.support.faults.history import HistoryChecker
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import emails_in_file, write_users_file
 
+pytestmark = pytest.mark.both_stores
+
 # Two chunks of users, and several of passwords.
 USERS, PASSWORDS = 11_000, 60
 

@@ -17,10 +17,9 @@ from hypothesis.stateful import (
 )
 from msgspec import Struct
 from tests.support.callers import OPERATOR, operator
-from tests.support.databases.postgres_databases import PostgresDatabases
 from tests.support.databases.stored_data import execute_sql
 from tests.support.hashing import record_hashed
-from tests.support.servers.control_planes import STORE_DEPLOYMENTS, new_deployment
+from tests.support.servers.control_planes import NewDeployment
 from tests.support.users import PASSWORD, account_emails, checked_user
 
 from anyscale.errors import BatchGone, BatchUnfinished, KeyReused
@@ -52,8 +51,7 @@ class Model(Struct):
 
 
 class AnyOrder(RuleBasedStateMachine):
-    house_kind: str
-    databases: PostgresDatabases
+    new_house: NewDeployment
 
     kind: str
     opened = Bundle("opened")
@@ -61,7 +59,7 @@ class AnyOrder(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.stack = ExitStack()
-        self.house = self.stack.enter_context(new_deployment(self.house_kind, self.databases))
+        self.house = self.stack.enter_context(self.new_house())
         self.control_plane = self.house.control_plane()
         self.hashed = record_hashed(self.control_plane.hashing)
         self.models: dict[str, Model] = {}
@@ -261,18 +259,17 @@ class AnyOrder(RuleBasedStateMachine):
                 assert batch.state == model.state
 
 
-@pytest.mark.parametrize("kind", STORE_DEPLOYMENTS)
-def test_calls_in_any_order_match_the_model(
-    kind: str, postgres_databases: PostgresDatabases
-) -> None:
+@pytest.mark.both_stores
+def test_calls_in_any_order_match_the_model(store_kind: str, new_deployment: NewDeployment) -> None:
     class InThisHouse(AnyOrder):
-        house_kind = kind
-        databases = postgres_databases
+        new_house = staticmethod(new_deployment)
 
     run_state_machine_as_test(
         InThisHouse,
         settings=settings(
-            max_examples=25 if kind == "postgres" else 60,  # its steps take three times as long
+            max_examples=25
+            if store_kind == "postgres"
+            else 60,  # its steps take three times as long
             stateful_step_count=40,
             deadline=None,
         ),

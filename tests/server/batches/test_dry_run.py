@@ -9,9 +9,8 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from tests.support.callers import OPERATOR
-from tests.support.databases.postgres_databases import PostgresDatabases
 from tests.support.run_keys import OnceKey
-from tests.support.servers.control_planes import Deployment, embedded_transport, new_deployment
+from tests.support.servers.control_planes import Deployment, NewDeployment, embedded_transport
 from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.servers.server_in_process import serve_in_process
 from tests.support.users import PASSWORD, checked_users, list_accounts
@@ -89,37 +88,34 @@ SCENES = given(
 @settings(max_examples=150)
 @SCENES
 def test_a_dry_run_predicts_the_run(
-    postgres_databases: PostgresDatabases,
+    new_deployment: NewDeployment,
     users: list[AdminCreateUser],
     existing: set[str],
     reserved: set[str],
     if_exists: Literal["fail", "skip"],
     abandoned: bool,
 ) -> None:
-    compare(
-        "embedded", postgres_databases, users, existing, reserved, if_exists, abandoned=abandoned
-    )
+    with new_deployment() as deployment:
+        compare(deployment, users, existing, reserved, if_exists, abandoned=abandoned)
 
 
 # Few examples, since each starts a server.
-@pytest.mark.parametrize("kind", ["http-sqlite", "http-postgres"])
 @settings(max_examples=20)
 @SCENES
 def test_a_dry_run_over_http_predicts_the_run(
-    kind: str,
-    postgres_databases: PostgresDatabases,
+    new_deployment: NewDeployment,
     users: list[AdminCreateUser],
     existing: set[str],
     reserved: set[str],
     if_exists: Literal["fail", "skip"],
     abandoned: bool,
 ) -> None:
-    compare(kind, postgres_databases, users, existing, reserved, if_exists, abandoned=abandoned)
+    with new_deployment(over_http=True) as deployment:
+        compare(deployment, users, existing, reserved, if_exists, abandoned=abandoned)
 
 
 def compare(
-    kind: str,
-    databases: PostgresDatabases,
+    deployment: Deployment,
     users: list[AdminCreateUser],
     existing: set[str],
     reserved: set[str],
@@ -127,36 +123,35 @@ def compare(
     *,
     abandoned: bool,
 ) -> None:
-    with new_deployment(kind, databases) as deployment:
-        set_the_scene(deployment, existing, reserved)
-        before = deployment.snapshot()
+    set_the_scene(deployment, existing, reserved)
+    before = deployment.snapshot()
 
-        with closing(deployment.transport()) as transport:
-            run = BatchRun(
-                transport,
-                UserList(users),
-                OnceKey("key"),
-                if_exists=if_exists,
-                drop_command=str,
-                is_abandoned=lambda _: nullcontext(abandoned),
-            )
-            foreseen = verdict(run.dry_run)
-            transport.close()
-            assert deployment.snapshot() == before
-            result = verdict(run.run)
+    with closing(deployment.transport()) as transport:
+        run = BatchRun(
+            transport,
+            UserList(users),
+            OnceKey("key"),
+            if_exists=if_exists,
+            drop_command=str,
+            is_abandoned=lambda _: nullcontext(abandoned),
+        )
+        foreseen = verdict(run.dry_run)
+        transport.close()
+        assert deployment.snapshot() == before
+        result = verdict(run.run)
 
-            assert foreseen == result
-            assert not (abandoned and "email_reserved" in str(result))
-            accounts = list_accounts(transport)
-            created = result[0] if isinstance(result[0], int) else 0
-            assert len(accounts) == len(existing) + created
-            left = [
-                batch
-                for batch in transport.batches.list(open_only=False, before="", limit=100)
-                if batch.state == "open"
-            ]
-            assert len(left) <= (1 if reserved - existing else 0)
-        event("refused" if result[0] == "refused" else "created")
+        assert foreseen == result
+        assert not (abandoned and "email_reserved" in str(result))
+        accounts = list_accounts(transport)
+        created = result[0] if isinstance(result[0], int) else 0
+        assert len(accounts) == len(existing) + created
+        left = [
+            batch
+            for batch in transport.batches.list(open_only=False, before="", limit=100)
+            if batch.state == "open"
+        ]
+        assert len(left) <= (1 if reserved - existing else 0)
+    event("refused" if result[0] == "refused" else "created")
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7])

@@ -16,7 +16,7 @@ from random import Random
 import msgspec
 import pytest
 from tests.support.run_keys import OnceKey
-from tests.support.servers.control_planes import Deployment, embedded_transport
+from tests.support.servers.control_planes import Deployment, NewDeployment, embedded_transport
 from tests.support.users import PASSWORD, POLICY, checked_users, list_accounts, users_to_create
 from tests.support.waiting import wait_until
 
@@ -29,12 +29,21 @@ from anyscale.transport.base import Transport
 from anyscale.user.models import AdminCreateUser, Batch
 from anyscale.user.user_list import UserList
 
+pytestmark = pytest.mark.both_stores
+
 PATIENT = msgspec.structs.replace(POLICY, reservation_wait=60)
 HASTY = msgspec.structs.replace(POLICY, reservation_wait=0.3)
 
 DROP = "`drop {}`".format
 
 Say = Callable[[str], None]
+
+
+@pytest.fixture
+def deployment(store_kind: str, new_deployment: NewDeployment) -> Iterator[Deployment]:
+    """Each transport and each store once."""
+    with new_deployment(over_http=store_kind == "postgres") as deployment:
+        yield deployment
 
 
 @pytest.fixture

@@ -32,6 +32,8 @@ from anyscale.server.core.callers import Caller, TokenCaller
 from anyscale.server.in_process import Batches, Opened
 from anyscale.user.models import Batch
 
+pytestmark = pytest.mark.both_stores
+
 if TYPE_CHECKING:  # for a cast
     from anyscale.transport.base import Transport
 

@@ -4,7 +4,7 @@ import inspect
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -12,9 +12,7 @@ import pytest
 from tests.server.callers.calls import CALLS, ENDS, OWNER_CALLS, SHARED, Ready, new_owner
 from tests.support.callers import OPERATOR, session_caller, token_caller
 from tests.support.databases.locks import wait_until_blocked
-from tests.support.databases.postgres_databases import PostgresDatabases
 from tests.support.databases.stored_data import execute_sql
-from tests.support.servers.control_planes import new_deployment
 from tests.support.users import checked_users, create_accounts, find_accounts
 from tests.support.waiting import wait_until
 
@@ -192,6 +190,7 @@ def one_during_the_other(
         yield [running, waiting]
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize(
     ("name", "way"),
     [
@@ -223,15 +222,12 @@ def test_a_permission_ends_before_or_after_a_transaction_and_never_during_it(
             calling.result(30)
 
 
+@pytest.mark.parametrize("store_kind", ["postgres"], indirect=True)
 @pytest.mark.parametrize("name", sorted(SHARED))
 def test_chunks_of_one_owner_do_not_wait_for_each_other(
-    postgres_databases: PostgresDatabases, monkeypatch: pytest.MonkeyPatch, name: str
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    with (
-        new_deployment("postgres", postgres_databases) as deployment,
-        closing(deployment.control_plane()) as control_plane,
-        ThreadPoolExecutor(1) as pool,
-    ):
+    with ThreadPoolExecutor(1) as pool:
         caller = session_caller(control_plane, new_owner(control_plane))
         first, second = CALLS[name](control_plane, caller), CALLS[name](control_plane, caller)
         held = HeldTransaction(control_plane, monkeypatch)
@@ -243,6 +239,7 @@ def test_chunks_of_one_owner_do_not_wait_for_each_other(
         running.result(30)
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize("way", LOCKED_ENDS)
 @pytest.mark.parametrize("work", ["undo", "release"])
 def test_long_work_stops_at_the_first_transaction_after_its_permission_ended(

@@ -22,6 +22,8 @@ from anyscale.errors import NotAuthenticated, NotPermitted
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.store.transaction import Transaction
 
+pytestmark = pytest.mark.both_stores
+
 RACES = int(os.environ.get("RACES", "6"))
 
 #: seconds for which each of the two calls waits at most, at random, before it starts

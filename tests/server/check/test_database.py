@@ -77,6 +77,7 @@ def test_a_sqlite_database_at_rest_is_ok_and_stays_as_it_is(sqlite_file: Path) -
     }
 
 
+@pytest.mark.both_stores
 def test_a_database_in_use_is_ok_and_gets_no_file_and_no_row(database: str, tmp_path: Path) -> None:
     with ServerProcess(database, tmp_path) as server:
         server.token()

@@ -85,6 +85,7 @@ def test_a_proof_cannot_be_changed_or_created_without_the_key(control_plane: Con
     assert proofs.respond(proof)
 
 
+@pytest.mark.both_stores
 def test_the_key_is_random_and_created_by_the_first_server(
     store_deployment: Deployment, tmp_path: Path
 ) -> None:

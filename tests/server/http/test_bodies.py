@@ -9,8 +9,7 @@ import pytest
 import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.databases.postgres_databases import PostgresDatabases
-from tests.support.servers.control_planes import HttpDeployment, new_deployment
+from tests.support.servers.control_planes import HttpDeployment, NewDeployment
 from tests.support.users import POLICY
 
 from anyscale.domain.schemas.batches import BatchCreate, LookUp, UserChunk
@@ -103,8 +102,8 @@ def test_too_many_users_are_refused_before_they_are_checked() -> None:
 
 
 @pytest.fixture(scope="module")
-def served(postgres_databases: PostgresDatabases) -> Iterator[tuple[str, dict[str, str]]]:
-    with new_deployment("http-sqlite", postgres_databases) as deployment:
+def served(new_deployment: NewDeployment) -> Iterator[tuple[str, dict[str, str]]]:
+    with new_deployment(over_http=True) as deployment:
         assert isinstance(deployment, HttpDeployment)
         yield deployment.url(), {"Authorization": f"Bearer {deployment.token}"}
 

@@ -25,6 +25,8 @@ from anyscale.server.http import metrics
 from anyscale.server.store.schema_versions import steps_of
 from anyscale.user.models import AdminCreateUser
 
+pytestmark = pytest.mark.both_stores
+
 Scrape = Callable[[], dict[str, str]]
 
 

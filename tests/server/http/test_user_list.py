@@ -5,20 +5,17 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from tests.support.databases.postgres_databases import PostgresDatabases
-from tests.support.servers.control_planes import HttpDeployment, new_deployment
+from tests.support.servers.control_planes import HttpDeployment, NewDeployment
 from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.users import checked_users
 
 List = Callable[..., HttpResponse]
 
 
-@pytest.fixture(scope="module", params=["http-sqlite", "http-postgres"])
-def list_users(
-    request: pytest.FixtureRequest, postgres_databases: PostgresDatabases
-) -> Iterator[List]:
+@pytest.fixture(scope="module")
+def list_users(new_deployment: NewDeployment) -> Iterator[List]:
     """List users of a server that has five."""
-    with new_deployment(request.param, postgres_databases) as deployment:
+    with new_deployment(over_http=True) as deployment:
         assert isinstance(deployment, HttpDeployment)
         transport = deployment.transport()
         for letter in "abcde":

@@ -6,9 +6,8 @@ from contextlib import closing, contextmanager
 
 import pytest
 from tests.support.callers import OPERATOR
-from tests.support.databases.postgres_databases import PostgresDatabases
 from tests.support.databases.stored_data import execute_sql
-from tests.support.servers.control_planes import HttpDeployment, new_deployment
+from tests.support.servers.control_planes import HttpDeployment, NewDeployment
 from tests.support.servers.http_client import HttpClient
 from tests.support.users import NEW_PASSWORD, PASSWORD, create_accounts
 
@@ -23,25 +22,20 @@ from anyscale.server.store.records.login import LinkRecord
 SESSION, DEVICE = "__Host-session", "__Host-device"
 
 
-STORES = ["http-sqlite", "http-postgres"]
-
-
 @contextmanager
-def two_accounts(kind: str, databases: PostgresDatabases) -> Iterator[HttpDeployment]:
+def two_accounts(new_deployment: NewDeployment) -> Iterator[HttpDeployment]:
     """Make a control plane over HTTP with two accounts that have initial passwords."""
-    with new_deployment(kind, databases) as deployment:
+    with new_deployment(over_http=True) as deployment:
         assert isinstance(deployment, HttpDeployment)
         with closing(deployment.control_plane()) as control_plane:
             create_accounts(control_plane, "jane", "kurt")
         yield deployment
 
 
-@pytest.fixture(params=STORES)
-def deployment(
-    request: pytest.FixtureRequest, postgres_databases: PostgresDatabases
-) -> Iterator[HttpDeployment]:
+@pytest.fixture
+def deployment(new_deployment: NewDeployment) -> Iterator[HttpDeployment]:
     """A control plane of the test alone."""
-    with two_accounts(request.param, postgres_databases) as deployment:
+    with two_accounts(new_deployment) as deployment:
         yield deployment
 
 
@@ -51,12 +45,10 @@ def client(deployment: HttpDeployment) -> HttpClient:
     return HttpClient(deployment.url())
 
 
-@pytest.fixture(scope="module", params=STORES)
-def shared_url(
-    request: pytest.FixtureRequest, postgres_databases: PostgresDatabases
-) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def shared_url(new_deployment: NewDeployment) -> Iterator[str]:
     """The URL of a control plane whose accounts no test changes."""
-    with two_accounts(request.param, postgres_databases) as deployment:
+    with two_accounts(new_deployment) as deployment:
         yield deployment.url()
 
 
@@ -84,6 +76,7 @@ def make_owners(deployment: HttpDeployment) -> None:
             control_plane.lifecycle.set_role(user.user_id, "owner", OPERATOR)
 
 
+@pytest.mark.both_stores
 def test_users_who_sign_in_at_once_get_their_own_accounts(
     deployment: HttpDeployment,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Changing a password, and setting it with a one-time link, on both stores."""
+"""Changing a password, and setting it with a one-time link."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -40,6 +40,7 @@ from anyscale.server.store.records.login import LinkRecord
 _DAY = 24 * 60 * 60 * 1000
 
 
+@pytest.mark.both_stores
 def test_two_users_who_swap_browsers_at_once_both_sign_in_by_link(
     control_plane: ControlPlane,
 ) -> None:
@@ -177,6 +178,7 @@ def test_a_change_revokes_all_sessions_and_creates_a_new_one(control_plane: Cont
     assert ("password.changed", user.actor) in events_of(control_plane)
 
 
+@pytest.mark.both_stores
 def test_of_several_changes_at_once_one_succeeds(control_plane: ControlPlane) -> None:
     user = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
 
@@ -241,6 +243,7 @@ def test_an_expired_or_unknown_link_or_one_of_a_suspended_account_is_invalid(
         control_plane.password_changes.by_link(secret, CHOSEN, HOME)
 
 
+@pytest.mark.both_stores
 def test_of_eight_uses_of_one_link_at_once_one_succeeds(control_plane: ControlPlane) -> None:
     secret = create_link(control_plane)
 

@@ -1,4 +1,4 @@
-"""Limits of wrong passwords, by account, address and device, on both stores."""
+"""Limits of wrong passwords, by account, address and device."""
 
 import pytest
 from msgspec import structs

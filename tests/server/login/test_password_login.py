@@ -1,4 +1,4 @@
-"""Sign-in by email and password, on both stores."""
+"""Sign-in by email and password."""
 
 from collections.abc import Callable, Sequence
 from contextlib import closing

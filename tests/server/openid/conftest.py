@@ -1,4 +1,4 @@
-"""An OpenID provider on each store, and one over HTTP."""
+"""An OpenID provider in this process, and one over HTTP."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -18,6 +18,8 @@ from anyscale.server.core.openid.protocol import OAuthError
 from anyscale.server.store.records.openid import ApplicationRecord
 from anyscale.server.store.transaction import Transaction
 
+pytestmark = pytest.mark.both_stores
+
 Change = Callable[[Transaction, ApplicationRecord], None]
 
 

@@ -16,9 +16,6 @@ from anyscale.errors import NotFound
 from anyscale.server.core.openid.key_files import create_key, read_keys
 from anyscale.server.core.openid.signing_keys import SigningKeys
 
-#: Files are read alike for each store.
-ONE_STORE = pytest.mark.parametrize("store_deployment", ["embedded"], indirect=True)
-
 PEM, DER = serialization.Encoding.PEM, serialization.Encoding.DER
 
 
@@ -82,7 +79,6 @@ def place_wrong_files(folder: Path) -> dict[str, str]:
     }
 
 
-@ONE_STORE
 def test_wrong_files_beside_a_good_key_stop_no_server_and_are_logged_each_minute(
     site: Site, folder: Path, later: Callable[[], None], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -104,7 +100,6 @@ def test_wrong_files_beside_a_good_key_stop_no_server_and_are_logged_each_minute
         assert {one.levelname for one in caplog.records} == {"ERROR"}
 
 
-@ONE_STORE
 def test_a_new_good_key_beside_wrong_files_signs(
     site: Site, folder: Path, later: Callable[[], None]
 ) -> None:
@@ -116,7 +111,6 @@ def test_a_new_good_key_beside_wrong_files_signs(
     assert site.provider.keys.current() != first
 
 
-@ONE_STORE
 @pytest.mark.parametrize("mode", [0o644, 0o604, 0o660])
 def test_a_key_that_becomes_unusable_stays_in_use_until_the_server_stops(
     site: Site,
@@ -144,7 +138,6 @@ def test_a_key_that_becomes_unusable_stays_in_use_until_the_server_stops(
         keys.current()
 
 
-@ONE_STORE
 def test_a_folder_that_cannot_be_read_changes_nothing(
     site: Site, folder: Path, later: Callable[[], None], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -16,7 +16,7 @@ from tests.support.sign_in.openid_provider import CALLBACK, ISSUER, VERIFIER, Si
 
 from anyscale.server.core.openid.key_rotation import rotate_keys
 
-pytestmark = pytest.mark.parametrize("store_deployment", ["postgres"], indirect=True)
+pytestmark = pytest.mark.parametrize("store_kind", ["postgres"], indirect=True)
 
 
 class Servers:

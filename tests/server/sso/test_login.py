@@ -1,4 +1,4 @@
-"""Signing in at a real identity provider, on both stores: whose account it is, and whose not."""
+"""Signing in at a real identity provider: whose account it is, and whose not."""
 
 import json
 from collections.abc import Iterator
@@ -316,6 +316,7 @@ def landed(site: Site, subject: str) -> str:
     return "landed"
 
 
+@pytest.mark.both_stores
 def test_concurrent_logins_of_subjects_with_one_email_link_one_of_them(
     site: Site,
 ) -> None:
@@ -325,6 +326,7 @@ def test_concurrent_logins_of_subjects_with_one_email_link_one_of_them(
     assert (site.count("identities"), site.count("sessions")) == (1, 1)
 
 
+@pytest.mark.both_stores
 def test_concurrent_logins_of_one_subject_link_it_once(site: Site) -> None:
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(lambda _: landed(site, "jane"), range(8)))

@@ -100,6 +100,7 @@ def test_a_use_marks_the_account_and_no_other_one(
     assert used_at(control_plane, joe.user_id) is None
 
 
+@pytest.mark.both_stores
 def test_the_mark_stays_as_the_first_use_set_it(control_plane: ControlPlane, jane: str) -> None:
     with control_plane.store.write() as tx:
         tx.accounts.mark_used(jane, 7)

@@ -42,6 +42,8 @@ from anyscale.server.store.records.login import SessionRecord
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.sql.accounts import Accounts
 
+pytestmark = pytest.mark.both_stores
+
 #: as often as two who do it at once may miss each other
 ROUNDS = 12
 

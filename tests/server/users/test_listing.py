@@ -29,6 +29,8 @@ from anyscale.server.store.records.users import UserRecord
 from anyscale.server.store.sql.search.user_scan import UserScan
 from anyscale.server.store.transaction import Store
 
+pytestmark = pytest.mark.both_stores
+
 batches = batches_of(
     name=st.text("abß", min_size=1, max_size=3),
     email=st.text("abÄ", min_size=1, max_size=2),

@@ -23,6 +23,8 @@ from anyscale.server.core.search import NarrowedQuery, UserListing, listing
 from anyscale.server.core.search.pages import BUDGET
 from anyscale.server.store.transaction import Store
 
+pytestmark = pytest.mark.both_stores
+
 STATES = ["password", "sso", "link", "none", "suspended"]
 
 

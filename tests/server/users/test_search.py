@@ -10,6 +10,8 @@ from anyscale.server.core.search import tiers
 from anyscale.server.core.search.listing import UserListing
 from anyscale.server.store.transaction import Store
 
+pytestmark = pytest.mark.both_stores
+
 
 @pytest.fixture
 def store(shared_store: Store) -> Store:

@@ -25,6 +25,8 @@ from anyscale.server.core.search import tiers as search
 from anyscale.server.core.search.pages import BUDGET
 from anyscale.server.store.transaction import Store
 
+pytestmark = pytest.mark.both_stores
+
 #: what names and searches are made of: letters, a letter and a mark, and what separates words
 LETTERS = ("a", "b", "ab", "é", "e\u0301", "ê\u0303", "ễ", "Ϊ\u0301", "ΐ", "ß", "ss", " ", "-", "A")
 #: a name of more words than the index keeps

@@ -25,6 +25,8 @@ from anyscale.server.core.search.pages import BUDGET
 from anyscale.server.core.search.tiers import end_of
 from anyscale.server.store.transaction import Store
 
+pytestmark = pytest.mark.both_stores
+
 
 @pytest.fixture
 def store(shared_store: Store) -> Store:

@@ -259,6 +259,7 @@ def test_only_a_current_owner_may_update_an_existing_account(control_plane: Cont
 # At once with another change
 
 
+@pytest.mark.both_stores
 def test_of_two_updates_of_different_fields_at_once_none_is_lost(
     control_plane: ControlPlane,
 ) -> None:
@@ -283,6 +284,7 @@ def test_of_two_updates_of_different_fields_at_once_none_is_lost(
         assert sorted(fields) == [["lastname"], ["title"]]
 
 
+@pytest.mark.both_stores
 def test_two_owners_can_update_each_other_at_once(control_plane: ControlPlane) -> None:
     both = owners(control_plane, "a", "b")
     callers = [personal_token_caller(control_plane, one) for one in both]
@@ -299,6 +301,7 @@ def test_two_owners_can_update_each_other_at_once(control_plane: ControlPlane) -
         assert {account(control_plane, one).title for one in both} == {f"title {number}"}
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize("change", ["suspend", "delete"])
 def test_an_update_that_waited_for_another_change_sees_it(
     control_plane: ControlPlane, change: str

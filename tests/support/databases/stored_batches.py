@@ -11,9 +11,8 @@ import pytest
 from hypothesis import strategies as st
 from msgspec import Struct
 from tests.store.contract.steps import batch_row, rows_of, user_id_of, user_row
-from tests.support.databases.postgres_databases import PostgresDatabases
 from tests.support.databases.stored_data import execute_sql
-from tests.support.servers.control_planes import STORE_DEPLOYMENTS, new_deployment
+from tests.support.servers.control_planes import NewDeployment
 
 from anyscale.domain.user_query import UserQuery
 from anyscale.server.core.search.listing import UserListing
@@ -166,25 +165,18 @@ def _remove_undone(tx: Transaction, emails: set[str]) -> None:
         execute_sql(tx, "delete from users where email = ?", (email,))
 
 
-@pytest.fixture(scope="module", params=STORE_DEPLOYMENTS)
-def shared_store(
-    request: pytest.FixtureRequest, postgres_databases: PostgresDatabases
-) -> Iterator[Store]:
-    """A store of each kind, which the tests of a module share."""
-    with (
-        new_deployment(request.param, postgres_databases) as deployment,
-        closing(deployment.control_plane()) as control_plane,
-    ):
+@pytest.fixture(scope="module")
+def shared_store(new_deployment: NewDeployment) -> Iterator[Store]:
+    """A store that the tests of a module share."""
+    with new_deployment() as deployment, closing(deployment.control_plane()) as control_plane:
         yield control_plane.store
 
 
-@pytest.fixture(scope="module", params=STORE_DEPLOYMENTS)
-def shared_stores(
-    request: pytest.FixtureRequest, postgres_databases: PostgresDatabases
-) -> Iterator[Sequence[Store]]:
-    """Two stores on one database of each kind: without an identity provider, and with one."""
+@pytest.fixture(scope="module")
+def shared_stores(new_deployment: NewDeployment) -> Iterator[Sequence[Store]]:
+    """Two stores on one database: without an identity provider, and with one."""
     with (
-        new_deployment(request.param, postgres_databases) as deployment,
+        new_deployment() as deployment,
         closing(deployment.control_plane()) as control_plane,
         closing(open_store(deployment.database, has_provider=True)) as with_provider,
     ):

@@ -1,21 +1,20 @@
-"""Control planes with a database of their own: in this process or over HTTP, on each store.
+"""Control planes with a database of their own: in this process or over HTTP.
 
-A test that takes the fixture `deployment` runs on each kind of deployment and states what they have
-in common; one that takes `store_deployment` runs on each kind of store.
+A test that takes the fixture `deployment` runs over each transport and states what they have in
+common. The mark `both_stores` says which tests run on PostgreSQL as well.
 """
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from tests.support.callers import OPERATOR
 from tests.support.databases.empty_sqlite import cheap_control_plane
-from tests.support.databases.postgres_databases import PostgresDatabases
 from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.server_in_process import serve_in_process
 from tests.support.users import POLICY
@@ -28,13 +27,11 @@ from anyscale.transport.embedded import EmbeddedTransport
 from anyscale.transport.http import HttpTransport
 
 __all__ = [
-    "DEPLOYMENTS",
-    "STORE_DEPLOYMENTS",
     "Deployment",
     "HttpDeployment",
+    "NewDeployment",
     "embedded_transport",
     "new_control_plane",
-    "new_deployment",
 ]
 
 
@@ -142,47 +139,41 @@ def _rows(tx: Any, table: str) -> list[tuple[Any, ...]]:
     return sorted(tuple(map(repr, row)) for row in rows)
 
 
-#: kind -> whether it is over HTTP, and whether it is on PostgreSQL
-_KINDS = {
-    "embedded": (False, False),
-    "http-sqlite": (True, False),
-    "http-postgres": (True, True),
-    "postgres": (False, True),
-}
+class NewDeployment(Protocol):
+    """Makes a deployment with an empty database, until the block ends."""
 
-#: the kinds that a transport can reach
-DEPLOYMENTS = ("embedded", "http-sqlite", "http-postgres")
-
-#: one kind for each store
-STORE_DEPLOYMENTS = ("embedded", "postgres")
+    def __call__(self, *, over_http: bool = False) -> AbstractContextManager[Deployment]: ...
 
 
-@contextmanager
-def new_deployment(kind: str, databases: PostgresDatabases) -> Iterator[Deployment]:
-    """Make a deployment of a kind, with an empty database, until the block ends."""
-    over_http, on_postgres = _KINDS[kind]
-    with ExitStack() as stack:
-        database: Path | str
-        if on_postgres:
-            database = stack.enter_context(databases.empty())
-        else:
-            database = Path(stack.enter_context(TemporaryDirectory())) / "data" / "anyscale.db"
-        yield (HttpDeployment if over_http else Deployment)(database, stack)
+@pytest.fixture(scope="module")
+def new_deployment(request: pytest.FixtureRequest, store_kind: str) -> NewDeployment:
+    """Makes deployments on the store of the test."""
+
+    @contextmanager
+    def make(*, over_http: bool = False) -> Iterator[Deployment]:
+        with ExitStack() as stack:
+            database: Path | str
+            if store_kind == "postgres":
+                databases = request.getfixturevalue("postgres_databases")
+                database = stack.enter_context(databases.empty())
+            else:
+                database = Path(stack.enter_context(TemporaryDirectory())) / "data" / "anyscale.db"
+            yield (HttpDeployment if over_http else Deployment)(database, stack)
+
+    return make
 
 
-@pytest.fixture(params=list(DEPLOYMENTS))
+@pytest.fixture(params=["embedded", "http"])
 def deployment(
-    request: pytest.FixtureRequest, postgres_databases: PostgresDatabases
+    request: pytest.FixtureRequest, new_deployment: NewDeployment
 ) -> Iterator[Deployment]:
-    """A deployment with an empty database, one of each kind that a transport can reach."""
-    with new_deployment(request.param, postgres_databases) as deployment:
+    """A deployment with an empty database, one for each transport."""
+    with new_deployment(over_http=request.param == "http") as deployment:
         yield deployment
 
 
-@pytest.fixture(params=STORE_DEPLOYMENTS)
-def store_deployment(
-    request: pytest.FixtureRequest, postgres_databases: PostgresDatabases
-) -> Iterator[Deployment]:
-    """A deployment in this process with an empty database, one for each kind of store."""
-    with new_deployment(request.param, postgres_databases) as deployment:
+@pytest.fixture
+def store_deployment(new_deployment: NewDeployment) -> Iterator[Deployment]:
+    """A deployment in this process with an empty database."""
+    with new_deployment() as deployment:
         yield deployment

@@ -212,10 +212,10 @@ def _wait_until(
         time.sleep(0.02)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database, one for each kind of store."""
-    if request.param == "sqlite":
+@pytest.fixture
+def database(request: pytest.FixtureRequest, store_kind: str, tmp_path: Path) -> str:
+    """The URL of an empty database on the store of the test."""
+    if store_kind == "sqlite":
         return f"sqlite:////{tmp_path.relative_to('/')}/served/anyscale.db"
     url: str = request.getfixturevalue("postgres_url")
     return url

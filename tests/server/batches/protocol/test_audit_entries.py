@@ -1,5 +1,6 @@
 """What remains of a batch: the audit log, and no password."""
 
+import pytest
 from tests.server.batches.protocol.steps import JOE, audit_entries, create, published
 from tests.server.batches.protocol.test_expiry import make_idle
 from tests.support.callers import OPERATOR, operator
@@ -12,6 +13,8 @@ from tests.support.users import (
 from anyscale.domain.audit_chain import entry_hash
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches.service import BatchService
+
+pytestmark = pytest.mark.both_stores
 
 
 def test_the_audit_log_is_chained_and_has_ids_only(

@@ -23,6 +23,8 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches.cleanup import delete_rows
 from anyscale.server.core.batches.service import BatchService
 
+pytestmark = pytest.mark.both_stores
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -19,6 +19,8 @@ from anyscale.server.core.batches.cleanup import expire_batch
 from anyscale.server.core.batches.service import BatchService
 from anyscale.user.models import Batch
 
+pytestmark = pytest.mark.both_stores
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -27,6 +27,8 @@ from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.hashing.pool import CHEAPEST, PasswordHashPool
 from anyscale.server.store.user_ids import user_id
 
+pytestmark = pytest.mark.both_stores
+
 
 def test_no_hash_is_computed_for_an_existing_email(
     batches: BatchService, hashed: list[str]

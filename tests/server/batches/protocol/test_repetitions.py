@@ -24,6 +24,8 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches.service import BatchService
 from anyscale.user.models import Batch
 
+pytestmark = pytest.mark.both_stores
+
 # Again is once
 
 

@@ -17,6 +17,8 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.store.user_ids import MAX_POSITION, position_of, user_id
 
+pytestmark = pytest.mark.both_stores
+
 # What responses contain
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from html import unescape
 from threading import Barrier
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,7 +14,7 @@ from tests.server.http.console.conftest import Console
 from tests.server.http.pages.requests import PUBLIC, create_owner, get, send
 from tests.support.callers import OPERATOR
 from tests.support.databases.empty_sqlite import cheap_control_plane
-from tests.support.databases.postgres_databases import PostgresDatabases
+from tests.support.servers.control_planes import NewDeployment
 from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.servers.server_in_process import serve_in_process
 from tests.support.sign_in.sign_ins import events_of
@@ -23,6 +23,8 @@ from tests.support.users import create_accounts
 from anyscale.domain.models.applications import NewApplication
 from anyscale.domain.validation import Policy, check
 from anyscale.server.settings import Settings
+
+pytestmark = pytest.mark.both_stores
 
 HUB = "https://hub.example.com/callback"
 
@@ -57,20 +59,13 @@ class Servers(NamedTuple):
         return user.user_id
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def servers(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    postgres_databases: PostgresDatabases,
-) -> Iterator[Servers]:
+@pytest.fixture(scope="module")
+def servers(store_kind: str, new_deployment: NewDeployment) -> Iterator[Servers]:
     with ExitStack() as stack:
-        if request.param == "sqlite":
-            database: Any = tmp_path_factory.mktemp("twice") / "anyscale.db"
-        else:
-            database = stack.enter_context(postgres_databases.empty())
-        settings = Settings(database=database, public_url=PUBLIC)
+        deployment = stack.enter_context(new_deployment())
+        settings = Settings(database=deployment.database, public_url=PUBLIC)
         control_planes = [
-            cheap_control_plane(settings) for _ in range(1 if request.param == "sqlite" else 2)
+            cheap_control_plane(settings) for _ in range(1 if store_kind == "sqlite" else 2)
         ]
         create_accounts(control_planes[0], "jane")
         create_owner(control_planes[0])

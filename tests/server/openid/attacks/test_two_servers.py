@@ -15,6 +15,8 @@ from anyscale.server.core.openid.protocol import OAuthError
 from anyscale.server.core.openid.provider import OpenIdProvider
 from anyscale.server.core.openid.tokens import IssuedTokens
 
+pytestmark = pytest.mark.both_stores
+
 #: calls at the same time, half of them on each server
 _CALLS = 8
 

@@ -20,6 +20,8 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches import undo
 from anyscale.server.core.search import index
 
+pytestmark = pytest.mark.both_stores
+
 
 def test_undoing_an_indexed_batch_removes_its_words_and_no_others(
     control_plane: ControlPlane,

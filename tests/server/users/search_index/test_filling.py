@@ -23,6 +23,8 @@ from anyscale.server.store.sql.search.user_words import Words
 from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.word_rows import WordRow
 
+pytestmark = pytest.mark.both_stores
+
 
 def test_filling_gives_all_accounts_their_words(control_plane: ControlPlane) -> None:
     for key, count in (("a", 7), ("b", 1), ("c", 3)):

@@ -24,6 +24,8 @@ from anyscale.server.core.search import index as search_index
 from anyscale.server.http import thread_pools
 from anyscale.server.http.thread_pools import ThreadPools
 
+pytestmark = pytest.mark.both_stores
+
 
 def test_a_server_fills_the_index_by_itself_and_reports_the_rest(
     control_plane: ControlPlane,
