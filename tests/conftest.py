@@ -16,6 +16,7 @@ from hypothesis.internal.constants_ast import Constants
 pytest.register_assert_rewrite("tests.support")
 
 pytest_plugins = [
+    "tests.support.alone",
     "tests.support.commands.running",
     "tests.support.servers.control_planes",
     "tests.support.sign_in.oidc_provider",

@@ -11,11 +11,13 @@ from tests.support.servers.server_process import ServerProcess, server_of_jane
 from tests.support.sign_in.login_flood import login_flood
 from tests.support.users import PASSWORD
 
+pytestmark = pytest.mark.alone
+
 #: seconds of each flood
 _SECONDS = 2
 #: sign-ins during a flood, fewer than an account has in a minute
 _SIGN_INS = 50
-#: seconds for a response: a second where the machine does nothing else, more beside other tests
+#: seconds for a response: a second where the machine does nothing else
 _PATIENCE = 120
 
 EMAIL = "jane@example.com"

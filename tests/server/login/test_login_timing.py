@@ -14,6 +14,8 @@ import pytest
 from tests.support.commands.running import RunAnyscale
 from tests.support.servers.server_process import ServerProcess
 
+pytestmark = pytest.mark.alone
+
 #: logins of each kind; together fewer than the limit of one address in ten minutes
 _COUNT = 45
 

@@ -537,6 +537,7 @@ def test_each_password_is_checked_with_its_own_user() -> None:
         password_faults(passwords, own[:2], 8)
 
 
+@pytest.mark.alone
 def test_a_password_of_a_million_marks_is_refused_at_once() -> None:
     """Normalizing it would take hours: the time grows with the square of its length."""
     started = time.monotonic()

@@ -394,6 +394,7 @@ def test_a_wrong_file_leaves_the_reason_of_the_last_stop(console: Console) -> No
     wait_for_state(bob, batch_id, "published")
 
 
+@pytest.mark.alone
 def test_a_stop_has_one_deadline_for_all_runs(
     open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
 ) -> None:

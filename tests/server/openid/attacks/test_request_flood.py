@@ -21,6 +21,8 @@ from anyscale import Anyscale
 from anyscale.server.settings import Settings
 from anyscale.user.models import AdminCreateUser
 
+pytestmark = pytest.mark.alone
+
 _USERS = 3_000
 _HOST = "127.0.0.1"
 
