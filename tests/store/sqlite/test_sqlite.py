@@ -133,7 +133,7 @@ USER = "usr_" + batch_row(1).batch_id[4:] + "00000000"
         ("devices_used", lambda tx: tx.devices.purge(7)),
         ("grants_session", lambda tx: tx.grants.delete_all(session_id="ses_1")),
         ("grants_session", lambda tx: tx.grants.move("ses_1", "ses_2")),
-        ("grants_expiry", lambda tx: tx.grants.purge(7)),
+        ("grants_expiry", lambda tx: tx.grants.purge(7, 9)),
     ],
     ids=range(35),
 )

@@ -14,6 +14,7 @@ from tests.support.callers import OPERATOR
 from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.users import PASSWORD, create_accounts
 
+from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.models.users import UpdatedUser, UserChanges
 from anyscale.domain.validation import Policy, check
 from anyscale.server.core.accounts.update import UserUpdateService
@@ -280,6 +281,12 @@ def test_a_user_with_a_password_is_created(console: Console, jane: HttpClient) -
     assert (answer.status, answer.headers["location"]) == (
         303,
         f"/console/users/{user_id}?note=created",
+    )
+    entries = console.control_plane.audit_log.list(0, 1_000, only=AuditFilter(subject=user_id))
+    assert [entry.event for entry in entries] == ["account.created"]
+    assert not any(
+        batch.batch_id in user_id.replace("usr_", "bat_")
+        for batch in console.control_plane.batches.page(open_only=False, before="", limit=1_000)
     )
     client = HttpClient(console.url)
     signed_in = send(client, "/sign-in", email="bea@example.com", password=PASSWORD)

@@ -87,7 +87,7 @@ class OwnerService:
         # Not by `BatchService`, which the operator may have switched off. If the account was
         # created concurrently, it is skipped here and made owner by the next step.
         key = os.urandom(16).hex()
-        create_small(self._store, self._hashing, key, [user], (), "skip", caller)
+        create_small(self._store, self._hashing, key, [user], (), "skip", caller, "account")
         account = self._account(user.email_key)
         if account is None:
             raise BatchUnfinished("the account was deleted before it became an owner's")

@@ -3,7 +3,7 @@
 from anyscale.errors import BatchGone, BatchUndone, BatchUnfinished, KeyReused, NotFound
 from anyscale.server.core.ids import new_id
 from anyscale.server.core.time_units import MINUTE_MS
-from anyscale.server.store.records.batches import BatchRecord
+from anyscale.server.store.records.batches import BatchRecord, Origin
 from anyscale.server.store.transaction import Transaction
 
 __all__ = [
@@ -85,7 +85,9 @@ def open_batch(tx: Transaction, key: str, if_exists: str, actor: str) -> BatchRe
     return batch
 
 
-def new_batch(tx: Transaction, key: str, if_exists: str, actor: str) -> BatchRecord:
+def new_batch(
+    tx: Transaction, key: str, if_exists: str, actor: str, origin: Origin = "batch"
+) -> BatchRecord:
     """Return the record of a batch that is opened now."""
     now = tx.now()
     return BatchRecord(
@@ -98,6 +100,7 @@ def new_batch(tx: Transaction, key: str, if_exists: str, actor: str) -> BatchRec
         opened_by=actor,
         opened_at=now,
         touched_at=now,
+        origin=origin,
     )
 
 

@@ -6,6 +6,7 @@ from anyscale.errors import BatchUnfinished, KeyReused
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.transaction import Transaction
+from anyscale.server.store.user_ids import user_id
 
 __all__ = ["publish", "require_same_count"]
 
@@ -41,6 +42,10 @@ def publish(tx: Transaction, batch: BatchRecord, entries: int, actor: str) -> No
     if pending := tx.users.count_pending(batch.id):
         raise BatchUnfinished(f"{pending} passwords are not hashed yet", batch.batch_id)
     tx.batches.publish(batch.id, actor, tx.now())
+    if batch.origin == "account":
+        if users:
+            append_entry(tx, actor, "account.created", user_id(batch.batch_id, 0), {})
+        return
     root = hashlib.sha256(b"".join(chunk.user_root for chunk in chunks)).hexdigest()
     data = {"users": users, "skipped": skipped, "opened_by": batch.opened_by, "user_root": root}
     append_entry(tx, actor, "batch.published", batch.batch_id, data)

@@ -42,6 +42,7 @@ from anyscale.server.core.batches.small_batch import create_small, find_replay
 from anyscale.server.core.callers import Caller, check_owner, require_owner, share_owner
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.time_units import DAY_MS
+from anyscale.server.store.records.batches import Origin
 from anyscale.server.store.transaction import Store
 from anyscale.server.store.user_ids import MAX_POSITION
 
@@ -85,10 +86,13 @@ class BatchService:
         if_exists: str,
         caller: Caller,
         passwords: Sequence[tuple[int, str]] = (),
+        origin: Origin = "batch",
     ) -> Created:
         """Create a small batch in one call: see `create_small`."""
         self._require_available()
-        created = create_small(self._store, self._hashing, key, users, passwords, if_exists, caller)
+        created = create_small(
+            self._store, self._hashing, key, users, passwords, if_exists, caller, origin
+        )
         if not created.replayed:
             skipped = {conflict.position for conflict in created.skipped}
             self.on_change("hashed", sum(position not in skipped for position, _ in passwords))

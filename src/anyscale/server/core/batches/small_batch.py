@@ -16,6 +16,7 @@ from anyscale.server.core.batches.conflicts import (
 from anyscale.server.core.batches.publish import publish
 from anyscale.server.core.callers import Caller, require_owner
 from anyscale.server.core.hashing.pool import PasswordHashPool
+from anyscale.server.store.records.batches import Origin
 from anyscale.server.store.transaction import Store, Transaction
 from anyscale.server.store.user_ids import user_id
 
@@ -37,10 +38,12 @@ def create_small(
     passwords: Sequence[tuple[int, str]],
     if_exists: str,
     caller: Caller,
+    origin: Origin = "batch",
 ) -> Created:
     """Create a batch of one chunk, or return the result of an equal call again.
 
-    `passwords` has those of all users with one, each with the position of its user.
+    `passwords` has those of all users with one, each with the position of its user. `origin` is
+    `account` for one account that is created by itself.
 
     Raises:
         BatchRefused: emails are taken; no user was created.
@@ -61,7 +64,7 @@ def create_small(
             with store.write() as tx:
                 require_owner(tx, caller)
                 replay = _replay(tx, key, users, if_exists)
-                return replay or _create(tx, key, users, if_exists, hashes, caller)
+                return replay or _create(tx, key, users, if_exists, hashes, caller, origin)
         except _Changed:
             continue
     raise BatchUnfinished("other batches keep taking and freeing the same emails")
@@ -82,8 +85,9 @@ def _create(
     if_exists: str,
     hashes: dict[int, str],
     caller: Caller,
+    origin: Origin,
 ) -> Created:
-    batch = tx.batches.add(new_batch(tx, key, if_exists, caller.actor))
+    batch = tx.batches.add(new_batch(tx, key, if_exists, caller.actor, origin))
     if batch is None:  # an equal call at the same time was first
         raise _Changed
     NewChunk(batch, 0, 0, users).reserve(tx, batch)

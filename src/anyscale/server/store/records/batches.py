@@ -1,5 +1,7 @@
 """The records of batches."""
 
+from typing import Literal
+
 from anyscale.server.store.records.record import Record
 
 __all__ = [
@@ -9,11 +11,15 @@ __all__ = [
     "ChunkRecord",
     "ConflictRecord",
     "EmailHolder",
+    "Origin",
     "PendingHash",
 ]
 
 #: The states of batches that have no accounts and reserve no email. Their rows are being deleted.
 DROPPED_OR_EXPIRED = ("dropped", "expired")
+
+#: Whether an account was created by itself, or in a batch.
+Origin = Literal["batch", "account"]
 
 
 class BatchRecord(Record, frozen=True):
@@ -28,6 +34,8 @@ class BatchRecord(Record, frozen=True):
     opened_by: str
     opened_at: int
     touched_at: int
+    #: `batch`, or `account` if it has one account that was created by itself
+    origin: Origin = "batch"
     published_by: str | None = None
     published_at: int | None = None
     #: The place in the order of publishing, from 1; None until it is published.

@@ -70,10 +70,15 @@ class Batches(Table):
     def list(self, *, open_only: bool, before: str, limit: int) -> Sequence[BatchRecord]:
         """Return batches, the latest first; if `before` is a `batch_id`, those before that one.
 
+        Accounts that were created by themselves are left out.
+
         `open_only` is for those that a client has to finish: they are open, or are being undone.
         """
         chosen = "state in ('open', 'undoing') and" if open_only else ""  # as in its index
-        sql = f"{_BATCH} where {chosen} batch_id < ? order by batch_id desc limit ?"
+        sql = (
+            f"{_BATCH} where {chosen} origin = 'batch' and batch_id < ?"
+            " order by batch_id desc limit ?"
+        )
         return self._connection.all(BatchRecord, sql, before or _BATCH_IDS_END, limit)
 
     def list_idle(self, before: int) -> Sequence[BatchRecord]:

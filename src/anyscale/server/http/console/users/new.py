@@ -60,9 +60,8 @@ def create_user(
         return _form(request, batches, entered, field_problems(faults))
     key = read_form_key(request, body)
     try:
-        created = batches.create(
-            key, [user], "fail", request.user, [(0, password)] if password else ()
-        )
+        passwords = [(0, password)] if password else ()
+        created = batches.create(key, [user], "fail", request.user, passwords, "account")
     except BatchRefused as error:
         return _form(request, batches, entered, conflict_problems(error))
     if created.replayed:  # the form was sent again

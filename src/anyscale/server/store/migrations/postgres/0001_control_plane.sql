@@ -20,6 +20,8 @@ create table batches (
     idempotency_key text collate "C" not null,
     state text collate "C" not null,
     if_exists text collate "C" not null,
+    -- `batch`, or `account` if it has one account that was created by itself: lists leave that out
+    origin text collate "C" not null,
     opened_by text collate "C" not null,
     opened_at bigint not null,
     touched_at bigint not null,

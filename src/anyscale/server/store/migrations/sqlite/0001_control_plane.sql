@@ -21,6 +21,8 @@ create table batches (
     idempotency_key text not null,
     state text not null,
     if_exists text not null,
+    -- `batch`, or `account` if it has one account that was created by itself: lists leave that out
+    origin text not null,
     opened_by text not null,
     opened_at integer not null,
     touched_at integer not null,
