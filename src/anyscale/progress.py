@@ -168,7 +168,7 @@ class _NotebookBar:
             color_system="standard",
             width=_NOTEBOOK_COLUMNS,
         )
-        # It runs the notebook, and is no dependency of this package.
+        # It runs the notebook, and is not a dependency of this package.
         display = import_module("IPython.display").display
         self._handle = display({"text/plain": ""}, raw=True, display_id=True)
 

@@ -61,7 +61,7 @@ def test_tokens_without_permission_create_nothing_and_are_in_the_audit_log(
         collaborator: "token:carl is a collaborator: this takes an owner's token",
         revoked: "the token 'eve' was revoked: ask for a new one",
         unknown: "the token was not copied whole",
-        "secret": "this is no token of a control plane: they begin with mrt_",
+        "secret": "this is not a musterroll token: tokens start with mrt_",
     }
     for token, text in message.items():
         result = create(token)
@@ -169,7 +169,7 @@ def test_a_used_port_is_named(server: ServerProcess, anyscale: RunAnyscale) -> N
 def test_a_server_cannot_listen_at_an_address_of_another_machine(anyscale: RunAnyscale) -> None:
     result = anyscale("server", "start", "--host", "192.0.2.1", "--port", "8000")
     assert result.returncode == 2
-    assert "it is no address of this machine: choose another --host" in result.stderr
+    assert "it is not an address of this machine: choose another --host" in result.stderr
 
 
 def test_a_server_of_one_process_needs_no_temporary_folder() -> None:

@@ -80,7 +80,7 @@ class EmailConflicts:
         )
 
     def are_final(self, conflicts: Iterable[Conflict]) -> bool:
-        """Return whether waiting is no use: an account stays, or the time is over."""
+        """Return True if waiting cannot help: the email has an account, or the time is up."""
         return any(c.kind != "reserved" for c in conflicts) or time.monotonic() > self._deadline
 
     def wait(self, conflicts: Iterable[Conflict], own: Batch | None = None) -> None:

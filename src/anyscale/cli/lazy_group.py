@@ -39,10 +39,10 @@ class LazyGroup(click.Group):
     """A group that names and describes its commands without importing them.
 
     `lazy_commands` maps the name of each command to its place in the package, `module:attribute`,
-    and to the first sentence of its help. `hints` maps a name that is no command to a hint.
-    `option_hints` maps a command, and then a name that is no option of it, to a hint. `page` is the
-    page of the documents on the group, and `pages` maps commands to other pages: the help of each
-    command names its page.
+    and to the first sentence of its help. `hints` maps a name that is not a command to a hint.
+    `option_hints` maps a command, and then a name that is not one of its options, to a hint. `page`
+    is the page of the documents on the group, and `pages` maps commands to other pages: the help of
+    each command names its page.
     """
 
     def __init__(

@@ -79,7 +79,7 @@ def say(text: str) -> None:
 
 
 def ask(question: str) -> str:
-    """Write a question; return the answer, empty if the terminal ends or it is no UTF-8."""
+    """Write a question; return the answer, empty if the terminal ends or it is not UTF-8."""
     say(question)
     try:
         return sys.stdin.readline().strip()

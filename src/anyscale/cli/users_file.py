@@ -171,7 +171,7 @@ def open_users_file(
     """Open a users file, or standard input for `-`; on a terminal, say how to end the input.
 
     Raises:
-        ConfigError: it cannot be opened, or there are columns and it is no CSV.
+        ConfigError: it cannot be opened, or there are columns and it is not CSV.
     """
     if path == STDIN and sys.stdin and sys.stdin.isatty():
         say("Reading users from the terminal: end with Ctrl-D.")

@@ -41,7 +41,7 @@ class UserQuery(Model, frozen=True):
 
 
 def query_fault(query: UserQuery, named: Callable[[str], str] = str) -> str | None:
-    """Return what makes no sense in a query, or None.
+    """Return what is invalid in a query, or None.
 
     `named` returns what the user calls a field: an option, an argument or a parameter.
     """

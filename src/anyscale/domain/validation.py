@@ -44,7 +44,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     password_min_length: int = 8
     #: Whether single sign-on is the only sign-in method.
     sso_only: bool = False
-    #: its name, which is no password; empty if it has none
+    #: its name, which is not a password; empty if it has none
     organization: str = ""
     #: users in a chunk
     chunk_users: int = 10_000

@@ -67,7 +67,7 @@ def public_url(environment: Mapping[str, str], name: str) -> str | None:
     except ValueError:
         raise ConfigError(
             f"{name} must be like https://accounts.example.com, without a path, and "
-            "contain no name and no password; http:// is for this machine alone"
+            "contain no name and no password; http:// is only for this machine"
         ) from None
 
 

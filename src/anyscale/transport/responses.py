@@ -156,7 +156,7 @@ def _check_identity(host: str, response: Response) -> None:
     version = response.headers.get(IDENTITY)
     if version is None:
         raise NotAControlPlane(
-            f"{host} answers, but it is no anyscale control plane: is the address right?"
+            f"{host} answers, but it is not an anyscale control plane: is the address right?"
         )
     if version != API:
         raise VersionMismatch(
@@ -189,8 +189,8 @@ def _proxy_error(host: str, response: Response, *, outcome_unknown: bool) -> Any
     if where := response.headers.get("location"):
         return NotAControlPlane(f"{host} points to {where}: use the address of the control plane")
     return NotAControlPlane(
-        f"{host} answers with HTTP {status}, but it is no anyscale control plane: is the address "
-        "right?"
+        f"{host} answers with HTTP {status}, but it is not an anyscale control plane: is the"
+        " address right?"
     )
 
 
@@ -251,7 +251,7 @@ def _tls(error: SSLError, where: str) -> str:
     cause = error.args[0] if error.args else error
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted ({cause.verify_message}); {_certificate(cause)}"
-    # Only these errors are those of an answer that is no TLS. A server that refuses the handshake
+    # Only these errors are those of an answer that is not TLS. A server that refuses the handshake
     # speaks TLS, and must not be tried without it. `where` may also be "the proxy for ...".
     is_plain = any(word in str(cause).upper() for word in ("WRONG_VERSION", "RECORD_LAYER"))
     if is_plain and where.startswith("https://"):

@@ -242,4 +242,4 @@ def _pool(host: str, at_once: int) -> urllib3.PoolManager:
         return urllib3.ProxyManager(proxy, proxy_headers=headers, maxsize=at_once, block=True)
     except (HTTPError, ValueError):
         # The message leaves out the address, which may contain a password.
-        raise ConfigError("the proxy that the environment names has no fit address") from None
+        raise ConfigError("the proxy URL of the environment is not valid") from None

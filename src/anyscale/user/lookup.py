@@ -30,7 +30,7 @@ def list_users(
     """Iterate over users, page by page: see `UserCalls.list`.
 
     Raises:
-        ConfigError: the query makes no sense.
+        ConfigError: the query is invalid.
     """
     if fault := query_fault(query):
         raise ConfigError(fault)

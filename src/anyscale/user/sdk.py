@@ -198,7 +198,7 @@ class UserCalls:
     ) -> User:
         """Change fields of an account. Those that are not passed stay as they are.
 
-        An account that is no SSO user any more is unlinked from the identity provider, and its
+        An account that is no longer an SSO user is unlinked from the identity provider, and its
         sessions that were created by SSO are revoked. Without a password, its user cannot sign in:
         `set_password_link` creates a link to set one.
 
@@ -278,7 +278,7 @@ class UserCalls:
         """Create a one-time link by which a user sets a password; it revokes the previous one.
 
         Returns:
-            The link. It is enough to set the password: give it to the user alone.
+            The link. It is enough to set the password: give it only to the user.
 
         Raises:
             NotFound: there is no such user.

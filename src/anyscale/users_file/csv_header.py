@@ -57,7 +57,7 @@ def chosen_columns(texts: Iterable[str]) -> dict[str, str]:
 
 
 def require_csv(file_name: str, file_format: str, mend: str) -> None:
-    """Raise `ConfigError` if a file for which the caller chooses columns is no CSV.
+    """Raise `ConfigError` if a file for which the caller chooses columns is not CSV.
 
     `mend` says how the caller says that it is.
     """

@@ -53,11 +53,11 @@ class PlacedFault(NamedTuple):
 
 REQUIRED = ("name", "email")
 
-#: Faults of one entry, or outside of entries. A file with more is no users file, and listing the
+#: Faults of one entry, or outside of entries. A file with more is not a users file, and listing the
 #: 100,000 keys that fit into a MiB would take 100 MiB.
 MAX_FAULTS = 100
 
-TOO_MANY = f"more than {MAX_FAULTS} keys or columns are wrong up to here: it is no users file"
+TOO_MANY = f"more than {MAX_FAULTS} keys or columns are wrong up to here: it is not a users file"
 
 _SUSPENDED = (
     "is set: the account was suspended, and a new one would let the user sign in again; remove the "

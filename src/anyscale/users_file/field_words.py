@@ -130,7 +130,7 @@ def boolean_fault(value: str, mend: str, password: str | None) -> str:
     """Return the message for a wrong value of `is_sso_user`, which shows the value if it is safe.
 
     The value may be the password, if columns are swapped. It is shown if it is a short symbol or
-    word, and if the password is no boolean.
+    word, and if the password is not a boolean.
     """
     is_word = value.isalpha() and len(value) <= _WORD
     is_swapped = (password or "?").strip().lower() in CSV_BOOLEANS

@@ -28,8 +28,8 @@ from anyscale.transport.retrying_client import RetryingClient
 
 #: response -> message
 RESPONSES = {
-    "another page": (http("200 OK", body="<html>"), "it is no anyscale control plane"),
-    "not found": (http("404 Not Found"), "answers with HTTP 404, but it is no anyscale"),
+    "another page": (http("200 OK", body="<html>"), "it is not an anyscale control plane"),
+    "not found": (http("404 Not Found"), "answers with HTTP 404, but it is not an anyscale"),
     "a redirect": (
         http("302 Found", "Location: https://sso.example.com"),
         "points to https://sso.example.com: use the address of the control plane",

@@ -187,7 +187,7 @@ def test_an_error_is_reported_and_changes_nothing(
     check(1, "there is no user", "user", "delete", "x@example.com", "--yes")
     check(1, "there is no user", "user", "set-role", "x@example.com", "owner")
     check(2, "'admin' is not one of", "user", "set-role", "jane@example.com", "admin")
-    check(2, "say --yes to delete the account", "user", "delete", "jane@example.com")
+    check(2, "say --yes to go on; nobody was deleted", "user", "delete", "jane@example.com")
     ways = "by an email, -f FILE, --batch ID or --without-credentials"
     check(2, f"{ways}\n", "user", "set-password-link")
     both = ("user", "set-password-link", "jane@example.com", "-f", users)
@@ -385,7 +385,7 @@ def test_one_link_goes_to_standard_output(
 ) -> None:
     done = check(0, "The link works once, until", "user", "set-password-link", "jane@example.com")
     assert LINK.fullmatch(done.stdout.strip())
-    assert "Give it to jane@example.com alone" in done.stderr
+    assert "Give it only to jane@example.com" in done.stderr
     assert "SSO" not in done.stderr
     check(0, "updated", "user", "update", "jane@example.com", "--sso")
     warned = "jane@example.com is an SSO user: the password works beside SSO"
@@ -399,7 +399,7 @@ def test_a_file_of_one_link_is_described_in_the_singular(
     path = tmp_path / "one.csv"
     command = ("user", "set-password-link", "jane@example.com", "--output-file", path)
     done = check(0, f"1 link is in {path}. It works once, until", *command)
-    assert "give it to its user alone" in done.stderr
+    assert "give it only to its user" in done.stderr
     assert "1 of 1 is for SSO users" in done.stderr
 
 
@@ -513,7 +513,7 @@ def test_an_account_is_named_by_its_id_in_every_command(
     check(0, "jane@example.com is suspended.", "user", "suspend", user_id)
     check(0, "jane@example.com is restored.", "user", "restore", user_id)
     check(0, "jane@example.com is a coll", "user", "set-role", user_id, "collaborator")
-    check(0, "Give it to jane@example.com alone", "user", "set-password-link", user_id)
+    check(0, "Give it only to jane@example.com", "user", "set-password-link", user_id)
     check(0, "jane@example.com is deleted.", "user", "delete", user_id, "--yes")
     check(1, f"there is no user with the id '{user_id}'", "user", "suspend", user_id)
 

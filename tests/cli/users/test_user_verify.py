@@ -313,7 +313,7 @@ def test_a_comparison_that_fails_on_the_way_tells_no_difference(
         monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
         done = anyscale("user", "verify", "-f", file, "-o", output)
     assert (done.returncode, done.stdout, len(calls)) == (3, "", 2)
-    assert "it is no anyscale control plane" in done.stderr
+    assert "it is not an anyscale control plane" in done.stderr
 
 
 def test_a_server_that_is_down_gives_status_3(

@@ -272,7 +272,7 @@ CSV = [
             *(f"users.csv:1:{12 + 2 * n}: unknown column 'x': {MEND}" for n in range(100)),
             (
                 "users.csv:1:212: more than 100 keys or columns are wrong up to here: "
-                "it is no users file"
+                "it is not a users file"
             ),
         ],
         [*["unknown_key"] * 100, "too_long"],
@@ -296,7 +296,7 @@ CSV = [
             *(f"users.csv:2:{23 + 2 * n}: {NAMELESS}" for n in range(100)),
             (
                 "users.csv:2:223: more than 100 keys or columns are wrong up to here: "
-                "it is no users file"
+                "it is not a users file"
             ),
         ],
         [*["unknown_key"] * 100, "too_long"],

@@ -240,7 +240,7 @@ def test_a_link_in_place_of_the_database_is_found(installation: dict[str, Path])
     results = files_of(Path("/nowhere"), ANYSCALE_DATA_DIR=str(database.parent))
 
     assert results["files.database"].status == "fail"
-    assert results["files.database"].found == "it is no regular file"
+    assert results["files.database"].found == "it is not a regular file"
 
 
 def test_files_that_do_not_exist_are_not_tried_and_not_created(tmp_path: Path) -> None:

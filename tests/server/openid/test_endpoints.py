@@ -148,7 +148,7 @@ def test_without_a_key_the_token_endpoint_refuses_in_its_format(
     browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse() -> None:
-        raise NotFound("this server is no OpenID provider: no signing key works")
+        raise NotFound("this server is not an OpenID provider: no signing key works")
 
     monkeypatch.setattr(browser.site.provider.keys, "current", refuse)
 

@@ -102,7 +102,7 @@ ANSWERS: Mapping[str, tuple[Tamper, str, str]] = {
     ),
     "the keys are too many": (respond_with("/keys", HUGE), "unavailable", "too much"),
     "the keys are none": (publish_keys(), "refused", "key_unknown"),
-    "the keys are no JSON": (respond_with("/keys", b"<html>"), "unavailable", "not the JSON"),
+    "the keys are not JSON": (respond_with("/keys", b"<html>"), "unavailable", "not the JSON"),
     "the keys are no list": (respond_with("/keys", {"keys": {}}), "unavailable", "not the JSON"),
     "the keys are elsewhere": (
         respond_with("/keys", b"", 302, Location=ELSEWHERE),
@@ -162,7 +162,7 @@ METADATA: Mapping[str, tuple[Tamper, str]] = {
     "name no issuer": (metadata(issuer=None), "not the JSON"),
     "are elsewhere": (respond_with(DISCOVERY, b"", 302, Location=ELSEWHERE), "with a redirect"),
     "are too much": (respond_with(DISCOVERY, HUGE), "too much"),
-    "are no JSON": (respond_with(DISCOVERY, b"<html>"), "not the JSON"),
+    "are not JSON": (respond_with(DISCOVERY, b"<html>"), "not the JSON"),
     "are gone": (respond_with(DISCOVERY, b"", 404), "HTTP 404"),
     "have no keys": (metadata(jwks_uri=None), "not the JSON"),
     "have keys over plain HTTP": (

@@ -36,7 +36,7 @@ def folder(path: Path) -> None:
     [
         (no_database, "the file is not a database"),
         (damaged, "restore a backup"),
-        (folder, "it is no regular file"),
+        (folder, "it is not a regular file"),
         (foreign, "the database of another application"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -111,8 +111,8 @@ def folder_for_all(path: Path) -> None:
     ("spoil", "reason"),
     [
         (text_file, "not a database"),
-        (pipe, "no regular file"),
-        (link, "no regular file"),
+        (pipe, "not a regular file"),
+        (link, "not a regular file"),
         (other_application, "of another application"),
         (other_application_by_its_id, "of another application"),
         pytest.param(
@@ -148,7 +148,7 @@ def test_a_device_is_refused_and_not_changed(create: bool) -> None:
     path = Path(os.ttyname(terminal))
     before = path.lstat()
 
-    with pytest.raises(StoreUnavailable, match="no regular file"):
+    with pytest.raises(StoreUnavailable, match="not a regular file"):
         SqliteStore(path, create=create)
 
     after = path.lstat()

@@ -33,7 +33,7 @@ def query_of(values: Mapping[str, Any]) -> "UserQuery":
     """Return the query of the options of the command line.
 
     Raises:
-        UsageError: a text is empty, or the query makes no sense.
+        UsageError: a text is empty, or the query is invalid.
     """
     from anyscale.domain.user_query import UserQuery, query_fault
 

@@ -93,7 +93,7 @@ def set_password_link(
       anyscale user set-password-link --batch bat_0193... --output-file links.csv
       anyscale user set-password-link --without-credentials --output-file links.csv
 
-    A link is enough to set the password, so give it to its user alone. A new link revokes the
+    A link is enough to set the password, so give it only to its user. A new link revokes the
     previous one of the same user, also if the command is interrupted and writes no file: run it
     again then.
     """
@@ -124,7 +124,7 @@ def _write_one(transport: Transport, account: str) -> None:
         require_written(write_text([link.url]))
         ignore_signals()  # nothing is lost any more
     log(
-        f"The link works once, until {_time(link.expires_at)}. Give it to {link.email} alone: "
+        f"The link works once, until {_time(link.expires_at)}. Give it only to {link.email}: "
         "it is enough to set the password."
     )
     log(_REPLACED)
@@ -210,7 +210,7 @@ def _fill(file: AtomicFile, transport: Transport, total: int, user_ids: Iterable
     count = losses.count
     links, each = ("1 link is", "It") if count == 1 else (f"{count} links are", "Each")
     log(f"{links} in {file.path}. {each} works once, until {_time(expires_at)}.")
-    log(f"A link is enough to set the password: give {each.lower()} to its user alone.")
+    log(f"A link is enough to set the password: give {each.lower()} only to its user.")
     log(_REPLACED)
     if sso_count:
         _warn_of_sso(f"{sso_count} of {count} {'is' if sso_count == 1 else 'are'} for SSO users")
@@ -218,7 +218,7 @@ def _fill(file: AtomicFile, transport: Transport, total: int, user_ids: Iterable
 
 def _warn_of_sso(subject: str) -> None:
     log(
-        f"{subject}: the password works beside SSO. To allow SSO alone, set ANYSCALE_SSO_ONLY "
+        f"{subject}: the password works beside SSO. To allow only SSO, set ANYSCALE_SSO_ONLY "
         "on the server."
     )
 

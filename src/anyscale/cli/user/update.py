@@ -97,5 +97,5 @@ def _shown(value: str | bool | None) -> str:
 def _require_some(changes: UserChanges) -> None:
     if not changes.to_dict():
         raise ConfigError("say what to change: --name, --lastname, --title or --sso (or --no-...)")
-    # Before anything is sent: a text that is no UTF-8 cannot be sent at all.
+    # Before anything is sent: a text that is not UTF-8 cannot be sent at all.
     require_changes(changes, Policy())

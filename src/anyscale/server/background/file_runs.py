@@ -47,7 +47,7 @@ _SIGNED_OUT = (
     "in and choose the same file to go on."
 )
 _NO_OWNER = (
-    "The run stopped: the owner who started it is no owner any more. No user was created. Another "
+    "The run stopped: the user who started it is no longer an owner. No user was created. Another "
     "owner can choose the same file to go on."
 )
 

@@ -92,7 +92,7 @@ class Upload:
         """The fields that the user chose for columns, as `UsersFile` takes them.
 
         Raises:
-            ConfigError: a line is wrong, or the file is no CSV.
+            ConfigError: a line is wrong, or the file is not CSV.
         """
         lines = map(str.strip, self.fields.get("columns", "").splitlines())
         columns = chosen_columns(filter(None, lines))

@@ -83,7 +83,7 @@ def check_journal(installation: Installation) -> Finding:
         raise NotTried("the database is PostgreSQL")
     looked_at = f"the journal of {_name(installation)}"
     if not has_log:
-        found = "it is no write-ahead log (WAL): reads wait for writes"
+        found = "it is not in write-ahead mode (WAL): reads wait for writes"
         return warn(looked_at, found, "restart the server, which changes it")
     return ok(looked_at, "it is a write-ahead log (WAL)")
 

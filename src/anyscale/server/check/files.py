@@ -63,7 +63,8 @@ def check_database_file(installation: Installation) -> Finding:
     status = _status(path, "it does not exist: `anyscale server start` creates it")
     mend = f"`chown {_user(os.geteuid())} {_quoted(path)}; chmod 600 {_quoted(path)}`"
     if not stat.S_ISREG(status.st_mode):
-        return fail(path, "it is no regular file", "name the file itself in ANYSCALE_DATABASE_URL")
+        mend = "name the file itself in ANYSCALE_DATABASE_URL"
+        return fail(path, "it is not a regular file", mend)
     if status.st_uid != os.geteuid():
         found = f"it belongs to another user ({_permissions(status)})"
         return fail(path, found, f"{_AS_ITS_USER}, or {mend}")

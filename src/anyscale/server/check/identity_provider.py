@@ -90,7 +90,7 @@ def check_issuer(installation: Installation) -> Finding:
     try:
         mend = f"set {_ISSUER}={shlex.quote(checked_url(found))}"
     except ValueError:  # it may be any text, and nobody should paste it into a shell
-        found, mend = "an issuer that is no https:// URL", "correct the issuer at the provider"
+        found, mend = "an issuer that is not an https:// URL", "correct the issuer at the provider"
     hint = ""
     if found.rstrip("/") == expected.rstrip("/"):
         hint = ", which differs by the slash at the end"

@@ -33,7 +33,7 @@ def fetch_metadata(settings: ProviderSettings) -> ProviderMetadata:
     """Fetch the metadata of a provider.
 
     Raises:
-        ProviderUnavailable, TimeoutError: they cannot be fetched, or are no metadata.
+        ProviderUnavailable, TimeoutError: they cannot be fetched, or are not metadata.
     """
     url = f"{settings.issuer.rstrip('/')}/.well-known/openid-configuration"
     response = within_time(lambda: get(url))

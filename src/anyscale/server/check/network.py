@@ -194,14 +194,14 @@ def _limited(step: Callable[[], Value]) -> Value:
     except OSError as error:
         raise NoResponse(error.strerror or type(error).__name__) from None
     except (HTTPException, ValueError) as error:
-        raise NoResponse(f"the response is no HTTP ({type(error).__name__})") from None
+        raise NoResponse(f"the response is not HTTP ({type(error).__name__})") from None
 
 
 def _parsed(head: bytes) -> Response:
     """Parse a status line and headers (RFC 9112, 4 and 5)."""
     line, *fields = head.decode("latin-1").split("\r\n")
     pairs = (field.split(":", 1) for field in fields if ":" in field)
-    _, status, *_ = line.split(" ")  # raises ValueError if it is no status line
+    _, status, *_ = line.split(" ")  # raises ValueError if it is not a status line
     return Response(int(status), _lower((pair[0], pair[1].strip()) for pair in pairs))
 
 

@@ -17,7 +17,7 @@ _MAC = 32
 class Seal(Struct, frozen=True):
     """Seals texts of one purpose, by the server key of this name.
 
-    All servers of a database accept what one of them has sealed. The content is no secret.
+    All servers of a database accept what one of them has sealed. The content is not a secret.
     """
 
     store: Store

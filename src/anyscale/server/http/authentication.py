@@ -6,7 +6,7 @@
 | `SessionAuthentication` | the cookie `__Host-session` | `SessionCaller` | `SessionRecord` |
 
 A route accepts one kind of credential and ignores the other one. Denied requests are written to the
-audit log, except those of pages: a session that has expired is no incident there.
+audit log, except those of pages: a session that has expired is not an incident there.
 """
 
 from collections.abc import AsyncIterator

@@ -18,7 +18,7 @@ DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def decode(body: bytes, kind: type[Body]) -> Body:
-    """Decode a body, or raise `RequestInvalid` if it is no JSON of this type."""
+    """Decode a body, or raise `RequestInvalid` if it is not JSON of this type."""
     try:
         return msgspec.json.decode(body, type=kind)
     except DECODE_ERRORS as error:

@@ -141,7 +141,7 @@ def _validation_detail(error: HTTPException) -> str:
     if missing := _MISSING.match(error.detail):
         return f"the {missing[1]} {missing[2]} is missing"
     extra = error.extra if isinstance(error.extra, list) else []
-    return "; ".join(map(_fault, extra)) or "the request makes no sense"
+    return "; ".join(map(_fault, extra)) or "the request is invalid"
 
 
 def _fault(item: dict[str, Any]) -> str:
@@ -154,7 +154,7 @@ def _fault(item: dict[str, Any]) -> str:
 
 
 def _handle_recursion(request: AnyRequest, error: RecursionError) -> Response[Any]:
-    # The framework decodes some bodies, and nested JSON is no error of its decoder.
+    # The framework decodes some bodies, and nested JSON is not an error of its decoder.
     if extract_tb(error.__traceback__)[-1].filename == msgspec_hooks.__file__:
         return _handle_refusal(request, invalid_body(error))
     return _handle_bug(request, error)

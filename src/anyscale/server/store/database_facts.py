@@ -8,7 +8,7 @@ __all__ = ["ConnectionLimits", "DatabaseFacts", "Encryption"]
 class ConnectionLimits(Struct, frozen=True):
     """The connections of a PostgreSQL server."""
 
-    #: that it accepts from users who are no superusers
+    #: that it accepts from users who are not superusers
     accepted: int
     #: that programs other than control planes have open
     others: int

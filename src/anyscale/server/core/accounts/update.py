@@ -35,7 +35,7 @@ class UserUpdateService:
         `expected` has the values that the caller has seen: what somebody else has edited since is
         not overwritten. A field that has its new value already is as expected.
 
-        An account that is no SSO user any more loses its link to the identity provider and the
+        An account that is no longer an SSO user loses its link to the identity provider and the
         sessions that were created by SSO.
 
         Raises:

@@ -171,7 +171,7 @@ class AuditLog:
     def _denial(self) -> Iterator[None]:
         """Let one thread write a denial at a time: while writes wait, others go on."""
         if not self._writing.acquire(timeout=_DENIAL_PATIENCE):
-            raise StoreUnavailable("the entry of a denied request waits for another one")
+            raise StoreUnavailable("another denied request is still being written to the audit log")
         try:
             yield
         finally:

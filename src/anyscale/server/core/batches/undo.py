@@ -48,7 +48,7 @@ def undo_part(
     Raises:
         NotFound: there is no such batch.
         BatchGone: it was never published.
-        RequestInvalid: `after` is no id of this batch, or no undo has come so far.
+        RequestInvalid: `after` is not an id of this batch, or no undo has come so far.
         NotAuthenticated, NotPermitted: the caller has lost its permission.
     """
     _check_after(batch_id, after)

@@ -105,7 +105,7 @@ class PasswordLinkService:
         """
         url = self.require_possible()
         if len(user_ids) > MOST:
-            raise TooLarge(f"one call makes links for {MOST} accounts")
+            raise TooLarge(f"one call creates at most {MOST:,} links")
         secrets = {user_id: new_link_secret() for user_id in user_ids}
         if not secrets:
             return []

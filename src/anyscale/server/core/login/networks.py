@@ -20,7 +20,7 @@ _IPV4_SITE = 24
 def subscriber_of(address: str) -> str:
     """Return the network that one subscriber has: an IPv4 address, or an IPv6 network of /64.
 
-    A text that is no address is returned as it is.
+    A text that is not an address is returned as it is.
     """
     parsed = _parse(address)
     if isinstance(parsed, IPv6Address):
@@ -32,7 +32,7 @@ def subscriber_of(address: str) -> str:
 def site_of(address: str) -> str:
     """Return the network that one site has at most: an IPv4 network of /24, or IPv6 of /48.
 
-    A text that is no address is returned as it is.
+    A text that is not an address is returned as it is.
     """
     parsed = _parse(address)
     if isinstance(parsed, IPv6Address):

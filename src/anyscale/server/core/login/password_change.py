@@ -111,7 +111,8 @@ class PasswordChanges:
         try:
             new.encode()
         except UnicodeEncodeError:
-            raise PasswordRefused("The password holds a character that nobody can type.") from None
+            detail = "The password contains a character that cannot be typed."
+            raise PasswordRefused(detail) from None
         policy = self._policy
         fault = self._hashing.faults([new], [own], policy.password_min_length, policy.organization)[
             0

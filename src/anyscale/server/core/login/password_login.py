@@ -29,7 +29,7 @@ __all__ = ["LoginAttempt", "PasswordLogin", "require_passwords"]
 class LoginAttempt(SensitiveStruct, frozen=True):
     """A sign-in whose account was looked up, and whose password is not verified yet."""
 
-    #: the email's key, whether it has an account or not; empty where the text is no email
+    #: the email's key, whether it has an account or not; empty where the text is not an email
     key: str
     password: str
     client: ClientInfo

@@ -44,7 +44,7 @@ _PREFIX = "mrc_"
 class ApplicationService:
     """Creates, changes and deletes applications, and authenticates them.
 
-    The methods with a caller raise `NotAuthenticated` or `NotPermitted` if it is no owner any more;
+    The methods with a caller raise `NotAuthenticated` or `NotPermitted` if it is not an owner;
     those with a `client_id` raise `NotFound` for an unknown one.
     """
 

@@ -15,7 +15,7 @@ __all__ = [
 
 from anyscale.server.core.time_units import DAY_MS, MINUTE_MS
 
-#: scope -> its claims (Core, 5.4; `groups` is no standard, and common)
+#: scope -> its claims (Core, 5.4; `groups` is not a standard, and common)
 SCOPES = {
     "openid": (),
     "profile": ("name", "given_name", "family_name", "preferred_username"),

@@ -54,7 +54,7 @@ class SigningKeys:
         self._refresh()
         due = self._due()
         if not due:
-            raise NotFound("this server is no OpenID provider: no signing key works")
+            raise NotFound("this server is not an OpenID provider: no signing key works")
         return max(due, key=lambda key: key.signs_from)
 
     def sign(self, claims: dict[str, Any]) -> str:

@@ -71,7 +71,7 @@ def decode_cursor(cursor: str, query: UserQuery) -> PagePosition:
     """Return the position of a cursor.
 
     Raises:
-        RequestInvalid: it is no cursor of this version, or one of another query.
+        RequestInvalid: it is not a cursor of this version, or one of another query.
     """
     if len(cursor) > MAX_CURSOR:
         raise _wrong(_UNKNOWN)

@@ -80,7 +80,7 @@ class UserListing:
         self._clock = clock
 
     def check(self, query: UserQuery) -> None:
-        """Raise `RequestInvalid` if a query makes no sense, before anything is read."""
+        """Raise `RequestInvalid` if a query is invalid, before anything is read."""
         _search_text(query)
 
     def page(self, query: UserQuery, cursor: str, limit: int) -> UserPage:
@@ -95,7 +95,7 @@ class UserListing:
             limit: how many accounts to return at most, from 1 on.
 
         Raises:
-            RequestInvalid: the cursor is none of this query, or the query makes no sense.
+            RequestInvalid: the cursor is none of this query, or the query is invalid.
         """
         text = _search_text(query)
         position = decode_cursor(cursor, query) if cursor else None
@@ -112,7 +112,7 @@ class UserListing:
         """Return a page of a search as `page` does, each account with how its user can sign in."""
         text = _search_text(query)
         if text is None:
-            raise ValueError("this query is no search")
+            raise ValueError("this query is not a search")
         position = decode_cursor(cursor, query) if cursor else None
         with self._store.read() as tx:
             position = position or _first_position(tx, text)
@@ -179,7 +179,7 @@ def _list_steps(query: UserQuery) -> Sequence[Step[UserRecord]]:
 
 
 def _search_text(query: UserQuery) -> SearchText | None:
-    """Return the text of a search, or raise `RequestInvalid` if a query makes no sense."""
+    """Return the text of a search, or raise `RequestInvalid` if a query is invalid."""
     if fault := query_fault(query, lambda field: _PARAMETERS.get(field, field)):
         raise RequestInvalid(fault)
     return None if query.search is None else SearchText.parse(query.search)

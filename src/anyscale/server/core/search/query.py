@@ -48,7 +48,7 @@ class Tier(IntEnum):
 class SearchText(Struct, frozen=True):
     """The text of a search, as each tier compares it."""
 
-    #: empty if the text is no email
+    #: empty if the text is not an email
     email_key: str
     email_prefix: str
     user_id: str

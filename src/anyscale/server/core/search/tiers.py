@@ -262,7 +262,7 @@ def end_of(prefix: str) -> str | None:
     """Return the first text after all texts with a prefix; None if there is no such text."""
     for at in range(len(prefix) - 1, -1, -1):
         if (code := ord(prefix[at])) < _LAST_CHARACTER:
-            # Skip the surrogates, which are no characters.
+            # Skip the surrogates, which are not characters.
             following = _AFTER_SURROGATES if code + 1 == _FIRST_SURROGATE else code + 1
             return prefix[:at] + chr(following)
     return None

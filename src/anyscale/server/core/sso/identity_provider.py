@@ -101,7 +101,7 @@ class IdentityProvider:
             max_age: seconds since the user's sign-in at the provider at most; 0 for a new one.
 
         Raises:
-            ProviderUnavailable: the metadata cannot be fetched, or are no metadata.
+            ProviderUnavailable: the metadata cannot be fetched, or are not metadata.
             SsoRefused: the metadata are of another issuer, or name an endpoint that is not https.
         """
         request = AuthorizationRequest(

@@ -143,7 +143,7 @@ class TokenService:
     def revoke(self, name: str, caller: Caller) -> TokenRecord:
         """Revoke a token without an owner by its name, or any by its id.
 
-        Once this has returned, no call with the token writes.
+        After this returns, calls with the token can no longer write.
 
         Raises:
             NotFound: there is no such token, or it is revoked.
@@ -178,10 +178,10 @@ class TokenService:
         """Return the caller of a token, with the role that it has now.
 
         Raises:
-            NotAuthenticated: it is no token, or it is unknown, expired or revoked.
+            NotAuthenticated: it is not a token, or it is unknown, expired or revoked.
         """
         if not token.startswith(PREFIX):
-            raise NotAuthenticated(f"this is no token of a control plane: they begin with {PREFIX}")
+            raise NotAuthenticated(f"this is not a musterroll token: tokens start with {PREFIX}")
         if not _is_whole(token):
             raise NotAuthenticated("the token was not copied whole: some of it is missing or wrong")
         with self._store.read() as tx:

@@ -32,7 +32,7 @@ def decode_users(body: bytes, kind: type[UsersBody], policy: Policy) -> UsersBod
 
     Raises:
         BatchRefused: values of users are missing, unknown or of a wrong type.
-        RequestInvalid: it is no JSON, or a value outside of the users is wrong.
+        RequestInvalid: it is not JSON, or a value outside of the users is wrong.
         TooLarge: it has more users than a chunk.
     """
     try:

@@ -1,4 +1,4 @@
-"""The router of the console: all its pages are for owners alone."""
+"""The router of the console: all its pages are only for owners."""
 
 from litestar import Response
 

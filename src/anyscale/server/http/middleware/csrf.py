@@ -51,7 +51,7 @@ def same_origin(connection: Connection) -> bool:
         return True
     if site := connection.headers.get("sec-fetch-site"):
         return site in _OURS
-    # Clients that are no browsers send neither header. Browsers from before 2020 may not send them
+    # Clients that are not browsers send neither header. Browsers from before 2020 may not send them
     # either; there, `SameSite` protects the users.
     origin = connection.headers.get("origin")
     return origin is None or _is_this_host(origin, connection)

@@ -65,7 +65,7 @@ def _decompress(decompressor: Any, data: bytes, limit: int) -> bytes:
     try:
         body: bytes = decompressor.decompress(data, limit)
     except zlib.error:
-        raise RequestInvalid("the body is not what gzip makes") from None
+        raise RequestInvalid("the body is not valid gzip") from None
     if decompressor.unused_data:
         raise RequestInvalid("there is more after the end of the gzip body")
     return body

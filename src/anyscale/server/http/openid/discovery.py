@@ -21,7 +21,7 @@ _METHODS = ["client_secret_basic", "client_secret_post", "none"]
 def require_provider(provider: OpenIdProvider | None) -> OpenIdProvider:
     """Return the provider, or raise `NotFound` where there is none, or no key that signs."""
     if provider is None:
-        raise NotFound("this server is no OpenID provider: ANYSCALE_PUBLIC_URL is not set")
+        raise NotFound("this server is not an OpenID provider: ANYSCALE_PUBLIC_URL is not set")
     provider.keys.current()
     return provider
 

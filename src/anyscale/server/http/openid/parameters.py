@@ -41,4 +41,4 @@ def _parse(encoded: bytes) -> list[tuple[str, str]]:
             max_num_fields=_MOST,
         )
     except ValueError:
-        raise RequestInvalid("the parameters are no form in UTF-8") from None
+        raise RequestInvalid("the parameters are not a form in UTF-8") from None

@@ -159,7 +159,7 @@ def _basic_credentials(request: AnyRequest) -> tuple[str, str] | None:
         encoded = encoded.strip() if scheme.lower() == "basic" else "no credentials of ours"
         client_id, _, secret = b64decode(encoded, validate=True).decode().partition(":")
     except (ValueError, binascii.Error):
-        raise OAuthError("invalid_client", "the header Authorization is no Basic one") from None
+        raise OAuthError("invalid_client", "the header Authorization is not a Basic one") from None
     # Each half is encoded by itself (RFC 6749, 2.3.1).
     return unquote_plus(client_id), unquote_plus(secret)
 

@@ -40,7 +40,7 @@ def session_pages(
         route_handlers=handlers,
         guards=[*guards, restore_form],
         middleware=[SESSION_AUTHENTICATION],
-        # A session that has expired is no incident.
+        # A session that has expired is not an incident.
         opt={RECORD_DENIALS: False},
         exception_handlers={
             NotAuthenticated: _to_sign_in,

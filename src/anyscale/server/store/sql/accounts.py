@@ -37,7 +37,7 @@ _OWNERS = (
     " and suspended_at is null order by user_id"
 )
 
-# A row of a batch that is not published is no account.
+# A row of a batch that is not published is not an account.
 _IS_ACCOUNT = (
     "user_id = ? and exists"
     " (select 1 from batches where batches.id = users.batch and published_at is not null)"

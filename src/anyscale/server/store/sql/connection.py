@@ -119,7 +119,7 @@ def columns(record: type[Record], table: str = "", **renamed: str) -> str:
     Args:
         record: with a field for each column.
         table: that they belong to, where a statement has several.
-        renamed: an expression for a field that is no column of this name.
+        renamed: an expression for a field that is not a column of this name.
     """
     prefix = f"{table}." if table else ""
     return ", ".join(renamed.get(name, prefix + name) for name in record.__struct_fields__)

@@ -144,5 +144,5 @@ class Users(Table, ABC):
 
 
 def _id_range(batch_id: str, after: str) -> tuple[str, str]:
-    """Return the bounds of the ids of a batch's users, after one of them; both are no ids of it."""
+    """Return the bounds of the ids of a batch's users, after one of them; neither is one."""
     return max(after, id_prefix(batch_id)), end_of_batch(batch_id)

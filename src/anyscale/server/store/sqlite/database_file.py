@@ -18,7 +18,7 @@ def check_path(path: Path) -> bool:
     """Return whether the file exists; check it and its folder.
 
     Raises:
-        StoreUnavailable: every user can write to the folder, the path is no regular file, or it
+        StoreUnavailable: every user can write to the folder, the path is not a regular file, or it
             belongs to another user.
         OSError: the path cannot be examined.
     """
@@ -28,7 +28,7 @@ def check_path(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     if not stat.S_ISREG(status.st_mode):
-        raise StoreUnavailable(f"{path}: it is no regular file")
+        raise StoreUnavailable(f"{path}: it is not a regular file")
     if status.st_uid != os.geteuid():
         raise StoreUnavailable(f"{path}: it belongs to {_owner_and_mend(path, status.st_uid)}")
     return True

@@ -48,7 +48,7 @@ class SqliteStore:
         has_provider: whether SSO users can sign in at an identity provider.
 
     Raises:
-        StoreUnavailable: the file cannot be opened, or is no database.
+        StoreUnavailable: the file cannot be opened, or is not a database.
     """
 
     def __init__(self, path: Path, *, create: bool = True, has_provider: bool = False) -> None:

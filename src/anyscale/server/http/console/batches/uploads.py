@@ -69,7 +69,7 @@ async def receive_upload(
     Raises:
         TooLarge: it has more than `MAX_FILE` octets; no more than the headers was read.
         Overloaded: there is no memory for it.
-        RequestInvalid: it is no file, or it did not arrive in time.
+        RequestInvalid: it is not a file, or it did not arrive in time.
     """
     if request.content_type[0] == _OCTETS:
         fields.update({name: request.query_params.get(name, "") for name in _FIELDS})
