@@ -154,7 +154,8 @@ def test_a_batch_says_how_many_of_the_skipped_users_are_suspended(anyscale: RunA
 @pytest.mark.parametrize(
     ("lines", "status", "message"),
     [
-        (["jnae@example.com,Jane", "ann@example.com,Ann"], 1, "1 of 2 users of"),
+        (["jnae@example.com,J", "ann@example.com,A"], 1, "staff.csv has no account"),
+        (["jnae@example.com,J", "nan@example.com,A"], 1, "staff.csv have no account"),
         ([], 2, "has no users: every account would be suspended"),
         (["jane,Jane"], 2, "1 problem; nobody was suspended"),
     ],

@@ -1,6 +1,7 @@
 """The keys that sign ID tokens: files of one server, public keys of all."""
 
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import closing
@@ -139,10 +140,15 @@ def test_a_server_names_the_keys_that_it_lacks(site: Site, folder: Path, tmp_pat
     assert folder.exists()
 
 
-def test_a_key_is_created_once_and_for_its_owner_alone(tmp_path: Path) -> None:
+def test_a_key_is_created_once_and_for_its_owner_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = set[int]()
+    monkeypatch.setattr(os, "fsync", lambda number: synced.add(os.fstat(number).st_ino))
     at = datetime(2026, 1, 1, tzinfo=UTC)
     path = create_key(tmp_path / "keys", at)
 
+    assert path.stat().st_ino in synced, "a power failure may leave an empty file"
     assert path.name == "20260101T000000Z.pem"
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700

@@ -247,6 +247,11 @@ def test_a_form_without_a_file_says_so(jane: HttpClient, path: str) -> None:
     assert 'href="#file"' in page.text
 
 
+def test_a_form_without_parts_is_refused(jane: HttpClient) -> None:
+    page = send(jane, f"{PATH}/check", name="users.csv", file="name,email")
+    assert (page.status, "This takes a users file" in words(page)) == (400, True)
+
+
 def test_existing_users_refuse_the_file_or_are_skipped(jane: HttpClient) -> None:
     old, new = new_names(2)
     create(jane, csv(old))
@@ -334,11 +339,13 @@ def test_an_unfinished_batch_waits_for_its_file(console_with: Console, jane: Htt
     page = get(jane, f"{PATH}/{batch_id}")
     assert "Choose the same file to go on" in words(page)
     assert "17 users reserved, 17 passwords to be hashed" in words(page)
+    assert "/batch.js?" in page.text
     assert "Another file is refused, and changes nothing" in words(page)
     assert batch_id in get(jane, f"{PATH}?only=open").text
     answer = upload(jane, f"{PATH}/{batch_id}/continue", data)
     assert answer.status == 303
     wait_for_state(jane, batch_id, "published")
+    assert "/batch.js?" not in get(jane, f"{PATH}/{batch_id}").text
 
 
 def test_what_another_program_may_work_on_is_said(console_with: Console, jane: HttpClient) -> None:
@@ -652,3 +659,5 @@ def test_accounts_of_a_large_batch_are_counted_on_request(
     page = get(jane, f"{PATH}/{batch_id}")
     assert "2 accounts were created Count how many can sign in" in words(page)
     assert "Cannot sign in yet 2" in words(get(jane, f"{PATH}/{batch_id}?counted=yes"))
+    monkeypatch.setattr(pages, "_COUNTED", 2)
+    assert "Cannot sign in yet 2" in words(get(jane, f"{PATH}/{batch_id}"))

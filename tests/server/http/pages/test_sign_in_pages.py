@@ -29,6 +29,13 @@ def test_redirects_stay_on_the_server(come: Come) -> None:
     assert "location" not in answer.headers
 
 
+def test_a_signed_in_user_needs_no_sign_in_page(come: Come) -> None:
+    jane = come()
+    assert get(jane, "/sign-in").status == 200
+    send(jane, "/sign-in", email="jane@example.com", password=PASSWORD)
+    assert get(jane, "/sign-in").headers["location"] == "/"
+
+
 def test_the_sign_in_page_offers_sso_beside_the_password(come: Come) -> None:
     jane = come(provider=PROVIDER, public_url=PUBLIC)
     text = get(jane, "/sign-in").text
