@@ -17,7 +17,7 @@ from tests.support.ports import free_port
 from tests.support.servers.server_process import ServerProcess
 from tests.support.sign_in.oidc_provider import CLIENT_SECRET, OidcProvider, run_oidc_provider
 from tests.support.sign_in.openid_provider import keys_folder
-from tests.support.sign_in.site import create_link, run_chromium
+from tests.support.sign_in.site import create_link
 from tests.support.users import PASSWORD, checked_user, create_accounts
 
 from anyscale.domain.models.applications import NewApplication
@@ -137,9 +137,8 @@ def name_of(client_id: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with run_chromium() as browser:
-        yield browser
+def browser(chromium: Browser) -> Browser:
+    return chromium
 
 
 @pytest.fixture

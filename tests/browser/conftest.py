@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
-from tests.support.sign_in.site import SSO_SETTINGS, Site, run_chromium, run_site
+from tests.support.sign_in.site import SSO_SETTINGS, Site, run_site
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
 # A loaded machine needs more than the 5 s of Playwright.
@@ -34,10 +34,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium, one for each module and worker."""
-    with run_chromium() as browser:
-        yield browser
+def browser(chromium: Browser) -> Browser:
+    """Chromium, whose pages share no cookies."""
+    return chromium
 
 
 Visit = Callable[..., Page]

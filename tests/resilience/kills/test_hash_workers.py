@@ -72,7 +72,6 @@ def test_users_sign_in_while_the_workers_are_killed_or_stopped(
     wait_until(lambda: all(has_ended(pid) for pid in first), 10)
 
 
-@pytest.mark.alone
 def test_stopped_workers_are_replaced_within_10_seconds(server: ServerProcess) -> None:
     assert sign_in(server) == 200
     stopped = workers_of(server)

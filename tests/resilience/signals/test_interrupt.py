@@ -160,7 +160,6 @@ def freeze(server: ServerProcess) -> None:
     server.signal(signal.SIGSTOP)
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize(
     ("way_out", "stdin", "status", "last"),
     [
