@@ -9,6 +9,8 @@ from anyscale.domain.models.batches import Batch
 from anyscale.domain.validation import CheckedUser
 from anyscale.server.control_plane import ControlPlane
 
+pytestmark = pytest.mark.both_stores
+
 
 @pytest.fixture
 def users() -> list[CheckedUser]:

@@ -43,6 +43,7 @@ from anyscale.server.store.records.login import LinkRecord
 _DAY = 24 * 60 * 60 * 1000
 
 
+@pytest.mark.both_stores
 def test_a_new_control_plane_has_no_account_and_no_token(store_deployment: Deployment) -> None:
     with closing(store_deployment.control_plane()) as control_plane:
         assert control_plane.tokens.all() == []
