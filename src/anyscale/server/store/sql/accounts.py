@@ -28,10 +28,6 @@ _LOCK = (
     " where user_id {any} order by user_id {for_update_of_users}"
 )
 
-_OWNERS_OF = (
-    "select user_id from users where user_id {any} and permission_level = 'owner' order by user_id"
-)
-
 _OWNERS = (
     "select user_id from live_users where permission_level = 'owner'"
     " and suspended_at is null order by user_id"
@@ -82,9 +78,11 @@ class Accounts(Table):
 
         Lock an account before changing it or any other row of it. It waits for `lock_owner`.
         """
-        for user_id in self._connection.column(_OWNERS_OF, self._connection.texts(user_ids)):
-            self._connection.lock(_number_of(user_id))
         found = self._connection.all(AccountRecord, _LOCK, self._connection.texts(user_ids))
+        # After the rows, whose order alone keeps two transactions from waiting for each other.
+        for account in found:
+            if account.permission_level == "owner":
+                self._connection.lock(_number_of(account.user_id))
         return {account.user_id: account for account in found}
 
     def lock_owner(self, user_id: str) -> None:
