@@ -2,10 +2,13 @@
 
 import asyncio
 import io
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
-from anyscale.errors import Overloaded
+from anyscale.errors import Overloaded, RequestInvalid
 from anyscale.users_file import FORMATS, format_of
 from anyscale.users_file.csv_header import chosen_columns, require_csv
 
@@ -18,11 +21,12 @@ MIB = 1024 * 1024
 _LARGE, _SMALL = 120 * MIB, 8 * MIB
 _SMALL_FILE = MIB + 64 * 1024
 
-#: seconds that a request waits for a place
+#: seconds that a request waits for a place, and for its turn
 _WAIT_SECONDS = 30.0
 _RETRY_SECONDS = 30.0
 
 _FULL = "The server works on other large files. Your file was not read: try again in a moment."
+_GONE = "the request was given up"
 
 
 class FilePlaces:
@@ -30,12 +34,18 @@ class FilePlaces:
 
     def __init__(self, small: int = _SMALL) -> None:
         self._free = {False: _LARGE, True: small}
+        self._shares = {False: _LARGE // 2, True: small // 2}
+        #: by account, and whether they are small: the octets of its files
+        self._taken = Counter[tuple[str, bool]]()
         self._changed = asyncio.Condition()
-        #: two checks at a time, so that they leave threads to other requests that read
-        self.reading: Final = asyncio.Semaphore(2)
+        # Two checks at a time, so that they leave threads to other requests that read. Small files
+        # do not wait for large ones.
+        self._turns = {False: asyncio.Semaphore(2), True: asyncio.Semaphore(2)}
 
-    async def take(self, size: int) -> None:
-        """Take a place for so many octets, as soon as there is one.
+    async def take(self, size: int, user_id: str) -> None:
+        """Take a place for so many octets of a user, as soon as there is one.
+
+        A user has one file, or as many as fit into half of the places.
 
         Raises:
             Overloaded: there was none for 30 seconds.
@@ -43,31 +53,69 @@ class FilePlaces:
         is_small = size <= _SMALL_FILE
         try:
             async with asyncio.timeout(_WAIT_SECONDS), self._changed:
-                await self._changed.wait_for(lambda: self._is_free(size))
+                await self._changed.wait_for(lambda: self._is_free(size, user_id))
                 self._free[is_small] -= size
+                self._taken[user_id, is_small] += size
         except TimeoutError:
             raise Overloaded(_FULL, _RETRY_SECONDS) from None
 
-    def _is_free(self, size: int) -> bool:
-        return self._free[size <= _SMALL_FILE] >= size
+    def _is_free(self, size: int, user_id: str) -> bool:
+        is_small = size <= _SMALL_FILE
+        taken = self._taken[user_id, is_small]
+        is_allowed = not taken or taken + size <= self._shares[is_small]
+        return is_allowed and self._free[is_small] >= size
 
-    async def give_back(self, size: int) -> None:
+    async def give_back(self, size: int, user_id: str) -> None:
         """Give a place back."""
+        is_small = size <= _SMALL_FILE
         async with self._changed:
-            self._free[size <= _SMALL_FILE] += size
+            self._free[is_small] += size
+            self._taken[user_id, is_small] -= size
+            self._taken += Counter()  # drops those that are 0
             self._changed.notify_all()
+
+    @asynccontextmanager
+    async def turn(self, upload: "Upload") -> AsyncIterator[None]:
+        """Wait for a turn to check a file.
+
+        Raises:
+            Overloaded: there was none for 30 seconds.
+        """
+        turns = self._turns[upload.size <= _SMALL_FILE]
+        try:
+            await asyncio.wait_for(turns.acquire(), _WAIT_SECONDS)
+        except TimeoutError:
+            raise Overloaded(_FULL, _RETRY_SECONDS) from None
+        try:
+            yield
+        finally:
+            turns.release()
+
+
+class _Content(io.BytesIO):
+    """The octets of a file, which can be read until its request is given up."""
+
+    is_abandoned: bool = False
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.is_abandoned:
+            raise RequestInvalid(_GONE)
+        return super().read(size)
 
 
 class Upload:
     """A file in memory, and the fields of its form. Its `repr` shows neither."""
 
-    def __init__(self, places: FilePlaces, size: int, fields: dict[str, str]) -> None:
-        self.content: Final = io.BytesIO()
+    def __init__(
+        self, places: FilePlaces, size: int, fields: dict[str, str], user_id: str = ""
+    ) -> None:
+        self.content: Final = _Content()
+        self.size: Final = size
         self.fields = fields
         #: whether a run closes it
         self.is_kept = False
         self._places = places
-        self._size = size
+        self._user_id = user_id
         self._loop = asyncio.get_running_loop()
         self._is_closed = False
 
@@ -123,5 +171,5 @@ class Upload:
         self._is_closed = True
         self.content.close()
         if not self._loop.is_closed():
-            give_back = partial(self._places.give_back, self._size)
+            give_back = partial(self._places.give_back, self.size, self._user_id)
             self._loop.call_soon_threadsafe(lambda: self._loop.create_task(give_back()))

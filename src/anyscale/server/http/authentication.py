@@ -39,17 +39,24 @@ from anyscale.server.http.thread_pools import BoundedThreadPool
 
 __all__ = [
     "RECORD_DENIALS",
+    "RENEWS_SESSION",
     "SESSION_AUTHENTICATION",
     "TOKEN_AUTHENTICATION",
     "Authenticator",
     "authenticator_of",
     "require_own_password",
     "require_owner",
+    "require_owner_still",
 ]
 
 #: The option of a route (`opt`) that says whether its denied requests are written to the audit log.
 #: By default they are; those of a user without permission are in any case.
 RECORD_DENIALS = "record_denials"
+
+#: The option of a route (`opt`) that says whether a request is a use of its session. By default it
+#: is; a page that asks how far a batch is does so without its user, and must not keep them signed
+#: in.
+RENEWS_SESSION = "renews_session"
 
 
 class Authenticator(Struct, frozen=True):
@@ -73,7 +80,7 @@ class Authenticator(Struct, frozen=True):
         if not secret:
             raise NotAuthenticated("you are not signed in")
         caller = await self.pool.run(self.sessions.authenticate, secret)
-        if caller.is_touch_due:
+        if caller.is_touch_due and connection.route_handler.opt.get(RENEWS_SESSION, True):
             with suppress(Overloaded):  # a later request records the use
                 await self.pool.run(self.sessions.touch, caller)
         actor.set(caller.actor)
@@ -125,6 +132,11 @@ async def require_owner(connection: Connection, _: BaseRouteHandler) -> None:
     """Raise `NotPermitted` if the caller of a request has another role than `owner`."""
     async with _denials_recorded(connection):
         refuse_unless_owner(connection.user)
+
+
+async def require_owner_still(connection: Connection) -> None:
+    """Look at the session of a long request again. Raise as at its start if it has ended."""
+    refuse_unless_owner((await authenticator_of(connection).by_session(connection)).user)
 
 
 async def require_own_password(connection: Connection, _: BaseRouteHandler) -> None:

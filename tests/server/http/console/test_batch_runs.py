@@ -1,10 +1,9 @@
 """Runs in the server: who may go on with them, what stops them, and the memory of their files."""
 
-import asyncio
 import re
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,17 +22,15 @@ from tests.server.http.pages.requests import create_owner, get, send
 from tests.support.callers import OPERATOR
 from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.http_client import HttpClient
+from tests.support.sign_in.sign_ins import let_time_pass
 from tests.support.waiting import wait_until
 
-from anyscale.errors import Overloaded, RequestInvalid, StoreUnavailable
+from anyscale.errors import StoreUnavailable
 from anyscale.server.background import file_runs
-from anyscale.server.background import uploads as places
 from anyscale.server.background.file_runs import FileRuns
-from anyscale.server.background.uploads import FilePlaces
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.http.console.batches import uploads
+from anyscale.server.core.time_units import HOUR_MS
 from anyscale.server.http.console.batches.pages import PATH
-from anyscale.server.http.console.batches.uploads import receive_upload
 from anyscale.server.http.metrics import HASHES
 
 MIB = 1024 * 1024
@@ -199,6 +196,21 @@ def test_a_server_that_stops_leaves_the_batch_open(
     assert "the server was stopped" in progress(jane, batch_id)["message"]
 
 
+def test_watching_a_batch_is_no_use_of_the_session(console: Console) -> None:
+    jane, plane = console.browser(), console.control_plane
+    batch = plane.batches.open("a key", "fail", OPERATOR)
+    let_time_pass(plane, 11 * HOUR_MS)
+
+    def used_at() -> int:
+        return plane.sessions.authenticate(jane.cookies["__Host-session"]).session.used_at
+
+    before = used_at()
+    assert progress(jane, batch.batch_id)["state"] == "open"
+    assert used_at() == before
+    assert get(jane, f"{PATH}/{batch.batch_id}").status == 200
+    assert used_at() > before
+
+
 def test_a_refused_file_leaves_no_batch(console: Console) -> None:
     jane = console.browser()
     page = upload(jane, PATH, many(password="short"))
@@ -221,73 +233,6 @@ def test_a_user_twice_is_refused_by_both_lines(
     with console.control_plane.store.read() as tx:
         (users,) = execute_sql(tx, "select count(*) from users").fetchone()
     assert users == 2, "a row or a reservation is left beside the owners"
-
-
-def test_a_third_large_file_waits_and_a_small_one_does_not(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(places, "_WAIT_SECONDS", 0.05)
-
-    async def take() -> None:
-        places = FilePlaces()
-        await places.take(60 * MIB)
-        await places.take(60 * MIB)
-        await places.take(MIB)
-        with pytest.raises(Overloaded):
-            await places.take(60 * MIB)
-        third = asyncio.create_task(places.take(60 * MIB))
-        await places.give_back(60 * MIB)
-        await third
-
-    asyncio.run(take())
-
-
-def test_a_full_server_says_so_with_retry_after(
-    console: Console, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    jane = console.browser()
-    monkeypatch.setattr(places, "_WAIT_SECONDS", 0.01)
-    monkeypatch.setattr(FilePlaces, "_is_free", lambda *_: False, raising=False)
-    page = upload(jane, f"{PATH}/check", csv("a"))
-    assert page.status == 429
-    assert page.headers["retry-after"] == "30"
-    assert "Your file was not read" in words(page)
-
-
-def test_each_request_gives_its_place_back(console: Console) -> None:
-    jane = console.browser()
-    for _ in range(12):  # a MiB each, of 8
-        assert upload(jane, f"{PATH}/check", b"x" * MIB, "users.json").status == 422
-
-
-class SleepingRequest:
-    """A request of a laptop that sleeps: its body never ends."""
-
-    def __init__(self) -> None:
-        self.content_length = MIB
-        self.content_type: Any = ("application/octet-stream", {})
-        self.query_params: dict[str, str] = {}
-
-    async def stream(self) -> AsyncIterator[bytes]:
-        yield b"name"
-        await asyncio.Event().wait()
-
-
-@pytest.mark.parametrize("limit", ["_PART_SECONDS", "_BODY_SECONDS"])
-def test_a_body_that_does_not_arrive_gives_its_place_back(
-    monkeypatch: pytest.MonkeyPatch, limit: str
-) -> None:
-    monkeypatch.setattr(uploads, limit, 0.01)
-
-    async def receive() -> None:
-        places = FilePlaces(small=MIB)
-        request: Any = SleepingRequest()
-        with pytest.raises(RequestInvalid, match="did not arrive in time"):
-            async with receive_upload(request, places, {}):
-                pass
-        await places.take(MIB)
-
-    asyncio.run(asyncio.wait_for(receive(), 5))
 
 
 def test_a_run_without_a_thread_leaves_its_key_and_its_place_free(
@@ -342,17 +287,6 @@ def test_another_file_with_the_key_of_a_run_is_refused(console: Console) -> None
             page = upload(jane, path, many(), key="same")
             assert page.status == 409
             assert "run of another file with this key is active" in words(page)
-
-
-def test_a_run_gives_its_place_back(
-    open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = many()
-    monkeypatch.setattr(places, "_WAIT_SECONDS", 5.0)
-    monkeypatch.setattr(FilePlaces.__init__, "__defaults__", (len(data),))
-    jane = open_console().browser()
-    for file in (data, many()):  # the second one waits for the only place
-        wait_for_state(jane, create(jane, file), "published")
 
 
 def test_the_hashes_of_a_run_are_counted(console: Console) -> None:

@@ -19,8 +19,8 @@ from anyscale.errors import RequestInvalid
 from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.audit.verification import verify_next_slice
-from anyscale.server.core.callers import refuse_unless_owner, user_actor
-from anyscale.server.http.authentication import authenticator_of
+from anyscale.server.core.callers import user_actor
+from anyscale.server.http.authentication import require_owner_still
 from anyscale.server.http.console.downloads import file_headers, media_type
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get, post
@@ -138,7 +138,7 @@ async def _lines(
         yield b"".join(map(_line, entries))
         after = entries[-1].number
         # The permission may end meanwhile: the file then breaks off.
-        refuse_unless_owner((await authenticator_of(request).by_session(request)).user)
+        await require_owner_still(request)
 
 
 def _line(entry: AuditEntry) -> bytes:

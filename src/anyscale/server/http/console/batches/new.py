@@ -38,6 +38,7 @@ from anyscale.server.http.console.batches.pages import PATH, TOO_LARGE, batch_pa
 from anyscale.server.http.console.batches.uploads import (
     CHOICES,
     MAX_UPLOAD,
+    abandoned_with,
     receive_upload,
     too_large,
 )
@@ -80,7 +81,7 @@ async def check(
             if not upload.has_file:
                 return _page(request, fields, **_refused(_NO_FILE))
             run = file_runs.check(upload, request.user)
-            async with file_places.reading:
+            async with abandoned_with(request, upload), file_places.turn(upload):
                 return await pools.read.run(_checked, request, run, fields)
     except _OF_UPLOADS as error:
         return _failed(request, fields, error)

@@ -18,6 +18,7 @@ from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import user_actor
 from anyscale.server.core.login.links import PasswordLinkService
+from anyscale.server.http.authentication import RENEWS_SESSION
 from anyscale.server.http.console.batches.uploads import CHOICES
 from anyscale.server.http.console.batches.words import shown_state
 from anyscale.server.http.dependencies import UserRequest
@@ -129,7 +130,7 @@ def show_batch(
     )
 
 
-@get("/batches/{batch_id:str}/progress", pool="read")
+@get("/batches/{batch_id:str}/progress", pool="read", opt={RENEWS_SESSION: False})
 def show_progress(
     batch_id: FromPath[str],
     batches: NamedDependency[BatchService],

@@ -11,12 +11,14 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser
 from anyscale.domain.validation import FIELDS
 from anyscale.errors import RequestInvalid, TooLarge
 from anyscale.server.background.uploads import MIB, FilePlaces, Upload
-from anyscale.server.http.dependencies import AnyRequest
+from anyscale.server.http.authentication import require_owner_still
+from anyscale.server.http.dependencies import AnyRequest, UserRequest
 from anyscale.users_file import FORMATS
 
 __all__ = [
     "CHOICES",
     "MAX_UPLOAD",
+    "abandoned_with",
     "receive_upload",
     "too_large",
 ]
@@ -41,6 +43,13 @@ MAX_UPLOAD = MAX_FILE + 64 * 1024
 _PART_SECONDS = 30.0
 _BODY_SECONDS = 600.0
 
+#: Octets a second that a body brings at least, after its first `_PART_SECONDS`: those of a slow
+#: telephone. Some octets now and then would hold a place for the whole of `_BODY_SECONDS`.
+_LEAST_RATE = 16 * 1024
+
+#: seconds after which the session of an upload is looked at again
+_SESSION_SECONDS = 10.0
+
 #: Octets of a field besides the file. Percent-encoded they are up to three times as many, and
 #: proxies allow about 8 KiB for the address that has the fields.
 _FIELD = 2_000
@@ -55,7 +64,7 @@ _TOO_SLOW = "The file did not arrive in time, and nothing was done with it. Send
 
 @asynccontextmanager
 async def receive_upload(
-    request: AnyRequest, places: FilePlaces, fields: dict[str, str]
+    request: UserRequest, places: FilePlaces, fields: dict[str, str]
 ) -> AsyncIterator[Upload]:
     """Receive the file of a request; an error lets it go, and so does the end of the block.
 
@@ -70,12 +79,14 @@ async def receive_upload(
         TooLarge: it has more than `MAX_FILE` octets; no more than the headers was read.
         Overloaded: there is no memory for it.
         RequestInvalid: it is not a file, or it did not arrive in time.
+        NotAuthenticated, NotPermitted: the permission has ended before the file arrived.
     """
     if request.content_type[0] == _OCTETS:
         fields.update({name: request.query_params.get(name, "") for name in _FIELDS})
     size = _announced_size(request)
-    await places.take(size)
-    upload = Upload(places, size, fields)
+    user_id = request.user.account.user_id
+    await places.take(size, user_id)
+    upload = Upload(places, size, fields, user_id)
     try:
         await _read(request, upload)
         if upload.content.tell() > MAX_FILE:
@@ -126,19 +137,42 @@ def _check_length(field: bytes | bytearray) -> None:
 
 
 async def _parts(request: AnyRequest) -> AsyncIterator[bytes]:
-    """Yield the parts of a body; raise `RequestInvalid` if it takes too long."""
+    """Yield the parts of a body; raise as `receive_upload` does."""
     parts = aiter(request.stream())
     now = asyncio.get_running_loop().time
-    end = now() + _BODY_SECONDS
+    start = looked_at = now()
+    octets = 0
     while True:
         try:
-            async with asyncio.timeout_at(min(now() + _PART_SECONDS, end)):
+            async with asyncio.timeout_at(min(now() + _PART_SECONDS, start + _BODY_SECONDS)):
                 part = await anext(parts, None)
         except TimeoutError:
             raise RequestInvalid(_TOO_SLOW) from None
         if part is None:
             return
+        octets += len(part)
+        if octets < (now() - start - _PART_SECONDS) * _LEAST_RATE:
+            raise RequestInvalid(_TOO_SLOW)
+        if now() - looked_at > _SESSION_SECONDS:
+            looked_at = now()
+            await require_owner_still(request)
         yield part
+
+
+@asynccontextmanager
+async def abandoned_with(request: AnyRequest, upload: Upload) -> AsyncIterator[None]:
+    """Let the reading of a file stop in the block if the client closes its request."""
+
+    async def watch() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        upload.content.is_abandoned = True
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
 
 
 async def _read_form(request: AnyRequest, upload: Upload, boundary: str) -> None:

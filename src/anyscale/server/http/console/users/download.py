@@ -10,9 +10,8 @@ from msgspec import structs
 
 from anyscale.domain.times import from_milliseconds
 from anyscale.server.core.audit.entries import USERS_EXPORTED, AuditLog
-from anyscale.server.core.callers import refuse_unless_owner
 from anyscale.server.core.search import FoundPage, UserListing
-from anyscale.server.http.authentication import authenticator_of
+from anyscale.server.http.authentication import require_owner_still
 from anyscale.server.http.console.downloads import (
     FileFormat,
     csv_lines,
@@ -79,7 +78,7 @@ async def _pages(
             return
         place = following
         # The permission may end meanwhile: the file then breaks off.
-        refuse_unless_owner((await authenticator_of(request).by_session(request)).user)
+        await require_owner_still(request)
 
 
 def _read(listing: UserListing, filters: UserFilters, place: str) -> FoundPage:
