@@ -11,12 +11,11 @@ control plane, `terminal.py` writes standard error, `formats.py` writes standard
 `signals.py` handles signals.
 """
 
+import _signal  # type: ignore[import-not-found]  # `signal` would first import enum
 import io
 import os
 import sys
 from importlib import import_module
-
-from anyscale.cli.terminal import null_stream
 
 #: the variable by which a shell asks for completions
 COMPLETION = "_ANYSCALE_COMPLETE"
@@ -24,14 +23,11 @@ COMPLETION = "_ANYSCALE_COMPLETE"
 
 def main() -> None:
     """Run the command line."""
-    try:
-        from anyscale.cli.root import root
-        from anyscale.cli.signals import exit_on_signals, handle_signals
-
-        handle_signals()
-        exit_on_signals()  # nothing has been done yet: click would say "Aborted!", with status 1
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
+    # Nothing has been done yet. Python would print a traceback, and click "Aborted!".
+    for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
+        if _signal.getsignal(number) != _signal.SIG_IGN:  # as for a job in the background
+            _signal.signal(number, lambda *_: os._exit(130))
+    from anyscale.cli.root import root
 
     if COMPLETION in os.environ:
         import_module("anyscale.cli.completion.shells")  # registers them
@@ -41,6 +37,8 @@ def main() -> None:
 
 def _prepare_streams() -> None:
     """Write UTF-8, whatever the locale: a name that cannot be written must not fail a batch."""
+    from anyscale.cli.terminal import null_stream
+
     if sys.stdout is None:  # closed by `>&-`
         sys.stdout = null_stream()
     if sys.stderr is None:

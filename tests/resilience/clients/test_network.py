@@ -164,6 +164,6 @@ def test_a_batch_of_standard_input_is_dropped_with_a_new_token_after_its_token_w
     )
 
     monkeypatch.setenv("ANYSCALE_CLI_TOKEN", configured_server.token("jane-new"))
-    assert anyscale(*drop).returncode == 0
+    assert anyscale(*drop, "--yes").returncode == 0
     again = start_command("user", "batch-create", "-f", "-", *host, stdin=file).finish(600)
     assert again.returncode == 0, again.stderr
