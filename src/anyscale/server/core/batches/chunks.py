@@ -55,7 +55,7 @@ class NewChunk:
         """Insert the users, and save and return the outcome."""
         holders = tx.users.insert(batch.id, new_users(self.ids, self.users))
         conflicts = chunk_conflicts(self.batch_id, self.first, self.users, holders)
-        record = self._record(conflicts, self._count_hashes_due(tx, batch))
+        record = self._record(tx, batch, conflicts)
         tx.chunks.save(
             batch.id,
             record,
@@ -64,34 +64,27 @@ class NewChunk:
         open_batches = sorted({conflict.holder for conflict in conflicts if conflict.holder})
         return ReservedChunk(record.users, record.skipped, record.conflicts, open_batches)
 
-    def _count_hashes_due(self, tx: Transaction, batch: BatchRecord) -> int:
-        # By the rows: if the chunk is reserved again, those of the first time may have hashes.
-        if not any(user.has_password for user in self.users):
-            return 0
-        return tx.users.count_pending(batch.id, self.ids[0], self.ids[-1])
-
-    def _record(self, conflicts: Sequence[Conflict], hashes_due: int) -> ChunkRecord:
+    def _record(
+        self, tx: Transaction, batch: BatchRecord, conflicts: Sequence[Conflict]
+    ) -> ChunkRecord:
         skipped = sum(is_skipped(conflict, self.if_exists) for conflict in conflicts)
-        taken_positions = {conflict.position for conflict in conflicts}
-        created = [
-            user
-            for position, user in enumerate(self.users, self.first)
-            if position not in taken_positions
-        ]
+        users, ids = self.users, self.ids
+        if conflicts:
+            taken = {conflict.position - self.first for conflict in conflicts}
+            created = [at for at in range(len(users)) if at not in taken]
+            users, ids = [users[at] for at in created], [ids[at] for at in created]
+        passwords = [user.has_password for user in users].count(True)
         return ChunkRecord(
             number=self.number,
             digest=self.digest,
-            user_root=root_of(
-                user_id
-                for position, user_id in enumerate(self.ids, self.first)
-                if position not in taken_positions
-            ),
-            users=len(created),
+            user_root=root_of(ids),
+            users=len(users),
             skipped=skipped,
             conflicts=len(conflicts) - skipped,
-            hashes_due=hashes_due,
-            passwords=sum(user.has_password for user in created),
-            sso_users=sum(user.is_sso_user for user in created),
+            # By the rows: if the chunk is reserved again, those of the first time may have hashes.
+            hashes_due=tx.users.count_pending(batch.id, ids[0], ids[-1]) if passwords else 0,
+            passwords=passwords,
+            sso_users=[user.is_sso_user for user in users].count(True),
         )
 
 
