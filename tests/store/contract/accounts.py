@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 from msgspec import structs
-from tests.store.contract.steps import StoreSteps, list_users, user_id_of
+from tests.store.contract.steps import StoreSteps, list_users, rows_of, user_id_of, user_row
 from tests.support.databases.locks import wait_until_blocked
 
 from anyscale.server.store.records.users import AccountRecord
@@ -66,6 +66,36 @@ class ChangeRules(StoreSteps):
                 assert tx.accounts.get("") is None
         with store.write() as tx:
             assert tx.accounts.lock([jane.user_id]) == {jane.user_id: jane}
+
+    def test_users_are_stored_as_they_are_whether_or_not_they_share_values(
+        self, store: Store
+    ) -> None:
+        plain: dict[str, Any] = {
+            "lastname": None,
+            "title": None,
+            "is_sso_user": False,
+            "hash_due": False,
+        }
+        other: dict[str, Any] = {
+            "lastname": "Lée",
+            "title": "CTO",
+            "is_sso_user": True,
+            "hash_due": True,
+        }
+        for number, users in enumerate(((plain, plain), (other, other), (plain, other))):
+            batch = self.add(store, number)
+            rows = [
+                user_row(batch, at, f"{number}{at}@x.org", **fields)
+                for at, fields in enumerate(users)
+            ]
+            with store.write() as tx:
+                assert tx.users.insert(batch.id, rows_of(rows)) == []
+                assert tx.users.count_pending(batch.id) == users.count(other)
+            self.end(store, batch, "published")
+            found = [self.account(store, row.user_id) for row in rows]
+            assert [(one.lastname, one.title, one.is_sso_user) for one in found] == [
+                (row.lastname, row.title, row.is_sso_user) for row in rows
+            ]
 
     def test_the_representation_of_an_account_shows_no_hash(self, store: Store) -> None:
         batch = self.publish(store, 1, "a@x.org")
