@@ -1,4 +1,7 @@
-"""`./dev bench [--report] [--users N] [NAME ...]`: run all benchmarks, or the named ones."""
+"""`./dev bench [--report] [--users N] [NAME ...]`: run all benchmarks, or the named ones.
+
+With `--against COMMIT` it compares this tree with that commit instead.
+"""
 
 import argparse
 import signal
@@ -10,6 +13,7 @@ from inspect import signature
 from pathlib import Path
 from types import ModuleType
 
+from benchmarks.against import compare
 from benchmarks.batches import (
     chunk,
     command,
@@ -73,6 +77,11 @@ def main() -> None:
     parser = _parser()
     arguments = parser.parse_args()
     names = arguments.names
+    if arguments.against:
+        _refuse(parser, "not compared with a commit", set(names) - set(compare.NAMES))
+        users, rounds = arguments.users or _USERS, arguments.rounds
+        compare.compare(arguments.against, names or compare.NAMES, users, rounds)
+        return
     _refuse(parser, "no such benchmark", set(names) - set(_BENCHMARKS))
     if arguments.users is not None:
         _refuse(parser, "--users does not change", set(names) & set(_OF_FIXED_SIZE))
@@ -107,6 +116,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help=f"users of the largest batch (default: {_USERS}); the other numbers are parts or"
         f" multiples of it, except those of {', '.join(_OF_FIXED_SIZE)}",
+    )
+    parser.add_argument(
+        "--against",
+        metavar="COMMIT",
+        help=f"compare the processor time of {', '.join(compare.NAMES)} with that of a commit",
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=5, metavar="N", help="of --against (default: 5)"
     )
     parser.add_argument(
         "--report",

@@ -1,5 +1,6 @@
 """New databases of each kind of store, their stores, and statements without a server."""
 
+import os
 import secrets
 import shutil
 import sqlite3
@@ -97,6 +98,13 @@ class PostgresDatabases:
     def __init__(self, server: PostgresServer) -> None:
         self.server = server
 
+    @property
+    def cpu_seconds(self) -> float:
+        """User and system time so far of all processes of the server, also of those that ended."""
+        children = Path(f"/proc/{self.server.pid}/task/{self.server.pid}/children")
+        first, *others = (self.server.pid, *children.read_text(encoding="ascii").split())
+        return _cpu_seconds(first, 4) + sum(_cpu_seconds(pid, 2) for pid in others)
+
     @contextmanager
     def new(self) -> Iterator[Database]:
         name = f"bench_{secrets.token_hex(4)}"
@@ -107,6 +115,16 @@ class PostgresDatabases:
             yield Database(with_database(self.server.url, name))
         finally:
             self.server.execute(f"drop database {name} with (force)")
+
+
+def _cpu_seconds(pid: int | str, fields: int) -> float:
+    """Return the time of a process: the first two fields, and two of the children that ended."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
+    except FileNotFoundError:  # it has ended, and its parent counts it
+        return 0
+    ticks = stat.rpartition(")")[2].split()[11 : 11 + fields]
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

@@ -1,0 +1,151 @@
+"""Create, verify and undo a batch with two trees in turns, and compare their processor time.
+
+Wall time also depends on what else the machine does. Other processes only add to the time of a run,
+so the least time of several runs counts.
+"""
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.against.trees import Tree, extract, this_tree
+from benchmarks.support.databases import (
+    Databases,
+    PostgresDatabases,
+    SqliteDatabases,
+    postgres_server,
+)
+from benchmarks.support.files import write_users
+from benchmarks.support.measuring import anyscale, python, run, show
+from benchmarks.support.serving import Server
+from benchmarks.support.sites import site
+
+__all__ = ["NAMES", "compare"]
+
+NAMES = ("reading", "embedded", "http", "postgres")
+
+#: times the processor time of the other commit, at most
+_LIMITS = {"read": 1.03, "create": 1.03, "verify": 1.05, "undo": 1.05}
+
+# Each tree has its own names of modules.
+_READ = "from benchmarks.batches.reading import OURS; exec(OURS)"
+
+#: All accounts have their words: no server fills the index of the search beside the steps.
+_FINISH_INDEX = "update search_index set publication = 1000000"
+
+
+class _Times(NamedTuple):
+    """The seconds of a step: of the processor, and of the clock."""
+
+    client: float
+    server: float
+    database: float
+    wall: float
+
+    @property
+    def cpu(self) -> float:
+        return self.client + self.server + self.database
+
+
+#: the times of each step of a run
+_Steps = Mapping[str, _Times]
+
+
+def compare(commit: str, names: Sequence[str], users: int, rounds: int) -> None:
+    """Compare this tree with a commit, and print the ratios and their limits."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        trees = this_tree(), extract(commit, folder / "commit")
+        file = write_users(folder / "users.yaml", users)
+        for target in names:
+            with _databases(target, folder) as databases:
+                _compare(trees, _Target(target, file, users, databases), rounds)
+
+
+class _Target(NamedTuple):
+    """What the trees are compared by."""
+
+    name: str
+    file: Path
+    users: int
+    #: None without a server
+    databases: Databases | None
+
+
+@contextmanager
+def _databases(target: str, folder: Path) -> Iterator[Databases | None]:
+    if target == "postgres":
+        with postgres_server() as server:
+            yield PostgresDatabases(server)
+    else:
+        yield SqliteDatabases(folder) if target == "http" else None
+
+
+def _compare(trees: Sequence[Tree], target: _Target, rounds: int) -> None:
+    """Run the target with each tree in turns. The first round is a warm-up and does not count."""
+    runs = [[_run(tree, target) for tree in trees] for _ in range(rounds + 1)][1:]
+    for step in runs[0][0]:
+        ours, theirs = ([costs[at][step] for costs in runs] for at in (0, 1))
+        _show(f"{target.name}: {step} {target.users:,} users", ours, theirs, _LIMITS[step])
+
+
+def _run(tree: Tree, target: _Target) -> _Steps:
+    with tempfile.TemporaryDirectory() as name, tree.used(Path(name)):
+        folder = Path(name)
+        if target.name == "reading":
+            cost = run(python(_READ, target.file, str(target.users)))
+            return {"read": _Times(cost.cpu, 0, 0, cost.wall)}
+        if not target.databases:
+            return _batch(target, {"ANYSCALE_DATA_DIR": name})
+        with target.databases.new() as database, site(database, folder) as place:
+            database.execute(_FINISH_INDEX)
+            return _batch(target, place.client, place.server)
+
+
+def _batch(target: _Target, environment: Mapping[str, str], server: Server | None = None) -> _Steps:
+    """Create, verify and undo a batch."""
+
+    def step(*arguments: str | Path) -> _Times:
+        before = _others(server, target.databases)
+        cost = run(anyscale(*arguments), dict(environment))
+        after = _others(server, target.databases)
+        return _Times(cost.cpu, after[0] - before[0], after[1] - before[1], cost.wall)
+
+    return {
+        "create": step("user", "batch-create", "-f", target.file),
+        "verify": step("user", "verify", "-f", target.file),
+        "undo": step("batch", "undo", _batch_id(environment), "--yes"),
+    }
+
+
+def _others(server: Server | None, databases: Databases | None) -> tuple[float, float]:
+    """Return the processor time of the server and of PostgreSQL so far."""
+    postgres = databases.cpu_seconds if isinstance(databases, PostgresDatabases) else 0
+    return (server.cpu_seconds if server else 0), postgres
+
+
+def _batch_id(environment: Mapping[str, str]) -> str:
+    command = anyscale("batch", "list", "-o", "json")
+    listed = subprocess.run(command, env=os.environ | environment, check=True, capture_output=True)
+    batch_id: str = json.loads(listed.stdout)[0]["batch_id"]
+    return batch_id
+
+
+def _show(what: str, ours: Sequence[_Times], theirs: Sequence[_Times], limit: float) -> None:
+    """Print the ratio of the least times, and that of each part."""
+    least = {
+        part: [min(getattr(times, part) for times in of_tree) for of_tree in (ours, theirs)]
+        for part in ("cpu", *_Times._fields)
+    }
+    notes = [
+        f"{part} {mine:.2f} / {other:.2f} s = {mine / other:.3f}"
+        for part, (mine, other) in least.items()
+        if other and part != "cpu"
+    ]
+    mine, other = least["cpu"]
+    show(what, mine / other, limit, note=f" ({', '.join(notes)})")
