@@ -215,7 +215,11 @@ def test_an_open_batch_can_be_dropped_after_the_restore(
 
     with ServerProcess(url, tmp_path, port=backup.port):
         dropped = anyscale(
-            "batch", "drop", open_batch(anyscale, backup), env=backup.environment() | elsewhere
+            "batch",
+            "drop",
+            open_batch(anyscale, backup),
+            "--yes",
+            env=backup.environment() | elsewhere,
         )
         assert dropped.returncode == 0, dropped.stderr
         assert len(emails(anyscale, backup)) == 2

@@ -138,7 +138,7 @@ def test_a_run_starts_a_new_batch_if_its_batch_was_dropped(
     half_hashed: Path, anyscale: RunAnyscale, data: Path
 ) -> None:
     ((batch_id,),) = rows(data, "select batch_id from batches")
-    assert anyscale("batch", "drop", batch_id).returncode == 0
+    assert anyscale("batch", "drop", batch_id, "--yes").returncode == 0
     assert rows(data, "select 1 from users") == []
 
     result = anyscale("user", "batch-create", "-f", half_hashed)
@@ -163,7 +163,7 @@ def test_a_run_whose_batch_is_dropped_meanwhile_says_that_the_next_begins_anew(
     with locked_when(running, data / "anyscale.db", HASHED):
         stop_process(running.pid)
     ((batch_id,),) = rows(data, "select batch_id from batches")
-    assert anyscale("batch", "drop", batch_id).returncode == 0
+    assert anyscale("batch", "drop", batch_id, "--yes").returncode == 0
 
     running.send_signal(signal.SIGCONT)
     done = running.finish()
