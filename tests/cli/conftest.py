@@ -1,18 +1,28 @@
 """Fixtures of the tests of commands."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.commands.running import RunAnyscale
+from tests.support.servers.control_planes import HttpDeployment, NewDeployment
+
+from anyscale.domain.validation import Policy
 
 
 @pytest.fixture(params=["embedded", "http"])
-def control_plane(request: pytest.FixtureRequest) -> str:
+def control_plane(
+    request: pytest.FixtureRequest, new_deployment: NewDeployment, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
     """The control plane of the command over each transport; gives its kind."""
-    if request.param == "http":
-        request.getfixturevalue("configured_server")
-    kind: str = request.param
-    return kind
+    if request.param == "embedded":
+        yield request.param
+        return
+    with new_deployment(over_http=True) as deployment:
+        assert isinstance(deployment, HttpDeployment)
+        monkeypatch.setenv("ANYSCALE_HOST", deployment.url(Policy()))
+        monkeypatch.setenv("ANYSCALE_CLI_TOKEN", deployment.token)
+        yield request.param
 
 
 @pytest.fixture

@@ -44,12 +44,10 @@ def server(database: str, tmp_path: Path) -> Iterator[ServerProcess]:
         yield server
 
 
-@pytest.fixture(params=["embedded", "http"])
-def control_plane(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A control plane with a public URL, over each transport."""
-    if request.param == "http":
-        request.getfixturevalue("configured_server")
-    else:
+@pytest.fixture
+def control_plane(control_plane: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A control plane with a public URL: a server has it, and embedded it is in the environment."""
+    if control_plane == "embedded":
         monkeypatch.setenv("ANYSCALE_PUBLIC_URL", ADDRESS)
 
 
