@@ -190,7 +190,7 @@ def test_links_are_created_for_all_users_or_for_none(control_plane: ControlPlane
         control_plane.links.create([jane, carl, joe], OPERATOR)
     with pytest.raises(NotFound, match="there is no user usr_none"):
         control_plane.links.create([jane, carl, "usr_none"], OPERATOR)
-    with pytest.raises(TooLarge, match="1000 accounts"):
+    with pytest.raises(TooLarge, match="at most 1,000 links"):
         control_plane.links.create([jane] * 1001, OPERATOR)
     assert control_plane.audit_log.list(0, 100) == noted
     control_plane.password_changes.link_account(secret_of(before))
@@ -293,7 +293,7 @@ def test_the_operator_creates_an_owner_or_promotes_a_user(control_plane: Control
         signed_in = control_plane.password_changes.by_link(secret_of(owner.link), PASSWORD, BROWSER)
         assert signed_in.user_id == owner.user_id
     events = [entry.event for entry in control_plane.audit_log.list(0, 100)]
-    assert events[:3] == ["batch.published", "account.role_set", "links.created"]
+    assert events[:3] == ["account.created", "account.role_set", "links.created"]
     assert "boss@" not in str(control_plane.audit_log.list(0, 100))
 
 
