@@ -376,7 +376,7 @@ def test_a_browser_keeps_its_latest_requests_in_one_cookie(site: Site) -> None:
     kept = [one for one in ids if requests.find(cookie, one, 0)]
     assert 4 <= len(kept) < 60
     assert kept == ids[-len(kept) :]
-    newest = site.provider.authorization.stored("", cookie)
+    newest = site.provider.authorization.stored(None, cookie)
     assert newest.request_id == ids[-1]
 
 

@@ -37,6 +37,18 @@ def test_the_page_of_an_answered_request_says_so(browser: Browser) -> None:
     assert EXPIRED in follow(browser, browser.get("/oauth2/continue")).text
 
 
+@pytest.mark.parametrize("path", ["/oauth2/authorize", "/oauth2/continue"])
+def test_a_request_without_an_id_answers_none_of_those_that_wait(
+    desktop: Browser, path: str
+) -> None:
+    # A program on the computer can open any address, but it does not know the ids.
+    desktop.authorize(redirect_uri=LOOPBACK)
+
+    answer = desktop.get(f"{path}?authorization=")
+
+    assert answer.headers["Location"] == "/sign-in?note=request_expired"
+
+
 STATES = ["bye", '"><script>alert(1)</script>', "0; url=https://evil.example.com", "\r\nX: y", "ü"]
 
 

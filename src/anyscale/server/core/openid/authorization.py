@@ -149,8 +149,8 @@ class AuthorizationService:
         confirmation = confirmation_of(stored.application, parameters.redirect_uri, session)
         return structs.replace(decision, browser=remaining, confirmation=confirmation)
 
-    def stored(self, request_id: str, browser: str) -> StoredRequest:
-        """Return a stored request of a browser; of an empty id the newest one.
+    def stored(self, request_id: str | None, browser: str) -> StoredRequest:
+        """Return a stored request of a browser; without an id the newest one.
 
         Raises:
             NotFound: it has expired, was answered, or is of another browser; or the application

@@ -39,9 +39,9 @@ class StoredRequests:
     def __init__(self, store: Store) -> None:
         self._seal = Seal(store, "authorization_requests")
 
-    def find(self, cookie: str, request_id: str, now: int) -> WaitingRequest | None:
-        """Return a request that has not expired; of an empty id the newest one."""
-        found = (one for one in self._read(cookie, now) if request_id in ("", one.request_id))
+    def find(self, cookie: str, request_id: str | None, now: int) -> WaitingRequest | None:
+        """Return a request that has not expired; without an id the newest one."""
+        found = (one for one in self._read(cookie, now) if request_id in (None, one.request_id))
         return next(found, None)
 
     def added(self, cookie: str, new: WaitingRequest) -> str:

@@ -155,8 +155,6 @@ def go_on(
     itself, unless the user has to confirm the application.
     """
     service = require_provider(openid).authorization
-    if not authorization:  # the service would take the newest request
-        return _expired()
     try:
         stored = service.stored(authorization, read_cookie(request, AUTHORIZATION))
     except NotFound:

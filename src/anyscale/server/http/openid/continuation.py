@@ -78,9 +78,9 @@ class Continuations(Struct, frozen=True):
 
     async def newest(self, request: AnyRequest) -> Continuation:
         """Return what follows for a browser whose page has no id, as after a one-time link."""
-        return await self.pools.login.applications.run(self._stored, request, "")
+        return await self.pools.login.applications.run(self._stored, request, None)
 
-    def _stored(self, request: AnyRequest, request_id: str) -> Continuation:
+    def _stored(self, request: AnyRequest, request_id: str | None) -> Continuation:
         browser = read_cookie(request, AUTHORIZATION)
         if self.provider and browser:
             with suppress(NotFound):
