@@ -1,6 +1,8 @@
 """What was typed into a form survives the end of the session, and so does the address of a page."""
 
 import re
+import zlib
+from base64 import b64encode
 from collections.abc import Iterator
 from html import unescape
 from urllib.parse import quote
@@ -12,7 +14,9 @@ from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.sign_in.sign_ins import let_time_pass
 from tests.support.users import NEW_PASSWORD, create_accounts
 
+from anyscale.server.core.login.return_paths import seal_path
 from anyscale.server.core.time_units import MINUTE_MS
+from anyscale.server.http.cookies import DEVICE
 from anyscale.server.http.web.kept_forms import COOKIE
 
 HUB = "https://hub.example.com/callback"
@@ -199,6 +203,28 @@ def test_fields_are_restored_on_their_own_page_and_by_their_own_cookie_alone(
     assert 'value="laptop"' not in get(console.browser(), place).text
     jane.cookies[COOKIE] = jane.cookies[COOKIE][:-2] + "xx"
     assert 'value="laptop"' not in get(jane, place).text
+
+
+FORGED = {
+    "not compressed": b"x",
+    "not JSON": zlib.compress(b"{"),
+    "of other types": zlib.compress(b"[1]"),
+    "very large": zlib.compress(
+        b'["/console/tokens/new", {"name": "%s"}]' % (b"a" * 10_000_000), 9
+    ),
+}
+
+
+@pytest.mark.parametrize("content", FORGED)
+def test_a_cookie_that_its_user_has_sealed_shows_an_empty_form(
+    jane: HttpClient, content: str
+) -> None:
+    text = b64encode(FORGED[content]).decode()
+    jane.cookies[COOKIE] = seal_path(jane.cookies[DEVICE], text)
+
+    page = get(jane, "/console/tokens/new?restored=yes")
+
+    assert (page.status, shown(page)["name"]) == (200, "")
 
 
 def test_another_site_cannot_fill_a_form(jane: HttpClient) -> None:

@@ -19,6 +19,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 
 from anyscale.server.core.login.return_paths import seal_path, unseal_path
+from anyscale.server.http.bodies import SMALL_BODY
 from anyscale.server.http.cookies import DEVICE, HostCookie, read_cookie
 from anyscale.server.http.dependencies import AnyRequest, Connection
 from anyscale.server.http.web.forms import is_form, read_pairs
@@ -84,11 +85,12 @@ def keep_fields(request: AnyRequest, body: bytes, path: str) -> tuple[str, list[
 def _kept_fields(connection: Connection) -> dict[str, str]:
     """Return the fields that the cookie has for a page; none if it is for another one."""
     device, value = read_cookie(connection, DEVICE), read_cookie(connection, COOKIE)
-    if not (text := unseal_path(device, value, "")):
+    try:
+        packed = b64decode(unseal_path(device, value, ""))
+        content = zlib.decompressobj().decompress(packed, SMALL_BODY)
+        path, fields = msgspec.json.decode(content, type=tuple[str, dict[str, str]])
+    except (ValueError, zlib.error, msgspec.MsgspecError):  # its user has the key of the seal
         return {}
-    path, fields = msgspec.json.decode(
-        zlib.decompress(b64decode(text)), type=tuple[str, dict[str, str]]
-    )
     return fields if path == connection.scope["path"] else {}
 
 
