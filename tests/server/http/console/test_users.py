@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -269,6 +270,34 @@ def test_a_user_without_a_password_is_created_with_a_link_that_is_shown_once(
     assert "Unused, works until" in shown.text
     assert secret not in shown.text
     assert secret not in str(console.control_plane.audit_log.list(0, 1_000))
+
+
+@pytest.mark.parametrize("change", ["other values", "deleted", "undone"])
+def test_a_form_to_which_the_browser_went_back_is_shown_again(
+    console: Console, jane: HttpClient, change: str
+) -> None:
+    email = f"back-{change.partition(' ')[0]}@example.com"
+    form = {"email": email, "name": "Ada", "is_sso_user": "yes", "form_key": os.urandom(16).hex()}
+    path = send(jane, "/console/users/new", **form).headers["location"].partition("?")[0]
+    with console.control_plane.store.read() as tx:
+        created = tx.accounts.find(email)
+    assert created
+    if change == "other values":
+        form["name"] = "Eda"
+    elif change == "deleted":
+        send(jane, f"{path}/delete", email=email)
+    else:
+        console.control_plane.batches.undo(
+            created.batch_id, "", OPERATOR, force=False, dry_run=False
+        )
+
+    answer = send(jane, "/console/users/new", **form)
+
+    assert answer.status == 400
+    assert "This form was sent before" in answer.text
+    shown = fields_of(answer)
+    assert shown.items() >= {"email": email, "name": form["name"]}.items()
+    assert shown["form_key"] != form["form_key"]
 
 
 def test_a_user_with_a_password_is_created(console: Console, jane: HttpClient) -> None:

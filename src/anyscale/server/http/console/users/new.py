@@ -7,7 +7,7 @@ from litestar.params import RawBody
 
 from anyscale.domain.models.users import AdminCreatedUser
 from anyscale.domain.validation import check, find_faults
-from anyscale.errors import BatchRefused, ConfigError, LinkRefused
+from anyscale.errors import BatchRefused, BatchUndone, ConfigError, KeyReused, LinkRefused
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import SignInTooOld
 from anyscale.server.core.login.links import PasswordLinkService
@@ -26,6 +26,12 @@ from anyscale.server.http.web.templating import redirect
 __all__ = ["HANDLERS"]
 
 _FIELDS = ("email", "name", "lastname", "title", "password", "is_sso_user")
+
+#: of a page to which the browser went back
+_SENT_BEFORE = (
+    "This form was sent before, with other values or for an account that was deleted. Nothing was "
+    "created now: look at the fields, and send it again."
+)
 
 
 @get("/users/new", pool="read")
@@ -64,6 +70,10 @@ def create_user(
         created = batches.create(key, [user], "fail", request.user, passwords, "account")
     except BatchRefused as error:
         return _form(request, batches, entered, conflict_problems(error))
+    except (KeyReused, BatchUndone):
+        return _form(request, batches, entered, [(_SENT_BEFORE, "")])
+    if not created.users:  # the form was sent again, after its account was deleted
+        return _form(request, batches, entered, [(_SENT_BEFORE, "")])
     if created.replayed:  # the form was sent again
         return redirect(address(account_path(created.users[0].user_id), note="repeated"))
     needs_link = not (password or is_sso_user)
