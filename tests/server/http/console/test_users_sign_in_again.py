@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.server.http.console.conftest import Console, OpenConsole
-from tests.server.http.pages.requests import PUBLIC, create_owner, get, send
+from tests.server.http.pages.requests import BROWSER, PUBLIC, create_owner, get, send
 from tests.support.servers.http_client import HttpClient
 from tests.support.sign_in.sign_ins import let_time_pass
 from tests.support.users import NEW_PASSWORD, create_accounts
@@ -80,6 +80,22 @@ def test_the_pages_that_ask_need_a_recent_sign_in_and_those_of_a_collaborator_do
     ):
         assert get(old, path).status == 200
     assert send(old, f"{page}/suspend").headers["location"] == f"{page}?note=suspended"
+
+
+def test_no_selected_account_is_suspended_if_one_of_them_is_an_owner(
+    console: Console, old: HttpClient
+) -> None:
+    chosen = [new_user(console, "sue"), new_user(console, "kim")]
+    create_owner(console.control_plane, "kim")
+    answer = old.request(
+        "POST",
+        "/console/users/suspend",
+        form=[("user_id", user_id) for user_id in chosen],
+        headers=BROWSER,
+    )
+    assert answer.headers["location"].startswith(SIGN_IN_AGAIN)
+    users = console.control_plane.users.with_ids(chosen)
+    assert [user.suspended_at for user in users] == [None, None]
 
 
 def test_a_link_for_one_account_needs_a_recent_sign_in_too(
