@@ -195,7 +195,8 @@ def _create_personal(control_plane: ControlPlane, caller: Any) -> Ready:
 
 
 def _revoke_personal(control_plane: ControlPlane, caller: Any) -> Ready:
-    _, token = control_plane.tokens.create_personal(caller, _new_name(), 1)
+    user = session_caller(control_plane, caller.account.user_id)
+    _, token = control_plane.tokens.create_personal(user, _new_name(), 1)
     return lambda: control_plane.tokens.revoke_personal(caller, token.token_id)
 
 

@@ -4,22 +4,25 @@ import inspect
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.server.callers.calls import CALLS, ENDS, OWNER_CALLS, SHARED, Ready, new_owner
 from tests.support.callers import OPERATOR, session_caller, token_caller
+from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.databases.locks import wait_until_blocked
 from tests.support.databases.stored_data import execute_sql
-from tests.support.users import checked_users, create_accounts, find_accounts
+from tests.support.users import POLICY, checked_users, create_accounts, find_accounts
 from tests.support.waiting import wait_until
 
 from anyscale.errors import NotAuthenticated, NotPermitted, PasswordChangeNeeded
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches import undo
 from anyscale.server.core.callers import Caller, SessionCaller
+from anyscale.server.settings import Settings
 from anyscale.server.store.transaction import Transaction
 
 TABLES = (
@@ -119,12 +122,20 @@ def test_an_expired_token_or_session_writes_nothing(control_plane: ControlPlane)
         control_plane.tokens.create_personal(callers[1], "laptop", 1)
 
 
-def test_a_session_by_an_initial_password_has_no_permission_of_an_owner(
-    control_plane: ControlPlane,
+def test_a_session_by_an_initial_password_writes_nothing_but_a_new_password(
+    tmp_path: Path,
 ) -> None:
-    caller = session_caller(control_plane, new_owner(control_plane), "password")
-    with pytest.raises(PasswordChangeNeeded):
-        control_plane.batches.open("key", "fail", caller)
+    settings = Settings(
+        database=tmp_path / "anyscale.db", policy=POLICY, public_url="https://accounts.example.com"
+    )
+    with closing(cheap_control_plane(settings)) as control_plane:
+        for name, prepare in CALLS.items():
+            caller = session_caller(control_plane, new_owner(control_plane), "password")
+            call = prepare(control_plane, caller)
+            is_refused = name != "password_changes.change_password"
+            with pytest.raises(PasswordChangeNeeded) if is_refused else nullcontext():
+                call()
+                assert not is_refused, name
 
 
 def test_a_collaborator_with_a_session_is_no_owner(control_plane: ControlPlane) -> None:

@@ -35,6 +35,7 @@ from anyscale.server.core.login.sessions import (
     lock_for_session,
 )
 from anyscale.server.core.secrets import hash_of
+from anyscale.server.core.steps import Step
 from anyscale.server.store.records.login import LinkRecord
 
 _DAY = 24 * 60 * 60 * 1000
@@ -80,16 +81,16 @@ def test_two_users_who_swap_browsers_at_once_both_sign_in_by_link(
 
 def test_an_initial_password_must_be_changed_first(control_plane: ControlPlane) -> None:
     signed_in = sign_in_at_home(control_plane)
-    assert signed_in.must_change_password
+    assert signed_in.pending is Step.PASSWORD
     user = control_plane.sessions.authenticate(signed_in.session)
     with pytest.raises(PasswordChangeNeeded):
-        user.require_own_password()
+        user.refuse_pending()
 
     changed = control_plane.password_changes.change_password(user, PASSWORD, CHOSEN, HOME)
 
-    assert not changed.must_change_password
-    control_plane.sessions.authenticate(changed.session).require_own_password()
-    assert not sign_in_at_home(control_plane, password=CHOSEN).must_change_password
+    assert changed.pending is None
+    control_plane.sessions.authenticate(changed.session).refuse_pending()
+    assert sign_in_at_home(control_plane, password=CHOSEN).pending is None
     with pytest.raises(InvalidCredentials):
         sign_in_at_home(control_plane)
 
@@ -108,7 +109,7 @@ def test_an_initial_password_expires_and_a_chosen_one_does_not(
     with pytest.raises(InvalidCredentials):
         sign_in_at_home(control_plane, password="wrong password")
     signed_in = control_plane.password_changes.by_link(create_link(control_plane), CHOSEN, HOME)
-    assert not signed_in.must_change_password
+    assert signed_in.pending is None
     let_time_pass(control_plane, 1_000 * _DAY)
     sign_in_at_home(control_plane, password=CHOSEN)
 
@@ -163,7 +164,7 @@ def test_an_initial_password_is_not_asked_for_again_for_ten_minutes(
             control_plane.password_changes.change_password(user, "", CHOSEN, HOME)
     else:
         control_plane.password_changes.change_password(user, "", CHOSEN, HOME)
-        assert not sign_in_at_home(control_plane, password=CHOSEN).must_change_password
+        assert sign_in_at_home(control_plane, password=CHOSEN).pending is None
 
 
 def test_a_change_revokes_all_sessions_and_creates_a_new_one(control_plane: ControlPlane) -> None:
@@ -203,7 +204,7 @@ def test_a_link_sets_a_password_signs_in_and_works_once(control_plane: ControlPl
     assert control_plane.password_changes.link_account(secret).email == EMAIL
     signed_in = control_plane.password_changes.by_link(secret, CHOSEN, HOME)
     assert control_plane.sessions.authenticate(signed_in.session).session.auth_method == "link"
-    assert not signed_in.must_change_password
+    assert signed_in.pending is None
     sign_in_at_home(control_plane, password=CHOSEN)
     for call in (
         control_plane.password_changes.link_account,

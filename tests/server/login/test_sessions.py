@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 from tests.store.contract.steps import session_row
-from tests.support.callers import OPERATOR
+from tests.support.callers import OPERATOR, session_caller
 from tests.support.databases.stored_data import execute_sql
 from tests.support.sign_in.sign_ins import (
     CHOSEN,
@@ -112,16 +112,14 @@ def test_a_session_has_the_beginning_of_the_user_agent(control_plane: ControlPla
 
 
 def test_revoked_sessions_are_in_the_audit_log(control_plane: ControlPlane) -> None:
-    user, other, _ = (
-        control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
-        for _ in range(3)
-    )
+    user_id = get_account(control_plane).user_id
+    user, other, _ = (session_caller(control_plane, user_id) for _ in range(3))
     control_plane.sessions.revoke(user, other.session.session_id)
     for count in (1, 0):
         assert control_plane.sessions.revoke_others(user) == count
     entries = [(e.event, e.subject, e.data) for e in control_plane.audit_log.list(0, 100)]
     assert entries[-3:] == [
-        ("session.created", entries[-3][1], '{"auth_method":"password"}'),
+        ("session.created", entries[-3][1], '{"auth_method":"link"}'),
         ("session.revoked", other.session.session_id, "{}"),
         ("sessions.revoked", user.account.user_id, '{"count":1}'),
     ]
@@ -143,7 +141,8 @@ def test_a_user_revokes_own_sessions_and_none_of_another_user(
     stranger = control_plane.sessions.authenticate(
         sign_in_at_home(control_plane, "none@example.com", CHOSEN).session
     )
-    first, second, third = (sign_in_at_home(control_plane).session for _ in range(3))
+    first = control_plane.password_changes.by_link(create_link(control_plane), CHOSEN, HOME).session
+    second, third = (sign_in_at_home(control_plane, password=CHOSEN).session for _ in range(2))
     user = control_plane.sessions.authenticate(third)
     assert user.session in control_plane.sessions.list(user)
     revoked = control_plane.sessions.authenticate(first).session.session_id

@@ -14,6 +14,7 @@ from anyscale.server.core.openid.authorization import Redirection, SignInNeeded
 from anyscale.server.core.openid.stored_requests import StoredRequests
 from anyscale.server.core.seal import Seal
 from anyscale.server.core.secrets import new_secret
+from anyscale.server.core.steps import Step
 
 WITHOUT_REDIRECT: list[dict[str, Any]] = [
     {"client_id": "app_none"},
@@ -136,7 +137,7 @@ def test_unknown_parameters_and_scopes_are_ignored(site: Site) -> None:
 def test_a_browser_without_a_session_signs_in_and_comes_back(site: Site) -> None:
     needed = site.start()
     assert isinstance(needed, SignInNeeded)
-    assert not needed.must_change_password
+    assert needed.step is None
 
     again = site.provider.authorization.resume(needed.request_id, "", needed.browser)
     assert isinstance(again, SignInNeeded)
@@ -293,17 +294,19 @@ def test_a_silent_request_shows_no_page(site: Site, changes: dict[str, str]) -> 
 
 
 def test_a_user_with_an_initial_password_changes_it_first(site: Site) -> None:
-    needed = site.start(site.sign_in(method="password"))
+    session = site.sign_in(method="password")
+    needed = site.start(session)
 
     assert isinstance(needed, SignInNeeded)
-    assert needed.must_change_password
+    assert needed.step is Step.PASSWORD
+    assert site.provider.authorization.resume(needed.request_id, session, needed.browser) == needed
     silent = site.start(site.sign_in(method="password"), prompt="none")
     assert isinstance(silent, Redirection)
     assert silent.parameters["error"] == "login_required"
     # The password is a matter for the new sign-in.
     old = site.start(site.sign_in(method="password", ago=120), max_age="60")
     assert isinstance(old, SignInNeeded)
-    assert not old.must_change_password
+    assert old.step is None
 
 
 def test_a_hint_of_another_user_requires_a_sign_in(site: Site) -> None:

@@ -146,7 +146,7 @@ def test_the_first_login_links_the_account_of_the_verified_email(
     assert location == "/"
     user = site.signed_in_user(client)
     assert (user.account, user.session.auth_method) == (site.account(), "sso")
-    assert not user.must_change_password
+    assert user.pending is None
     user_id = site.account().user_id
     events = [
         (one.event, one.actor, one.subject) for one in site.control_plane.audit_log.list(0, 100)

@@ -11,7 +11,7 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.http.app import create_routes
 from anyscale.server.http.login import pages
 
-__all__ = ["give_back_routes", "take_routes"]
+__all__ = ["give_back_routes", "routes_of", "take_routes"]
 
 _ROUTERS = pages.ROUTERS
 _unused: list[Litestar] = []
@@ -29,6 +29,11 @@ def take_routes(services: State) -> Litestar:
         routes = create_routes(services)
     _used[services.control_plane] = routes
     return routes
+
+
+def routes_of(control_plane: ControlPlane) -> Litestar:
+    """Return the routes of the server of a control plane, which runs."""
+    return _used[control_plane]
 
 
 def give_back_routes(control_plane: ControlPlane) -> None:

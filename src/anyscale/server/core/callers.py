@@ -11,7 +11,8 @@ from typing import assert_never
 
 from msgspec import Struct, structs
 
-from anyscale.errors import NotAuthenticated, NotFound, NotPermitted, PasswordChangeNeeded
+from anyscale.errors import NotAuthenticated, NotFound, NotPermitted
+from anyscale.server.core.steps import Step, pending_step
 from anyscale.server.core.time_units import HOUR_MS, MINUTE_MS
 from anyscale.server.store.records.login import SessionRecord
 from anyscale.server.store.records.tokens import TokenRecord
@@ -100,14 +101,22 @@ class SessionCaller(Struct, frozen=True):
         return user_actor(self.account.user_id)
 
     @property
-    def must_change_password(self) -> bool:
-        """Whether the user signed in with a password that an administrator set."""
-        return self.session.auth_method == "password" and self.account.password_set_at is None
+    def pending(self) -> Step | None:
+        """What the user has to do before anything else."""
+        return pending_step(self.session, self.account)
+
+    def refuse_pending(self, allowed: Collection[Step] = ()) -> None:
+        """Raise the error of the step that the user has to do first, if it is not an allowed one.
+
+        For `Step.PASSWORD` this is `PasswordChangeNeeded`.
+        """
+        if (step := self.pending) and step not in allowed:
+            raise step.refusal()
 
     @property
     def may_omit_current_password(self) -> bool:
         """Whether the user typed the initial password a moment ago, to create this session."""
-        return self.must_change_password and 0 <= self.at - self.session.created_at <= _FRESH
+        return self.pending is Step.PASSWORD and 0 <= self.at - self.session.created_at <= _FRESH
 
     @property
     def has_recent_sign_in(self) -> bool:
@@ -130,11 +139,6 @@ class SessionCaller(Struct, frozen=True):
     def is_touch_due(self) -> bool:
         """Whether the last use of the session is to be written again: not for each request."""
         return self.at - self.session.used_at >= MINUTE_MS
-
-    def require_own_password(self) -> None:
-        """Raise `PasswordChangeNeeded` until the user has chosen the password."""
-        if self.must_change_password:
-            raise PasswordChangeNeeded("change the password that you were given first")
 
     def __repr__(self) -> str:
         return f"SessionCaller({self.actor!r})"
@@ -235,7 +239,7 @@ def require_owner(
         NotAuthenticated: the token or the session is not valid any more.
         NotPermitted: its role is not `owner`.
         SignInTooOld: the sign-in of the session is not recent.
-        PasswordChangeNeeded: the user of the session has not chosen the password.
+        PasswordChangeNeeded: the user of the session has to do this step first.
     """
     to_lock = {*_own_account(caller), *user_ids}
     locked = tx.accounts.lock(to_lock) if to_lock else {}
@@ -282,18 +286,31 @@ def check_owner(tx: Transaction, caller: Caller) -> None:
         case SessionCaller():
             current = live_session(tx, caller.session.hash)
             refuse_unless_owner(current)
-            current.require_own_password()
+            current.refuse_pending()
         case _:
             assert_never(caller)
 
 
-def require_session(tx: Transaction, caller: SessionCaller) -> AccountRecord:
-    """Check in a write transaction that a session still exists; lock and return its account.
+def require_session(
+    tx: Transaction, caller: SessionCaller, allowed: Collection[Step] = ()
+) -> AccountRecord:
+    """Check in a write transaction that a session may be used; lock and return its account.
 
-    It is for what users do to their own account, as owners or not. Raises `NotAuthenticated`.
+    It is for what users do to their own account, as owners or not.
+
+    Args:
+        tx: that is to write.
+        caller: the session.
+        allowed: steps that the user need not have done.
+
+    Raises:
+        NotAuthenticated: the session is not valid any more.
+        PasswordChangeNeeded: the user has to do this step first.
     """
     tx.accounts.lock(_own_account(caller))
-    return live_session(tx, caller.session.hash).account
+    current = live_session(tx, caller.session.hash)
+    current.refuse_pending(allowed)
+    return current.account
 
 
 def refuse_unless_owner(caller: TokenCaller | SessionCaller) -> None:

@@ -5,8 +5,11 @@
 | `TokenAuthentication` | `Authorization: Bearer mrt_...` | `TokenCaller` | `TokenRecord` |
 | `SessionAuthentication` | the cookie `__Host-session` | `SessionCaller` | `SessionRecord` |
 
-A route accepts one kind of credential and ignores the other one. Denied requests are written to the
-audit log, except those of pages: a session that has expired is not an incident there.
+A route accepts one kind of credential and ignores the other one. A session whose user has a step to
+do first (`core.steps`) is refused, unless the route names the step: see `ALLOWED_STEPS`.
+
+Denied requests are written to the audit log, except those of pages: a session that has expired is
+not an incident there.
 """
 
 from collections.abc import AsyncIterator
@@ -25,12 +28,12 @@ from anyscale.errors import (
     NotAuthenticated,
     NotPermitted,
     Overloaded,
-    PasswordChangeNeeded,
     StoreUnavailable,
 )
 from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.callers import refuse_unless_owner
 from anyscale.server.core.login.sessions import SessionService
+from anyscale.server.core.steps import Step
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.http.cookies import SESSION, read_cookie
 from anyscale.server.http.dependencies import Connection
@@ -38,16 +41,20 @@ from anyscale.server.http.request_context import actor
 from anyscale.server.http.thread_pools import BoundedThreadPool
 
 __all__ = [
+    "ALLOWED_STEPS",
     "RECORD_DENIALS",
     "RENEWS_SESSION",
     "SESSION_AUTHENTICATION",
     "TOKEN_AUTHENTICATION",
     "Authenticator",
     "authenticator_of",
-    "require_own_password",
     "require_owner",
     "require_owner_still",
 ]
+
+#: The option of a route (`opt`) with the steps that the user of its session need not have done:
+#: `opt={ALLOWED_STEPS: {Step.PASSWORD}}`. By default there are none.
+ALLOWED_STEPS = "allowed_steps"
 
 #: The option of a route (`opt`) that says whether its denied requests are written to the audit log.
 #: By default they are; those of a user without permission are in any case.
@@ -57,6 +64,12 @@ RECORD_DENIALS = "record_denials"
 #: is; a page that asks how far a batch is does so without its user, and must not keep them signed
 #: in.
 RENEWS_SESSION = "renews_session"
+
+_DENIALS: tuple[type[AnyscaleError], ...] = (
+    NotAuthenticated,
+    NotPermitted,
+    *(step.error for step in Step),
+)
 
 
 class Authenticator(Struct, frozen=True):
@@ -75,7 +88,12 @@ class Authenticator(Struct, frozen=True):
         return AuthenticationResult(caller, caller.token)
 
     async def by_session(self, connection: Connection) -> AuthenticationResult:
-        """Authenticate a request by the cookie of its session, or raise `NotAuthenticated`."""
+        """Authenticate a request by the cookie of its session.
+
+        Raises:
+            NotAuthenticated: it has no valid one.
+            PasswordChangeNeeded: the user has to do this step first; see `ALLOWED_STEPS`.
+        """
         secret = read_cookie(connection, SESSION)
         if not secret:
             raise NotAuthenticated("you are not signed in")
@@ -84,6 +102,7 @@ class Authenticator(Struct, frozen=True):
             with suppress(Overloaded):  # a later request records the use
                 await self.pool.run(self.sessions.touch, caller)
         actor.set(caller.actor)
+        caller.refuse_pending(connection.route_handler.opt.get(ALLOWED_STEPS, ()))
         return AuthenticationResult(caller, caller.session)
 
     async def record_denial(self, connection: Connection, error: AnyscaleError) -> None:
@@ -100,7 +119,7 @@ async def _denials_recorded(connection: Connection) -> AsyncIterator[None]:
     """Record a request that the block denies: see `RECORD_DENIALS`."""
     try:
         yield
-    except (NotAuthenticated, NotPermitted, PasswordChangeNeeded) as error:
+    except _DENIALS as error:
         is_recorded = connection.route_handler.opt.get(RECORD_DENIALS, True)
         if is_recorded or isinstance(error, NotPermitted):
             await authenticator_of(connection).record_denial(connection, error)
@@ -137,12 +156,6 @@ async def require_owner(connection: Connection, _: BaseRouteHandler) -> None:
 async def require_owner_still(connection: Connection) -> None:
     """Look at the session of a long request again. Raise as at its start if it has ended."""
     refuse_unless_owner((await authenticator_of(connection).by_session(connection)).user)
-
-
-async def require_own_password(connection: Connection, _: BaseRouteHandler) -> None:
-    """Raise `PasswordChangeNeeded` while the user has the password that an administrator set."""
-    async with _denials_recorded(connection):
-        connection.user.require_own_password()
 
 
 def authenticator_of(connection: Connection) -> Authenticator:

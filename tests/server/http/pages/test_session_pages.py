@@ -12,7 +12,7 @@ from tests.support.servers.http_client import HttpClient
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.http.authentication import require_own_password, require_owner
+from anyscale.server.http.authentication import require_owner
 from anyscale.server.http.bodies import SMALL_BODY
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.login import pages
@@ -38,8 +38,7 @@ HANDLERS: list[HTTPRouteHandler] = [show_email, write]
 @pytest.fixture
 def jane(come: Come, monkeypatch: pytest.MonkeyPatch) -> HttpClient:
     """A client of a server that has a page for owners besides its own ones."""
-    guards = [require_own_password, require_owner]
-    owners = session_pages(HANDLERS, path="/owners", guards=guards)
+    owners = session_pages(HANDLERS, path="/owners", guards=[require_owner])
     monkeypatch.setattr(pages, "ROUTERS", [*pages.ROUTERS, owners])
     return come()
 

@@ -1,5 +1,7 @@
 """Changing a password: by the signed-in user, or by a one-time link."""
 
+from msgspec import structs
+
 from anyscale.domain.validation import Policy
 from anyscale.errors import InvalidCredentials, LinkInvalid, PasswordRefused
 from anyscale.server.core.audit.entries import append_entry
@@ -14,6 +16,7 @@ from anyscale.server.core.login.sessions import (
     lock_for_session,
 )
 from anyscale.server.core.secrets import hash_of
+from anyscale.server.core.steps import Step
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Store, Transaction
 
@@ -64,7 +67,7 @@ class PasswordChanges:
         self._login.record_sign_in(account.user_id)
         with self._store.write() as tx:
             locked = lock_for_session(tx, account.user_id, client)
-            live_session(tx, caller.session.hash)
+            live_session(tx, caller.session.hash).refuse_pending({Step.PASSWORD})
             assert locked  # since its session is live
             if locked.account.password_hash != account.password_hash:
                 raise InvalidCredentials("the password was changed meanwhile")
@@ -130,6 +133,8 @@ def _set_password(
     """Set the password, and replace all sessions, devices and links by a session."""
     user_id = locked.account.user_id
     tx.accounts.set_password(user_id, password_hash, locked.at)
+    account = structs.replace(locked.account, password_set_at=locked.at)
+    locked = structs.replace(locked, account=account)
     tx.sessions.delete(user_id)
     tx.links.delete(user_id=user_id)
     tx.devices.delete(user_id)

@@ -118,9 +118,7 @@ class PasswordLogin:
                 self.require_active(locked.account, locked.at)
                 if rehashed:
                     tx.accounts.set_password(user_id, rehashed, None)
-                result = create_session(tx, "password", locked, authenticated_at=locked.at)
-                is_initial = locked.account.password_set_at is None
-                return structs.replace(result, must_change_password=is_initial)
+                return create_session(tx, "password", locked, authenticated_at=locked.at)
         # The password was changed after the account was read, or another sign-in has rehashed it.
         return self.login(structs.replace(attempt, account=locked.account if locked else None))
 

@@ -19,6 +19,7 @@ from anyscale.server.core.callers import (
 )
 from anyscale.server.core.ids import new_id
 from anyscale.server.core.secrets import SensitiveStruct, hash_of, new_secret
+from anyscale.server.core.steps import ANY_STEP, Step, pending_step
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.store.records.login import SessionRecord
 from anyscale.server.store.records.users import AccountRecord
@@ -88,15 +89,17 @@ class SessionService:
         return [session for session in found if is_live(session, now)]
 
     def revoke(self, caller: SessionCaller, session_id: str) -> None:
-        """Revoke a session of a user.
+        """Revoke a session of a user. Signing out needs no step of the session.
 
         Raises:
             NotFound: the user has no such session.
             NotAuthenticated: the caller's session was revoked, or the account was suspended or
                 deleted.
+            PasswordChangeNeeded: it is another session than the caller's.
         """
+        allowed = ANY_STEP if session_id == caller.session.session_id else ()
         with self._store.write() as tx:
-            user_id = require_session(tx, caller).user_id
+            user_id = require_session(tx, caller, allowed).user_id
             if not tx.sessions.delete(user_id, only=session_id):
                 raise NotFound("there is no such session")
             append_entry(tx, caller.actor, "session.revoked", session_id, {})
@@ -104,7 +107,7 @@ class SessionService:
     def revoke_others(self, caller: SessionCaller) -> int:
         """Revoke all other sessions of a user; return how many there were.
 
-        Raises `NotAuthenticated` as `revoke` does.
+        Raises `NotAuthenticated` and `PasswordChangeNeeded` as `revoke` does.
         """
         with self._store.write() as tx:
             user_id = require_session(tx, caller).user_id
@@ -158,7 +161,8 @@ class LoginResult(Struct, frozen=True):
     #: secrets of the session and the device cookie, of which the database has the hashes alone
     session: str
     device: str
-    must_change_password: bool = False
+    #: what the user has to do first
+    pending: Step | None
 
     def __repr__(self) -> str:
         return f"LoginResult({self.user_id!r})"
@@ -198,7 +202,7 @@ def create_session(
     details = {"auth_method": method}
     created = Entry(user_actor(user_id), "session.created", session.session_id, details)
     append_entries(tx, [*entries, created])
-    return LoginResult(user_id, secret, device)
+    return LoginResult(user_id, secret, device, pending_step(session, locked.account))
 
 
 def renew_sign_in(

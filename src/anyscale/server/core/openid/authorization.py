@@ -20,6 +20,7 @@ from anyscale.server.core.openid.protocol import CODE_MS, OAuthError
 from anyscale.server.core.openid.redirect_uris import is_registered
 from anyscale.server.core.openid.stored_requests import StoredRequests, WaitingRequest
 from anyscale.server.core.secrets import SensitiveStruct, hash_of, new_secret
+from anyscale.server.core.steps import Step
 from anyscale.server.core.time_units import MINUTE_MS, SECOND_MS
 from anyscale.server.store.records.openid import ApplicationRecord, GrantRecord
 from anyscale.server.store.transaction import Store, Transaction
@@ -55,12 +56,13 @@ class Redirection(SensitiveStruct, frozen=True):
 
 
 class SignInNeeded(SensitiveStruct, frozen=True):
-    """The user signs in, or changes the initial password; then the browser resumes the request."""
+    """The user signs in, or does a step of the session; then the browser resumes the request."""
 
     request_id: str
     #: the cookie with the request
     browser: str
-    must_change_password: bool = False
+    #: what the user of the session has to do; None for a sign-in
+    step: Step | None = None
 
 
 class ConfirmationNeeded(SensitiveStruct, frozen=True):
@@ -121,15 +123,15 @@ class AuthorizationService:
             parameters = self._parameters(pairs, application)
             caller = self._caller(session)
             newer_than = self._newer_than(parameters, caller)
-            is_signed_in = caller is not None and newer_than == 0
-            if caller and is_signed_in and not caller.must_change_password:
+            signed_in = caller if newer_than == 0 else None
+            if signed_in and not signed_in.pending:
                 if is_confirmed(application, uri, session, confirmations):
-                    return self._grant(parameters, caller)
+                    return self._grant(parameters, signed_in)
                 _refuse_silent(parameters, "interaction_required")
                 return ConfirmationNeeded(*self._store_request(parameters, newer_than, browser))
             _refuse_silent(parameters, "login_required")
             stored = self._store_request(parameters, newer_than, browser)
-            return SignInNeeded(*stored, must_change_password=is_signed_in)
+            return SignInNeeded(*stored, step=signed_in.pending if signed_in else None)
         except OAuthError as error:
             return _error(uri, state, error)
 
@@ -139,8 +141,8 @@ class AuthorizationService:
         caller, parameters = self._caller(session), stored.parameters
         if caller is None or not _is_new(caller, stored):
             return SignInNeeded(request_id, browser)
-        if caller.must_change_password:
-            return SignInNeeded(request_id, browser, must_change_password=True)
+        if caller.pending:
+            return SignInNeeded(request_id, browser, caller.pending)
         try:
             decision = self._grant(parameters, caller)
         except OAuthError as error:

@@ -21,7 +21,6 @@ from anyscale.server.http.account.view_models import (
     time_of,
     token_views,
 )
-from anyscale.server.http.authentication import require_own_password
 from anyscale.server.http.cookies import SESSION, expired_cookie
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.openid.continuation import LOST_REQUEST_NOTES
@@ -124,14 +123,14 @@ class AccountPage(Struct, frozen=True):
         }
 
 
-@get("/", pool="read", guards=[require_own_password])
+@get("/", pool="read")
 def show_account(
     request: UserRequest, account_page: NamedDependency[AccountPage], note: FromQuery[str] = ""
 ) -> Page:
     return account_page.render(request.user, note=_NOTES.get(note, ""))
 
 
-@post("/sessions/revoke", pool="read", guards=[require_own_password])
+@post("/sessions/revoke", pool="read")
 def revoke_session(
     request: UserRequest, body: RawBody, sessions: NamedDependency[SessionService]
 ) -> Page:
@@ -143,13 +142,13 @@ def revoke_session(
     return redirect("/?note=session_revoked")
 
 
-@post("/sessions/revoke-others", pool="read", guards=[require_own_password])
+@post("/sessions/revoke-others", pool="read")
 def revoke_others(request: UserRequest, sessions: NamedDependency[SessionService]) -> Page:
     sessions.revoke_others(request.user)
     return redirect("/?note=sessions_revoked")
 
 
-@post("/applications/revoke", pool="read", guards=[require_own_password])
+@post("/applications/revoke", pool="read")
 def revoke_application(
     request: UserRequest, body: RawBody, user_grants: NamedDependency[UserGrants]
 ) -> Page:
@@ -158,7 +157,7 @@ def revoke_application(
     return redirect("/?note=application_revoked")
 
 
-@post("/tokens", pool="read", guards=[require_own_password])
+@post("/tokens", pool="read")
 def create_token(
     request: UserRequest,
     body: RawBody,
@@ -178,7 +177,7 @@ def create_token(
     return account_page.render_token(request, secret, token.name)
 
 
-@post("/tokens/revoke", pool="read", guards=[require_own_password])
+@post("/tokens/revoke", pool="read")
 def revoke_token(
     request: UserRequest, body: RawBody, tokens: NamedDependency[TokenService]
 ) -> Page:

@@ -8,6 +8,7 @@ from litestar.params import PathParameter
 
 from anyscale.server.core.callers import SignInTooOld
 from anyscale.server.core.login.sessions import SessionService
+from anyscale.server.core.steps import Step
 from anyscale.server.http.account import page, tokens
 from anyscale.server.http.account.schemas import (
     ChangePasswordRequest,
@@ -17,7 +18,7 @@ from anyscale.server.http.account.schemas import (
     current_user,
     session_info,
 )
-from anyscale.server.http.authentication import SESSION_AUTHENTICATION, require_own_password
+from anyscale.server.http.authentication import ALLOWED_STEPS, SESSION_AUTHENTICATION
 from anyscale.server.http.bodies import SMALL_BODY, decode
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.errors import error_responses
@@ -35,6 +36,7 @@ SessionId = Annotated[str, PathParameter(max_length=64, description="`ses_...`")
 
 @get(
     "/",
+    opt={ALLOWED_STEPS: {Step.PASSWORD}},
     operation_id="getMe",
     summary="Get your account and your current session.",
     responses=error_responses(),
@@ -45,6 +47,7 @@ async def get_me(request: UserRequest) -> CurrentUser:
 
 @put(
     "/password",
+    opt={ALLOWED_STEPS: {Step.PASSWORD}},
     operation_id="changePassword",
     summary="Change your password. Revokes all sessions and creates a new one.",
     responses=error_responses(413, 422),
@@ -98,14 +101,16 @@ def revoke_others(
     return RevokedSessions(sessions.revoke_others(request.user))
 
 
-_GUARDED = [list_sessions, revoke_session, revoke_others, *tokens.HANDLERS]
 ROUTERS = [
     Router(
         "/v1/me",
         route_handlers=[
             get_me,
             change_password,
-            Router("/", route_handlers=_GUARDED, guards=[require_own_password]),
+            list_sessions,
+            revoke_session,
+            revoke_others,
+            *tokens.HANDLERS,
         ],
         middleware=[SESSION_AUTHENTICATION],
         security=[{"session": []}],

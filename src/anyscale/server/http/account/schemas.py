@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from anyscale.domain.times import from_milliseconds
 from anyscale.server.core.callers import SessionCaller
+from anyscale.server.core.steps import Step
 from anyscale.server.store.records.login import SessionRecord
 from anyscale.server.store.records.tokens import TokenRecord
 
@@ -127,7 +128,7 @@ def current_user(user: SessionCaller) -> CurrentUser:
         permission_level=account.permission_level,
         is_sso_user=account.is_sso_user,
         has_password=account.password_hash is not None,
-        must_change_password=user.must_change_password,
+        must_change_password=user.pending is Step.PASSWORD,
         session=session_info(user.session, user),
     )
 

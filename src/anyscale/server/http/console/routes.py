@@ -4,7 +4,7 @@ from litestar import Response
 
 from anyscale.errors import NotPermitted
 from anyscale.server.core.callers import SignInTooOld
-from anyscale.server.http.authentication import require_own_password, require_owner
+from anyscale.server.http.authentication import require_owner
 from anyscale.server.http.console import (
     applications,
     audit_log,
@@ -37,6 +37,6 @@ ROUTER = session_pages(
         *sign_in_again.HANDLERS,
     ],
     path="/console",
-    guards=[require_own_password, require_owner],
+    guards=[require_owner],
     exception_handlers={NotPermitted: _refuse, SignInTooOld: redirect_to_sign_in_again},
 )

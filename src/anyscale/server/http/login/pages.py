@@ -20,7 +20,8 @@ from anyscale.server.background.file_runs import FileRuns
 from anyscale.server.core.login.links import secret_of
 from anyscale.server.core.login.return_paths import seal_path
 from anyscale.server.core.login.sessions import SessionService
-from anyscale.server.http.authentication import Authenticator
+from anyscale.server.core.steps import ANY_STEP, Step
+from anyscale.server.http.authentication import ALLOWED_STEPS, Authenticator
 from anyscale.server.http.bodies import SMALL_BODY
 from anyscale.server.http.cookies import SESSION, expired_cookie, login_cookies, read_cookie
 from anyscale.server.http.dependencies import AnyRequest, UserRequest
@@ -36,7 +37,7 @@ from anyscale.server.http.refusals import count_refusal
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.forms import read_form, refusal
 from anyscale.server.http.web.kept_forms import keep_fields, own_page
-from anyscale.server.http.web.session_pages import session_pages
+from anyscale.server.http.web.session_pages import STEP_PAGES, session_pages
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.login_options import LoginOptions
 from anyscale.server.paths import KEEP_FORM, LINK_PAGE, SIGN_IN_AGAIN
@@ -55,7 +56,7 @@ _NOTES = {
 _DIFFER = "The two new passwords are not the same."
 
 
-@get("/sign-in")
+@get("/sign-in", opt={ALLOWED_STEPS: ANY_STEP})
 async def show_sign_in(
     request: AnyRequest,
     authenticator: NamedDependency[Authenticator],
@@ -108,7 +109,7 @@ async def sign_in(
     except AnyscaleError as error:
         wrong = "password" if isinstance(error, InvalidCredentials) else ""
         return show(wrong=wrong, **refusal(error))
-    path = following.path("/password" if result.must_change_password else own_page(to) or "/")
+    path = following.path(STEP_PAGES.get(result.pending, own_page(to) or "/"))
     return redirect(path, *login_cookies(result))
 
 
@@ -155,7 +156,7 @@ def sign_out(
     return redirect("/sign-in?note=signed_out", expired_cookie(SESSION))
 
 
-@get("/password", pool="login.applications")
+@get("/password", pool="login.applications", opt={ALLOWED_STEPS: {Step.PASSWORD}})
 def show_password(
     request: UserRequest,
     login_options: NamedDependency[LoginOptions],
@@ -168,7 +169,7 @@ def show_password(
     return _form_page("password", login_options, following, user=request.user, note=shown)
 
 
-@post("/password")
+@post("/password", opt={ALLOWED_STEPS: {Step.PASSWORD}})
 async def change_password(
     request: UserRequest,
     body: RawBody,

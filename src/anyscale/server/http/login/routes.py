@@ -7,7 +7,8 @@ from litestar.di import NamedDependency
 
 from anyscale.server.core.login.links import secret_of
 from anyscale.server.core.login.sessions import LoginResult, SessionService
-from anyscale.server.http.authentication import SESSION_AUTHENTICATION
+from anyscale.server.core.steps import ANY_STEP, Step
+from anyscale.server.http.authentication import ALLOWED_STEPS, SESSION_AUTHENTICATION
 from anyscale.server.http.bodies import SMALL_BODY, decode
 from anyscale.server.http.cookies import SESSION, expired_cookie, login_cookies
 from anyscale.server.http.dependencies import AnyRequest, UserRequest
@@ -52,6 +53,7 @@ async def set_password(
 @delete(
     "/sessions/current",
     pool="read",
+    opt={ALLOWED_STEPS: ANY_STEP},
     operation_id="signOut",
     summary="Sign out. Revokes the session of this request.",
     responses=error_responses(404),
@@ -63,7 +65,7 @@ def sign_out(request: UserRequest, sessions: NamedDependency[SessionService]) ->
 
 def create_login_response(login: LoginResult) -> Response[LoginResponse]:
     """Create the response to a sign-in, whose secrets are in cookies alone."""
-    body = LoginResponse(login.user_id, login.must_change_password)
+    body = LoginResponse(login.user_id, login.pending is Step.PASSWORD)
     return Response(body, cookies=login_cookies(login))
 
 

@@ -30,6 +30,7 @@ from anyscale.server.http.openid.parameters import form_pairs, query_pairs, with
 from anyscale.server.http.openid.refusal_log import log_refusal
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.leave_page import leave_page
+from anyscale.server.http.web.session_pages import STEP_PAGES
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.login_options import LoginOptions
 
@@ -113,7 +114,7 @@ def _cookies(browser: str | None) -> list[Cookie]:
 def _next_page(decision: SignInNeeded | ConfirmationNeeded) -> str:
     if isinstance(decision, ConfirmationNeeded):
         return _CONTINUE
-    return "/password" if decision.must_change_password else "/sign-in"
+    return STEP_PAGES.get(decision.step, "/sign-in")
 
 
 def _count(decision: Decision, sent: list[tuple[str, str]]) -> None:

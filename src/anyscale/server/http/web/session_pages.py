@@ -8,7 +8,8 @@ from litestar import Response, Router
 from litestar.handlers import BaseRouteHandler
 from litestar.types import ControllerRouterHandler
 
-from anyscale.errors import NotAuthenticated, PasswordChangeNeeded
+from anyscale.errors import AnyscaleError, NotAuthenticated
+from anyscale.server.core.steps import Step
 from anyscale.server.http.authentication import RECORD_DENIALS, SESSION_AUTHENTICATION
 from anyscale.server.http.bodies import SMALL_BODY
 from anyscale.server.http.cookies import SESSION, read_cookie
@@ -22,7 +23,10 @@ from anyscale.server.http.web.kept_forms import (
 )
 from anyscale.server.http.web.templating import accepts_page, redirect
 
-__all__ = ["session_pages"]
+__all__ = ["STEP_PAGES", "session_pages"]
+
+#: what the user of a session has to do first -> the page for it
+STEP_PAGES: Mapping[Step | None, str] = {Step.PASSWORD: "/password"}
 
 
 def session_pages(
@@ -33,6 +37,7 @@ def session_pages(
 ) -> Router:
     """Create a router whose requests need the cookie of a session, and pass the guards.
 
+    The user of a session with a pending step is redirected to its page.
     `exception_handlers` are those of its pages besides the redirects to sign in.
     """
     return Router(
@@ -44,7 +49,7 @@ def session_pages(
         opt={RECORD_DENIALS: False},
         exception_handlers={
             NotAuthenticated: _to_sign_in,
-            PasswordChangeNeeded: _to_password,
+            **{step.error: _to_page_of(step) for step in Step},
             **(exception_handlers or {}),
         },
         include_in_schema=False,
@@ -63,5 +68,5 @@ def _to_sign_in(request: AnyRequest, _: NotAuthenticated) -> Response[str]:
     return redirect(f"/sign-in?{urlencode(query)}".rstrip("?"))
 
 
-def _to_password(_: AnyRequest, __: PasswordChangeNeeded) -> Response[str]:
-    return redirect("/password")
+def _to_page_of(step: Step) -> Callable[[AnyRequest, AnyscaleError], Response[str]]:
+    return lambda _, __: redirect(STEP_PAGES[step])

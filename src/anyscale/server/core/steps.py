@@ -1,0 +1,40 @@
+"""Steps: what the user of a session still has to do before the session may be used.
+
+A new step is a member of `Step`, its rule in `pending_step`, its page in `STEP_PAGES`, and the
+option `ALLOWED_STEPS` of the routes on which the user does it.
+"""
+
+from enum import Enum
+from typing import Final
+
+from anyscale.errors import AnyscaleError, PasswordChangeNeeded
+from anyscale.server.store.records.login import SessionRecord
+from anyscale.server.store.records.users import AccountRecord
+
+__all__ = ["ANY_STEP", "Step", "pending_step"]
+
+
+class Step(Enum):
+    """What the user of a session has to do first, and how everything else is refused until then."""
+
+    #: to choose a password in place of the one that an administrator set
+    PASSWORD = PasswordChangeNeeded, "change the password that you were given first"
+
+    def __init__(self, error: type[AnyscaleError], message: str) -> None:
+        self.error: Final = error
+        self._message = message
+
+    def refusal(self) -> AnyscaleError:
+        """Return the error for a call that the user may not make before the step."""
+        return self.error(self._message)
+
+
+#: for what is allowed whatever the user has to do first
+ANY_STEP: Final = frozenset(Step)
+
+
+def pending_step(session: SessionRecord, account: AccountRecord) -> Step | None:
+    """Return what the user of a session has to do first; None if the session may be used."""
+    if session.auth_method == "password" and account.password_set_at is None:
+        return Step.PASSWORD
+    return None
