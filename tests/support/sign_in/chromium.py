@@ -16,7 +16,7 @@ _running: list[tuple["Browser", ExitStack]] = []
 
 @pytest.fixture(scope="module")
 def chromium() -> "Browser":
-    """Chromium, which ends before a test that does not take it: Playwright has an event loop."""
+    """Chromium, which ends before a module that does not begin with it: it has an event loop."""
     from tests.support.sign_in.site import run_chromium
 
     if not _running:
@@ -27,8 +27,13 @@ def chromium() -> "Browser":
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Generator[None]:
-    """End Chromium, unless the next test takes it."""
-    yield
-    if _running and "chromium" not in getattr(nextitem, "fixturenames", ()):
-        _running.pop()[1].close()
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
+    """End Chromium after a module, unless the next test takes it."""
+    try:
+        yield
+    finally:
+        in_use = nextitem and (
+            nextitem.path == item.path or "chromium" in getattr(nextitem, "fixturenames", ())
+        )
+        if _running and not in_use:
+            _running.pop()[1].close()
