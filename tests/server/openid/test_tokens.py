@@ -163,7 +163,9 @@ def test_a_later_refresh_of_a_confidential_application_has_a_new_access_token(si
     with site.control_plane.store.write() as tx:  # the token depends on the time that was moved
         grant = tx.grants.by_access_token(hash_of(once.access_token))
         assert grant
-        access = _derived_access_token(once.refresh_token, grant.access_expires_at or 0)
+        access = _derived_access_token(
+            site.application, once.refresh_token, grant.access_expires_at or 0
+        )
         tx.grants.replace(structs.replace(grant, access_hash=hash_of(access)))
     once = structs.replace(once, access_token=access)
     assert is_valid(site, once)
@@ -173,6 +175,22 @@ def test_a_later_refresh_of_a_confidential_application_has_a_new_access_token(si
     assert is_valid(site, later)
     assert not is_valid(site, once)
     assert later.expires_in == 600
+
+
+@pytest.mark.parametrize("is_public", [True, False])
+def test_a_stolen_refresh_token_computes_no_access_token(site: Site, *, is_public: bool) -> None:
+    with_refresh_tokens(site, is_public=is_public)
+    first = site.exchange(site.code(site.sign_in()))
+    tokens = refresh(site, first.refresh_token)
+    with site.control_plane.store.read() as tx:
+        grant = tx.grants.by_access_token(hash_of(tokens.access_token))
+    assert grant
+    expires_at = grant.access_expires_at or 0  # its ID token has the second
+
+    without_secret = structs.replace(site.application, secret_hash=None)
+    computed = _derived_access_token(without_secret, tokens.refresh_token or "", expires_at)
+
+    assert tokens.access_token != computed
 
 
 def test_a_scope_that_gives_nothing_is_not_in_the_response(site: Site) -> None:

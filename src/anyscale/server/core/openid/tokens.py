@@ -246,7 +246,7 @@ def _refreshed(tx: Transaction, locked: _Locked, refresh_token: str, scope: str)
         return _issue(tx, locked, scope, _new_refresh_token(_family(refresh_token)))
     grant, now = locked.grant, tx.now()
     expires_at = grant.access_expires_at or 0
-    access = _derived_access_token(refresh_token, expires_at)
+    access = _derived_access_token(locked.application, refresh_token, expires_at)
     is_repeated = hash_of(access) == grant.access_hash and scope == grant.access_scope
     if is_repeated and now < expires_at - ACCESS_SECONDS * SECOND_MS + _REPEATED_MS:
         left = (expires_at - now) // SECOND_MS
@@ -261,8 +261,8 @@ def _issue(tx: Transaction, locked: _Locked, scope: str, refresh: str | None) ->
     is_first = grant.access_hash is None
     access = (
         f"mra_{new_secret()}"
-        if is_first or not refresh
-        else _derived_access_token(refresh, expires_at)
+        if is_first or not refresh or locked.application.is_public
+        else _derived_access_token(locked.application, refresh, expires_at)
     )
     refresh_until = min(now + REFRESH_UNUSED_MS, grant.created_at + REFRESH_MS)
     changed = structs.replace(
@@ -290,12 +290,17 @@ def _family(refresh_token: str) -> str:
     return parts[1]
 
 
-def _derived_access_token(refresh_token: str, expires_at: int) -> str:
+def _derived_access_token(
+    application: ApplicationRecord, refresh_token: str, expires_at: int
+) -> str:
     """Return the access token of a refresh: the same one, if the refresh is repeated.
 
-    The database has the hashes of both alone, so only a program with the refresh token computes it.
+    Only the application itself can compute it: the hash of its secret is the key, since a refresh
+    token that was stolen works for nobody else (RFC 6749, 6). The database has only the hash of the
+    refresh token.
     """
-    mac = hmac.digest(refresh_token.encode(), str(expires_at).encode(), "sha256")
+    content = f"{refresh_token} {expires_at}".encode()
+    mac = hmac.digest(application.secret_hash or b"", content, "sha256")
     return f"mra_{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
 
 
