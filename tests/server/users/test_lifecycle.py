@@ -451,10 +451,8 @@ def test_accounts_are_locked_in_the_order_of_their_ids(
 def test_an_account_is_locked_before_its_sessions_are_deleted(
     control_plane: ControlPlane, others: bool
 ) -> None:
-    (jane,) = create_users(control_plane, "jane", password=PASSWORD)
-    user, other = (
-        control_plane.sessions.authenticate(signed_in(control_plane, jane)) for _ in range(2)
-    )
+    (jane,) = create_users(control_plane, "jane")
+    user, other = (session_caller(control_plane, jane) for _ in range(2))
     ends = (user if others else other).session.session_id
     end: Callable[[], object] = partial(control_plane.sessions.revoke, other, ends)
     if others:
