@@ -108,11 +108,11 @@ class TricklingRequest(SleepingRequest):
     async def stream(self) -> AsyncIterator[bytes]:
         while True:
             yield b"x"
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.01)
 
 
 def test_a_body_that_trickles_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "_PART_SECONDS", 0.01)
+    monkeypatch.setattr(uploads, "_PART_SECONDS", 0.2)
     monkeypatch.setattr(uploads, "_LEAST_RATE", 1 << 40)
 
     async def receive() -> None:

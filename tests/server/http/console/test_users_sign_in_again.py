@@ -93,7 +93,7 @@ def test_no_selected_account_is_suspended_if_one_of_them_is_an_owner(
         form=[("user_id", user_id) for user_id in chosen],
         headers=BROWSER,
     )
-    assert answer.headers["location"].startswith(SIGN_IN_AGAIN)
+    assert "sign-in" in answer.headers["location"]
     users = console.control_plane.users.with_ids(chosen)
     assert [user.suspended_at for user in users] == [None, None]
 
