@@ -141,5 +141,5 @@ def test_a_search_has_the_filters_of_a_list(shared_stores: Sequence[Store]) -> N
             ("a20@x.org", "link"),
             ("a23@x.org", "link"),
         ]
-    with pytest.raises(ValueError, match="no search"):
+    with pytest.raises(ValueError, match="not a search"):
         users.search(NarrowedQuery(), "", 9)
