@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
-from tests.browser.batches.owners import CREATED, Owners, new_batch, run_owners, users_file
+from tests.browser.batches.owners import CREATED, Owner, Owners, new_batch, run_owners, users_file
 from tests.browser.conftest import Visit
 from tests.server.http.pages.requests import BROWSER
 from tests.support.sign_in.site import Site
@@ -36,12 +36,12 @@ def large_file(tag: str, mebibytes: int = 60) -> bytes:
 
 
 def send_all_but_the_last_octet(
-    owners: Owners, tag: str, data: bytes, path: str = "/console/batches"
+    owner: Owner, tag: str, data: bytes, path: str = "/console/batches"
 ) -> HTTPConnection:
     """Begin to create, or check, the users of a file; it stays in the server's memory."""
-    connection = owners.owner.client.connect()
+    connection = owner.client.connect()
     connection.putrequest("POST", f"{path}?name={tag}.json&key={tag}")
-    cookies = "; ".join(f"{name}={value}" for name, value in owners.owner.client.cookies.items())
+    cookies = "; ".join(f"{name}={value}" for name, value in owner.client.cookies.items())
     headers = {"Cookie": cookies, "Content-Type": "application/octet-stream"}
     for name, value in (BROWSER | headers | {"Content-Length": str(len(data))}).items():
         connection.putheader(name, value)
@@ -87,7 +87,7 @@ def test_the_memory_of_a_file_is_given_back_also_after_a_larger_one(owners: Owne
     idle = Memory(owners.server.pid).at_start
     for tag, mebibytes in (("larger", 24), ("smaller", 20)):
         data = large_file(tag, mebibytes)
-        connection = send_all_but_the_last_octet(owners, tag, data, "/console/batches/check")
+        connection = send_all_but_the_last_octet(owners.owner, tag, data, "/console/batches/check")
         connection.send(b" ")
         assert connection.getresponse().status == 200
         connection.close()
@@ -99,7 +99,10 @@ def test_two_large_files_and_a_small_one_are_created_and_a_third_large_one_waits
 ) -> None:
     memory = Memory(owners.server.pid)
     tags = ("one", "two", "three")
-    connections = [send_all_but_the_last_octet(owners, tag, large_file(tag)) for tag in tags[:2]]
+    # Each by another owner, since an owner has one large file at a time.
+    connections = [
+        send_all_but_the_last_octet(owners.add(), tag, large_file(tag)) for tag in tags[:2]
+    ]
     file = tmp_path / "three.json"
     file.write_bytes(large_file("three"))
     third = new_batch(visit, owners.state, file)
