@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Sequence
-from operator import attrgetter
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -292,7 +291,5 @@ def _parameters(query: UserQuery) -> dict[str, Any]:
 
 def _chunk_users(users: Sequence[CheckedUser]) -> list[ChunkUser]:
     # Each as a `ChunkUser` alone: a request has no keys of emails.
-    return [ChunkUser(*_fields(user)) for user in users]
-
-
-_fields = attrgetter(*ChunkUser.__struct_fields__)
+    count = len(ChunkUser.__struct_fields__)
+    return [ChunkUser(*structs.astuple(user)[:count]) for user in users]

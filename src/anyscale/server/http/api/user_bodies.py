@@ -63,10 +63,9 @@ def check_chunk(users: Sequence[ChunkUser], policy: Policy, first: int = 0) -> l
     valid = _checked(users, [None] * len(users), policy, first)
     if policy.sso_only:
         _refuse_passwords(users, first)
-    return [
-        msgspec.structs.replace(one, has_password=True) if user.has_password else one
-        for one, user in zip(valid, users, strict=True)
-    ]
+    for at in [at for at, user in enumerate(users) if user.has_password]:
+        valid[at] = msgspec.structs.replace(valid[at], has_password=True)
+    return valid
 
 
 def _checked(
