@@ -118,7 +118,7 @@ class PasswordLinkService:
             if newest is not None and tx.links.unused(list(secrets), tx.now()).newest > newest:
                 raise AlreadyReplaced("a link was created after the caller has looked")
             expires_at = self._replace(tx, secrets, caller.actor)
-            # An entry for each account: its user, or who asks about it, finds it.
+            # One for each account, so that a search for the account finds it.
             data = {"expires_at": expires_at}
             append_entries(
                 tx, [Entry(caller.actor, "links.created", user_id, data) for user_id in secrets]

@@ -1,4 +1,4 @@
-"""Why a request of an application was refused: a line of the log for who connects the application.
+"""Log why a request of an application was refused, for the person who connects the application.
 
 It has no secret: of the addresses no user, query and fragment, and no text that could be a secret
 in the wrong field.

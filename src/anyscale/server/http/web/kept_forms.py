@@ -59,7 +59,7 @@ _OWN_PAGE = re.compile(
     r"/(password|console(/(?!\.|%2e)[\w.~%-]+)*)?(\?[\w.~%&=+*-]*)?", re.ASCII | re.IGNORECASE
 )
 
-#: the fields that the page of this request shows again; None if it is no such page
+#: the fields that the page of this request shows again; None on other pages
 _typed: ContextVar[dict[str, str] | None] = ContextVar("typed", default=None)
 
 
@@ -130,7 +130,7 @@ def return_path(connection: Connection) -> str:
 
 
 def own_page(address: str) -> str:
-    """Return an address at which a user goes on after a sign-in; empty if it is none of ours."""
+    """Return an address at which a user goes on after a sign-in; empty for any other."""
     return address if _OWN_PAGE.fullmatch(address) else ""
 
 

@@ -1,6 +1,7 @@
 """/console/users/new: create one account, as a batch of one user."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from litestar.di import NamedDependency
 from litestar.params import RawBody
@@ -48,22 +49,10 @@ def create_user(
 ) -> Page:
     entered = dict(zip(_FIELDS, read_form(request, body, *_FIELDS), strict=True))
     entered["email"] = entered["email"].strip()
-    password, is_sso_user = entered["password"], entered["is_sso_user"] == "yes"
-    optional = {name: entered[name] or None for name in ("lastname", "title")}
-    policy = batches.policy
-    user = check(
-        policy,
-        name=entered["name"],
-        email=entered["email"],
-        password=password,
-        is_sso_user=is_sso_user,
-        lastname=optional["lastname"],
-        title=optional["title"],
-    )
+    fields, password = _fields_of(entered), entered["password"]
+    user = check(batches.policy, **fields)
     if user is None:
-        fields = {name: entered[name] for name in ("email", "name", "password")}
-        faults = find_faults({**fields, **optional, "is_sso_user": is_sso_user}, policy)
-        return _form(request, batches, entered, field_problems(faults))
+        return _form(request, batches, entered, field_problems(find_faults(fields, batches.policy)))
     key = read_form_key(request, body)
     try:
         passwords = [(0, password)] if password else ()
@@ -76,8 +65,14 @@ def create_user(
         return _form(request, batches, entered, [(_SENT_BEFORE, "")])
     if created.replayed:  # the form was sent again
         return redirect(address(account_path(created.users[0].user_id), note="repeated"))
-    needs_link = not (password or is_sso_user)
+    needs_link = not (password or user.is_sso_user)
     return _created(request, links, created.users[0], needs_link=needs_link)
+
+
+def _fields_of(entered: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields of a user; an optional one that is empty is None."""
+    optional = {name: entered[name] or None for name in ("lastname", "title")}
+    return {**entered, **optional, "is_sso_user": entered["is_sso_user"] == "yes"}
 
 
 def _created(
