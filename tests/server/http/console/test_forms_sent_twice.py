@@ -255,6 +255,29 @@ def test_a_public_application_has_no_secret_to_replace(servers: Servers) -> None
     assert "secret was shown" not in answer
 
 
+FORMS = {
+    "/console/applications/new": {"redirect_uris": HUB},
+    "/console/tokens/new": {"days": "30"},
+    "/tokens": {"days": "30"},
+}
+
+
+@pytest.mark.parametrize("path", FORMS)
+def test_a_form_to_which_the_browser_went_back_creates_nothing_with_another_name(
+    servers: Servers, path: str
+) -> None:
+    page = "/" if path == "/tokens" else path
+    form = form_of(get(servers.first, page), path, **FORMS[path], name=f"first of {path}")
+    send(servers.first, path, **form)
+
+    answer = send(servers.first, path, **(form | {"name": "second"}))
+
+    assert answer.status == 400
+    assert "This form was sent before" in answer.text
+    assert 'value="second"' in answer.text
+    assert form_of(answer, path)["form_key"] != form["form_key"]
+
+
 def test_the_form_of_another_user_names_nothing(servers: Servers) -> None:
     page = "/console/tokens/new"
     form = form_of(get(servers.first, page), page, name="hers", days="30")
@@ -262,7 +285,8 @@ def test_the_form_of_another_user_names_nothing(servers: Servers) -> None:
     create_accounts(servers.console.control_plane, "olga")
     create_owner(servers.console.control_plane, "olga")
     answer = send(servers.console.browser("olga"), page, **form)
-    assert "You have a token named" in unescape(answer.text)
+    assert "This form was sent before" in answer.text
+    assert "hers" not in answer.text.partition("<form")[0]
 
 
 @pytest.mark.parametrize("change", ["suspend", "restore", "sign-out", "role", "delete"])

@@ -19,6 +19,7 @@ from anyscale.domain.validation import MAX_TEXT, shown
 from anyscale.errors import AlreadyReplaced, ConfigError, NotFound
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.callers import Caller, require_owner
+from anyscale.server.core.forms import FORM_USED
 from anyscale.server.core.ids import new_id
 from anyscale.server.core.openid.audience import checked_audience, end_excluded_grants
 from anyscale.server.core.openid.protocol import OAuthError
@@ -73,7 +74,8 @@ class ApplicationService:
                 **_checked(tx, fields, is_public=new.is_public),
             )
             if not tx.applications.add(application):
-                raise _name_in_use(new.name)
+                in_use = tx.applications.named(new.name)
+                raise _name_in_use(new.name) if in_use else ConfigError(FORM_USED)
             uris = application.redirects
             _append(tx, caller, "application.created", application.client_id, redirect_uris=uris)
         return CreatedApplication(_shown(application), secret)
@@ -88,11 +90,12 @@ class ApplicationService:
         with self._store.read() as tx:
             return _shown(_required(tx.applications.get(client_id), client_id))
 
-    def of_form(self, form_key: str, caller: Caller) -> Application | None:
-        """Return the application that a form of the caller has created."""
+    def of_form(self, form_key: str, name: str, caller: Caller) -> Application | None:
+        """Return the application with a name that a form of the caller has created."""
         with self._store.read() as tx:
             found = tx.applications.of_form(form_key)
-        return _shown(found) if found and found.created_by == caller.actor else None
+        is_same = found and (found.name, found.created_by) == (name, caller.actor)
+        return _shown(found) if found and is_same else None
 
     def secret_set_at(self, client_id: str) -> int | None:
         """Return when the secret was created: milliseconds since 1970; None without one."""

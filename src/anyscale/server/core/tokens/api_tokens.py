@@ -20,6 +20,7 @@ from anyscale.server.core.callers import (
     require_owner,
     require_session,
 )
+from anyscale.server.core.forms import FORM_USED
 from anyscale.server.core.ids import new_id
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.time_units import DAY_MS, MINUTE_MS
@@ -115,15 +116,18 @@ class TokenService:
             record = _record(tx, token, name, account.permission_level, days, caller.actor)
             record = structs.replace(record, user_id=account.user_id, form_key=form_key)
             if not _added(tx, record):
-                raise ConfigError(f"you have a token named {name!r}: choose another name")
+                used = form_key and tx.tokens.of_form(form_key)
+                in_use = f"you have a token named {name!r}: choose another name"
+                raise ConfigError(FORM_USED if used else in_use)
             tx.accounts.mark_used(account.user_id, record.created_at)
         return token, record
 
-    def of_form(self, form_key: str, caller: SessionCaller) -> TokenRecord | None:
-        """Return the token that a form of the user has created."""
+    def of_form(self, form_key: str, name: str, caller: SessionCaller) -> TokenRecord | None:
+        """Return the token with a name that a form of the user has created."""
         with self._store.read() as tx:
             found = tx.tokens.of_form(form_key)
-        return found if found and found.user_id == caller.account.user_id else None
+        is_same = found and (found.name, found.user_id) == (name, caller.account.user_id)
+        return found if is_same else None
 
     def all(self) -> Sequence[TokenRecord]:
         """Return all tokens, also revoked and expired ones."""

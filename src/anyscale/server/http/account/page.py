@@ -168,7 +168,7 @@ def create_token(
     try:
         secret, token = tokens.create_personal(request.user, name, DAYS[days], form_key, replaces)
     except ConfigError as error:
-        if first := tokens.of_form(form_key, request.user):
+        if first := tokens.of_form(form_key, name, request.user):
             return account_page.render_repeated(request.user, first, days)
         sent = {"token_name": name, "token_days": days}
         problem = user_message(error)

@@ -87,7 +87,7 @@ def create_application(
     try:
         created = applications.create(new, request.user, form_key)
     except ConfigError as error:
-        if first := applications.of_form(form_key, request.user):
+        if first := applications.of_form(form_key, new.name, request.user):
             note = "repeated" if first.is_public else "secret"
             return redirect(f"{_SECTION}/{first.client_id}?note={note}")
         return _form(request, sent, **refused(error))

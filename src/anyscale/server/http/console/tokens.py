@@ -55,7 +55,7 @@ def create_token(
     try:
         secret, token = tokens.create_personal(request.user, name, DAYS[days], form_key, replaces)
     except ConfigError as error:
-        if first := tokens.of_form(form_key, request.user):
+        if first := tokens.of_form(form_key, name, request.user):
             return render_console_page(request, "tokens/repeated", _SECTION, token=first, days=days)
         return _form(request, name=name, days=days, **refused_form(error, "name"))
     # There is no redirect, which would have to store the secret or to put it into an address.

@@ -11,6 +11,7 @@ from anyscale.domain.validation import check, find_faults
 from anyscale.errors import BatchRefused, BatchUndone, ConfigError, KeyReused, LinkRefused
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import SignInTooOld
+from anyscale.server.core.forms import FORM_USED
 from anyscale.server.core.login.links import PasswordLinkService
 from anyscale.server.http.console.users.fields import conflict_problems, field_problems
 from anyscale.server.http.console.users.filters import PATH, account_path, address
@@ -29,10 +30,7 @@ __all__ = ["HANDLERS"]
 _FIELDS = ("email", "name", "lastname", "title", "password", "is_sso_user")
 
 #: of a page to which the browser went back
-_SENT_BEFORE = (
-    "This form was sent before, with other values or for an account that was deleted. Nothing was "
-    "created now: look at the fields, and send it again."
-)
+_FORM_USED: Problem = (f"{FORM_USED[:1].upper()}{FORM_USED[1:]}.", "")
 
 
 @get("/users/new", pool="read")
@@ -60,9 +58,9 @@ def create_user(
     except BatchRefused as error:
         return _form(request, batches, entered, conflict_problems(error))
     except (KeyReused, BatchUndone):
-        return _form(request, batches, entered, [(_SENT_BEFORE, "")])
+        return _form(request, batches, entered, [_FORM_USED])
     if not created.users:  # the form was sent again, after its account was deleted
-        return _form(request, batches, entered, [(_SENT_BEFORE, "")])
+        return _form(request, batches, entered, [_FORM_USED])
     if created.replayed:  # the form was sent again
         return redirect(address(account_path(created.users[0].user_id), note="repeated"))
     needs_link = not (password or user.is_sso_user)
