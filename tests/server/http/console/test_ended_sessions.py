@@ -205,6 +205,14 @@ def test_fields_are_restored_on_their_own_page_and_by_their_own_cookie_alone(
     assert 'value="laptop"' not in get(jane, place).text
 
 
+def test_the_next_user_of_a_browser_does_not_get_the_fields(jane: HttpClient) -> None:
+    send(jane, "/sign-in/form?to=/console/tokens/new", name="laptop", days="30")
+
+    send(jane, "/sign-out")
+
+    assert not jane.cookies.get(COOKIE)
+
+
 FORGED = {
     "not compressed": b"x",
     "not JSON": zlib.compress(b"{"),

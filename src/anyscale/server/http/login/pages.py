@@ -36,6 +36,7 @@ from anyscale.server.http.openid.continuation import (
 from anyscale.server.http.refusals import count_refusal
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.forms import read_form, refusal
+from anyscale.server.http.web.kept_forms import COOKIE as KEPT_FORM
 from anyscale.server.http.web.kept_forms import keep_fields, own_page
 from anyscale.server.http.web.session_pages import STEP_PAGES, session_pages
 from anyscale.server.http.web.templating import redirect, render_page
@@ -153,7 +154,9 @@ def sign_out(
                     "sign_out", options=login_options, script=True, user=caller, batches=running
                 )
             sessions.revoke(caller, caller.session.session_id)
-    return redirect("/sign-in?note=signed_out", expired_cookie(SESSION))
+    # What was typed into a form may wait in the browser: it is not for the next user.
+    cookies = expired_cookie(SESSION), expired_cookie(KEPT_FORM)
+    return redirect("/sign-in?note=signed_out", *cookies)
 
 
 @get("/password", pool="login.applications", opt={ALLOWED_STEPS: {Step.PASSWORD}})
