@@ -72,7 +72,7 @@ def test_too_many_wrong_passwords_show_the_time_to_wait(site: Site, visit: Visit
         expect(page.get_by_role("alert")).to_contain_text("wrong")
     sign_in(page, email)
     expect(page.get_by_role("alert")).to_contain_text(
-        re.compile(r"Too many wrong passwords\. Please try again in (9|10) minutes")
+        re.compile(r"Too many attempts to sign in\. Please try again in (9|10) minutes")
     )
 
 

@@ -17,7 +17,7 @@ from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.times import from_milliseconds
 from anyscale.errors import RequestInvalid
 from anyscale.server.core.accounts.queries import UserQueries
-from anyscale.server.core.audit.entries import AuditLog
+from anyscale.server.core.audit.entries import AUDIT_EXPORTED, AuditLog
 from anyscale.server.core.audit.verification import verify_next_slice
 from anyscale.server.core.callers import user_actor
 from anyscale.server.http.authentication import require_owner_still
@@ -121,7 +121,7 @@ async def download_audit_log(
     if problems:
         raise RequestInvalid(problems[0][0])
     details = {"format": "jsonl", "filtered": only != AuditFilter()}
-    await pools.write.run(audit_log.record_export, "audit.exported", request.user, details)
+    await pools.write.run(audit_log.record_export, AUDIT_EXPORTED, request.user, details)
     return Stream(
         _lines(request, audit_log, pools, only),
         media_type=media_type("jsonl"),

@@ -97,7 +97,7 @@ def user_message(error: AnyscaleError) -> str:
     """Return the message for a user whose form is refused, and count the refusal."""
     count_refusal(error)
     if isinstance(error, TooManyFailedLogins):
-        return f"Too many wrong passwords. {_try_again(error.retry_after_seconds)}"
+        return f"Too many attempts to sign in. {_try_again(error.retry_after_seconds)}"
     if isinstance(error, Overloaded):
         return "Many people are signing in right now. Please try again in a moment."
     text = str(error)
