@@ -63,11 +63,11 @@ class SecretOutput:
             _revoke(revoke, lost)
             raise
 
-    def describe(self) -> str:
-        """Return where the secret is, as a sentence for the user."""
+    def describe(self, subject: str = "It") -> str:
+        """Return where the secret is, as a sentence for the user; `subject` begins it."""
         if self._path is None:
-            return "It is shown once: keep it where only its user can read it."
-        return f"It is in {self._path}, which only you can read."
+            return f"{subject} is shown once: keep it where only its user can read it."
+        return f"{subject} is in {self._path}, which only you can read."
 
     def _write(self, secret: str) -> None:
         if self._file is None:

@@ -195,6 +195,18 @@ def test_an_error_is_reported_and_changes_nothing(
     assert levels(anyscale) == before
 
 
+def test_an_option_of_files_changes_no_account_that_is_named(
+    control_plane: None, users: Path, check: CommandChecker, anyscale: RunAnyscale
+) -> None:
+    before = anyscale("user", "list", "-o", "json").stdout
+    for options in (["--dry-run"], ["--at-most", "0"], ["-o", "json"], ["--column", "a=name"]):
+        name = " ".join(options) if options[0] == "-o" else options[0]
+        text = f"{name} is for -f FILE and --missing-from FILE"
+        check(2, text, "user", "suspend", "jane@example.com", *options)
+    check(2, "--dry-run is for -f FILE", "user", "restore", "jane@example.com", "--dry-run")
+    assert anyscale("user", "list", "-o", "json").stdout == before
+
+
 def test_an_unknown_account_is_reported_with_the_control_plane_that_was_searched(
     control_plane: None, check: CommandChecker, home: Path
 ) -> None:

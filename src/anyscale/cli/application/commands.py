@@ -226,7 +226,7 @@ def _lines(created: CreatedApplication) -> str:
 
 
 def _secret_is(created: CreatedApplication, output: SecretOutput) -> str:
-    return "" if created.client_secret is None else f" {output.describe()}"
+    return "" if created.client_secret is None else f" {output.describe('The new secret')}"
 
 
 def _sent(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """`anyscale user suspend` and `restore`: one account, or those that a users file chooses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial, reduce
 from inspect import cleandoc
 from typing import NamedTuple
@@ -137,6 +137,16 @@ def _change(
         raise click.UsageError("--unterminated is for --missing-from")
     if path is None:
         assert account is not None
+        _refuse_with_an_account(
+            words,
+            {
+                "--dry-run": dry_run,
+                "--at-most": at_most is not None,
+                "--format": file_format is not None,
+                "--column": bool(columns),
+                "-o json": output == "json",
+            },
+        )
         _change_one(words, account, host)
         return
     with open_users_file(path, file_format, columns) as file, open_control_plane(host) as transport:
@@ -162,6 +172,15 @@ def _change(
     # An email may be mistyped: the account that was meant is as before.
     if users_file is not None and plan.without_account:
         raise click.exceptions.Exit(REFUSED)
+
+
+def _refuse_with_an_account(words: _Words, options: Mapping[str, bool]) -> None:
+    """Raise `UsageError` for an option that only a file has, such as `--dry-run`."""
+    if given := [name for name, is_given in options.items() if is_given]:
+        files = "-f FILE and --missing-from FILE" if words.suspend else "-f FILE"
+        raise click.UsageError(
+            f"{given[0]} is for {files}: without it, the command changes one account"
+        )
 
 
 def _change_one(words: _Words, account: str, host: str | None) -> None:
