@@ -137,7 +137,7 @@ class PlainEntries:
     def _user(self, entry: re.Match[str]) -> CheckedUser | None:
         """Take a valid entry; return None for the others."""
         values = entry.groups()
-        lines = entry.string.count("\n", *entry.span())
+        lines = entry[0].count("\n")
         if lines != len(FIELDS) - values.count(None):  # a field is there twice
             return None
         if not UNCLEAR_NULLS.isdisjoint(values) or not (user := self._check(*values)):
