@@ -1,7 +1,7 @@
 """Create, verify and undo a batch with two trees in turns, and compare their processor time.
 
 Wall time also depends on what else the machine does. Other processes only add to the time of a run,
-so the least time of several runs counts.
+and so does a first run that compiles modules: the least time of several runs counts.
 """
 
 import json
@@ -87,8 +87,8 @@ def _databases(target: str, folder: Path) -> Iterator[Databases | None]:
 
 
 def _compare(trees: Sequence[Tree], target: _Target, rounds: int) -> None:
-    """Run the target with each tree in turns. The first round is a warm-up and does not count."""
-    runs = [[_run(tree, target) for tree in trees] for _ in range(rounds + 1)][1:]
+    """Run the target with each tree in turns."""
+    runs = [[_run(tree, target) for tree in trees] for _ in range(rounds)]
     for step in runs[0][0]:
         ours, theirs = ([costs[at][step] for costs in runs] for at in (0, 1))
         _show(f"{target.name}: {step} {target.users:,} users", ours, theirs, _LIMITS[step])

@@ -13,8 +13,8 @@ FILLED_BATCH, OPEN_BATCH = f"bat_{'0' * 24}", f"bat_{'1' * 24}"
 
 _BATCH = f"""
     insert into batches (batch_id, idempotency_key, state, if_exists, opened_by, opened_at,
-        touched_at, published_by, published_at, publication)
-    values ('{FILLED_BATCH}', 'filled', 'published', 'fail', 'bench', 0, 0, 'bench', 0, 1)
+        touched_at, published_by, published_at, publication, origin)
+    values ('{FILLED_BATCH}', 'filled', 'published', 'fail', 'bench', 0, 0, 'bench', 0, 1, 'batch')
     returning id
 """
 
@@ -42,7 +42,8 @@ _CONSOLE = (
     "update users set permission_level = 'owner' where substr(user_id, 34) = '00f'",
     f"""
     insert into batches (batch_id, idempotency_key, state, if_exists, opened_by, opened_at,
-        touched_at) values ('{OPEN_BATCH}', 'open', 'open', 'fail', 'bench', 0, {_NEVER})
+        touched_at, origin)
+    values ('{OPEN_BATCH}', 'open', 'open', 'fail', 'bench', 0, {_NEVER}, 'batch')
     """,
     f"""
     insert into users (batch, user_id, email_key, name, name_folded, email, lastname, title,
@@ -53,10 +54,12 @@ _CONSOLE = (
     """,
     """
     insert into chunks (batch, number, digest, user_root, users, skipped, conflicts,
-        hashes_due)
+        hashes_due, passwords, sso_users)
     select batch, row_number() over (partition by batch order by substr(user_id, 29, 5)) - 1,
         cast('' as {bytes}), cast('' as {bytes}), count(*), 0, 0,
-        sum(case when hash_due = {true} then 1 else 0 end)
+        sum(case when hash_due = {true} then 1 else 0 end),
+        sum(case when hash_due = {true} or password_hash is not null then 1 else 0 end),
+        sum(case when is_sso_user = {true} then 1 else 0 end)
     from users group by batch, substr(user_id, 29, 5)
     """,
     f"""
