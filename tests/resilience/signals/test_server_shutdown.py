@@ -46,10 +46,10 @@ def metrics(server: ServerProcess) -> str:
 
 def test_ctrl_c_before_the_imports_shows_no_traceback() -> None:
     interrupted = (
-        "import sys\n"
+        "import os, signal, sys\n"
         "class Interrupting:\n"
         "    def find_spec(self, name, *_):\n"
-        "        if name == 'anyscale.cli.root': raise KeyboardInterrupt\n"
+        "        if name == 'anyscale.cli.root': os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.meta_path.insert(0, Interrupting())\n"
         "from anyscale.cli import main\n"
         "main()\n"
