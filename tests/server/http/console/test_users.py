@@ -572,6 +572,27 @@ def test_nothing_selected_is_said(jane: HttpClient) -> None:
     assert post(jane, "/console/users/suspend", many[:50]).status == 303
 
 
+@pytest.mark.parametrize(
+    ("password", "sentence"),
+    [
+        (None, "The user cannot sign in before you create a link."),
+        (PASSWORD, "The user can sign in again."),
+    ],
+)
+def test_the_sentence_after_a_change_says_how_the_user_can_sign_in_now(
+    console: Console, jane: HttpClient, password: str | None, sentence: str
+) -> None:
+    user_id = new_user(console, f"told-{password is None}", password)
+    page = f"/console/users/{user_id}"
+    if password is None:  # its unused link ends with the change of the role
+        send(jane, f"{page}/link")
+    changed = get(jane, send(jane, f"{page}/role", role="owner").headers["location"])
+    assert f"The role is changed, and the user is signed out everywhere. {sentence}" in changed.text
+    send(jane, f"{page}/suspend")
+    restored = get(jane, send(jane, f"{page}/restore").headers["location"])
+    assert f"The account is restored. {sentence}" in restored.text
+
+
 def test_no_get_changes_anything(console: Console, jane: HttpClient) -> None:
     user_id = new_user(console, "stays")
     only = AuditFilter(subject=user_id)  # others may be written late, such as failed sign-ins
