@@ -58,15 +58,15 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add options for the sizes of the fault tests; larger runs are made before a release."""
-    parser.addoption("--kill-points", type=int, default=20, help="number of points of kill -9")
+    parser.addoption("--kill-points", type=int, default=30, help="number of points of kill -9")
     parser.addoption(
-        "--fault-points", type=int, default=16, help="number of points of an I/O error"
+        "--fault-points", type=int, default=24, help="number of points of an I/O error"
     )
     parser.addoption(
         "--signal-tries", type=int, default=24, help="number of signals at the end of a command"
     )
     parser.addoption(
-        "--served-kills", type=int, default=1, help="number of moments at which each side is killed"
+        "--served-kills", type=int, default=2, help="number of moments at which each side is killed"
     )
     parser.addoption(
         "--crowd-users", type=int, default=2_000, help="number of users of each of 8 clients"
