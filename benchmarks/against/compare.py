@@ -92,10 +92,13 @@ def _databases(target: str, folder: Path) -> Iterator[Databases | None]:
 
 
 def _compare(trees: Sequence[Tree], target: _Target, rounds: int) -> None:
-    """Run the target with each tree in turns."""
-    runs = [[_run(tree, target) for tree in trees] for _ in range(rounds)]
-    for step in runs[0][0]:
-        ours, theirs = ([costs[at][step] for costs in runs] for at in (0, 1))
+    """Run the target with each tree in turns; each of them is first in every second round."""
+    runs: dict[Tree, list[_Steps]] = {tree: [] for tree in trees}
+    for number in range(rounds):
+        for tree in trees[:: -1 if number % 2 else 1]:
+            runs[tree].append(_run(tree, target))
+    for step in runs[trees[0]][0]:
+        ours, theirs = ([costs[step] for costs in runs[tree]] for tree in trees)
         _show(f"{target.name}: {step} {target.users:,} users", ours, theirs, _LIMITS[step])
 
 
