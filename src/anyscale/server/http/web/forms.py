@@ -20,6 +20,7 @@ __all__ = [
     "read_pairs",
     "read_texts",
     "refusal",
+    "sentence",
     "user_message",
 ]
 
@@ -100,7 +101,11 @@ def user_message(error: AnyscaleError) -> str:
         return f"Too many attempts to sign in. {_try_again(error.retry_after_seconds)}"
     if isinstance(error, Overloaded):
         return "Many people are signing in right now. Please try again in a moment."
-    text = str(error)
+    return sentence(str(error))
+
+
+def sentence(text: str) -> str:
+    """Return a message with a capital at its start and a full stop at its end."""
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
 
 

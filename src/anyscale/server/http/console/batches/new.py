@@ -47,6 +47,7 @@ from anyscale.server.http.refusals import count_refusal, retry_after
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.console_page import Page, render_console_page
+from anyscale.server.http.web.forms import sentence
 from anyscale.server.http.web.templating import redirect
 from anyscale.users_file.csv_header import column_name
 
@@ -192,7 +193,7 @@ def _columns_shown(
 
     It proposes lines that leave out those that stand for no field; `button` sends them.
     """
-    problems = [(_sentence(p.detail), "columns") for p in error.problems if p.code == "columns"]
+    problems = [(sentence(p.detail), "columns") for p in error.problems if p.code == "columns"]
     unknown = run.file.columns_to_leave_out.values()
     if headers := list({column_name(header): header for header in unknown}.values()):
         lines = [fields.get("columns", "").rstrip(), *(f"{header}=" for header in headers)]
@@ -230,12 +231,8 @@ def _shown(error: AnyscaleError) -> dict[str, Any]:
     """Return the arguments with which a page shows an error of a run, also one of the server."""
     count_refusal(error)
     field = "columns" if isinstance(error, ConfigError) else "file"
-    shown = _refused(_sentence(str(error)), field, status=error.status)
+    shown = _refused(sentence(str(error)), field, status=error.status)
     return {**shown, "headers": retry_after(error)}
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
 
 
 def _refused(text: str, field: str = "file", *, status: int = 400) -> dict[str, Any]:

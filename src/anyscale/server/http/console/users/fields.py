@@ -5,11 +5,12 @@ from typing import Any
 
 from anyscale.domain.models.users import UserChanges
 from anyscale.domain.validation import Fault
-from anyscale.errors import BatchRefused
+from anyscale.errors import Problem as BatchProblem
 from anyscale.server.http.web.console_page import Problem
+from anyscale.server.http.web.forms import sentence
 from anyscale.server.store.records.users import AccountRecord
 
-__all__ = ["BOXES", "changes_of", "conflict_problems", "entered", "field_problems"]
+__all__ = ["BOXES", "changes_of", "entered", "field_problems"]
 
 #: the fields that are boxes to tick
 BOXES = ("is_sso_user",)
@@ -49,23 +50,11 @@ def changes_of(fields: Mapping[str, str]) -> UserChanges:
     return UserChanges(**values)
 
 
-def field_problems(faults: Iterable[Fault]) -> list[Problem]:
+def field_problems(faults: Iterable[Fault | BatchProblem]) -> list[Problem]:
     """Return what is wrong, each with the field of the form."""
-    return [
-        (_sentence(fault.field, fault.detail), _SHOWN_AS.get(fault.field, fault.field))
-        for fault in faults
-    ]
+    return [_problem(fault.field or "", fault.detail) for fault in faults]
 
 
-def conflict_problems(error: BatchRefused) -> list[Problem]:
-    """Return why the email of a new account is refused."""
-    return [
-        (_sentence(problem.field or "", problem.detail), problem.field or "")
-        for problem in error.problems
-    ]
-
-
-def _sentence(field: str, detail: str) -> str:
-    label = LABELS.get(field, "")
-    text = f"{label}: {detail}" if label else detail
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+def _problem(field: str, detail: str) -> Problem:
+    text = f"{LABELS[field]}: {detail}" if field in LABELS else detail
+    return sentence(text), _SHOWN_AS.get(field, field)

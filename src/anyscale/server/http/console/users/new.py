@@ -13,7 +13,7 @@ from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import SignInTooOld
 from anyscale.server.core.forms import FORM_USED
 from anyscale.server.core.login.links import PasswordLinkService
-from anyscale.server.http.console.users.fields import conflict_problems, field_problems
+from anyscale.server.http.console.users.fields import field_problems
 from anyscale.server.http.console.users.filters import PATH, account_path, address
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get, post
@@ -22,7 +22,7 @@ from anyscale.server.http.web.console_page import (
     Problem,
     render_console_page,
 )
-from anyscale.server.http.web.forms import read_form, read_form_key
+from anyscale.server.http.web.forms import read_form, read_form_key, sentence
 from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS"]
@@ -30,7 +30,7 @@ __all__ = ["HANDLERS"]
 _FIELDS = ("email", "name", "lastname", "title", "password", "is_sso_user")
 
 #: of a page to which the browser went back
-_FORM_USED: Problem = (f"{FORM_USED[:1].upper()}{FORM_USED[1:]}.", "")
+_FORM_USED: Problem = (sentence(FORM_USED), "")
 
 
 @get("/users/new", pool="read")
@@ -56,7 +56,7 @@ def create_user(
         passwords = [(0, password)] if password else ()
         created = batches.create(key, [user], "fail", request.user, passwords, "account")
     except BatchRefused as error:
-        return _form(request, batches, entered, conflict_problems(error))
+        return _form(request, batches, entered, field_problems(error.problems))
     except (KeyReused, BatchUndone):
         return _form(request, batches, entered, [_FORM_USED])
     if not created.users:  # the form was sent again, after its account was deleted
