@@ -28,6 +28,7 @@ from anyscale.server.http.console.edited_fields import read_edited, read_fields
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.login.sign_in_again import require_recent_sign_in
 from anyscale.server.http.route_handlers import get, post
+from anyscale.server.http.web.actors import emails_in
 from anyscale.server.http.web.console_page import Page, refused_form, render_console_page
 from anyscale.server.http.web.forms import read_form, read_form_key, read_number
 from anyscale.server.http.web.templating import redirect
@@ -64,7 +65,7 @@ def list_applications(
         note=_NOTES.get(note, ""),
         applications=listed,
         last={one.client_id: _last_sign_in(applications, one) for one in listed},
-        creators=_creators(users, listed),
+        emails=emails_in(listed, users),
         has_provider=openid is not None,
     )
 
@@ -110,7 +111,7 @@ def show_application(
         note=_NOTES.get(note, ""),
         application=application,
         last=_last_sign_in(applications, application),
-        creators=_creators(users, [application]),
+        emails=emails_in([application], users),
     )
 
 
@@ -215,12 +216,6 @@ def delete_application(
 def _last_sign_in(applications: ApplicationService, application: Application) -> Any:
     at = applications.last_sign_in(application.client_id)
     return None if at is None else from_milliseconds(at)
-
-
-def _creators(users: UserQueries, applications: list[Application]) -> dict[str, str]:
-    """Return the emails of the users who created applications, by actor."""
-    ids = {one.created_by.removeprefix("user:") for one in applications}
-    return {f"user:{user.user_id}": user.email for user in users.with_ids(sorted(ids))}
 
 
 def _secret(

@@ -20,15 +20,15 @@ from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.audit.entries import AUDIT_EXPORTED, AuditLog
 from anyscale.server.core.audit.verification import verify_next_slice
 from anyscale.server.core.callers import user_actor
-from anyscale.server.http.authentication import require_owner_still
-from anyscale.server.http.console.downloads import file_headers, media_type
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.http.web.actors import emails_in
 from anyscale.server.http.web.console_page import Page, render_console_page
 from anyscale.server.http.web.forms import read_form
+from anyscale.server.http.web.records_file import RecordsFile, Rows, while_owner
 
-__all__ = ["HANDLERS", "emails_in"]
+__all__ = ["HANDLERS"]
 
 _SECTION = "/console/audit"
 
@@ -41,7 +41,6 @@ _MOST = 2**53
 
 _ACTOR_OF_USER = "user:"
 _USER_ID = "usr_"
-_WHOLE_USER_ID = re.compile(r"usr_[0-9a-f]{32}")
 
 #: details that are times, in milliseconds
 _TIMES = {"expires_at", "before"}
@@ -122,28 +121,16 @@ async def download_audit_log(
         raise RequestInvalid(problems[0][0])
     details = {"format": "jsonl", "filtered": only != AuditFilter()}
     await pools.write.run(audit_log.record_export, AUDIT_EXPORTED, request.user, details)
-    return Stream(
-        _lines(request, audit_log, pools, only),
-        media_type=media_type("jsonl"),
-        headers=file_headers("audit-log", "jsonl"),
-    )
+    pages = while_owner(request, _pages(audit_log, pools, only))
+    return RecordsFile("audit-log", "jsonl", AuditEntry.__struct_fields__).stream(pages)
 
 
-async def _lines(
-    request: UserRequest, audit_log: AuditLog, pools: ThreadPools, only: AuditFilter
-) -> AsyncIterator[bytes]:
+async def _pages(audit_log: AuditLog, pools: ThreadPools, only: AuditFilter) -> AsyncIterator[Rows]:
     """Give the entries as `anyscale audit list -o jsonl` writes them."""
     after = 0
     while entries := await pools.read.run(partial(audit_log.list, after, _READ, only=only)):
-        yield b"".join(map(_line, entries))
+        yield [structs.asdict(one) | {"data": Raw(one.data.encode())} for one in entries]
         after = entries[-1].number
-        # The permission may end meanwhile: the file then breaks off.
-        await require_owner_still(request)
-
-
-def _line(entry: AuditEntry) -> bytes:
-    shown = structs.replace(entry, data=Raw(entry.data.encode()))
-    return msgspec.json.encode(shown) + b"\n"
 
 
 def _resolved(users: UserQueries, typed: AuditFilter) -> tuple[AuditFilter, list[tuple[str, str]]]:
@@ -218,13 +205,6 @@ def _page(
         is_filtered=typed != AuditFilter(),
         **shown,
     )
-
-
-def emails_in(entries: Sequence[AuditEntry], users: UserQueries) -> dict[str, str]:
-    """Return the emails of the accounts that entries name, by their ids."""
-    texts = [f"{entry.actor} {entry.subject} {entry.data}" for entry in entries]
-    user_ids = sorted({one for text in texts for one in _WHOLE_USER_ID.findall(text)})
-    return {user.user_id: user.email for user in users.with_ids(user_ids)}
 
 
 def _details(entry: AuditEntry, *, emails: Mapping[str, str]) -> str:

@@ -9,10 +9,10 @@ from anyscale.server.core.accounts.account_count import AccountCount
 from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.batches.service import BatchService
-from anyscale.server.http.console.audit_log import emails_in
 from anyscale.server.http.console.users.filters import UserFilters
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get
+from anyscale.server.http.web.actors import emails_in
 from anyscale.server.http.web.console_page import Page, render_console_page
 
 __all__ = ["HANDLERS"]

@@ -6,7 +6,6 @@ from typing import Any
 from litestar import Response
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, RawBody
-from litestar.response import Stream
 from msgspec import structs
 
 from anyscale.domain.models.users import PasswordLink
@@ -15,14 +14,6 @@ from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.login.links import MOST, PasswordLinkService
 from anyscale.server.http.console.batches.pages import PATH
-from anyscale.server.http.console.downloads import (
-    LINK_NOTES,
-    FileFormat,
-    csv_lines,
-    file_headers,
-    json_lines,
-    media_type,
-)
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.login.sign_in_again import require_recent_sign_in
 from anyscale.server.http.route_handlers import get, post
@@ -34,11 +25,10 @@ from anyscale.server.http.web.console_page import (
     render_console_page,
 )
 from anyscale.server.http.web.forms import read_form, read_number
+from anyscale.server.http.web.records_file import LINK_NOTES, Rows, links_file
 from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS"]
-
-_FIELDS = ("email", "url", "expires_at")
 
 
 @get("/batches/{batch_id:str}/links", pool="read", guards=[require_recent_sign_in])
@@ -67,7 +57,6 @@ async def create_links(
     """
     (text,) = read_form(request, body, "format")
     newest = read_number(request, body, "newest")
-    file_format: FileFormat = "jsonl" if text == "jsonl" else "csv"
     try:
         first = await pools.write.run(_create, links, batch_id, "", request.user, newest)
     except AlreadyReplaced:
@@ -77,33 +66,22 @@ async def create_links(
     except AnyscaleError as error:
         shown = refused_form(error)
         return await pools.read.run(_question, request, batches, links, batch_id, **shown)
-    return Stream(
-        _lines(links, pools, batch_id, first, request.user, file_format),
-        media_type=media_type(file_format),
-        headers=file_headers("links", file_format),
-    )
+    return links_file(text).stream(_pages(links, pools, batch_id, first, request.user))
 
 
-async def _lines(
+async def _pages(
     links: PasswordLinkService,
     pools: ThreadPools,
     batch_id: str,
     created: list[PasswordLink],
     caller: SessionCaller,
-    file_format: FileFormat,
-) -> AsyncIterator[bytes]:
-    is_first = True
-    while True:
-        rows = [structs.asdict(link) for link in created]
-        if file_format == "csv":
-            yield csv_lines(_FIELDS, rows, header=is_first).encode()
-        else:
-            yield json_lines(_FIELDS, rows).encode()
-        if not created:
-            return
-        is_first, after = False, created[-1].user_id
+) -> AsyncIterator[Rows]:
+    yield map(structs.asdict, created)
+    while created:
         # The file must be complete, so a full pool ends nothing.
+        after = created[-1].user_id
         created = await pools.write.run_when_free(_create, links, batch_id, after, caller)
+        yield map(structs.asdict, created)
 
 
 def _create(

@@ -16,13 +16,13 @@ from anyscale.server.background.file_runs import FileRuns
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.batches.service import BatchService
-from anyscale.server.core.callers import user_actor
 from anyscale.server.core.login.links import PasswordLinkService
 from anyscale.server.http.authentication import RENEWS_SESSION
 from anyscale.server.http.console.batches.uploads import CHOICES
 from anyscale.server.http.console.batches.words import shown_state
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get, post
+from anyscale.server.http.web.actors import emails_in
 from anyscale.server.http.web.console_page import Page, refused_form, render_console_page
 from anyscale.server.http.web.templating import redirect
 
@@ -92,7 +92,7 @@ def list_batches(
         PATH,
         rows=[(batch, _state(batch, file_runs)) for batch in shown],
         is_open=is_open,
-        actors=_actor_emails(users, *shown),
+        emails=emails_in(shown, users),
         first=f"{PATH}?{query}".rstrip("?&") if before else "",
         following=f"{PATH}?{query}before={shown[-1].batch_id}" if len(found) > _PAGE else "",
         note=_NOTES.get(note, ""),
@@ -125,7 +125,7 @@ def show_batch(
         public_url=settings.public_url,
         initial=batches.initial_sign_ins(batch_id),
         password_until=_password_until(created, settings.initial_password_days),
-        actors=_actor_emails(users, batch),
+        emails=emails_in([batch], users),
         note=_NOTES.get(note, ""),
     )
 
@@ -168,7 +168,7 @@ def batch_page(request: UserRequest, batch: Batch, file_runs: FileRuns, **shown:
     values: dict[str, Any] = {
         "users": [],
         "unused": 0,
-        "actors": {},
+        "emails": {},
         "chosen": chosen,
         **shown,
     }
@@ -225,13 +225,6 @@ def _was_active(batch: Batch, file_runs: FileRuns) -> bool:
     # What worked on it before a server was started again has ended in most cases.
     since = max(time.time() - _ACTIVE_SECONDS, file_runs.started_at)
     return batch.touched_at.timestamp() > since
-
-
-def _actor_emails(users: UserQueries, *batches: Batch) -> dict[str, str]:
-    """Return the emails of the users among the actors, by actor."""
-    actors = {actor for batch in batches for actor in (batch.opened_by, batch.published_by or "")}
-    ids = [actor.removeprefix("user:") for actor in sorted(actors) if actor.startswith("user:")]
-    return {user_actor(user.user_id): user.email for user in users.with_ids(ids)}
 
 
 HANDLERS = [list_batches, show_batch, show_progress, drop_batch]

@@ -20,12 +20,12 @@ from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.http.account.user_agent import browser_name
 from anyscale.server.http.account.view_models import token_views
 from anyscale.server.http.api.parameters import UserId
-from anyscale.server.http.console.audit_log import emails_in
 from anyscale.server.http.console.users.fields import entered
 from anyscale.server.http.console.users.filters import PATH, SIGN_IN
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.login.sign_in_again import require_recent_sign_in
 from anyscale.server.http.route_handlers import get
+from anyscale.server.http.web.actors import emails_in
 from anyscale.server.http.web.console_page import Page, render_console_page
 
 __all__ = ["HANDLERS", "AccountPages"]

@@ -11,18 +11,11 @@ from msgspec import structs
 from anyscale.domain.times import from_milliseconds
 from anyscale.server.core.audit.entries import USERS_EXPORTED, AuditLog
 from anyscale.server.core.search import FoundPage, UserListing
-from anyscale.server.http.authentication import require_owner_still
-from anyscale.server.http.console.downloads import (
-    FileFormat,
-    csv_lines,
-    file_headers,
-    json_lines,
-    media_type,
-)
 from anyscale.server.http.console.users.filters import UserFilters, read_filters
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get
 from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.http.web.records_file import FileFormat, RecordsFile, Rows, while_owner
 
 __all__ = ["HANDLERS"]
 
@@ -56,46 +49,29 @@ async def download_users(
     # Without the texts of the filters: the log has no personal data.
     details = {"format": file_format, "filtered": filters != UserFilters()}
     await pools.write.run(audit_log.record_export, USERS_EXPORTED, request.user, details)
-    pages = _pages(request, listing, pools, filters)
-    return Stream(
-        _lines(pages, file_format),
-        media_type=media_type(file_format),
-        headers=file_headers("users", file_format),
-    )
+    pages = while_owner(request, _pages(listing, pools, filters))
+    return RecordsFile("users", file_format, FIELDS).stream(pages)
 
 
 async def _pages(
-    request: UserRequest, listing: UserListing, pools: ThreadPools, filters: UserFilters
-) -> AsyncIterator[FoundPage]:
+    listing: UserListing, pools: ThreadPools, filters: UserFilters
+) -> AsyncIterator[Rows]:
     place = ""
     while True:
         page = await pools.read.run(_read, listing, filters, place)
-        yield page
+        yield [_row(structs.asdict(user)) for user in page.users]
         following = page.cursor or page.looked_up_to
         if page.has_more:
             following = page.users[-1].user_id
         if not following:
             return
         place = following
-        # The permission may end meanwhile: the file then breaks off.
-        await require_owner_still(request)
 
 
 def _read(listing: UserListing, filters: UserFilters, place: str) -> FoundPage:
     if filters.q:
         return listing.search(filters.query, place, _PAGE)
     return listing.newest(filters.query, after=place, limit=_PAGE)
-
-
-async def _lines(pages: AsyncIterator[FoundPage], file_format: FileFormat) -> AsyncIterator[str]:
-    is_first = True
-    async for page in pages:
-        rows = [_row(structs.asdict(user)) for user in page.users]
-        if file_format == "csv":
-            yield csv_lines(FIELDS, rows, header=is_first)
-        else:
-            yield json_lines(FIELDS, rows)
-        is_first = False
 
 
 def _row(fields: dict[str, object]) -> dict[str, object]:

@@ -5,7 +5,7 @@ and in the fields of the form.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from litestar import Response
@@ -26,13 +26,6 @@ from anyscale.errors import (
 from anyscale.server.core.accounts.lifecycle import UserLifecycle
 from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.login.links import PasswordLinkService
-from anyscale.server.http.console.downloads import (
-    LINK_NOTES,
-    csv_lines,
-    file_headers,
-    json_lines,
-    media_type,
-)
 from anyscale.server.http.console.users.filters import PATH, UserFilters, read_filters
 from anyscale.server.http.console.users.listing import PAGE_USERS
 from anyscale.server.http.dependencies import UserRequest
@@ -46,11 +39,10 @@ from anyscale.server.http.web.console_page import (
     render_console_page,
 )
 from anyscale.server.http.web.forms import read_form, read_number, read_texts, user_message
+from anyscale.server.http.web.records_file import LINK_NOTES, links_file
 from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS"]
-
-_LINK_FIELDS = ("email", "url", "expires_at")
 
 _FILTERS = {"filters": Provide(read_filters, sync_to_thread=False)}
 
@@ -132,16 +124,7 @@ def create_links(
     except AnyscaleError as error:
         shown = refused_form(error)
         return _links_question(request, users, links, filters, user_ids, **shown)
-    rows = [structs.asdict(link) for link in created]
-    if text == "jsonl":
-        content = json_lines(_LINK_FIELDS, rows)
-        return _file(content, "jsonl")
-    return _file(csv_lines(_LINK_FIELDS, rows, header=True), "csv")
-
-
-def _file(content: str, file_format: Literal["csv", "jsonl"]) -> Response[str]:
-    headers = file_headers("links", file_format)
-    return Response(content, status_code=200, media_type=media_type(file_format), headers=headers)
+    return links_file(text).response(map(structs.asdict, created))
 
 
 def _selected(request: UserRequest, body: bytes) -> list[str]:

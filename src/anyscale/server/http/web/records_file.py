@@ -1,0 +1,92 @@
+"""Records as a file that the browser saves: CSV for spreadsheets, or JSON Lines."""
+
+import csv
+import io
+from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+from litestar import Response
+from litestar.response import Stream
+from msgspec import Struct
+
+from anyscale.domain.spreadsheets import spreadsheet_cell
+from anyscale.server.http.authentication import require_owner_still
+from anyscale.server.http.dependencies import UserRequest
+
+__all__ = ["LINK_NOTES", "FileFormat", "RecordsFile", "Rows", "links_file", "while_owner"]
+
+FileFormat = Literal["csv", "jsonl"]
+
+#: a part of the records, as fields and their values
+Rows = Iterable[Mapping[str, Any]]
+
+#: of the pages that create links as a file
+LINK_NOTES = {"repeated": "This form arrived twice: no link was created by the second one."}
+
+#: in UTF-8; the framework adds that to a text
+_MEDIA_TYPES = {"csv": "text/csv", "jsonl": "application/jsonl; charset=utf-8"}
+
+
+class RecordsFile(Struct, frozen=True):
+    """A file of records."""
+
+    #: without its ending; a constant of this code
+    name: str
+    format: FileFormat
+    fields: tuple[str, ...]
+
+    def response(self, rows: Rows) -> Response[str]:
+        """Return a whole file."""
+        return Response(self._lines(rows), status_code=200, **self._options())
+
+    def stream(self, pages: AsyncIterator[Rows]) -> Stream:
+        """Return a file of any length, which is sent page by page."""
+        return Stream(self._parts(pages), status_code=200, **self._options())
+
+    async def _parts(self, pages: AsyncIterator[Rows]) -> AsyncIterator[str]:
+        is_first = True
+        async for rows in pages:
+            yield self._lines(rows, is_first=is_first)
+            is_first = False
+
+    def _lines(self, rows: Rows, *, is_first: bool = True) -> str:
+        if self.format == "csv":
+            return _csv_lines(self.fields, rows, header=is_first)
+        # with all texts as they are
+        lines = (msgspec.json.encode({name: row[name] for name in self.fields}) for row in rows)
+        return "".join(f"{line.decode()}\n" for line in lines)
+
+    def _options(self) -> dict[str, Any]:
+        headers = {"Content-Disposition": f'attachment; filename="{self.name}.{self.format}"'}
+        return {"media_type": _MEDIA_TYPES[self.format], "headers": headers}
+
+
+def links_file(file_format: str) -> RecordsFile:
+    """Return the file of created links; `file_format` is a field of a form."""
+    fields = ("email", "url", "expires_at")
+    return RecordsFile("links", "jsonl" if file_format == "jsonl" else "csv", fields)
+
+
+async def while_owner(request: UserRequest, pages: AsyncIterator[Rows]) -> AsyncIterator[Rows]:
+    """Give pages as long as the caller is an owner: the file breaks off if the permission ends."""
+    async for rows in pages:
+        yield rows
+        await require_owner_still(request)
+
+
+def _csv_lines(fields: tuple[str, ...], rows: Rows, *, header: bool) -> str:
+    """Write rows as CSV, with their names first or not; no cell starts a formula."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\r\n")  # RFC 4180, 2
+    if header:
+        writer.writerow(fields)
+    writer.writerows([spreadsheet_cell(_text(row[field])) for field in fields] for row in rows)
+    return buffer.getvalue()
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:%Y-%m-%dT%H:%M:%SZ}" if isinstance(value, datetime) else value
