@@ -18,6 +18,7 @@ from tests.support.users import NEW_PASSWORD, PASSWORD
 from anyscale.domain.models.applications import NewApplication
 from anyscale.server.core.audit import verification
 from anyscale.server.core.audit.entries import Entry, append_entries
+from anyscale.server.core.openid.application_authentication import ApplicationAuthentication
 from anyscale.server.core.time_units import MINUTE_MS
 
 LONG = "W" * 200
@@ -296,7 +297,7 @@ def test_a_replaced_secret_is_shown_once_and_works_after_a_reload(
     expect(page.get_by_role("status").first).to_contain_text("and not once more now")
     assert secret not in page.content()
     with closing(site.control_plane()) as control_plane:
-        control_plane.applications.authenticate(owner.client_id, secret)
+        ApplicationAuthentication(control_plane.store).authenticate(owner.client_id, secret)
 
 
 def test_all_works_without_javascript(visit: Visit, owner: Owner, site: Site) -> None:

@@ -1,6 +1,17 @@
-"""The paths that more than one package needs: of one-time links, and of signing in."""
+"""The paths that more than one module needs: of links, of signing in, of the OpenID provider."""
 
-__all__ = ["KEEP_FORM", "LINK_PAGE", "SIGN_IN_AGAIN", "SSO_CALLBACK"]
+__all__ = [
+    "AUTHORIZE",
+    "EXCHANGE",
+    "KEEP_FORM",
+    "LINK_PAGE",
+    "LOGOUT",
+    "REVOKE",
+    "SIGNING_KEYS",
+    "SIGN_IN_AGAIN",
+    "SSO_CALLBACK",
+    "USERINFO",
+]
 
 #: the page that sets a password by a one-time link
 LINK_PAGE = "/set-password"
@@ -13,3 +24,11 @@ SIGN_IN_AGAIN = "/console/sign-in-again"
 
 #: to which the identity provider redirects browsers
 SSO_CALLBACK = "/sso/callback"
+
+#: the endpoints of the OpenID provider, which its metadata names
+AUTHORIZE = "/oauth2/authorize"
+EXCHANGE = "/oauth2/token"
+USERINFO = "/oauth2/userinfo"
+SIGNING_KEYS = "/oauth2/jwks"
+LOGOUT = "/oauth2/logout"
+REVOKE = "/oauth2/revoke"

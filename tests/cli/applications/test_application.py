@@ -14,6 +14,7 @@ from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.servers.server_process import ServerProcess
 from tests.support.waiting import wait_until
 
+from anyscale.server.core.openid.application_authentication import ApplicationAuthentication
 from anyscale.server.core.openid.protocol import OAuthError
 from anyscale.server.settings import Settings
 
@@ -116,7 +117,9 @@ def test_the_former_secret_works_as_the_message_says(
     refused = pytest.raises(OAuthError, match="invalid_client") if option else nullcontext()
     settings = Settings(database=data / "anyscale.db")
     with closing(cheap_control_plane(settings)) as control_plane, refused:
-        control_plane.applications.authenticate(client_id, found["client_secret"])
+        ApplicationAuthentication(control_plane.store).authenticate(
+            client_id, found["client_secret"]
+        )
 
 
 def test_an_application_whose_secret_is_lost_is_deleted(anyscale: RunAnyscale) -> None:

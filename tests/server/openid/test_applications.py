@@ -157,11 +157,11 @@ def test_a_public_application_has_no_secret_to_rotate(site: Site) -> None:
 
     with pytest.raises(ConfigError, match="has no secret"):
         site.control_plane.applications.rotate_secret(client_id, OPERATOR, now=False)
-    assert site.control_plane.applications.authenticate(client_id, None).is_public
+    assert site.provider.applications.authenticate(client_id, None).is_public
 
 
 def test_a_secret_authenticates_its_application_alone(site: Site) -> None:
-    authenticate = site.control_plane.applications.authenticate
+    authenticate = site.provider.applications.authenticate
     other, other_secret = site.create_application(name="Wiki")
     public, _ = site.create_application(name="Desktop", is_public=True)
 
@@ -187,9 +187,7 @@ def works(site: Site, *secrets: str | None) -> list[bool]:
 
     def is_valid(secret: str | None) -> bool:
         try:
-            return (
-                site.control_plane.applications.authenticate(site.client_id, secret).name == "Hub"
-            )
+            return site.provider.applications.authenticate(site.client_id, secret).name == "Hub"
         except OAuthError:
             return False
 
@@ -252,7 +250,7 @@ def test_a_caller_who_is_no_owner_changes_nothing(site: Site) -> None:
         with pytest.raises(NotPermitted):
             change()
     assert applications.list() == before
-    assert applications.authenticate(site.client_id, site.secret).name == "Hub"
+    assert site.provider.applications.authenticate(site.client_id, site.secret).name == "Hub"
 
 
 @pytest.mark.parametrize("state", ["dropped", "undone"])

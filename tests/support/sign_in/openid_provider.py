@@ -93,7 +93,7 @@ class Site:
 
     @property
     def application(self) -> ApplicationRecord:
-        return self.control_plane.applications.authenticate(self.client_id, self.secret)
+        return self.provider.applications.authenticate(self.client_id, self.secret)
 
     def sign_in(self, name: str = "jane", method: str = "link", *, ago: int = 0) -> str:
         """Sign a user in, some seconds ago; give the secret of the session."""

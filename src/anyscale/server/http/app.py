@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from litestar import Litestar, Router
 from litestar.config.compression import CompressionConfig
 from litestar.datastructures import State
+from litestar.di import Provide
 from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp
 
@@ -106,7 +107,7 @@ def create_routes(services: State) -> Litestar:
             *openapi.HANDLERS,
             *received_request.HANDLERS,
         ],
-        dependencies=provide_each(services),
+        dependencies=provide_each(services) | {"provider": Provide(discovery.require_provider)},
         # for middleware, guards and error pages, which have no dependencies
         state=services,
         lifespan=[_lifespan],

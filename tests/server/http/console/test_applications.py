@@ -15,6 +15,7 @@ from tests.support.sign_in.sign_ins import events_of, let_time_pass
 from anyscale.domain.audit_chain import AuditEntry
 from anyscale.domain.models.applications import Application
 from anyscale.domain.models.audit import AuditFilter
+from anyscale.server.core.openid.application_authentication import ApplicationAuthentication
 from anyscale.server.core.openid.protocol import OAuthError
 from anyscale.server.core.time_units import MINUTE_MS
 
@@ -51,8 +52,9 @@ def problem_of(page: HttpResponse) -> tuple[str, str]:
 
 
 def works(console: Console, name: str, secret: str) -> bool:
+    authentication = ApplicationAuthentication(console.control_plane.store)
     try:
-        console.control_plane.applications.authenticate(find(console, name).client_id, secret)
+        authentication.authenticate(find(console, name).client_id, secret)
     except OAuthError:
         return False
     return True

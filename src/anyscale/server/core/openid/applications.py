@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hmac import compare_digest
 from typing import Any
 
 from msgspec import UNSET, json, structs
@@ -22,7 +21,6 @@ from anyscale.server.core.callers import Caller, require_owner
 from anyscale.server.core.forms import FORM_USED
 from anyscale.server.core.ids import new_id
 from anyscale.server.core.openid.audience import checked_audience, end_excluded_grants
-from anyscale.server.core.openid.protocol import OAuthError
 from anyscale.server.core.openid.redirect_uris import (
     checked_redirect_uris,
     is_registered,
@@ -43,7 +41,7 @@ _PREFIX = "mrc_"
 
 
 class ApplicationService:
-    """Creates, changes and deletes applications, and authenticates them.
+    """Creates, shows, changes and deletes applications.
 
     The methods with a caller raise `NotAuthenticated` or `NotPermitted` if it is not an owner;
     those with a `client_id` raise `NotFound` for an unknown one.
@@ -173,18 +171,6 @@ class ApplicationService:
             tx.applications.delete(client_id)
             _append(tx, caller, "application.deleted", client_id)
 
-    def authenticate(self, client_id: str, secret: str | None) -> ApplicationRecord:
-        """Return the application of a request; `secret` is None if it sent none.
-
-        Raises:
-            OAuthError: `invalid_client`.
-        """
-        with self._store.read() as tx:
-            application, now = tx.applications.get(client_id), tx.now()
-        if application is None or not _is_authentic(application, secret, now):
-            raise OAuthError("invalid_client", "the application or its secret is unknown")
-        return application
-
     def allows_origin(self, origin: str) -> bool:
         """Whether a public application runs on pages of an origin (CORS)."""
         with self._store.read() as tx:
@@ -230,14 +216,6 @@ def _required(application: ApplicationRecord | None, client_id: str) -> Applicat
     if application is None:
         raise NotFound(f"there is no application {client_id}")
     return application
-
-
-def _is_authentic(application: ApplicationRecord, secret: str | None, now: int) -> bool:
-    if application.is_public or secret is None:
-        return application.is_public and secret is None
-    formers = [one.hash for one in application.formers if one.works_until > now]
-    current = application.secret_hash or b""
-    return any(compare_digest(hash_of(secret), one) for one in (current, *formers))
 
 
 def _checked(tx: Transaction, fields: dict[str, Any], *, is_public: bool) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from anyscale.errors import ConfigError, NotFound
+from anyscale.server.core.openid.application_authentication import ApplicationAuthentication
 from anyscale.server.core.openid.authorization import AuthorizationService
 from anyscale.server.core.openid.id_token_hints import IdTokenHints
 from anyscale.server.core.openid.key_rotation import rotate_keys
@@ -34,6 +35,7 @@ class OpenIdProvider:
         self.issuer = issuer
         self.keys: Final = SigningKeys(store, folder)
         hints = IdTokenHints(self.keys, issuer)
+        self.applications: Final = ApplicationAuthentication(store)
         self.authorization: Final = AuthorizationService(store, hints)
         self.tokens: Final = TokenService(store, self.keys, issuer)
         self.logout: Final = LogoutService(store, hints)

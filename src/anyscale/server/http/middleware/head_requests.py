@@ -10,13 +10,13 @@ from litestar.middleware import ASGIMiddleware
 from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from anyscale.server.paths import SSO_CALLBACK
+from anyscale.server.paths import AUTHORIZE, LOGOUT, SSO_CALLBACK
 
 __all__ = ["HeadMiddleware"]
 
 
 #: where GET creates a code, or ends or creates a session, which HEAD must not (RFC 9110, 9.2.1)
-_WITHOUT_HEAD = frozenset({"/oauth2/authorize", "/oauth2/logout", SSO_CALLBACK})
+_WITHOUT_HEAD = frozenset({AUTHORIZE, LOGOUT, SSO_CALLBACK})
 
 
 class HeadMiddleware(ASGIMiddleware):

@@ -24,8 +24,6 @@ from anyscale.server.http.cookies import AUTHORIZATION, SESSION, HostCookie, rea
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.metrics import AUTHORIZATIONS
 from anyscale.server.http.middleware.csrf import CSRF_RULE, any_origin
-from anyscale.server.http.openid.discovery import require_provider
-from anyscale.server.http.openid.logout import LOGOUT_PATH
 from anyscale.server.http.openid.parameters import form_pairs, query_pairs, with_parameters
 from anyscale.server.http.openid.refusal_log import log_refusal
 from anyscale.server.http.route_handlers import get, post
@@ -33,6 +31,7 @@ from anyscale.server.http.web.leave_page import leave_page
 from anyscale.server.http.web.session_pages import STEP_PAGES
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.login_options import LoginOptions
+from anyscale.server.paths import AUTHORIZE, LOGOUT
 
 __all__ = ["HANDLERS", "REQUEST_EXPIRED", "resume_path"]
 
@@ -42,7 +41,6 @@ Decision = Redirection | SignInNeeded | ConfirmationNeeded
 #: the parameter `note` of the sign-in and of the account page after a stored request was lost
 REQUEST_EXPIRED = "request_expired"
 
-_PATH = "/oauth2/authorize"
 _CONTINUE = "/oauth2/continue"
 
 #: the cookie with the confirmations of a browser, and how many it has
@@ -56,13 +54,12 @@ _USUAL = frozenset({"code", "login_required", "interaction_required"})
 _STORED = "authorization"
 
 
-@get(_PATH, pool="login.applications", include_in_schema=False)
+@get(AUTHORIZE, pool="login.applications", include_in_schema=False)
 def authorize(
     request: AnyRequest,
-    openid: NamedDependency[OpenIdProvider | None],
+    provider: NamedDependency[OpenIdProvider],
     login_options: NamedDependency[LoginOptions],
 ) -> Page:
-    provider = require_provider(openid)
     sent: list[tuple[str, str]] = []
     try:
         sent = query_pairs(request)
@@ -145,7 +142,7 @@ def _confirmed(request: AnyRequest, confirmation: str) -> list[Cookie]:
 @get(_CONTINUE, pool="login.applications", include_in_schema=False)
 def go_on(
     request: AnyRequest,
-    openid: NamedDependency[OpenIdProvider | None],
+    provider: NamedDependency[OpenIdProvider],
     login_options: NamedDependency[LoginOptions],
     authorization: FromQuery[str] = "",
 ) -> Page:
@@ -155,9 +152,8 @@ def go_on(
     application to an address that we do not know. So the page ends them, and navigates by GET: by
     itself, unless the user has to confirm the application.
     """
-    service = require_provider(openid).authorization
     try:
-        stored = service.stored(authorization, read_cookie(request, AUTHORIZATION))
+        stored = provider.authorization.stored(authorization, read_cookie(request, AUTHORIZATION))
     except NotFound:
         return _expired()
     is_automatic = is_confirmed(
@@ -168,7 +164,7 @@ def go_on(
     )
     return leave_page(
         stored.application.name,
-        f"{_PATH}?{_query(stored.request_id)}",
+        f"{AUTHORIZE}?{_query(stored.request_id)}",
         login_options,
         is_automatic=is_automatic,
     )
@@ -179,7 +175,7 @@ def _expired() -> Page:
 
 
 @post(
-    [_PATH, LOGOUT_PATH],
+    [AUTHORIZE, LOGOUT],
     pool="login.applications",
     include_in_schema=False,
     opt={CSRF_RULE: any_origin},

@@ -8,34 +8,45 @@ from litestar.di import NamedDependency
 from anyscale.errors import NotFound
 from anyscale.server.core.openid.protocol import SCOPES
 from anyscale.server.core.openid.provider import OpenIdProvider
+from anyscale.server.http.openid.cors import CORS
 from anyscale.server.http.route_handlers import get
+from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.paths import AUTHORIZE, EXCHANGE, LOGOUT, REVOKE, SIGNING_KEYS, USERINFO
 
-__all__ = ["HANDLERS", "METADATA_PATHS", "require_provider"]
+__all__ = ["HANDLERS", "require_provider"]
 
 #: (RFC 8414, 3; Discovery, 4)
-METADATA_PATHS = ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"]
+_METADATA = ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"]
 
 _METHODS = ["client_secret_basic", "client_secret_post", "none"]
 
+_OPTIONS: Any = {"pool": "login.applications", "include_in_schema": False, "opt": {CORS: True}}
 
-def require_provider(provider: OpenIdProvider | None) -> OpenIdProvider:
-    """Return the provider, or raise `NotFound` where there is none, or no key that signs."""
-    if provider is None:
+
+async def require_provider(
+    openid: NamedDependency[OpenIdProvider | None], pools: NamedDependency[ThreadPools]
+) -> OpenIdProvider:
+    """Return the provider, for its routes.
+
+    Raises:
+        NotFound: there is none, or no key that signs.
+    """
+    if openid is None:
         raise NotFound("this server is not an OpenID provider: ANYSCALE_PUBLIC_URL is not set")
-    provider.keys.current()
-    return provider
+    await pools.login.applications.run(openid.keys.current)
+    return openid
 
 
 def metadata(issuer: str) -> dict[str, Any]:
     """Return the metadata of the provider."""
     return {
         "issuer": issuer,
-        "authorization_endpoint": f"{issuer}/oauth2/authorize",
-        "token_endpoint": f"{issuer}/oauth2/token",
-        "userinfo_endpoint": f"{issuer}/oauth2/userinfo",
-        "jwks_uri": f"{issuer}/oauth2/jwks",
-        "end_session_endpoint": f"{issuer}/oauth2/logout",
-        "revocation_endpoint": f"{issuer}/oauth2/revoke",
+        "authorization_endpoint": f"{issuer}{AUTHORIZE}",
+        "token_endpoint": f"{issuer}{EXCHANGE}",
+        "userinfo_endpoint": f"{issuer}{USERINFO}",
+        "jwks_uri": f"{issuer}{SIGNING_KEYS}",
+        "end_session_endpoint": f"{issuer}{LOGOUT}",
+        "revocation_endpoint": f"{issuer}{REVOKE}",
         "scopes_supported": list(SCOPES),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
@@ -57,14 +68,14 @@ def metadata(issuer: str) -> dict[str, Any]:
     }
 
 
-@get(METADATA_PATHS, pool="login.applications", include_in_schema=False)
-def get_metadata(openid: NamedDependency[OpenIdProvider | None]) -> Response[dict[str, Any]]:
-    return _public(metadata(require_provider(openid).issuer))
+@get(_METADATA, **_OPTIONS)
+def get_metadata(provider: NamedDependency[OpenIdProvider]) -> Response[dict[str, Any]]:
+    return _public(metadata(provider.issuer))
 
 
-@get("/oauth2/jwks", pool="login.applications", include_in_schema=False)
-def get_keys(openid: NamedDependency[OpenIdProvider | None]) -> Response[dict[str, Any]]:
-    return _public({"keys": require_provider(openid).keys.published()})
+@get(SIGNING_KEYS, **_OPTIONS)
+def get_keys(provider: NamedDependency[OpenIdProvider]) -> Response[dict[str, Any]]:
+    return _public({"keys": provider.keys.published()})
 
 
 def _public(body: dict[str, Any]) -> Response[dict[str, Any]]:

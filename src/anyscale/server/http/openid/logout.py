@@ -18,31 +18,29 @@ from anyscale.server.core.openid.provider import OpenIdProvider
 from anyscale.server.http.bodies import SMALL_BODY
 from anyscale.server.http.cookies import SESSION, expired_cookie, read_cookie
 from anyscale.server.http.dependencies import AnyRequest
-from anyscale.server.http.openid.discovery import require_provider
 from anyscale.server.http.openid.parameters import form_pairs, query_pairs, with_parameters
 from anyscale.server.http.openid.refusal_log import log_refusal
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.leave_page import leave_page
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.login_options import LoginOptions
+from anyscale.server.paths import LOGOUT
 
-__all__ = ["HANDLERS", "LOGOUT_PATH"]
+__all__ = ["HANDLERS"]
 
 Page = Response[str]
 
-LOGOUT_PATH = "/oauth2/logout"
-_CONFIRM = f"{LOGOUT_PATH}/confirm"
+_CONFIRM = f"{LOGOUT}/confirm"
 _SIGNED_OUT = "/sign-in?note=signed_out"
 
 
-@get(LOGOUT_PATH, pool="login.applications", include_in_schema=False)
+@get(LOGOUT, pool="login.applications", include_in_schema=False)
 def ask_or_sign_out(
     request: AnyRequest,
-    openid: NamedDependency[OpenIdProvider | None],
+    provider: NamedDependency[OpenIdProvider],
     sessions: NamedDependency[SessionService],
     login_options: NamedDependency[LoginOptions],
 ) -> Page:
-    provider = require_provider(openid)
     pairs = query_pairs(request)
     checked, caller = _check(provider, sessions, request, pairs)
     if checked.redirect_uri is None and "post_logout_redirect_uri" in dict(pairs):
@@ -68,11 +66,10 @@ def ask_or_sign_out(
 def sign_out(
     request: AnyRequest,
     body: RawBody,
-    openid: NamedDependency[OpenIdProvider | None],
+    provider: NamedDependency[OpenIdProvider],
     sessions: NamedDependency[SessionService],
 ) -> Page:
     """Sign out, and go on at a page: a redirect that follows a form may not leave the server."""
-    provider = require_provider(openid)
     pairs = form_pairs(request, body)
     checked, caller = _check(provider, sessions, request, pairs)
     if caller:
@@ -84,12 +81,12 @@ def sign_out(
 @get(_CONFIRM, pool="login.applications", include_in_schema=False)
 def show_signed_out(
     request: AnyRequest,
-    openid: NamedDependency[OpenIdProvider | None],
+    provider: NamedDependency[OpenIdProvider],
     sessions: NamedDependency[SessionService],
     login_options: NamedDependency[LoginOptions],
 ) -> Page:
     """Go on to the application from which the user has signed out."""
-    checked, _ = _check(require_provider(openid), sessions, request, query_pairs(request))
+    checked, _ = _check(provider, sessions, request, query_pairs(request))
     if url := _return_url(checked):
         return leave_page(checked.application or "", url, login_options)
     return redirect(_SIGNED_OUT)

@@ -14,20 +14,20 @@ from litestar.exceptions import HTTPException
 from litestar.params import RawBody
 
 from anyscale.errors import AnyscaleError, NotFound, RequestInvalid
-from anyscale.server.core.openid.applications import ApplicationService
 from anyscale.server.core.openid.authorization_parameters import once
 from anyscale.server.core.openid.protocol import OAuthError
 from anyscale.server.core.openid.provider import OpenIdProvider
-from anyscale.server.core.openid.tokens import IssuedTokens
+from anyscale.server.core.openid.tokens import IssuedTokens, TokenService
 from anyscale.server.http.bodies import SMALL_BODY
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.errors import EXCEPTION_HANDLERS, title_of
 from anyscale.server.http.metrics import GRANT_TYPES, TOKEN_REQUESTS
 from anyscale.server.http.middleware.csrf import CSRF_RULE, any_origin
-from anyscale.server.http.openid.discovery import require_provider
+from anyscale.server.http.openid.cors import CORS
 from anyscale.server.http.openid.parameters import form_pairs
 from anyscale.server.http.openid.refusal_log import log_refusal
 from anyscale.server.http.route_handlers import post
+from anyscale.server.paths import EXCHANGE, REVOKE
 from anyscale.server.store.records.openid import ApplicationRecord
 
 __all__ = ["HANDLERS"]
@@ -53,25 +53,20 @@ def _refused_before(request: AnyRequest, error: AnyscaleError | HTTPException) -
 _OPTIONS: Any = {
     "pool": "login.applications",
     "include_in_schema": False,
-    "opt": {CSRF_RULE: any_origin},
+    "opt": {CSRF_RULE: any_origin, CORS: True},
     "status_code": 200,
     "request_max_body_size": SMALL_BODY,
     "exception_handlers": {AnyscaleError: _refused_before, HTTPException: _refused_before},
 }
 
 
-@post("/oauth2/token", **_OPTIONS)
-def exchange(
-    request: AnyRequest,
-    body: RawBody,
-    openid: NamedDependency[OpenIdProvider | None],
-    applications: NamedDependency[ApplicationService],
-) -> Body:
-    provider = require_provider(openid)
+@post(EXCHANGE, **_OPTIONS)
+def exchange(request: AnyRequest, body: RawBody, provider: NamedDependency[OpenIdProvider]) -> Body:
     values: Mapping[str, str] = {}
     try:
         values = once(form_pairs(request, body))
-        issued = _issue(provider, applications, request, values)
+        application = provider.applications.authenticate(*_credentials(request, values))
+        issued = _issue(provider.tokens, application, values)
     except (OAuthError, RequestInvalid) as error:
         _count(values, error.code if isinstance(error, OAuthError) else "invalid_request")
         return _refused(request, values, error)
@@ -80,15 +75,11 @@ def exchange(
 
 
 def _issue(
-    provider: OpenIdProvider,
-    applications: ApplicationService,
-    request: AnyRequest,
-    values: Mapping[str, str],
+    tokens: TokenService, application: ApplicationRecord, values: Mapping[str, str]
 ) -> IssuedTokens:
-    application = _authenticated(applications, request, values)
     match values.get("grant_type"):
         case "authorization_code":
-            return provider.tokens.exchange(
+            return tokens.exchange(
                 application,
                 values.get("code", ""),
                 values.get("redirect_uri", ""),
@@ -96,7 +87,7 @@ def _issue(
             )
         case "refresh_token":
             token = values.get("refresh_token", "")
-            return provider.tokens.refresh(application, token, values.get("scope"))
+            return tokens.refresh(application, token, values.get("scope"))
         case None:
             raise OAuthError("invalid_request", "grant_type is missing")
         case _:
@@ -109,45 +100,34 @@ def _count(values: Mapping[str, str], result: str) -> None:
     TOKEN_REQUESTS.labels(grant_type, result).inc()
 
 
-@post("/oauth2/revoke", **_OPTIONS)
-def revoke(
-    request: AnyRequest,
-    body: RawBody,
-    openid: NamedDependency[OpenIdProvider | None],
-    applications: NamedDependency[ApplicationService],
-) -> Body:
-    provider = require_provider(openid)
+@post(REVOKE, **_OPTIONS)
+def revoke(request: AnyRequest, body: RawBody, provider: NamedDependency[OpenIdProvider]) -> Body:
     values: Mapping[str, str] = {}
     try:
         values = once(form_pairs(request, body))
-        _revoke(provider, applications, request, values)
+        application = provider.applications.authenticate(*_credentials(request, values))
+        _revoke(provider.tokens, application, values)
     except (OAuthError, RequestInvalid) as error:
         return _refused(request, values, error)
     return Response({})
 
 
 def _revoke(
-    provider: OpenIdProvider,
-    applications: ApplicationService,
-    request: AnyRequest,
-    values: Mapping[str, str],
+    tokens: TokenService, application: ApplicationRecord, values: Mapping[str, str]
 ) -> None:
-    application = _authenticated(applications, request, values)
     if "token" not in values:
         raise OAuthError("invalid_request", "token is missing")
-    provider.tokens.revoke(application, values["token"])
+    tokens.revoke(application, values["token"])
 
 
-def _authenticated(
-    applications: ApplicationService, request: AnyRequest, values: Mapping[str, str]
-) -> ApplicationRecord:
-    """Return the application of a request, by `Basic`, by the form, or without a secret."""
+def _credentials(request: AnyRequest, values: Mapping[str, str]) -> tuple[str, str | None]:
+    """Return the id and the secret of an application, of `Basic` or of the form."""
     basic = _basic_credentials(request)
     if basic is None:
-        return applications.authenticate(values.get("client_id", ""), values.get("client_secret"))
+        return values.get("client_id", ""), values.get("client_secret")
     if "client_secret" in values or values.get("client_id", basic[0]) != basic[0]:
         raise OAuthError("invalid_request", "the application authenticates in two ways")
-    return applications.authenticate(*basic)
+    return basic
 
 
 def _basic_credentials(request: AnyRequest) -> tuple[str, str] | None:

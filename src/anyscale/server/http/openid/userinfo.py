@@ -11,10 +11,11 @@ from anyscale.server.core.openid.provider import OpenIdProvider
 from anyscale.server.http.bodies import SMALL_BODY
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.middleware.csrf import CSRF_RULE, any_origin
-from anyscale.server.http.openid.discovery import require_provider
+from anyscale.server.http.openid.cors import CORS
 from anyscale.server.http.openid.parameters import form_pairs
 from anyscale.server.http.openid.refusal_log import log_refusal
 from anyscale.server.http.route_handlers import get, post
+from anyscale.server.paths import USERINFO
 
 __all__ = ["HANDLERS"]
 
@@ -24,32 +25,31 @@ _INVALID = "the access token is unknown or expired, or its user may not use the 
 _OPTIONS: Any = {"pool": "login.applications", "include_in_schema": False, "status_code": 200}
 
 
-@get("/oauth2/userinfo", **_OPTIONS)
+@get(USERINFO, opt={CORS: True}, **_OPTIONS)
 def get_claims(
-    request: AnyRequest, openid: NamedDependency[OpenIdProvider | None]
+    request: AnyRequest, provider: NamedDependency[OpenIdProvider]
 ) -> Response[dict[str, Any]]:
-    return _claims(openid, _header_tokens(request))
+    return _claims(provider, _header_tokens(request))
 
 
 @post(
-    "/oauth2/userinfo",
-    opt={CSRF_RULE: any_origin},
+    USERINFO,
+    opt={CSRF_RULE: any_origin, CORS: True},
     request_max_body_size=SMALL_BODY,
     **_OPTIONS,
 )
 def get_claims_by_form(
-    request: AnyRequest, body: RawBody, openid: NamedDependency[OpenIdProvider | None]
+    request: AnyRequest, body: RawBody, provider: NamedDependency[OpenIdProvider]
 ) -> Response[dict[str, Any]]:
-    return _claims(openid, [*_header_tokens(request), *_form_tokens(request, body)])
+    return _claims(provider, [*_header_tokens(request), *_form_tokens(request, body)])
 
 
-def _claims(provider: OpenIdProvider | None, sent: list[str]) -> Response[dict[str, Any]]:
-    tokens = require_provider(provider).tokens
+def _claims(provider: OpenIdProvider, sent: list[str]) -> Response[dict[str, Any]]:
     if not sent:
         return _refused(401, "", "there is no access token")
     if len(sent) > 1:  # (RFC 6750, 2)
         return _refused(400, "invalid_request", "there is more than one access token")
-    claims = tokens.user_claims(sent[0])
+    claims = provider.tokens.user_claims(sent[0])
     return Response(claims) if claims else _refused(401, "invalid_token", _INVALID)
 
 
