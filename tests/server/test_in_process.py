@@ -15,7 +15,7 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches import cleanup
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import Caller
-from anyscale.server.in_process import Applications, Audit, Batches, Links, Opened, Users
+from anyscale.server.in_process import Applications, Audit, Batches, Links, Need, Users
 from anyscale.transport.base import Transport
 from anyscale.user.user_list import UserList
 
@@ -34,12 +34,15 @@ class InProcess:
         on_notice: Callable[[str], None] = pytest.fail,
     ) -> None:
         self.on_notice = on_notice
-        opened = Opened(control_plane)
+
+        def opened(_: Need) -> ControlPlane:
+            return control_plane
+
         self.batches = Batches(opened, caller)
         self.users = Users(opened, caller)
         self.links = Links(opened, caller)
         self.applications = Applications(opened, caller)
-        self.audit = Audit(opened)
+        self.audit = Audit(opened, caller)
 
     def policy(self) -> Policy:
         return POLICY

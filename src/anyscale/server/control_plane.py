@@ -4,6 +4,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from msgspec import structs
+
 from anyscale.errors import StoreUnavailable
 from anyscale.server.core.accounts.lifecycle import UserLifecycle
 from anyscale.server.core.accounts.owners import OwnerService
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from anyscale.server.core.search import SearchIndex, UserListing
     from anyscale.server.core.sso.sso_login import SsoLogin
 
-__all__ = ["ControlPlane", "database_exists", "database_name"]
+__all__ = ["ControlPlane", "database_exists", "database_name", "empty_control_plane"]
 
 
 def database_exists(path: Path) -> bool:
@@ -226,6 +228,13 @@ class ControlPlane:
             self.password_login.close()
         self.hashing.close()
         self.store.close()
+
+
+def empty_control_plane(settings: Settings) -> ControlPlane:
+    """Return a control plane in memory, for calls that find nothing and create nothing."""
+    from anyscale.server.store.sqlite.store import IN_MEMORY
+
+    return ControlPlane(structs.replace(settings, database=IN_MEMORY), create=False)
 
 
 def _store(settings: Settings, *, create: bool) -> Store:

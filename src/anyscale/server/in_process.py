@@ -1,13 +1,12 @@
 """The calls of a control plane in this process, for one caller.
 
-`transport.embedded` makes them on a database that it opens when a call needs it. The classes are
-those of `transport.base`, by subject, which this module does not import: the server imports nothing
-of the client.
+The classes are those of `transport.base`, by subject, which this module does not import: the server
+imports nothing of the client.
 """
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Literal
 
 from anyscale.domain.audit_chain import AuditEntry
 from anyscale.domain.models.applications import (
@@ -29,45 +28,28 @@ from anyscale.domain.schemas.batches import UndoPart
 from anyscale.domain.schemas.users import Role, UserPage
 from anyscale.domain.user_query import UserQuery
 from anyscale.domain.validation import CheckedUser
-from anyscale.errors import NotFound, Overloaded
+from anyscale.errors import Overloaded
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import Caller
 
-__all__ = ["Applications", "Audit", "Batches", "Links", "Opened", "Opening", "Users"]
+__all__ = ["Applications", "Audit", "Batches", "Links", "Need", "Users"]
+
+#: What a call needs the control plane for. Without a database only `create` creates one, and the
+#: others see an empty one. A user is told so by `list` and `search`. Words are indexed before
+#: `search`.
+Need = Literal["read", "list", "search", "change", "create"]
 
 
-class Opening(Protocol):
-    """The control plane of the calls. It may be opened by the first call that needs it."""
+class _Calls:
+    """The calls of one caller, to the control plane that `opened` returns."""
 
-    @property
-    def to_read(self) -> ControlPlane | None:
-        """The control plane; None without a database, which has no users and no batches."""
-
-    @property
-    def to_list(self) -> ControlPlane | None:
-        """The same. Without a database the user gets a notice, since a list is empty."""
-
-    @property
-    def to_write(self) -> ControlPlane:
-        """The control plane, whose database is created if needed."""
-
-
-class Opened:
-    """A control plane that is open."""
-
-    def __init__(self, control_plane: ControlPlane) -> None:
-        self.to_read: Final = control_plane
-        self.to_list: Final = control_plane
-        self.to_write: Final = control_plane
-
-
-class Batches:
-    """Batches: see `transport.base.Batches`."""
-
-    def __init__(self, opening: Opening, caller: Caller) -> None:
-        self._opening = opening
+    def __init__(self, opened: Callable[[Need], ControlPlane], caller: Caller) -> None:
+        self._opened = opened
         self._caller = caller
+
+
+class Batches(_Calls):
+    """Batches: see `transport.base.Batches`."""
 
     def create(
         self,
@@ -76,167 +58,120 @@ class Batches:
         if_exists: str,
         passwords: Sequence[tuple[int, str]] = (),
     ) -> Created:
-        return self._opening.to_write.batches.create(key, users, if_exists, self._caller, passwords)
+        batches = self._opened("create").batches
+        return batches.create(key, users, if_exists, self._caller, passwords)
 
     def look_up(self, users: Sequence[CheckedUser], first: int) -> list[Conflict]:
-        return self._opening.to_read.batches.look_up(users, first) if self._opening.to_read else []
+        return self._opened("read").batches.look_up(users, first)
 
     def find(self, key: str) -> Batch | None:
-        return self._opening.to_read.batches.find(key) if self._opening.to_read else None
+        return self._opened("read").batches.find(key)
 
     def open(self, key: str, if_exists: str) -> Batch:
-        return self._opening.to_write.batches.open(key, if_exists, self._caller)
+        return self._opened("create").batches.open(key, if_exists, self._caller)
 
     def reserve(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
-        return self._existing(batch_id).reserve(batch_id, number, users, self._caller)
+        # To read: `open` has opened it to write, or a dry run compares a published batch.
+        return self._opened("read").batches.reserve(batch_id, number, users, self._caller)
 
     def conflicts(self, batch_id: str) -> list[Conflict]:
-        return self._existing(batch_id).conflicts(batch_id)
+        return self._opened("read").batches.conflicts(batch_id)
 
     def release(self, batch_id: str) -> None:
-        batches = self._writable(batch_id)
         while True:
             with suppress(Overloaded):  # it releases a part at a time
-                return batches.release(batch_id, self._caller)
+                return self._opened("change").batches.release(batch_id, self._caller)
 
     def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
-        return self._opening.to_write.batches.hash(batch_id, passwords, self._caller)
+        return self._opened("change").batches.hash(batch_id, passwords, self._caller)
 
     def publish(self, batch_id: str, entries: int) -> Batch:
-        return self._existing(batch_id).publish(batch_id, entries, self._caller)
+        return self._opened("read").batches.publish(batch_id, entries, self._caller)
 
     def drop(self, batch_id: str) -> Batch:
-        return self._writable(batch_id).drop(batch_id, self._caller)
+        return self._opened("change").batches.drop(batch_id, self._caller)
 
     def undo(self, batch_id: str, after: str, *, force: bool, dry_run: bool) -> UndoPart:
-        batches = self._existing(batch_id) if dry_run else self._writable(batch_id)
+        batches = self._opened("read" if dry_run else "change").batches
         return batches.undo(batch_id, after, self._caller, force=force, dry_run=dry_run)
 
     def show(self, batch_id: str) -> Batch:
-        return self._existing(batch_id).show(batch_id, self._caller)
+        return self._opened("read").batches.show(batch_id, self._caller)
 
     def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
-        return self._existing(batch_id).created(batch_id, after, limit)
+        return self._opened("read").batches.created(batch_id, after, limit)
 
     def list(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
-        if not (control_plane := self._opening.to_list):
-            return []
-        return control_plane.batches.page(open_only=open_only, before=before, limit=limit)
-
-    def _existing(self, batch_id: str) -> BatchService:
-        return _existing(self._opening, NotFound.batch(batch_id)).batches
-
-    def _writable(self, batch_id: str) -> BatchService:
-        return _writable(self._opening, NotFound.batch(batch_id)).batches
+        batches = self._opened("list").batches
+        return batches.page(open_only=open_only, before=before, limit=limit)
 
 
-class Users:
-    """Accounts: see `transport.base.Users`.
-
-    `before_search` is called before the first page of a search.
-    """
-
-    def __init__(
-        self,
-        opening: Opening,
-        caller: Caller,
-        before_search: Callable[[ControlPlane], None] = lambda _: None,
-    ) -> None:
-        self._opening = opening
-        self._caller = caller
-        self._before_search = before_search
+class Users(_Calls):
+    """Accounts: see `transport.base.Users`."""
 
     def find(self, emails: Sequence[str]) -> Sequence[User | None]:
-        if not (control_plane := self._opening.to_list):
-            return [None for _ in emails]
-        return control_plane.users.with_emails(emails)
+        return self._opened("list").users.with_emails(emails)
 
     def update(
         self, user_id: str, changes: UserChanges, expected: UserChanges | None = None
     ) -> UpdatedUser:
-        return self._writable(user_id).updates.update(user_id, changes, self._caller, expected)
+        return self._opened("change").updates.update(user_id, changes, self._caller, expected)
 
     def suspend(self, user_id: str, *, keep_owner: bool = False) -> None:
-        lifecycle = self._writable(user_id).lifecycle
-        lifecycle.suspend(user_id, self._caller, keep_owner=keep_owner)
+        self._opened("change").lifecycle.suspend(user_id, self._caller, keep_owner=keep_owner)
 
     def restore(self, user_id: str, *, keep_owner: bool = False) -> None:
-        lifecycle = self._writable(user_id).lifecycle
-        lifecycle.restore(user_id, self._caller, keep_owner=keep_owner)
+        self._opened("change").lifecycle.restore(user_id, self._caller, keep_owner=keep_owner)
 
     def delete(self, user_id: str) -> None:
-        self._writable(user_id).lifecycle.delete(user_id, self._caller)
+        self._opened("change").lifecycle.delete(user_id, self._caller)
 
     def set_role(self, user_id: str, role: Role) -> None:
-        self._writable(user_id).lifecycle.set_role(user_id, role, self._caller)
+        self._opened("change").lifecycle.set_role(user_id, role, self._caller)
 
     def list(self, query: UserQuery, cursor: str, limit: int) -> UserPage:
-        if not (control_plane := self._opening.to_list):
-            return UserPage([], None)
-        if query.search and not cursor:
-            control_plane.listing.check(query)
-            self._before_search(control_plane)
-        return control_plane.listing.page(query, cursor, limit)
-
-    def _writable(self, user_id: str) -> ControlPlane:
-        return _writable(self._opening, _no_user(user_id))
+        is_new_search = bool(query.search) and not cursor
+        if is_new_search:
+            self._opened("read").listing.check(query)
+        return self._opened("search" if is_new_search else "list").listing.page(
+            query, cursor, limit
+        )
 
 
-class Links:
+class Links(_Calls):
     """Set-password links: see `transport.base.Links`."""
 
-    def __init__(self, opening: Opening, caller: Caller) -> None:
-        self._opening = opening
-        self._caller = caller
-
     def create(self, user_ids: Sequence[str]) -> list[PasswordLink]:
-        if not user_ids and not self._opening.to_read:
-            return []
-        return _writable(self._opening, _no_user("".join(user_ids[:1]))).links.create(
-            user_ids, self._caller
-        )
+        return self._opened("change").links.create(user_ids, self._caller)
 
     def without_credentials(self, batch_id: str, after: str, limit: int) -> list[User]:
-        return _existing(self._opening, NotFound.batch(batch_id)).links.without_credentials(
-            batch_id, after, limit
-        )
+        return self._opened("read").links.without_credentials(batch_id, after, limit)
 
 
-class Applications:
+class Applications(_Calls):
     """Applications: see `transport.base.Applications`."""
 
-    def __init__(self, opening: Opening, caller: Caller) -> None:
-        self._opening = opening
-        self._caller = caller
-
     def create(self, new: NewApplication) -> CreatedApplication:
-        return self._opening.to_write.applications.create(new, self._caller)
+        return self._opened("create").applications.create(new, self._caller)
 
     def list(self) -> list[Application]:
-        control_plane = self._opening.to_list
-        return control_plane.applications.list() if control_plane else []
+        return self._opened("list").applications.list()
 
     def get(self, client_id: str) -> Application:
-        return _existing(self._opening, _no_application(client_id)).applications.get(client_id)
+        return self._opened("read").applications.get(client_id)
 
     def update(self, client_id: str, changes: ApplicationChanges) -> Application:
-        applications = _writable(self._opening, _no_application(client_id)).applications
-        return applications.update(client_id, changes, self._caller)
+        return self._opened("change").applications.update(client_id, changes, self._caller)
 
     def rotate_secret(self, client_id: str, *, now: bool) -> CreatedApplication:
-        applications = _writable(self._opening, _no_application(client_id)).applications
-        return applications.rotate_secret(client_id, self._caller, now=now)
+        return self._opened("change").applications.rotate_secret(client_id, self._caller, now=now)
 
     def delete(self, client_id: str) -> None:
-        applications = _writable(self._opening, _no_application(client_id)).applications
-        applications.delete(client_id, self._caller)
+        self._opened("change").applications.delete(client_id, self._caller)
 
 
-class Audit:
+class Audit(_Calls):
     """The audit log: see `transport.base.Audit`."""
-
-    def __init__(self, opening: Opening) -> None:
-        self._opening = opening
 
     def list(
         self,
@@ -247,37 +182,6 @@ class Audit:
         newest_first: bool = False,
         only: AuditFilter | None = None,
     ) -> list[AuditEntry]:
-        if not (control_plane := self._opening.to_list):
-            return []
-        return control_plane.audit_log.list(
+        return self._opened("list").audit_log.list(
             after, limit, before=before, newest_first=newest_first, only=only
         )
-
-
-def _existing(opening: Opening, not_found: NotFound) -> ControlPlane:
-    """Return the control plane, to read a batch or a user in it.
-
-    Raises:
-        NotFound: `not_found`, as there is no database.
-    """
-    if control_plane := opening.to_read:
-        return control_plane
-    raise not_found
-
-
-def _writable(opening: Opening, not_found: NotFound) -> ControlPlane:
-    """Return the control plane, to change a batch or a user; create no database.
-
-    Raises:
-        NotFound: `not_found`, as there is no database.
-    """
-    _existing(opening, not_found)
-    return opening.to_write
-
-
-def _no_user(user_id: str) -> NotFound:
-    return NotFound(f"there is no user {user_id}")
-
-
-def _no_application(client_id: str) -> NotFound:
-    return NotFound(f"there is no application {client_id}")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from anyscale.domain.validation import Policy
 from anyscale.errors import FeatureUnavailable, StoreUnavailable
-from anyscale.server.control_plane import ControlPlane, database_exists
+from anyscale.server.control_plane import ControlPlane, database_exists, empty_control_plane
 from anyscale.server.core.callers import system_caller
-from anyscale.server.in_process import Applications, Audit, Batches, Links, Users
+from anyscale.server.in_process import Applications, Audit, Batches, Links, Need, Users
 from anyscale.server.settings import Settings
 
 __all__ = ["EmbeddedTransport"]
@@ -38,15 +38,16 @@ class EmbeddedTransport:
         self._settings = settings
         self._opened_to_write: ControlPlane | None = None
         self._opened_to_read: ControlPlane | None = None
+        self._empty: ControlPlane | None = None
         self._is_noticed = False
         self.on_notice = on_notice
         self.where: str = str(self._database)
         caller = system_caller()
-        self.batches: Batches = Batches(self, caller)
-        self.users: Users = Users(self, caller, _index_words)
-        self.links: Links = Links(self, caller)
-        self.applications: Applications = Applications(self, caller)
-        self.audit: Audit = Audit(self)
+        self.batches: Batches = Batches(self._control_plane, caller)
+        self.users: Users = Users(self._control_plane, caller)
+        self.links: Links = Links(self._control_plane, caller)
+        self.applications: Applications = Applications(self._control_plane, caller)
+        self.audit: Audit = Audit(self._control_plane, caller)
 
     @classmethod
     def from_environment(
@@ -58,9 +59,28 @@ class EmbeddedTransport:
     def _open(self, *, create: bool) -> ControlPlane:
         return ControlPlane(self._settings, create=create)
 
-    @property
-    def to_write(self) -> ControlPlane:
-        """The control plane. The first use creates the database if needed, and cleans it up."""
+    def _control_plane(self, need: Need) -> ControlPlane:
+        """Return the control plane for a call, which opens it if needed: see `Need`."""
+        if need == "create":
+            return self._to_write()
+        existing = self._existing()
+        if existing is None:
+            return self._without_database(need)
+        if need == "search":
+            _index_words(existing)
+        return self._to_write() if need == "change" else existing
+
+    def _existing(self) -> ControlPlane | None:
+        """Return the control plane, or None without a database. Create and clean up nothing."""
+        if self._opened_to_write is not None:
+            return self._opened_to_write
+        if self._opened_to_read is None and database_exists(self._database):
+            self._opened_to_read = self._open(create=False)
+        reader = self._opened_to_read
+        return None if reader is None or reader.store.is_blank else reader
+
+    def _to_write(self) -> ControlPlane:
+        """Return the control plane. The first use creates the database if needed, and cleans up."""
         if self._opened_to_write is None:
             control_plane = self._open(create=True)
             try:
@@ -71,24 +91,14 @@ class EmbeddedTransport:
             self._opened_to_write = control_plane
         return self._opened_to_write
 
-    @property
-    def to_read(self) -> ControlPlane | None:
-        """The control plane, or None without a database. It creates and cleans up nothing."""
-        if self._opened_to_write is not None:
-            return self._opened_to_write
-        if self._opened_to_read is None and database_exists(self._database):
-            self._opened_to_read = self._open(create=False)
-        reader = self._opened_to_read
-        return None if reader is None or reader.store.is_blank else reader
-
-    @property
-    def to_list(self) -> ControlPlane | None:
-        """The control plane to list from. Without a database, a notice says so."""
-        control_plane = self.to_read
-        if not control_plane and not self._is_noticed:
+    def _without_database(self, need: Need) -> ControlPlane:
+        """Return a control plane without users and batches; tell the user why a list is empty."""
+        if need in ("list", "search") and not self._is_noticed:
             self._is_noticed = True  # `verify` looks up many chunks
             self.on_notice(f"There is no control plane yet at {self.where}")
-        return control_plane
+        if self._empty is None:
+            self._empty = empty_control_plane(self._settings)
+        return self._empty
 
     def policy(self) -> Policy:
         if not self._settings.batch_create:
@@ -101,10 +111,10 @@ class EmbeddedTransport:
         """Do nothing: no call is repeated here."""
 
     def close(self) -> None:
-        for control_plane in (self._opened_to_read, self._opened_to_write):
+        for control_plane in (self._opened_to_read, self._opened_to_write, self._empty):
             if control_plane:
                 control_plane.close()
-        self._opened_to_read = self._opened_to_write = None
+        self._opened_to_read = self._opened_to_write = self._empty = None
 
 
 def _index_words(control_plane: ControlPlane) -> None:

@@ -8,11 +8,13 @@ import pytest
 from tests.client.transports.steps import accounts, embedded
 from tests.support.faults.permissions import without_root
 from tests.support.users import (
+    PASSWORD,
     POLICY,
     checked_users,
     list_accounts,
 )
 
+from anyscale.domain.models.applications import ApplicationChanges
 from anyscale.domain.models.users import UserChanges
 from anyscale.errors import (
     NotFound,
@@ -31,6 +33,11 @@ READING: dict[str, Callable[[Transport], object]] = {
     "users_with_email": lambda t: list_accounts(t, email="a@example.com", exact=True),
     "users_with_name": lambda t: list_accounts(t, name="Jane", exact=True),
     "show": lambda t: t.batches.show("bat_none"),
+    "undo": lambda t: t.batches.undo("bat_none", "", force=False, dry_run=False),
+    "undo_dry_run": lambda t: t.batches.undo("bat_none", "", force=False, dry_run=True),
+    "reserve": lambda t: t.batches.reserve("bat_none", 0, checked_users("a")),
+    "hash": lambda t: t.batches.hash("bat_none", [(0, PASSWORD)]),
+    "publish": lambda t: t.batches.publish("bat_none", 1),
     "conflicts": lambda t: t.batches.conflicts("bat_none"),
     "release": lambda t: t.batches.release("bat_none"),
     "drop": lambda t: t.batches.drop("bat_none"),
@@ -38,6 +45,16 @@ READING: dict[str, Callable[[Transport], object]] = {
     "suspend": lambda t: t.users.suspend("usr_none"),
     "delete": lambda t: t.users.delete("usr_none"),
     "update": lambda t: t.users.update("usr_none", UserChanges(title="CTO")),
+    "restore": lambda t: t.users.restore("usr_none"),
+    "set_role": lambda t: t.users.set_role("usr_none", "owner"),
+    "find_users": lambda t: [user for user in t.users.find(["a@example.com"]) if user],
+    "applications": lambda t: t.applications.list(),
+    "application": lambda t: t.applications.get("app_none"),
+    "application_update": lambda t: t.applications.update("app_none", ApplicationChanges(name="a")),
+    "rotate_secret": lambda t: t.applications.rotate_secret("app_none", now=True),
+    "application_delete": lambda t: t.applications.delete("app_none"),
+    "audit": lambda t: t.audit.list(10, 10),
+    "no_links": lambda t: t.links.create([]),
     "set_password_links": lambda t: t.links.create(["usr_none"]),
 }
 
@@ -49,6 +66,22 @@ def test_reading_calls_create_no_file_and_no_folder(
     with closing(embedded(tmp_path)) as transport, suppress(NotFound):
         assert call(transport) in (None, [], POLICY)
     assert not (tmp_path / "data").exists()
+
+
+def test_a_search_creates_no_file_and_says_why_it_finds_nobody(tmp_path: Path) -> None:
+    with closing(embedded(tmp_path)) as transport:
+        notices: list[str] = []
+        transport.on_notice = notices.append
+        assert list_accounts(transport, search="jane") == list_accounts(transport) == []
+    assert notices == [f"There is no control plane yet at {transport.where}"]
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_database_that_another_process_creates_is_seen_at_once(tmp_path: Path) -> None:
+    with closing(embedded(tmp_path)) as transport, closing(embedded(tmp_path)) as other:
+        assert accounts(transport) == []
+        other.batches.create("key", checked_users("a"), "fail")
+        assert accounts(transport) == ["a@example.com"]
 
 
 @pytest.mark.parametrize("call", READING.values(), ids=READING)

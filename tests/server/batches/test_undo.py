@@ -29,7 +29,7 @@ from anyscale.errors import (
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches import undo
 from anyscale.server.core.callers import Caller, TokenCaller
-from anyscale.server.in_process import Batches, Opened
+from anyscale.server.in_process import Batches
 from anyscale.user.models import Batch
 
 pytestmark = pytest.mark.both_stores
@@ -525,7 +525,7 @@ def test_a_client_whose_token_is_revoked_half_way_reports_an_unfinished_undo(
     control_plane: ControlPlane, caller: TokenCaller
 ) -> None:
     batch = created(control_plane, *"abcde")
-    calls = SimpleNamespace(batches=Batches(Opened(control_plane), caller), retries=0)
+    calls = SimpleNamespace(batches=Batches(lambda _: control_plane, caller), retries=0)
     transport = cast("Transport", calls)
     with pytest.raises(BatchUnfinished, match="; 2 accounts were deleted, and the undo is unfin"):
         undo_batch(transport, batch, force=False, dry_run=False)

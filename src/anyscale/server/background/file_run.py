@@ -24,7 +24,7 @@ from anyscale.server.background.uploads import Upload
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches.comparison import Difference
 from anyscale.server.core.callers import SessionCaller
-from anyscale.server.in_process import Batches, Opened
+from anyscale.server.in_process import Batches
 
 __all__ = ["SHOWN", "STOPPED", "FileRun", "StoppedRun", "no_users"]
 
@@ -43,8 +43,10 @@ def no_users(name: str) -> RequestInvalid:
 class _Batches(Batches):
     """The calls for batches of a run: they notice that the server stops."""
 
-    def __init__(self, opened: Opened, caller: SessionCaller, check: Callable[[], None]) -> None:
-        super().__init__(opened, caller)
+    def __init__(
+        self, control_plane: ControlPlane, caller: SessionCaller, check: Callable[[], None]
+    ) -> None:
+        super().__init__(lambda _: control_plane, caller)
         self._check = check
 
     def show(self, batch_id: str) -> Batch:
@@ -64,7 +66,7 @@ class _Calls:
     ) -> None:
         self.policy: Callable[[], Policy] = control_plane.batches.available_policy
         self.on_notice: Callable[[str], None] = lambda _: None
-        self.batches: Final = _Batches(Opened(control_plane), caller, check)
+        self.batches: Final = _Batches(control_plane, caller, check)
 
     def cancel_retries(self) -> None:
         """Do nothing: no call is repeated here."""

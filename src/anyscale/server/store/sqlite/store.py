@@ -29,7 +29,10 @@ from anyscale.server.store.sqlite.open_connection import (
 from anyscale.server.store.sqlite.writer_lock import WriterLock
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["SqliteStore"]
+__all__ = ["IN_MEMORY", "SqliteStore"]
+
+#: In place of a path, for a database that stays empty: each connection has its own one in memory.
+IN_MEMORY = Path(":memory:")
 
 #: Seconds of `BUSY_SECONDS` to wait inside SQLite, where neither Ctrl-C nor `close` is noticed.
 _BUSY_STEP = 0.5
@@ -42,7 +45,7 @@ class SqliteStore:
     """A store in a file that only its owner can read.
 
     Args:
-        path: of the file.
+        path: of the file, or `IN_MEMORY`.
         create: whether to create the file and its folder. A schema that exists is migrated in any
             case.
         has_provider: whether SSO users can sign in at an identity provider.
@@ -226,6 +229,8 @@ class SqliteStore:
     def _connect(self) -> "_OpenConnection":
         connection = open_connection(self.path, self._mode)
         try:
+            if self.path == IN_MEMORY:
+                migrate(connection)
             statements = SqliteConnection(connection, has_provider=self._has_provider)
         except BaseException:
             connection.close()
@@ -242,6 +247,8 @@ class _OpenConnection(NamedTuple):
 
 def _prepare_file(path: Path, *, create: bool) -> str:
     """Create or check the file; return the `mode` with which SQLite opens it."""
+    if path == IN_MEMORY:
+        return "memory"
     if create:
         create_file(path)
         return "rw"
