@@ -12,7 +12,7 @@ from anyscale.server.core.openid.id_token_hints import IdTokenHints
 from anyscale.server.core.openid.key_rotation import rotate_keys
 from anyscale.server.core.openid.logout import LogoutService
 from anyscale.server.core.openid.signing_keys import SigningKeys
-from anyscale.server.core.openid.tokens import TokenService
+from anyscale.server.core.openid.tokens import GrantTokens
 from anyscale.server.store.transaction import Store
 
 __all__ = ["OpenIdProvider"]
@@ -37,7 +37,7 @@ class OpenIdProvider:
         hints = IdTokenHints(self.keys, issuer)
         self.applications: Final = ApplicationAuthentication(store)
         self.authorization: Final = AuthorizationService(store, hints)
-        self.tokens: Final = TokenService(store, self.keys, issuer)
+        self.tokens: Final = GrantTokens(store, self.keys, issuer)
         self.logout: Final = LogoutService(store, hints)
         try:
             if creates_key and not folder.exists():

@@ -26,7 +26,7 @@ from anyscale.server.store.records.openid import ApplicationRecord, GrantRecord
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Store, Transaction
 
-__all__ = ["IssuedTokens", "TokenService"]
+__all__ = ["GrantTokens", "IssuedTokens"]
 
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # (RFC 7636, 4.1)
 
@@ -69,7 +69,7 @@ class _Secrets(SensitiveStruct, frozen=True):
     nonce: str | None = None
 
 
-class TokenService:
+class GrantTokens:
     """Issues and revokes the tokens of applications, and returns the claims of their users."""
 
     def __init__(self, store: Store, keys: SigningKeys, issuer: str) -> None:

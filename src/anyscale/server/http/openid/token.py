@@ -17,7 +17,7 @@ from anyscale.errors import AnyscaleError, NotFound, RequestInvalid
 from anyscale.server.core.openid.authorization_parameters import once
 from anyscale.server.core.openid.protocol import OAuthError
 from anyscale.server.core.openid.provider import OpenIdProvider
-from anyscale.server.core.openid.tokens import IssuedTokens, TokenService
+from anyscale.server.core.openid.tokens import GrantTokens, IssuedTokens
 from anyscale.server.http.bodies import SMALL_BODY
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.errors import EXCEPTION_HANDLERS, title_of
@@ -75,7 +75,7 @@ def exchange(request: AnyRequest, body: RawBody, provider: NamedDependency[OpenI
 
 
 def _issue(
-    tokens: TokenService, application: ApplicationRecord, values: Mapping[str, str]
+    tokens: GrantTokens, application: ApplicationRecord, values: Mapping[str, str]
 ) -> IssuedTokens:
     match values.get("grant_type"):
         case "authorization_code":
@@ -112,9 +112,7 @@ def revoke(request: AnyRequest, body: RawBody, provider: NamedDependency[OpenIdP
     return Response({})
 
 
-def _revoke(
-    tokens: TokenService, application: ApplicationRecord, values: Mapping[str, str]
-) -> None:
+def _revoke(tokens: GrantTokens, application: ApplicationRecord, values: Mapping[str, str]) -> None:
     if "token" not in values:
         raise OAuthError("invalid_request", "token is missing")
     tokens.revoke(application, values["token"])
