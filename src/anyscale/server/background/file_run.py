@@ -22,7 +22,7 @@ from anyscale.errors import (
 from anyscale.server.background.counted_file import CountedFile
 from anyscale.server.background.uploads import Upload
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.batches.comparison import Difference
+from anyscale.server.core.batches.comparison import FieldDifference
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.in_process import Batches
 
@@ -208,7 +208,7 @@ class FileRun:
         if number + 1 < reserved:
             raise KeyReused(f"{self.file.name} is shorter than the file of this batch")
 
-    def _words(self, difference: Difference, reading: Reading) -> str:
+    def _words(self, difference: FieldDifference, reading: Reading) -> str:
         position = difference.position
         place = f"user {position + 1:,} of {self.file.name}"
         if difference.given is not None:

@@ -11,12 +11,12 @@ from anyscale.server.store.records.users import ReservedRecord
 from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.user_ids import user_id
 
-__all__ = ["Difference", "find_difference"]
+__all__ = ["FieldDifference", "find_difference"]
 
 _FIELDS = ("email", "name", "lastname", "title", "is_sso_user", "has_password")
 
 
-class Difference(Struct, frozen=True):
+class FieldDifference(Struct, frozen=True):
     """The first user of a chunk that differs from the reserved one."""
 
     #: in the batch, from 0
@@ -34,7 +34,7 @@ def find_difference(
     number: int,
     first: int,
     users: Sequence[CheckedUser],
-) -> Difference | None:
+) -> FieldDifference | None:
     """Return the first user that differs from the reserved ones; None if the digests are equal.
 
     A chunk that is not reserved yet has no difference. `first` is the position of its first user.
@@ -55,9 +55,9 @@ def find_difference(
         reserved = row.email if row else taken.get(position)
         field = _differing_field(given, row, reserved)
         if field:
-            return Difference(position, given.email if given else None, reserved, field)
+            return FieldDifference(position, given.email if given else None, reserved, field)
     # Only a skipped user differs, of which the email alone is stored.
-    return Difference(first, None, None, "skipped")
+    return FieldDifference(first, None, None, "skipped")
 
 
 def _differing_field(

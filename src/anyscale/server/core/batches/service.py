@@ -30,7 +30,7 @@ from anyscale.server.core.batches.batch_state import (
 )
 from anyscale.server.core.batches.chunks import NewChunk, reserve_chunk
 from anyscale.server.core.batches.cleanup import delete_rows, expire_batch
-from anyscale.server.core.batches.comparison import Difference, find_difference
+from anyscale.server.core.batches.comparison import FieldDifference, find_difference
 from anyscale.server.core.batches.conflicts import (
     chunk_conflicts,
     list_conflicts,
@@ -173,7 +173,7 @@ class BatchService:
 
     def difference(
         self, batch_id: str, number: int, users: Sequence[CheckedUser]
-    ) -> Difference | None:
+    ) -> FieldDifference | None:
         """Compare a chunk with the reserved one of its number; None if there is no difference."""
         with self._store.read() as tx:
             batch = require_batch(tx, batch_id)
