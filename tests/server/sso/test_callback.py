@@ -99,7 +99,7 @@ def cookie(**changes: Any) -> Tamper:
 
 def with_request(**changes: Any) -> Tamper:
     def tamper(login: TamperedLogin) -> None:
-        login.cookie = login.cookie | {"request": login.cookie["request"] | changes}
+        login.cookie = login.cookie | {"attempt": login.cookie["attempt"] | changes}
 
     return tamper
 
@@ -152,7 +152,7 @@ BROWSERS: Mapping[str, tuple[Tamper, str, str]] = {
     "with a cookie that is too old": (cookie(at=time.time() - 601), "expired", "cookie_expired"),
     "with a cookie from the future": (cookie(at=time.time() + AWAY), "expired", "cookie_expired"),
     "with a cookie from no time": (cookie(at=None), "expired", "cookie_garbled"),
-    "with a cookie of another kind": (cookie(request=None), "expired", "cookie_garbled"),
+    "with a cookie of another kind": (cookie(attempt=None), "expired", "cookie_garbled"),
     "with a cookie that is garbled": (garbled("%%%"), "expired", "cookie_garbled"),
     "with a cookie that is a number": (garbled("MQ"), "expired", "cookie_garbled"),
     "with a changed cookie": (with_changed_octet, "expired", "cookie_garbled"),
@@ -282,7 +282,7 @@ def test_the_key_of_the_cookie_is_random_and_depends_on_no_batch(login: Tampered
 
 def test_two_logins_share_no_secret(login: TamperedLogin) -> None:
     login.start()
-    first, kept = login.authorization_params, login.cookie["request"]
+    first, kept = login.authorization_params, login.cookie["attempt"]
     login.start()
     for name in ("state", "nonce", "code_challenge"):
         assert len(login.authorization_params[name]) == 43

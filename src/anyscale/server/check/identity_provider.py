@@ -22,7 +22,7 @@ from anyscale.server.core.secrets import new_secret
 from anyscale.server.core.sso.http_client import get
 from anyscale.server.core.sso.id_token import ALGORITHMS, LEEWAY, import_keys, loggable
 from anyscale.server.core.sso.identity_provider import IdentityProvider
-from anyscale.server.core.sso.login_records import AuthorizationRequest
+from anyscale.server.core.sso.login_records import SsoAttempt
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.paths import SSO_CALLBACK
 
@@ -178,9 +178,7 @@ def check_client(installation: Installation) -> Finding:
     """
     name = "the client id and secret"
     _metadata(installation)
-    secrets = AuthorizationRequest(
-        _settings(installation).issuer, new_secret(), new_secret(), new_secret()
-    )
+    secrets = SsoAttempt(_settings(installation).issuer, new_secret(), new_secret(), new_secret())
     try:
         within_time(lambda: _provider(installation).identify(new_secret(), secrets))
     except SsoRefused as error:

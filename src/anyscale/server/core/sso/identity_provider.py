@@ -28,7 +28,7 @@ from anyscale.server.core.sso.id_token import (
     parse_header,
     verify_token,
 )
-from anyscale.server.core.sso.login_records import AuthorizationRequest, ExternalIdentity
+from anyscale.server.core.sso.login_records import ExternalIdentity, SsoAttempt
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.core.sso.timed_cache import TimedCache
 
@@ -91,9 +91,7 @@ class IdentityProvider:
         self._keys = TimedCache(self._fetch_keys)
         self._paused_until = 0.0
 
-    def begin(
-        self, request_id: str = "", max_age: int | None = None
-    ) -> tuple[str, AuthorizationRequest]:
+    def begin(self, request_id: str = "", max_age: int | None = None) -> tuple[str, SsoAttempt]:
         """Return the URL at which a user signs in, and the secrets of this sign-in.
 
         Args:
@@ -104,17 +102,17 @@ class IdentityProvider:
             ProviderUnavailable: the metadata cannot be fetched, or are not metadata.
             SsoRefused: the metadata are of another issuer, or name an endpoint that is not https.
         """
-        request = AuthorizationRequest(
+        attempt = SsoAttempt(
             self._settings.issuer, new_secret(), new_secret(), new_secret(), request_id, max_age
         )
-        challenge = urlsafe_b64encode(sha256(request.verifier.encode()).digest()).decode()
+        challenge = urlsafe_b64encode(sha256(attempt.verifier.encode()).digest()).decode()
         query = {
             "response_type": "code",
             "client_id": self._settings.client_id,
             "redirect_uri": self._redirect_uri,
             "scope": "openid email profile",
-            "state": request.state,
-            "nonce": request.nonce,
+            "state": attempt.state,
+            "nonce": attempt.nonce,
             "code_challenge": challenge.rstrip("="),
             "code_challenge_method": "S256",
         }
@@ -123,9 +121,9 @@ class IdentityProvider:
         if max_age == 0:
             query["prompt"] = "login"
         endpoint = self._metadata.get(_LIFETIME).authorization_endpoint
-        return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}", request
+        return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}", attempt
 
-    def check_redirect(self, parameters: Mapping[str, str], request: AuthorizationRequest) -> str:
+    def check_redirect(self, parameters: Mapping[str, str], attempt: SsoAttempt) -> str:
         """Check the provider's redirect, and return its code.
 
         Raises:
@@ -134,9 +132,9 @@ class IdentityProvider:
             ProviderUnavailable: the metadata cannot be fetched, or the provider cannot sign users
                 in now.
         """
-        if not is_same(request.state, parameters.get("state")):
+        if not is_same(attempt.state, parameters.get("state")):
             raise SsoRefused("state")
-        if request.issuer != self._settings.issuer:
+        if attempt.issuer != self._settings.issuer:
             raise SsoRefused("other_provider")
         self._check_issuer(parameters.get("iss"))
         code = code_of(parameters)
@@ -144,15 +142,15 @@ class IdentityProvider:
             raise ProviderUnavailable("the token endpoint had too many requests a moment ago")
         return code
 
-    def identify(self, code: str, request: AuthorizationRequest) -> ExternalIdentity:
+    def identify(self, code: str, attempt: SsoAttempt) -> ExternalIdentity:
         """Exchange a code for an ID token, and return its user.
 
         Raises:
             SsoRefused: the provider refuses the code, or the ID token is not valid.
             ProviderUnavailable: the provider does not respond, or its response is invalid.
         """
-        tokens = self._exchange(code, request.verifier)
-        return self._identify(tokens, request)
+        tokens = self._exchange(code, attempt.verifier)
+        return self._identify(tokens, attempt)
 
     def _check_issuer(self, issuer: str | None) -> None:
         """Check that this provider redirected the browser (RFC 9207, 2.4)."""
@@ -195,15 +193,15 @@ class IdentityProvider:
             form["client_secret"] = secret
         return {}
 
-    def _identify(self, tokens: _Tokens, request: AuthorizationRequest) -> ExternalIdentity:
+    def _identify(self, tokens: _Tokens, attempt: SsoAttempt) -> ExternalIdentity:
         header = parse_header(tokens.id_token)
         settings = self._settings
         expected = ExpectedToken(
             issuer=settings.issuer,
             client_id=settings.client_id,
-            nonce=request.nonce,
+            nonce=attempt.nonce,
             access_token=tokens.access_token,
-            max_age=request.max_age,
+            max_age=attempt.max_age,
         )
         claims = verify_token(tokens.id_token, header, self._find_key(header), expected)
         return ExternalIdentity(
@@ -212,7 +210,7 @@ class IdentityProvider:
             email=claims.get("email"),
             email_verified=claims.get("email_verified"),
             authenticated_at=authentication_time(claims),
-            request_id=request.request_id,
+            request_id=attempt.request_id,
         )
 
     def _find_key(self, header: TokenHeader) -> Key:

@@ -2,10 +2,10 @@
 
 from anyscale.server.core.secrets import SensitiveStruct
 
-__all__ = ["AuthorizationRequest", "ExternalIdentity"]
+__all__ = ["ExternalIdentity", "SsoAttempt"]
 
 
-class AuthorizationRequest(SensitiveStruct, frozen=True):
+class SsoAttempt(SensitiveStruct, frozen=True):
     """The secrets of a sign-in, which the browser keeps until the provider redirects it back."""
 
     issuer: str

@@ -18,7 +18,7 @@ from anyscale.server.core.login.sessions import (
 from anyscale.server.core.seal import Seal
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.sso.identity_provider import IdentityProvider
-from anyscale.server.core.sso.login_records import AuthorizationRequest, ExternalIdentity
+from anyscale.server.core.sso.login_records import ExternalIdentity, SsoAttempt
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.core.sso.used_states import UsedStates
 from anyscale.server.store.records.users import AccountRecord
@@ -46,7 +46,7 @@ class SsoLogin:
         self._domains = settings.domains
 
     def finish(
-        self, parameters: Mapping[str, str], request: AuthorizationRequest, address: str
+        self, parameters: Mapping[str, str], attempt: SsoAttempt, address: str
     ) -> ExternalIdentity:
         """Return the user of the provider's redirect, as `IdentityProvider` does.
 
@@ -57,11 +57,11 @@ class SsoLogin:
             TooManyFailedLogins: too many exchanges of the client's network had no user.
         """
         self._rate_limiter.check_exchange(address)
-        code = self.provider.check_redirect(parameters, request)
-        if not self._used_states.add(request.state):
+        code = self.provider.check_redirect(parameters, attempt)
+        if not self._used_states.add(attempt.state):
             raise SsoRefused("state_used")
         try:
-            return self.provider.identify(code, request)
+            return self.provider.identify(code, attempt)
         except SsoRefused:
             self._rate_limiter.record_refused_exchange(address)
             raise

@@ -25,7 +25,7 @@ from anyscale.errors import (
 )
 from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.login.return_paths import seal_path
-from anyscale.server.core.sso.login_records import AuthorizationRequest, ExternalIdentity
+from anyscale.server.core.sso.login_records import ExternalIdentity, SsoAttempt
 from anyscale.server.core.sso.sso_login import SsoLogin
 from anyscale.server.http.cookies import (
     SESSION,
@@ -148,7 +148,7 @@ async def callback(
     service = _required(sso_login)
     started = await _started(request, service, pools)
     identity = _identity(request, started, service, pools)
-    if isinstance(started, AuthorizationRequest) and started.session_id:
+    if isinstance(started, SsoAttempt) and started.session_id:
         return await _sign_in_again(request, service, started, identity)
     try:
         user, result = await login.by_sso(request, service, identity)
@@ -158,12 +158,12 @@ async def callback(
     return _redirect(path, expired_cookie(COOKIE), *login_cookies(result))
 
 
-def _path_after(started: AuthorizationRequest | SsoRefused) -> str:
+def _path_after(started: SsoAttempt | SsoRefused) -> str:
     """Return the address of our own page at which the user goes on."""
-    return (started.return_path if isinstance(started, AuthorizationRequest) else "") or "/"
+    return (started.return_path if isinstance(started, SsoAttempt) else "") or "/"
 
 
-def _sign_in_page(started: AuthorizationRequest | SsoRefused) -> str:
+def _sign_in_page(started: SsoAttempt | SsoRefused) -> str:
     path = _path_after(started)
     return "/sign-in?" if path == "/" else f"/sign-in?{urlencode({'to': path})}&"
 
@@ -171,7 +171,7 @@ def _sign_in_page(started: AuthorizationRequest | SsoRefused) -> str:
 async def _sign_in_again(
     request: AnyRequest,
     sso_login: SsoLogin,
-    started: AuthorizationRequest,
+    started: SsoAttempt,
     identity: Awaitable[ExternalIdentity],
 ) -> Response[None]:
     """Go on where the owner was, or show why not on the page of the second sign-in."""
@@ -194,7 +194,7 @@ async def _sign_in_again(
 
 async def _started(
     request: AnyRequest, sso_login: SsoLogin, pools: ThreadPools
-) -> AuthorizationRequest | SsoRefused:
+) -> SsoAttempt | SsoRefused:
     """Return the sign-in that the browser has started, or why there is none."""
     try:
         return await pools.auth.run(read_cookie_value, sso_login, read_cookie(request, COOKIE))
@@ -204,7 +204,7 @@ async def _started(
 
 async def _identity(
     request: AnyRequest,
-    started: AuthorizationRequest | SsoRefused,
+    started: SsoAttempt | SsoRefused,
     sso_login: SsoLogin,
     pools: ThreadPools,
 ) -> ExternalIdentity:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from anyscale.errors import SsoRefused
-from anyscale.server.core.sso.login_records import AuthorizationRequest
+from anyscale.server.core.sso.login_records import SsoAttempt
 from anyscale.server.core.sso.sso_login import SsoLogin
 
 __all__ = ["COOKIE", "COOKIE_SECONDS", "create_cookie_value", "read_cookie_value"]
@@ -22,18 +22,18 @@ COOKIE_SECONDS = 600
 
 
 class _Content(Struct, frozen=True):
-    request: AuthorizationRequest
+    attempt: SsoAttempt
     #: seconds since 1970
     at: float
 
 
-def create_cookie_value(sso_login: SsoLogin, request: AuthorizationRequest) -> str:
+def create_cookie_value(sso_login: SsoLogin, attempt: SsoAttempt) -> str:
     """Return the value of the cookie of a sign-in that begins now."""
-    content = msgspec.json.encode(_Content(request, time.time()))
+    content = msgspec.json.encode(_Content(attempt, time.time()))
     return sso_login.seal.seal(content)
 
 
-def read_cookie_value(sso_login: SsoLogin, value: str) -> AuthorizationRequest:
+def read_cookie_value(sso_login: SsoLogin, value: str) -> SsoAttempt:
     """Return the secrets of the sign-in to which a cookie belongs.
 
     Raises:
@@ -47,4 +47,4 @@ def read_cookie_value(sso_login: SsoLogin, value: str) -> AuthorizationRequest:
         raise SsoRefused("cookie_garbled") from None
     if not 0 <= time.time() - decoded.at <= COOKIE_SECONDS:
         raise SsoRefused("cookie_expired")
-    return decoded.request
+    return decoded.attempt
