@@ -12,8 +12,8 @@ from anyscale.domain.models.applications import ApplicationChanges
 from anyscale.errors import NotFound, RequestInvalid
 from anyscale.server.core.openid.authorization import Redirection, SignInNeeded
 from anyscale.server.core.openid.stored_requests import StoredRequests
-from anyscale.server.core.seal import Seal
 from anyscale.server.core.secrets import new_secret
+from anyscale.server.core.signer import Signer
 from anyscale.server.core.steps import Step
 
 WITHOUT_REDIRECT: list[dict[str, Any]] = [
@@ -188,11 +188,11 @@ def test_another_browser_cannot_go_on_with_a_stored_request(site: Site, browser:
 def test_a_cookie_that_no_server_has_sealed_for_requests_has_none(site: Site) -> None:
     needed, store = site.start(), site.control_plane.store
     assert isinstance(needed, SignInNeeded)
-    content = Seal(store, "authorization_requests").unseal(needed.browser)
+    content = Signer(store, "authorization_requests").unsign(needed.browser)
 
     with pytest.raises(NotFound):
         site.provider.authorization.stored(
-            needed.request_id, Seal(store, "return_path").seal(content)
+            needed.request_id, Signer(store, "return_path").sign(content)
         )
 
 

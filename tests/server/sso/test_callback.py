@@ -261,15 +261,15 @@ def test_two_servers_of_one_database_accept_the_cookies_of_each_other(
     assert first.sso_login
     with closing(ControlPlane(first.settings)) as second:
         assert second.sso_login
-        one, other = first.sso_login.seal, second.sso_login.seal
-        assert other.sign(b"x") == one.sign(b"x") != one.sign(b"y")
+        one, other = first.sso_login.signer, second.sso_login.signer
+        assert other.signature(b"x") == one.signature(b"x") != one.signature(b"y")
 
 
 def test_the_key_of_the_cookie_is_random_and_depends_on_no_batch(login: TamperedLogin) -> None:
     """It was derived from the first batch, whose id is a part of each `user_id`."""
     control_plane = login.control_plane
     assert control_plane.sso_login
-    mac = control_plane.sso_login.seal.sign(b"x")
+    mac = control_plane.sso_login.signer.signature(b"x")
     with control_plane.store.write() as tx:
         execute_sql(tx, "update batches set idempotency_key = 'another' where id = 1")
         key = tx.server_keys.get("sso_cookie")
@@ -277,7 +277,7 @@ def test_the_key_of_the_cookie_is_random_and_depends_on_no_batch(login: Tampered
     assert mac == hmac.digest(key, b"x", "sha256")
     with closing(ControlPlane(control_plane.settings)) as second:
         assert second.sso_login
-        assert second.sso_login.seal.sign(b"x") == mac
+        assert second.sso_login.signer.signature(b"x") == mac
 
 
 def test_two_logins_share_no_secret(login: TamperedLogin) -> None:

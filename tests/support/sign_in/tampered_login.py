@@ -117,7 +117,7 @@ class TamperedLogin:
         if not isinstance(text, str):
             assert self.control_plane.sso_login
             content = json.dumps(value).encode()
-            signed = content + self.control_plane.sso_login.seal.sign(content)
+            signed = content + self.control_plane.sso_login.signer.signature(content)
             text = urlsafe_b64encode(signed).decode().rstrip("=")
         self.client.cookies.clear()
         self.client.cookies.set(SSO_COOKIE, text, domain="127.0.0.1", path="/")

@@ -14,7 +14,7 @@ from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.sign_in.sign_ins import let_time_pass
 from tests.support.users import NEW_PASSWORD, create_accounts
 
-from anyscale.server.core.login.return_paths import seal_path
+from anyscale.server.core.login.return_paths import sign_path
 from anyscale.server.core.time_units import MINUTE_MS
 from anyscale.server.http.cookies import DEVICE
 from anyscale.server.http.web.kept_forms import COOKIE
@@ -228,7 +228,7 @@ def test_a_cookie_that_its_user_has_sealed_shows_an_empty_form(
     jane: HttpClient, content: str
 ) -> None:
     text = b64encode(FORGED[content]).decode()
-    jane.cookies[COOKIE] = seal_path(jane.cookies[DEVICE], text)
+    jane.cookies[COOKIE] = sign_path(jane.cookies[DEVICE], text)
 
     page = get(jane, "/console/tokens/new?restored=yes")
 

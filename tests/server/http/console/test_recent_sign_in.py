@@ -12,7 +12,7 @@ from tests.support.sign_in.sign_ins import events_of, get_account, let_time_pass
 from tests.support.users import NEW_PASSWORD
 from tests.support.waiting import wait_until
 
-from anyscale.server.core.seal import Seal
+from anyscale.server.core.signer import Signer
 from anyscale.server.core.time_units import MINUTE_MS
 
 #: a page with the guard, and its form
@@ -38,8 +38,8 @@ def aged(console: Console) -> HttpClient:
     return client
 
 
-def sealed(client: HttpClient, path: str = GUARDED) -> str:
-    """Open a guarded page, and give the sealed path of the page to which it leads."""
+def signed(client: HttpClient, path: str = GUARDED) -> str:
+    """Open a guarded page, and give the signed path of the page to which it leads."""
     place: str = get(client, path).headers["location"]
     assert place.startswith("/console/sign-in-again?to=")
     return place.partition("=")[2]
@@ -103,7 +103,7 @@ def test_the_password_leads_on_to_the_page_and_the_session_stays(
     console: Console, old: HttpClient
 ) -> None:
     before = old.cookies["__Host-session"]
-    answer = again(old, sealed(old))
+    answer = again(old, signed(old))
     assert (answer.status, answer.headers["location"]) == (303, GUARDED)
     assert old.cookies["__Host-session"] == before
     assert get(old, GUARDED).status == 200
@@ -112,19 +112,19 @@ def test_the_password_leads_on_to_the_page_and_the_session_stays(
 
 
 def test_the_filters_of_the_page_stay(old: HttpClient) -> None:
-    answer = again(old, sealed(old, f"{GUARDED}?q=a%20b&to=//evil.example"))
+    answer = again(old, signed(old, f"{GUARDED}?q=a%20b&to=//evil.example"))
     assert answer.headers["location"] == f"{GUARDED}?q=a+b&to=%2F%2Fevil.example"
 
 
 def test_a_path_stays_as_it_was_sent(old: HttpClient) -> None:
     path = "/console/batches/bat%3F%23%25/links"
-    assert again(old, sealed(old, path)).headers["location"] == path
+    assert again(old, signed(old, path)).headers["location"] == path
 
 
 def test_a_wrong_password_is_refused_and_is_in_the_audit_log(
     console: Console, old: HttpClient
 ) -> None:
-    page = again(old, sealed(old), "not the password")
+    page = again(old, signed(old), "not the password")
     assert page.status == 401
     assert problem_of(page) == "The current password is wrong."
     assert '<a href="#password">' in page.text
@@ -134,7 +134,7 @@ def test_a_wrong_password_is_refused_and_is_in_the_audit_log(
 
 
 def test_no_password_is_refused(old: HttpClient) -> None:
-    page = again(old, sealed(old), "")
+    page = again(old, signed(old), "")
     assert (page.status, problem_of(page)) == (400, "Enter your password.")
 
 
@@ -166,11 +166,11 @@ def test_no_address_of_a_request_is_followed(old: HttpClient, to: str) -> None:
 
 def test_a_sealed_path_is_for_its_session_alone(console: Console, old: HttpClient) -> None:
     other = aged(console)
-    assert again(other, sealed(old)).headers["location"] == "/console"
+    assert again(other, signed(old)).headers["location"] == "/console"
 
 
 def test_a_changed_sealed_path_is_not_followed(old: HttpClient) -> None:
-    to = sealed(old)
+    to = signed(old)
     swapped = to[:20] + ("A" if to[20] != "A" else "B") + to[21:]
     assert again(old, swapped).headers["location"] == "/console"
 
@@ -178,7 +178,7 @@ def test_a_changed_sealed_path_is_not_followed(old: HttpClient) -> None:
 def test_the_seal_of_another_purpose_is_not_accepted(console: Console, old: HttpClient) -> None:
     caller = console.control_plane.sessions.authenticate(old.cookies["__Host-session"])
     content = f'{{"session_id":"{caller.session.session_id}","path":"/evil"}}'.encode()
-    forged = Seal(console.control_plane.store, "sso_cookie").seal(content)
+    forged = Signer(console.control_plane.store, "sso_cookie").sign(content)
     assert again(old, forged).headers["location"] == "/console"
 
 

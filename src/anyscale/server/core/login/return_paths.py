@@ -1,4 +1,4 @@
-"""Where the user of a session goes on after signing in again: sealed, for that session alone.
+"""Where the user of a session goes on after signing in again: signed, for that session alone.
 
 The secret of the session is the key of an HMAC, which shows that a server of ours wrote the path
 for this session: no redirect follows an address that others wrote.
@@ -7,13 +7,13 @@ for this session: no redirect follows an address that others wrote.
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
-__all__ = ["seal_path", "unseal_path"]
+__all__ = ["sign_path", "unsign_path"]
 
 #: octets of the HMAC
 _MAC = 32
 
 
-def seal_path(session: str, path: str) -> str:
+def sign_path(session: str, path: str) -> str:
     """Return a text for the address of the page on which the user signs in again.
 
     `session` is the secret of the session, of its cookie.
@@ -22,8 +22,8 @@ def seal_path(session: str, path: str) -> str:
     return urlsafe_b64encode(content + _sign(session, content)).decode().rstrip("=")
 
 
-def unseal_path(session: str, text: str, default: str) -> str:
-    """Return the path of a sealed text; `default` if it is not for this session."""
+def unsign_path(session: str, text: str, default: str) -> str:
+    """Return the path of a signed text; `default` if it is not for this session."""
     try:
         octets = urlsafe_b64decode(f"{text}==")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Requests of applications that wait for a sign-in, in a sealed cookie of the browser.
+"""Requests of applications that wait for a sign-in, in a signed cookie of the browser.
 
 No server keeps any of them: so nobody can push out the requests of others, however many are sent.
 """
@@ -9,8 +9,8 @@ from msgspec import MsgspecError, json
 
 from anyscale.server.core.openid.authorization_parameters import AuthorizationParameters
 from anyscale.server.core.openid.protocol import REQUEST_MS, OAuthError
-from anyscale.server.core.seal import Seal
 from anyscale.server.core.secrets import SensitiveStruct
+from anyscale.server.core.signer import Signer
 from anyscale.server.store.transaction import Store
 
 __all__ = ["StoredRequests", "WaitingRequest"]
@@ -37,7 +37,7 @@ class StoredRequests:
     """Reads and writes the cookie of a browser, which has its latest requests, the newest first."""
 
     def __init__(self, store: Store) -> None:
-        self._seal = Seal(store, "authorization_requests")
+        self._signer = Signer(store, "authorization_requests")
 
     def find(self, cookie: str, request_id: str | None, now: int) -> WaitingRequest | None:
         """Return a request that has not expired; without an id the newest one."""
@@ -67,11 +67,11 @@ class StoredRequests:
     def _read(self, cookie: str, now: int) -> list[WaitingRequest]:
         """Return the requests that have not expired; none of a cookie that is not ours."""
         try:
-            content = zlib.decompress(self._seal.unseal(cookie))
+            content = zlib.decompress(self._signer.unsign(cookie))
             waiting = json.decode(content, type=list[WaitingRequest])
         except (MsgspecError, ValueError, zlib.error):
             return []
         return [one for one in waiting if one.created_at > now - REQUEST_MS]
 
     def _written(self, waiting: list[WaitingRequest]) -> str:
-        return self._seal.seal(zlib.compress(json.encode(waiting)))
+        return self._signer.sign(zlib.compress(json.encode(waiting)))

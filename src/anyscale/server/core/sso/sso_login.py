@@ -15,8 +15,8 @@ from anyscale.server.core.login.sessions import (
     lock_for_session,
     renew_sign_in,
 )
-from anyscale.server.core.seal import Seal
 from anyscale.server.core.secrets import hash_of
+from anyscale.server.core.signer import Signer
 from anyscale.server.core.sso.identity_provider import IdentityProvider
 from anyscale.server.core.sso.login_records import ExternalIdentity, SsoAttempt
 from anyscale.server.core.sso.settings import ProviderSettings
@@ -42,7 +42,7 @@ class SsoLogin:
         self._used_states = UsedStates()
         self._store = store
         #: of the cookie that a browser keeps while its user signs in
-        self.seal: Final = Seal(store, "sso_cookie")
+        self.signer: Final = Signer(store, "sso_cookie")
         self._domains = settings.domains
 
     def finish(

@@ -18,7 +18,7 @@ from anyscale.errors import (
 )
 from anyscale.server.background.file_runs import FileRuns
 from anyscale.server.core.login.links import secret_of
-from anyscale.server.core.login.return_paths import seal_path
+from anyscale.server.core.login.return_paths import sign_path
 from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.steps import ANY_STEP, Step
 from anyscale.server.http.authentication import ALLOWED_STEPS, Authenticator
@@ -132,7 +132,7 @@ async def keep_form(
     """
     path, cookies = keep_fields(request, body, own_page(to) or "/")
     if again:
-        path = f"{SIGN_IN_AGAIN}?to={seal_path(read_cookie(request, SESSION), path)}"
+        path = f"{SIGN_IN_AGAIN}?to={sign_path(read_cookie(request, SESSION), path)}"
     return redirect(path, *cookies)
 
 

@@ -15,7 +15,7 @@ from msgspec import structs
 
 from anyscale.errors import AnyscaleError, NotFound, Overloaded, ProviderUnavailable, SsoRefused
 from anyscale.server.core.callers import SignInTooOld
-from anyscale.server.core.login.return_paths import seal_path, unseal_path
+from anyscale.server.core.login.return_paths import sign_path, unsign_path
 from anyscale.server.core.sso.sso_login import SsoLogin
 from anyscale.server.http.cookies import SESSION, HostCookie, read_cookie
 from anyscale.server.http.dependencies import AnyRequest, Connection, UserRequest
@@ -51,7 +51,7 @@ def redirect_to_sign_in_again(request: AnyRequest, _: SignInTooOld) -> Response[
     path = return_path(request)
     if may_keep_form(request):
         return send_form_again(path, again="yes")
-    return redirect(f"{SIGN_IN_AGAIN}?to={seal_path(read_cookie(request, SESSION), path)}")
+    return redirect(f"{SIGN_IN_AGAIN}?to={sign_path(read_cookie(request, SESSION), path)}")
 
 
 @get("/sign-in-again")
@@ -105,12 +105,12 @@ def start_sso(
 
 
 def _path_of(request: UserRequest, to: str) -> str:
-    """Return the path that is sealed in `to`, or the default one."""
-    return unseal_path(read_cookie(request, SESSION), to, _DEFAULT)
+    """Return the path that is signed in `to`, or the default one."""
+    return unsign_path(read_cookie(request, SESSION), to, _DEFAULT)
 
 
 def _page(request: UserRequest, to: str, **shown: Any) -> Page:
-    """Render the page; `to` is the sealed path, as it came."""
+    """Render the page; `to` is the signed path, as it came."""
     options, account = request.app.state.login_options, request.user.account
     values: dict[str, Any] = {
         "to": to,

@@ -24,7 +24,7 @@ from anyscale.errors import (
     TooManyFailedLogins,
 )
 from anyscale.server.core.audit.entries import AuditLog
-from anyscale.server.core.login.return_paths import seal_path
+from anyscale.server.core.login.return_paths import sign_path
 from anyscale.server.core.sso.login_records import ExternalIdentity, SsoAttempt
 from anyscale.server.core.sso.sso_login import SsoLogin
 from anyscale.server.http.cookies import (
@@ -188,8 +188,8 @@ async def _sign_in_again(
         message = "unavailable"
     else:
         return _redirect(path, expired_cookie(COOKIE))
-    sealed = seal_path(read_cookie(request, SESSION), path)
-    return _to_sign_in(message, f"{SIGN_IN_AGAIN}?to={sealed}&")
+    signed = sign_path(read_cookie(request, SESSION), path)
+    return _to_sign_in(message, f"{SIGN_IN_AGAIN}?to={signed}&")
 
 
 async def _started(

@@ -30,7 +30,7 @@ class _Content(Struct, frozen=True):
 def create_cookie_value(sso_login: SsoLogin, attempt: SsoAttempt) -> str:
     """Return the value of the cookie of a sign-in that begins now."""
     content = msgspec.json.encode(_Content(attempt, time.time()))
-    return sso_login.seal.seal(content)
+    return sso_login.signer.sign(content)
 
 
 def read_cookie_value(sso_login: SsoLogin, value: str) -> SsoAttempt:
@@ -42,7 +42,7 @@ def read_cookie_value(sso_login: SsoLogin, value: str) -> SsoAttempt:
     if not value:
         raise SsoRefused("cookie_missing")
     try:
-        decoded = msgspec.json.decode(sso_login.seal.unseal(value), type=_Content)
+        decoded = msgspec.json.decode(sso_login.signer.unsign(value), type=_Content)
     except (msgspec.MsgspecError, ValueError):
         raise SsoRefused("cookie_garbled") from None
     if not 0 <= time.time() - decoded.at <= COOKIE_SECONDS:

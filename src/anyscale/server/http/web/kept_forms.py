@@ -1,6 +1,6 @@
 """What a user typed into a form for which a sign-in was needed first.
 
-A sealed cookie keeps the fields, without secrets, while the user signs in. The page of the form
+A signed cookie keeps the fields, without secrets, while the user signs in. The page of the form
 then shows them again: nothing is done before the user has looked at them. The address of that page
 has the mark `restored`, so that a later visit shows an empty form.
 """
@@ -18,7 +18,7 @@ from litestar.datastructures import Cookie
 from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 
-from anyscale.server.core.login.return_paths import seal_path, unseal_path
+from anyscale.server.core.login.return_paths import sign_path, unsign_path
 from anyscale.server.http.bodies import SMALL_BODY
 from anyscale.server.http.cookies import DEVICE, HostCookie, read_cookie
 from anyscale.server.http.dependencies import AnyRequest, Connection
@@ -76,7 +76,7 @@ def keep_fields(request: AnyRequest, body: bytes, path: str) -> tuple[str, list[
     query = [pair for pair in pairs if pair[0] == "user_id"] + [(_MARK, "yes")]
     fields = {name: text for name, text in pairs if name not in {*_LEFT_OUT, "user_id"}}
     content = zlib.compress(msgspec.json.encode((path.partition("?")[0], fields)), 9)
-    value = seal_path(read_cookie(request, DEVICE), b64encode(content).decode())
+    value = sign_path(read_cookie(request, DEVICE), b64encode(content).decode())
     kept = value if len(value) <= _LONGEST else ""
     address = f"{path}{'&' if '?' in path else '?'}{urlencode(query)}"
     return address, [HostCookie(COOKIE, kept, _SECONDS)]
@@ -86,10 +86,10 @@ def _kept_fields(connection: Connection) -> dict[str, str]:
     """Return the fields that the cookie has for a page; none if it is for another one."""
     device, value = read_cookie(connection, DEVICE), read_cookie(connection, COOKIE)
     try:
-        packed = b64decode(unseal_path(device, value, ""))
+        packed = b64decode(unsign_path(device, value, ""))
         content = zlib.decompressobj().decompress(packed, SMALL_BODY)
         path, fields = msgspec.json.decode(content, type=tuple[str, dict[str, str]])
-    except (ValueError, zlib.error, msgspec.MsgspecError):  # its user has the key of the seal
+    except (ValueError, zlib.error, msgspec.MsgspecError):  # its user has the key
         return {}
     return fields if path == connection.scope["path"] else {}
 
