@@ -48,7 +48,7 @@ from anyscale.server.http.metrics import (
     count_from_zero,
 )
 from anyscale.server.http.middleware.client_addresses import ClientAddressMiddleware
-from anyscale.server.http.middleware.csrf import CSRF_RULE, CsrfMiddleware, any_origin
+from anyscale.server.http.middleware.csrf import CSRF_RULE, CsrfMiddleware, csrf_exempt
 from anyscale.server.http.middleware.gzip_requests import MAX_BODY, GzipRequestMiddleware
 from anyscale.server.http.middleware.head_requests import HeadMiddleware
 from anyscale.server.http.middleware.mangled_links import MangledLinkMiddleware
@@ -82,7 +82,7 @@ _API = Router(
     ],
     middleware=[TOKEN_AUTHENTICATION],
     guards=[require_owner, refuse_unknown_parameters],
-    opt={CSRF_RULE: any_origin},
+    opt={CSRF_RULE: csrf_exempt},
     security=[{"token": []}],
 )
 

@@ -4,7 +4,7 @@ A page of another host of the same site can send a request with the session's co
 `SameSite` says. The browser adds `Sec-Fetch-Site` or `Origin`, which name the page that sent it,
 and no page can change these headers (Fetch, 2.2.2).
 
-A route names its rule as an option, `opt={CSRF_RULE: any_origin}`. Without it, `same_origin` holds.
+A route names its rule as an option, `opt={CSRF_RULE: csrf_exempt}`. By default it is `same_origin`.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from anyscale.errors import CsrfRejected
 from anyscale.server.http.authentication import authenticator_of
 from anyscale.server.http.dependencies import Connection
 
-__all__ = ["CSRF_RULE", "CsrfMiddleware", "any_origin", "same_origin"]
+__all__ = ["CSRF_RULE", "CsrfMiddleware", "csrf_exempt", "same_origin"]
 
 #: Returns whether a request is allowed.
 CsrfRule = Callable[[Connection], bool]
@@ -57,7 +57,7 @@ def same_origin(connection: Connection) -> bool:
     return origin is None or _is_this_host(origin, connection)
 
 
-def any_origin(_: Connection) -> bool:
+def csrf_exempt(_: Connection) -> bool:
     """Allow all requests, of a route that reads no cookie.
 
     Browsers add cookies and `Basic` credentials to a request by themselves, but no bearer token.

@@ -22,7 +22,7 @@ from anyscale.server.http.bodies import SMALL_BODY
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.errors import EXCEPTION_HANDLERS, title_of
 from anyscale.server.http.metrics import GRANT_TYPES, TOKEN_REQUESTS
-from anyscale.server.http.middleware.csrf import CSRF_RULE, any_origin
+from anyscale.server.http.middleware.csrf import CSRF_RULE, csrf_exempt
 from anyscale.server.http.openid.cors import CORS
 from anyscale.server.http.openid.parameters import form_pairs
 from anyscale.server.http.openid.refusal_log import log_refusal
@@ -53,7 +53,7 @@ def _refused_before(request: AnyRequest, error: AnyscaleError | HTTPException) -
 _OPTIONS: Any = {
     "pool": "login.applications",
     "include_in_schema": False,
-    "opt": {CSRF_RULE: any_origin, CORS: True},
+    "opt": {CSRF_RULE: csrf_exempt, CORS: True},
     "status_code": 200,
     "request_max_body_size": SMALL_BODY,
     "exception_handlers": {AnyscaleError: _refused_before, HTTPException: _refused_before},
