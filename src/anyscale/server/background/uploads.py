@@ -12,16 +12,16 @@ from anyscale.errors import Overloaded, RequestInvalid
 from anyscale.users_file import FORMATS, format_of
 from anyscale.users_file.csv_header import chosen_columns, require_csv
 
-__all__ = ["MIB", "FilePlaces", "Upload"]
+__all__ = ["MIB", "MemoryBudget", "Upload"]
 
 MIB = 1024 * 1024
 
-#: Octets of files that a process holds: large ones, and those up to a MiB, which have places of
+#: Octets of files that a process holds: large ones, and those up to a MiB, which have memory of
 #: their own, so that long runs of large files lock nobody out.
 _LARGE, _SMALL = 120 * MIB, 8 * MIB
 _SMALL_FILE = MIB + 64 * 1024
 
-#: seconds that a request waits for a place, and for its turn
+#: seconds that a request waits for memory, and for its turn
 _WAIT_SECONDS = 30.0
 _RETRY_SECONDS = 30.0
 
@@ -29,7 +29,7 @@ _FULL = "The server works on other large files. Your file was not read: try agai
 _GONE = "the request was given up"
 
 
-class FilePlaces:
+class MemoryBudget:
     """The memory for files of a process. It belongs to the event loop."""
 
     def __init__(self, small: int = _SMALL) -> None:
@@ -43,9 +43,9 @@ class FilePlaces:
         self._turns = {False: asyncio.Semaphore(2), True: asyncio.Semaphore(2)}
 
     async def take(self, size: int, user_id: str) -> None:
-        """Take a place for so many octets of a user, as soon as there is one.
+        """Take so many octets for a user, as soon as they are free.
 
-        A user has one file, or as many as fit into half of the places.
+        A user has one file, or as many as fit into half of the memory.
 
         Raises:
             Overloaded: there was none for 30 seconds.
@@ -66,7 +66,7 @@ class FilePlaces:
         return is_allowed and self._free[is_small] >= size
 
     async def give_back(self, size: int, user_id: str) -> None:
-        """Give a place back."""
+        """Give octets back."""
         is_small = size <= _SMALL_FILE
         async with self._changed:
             self._free[is_small] += size
@@ -107,14 +107,14 @@ class Upload:
     """A file in memory, and the fields of its form. Its `repr` shows neither."""
 
     def __init__(
-        self, places: FilePlaces, size: int, fields: dict[str, str], user_id: str = ""
+        self, budget: MemoryBudget, size: int, fields: dict[str, str], user_id: str = ""
     ) -> None:
         self.content: Final = _Content()
         self.size: Final = size
         self.fields = fields
         #: whether a run closes it
         self.is_kept = False
-        self._places = places
+        self._budget = budget
         self._user_id = user_id
         self._loop = asyncio.get_running_loop()
         self._is_closed = False
@@ -165,11 +165,11 @@ class Upload:
         return reading and self.content.getvalue() == other.content.getvalue()
 
     def close(self) -> None:
-        """Let the file go, and give its place back; from any thread."""
+        """Let the file go, and give its memory back; from any thread."""
         if self._is_closed:
             return
         self._is_closed = True
         self.content.close()
         if not self._loop.is_closed():
-            give_back = partial(self._places.give_back, self.size, self._user_id)
+            give_back = partial(self._budget.give_back, self.size, self._user_id)
             self._loop.call_soon_threadsafe(lambda: self._loop.create_task(give_back()))

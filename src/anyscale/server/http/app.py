@@ -13,7 +13,7 @@ from litestar.types import ASGIApp
 
 from anyscale.server.background.file_runs import FileRuns
 from anyscale.server.background.periodic import start_periodic_work
-from anyscale.server.background.uploads import FilePlaces
+from anyscale.server.background.uploads import MemoryBudget
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.accounts.account_count import AccountCount
 from anyscale.server.core.operator_proof import OperatorProofs
@@ -177,7 +177,7 @@ def _services(control_plane: ControlPlane) -> dict[str, object]:
         "batches": control_plane.batches,
         "check_database": control_plane.store.ready,
         "control_plane": control_plane,
-        "file_places": FilePlaces(),
+        "memory_budget": MemoryBudget(),
         "file_runs": FileRuns(control_plane),
         "details": control_plane.account_details,
         "database_metrics": DatabaseMetrics(

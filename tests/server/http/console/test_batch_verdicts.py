@@ -26,7 +26,7 @@ from anyscale.domain.validation import Policy
 from anyscale.errors import BatchRefused
 from anyscale.server.background.counted_file import CountedFile
 from anyscale.server.background.file_run import FileRun
-from anyscale.server.background.uploads import FilePlaces, Upload
+from anyscale.server.background.uploads import MemoryBudget, Upload
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.http.console.batches.check_result import check_file, problem_lines
 from anyscale.server.settings import Settings
@@ -74,7 +74,7 @@ class Verdicts:
 
 
 async def received(data: bytes, name: str, if_exists: str) -> Upload:
-    upload = Upload(FilePlaces(), len(data), {"name": name, "if_exists": if_exists})
+    upload = Upload(MemoryBudget(), len(data), {"name": name, "if_exists": if_exists})
     upload.content.write(data)
     upload.content.seek(0)
     return upload

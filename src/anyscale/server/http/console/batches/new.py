@@ -25,7 +25,7 @@ from anyscale.errors import (
 )
 from anyscale.server.background.file_run import FileRun
 from anyscale.server.background.file_runs import FileRuns
-from anyscale.server.background.uploads import FilePlaces
+from anyscale.server.background.uploads import MemoryBudget
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.http.console.batches.check_result import (
     GoodFile,
@@ -72,17 +72,17 @@ async def show_form(request: UserRequest) -> Page:
 @post("/batches/check", status_code=200, request_max_body_size=MAX_UPLOAD)
 async def check(
     request: UserRequest,
-    file_places: NamedDependency[FilePlaces],
+    memory_budget: NamedDependency[MemoryBudget],
     file_runs: NamedDependency[FileRuns],
     pools: NamedDependency[ThreadPools],
 ) -> Page:
     fields: dict[str, str] = {}
     try:
-        async with receive_upload(request, file_places, fields) as upload:
+        async with receive_upload(request, memory_budget, fields) as upload:
             if not upload.has_file:
                 return _page(request, fields, **_refused(_NO_FILE))
             run = file_runs.check(upload, request.user)
-            async with abandoned_with(request, upload), file_places.turn(upload):
+            async with abandoned_with(request, upload), memory_budget.turn(upload):
                 return await pools.read.run(_checked, request, run, fields)
     except _OF_UPLOADS as error:
         return _failed(request, fields, error)
@@ -91,13 +91,13 @@ async def check(
 @post("/batches", status_code=200, request_max_body_size=MAX_UPLOAD)
 async def create(
     request: UserRequest,
-    file_places: NamedDependency[FilePlaces],
+    memory_budget: NamedDependency[MemoryBudget],
     file_runs: NamedDependency[FileRuns],
     pools: NamedDependency[ThreadPools],
 ) -> Page:
     fields: dict[str, str] = {}
     try:
-        async with receive_upload(request, file_places, fields) as upload:
+        async with receive_upload(request, memory_budget, fields) as upload:
             if not upload.has_file:
                 return _page(request, fields, **_refused(_NO_FILE))
             run = file_runs.start(upload, request.user, f"console-{_key(fields)}")
@@ -111,7 +111,7 @@ async def go_on(
     request: UserRequest,
     batch_id: FromPath[str],
     batches: NamedDependency[BatchService],
-    file_places: NamedDependency[FilePlaces],
+    memory_budget: NamedDependency[MemoryBudget],
     file_runs: NamedDependency[FileRuns],
     pools: NamedDependency[ThreadPools],
 ) -> Page:
@@ -120,7 +120,7 @@ async def go_on(
         return redirect(f"{PATH}/{batch.batch_id}")
     fields: dict[str, str] = {}
     try:
-        async with receive_upload(request, file_places, fields) as upload:
+        async with receive_upload(request, memory_budget, fields) as upload:
             if not upload.has_file:
                 return batch_page(request, batch, file_runs, chosen=fields, **_refused(_NO_FILE))
             key = await pools.read.run(batches.key_of, batch_id, request.user)

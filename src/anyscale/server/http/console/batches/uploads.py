@@ -10,7 +10,7 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
 from anyscale.domain.validation import FIELDS
 from anyscale.errors import RequestInvalid, TooLarge
-from anyscale.server.background.uploads import MIB, FilePlaces, Upload
+from anyscale.server.background.uploads import MIB, MemoryBudget, Upload
 from anyscale.server.http.authentication import require_owner_still
 from anyscale.server.http.dependencies import AnyRequest, UserRequest
 from anyscale.users_file import FORMATS
@@ -39,12 +39,12 @@ CHOICES: dict[str, Any] = {
 MAX_UPLOAD = MAX_FILE + 64 * 1024
 
 #: Seconds without an octet, and seconds of a whole body, after which an upload ends: the browser of
-#: a laptop that sleeps would hold its place for hours.
+#: a laptop that sleeps would hold its memory for hours.
 _PART_SECONDS = 30.0
 _BODY_SECONDS = 600.0
 
 #: Octets a second that a body brings at least, after its first `_PART_SECONDS`: those of a slow
-#: telephone. Some octets now and then would hold a place for the whole of `_BODY_SECONDS`.
+#: telephone. Some octets now and then would hold memory for the whole of `_BODY_SECONDS`.
 _LEAST_RATE = 16 * 1024
 
 #: seconds after which the session of an upload is looked at again
@@ -64,7 +64,7 @@ _TOO_SLOW = "The file did not arrive in time, and nothing was done with it. Send
 
 @asynccontextmanager
 async def receive_upload(
-    request: UserRequest, places: FilePlaces, fields: dict[str, str]
+    request: UserRequest, budget: MemoryBudget, fields: dict[str, str]
 ) -> AsyncIterator[Upload]:
     """Receive the file of a request; an error lets it go, and so does the end of the block.
 
@@ -72,7 +72,7 @@ async def receive_upload(
 
     Args:
         request: has the file as its body and the fields in its address, or is a form of both.
-        places: of the process.
+        budget: of the process.
         fields: receives the other fields, as far as they have arrived.
 
     Raises:
@@ -85,8 +85,8 @@ async def receive_upload(
         fields.update({name: request.query_params.get(name, "") for name in _FIELDS})
     size = _announced_size(request)
     user_id = request.user.account.user_id
-    await places.take(size, user_id)
-    upload = Upload(places, size, fields, user_id)
+    await budget.take(size, user_id)
+    upload = Upload(budget, size, fields, user_id)
     try:
         await _read(request, upload)
         if upload.content.tell() > MAX_FILE:

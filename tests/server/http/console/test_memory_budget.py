@@ -1,4 +1,4 @@
-"""The memory for files of browsers: who gets a place, for how long, and who checks when."""
+"""The memory for files of browsers: who gets some, for how long, and who checks when."""
 
 import asyncio
 import socket
@@ -26,7 +26,7 @@ from anyscale.batch_run.outcome import Outcome
 from anyscale.errors import Overloaded, RequestInvalid
 from anyscale.server.background import uploads as memory
 from anyscale.server.background.file_run import FileRun
-from anyscale.server.background.uploads import FilePlaces, Upload
+from anyscale.server.background.uploads import MemoryBudget, Upload
 from anyscale.server.http.console.batches import uploads
 from anyscale.server.http.console.batches.pages import PATH
 from anyscale.server.http.console.batches.uploads import receive_upload
@@ -40,14 +40,14 @@ def test_a_third_large_file_waits_and_a_small_one_does_not(
     monkeypatch.setattr(memory, "_WAIT_SECONDS", 0.05)
 
     async def take() -> None:
-        places = FilePlaces()
-        await places.take(60 * MIB, "jane")
-        await places.take(60 * MIB, "joe")
-        await places.take(MIB, "kim")
+        budget = MemoryBudget()
+        await budget.take(60 * MIB, "jane")
+        await budget.take(60 * MIB, "joe")
+        await budget.take(MIB, "kim")
         with pytest.raises(Overloaded):
-            await places.take(60 * MIB, "kim")
-        third = asyncio.create_task(places.take(60 * MIB, "kim"))
-        await places.give_back(60 * MIB, "joe")
+            await budget.take(60 * MIB, "kim")
+        third = asyncio.create_task(budget.take(60 * MIB, "kim"))
+        await budget.give_back(60 * MIB, "joe")
         await third
 
     asyncio.run(take())
@@ -58,7 +58,7 @@ def test_a_full_server_says_so_with_retry_after(
 ) -> None:
     jane = console.browser()
     monkeypatch.setattr(memory, "_WAIT_SECONDS", 0.01)
-    monkeypatch.setattr(FilePlaces, "_is_free", lambda *_: False, raising=False)
+    monkeypatch.setattr(MemoryBudget, "_is_free", lambda *_: False, raising=False)
     page = upload(jane, f"{PATH}/check", csv("a"))
     assert page.status == 429
     assert page.headers["retry-after"] == "30"
@@ -92,12 +92,12 @@ def test_a_body_that_does_not_arrive_gives_its_place_back(
     monkeypatch.setattr(uploads, limit, 0.01)
 
     async def receive() -> None:
-        places = FilePlaces(small=MIB)
+        budget = MemoryBudget(small=MIB)
         request: Any = SleepingRequest()
         with pytest.raises(RequestInvalid, match="did not arrive in time"):
-            async with receive_upload(request, places, {}):
+            async with receive_upload(request, budget, {}):
                 pass
-        await places.take(MIB, "usr_a")
+        await budget.take(MIB, "usr_a")
 
     asyncio.run(asyncio.wait_for(receive(), 5))
 
@@ -116,12 +116,12 @@ def test_a_body_that_trickles_gives_its_place_back(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(uploads, "_LEAST_RATE", 1 << 40)
 
     async def receive() -> None:
-        places = FilePlaces(small=MIB)
+        budget = MemoryBudget(small=MIB)
         request: Any = TricklingRequest()
         with pytest.raises(RequestInvalid, match="did not arrive in time"):
-            async with receive_upload(request, places, {}):
+            async with receive_upload(request, budget, {}):
                 pass
-        await places.take(MIB, "usr_a")
+        await budget.take(MIB, "usr_a")
 
     asyncio.run(asyncio.wait_for(receive(), 5))
 
@@ -138,20 +138,20 @@ def test_an_upload_ends_with_its_session(console: Console, monkeypatch: pytest.M
         assert b"location: /sign-in?note=session_expired" in connection.recv(65_536).lower()
 
 
-def test_one_owner_leaves_places_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_owner_leaves_memory_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_WAIT_SECONDS", 0.05)
 
     async def take() -> None:
-        places = FilePlaces()
+        budget = MemoryBudget()
         for size, count in ((MIB, 4), (30 * MIB, 2)):
             for _ in range(count):
-                await places.take(size, "jane")
+                await budget.take(size, "jane")
             with pytest.raises(Overloaded):
-                await places.take(size, "jane")
-            await places.take(size, "joe")
-            await places.give_back(size, "jane")
-            await places.take(size, "jane")
-        await FilePlaces().take(64 * MIB, "jane")  # one file in any case
+                await budget.take(size, "jane")
+            await budget.take(size, "joe")
+            await budget.give_back(size, "jane")
+            await budget.take(size, "jane")
+        await MemoryBudget().take(64 * MIB, "jane")  # one file in any case
 
     asyncio.run(take())
 
@@ -162,12 +162,12 @@ def test_a_small_check_does_not_wait_for_large_ones_and_no_check_waits_for_ever(
     monkeypatch.setattr(memory, "_WAIT_SECONDS", 0.05)
 
     async def check() -> None:
-        places = FilePlaces()
-        large, small = Upload(places, 60 * MIB, {}), Upload(places, MIB, {})
-        async with places.turn(large), places.turn(large), places.turn(small):
+        budget = MemoryBudget()
+        large, small = Upload(budget, 60 * MIB, {}), Upload(budget, MIB, {})
+        async with budget.turn(large), budget.turn(large), budget.turn(small):
             with pytest.raises(Overloaded):
-                await places.turn(large).__aenter__()
-        async with places.turn(large):
+                await budget.turn(large).__aenter__()
+        async with budget.turn(large):
             pass
 
     asyncio.run(check())
@@ -218,7 +218,7 @@ def test_a_run_gives_its_place_back(
 ) -> None:
     data = many()
     monkeypatch.setattr(memory, "_WAIT_SECONDS", 5.0)
-    monkeypatch.setattr(FilePlaces.__init__, "__defaults__", (len(data),))
+    monkeypatch.setattr(MemoryBudget.__init__, "__defaults__", (len(data),))
     jane = open_console().browser()
-    for file in (data, many()):  # the second one waits for the only place
+    for file in (data, many()):  # the second one waits for the memory
         wait_for_state(jane, create(jane, file), "published")
