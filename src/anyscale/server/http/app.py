@@ -35,7 +35,7 @@ from anyscale.server.http.authentication import (
     require_owner,
 )
 from anyscale.server.http.console import routes as console
-from anyscale.server.http.console.users.account import AccountPages
+from anyscale.server.http.console.users.account import UserPages
 from anyscale.server.http.dependencies import provide_each
 from anyscale.server.http.errors import EXCEPTION_HANDLERS
 from anyscale.server.http.login import pages, sso
@@ -165,7 +165,7 @@ def _services(control_plane: ControlPlane) -> dict[str, object]:
             control_plane.settings.public_url,
         ),
         "account_count": account_count,
-        "account_pages": AccountPages(
+        "user_pages": UserPages(
             control_plane.account_details,
             control_plane.user_grants,
             control_plane.audit_log,
@@ -179,7 +179,6 @@ def _services(control_plane: ControlPlane) -> dict[str, object]:
         "control_plane": control_plane,
         "memory_budget": MemoryBudget(),
         "file_runs": FileRuns(control_plane),
-        "details": control_plane.account_details,
         "database_metrics": DatabaseMetrics(
             control_plane.store, account_count, control_plane.search_index
         ),

@@ -28,7 +28,7 @@ from anyscale.server.http.route_handlers import get
 from anyscale.server.http.web.actors import emails_in
 from anyscale.server.http.web.console_page import Page, render_console_page
 
-__all__ = ["HANDLERS", "AccountPages"]
+__all__ = ["HANDLERS", "UserPages"]
 
 #: sessions on the page
 _SHOWN_SESSIONS = 10
@@ -62,7 +62,7 @@ _SIGN_IN_AFTER = {
 }
 
 
-class AccountPages(Struct, frozen=True):
+class UserPages(Struct, frozen=True):
     """Renders the pages of an account."""
 
     details: AccountDetailsQuery
@@ -150,31 +150,31 @@ def _session(session: Any) -> dict[str, Any]:
 def show_account(
     request: UserRequest,
     user_id: UserId,
-    account_pages: NamedDependency[AccountPages],
+    user_pages: NamedDependency[UserPages],
     note: FromQuery[str] = "",
 ) -> Page:
-    return account_pages.render(request, user_id, note=note)
+    return user_pages.render(request, user_id, note=note)
 
 
 @get("/users/{user_id:str}/correct", pool="read")
 def ask_to_correct(
-    request: UserRequest, user_id: UserId, account_pages: NamedDependency[AccountPages]
+    request: UserRequest, user_id: UserId, user_pages: NamedDependency[UserPages]
 ) -> Page:
-    return account_pages.render_correction(request, user_id, {})
+    return user_pages.render_correction(request, user_id, {})
 
 
 @get("/users/{user_id:str}/role", pool="read", guards=[require_recent_sign_in])
 def ask_for_role(
-    request: UserRequest, user_id: UserId, account_pages: NamedDependency[AccountPages]
+    request: UserRequest, user_id: UserId, user_pages: NamedDependency[UserPages]
 ) -> Page:
-    return account_pages.render_question(request, user_id, "role")
+    return user_pages.render_question(request, user_id, "role")
 
 
 @get("/users/{user_id:str}/delete", pool="read", guards=[require_recent_sign_in])
 def ask_to_delete(
-    request: UserRequest, user_id: UserId, account_pages: NamedDependency[AccountPages]
+    request: UserRequest, user_id: UserId, user_pages: NamedDependency[UserPages]
 ) -> Page:
-    return account_pages.render_question(request, user_id, "delete")
+    return user_pages.render_question(request, user_id, "delete")
 
 
 HANDLERS = [show_account, ask_to_correct, ask_for_role, ask_to_delete]

@@ -19,7 +19,7 @@ from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.http.api.parameters import UserId
 from anyscale.server.http.console.edited_fields import read_edited
-from anyscale.server.http.console.users.account import AccountPages
+from anyscale.server.http.console.users.account import UserPages
 from anyscale.server.http.console.users.fields import BOXES, changes_of, entered, field_problems
 from anyscale.server.http.console.users.filters import PATH, account_path, address
 from anyscale.server.http.dependencies import UserRequest
@@ -39,7 +39,7 @@ _ROLES: Mapping[str, Role] = {"owner": "owner", "collaborator": "collaborator"}
 
 
 def _change(
-    request: UserRequest, pages: AccountPages, user_id: str, note: str, change: Callable[[], object]
+    request: UserRequest, pages: UserPages, user_id: str, note: str, change: Callable[[], object]
 ) -> Page:
     """Make a change and go back to the account; the page says what the service refuses."""
     try:
@@ -56,10 +56,10 @@ def suspend(
     request: UserRequest,
     user_id: UserId,
     lifecycle: NamedDependency[UserLifecycle],
-    account_pages: NamedDependency[AccountPages],
+    user_pages: NamedDependency[UserPages],
 ) -> Page:
     change = partial(lifecycle.suspend, user_id, request.user)
-    return _change(request, account_pages, user_id, "suspended", change)
+    return _change(request, user_pages, user_id, "suspended", change)
 
 
 @post("/users/{user_id:str}/restore", pool="write")
@@ -67,10 +67,10 @@ def restore(
     request: UserRequest,
     user_id: UserId,
     lifecycle: NamedDependency[UserLifecycle],
-    account_pages: NamedDependency[AccountPages],
+    user_pages: NamedDependency[UserPages],
 ) -> Page:
     change = partial(lifecycle.restore, user_id, request.user)
-    return _change(request, account_pages, user_id, "restored", change)
+    return _change(request, user_pages, user_id, "restored", change)
 
 
 @post("/users/{user_id:str}/sign-out", pool="write")
@@ -78,10 +78,10 @@ def sign_out(
     request: UserRequest,
     user_id: UserId,
     sessions: NamedDependency[SessionService],
-    account_pages: NamedDependency[AccountPages],
+    user_pages: NamedDependency[UserPages],
 ) -> Page:
     change = partial(sessions.revoke_all, user_id, request.user)
-    return _change(request, account_pages, user_id, "signed_out", change)
+    return _change(request, user_pages, user_id, "signed_out", change)
 
 
 @post("/users/{user_id:str}/role", pool="write")
@@ -90,13 +90,13 @@ def set_role(
     user_id: UserId,
     body: RawBody,
     lifecycle: NamedDependency[UserLifecycle],
-    account_pages: NamedDependency[AccountPages],
+    user_pages: NamedDependency[UserPages],
 ) -> Page:
     (chosen,) = read_form(request, body, "role")
     if not (role := _ROLES.get(chosen)):
         raise RequestInvalid("there is no such role")
     change = partial(lifecycle.set_role, user_id, role, request.user)
-    return _change(request, account_pages, user_id, "role", change)
+    return _change(request, user_pages, user_id, "role", change)
 
 
 @post("/users/{user_id:str}/delete", pool="write")
@@ -105,14 +105,14 @@ def delete(
     user_id: UserId,
     body: RawBody,
     lifecycle: NamedDependency[UserLifecycle],
-    account_pages: NamedDependency[AccountPages],
+    user_pages: NamedDependency[UserPages],
 ) -> Page:
     (typed,) = read_form(request, body, "email")
     try:
-        email = account_pages.details.get(user_id).account.email
+        email = user_pages.details.get(user_id).account.email
         if email_key_or_empty(typed.strip()) != email_key_or_empty(email):
             problem = (f"Type {email} to delete this account.", "email")
-            return account_pages.render_question(
+            return user_pages.render_question(
                 request, user_id, "delete", problems=[problem], status=400
             )
         lifecycle.delete(user_id, request.user)
@@ -121,7 +121,7 @@ def delete(
     except NOT_OF_THE_FORM:
         raise
     except AnyscaleError as error:
-        return account_pages.render_question(request, user_id, "delete", **refused_form(error))
+        return user_pages.render_question(request, user_id, "delete", **refused_form(error))
     return redirect(address(PATH, note="deleted"))
 
 
@@ -145,12 +145,12 @@ def correct(
     body: RawBody,
     updates: NamedDependency[UserUpdateService],
     batches: NamedDependency[BatchService],
-    account_pages: NamedDependency[AccountPages],
+    user_pages: NamedDependency[UserPages],
 ) -> Page:
     """Change the edited fields. If another request has changed one, its value is shown first."""
-    current = entered(account_pages.details.get(user_id).account)
+    current = entered(user_pages.details.get(user_id).account)
     edited, problems = read_edited(request, body, current, BOXES)
-    show = partial(account_pages.render_correction, request, user_id, edited)
+    show = partial(user_pages.render_correction, request, user_id, edited)
     if problems:
         return show(problems=problems, status=409)
     if not edited:
@@ -162,7 +162,7 @@ def correct(
     try:
         updates.update(user_id, changes, request.user, seen)
     except AccountEdited:  # by a request at the same moment
-        current = entered(account_pages.details.get(user_id).account)
+        current = entered(user_pages.details.get(user_id).account)
         edited, problems = read_edited(request, body, current, BOXES)
         return show(problems=problems, status=409)
     return redirect(address(account_path(user_id), note="corrected"))
@@ -174,7 +174,7 @@ def create_link(
     user_id: UserId,
     body: RawBody,
     links: NamedDependency[PasswordLinkService],
-    account_pages: NamedDependency[AccountPages],
+    user_pages: NamedDependency[UserPages],
 ) -> Page:
     """Create a link, and show it in the response: no address and no later page has it.
 
@@ -189,7 +189,7 @@ def create_link(
     except NOT_OF_THE_FORM:
         raise
     except AnyscaleError as error:
-        return account_pages.render(request, user_id, **refused_form(error))
+        return user_pages.render(request, user_id, **refused_form(error))
     return render_console_page(
         request, "users/link", PATH, link=link, is_replaced=bool(newest), is_new=False
     )
