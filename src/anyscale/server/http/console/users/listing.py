@@ -35,10 +35,10 @@ _NOTES = {
     "suspended": "The accounts are suspended.",
 }
 
-Place = Annotated[str, QueryParameter(max_length=MAX_CURSOR)]
+Cursor = Annotated[str, QueryParameter(max_length=MAX_CURSOR)]
 
 
-class Links(Struct, frozen=True):
+class PageLinks(Struct, frozen=True):
     """The addresses of the pages around a page; empty where there is none."""
 
     first: str = ""
@@ -56,8 +56,8 @@ def show_users(
     users: NamedDependency[UserQueries],
     account_count: NamedDependency[AccountCount],
     filters: NamedDependency[UserFilters],
-    after: Place = "",
-    before: Place = "",
+    after: Cursor = "",
+    before: Cursor = "",
     last: FromQuery[bool] = False,
     note: FromQuery[str] = "",
 ) -> Page:
@@ -71,7 +71,7 @@ def show_users(
         else:
             page, links = _list(listing, filters, after, before, is_last=last)
     except RequestInvalid as error:
-        page, links, shown = FoundPage([]), Links(), refused_form(error, "q")
+        page, links, shown = FoundPage([]), PageLinks(), refused_form(error, "q")
     return _render(request, filters, page, links, count=account_count, **shown)
 
 
@@ -87,7 +87,7 @@ def _search(listing: UserListing, filters: UserFilters, after: str) -> FoundPage
 
 def _list(
     listing: UserListing, filters: UserFilters, after: str, before: str, *, is_last: bool
-) -> tuple[FoundPage, Links]:
+) -> tuple[FoundPage, PageLinks]:
     query = filters.query
     if before or is_last:
         page = listing.newest(query, after=before, backwards=True, limit=PAGE_USERS)
@@ -98,10 +98,10 @@ def _list(
     return page, _around_forwards(page, filters, after)
 
 
-def _around_forwards(page: FoundPage, filters: UserFilters, after: str) -> Links:
+def _around_forwards(page: FoundPage, filters: UserFilters, after: str) -> PageLinks:
     ids = [user.user_id for user in page.users]
     following = page.looked_up_to or (ids[-1] if page.has_more else "")
-    return Links(
+    return PageLinks(
         first=filters.address() if after else "",
         previous=filters.address(before=ids[0]) if after and ids else "",
         next=filters.address(after=following) if following else "",
@@ -110,9 +110,9 @@ def _around_forwards(page: FoundPage, filters: UserFilters, after: str) -> Links
     )
 
 
-def _around_backwards(page: FoundPage, filters: UserFilters, *, is_last: bool) -> Links:
+def _around_backwards(page: FoundPage, filters: UserFilters, *, is_last: bool) -> PageLinks:
     ids = [user.user_id for user in page.users]
-    return Links(
+    return PageLinks(
         first=filters.address(),
         previous=filters.address(before=page.looked_up_to or ids[0]),
         next=filters.address(after=ids[-1]) if ids and not is_last else "",
@@ -121,8 +121,8 @@ def _around_backwards(page: FoundPage, filters: UserFilters, *, is_last: bool) -
     )
 
 
-def _around_search(page: FoundPage, filters: UserFilters, after: str) -> Links:
-    return Links(
+def _around_search(page: FoundPage, filters: UserFilters, after: str) -> PageLinks:
+    return PageLinks(
         first=filters.address() if after else "",
         next=filters.address(after=page.cursor) if page.cursor else "",
         is_partial=page.cursor is not None and len(page.users) < PAGE_USERS,
@@ -130,7 +130,7 @@ def _around_search(page: FoundPage, filters: UserFilters, after: str) -> Links:
 
 
 def _render(
-    request: UserRequest, filters: UserFilters, page: FoundPage, links: Links, **shown: Any
+    request: UserRequest, filters: UserFilters, page: FoundPage, links: PageLinks, **shown: Any
 ) -> Page:
     return render_console_page(
         request,
