@@ -22,7 +22,7 @@ from tests.support.databases.stored_data import execute_sql
 
 from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.server.store.records.batches import BatchRecord
-from anyscale.server.store.records.search import FoundUserRecord, FoundWord, Place
+from anyscale.server.store.records.search import FoundUserRecord, FoundWord, IndexPlace
 from anyscale.server.store.transaction import Store
 
 
@@ -238,7 +238,12 @@ def test_an_index_finds_words_and_their_accounts(store: PostgresStore, analyzed:
         execute_sql(tx, "analyze" if analyzed else "select 1")
     with store.read() as tx, explained(tx, "explain") as lines:
         found = tx.words.range(
-            is_leading=False, first="u1", end="u2", after=None, watermark=Place(1, 9_999), limit=10
+            is_leading=False,
+            first="u1",
+            end="u2",
+            after=None,
+            watermark=IndexPlace(1, 9_999),
+            limit=10,
         )
     assert [word.word for word in found] == [word.email[:-6] for word in _accounts_of(found)]
     with store.write() as tx, explained(tx, "explain") as more:

@@ -15,7 +15,7 @@ from tests.support.servers.control_planes import NewDeployment
 
 from anyscale.server.core.batches.batch_details import shown_batch
 from anyscale.server.store.postgres.store import PostgresStore
-from anyscale.server.store.records.search import Filters, FoundUserRecord, Place, Scan
+from anyscale.server.store.records.search import Filters, FoundUserRecord, IndexPlace, Scan
 from anyscale.server.store.records.users import UserRecord
 from anyscale.server.store.transaction import Store, Transaction
 
@@ -184,7 +184,7 @@ def test_words_are_found_by_their_index(many: Store, after: tuple[str, int, int]
             first="jane",
             end="janf",
             after=after,
-            watermark=Place(1, 10_000),
+            watermark=IndexPlace(1, 10_000),
             limit=200,
         ),
     )
@@ -192,6 +192,6 @@ def test_words_are_found_by_their_index(many: Store, after: tuple[str, int, int]
     assert re.search(r"using user_words_pkey|user_words USING PRIMARY KEY", plan), plan
 
 
-@pytest.mark.parametrize("after", [Place(0, 0), Place(1, 100), Place(1, 4_000)])
-def test_accounts_without_words_are_found_by_their_ids(many: Store, after: Place) -> None:
+@pytest.mark.parametrize("after", [IndexPlace(0, 0), IndexPlace(1, 100), IndexPlace(1, 4_000)])
+def test_accounts_without_words_are_found_by_their_ids(many: Store, after: IndexPlace) -> None:
     assert indexes_of(many, lambda tx: tx.unindexed.list(after, 300)) == {BY_ID}

@@ -11,7 +11,7 @@ from tests.support.databases.locks import wait_until_blocked
 from tests.support.databases.stored_data import execute_sql
 
 from anyscale.server.store.records.batches import BatchRecord
-from anyscale.server.store.records.search import Place
+from anyscale.server.store.records.search import IndexPlace
 from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = ["ChangedWordRules"]
@@ -118,7 +118,7 @@ class ChangedWordRules(WordSteps):
         batch = self.publish(store, 1, "a@x.org", "b@x.org", "c@x.org", **JANE)
         self.index(store, limit=1)
         with store.write() as tx:
-            tx.words.lease(Place(1, 1), "filler", 900)
+            tx.words.lease(IndexPlace(1, 1), "filler", 900)
             tx.words.add([("b", False, 1, 1), ("jane", True, 1, 1)])
         with store.write() as tx:  # accounts that the filler has not read
             tx.accounts.delete(user_id_of(batch, 0))
@@ -133,7 +133,7 @@ class ChangedWordRules(WordSteps):
         with store.read() as tx:
             state = tx.words.get_state()
         taken = ("filler", 900) if change == "title" else ("", 0)
-        assert (state.holder, state.until, state.end) == (*taken, Place(1, 1))
+        assert (state.holder, state.until, state.end) == (*taken, IndexPlace(1, 1))
         left = {"delete": [], "rename": ["b"], "title": ["b", "jane"]}
         assert self.words(store, 1) == left[change]
 
@@ -142,7 +142,7 @@ class ChangedWordRules(WordSteps):
     ) -> None:
         batch = self.publish(store, 1, "a@x.org", "b@x.org", "c@x.org", **JANE)
         with store.write() as tx:
-            tx.words.lease(Place(1, 2), "filler", 900)
+            tx.words.lease(IndexPlace(1, 2), "filler", 900)
         with store.write() as tx:
             _delete(tx, batch, [0])
             tx.words.defer(3_000)

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from tests.store.contract.steps import rows_of, user_id_of, user_row
 from tests.store.contract.words import WordSteps
 
-from anyscale.server.store.records.search import FoundUserRecord, FoundWord, Place
+from anyscale.server.store.records.search import FoundUserRecord, FoundWord, IndexPlace
 from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = ["RangeRules"]
 
-_EVERYWHERE = Place(99, 0)
+_EVERYWHERE = IndexPlace(99, 0)
 
 
 class RangeRules(WordSteps):
@@ -95,7 +95,7 @@ class RangeRules(WordSteps):
             sign_in="none",
         )
         assert second
-        assert (first.place, second.place) == (Place(1, 0), Place(1, 1))
+        assert (first.place, second.place) == (IndexPlace(1, 0), IndexPlace(1, 1))
         assert (second.without_credentials, second.permission_level, second.suspended_at) == (
             False,
             "owner",
@@ -107,7 +107,7 @@ class RangeRules(WordSteps):
             self.publish(store, number, *(f"u{at}@{number}.org" for at in range(3)))
         self.index(store)
         with store.read() as tx:
-            rows = self._block(tx, "jane", None, watermark=Place(2, 1))
+            rows = self._block(tx, "jane", None, watermark=IndexPlace(2, 1))
         assert [(row.publication, row.position) for row in rows] == [
             (number, at) for number in (1, 2) for at in range(3)
         ]
@@ -139,7 +139,7 @@ class RangeRules(WordSteps):
         *,
         is_leading: bool = True,
         after: tuple[str, int, int] | None = None,
-        watermark: Place = _EVERYWHERE,
+        watermark: IndexPlace = _EVERYWHERE,
         limit: int = 100,
     ) -> list[FoundWord]:
         return tx.words.range(

@@ -16,7 +16,7 @@ from tests.support.databases.indexed_words import index_next
 from tests.support.databases.stored_data import execute_sql
 
 from anyscale.server.store.records.batches import BatchRecord
-from anyscale.server.store.records.search import Place
+from anyscale.server.store.records.search import IndexPlace
 from anyscale.server.store.sql.search.unindexed_accounts import END_POSITION
 from anyscale.server.store.transaction import Store
 
@@ -28,7 +28,7 @@ JANE = {"name": "Jane Ann", "lastname": "Doe"}
 class WordSteps(StoreSteps):
     """Steps on the index of words."""
 
-    def index(self, store: Store, limit: int = 1_000) -> Place:
+    def index(self, store: Store, limit: int = 1_000) -> IndexPlace:
         """Give words to the next accounts; return the watermark."""
         with store.write() as tx:
             index_next(tx, limit)
@@ -59,7 +59,7 @@ class FillingRules(WordSteps):
     def test_accounts_up_to_the_watermark_have_their_words(self, store: Store) -> None:
         self.publish(store, 1, "j.doe@x.org", "k@x.org", **JANE)
         assert self.stored(store) == []
-        assert self.index(store, limit=1) == Place(1, 0)
+        assert self.index(store, limit=1) == IndexPlace(1, 0)
         first = [
             (False, "ann", 1, 0),
             (False, "j", 1, 0),
@@ -69,7 +69,7 @@ class FillingRules(WordSteps):
             (True, "jane", 1, 0),
         ]
         assert self.stored(store) == first
-        assert self.index(store, limit=1) == Place(1, END_POSITION)
+        assert self.index(store, limit=1) == IndexPlace(1, END_POSITION)
         assert self.words(store, 0) == sorted(row[1] for row in first)
         assert self.words(store, 1) == ["ann", "doe", "jane", "k", "org", "x"]
 
@@ -81,16 +81,16 @@ class FillingRules(WordSteps):
             self.end(store, batch, "published")
         with store.write() as tx:
             tx.accounts.delete(user_id_of(first, 1))
-        found, watermarks = [], [Place(0, 0)]
+        found, watermarks = [], [IndexPlace(0, 0)]
         with store.read() as tx:
             while len(watermarks) < 2 or watermarks[-1] != watermarks[-2]:
                 accounts, end = tx.unindexed.list(watermarks[-1], 2)
                 found += [(account.email[:2], account.place) for account in accounts]
                 watermarks.append(end)
-        places = [Place(1, 0), Place(1, 1), Place(3, 0), Place(3, 2)]
+        places = [IndexPlace(1, 0), IndexPlace(1, 1), IndexPlace(3, 0), IndexPlace(3, 2)]
         assert found == list(zip(["c0", "c1", "a0", "a2"], places, strict=True))
-        end = Place(3, END_POSITION)
-        assert watermarks[1:] == [Place(2, END_POSITION), Place(3, 2), end, end]
+        end = IndexPlace(3, END_POSITION)
+        assert watermarks[1:] == [IndexPlace(2, END_POSITION), IndexPlace(3, 2), end, end]
 
     @pytest.mark.parametrize("limit", [1, 2, 7, 1_000])
     def test_no_account_of_many_small_batches_is_passed_over(
@@ -106,7 +106,7 @@ class FillingRules(WordSteps):
                 tx.batches.publish(batch.id, "local:joe", 5_000)
         found: list[str] = []
         with store.read() as tx:
-            end, before = Place(0, 0), None
+            end, before = IndexPlace(0, 0), None
             while end != before:
                 before = end
                 accounts, end = tx.unindexed.list(end, limit)
@@ -130,7 +130,7 @@ class FillingRules(WordSteps):
                 return rows(sql, *values)
 
             monkeypatch.setattr(tx.connection, "rows", recorded)
-            accounts, _ = tx.unindexed.list(Place(0, 0), 300)
+            accounts, _ = tx.unindexed.list(IndexPlace(0, 0), 300)
         assert len(accounts) == 40
         assert len(statements) == 2
 
@@ -143,12 +143,12 @@ class FillingRules(WordSteps):
                 if number < 3:
                     tx.batches.publish(batch.id, "local:joe", 5_000)
         expected = {
-            Place(0, 0): 7,
-            Place(1, 0): 6,
-            Place(1, END_POSITION): 4,
-            Place(2, 3): 2,  # half of its entries are done
-            Place(2, 6): 1,
-            Place(2, END_POSITION): 0,
+            IndexPlace(0, 0): 7,
+            IndexPlace(1, 0): 6,
+            IndexPlace(1, END_POSITION): 4,
+            IndexPlace(2, 3): 2,  # half of its entries are done
+            IndexPlace(2, 6): 1,
+            IndexPlace(2, END_POSITION): 0,
         }
         for watermark, count in expected.items():
             with store.write() as tx:
@@ -181,22 +181,22 @@ class FillingRules(WordSteps):
     def test_only_one_transaction_fills_the_index_at_a_time(self, store: Store) -> None:
         self.publish(store, 1, *(f"u{at}@x.org" for at in range(40)), **JANE)
 
-        def fill(_: int) -> Place:
+        def fill(_: int) -> IndexPlace:
             return self.index(store, limit=2)
 
         with ThreadPoolExecutor(4) as pool:
             watermarks = set(pool.map(fill, range(20)))
-        places = {Place(1, at) for at in range(1, 38, 2)}
-        assert watermarks == places | {Place(1, END_POSITION)}
+        places = {IndexPlace(1, at) for at in range(1, 38, 2)}
+        assert watermarks == places | {IndexPlace(1, END_POSITION)}
         assert len(self.stored(store)) == 40 * 6
 
     def test_the_holder_of_the_index_is_stored(self, store: Store) -> None:
         with store.write() as tx:
             assert (tx.words.lock().holder, tx.words.lock().until) == ("", 0)
-            tx.words.lease(Place(3, 7), "server", 12_000)
+            tx.words.lease(IndexPlace(3, 7), "server", 12_000)
         with store.read() as tx:
             state = tx.words.get_state()
-        assert (state.watermark, state.end) == (Place(0, 0), Place(3, 7))
+        assert (state.watermark, state.end) == (IndexPlace(0, 0), IndexPlace(3, 7))
         assert (state.holder, state.until) == ("server", 12_000)
 
     def _reserve(self, store: Store, batch: BatchRecord, *emails: str) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.support.databases.stored_data import execute_sql
 
-from anyscale.server.store.records.search import Place
+from anyscale.server.store.records.search import IndexPlace
 from anyscale.server.store.transaction import Store, Transaction
 from anyscale.server.store.word_rows import SegmentWords
 from anyscale.server.store.words import words_of
@@ -14,7 +14,7 @@ __all__ = ["index_next", "indexed_words", "words_of_accounts"]
 Row = tuple[bool, str, int, int]
 
 
-def index_next(tx: Transaction, limit: int) -> Place:
+def index_next(tx: Transaction, limit: int) -> IndexPlace:
     """Give the next accounts their words in one transaction; return the watermark."""
     accounts, end = tx.unindexed.list(tx.words.lock().watermark, limit)
     words = SegmentWords()

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from operator import attrgetter
 
-from anyscale.server.store.records.search import AccountTextsRecord, Place
+from anyscale.server.store.records.search import AccountTextsRecord, IndexPlace
 from anyscale.server.store.words import words_of
 
 __all__ = ["SegmentWords", "Word", "WordRow", "distinct_words", "runs", "words_of_account"]
@@ -22,7 +22,7 @@ class SegmentWords:
 
     def __init__(self) -> None:
         # In the order of the table: leading words come last.
-        self._places: dict[bool, dict[str, list[Place]]] = {
+        self._places: dict[bool, dict[str, list[IndexPlace]]] = {
             False: defaultdict(list),
             True: defaultdict(list),
         }
@@ -58,7 +58,7 @@ def runs(accounts: Iterable[AccountTextsRecord]) -> Iterator[list[AccountTextsRe
         yield [account for _, account in run]
 
 
-def _start_of_run(numbered: tuple[int, AccountTextsRecord]) -> Place:
+def _start_of_run(numbered: tuple[int, AccountTextsRecord]) -> IndexPlace:
     """Return a place that is the same as long as no position is missing."""
     number, account = numbered
     return account.place._replace(position=account.place.position - number)

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from anyscale.errors import StoreUnavailable
-from anyscale.server.store.records.search import Place
+from anyscale.server.store.records.search import IndexPlace
 from anyscale.server.store.transaction import Store, Transaction
 from anyscale.server.store.word_rows import SegmentWords, WordRow
 
@@ -69,8 +69,8 @@ def defer_filling(tx: Transaction) -> None:
 class Segment(NamedTuple):
     """The accounts after the first place, up to the second one: they get their words together."""
 
-    after: Place
-    end: Place
+    after: IndexPlace
+    end: IndexPlace
     #: whether they may have some of their words, since an earlier segment was left unfinished
     may_have_words: bool
 

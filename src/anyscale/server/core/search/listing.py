@@ -23,7 +23,7 @@ from anyscale.server.core.search.tiers import passes, search_steps
 from anyscale.server.store.records.search import (
     Filters,
     FoundUserRecord,
-    Place,
+    IndexPlace,
     Scan,
 )
 from anyscale.server.store.records.user_models import user_of
@@ -163,7 +163,7 @@ def _cursor_of(position: PagePosition | None, query: UserQuery) -> str | None:
 def _search_steps(
     text: SearchText, query: UserQuery, position: PagePosition
 ) -> Sequence[Step[FoundUserRecord]]:
-    return search_steps(text, _filters(query), Place(*position.watermark))
+    return search_steps(text, _filters(query), IndexPlace(*position.watermark))
 
 
 def _list_steps(query: UserQuery) -> Sequence[Step[UserRecord]]:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from anyscale.domain.emails import email_key, email_prefix_key
 from anyscale.errors import RequestInvalid
-from anyscale.server.store.records.search import FoundUserRecord, Place
+from anyscale.server.store.records.search import FoundUserRecord, IndexPlace
 from anyscale.server.store.words import (
     MOST_WORDS,
     fold,
@@ -102,7 +102,7 @@ def _key_of(text: str) -> str:
         return ""
 
 
-def tier_of(user: FoundUserRecord, text: SearchText, watermark: Place) -> Tier | None:
+def tier_of(user: FoundUserRecord, text: SearchText, watermark: IndexPlace) -> Tier | None:
     """Return the first tier in which an account is found; None if it does not match.
 
     It depends on the account and the arguments alone. So each tier can leave out the accounts of

@@ -9,7 +9,13 @@ from msgspec import Meta
 from anyscale.server.core.search.cursor import Key, key_of
 from anyscale.server.core.search.pages import Step, StepBlock
 from anyscale.server.core.search.query import MAX_WORDS, SearchText, Tier, tier_of
-from anyscale.server.store.records.search import Filters, FoundUserRecord, FoundWord, Place, Scan
+from anyscale.server.store.records.search import (
+    Filters,
+    FoundUserRecord,
+    FoundWord,
+    IndexPlace,
+    Scan,
+)
 from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.user_ids import is_id_of
 from anyscale.server.store.words import words_of
@@ -23,7 +29,7 @@ SCAN_ROWS = 2_000
 
 
 def search_steps(
-    text: SearchText, filters: Filters, watermark: Place
+    text: SearchText, filters: Filters, watermark: IndexPlace
 ) -> Sequence[Step[FoundUserRecord]]:
     """Return the steps of a search, one for each tier and in their order."""
     criteria = _Criteria(text, filters, watermark)
@@ -44,7 +50,7 @@ class _Criteria(NamedTuple):
 
     text: SearchText
     filters: Filters
-    watermark: Place
+    watermark: IndexPlace
 
     def is_found_in(self, tier: Tier, user: FoundUserRecord) -> bool:
         """Return whether an account passes the filters, and this tier is the first to find it."""

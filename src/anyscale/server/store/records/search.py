@@ -18,7 +18,7 @@ __all__ = [
     "Filters",
     "FoundUserRecord",
     "FoundWord",
-    "Place",
+    "IndexPlace",
     "Scan",
     "SearchIndexRecord",
     "SignIn",
@@ -58,7 +58,7 @@ class Scan(Struct, frozen=True):
     newest_first: bool = False
 
 
-class Place(NamedTuple):
+class IndexPlace(NamedTuple):
     """A place in the order of the index of words: that of publishing, then that in the batch."""
 
     publication: int
@@ -75,8 +75,8 @@ class FoundUserRecord(UserRecord, frozen=True, gc=False):
     sign_in: SignIn
 
     @property
-    def place(self) -> Place:
-        return Place(self.publication, position_of(self.user_id))
+    def place(self) -> IndexPlace:
+        return IndexPlace(self.publication, position_of(self.user_id))
 
 
 class AccountTextsRecord(Record, frozen=True, gc=False):
@@ -89,8 +89,8 @@ class AccountTextsRecord(Record, frozen=True, gc=False):
     email: str
 
     @property
-    def place(self) -> Place:
-        return Place(self.publication, position_of(self.user_id))
+    def place(self) -> IndexPlace:
+        return IndexPlace(self.publication, position_of(self.user_id))
 
 
 class DeletedAccountRecord(AccountTextsRecord, frozen=True, gc=False):
@@ -112,14 +112,14 @@ class SearchIndexRecord(Record, frozen=True):
     end_position: int
 
     @property
-    def watermark(self) -> Place:
+    def watermark(self) -> IndexPlace:
         """The place of the last account that has its words."""
-        return Place(self.publication, self.position)
+        return IndexPlace(self.publication, self.position)
 
     @property
-    def end(self) -> Place:
+    def end(self) -> IndexPlace:
         """The place of the last account that may have some of its words."""
-        return max(self.watermark, Place(self.end_publication, self.end_position))
+        return max(self.watermark, IndexPlace(self.end_publication, self.end_position))
 
 
 class FoundWord(NamedTuple):

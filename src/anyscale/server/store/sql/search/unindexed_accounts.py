@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from anyscale.server.store.records.search import AccountTextsRecord, Place
+from anyscale.server.store.records.search import AccountTextsRecord, IndexPlace
 from anyscale.server.store.sql.connection import Table
 from anyscale.server.store.user_ids import (
     MAX_POSITION,
@@ -59,12 +59,12 @@ class _Publication(NamedTuple):
     #: positions without words, from the first one to the last account
     positions: range
 
-    def place(self, count: int) -> Place:
+    def place(self, count: int) -> IndexPlace:
         """Return the place of the last of the first `count` positions without words."""
-        return Place(self.number, self.positions[count - 1])
+        return IndexPlace(self.number, self.positions[count - 1])
 
 
-def _positions(after: Place, publication: int, last_id: str | None) -> range:
+def _positions(after: IndexPlace, publication: int, last_id: str | None) -> range:
     """Return the positions of a publication after a watermark, up to its last account."""
     first = after.position + 1 if publication == after.publication else 0
     return range(first, position_of(last_id) + 1 if last_id else 0)
@@ -82,7 +82,9 @@ def _fitting(publications: Iterable[_Publication], limit: int) -> Iterator[_Publ
 class UnindexedAccounts(Table):
     """The accounts beyond a watermark of the index of words."""
 
-    def list(self, after: Place, limit: int) -> tuple[Sequence[AccountTextsRecord], Place]:
+    def list(
+        self, after: IndexPlace, limit: int
+    ) -> tuple[Sequence[AccountTextsRecord], IndexPlace]:
         """Return the first accounts beyond a watermark, in order, and the watermark after them.
 
         Without accounts, the second watermark may still be after the first one: all accounts of a
@@ -95,20 +97,20 @@ class UnindexedAccounts(Table):
         ids = chain.from_iterable(user_ids(one.batch_id, one.positions) for one in small)
         texts = self._connection.texts(ids)
         found = self._connection.all(AccountTextsRecord, _ACCOUNTS, texts)
-        return found, Place(small[-1].number, END_POSITION) if small else after
+        return found, IndexPlace(small[-1].number, END_POSITION) if small else after
 
     def _list_large(
         self, one: _Publication, limit: int
-    ) -> tuple[Sequence[AccountTextsRecord], Place]:
+    ) -> tuple[Sequence[AccountTextsRecord], IndexPlace]:
         """List accounts of a publication that has more positions than the limit."""
         first, end = user_id(one.batch_id, one.positions[0]), end_of_batch(one.batch_id)
         found = self._connection.all(
             AccountTextsRecord, _ACCOUNTS_FROM, one.number, first, end, limit
         )
-        whole = Place(one.number, END_POSITION)
+        whole = IndexPlace(one.number, END_POSITION)
         return found, whole if len(found) < limit else found[-1].place
 
-    def _publications(self, after: Place) -> Sequence[_Publication]:
+    def _publications(self, after: IndexPlace) -> Sequence[_Publication]:
         first = after.publication + (after.position == END_POSITION)
         rows = self._connection.rows(_PUBLICATIONS, first, _MOST_PUBLICATIONS)
         return [
@@ -116,7 +118,7 @@ class UnindexedAccounts(Table):
             for number, batch_id, last_id in rows
         ]
 
-    def count(self, watermark: Place) -> int:
+    def count(self, watermark: IndexPlace) -> int:
         """Count the accounts beyond a watermark, from the chunks of their batches.
 
         It is an estimate: it counts deleted accounts too, and takes the skipped entries of a batch
@@ -128,9 +130,9 @@ class UnindexedAccounts(Table):
         left = max(entries - watermark.position - 1, 0)
         return int(later[0]) + (-(-users * left // entries) if entries else 0)
 
-    def find_end(self, after: Place, limit: int) -> Place:
+    def find_end(self, after: IndexPlace, limit: int) -> IndexPlace:
         """Return the end of a segment of at most `limit` positions; `after` if there is none."""
         publications = self._publications(after)
         if small := list(_fitting(publications, limit)):
-            return Place(small[-1].number, END_POSITION)
+            return IndexPlace(small[-1].number, END_POSITION)
         return publications[0].place(limit) if publications else after

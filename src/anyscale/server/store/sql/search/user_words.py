@@ -9,7 +9,7 @@ from anyscale.server.store.records.search import (
     AccountTextsRecord,
     FoundUserRecord,
     FoundWord,
-    Place,
+    IndexPlace,
     SearchIndexRecord,
 )
 from anyscale.server.store.sql.connection import Table, columns
@@ -87,7 +87,7 @@ class Words(Table):
         first: str,
         end: str | None,
         after: tuple[str, int, int] | None,
-        watermark: Place,
+        watermark: IndexPlace,
         limit: int,
         parts: Sequence[str] = (),
     ) -> list[FoundWord]:
@@ -134,7 +134,7 @@ class Words(Table):
             f"select count(*) from ({rows}) as found", is_leading, *values, limit
         )
 
-    def lease(self, end: Place, holder: str, until: int) -> None:
+    def lease(self, end: IndexPlace, holder: str, until: int) -> None:
         """Let a process fill the index up to a place until a time, after `lock`."""
         sql = "update search_index set end_publication = ?, end_position = ?, holder = ?, until = ?"
         self._connection.execute(sql, *end, holder, until)
@@ -151,7 +151,7 @@ class Words(Table):
         """Extend the lease until a time, after `lock`."""
         self._connection.execute("update search_index set until = ?", until)
 
-    def finish(self, watermark: Place) -> None:
+    def finish(self, watermark: IndexPlace) -> None:
         """Move the watermark past accounts that have all their words, after `lock`."""
         sql = "update search_index set publication = ?, position = ?"
         self._connection.execute(sql, *watermark)
@@ -181,13 +181,13 @@ class Words(Table):
         if new.place <= state.watermark:
             self.add([(*word, *new.place) for word in after - before])
 
-    def _end_lease(self, state: SearchIndexRecord, changed: Place) -> None:
+    def _end_lease(self, state: SearchIndexRecord, changed: IndexPlace) -> None:
         """End the lease if the changed account is of its segment, which is then filled anew."""
         # Without a holder, `until` is that of an undo which defers the filling, and stays.
         if state.holder and changed > state.watermark:
             self.defer(0)
 
-    def _remove_range(self, first: Place, last: Place, words: Iterable[Word]) -> None:
+    def _remove_range(self, first: IndexPlace, last: IndexPlace, words: Iterable[Word]) -> None:
         """Remove words of all accounts from one place to another one of its publication."""
         for is_leading in (False, True):
             texts = sorted(word for word, leads in words if leads == is_leading)
