@@ -152,7 +152,7 @@ def test_a_part_of_a_text_is_looked_for_by_id(many: Store) -> None:
 
 @pytest.mark.parametrize("after", ["", "jane1100@x.org"])
 def test_emails_are_found_by_their_index(many: Store, after: str) -> None:
-    read = indexes_of(many, lambda tx: tx.found_users.by_email("jane", "janf", after, 200))
+    read = indexes_of(many, lambda tx: tx.searched_users.by_email("jane", "janf", after, 200))
     assert read == {BY_EMAIL}
 
 
@@ -162,7 +162,10 @@ def test_many_emails_are_found_by_their_index(many: Store) -> None:
 
 
 def test_an_email_and_an_id_are_found_by_their_indexes(many: Store) -> None:
-    assert indexes_of(many, lambda tx: tx.found_users.get("a@x.org", "usr_1")) == {BY_EMAIL, BY_ID}
+    assert indexes_of(many, lambda tx: tx.searched_users.get("a@x.org", "usr_1")) == {
+        BY_EMAIL,
+        BY_ID,
+    }
 
 
 def test_a_batch_with_its_counts_reads_its_accounts_once(many: Store) -> None:

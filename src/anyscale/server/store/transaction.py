@@ -9,7 +9,7 @@ from anyscale.server.store.sql.batches import Batches, Chunks
 from anyscale.server.store.sql.connection import Connection
 from anyscale.server.store.sql.credentials import Identities, Links
 from anyscale.server.store.sql.openid import Applications, Grants, PublicKeys
-from anyscale.server.store.sql.search.found_users import FoundUsers
+from anyscale.server.store.sql.search.searched_users import SearchedUsers
 from anyscale.server.store.sql.search.unindexed_accounts import UnindexedAccounts
 from anyscale.server.store.sql.search.user_scan import UserScan
 from anyscale.server.store.sql.search.user_words import Words
@@ -86,7 +86,7 @@ class Transaction:
         self.chunks: Final = Chunks(connection)
         self.users = users
         self.user_scan: Final = UserScan(connection)
-        self.found_users: Final = FoundUsers(connection)
+        self.searched_users: Final = SearchedUsers(connection)
         self.words: Final = Words(connection)
         self.unindexed: Final = UnindexedAccounts(connection)
         self.accounts: Final = Accounts(connection, self.words)

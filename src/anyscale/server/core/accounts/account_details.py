@@ -39,7 +39,7 @@ class AccountDetailsQuery:
         with self._store.read() as tx:
             now = tx.now()
             account = tx.accounts.get(user_id)
-            found = tx.found_users.get("", user_id)
+            found = tx.searched_users.get("", user_id)
             if account is None or not found:
                 raise NotFound(f"there is no user {user_id}")
             return AccountDetails(

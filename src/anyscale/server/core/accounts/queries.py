@@ -33,5 +33,5 @@ class UserQueries:
     def find_id(self, text: str) -> str | None:
         """Return the id of the account whose email, in any spelling, or whose id a text is."""
         with self._store.read() as tx:
-            found = tx.found_users.get(email_key_or_empty(text), text.lower())
+            found = tx.searched_users.get(email_key_or_empty(text), text.lower())
         return found[0].user_id if found else None

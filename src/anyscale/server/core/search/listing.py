@@ -204,7 +204,7 @@ class _EmailStep:
         self._filters = filters
 
     def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock[UserRecord]:  # noqa: ARG002 - as in Step
-        users = tx.found_users.get(self._key, "")
+        users = tx.searched_users.get(self._key, "")
         found = [((user.user_id,), user) for user in users if passes(user, self._filters)]
         return StepBlock(found, None)
 

@@ -81,7 +81,7 @@ class _ExactStep:
 
     def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock[FoundUserRecord]:  # noqa: ARG002 - as in Step
         text = self._criteria.text
-        users = tx.found_users.get(text.email_key, text.user_id)
+        users = tx.searched_users.get(text.email_key, text.user_id)
         found = [user for user in users if self._criteria.is_found_in(Tier.EXACT, user)]
         return StepBlock([((user.user_id,), user) for user in found], None)
 
@@ -97,7 +97,7 @@ class _EmailStep:
     def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock[FoundUserRecord]:
         prefix = self._criteria.text.email_prefix
         (after,) = key_of(tuple[str], key) if key else ("",)
-        block = tx.found_users.by_email(prefix, end_of(prefix), after, INDEX_ROWS)
+        block = tx.searched_users.by_email(prefix, end_of(prefix), after, INDEX_ROWS)
         found = (
             ((user.email_key,), user)
             for user in block.users

@@ -6,12 +6,12 @@ from anyscale.server.store.records.search import FoundUserRecord
 from anyscale.server.store.sql.connection import Table
 from anyscale.server.store.sql.search.user_scan import Block, found_columns
 
-__all__ = ["FoundUsers"]
+__all__ = ["SearchedUsers"]
 
 _USER = f"select {found_columns(FoundUserRecord)} from live_users"
 
 
-class FoundUsers(Table):
+class SearchedUsers(Table):
     """The accounts that a search finds without the index of words."""
 
     def get(self, email_key: str, user_id: str) -> Sequence[FoundUserRecord]:
