@@ -15,8 +15,8 @@ from anyscale.domain.models.batches import ReservedChunk
 from anyscale.domain.validation import CheckedUser
 from anyscale.errors import BatchRefused, BatchUnfinished, Unavailable
 from anyscale.transport.base import Transport
+from anyscale.user.list_source import ListSource
 from anyscale.user.models import AdminCreateUser
-from anyscale.user.user_list import UserList
 
 #: four chunks of three users
 NAMES = "abcdefghijkl"
@@ -41,7 +41,7 @@ def refused(
     monkeypatch.setattr(transport.batches, "reserve", note)
     run = BatchRun(
         transport,
-        UserList(users),
+        ListSource(users),
         OnceKey("run"),
         if_exists="fail",
         drop_command=str,
@@ -98,7 +98,7 @@ def test_a_batch_whose_publication_lost_its_response_is_not_named_as_open(
     monkeypatch.setattr(transport.batches, "publish", lose_response)
     run = BatchRun(
         transport,
-        UserList(users_to_create(*NAMES)),
+        ListSource(users_to_create(*NAMES)),
         OnceKey("run"),
         if_exists="fail",
         drop_command=str,

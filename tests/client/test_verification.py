@@ -14,7 +14,7 @@ from anyscale.errors import BatchRefused, BatchUnfinished
 from anyscale.errors.batches import MAX_PROBLEMS
 from anyscale.transport.base import Transport
 from anyscale.user import verification
-from anyscale.user.user_list import UserList
+from anyscale.user.list_source import ListSource
 from anyscale.user.verification import Verification
 from anyscale.users_file import UsersFile
 
@@ -36,7 +36,7 @@ def create(transport: Transport, *names: str) -> list[str]:
 def test_each_account_of_the_source_is_known_and_no_other_one(transport: Transport) -> None:
     first, *_ = create(transport, *MANY)
     transport.users.suspend(first)
-    source = UserList(users_to_create(*MANY[:-10]))
+    source = ListSource(users_to_create(*MANY[:-10]))
     some = Verification(transport, source, keep_ids=True)
     assert [one.kind for one in some.differences()] == ["suspended"]
     assert [user.email for user in some.extra()] == [f"{name}@example.com" for name in MANY[-10:]]
@@ -46,7 +46,7 @@ def test_a_suspended_account_shows_its_other_differences(transport: Transport) -
     (ann,) = create(transport, "ann")
     transport.users.suspend(ann)
     transport.users.update(ann, UserChanges(title="Boss"))
-    found = Verification(transport, UserList(users_to_create("ann"))).differences()
+    found = Verification(transport, ListSource(users_to_create("ann"))).differences()
     assert [(one.kind, one.field) for one in found] == [("suspended", None), ("different", "title")]
 
 
@@ -76,7 +76,7 @@ def test_all_problems_are_counted_and_nothing_is_looked_up_after_the_first(
     monkeypatch.setattr(verification, "_CHUNK", 1)
     monkeypatch.setattr(transport.users, "find", noted)
     wrong = [AdminCreateUser("Jane", f"{number}") for number in range(2 * MAX_PROBLEMS + 2)]
-    source = UserList([*users_to_create("ann"), *wrong, *users_to_create(*MANY)])
+    source = ListSource([*users_to_create("ann"), *wrong, *users_to_create(*MANY)])
     with pytest.raises(BatchRefused) as refused:
         list(Verification(transport, source).differences())
     assert (refused.value.count, refused.value.more) == (2 * MAX_PROBLEMS + 2, MAX_PROBLEMS + 2)

@@ -17,7 +17,7 @@ from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import Caller
 from anyscale.server.in_process import Applications, Audit, Batches, Links, Need, Users
 from anyscale.transport.base import Transport
-from anyscale.user.user_list import UserList
+from anyscale.user.list_source import ListSource
 
 
 class InProcess:
@@ -61,7 +61,7 @@ def transport(control_plane: ControlPlane) -> Transport:
 
 @pytest.mark.parametrize("names", ["a", "abcdefgh"], ids=["small", "large"])
 def test_a_run_creates_users_for_its_caller(transport: Transport, names: str) -> None:
-    users = UserList(users_to_create(*names))
+    users = ListSource(users_to_create(*names))
     outcome = BatchRun(transport, users, OnceKey("key"), if_exists="fail", drop_command=str).run()
     assert [user.email[0] for user in outcome.users] == list(names)
     assert sorted(user.email[0] for user in list_accounts(transport)) == list(names)

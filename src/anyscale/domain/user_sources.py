@@ -1,4 +1,4 @@
-"""The interface of sources of users: a users file (`files/`), or a list (`user_list.py`)."""
+"""The interface of sources of users: a users file (`users_file`) or a list (`user.list_source`)."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice

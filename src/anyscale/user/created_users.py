@@ -8,14 +8,14 @@ from anyscale.batch_run.run_key import CallKey
 from anyscale.call_report import CallReport
 from anyscale.domain.models.users import CreatedUsers, SkippedUser
 from anyscale.transport.base import Transport
-from anyscale.user.user_list import UserList
+from anyscale.user.list_source import ListSource
 
 __all__ = ["create_users"]
 
 
 def create_users(
     transport: Transport,
-    users: UserList,
+    users: ListSource,
     report: CallReport,
     *,
     idempotency_key: str | None,

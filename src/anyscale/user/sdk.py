@@ -25,8 +25,8 @@ from anyscale.keyword_hints import keyword_hints
 from anyscale.transport import open_transport
 from anyscale.transport.base import Transport
 from anyscale.user.created_users import create_users
+from anyscale.user.list_source import ListSource
 from anyscale.user.lookup import PAGE, check_sizes, find_user, list_users
-from anyscale.user.user_list import UserList
 from anyscale.user.verification import Verification
 
 __all__ = ["UserCalls", "default_calls"]
@@ -77,7 +77,7 @@ class UserCalls:
                 the batch that is left open.
             AnyscaleError: see `anyscale.errors` for the others.
         """
-        users = UserList(admin_create_users)
+        users = ListSource(admin_create_users)
         require_key(idempotency_key)
         if if_exists not in ("fail", "skip"):
             raise ConfigError(f"if_exists must be 'fail' or 'skip', not {if_exists!r}")
@@ -179,9 +179,9 @@ class UserCalls:
                 iteration.
             BatchRefused: entries are wrong; nothing was compared.
         """
-        return self._differences(UserList(admin_create_users))
+        return self._differences(ListSource(admin_create_users))
 
-    def _differences(self, users: UserList) -> Iterator[Difference]:
+    def _differences(self, users: ListSource) -> Iterator[Difference]:
         with closing(self._open()) as transport:
             yield from Verification(transport, users).differences()
 

@@ -20,8 +20,8 @@ from anyscale.batch_run.run import BatchRun
 from anyscale.batch_run.run_key import CallKey
 from anyscale.errors import BatchRefused
 from anyscale.server.control_plane import ControlPlane
+from anyscale.user.list_source import ListSource
 from anyscale.user.models import AdminCreateUser
-from anyscale.user.user_list import UserList
 
 NAMES = st.sampled_from("abcdefghij")
 USERS = st.lists(
@@ -129,7 +129,7 @@ def compare(
     with closing(deployment.transport()) as transport:
         run = BatchRun(
             transport,
-            UserList(users),
+            ListSource(users),
             OnceKey("key"),
             if_exists=if_exists,
             drop_command=str,
@@ -161,7 +161,7 @@ def test_a_dry_run_without_a_control_plane_creates_nothing(tmp_path: Path, count
     key = CallKey(None, lambda: started.append("key"))
 
     with closing(embedded_transport(tmp_path)) as transport:
-        run = BatchRun(transport, UserList(users), key, if_exists="fail", drop_command=str)
+        run = BatchRun(transport, ListSource(users), key, if_exists="fail", drop_command=str)
         outcome = run.dry_run()
 
     assert (outcome.created, outcome.batch, list(outcome.users)) == (count, None, [])
@@ -177,7 +177,7 @@ def test_a_run_names_the_taken_emails_of_every_chunk(
     users = [AdminCreateUser("Jane", f"{name}@example.com") for name in "abcdefgh"]
     with closing(deployment.transport()) as transport:
         run = BatchRun(
-            transport, UserList(users), OnceKey("key"), if_exists="fail", drop_command=str
+            transport, ListSource(users), OnceKey("key"), if_exists="fail", drop_command=str
         )
         with pytest.raises(BatchRefused) as refused:
             run.run()

@@ -26,8 +26,8 @@ from anyscale.batch_run.run import BatchRun
 from anyscale.domain.models.batches import Conflict
 from anyscale.errors import BatchRefused
 from anyscale.transport.base import Transport
+from anyscale.user.list_source import ListSource
 from anyscale.user.models import AdminCreateUser, Batch
-from anyscale.user.user_list import UserList
 
 pytestmark = pytest.mark.both_stores
 
@@ -67,7 +67,7 @@ def run_batch(
     with closing(deployment.transport(HASTY if hasty else PATIENT)) as transport:
         run = BatchRun(
             transport,
-            UserList(users),
+            ListSource(users),
             OnceKey(key),
             if_exists=if_exists,
             drop_command=DROP,
@@ -436,7 +436,7 @@ def test_eight_threads_with_overlapping_lists_create_each_email_once(
         with closing(deployment.transport(policy)) as transport:
             batch = BatchRun(
                 transport,
-                UserList(users_to_create(*lists[at])),
+                ListSource(users_to_create(*lists[at])),
                 OnceKey(f"key-{at}"),
                 if_exists="skip" if at % 2 else "fail",
                 drop_command=DROP,

@@ -9,10 +9,10 @@ from anyscale.domain.user_sources import ProblemList, Reading
 from anyscale.domain.validation import CheckedUser, Policy, check_fields, find_faults, shown
 from anyscale.errors import Problem
 
-__all__ = ["UserList"]
+__all__ = ["ListSource"]
 
 
-class UserList:
+class ListSource:
     """The argument `admin_create_users` of a call of the SDK.
 
     Raises:
@@ -53,7 +53,7 @@ def _iterator(users: Iterable[AdminCreateUser]) -> Iterator[AdminCreateUser]:
 class _ListReading:
     """One reading of a list: see `anyscale.domain.user_sources.Reading`."""
 
-    def __init__(self, source: UserList, policy: Policy, *, verify: bool) -> None:
+    def __init__(self, source: ListSource, policy: Policy, *, verify: bool) -> None:
         self._source = source
         self._verify = verify
         self._policy = policy
