@@ -159,7 +159,7 @@ def sign_out(
     return redirect("/sign-in?note=signed_out", *cookies)
 
 
-@get("/password", pool="login.applications", opt={ALLOWED_STEPS: {Step.PASSWORD}})
+@get("/password", pool="read", opt={ALLOWED_STEPS: {Step.PASSWORD}})
 def show_password(
     request: UserRequest,
     login_options: NamedDependency[LoginOptions],
