@@ -21,7 +21,7 @@ def test_each_check_is_one_line_and_a_failed_one_ends_with_status_1(anyscale: Ru
     assert sorted(line[11:].split()[0] for line in lines) == sorted(CHECKS)
     assert any(line.startswith("fail       database.reachable") for line in lines)
     assert (
-        "creates one. To mend it: create it or make it available, or name another one"
+        "creates one. To fix it: create it or make it available, or name another one"
         in result.stdout
     )
     assert result.stderr.rstrip().endswith("not tried")
@@ -63,7 +63,7 @@ def test_json_has_every_check_with_the_same_fields(anyscale: RunAnyscale) -> Non
 
     assert [record["check"] for record in records] == list(CHECKS)
     for record in records:
-        assert list(record) == ["check", "status", "looked_at", "found", "mend"]
+        assert list(record) == ["check", "status", "looked_at", "found", "fix"]
         assert record["status"] in ("ok", "warn", "fail", "not tried")
 
 

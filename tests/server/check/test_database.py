@@ -174,13 +174,13 @@ def test_an_older_schema_has_to_be_migrated_and_a_newer_one_needs_a_newer_progra
     set_schema(sqlite_file, facts.newest - 1)
     results = results_of(sqlite_file)
     assert results["database.schema"].status == "fail"
-    assert "anyscale server migrate" in results["database.schema"].mend
+    assert "anyscale server migrate" in results["database.schema"].fix
     assert results["database.tokens"].status == "not tried"
 
     set_schema(sqlite_file, facts.newest + 1)
     results = results_of(sqlite_file)
     assert results["database.schema"].status == "fail"
-    assert "newer" in results["database.schema"].mend
+    assert "newer" in results["database.schema"].fix
     assert inspect_database(sqlite_file, lambda _: None)[0].schema == facts.newest + 1
 
 
@@ -209,7 +209,7 @@ def test_a_database_without_a_valid_token_is_warned_about(tmp_path: Path) -> Non
     result = results_of(path)["database.tokens"]
 
     assert result.status == "warn"
-    assert "create-token" in result.mend
+    assert "create-token" in result.fix
 
 
 def test_a_database_without_a_write_ahead_log_is_warned_about(sqlite_file: Path) -> None:

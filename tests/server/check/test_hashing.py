@@ -57,7 +57,7 @@ def test_too_little_memory_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     result = check_in_process({}, "hashing.new")["hashing.new"]
 
     assert result.status == "fail"
-    assert "memory" in result.mend
+    assert "memory" in result.fix
 
 
 @pytest.mark.parametrize(

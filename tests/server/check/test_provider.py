@@ -92,7 +92,7 @@ def test_a_client_that_the_provider_refuses_is_found(
 
     assert result.status == "fail"
     assert "invalid_client" in result.found
-    assert "ANYSCALE_SSO_CLIENT_SECRET_FILE" in result.mend
+    assert "ANYSCALE_SSO_CLIENT_SECRET_FILE" in result.fix
     assert secret not in repr(result)
 
 
@@ -101,7 +101,7 @@ def test_an_issuer_with_another_slash_is_found(oidc_provider: OidcProvider, tmp_
 
     assert results["provider.issuer"].status == "fail"
     assert "differs by the slash at the end" in results["provider.issuer"].found
-    assert results["provider.issuer"].mend == f"set ANYSCALE_SSO_ISSUER={oidc_provider.issuer}"
+    assert results["provider.issuer"].fix == f"set ANYSCALE_SSO_ISSUER={oidc_provider.issuer}"
     assert results["provider.endpoints"].status == "not tried"
     assert results["provider.client"].status == "not tried"
 
@@ -183,7 +183,7 @@ def test_a_suggested_command_runs_nothing_of_the_provider(
     result = results_of(provider.issuer, tmp_path)["provider.issuer"]
 
     assert result.status == "fail"
-    suggested = re.findall(r"set (ANYSCALE_SSO_ISSUER=.*)", result.mend, re.DOTALL)
+    suggested = re.findall(r"set (ANYSCALE_SSO_ISSUER=.*)", result.fix, re.DOTALL)
     assert len(suggested) == words
     for command in suggested:
         assert shlex.split(command) == [f"ANYSCALE_SSO_ISSUER={issuer}"]
@@ -282,7 +282,7 @@ def test_only_a_missing_user_proves_that_the_provider_accepts_a_sign_in(
 
     assert result.status == status
     assert found in result.found
-    assert ("scopes" in result.mend) == ("scope" in answer)
+    assert ("scopes" in result.fix) == ("scope" in answer)
 
 
 def test_a_redirect_to_another_path_proves_nothing(

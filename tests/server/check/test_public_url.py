@@ -195,7 +195,7 @@ def test_a_wrong_line_of_nginx_is_found_and_nothing_else(
 
     assert results[check].status == "fail"
     assert found in results[check].found
-    assert results[check].mend
+    assert results[check].fix
     failed = {name for name, result in results.items() if result.status == "fail"}
     assert failed == {check}
 
@@ -227,7 +227,7 @@ def test_a_proxy_that_announces_more_than_it_passes_on_is_found(
     assert result.status == "fail"
     assert re.fullmatch(found, result.found)
     assert result.looked_at.endswith("/v1/batches/check, a body of 2 MiB")
-    assert result.mend
+    assert result.fix
 
 
 def test_a_response_to_a_body_that_is_not_the_servers_is_found(site: Site) -> None:
@@ -258,13 +258,13 @@ def test_metrics_that_only_a_wrong_host_name_keeps_closed_are_not_called_blocked
     assert "see proxy.host" in results["proxy.metrics"].found
 
 
-def test_an_untrusted_certificate_has_one_mend(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_untrusted_certificate_has_one_fix(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
     with site.behind_nginx():
         results = site.check()
 
-    assert results["public_url.reachable"].mend == "see public_url.certificate"
-    assert "SSL_CERT_FILE" in (results["public_url.certificate"].mend or "")
+    assert results["public_url.reachable"].fix == "see public_url.certificate"
+    assert "SSL_CERT_FILE" in (results["public_url.certificate"].fix or "")
 
 
 def test_a_proxy_that_the_server_does_not_trust_is_found(
@@ -276,7 +276,7 @@ def test_a_proxy_that_the_server_does_not_trust_is_found(
             result = site.check("proxy.trusted")["proxy.trusted"]
 
     assert result.status == "fail"
-    assert result.mend == "set FORWARDED_ALLOW_IPS=127.0.0.1, and restart the server"
+    assert result.fix == "set FORWARDED_ALLOW_IPS=127.0.0.1, and restart the server"
 
 
 def test_trust_in_every_address_is_warned_about(

@@ -93,12 +93,12 @@ def test_messages_name_the_command_that_the_operator_runs(tmp_path: Path) -> Non
     database = f"sqlite:///{tmp_path}/anyscale.db"
     ControlPlane(Settings(database=tmp_path / "anyscale.db"), profile=CHEAPEST).close()
 
-    def mend(**more: str) -> str:
+    def fix(**more: str) -> str:
         found = check_in_process({"ANYSCALE_DATABASE_URL": database} | more, "database.tokens")
-        return found["database.tokens"].mend
+        return found["database.tokens"].fix
 
-    assert mend() == "run `anyscale server create-token --name NAME`"
-    assert mend(MUSTERROLL_ADMIN="1") == "run `musterroll-admin server create-token --name NAME`"
+    assert fix() == "run `anyscale server create-token --name NAME`"
+    assert fix(MUSTERROLL_ADMIN="1") == "run `musterroll-admin server create-token --name NAME`"
 
 
 def test_an_environment_file_that_the_shell_has_not_read_is_noticed(tmp_path: Path) -> None:
@@ -112,10 +112,10 @@ def test_an_environment_file_that_the_shell_has_not_read_is_noticed(tmp_path: Pa
     missing = result(ANYSCALE_LINK_DAYS="3")
     assert missing.status == "warn"
     assert missing.found == "this shell does not have its ANYSCALE_AUDIT_DAYS"
-    assert f"set -a; . {file}; set +a" in missing.mend
+    assert f"set -a; . {file}; set +a" in missing.fix
     assert result(ANYSCALE_LINK_DAYS="3", ANYSCALE_AUDIT_DAYS="40").status == "ok"
     # musterroll-admin reads the file as systemd does.
-    assert "systemd does not read them" in result(MUSTERROLL_ADMIN="1").mend
+    assert "systemd does not read them" in result(MUSTERROLL_ADMIN="1").fix
 
 
 def test_a_check_that_takes_too_long_is_one_that_was_not_tried(
@@ -199,7 +199,7 @@ def test_a_mode_that_lets_others_in_is_found(
 
     assert results[check].status == status
     assert results[check].looked_at == str(path)
-    assert status == "ok" or f"chmod {(path.is_dir() and 700) or ''}" in results[check].mend
+    assert status == "ok" or f"chmod {(path.is_dir() and 700) or ''}" in results[check].fix
 
 
 @pytest.mark.parametrize(("mode", "status"), [(0o777, "fail"), (0o770, "warn")])
@@ -212,7 +212,7 @@ def test_a_folder_whose_users_can_replace_the_database_is_found(
     results = files_of(Path("/nowhere"), ANYSCALE_DATA_DIR=str(data))
 
     assert results["files.database"].status == status
-    assert results["files.database"].mend == f"`chmod go-w {data}`"
+    assert results["files.database"].fix == f"`chmod go-w {data}`"
 
 
 def test_a_file_of_another_user_is_found(
@@ -291,7 +291,7 @@ def test_a_path_in_a_suggested_command_is_one_word(
     commands = [
         command
         for result in results.values()
-        for command in re.findall(r"`((?:chown|chmod|set) .*?)`(?:$|;)", result.mend)
+        for command in re.findall(r"`((?:chown|chmod|set) .*?)`(?:$|;)", result.fix)
     ]
     paths = {folder, environment_file, folder / "anyscale.db", folder / "secret"}
     assert len(commands) >= 4

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from anyscale.server.check.findings import Status
     from anyscale.server.check.run import CheckResult
 
-_FIELDS = ("check", "status", "looked_at", "found", "mend")
+_FIELDS = ("check", "status", "looked_at", "found", "fix")
 
 _STATUSES: "tuple[Status, ...]" = ("ok", "warn", "fail", "not tried")
 
@@ -105,8 +105,8 @@ def _lines(result: "CheckResult") -> list[str]:
 
     status_width, check_width = max(map(len, _STATUSES)), max(map(len, CHECKS))
     head = f"{result.status:<{status_width}}  {result.check:<{check_width}}  "
-    mend = f". To mend it: {result.mend}" if result.mend else ""
-    text = f"{result.looked_at}: {result.found}{mend}"
+    fix = f". To fix it: {result.fix}" if result.fix else ""
+    text = f"{result.looked_at}: {result.found}{fix}"
     width = shutil.get_terminal_size().columns - len(head)
     if not sys.stdout.isatty() or width < len(head):
         return [head + text]

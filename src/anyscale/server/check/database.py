@@ -37,10 +37,10 @@ def check_reachable(installation: Installation) -> Finding:
     try:
         installation.inspect(lambda _: None)
     except (StoreUnavailable, TimeoutError) as error:
-        mend = "create it or make it available, or name another one in ANYSCALE_DATABASE_URL"
+        fix = "create it or make it available, or name another one in ANYSCALE_DATABASE_URL"
         if is_meant_for_other_host(installation.environment):
-            mend += "; to check the server at ANYSCALE_HOST, run this on its machine"
-        return fail("the database", str(error), mend)
+            fix += "; to check the server at ANYSCALE_HOST, run this on its machine"
+        return fail("the database", str(error), fix)
     return ok(_name(installation), f"it was read in {(time.monotonic() - started) * 1000:.0f} ms")
 
 
@@ -98,11 +98,11 @@ def check_free_space(installation: Installation) -> Finding:
         free = shutil.disk_usage(folder).free
     except OSError as error:
         raise NotTried(f"{folder}: {error.strerror}") from None
-    found, mend = f"{free / _GIB:.1f} GiB are free", "make room, or move the database"
+    found, fix = f"{free / _GIB:.1f} GiB are free", "make room, or move the database"
     looked_at = f"the disk of {folder}"
     if free < _LEAST:
-        return fail(looked_at, found, mend)
-    return warn(looked_at, found, mend) if free < _ENOUGH else ok(looked_at, found)
+        return fail(looked_at, found, fix)
+    return warn(looked_at, found, fix) if free < _ENOUGH else ok(looked_at, found)
 
 
 def check_connections(installation: Installation) -> Finding:
@@ -135,12 +135,12 @@ def judge_encryption(encryption: Encryption) -> Finding:
     looked_at = "the connection to PostgreSQL"
     if encryption.is_local:
         return ok(looked_at, "it does not leave this machine")
-    mend = "add `sslmode=verify-full` to ANYSCALE_DATABASE_URL, and `sslrootcert=` for your own CA"
+    fix = "add `sslmode=verify-full` to ANYSCALE_DATABASE_URL, and `sslrootcert=` for your own CA"
     if not encryption.is_encrypted:
-        return fail(looked_at, "it is not encrypted: the network can read and change it", mend)
+        return fail(looked_at, "it is not encrypted: the network can read and change it", fix)
     if encryption.mode not in ("verify-ca", "verify-full"):
         found = f"it is encrypted, but sslmode={encryption.mode} accepts another server in between"
-        return warn(looked_at, found, mend)
+        return warn(looked_at, found, fix)
     return ok(looked_at, f"it is encrypted (sslmode={encryption.mode})")
 
 

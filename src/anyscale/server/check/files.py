@@ -29,12 +29,12 @@ def check_environment_file(installation: Installation) -> Finding:
     """Check the file of settings, which may contain the password of the database."""
     path = installation.environment_file
     status = _status(path, "there is no such file: name yours by --environment-file")
-    mend = f"`chown root:musterroll {_quoted(path)}; chmod 640 {_quoted(path)}`"
+    fix = f"`chown root:musterroll {_quoted(path)}; chmod 640 {_quoted(path)}`"
     if status.st_mode & (_OTHERS | _GROUP_WRITES):
         found = "other users can read or change the settings, the database's password among them"
-        return fail(path, f"{found} ({_permissions(status)})", mend)
+        return fail(path, f"{found} ({_permissions(status)})", fix)
     if status.st_uid not in (0, os.geteuid()):
-        return fail(path, f"another user can change it ({_permissions(status)})", mend)
+        return fail(path, f"another user can change it ({_permissions(status)})", fix)
     return _in_safe_folder(path, status)
 
 
@@ -45,13 +45,13 @@ def check_data_dir(installation: Installation) -> Finding:
     except ConfigError as error:
         raise NotTried(str(error)) from None
     status = _status(path, "it does not exist")
-    mend = f"`chown {_user(os.geteuid())} {_quoted(path)}; chmod 700 {_quoted(path)}`"
+    fix = f"`chown {_user(os.geteuid())} {_quoted(path)}; chmod 700 {_quoted(path)}`"
     if status.st_mode & _OTHERS_WRITE:
-        return fail(path, f"every user can write to it ({_permissions(status)})", mend)
+        return fail(path, f"every user can write to it ({_permissions(status)})", fix)
     if status.st_uid != os.geteuid():
-        return fail(path, f"it belongs to another user ({_permissions(status)})", mend)
+        return fail(path, f"it belongs to another user ({_permissions(status)})", fix)
     if status.st_mode & _GROUP_WRITES:
-        return warn(path, f"a group can write to it ({_permissions(status)})", mend)
+        return warn(path, f"a group can write to it ({_permissions(status)})", fix)
     return ok(path, _permissions(status))
 
 
@@ -61,13 +61,13 @@ def check_database_file(installation: Installation) -> Finding:
     if isinstance(path, str):
         raise NotTried("the database is PostgreSQL")
     status = _status(path, "it does not exist: `anyscale server start` creates it")
-    mend = f"`chown {_user(os.geteuid())} {_quoted(path)}; chmod 600 {_quoted(path)}`"
+    fix = f"`chown {_user(os.geteuid())} {_quoted(path)}; chmod 600 {_quoted(path)}`"
     if not stat.S_ISREG(status.st_mode):
-        mend = "name the file itself in ANYSCALE_DATABASE_URL"
-        return fail(path, "it is not a regular file", mend)
+        fix = "name the file itself in ANYSCALE_DATABASE_URL"
+        return fail(path, "it is not a regular file", fix)
     if status.st_uid != os.geteuid():
         found = f"it belongs to another user ({_permissions(status)})"
-        return fail(path, found, f"{_AS_ITS_USER}, or {mend}")
+        return fail(path, found, f"{_AS_ITS_USER}, or {fix}")
     if status.st_mode & 0o077:
         found = f"other users can read or change it ({_permissions(status)})"
         return fail(path, found, f"`chmod 600 {_quoted(path)}`; starting the server does so too")
@@ -85,11 +85,11 @@ def check_sso_secret(installation: Installation) -> Finding:
         status = path.stat()
     except OSError as error:
         return fail(path, f"{error.strerror}", f"correct {name}")
-    mend = f"`chown {_user(os.geteuid())} {_quoted(path)}; chmod 600 {_quoted(path)}`"
+    fix = f"`chown {_user(os.geteuid())} {_quoted(path)}; chmod 600 {_quoted(path)}`"
     if status.st_mode & (_OTHERS | stat.S_IWGRP | stat.S_IXGRP):
-        return fail(path, f"other users can read or change it ({_permissions(status)})", mend)
+        return fail(path, f"other users can read or change it ({_permissions(status)})", fix)
     if status.st_uid not in (0, os.geteuid()):
-        return fail(path, f"another user can change it ({_permissions(status)})", mend)
+        return fail(path, f"another user can change it ({_permissions(status)})", fix)
     folder = path.absolute().parent.stat()
     if folder.st_mode & stat.S_ISVTX and folder.st_uid in (0, os.geteuid()):
         # Everyone can write to it, but not replace this file: so Kubernetes mounts Secrets.
@@ -109,11 +109,11 @@ def _status(path: Path, missing: str) -> os.stat_result:
 def _in_safe_folder(path: Path, status: os.stat_result) -> Finding:
     """Return the finding for a file in order: users who can write to its folder can replace it."""
     mode = path.absolute().parent.stat().st_mode
-    mend = f"`chmod go-w {_quoted(path.absolute().parent)}`"
+    fix = f"`chmod go-w {_quoted(path.absolute().parent)}`"
     if mode & _OTHERS_WRITE:
-        return fail(path, "every user can write to its folder", mend)
+        return fail(path, "every user can write to its folder", fix)
     if mode & _GROUP_WRITES:
-        return warn(path, "a group can write to its folder, and so replace it", mend)
+        return warn(path, "a group can write to its folder, and so replace it", fix)
     return ok(path, _permissions(status))
 
 

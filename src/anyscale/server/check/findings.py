@@ -17,7 +17,7 @@ class Finding(Struct, frozen=True):
     looked_at: str
     found: str
     #: what to change; empty if nothing
-    mend: str = ""
+    fix: str = ""
 
 
 class NotTried(Exception):
@@ -29,11 +29,11 @@ def ok(looked_at: object, found: str) -> Finding:
     return Finding("ok", str(looked_at), found)
 
 
-def warn(looked_at: object, found: str, mend: str) -> Finding:
+def warn(looked_at: object, found: str, fix: str) -> Finding:
     """Return a finding of an installation that works, but not well."""
-    return Finding("warn", str(looked_at), found, mend)
+    return Finding("warn", str(looked_at), found, fix)
 
 
-def fail(looked_at: object, found: str, mend: str) -> Finding:
+def fail(looked_at: object, found: str, fix: str) -> Finding:
     """Return a finding of an installation that does not work, or not securely."""
-    return Finding("fail", str(looked_at), found, mend)
+    return Finding("fail", str(looked_at), found, fix)

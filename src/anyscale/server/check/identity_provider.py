@@ -88,13 +88,13 @@ def check_issuer(installation: Installation) -> Finding:
     if found == expected:
         return ok(_ISSUER, f"the metadata name {found}")
     try:
-        mend = f"set {_ISSUER}={shlex.quote(checked_url(found))}"
+        fix = f"set {_ISSUER}={shlex.quote(checked_url(found))}"
     except ValueError:  # it may be any text, and nobody should paste it into a shell
-        found, mend = "an issuer that is not an https:// URL", "correct the issuer at the provider"
+        found, fix = "an issuer that is not an https:// URL", "correct the issuer at the provider"
     hint = ""
     if found.rstrip("/") == expected.rstrip("/"):
         hint = ", which differs by the slash at the end"
-    return fail(_ISSUER, f"the metadata name {found}{hint}", mend)
+    return fail(_ISSUER, f"the metadata name {found}{hint}", fix)
 
 
 def check_endpoints(installation: Installation) -> Finding:
@@ -113,14 +113,14 @@ def check_endpoints(installation: Installation) -> Finding:
 def check_keys(installation: Installation) -> Finding:
     """Check that the provider publishes a key that may sign ID tokens."""
     url = _metadata(installation).jwks_uri
-    mend = "publish an RSA key of 2,048 bits, or one for P-256 or Ed25519, at the provider"
+    fix = "publish an RSA key of 2,048 bits, or one for P-256 or Ed25519, at the provider"
     try:
         keys = decode(within_time(lambda: get(url)), _KeySet).keys
     except (ProviderUnavailable, TimeoutError) as error:
-        return fail(url, str(error), mend)
+        return fail(url, str(error), fix)
     usable = len(import_keys(keys))
     found = f"{usable} of {len(keys)} keys can sign ID tokens"
-    return ok(url, found) if usable else fail(url, found, mend)
+    return ok(url, found) if usable else fail(url, found, fix)
 
 
 def check_algorithms(installation: Installation) -> Finding:
@@ -131,8 +131,8 @@ def check_algorithms(installation: Installation) -> Finding:
     common = sorted(ALGORITHMS & set(theirs))
     if not common:
         found = f"it signs by {', '.join(theirs)} only"
-        mend = "sign ID tokens by RS256, PS256, ES256 or EdDSA at the provider"
-        return fail("the algorithms", found, mend)
+        fix = "sign ID tokens by RS256, PS256, ES256 or EdDSA at the provider"
+        return fail("the algorithms", found, fix)
     found = f"{', '.join(common)} are accepted; let the client at the provider use one of them"
     return ok("the algorithms", found)
 
@@ -209,8 +209,8 @@ def check_redirect_uri(installation: Installation) -> Finding:
         return _redirect_finding(redirect_uri, errors[0])
     if codes.is_client_error(response.status):
         found = f"the provider refuses it, or the client id, with HTTP {response.status}"
-        mend = "register it at the provider, as one of the redirect URIs of this client"
-        return fail(redirect_uri, found, mend)
+        fix = "register it at the provider, as one of the redirect URIs of this client"
+        return fail(redirect_uri, found, fix)
     found = f"the provider does not tell: HTTP {response.status}"
     return warn(redirect_uri, found, _SIGN_IN_ONCE)
 
@@ -222,16 +222,16 @@ def _redirect_finding(redirect_uri: str, error: str) -> Finding:
     if not error or error in _TEMPORARY:
         found = f"the provider does not tell: {error or 'it sends a code, and no user signed in'}"
         return warn(redirect_uri, found, _SIGN_IN_ONCE)
-    mend = _ALLOW_SCOPES if error == "invalid_scope" else "correct this client at the provider"
-    return fail(redirect_uri, f"the provider refuses every sign-in: {loggable(error)}", mend)
+    fix = _ALLOW_SCOPES if error == "invalid_scope" else "correct this client at the provider"
+    return fail(redirect_uri, f"the provider refuses every sign-in: {loggable(error)}", fix)
 
 
 def _client_finding(name: str, error: str) -> Finding:
     if error.startswith("invalid_grant"):
         return ok(name, f"the provider accepts them, and refuses an unknown code: {error}")
     if error.startswith(("invalid_client", "unauthorized_client")):
-        mend = "correct ANYSCALE_SSO_CLIENT_ID, or the file ANYSCALE_SSO_CLIENT_SECRET_FILE"
-        return fail(name, f"the provider refuses them: {error}", f"{mend}, and restart the server")
+        fix = "correct ANYSCALE_SSO_CLIENT_ID, or the file ANYSCALE_SSO_CLIENT_SECRET_FILE"
+        return fail(name, f"the provider refuses them: {error}", f"{fix}, and restart the server")
     return warn(name, f"the provider does not tell: {error}", _SIGN_IN_ONCE)
 
 
@@ -240,11 +240,11 @@ def check_clock(installation: Installation) -> Finding:
     skew = skew_of(_metadata(installation).date)
     if skew is None:
         raise NotTried("the provider sends no valid header Date")
-    looked_at, mend = "the clock of the provider", "set both by NTP, as by chrony"
+    looked_at, fix = "the clock of the provider", "set both by NTP, as by chrony"
     found = f"it differs from this machine's by {abs(skew):.0f} s"
     if abs(skew) > LEEWAY:
-        return fail(looked_at, f"{found}: ID tokens are refused", mend)
-    return warn(looked_at, found, mend) if abs(skew) > _SKEW else ok(looked_at, found)
+        return fail(looked_at, f"{found}: ID tokens are refused", fix)
+    return warn(looked_at, found, fix) if abs(skew) > _SKEW else ok(looked_at, found)
 
 
 def _settings(installation: Installation) -> ProviderSettings:

@@ -52,13 +52,13 @@ def check_client_address(installation: Installation) -> Finding:
     """Check that the proxy sets `X-Forwarded-For`, by which failed sign-ins are limited."""
     name = "the header X-Forwarded-For"
     value = _received(installation).forwarded_for
-    mend = f"set it in place of the client's: {_NGINX} X-Forwarded-For $remote_addr;`"
+    fix = f"set it in place of the client's: {_NGINX} X-Forwarded-For $remote_addr;`"
     if value is None:
         found = "the server received none: all users have the address of the proxy"
-        return fail(name, found, mend)
+        return fail(name, found, fix)
     if FORGED_ADDRESS in value:
         found = f"the server received {value}: a client can choose its address"
-        return fail(name, found, mend)
+        return fail(name, found, fix)
     return ok(name, f"the server received {value}, and not what the client had sent")
 
 
@@ -69,8 +69,8 @@ def check_scheme(installation: Installation) -> Finding:
     if value == "https":
         return ok(name, "the server received https, and not what the client had sent")
     found = f"the server received {value or 'none'} in place of https"
-    mend = f"set it in place of the client's: {_NGINX} X-Forwarded-Proto $scheme;`"
-    return fail(name, found, mend)
+    fix = f"set it in place of the client's: {_NGINX} X-Forwarded-Proto $scheme;`"
+    return fail(name, found, fix)
 
 
 def check_trusted_proxy(installation: Installation) -> Finding:
@@ -117,8 +117,8 @@ def _check_body_limit(url: str, path: str) -> Finding:
     except NoResponse as error:
         return _unclear(looked_at, f"the proxy does not say if it takes it: {error}")
     if response.status == _TOO_LARGE:
-        mend = "raise the limit of the proxy, such as `client_max_body_size 64m;` of nginx"
-        return fail(looked_at, "the proxy refuses it (413)", mend)
+        fix = "raise the limit of the proxy, such as `client_max_body_size 64m;` of nginx"
+        return fail(looked_at, "the proxy refuses it (413)", fix)
     # Or the server itself responds: then the announcement has passed the proxy.
     if response.status == _CONTINUE or IDENTITY.lower() in response.headers:
         return ok(looked_at, "the proxy takes it, as far as it says before it has the body")
@@ -127,19 +127,19 @@ def _check_body_limit(url: str, path: str) -> Finding:
 
 def _check_arrival(url: str, proof: str) -> Finding:
     looked_at = f"{url}, a body of {RECEIVED_BODY_OCTETS >> 20} MiB"
-    mend = "let the proxy pass bodies on whole: its log says why it does not"
+    fix = "let the proxy pass bodies on whole: its log says why it does not"
     try:
         response = send_body(url, RECEIVED_BODY_OCTETS, {PROOF: proof})
     except NoResponse as error:
-        return fail(looked_at, f"it does not arrive: {error}", mend)
+        return fail(looked_at, f"it does not arrive: {error}", fix)
     if response.status != _OK or IDENTITY.lower() not in response.headers:
-        return fail(looked_at, f"it does not arrive: the response is {response.status}", mend)
+        return fail(looked_at, f"it does not arrive: the response is {response.status}", fix)
     try:
         octets = msgspec.json.decode(response.body, type=ReceivedBody).octets
     except msgspec.DecodeError:
-        return fail(looked_at, "it does not arrive: another program responds", mend)
+        return fail(looked_at, "it does not arrive: another program responds", fix)
     if octets != RECEIVED_BODY_OCTETS:
-        return fail(looked_at, f"the server received {octets} octets of it", mend)
+        return fail(looked_at, f"the server received {octets} octets of it", fix)
     return ok(looked_at, "the server received it whole")
 
 
@@ -153,8 +153,8 @@ def check_metrics(installation: Installation) -> Finding:
     installation.require_control_plane()
     response = get(url)
     if response.status == _OK and IDENTITY.lower() in response.headers:
-        mend = "let the proxy answer /metrics with 404, at least for other machines"
-        return fail(url, "it is open to everybody who reaches the proxy as this machine does", mend)
+        fix = "let the proxy answer /metrics with 404, at least for other machines"
+        return fail(url, "it is open to everybody who reaches the proxy as this machine does", fix)
     if response.status == _BAD_REQUEST:
         raise NotTried("the server refuses the request (400), perhaps for its Host: see proxy.host")
     return ok(url, f"the proxy blocks it ({response.status})")

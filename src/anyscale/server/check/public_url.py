@@ -51,8 +51,8 @@ def check_reachable(installation: Installation) -> Finding:
     except NoResponse as error:
         return fail(url, str(error), "start the server and the proxy, or correct the address")
     if response.status != _OK:
-        mend = "start the server, and let the proxy pass requests on to it"
-        return fail(url, f"what is in front of the server responds with {response.status}", mend)
+        fix = "start the server, and let the proxy pass requests on to it"
+        return fail(url, f"what is in front of the server responds with {response.status}", fix)
     if IDENTITY.lower() not in response.headers:
         found = f"another program responds, or the proxy removes the header {IDENTITY}"
         return fail(url, found, "correct the address or the proxy")
@@ -66,10 +66,10 @@ def check_certificate(installation: Installation) -> Finding:
         seconds = get_certificate_end(url) - time.time()
     except TlsFailed as error:
         file = installation.environment_file
-        mend = (
+        fix = (
             f"renew the certificate, or name the file of your authority by SSL_CERT_FILE in {file}"
         )
-        return fail(f"the certificate of {url}", str(error), mend)
+        return fail(f"the certificate of {url}", str(error), fix)
     days = int(seconds // _DAY_SECONDS)
     found = f"it is trusted, and expires in {days} {'day' if days == 1 else 'days'}"
     if days < _CERTIFICATE_DAYS:
@@ -83,8 +83,8 @@ def check_server(installation: Installation) -> Finding:
     received = installation.received
     if received is None:
         found = "the control plane that responds has another database"
-        mend = "restart it with these settings, or correct ANYSCALE_PUBLIC_URL"
-        return fail(url, found, mend)
+        fix = "restart it with these settings, or correct ANYSCALE_PUBLIC_URL"
+        return fail(url, found, fix)
     if received.version != __version__:
         found = f"the server runs version {received.version}, and this command is {__version__}"
         return warn(url, found, "restart the server")

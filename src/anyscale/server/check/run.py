@@ -79,7 +79,7 @@ class CheckResult(Struct, frozen=True):
     status: Status
     looked_at: str
     found: str
-    mend: str
+    fix: str
 
 
 def run_checks(
@@ -94,8 +94,8 @@ def run_checks(
             finding = look(installation)
         except (NotTried, NoResponse, AnyscaleError, TimeoutError) as error:
             finding = Finding("not tried", subject, str(error))
-        found, mend = (
+        found, fix = (
             installation.with_command(finding.found),
-            installation.with_command(finding.mend),
+            installation.with_command(finding.fix),
         )
-        yield CheckResult(check, finding.status, finding.looked_at, found, mend)
+        yield CheckResult(check, finding.status, finding.looked_at, found, fix)

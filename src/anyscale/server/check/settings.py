@@ -26,8 +26,8 @@ def check_values(installation: Installation) -> Finding:
     """Check the values of all settings."""
     if wrong := installation.find_wrong_settings():
         number = "1 setting is wrong" if len(wrong) == 1 else f"{len(wrong)} settings are wrong"
-        mend = "correct each of them: until then the server does not start"
-        return fail(_ENVIRONMENT, f"{number}: {'; '.join(wrong)}", mend)
+        fix = "correct each of them: until then the server does not start"
+        return fail(_ENVIRONMENT, f"{number}: {'; '.join(wrong)}", fix)
     count = sum(name.startswith(PREFIX) for name in installation.environment)
     return ok(_ENVIRONMENT, f"no value of {count} {PREFIX}... is wrong")
 
@@ -48,10 +48,10 @@ def check_environment_file_is_read(installation: Installation) -> Finding:
         raise NotTried(f"{path}: {error.strerror}") from None
     names = list(dict.fromkeys(_ASSIGNMENT.findall(text)))
     if missing := [name for name in names if name not in installation.environment]:
-        mend = f"read it before this command: `set -a; . {shlex.quote(str(path))}; set +a`"
+        fix = f"read it before this command: `set -a; . {shlex.quote(str(path))}; set +a`"
         if installation.by_admin:
-            mend = "correct these lines: systemd does not read them either"
-        return warn(path, f"this shell does not have its {', '.join(missing)}", mend)
+            fix = "correct these lines: systemd does not read them either"
+        return warn(path, f"this shell does not have its {', '.join(missing)}", fix)
     return ok(path, f"this shell has its {len(names)} variables")
 
 

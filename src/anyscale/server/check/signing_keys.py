@@ -69,11 +69,11 @@ def _no_provider(
         f"so there is no OpenID provider{_needed_by(applications)}",
     ]
     if valid:
-        mend = "check the clock of this machine: the name of a file is the time from which it signs"
+        fix = "check the clock of this machine: the name of a file is the time from which it signs"
     else:
-        mend = _mend(installation, is_first=not registered.keys)
+        fix = _fix(installation, is_first=not registered.keys)
     is_fault = bool(applications or valid or wrong)
-    return (fail if is_fault else warn)(_NAME, "; ".join(found), mend)
+    return (fail if is_fault else warn)(_NAME, "; ".join(found), fix)
 
 
 def _needed_by(applications: int) -> str:
@@ -90,11 +90,11 @@ def check_registered_keys(installation: Installation) -> Finding:
     own = {key.kid for key in files.keys.values()} | registered.revoked
     if missing := [key.kid for key in registered.keys if key.kid not in own]:
         found = f"the key {', '.join(missing)} is registered, and is not here"
-        return warn(_NAME, found, _mend(installation, is_first=False))
+        return warn(_NAME, found, _fix(installation, is_first=False))
     return ok(_NAME, "all keys of the database are here")
 
 
-def _mend(installation: Installation, *, is_first: bool) -> str:
+def _fix(installation: Installation, *, is_first: bool) -> str:
     if is_first:
         return "`anyscale server create-signing-key` creates a key, for applications"
     # On a second server, a new key that revokes all others would stop the first one.
