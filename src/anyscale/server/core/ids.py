@@ -1,4 +1,4 @@
-"""Ids of batches, sessions and tokens."""
+"""Ids of everything but accounts, whose ids are those of their batch: see `store.user_ids`."""
 
 import os
 

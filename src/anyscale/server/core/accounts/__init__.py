@@ -1,5 +1,5 @@
-"""Accounts: look-ups, corrections, suspend and restore, delete, roles, owners, password links.
+"""Accounts: look-ups, corrections, suspend and restore, delete, roles, owners.
 
-The published rows of `users`, and the table `links`. The HTTP API, the embedded transport and the
-operator's commands use the services.
+The published rows of `users`. The HTTP layer, the embedded transport and the operator's commands
+use the services.
 """

@@ -1,5 +1,5 @@
-"""Signing in by password, changing and setting passwords, sessions, and rate limits.
+"""Signing in by password, changing and setting passwords, links, sessions, and rate limits.
 
-The tables `sessions` and `devices`, and the password columns of `users`. The sign-in pages, the
-account pages and the JSON API use it; `sso` creates its sessions here.
+The tables `sessions`, `devices` and `links`, and the password columns of `users`. The pages and the
+JSON API use it; `sso` creates its sessions here.
 """

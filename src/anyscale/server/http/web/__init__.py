@@ -1,4 +1,4 @@
-"""What the HTML pages share: templates, `/assets/...`, forms and error pages.
+"""What the HTML pages share: templates, `/assets/...`, forms, and files to save.
 
-The pages of `login` and `account` use it, and `http.errors` for the error pages.
+Every package with pages uses it, and `http.errors` for the error pages.
 """

@@ -101,7 +101,8 @@ def render_text(template: str, /, **values: Any) -> str:
 def redirect(url: str, *cookies: Cookie) -> Response[str]:
     """Redirect a browser with 303, so that it sends GET (RFC 9110, 15.4.4).
 
-    The URL begins with the path of a page of ours or a registered address of an application.
+    The URL is that of a page of ours, of the identity provider or of an application, which has
+    registered it. A path from a request was checked or signed before.
     """
     headers = {"Location": url}
     return Response("", status_code=303, media_type="text/plain", headers=headers, cookies=cookies)

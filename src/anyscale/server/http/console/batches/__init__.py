@@ -1,8 +1,7 @@
 """/console/batches: the main job in a browser, a users file in and accounts out.
 
-`uploads` receives the file into memory, `file_run` runs the command's run with it,
-`file_runs` has the runs of the process, `new` has the
-pages of check and create, `pages` those of batches, `undo` and `links` what comes after.
+`uploads` receives the file into memory, `new` has the pages of check and create, `pages` those of
+batches, `undo` and `links` what comes after. `background` runs what `new` starts.
 """
 
 from anyscale.server.http.console.batches import links, new, pages, templates, undo
