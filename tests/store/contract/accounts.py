@@ -52,7 +52,6 @@ class ChangeRules(StoreSteps):
             password_set_at=None,
             suspended_at=None,
             created_at=5_000,
-            subject=None,
             used_at=None,
         )
         for begin in (store.read, store.write):

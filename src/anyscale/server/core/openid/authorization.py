@@ -13,7 +13,6 @@ from anyscale.server.core.openid.authorization_parameters import (
     checked_parameters,
     once,
 )
-from anyscale.server.core.openid.claims import subject_of
 from anyscale.server.core.openid.confirmations import confirmation_of, is_confirmed
 from anyscale.server.core.openid.id_token_hints import IdTokenHints
 from anyscale.server.core.openid.protocol import CODE_MS, OAuthError
@@ -278,7 +277,7 @@ def _registered(
 
 def _is_another_user(parameters: AuthorizationParameters, caller: SessionCaller) -> bool:
     """Whether `id_token_hint` names another user (Core, 3.1.2.1)."""
-    return parameters.subject not in (None, subject_of(caller.account))
+    return parameters.subject not in (None, caller.account.user_id)
 
 
 def _refuse_silent(parameters: AuthorizationParameters, code: str) -> None:

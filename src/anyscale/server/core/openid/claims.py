@@ -6,12 +6,7 @@ from anyscale.domain.names import full_name
 from anyscale.server.core.openid.protocol import SCOPES
 from anyscale.server.store.records.users import AccountRecord
 
-__all__ = ["subject_of", "user_claims"]
-
-
-def subject_of(account: AccountRecord) -> str:
-    """Return the claim `sub` of an account, which stays the same in another database."""
-    return account.subject or account.user_id
+__all__ = ["user_claims"]
 
 
 def user_claims(account: AccountRecord, scope: str) -> dict[str, Any]:
@@ -28,4 +23,4 @@ def user_claims(account: AccountRecord, scope: str) -> dict[str, Any]:
     }
     names = [name for part in scope.split() for name in SCOPES.get(part, ())]
     claims = {name: values[name] for name in names if values[name] not in (None, "")}
-    return {"sub": subject_of(account), **claims}
+    return {"sub": account.user_id, **claims}

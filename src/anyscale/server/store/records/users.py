@@ -75,8 +75,6 @@ class AccountRecord(UserRecord, frozen=True, gc=False):
     password_hash: str | None
     #: When the user chose the password; None while it is the one that an administrator set.
     password_set_at: int | None
-    #: The claim `sub` for applications; None if it is the `user_id`.
-    subject: str | None
     #: When it was first used: by a sign-in, a change of its password or role, or a new token.
     used_at: int | None
 

@@ -98,8 +98,6 @@ create table users (
     -- when the user chose the password; null while it is the initial one
     password_set_at integer,
     suspended_at integer,
-    -- the claim `sub` for applications; null if it is the `user_id`
-    subject text,
     -- when the account was first used: by a sign-in, a change of its password or role, or a new token
     used_at integer
 );
@@ -108,8 +106,6 @@ create index users_hash_due on users (batch, user_id) where hash_due = 1;
 
 -- There are few, and a transaction that may remove the last one locks them all.
 create index users_owners on users (user_id) where permission_level = 'owner';
-
-create unique index users_subject on users (subject) where subject is not null;
 
 create index users_suspended on users (user_id) where suspended_at is not null;
 
