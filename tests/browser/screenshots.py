@@ -108,22 +108,9 @@ def change(page: Page, site: Site) -> None:
     page.goto("/password")
 
 
-def token(page: Page, site: Site) -> None:
-    signed_in(page, site)
-    page.get_by_label("Name of a new token").fill("laptop")
-    page.get_by_role("button", name="Create a token").click()
-    page.locator(".whole").evaluate("field => { field.textContent = 'mrt_' + 'x'.repeat(39) }")
-
-
 def question(page: Page, site: Site) -> None:
     signed_in(page, site)
     page.locator("summary", has_text="Revoke the token").first.click()
-
-
-def revoke(page: Page) -> None:
-    page.goto("/")
-    page.locator("summary", has_text="Revoke the token").first.click()
-    page.get_by_role("button", name="Revoke it now").first.click()
 
 
 def link(page: Page, site: Site) -> None:
@@ -159,7 +146,6 @@ AFTER: dict[str, Step] = {
     "revoke-token": question,
     "change-password": change,
     "change-password-refused": slip,
-    "new-token": token,
 }
 SSO: dict[str, Step] = {
     "sign-in-sso": nothing,
@@ -179,8 +165,6 @@ def picture(browser: Browser, site: Site, folder: Path, name: str, step: Step) -
         step(page, site)
         page.evaluate("document.activeElement.blur()")
         page.screenshot(path=folder / f"{name}-{size}.png", full_page=True)
-        if name == "new-token":
-            revoke(page)
         page.goto("/")
         if page.get_by_role("button", name=re.compile("Sign out")).count():
             page.get_by_role("button", name="Sign out").click()
@@ -196,12 +180,13 @@ def offer(browser: Browser, folder: Path) -> None:
 
 
 def settle(browser: Browser, site: Site) -> None:
-    """Let Amina choose her password, create tokens, and sign in with other browsers."""
+    """Let Amina choose her password, create a token, and sign in with other browsers."""
     context = browser.new_context(base_url=site.url, **HERE)
     page = context.new_page()
     chosen(page, site)
-    page.get_by_label("Name of a new token").fill("nightly import")
-    page.get_by_role("button", name="Create a token").click()
+    page.goto("/console/tokens/new")
+    page.get_by_label("Name").fill("nightly import")
+    page.get_by_role("button", name="Create the token").click()
     page.goto("/")
     page.get_by_role("button", name="Sign out").click()
     for address, agent in ELSEWHERE.items():

@@ -102,12 +102,6 @@ def fill_token(page: Page, _: Owner) -> str:
     return "Create the token"
 
 
-def fill_own_token(page: Page, _: Owner) -> str:
-    page.goto("/")
-    page.get_by_label("Name of a new token").fill(f"own {id(page)}")
-    return "Create a token"
-
-
 def fill_user(page: Page, _: Owner) -> str:
     page.goto("/console/users/new")
     page.get_by_label("Email").fill(f"slow{id(page)}@example.com")
@@ -129,7 +123,6 @@ def open_rotation(page: Page, owner: Owner) -> str:
 FORMS: dict[str, tuple[Callable[[Page, Owner], str], str]] = {
     "application": (fill_application, "Replace the secret"),
     "token": (fill_token, "Replace the token"),
-    "own token": (fill_own_token, "Replace the token"),
     "user": (fill_user, "Create a link"),
     "link": (open_account, "Create a link"),
     "secret": (open_rotation, "Replace the secret"),

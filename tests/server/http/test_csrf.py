@@ -97,7 +97,7 @@ def test_only_our_pages_and_clients_without_a_page_may_write(
         ("POST", "/v1/passwords", 400),
         ("PUT", "/v1/me/password", 400),
         ("POST", "/sign-in", 400),
-        ("POST", "/tokens", 400),
+        ("POST", "/tokens/revoke", 400),
         ("POST", "/sign-out", 303),
     ):
         answer = client.request(method, path, headers=headers)
@@ -193,7 +193,7 @@ def test_the_option_nearest_to_a_route_is_its_rule(tmp_path: Path) -> None:
         ("POST", "/v1/sessions"),
         ("PUT", "/v1/me/password"),
         ("POST", "/sign-in"),
-        ("POST", "/tokens"),
+        ("POST", "/tokens/revoke"),
         ("POST", "/sign-out"),
     ],
 )

@@ -162,7 +162,6 @@ def _services(control_plane: ControlPlane) -> dict[str, object]:
             tokens,
             control_plane.user_grants,
             login_options,
-            control_plane.settings.public_url,
         ),
         "account_count": account_count,
         "user_pages": UserPages(

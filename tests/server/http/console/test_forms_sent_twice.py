@@ -179,12 +179,6 @@ CASES = {
         "The token laptop was created once, and shown in the first answer.",
         lambda _, __: ("", "/console/tokens/new"),
     ),
-    "token on the account page": Case(
-        lambda _: ("/", "/tokens", {"name": "desk", "days": ""}),
-        "token.created",
-        "The token desk was created once, and shown in the first answer.",
-        lambda _, __: ("", "/tokens"),
-    ),
     "user": Case(
         lambda _: (
             "/console/users/new",
@@ -259,7 +253,6 @@ def test_a_public_application_has_no_secret_to_replace(servers: Servers) -> None
 FORMS = {
     "/console/applications/new": {"redirect_uris": HUB},
     "/console/tokens/new": {"days": "30"},
-    "/tokens": {"days": "30"},
 }
 
 
@@ -267,8 +260,7 @@ FORMS = {
 def test_a_form_to_which_the_browser_went_back_creates_nothing_with_another_name(
     servers: Servers, path: str
 ) -> None:
-    page = "/" if path == "/tokens" else path
-    form = form_of(get(servers.first, page), path, **FORMS[path], name=f"first of {path}")
+    form = form_of(get(servers.first, path), path, **FORMS[path], name=f"first of {path}")
     send(servers.first, path, **form)
 
     answer = send(servers.first, path, **(form | {"name": "second"}))

@@ -63,7 +63,6 @@ GUARDED: dict[str, Form] = {
     "/console/applications/{client_id}/edit": lambda t: {"name": f"Other {t.client_id}"},
     "/console/applications/{client_id}/rotate-secret": lambda _: {"when": "now"},
     "/console/applications/{client_id}/delete": lambda _: {},
-    "/tokens": lambda t: {"name": f"own {t.client_id}", "days": "30"},
     "/v1/me/tokens": lambda t: {"name": f"api {t.client_id}"},
 }
 

@@ -51,7 +51,7 @@ def every_page(jane: HttpClient) -> Iterator[HttpResponse]:
     send(jane, "/password", current=PASSWORD, new=NEW_PASSWORD, again=NEW_PASSWORD)
     yield get(jane, "/password")
     yield get(jane, "/?note=password_changed")
-    yield send(jane, "/tokens", name="laptop", days="30")
+    yield send(jane, "/console/tokens/new", name="laptop", days="30")
 
 
 def create_owner(control_plane: ControlPlane, name: str = "jane") -> None:

@@ -117,7 +117,7 @@ def test_a_signed_out_user_is_redirected_to_the_sign_in_page_without_an_audit_en
     jane = come(control_planes.append)
     assert get(jane, "/").headers["location"] == "/sign-in"
     assert get(jane, "/password").headers["location"] == "/sign-in?to=%2Fpassword"
-    for path in ("/sessions/revoke", "/tokens", "/tokens/revoke", "/sessions/revoke-others"):
+    for path in ("/sessions/revoke", "/tokens/revoke", "/sessions/revoke-others"):
         assert send(jane, path).headers["location"] == "/sign-in"
     jane.cookies["__Host-session"] = "gone"
     assert get(jane, "/").headers["location"] == "/sign-in?note=session_expired"

@@ -1,4 +1,4 @@
-"""/: the HTML page of a user's account, with its sessions and tokens, and the forms on it."""
+"""/: the page of a user's account, with its sessions and tokens, and the forms that end them."""
 
 from contextlib import suppress
 from typing import Any
@@ -9,7 +9,7 @@ from litestar.params import FromQuery, RawBody
 from msgspec import Struct
 
 from anyscale.domain.names import full_name
-from anyscale.errors import ConfigError, NotFound, RequestInvalid
+from anyscale.errors import NotFound
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.openid.user_grants import UserGrants
@@ -25,12 +25,11 @@ from anyscale.server.http.cookies import SESSION, expired_cookie
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.openid.continuation import LOST_REQUEST_NOTES
 from anyscale.server.http.route_handlers import get, post
-from anyscale.server.http.web.forms import read_form, read_form_key, user_message
+from anyscale.server.http.web.forms import read_form
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.login_options import LoginOptions
-from anyscale.server.store.records.tokens import TokenRecord
 
-__all__ = ["DAYS", "DEFAULT_DAYS", "HANDLERS", "AccountPage", "read_token_form"]
+__all__ = ["HANDLERS", "AccountPage"]
 
 Page = Response[str]
 
@@ -47,24 +46,6 @@ _NOTES = {
     **LOST_REQUEST_NOTES,
 }
 
-#: an option of the form -> days until the token expires
-DAYS = {"30": 30, "90": 90, "365": 365, "": None}
-DEFAULT_DAYS = "90"
-
-
-def read_token_form(request: UserRequest, body: bytes) -> tuple[str, str, str, str]:
-    """Return the name of a new token, the choice of `DAYS`, the form key, and what it replaces.
-
-    It is also for the form of the console.
-
-    Raises:
-        RequestInvalid: there is no such choice.
-    """
-    name, days, replaces = read_form(request, body, "name", "days", "replaces")
-    if days not in DAYS:
-        raise RequestInvalid("there is no such choice")
-    return name.strip(), days, read_form_key(request, body), replaces
-
 
 class AccountPage(Struct, frozen=True):
     """Renders the page of an account."""
@@ -73,38 +54,11 @@ class AccountPage(Struct, frozen=True):
     tokens: TokenService
     user_grants: UserGrants
     options: LoginOptions
-    #: the address at which users reach the control plane, if it is known
-    public_url: str | None
 
-    def render(self, user: SessionCaller, **shown: Any) -> Page:
-        """Return the page, with a note or a problem on top, and a token's form as it was sent."""
+    def render(self, user: SessionCaller, note: str) -> Page:
+        """Return the page, with a note on top."""
         values = self._values(user)
-        defaults = {"note": "", "token_name": "", "token_days": DEFAULT_DAYS}
-        return render_page(
-            "account", options=self.options, script=True, **defaults | values | shown
-        )
-
-    def render_token(self, request: UserRequest, secret: str, name: str) -> Page:
-        """Return the page that shows a new token once, with the host that it is for."""
-        return render_page(
-            "token",
-            options=self.options,
-            script=True,
-            user=request.user,
-            host=self.host(request),
-            token=secret,
-            name=name,
-        )
-
-    def render_repeated(self, user: SessionCaller, token: TokenRecord, days: str) -> Page:
-        """Return the answer to a form that arrived twice; `token` is what it has created."""
-        return render_page(
-            "token_repeated", options=self.options, script=True, user=user, token=token, days=days
-        )
-
-    def host(self, request: UserRequest) -> str:
-        """Return the address for the lines to paste: the public one, or that of the request."""
-        return self.public_url or f"{request.url.scheme}://{request.url.netloc}"
+        return render_page("account", options=self.options, script=True, note=note, **values)
 
     def _values(self, user: SessionCaller) -> dict[str, Any]:
         account = user.account
@@ -127,7 +81,7 @@ class AccountPage(Struct, frozen=True):
 def show_account(
     request: UserRequest, account_page: NamedDependency[AccountPage], note: FromQuery[str] = ""
 ) -> Page:
-    return account_page.render(request.user, note=_NOTES.get(note, ""))
+    return account_page.render(request.user, _NOTES.get(note, ""))
 
 
 @post("/sessions/revoke", pool="read")
@@ -157,26 +111,6 @@ def revoke_application(
     return redirect("/?note=application_revoked")
 
 
-@post("/tokens", pool="read")
-def create_token(
-    request: UserRequest,
-    body: RawBody,
-    tokens: NamedDependency[TokenService],
-    account_page: NamedDependency[AccountPage],
-) -> Page:
-    name, days, form_key, replaces = read_token_form(request, body)
-    try:
-        secret, token = tokens.create_personal(request.user, name, DAYS[days], form_key, replaces)
-    except ConfigError as error:
-        if first := tokens.of_form(form_key, name, request.user):
-            return account_page.render_repeated(request.user, first, days)
-        sent = {"token_name": name, "token_days": days}
-        problem = user_message(error)
-        return account_page.render(request.user, problem=problem, status=error.status, **sent)
-    # There is no redirect, which would have to store the secret or to put it into an address.
-    return account_page.render_token(request, secret, token.name)
-
-
 @post("/tokens/revoke", pool="read")
 def revoke_token(
     request: UserRequest, body: RawBody, tokens: NamedDependency[TokenService]
@@ -192,6 +126,5 @@ HANDLERS = [
     revoke_application,
     revoke_session,
     revoke_others,
-    create_token,
     revoke_token,
 ]

@@ -6,7 +6,6 @@ from litestar import Response, Router
 from litestar.di import NamedDependency
 from litestar.params import PathParameter
 
-from anyscale.server.core.callers import SignInTooOld
 from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.steps import Step
 from anyscale.server.http.account import page, tokens
@@ -25,7 +24,6 @@ from anyscale.server.http.errors import error_responses
 from anyscale.server.http.login.routes import create_login_response
 from anyscale.server.http.login.schemas import LoginResponse
 from anyscale.server.http.login.sign_in import LoginFlows
-from anyscale.server.http.login.sign_in_again import redirect_to_sign_in_again
 from anyscale.server.http.route_handlers import delete, get, put
 from anyscale.server.http.web.session_pages import session_pages
 
@@ -117,5 +115,5 @@ ROUTERS = [
         tags=["account"],
         request_max_body_size=SMALL_BODY,
     ),
-    session_pages(page.HANDLERS, exception_handlers={SignInTooOld: redirect_to_sign_in_again}),
+    session_pages(page.HANDLERS),
 ]

@@ -6,15 +6,19 @@ from typing import Any
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, RawBody
 
-from anyscale.errors import ConfigError, NotFound
+from anyscale.errors import ConfigError, NotFound, RequestInvalid
 from anyscale.server.core.tokens.api_tokens import TokenService
-from anyscale.server.http.account.page import DAYS, DEFAULT_DAYS, AccountPage, read_token_form
 from anyscale.server.http.account.view_models import token_views
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.login.sign_in_again import require_recent_sign_in
 from anyscale.server.http.route_handlers import get, post
-from anyscale.server.http.web.console_page import Page, refused_form, render_console_page
-from anyscale.server.http.web.forms import read_form
+from anyscale.server.http.web.console_page import (
+    Page,
+    host_of,
+    refused_form,
+    render_console_page,
+)
+from anyscale.server.http.web.forms import read_form, read_form_key
 from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS"]
@@ -22,6 +26,15 @@ __all__ = ["HANDLERS"]
 _SECTION = "/console/tokens"
 
 _NOTES = {"revoked": "The token is revoked. Programs that use it cannot sign in any more."}
+
+#: an option of the form -> its text, and the days until the token expires
+_VALID_FOR: dict[str, tuple[str, int | None]] = {
+    "30": ("30 days", 30),
+    "90": ("90 days", 90),
+    "365": ("1 year", 365),
+    "": ("Does not expire", None),
+}
+_DEFAULT = "90"
 
 
 @get("/tokens", pool="read")
@@ -46,21 +59,20 @@ async def show_form(request: UserRequest) -> Page:
 
 @post("/tokens/new", pool="read", status_code=200)
 def create_token(
-    request: UserRequest,
-    body: RawBody,
-    tokens: NamedDependency[TokenService],
-    account_page: NamedDependency[AccountPage],
+    request: UserRequest, body: RawBody, tokens: NamedDependency[TokenService]
 ) -> Page:
-    name, days, form_key, replaces = read_token_form(request, body)
+    name, days, replaces = read_form(request, body, "name", "days", "replaces")
+    if days not in _VALID_FOR:
+        raise RequestInvalid("there is no such choice")
+    name, form_key, expires_days = name.strip(), read_form_key(request, body), _VALID_FOR[days][1]
     try:
-        secret, token = tokens.create_personal(request.user, name, DAYS[days], form_key, replaces)
+        secret, token = tokens.create_personal(request.user, name, expires_days, form_key, replaces)
     except ConfigError as error:
         if first := tokens.of_form(form_key, name, request.user):
             return render_console_page(request, "tokens/repeated", _SECTION, token=first, days=days)
         return _form(request, name=name, days=days, **refused_form(error, "name"))
     # There is no redirect, which would have to store the secret or to put it into an address.
-    host = account_page.host(request)
-    shown: Any = {"name": token.name, "token": secret, "host": host}
+    shown: Any = {"name": token.name, "token": secret, "host": host_of(request)}
     return render_console_page(request, "tokens/secret", _SECTION, **shown)
 
 
@@ -76,7 +88,8 @@ def revoke_token(
 
 def _form(request: UserRequest, **shown: Any) -> Page:
     """Render the form, with the fields as they were sent."""
-    values = {"name": "", "days": DEFAULT_DAYS, **shown}
+    choices = [(value, text) for value, (text, _) in _VALID_FOR.items()]
+    values = {"name": "", "days": _DEFAULT, "choices": choices, **shown}
     return render_console_page(request, "tokens/new", _SECTION, **values)
 
 

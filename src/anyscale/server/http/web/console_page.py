@@ -6,11 +6,11 @@ from typing import Any
 from litestar import Response
 
 from anyscale.errors import AnyscaleError, NotAuthenticated, NotFound, NotPermitted
-from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.dependencies import AnyRequest, UserRequest
 from anyscale.server.http.web.forms import refusal
 from anyscale.server.http.web.templating import render_page
 
-__all__ = ["NOT_OF_THE_FORM", "Page", "Problem", "refused_form", "render_console_page"]
+__all__ = ["NOT_OF_THE_FORM", "Page", "Problem", "host_of", "refused_form", "render_console_page"]
 
 Page = Response[str]
 
@@ -64,6 +64,12 @@ def render_console_page(
         modules=["console.js", *filter(None, [module])],
         **values,
     )
+
+
+def host_of(request: AnyRequest) -> str:
+    """Return the address for the lines to paste: the public one, or that of the request."""
+    public_url: str | None = request.app.state.control_plane.settings.public_url
+    return public_url or f"{request.url.scheme}://{request.url.netloc}"
 
 
 def refused_form(error: AnyscaleError, field: str = "") -> dict[str, Any]:

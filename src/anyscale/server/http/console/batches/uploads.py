@@ -13,6 +13,7 @@ from anyscale.errors import RequestInvalid, TooLarge
 from anyscale.server.background.uploads import MIB, MemoryBudget, Upload
 from anyscale.server.http.authentication import require_owner_still
 from anyscale.server.http.dependencies import AnyRequest, UserRequest
+from anyscale.server.http.web.console_page import host_of
 from anyscale.users_file import FORMATS
 
 __all__ = [
@@ -109,7 +110,7 @@ def _announced_size(request: AnyRequest) -> int:
 
 def too_large(request: AnyRequest) -> str:
     """Return the words about a file of more than `MAX_FILE` octets."""
-    host = request.app.state.account_page.host(request)
+    host = host_of(request)
     return (
         f"The file has more than 64 MiB. Use the command for it: anyscale user batch-create -f FILE"
         f" --host {host}. Its options --format, --column and --if-exists are the fields of this"

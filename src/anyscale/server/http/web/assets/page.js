@@ -88,7 +88,7 @@ if (reveal) {
   });
 }
 
-// Copies a new token, or the number of an error.
+// Copies the number of an error.
 const copy = document.querySelector("[data-copy]");
 if (copy && navigator.clipboard) {
   copy.hidden = false;
