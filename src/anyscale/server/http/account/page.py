@@ -14,13 +14,8 @@ from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.openid.user_grants import UserGrants
 from anyscale.server.core.tokens.api_tokens import TokenService
-from anyscale.server.http.account.view_models import (
-    application_views,
-    session_views,
-    sign_in_methods,
-    time_of,
-    token_views,
-)
+from anyscale.server.http.account.user_agent import browser_name
+from anyscale.server.http.account.view_models import ago, sign_in_methods, token_views
 from anyscale.server.http.cookies import SESSION, expired_cookie
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.openid.continuation import LOST_REQUEST_NOTES
@@ -62,18 +57,20 @@ class AccountPage(Struct, frozen=True):
 
     def _values(self, user: SessionCaller) -> dict[str, Any]:
         account = user.account
-        sessions = session_views(self.sessions.list(user), user)
+        current = user.session.session_id
+        sessions = sorted(self.sessions.list(user), key=lambda one: one.session_id != current)
         return {
             "user": user,
             "name": full_name(account.name, account.lastname),
             "is_owner": account.permission_level == "owner",
             "methods": sign_in_methods(account),
-            "since": time_of(account.created_at),
             "has_password": self.options.has_passwords and account.password_hash,
             "sessions": sessions[:_SHOWN_SESSIONS],
             "more": len(sessions[_SHOWN_SESSIONS:]),
+            "browser_name": browser_name,
+            "ago": ago,
             "tokens": token_views(self.tokens.list_live(account.user_id), user.at),
-            "applications": application_views(self.user_grants.list(account.user_id)),
+            "applications": self.user_grants.list(account.user_id),
         }
 
 

@@ -76,7 +76,8 @@ class UserPages(Struct, frozen=True):
         found, entries = self.details.get(user_id), self._entries(user_id)
         values = _values(request, found) | {
             "note": _note(note, found),
-            "sessions": [_session(one) for one in found.sessions[:_SHOWN_SESSIONS]],
+            "sessions": found.sessions[:_SHOWN_SESSIONS],
+            "browser_name": browser_name,
             "session_count": len(found.sessions),
             "applications": self.grants.list(user_id),
             "tokens": token_views(self.tokens.list_live(user_id), request.user.at),
@@ -134,16 +135,6 @@ def _values(request: UserRequest, found: AccountDetails) -> dict[str, Any]:
 def _note(note: str, found: AccountDetails) -> str:
     link = _LINK if found.link else ""
     return _NOTES.get(note, "").format(sign_in=_SIGN_IN_AFTER[found.sign_in], link=link)
-
-
-def _session(session: Any) -> dict[str, Any]:
-    return {
-        "browser": browser_name(session.user_agent),
-        "address": session.address,
-        "method": session.auth_method,
-        "created": from_milliseconds(session.created_at),
-        "used": from_milliseconds(session.used_at),
-    }
 
 
 @get("/users/{user_id:str}", pool="read")
