@@ -121,7 +121,7 @@ def _cpu_seconds(pid: int | str, fields: int) -> float:
     """Return the time of a process: the first two fields, and two of the children that ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
-    except FileNotFoundError:  # it has ended, and its parent counts it
+    except (FileNotFoundError, ProcessLookupError):  # it has ended, and its parent counts it
         return 0
     ticks = stat.rpartition(")")[2].split()[11 : 11 + fields]
     return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
