@@ -19,6 +19,7 @@ _MANY_EMAILS = 5
 _COUNTED = {
     "email_exists": "have an account",
     "email_reserved": "are reserved by an unfinished batch",
+    "email_freed": "were emails of other accounts less than 30 days ago",
 }
 
 

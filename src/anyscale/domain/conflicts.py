@@ -4,15 +4,31 @@ The same in client and control plane.
 """
 
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import Final
 
 from anyscale.domain.models.batches import Conflict
 from anyscale.domain.validation import shown
 from anyscale.errors import Problem
 
-__all__ = ["conflict_problems", "is_skipped"]
+__all__ = ["FREED_DAYS", "conflict_detail", "conflict_problems", "is_skipped"]
+
+#: Days for which no account gets an email that another one had: applications may know its user.
+FREED_DAYS: Final = 30
 
 #: kind of a conflict -> code of its problem
-_CODES = {"exists": "email_exists", "duplicate": "email_duplicate", "reserved": "email_reserved"}
+_CODES = {
+    "exists": "email_exists",
+    "duplicate": "email_duplicate",
+    "reserved": "email_reserved",
+    "freed": "email_freed",
+}
+
+#: How the email of a conflict can be given to an account all the same.
+_REUSE = (
+    "to create it at once, create it with another email, and change that by `anyscale user update` "
+    "with `--email` and `--reuse-email`"
+)
 
 
 def is_skipped(conflict: Conflict, if_exists: str) -> bool:
@@ -27,16 +43,19 @@ def conflict_problems(conflicts: Iterable[Conflict]) -> Iterator[Problem]:
             index=conflict.position,
             field="email",
             code=_CODES[conflict.kind],
-            detail=_conflict_detail(conflict),
+            detail=conflict_detail(conflict),
         )
 
 
-def _conflict_detail(conflict: Conflict) -> str:
+def conflict_detail(conflict: Conflict, reuse: str = _REUSE) -> str:
+    """Describe a conflict; `reuse` says how to give a freed email to an account all the same."""
     email = shown(conflict.email)
     if conflict.kind == "exists":
         return f"{email} has an account already"
     if conflict.kind == "duplicate":
         return f"{email} is also the email of create_users[{conflict.other}]"
+    if conflict.kind == "freed":
+        return f"{email} was the email of another account{_freed(conflict)}: {reuse}"
     opened = ""
     if conflict.reserved_by and conflict.reserved_since:  # of a batch that still exists
         since = f"{conflict.reserved_since:%Y-%m-%d %H:%M:%S} UTC"
@@ -45,4 +64,15 @@ def _conflict_detail(conflict: Conflict) -> str:
     return (
         f"{email} is reserved by the unfinished batch {conflict.holder}{opened}: let it end, or "
         "drop it by `anyscale batch drop`"
+    )
+
+
+def _freed(conflict: Conflict) -> str:
+    """Return until when the email was another account's, unless that is deleted by now."""
+    if conflict.freed_at is None:
+        return ""
+    free = conflict.freed_at + timedelta(days=FREED_DAYS)
+    return (
+        f" until {conflict.freed_at:%Y-%m-%d}, by which applications may know its user, and no "
+        f"account gets it before {free:%Y-%m-%d}"
     )

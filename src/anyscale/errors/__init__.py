@@ -38,6 +38,8 @@ from anyscale.errors.batches import (
 )
 from anyscale.errors.login import (
     AccountEdited,
+    EmailFreed,
+    EmailTaken,
     InvalidCredentials,
     LastOwner,
     LinkInvalid,
@@ -61,6 +63,8 @@ __all__ = [
     "BatchUnfinished",
     "ConfigError",
     "CsrfRejected",
+    "EmailFreed",
+    "EmailTaken",
     "FeatureUnavailable",
     "HashingUnavailable",
     "InvalidCredentials",

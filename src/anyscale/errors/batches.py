@@ -104,7 +104,7 @@ class BatchRefused(AnyscaleError):
 
 
 def _is_of_input(problem: Problem) -> bool:
-    return problem.code not in ("email_exists", "email_reserved")
+    return problem.code not in ("email_exists", "email_reserved", "email_freed")
 
 
 class BatchUnfinished(AnyscaleError):

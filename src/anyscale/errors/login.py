@@ -74,6 +74,22 @@ class LastOwner(AnyscaleError):
     status = 409
 
 
+class EmailTaken(AnyscaleError):
+    """An account cannot get an email: another account or an open batch has it."""
+
+    code = "email_taken"
+    status = 409
+
+
+class EmailFreed(EmailTaken):
+    """An account gets an email only on request: another account had it a short time ago.
+
+    Applications may know the former user by it.
+    """
+
+    code = "email_freed"
+
+
 class OwnerKept(AnyscaleError):
     """The account is an owner's, and the call says to keep owners."""
 

@@ -113,9 +113,15 @@ class Users(_Calls):
         return self._opened("list").users.with_emails(emails)
 
     def update(
-        self, user_id: str, changes: UserChanges, expected: UserChanges | None = None
+        self,
+        user_id: str,
+        changes: UserChanges,
+        expected: UserChanges | None = None,
+        *,
+        reuse_email: bool = False,
     ) -> UpdatedUser:
-        return self._opened("change").updates.update(user_id, changes, self._caller, expected)
+        updates = self._opened("change").updates
+        return updates.update(user_id, changes, self._caller, expected, reuse_email=reuse_email)
 
     def suspend(self, user_id: str, *, keep_owner: bool = False) -> None:
         self._opened("change").lifecycle.suspend(user_id, self._caller, keep_owner=keep_owner)

@@ -68,11 +68,17 @@ class Users(Protocol):
         """Return the accounts with up to 10,000 emails, in their order; None without an account."""
 
     def update(
-        self, user_id: str, changes: UserChanges, expected: UserChanges | None = None
+        self,
+        user_id: str,
+        changes: UserChanges,
+        expected: UserChanges | None = None,
+        *,
+        reuse_email: bool = False,
     ) -> UpdatedUser:
         """Change fields of an account, and return it.
 
         It is refused if a field that it changes has neither the new value nor that of `expected`.
+        With `reuse_email` the account may get an email that another one had a short time ago.
         """
 
     def suspend(self, user_id: str, *, keep_owner: bool = False) -> None:

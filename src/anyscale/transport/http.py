@@ -159,9 +159,15 @@ class Users:
         return self._request(FoundUsers, "POST", "/v1/users:find", body, changes=False).users
 
     def update(
-        self, user_id: str, changes: UserChanges, expected: UserChanges | None = None
+        self,
+        user_id: str,
+        changes: UserChanges,
+        expected: UserChanges | None = None,
+        *,
+        reuse_email: bool = False,
     ) -> UpdatedUser:
-        body = UserUpdate(**changes.to_dict(), expected=expected or UNSET)
+        fields = changes.to_dict()
+        body = UserUpdate(**fields, expected=expected or UNSET, reuse_email=reuse_email)
         return self._request(UpdatedUser, "PATCH", _user_path(user_id), body)
 
     def suspend(self, user_id: str, *, keep_owner: bool = False) -> None:

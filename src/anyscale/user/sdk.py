@@ -195,6 +195,8 @@ class UserCalls:
         title: str | UnsetType | None = UNSET,
         is_sso_user: bool | UnsetType = UNSET,
         user_id: str | None = None,
+        new_email: str | UnsetType = UNSET,
+        reuse_email: bool = False,
     ) -> User:
         """Change fields of an account. Those that are not passed stay as they are.
 
@@ -202,13 +204,20 @@ class UserCalls:
         sessions that were created by SSO are revoked. Without a password, its user cannot sign in:
         `set_password_link` creates a link to set one.
 
+        An account with another email is the same account: password, sessions, tokens and the linked
+        identity stay, and an unused link to set a password ends. Only another owner in a browser,
+        or the operator, changes the email of an owner.
+
         Args:
-            email: The user's email, which stays as it is.
+            email: The user's email.
             name: The new first name.
             lastname: The new last name; None clears it.
             title: The new title; None clears it.
             is_sso_user: Whether the user signs in by SSO.
             user_id: `usr_...`, in place of the email.
+            new_email: The new email.
+            reuse_email: Whether the account may get an email that another account had less than 30
+                days ago. Applications may know its former user by it.
 
         Returns the account with its new fields.
 
@@ -216,11 +225,21 @@ class UserCalls:
             TypeError: an argument has a wrong type.
             ConfigError: a value breaks the rules of a users file, or there is none.
             NotFound: there is no such user.
+            EmailTaken: another account or an unfinished batch has the new email.
+            EmailFreed: another account had it less than 30 days ago.
+            NotPermitted: the account is an owner's.
         """
-        changes = UserChanges(name=name, lastname=lastname, title=title, is_sso_user=is_sso_user)
+        changes = UserChanges(
+            name=name,
+            lastname=lastname,
+            title=title,
+            is_sso_user=is_sso_user,
+            email=new_email,
+        )
         require_changes(changes, Policy())
         with self._account(email, user_id) as (transport, user):
-            return transport.users.update(user.user_id, changes).user
+            users = transport.users
+            return users.update(user.user_id, changes, reuse_email=reuse_email).user
 
     @keyword_hints
     def suspend(self, *, email: str | None = None, user_id: str | None = None) -> None:

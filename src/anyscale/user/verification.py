@@ -21,7 +21,7 @@ from anyscale.user.lookup import PAGE, list_users
 __all__ = ["Verification"]
 
 #: what an administrator enters about a user, except the email and the password
-_FIELDS = UserChanges.__struct_fields__
+_FIELDS = tuple(field for field in UserChanges.__struct_fields__ if field != "email")
 
 _values = attrgetter(*_FIELDS)
 

@@ -21,6 +21,7 @@ from tests.store.contract.accounts import AccountRules
 from tests.store.contract.audit_and_tokens import AuditAndTokenRules, ServerKeyRules
 from tests.store.contract.batches import BatchRules
 from tests.store.contract.deletion import DeletionRules
+from tests.store.contract.emails import EmailRules
 from tests.store.contract.publications import FoldedLastnameRules, PublicationRules
 from tests.store.contract.sessions_and_credentials import SignInRules
 from tests.store.contract.steps import StoreSteps, batch_row, chunk_row, rows_of, user_row
@@ -306,6 +307,7 @@ class StoreContract(
     UserRules,
     AccountRules,
     DeletionRules,
+    EmailRules,
     SignInRules,
     AuditAndTokenRules,
     ServerKeyRules,

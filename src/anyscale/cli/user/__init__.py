@@ -25,7 +25,7 @@ _COMMANDS = {
         "suspend_restore:suspend",
         "Suspend accounts: they cannot sign in, their sessions end and their tokens stop.",
     ),
-    "update": ("update:update_user", "Correct fields of an account, but not its email."),
+    "update": ("update:update_user", "Correct fields of an account, also its email."),
     "verify": (
         "verify:verify",
         "Compare a users file with the accounts; passwords are neither sent nor compared.",
@@ -43,8 +43,6 @@ _LIMITS = ("--limit", "--max", "--count", "--top", "-n")
 _ORDERS = ("--sort", "--order", "--order-by", "--reverse", "--latest")
 _SSO = {"--is-sso-user": "Say --sso"}
 _NOT_UPDATED = _SSO | {
-    "--email": "The email of an account cannot be changed: create a new account and delete this "
-    "one",
     "--password": "Users set it themselves: say `anyscale user set-password-link EMAIL`",
 }
 

@@ -24,6 +24,13 @@ from anyscale.errors import ConfigError
     is_flag=True,
     help="Let the user no longer sign in by SSO: unlink the identity, and end its sessions.",
 )
+@click.option("--email", "new_email", help="The new email. It stays the same account.")
+@click.option(
+    "--reuse-email",
+    is_flag=True,
+    help="Accept an email that another account had less than 30 days ago: applications may know "
+    "its user by it.",
+)
 @host_option
 def update_user(
     account: str,
@@ -34,33 +41,38 @@ def update_user(
     no_title: bool,
     sso: bool,
     no_sso: bool,
+    new_email: str | None,
+    reuse_email: bool,
     host: str | None,
 ) -> None:
-    """Correct fields of an account, but not its email.
+    """Correct fields of an account.
 
-    Fields without an option stay as they are.
+    Fields without an option stay as they are. The email of an owner is changed by another owner in
+    the console, or on the machine of the control plane.
 
     \b
     Examples:
       anyscale user update jane@example.com --name Jane --lastname Doe
       anyscale user update jane@example.com --no-title --sso
+      anyscale user update jane@example.com --email jane.roe@example.com
     """
     changes = UserChanges(
         name=UNSET if name is None else name,
         lastname=_new_value("lastname", lastname, clear=no_lastname),
         title=_new_value("title", title, clear=no_title),
         is_sso_user=_is_sso_user(sso, no_sso),
+        email=UNSET if new_email is None else new_email,
     )
     _require_some(changes)
     check_account(account)
     with open_control_plane(host) as transport:
         user = find_account(transport, account)
-        updated = transport.users.update(user.user_id, changes)
+        updated = transport.users.update(user.user_id, changes, reuse_email=reuse_email)
     log(f"{user.email} is updated. {_differences(user, updated.user)}")
     if no_sso and not updated.has_password:
         log(
             "The account has no password, so its user cannot sign in: create a link to set one by "
-            f"{suggested_command('user', 'set-password-link', argument=user.email)}"
+            f"{suggested_command('user', 'set-password-link', argument=updated.user.email)}"
         )
 
 
@@ -96,6 +108,8 @@ def _shown(value: str | bool | None) -> str:
 
 def _require_some(changes: UserChanges) -> None:
     if not changes.to_dict():
-        raise ConfigError("say what to change: --name, --lastname, --title or --sso (or --no-...)")
+        raise ConfigError(
+            "say what to change: --name, --lastname, --title, --email or --sso (or --no-...)"
+        )
     # Before anything is sent: a text that is not UTF-8 cannot be sent at all.
     require_changes(changes, Policy())

@@ -106,7 +106,8 @@ class Conflict(Struct, frozen=True, kw_only=True):
     position: int
     #: Its email, as it was entered.
     email: str
-    #: `exists` (an account), `duplicate` (another entry) or `reserved` (another open batch)
+    #: `exists` (an account), `duplicate` (another entry), `reserved` (another open batch) or
+    #: `freed` (another account had it a short time ago)
     kind: str
     #: The other entry, if it is a duplicate.
     other: int | None = None
@@ -114,6 +115,8 @@ class Conflict(Struct, frozen=True, kw_only=True):
     holder: str | None = None
     reserved_by: str | None = None
     reserved_since: datetime | None = None
+    #: when the other account got another email, if the email is `freed`
+    freed_at: datetime | None = None
     #: The account that has the email, and whether it is suspended, if it was just looked up;
     #: neither is stored.
     user_id: str | None = None

@@ -140,6 +140,7 @@ class UserChanges(Model, frozen=True, gc=False, forbid_unknown_fields=True):
     #: None clears it.
     title: str | UnsetType | None = UNSET
     is_sso_user: bool | UnsetType = UNSET
+    email: str | UnsetType = UNSET
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields that are set."""

@@ -67,6 +67,8 @@ class UserUpdate(UserChanges, frozen=True, gc=False, forbid_unknown_fields=True)
     """New values of fields of an account, and the values that fields must have before."""
 
     expected: UserChanges | UnsetType = UNSET
+    #: Give the account an email that another account had less than 30 days ago.
+    reuse_email: bool = False
 
 
 class RoleSet(Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,6 +8,7 @@ from anyscale.server.store.sql.audit import Audit
 from anyscale.server.store.sql.batches import Batches, Chunks
 from anyscale.server.store.sql.connection import Connection
 from anyscale.server.store.sql.credentials import Identities, Links
+from anyscale.server.store.sql.emails import Emails
 from anyscale.server.store.sql.openid import Applications, Grants, PublicKeys
 from anyscale.server.store.sql.search.searched_users import SearchedUsers
 from anyscale.server.store.sql.search.unindexed_accounts import UnindexedAccounts
@@ -50,7 +51,8 @@ class Transaction:
     12. A subject of an issuer is linked to one account, and an account to one subject of an issuer.
     13. Transactions that lock the owners run one after the other, and so do those that publish: the
         `publication` of each batch is one more than that of the batch before.
-    14. Deleting accounts deletes their grants, sessions, devices, links, identities and tokens.
+    14. Deleting accounts deletes their grants, sessions, devices, links, identities, tokens and
+        former emails.
     15. Calls about accounts neither return nor change rows of batches that are not published.
     16. A search for a text that the database cannot store finds nothing.
     17. In the order of publication and position, all accounts up to the watermark of the index of
@@ -68,6 +70,8 @@ class Transaction:
         is found by nothing.
     23. A lock on accounts waits for the transactions that share the lock of an owner among them,
         and those that want to share it later wait for it. They do not wait for each other.
+    24. An email that `emails.reserve` has reserved is taken by no other transaction. An account has
+        each of its emails once: now, or as a former one.
 
     A transaction takes its locks in this order, since two that take them in different orders can
     deadlock: a batch, the owners, accounts by `user_id`, also shared ones, a token, an application,
@@ -90,6 +94,7 @@ class Transaction:
         self.words: Final = Words(connection)
         self.unindexed: Final = UnindexedAccounts(connection)
         self.accounts: Final = Accounts(connection, self.words)
+        self.emails: Final = Emails(connection, self.words)
         self.sessions: Final = Sessions(connection)
         self.devices: Final = Devices(connection)
         self.links: Final = Links(connection)

@@ -7,6 +7,7 @@ from msgspec import structs
 from anyscale.domain.models.users import UpdatedUser, UserChanges
 from anyscale.domain.validation import Policy, require_changes
 from anyscale.errors import AccountEdited
+from anyscale.server.core.accounts.email_changes import change_emails
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.callers import Caller, require_accounts, require_owner
 from anyscale.server.store.records.user_models import user_of
@@ -17,7 +18,7 @@ __all__ = ["UserUpdateService"]
 
 
 class UserUpdateService:
-    """Changes the fields that an administrator entered about a user, except the email."""
+    """Changes the fields that an administrator entered about a user."""
 
     def __init__(self, store: Store, policy: Policy) -> None:
         self._store = store
@@ -29,6 +30,8 @@ class UserUpdateService:
         changes: UserChanges,
         caller: Caller,
         expected: UserChanges | None = None,
+        *,
+        reuse_email: bool = False,
     ) -> UpdatedUser:
         """Change fields of an account. A repeated call changes nothing more.
 
@@ -38,9 +41,13 @@ class UserUpdateService:
         An account that is no longer an SSO user loses its link to the identity provider and the
         sessions that were created by SSO.
 
+        An account with another email is the same account: see `change_emails`, also for
+        `reuse_email`.
+
         Raises:
             AccountEdited: a field has another value than expected; nothing is changed.
             ConfigError: a new value breaks the rules of a batch, or there is none.
+            EmailTaken: the new email is not free; `EmailFreed`, if `reuse_email` would help.
             NotFound: there is no such account.
             NotAuthenticated, NotPermitted: the caller has lost its permission.
         """
@@ -50,9 +57,13 @@ class UserUpdateService:
             changed = _changed(account, changes)
             _require_expected(account, changed, expected)
             updated = structs.replace(account, **changed)
-            if changed:
-                _store_changes(tx, account, changed)
-                append_entry(tx, caller.actor, "account.updated", user_id, _details(changed))
+            details = {field: changed[field] for field in changed if field != "email"}
+            if details:
+                _store_details(tx, account, details)
+                append_entry(tx, caller.actor, "account.updated", user_id, _details(details))
+            if "email" in changed:
+                emails = {user_id: changed["email"]}
+                change_emails(tx, [account], emails, caller, reuse_email=reuse_email)
         return UpdatedUser(user_of(updated), has_password=updated.password_hash is not None)
 
 
@@ -73,7 +84,7 @@ def _require_expected(
         )
 
 
-def _store_changes(tx: Transaction, account: AccountRecord, changed: dict[str, Any]) -> None:
+def _store_details(tx: Transaction, account: AccountRecord, changed: dict[str, Any]) -> None:
     # The rows of the account first: see the order of locks of `Transaction`.
     if changed.get("is_sso_user") is False:
         tx.sessions.delete(account.user_id, auth_method="sso")

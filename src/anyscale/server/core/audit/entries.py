@@ -52,7 +52,7 @@ class Entry(NamedTuple):
     event: str
     #: an id, never an email: entries stay when a user is deleted
     subject: str
-    #: details of the event; no password and no email
+    #: details of the event; no password, and no email but that of `account.email_changed`
     data: dict[str, Any]
 
 

@@ -19,10 +19,10 @@ from anyscale.domain.validation import CheckedUser
 from anyscale.errors import KeyReused
 from anyscale.server.core.audit.entries import root_of
 from anyscale.server.core.batches.batch_state import lock_batch, require_open, touch
-from anyscale.server.core.batches.conflicts import chunk_conflicts
+from anyscale.server.core.batches.conflicts import chunk_conflicts, freed_since
 from anyscale.server.core.callers import Caller, share_owner
 from anyscale.server.store.records.batches import BatchRecord, ChunkRecord, ConflictRecord
-from anyscale.server.store.records.users import NewUserRecord, NewUsers
+from anyscale.server.store.records.users import FreedEmailRecord, NewUserRecord, NewUsers
 from anyscale.server.store.transaction import Store, Transaction
 from anyscale.server.store.user_ids import user_ids
 from anyscale.server.store.words import searchable
@@ -54,7 +54,8 @@ class NewChunk:
     def reserve(self, tx: Transaction, batch: BatchRecord) -> ReservedChunk:
         """Insert the users, and save and return the outcome."""
         holders = tx.users.insert(batch.id, new_users(self.ids, self.users))
-        conflicts = chunk_conflicts(self.batch_id, self.first, self.users, holders)
+        freed = self._take_freed(tx, batch)
+        conflicts = chunk_conflicts(self.batch_id, self.first, self.users, [*holders, *freed])
         record = self._record(tx, batch, conflicts)
         tx.chunks.save(
             batch.id,
@@ -63,6 +64,11 @@ class NewChunk:
         )
         open_batches = sorted({conflict.holder for conflict in conflicts if conflict.holder})
         return ReservedChunk(record.users, record.skipped, record.conflicts, open_batches)
+
+    def _take_freed(self, tx: Transaction, batch: BatchRecord) -> Sequence[FreedEmailRecord]:
+        if not self.ids:
+            return []
+        return tx.emails.take_freed(batch.id, self.ids[0], self.ids[-1], freed_since(tx))
 
     def _record(
         self, tx: Transaction, batch: BatchRecord, conflicts: Sequence[Conflict]

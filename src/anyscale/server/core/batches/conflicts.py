@@ -2,35 +2,64 @@
 
 from collections.abc import Sequence
 
-from anyscale.domain.conflicts import conflict_problems, is_skipped
+from anyscale.domain.conflicts import FREED_DAYS, conflict_problems, is_skipped
 from anyscale.domain.models.batches import Conflict
 from anyscale.domain.times import from_milliseconds
 from anyscale.domain.validation import CheckedUser
 from anyscale.errors import BatchRefused
+from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.store.records.batches import BatchRecord, ConflictRecord, EmailHolder
+from anyscale.server.store.records.users import FreedEmailRecord
 from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.user_ids import MAX_POSITION, position_of, user_id
 
-__all__ = ["chunk_conflicts", "free_positions", "list_conflicts", "refuse_conflicts"]
+__all__ = [
+    "chunk_conflicts",
+    "find_conflict",
+    "find_taken",
+    "free_positions",
+    "freed_since",
+    "list_conflicts",
+    "refuse_conflicts",
+]
+
+#: The row that has an email, or the account that had it a short time ago.
+Taken = EmailHolder | FreedEmailRecord
+
+
+def freed_since(tx: Transaction) -> int:
+    """Return the time before which emails were freed that any account may have by now."""
+    return tx.now() - FREED_DAYS * DAY_MS
+
+
+def find_taken(tx: Transaction, users: Sequence[CheckedUser]) -> list[Taken]:
+    """Return who has, or had until a short time ago, the emails of users."""
+    keys = [user.email_key for user in users]
+    return [*tx.emails.list_freed(keys, freed_since(tx)), *tx.users.find_holders(keys)]
 
 
 def chunk_conflicts(
-    batch_id: str, first: int, users: Sequence[CheckedUser], holders: Sequence[EmailHolder]
+    batch_id: str, first: int, users: Sequence[CheckedUser], taken: Sequence[Taken]
 ) -> list[Conflict]:
     """Return the conflicts of the entries of a chunk whose emails are taken.
 
     An email that another entry of the same batch has is a duplicate. `batch_id` is that of the
-    entries, or empty for users that are only looked up.
+    entries, or empty for users that are only looked up. Of two in `taken` with one email, the last
+    one counts.
     """
-    by_key = {holder.email_key: holder for holder in holders}
+    by_key = {one.email_key: one for one in taken}
     return [
-        _found_conflict(position, user.email, holder, batch_id)
+        find_conflict(position, user.email, one, batch_id)
         for position, user in enumerate(users, first)
-        if (holder := by_key.get(user.email_key)) and holder.user_id != user_id(batch_id, position)
+        if (one := by_key.get(user.email_key)) and one.user_id != user_id(batch_id, position)
     ]
 
 
-def _found_conflict(position: int, email: str, holder: EmailHolder, own_batch: str) -> Conflict:
+def find_conflict(position: int, email: str, holder: Taken, own_batch: str = "") -> Conflict:
+    """Return the conflict of an entry with the row that has its email, or with who had it."""
+    if isinstance(holder, FreedEmailRecord):
+        freed_at = from_milliseconds(holder.freed_at)
+        return Conflict(position=position, email=email, kind="freed", freed_at=freed_at)
     if holder.batch_id == own_batch:
         other = position_of(holder.user_id)
         return Conflict(position=position, email=email, kind="duplicate", other=other)
@@ -53,13 +82,14 @@ def _found_conflict(position: int, email: str, holder: EmailHolder, own_batch: s
 
 
 def free_positions(
-    users: Sequence[CheckedUser], holders: Sequence[EmailHolder], if_exists: str
+    users: Sequence[CheckedUser], taken: Sequence[Taken], if_exists: str
 ) -> list[int]:
     """Return the positions of the users that would be created now."""
-    taken = {holder.email_key for holder in holders}
-    if taken and (if_exists == "fail" or any(holder.state == "open" for holder in holders)):
+    conflicts = chunk_conflicts("", 0, users, taken)
+    if not all(is_skipped(conflict, if_exists) for conflict in conflicts):
         return []
-    return [position for position, user in enumerate(users) if user.email_key not in taken]
+    skipped = {conflict.position for conflict in conflicts}
+    return [position for position in range(len(users)) if position not in skipped]
 
 
 def refuse_conflicts(conflicts: Sequence[Conflict], if_exists: str) -> None:
@@ -75,10 +105,23 @@ def list_conflicts(
     page = tx.chunks.list_conflicts(batch.id, after, limit)
     ids = {record.holder for record in page if record.holder}
     holders = {batch_id: tx.batches.get(batch_id) for batch_id in ids}
-    return [_stored_conflict(record, holders.get(record.holder or "")) for record in page]
+    freed = _freed_times(tx, page)
+    return [
+        _stored_conflict(record, holders.get(record.holder or ""), freed.get(record.email_key))
+        for record in page
+    ]
 
 
-def _stored_conflict(record: ConflictRecord, holder: BatchRecord | None) -> Conflict:
+def _freed_times(tx: Transaction, page: Sequence[ConflictRecord]) -> dict[str, int]:
+    """Return when the freed emails of a page became free."""
+    keys = [record.email_key for record in page if record.kind == "freed"]
+    found = tx.emails.list_freed(keys, 0) if keys else []
+    return {one.email_key: one.freed_at for one in found}
+
+
+def _stored_conflict(
+    record: ConflictRecord, holder: BatchRecord | None, freed_at: int | None
+) -> Conflict:
     return Conflict(
         position=record.position,
         email=record.email,
@@ -87,4 +130,5 @@ def _stored_conflict(record: ConflictRecord, holder: BatchRecord | None) -> Conf
         holder=record.holder,
         reserved_by=holder.opened_by if holder else None,
         reserved_since=from_milliseconds(holder.opened_at) if holder else None,
+        freed_at=None if freed_at is None else from_milliseconds(freed_at),
     )

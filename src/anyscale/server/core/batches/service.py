@@ -33,6 +33,7 @@ from anyscale.server.core.batches.cleanup import delete_rows, expire_batch
 from anyscale.server.core.batches.comparison import FieldDifference, find_difference
 from anyscale.server.core.batches.conflicts import (
     chunk_conflicts,
+    find_taken,
     list_conflicts,
     refuse_conflicts,
 )
@@ -121,8 +122,8 @@ class BatchService:
     def look_up(self, users: Sequence[CheckedUser], first: int) -> list[Conflict]:
         """Return the conflicts that a chunk of users would have, from a position on."""
         with self._store.read() as tx:
-            holders = tx.users.find_holders([user.email_key for user in users])
-        return chunk_conflicts("", first, users, holders)
+            taken = find_taken(tx, users)
+        return chunk_conflicts("", first, users, taken)
 
     def find(self, key: str) -> Batch | None:
         """Return the open or published batch with an idempotency key.

@@ -9,6 +9,7 @@ from anyscale.server.core.batches.batch_details import batch_details, created_us
 from anyscale.server.core.batches.batch_state import new_batch, refuse_undone, require_batch
 from anyscale.server.core.batches.chunks import NewChunk, chunk_digest
 from anyscale.server.core.batches.conflicts import (
+    find_taken,
     free_positions,
     list_conflicts,
     refuse_conflicts,
@@ -55,8 +56,8 @@ def create_small(
         with store.read() as tx:
             if replay := _replay(tx, key, users, if_exists):
                 return replay
-            holders = tx.users.find_holders([user.email_key for user in users])
-        free = set(free_positions(users, holders, if_exists))
+            taken = find_taken(tx, users)
+        free = set(free_positions(users, taken, if_exists))
         # Taken emails cost no hash, and hashes are computed outside of any transaction.
         missing = {p: password for p, password in passwords if p in free and p not in hashes}
         hashes.update(zip(missing, hashing.hash_many(list(missing.values())), strict=True))

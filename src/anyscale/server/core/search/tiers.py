@@ -34,13 +34,19 @@ def search_steps(
     """Return the steps of a search, one for each tier and in their order."""
     criteria = _Criteria(text, filters, watermark)
     if not text.words:
-        return [_ExactStep(criteria), _EmailStep(criteria), _PartStep(criteria)]
+        return [
+            _ExactStep(criteria),
+            _EmailStep(criteria),
+            _FormerEmailStep(criteria),
+            _PartStep(criteria),
+        ]
     return [
         _ExactStep(criteria),
         _WordStep(Tier.NAME, criteria),
         _EmailStep(criteria),
         _WordStep(Tier.NAME_PREFIX, criteria),
         _WordStep(Tier.WORDS, criteria),
+        _FormerEmailStep(criteria),
         _PartStep(criteria),
     ]
 
@@ -52,8 +58,11 @@ class _Criteria(NamedTuple):
     filters: Filters
     watermark: IndexPlace
 
-    def is_found_in(self, tier: Tier, user: FoundUserRecord) -> bool:
-        """Return whether an account passes the filters, and this tier is the first to find it."""
+    def is_found_in(self, tier: Tier | None, user: FoundUserRecord) -> bool:
+        """Return whether an account passes the filters, and this tier is the first to find it.
+
+        None stands for no tier.
+        """
         if not passes(user, self.filters):
             return False
         return tier_of(user, self.text, self.watermark) is tier
@@ -104,6 +113,28 @@ class _EmailStep:
             if self._criteria.is_found_in(Tier.EMAIL_PREFIX, user)
         )
         return _block(found, None if block.end is None else (block.end,), limit)
+
+
+class _FormerEmailStep:
+    """The accounts that no tier finds, and one of whose former emails begins with the text."""
+
+    is_slow = False
+
+    def __init__(self, criteria: _Criteria) -> None:
+        self._criteria = criteria
+
+    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock[FoundUserRecord]:
+        text = self._criteria.text
+        after = key_of(tuple[str, str], key) if key else ("", "")
+        prefix = text.email_prefix
+        rows = tx.found_users.by_former_email(prefix, end_of(prefix), after, INDEX_ROWS)
+        keys = [(email_key, user.user_id) for email_key, user in rows]
+        found = (
+            (key, user)
+            for key, (_, user) in zip(keys, rows, strict=True)
+            if self._criteria.is_found_in(None, user)
+        )
+        return _block(found, keys[-1] if len(rows) == INDEX_ROWS else None, limit)
 
 
 class _Driver(NamedTuple):

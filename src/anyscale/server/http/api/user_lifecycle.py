@@ -22,7 +22,9 @@ __all__ = ["ROUTER"]
 
 _EXPECTED = (
     "With `expected`, the call is refused (409, `account_edited`) if a field that it changes has "
-    "another value than `expected` has for it: somebody has edited the account since."
+    "another value than `expected` has for it: somebody has edited the account since. An `email` "
+    "that another account or an open batch has is refused (409, `email_taken`), and so is one that "
+    "another account had less than 30 days ago (409, `email_freed`), unless `reuse_email` is true."
 )
 KeepOwner = Annotated[
     bool,
@@ -49,7 +51,9 @@ def update(
 ) -> UpdatedUser:
     sent = decode(body, UserUpdate)
     changes = UserChanges(*map(partial(getattr, sent), UserChanges.__struct_fields__))
-    return updates.update(user_id, changes, request.user, sent.expected or None)
+    return updates.update(
+        user_id, changes, request.user, sent.expected or None, reuse_email=sent.reuse_email
+    )
 
 
 @post(

@@ -5,7 +5,15 @@ from typing import NamedTuple
 
 from anyscale.server.store.records.record import Record
 
-__all__ = ["AccountRecord", "NewUserRecord", "NewUsers", "ReservedRecord", "UserRecord"]
+__all__ = [
+    "AccountRecord",
+    "FreedEmailRecord",
+    "NewEmail",
+    "NewUserRecord",
+    "NewUsers",
+    "ReservedRecord",
+    "UserRecord",
+]
 
 
 class NewUserRecord(NamedTuple):
@@ -92,3 +100,20 @@ class ReservedRecord(Record, frozen=True, gc=False):
     title: str | None
     is_sso_user: bool
     has_password: bool
+
+
+class NewEmail(NamedTuple):
+    """An email that an account is to get."""
+
+    user_id: str
+    email: str
+    email_key: str
+
+
+class FreedEmailRecord(Record, frozen=True, gc=False):
+    """An email that an account had before."""
+
+    email_key: str
+    user_id: str
+    #: when the account got another one
+    freed_at: int

@@ -50,6 +50,8 @@ _DELETE = (
     f" returning {columns(DeletedAccountRecord, publication=_PUBLICATION)}"
 )
 
+_DELETE_FORMER_EMAILS = f"delete from former_emails {_RANGE} returning email_key"
+
 _BELONGINGS = ("grants", "sessions", "devices", "links", "identities", "tokens")
 
 # Few databases have any, and to send the emails of a slice takes a tenth of the time of an undo.
@@ -119,7 +121,7 @@ class Accounts(Table):
         self._update(user_id, "permission_level = ?", permission_level)
 
     def set_details(self, user_id: str, **details: Any) -> None:
-        """Replace fields of `UserChanges` of a locked account."""
+        """Replace fields of `UserChanges` of a locked account, but not its email."""
         columns = details | _folded(details)
         change = ", ".join(f"{column} = ?" for column in columns)
         texts = self._connection.one(AccountTextsRecord, _TEXTS, user_id)
@@ -141,7 +143,7 @@ class Accounts(Table):
         return self._connection.column(_OWNERS)
 
     def delete_range(self, first: str, last: str, *, keep: Collection[str] = ()) -> None:
-        """Delete locked accounts with their sessions, links, identities, devices and tokens.
+        """Delete locked accounts with all that belongs to them, former emails too.
 
         In conflicts of batches their emails, in any spelling, become empty texts.
 
@@ -153,9 +155,11 @@ class Accounts(Table):
         values = first, last, self._connection.texts(keep)
         for table in _BELONGINGS:
             self._connection.execute(f"delete from {table} {_RANGE}", *values)
+        former = self._connection.column(_DELETE_FORMER_EMAILS, *values)
         deleted = self._connection.all(DeletedAccountRecord, _DELETE, *values)
         if self._connection.column(_FIND_CONFLICT):
-            keys = self._connection.texts(account.email_key for account in deleted)
+            emails = [*(account.email_key for account in deleted), *former]
+            keys = self._connection.texts(emails)
             self._connection.execute(_DELETE_FROM_CONFLICTS, keys)
         self._words.remove(deleted)
 

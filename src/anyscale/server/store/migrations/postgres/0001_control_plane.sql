@@ -129,6 +129,19 @@ create view live_users as
         where batches.id = users.batch and published_at is not null offset 0
     ) as live;
 
+-- The emails that accounts had before. A search finds the account by them, and for a while no other
+-- account gets them. An email that is the account's own again is not here.
+create table former_emails (
+    email_key text collate "C" not null,
+    user_id text collate "C" not null,
+    freed_at bigint not null,
+    primary key (email_key, user_id)
+);
+
+create index former_emails_user on former_emails (user_id);
+
+create index former_emails_freed on former_emails (freed_at);
+
 -- Signed-in browsers. A row is deleted when the session is revoked or expires.
 create table sessions (
     session_id text collate "C" not null primary key,

@@ -122,6 +122,19 @@ create view live_users as
     from users join batches on batches.id = users.batch
     where batches.published_at is not null;
 
+-- The emails that accounts had before. A search finds the account by them, and for a while no other
+-- account gets them. An email that is the account's own again is not here.
+create table former_emails (
+    email_key text not null,
+    user_id text not null,
+    freed_at integer not null,
+    primary key (email_key, user_id)
+) without rowid;
+
+create index former_emails_user on former_emails (user_id);
+
+create index former_emails_freed on former_emails (freed_at);
+
 -- Signed-in browsers. A row is deleted when the session is revoked or expires.
 create table sessions (
     session_id text not null primary key,

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from anyscale.server.store.records.search import FoundUserRecord
 from anyscale.server.store.sql.connection import Table
 from anyscale.server.store.sql.search.user_scan import Block, found_columns
@@ -9,6 +11,20 @@ from anyscale.server.store.sql.search.user_scan import Block, found_columns
 __all__ = ["SearchedUsers"]
 
 _USER = f"select {found_columns(FoundUserRecord)} from live_users"
+
+# Of several emails of an account in the range, it is returned with the first one.
+_FORMER = f"""
+    select former_key, {found_columns(FoundUserRecord)}
+    from (
+        select email_key as former_key, user_id as former_id from former_emails
+        where (email_key, user_id) > (?, ?) {{end}}
+    ) as former join live_users on user_id = former_id
+    where not exists (
+        select 1 from former_emails as earlier where earlier.user_id = former_id
+        and earlier.email_key >= ? and earlier.email_key < former_key
+    )
+    order by former_key, former_id limit ?
+"""
 
 
 class SearchedUsers(Table):
@@ -19,6 +35,23 @@ class SearchedUsers(Table):
         by_email = self._connection.all(FoundUserRecord, f"{_USER} where email_key = ?", email_key)
         by_id = self._connection.all(FoundUserRecord, f"{_USER} where user_id = ?", user_id)
         return [*by_email, *by_id]
+
+    def by_former_email(
+        self, first: str, end: str | None, after: tuple[str, str], rows: int
+    ) -> Sequence[tuple[str, FoundUserRecord]]:
+        """Return accounts by the emails that they had before, each once, with that email's key.
+
+        Args:
+            first: the first key.
+            end: the first key that may not be returned; None for no end.
+            after: the key and the `user_id` of the last account that was returned; two empty texts
+                for the first call.
+            rows: how many to return at most.
+        """
+        to_end, ends = ("", ()) if end is None else (" and email_key < ?", (end,))
+        sql = _FORMER.replace("{end}", to_end)
+        found = self._connection.rows(sql, *max(after, (first, "")), *ends, first, rows)
+        return [(row[0], msgspec.convert(row[1:], FoundUserRecord, strict=False)) for row in found]
 
     def by_email(
         self, first: str, end: str | None, after: str, rows: int

@@ -1,0 +1,100 @@
+"""Changing the emails of accounts: one, or several that may swap theirs."""
+
+from collections.abc import Mapping, Sequence
+
+from anyscale.domain.conflicts import conflict_detail
+from anyscale.domain.emails import email_key
+from anyscale.domain.validation import shown
+from anyscale.errors import EmailFreed, EmailTaken, NotPermitted
+from anyscale.server.core.audit.entries import Entry, append_entries
+from anyscale.server.core.batches.conflicts import find_conflict, freed_since
+from anyscale.server.core.callers import Caller, SessionCaller, SystemCaller
+from anyscale.server.store.records.users import AccountRecord, NewEmail
+from anyscale.server.store.transaction import Transaction
+
+__all__ = ["change_emails"]
+
+_REUSE = "to give it to this account at once, say `--reuse-email` (`reuse_email`)"
+
+
+def change_emails(
+    tx: Transaction,
+    accounts: Sequence[AccountRecord],
+    emails: Mapping[str, str],
+    caller: Caller,
+    *,
+    reuse_email: bool = False,
+) -> None:
+    """Change the emails of locked accounts in one go: two of them may swap theirs.
+
+    All else of an account stays, but for an unused link to set a password: it was sent to the
+    former email.
+
+    Args:
+        tx: that locked the accounts, and checked that the caller is an owner.
+        accounts: that get another email, or theirs in another spelling.
+        emails: the valid new email of each, by `user_id`.
+        caller: who changes them.
+        reuse_email: whether an account may get an email that an account not among these had until
+            a short time ago.
+
+    Raises:
+        EmailTaken: another account or an open batch has an email, or two of these would have it.
+        EmailFreed: another account had an email until a short time ago.
+        NotPermitted: an account is an owner's. Only another owner in a browser may change its
+            email, after a recent sign-in, which `require_owner` checks; or the operator.
+    """
+    for account in accounts:
+        _refuse_owner(account, caller)
+    new = [_new_email(account, emails[account.user_id]) for account in accounts]
+    _refuse_equal(new)
+    _refuse_taken(tx, new)
+    if not reuse_email:
+        _refuse_freed(tx, new)
+    for account in accounts:
+        tx.links.delete(user_id=account.user_id)
+    tx.emails.replace(new, tx.now())
+    append_entries(tx, [_entry(caller, account, emails) for account in accounts])
+
+
+def _refuse_owner(account: AccountRecord, caller: Caller) -> None:
+    if account.permission_level != "owner" or isinstance(caller, SystemCaller):
+        return
+    # A stolen token, or a browser that was left open, must not take over the administrators.
+    if not isinstance(caller, SessionCaller) or caller.account.user_id == account.user_id:
+        raise NotPermitted(
+            f"{account.email} is an owner: another owner can change the email in the console, or "
+            "the operator on the machine of the control plane"
+        )
+
+
+def _new_email(account: AccountRecord, email: str) -> NewEmail:
+    return NewEmail(account.user_id, email, email_key(email))
+
+
+def _refuse_equal(new: Sequence[NewEmail]) -> None:
+    keys = set[str]()
+    for one in new:
+        if one.email_key in keys:
+            raise EmailTaken(f"two accounts would have the email {shown(one.email)}")
+        keys.add(one.email_key)
+
+
+def _refuse_taken(tx: Transaction, new: Sequence[NewEmail]) -> None:
+    for holder in tx.emails.reserve(new):
+        email = next(one.email for one in new if one.email_key == holder.email_key)
+        raise EmailTaken(conflict_detail(find_conflict(0, email, holder)))
+
+
+def _refuse_freed(tx: Transaction, new: Sequence[NewEmail]) -> None:
+    by_key = {one.email_key: one for one in new}
+    for freed in tx.emails.list_freed(list(by_key), freed_since(tx)):
+        one = by_key[freed.email_key]
+        if freed.user_id != one.user_id:
+            raise EmailFreed(conflict_detail(find_conflict(0, one.email, freed), _REUSE))
+
+
+def _entry(caller: Caller, account: AccountRecord, emails: Mapping[str, str]) -> Entry:
+    # The one entry with emails: without them nobody could say later whose account it was.
+    data = {"old_email": account.email, "new_email": emails[account.user_id]}
+    return Entry(caller.actor, "account.email_changed", account.user_id, data)
