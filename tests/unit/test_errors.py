@@ -11,6 +11,7 @@ from anyscale.errors import (
     AnyscaleError,
     BatchRefused,
     BatchUnfinished,
+    EmailTaken,
     FeatureUnavailable,
     Overloaded,
     Problem,
@@ -45,7 +46,7 @@ def test_every_error_is_public_and_in_the_documents() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\d+) \|.*?\| `(\w+)` \|", page, re.MULTILINE)
     classes = [
         kind
-        for parent in (AnyscaleError, Overloaded, Unavailable)
+        for parent in (AnyscaleError, EmailTaken, Overloaded, Unavailable)
         for kind in parent.__subclasses__()
     ]
 

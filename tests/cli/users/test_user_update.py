@@ -46,13 +46,16 @@ def test_a_user_is_corrected_by_email_and_every_refusal_changes_nothing(
         assert (done.stdout, "Traceback" in done.stderr) == ("", False)
 
     before = shown(anyscale)
-    update(2, "error: say what to change: --name, --lastname, --title or --sso (or --no-...)\n")
+    update(
+        2,
+        "error: say what to change: --name, --lastname, --title, --email or --sso (or --no-...)\n",
+    )
     update(2, "say either --title or --no-title, not both", "--title", "x", "--no-title")
     update(2, "say either --lastname or --no-lastname", "--no-lastname", "--lastname", "")
     update(2, "say either --sso or --no-sso, not both", "--sso", "--no-sso")
     update(2, "error: name: is blank: every user has a name\n", "--name", " ")
     update(2, "title: has 257 characters; 256 are allowed", "--title", "x" * 257)
-    update(2, "No such option", "--email", "x@example.com")
+    update(2, "error: email: 'x' is not an email address", "--email", "x")
     update(1, "there is no user with the email 'x@b.io'", "--name", "x", email="x@b.io")
     update(1, "there is no user with the email 'Jane'", "--name", "x", email="Jane")
     assert shown(anyscale) == before

@@ -198,14 +198,14 @@ class EmailRules(WordSteps):
             with store.write() as tx:
                 assert _change(tx, _new(batch, *(f"a{at}@{domain}.org" for at in (1, 2, 3)))) == []
         with store.read() as tx:
-            first = tx.found_users.by_former_email("a", "b", ("", ""), 2)
+            first = tx.searched_users.by_former_email("a", "b", ("", ""), 2)
             assert [key for key, _ in first] == ["a1@x.org", "a2@x.org"]
             after = first[1][0], first[1][1].user_id
-            rest = tx.found_users.by_former_email("a", None, after, 9)
+            rest = tx.searched_users.by_former_email("a", None, after, 9)
             assert [(key, user.email) for key, user in rest] == [("a3@x.org", "a3@z.org")]
-            (exact,) = tx.found_users.by_former_email("a2@y", "a2@z", ("", ""), 9)
+            (exact,) = tx.searched_users.by_former_email("a2@y", "a2@z", ("", ""), 9)
             assert exact[1].user_id == user_id_of(batch, 1)
-            assert tx.found_users.by_former_email("b", None, ("", ""), 9) == []
+            assert tx.searched_users.by_former_email("b", None, ("", ""), 9) == []
 
     @pytest.mark.parametrize("first", ["account", "batch"])
     def test_of_two_transactions_at_once_one_gets_an_email(self, store: Store, first: str) -> None:

@@ -400,10 +400,10 @@ def test_a_correction_that_another_one_overtakes_is_not_lost(
     user_id = new_user(console, "four")
     update = UserUpdateService.update
 
-    def overtaken(service: UserUpdateService, *arguments: Any) -> UpdatedUser:
+    def overtaken(service: UserUpdateService, *arguments: Any, **options: Any) -> UpdatedUser:
         monkeypatch.setattr(UserUpdateService, "update", update)
         update(service, user_id, UserChanges(title="Engineer"), OPERATOR)
-        return update(service, *arguments)
+        return update(service, *arguments, **options)
 
     monkeypatch.setattr(UserUpdateService, "update", overtaken)
     page = correct(jane, user_id, title="Cook")

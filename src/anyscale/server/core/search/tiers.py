@@ -127,7 +127,7 @@ class _FormerEmailStep:
         text = self._criteria.text
         after = key_of(tuple[str, str], key) if key else ("", "")
         prefix = text.email_prefix
-        rows = tx.found_users.by_former_email(prefix, end_of(prefix), after, INDEX_ROWS)
+        rows = tx.searched_users.by_former_email(prefix, end_of(prefix), after, INDEX_ROWS)
         keys = [(email_key, user.user_id) for email_key, user in rows]
         found = (
             (key, user)

@@ -100,7 +100,7 @@ class UserPages(Struct, frozen=True):
     ) -> Page:
         """Return the form that corrects an account, with the fields that its user has edited."""
         opened = entered(self.details.get(user_id).account)
-        values: dict[str, Any] = {"opened": opened, "sent": opened | edited}
+        values: dict[str, Any] = {"opened": opened, "sent": opened | edited, "is_freed": False}
         return self.render_question(request, user_id, "correct", **values | shown)
 
     def render_question(

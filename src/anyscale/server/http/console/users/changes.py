@@ -10,7 +10,15 @@ from litestar.params import RawBody
 from anyscale.domain.emails import email_key_or_empty
 from anyscale.domain.schemas.users import Role
 from anyscale.domain.validation import find_faults
-from anyscale.errors import AccountEdited, AlreadyReplaced, AnyscaleError, NotFound, RequestInvalid
+from anyscale.errors import (
+    AccountEdited,
+    AlreadyReplaced,
+    AnyscaleError,
+    EmailFreed,
+    EmailTaken,
+    NotFound,
+    RequestInvalid,
+)
 from anyscale.server.core.accounts.lifecycle import UserLifecycle
 from anyscale.server.core.accounts.update import UserUpdateService
 from anyscale.server.core.batches.service import BatchService
@@ -159,8 +167,12 @@ def correct(
     if faults := find_faults(changes.to_dict(), batches.policy):
         return show(problems=field_problems(faults), status=400)
     seen = changes_of({name: current[name] for name in edited})
+    (reuse,) = read_form(request, body, "reuse_email")
     try:
-        updates.update(user_id, changes, request.user, seen)
+        updates.update(user_id, changes, request.user, seen, reuse_email=reuse == "yes")
+    except EmailTaken as error:
+        is_freed = isinstance(error, EmailFreed)
+        return show(**refused_form(error, "email"), is_freed=is_freed)
     except AccountEdited:  # by a request at the same moment
         current = entered(user_pages.details.get(user_id).account)
         edited, problems = read_edited(request, body, current, BOXES)

@@ -35,6 +35,7 @@ def entered(account: AccountRecord) -> dict[str, str]:
         "name": account.name,
         "lastname": account.lastname or "",
         "title": account.title or "",
+        "email": account.email,
         "is_sso_user": "yes" if account.is_sso_user else "",
     }
 
@@ -45,6 +46,8 @@ def changes_of(fields: Mapping[str, str]) -> UserChanges:
     for name in ("lastname", "title"):
         if name in fields:
             values[name] = fields[name] or None
+    if "email" in fields:
+        values["email"] = fields["email"].strip()
     if "is_sso_user" in fields:
         values["is_sso_user"] = fields["is_sso_user"] == "yes"
     return UserChanges(**values)
