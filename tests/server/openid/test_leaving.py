@@ -7,6 +7,7 @@ import pytest
 from tests.support.servers.http_client import HttpResponse
 from tests.support.sign_in.application_browser import PAGE, Browser, link_of, parameters_of
 from tests.support.sign_in.openid_provider import CALLBACK
+from tests.support.users import NEW_PASSWORD
 
 EXPIRED = "The request of the application has expired: open the application again."
 
@@ -133,6 +134,19 @@ def test_the_password_page_says_that_a_request_expired(browser: Browser) -> None
     for shown in (page, lost):
         assert "Choose your own password" in shown.text
         assert EXPIRED in shown.text
+
+
+def test_a_request_that_expired_leaves_the_filters_of_a_page_of_ours_as_they_are(
+    browser: Browser,
+) -> None:
+    page = "/console/users?role=owner"
+    form = {"email": "jane@example.com", "password": NEW_PASSWORD, "authorization": "x", "to": page}
+    signed_in = browser.request("POST", "/sign-in", form=form, headers=PAGE)
+
+    assert signed_in.headers["Location"] == f"{page}&note=request_expired"
+    del form["authorization"]
+    signed_in = browser.request("POST", "/sign-in", form=form, headers=PAGE)
+    assert signed_in.headers["Location"] == page
 
 
 @pytest.fixture

@@ -59,7 +59,8 @@ class Continuation(Struct, frozen=True):
         if self.stored:
             return resume_path(self.request_id)
         shown = REQUEST_EXPIRED if self.is_lost else note
-        return f"{default}?note={shown}" if shown else default
+        separator = "&" if "?" in default else "?"
+        return f"{default}{separator}note={shown}" if shown else default
 
 
 class Continuations(Struct, frozen=True):
