@@ -94,7 +94,7 @@ def columns_of(
         is_header: whether they are names of columns, and not a user's cells.
     """
     named = _KNOWN.intersection(named_column(cell, chosen) for cell in cells)
-    alone = _meant_once(cells, chosen) - named if is_header else set()
+    alone = _meant_once(cells, chosen) - named
     taken = set(FIELDS).intersection(named | alone)
     seen: dict[str, str] = {}
     for cell in cells:

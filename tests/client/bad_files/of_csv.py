@@ -123,11 +123,10 @@ CSV = [
         "users.csv",
         b"Nachname, Vorname;E-Mail\nDoe, Jane;jane@example.com\n",
         [
-            f"users.csv:1:1: unknown column: {MEND}",
             f"users.csv:1:1: there is no column name and no column email: {MUST_NAME}; {COMMA}",
             f"users.csv:1:10: unknown column: {MEND}",
         ],
-        ["unknown_key", "columns", "unknown_key"],
+        ["columns", "unknown_key"],
     ),
     Bad(
         "words in parentheses after the names of columns, and a column that stands for no field",
@@ -209,6 +208,16 @@ CSV = [
             f"users.csv:1:18: unknown column: {MEND}",
         ],
         ["columns", "unknown_key", "unknown_key"],
+    ),
+    Bad(
+        "a header of which one cell is a word for a field: no other cell is shown",
+        "users.csv",
+        b"E-Mail;Abteilung\njane@example.com;R&D\n",
+        [
+            f"users.csv:1:1: there is no column name: {MUST_NAME}",
+            f"users.csv:1:8: unknown column: {MEND}",
+        ],
+        ["columns", "unknown_key"],
     ),
     Bad(
         "no header: no cell is shown",
