@@ -133,7 +133,7 @@ class ControlPlane:
         """The applications that sign users in here."""
         from anyscale.server.core.openid.applications import ApplicationService
 
-        return ApplicationService(self.store)
+        return ApplicationService(self.store, self.settings.public_url)
 
     @cached_property
     def user_grants(self) -> "UserGrants":

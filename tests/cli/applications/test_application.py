@@ -67,6 +67,21 @@ def test_an_application_is_created_shown_changed_and_deleted(anyscale: RunAnysca
 
 
 @pytest.mark.usefixtures("control_plane")
+def test_an_application_that_nobody_can_use_yet_says_why(anyscale: RunAnyscale) -> None:
+    done = anyscale(*CREATE)
+
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 2)
+    assert "No application can sign users in yet: set ANYSCALE_PUBLIC_URL" in done.stderr
+
+
+def test_an_application_of_a_provider_says_nothing_of_its_address(anyscale: RunAnyscale) -> None:
+    done = anyscale(*CREATE, env={"ANYSCALE_PUBLIC_URL": "https://accounts.example.com"})
+
+    assert "Application 'Hub' was created." in done.stderr
+    assert "ANYSCALE_PUBLIC_URL" not in done.stderr
+
+
+@pytest.mark.usefixtures("control_plane")
 def test_what_is_wrong_is_one_line(anyscale: RunAnyscale) -> None:
     created(anyscale)
 

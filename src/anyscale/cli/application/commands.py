@@ -19,6 +19,11 @@ from anyscale.errors import ConfigError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+_NO_ISSUER = (
+    "No application can sign users in yet: set ANYSCALE_PUBLIC_URL, the address by which browsers "
+    "reach the server, where the control plane runs, and restart it."
+)
+
 #: of a former secret
 _WORKS = {True: "works for an hour", False: "has stopped working"}
 
@@ -99,6 +104,8 @@ def create(
             lost="so the application was deleted.",
         )
     log(f"Application {name!r} was created.{_secret_is(created, output)}")
+    if created.issuer is None:
+        log(_NO_ISSUER)
 
 
 @click.command("list")

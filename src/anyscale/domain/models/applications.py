@@ -59,3 +59,5 @@ class CreatedApplication(Model, frozen=True, gc=False):
     application: Application
     #: None for a public application. `repr` hides it.
     client_secret: str | None
+    #: The address of the provider; None while none is set, and no application can sign users in.
+    issuer: str | None

@@ -45,10 +45,13 @@ class ApplicationService:
 
     The methods with a caller raise `NotAuthenticated` or `NotPermitted` if it is not an owner;
     those with a `client_id` raise `NotFound` for an unknown one.
+
+    `issuer` is the address of the provider; None without one.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, issuer: str | None) -> None:
         self._store = store
+        self._issuer = issuer
 
     def create(
         self, new: NewApplication, caller: Caller, form_key: str | None = None
@@ -76,7 +79,7 @@ class ApplicationService:
                 raise _name_in_use(new.name) if in_use else ConfigError(FORM_USED)
             uris = application.redirects
             _append(tx, caller, "application.created", application.client_id, redirect_uris=uris)
-        return CreatedApplication(_shown(application), secret)
+        return CreatedApplication(_shown(application), secret, self._issuer)
 
     def list(self) -> list[Application]:
         """Return all applications, the oldest first."""
@@ -160,7 +163,7 @@ class ApplicationService:
             )
             tx.applications.replace(changed)
             _append(tx, caller, "application.secret_rotated", client_id, now=now)
-        return CreatedApplication(_shown(changed), secret)
+        return CreatedApplication(_shown(changed), secret, self._issuer)
 
     def delete(self, client_id: str, caller: Caller) -> None:
         """Delete an application with all grants of its users."""

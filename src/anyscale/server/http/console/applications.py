@@ -80,7 +80,6 @@ def create_application(
     request: UserRequest,
     body: RawBody,
     applications: NamedDependency[ApplicationService],
-    openid: NamedDependency[OpenIdProvider | None],
 ) -> Page:
     sent = read_fields(request, body, *FIELDS, *CHOICES)
     new = NewApplication(is_public=bool(sent["is_public"]), **values_of(sent))
@@ -93,7 +92,7 @@ def create_application(
             return redirect(f"{_SECTION}/{first.client_id}?note={note}")
         return _form(request, sent, **refused(error))
     # There is no redirect, which would have to store the secret or to put it into an address.
-    return _secret(request, created, openid, heading="The application is created")
+    return _secret(request, created, heading="The application is created")
 
 
 @get("/applications/{client_id:str}", pool="read")
@@ -177,7 +176,6 @@ def rotate_secret(
     body: RawBody,
     client_id: ClientId,
     applications: NamedDependency[ApplicationService],
-    openid: NamedDependency[OpenIdProvider | None],
 ) -> Page:
     """Replace the secret, and show the new one in the response alone.
 
@@ -194,7 +192,7 @@ def rotate_secret(
         return redirect(f"{_SECTION}/{client_id}/rotate-secret?note=replaced")
     except ConfigError as error:
         return _rotation(request, applications, client_id, **refused_form(error))
-    return _secret(request, rotated, openid, heading="The secret is replaced")
+    return _secret(request, rotated, heading="The secret is replaced")
 
 
 @get("/applications/{client_id:str}/delete", pool="read", guards=[require_recent_sign_in])
@@ -218,11 +216,8 @@ def _last_sign_in(applications: ApplicationService, application: Application) ->
     return None if at is None else from_milliseconds(at)
 
 
-def _secret(
-    request: UserRequest, created: CreatedApplication, openid: OpenIdProvider | None, heading: str
-) -> Page:
-    issuer = openid.issuer if openid else ""
-    return _render(request, "secret", created=created, issuer=issuer, heading=heading)
+def _secret(request: UserRequest, created: CreatedApplication, heading: str) -> Page:
+    return _render(request, "secret", created=created, heading=heading)
 
 
 def _rotation(
