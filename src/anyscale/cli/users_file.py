@@ -23,7 +23,9 @@ __all__ = [
     "quiet_option",
     "reading_options",
     "refuse_file",
+    "require_end",
     "say_notes",
+    "unterminated_option",
     "users_file_option",
 ]
 
@@ -68,6 +70,22 @@ quiet_option: Final = click.option(
     callback=lambda _ctx, _option, quiet: be_quiet(quiet),
     help="Write only what is changed and what is wrong, in lists of at most 50 lines.",
 )
+
+
+unterminated_option: Final = click.option(
+    "--unterminated",
+    is_flag=True,
+    help="Accept a CSV or YAML file whose last line has no end: it was not cut off.",
+)
+
+
+def require_end(file: UsersFile, effect: str, outcome: str) -> None:
+    """Raise `ConfigError` if the file that was read may be cut off, and say what that would do."""
+    if file.may_be_cut:
+        raise ConfigError(
+            f"the last line of {file.name} has no end, so it may be cut off, and {effect}: "
+            f"{outcome}. Export it again, or say --unterminated if it is complete"
+        )
 
 
 def say_notes(file: UsersFile) -> None:

@@ -205,6 +205,10 @@ class UsersFile:
         except Fatal as error:
             entries.problems.add(self._hinted(error.problem, entries.required))
         self.notes = entries.notes()
+        if self.may_be_cut and not entries.verify:
+            self.notes.append(
+                f"The last line of {self.name} has no end: check that the file is complete."
+            )
         self.unknown_columns = entries.unknown_columns
         self.proposed_choice = entries.proposed_choice
 

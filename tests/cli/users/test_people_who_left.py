@@ -495,6 +495,39 @@ def test_more_corrections_than_at_most_correct_nobody(
     assert (without.returncode, "--at-most is for --apply" in without.stderr) == (2, True)
 
 
+def test_a_file_that_was_cut_in_its_last_cell_corrects_nobody_by_itself(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = csv(tmp_path, "jane@example.com,J", "ann@example.com,Ann")
+    file.write_text(file.read_text().rstrip()[:-1])  # her name is An
+    command = ["user", "verify", "-f", file, "--apply", "--yes"]
+
+    refused = anyscale(*command)
+    assert refused.returncode == 2
+    assert "staff.csv has no end, so it may be cut off" in refused.stderr
+    assert "nobody was corrected" in refused.stderr
+    assert audited(anyscale, "account.updated") == 0
+    assert anyscale(*command, "--unterminated").returncode == 0
+    assert audited(anyscale, "account.updated") == 2
+    assert anyscale(*command).returncode == 0, "nothing is left to correct"
+    without = anyscale("user", "verify", "-f", file, "--unterminated")
+    assert (without.returncode, "--unterminated is for --apply" in without.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(("end", "count"), [("", 1), ("\n", 0)])
+def test_a_file_whose_last_line_has_no_end_is_noted_when_it_creates_users(
+    anyscale: RunAnyscale, tmp_path: Path, end: str, count: int
+) -> None:
+    file = tmp_path / "new.csv"
+    file.write_text(f"name,email\nKim,kim@example.com{end}")
+
+    done = anyscale("user", "batch-create", "-f", file)
+
+    assert done.returncode == 0
+    note = f"The last line of {file} has no end: check that the file is complete."
+    assert done.stderr.count(note) == count
+
+
 def test_lists_that_nobody_is_to_read_to_their_end_have_50_lines(
     anyscale: RunAnyscale, tmp_path: Path
 ) -> None:

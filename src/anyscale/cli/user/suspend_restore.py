@@ -34,7 +34,9 @@ from anyscale.cli.users_file import (
     quiet_option,
     reading_options,
     refuse_file,
+    require_end,
     say_notes,
+    unterminated_option,
     users_file_option,
 )
 from anyscale.domain.models.users import User
@@ -67,11 +69,6 @@ class _Words(NamedTuple):
 
 _SUSPEND = _Words(True, "suspend", "Suspending", "suspended", "suspended already")
 _RESTORE = _Words(False, "restore", "Restoring", "restored", "not suspended")
-
-_CUT = (
-    "the last line of {0} has no end, so it may be cut off, and the users after it would be "
-    "suspended: nobody was suspended. Export it again, or say --unterminated if it is complete"
-)
 
 _EXIT_STATUS = """
 
@@ -153,8 +150,8 @@ def _change(
         log_control_plane(transport)
         plan = _plan(transport, file, words, output, missing=users_file is None)
         say_notes(file)
-        if missing_from is not None and file.may_be_cut and not unterminated:
-            raise ConfigError(_CUT.format(file.name))
+        if missing_from is not None and not unterminated:
+            require_end(file, "the users after it would be suspended", "nobody was suspended")
         is_stopped = at_most is not None and len(plan.to_change) > at_most
         is_change = is_stopped or (bool(plan.to_change or plan.without_account) and not dry_run)
         if output == "text" and (is_change or not is_quiet()):
@@ -314,11 +311,7 @@ suspend: click.Command = _command(
     click.option(
         "--at-most", type=click.IntRange(min=0), help="Suspend nobody if it would be more."
     ),
-    click.option(
-        "--unterminated",
-        is_flag=True,
-        help="Accept a CSV or YAML file whose last line has no end: it was not cut off.",
-    ),
+    unterminated_option,
 )
 
 restore: click.Command = _command(

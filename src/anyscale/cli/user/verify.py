@@ -27,7 +27,9 @@ from anyscale.cli.users_file import (
     open_users_file,
     quiet_option,
     refuse_file,
+    require_end,
     say_notes,
+    unterminated_option,
     users_file_option,
 )
 from anyscale.domain.models.users import Difference, User
@@ -55,6 +57,7 @@ DIFFERENT, NOT_COMPARED = 1, 3
     help="With --apply: correct nobody if it would be more.",
 )
 @click.option("--yes", is_flag=True, help="With --apply: do not ask for confirmation.")
+@unterminated_option
 @quiet_option
 @click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
@@ -68,6 +71,7 @@ def verify(
     apply: bool,
     at_most: int | None,
     yes: bool,
+    unterminated: bool,
     output: str,
     host: str | None,
 ) -> None:
@@ -95,13 +99,17 @@ def verify(
     """
     if at_most is not None and not apply:
         raise click.UsageError("--at-most is for --apply")
+    if unterminated and not apply:
+        raise click.UsageError("--unterminated is for --apply")
     with open_users_file(users_file, file_format, columns) as file:
         try:
             with open_control_plane(host) as transport:
                 report = _compared(transport, file, output, extra=extra, apply=apply)
                 different = report.count
                 if apply:
-                    different = _applied(transport, file, report, at_most, yes=yes)
+                    different = _applied(
+                        transport, file, report, at_most, unterminated=unterminated, yes=yes
+                    )
         except BatchRefused as error:
             refuse_file(file, error, output, "nothing was compared")
         except (ConfigError, BatchUnfinished):
@@ -141,6 +149,7 @@ def _applied(
     compared: "_Report",
     at_most: int | None,
     *,
+    unterminated: bool,
     yes: bool,
 ) -> int:
     """Correct the accounts that differ; return how many differences and extra accounts remain."""
@@ -149,6 +158,8 @@ def _applied(
     if not confirmed.accounts:
         log("There is nothing to correct.")
         return compared.count
+    if not unterminated:
+        require_end(file, "a cut value would become that of an account", "nobody was corrected")
     count = accounts_in_words(confirmed.accounts)
     if at_most is not None and confirmed.accounts > at_most:
         say(f"error: {count} to correct, and --at-most is {at_most}: nobody was corrected")
