@@ -15,7 +15,7 @@ def keyword_hints(method: Method) -> Method:
     """Decorate a call of the SDK, so that a `TypeError` says how to write it.
 
     For a positional argument too many it names the keyword: `write get(email=...)`. Users go into a
-    list. Other messages, which Python writes, have the name of the call alone.
+    list. Other messages, which Python writes, have only the name of the call.
     """
     name, code = method.__name__, method.__code__
     method.__qualname__ = name

@@ -1,4 +1,4 @@
-"""A package that shows its public names alone."""
+"""A package that shows only its public names."""
 
 import sys
 from types import ModuleType

@@ -1,4 +1,4 @@
-"""Create a file atomically: it is readable by its owner alone, and exists whole or not at all."""
+"""Create a file atomically: it is readable only by its owner, and exists whole or not at all."""
 
 import errno
 import os

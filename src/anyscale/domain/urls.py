@@ -36,7 +36,7 @@ _EXAMPLE = "like https://accounts.example.com"
 
 
 def checked_origin(text: str) -> str:
-    """Check a URL that consists of scheme, host and port alone; return it in lower case.
+    """Check a URL that consists only of scheme, host and port; return it in lower case.
 
     Raises:
         ValueError: it is not one. The message completes "... must be", and never quotes the URL,

@@ -26,7 +26,7 @@ class SsoRefused(AnyscaleError):
         super().__init__("the sign-in at your identity provider could not be accepted")
         #: The exact reason, for the server's log and the audit log.
         self.reason: str = reason
-        #: What was wrong, for the server's log alone: an algorithm, an issuer, an error code.
+        #: What was wrong, only for the server's log: an algorithm, an issuer, an error code.
         self.detail: str = detail
         #: The account as the audit log names it, if it is known.
         self.actor: str = actor

@@ -6,6 +6,6 @@ __all__ = ["place_of"]
 
 
 def place_of(error: Exception) -> str:
-    """Return file and line alone: texts and values of an error may be personal."""
+    """Return only file and line: texts and values of an error may be personal."""
     frames = extract_tb(error.__traceback__)
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?"

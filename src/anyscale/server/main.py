@@ -20,7 +20,7 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.other_host import is_meant_for_other_host
 from anyscale.server.settings import Settings, unknown_variables
 
-if TYPE_CHECKING:  # loaded by the server alone
+if TYPE_CHECKING:  # loaded only by the server
     from uvicorn import Config
 
 __all__ = ["asgi", "serve", "worker_asgi"]

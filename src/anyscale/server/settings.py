@@ -145,7 +145,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
 
     @property
     def is_reached_by_tls(self) -> bool:
-        """Whether users reach the control plane by TLS alone, as its public address says."""
+        """Whether users reach the control plane only by TLS, as its public address says."""
         return (self.public_url or "").startswith("https://")
 
     def link_page(self) -> str:

@@ -296,6 +296,6 @@ def _parameters(query: UserQuery) -> dict[str, Any]:
 
 
 def _chunk_users(users: Sequence[CheckedUser]) -> list[ChunkUser]:
-    # Each as a `ChunkUser` alone: a request has no keys of emails.
+    # Each only as a `ChunkUser`: a request has no keys of emails.
     count = len(ChunkUser.__struct_fields__)
     return [ChunkUser(*structs.astuple(user)[:count]) for user in users]

@@ -42,7 +42,7 @@ Kind = TypeVar("Kind")
 #: octets of a body, unpacked. The largest ones are pages of 10,000 users.
 _MAX_BODY = 64 << 20
 
-#: code -> the error class that has it, of those that take a message alone
+#: code -> the error class that has it, of those that take only a message
 _BY_CODE: dict[str, type[AnyscaleError]] = {
     kind.code: kind
     for kind in vars(errors).values()

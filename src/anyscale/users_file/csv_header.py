@@ -39,7 +39,7 @@ def chosen_columns(texts: Iterable[str]) -> dict[str, str]:
         texts: like `Vorname=name`; `Abteilung=` leaves a column out.
 
     Raises:
-        ConfigError: one is no such text, or a column or a field is there twice.
+        ConfigError: one is not such a text, or a column or a field is there twice.
     """
     columns: dict[str, str] = {}
     for text in texts:

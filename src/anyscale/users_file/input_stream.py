@@ -27,7 +27,7 @@ _NOT_IN_YAML = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]|[\x85\u2028\u2029]"
 )
 
-# No forbidden character begins with one of these octets in UTF-8. A text of these octets alone is
+# No forbidden character begins with one of these octets in UTF-8. A text of only these octets is
 # not searched by the pattern, since looking for other octets takes a tenth of its time.
 _HARMLESS = bytes({*b"\t\n\r", *range(0x20, 0x7F), *range(0x80, 0x100)} - {0xC2, 0xE2, 0xEF})
 

@@ -181,7 +181,7 @@ class _Entry:
             values[key] = value
 
     def finish(self, text: JsonText, entries: EntryCollector) -> CheckedUser | None:
-        """Pass the entry on. A valid one needs the place of its email alone, which saves time."""
+        """Pass the entry on. A valid one needs only the place of its email, which saves time."""
         if not self.is_map:
             entries.refuse(text.place(self.offset), "type", NOT_A_MAP)
             return None

@@ -1,4 +1,4 @@
-"""Write the credentials file: atomically, readable by its owner alone."""
+"""Write the credentials file: atomically, readable only by its owner."""
 
 import os
 from pathlib import Path

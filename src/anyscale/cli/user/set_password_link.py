@@ -169,7 +169,7 @@ def _batch_users(transport: Transport, batch_id: str) -> Iterator[str]:
 
 def _file_users(transport: Transport, file: UsersFile) -> list[str]:
     """Return the ids of the accounts that have the emails of a users file."""
-    reading = file.reading(Policy(), verify=True)  # which requires an email alone
+    reading = file.reading(Policy(), verify=True)  # which requires only an email
     users = list(reading)
     if reading.problems:
         refuse_file(file, BatchRefused(reading.problems, reading.problems.more), "text", _NO_LINK)

@@ -51,7 +51,7 @@ _ALLOW_SCOPES = "allow the scopes openid, email and profile to this client at th
 
 _SIGN_IN_ONCE = "sign in once, and look into the server's log"
 
-#: Errors of a provider that knows the client and accepts its request, and misses the user alone
+#: Errors of a provider that knows the client and accepts its request, and misses only the user
 #: (OpenID Connect Core 1.0, 3.1.2.6).
 _USER_IS_MISSING = frozenset(
     {

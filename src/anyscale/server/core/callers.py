@@ -97,7 +97,7 @@ class SessionCaller(Struct, frozen=True):
 
     @property
     def actor(self) -> str:
-        """The name in the audit log: the id of the user alone."""
+        """The name in the audit log: only the id of the user."""
         return user_actor(self.account.user_id)
 
     @property
@@ -157,7 +157,7 @@ def system_caller() -> SystemCaller:
 
 
 def user_actor(user_id: str) -> str:
-    """Return the actor for a user: the id alone."""
+    """Return the actor for a user: only the id."""
     return f"user:{user_id}"
 
 

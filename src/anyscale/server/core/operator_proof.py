@@ -57,7 +57,7 @@ class OperatorProofs:
             key, now = get_operator_key(tx), tx.now()
         if not (key and 0 <= now - int(created) < _LIFETIME_MS):
             return None
-        # As octets, because `compare_digest` takes texts in ASCII alone.
+        # As octets, because `compare_digest` takes texts only in ASCII.
         if not hmac.compare_digest(signature.encode(), _sign(key, "command", text).encode()):
             return None
         self._used = {old: at for old, at in self._used.items() if now - at < _LIFETIME_MS}

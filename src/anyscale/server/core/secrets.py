@@ -1,4 +1,4 @@
-"""One-time secrets, of which the database has a hash alone, and records that do not show them."""
+"""One-time secrets, of which the database has only a hash, and records that do not show them."""
 
 import hashlib
 

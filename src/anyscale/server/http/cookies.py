@@ -1,7 +1,7 @@
 """The cookies of a browser: its session, and the device by which accounts know it.
 
-All have the prefix `__Host-` (RFC 6265bis, 4.1.3.2): browsers accept them from this host alone and
-over TLS alone, and send them to no other host. Loopback counts as secure.
+All have the prefix `__Host-` (RFC 6265bis, 4.1.3.2): browsers accept them only from this host and
+only over TLS, and send them to no other host. Loopback counts as secure.
 """
 
 import re

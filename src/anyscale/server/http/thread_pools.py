@@ -194,7 +194,7 @@ class ThreadPools:
     def are_busy(self) -> bool:
         """Return whether users or clients wait, or did so a moment ago.
 
-        Those that wait for the identity provider alone do not count.
+        Those that wait only for the identity provider do not count.
         """
         pools = (self.auth, self.read, self.write, self.hashing, self.login)
         return any(pool.is_busy for pool in pools)

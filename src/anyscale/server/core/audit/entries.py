@@ -161,7 +161,7 @@ class AuditLog:
         with self._store.read() as tx:
             last = tx.audit.get_last()
         if last and last.number > int(self.logged_head.partition(":")[0] or 0):
-            import logging  # by servers alone
+            import logging  # only by servers
 
             self.logged_head = f"{last.number}:{last.hash.hex()}"
             extra = {"head": self.logged_head}

@@ -56,7 +56,7 @@ def find_difference(
         field = _differing_field(given, row, reserved)
         if field:
             return FieldDifference(position, given.email if given else None, reserved, field)
-    # Only a skipped user differs, of which the email alone is stored.
+    # Only a skipped user differs, and only its email is stored.
     return FieldDifference(first, None, None, "skipped")
 
 

@@ -27,7 +27,7 @@ _KIB = 1024
 _VERSION = 0x13
 _OLD_VERSION = 0x10
 
-#: PyNaCl takes salts of this length alone, and computes tags from this length on.
+#: PyNaCl takes only salts of this length, and computes tags from this length on.
 _NACL_SALT_OCTETS = _NACL_MIN_TAG_OCTETS = 16
 
 #: of new hashes
@@ -58,7 +58,7 @@ class Profile(Struct, frozen=True, kw_only=True):
 #: OWASP Password Storage Cheat Sheet, the first of its choices with little memory.
 OWASP = Profile(memory_kib=19456, passes=2)
 
-#: For tests alone.
+#: Only for tests.
 CHEAPEST = Profile(memory_kib=8, passes=1)
 
 

@@ -48,7 +48,7 @@ class HashWorker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={name: value for name, value in os.environ.items() if name.startswith(_VARIABLES)},
-            process_group=0,  # Ctrl-C goes to the server alone, which finishes its requests
+            process_group=0,  # Ctrl-C goes only to the server, which finishes its requests
         )
         assert self._process.stdin
         assert self._process.stdout

@@ -26,7 +26,7 @@ _WATCH_SECONDS = 2.0
 class WorkerQueue:
     """Idle workers. A job takes one, and puts it back.
 
-    A worker that dies fails its own job alone, and is replaced by the next job.
+    A worker that dies fails only its own job, and is replaced by the next job.
     """
 
     def __init__(self, profile: Profile, count: int, niceness: int = NICENESS) -> None:

@@ -158,7 +158,7 @@ class LoginResult(Struct, frozen=True):
     """A completed sign-in."""
 
     user_id: str
-    #: secrets of the session and the device cookie, of which the database has the hashes alone
+    #: secrets of the session and the device cookie, of which the database has only the hashes
     session: str
     device: str
     #: what the user has to do first

@@ -32,7 +32,7 @@ class LogoutService:
     def check(self, values: Mapping[str, str], caller: SessionCaller | None) -> LogoutRequest:
         """Return what a request allows; one that proves nothing is confirmed by its user.
 
-        The browser is redirected to a registered address of the application alone, also after the
+        The browser is redirected only to a registered address of the application, also after the
         user has confirmed.
         """
         claims = self._hints.claims(values.get("id_token_hint", ""))

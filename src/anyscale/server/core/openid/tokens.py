@@ -103,7 +103,7 @@ class GrantTokens:
         That of a public application is replaced, and one that was replaced before ends the grant
         (RFC 9700, 2.2.2). A confidential one proves itself by its secret and keeps its token, so
         that a response that was lost and two calls at once end no sign-in. `scope` narrows the
-        scope of the new access token alone.
+        scope of only the new access token.
 
         Raises:
             OAuthError: `invalid_grant`, or `invalid_scope`.

@@ -105,13 +105,13 @@ def _key_of(text: str) -> str:
 def tier_of(user: FoundUserRecord, text: SearchText, watermark: IndexPlace) -> Tier | None:
     """Return the first tier in which an account is found; None if it does not match.
 
-    It depends on the account and the arguments alone. So each tier can leave out the accounts of
+    It depends only on the account and the arguments. So each tier can leave out the accounts of
     the earlier ones, without knowing what these have returned.
 
     Args:
         user: the account.
         text: the search.
-        watermark: accounts up to it are found by their words, later ones by parts alone.
+        watermark: accounts up to it are found by their words, later ones only by parts.
     """
     if user.email_key == text.email_key or user.user_id == text.user_id:
         return Tier.EXACT

@@ -156,7 +156,7 @@ class _Driver(NamedTuple):
         """Return the driver that a tier has at an index of the words."""
         word, is_last = words[index], index == len(words) - 1
         is_whole = tier is Tier.NAME or (tier is Tier.NAME_PREFIX and not is_last)
-        # U+0001 is part of no word, so the range of a whole word has that word alone.
+        # U+0001 is part of no word, so the range of a whole word has only that word.
         end = f"{word}\x01" if is_whole else end_of(word)
         # A name begins with the first word of the search, so there it is a leading word.
         is_first = tier is not Tier.WORDS and index == 0
@@ -176,7 +176,7 @@ class _Driver(NamedTuple):
     def is_first_row(self, row: FoundWord, user: FoundUserRecord) -> bool:
         """Return whether a row is the first one of its account in the range.
 
-        An account with several words in the range is returned by that row alone.
+        An account with several words in the range is returned only by that row.
         """
         words = words_of(user.name, user.lastname, user.email).items()
         in_range = [

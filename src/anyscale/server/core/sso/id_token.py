@@ -184,7 +184,7 @@ def _is_strong(key: Key) -> bool:
 
 
 def _is_plain_jwt(header: Mapping[str, Any]) -> bool:
-    """Whether a token is no other kind of JWT (RFC 8725, 3.11) and contains no other one."""
+    """Whether a token is not another kind of JWT (RFC 8725, 3.11) and does not contain one."""
     kind = header.get("typ", "JWT")
     return isinstance(kind, str) and kind.lower() == "jwt" and "cty" not in header
 

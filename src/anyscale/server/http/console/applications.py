@@ -177,7 +177,7 @@ def rotate_secret(
     client_id: ClientId,
     applications: NamedDependency[ApplicationService],
 ) -> Page:
-    """Replace the secret, and show the new one in the response alone.
+    """Replace the secret, and show the new one only in the response.
 
     A form that arrives twice must not replace the secret that was shown: it names the time of the
     one that it replaces.

@@ -64,7 +64,7 @@ def sign_out(request: UserRequest, sessions: NamedDependency[SessionService]) ->
 
 
 def create_login_response(login: LoginResult) -> Response[LoginResponse]:
-    """Create the response to a sign-in, whose secrets are in cookies alone."""
+    """Create the response to a sign-in, whose secrets are only in cookies."""
     body = LoginResponse(login.user_id, login.pending is Step.PASSWORD)
     return Response(body, cookies=login_cookies(login))
 

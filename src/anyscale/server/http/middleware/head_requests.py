@@ -44,7 +44,7 @@ class HeadMiddleware(ASGIMiddleware):
 
 
 def _allowed(value: bytes, scope: Any) -> bytes:
-    """Add HEAD, where the framework lists GET alone, and for OPTIONS all methods of the path.
+    """Add HEAD, where the framework lists only GET, and for OPTIONS all methods of the path.
 
     The framework's response to OPTIONS lists only the methods that the path had when its first
     handler was registered.

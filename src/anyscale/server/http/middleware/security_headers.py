@@ -34,14 +34,14 @@ _OPENER = b"cross-origin-opener-policy"
 #: would lose the page of the application that opened it and waits for it.
 _OF_POPUPS = ("/oauth2/", "/sign-in", "/password", LINK_PAGE, "/sso/")
 
-#: For a year, browsers use TLS alone (RFC 6797, 6.1). Without subdomains, which others may run.
+#: For a year, browsers use only TLS (RFC 6797, 6.1). Without subdomains, which others may run.
 _TLS_ONLY = (b"strict-transport-security", b"max-age=31536000")
 
 
 class SecurityHeadersMiddleware(ASGIMiddleware):
     """Adds security headers, and the version of the API, to every response.
 
-    With `tls_only`, users reach the server by TLS alone, whatever a proxy in front says.
+    With `tls_only`, users reach the server only by TLS, whatever a proxy in front says.
     """
 
     scopes: tuple[ScopeType, ...] = (ScopeType.HTTP,)

@@ -30,7 +30,7 @@ _ASSETS = {path.name: path.read_bytes() for path in (_FOLDER / "assets").iterdir
 #: name -> digest, which is part of the address
 _VERSIONS = {name: hashlib.sha256(data).hexdigest()[:12] for name, data in _ASSETS.items()}
 
-#: A page loads our style sheet and pictures alone, and is in no frame. What follows a form stays on
+#: A page loads only our style sheet and pictures, and is in no frame. What follows a form stays on
 #: this server: a page without a form leads to other sites (`leave_page.py`).
 _CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"

@@ -33,7 +33,7 @@ class PostgresConnection(Connection):
     def __init__(self, connection: psycopg.Connection[Any], *, has_provider: bool = False) -> None:
         super().__init__(has_provider=has_provider)
         self._translated = partial(_translated, has_provider)
-        #: for statements that PostgreSQL alone has
+        #: for statements that only PostgreSQL has
         self.driver_connection = connection
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -73,7 +73,7 @@ class PostgresStore:
         *,
         durable: bool = True,
         patience: float | None = None,
-        is_slice: bool = False,  # noqa: ARG002 - here writers wait for each other's rows alone
+        is_slice: bool = False,  # noqa: ARG002 - here writers wait only for each other's rows
     ) -> Iterator[Transaction]:
         begin = _WRITE if durable else _WRITE_BEHIND
         if patience is not None:  # 0 would be no limit

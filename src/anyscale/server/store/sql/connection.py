@@ -28,7 +28,7 @@ class Connection(ABC):
     | `{has_provider}` | whether SSO users can sign in at an identity provider, as a constant |
     | `{digits_of_position}` | the column `position` as eight hexadecimal digits |
     | `{for_update}`, `{for_update_of_users}` | an exclusive lock on the rows that were found |
-    | `{for_key_share}` | a lock on them that waits for an exclusive one alone |
+    | `{for_key_share}` | a lock on them that waits only for an exclusive one |
     | `{skip_locked}` | an exclusive lock that passes over rows that are locked |
 
     SQLite needs no locks on rows: while a transaction writes, no other one does.
@@ -110,7 +110,7 @@ class Table:
 
 @cache
 def _list_of(record: type[Record]) -> Any:
-    return list[record]  # type: ignore[valid-type]  # a type that is known at run time alone
+    return list[record]  # type: ignore[valid-type]  # a type that is known only at run time
 
 
 def columns(record: type[Record], table: str = "", **renamed: str) -> str:

@@ -40,7 +40,7 @@ class SqliteConnection(Connection):
     def __init__(self, connection: sqlite3.Connection, *, has_provider: bool = False) -> None:
         super().__init__(has_provider=has_provider)
         self._translated = partial(_translated, has_provider)
-        #: for statements that SQLite alone has
+        #: for statements that only SQLite has
         self.driver_connection = connection
         # SQLite has this function from 3.43 on.
         connection.create_function("octet_length", 1, _octet_length, deterministic=True)

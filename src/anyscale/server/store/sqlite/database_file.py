@@ -35,7 +35,7 @@ def check_path(path: Path) -> bool:
 
 
 def create_file(path: Path) -> None:
-    """Create the folder and an empty file, both for this user alone, where there is none.
+    """Create the folder and an empty file, both only for this user, where there is none.
 
     Raises:
         StoreUnavailable: see `check_path`.

@@ -54,7 +54,7 @@ def open_read_only(path: Path) -> Iterator[tuple[DatabaseFacts, Transaction]]:
 def _mode(path: Path) -> str:
     """Return the mode in which SQLite creates no file.
 
-    Even for reading alone, it creates the write-ahead log and its index where they are missing.
+    Even if it only reads, it creates the write-ahead log and its index where they are missing.
     They are there while another process has the database open.
     """
     log, index = (path.with_name(f"{path.name}{suffix}") for suffix in ("-wal", "-shm"))

@@ -45,7 +45,7 @@ class PageLinks(Struct, frozen=True):
     previous: str = ""
     next: str = ""
     last: str = ""
-    #: whether the page looked at a part of the accounts alone, in the time that it has
+    #: whether the page looked only at a part of the accounts, in the time that it has
     is_partial: bool = False
 
 

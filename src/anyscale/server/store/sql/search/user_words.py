@@ -97,7 +97,7 @@ class Words(Table):
             is_leading: whether to look at leading words, or at the others.
             first: the first word that may be returned.
             end: the first word that may not be returned; None for no end. `first` and U+0001, which
-                is part of no word and which both databases can store, is the end of `first` alone.
+                is part of no word and which both databases can store, is the end only of `first`.
             after: word, publication and position of the last row of the previous call; None for the
                 first call.
             watermark: accounts beyond it are None.
