@@ -57,7 +57,7 @@ argon2-cffi is the usual library. The times are those of the whole command.
 """
 
 _LATENCY = """\
-## What do others notice meanwhile?
+## What do others notice?
 
 An administrator lists 100 users, and users sign in with their passwords, one request after
 another, while a batch is created. The columns are ratios to the response times of the idle

@@ -26,5 +26,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """Return the public names, without the modules that were imported meanwhile."""
+    """Return the public names, without the modules that were imported since."""
     return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

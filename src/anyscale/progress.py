@@ -147,7 +147,7 @@ class _TerminalBar:
         self._replace("")
 
     def _replace(self, text: str) -> None:
-        with suppress(OSError, ValueError):  # the terminal was closed: the work goes on
+        with suppress(OSError, ValueError):  # the terminal was closed: the work continues
             self._console.file.write(f"\r\x1b[2K{text}")
             self._console.file.flush()
 

@@ -1,4 +1,4 @@
-"""Debian's Firefox goes on from our forms to applications: `./dev firefox`, which CI does not run.
+"""Debian's Firefox continues from our forms to applications: `./dev firefox`; CI does not run it.
 
 It does with a form what `test_redirecting_callbacks.py` shows for Chromium.
 """

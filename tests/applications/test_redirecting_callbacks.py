@@ -1,4 +1,4 @@
-"""Chromium goes on to an application whose callback redirects to another origin.
+"""Chromium continues to an application whose callback redirects to another origin.
 
 It applies `form-action` to all redirects that follow a form.
 """

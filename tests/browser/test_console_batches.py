@@ -24,7 +24,7 @@ from tests.support.waiting import wait_until
 
 from anyscale.domain.validation import Policy, check
 
-#: the progress of a run that goes on
+#: the progress of a run that continues
 _RUNNING = {"state": "open", "running": True, "active": True, "message": ""}
 
 

@@ -305,7 +305,7 @@ def test_all_works_without_javascript(visit: Visit, owner: Owner, site: Site) ->
     page.get_by_role("link", name="Audit log").first.click()
     page.get_by_role("button", name="Verify the log").click()
     expect(page.get_by_text("Unbroken up to entry 20,000.")).to_be_visible()
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Continue").click()
     expect(page.get_by_text("the newest one")).to_be_visible()
     let_the_sign_in_be_old(site)
     page.get_by_role("link", name="Applications").click()

@@ -1,4 +1,4 @@
-"""An owner signs in again at a real identity provider, in Chromium, and goes on."""
+"""An owner signs in again at a real identity provider, in Chromium, and continues."""
 
 import re
 from collections.abc import Iterator

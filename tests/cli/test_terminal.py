@@ -121,7 +121,7 @@ def test_ctrl_c_is_answered_below_the_bar(slow_server: None, tmp_path: Path) -> 
         r"press Ctrl-C again to end at once\.\.\.",
         end[0],
     )
-    assert end[1] == "interrupted: run the same command again to go on where it stopped"
+    assert end[1] == "interrupted: run the same command again to continue where it stopped"
 
 
 CALL = """
@@ -261,7 +261,7 @@ def test_deleting_asks_for_the_email_on_a_terminal(
     assert anyscale("user", "batch-create", "-f", "-", stdin=file).returncode == 0
 
     found, shown = on_a_terminal(
-        *("user", "delete", "JANE@example.com"), typed=typed, when=b"Type the email to go on:"
+        *("user", "delete", "JANE@example.com"), typed=typed, when=b"Type the email to continue:"
     )
 
     assert (found, message in shown) == (status, True), shown

@@ -1,4 +1,4 @@
-"""PostgreSQL without its synchronous standby: writes wait, and reads go on."""
+"""PostgreSQL without its synchronous standby: writes wait, and reads continue."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -21,7 +21,7 @@ NO_THREAD = RuntimeError("can't start new thread")
 
 NO_MEMORY = "error: there is not enough memory: see `ulimit -v`, or the limits of the container"
 
-#: hashlib, without its library, is no such error: it logs and goes on
+#: hashlib, without its library, is no such error: it logs and continues
 FAULT = re.compile(r"fault of this program \((MemoryError|ImportError|RuntimeError)")
 
 #: the most memory that the command takes before it works: MiB of address space

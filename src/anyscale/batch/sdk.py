@@ -78,7 +78,7 @@ class BatchCalls:
 
     @keyword_hints
     def undo(self, batch_id: str, *, force: bool = False, dry_run: bool = False) -> UndoneBatch:
-        """Delete the accounts that a batch created. If it fails half-way, the same call goes on.
+        """Delete the accounts that a batch created. If it fails half-way, the same call continues.
 
         Accounts that were used since are kept, unless forced. The last owner and the caller's own
         account are always kept.

@@ -17,7 +17,7 @@ def undo_batch(
     dry_run: bool,
     on_progress: Callable[[int, int], None] = lambda *_: None,
 ) -> UndoneBatch:
-    """Undo a batch. If it fails half-way, the same call goes on.
+    """Undo a batch. If it fails half-way, the same call continues.
 
     Args:
         transport: of the control plane.

@@ -58,7 +58,7 @@ class BoundedExecutor(Generic[Result]):
         wait(self._calls, _GRACE if is_interrupted or kind is GeneratorExit else None)
 
     def submit(self, call: Callable[[], Result]) -> list[Result]:
-        """Start a call as soon as there is room; return the results that came meanwhile."""
+        """Start a call as soon as there is room; return the results that have come."""
         results = []
         while self._calls and (len(self._calls) >= self._size or self._calls[0].done()):
             results.append(self._first_result())

@@ -22,7 +22,7 @@ __all__ = ["EmailConflicts", "IsAbandoned"]
 IsAbandoned = Callable[[str], AbstractContextManager[bool]]
 
 # A control plane does not report the end of a batch, so a run polls for it. Of two batches that
-# meet, one goes on within a chunk: to poll more often would only slow it down.
+# meet, one continues within a chunk: to poll more often would only slow it down.
 _POLL_SECONDS = 0.2
 
 #: batches that are described when a batch is refused; each problem names its own
@@ -121,7 +121,7 @@ class EmailConflicts:
             return is_abandoned
 
     def _drop(self, batch_id: str) -> bool:
-        with self._is_abandoned(batch_id) as is_abandoned:  # and no process resumes it meanwhile
+        with self._is_abandoned(batch_id) as is_abandoned:  # and no process resumes it
             if is_abandoned:
                 with suppress(BatchGone):  # a run in another home has resumed and published it
                     self._batches.drop(batch_id)

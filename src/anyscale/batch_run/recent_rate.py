@@ -41,7 +41,7 @@ class RecentRate:
 
     def _add_step(self, done: int, now: float) -> None:
         # The time of an outage does not count. A step soon after the one before shows that other
-        # calls went on.
+        # calls continued.
         if self.is_interrupted and self._steps and self.seconds_since_step(now) >= _SILENCE:
             self._steps.clear()
         self.is_interrupted = False

@@ -99,7 +99,7 @@ class Reservations:
         return Reserved(reading, self._entries, passwords), is_complete
 
     def _refuse(self, batch: Batch, reading: Reading, conflicts: Sequence[Conflict]) -> None:
-        """Refuse the batch for every email that is taken, unless they have come free meanwhile.
+        """Refuse the batch for every email that is taken, unless they have come free.
 
         The chunks after one that met another batch were not sent, so their emails are looked up.
         """

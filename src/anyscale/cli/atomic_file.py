@@ -66,7 +66,7 @@ class AtomicFile:
         """Give the file its name, after all of it was written to the disk.
 
         Raises:
-            ConfigError: another process has created a file of that name meanwhile.
+            ConfigError: another process has created a file of that name.
             StoreUnavailable: the disk is full, or fails.
         """
         with disk_errors("write", self._path):

@@ -28,8 +28,8 @@ __all__ = [
 
 REFUSED, WRONG_INPUT, UNFINISHED, INTERRUPTED = 1, 2, 3, 130
 
-#: how to go on after an interrupt of a run that can be resumed
-GO_ON = "run the same command again to go on where it stopped"
+#: how to continue after an interrupt of a run that can be resumed
+GO_ON = "run the same command again to continue where it stopped"
 
 _NOT_WRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR})
 
@@ -79,7 +79,7 @@ def exit_status_of(error: BaseException) -> int:
 
 
 def _advice(error: BatchUnfinished) -> str:
-    """Return how to go on after a run that is unfinished."""
+    """Return how to continue after a run that is unfinished."""
     if isinstance(error.__cause__, BatchGone):
         return _AGAIN_ANEW
     return _AGAIN_WITH_TOKEN if isinstance(error.__cause__, NotAuthenticated) else _AGAIN
@@ -111,7 +111,7 @@ def _say_other_folder(cause: BaseException | None) -> None:
 
 
 class _State:
-    #: Its text says what an interrupt leaves, and how to go on; empty if there is nothing to say.
+    #: Its text says what an interrupt leaves, and how to continue; empty if there is nothing.
     explanation: object = ""
 
 
@@ -121,7 +121,7 @@ def explain_interrupt(explanation: object) -> None:
 
 
 def interrupted_message() -> str:
-    """Return the message that confirms an interrupt and says how to go on."""
+    """Return the message that confirms an interrupt and says how to continue."""
     explanation = str(_State.explanation)
     return f"interrupted: {explanation}" if explanation else "interrupted"
 

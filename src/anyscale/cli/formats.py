@@ -1,7 +1,7 @@
 """Standard output: data, as text, JSON, JSON Lines, YAML or CSV.
 
 Each `write_...` returns whether all was written. It was not if the reader has closed the pipe, as
-`... | head` does: the command goes on, since its work and its exit status do not depend on a
+`... | head` does: the command continues, since its work and its exit status do not depend on a
 reader. Only a command whose output is lost then, such as a secret, looks at it.
 """
 

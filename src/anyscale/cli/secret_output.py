@@ -54,7 +54,7 @@ class SecretOutput:
 
         Raises:
             OutputLost: standard output could not be written.
-            ConfigError: another process has created the file meanwhile.
+            ConfigError: another process has created the file.
             StoreUnavailable: the disk is full, or fails.
         """
         try:

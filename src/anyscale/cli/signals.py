@@ -50,7 +50,7 @@ def _interrupt() -> None:
 def _repeat_if_lost(error: "sys.UnraisableHookArgs") -> None:
     """Interrupt again if the interrupt came inside a callback, such as one of the import system.
 
-    Python ignores an exception there and prints it; the command would go on.
+    Python ignores an exception there and prints it; the command would continue.
     """
     if error.exc_type is not KeyboardInterrupt:
         sys.__unraisablehook__(error)

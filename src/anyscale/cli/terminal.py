@@ -66,7 +66,7 @@ def log_change(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """Write a line. If standard error cannot be written, the work goes on without it.
+    """Write a line. If standard error cannot be written, the work continues without it.
 
     It may have the text of a server, a database or a file name.
     """
@@ -103,7 +103,7 @@ def confirm(effect: str, otherwise: str, *, yes: bool) -> None:
     from anyscale.errors import ConfigError
 
     require_terminal(otherwise)
-    if ask(f"{effect} Type yes to go on:") != "yes":
+    if ask(f"{effect} Type yes to continue:") != "yes":
         raise ConfigError(f"that is not yes: {otherwise}")
 
 
@@ -114,7 +114,7 @@ def require_terminal(otherwise: str) -> None:
     from anyscale.errors import ConfigError
 
     raise ConfigError(
-        f"cannot ask, since standard input is not a terminal: say --yes to go on; {otherwise}"
+        f"cannot ask, since standard input is not a terminal: say --yes to continue; {otherwise}"
     )
 
 

@@ -27,7 +27,7 @@ __all__ = ["Applications", "Audit", "Batches", "Links", "Outage", "Transport", "
 
 
 class Outage(NamedTuple):
-    """Calls fail, or get no response, and the client goes on trying."""
+    """Calls fail, or get no response, and the client continues trying."""
 
     #: such as "no response from https://accounts.example.com", or "... is unavailable"
     reason: str

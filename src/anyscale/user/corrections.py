@@ -67,7 +67,7 @@ def correct(transport: Transport, correction: Correction) -> UpdatedUser | str:
     except AccountEdited:
         raise _changed_meanwhile(correction.email) from None
     except NotFound:
-        return "the account was deleted meanwhile"
+        return "the account has been deleted"
     except ConfigError as error:
         return str(error)
 
@@ -87,6 +87,6 @@ def _key(difference: Difference) -> str:
 
 def _changed_meanwhile(email: str) -> BatchUnfinished:
     return BatchUnfinished(
-        f"the accounts changed meanwhile: that of {shown(email)} has other differences than those "
+        f"the accounts have changed: that of {shown(email)} has other differences than those "
         "that were confirmed"
     )

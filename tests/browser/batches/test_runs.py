@@ -54,8 +54,8 @@ def half_done(visit: Visit, owners: Owners, state: Any, file: Path, columns: str
 
 
 def go_on(page: Page, file: Path) -> None:
-    page.get_by_label("Choose the same file to go on").set_input_files(file)
-    page.get_by_role("button", name="Go on", exact=True).click()
+    page.get_by_label("Choose the same file to continue").set_input_files(file)
+    page.get_by_role("button", name="Continue", exact=True).click()
 
 
 def test_after_a_kill_the_page_that_has_the_file_goes_on_and_so_does_another_browser(

@@ -102,7 +102,7 @@ def test_the_token_of_another_host_is_replaced_only_with_consent(
     save(file, OTHER)
     kept = anyscale("login", "--host", url, stdin=token)
     assert kept.returncode == 2
-    assert f"say --yes to go on; {file} keeps its token for {OTHER['host']}" in kept.stderr
+    assert f"say --yes to continue; {file} keeps its token for {OTHER['host']}" in kept.stderr
     assert json.decode(file.read_bytes()) == OTHER
     replaced = anyscale("login", "--host", url, "--yes", stdin=token)
     assert replaced.returncode == 0, replaced.stderr

@@ -14,7 +14,7 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import SystemCaller, system_caller
 from anyscale.server.settings import Settings
 
-QUESTION = b"Type yes to go on:"
+QUESTION = b"Type yes to continue:"
 
 
 def open_batch(caller: SystemCaller) -> str:
@@ -65,7 +65,7 @@ def test_dropping_needs_yes_without_a_terminal(anyscale: RunAnyscale) -> None:
     batch = open_batch(system_caller())  # also for a batch of the caller
     refused = anyscale("batch", "drop", batch)
     assert (refused.returncode, state_of(anyscale, batch)) == (2, "open")
-    assert "say --yes to go on; the batch was not dropped" in refused.stderr
+    assert "say --yes to continue; the batch was not dropped" in refused.stderr
 
 
 def test_a_server_knows_whose_batch_it_is_by_the_token(

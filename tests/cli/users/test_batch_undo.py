@@ -128,7 +128,7 @@ def test_an_undo_asks_on_a_terminal(
     assert anyscale("user", "set-role", emails[0], "owner").returncode == 0
     (row,) = json.loads(anyscale("batch", "list", "-o", "json").stdout)
 
-    found, shown = on_a_terminal("batch", "undo", batch, typed=typed, when=b"Type yes to go on:")
+    found, shown = on_a_terminal("batch", "undo", batch, typed=typed, when=b"Type yes to continue:")
 
     assert (found, end in shown) == (status, True), shown
     opened = f"{row['opened_by']} created this batch at {row['opened_at'][:19].replace('T', ' ')}"
@@ -143,7 +143,7 @@ def test_an_undo_needs_yes_without_a_terminal(anyscale: RunAnyscale, users: Path
     batch = create(anyscale, users)
     refused = anyscale("batch", "undo", batch)
     assert (refused.returncode, len(list_emails(anyscale))) == (2, 3)
-    assert "say --yes to go on; nobody was deleted" in refused.stderr
+    assert "say --yes to continue; nobody was deleted" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_a_run_whose_emails_are_those_of_an_unfinished_undo_says_so(
     left = kill_undo(anyscale, batch, data)
     hint = (
         f"batch {batch} is being undone, and still has accounts: "
-        f"`anyscale batch undo {batch}` goes on"
+        f"`anyscale batch undo {batch}` continues"
     )
 
     for options in ([], ["--dry-run"]):
@@ -290,7 +290,7 @@ def test_a_run_whose_emails_are_those_of_an_unfinished_undo_says_so(
 def begin_undo(batch: str, data: Path) -> CommandProcess:
     """Undo a batch in a process that waits, in its first call, after the first 500 accounts.
 
-    It goes on when the file `go-on` exists in the data directory.
+    It continues when the file `go-on` exists in the data directory.
     """
     undo = "anyscale.server.core.batches.undo"
     pausing = PausingClock(data / "go-on")
@@ -357,7 +357,7 @@ def test_an_interrupted_undo_says_how_many_accounts_it_has_deleted(
     assert result.exit_code == 130
     assert result.stderr.splitlines()[-1] == (
         "interrupted: at least 3 accounts deleted so far; "
-        "run the same command again to go on where it stopped"
+        "run the same command again to continue where it stopped"
     )
 
 
@@ -372,7 +372,7 @@ def test_an_undo_prints_counts_of_accounts_in_one_way(
 ) -> None:
     batch = create(anyscale, write_users_file(tmp_path / "users.yaml", 1_200, 0))
     status, shown = on_a_terminal(
-        *("batch", "undo", batch), typed=b"yes\n", when=b"Type yes to go on:"
+        *("batch", "undo", batch), typed=b"yes\n", when=b"Type yes to continue:"
     )
     assert status == 0, shown
     assert "1,200 accounts would be deleted." in shown

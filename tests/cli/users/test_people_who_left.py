@@ -17,7 +17,7 @@ PEOPLE = """create_users:
 - {name: Zoë, email: -zoe@example.com, is_sso_user: true}
 - {name: Ann, email: ann@example.com}
 """
-QUESTION = b"Type yes to go on:"
+QUESTION = b"Type yes to continue:"
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +56,7 @@ def test_those_whom_a_file_names_are_suspended_but_no_owner(
         "1 account to suspend. 1 kept as owner: boss@example.com. "
         "Without an account: who@example.com."
     ) in dry.stderr
-    assert "say --yes to go on; nobody was suspended" in refused.stderr
+    assert "say --yes to continue; nobody was suspended" in refused.stderr
 
     done = anyscale("user", "suspend", "-f", file, "--yes", "-o", "json")
     # An email that is mistyped leaves the account that was meant as it is.
@@ -82,7 +82,7 @@ def test_those_whom_a_file_names_are_restored_after_a_yes_but_no_owner(
     dry = anyscale(*command, "--dry-run", "-o", "json")
     refused = anyscale(*command)
     assert (dry.returncode, refused.returncode, len(suspended(anyscale))) == (1, 2, 2)
-    assert "say --yes to go on; nobody was restored" in refused.stderr
+    assert "say --yes to continue; nobody was restored" in refused.stderr
     report = json.loads(dry.stdout)
     emails = [[user["email"] for user in report[key]] for key in ("to_restore", "kept_owners")]
     assert emails == [["jane@example.com"], ["ann@example.com"]]
@@ -216,7 +216,7 @@ def test_names_titles_and_sso_of_a_file_are_applied(anyscale: RunAnyscale, tmp_p
 
     refused = anyscale("user", "verify", "-f", file, "--apply")
     assert refused.returncode == 2
-    assert "say --yes to go on; nobody was corrected" in refused.stderr
+    assert "say --yes to continue; nobody was corrected" in refused.stderr
     assert audited(anyscale, "account.updated") == 0
     command = ["user", "verify", "-f", str(file), "--apply"]
     status, shown = on_a_terminal(*command, typed=b"yes\n", when=QUESTION)
@@ -338,7 +338,7 @@ def test_what_somebody_edits_during_the_question_is_not_overwritten(
     assert (status, name_of(anyscale, edited)) == (3, "Edited"), shown
     words = " ".join(shown.split())
     assert "This corrects 1 account." in words
-    assert f"and then: the accounts changed meanwhile: that of '{edited}' has other" in words
+    assert f"and then: the accounts have changed: that of '{edited}' has other" in words
     assert "Run the same command again: " in words
 
 

@@ -202,7 +202,7 @@ def test_an_open_batch_resumes_after_the_restore(
         assert len(emails(anyscale, backup)) == 2 + backup.count
 
     assert result.returncode == 0, result.stderr
-    assert f"Going on with batch {batch_id}" in result.stderr
+    assert f"Continuing with batch {batch_id}" in result.stderr
     assert FIRST_CHUNK < len(before) < backup.count
     assert before.items() <= hashes(tmp_path / "restored" / "anyscale.db").items()
 

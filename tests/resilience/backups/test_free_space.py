@@ -52,6 +52,6 @@ def test_an_undo_leaves_free_pages_that_new_accounts_use_and_the_guide_gives_bac
         assert (pages(file, "freelist_count"), journal.stat().st_size) == (0, 0)
         assert file.stat().st_size == pages(file, "page_count") * pages(file, "page_size")
         assert pages(file, "page_count") < full - free / 2
-        create(control_plane, "jane", "jane")  # the server goes on
+        create(control_plane, "jane", "jane")  # the server continues
         assert journal.exists()
     assert not journal.exists()

@@ -96,7 +96,7 @@ def stop_while_it_hashes(server: ServerProcess, process: CommandProcess) -> None
 
     wait_until(lambda: are_hashed() or process.poll() is not None, 120)
     assert process.poll() is None, process.stderr
-    stop_process(process.pid)  # its requests go on
+    stop_process(process.pid)  # its requests continue
 
 
 def test_a_stopped_server_finishes_its_requests(
@@ -136,7 +136,7 @@ def test_a_batch_resumes_with_a_new_token_after_its_token_was_revoked(
 
     monkeypatch.setenv("ANYSCALE_CLI_TOKEN", configured_server.token("jane-new"))
     shown, log = batch_create(file).finish(tries=1)
-    assert "Going on with batch" in log
+    assert "Continuing with batch" in log
     assert sorted(shown) == emails_in_file(1_500)
 
 

@@ -112,7 +112,7 @@ def test_the_same_command_resumes_and_keeps_the_stored_hashes(
     result = anyscale("user", "batch-create", "-f", half_hashed)
 
     assert result.returncode == 0, result.stderr
-    assert "Going on with batch bat_" in result.stderr
+    assert "Continuing with batch bat_" in result.stderr
     assert "1200 users created." in result.stderr
     assert len(emails(anyscale)) == len(set(emails(anyscale))) == 1_200
     after = hashes(data)

@@ -72,12 +72,12 @@ def test_an_interrupted_run_resumes_by_the_same_command(
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
     assert done.stderr.splitlines()[-1] == (
-        "interrupted: run the same command again to go on where it stopped"
+        "interrupted: run the same command again to continue where it stopped"
     )
     assert count_in(database_in(data), OPEN) == 1
     again = anyscale("user", "batch-create", "-f", users)
     assert again.returncode == 0, again.stderr
-    assert "Going on with batch" in again.stderr
+    assert "Continuing with batch" in again.stderr
     assert f"{count} users created." in again.stderr
 
 
@@ -163,7 +163,12 @@ def freeze(server: ServerProcess) -> None:
 @pytest.mark.parametrize(
     ("way_out", "stdin", "status", "last"),
     [
-        (freeze, False, 130, "interrupted: run the same command again to go on where it stopped"),
+        (
+            freeze,
+            False,
+            130,
+            "interrupted: run the same command again to continue where it stopped",
+        ),
         (freeze, True, 3, "Drop the batch by `anyscale batch drop bat_"),
         (ServerProcess.kill, False, 130, "interrupted: run the same command again"),
     ],
@@ -218,7 +223,7 @@ def test_a_second_ctrl_c_ends_a_run_at_once(
     server.signal(signal.SIGCONT)
     again = start_command("user", "batch-create", "-f", users).finish(600)
     assert again.returncode == 0, again.stderr
-    assert "Going on with batch" in again.stderr
+    assert "Continuing with batch" in again.stderr
 
 
 def test_the_call_of_the_sdk_drops_its_batch_after_ctrl_c(data: Path) -> None:

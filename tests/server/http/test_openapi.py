@@ -63,7 +63,7 @@ def document() -> schemathesis.BaseSchema:
 
 
 async def _read_document(control_plane: ControlPlane) -> dict[str, Any]:
-    """Read the document without the background work of a server, which would go on."""
+    """Read the document without the background work of a server, which would continue."""
     app: Any = application(control_plane)  # Litestar and httpx have different types for ASGI
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:

@@ -1,4 +1,4 @@
-"""While a flood of wrong passwords goes on, users sign in."""
+"""While a flood of wrong passwords continues, users sign in."""
 
 import time
 from collections.abc import Callable, Iterator

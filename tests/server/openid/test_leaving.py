@@ -1,4 +1,4 @@
-"""How a browser goes on from our pages to an application, and what it sees where it cannot."""
+"""How a browser continues from our pages to an application, and what it sees where it cannot."""
 
 import html
 from urllib.parse import urlencode

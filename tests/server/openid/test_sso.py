@@ -26,14 +26,14 @@ def query_of(location: str) -> dict[str, str]:
 
 
 def go_on(login: TamperedLogin) -> str:
-    """Come back, and go on by the page before the application; give where the browser goes."""
+    """Come back, and continue by the page before the application; give where the browser goes."""
     page = login.client.get(login.return_to_callback().headers["location"])
     link = page.headers["refresh"].removeprefix("0; url=")
     return str(login.client.get(link).headers["location"])
 
 
 def start(login: TamperedLogin, **wishes: str) -> dict[str, str]:
-    """Start at an application, and go on to the identity provider; give the query for it."""
+    """Start at an application, and continue to the identity provider; give the query for it."""
     new = NewApplication(name="Hub", redirect_uris=[CALLBACK])
     client_id = login.control_plane.applications.create(new, OPERATOR).application.client_id
     request = REQUEST | {"client_id": client_id} | wishes

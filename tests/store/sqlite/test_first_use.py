@@ -65,7 +65,7 @@ def test_eight_processes_may_be_the_first_at_once(path: Path) -> None:
         )
         for number in range(8)
     ]
-    for process in processes:  # they have all started: now they go on at once
+    for process in processes:  # they have all started: now they continue at once
         assert process.stdin
         process.stdin.write("go\n")
         process.stdin.flush()

@@ -1,4 +1,4 @@
-"""Ctrl-C while an embedded run writes: the process goes on, and can close and open the store."""
+"""Ctrl-C while an embedded run writes: the process continues, and can close and open the store."""
 
 import contextlib
 import threading

@@ -58,7 +58,7 @@ printf '#!/bin/sh\\nexec "${0%%/*}/python" -m pip "$@"\\n' > "$folder/bin/pip"
 chmod +x "$folder/bin/pip"
 """
 
-# A command that fails is noted, and the shell goes on, as one of an operator does.
+# A command that fails is noted, and the shell continues, as one of an operator does.
 _NOTE_FAILURES = "set -E; trap 'echo \"$BASH_COMMAND\" >> /tmp/failed' ERR; cd"
 _RUN = ". /tmp/lines < /dev/null > /tmp/output 2> /tmp/errors; echo"
 

@@ -18,7 +18,7 @@ _CONNECTIONS = 80
 #: seconds between a refusal because of too many requests, and the next request
 _PAUSE = 0.02
 
-#: responses before the test goes on
+#: responses before the test continues
 _WARM = 500
 
 

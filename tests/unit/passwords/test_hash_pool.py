@@ -125,7 +125,7 @@ def test_there_is_a_thread_for_each_core_and_each_yields_to_others() -> None:
 
 
 def test_both_libraries_release_the_lock_of_python() -> None:
-    """While one thread hashes, another one goes on: it would wait for the whole hash else."""
+    """While one thread hashes, another one continues: it would wait for the whole hash else."""
     slow = profile_that_takes(0.1)
     by_argon2 = argon2.PasswordHasher(slow.passes, slow.memory_kib, 2).hash(PASSWORD)
     hasher = Hasher(slow)

@@ -49,7 +49,7 @@ def undo(
     Accounts that were used since are kept and listed, unless --force is given: a user has signed
     in, changed the password or created a token, or an owner has changed the role. The last owner
     and your own account are always kept. The emails of deleted accounts are free again. After an
-    interruption, the same command goes on. `anyscale batch list` lists the ids.
+    interruption, the same command continues. `anyscale batch list` lists the ids.
 
     On a terminal it first shows how many accounts it will delete, and asks. In a script it needs
     --yes: run it with --dry-run first.
@@ -64,7 +64,7 @@ def undo(
         batch = transport.batches.show(batch_id)
         if not (dry_run or yes):
             _confirm(transport, batch, force=force)
-            batch = transport.batches.show(batch_id)  # others may have gone on with it meanwhile
+            batch = transport.batches.show(batch_id)  # others may have continued it
         log("Checking the batch..." if dry_run else "Undoing the batch...")
         if not dry_run:
             explain_interrupt(f"accounts may have been deleted; {GO_ON}")

@@ -175,7 +175,7 @@ def _ended_unless_unfinished(state: ResumeState) -> Iterator[None]:
 
 @contextmanager
 def _way_out_noted(state: ResumeState) -> Iterator[None]:
-    """Add to an error how to go on after a run that the same command does not resume."""
+    """Add to an error how to continue after a run that the same command does not resume."""
     try:
         yield
     except BatchUnfinished as error:
@@ -266,7 +266,7 @@ def _hint_of_undo(transport: Transport) -> str | None:
             if batch.state == "undoing":
                 undo = suggested_command("batch", "undo", argument=batch.batch_id)
                 return (
-                    f"batch {batch.batch_id} is being undone, and still has accounts: {undo} goes "
-                    "on"
+                    f"batch {batch.batch_id} is being undone, and still has accounts: {undo} "
+                    "continues"
                 )
     return None

@@ -64,7 +64,7 @@ def _confirm(user: User) -> None:
     """Ask for the email once more, so that no account is deleted by mistake."""
     answer = ask(
         f"This erases {full_name(user.name, user.lastname)} ({user.email}) for good. "
-        "Type the email to go on:"
+        "Type the email to continue:"
     )
     if answer.casefold() != user.email.casefold():
         raise ConfigError("that is another email: nobody was deleted")

@@ -110,7 +110,7 @@ class ResumeFile:
             if not _try_lock(descriptor, _LOCK_PATIENCE):
                 os.close(descriptor)
                 raise BatchRunning(self._running_message())
-            # A process that ended meanwhile may have removed the file after it was opened here.
+            # A process that has ended since may have removed the file after it was opened here.
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(descriptor), self._path.stat()):
                     return descriptor
@@ -144,7 +144,7 @@ def stored_run(path: Path) -> RunRecord | None:
 def is_abandoned(folder: Path, batch_id: str) -> Iterator[bool]:
     """Tell whether a batch belongs to a run of this folder that no process is working on.
 
-    The run stays locked until the block ends, so that no process resumes it meanwhile.
+    The run stays locked until the block ends, so that no other process resumes it.
     """
     with _open_file_of(folder, batch_id) as file:
         yield file is not None and _try_lock(file.fileno())

@@ -119,7 +119,7 @@ class ResumeState:
             return False
         if batch and batch.state == "open":
             since = f"{batch.opened_at:%Y-%m-%d %H:%M:%S} UTC"
-            log(f"Going on with batch {batch.batch_id}, opened at {since}.")
+            log(f"Continuing with batch {batch.batch_id}, opened at {since}.")
         return True
 
     def _batch_of(self, previous: RunRecord, batch_id: str | None) -> Batch | None:

@@ -248,7 +248,7 @@ class _LinkLosses:
             error.add_note(text[0].upper() + text[1:])
 
     def __str__(self) -> str:
-        """Return what is lost, and how to go on; empty if nothing is."""
+        """Return what is lost, and how to continue; empty if nothing is."""
         return f"{self._lost()}; {_AGAIN}" if self.count else ""
 
     def create(self, transport: Transport, user_ids: Sequence[str]) -> list[PasswordLink]:

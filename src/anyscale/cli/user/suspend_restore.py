@@ -297,7 +297,7 @@ suspend: click.Command = _command(
 
     Name one account, or a users file, of which emails are enough. With a file, it shows the
     accounts, and asks. Owners are never suspended by a file. After an interruption, the same
-    command goes on.
+    command continues.
 
     \b
     Examples:
@@ -320,7 +320,7 @@ restore: click.Command = _command(
 
     Name one account, or a users file, of which emails are enough. With a file, it shows the
     accounts, and asks. Owners are never restored by a file. After an interruption, the same
-    command goes on.
+    command continues.
 
     \b
     Examples:

@@ -82,7 +82,7 @@ def verify(
 
     With --apply it shows the differences, asks, and sets the fields of the accounts to those of the
     file. It stops at an account that somebody has edited since. It creates, suspends and restores
-    nobody. After an interruption, the same command goes on.
+    nobody. After an interruption, the same command continues.
 
     \b
     Exit status:

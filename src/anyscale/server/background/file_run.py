@@ -89,7 +89,7 @@ class FileRun:
         upload: the file.
         caller: whose session is checked in each transaction.
         key: the idempotency key; empty for a check.
-        batch_id: of the batch that it goes on with; empty for a new one.
+        batch_id: of the batch that it continues with; empty for a new one.
         if_exists: of that batch; else the form has it.
     """
 

@@ -1,4 +1,4 @@
-"""The runs of a server process: they have threads of their own, and go on without their browser."""
+"""The runs of a server process: each has a thread of its own, and needs no browser."""
 
 import logging
 import threading
@@ -44,11 +44,11 @@ _MANY_RUNS = "The server works on many other files. Your file was not read: try 
 _OTHER_FILE = "a run of another file with this key is active: wait for its end, or choose its file"
 _SIGNED_OUT = (
     "The run stopped: the session of the owner who started it was ended. No user was created. Sign "
-    "in and choose the same file to go on."
+    "in and choose the same file to continue."
 )
 _NO_OWNER = (
     "The run stopped: the user who started it is no longer an owner. No user was created. Another "
-    "owner can choose the same file to go on."
+    "owner can choose the same file to continue."
 )
 
 
@@ -187,4 +187,4 @@ def _message(error: AnyscaleError) -> str:
     if isinstance(error, BatchRefused):
         lines = "; ".join(str(problem) for problem in error.problems[:3])
         return f"The run stopped, and no user was created: {lines}"
-    return f"The run stopped: {error}. Choose the same file to go on."
+    return f"The run stopped: {error}. Choose the same file to continue."

@@ -67,7 +67,7 @@ def _rates(hash_one: Callable[[], object]) -> list[float]:
 def _rate_on(hash_one: Callable[[], object], core: int | None) -> float:
     if core is not None:
         os.sched_setaffinity(0, {core})  # only of this thread
-        # As the server does: a server that runs here goes on as if nothing were hashed.
+        # As the server does: a server that runs here continues as if nothing were hashed.
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
     hash_one()  # the first one allocates the memory
     started, count, seconds = time.monotonic(), 0, 0.0

@@ -1,7 +1,7 @@
 """Callers: the operator on this machine, a token, or a browser session; and their permissions.
 
 A service receives the caller that `server.http.authentication` or the operator's command has
-identified, and checks it again in each transaction that writes, since permissions end meanwhile.
+identified, and checks it again in each transaction that writes, since permissions may have ended.
 """
 
 import os

@@ -14,7 +14,7 @@ def server_key(store: Store, name: str) -> bytes:
     if key is None:
         with store.write() as tx:
             tx.server_keys.add(name, os.urandom(32))
-            # Another server may have created it meanwhile.
+            # Another server may have created it.
             key = tx.server_keys.get(name)
     assert key is not None
     return key

@@ -146,7 +146,7 @@ class Store(Protocol):
     def ready(self) -> bool:
         """Check that the database is reachable and has the schema of this version.
 
-        Returns whether writes go on: without its synchronous standby, PostgreSQL lets them wait.
+        Returns whether writes continue: without its synchronous standby, PostgreSQL lets them wait.
 
         Raises:
             StoreUnavailable: with the reason.

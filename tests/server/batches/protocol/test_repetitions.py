@@ -191,7 +191,7 @@ def test_every_creating_call_is_refused_if_the_feature_is_off(
             with pytest.raises(FeatureUnavailable, match="customer-hosted clouds"):
                 call()
         assert row_counts(control_plane)["users"] == 0
-        # Reading and clearing up go on.
+        # Reading and clearing up continue.
         assert off.batches.look_up(checked_users("a"), 0) == []
         assert off.batches.show(batch.batch_id, JOE).state == "open"
         assert off.batches.drop(batch.batch_id, JOE).state == "dropped"

@@ -1,4 +1,4 @@
-"""Runs in the server: who may go on with them, what stops them, and the memory of their files."""
+"""Runs in the server: who may continue them, what stops them, and the memory of their files."""
 
 import re
 import threading
@@ -320,7 +320,7 @@ def test_a_wrong_file_leaves_the_reason_of_the_last_stop(console: Console) -> No
     assert reason.startswith("The run stopped: the session of the owner")
     page = upload(bob, f"{PATH}/{batch_id}/continue", many())
     assert (page.status, "differs" in words(page), reason in words(page)) == (409, True, True)
-    assert "Choose the same file to go on" in words(page)
+    assert "Choose the same file to continue" in words(page)
     assert progress(bob, batch_id)["message"] == reason
     with held_before_hashing(console):
         assert upload(bob, f"{PATH}/{batch_id}/continue", data).status == 303

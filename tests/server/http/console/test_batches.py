@@ -1,4 +1,4 @@
-"""The main job in a browser: check a users file, create its users, go on, drop, undo."""
+"""The main job in a browser: check a users file, create its users, continue, drop, undo."""
 
 import itertools
 import re
@@ -337,7 +337,7 @@ def test_an_unfinished_batch_waits_for_its_file(console_with: Console, jane: Htt
     data = many()
     batch_id = open_batch(console_with, jane, data)
     page = get(jane, f"{PATH}/{batch_id}")
-    assert "Choose the same file to go on" in words(page)
+    assert "Choose the same file to continue" in words(page)
     assert "17 users reserved, 17 passwords to be hashed" in words(page)
     assert "/batch.js?" in page.text
     assert "Another file is refused, and changes nothing" in words(page)
@@ -451,7 +451,7 @@ def test_an_undo_that_the_database_ends_half_way_says_how_many_accounts_it_has_d
     assert page.status == 503
     assert "The disk is full." in words(page)
     assert "2 accounts were deleted Then the undo stopped" in words(page)
-    assert "the same undo goes on" in words(page)
+    assert "the same undo continues" in words(page)
     again = get(jane, f"{PATH}/{batch_id}/undo")
     assert "1 account that was never used will be deleted" in words(again)
     done = send(jane, f"{PATH}/{batch_id}/undo", number="1", expected="1")

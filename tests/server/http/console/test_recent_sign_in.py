@@ -1,4 +1,4 @@
-"""An owner signs in again before what cannot be undone, and goes on at the same page."""
+"""An owner signs in again before what cannot be undone, and continues at the same page."""
 
 import re
 from html import unescape

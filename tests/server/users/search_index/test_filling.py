@@ -75,7 +75,7 @@ def test_a_slice_waits_for_the_requests_that_are_in_progress(
         return written.count(5) in range(1, 4)  # behind the first slice, until it was asked thrice
 
     control_plane.search_index.fill(is_busy=is_busy)
-    assert written.count(5) == 5  # three looks, the one after which it goes on, and the slice's
+    assert written.count(5) == 5  # three looks, the one after which it continues, and the slice's
     assert control_plane.search_index.count_unindexed() == 0
 
 

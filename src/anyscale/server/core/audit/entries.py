@@ -169,7 +169,7 @@ class AuditLog:
 
     @contextmanager
     def _denial(self) -> Iterator[None]:
-        """Let one thread write a denial at a time: while writes wait, others go on."""
+        """Let one thread write a denial at a time: while writes wait, others continue."""
         if not self._writing.acquire(timeout=_DENIAL_PATIENCE):
             raise StoreUnavailable("another denied request is still being written to the audit log")
         try:

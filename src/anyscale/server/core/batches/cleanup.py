@@ -69,7 +69,7 @@ def _delete_slice(
         current = lock_batch(tx, batch.batch_id)
         if caller:
             share_owner(tx, caller)
-        # A released batch may have been reserved again and published meanwhile.
+        # A released batch may have been reserved again and published.
         if current.published_at is None:
             tx.chunks.lock(batch.id, chunk)
             ids = (user_id(batch.batch_id, at) for at in (positions.start, positions.stop))

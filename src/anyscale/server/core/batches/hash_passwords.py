@@ -1,4 +1,4 @@
-"""Hash passwords of reserved users, and store the hashes. No transaction is open meanwhile."""
+"""Hash passwords of reserved users outside of any transaction, and store the hashes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
@@ -57,7 +57,7 @@ def _save(
             sorted(hashes), lambda pair: position_of(pair[0]) // policy.chunk_users
         )
     }
-    # Before the first row is locked: a chunk may be reserved again meanwhile, by a transaction that
+    # Before the first row is locked: a chunk may be reserved again now, by a transaction that
     # has its lock and may wait for rows.
     for number in chunks:
         tx.chunks.lock(batch.id, number)

@@ -181,7 +181,7 @@ class BatchService:
             return find_difference(tx, batch, number, number * self.policy.chunk_users, users)
 
     def key_of(self, batch_id: str, caller: Caller) -> str:
-        """Return the idempotency key of a batch, by which any owner goes on with it."""
+        """Return the idempotency key of a batch, by which any owner continues it."""
         with self._store.read() as tx:
             check_owner(tx, caller)
             return require_batch(tx, batch_id).idempotency_key
@@ -194,7 +194,7 @@ class BatchService:
             return list_conflicts(tx, require_batch(tx, batch_id), after, limit)
 
     def release(self, batch_id: str, caller: Caller) -> None:
-        """Delete the rows of an open batch, so that a batch that waits for its emails goes on."""
+        """Delete the rows of an open batch, so that a batch that waits for its emails continues."""
         with self._store.write() as tx:
             batch = lock_batch(tx, batch_id)
             share_owner(tx, caller)

@@ -127,7 +127,7 @@ class PasswordHashPool:
         return os.cpu_count() or 1
 
     def _lower_priority(self) -> None:
-        # On Linux each thread has a priority of its own: the other threads of this process go on
+        # On Linux each thread has a priority of its own: the other threads of this process continue
         # as if nothing were hashed.
         if not self._workers and os.uname().sysname == "Linux":
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

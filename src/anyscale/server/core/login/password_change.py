@@ -70,7 +70,7 @@ class PasswordChanges:
             live_session(tx, caller.session.hash).refuse_pending({Step.PASSWORD})
             assert locked  # since its session is live
             if locked.account.password_hash != account.password_hash:
-                raise InvalidCredentials("the password was changed meanwhile")
+                raise InvalidCredentials("the password was changed at the same time")
             self._login.require_active(locked.account, locked.at)
             method = caller.session.auth_method
             return _set_password(tx, locked, password_hash, method, "password.changed")

@@ -100,7 +100,7 @@ class PasswordLogin:
         password_hash = attempt.account.password_hash if attempt.account else None
         if not self._hashing.verify(password_hash, attempt.password):
             raise self._reject(attempt)
-        # Others may have failed meanwhile: guesses at the same time count as guesses in turn.
+        # Others may have failed since: guesses at the same time count as guesses in turn.
         self._rate_limiter.check(*attempt.source)
         assert attempt.account
         assert password_hash
@@ -155,7 +155,7 @@ class PasswordLogin:
         with self._store.write() as tx:
             account, now = require_session(tx, caller), tx.now()
             if account.password_hash != caller.account.password_hash:
-                raise InvalidCredentials("the password was changed meanwhile")
+                raise InvalidCredentials("the password was changed at the same time")
             self.require_active(account, now)
             renew_sign_in(tx, caller, "password", now)
 

@@ -1,4 +1,4 @@
-"""Where the user of a session goes on after signing in again: signed, only for that session.
+"""Where the user of a session continues after signing in again: signed, only for that session.
 
 The secret of the session is the key of an HMAC, which shows that a server of ours wrote the path
 for this session: no redirect follows an address that others wrote.

@@ -135,7 +135,7 @@ class AuthorizationService:
             return _error(uri, state, error)
 
     def resume(self, request_id: str, session: str, browser: str) -> Redirection | SignInNeeded:
-        """Go on with a stored request after a sign-in. Raises `NotFound` as `stored` does."""
+        """Continue with a stored request after a sign-in. Raises `NotFound` as `stored` does."""
         stored = self.stored(request_id, browser)
         caller, parameters = self._caller(session), stored.parameters
         if caller is None or not _is_new(caller, stored):

@@ -28,7 +28,7 @@ _SHORT_SEGMENT = 300
 _PART = _SLICE = 2_000
 
 #: While there are requests, parts and slices are so many times smaller: a request that comes
-#: meanwhile waits for the end of one.
+#: during one waits for its end.
 _BUSY_DIVISOR = 4
 
 #: Seconds between two slices. Threads take turns at the writer's lock; another process that waits
@@ -36,7 +36,7 @@ _BUSY_DIVISOR = 4
 _PAUSE = 0.0005
 
 #: The share of the time in which the index is filled if requests never end: the interpreter runs
-#: one or the other. Meanwhile searches list the accounts without words last. How long a million of
+#: one or the other. Until then searches list the accounts without words last. How long a million of
 #: them take is in docs/decisions/0024-filling-the-index.md.
 _BUSY_SHARE = 0.05
 
@@ -106,7 +106,7 @@ class SearchIndex:
 
         Raises:
             StoreUnavailable: the database fails, other transactions write all the time, or the
-                store is closed meanwhile.
+                store is closed.
         """
         deadline = time.monotonic() + seconds
         # `_is_filled` only reads: a full index costs no write lock.

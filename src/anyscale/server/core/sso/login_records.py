@@ -1,4 +1,4 @@
-"""A sign-in at an identity provider: what the browser keeps meanwhile, and who has signed in."""
+"""A sign-in at an identity provider: what the browser keeps until then, and who has signed in."""
 
 from anyscale.server.core.secrets import SensitiveStruct
 
@@ -19,7 +19,7 @@ class SsoAttempt(SensitiveStruct, frozen=True):
     max_age: int | None = None
     #: the session whose user signs in again; empty if the sign-in creates a session
     session_id: str = ""
-    #: the address at which the user of that session goes on: a path of ours
+    #: the address at which the user of that session continues: a path of ours
     return_path: str = ""
 
 

@@ -138,7 +138,7 @@ def drop_batch(
     "/{batch_id:str}/undo",
     pool="write",
     operation_id="undoBatch",
-    summary="Delete accounts that a batch created, for about a second; `after` goes on.",
+    summary="Delete accounts that a batch created, for about a second; `after` continues.",
     status_code=200,
     responses=error_responses(404, 409, 413),
 )

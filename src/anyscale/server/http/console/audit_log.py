@@ -90,7 +90,7 @@ def verify_audit_log(
     body: RawBody,
     audit_log: NamedDependency[AuditLog],
 ) -> Page:
-    """Check a slice of the chain; the page goes on by itself, or by its button."""
+    """Check a slice of the chain; the page continues by itself, or by its button."""
     head, noted = (text.strip() for text in read_form(request, body, "head", "noted"))
     if not all(re.fullmatch(HEAD, text) for text in (head, noted) if text):
         raise RequestInvalid(

@@ -1,4 +1,4 @@
-"""The fields of a form that its user has edited, among those that others may change meanwhile."""
+"""The fields of a form that its user has edited, among those that others may change too."""
 
 from collections.abc import Collection, Mapping
 

@@ -69,7 +69,7 @@ async def show_sign_in(
     authorization: FromQuery[str] = "",
     to: FromQuery[str] = "",
 ) -> Page:
-    # After a refusal of the identity provider, the user can go on in another way.
+    # After a refusal of the identity provider, the user can continue in another way.
     find = continuations.newest(request) if sso else continuations.get(request, authorization)
     following = await find
     if not following.stored:  # an application may require a new sign-in
@@ -146,7 +146,7 @@ def sign_out(
 ) -> Page:
     """Sign out. A run of the console that would stop with the session is named first."""
     if secret := read_cookie(request, SESSION):
-        with suppress(NotAuthenticated, NotFound):  # it has expired, or is revoked meanwhile
+        with suppress(NotAuthenticated, NotFound):  # it has expired, or was revoked
             caller = sessions.authenticate(secret)
             running = file_runs.of_session(caller.session.session_id)
             if running and bytes(body) != b"confirmed=yes":

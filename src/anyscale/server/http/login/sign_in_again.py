@@ -2,7 +2,7 @@
 
 The services of `core` refuse such a change without a sign-in of the last 15 minutes. The pages that
 ask first ("Delete jane?") refuse too, by the guard `require_recent_sign_in`, and have the path of
-the form that they send: the browser goes on at the page, which has the fields of the form again.
+the form that they send: the browser continues at the page, which has the fields of the form again.
 """
 
 from typing import Any
@@ -37,7 +37,7 @@ __all__ = [
     "require_recent_sign_in",
 ]
 
-#: where an owner goes on whose session has no such page
+#: where an owner continues whose session has no such page
 _DEFAULT = "/console"
 
 
@@ -47,7 +47,7 @@ async def require_recent_sign_in(connection: Connection, _: BaseRouteHandler) ->
 
 
 def redirect_to_sign_in_again(request: AnyRequest, _: SignInTooOld) -> Response[str]:
-    """Redirect to the page on which the owner signs in again, and then goes on."""
+    """Redirect to the page on which the owner signs in again, and then continues."""
     path = return_path(request)
     if may_keep_form(request):
         return send_form_again(path, again="yes")

@@ -159,7 +159,7 @@ async def callback(
 
 
 def _path_after(started: SsoAttempt | SsoRefused) -> str:
-    """Return the address of our own page at which the user goes on."""
+    """Return the address of our own page at which the user continues."""
     return (started.return_path if isinstance(started, SsoAttempt) else "") or "/"
 
 
@@ -174,7 +174,7 @@ async def _sign_in_again(
     started: SsoAttempt,
     identity: Awaitable[ExternalIdentity],
 ) -> Response[None]:
-    """Go on where the owner was, or show why not on the page of the second sign-in."""
+    """Continue where the owner was, or show why not on the page of the second sign-in."""
     state = request.app.state
     session_id, path = started.session_id, started.return_path
     try:

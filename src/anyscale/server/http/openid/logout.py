@@ -69,7 +69,7 @@ def sign_out(
     provider: NamedDependency[OpenIdProvider],
     sessions: NamedDependency[SessionService],
 ) -> Page:
-    """Sign out, and go on at a page: a redirect that follows a form may not leave the server."""
+    """Sign out, and continue at a page: a redirect that follows a form may not leave the server."""
     pairs = form_pairs(request, body)
     checked, caller = _check(provider, sessions, request, pairs)
     if caller:
@@ -85,7 +85,7 @@ def show_signed_out(
     sessions: NamedDependency[SessionService],
     login_options: NamedDependency[LoginOptions],
 ) -> Page:
-    """Go on to the application from which the user has signed out."""
+    """Continue to the application from which the user has signed out."""
     checked, _ = _check(provider, sessions, request, query_pairs(request))
     if url := _return_url(checked):
         return leave_page(checked.application or "", url, login_options)

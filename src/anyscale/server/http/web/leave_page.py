@@ -1,4 +1,4 @@
-"""The page from which a browser goes on to an application, without a form and without a script."""
+"""The page from which a browser continues to an application, without a form or a script."""
 
 from litestar import Response
 

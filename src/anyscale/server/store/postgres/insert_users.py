@@ -154,7 +154,7 @@ class PostgresUsers(Users):
     def _find_holders(self) -> list[tuple[Any, ...]]:
         """Return the fields of `EmailHolder` for each email that another row has.
 
-        All but the email are None if that row has vanished meanwhile.
+        All but the email are None if that row has vanished.
         """
         return self._postgres.execute(_HOLDERS).fetchall()
 

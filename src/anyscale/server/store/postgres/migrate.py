@@ -23,7 +23,7 @@ __all__ = ["migrate", "schema_version"]
 _LOCK = 0x6D757374_6D696772
 
 # Not `to_regclass`: after the wait for the lock, its cache may lack a table that another server
-# has created meanwhile.
+# has created.
 _HAS_VERSION = """
     select 1 from pg_tables
     where tablename = 'schema_version' and schemaname = any(current_schemas(false))

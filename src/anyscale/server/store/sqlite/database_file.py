@@ -42,7 +42,7 @@ def create_file(path: Path) -> None:
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not check_path(path):
-        with suppress(FileExistsError):  # another process has created it meanwhile
+        with suppress(FileExistsError):  # another process has created it
             os.close(_open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
         check_path(path)
 

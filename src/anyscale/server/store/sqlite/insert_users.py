@@ -11,7 +11,7 @@ from anyscale.server.store.sqlite.connection import SqliteConnection
 __all__ = ["SqliteUsers"]
 
 # A statement inserts many rows, because Python's lock is free while it runs: another thread can
-# read the next chunk meanwhile.
+# read the next chunk.
 _ROWS_A_STATEMENT = 1_000
 
 # `or fail` and not `or abort`: to undo half of a statement SQLite would first copy each page that

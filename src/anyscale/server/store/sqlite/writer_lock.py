@@ -24,7 +24,7 @@ class WriterLock:
     the line between two slices, so that it waits for one of them, and each slice for one of them.
 
     Ctrl-C can raise KeyboardInterrupt between any two lines of the main thread, and must not leave
-    the lock locked: in an embedded run the process goes on. So the first thread of a line has the
+    the lock locked: in an embedded run the process continues. So the first thread of a line has the
     lock, and a thread joins and leaves the line by one call of a `deque`, which is never half done.
     """
 
@@ -59,7 +59,7 @@ class WriterLock:
         line = list(self._line)
         for place in range(1, len(line)):
             if not turn.is_slice and line[place - 1].is_slice and line[place].is_slice:
-                # Never before the first one, although others may have left meanwhile.
+                # Never before the first one, although others may have left.
                 self._line.insert(place, turn)
                 return
         self._line.append(turn)

@@ -1,4 +1,4 @@
-"""/console/batches/new: choose a users file, check it, create its users, or go on with a batch.
+"""/console/batches/new: choose a users file, check it, create its users, or continue with a batch.
 
 A script sends the file as it is, with its fields in the address; without one, a form has both.
 """
@@ -127,7 +127,7 @@ async def go_on(
             run = file_runs.start(upload, request.user, key, batch.batch_id, batch.if_exists)
             await _batch_id(run)  # the file was compared with the batch
     except BatchRefused as error:
-        shown = _columns_shown(run, error, fields, "Go on")
+        shown = _columns_shown(run, error, fields, "Continue")
         text = "This is not the file of this batch, or it was changed: " + str(error.problems[0])
         shown["problems"].insert(0, (text, "file"))
         return batch_page(request, batch, file_runs, **shown)

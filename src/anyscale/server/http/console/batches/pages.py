@@ -43,7 +43,7 @@ _ACTIVE_SECONDS = 120.0
 #: about a file that no page takes, on the page of a batch
 TOO_LARGE = (
     "The file has more than 64 MiB, so it is not the file of a batch of the console. If a command "
-    "opened this batch, run the same command again, on the same machine: it goes on with it."
+    "opened this batch, run the same command again, on the same machine: it continues the batch."
 )
 
 _NOTES = {

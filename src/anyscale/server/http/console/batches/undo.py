@@ -24,7 +24,7 @@ __all__ = ["HANDLERS"]
 #: kept accounts that a page lists
 _LISTED = 100
 
-#: seconds after which a request ends, so that no proxy gives it up; the page goes on
+#: seconds after which a request ends, so that no proxy gives it up; the page continues
 _SECONDS = 20.0
 
 #: seconds of the question, which a reload repeats: it must not keep the threads of other readers
@@ -75,7 +75,7 @@ def undo_batch(
     if typed.replace(",", "").strip() != expected or not expected:
         problems = [(f"Type {expected}, the number of accounts to be deleted.", "number")]
         return _question(request, batches, batch_id, problems=problems, status=400)
-    # Before the undo: a database that fails meanwhile must not hide what was deleted.
+    # Before the undo: a database that fails during it must not hide what was deleted.
     batch = batches.show(batch_id, request.user)
     done = _undo(batches, batch_id, request.user, dry_run=False)
     shown: dict[str, Any] = {}

@@ -69,7 +69,7 @@ async def receive_upload(
 ) -> AsyncIterator[Upload]:
     """Receive the file of a request; an error lets it go, and so does the end of the block.
 
-    A run that goes on with the file after the response has set `is_kept`, and closes it.
+    A run that continues with the file after the response has set `is_kept`, and closes it.
 
     Args:
         request: has the file as its body and the fields in its address, or is a form of both.

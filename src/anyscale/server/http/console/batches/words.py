@@ -17,13 +17,11 @@ class Shown(Struct, frozen=True):
 
 _STATES = {
     "undoing": Shown(
-        "Being undone", "bad", "Some of its accounts are deleted. Go on with the undo to end it."
+        "Being undone", "bad", "Some of its accounts are deleted. Continue with the undo to end it."
     ),
     "undone": Shown("Undone", "quiet", "Its accounts were deleted, but for those that stayed."),
     "dropped": Shown("Dropped", "quiet", "No user of it was created, and its emails are free."),
-    "expired": Shown(
-        "Expired", "quiet", "Nobody went on with it in time. No user of it was created."
-    ),
+    "expired": Shown("Expired", "quiet", "Nobody continued it in time. No user of it was created."),
 }
 _RUNNING = Shown("Running", "wait", "No user of it can sign in before all of them can.")
 _OPEN = Shown(

@@ -87,7 +87,7 @@ def suspend_selected(
         try:
             lifecycle.suspend(user_id, request.user)
         except NotFound:
-            pass  # it was deleted meanwhile
+            pass  # it was deleted
         except NOT_OF_THE_FORM:
             raise  # the caller's own account is suspended now
         except AnyscaleError as error:

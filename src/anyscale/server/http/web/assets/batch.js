@@ -1,7 +1,7 @@
 // Sends a users file, to check it and to create its users, and watches a batch.
 //
 // The server renders all words and tables; this module puts the pages that it answers into this one,
-// so that the chosen file stays here. It goes on by itself if the server was started again.
+// so that the chosen file stays here. It continues by itself if the server was started again.
 
 const LARGEST_FILE = 64 * 1024 * 1024; // octets
 const SERVER_HEADER = "musterroll-api"; // of each response of the server; those of proxies lack it
@@ -9,11 +9,11 @@ const SLOW_MILLISECONDS = 3000;
 const POLL_MILLISECONDS = 1000;
 const ANNOUNCEMENT_MILLISECONDS = 5000; // a screen reader needs time to read what it announces
 const SIGNED_OUT = "You are not signed in any more. Sign in in another tab, then try again: this page still has the file.";
-const SIGNED_OUT_OF_RUN = "You are not signed in any more. Sign in to see how the run ended: if it stopped, the same file goes on.";
+const SIGNED_OUT_OF_RUN = "You are not signed in any more. Sign in to see how the run ended: if it stopped, the same file continues.";
 const NO_OWNER = "You are no longer an owner, so your running import was stopped. Another owner can continue with the same file.";
 
 let chosenFile = null;
-let sentFields = []; // those of the last form besides the file: a run goes on with them
+let sentFields = []; // those of the last form besides the file: a run continues with them
 let isSending = false;
 
 const main = document.getElementById("main");

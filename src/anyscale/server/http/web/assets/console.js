@@ -44,12 +44,12 @@ for (const all of document.querySelectorAll("[data-picks]")) {
   show();
 }
 
-// A page that has found nothing in its time goes on by itself, as long as somebody looks at it.
-const further = document.querySelector("[data-go-on]");
-const goOn = () => {
+// A page that has found nothing in its time continues by itself, as long as somebody looks at it.
+const further = document.querySelector("[data-continue]");
+const goFurther = () => {
   if (!document.hidden) location.replace(further.href);
 };
 if (further) {
-  goOn();
-  document.addEventListener("visibilitychange", goOn);
+  goFurther();
+  document.addEventListener("visibilitychange", goFurther);
 }
