@@ -17,7 +17,7 @@ import os
 import sys
 from importlib import import_module
 
-#: the variable by which a shell asks for completions
+#: the variable that a shell sets to ask for completions
 COMPLETION = "_ANYSCALE_COMPLETE"
 
 

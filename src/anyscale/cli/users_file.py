@@ -113,7 +113,7 @@ def _options(choices: Sequence[str]) -> str:
 
 
 def reading_options() -> list[str]:
-    """Return the options by which the running command reads its file, for another command."""
+    """Return the options that the running command reads its file with, for another command."""
     ctx = click.get_current_context()
     file_format: str | None = ctx.params["file_format"]
     options = ["--format", file_format] if file_format else []

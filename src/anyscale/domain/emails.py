@@ -1,4 +1,4 @@
-"""Validate email addresses, and compute the key by which they are unique.
+"""Validate email addresses, and compute the key that is unique.
 
 The plain addresses, nearly all of a real file, pass one pattern; the unusual ones go to
 email-validator, which costs 30 times as much and loads only when it is needed.

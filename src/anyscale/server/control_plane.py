@@ -123,7 +123,7 @@ class ControlPlane:
 
     @cached_property
     def search_index(self) -> "SearchIndex":
-        """The index of words, by which searches find accounts."""
+        """The index of words, which searches use."""
         from anyscale.server.core.search import SearchIndex
 
         return SearchIndex(self.store)

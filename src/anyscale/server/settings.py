@@ -51,7 +51,7 @@ KNOWN_VARIABLES = frozenset(
 _LOOPBACK = "127.0.0.1,::1"
 
 _NO_ADDRESS = (
-    "ANYSCALE_PUBLIC_URL is not set where the control plane runs: set it to the address by which "
+    "ANYSCALE_PUBLIC_URL is not set where the control plane runs: set it to the address where "
     "people reach it, like https://accounts.example.com, and restart it"
 )
 _NO_ADDRESS_OF_SERVER = (
@@ -196,7 +196,7 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
 def _unknown(variable: str) -> str:
     from difflib import get_close_matches
 
-    # Without the prefix, by which all of them are alike.
+    # Without the prefix, which makes all of them alike.
     suffixes = [name.removeprefix(PREFIX) for name in KNOWN_VARIABLES]
     similar = get_close_matches(variable.removeprefix(PREFIX), suffixes, n=1)
     suggestion = f": did you mean {PREFIX}{similar[0]}?" if similar else ""

@@ -51,7 +51,7 @@ class Confirmed:
         for _, of_user in groupby(differences, lambda difference: difference.index):
             different = [one for one in of_user if one.field]
             if any(_key(one) not in self._hashes for one in different):
-                raise _changed_meanwhile(different[0].email)
+                raise _has_changed(different[0].email)
             if different:
                 yield _correction(different)
 
@@ -65,7 +65,7 @@ def correct(transport: Transport, correction: Correction) -> UpdatedUser | str:
     try:
         return transport.users.update(correction.user_id, correction.changes, correction.replaced)
     except AccountEdited:
-        raise _changed_meanwhile(correction.email) from None
+        raise _has_changed(correction.email) from None
     except NotFound:
         return "the account has been deleted"
     except ConfigError as error:
@@ -85,7 +85,7 @@ def _key(difference: Difference) -> str:
     return repr((difference.user_id, difference.field, difference.file, difference.account))
 
 
-def _changed_meanwhile(email: str) -> BatchUnfinished:
+def _has_changed(email: str) -> BatchUnfinished:
     return BatchUnfinished(
         f"the accounts have changed: that of {shown(email)} has other differences than those "
         "that were confirmed"

@@ -158,7 +158,7 @@ class UserCalls:
         """Get one user.
 
         Args:
-            email: The user's email, in any spelling by which it is the same address.
+            email: The user's email, in any spelling of the same address.
             name: The user's name, exactly.
             user_id: `usr_...`
 
@@ -294,7 +294,7 @@ class UserCalls:
 
     @keyword_hints
     def set_password_link(self, *, email: str | None = None, user_id: str | None = None) -> str:
-        """Create a one-time link by which a user sets a password; it revokes the previous one.
+        """Create a one-time link for a user to set a password; it revokes the previous one.
 
         Returns:
             The link. It is enough to set the password: give it only to the user.

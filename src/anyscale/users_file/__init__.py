@@ -113,7 +113,7 @@ class UsersFile:
     Args:
         stream: of the content; it must be seekable.
         file_format: one of `FORMATS`.
-        path: by which another process can read the file again; None if none can.
+        path: with it another process can read the file again; None if none can.
         columns: of CSV: the name of a column in lower case -> its field; "" leaves it out.
     """
 

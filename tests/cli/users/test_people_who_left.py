@@ -379,7 +379,7 @@ def test_what_somebody_edits_during_the_corrections_is_not_overwritten(
         stopped = anyscale("user", "verify", "-f", file, "--apply", "--yes", "--host", proxy.url)
 
     assert (stopped.returncode, name_of(anyscale, edited)) == (3, "Edited")
-    message = f"error: {corrected} of 2 accounts corrected, and then: the accounts changed"
+    message = f"error: {corrected} of 2 accounts corrected, and then: the accounts have changed"
     assert message in stopped.stderr
 
 

@@ -15,7 +15,7 @@ _COMMANDS = {
     "restore": ("suspend_restore:restore", "Let suspended accounts sign in again."),
     "set-password-link": (
         "set_password_link:set_password_link",
-        "Create links by which users set their passwords: each works once, and expires.",
+        "Create links for users to set their passwords: each works once, and expires.",
     ),
     "set-role": (
         "lifecycle:set_role",

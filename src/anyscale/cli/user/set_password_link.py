@@ -84,7 +84,7 @@ def set_password_link(
     output_file: str | None,
     host: str | None,
 ) -> None:
-    """Create links by which users set their passwords: each works once, and expires.
+    """Create links for users to set their passwords: each works once, and expires.
 
     \b
     Examples:

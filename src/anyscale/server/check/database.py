@@ -27,7 +27,7 @@ _GIB = 1 << 30
 #: write-ahead log takes as much again.
 _LEAST, _ENOUGH = _GIB // 4, 2 * _GIB
 
-#: seconds by which the clocks of two machines may differ: above it, logs are hard to compare
+#: seconds that the clocks of two machines may differ: above it, logs are hard to compare
 _SKEW = 5.0
 
 
@@ -65,7 +65,7 @@ def check_schema(installation: Installation) -> Finding:
 
 
 def check_tokens(installation: Installation) -> Finding:
-    """Check that there is a token of the operator's, by which the first accounts are created."""
+    """Check that there is a token of the operator's, which creates the first accounts."""
     _ = installation.database
     facts, count = installation.inspect(lambda tx: len(tx.tokens.list_live("", tx.now())))
     if count is None:
@@ -145,7 +145,7 @@ def judge_encryption(encryption: Encryption) -> Finding:
 
 
 def check_clock(installation: Installation) -> Finding:
-    """Compare the clock of PostgreSQL, by which sessions and links expire, with this machine's."""
+    """Compare the clock of PostgreSQL, which ends sessions and links, with this machine's."""
     if installation.database.connections is None:
         raise NotTried("the database is SQLite, which has this machine's clock")
     before = time.time()

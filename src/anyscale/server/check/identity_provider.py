@@ -149,7 +149,7 @@ def check_scopes(installation: Installation) -> Finding:
 
 
 def check_claims(installation: Installation) -> Finding:
-    """Check that the provider has the claims by which an account is found at first."""
+    """Check that the provider has the claims that find an account at first."""
     claims = _metadata(installation).claims_supported
     missing = [name for name in ("email", "email_verified") if name not in (claims or ())]
     if not missing:
@@ -236,7 +236,7 @@ def _client_finding(name: str, error: str) -> Finding:
 
 
 def check_clock(installation: Installation) -> Finding:
-    """Compare the clock of the provider, by which ID tokens expire, with this machine's."""
+    """Compare the clock of the provider, which ends ID tokens, with this machine's."""
     skew = skew_of(_metadata(installation).date)
     if skew is None:
         raise NotTried("the provider sends no valid header Date")

@@ -39,7 +39,7 @@ _NGINX = "in nginx `proxy_set_header"
 
 
 def check_host(installation: Installation) -> Finding:
-    """Check that the proxy passes on `Host`, by which the server knows its own pages."""
+    """Check that the proxy passes on `Host`, which tells the server its own pages."""
     url, received = installation.proxied_url, _received(installation)
     expected = urlsplit(url).netloc.removesuffix(":443")
     if received.host == expected:
@@ -49,7 +49,7 @@ def check_host(installation: Installation) -> Finding:
 
 
 def check_client_address(installation: Installation) -> Finding:
-    """Check that the proxy sets `X-Forwarded-For`, by which failed sign-ins are limited."""
+    """Check that the proxy sets `X-Forwarded-For`, which limits failed sign-ins."""
     name = "the header X-Forwarded-For"
     value = _received(installation).forwarded_for
     fix = f"set it in place of the client's: {_NGINX} X-Forwarded-For $remote_addr;`"

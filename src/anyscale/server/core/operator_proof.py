@@ -1,4 +1,4 @@
-"""Proofs by which an operator's command and a server of the same database recognize each other.
+"""Proofs that an operator's command and a server of the same database show each other.
 
 A proof is an HMAC with a random key in the database, which no one else can read. It is valid for a
 minute, once in each process. docs/decisions/0014-server-check.md has the reasons.
@@ -15,7 +15,7 @@ __all__ = ["OperatorProofs", "get_operator_key", "new_proof", "proof_of_server"]
 #: the name of the key among those of the server
 _KEY = "operator_proof"
 
-#: by which the clock of the database may be after the time of a proof
+#: how much the clock of the database may be after the time of a proof
 _LIFETIME_MS = 60_000
 
 #: characters
@@ -34,7 +34,7 @@ def new_proof(key: bytes, now: int) -> str:
 
 
 def proof_of_server(key: bytes, proof: str) -> str:
-    """Return the proof by which a server responds to a command's proof."""
+    """Return the proof that a server sends in response to a command's proof."""
     return _sign(key, "server", proof)
 
 

@@ -1,4 +1,4 @@
-"""The cookies of a browser: its session, and the device by which accounts know it.
+"""The cookies of a browser: its session, and the device that accounts know it by.
 
 All have the prefix `__Host-` (RFC 6265bis, 4.1.3.2): browsers accept them only from this host and
 only over TLS, and send them to no other host. Loopback counts as secure.

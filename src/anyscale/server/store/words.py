@@ -1,4 +1,4 @@
-"""The words by which an account is found: what the table `user_words` has of its texts.
+"""The words that find an account: what the table `user_words` has of its texts.
 
 They are here and not among the rules of `core`, because the store itself removes and replaces the
 words of an account whenever it deletes or changes one.

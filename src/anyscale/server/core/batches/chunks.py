@@ -159,7 +159,7 @@ def new_users(ids: Sequence[str], users: Sequence[CheckedUser]) -> NewUsers:
 
 
 def chunk_digest(users: Sequence[CheckedUser], if_exists: str) -> bytes:
-    """Return the SHA-256 of a chunk's content, by which a repeated chunk is recognised.
+    """Return the SHA-256 of a chunk's content, which shows that a chunk is repeated.
 
     It never covers a password: a reader of the database could test guesses against it.
     """

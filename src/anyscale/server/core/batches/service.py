@@ -181,7 +181,7 @@ class BatchService:
             return find_difference(tx, batch, number, number * self.policy.chunk_users, users)
 
     def key_of(self, batch_id: str, caller: Caller) -> str:
-        """Return the idempotency key of a batch, by which any owner continues it."""
+        """Return the idempotency key of a batch, which any owner needs to continue it."""
         with self._store.read() as tx:
             check_owner(tx, caller)
             return require_batch(tx, batch_id).idempotency_key

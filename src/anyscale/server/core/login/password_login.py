@@ -182,7 +182,7 @@ class PasswordLogin:
         elif account.password_set_at is None and now - account.created_at > self._initial_limit:
             error = PasswordExpired(
                 "the password that you were given was not changed in time: ask an administrator "
-                "for a link by which you set a new one"
+                "for a link to set a new one"
             )
         if error:
             self._audit_writer.record_denied(account)

@@ -124,7 +124,7 @@ class LoginRateLimiter:
         if wait > 0:
             raise TooManyFailedLogins(
                 f"too many {limit.counted}: wait {math.ceil(wait)} seconds, or ask an administrator"
-                " for a link by which you set a new password",
+                " for a link to set a new password",
                 wait,
             )
 

@@ -36,7 +36,7 @@ __all__ = [
 #: page, loses its oldest ones
 _MOST_OPEN = 50
 
-#: milliseconds by which the clocks of an identity provider and of the database may differ
+#: milliseconds that the clocks of an identity provider and of the database may differ
 _LEEWAY = 60 * SECOND_MS
 
 

@@ -1,4 +1,4 @@
-"""Fill the index of words, by which searches find accounts, after the accounts are published."""
+"""Fill the index of words, which searches use, after the accounts are published."""
 
 import math
 import os

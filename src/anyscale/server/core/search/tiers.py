@@ -138,7 +138,7 @@ class _FormerEmailStep:
 
 
 class _Driver(NamedTuple):
-    """The word of a search by which accounts are read; the other words are compared afterwards.
+    """The word of a search that accounts are read by; the other words are compared afterwards.
 
     It is a range of the words in the index.
     """

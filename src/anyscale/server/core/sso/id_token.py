@@ -45,7 +45,7 @@ _ALGORITHMS: Mapping[str, tuple[str, Callable[[bytes], Any]]] = {
 
 ALGORITHMS = frozenset(_ALGORITHMS)
 
-#: seconds by which the clocks of two machines may differ
+#: seconds that the clocks of two machines may differ
 LEEWAY = 60
 
 _SIGNED_PARTS = 3  # (RFC 7515, 3.1)

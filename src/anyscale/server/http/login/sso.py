@@ -249,7 +249,7 @@ def log_refusal(error: AnyscaleError, reason: str, detail: str = "") -> None:
 
 
 def _to_sign_in(message: str, page: str = "/sign-in?") -> Response[None]:
-    """Redirect to the sign-in page, which shows the number by which the log line is found."""
+    """Redirect to the sign-in page, which shows the number that finds the log line."""
     url = f"{page}sso={message}&number={request_id.get()}"
     return _redirect(url, expired_cookie(COOKIE))
 

@@ -79,7 +79,7 @@ class RequestCheckMiddleware(ASGIMiddleware):
         name = _name_of(host)
         if name in (self._public_host, "localhost", "") or is_address(name):
             return True
-        # Without a public address, any name may be the one by which other machines reach it.
+        # Without a public address, other machines may reach it by any name.
         return self._public_host is None and not is_loopback_host((scope["server"] or ("",))[0])
 
 

@@ -100,7 +100,7 @@ class DeletedAccountRecord(AccountTextsRecord, frozen=True, gc=False):
 
 
 class SearchIndexRecord(Record, frozen=True):
-    """How far the index of words is filled, and by which program."""
+    """How far the index of words is filled, and which program fills it."""
 
     publication: int
     position: int

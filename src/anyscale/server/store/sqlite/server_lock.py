@@ -1,4 +1,4 @@
-"""The lock by which a server finds out whether another one has the same SQLite file."""
+"""The lock that tells a server whether another one has the same SQLite file."""
 
 import fcntl
 import os
