@@ -1,5 +1,6 @@
 """Kill -9 at each write and sync: a batch is whole or absent, and the same command completes it."""
 
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,54 +50,69 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(("plan_name", "number"), each)
 
 
+class Place(NamedTuple):
+    """A home at a path that is the same for all tests of a process, emptied for each."""
+
+    home: Path
+    known: dict[Plan, list[FaultPoint]]
+
+    @property
+    def data(self) -> Path:
+        return self.home / "data"
+
+    def file(self, plan: Plan) -> Path:
+        """Give the users file, always the same one: a new one would be another batch."""
+        path = self.home / f"{plan.users}.yaml"
+        return path if path.exists() else write_users_file(path, plan.users, plan.passwords)
+
+    def prepare(self, plan: Plan) -> None:
+        """Create the state in which the plan starts."""
+        shutil.rmtree(self.data, ignore_errors=True)
+        if plan.reserved:
+            shutil.copytree(self._reserved(plan), self.data)
+
+    def _reserved(self, plan: Plan) -> Path:
+        """Give the data directory of a run that was killed when it logged that it hashes."""
+        copy = self.home / f"reserved-{plan.users}"
+        if not copy.exists():
+            kill = ["-f", "-e", "trace=write", "-e", "inject=write:signal=SIGKILL:when=5"]
+            log = self.home / "log"
+            run_under_strace([*kill, "-o", str(log)], "user", "batch-create", "-f", self.file(plan))
+            assert "Hashing" in log.read_text()
+            self.data.rename(copy)
+        return copy
+
+    def points(self, plan: Plan) -> list[FaultPoint]:
+        """Give the points of a whole run."""
+        if plan not in self.known:
+            trace = self.home / "trace"
+            self.prepare(plan)
+            options = [*plan.options, "-o", str(trace)]
+            result = run_under_strace(options, "user", "batch-create", "-f", self.file(plan))
+            assert result.returncode == 0, result.stderr
+            if plan.main_only:  # without -f, strace writes no thread ids
+                trace.write_text("".join(f"1 {line}\n" for line in trace.read_text().splitlines()))
+            self.known[plan] = points_in_trace(trace)
+        return self.known[plan]
+
+
 @pytest.fixture(scope="module")
-def points(tmp_path_factory: pytest.TempPathFactory) -> dict[Plan, list[FaultPoint]]:
-    """The points of each plan, filled on first use."""
-    return {}
+def _place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    return Place(tmp_path_factory.mktemp("home"), {})
 
 
-def _points(plan: Plan, known: dict[Plan, list[FaultPoint]], folder: Path) -> list[FaultPoint]:
-    if plan not in known:
-        trace = folder / "trace"
-        home = _home(plan, folder / "counting")
-        file = _file(plan, folder)
-        options = [*plan.options, "-o", str(trace)]
-        # Without -f, strace writes no thread ids.
-        result = run_under_strace(
-            options, "user", "batch-create", "-f", file, env={"HOME": str(home)}
-        )
-        assert result.returncode == 0, result.stderr
-        if plan.main_only:
-            trace.write_text("".join(f"1 {line}\n" for line in trace.read_text().splitlines()))
-        known[plan] = points_in_trace(trace)
-    return known[plan]
-
-
-def _file(plan: Plan, folder: Path) -> Path:
-    path = folder / f"{plan.users}.yaml"
-    # A new file would have another time, and its batch would be another batch.
-    return path if path.exists() else write_users_file(path, plan.users, plan.passwords)
-
-
-def _home(plan: Plan, home: Path) -> Path:
-    """Create a home, if the plan says so with a batch that has reserved all of its emails."""
-    home.mkdir(exist_ok=True)
-    if plan.reserved:
-        # The command is killed at its third line on standard error, before it hashes.
-        kill = ["-f", "-e", "trace=write", "-e", "inject=write:signal=SIGKILL:when=5"]
-        file = _file(plan, home.parent)
-        log = ["-o", str(home.parent / "log")]
-        run_under_strace([*kill, *log], "user", "batch-create", "-f", file, env={"HOME": str(home)})
-        assert "Hashing" in (home.parent / "log").read_text()
-    return home
+@pytest.fixture
+def place(_place: Place, home: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.setenv("HOME", str(_place.home))
+    monkeypatch.setenv("ANYSCALE_DATA_DIR", str(_place.data))
+    return _place
 
 
 def _kill_and_go_on(
-    plan: Plan, point: FaultPoint, anyscale: RunAnyscale, home: Path, tmp_path: Path
+    plan: Plan, point: FaultPoint, anyscale: RunAnyscale, place: Place, tmp_path: Path
 ) -> None:
-    data = home / ".local" / "share" / "anyscale"
-    file = _file(plan, tmp_path)
-    _home(plan, home)
+    data, file = place.data, place.file(plan)
+    place.prepare(plan)
     inject = ["-e", f"inject={point.call}:signal=SIGKILL:when={point.nth}"]
 
     log = ["-o", str(tmp_path / "log")]
@@ -125,38 +141,39 @@ def _kill_and_go_on(
 def test_a_small_batch_survives_a_kill(
     number: int,
     request: pytest.FixtureRequest,
-    points: dict[Plan, list[FaultPoint]],
+    place: Place,
     anyscale: RunAnyscale,
     home: Path,
     tmp_path: Path,
 ) -> None:
     count = request.config.getoption("--kill-points")
-    point = spread_point(_points(SMALL, points, tmp_path), count, number)
+    point = spread_point(place.points(SMALL), count, number)
 
-    _kill_and_go_on(SMALL, point, anyscale, home, tmp_path)
+    _kill_and_go_on(SMALL, point, anyscale, place, tmp_path)
 
 
 def test_a_large_batch_survives_a_kill(
     plan_name: str,
     number: int,
     request: pytest.FixtureRequest,
-    points: dict[Plan, list[FaultPoint]],
+    place: Place,
     anyscale: RunAnyscale,
     home: Path,
     tmp_path: Path,
 ) -> None:
     plan = LARGE[plan_name]
     count = max(2, request.config.getoption("--kill-points") // 6)
-    point = spread_point(_points(plan, points, tmp_path), count, number)
+    point = spread_point(place.points(plan), count, number)
 
-    _kill_and_go_on(plan, point, anyscale, home, tmp_path)
+    _kill_and_go_on(plan, point, anyscale, place, tmp_path)
 
 
 def test_a_batch_completes_after_repeated_kills(
-    anyscale: RunAnyscale, home: Path, data: Path, tmp_path: Path
+    anyscale: RunAnyscale, place: Place, tmp_path: Path
 ) -> None:
     plan = LARGE["reservations"]
-    file = _file(plan, tmp_path)
+    data, file = place.data, place.file(plan)
+    place.prepare(plan)
     hashes: dict[str, str] = {}
     for nth in (3, 9, 30, 60, 120, 8, 20, 40, 4):
         kill = ["-e", f"inject=pwrite64:signal=SIGKILL:when={nth}", "-o", str(tmp_path / "log")]
@@ -172,12 +189,13 @@ def test_a_batch_completes_after_repeated_kills(
     assert read_database_copy(data, tmp_path / "copy").emails == emails_in_file(plan.users)
 
 
-def test_an_acknowledged_batch_is_on_the_disk(home: Path, tmp_path: Path) -> None:
+def test_an_acknowledged_batch_is_on_the_disk(place: Place, tmp_path: Path) -> None:
     """A power cut, unlike a kill, loses the data that was not synced."""
     trace = tmp_path / "trace"
     options = [*SMALL.options, "-y", "-s", "200", "-o", str(trace)]
+    place.prepare(SMALL)
 
-    run_under_strace(options, "user", "batch-create", "-f", _file(SMALL, tmp_path))
+    run_under_strace(options, "user", "batch-create", "-f", place.file(SMALL))
 
     lines = trace.read_text().splitlines()
     (acknowledged,) = (at for at, line in enumerate(lines) if "500 users created" in line)

@@ -32,8 +32,11 @@ def run_under_strace(
     options: Sequence[str], *arguments: str | Path, env: Mapping[str, str] | None = None
 ) -> CommandResult:
     """Run the command under strace."""
+    # Other calls than the traced ones do not stop then. It needs the threads, and sends no signal.
+    is_quick = "-f" in options and not any("signal=" in option for option in options)
+    quick = ["--seccomp-bpf"] if is_quick else []
     return subprocess.run(
-        ["strace", "-qq", *options, ANYSCALE, *map(str, arguments)],
+        ["strace", "-qq", *quick, *options, ANYSCALE, *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         env=os.environ | dict(env or {}),
         capture_output=True,
