@@ -17,6 +17,7 @@ from anyscale.server.core.batches.batch_state import lock_batch, new_batch
 from anyscale.server.core.batches.chunks import NewChunk, new_users, reserve_chunk
 from anyscale.server.core.batches.publish import publish
 from anyscale.server.core.callers import system_caller
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.server.store.user_ids import user_ids
 from benchmarks.support.databases import (
@@ -121,7 +122,7 @@ def _batch(store: PostgresStore, users: Sequence[CheckedUser]) -> None:
     assert batch
     for number, first in enumerate(range(0, len(users), _CHUNK)):
         chunk = NewChunk(batch, number, first, users[first : first + _CHUNK])
-        reserved = reserve_chunk(store, chunk, system_caller())
+        reserved = reserve_chunk(Transactions(store), chunk, system_caller())
         assert reserved.users == min(_CHUNK, len(users) - first)
     with store.write() as tx:
         locked = lock_batch(tx, batch.batch_id, exclusive=True)

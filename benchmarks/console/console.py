@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from anyscale.server.core.search.index import SearchIndex
+from anyscale.server.core.transactions import Transactions
 from benchmarks.console.files import measure_files
 from benchmarks.console.pages import measure_pages
 from benchmarks.support.browsers import OwnerBrowser
@@ -22,7 +23,7 @@ def measure(folder: Path, users: int) -> None:
                 fill(database, users)
                 fill_console(database)
                 with closing(database.open_store()) as store:
-                    SearchIndex(store).fill()
+                    SearchIndex(Transactions(store)).fill()
                 with site(database, folder) as place:
                     browser = OwnerBrowser(place)
                     measure_pages(databases.name, browser, users)

@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.support.waiting import wait_until
 
 from anyscale.server.core.search.index import SearchIndex, Segment
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.transaction import Store
 from anyscale.server.store.word_rows import WordRow
 from benchmarks.support.databases import Database, each_kind
@@ -57,7 +58,7 @@ class _TimedIndex(SearchIndex):
     """Notes how long each slice takes."""
 
     def __init__(self, store: Store) -> None:
-        super().__init__(store)
+        super().__init__(Transactions(store))
         self.milliseconds: list[float] = []
 
     def _write(self, segment: Segment, rows: Sequence[WordRow], patience: float | None) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from anyscale.server.core.search.index import SearchIndex
+from anyscale.server.core.transactions import Transactions
 from benchmarks.support.databases import Database, each_kind
 from benchmarks.support.measuring import p99, point, show
 from benchmarks.support.people import Person, add_people, person_at
@@ -71,7 +72,7 @@ def _add_people(database: Database, users: int) -> None:
     """Publish a batch and index its words, and leave another one open."""
     with closing(database.open_store()) as store:
         add_people(store, 1, range(users), publish=True)
-        SearchIndex(store).fill()
+        SearchIndex(Transactions(store)).fill()
         add_people(store, 2, range(users, 2 * users), publish=False)
 
 

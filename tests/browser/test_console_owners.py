@@ -297,7 +297,7 @@ def test_a_replaced_secret_is_shown_once_and_works_after_a_reload(
     expect(page.get_by_role("status").first).to_contain_text("and not once more now")
     assert secret not in page.content()
     with closing(site.control_plane()) as control_plane:
-        ApplicationAuthentication(control_plane.store).authenticate(owner.client_id, secret)
+        ApplicationAuthentication(control_plane.transactions).authenticate(owner.client_id, secret)
 
 
 def test_all_works_without_javascript(visit: Visit, owner: Owner, site: Site) -> None:

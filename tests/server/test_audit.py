@@ -11,6 +11,7 @@ from msgspec import json, structs
 
 from anyscale.domain.audit_chain import FORGOTTEN, entry_hash, verify
 from anyscale.server.core.audit.entries import AuditLog, append_entry
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.audit import AuditRecord
 from anyscale.server.store.sqlite.store import SqliteStore
 
@@ -80,7 +81,7 @@ def test_an_entry_of_denials_has_the_number_of_those_since_the_previous_one(
     now = 0.0  # of a machine that has just started
     monkeypatch.setattr("anyscale.server.core.audit.entries.time.monotonic", lambda: now)
     with closing(SqliteStore(tmp_path / "anyscale.db")) as store:
-        log = AuditLog(store)
+        log = AuditLog(Transactions(store))
         for seconds in (0, 1, 58.9, 0.1, 59.9, 0.1, 60):
             now += seconds
             log.record_denied("token:carl", "not_permitted", "GET /v1/users")
@@ -100,7 +101,7 @@ def test_a_forged_removal_is_found_with_the_head_that_was_noted(tmp_path: Path) 
     """An intruder deletes entries 1-3, overwrites the fourth, and appends an entry to excuse it."""
     database = tmp_path / "anyscale.db"
     with closing(SqliteStore(database)) as store:
-        log = AuditLog(store)
+        log = AuditLog(Transactions(store))
         for number in range(6):
             with store.write() as tx:
                 append_entry(tx, "local:jane", "batch.dropped", f"bat_{number}", {})
@@ -123,7 +124,7 @@ def test_a_removal_has_the_hash_by_which_the_first_remaining_entry_is_verified(
     tmp_path: Path,
 ) -> None:
     with closing(SqliteStore(tmp_path / "anyscale.db")) as store:
-        log = AuditLog(store)
+        log = AuditLog(Transactions(store))
         for number in range(4):
             with store.write() as tx:
                 append_entry(tx, "local:jane", "batch.dropped", f"bat_{number}", {})
@@ -144,7 +145,7 @@ def test_old_entries_are_deleted_at_most_once_a_day(
     now = 0.0  # of a machine that has just started
     monkeypatch.setattr("anyscale.server.core.audit.entries.time.monotonic", lambda: now)
     with closing(SqliteStore(tmp_path / "anyscale.db")) as store:
-        log = AuditLog(store)
+        log = AuditLog(Transactions(store))
 
         def append_and_purge() -> list[int]:
             with store.write() as tx:
@@ -168,7 +169,7 @@ def test_the_head_is_logged_when_the_chain_has_grown(
     caplog.set_level("INFO", "anyscale.server")
     heads = []
     with closing(SqliteStore(tmp_path / "anyscale.db")) as store:
-        log = AuditLog(store)
+        log = AuditLog(Transactions(store))
         log.log_head()
         for _ in range(2):
             with store.write() as tx:
@@ -186,7 +187,7 @@ def test_the_number_of_remembered_denials_is_bounded(
 ) -> None:
     monkeypatch.setattr("anyscale.server.core.audit.entries._MAX_DENIALS", 3)
     with closing(SqliteStore(tmp_path / "anyscale.db")) as store:
-        log = AuditLog(store)
+        log = AuditLog(Transactions(store))
         for number in (1, 2, 3, 1, 4):
             log.record_denied(f"user:usr_{number}", "invalid_credentials", "sign in")
         assert [actor for actor, _ in log._denied] == ["user:usr_2", "user:usr_3", "user:usr_4"]

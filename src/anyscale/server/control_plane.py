@@ -19,6 +19,7 @@ from anyscale.server.core.login.links import PasswordLinkService
 from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.tokens.api_tokens import TokenService
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.settings import Settings
 from anyscale.server.store.schema_versions import NOTHING_YET
 from anyscale.server.store.transaction import Store
@@ -83,23 +84,25 @@ class ControlPlane:
     ) -> None:
         self.settings = settings
         self.store: Final = _store(settings, create=create)
+        #: the only way of the services to the store
+        self.transactions: Final = Transactions(self.store)
         self.hashing: Final = PasswordHashPool(profile, in_processes=hash_in_processes)
-        self.users: Final = UserQueries(self.store)
-        self.tokens: Final = TokenService(self.store)
-        self.audit_log: Final = AuditLog(self.store)
-        self.sessions: Final = SessionService(self.store)
+        self.users: Final = UserQueries(self.transactions)
+        self.tokens: Final = TokenService(self.transactions)
+        self.audit_log: Final = AuditLog(self.transactions)
+        self.sessions: Final = SessionService(self.transactions)
         self._profile, self._hash_in_processes = profile, hash_in_processes
         self.batches: Final = BatchService(
-            self.store,
+            self.transactions,
             self.hashing,
             settings.policy,
             available=settings.batch_create,
             expiry_days=settings.batch_expiry_days,
         )
-        self.lifecycle: Final = UserLifecycle(self.store)
-        self.updates: Final = UserUpdateService(self.store, settings.policy)
+        self.lifecycle: Final = UserLifecycle(self.transactions)
+        self.updates: Final = UserUpdateService(self.transactions, settings.policy)
         self.links: Final = PasswordLinkService(
-            self.store,
+            self.transactions,
             settings.link_page,
             days=settings.link_days,
             sso_only=settings.policy.sso_only,
@@ -112,35 +115,35 @@ class ControlPlane:
         """Lists and searches."""
         from anyscale.server.core.search import UserListing
 
-        return UserListing(self.store)
+        return UserListing(self.transactions)
 
     @cached_property
     def account_details(self) -> "AccountDetailsQuery":
         """Reads accounts one by one, with all that belongs to them."""
         from anyscale.server.core.accounts.account_details import AccountDetailsQuery
 
-        return AccountDetailsQuery(self.store)
+        return AccountDetailsQuery(self.transactions)
 
     @cached_property
     def search_index(self) -> "SearchIndex":
         """The index of words, which searches use."""
         from anyscale.server.core.search import SearchIndex
 
-        return SearchIndex(self.store)
+        return SearchIndex(self.transactions)
 
     @cached_property
     def applications(self) -> "ApplicationService":
         """The applications that sign users in here."""
         from anyscale.server.core.openid.applications import ApplicationService
 
-        return ApplicationService(self.store, self.settings.public_url)
+        return ApplicationService(self.transactions, self.settings.public_url)
 
     @cached_property
     def user_grants(self) -> "UserGrants":
         """The applications that a user has signed in at."""
         from anyscale.server.core.openid.user_grants import UserGrants
 
-        return UserGrants(self.store)
+        return UserGrants(self.transactions)
 
     @cached_property
     def _login_hashing(self) -> PasswordHashPool:
@@ -163,7 +166,7 @@ class ControlPlane:
 
         policy, days = self.settings.policy, self.settings.initial_password_days
         return PasswordLogin(
-            self.store, self._login_hashing, self.audit_log, policy, days, self._rate_limiter
+            self.transactions, self._login_hashing, self.audit_log, policy, days, self._rate_limiter
         )
 
     @cached_property
@@ -172,7 +175,7 @@ class ControlPlane:
         from anyscale.server.core.login.password_change import PasswordChanges
 
         policy, login = self.settings.policy, self.password_login
-        return PasswordChanges(self.store, self._login_hashing, policy, login)
+        return PasswordChanges(self.transactions, self._login_hashing, policy, login)
 
     @cached_property
     def sso_login(self) -> "SsoLogin | None":
@@ -182,7 +185,7 @@ class ControlPlane:
         from anyscale.server.core.sso.sso_login import SsoLogin
 
         redirect_uri = self.settings.sso_redirect_uri()
-        return SsoLogin(self.store, self.settings.provider, redirect_uri, self._rate_limiter)
+        return SsoLogin(self.transactions, self.settings.provider, redirect_uri, self._rate_limiter)
 
     @cached_property
     def openid(self) -> "OpenIdProvider | None":
@@ -194,14 +197,16 @@ class ControlPlane:
 
         # Another server of a PostgreSQL database would not have the key.
         return OpenIdProvider(
-            self.store, issuer, folder, creates_key=isinstance(self.settings.database, Path)
+            self.transactions, issuer, folder, creates_key=isinstance(self.settings.database, Path)
         )
 
     @property
     def owners(self) -> OwnerService:
         """Creates owners, for the operator."""
         sso_only = self.settings.policy.sso_only
-        return OwnerService(self.store, self.hashing, self.lifecycle, self.links, sso_only=sso_only)
+        return OwnerService(
+            self.transactions, self.hashing, self.lifecycle, self.links, sso_only=sso_only
+        )
 
     def require_initialized(self) -> None:
         """Raise `StoreUnavailable` if the database has no tables."""
@@ -212,7 +217,7 @@ class ControlPlane:
         """Expire batches that were not continued, and delete what was stored long enough."""
         self.batches.expire()
         self.sessions.purge()
-        with self.store.write() as tx:
+        with self.transactions.write_unattended("clean-up") as tx:
             now = tx.now()
             report_limit = now - self.settings.report_days * DAY_MS
             tx.chunks.purge_conflicts(report_limit)

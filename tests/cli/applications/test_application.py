@@ -132,7 +132,7 @@ def test_the_former_secret_works_as_the_message_says(
     refused = pytest.raises(OAuthError, match="invalid_client") if option else nullcontext()
     settings = Settings(database=data / "anyscale.db")
     with closing(cheap_control_plane(settings)) as control_plane, refused:
-        ApplicationAuthentication(control_plane.store).authenticate(
+        ApplicationAuthentication(control_plane.transactions).authenticate(
             client_id, found["client_secret"]
         )
 

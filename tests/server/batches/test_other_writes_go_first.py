@@ -97,7 +97,9 @@ def test_a_write_waits_for_a_slice_of_a_dropped_batch_and_for_a_chunk_of_an_open
             assert batch
             tx.batches.set_state(batch.id, end)
         with store.write():
-            deleting = pool.submit(delete_rows, store, batch, chunk_users, None)
+            deleting = pool.submit(
+                delete_rows, control_plane.transactions, batch, chunk_users, None
+            )
             wait_until(lambda: len(line) == 2)
             counting = pool.submit(count)
             wait_until(lambda: len(line) == 3)

@@ -69,7 +69,7 @@ def test_the_table_has_every_call_that_takes_a_caller(control_plane: ControlPlan
     services = {
         name: getattr(control_plane, name)
         for name in dir(control_plane)
-        if not name.startswith("_")
+        if not name.startswith("_") and name != "transactions"  # by which these calls write
     }
     found = set()
     for name, service in services.items():

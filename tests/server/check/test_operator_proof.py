@@ -32,7 +32,7 @@ from anyscale.server.settings import Settings
 def control_plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
     """A control plane whose server has created the key."""
     with closing(store_deployment.control_plane()) as control_plane:
-        OperatorProofs(control_plane.store)
+        OperatorProofs(control_plane.transactions)
         yield control_plane
 
 
@@ -44,7 +44,7 @@ def key_and_time(control_plane: ControlPlane) -> tuple[bytes, int]:
 
 
 def test_a_server_responds_once_to_a_proof_of_its_database(control_plane: ControlPlane) -> None:
-    proofs = OperatorProofs(control_plane.store)
+    proofs = OperatorProofs(control_plane.transactions)
     key, now = key_and_time(control_plane)
     proof = new_proof(key, now)
 
@@ -54,7 +54,7 @@ def test_a_server_responds_once_to_a_proof_of_its_database(control_plane: Contro
 
 
 def test_a_proof_is_valid_for_a_minute(control_plane: ControlPlane) -> None:
-    proofs = OperatorProofs(control_plane.store)
+    proofs = OperatorProofs(control_plane.transactions)
     key, now = key_and_time(control_plane)
 
     assert proofs.respond(new_proof(key, now - 59_000))
@@ -63,7 +63,7 @@ def test_a_proof_is_valid_for_a_minute(control_plane: ControlPlane) -> None:
 
 
 def test_a_proof_cannot_be_changed_or_created_without_the_key(control_plane: ControlPlane) -> None:
-    proofs = OperatorProofs(control_plane.store)
+    proofs = OperatorProofs(control_plane.transactions)
     key, now = key_and_time(control_plane)
     proof = new_proof(key, now)
     created, nonce, signature = proof.split(".")
@@ -92,16 +92,16 @@ def test_the_key_is_random_and_created_by_the_first_server(
     with closing(store_deployment.control_plane()) as first:
         with first.store.read() as tx:
             assert get_operator_key(tx) is None
-        OperatorProofs(first.store)
+        OperatorProofs(first.transactions)
         key, now = key_and_time(first)
         first.tokens.create("ann", "owner", None, OPERATOR)
         assert key_and_time(first)[0] == key
         with closing(store_deployment.control_plane()) as second:
-            assert OperatorProofs(second.store).respond(new_proof(key, now)) is not None
+            assert OperatorProofs(second.transactions).respond(new_proof(key, now)) is not None
     with closing(cheap_control_plane(Settings(database=tmp_path / "other.db"))) as other:
-        OperatorProofs(other.store)
+        OperatorProofs(other.transactions)
         assert key_and_time(other)[0] != key
-        assert OperatorProofs(other.store).respond(new_proof(key, now)) is None
+        assert OperatorProofs(other.transactions).respond(new_proof(key, now)) is None
 
 
 def test_for_other_callers_the_path_does_not_exist(control_plane: ControlPlane) -> None:

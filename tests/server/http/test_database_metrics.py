@@ -145,7 +145,7 @@ def test_accounts_are_counted_seldom(
     seconds: float, pause: float, control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [1_000.0]
-    count = AccountCount(control_plane.store)
+    count = AccountCount(control_plane.transactions)
     monkeypatch.setattr(
         "anyscale.server.core.accounts.account_count.time.monotonic", lambda: clock[0]
     )

@@ -256,7 +256,7 @@ def test_a_password_that_is_changed_while_it_is_verified_is_wrong(
 def test_a_wrong_password_does_not_wait_for_a_write(
     control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail() -> None:
+    def fail(**_: object) -> None:
         # The thread that notes refusals a moment later may try.
         assert current_thread() is not main_thread(), "there is nothing to write"
         raise StoreUnavailable("not now")
@@ -301,7 +301,7 @@ def test_a_session_without_its_audit_entry_is_not_created(
 def test_a_failing_database_fails_the_sign_in(
     control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    def fail() -> None:
+    def fail(**_: object) -> None:
         raise StoreUnavailable("the disk is full")
 
     with monkeypatch.context() as patched:

@@ -15,6 +15,7 @@ from anyscale.server.core.openid.stored_requests import StoredRequests
 from anyscale.server.core.secrets import new_secret
 from anyscale.server.core.signer import Signer
 from anyscale.server.core.steps import Step
+from anyscale.server.core.transactions import Transactions
 
 WITHOUT_REDIRECT: list[dict[str, Any]] = [
     {"client_id": "app_none"},
@@ -188,11 +189,11 @@ def test_another_browser_cannot_go_on_with_a_stored_request(site: Site, browser:
 def test_a_cookie_that_no_server_has_sealed_for_requests_has_none(site: Site) -> None:
     needed, store = site.start(), site.control_plane.store
     assert isinstance(needed, SignInNeeded)
-    content = Signer(store, "authorization_requests").unsign(needed.browser)
+    content = Signer(Transactions(store), "authorization_requests").unsign(needed.browser)
 
     with pytest.raises(NotFound):
         site.provider.authorization.stored(
-            needed.request_id, Signer(store, "return_path").sign(content)
+            needed.request_id, Signer(Transactions(store), "return_path").sign(content)
         )
 
 
@@ -200,7 +201,7 @@ def test_a_stored_request_expires_after_ten_minutes(site: Site) -> None:
     needed = site.start()
     assert isinstance(needed, SignInNeeded)
     stored = site.provider.authorization.stored(needed.request_id, needed.browser)
-    requests, minutes = StoredRequests(site.control_plane.store), 60_000
+    requests, minutes = StoredRequests(site.control_plane.transactions), 60_000
 
     assert requests.find(needed.browser, needed.request_id, stored.at + 9 * minutes)
     assert not requests.find(needed.browser, needed.request_id, stored.at + 10 * minutes)
@@ -375,7 +376,7 @@ def test_a_browser_keeps_its_latest_requests_in_one_cookie(site: Site) -> None:
         ids.append(needed.request_id)
 
     assert len(cookie) <= 2_000
-    requests = StoredRequests(site.control_plane.store)
+    requests = StoredRequests(site.control_plane.transactions)
     kept = [one for one in ids if requests.find(cookie, one, 0)]
     assert 4 <= len(kept) < 60
     assert kept == ids[-len(kept) :]

@@ -60,7 +60,7 @@ def folder(site: Site) -> Path:
 
 def keys_of(site: Site, folder: Path) -> SigningKeys:
     """Give the keys as a server reads them that starts now."""
-    return SigningKeys(site.control_plane.store, folder)
+    return SigningKeys(site.control_plane.transactions, folder)
 
 
 def place_wrong_files(folder: Path) -> dict[str, str]:

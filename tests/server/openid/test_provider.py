@@ -109,7 +109,7 @@ def test_a_revoked_key_fails_the_check_of_the_server_that_has_no_other(
     folder = site.provider.keys.folder
     kid = site.provider.keys.current().kid
     shutil.copytree(folder, tmp_path / "other")
-    new = rotate_keys(site.control_plane.store, folder, "local:root", revokes_others=True)
+    new = rotate_keys(site.control_plane.transactions, folder, "local:root", revokes_others=True)
 
     status, text = checked(site, tmp_path / "other")["openid.keys"]
     assert status == "fail"

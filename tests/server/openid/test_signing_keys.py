@@ -22,6 +22,7 @@ from anyscale.server.core.openid import key_rotation
 from anyscale.server.core.openid.key_files import create_key, read_keys
 from anyscale.server.core.openid.key_rotation import rotate_keys
 from anyscale.server.core.openid.signing_keys import SigningKeys
+from anyscale.server.core.transactions import Transactions
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def folder(site: Site) -> Path:
 
 def keys_of(site: Site, folder: Path) -> SigningKeys:
     """Give the keys as a server reads them that starts now."""
-    return SigningKeys(site.control_plane.store, folder)
+    return SigningKeys(site.control_plane.transactions, folder)
 
 
 def test_the_next_key_signs_after_its_time_and_is_published_at_once(
@@ -64,7 +65,7 @@ def test_a_revoked_key_signs_nothing_from_the_answer_on_on_any_server(
     stolen = here.current().kid
     token = other.sign({"sub": "x"})
 
-    new = rotate_keys(site.control_plane.store, folder, "local:root", revokes_others=True)
+    new = rotate_keys(site.control_plane.transactions, folder, "local:root", revokes_others=True)
 
     assert [one.name for one in folder.glob("*.pem")] == [new.path.name]
     assert other.verify(token) is None
@@ -91,7 +92,7 @@ def test_a_signature_of_the_moment_of_the_revocation_is_not_given_out(
     def encode_and_revoke(*args: Any, **options: Any) -> str:
         token: str = encode(*args, **options)
         monkeypatch.undo()
-        rotate_keys(site.control_plane.store, folder, "local:root", revokes_others=True)
+        rotate_keys(site.control_plane.transactions, folder, "local:root", revokes_others=True)
         return token
 
     monkeypatch.setattr(jwt, "encode", encode_and_revoke)
@@ -125,7 +126,7 @@ def test_a_running_server_publishes_at_once_what_another_one_has_created(
     site: Site, tmp_path: Path
 ) -> None:
     assert len(site.provider.keys.published()) == 1
-    rotate_keys(site.control_plane.store, tmp_path / "other", "local:root")
+    rotate_keys(site.control_plane.transactions, tmp_path / "other", "local:root")
 
     assert len(site.provider.keys.published()) == 2
 
@@ -182,8 +183,8 @@ def entries(site: Site) -> list[tuple[str, str, str]]:
 def test_creating_and_revoking_keys_is_in_the_audit_log(site: Site, folder: Path) -> None:
     store = site.control_plane.store
     first = site.provider.keys.current().kid
-    second = rotate_keys(store, folder, "local:jane")
-    third = rotate_keys(store, folder, "local:jane", revokes_others=True)
+    second = rotate_keys(Transactions(store), folder, "local:jane")
+    third = rotate_keys(Transactions(store), folder, "local:jane", revokes_others=True)
 
     assert (second.signs_now, third.signs_now) == (False, True)
     kids = [key.kid for key in read_keys(folder).keys.values()]
@@ -204,7 +205,7 @@ def test_a_key_without_an_entry_in_the_audit_log_does_not_stay(
     monkeypatch.setattr(key_rotation, "append_entries", fail)
     before = list(folder.iterdir())
     with pytest.raises(StoreUnavailable):
-        rotate_keys(site.control_plane.store, folder, "local:jane", revokes_others=True)
+        rotate_keys(site.control_plane.transactions, folder, "local:jane", revokes_others=True)
 
     assert list(folder.iterdir()) == before
     assert site.provider.keys.verify(site.provider.keys.sign({"sub": "x"})) == {"sub": "x"}
@@ -215,10 +216,12 @@ def test_the_first_key_of_a_control_plane_signs_at_once(
 ) -> None:
     settings = structs.replace(store_deployment.settings(), signing_keys=tmp_path / "keys")
     with closing(cheap_control_plane(settings)) as control_plane:
-        first = rotate_keys(control_plane.store, tmp_path / "keys", "local:jane")
-        keys = SigningKeys(control_plane.store, tmp_path / "keys")
+        first = rotate_keys(control_plane.transactions, tmp_path / "keys", "local:jane")
+        keys = SigningKeys(control_plane.transactions, tmp_path / "keys")
 
         assert first.signs_now
         assert keys.verify(keys.sign({"sub": "x"})) == {"sub": "x"}
         # A second server gets a copy of the first key, and no second key that signs at once.
-        assert not rotate_keys(control_plane.store, tmp_path / "other", "local:jane").signs_now
+        assert not rotate_keys(
+            control_plane.transactions, tmp_path / "other", "local:jane"
+        ).signs_now

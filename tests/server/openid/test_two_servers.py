@@ -15,6 +15,7 @@ from tests.support.servers.server_in_process import serve_in_process
 from tests.support.sign_in.openid_provider import CALLBACK, ISSUER, VERIFIER, Site, open_site
 
 from anyscale.server.core.openid.key_rotation import rotate_keys
+from anyscale.server.core.transactions import Transactions
 
 pytestmark = pytest.mark.parametrize("store_kind", ["postgres"], indirect=True)
 
@@ -65,7 +66,7 @@ def test_a_key_that_is_replaced_at_once_signs_nothing_on_the_other_server(
     assert [servers.exchange(server).status for server in both] == [200, 200]
 
     store = servers.site.control_plane.store
-    rotate_keys(store, servers.folder, "local:root", revokes_others=True)
+    rotate_keys(Transactions(store), servers.folder, "local:root", revokes_others=True)
 
     refused = servers.exchange(servers.second)
     assert refused.status == 404

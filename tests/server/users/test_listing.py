@@ -24,6 +24,7 @@ from anyscale.server.core.search import listing
 from anyscale.server.core.search.cursor import PagePosition, encode_cursor
 from anyscale.server.core.search.listing import UserListing
 from anyscale.server.core.search.pages import BUDGET
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.search import Filters, Scan
 from anyscale.server.store.records.users import UserRecord
 from anyscale.server.store.sql.search.user_scan import UserScan
@@ -125,7 +126,7 @@ def test_a_whole_email_finds_its_account_without_a_look_at_the_others(
 ) -> None:
     store_batches(shared_store, [Batch("published", [A] * 30)])
     query = UserQuery(email="A129@X.org", newest_first=newest_first)
-    users = UserListing(shared_store)
+    users = UserListing(Transactions(shared_store))
     with monkeypatch.context() as patched:
         patched.setattr(UserScan, "read", None)  # a page that looks at the others fails
         first = users.page(query, "", 9)
@@ -142,7 +143,7 @@ def test_a_whole_email_that_others_contain_comes_first_and_once(shared_store: St
     containing = Batch("published", [Person("a", email="xa")] * 21)  # the last is xa120@x.org
     store_batches(shared_store, [containing, *[nobody] * 10, Batch("published", [A])])
     query = UserQuery(email="A120@x.org")
-    found = read_all(UserListing(shared_store), query, repeated([1]))
+    found = read_all(UserListing(Transactions(shared_store)), query, repeated([1]))
     assert [user.email for user in found] == ["a120@x.org", "xa120@x.org"]
 
 
@@ -155,7 +156,7 @@ def test_a_batch_that_is_not_published_costs_one_block_however_large_it_is(
     one = Batch("published", [A])
     store_batches(shared_store, [one, Batch(state, [A] * 500), one])
     blocks = count()
-    users = UserListing(shared_store, clock=lambda: next(blocks) * 1e-9)
+    users = UserListing(Transactions(shared_store), clock=lambda: next(blocks) * 1e-9)
     query = UserQuery(name="a", newest_first=newest_first)
     assert len(users.page(query, "", 10).users) == 2
     assert next(blocks) <= 5
@@ -180,14 +181,14 @@ def test_a_small_page_finds_the_only_account_of_two_filters_in_a_few_blocks(
     both = structs.replace(suspended, is_sso_user=True)
     store_batches(shared_store, [Batch("published", [suspended] * 300 + [both])])
     blocks = count()
-    users = UserListing(shared_store, clock=lambda: next(blocks) * 1e-9)
+    users = UserListing(Transactions(shared_store), clock=lambda: next(blocks) * 1e-9)
     assert len(users.page(UserQuery(suspended=True, sso=True), "", 1).users) == 1
     assert next(blocks) <= 5
 
 
 def test_an_account_that_was_created_meanwhile_comes_in_its_place(shared_store: Store) -> None:
     store_batches(shared_store, [Batch("published", [A, A]), Batch("open", [A, A])])
-    users = UserListing(shared_store)
+    users = UserListing(Transactions(shared_store))
     first = users.page(UserQuery(), "", 1)
     with shared_store.write() as tx:
         (number,) = execute_sql(tx, "select id from batches where state = 'open'").fetchone()
@@ -201,7 +202,7 @@ def test_a_forged_key_is_refused_or_begins_at_the_start(
     shared_store: Store, key: tuple[str | int, ...]
 ) -> None:
     store_batches(shared_store, [Batch("published", [A])])
-    users = UserListing(shared_store)
+    users = UserListing(Transactions(shared_store))
     forged = encode_cursor(PagePosition(0, key), UserQuery())
     if key:
         with pytest.raises(RequestInvalid, match="start again with an empty cursor"):
@@ -212,6 +213,6 @@ def test_a_forged_key_is_refused_or_begins_at_the_start(
 
 def test_a_forged_step_is_the_end(shared_store: Store) -> None:
     store_batches(shared_store, [Batch("published", [A])])
-    users = UserListing(shared_store)
+    users = UserListing(Transactions(shared_store))
     page = users.page(UserQuery(), encode_cursor(PagePosition(99), UserQuery()), 5)
     assert (page.users, page.cursor) == ([], None)

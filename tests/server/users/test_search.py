@@ -8,6 +8,7 @@ from anyscale.domain.user_query import UserQuery
 from anyscale.errors import RequestInvalid
 from anyscale.server.core.search import tiers
 from anyscale.server.core.search.listing import UserListing
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.transaction import Store
 
 pytestmark = pytest.mark.both_stores
@@ -62,9 +63,9 @@ def test_the_last_account_that_is_indexed_is_found_by_its_words(store: Store) ->
 
 def test_the_id_of_an_account_finds_it_in_either_case(store: Store) -> None:
     store_batches(store, [people_named("Ann", "Joe")])
-    (ann,) = UserListing(store).page(UserQuery(search="ann"), "", 10).users
+    (ann,) = UserListing(Transactions(store)).page(UserQuery(search="ann"), "", 10).users
     for text in (ann.user_id, ann.user_id.upper()):
-        found = UserListing(store).page(UserQuery(search=text), "", 10).users
+        found = UserListing(Transactions(store)).page(UserQuery(search=text), "", 10).users
         assert [user.user_id for user in found] == [ann.user_id]
 
 
@@ -116,7 +117,7 @@ def test_names_of_every_script_are_found_indexed_or_not(store: Store, name: str,
 
 def test_an_email_and_an_id_are_found_at_once_indexed_or_not(store: Store) -> None:
     store_batches(store, [Batch("published", [Person("Jane", "jane"), Person("Joe", "jané")])])
-    users = UserListing(store)
+    users = UserListing(Transactions(store))
     for _ in range(2):
         for text in ("JANE10@X.ORG", " jane10@x.org ", "usr_00000000000000000000000100000000"):
             assert users.page(UserQuery(search=text), "", 1).users[0].name == "Jane"

@@ -23,6 +23,7 @@ from anyscale.server.core.search.cursor import PagePosition, encode_cursor
 from anyscale.server.core.search.listing import UserListing
 from anyscale.server.core.search.pages import BUDGET
 from anyscale.server.core.search.tiers import end_of
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.transaction import Store
 
 pytestmark = pytest.mark.both_stores
@@ -93,7 +94,7 @@ def test_a_page_reads_some_blocks_of_the_index_alone(
 def test_a_page_says_how_many_accounts_are_not_indexed(store: Store) -> None:
     store_batches(store, [people_named("Ann", "Bob", "Cid")])
     # The number comes from the chunks of a batch.
-    users = UserListing(store)
+    users = UserListing(Transactions(store))
     assert users.page(UserQuery(search="ann"), "", 9).unindexed == 0
     assert not isinstance(users.page(UserQuery(), "", 9).unindexed, int)
 
@@ -129,7 +130,7 @@ def test_a_cursor_that_changes_gets_another_version() -> None:
 
 def _page(store: Store, query: UserQuery, content: bytes) -> None:
     cursor = urlsafe_b64encode(content).decode().rstrip("=")
-    UserListing(store).page(query, cursor, 1)
+    UserListing(Transactions(store)).page(query, cursor, 1)
 
 
 WRONG_KEYS: list[tuple[int, tuple[str | int, ...]]] = [
@@ -149,7 +150,7 @@ def test_a_cursor_with_a_key_of_another_step_is_refused(
     query = UserQuery(search="jane")
     forged = encode_cursor(PagePosition(step, key), query)
     with pytest.raises(RequestInvalid, match="start again with an empty cursor"):
-        UserListing(store).page(query, forged, 9)
+        UserListing(Transactions(store)).page(query, forged, 9)
 
 
 @pytest.mark.parametrize("number", [-1, 2**63])
@@ -157,7 +158,7 @@ def test_a_cursor_with_a_number_that_no_database_has_is_refused(store: Store, nu
     query = UserQuery(search="jane")
     forged = encode_cursor(PagePosition(1, (0, 0, "a", number, 1)), query)
     with pytest.raises(RequestInvalid, match="start again with an empty cursor"):
-        UserListing(store).page(query, forged, 9)
+        UserListing(Transactions(store)).page(query, forged, 9)
 
 
 @pytest.mark.parametrize("watermark", [(0, 0), (2**63 - 1, 2**63 - 1)])
@@ -170,7 +171,7 @@ def test_a_forged_watermark_finds_what_any_search_finds(
     query = UserQuery(search="jane")
     for key in ((), (7, 0)) if step in (1, 3, 4) else ((),):
         forged = encode_cursor(PagePosition(step, key, watermark), query)
-        page = UserListing(store).page(query, forged, 9)
+        page = UserListing(Transactions(store)).page(query, forged, 9)
         assert {user.name for user in page.users} <= {"Jane"}
 
 
@@ -200,4 +201,4 @@ def test_a_text_is_in_the_range_of_a_prefix_if_it_begins_so(prefix: str, text: s
 def test_a_cursor_of_nested_arrays_is_refused(store: Store, depth: int) -> None:
     cursor = urlsafe_b64encode(b"\x92\x02" + b"\x91" * depth + b"\x90").decode().rstrip("=")
     with pytest.raises(RequestInvalid, match="start again with an empty cursor"):
-        UserListing(store).page(UserQuery(search="a"), cursor, 1)
+        UserListing(Transactions(store)).page(UserQuery(search="a"), cursor, 1)

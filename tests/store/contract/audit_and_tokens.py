@@ -13,6 +13,7 @@ from tests.support.databases.locks import wait_until_blocked
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.errors import StoreUnavailable
 from anyscale.server.core.server_keys import server_key
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.audit import AuditRecord
 from anyscale.server.store.records.batches import ConflictRecord
 from anyscale.server.store.transaction import Store
@@ -235,10 +236,10 @@ class ServerKeyRules(StoreSteps):
     """A key is created once, and stays as it is."""
 
     def test_a_key_has_256_bits_and_stays_as_it_is(self, store: Store) -> None:
-        key = server_key(store, "one")
+        key = server_key(Transactions(store), "one")
         assert len(key) == 32
-        assert server_key(store, "one") == key
-        assert server_key(store, "other") != key
+        assert server_key(Transactions(store), "one") == key
+        assert server_key(Transactions(store), "other") != key
 
     def test_a_key_that_is_stored_is_not_replaced(self, store: Store) -> None:
         with store.read() as tx:
@@ -253,7 +254,7 @@ class ServerKeyRules(StoreSteps):
 
         def created(_: int) -> bytes:
             start.wait()
-            return server_key(store, "one")
+            return server_key(Transactions(store), "one")
 
         with ThreadPoolExecutor(8) as pool:
             assert len(set(pool.map(created, range(8)))) == 1

@@ -5,6 +5,7 @@ from tests.support.databases.stored_batches import Batch, Person, read_all, repe
 
 from anyscale.domain.user_query import UserQuery
 from anyscale.server.core.search.listing import UserListing
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.transaction import Store
 
 __all__ = ["found_by", "index_words", "people_named"]
@@ -17,7 +18,7 @@ def index_words(store: Store, accounts: int) -> tuple[int, int]:
 
 
 def found_by(store: Store, text: str) -> list[str]:
-    users = UserListing(store)
+    users = UserListing(Transactions(store))
     found = read_all(users, UserQuery(search=text), repeated([100]))
     return [user.name + (f" {user.lastname}" if user.lastname else "") for user in found]
 

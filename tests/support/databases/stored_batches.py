@@ -16,6 +16,7 @@ from tests.support.servers.control_planes import NewDeployment
 
 from anyscale.domain.user_query import UserQuery
 from anyscale.server.core.search.listing import UserListing
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.records.users import NewUserRecord
@@ -193,12 +194,12 @@ def open_store(database: Path | str, *, has_provider: bool) -> Store:
 def impatient(store: Store, seconds_a_block: float) -> UserListing:
     """Lists of a control plane on which each block takes a time."""
     ticks = count()
-    return UserListing(store, clock=lambda: next(ticks) * seconds_a_block)
+    return UserListing(Transactions(store), clock=lambda: next(ticks) * seconds_a_block)
 
 
 def patient(store: Store) -> UserListing:
     """Lists of a control plane on which no time passes, however busy the machine is."""
-    return UserListing(store, clock=lambda: 0.0)
+    return UserListing(Transactions(store), clock=lambda: 0.0)
 
 
 def read_all(

@@ -29,6 +29,7 @@ from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.login.rate_limit import LoginRateLimiter
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.core.sso.sso_login import SsoLogin
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.settings import Settings
 
 __all__ = [
@@ -239,8 +240,10 @@ def _forget(control_plane: ControlPlane) -> None:
     """Let the services forget what they remember of sign-ins, as a restart does."""
     store, settings = control_plane.store, control_plane.settings
     assert settings.provider
-    vars(control_plane.audit_log).update(vars(AuditLog(store)))
-    oidc = SsoLogin(store, settings.provider, settings.sso_redirect_uri(), LoginRateLimiter())
+    vars(control_plane.audit_log).update(vars(AuditLog(Transactions(store))))
+    oidc = SsoLogin(
+        Transactions(store), settings.provider, settings.sso_redirect_uri(), LoginRateLimiter()
+    )
     vars(control_plane.sso_login).update(vars(oidc))
 
 

@@ -27,6 +27,6 @@ def create_signing_key(now: bool) -> None:
         folder = control_plane.settings.signing_keys
         assert folder
         actor = system_caller().actor
-        new = rotate_keys(control_plane.store, folder, actor, revokes_others=now)
+        new = rotate_keys(control_plane.transactions, folder, actor, revokes_others=now)
     when = "now" if new.signs_now else "after an hour"
     log(f"{new.path} signs {when}{'; all other keys are revoked' if now else ''}.")

@@ -34,9 +34,6 @@ __all__ = [
     "live_token",
     "refuse_unless_owner",
     "require_accounts",
-    "require_owner",
-    "require_session",
-    "share_owner",
     "system_caller",
     "user_actor",
 ]
@@ -216,43 +213,6 @@ def is_live(session: SessionRecord, now: int) -> bool:
     return session.expires_at > now and session.used_at > now - IDLE_LIMIT
 
 
-def require_owner(
-    tx: Transaction, caller: Caller, user_ids: Collection[str] = (), *, recent: bool = False
-) -> Mapping[str, AccountRecord]:
-    """Check in a write transaction that its caller is still an owner; lock and return accounts.
-
-    The permission cannot end before the transaction does. For this, the account of a session or a
-    personal token is locked with the accounts of `user_ids`, by one call, since two transactions
-    that lock accounts one by one can deadlock. It is in the result too. Any other token is locked.
-
-    The sign-in of a session must be recent if one of `user_ids` is an owner's, so that a browser
-    that was left open cannot lock the administrators out.
-
-    Args:
-        tx: that is to write.
-        caller: who needs the permission.
-        user_ids: the accounts that are to change.
-        recent: whether the sign-in must be recent in any case. It is for what cannot be undone, or
-            gives permissions to others.
-
-    Raises:
-        NotAuthenticated: the token or the session is not valid any more.
-        NotPermitted: its role is not `owner`.
-        SignInTooOld: the sign-in of the session is not recent.
-        PasswordChangeNeeded: the user of the session has to do this step first.
-    """
-    to_lock = {*_own_account(caller), *user_ids}
-    locked = tx.accounts.lock(to_lock) if to_lock else {}
-    if isinstance(caller, TokenCaller) and not caller.account:
-        tx.tokens.lock(caller.token.hash, exclusive=False)
-    check_owner(tx, caller)
-    changed = [locked[user_id] for user_id in user_ids if user_id in locked]
-    is_of_owner = any(account.permission_level == "owner" for account in changed)
-    if isinstance(caller, SessionCaller) and (recent or is_of_owner):
-        caller.require_recent_sign_in()
-    return locked
-
-
 def require_accounts(
     locked: Mapping[str, AccountRecord], user_ids: Collection[str]
 ) -> list[AccountRecord]:
@@ -263,21 +223,8 @@ def require_accounts(
     return [locked[user_id] for user_id in user_ids]
 
 
-def share_owner(tx: Transaction, caller: Caller) -> None:
-    """Check in a transaction of long work that its caller is still an owner; share its lock.
-
-    The permission cannot end before the transaction does, and the chunks of one caller do not wait
-    for each other, as they would with the locks of `require_owner`. Raises what that does.
-    """
-    if isinstance(caller, TokenCaller) and not caller.account:
-        tx.tokens.lock(caller.token.hash, exclusive=False)
-    for user_id in _own_account(caller):
-        tx.accounts.lock_owner(user_id)
-    check_owner(tx, caller)
-
-
 def check_owner(tx: Transaction, caller: Caller) -> None:
-    """Check that a caller is still an owner; lock nothing. Raises what `require_owner` does."""
+    """Check that a caller is still an owner; lock nothing. Raises as `Transactions` does."""
     match caller:
         case SystemCaller():
             return
@@ -291,28 +238,6 @@ def check_owner(tx: Transaction, caller: Caller) -> None:
             assert_never(caller)
 
 
-def require_session(
-    tx: Transaction, caller: SessionCaller, allowed: Collection[Step] = ()
-) -> AccountRecord:
-    """Check in a write transaction that a session may be used; lock and return its account.
-
-    It is for what users do to their own account, as owners or not.
-
-    Args:
-        tx: that is to write.
-        caller: the session.
-        allowed: steps that the user need not have done.
-
-    Raises:
-        NotAuthenticated: the session is not valid any more.
-        PasswordChangeNeeded: the user has to do this step first.
-    """
-    tx.accounts.lock(_own_account(caller))
-    current = live_session(tx, caller.session.hash)
-    current.refuse_pending(allowed)
-    return current.account
-
-
 def refuse_unless_owner(caller: TokenCaller | SessionCaller) -> None:
     """Raise `NotPermitted` if the role of a caller is not `owner`."""
     account = caller.account
@@ -323,9 +248,3 @@ def refuse_unless_owner(caller: TokenCaller | SessionCaller) -> None:
         role, needed = caller.token.role, "an owner's token"
     if role != "owner":
         raise NotPermitted(f"{name} is a {role}: this takes {needed}")
-
-
-def _own_account(caller: Caller) -> list[str]:
-    """Return the id of the account of a caller, if it has one."""
-    account = None if isinstance(caller, SystemCaller) else caller.account
-    return [account.user_id] if account else []

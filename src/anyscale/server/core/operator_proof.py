@@ -8,7 +8,8 @@ import hmac
 
 from anyscale.server.core.secrets import new_secret
 from anyscale.server.core.server_keys import server_key
-from anyscale.server.store.transaction import Store, Transaction
+from anyscale.server.core.transactions import Transactions
+from anyscale.server.store.transaction import Transaction
 
 __all__ = ["OperatorProofs", "get_operator_key", "new_proof", "proof_of_server"]
 
@@ -41,9 +42,9 @@ def proof_of_server(key: bytes, proof: str) -> str:
 class OperatorProofs:
     """Verifies the proofs that a server receives. The first server creates the key."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        server_key(store, _KEY)
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+        server_key(transactions, _KEY)
         #: verified proofs, and their times
         self._used: dict[str, int] = {}
 
@@ -53,7 +54,7 @@ class OperatorProofs:
         created = text.partition(".")[0]
         if not (created.isascii() and created.isdigit() and len(proof) < _MAX_LENGTH):
             return None
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             key, now = get_operator_key(tx), tx.now()
         if not (key and 0 <= now - int(created) < _LIFETIME_MS):
             return None

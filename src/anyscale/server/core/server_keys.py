@@ -2,17 +2,17 @@
 
 import os
 
-from anyscale.server.store.transaction import Store
+from anyscale.server.core.transactions import Transactions
 
 __all__ = ["server_key"]
 
 
-def server_key(store: Store, name: str) -> bytes:
+def server_key(transactions: Transactions, name: str) -> bytes:
     """Return the key of 256 random bits that has a name; the first use creates it."""
-    with store.read() as tx:
+    with transactions.read() as tx:
         key = tx.server_keys.get(name)
     if key is None:
-        with store.write() as tx:
+        with transactions.write_unattended("server key") as tx:
             tx.server_keys.add(name, os.urandom(32))
             # Another server may have created it.
             key = tx.server_keys.get(name)

@@ -6,7 +6,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from msgspec import Struct
 
 from anyscale.server.core.server_keys import server_key
-from anyscale.server.store.transaction import Store
+from anyscale.server.core.transactions import Transactions
 
 __all__ = ["Signer"]
 
@@ -20,7 +20,7 @@ class Signer(Struct, frozen=True):
     All servers of a database accept what one of them has signed. The content is not a secret.
     """
 
-    store: Store
+    transactions: Transactions
     name: str
 
     def sign(self, content: bytes) -> str:
@@ -37,4 +37,4 @@ class Signer(Struct, frozen=True):
 
     def signature(self, content: bytes) -> bytes:
         """Return the HMAC of a content."""
-        return hmac.digest(server_key(self.store, self.name), content, "sha256")
+        return hmac.digest(server_key(self.transactions, self.name), content, "sha256")

@@ -151,7 +151,7 @@ def _services(control_plane: ControlPlane) -> dict[str, object]:
     sessions, tokens = control_plane.sessions, control_plane.tokens
     control_plane.batches.on_change = count_change
     login_options = control_plane.settings.login_options
-    account_count = AccountCount(control_plane.store)
+    account_count = AccountCount(control_plane.transactions)
     return {
         "applications": control_plane.applications,
         "continuations": Continuations(control_plane.openid, pools),
@@ -178,16 +178,14 @@ def _services(control_plane: ControlPlane) -> dict[str, object]:
         "control_plane": control_plane,
         "memory_budget": MemoryBudget(),
         "file_runs": FileRuns(control_plane),
-        "database_metrics": DatabaseMetrics(
-            control_plane.store, account_count, control_plane.search_index
-        ),
+        "database_metrics": DatabaseMetrics(control_plane, account_count),
         "lifecycle": control_plane.lifecycle,
         "links": control_plane.links,
         "listing": control_plane.listing,
         "login": LoginFlows(control_plane.password_login, control_plane.password_changes, pools),
         "login_options": login_options,
         "sso_login": control_plane.sso_login,
-        "operator_proofs": OperatorProofs(control_plane.store),
+        "operator_proofs": OperatorProofs(control_plane.transactions),
         "pools": pools,
         "sessions": sessions,
         "tokens": tokens,

@@ -11,11 +11,10 @@ from prometheus_client.registry import Collector
 
 from anyscale import __version__
 from anyscale.errors import AnyscaleError
+from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.accounts.account_count import AccountCount
 from anyscale.server.core.batches.service import Change
 from anyscale.server.core.openid.protocol import AUTHORIZATION_ERRORS, TOKEN_ERRORS
-from anyscale.server.core.search import SearchIndex
-from anyscale.server.store.transaction import Store
 
 __all__ = [
     "AUTHORIZATIONS",
@@ -126,12 +125,11 @@ class DatabaseMetrics(Collector):
     `refresh` reads them, and `registry` has those that are known.
     """
 
-    def __init__(self, store: Store, accounts: AccountCount, search_index: SearchIndex) -> None:
+    def __init__(self, control_plane: ControlPlane, accounts: AccountCount) -> None:
         self.registry: Final = CollectorRegistry()
         self.registry.register(self)
-        self._store = store
+        self._control_plane = control_plane
         self._accounts = accounts
-        self._search_index = search_index
         self._unindexed: int | None = None
         self._schema: int | None = None
         self._reading: asyncio.Future[None] | None = None
@@ -148,8 +146,8 @@ class DatabaseMetrics(Collector):
 
     def _read(self) -> None:
         with suppress(AnyscaleError):
-            self._schema = self._store.schema()
-            self._unindexed = self._search_index.count_unindexed()
+            self._schema = self._control_plane.store.schema()
+            self._unindexed = self._control_plane.search_index.count_unindexed()
             self._accounts.refresh()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:

@@ -237,7 +237,7 @@ def test_a_late_cleanup_keeps_a_batch_that_was_published_meanwhile(
     batches.publish(batch.batch_id, 1, JOE)
 
     delete_rows(
-        control_plane.store, as_it_was, POLICY.chunk_users, OPERATOR
+        control_plane.transactions, as_it_was, POLICY.chunk_users, OPERATOR
     )  # the second half of a release that was overtaken
 
     assert account_emails(control_plane) == ["a@example.com"]

@@ -96,7 +96,7 @@ def test_a_batch_that_is_resumed_during_its_expiry_stays(
     batches.reserve(batch.batch_id, 0, checked_users("a"), OPERATOR)
 
     assert not expire_batch(
-        control_plane.store, idle
+        control_plane.transactions, idle
     )  # the second half of an expiry that was overtaken
 
     assert batches.publish(batch.batch_id, 1, JOE).users == 1

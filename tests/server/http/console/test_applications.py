@@ -52,7 +52,7 @@ def problem_of(page: HttpResponse) -> tuple[str, str]:
 
 
 def works(console: Console, name: str, secret: str) -> bool:
-    authentication = ApplicationAuthentication(console.control_plane.store)
+    authentication = ApplicationAuthentication(console.control_plane.transactions)
     try:
         authentication.authenticate(find(console, name).client_id, secret)
     except OAuthError:

@@ -172,7 +172,7 @@ def test_a_changed_sealed_path_is_not_followed(old: HttpClient) -> None:
 def test_the_seal_of_another_purpose_is_not_accepted(console: Console, old: HttpClient) -> None:
     caller = console.control_plane.sessions.authenticate(old.cookies["__Host-session"])
     content = f'{{"session_id":"{caller.session.session_id}","path":"/evil"}}'.encode()
-    forged = Signer(console.control_plane.store, "sso_cookie").sign(content)
+    forged = Signer(console.control_plane.transactions, "sso_cookie").sign(content)
     assert again(old, forged).headers["location"] == "/console"
 
 

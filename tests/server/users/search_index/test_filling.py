@@ -19,6 +19,7 @@ from anyscale.errors import StoreUnavailable
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.search import index as search_index
 from anyscale.server.core.search.index import SearchIndex
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.sql.search.user_words import Words
 from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.word_rows import WordRow
@@ -140,7 +141,7 @@ def test_a_segment_begins_again_if_an_account_is_changed_that_was_read(
 
 def test_another_thread_leaves_the_filling_to_the_first_one(control_plane: ControlPlane) -> None:
     create(control_plane, 9)
-    index, slices = SearchIndex(control_plane.store), 0
+    index, slices = SearchIndex(control_plane.transactions), 0
 
     def is_busy() -> bool:
         nonlocal slices
@@ -195,7 +196,7 @@ def test_another_process_leaves_the_filling_to_the_first_one_until_its_lease_run
 ) -> None:
     monkeypatch.setattr(search_index, "_LEASE_MS", 600_000)  # they are not over by themselves
     create(control_plane, 9)
-    first, second = SearchIndex(control_plane.store), SearchIndex(control_plane.store)
+    first, second = SearchIndex(control_plane.transactions), SearchIndex(control_plane.transactions)
     left = []
 
     def is_busy() -> bool:
@@ -226,7 +227,7 @@ def test_a_process_that_stops_filling_leaves_the_rest_to_the_next_one_at_once(
     create(control_plane, 9)
     left = []
     for _ in range(3):
-        SearchIndex(control_plane.store).fill(0)
+        SearchIndex(control_plane.transactions).fill(0)
         left.append(control_plane.search_index.count_unindexed())
     assert left == [6, 3, 0]
 
@@ -250,7 +251,7 @@ def test_a_process_whose_filling_is_stopped_leaves_the_rest_to_the_next_one_at_o
     control_plane: ControlPlane, error: BaseException
 ) -> None:
     fail_half_way(control_plane, error)
-    SearchIndex(control_plane.store).fill()
+    SearchIndex(control_plane.transactions).fill()
     assert control_plane.search_index.count_unindexed() == 0
     assert indexed_words(control_plane.store) == words_of_accounts(control_plane.store)
 
@@ -261,11 +262,11 @@ def test_a_process_whose_database_fails_leaves_the_rest_until_its_lease_runs_out
     """Returning the lease would wait for the database once more."""
     monkeypatch.setattr(search_index, "_LEASE_MS", 600_000)
     fail_half_way(control_plane, StoreUnavailable("no disk"))
-    SearchIndex(control_plane.store).fill()
+    SearchIndex(control_plane.transactions).fill()
     assert control_plane.search_index.count_unindexed() == 9
     with control_plane.store.write() as tx:  # its lease runs out
         tx.words.renew_lease(tx.now())
-    SearchIndex(control_plane.store).fill()
+    SearchIndex(control_plane.transactions).fill()
     assert control_plane.search_index.count_unindexed() == 0
     assert indexed_words(control_plane.store) == words_of_accounts(control_plane.store)
 
@@ -281,7 +282,7 @@ def test_a_process_that_stops_does_not_end_the_pause_for_an_undo(
         return False
 
     control_plane.search_index.fill(0, is_busy=is_busy)
-    SearchIndex(control_plane.store).fill()
+    SearchIndex(control_plane.transactions).fill()
     assert control_plane.search_index.count_unindexed() == 9
 
 
@@ -291,7 +292,7 @@ def test_processes_that_fill_at_once_give_each_account_its_words_once(
     monkeypatch.setattr(search_index, "_LEASE_MS", -1_000)  # nobody leaves it to another one
     create(control_plane, 30)  # ten segments, each of which four threads take from one another
     with closing(store_deployment.control_plane()) as other, ThreadPoolExecutor(4) as pool:
-        indexes = [SearchIndex(one.store) for one in (control_plane, other) * 2]
+        indexes = [SearchIndex(one.transactions) for one in (control_plane, other) * 2]
         list(pool.map(SearchIndex.fill, indexes))
     assert indexed_words(control_plane.store) == words_of_accounts(control_plane.store)
 
@@ -302,6 +303,7 @@ import os, sys
 from pathlib import Path
 from tests.support.databases.schema_steps import open_store
 from anyscale.server.core.search import index as search_index
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.sql.search.unindexed_accounts import UnindexedAccounts
 from anyscale.server.store.sql.search.user_words import Words
 
@@ -334,7 +336,8 @@ else:
     name = "_fill_segment" if place == "committed" else "_write"
     setattr(index, name, killing(getattr(index, name), False))
 url = sys.argv[1]
-search_index.SearchIndex(open_store(url if "://" in url else Path(url))).fill()
+store = open_store(url if "://" in url else Path(url))
+search_index.SearchIndex(Transactions(store)).fill()
 """
 
 
@@ -393,11 +396,11 @@ def test_a_lease_has_run_out_at_its_end(
             yield tx
 
     monkeypatch.setattr(store, "write", write_now)
-    assert SearchIndex(store)._lease_segment(None)
+    assert SearchIndex(Transactions(store))._lease_segment(None)
     now += search_index._LEASE_MS - 1
-    assert SearchIndex(store)._lease_segment(None) is None
+    assert SearchIndex(Transactions(store))._lease_segment(None) is None
     now += 1
-    assert SearchIndex(store)._lease_segment(None)
+    assert SearchIndex(Transactions(store))._lease_segment(None)
 
 
 def test_a_lease_that_another_process_takes_meanwhile_is_not_returned(
@@ -405,7 +408,7 @@ def test_a_lease_that_another_process_takes_meanwhile_is_not_returned(
 ) -> None:
     create(control_plane, 3)
     store = control_plane.store
-    index, write = SearchIndex(store), store.write
+    index, write = SearchIndex(Transactions(store)), store.write
     assert index._lease_segment(None)
 
     def write_after_another(**options: Any) -> Any:
@@ -423,7 +426,7 @@ def test_a_lease_that_another_process_takes_meanwhile_is_not_returned(
 
 def test_the_segment_after_a_lost_lease_is_short(control_plane: ControlPlane) -> None:
     create(control_plane, 9)
-    index = SearchIndex(control_plane.store)
+    index = SearchIndex(control_plane.transactions)
 
     def is_busy() -> bool:
         with control_plane.store.write() as tx:  # as a change of an account of the segment

@@ -4,7 +4,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from anyscale.server.store.transaction import Store
+from anyscale.server.core.transactions import Transactions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +21,8 @@ _SHARE = 100
 class AccountCount:
     """The numbers of accounts as they were at most a minute ago, or longer if counting is slow."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
         self._counting = threading.Lock()
         self._due = 0.0
         #: by how their users can sign in; None before the first count
@@ -50,7 +50,7 @@ class AccountCount:
 
     def _count(self) -> None:
         started = time.monotonic()
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             self.by_sign_in, self.at = tx.users.count(), tx.now()
         ended = time.monotonic()
         self._due = ended + max(_EVERY, _SHARE * (ended - started))

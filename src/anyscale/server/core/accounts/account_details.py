@@ -6,10 +6,10 @@ from msgspec import Struct
 
 from anyscale.errors import NotFound
 from anyscale.server.core.callers import is_live
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.login import LinkRecord, SessionRecord
 from anyscale.server.store.records.search import SignIn
 from anyscale.server.store.records.users import AccountRecord
-from anyscale.server.store.transaction import Store
 
 __all__ = ["AccountDetails", "AccountDetailsQuery"]
 
@@ -31,12 +31,12 @@ class AccountDetails(Struct, frozen=True):
 class AccountDetailsQuery:
     """Reads accounts one by one."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
 
     def get(self, user_id: str) -> AccountDetails:
         """Return an account, or raise `NotFound`."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             now = tx.now()
             account = tx.accounts.get(user_id)
             found = tx.searched_users.get("", user_id)

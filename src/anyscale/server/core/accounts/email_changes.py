@@ -42,7 +42,7 @@ def change_emails(
         EmailTaken: another account or an open batch has an email, or two of these would have it.
         EmailFreed: another account had an email until a short time ago.
         NotPermitted: an account is an owner's. Only another owner in a browser may change its
-            email, after a recent sign-in, which `require_owner` checks; or the operator.
+            email, after a recent sign-in, which `write_for` checks; or the operator.
     """
     for account in accounts:
         _refuse_owner(account, caller)

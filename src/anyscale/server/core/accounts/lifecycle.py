@@ -8,10 +8,11 @@ from msgspec import Struct
 from anyscale.domain.schemas.users import Role
 from anyscale.errors import LastOwner, OwnerKept
 from anyscale.server.core.audit.entries import Entry, append_entries, append_entry
-from anyscale.server.core.callers import Caller, require_accounts, require_owner, user_actor
+from anyscale.server.core.callers import Caller, require_accounts, user_actor
 from anyscale.server.core.tokens.api_tokens import revoke_all
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import AccountRecord
-from anyscale.server.store.transaction import Store, Transaction
+from anyscale.server.store.transaction import Transaction
 
 __all__ = ["UserLifecycle"]
 
@@ -21,13 +22,13 @@ class UserLifecycle:
 
     All methods raise `NotFound` for an account that does not exist, and `NotAuthenticated` or
     `NotPermitted` if the caller has lost its permission, or may not do so without a recent sign-in:
-    see `require_owner`. All but `restore` raise `LastOwner` if the
+    see `Transactions.write_for`. All but `restore` raise `LastOwner` if the
     account is the only owner who is not suspended. With `keep_owner`, `suspend` and `restore` raise
     `OwnerKept` instead of changing an owner's account.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
 
     def suspend(self, user_id: str, caller: Caller, *, keep_owner: bool = False) -> None:
         """Suspend an account: no sign-in, no session, no personal token works."""
@@ -77,12 +78,11 @@ class UserLifecycle:
 
     @contextmanager
     def _lock(self, user_id: str, caller: Caller, *, recent: bool = False) -> Iterator["_Locked"]:
-        with self._store.write() as tx:
-            # The owners come before any account, the caller's own included. A transaction that
-            # waits for an account then has no lock for which the transaction with that account
-            # waits.
-            owners = tx.accounts.lock_owners()
-            found = require_owner(tx, caller, [user_id], recent=recent)
+        # The owners come before any account, the caller's own included. A transaction that waits
+        # for an account then has no lock for which the transaction with that account waits.
+        with self._transactions.write_after(
+            lambda tx: tx.accounts.lock_owners(), caller, [user_id], recent=recent
+        ) as (tx, owners, found):
             (account,) = require_accounts(found, [user_id])
             yield _Locked(tx, account, owners)
 

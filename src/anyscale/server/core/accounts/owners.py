@@ -13,8 +13,8 @@ from anyscale.server.core.batches.small_batch import create_small
 from anyscale.server.core.callers import SystemCaller
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.login.links import PasswordLinkService, require_active
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import AccountRecord
-from anyscale.server.store.transaction import Store
 
 __all__ = ["CreatedOwner", "OwnerService"]
 
@@ -37,14 +37,14 @@ class OwnerService:
 
     def __init__(
         self,
-        store: Store,
+        transactions: Transactions,
         hashing: PasswordHashPool,
         accounts: UserLifecycle,
         links: PasswordLinkService,
         *,
         sso_only: bool,
     ) -> None:
-        self._store = store
+        self._transactions = transactions
         self._hashing = hashing
         self._accounts = accounts
         self._links = links
@@ -80,14 +80,14 @@ class OwnerService:
         )
 
     def _account(self, key: str) -> AccountRecord | None:
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             return tx.accounts.find(key)
 
     def _create_account(self, user: CheckedUser, caller: SystemCaller) -> AccountRecord:
         # Not by `BatchService`, which the operator may have switched off. If the account was
         # created concurrently, it is skipped here and made owner by the next step.
         key = os.urandom(16).hex()
-        create_small(self._store, self._hashing, key, [user], (), "skip", caller, "account")
+        create_small(self._transactions, self._hashing, key, [user], (), "skip", caller, "account")
         account = self._account(user.email_key)
         if account is None:
             raise BatchUnfinished("the account was deleted before it became an owner's")

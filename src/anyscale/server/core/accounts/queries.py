@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from anyscale.domain.emails import email_key_or_empty
 from anyscale.domain.models.users import User
 from anyscale.domain.schemas.users import FoundUser
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.user_models import found_user_of, user_of
-from anyscale.server.store.transaction import Store
 
 __all__ = ["UserQueries"]
 
@@ -14,24 +14,24 @@ __all__ = ["UserQueries"]
 class UserQueries:
     """Finds accounts by their emails and ids."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
 
     def with_emails(self, emails: Sequence[str]) -> list[FoundUser | None]:
         """Return the account of each email, in any spelling; None where there is none."""
         keys = list(map(email_key_or_empty, emails))
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             found = tx.users.list_with_emails([key for key in keys if key])
         users = {email_key_or_empty(record.email): found_user_of(record) for record in found}
         return [users.get(key) for key in keys]
 
     def with_ids(self, user_ids: Sequence[str]) -> list[User]:
         """Return the accounts with some ids, in the order of the ids; others are left out."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             return [user_of(record) for record in tx.users.list_with_ids(user_ids)]
 
     def find_id(self, text: str) -> str | None:
         """Return the id of the account whose email, in any spelling, or whose id a text is."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             found = tx.searched_users.get(email_key_or_empty(text), text.lower())
         return found[0].user_id if found else None

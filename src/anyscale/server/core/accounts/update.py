@@ -9,10 +9,11 @@ from anyscale.domain.validation import Policy, require_changes
 from anyscale.errors import AccountEdited
 from anyscale.server.core.accounts.email_changes import change_emails
 from anyscale.server.core.audit.entries import append_entry
-from anyscale.server.core.callers import Caller, require_accounts, require_owner
+from anyscale.server.core.callers import Caller, require_accounts
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.user_models import user_of
 from anyscale.server.store.records.users import AccountRecord
-from anyscale.server.store.transaction import Store, Transaction
+from anyscale.server.store.transaction import Transaction
 
 __all__ = ["UserUpdateService"]
 
@@ -20,8 +21,8 @@ __all__ = ["UserUpdateService"]
 class UserUpdateService:
     """Changes the fields that an administrator entered about a user."""
 
-    def __init__(self, store: Store, policy: Policy) -> None:
-        self._store = store
+    def __init__(self, transactions: Transactions, policy: Policy) -> None:
+        self._transactions = transactions
         self._policy = policy
 
     def update(
@@ -52,8 +53,8 @@ class UserUpdateService:
             NotAuthenticated, NotPermitted: the caller has lost its permission.
         """
         require_changes(changes, self._policy)
-        with self._store.write() as tx:
-            (account,) = require_accounts(require_owner(tx, caller, [user_id]), [user_id])
+        with self._transactions.write_for(caller, [user_id]) as (tx, locked):
+            (account,) = require_accounts(locked, [user_id])
             changed = _changed(account, changes)
             _require_expected(account, changed, expected)
             updated = structs.replace(account, **changed)

@@ -12,9 +12,10 @@ from msgspec import json, structs
 from anyscale.domain.audit_chain import FORGOTTEN, ROOT, AuditEntry, Removal, entry_hash
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.errors import StoreUnavailable
-from anyscale.server.core.callers import Caller, require_owner
+from anyscale.server.core.callers import Caller
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.audit import AuditRecord
-from anyscale.server.store.transaction import Store, Transaction
+from anyscale.server.store.transaction import Transaction
 
 __all__ = [
     "AUDIT_EXPORTED",
@@ -81,8 +82,8 @@ def root_of(user_ids: Iterable[str]) -> bytes:
 class AuditLog:
     """Lists entries, and appends those of denied requests."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
         self._lock = threading.Lock()
         #: (actor, reason) -> when an entry was last written, and how many denials there were since
         self._denied: dict[tuple[str, str], tuple[float, int]] = {}
@@ -109,7 +110,7 @@ class AuditLog:
             newest_first: whether to list them in the reverse order.
             only: which of them; None for all.
         """
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             found = tx.audit.list(
                 after, limit, before=before, newest_first=newest_first, only=only or AuditFilter()
             )
@@ -120,7 +121,7 @@ class AuditLog:
 
     def list_events(self) -> Sequence[str]:
         """Return the events that the log has, in their order."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             return tx.audit.list_events()
 
     def record_export(self, event: str, caller: Caller, data: dict[str, Any]) -> None:
@@ -129,8 +130,7 @@ class AuditLog:
         Raises:
             NotAuthenticated, NotPermitted: the caller has lost its permission.
         """
-        with self._store.write() as tx:
-            require_owner(tx, caller)
+        with self._transactions.write_for(caller) as (tx, _):
             append_entry(tx, caller.actor, event, "", data)
 
     def record_denied(self, actor: str, reason: str, call: str) -> None:
@@ -142,7 +142,7 @@ class AuditLog:
             StoreUnavailable: also if the entry of another denial takes long to write.
         """
         if times := self._due(actor, reason):
-            with self._denial(), self._store.write() as tx:
+            with self._denial(), self._transactions.write_unattended("access denied") as tx:
                 details = {"reason": reason, "call": call, "times": times}
                 append_entry(tx, actor, "access.denied", "", details)
 
@@ -151,14 +151,14 @@ class AuditLog:
         if time.monotonic() - self._purged < _PURGE_EVERY:
             return
         self._purged = time.monotonic()
-        with self._store.write() as tx:
+        with self._transactions.write_unattended("clean-up") as tx:
             if last := tx.audit.purge(before):
                 details = Removal(before, f"{last.number}:{last.hash.hex()}")
                 append_entry(tx, "system", FORGOTTEN, f"{last.number + 1}", structs.asdict(details))
 
     def log_head(self) -> None:
         """Log the head of the chain if it has grown: `anyscale audit verify --head` takes it."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             last = tx.audit.get_last()
         if last and last.number > int(self.logged_head.partition(":")[0] or 0):
             import logging  # only by servers

@@ -20,10 +20,11 @@ from anyscale.errors import KeyReused
 from anyscale.server.core.audit.entries import root_of
 from anyscale.server.core.batches.batch_state import lock_batch, require_open, touch
 from anyscale.server.core.batches.conflicts import chunk_conflicts, freed_since
-from anyscale.server.core.callers import Caller, share_owner
+from anyscale.server.core.callers import Caller
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.batches import BatchRecord, ChunkRecord, ConflictRecord
 from anyscale.server.store.records.users import FreedEmailRecord, NewUserRecord, NewUsers
-from anyscale.server.store.transaction import Store, Transaction
+from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.user_ids import user_ids
 from anyscale.server.store.words import searchable
 
@@ -94,7 +95,7 @@ class NewChunk:
         )
 
 
-def reserve_chunk(store: Store, chunk: NewChunk, caller: Caller) -> ReservedChunk:
+def reserve_chunk(transactions: Transactions, chunk: NewChunk, caller: Caller) -> ReservedChunk:
     """Reserve the emails of a chunk, or return the stored outcome of an equal chunk.
 
     Nothing is added to a published batch.
@@ -104,9 +105,9 @@ def reserve_chunk(store: Store, chunk: NewChunk, caller: Caller) -> ReservedChun
         BatchGone: the batch was dropped or expired.
         NotAuthenticated, NotPermitted: the caller has lost its permission.
     """
-    with store.write(is_slice=True) as tx:
-        batch = lock_batch(tx, chunk.batch_id)
-        share_owner(tx, caller)
+    with transactions.write_shared(
+        lambda tx: lock_batch(tx, chunk.batch_id), caller, is_slice=True
+    ) as (tx, batch):
         stored = _lock(tx, batch, chunk)
         return _outcome(batch, stored) or chunk.reserve(tx, batch)
 

@@ -1,12 +1,16 @@
 """Expire open batches, and delete the rows of batches that were dropped or have expired."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.batches.batch_state import lock_batch
-from anyscale.server.core.callers import Caller, share_owner
+from anyscale.server.core.callers import Caller
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.batches import BatchRecord
-from anyscale.server.store.transaction import Store
+from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.user_ids import user_id
 
 __all__ = ["delete_rows", "expire_batch"]
@@ -18,9 +22,9 @@ _SECONDS_A_CALL = 10.0
 _SLICE = 2_000
 
 
-def expire_batch(store: Store, idle: BatchRecord) -> bool:
+def expire_batch(transactions: Transactions, idle: BatchRecord) -> bool:
     """Expire an open batch unless a client has touched it since; return whether it expired."""
-    with store.write() as tx:
+    with transactions.write_unattended("clean-up") as tx:
         batch = tx.batches.lock(idle.batch_id, exclusive=True)
         if batch != idle:
             return False
@@ -29,7 +33,9 @@ def expire_batch(store: Store, idle: BatchRecord) -> bool:
     return True
 
 
-def delete_rows(store: Store, batch: BatchRecord, chunk_users: int, caller: Caller | None) -> bool:
+def delete_rows(
+    transactions: Transactions, batch: BatchRecord, chunk_users: int, caller: Caller | None
+) -> bool:
     """Delete the rows of a batch slice by slice, so that other writers wait for a moment only.
 
     A chunk is deleted with the last of its users, so that an interrupted clean-up is found and
@@ -41,7 +47,7 @@ def delete_rows(store: Store, batch: BatchRecord, chunk_users: int, caller: Call
     batch, which the server deletes by itself.
     """
     deadline = time.monotonic() + _SECONDS_A_CALL
-    with store.read() as tx:
+    with transactions.read() as tx:
         chunks = tx.chunks.list(batch.id)
         current = tx.batches.get(batch.batch_id)
     step = chunk_users if current and current.state == "open" else _SLICE
@@ -52,12 +58,12 @@ def delete_rows(store: Store, batch: BatchRecord, chunk_users: int, caller: Call
             if time.monotonic() > deadline:
                 return False
             part, is_last = positions[start : start + step], start + step >= entries
-            _delete_slice(store, batch, chunk.number, part, caller, is_last=is_last)
+            _delete_slice(transactions, batch, chunk.number, part, caller, is_last=is_last)
     return True
 
 
 def _delete_slice(
-    store: Store,
+    transactions: Transactions,
     batch: BatchRecord,
     chunk: int,
     positions: range,
@@ -65,10 +71,7 @@ def _delete_slice(
     *,
     is_last: bool,
 ) -> None:
-    with store.write(is_slice=True) as tx:
-        current = lock_batch(tx, batch.batch_id)
-        if caller:
-            share_owner(tx, caller)
+    with _slice_of(transactions, batch.batch_id, caller) as (tx, current):
         # A released batch may have been reserved again and published.
         if current.published_at is None:
             tx.chunks.lock(batch.id, chunk)
@@ -76,3 +79,17 @@ def _delete_slice(
             tx.users.delete(*ids)
             if is_last:
                 tx.chunks.delete(batch.id, chunk)
+
+
+@contextmanager
+def _slice_of(
+    transactions: Transactions, batch_id: str, caller: Caller | None
+) -> Iterator[tuple[Transaction, BatchRecord]]:
+    """Start the transaction of a slice, with the locked batch."""
+    if caller:
+        lock = partial(lock_batch, batch_id=batch_id)
+        with transactions.write_shared(lock, caller, is_slice=True) as locked:
+            yield locked
+    else:
+        with transactions.write_unattended("clean-up", is_slice=True) as tx:
+            yield tx, lock_batch(tx, batch_id)

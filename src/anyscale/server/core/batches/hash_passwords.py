@@ -6,17 +6,18 @@ from itertools import groupby
 from anyscale.domain.validation import Policy
 from anyscale.errors import BatchRefused, Problem
 from anyscale.server.core.batches.batch_state import lock_batch, require_batch, require_open, touch
-from anyscale.server.core.callers import Caller, share_owner
+from anyscale.server.core.callers import Caller
 from anyscale.server.core.hashing.pool import PasswordHashPool
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.batches import BatchRecord, PendingHash
-from anyscale.server.store.transaction import Store, Transaction
+from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.user_ids import position_of, user_id
 
 __all__ = ["hash_passwords"]
 
 
 def hash_passwords(
-    store: Store,
+    transactions: Transactions,
     hashing: PasswordHashPool,
     policy: Policy,
     batch_id: str,
@@ -33,15 +34,13 @@ def hash_passwords(
         NotAuthenticated, NotPermitted: the caller has lost its permission.
     """
     by_id = {user_id(batch_id, position): text for position, text in passwords}
-    with store.read() as tx:
+    with transactions.read() as tx:
         batch = require_open(require_batch(tx, batch_id))
         pending = tx.users.list_pending(batch.id, list(by_id))
     _check(hashing, policy, pending, by_id)
     ids = [row.user_id for row in pending]
     hashes = hashing.hash_many([by_id[name] for name in ids])
-    with store.write() as tx:
-        batch = lock_batch(tx, batch_id)
-        share_owner(tx, caller)
+    with transactions.write_shared(lambda tx: lock_batch(tx, batch_id), caller) as (tx, batch):
         require_open(batch)
         touch(tx, batch)
         return _save(tx, policy, batch, zip(ids, hashes, strict=True))

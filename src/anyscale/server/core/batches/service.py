@@ -40,11 +40,11 @@ from anyscale.server.core.batches.conflicts import (
 from anyscale.server.core.batches.hash_passwords import hash_passwords
 from anyscale.server.core.batches.publish import publish, require_same_count
 from anyscale.server.core.batches.small_batch import create_small, find_replay
-from anyscale.server.core.callers import Caller, check_owner, require_owner, share_owner
+from anyscale.server.core.callers import Caller, check_owner
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.time_units import DAY_MS
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.batches import Origin
-from anyscale.server.store.transaction import Store
 from anyscale.server.store.user_ids import MAX_POSITION
 
 __all__ = ["MAX_POSITION", "BatchService", "Change"]
@@ -64,7 +64,7 @@ class BatchService:
 
     def __init__(
         self,
-        store: Store,
+        transactions: Transactions,
         hashing: PasswordHashPool,
         policy: Policy,
         *,
@@ -72,7 +72,7 @@ class BatchService:
         expiry_days: int,
     ) -> None:
         self.policy = policy
-        self._store = store
+        self._transactions = transactions
         self._hashing = hashing
         self._available = available
         self._expiry = expiry_days * DAY_MS
@@ -92,7 +92,7 @@ class BatchService:
         """Create a small batch in one call: see `create_small`."""
         self._require_available()
         created = create_small(
-            self._store, self._hashing, key, users, passwords, if_exists, caller, origin
+            self._transactions, self._hashing, key, users, passwords, if_exists, caller, origin
         )
         if not created.replayed:
             skipped = {conflict.position for conflict in created.skipped}
@@ -102,7 +102,7 @@ class BatchService:
 
     def find_replay(self, key: str, users: Sequence[CheckedUser], if_exists: str) -> Created | None:
         """Return the result of an equal small batch, if there was one: see `create_small`."""
-        return find_replay(self._store, key, users, if_exists)
+        return find_replay(self._transactions, key, users, if_exists)
 
     def dry_run(self, users: Sequence[CheckedUser], if_exists: str) -> list[Conflict]:
         """Return the conflicts of the users that `create` would skip. It writes nothing.
@@ -121,7 +121,7 @@ class BatchService:
 
     def look_up(self, users: Sequence[CheckedUser], first: int) -> list[Conflict]:
         """Return the conflicts that a chunk of users would have, from a position on."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             taken = find_taken(tx, users)
         return chunk_conflicts("", first, users, taken)
 
@@ -131,7 +131,7 @@ class BatchService:
         Raises:
             BatchUndone: it was undone.
         """
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             if batch := tx.batches.find(key):
                 refuse_undone(batch)
             return batch_details(tx, batch) if batch else None
@@ -139,8 +139,7 @@ class BatchService:
     def open(self, key: str, if_exists: str, caller: Caller) -> Batch:
         """Open a batch, or return the one with the key: see `open_batch`."""
         self._require_available()
-        with self._store.write() as tx:
-            require_owner(tx, caller)
+        with self._transactions.write_for(caller) as (tx, _):
             return batch_details(tx, open_batch(tx, key, if_exists, caller.actor))
 
     def reserve(
@@ -162,27 +161,27 @@ class BatchService:
         if number < 0 or len(users) > self.policy.chunk_users:
             # The users would get ids of another chunk.
             raise ValueError(f"a chunk has at most {self.policy.chunk_users} users, from chunk 0")
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             batch = require_batch(tx, batch_id)
         chunk = NewChunk(batch, number, number * self.policy.chunk_users, users)
-        return reserve_chunk(self._store, chunk, caller)
+        return reserve_chunk(self._transactions, chunk, caller)
 
     def reserved_chunks(self, batch_id: str) -> int:
         """Return how many chunks of a batch are reserved."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             return len(tx.chunks.list(require_batch(tx, batch_id).id))
 
     def difference(
         self, batch_id: str, number: int, users: Sequence[CheckedUser]
     ) -> FieldDifference | None:
         """Compare a chunk with the reserved one of its number; None if there is no difference."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             batch = require_batch(tx, batch_id)
             return find_difference(tx, batch, number, number * self.policy.chunk_users, users)
 
     def key_of(self, batch_id: str, caller: Caller) -> str:
         """Return the idempotency key of a batch, which any owner needs to continue it."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             check_owner(tx, caller)
             return require_batch(tx, batch_id).idempotency_key
 
@@ -190,23 +189,22 @@ class BatchService:
         self, batch_id: str, after: int = -1, limit: int = MAX_POSITION
     ) -> list[Conflict]:
         """Return conflicts of a batch after a position, by position."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             return list_conflicts(tx, require_batch(tx, batch_id), after, limit)
 
     def release(self, batch_id: str, caller: Caller) -> None:
         """Delete the rows of an open batch, so that a batch that waits for its emails continues."""
-        with self._store.write() as tx:
-            batch = lock_batch(tx, batch_id)
-            share_owner(tx, caller)
+        with self._transactions.write_shared(lambda tx: lock_batch(tx, batch_id), caller) as locked:
+            tx, batch = locked
             touch(tx, require_open(batch))
-        if not delete_rows(self._store, batch, self.policy.chunk_users, caller):
+        if not delete_rows(self._transactions, batch, self.policy.chunk_users, caller):
             raise Overloaded("some emails are still reserved: repeat the call")
 
     def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]], caller: Caller) -> int:
         """Hash passwords of users of an open batch: see `hash_passwords`."""
         self._require_available()
         stored = hash_passwords(
-            self._store, self._hashing, self.policy, batch_id, passwords, caller
+            self._transactions, self._hashing, self.policy, batch_id, passwords, caller
         )
         self.on_change("hashed", stored)
         return stored
@@ -220,11 +218,11 @@ class BatchService:
             BatchGone: the batch was dropped or expired.
         """
         self._require_available()
-        with self._store.write() as tx:
-            batch = lock_batch(tx, batch_id, exclusive=True)
+        with self._transactions.write_after(
+            lambda tx: lock_batch(tx, batch_id, exclusive=True), caller
+        ) as (tx, batch, _):
             require_same_count(tx, batch, entries)
             if batch.state != "published":
-                require_owner(tx, caller)
                 publish(tx, require_open(batch), entries, caller.actor)
             published = batch_details(tx, require_batch(tx, batch_id))
         if batch.state != "published":
@@ -233,9 +231,9 @@ class BatchService:
 
     def drop(self, batch_id: str, caller: Caller) -> Batch:
         """Drop an open batch: its emails are free again. Raises `BatchGone` if it is published."""
-        with self._store.write() as tx:
-            batch = lock_batch(tx, batch_id, exclusive=True)
-            require_owner(tx, caller)
+        with self._transactions.write_after(
+            lambda tx: lock_batch(tx, batch_id, exclusive=True), caller
+        ) as (tx, batch, _):
             refuse_published(batch)
             if batch.state == "open":
                 tx.batches.set_state(batch.id, "dropped")
@@ -243,7 +241,7 @@ class BatchService:
                 append_entry(tx, caller.actor, "batch.dropped", batch_id, data)
         if batch.state == "open":
             self.on_change("dropped", 0)
-        delete_rows(self._store, batch, self.policy.chunk_users, None)
+        delete_rows(self._transactions, batch, self.policy.chunk_users, None)
         return self.show(batch_id, caller)
 
     def undo(
@@ -252,34 +250,34 @@ class BatchService:
         """Delete accounts of a published batch, after a `user_id`: see `undo_part`."""
         from anyscale.server.core.batches.undo import undo_part
 
-        part = undo_part(self._store, batch_id, after, caller, force=force, dry_run=dry_run)
+        part = undo_part(self._transactions, batch_id, after, caller, force=force, dry_run=dry_run)
         if not dry_run:
             self.on_change("undone", part.removed)
         return part
 
     def expire(self) -> None:
         """Expire the batches that no client touched, and finish drops that were interrupted."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             idle = tx.batches.list_idle(tx.now() - self._expiry)
             unfinished = tx.batches.list_unfinished()
-        expired = [batch for batch in idle if expire_batch(self._store, batch)]
+        expired = [batch for batch in idle if expire_batch(self._transactions, batch)]
         for batch in (*expired, *unfinished):
-            delete_rows(self._store, batch, self.policy.chunk_users, None)
+            delete_rows(self._transactions, batch, self.policy.chunk_users, None)
 
     def show(self, batch_id: str, caller: Caller) -> Batch:
         """Return one batch, with the numbers of its accounts: see `shown_batch`."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             batch = require_batch(tx, batch_id)
             return shown_batch(tx, batch, caller)
 
     def counts(self, batch_id: str) -> Batch:
         """Return one batch as lists have it, without the numbers of its accounts."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             return batch_details(tx, require_batch(tx, batch_id))
 
     def initial_sign_ins(self, batch_id: str) -> InitialSignIns:
         """Return how the users of a batch could sign in when it was created."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             return initial_sign_ins(tx, require_batch(tx, batch_id))
 
     def page(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
@@ -287,13 +285,13 @@ class BatchService:
 
         `open_only` is for the unfinished ones: they are open, or are being undone.
         """
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             batches = tx.batches.list(open_only=open_only, before=before, limit=limit)
             return [batch_details(tx, batch) for batch in batches]
 
     def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
         """Return users of a published batch in the order of the input, after a `user_id`."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             require_batch(tx, batch_id)
             return created_users(tx, batch_id, after, limit)
 

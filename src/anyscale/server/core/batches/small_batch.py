@@ -15,10 +15,11 @@ from anyscale.server.core.batches.conflicts import (
     refuse_conflicts,
 )
 from anyscale.server.core.batches.publish import publish
-from anyscale.server.core.callers import Caller, require_owner
+from anyscale.server.core.callers import Caller
 from anyscale.server.core.hashing.pool import PasswordHashPool
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.batches import Origin
-from anyscale.server.store.transaction import Store, Transaction
+from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.user_ids import user_id
 
 __all__ = ["create_small"]
@@ -32,7 +33,7 @@ class _Changed(Exception):
 
 
 def create_small(
-    store: Store,
+    transactions: Transactions,
     hashing: PasswordHashPool,
     key: str,
     users: Sequence[CheckedUser],
@@ -53,7 +54,7 @@ def create_small(
     """
     hashes: dict[int, str] = {}
     for _ in range(_ATTEMPTS):
-        with store.read() as tx:
+        with transactions.read() as tx:
             if replay := _replay(tx, key, users, if_exists):
                 return replay
             taken = find_taken(tx, users)
@@ -62,8 +63,7 @@ def create_small(
         missing = {p: password for p, password in passwords if p in free and p not in hashes}
         hashes.update(zip(missing, hashing.hash_many(list(missing.values())), strict=True))
         try:
-            with store.write() as tx:
-                require_owner(tx, caller)
+            with transactions.write_for(caller) as (tx, _):
                 replay = _replay(tx, key, users, if_exists)
                 return replay or _create(tx, key, users, if_exists, hashes, caller, origin)
         except _Changed:
@@ -72,10 +72,10 @@ def create_small(
 
 
 def find_replay(
-    store: Store, key: str, users: Sequence[CheckedUser], if_exists: str
+    transactions: Transactions, key: str, users: Sequence[CheckedUser], if_exists: str
 ) -> Created | None:
     """Return the result that an equal call had; None without one. Raises as `create_small` does."""
-    with store.read() as tx:
+    with transactions.read() as tx:
         return _replay(tx, key, users, if_exists)
 
 

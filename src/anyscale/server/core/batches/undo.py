@@ -9,11 +9,12 @@ from anyscale.domain.schemas.batches import UndoPart
 from anyscale.errors import AnyscaleError, BatchGone, RequestInvalid
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.batches.batch_state import lock_batch, require_batch
-from anyscale.server.core.callers import Caller, require_owner, user_actor
+from anyscale.server.core.callers import Caller, user_actor
 from anyscale.server.core.search import defer_filling
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.records.users import AccountRecord
-from anyscale.server.store.transaction import Store, Transaction
+from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.user_ids import id_prefix, is_id_of, position_of
 
 __all__ = ["undo_part"]
@@ -38,8 +39,24 @@ class _Slice(NamedTuple):
     last: str | None
 
 
+class _LockedBatch(NamedTuple):
+    """What the transaction of a slice locks before the accounts, and these."""
+
+    batch: BatchRecord
+    #: see `_spared_owner`
+    spared: str
+    #: the accounts of the slice, by `user_id`
+    ids: Sequence[str]
+
+
 def undo_part(
-    store: Store, batch_id: str, after: str, caller: Caller, *, force: bool, dry_run: bool
+    transactions: Transactions,
+    batch_id: str,
+    after: str,
+    caller: Caller,
+    *,
+    force: bool,
+    dry_run: bool,
 ) -> UndoPart:
     """Undo slices of a published batch for about a second, after a `user_id`.
 
@@ -57,7 +74,7 @@ def undo_part(
     first, removed, suspended, kept = after, 0, 0, list[KeptUser]()
     while True:
         try:
-            done = step(store, batch_id, after, caller, force=force)
+            done = step(transactions, batch_id, after, caller, force=force)
         except AnyscaleError:
             if after == first:
                 raise
@@ -79,9 +96,9 @@ def _check_after(batch_id: str, after: str) -> None:
 
 
 def _look_at_slice(
-    store: Store, batch_id: str, after: str, caller: Caller, *, force: bool
+    transactions: Transactions, batch_id: str, after: str, caller: Caller, *, force: bool
 ) -> _Slice:
-    with store.read() as tx:
+    with transactions.read() as tx:
         batch = _require_published(require_batch(tx, batch_id))
         accounts = tx.users.list_accounts(batch_id, after, _SLICE)
         spared = _spared_owner(batch, tx.accounts.list_owners(), caller)
@@ -89,13 +106,16 @@ def _look_at_slice(
     return _Slice(removed, kept, accounts[-1].user_id if accounts else None)
 
 
-def _undo_slice(store: Store, batch_id: str, after: str, caller: Caller, *, force: bool) -> _Slice:
-    with store.write(is_slice=True) as tx:
-        batch = _require_published(lock_batch(tx, batch_id, exclusive=True))
-        _require_reached(batch, after)
-        spared = _spared_owner(batch, tx.accounts.lock_owners(), caller)
-        ids = tx.users.list_account_ids(batch_id, after, _SLICE)
-        locked = require_owner(tx, caller, ids, recent=True)
+def _undo_slice(
+    transactions: Transactions, batch_id: str, after: str, caller: Caller, *, force: bool
+) -> _Slice:
+    with transactions.write_after(
+        lambda tx: _lock_before_accounts(tx, batch_id, after, caller),
+        caller,
+        lambda first: first.ids,
+        recent=True,
+        is_slice=True,
+    ) as (tx, (batch, spared, ids), locked):
         accounts = [locked[user_id] for user_id in ids if user_id in locked]
         removed, kept = _divide(accounts, spared, caller.actor, force=force)
         if removed:
@@ -106,6 +126,15 @@ def _undo_slice(store: Store, batch_id: str, after: str, caller: Caller, *, forc
             tx.batches.set_undone(batch.id, "undone")
             append_entry(tx, caller.actor, "batch.undone", batch_id, {})
         return _Slice(removed, kept, ids[-1] if ids else None)
+
+
+def _lock_before_accounts(
+    tx: Transaction, batch_id: str, after: str, caller: Caller
+) -> _LockedBatch:
+    batch = _require_published(lock_batch(tx, batch_id, exclusive=True))
+    _require_reached(batch, after)
+    spared = _spared_owner(batch, tx.accounts.lock_owners(), caller)
+    return _LockedBatch(batch, spared, tx.users.list_account_ids(batch_id, after, _SLICE))
 
 
 def _require_reached(batch: BatchRecord, after: str) -> None:

@@ -10,13 +10,14 @@ from anyscale.domain.times import from_milliseconds
 from anyscale.errors import AlreadyReplaced, LinkRefused, TooLarge
 from anyscale.server.core.audit.entries import Entry, append_entries
 from anyscale.server.core.batches.batch_state import require_batch
-from anyscale.server.core.callers import Caller, require_accounts, require_owner
+from anyscale.server.core.callers import Caller, require_accounts
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.time_units import DAY_MS
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.login import LinkRecord, UnusedLinks
 from anyscale.server.store.records.user_models import user_of
 from anyscale.server.store.records.users import AccountRecord
-from anyscale.server.store.transaction import Store, Transaction
+from anyscale.server.store.transaction import Transaction
 
 __all__ = [
     "MOST",
@@ -65,13 +66,13 @@ class PasswordLinkService:
 
     def __init__(
         self,
-        store: Store,
+        transactions: Transactions,
         page: Callable[[], str],
         *,
         days: int,
         sso_only: bool,
     ) -> None:
-        self._store = store
+        self._transactions = transactions
         self._page = page
         self._lifetime = days * DAY_MS
         self._sso_only = sso_only
@@ -109,10 +110,10 @@ class PasswordLinkService:
         secrets = {user_id: new_link_secret() for user_id in user_ids}
         if not secrets:
             return []
-        with self._store.write() as tx:
-            # The owners come before any account: see `Transaction`.
-            tx.accounts.lock_owners()
-            accounts = require_accounts(require_owner(tx, caller, secrets, recent=True), secrets)
+        with self._transactions.write_after(
+            lambda tx: tx.accounts.lock_owners(), caller, secrets, recent=True
+        ) as (tx, _, locked):
+            accounts = require_accounts(locked, secrets)
             for account in accounts:
                 require_active(account)
             if newest is not None and tx.links.unused(list(secrets), tx.now()).newest > newest:
@@ -145,28 +146,27 @@ class PasswordLinkService:
 
     def unused(self, user_ids: Sequence[str]) -> UnusedLinks:
         """Return the links of accounts that work, in numbers."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             return tx.links.unused(user_ids, tx.now())
 
     def unused_in_batch(self, batch_id: str) -> UnusedLinks:
         """Return those of the accounts of a batch to which no user can sign in otherwise."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             return tx.links.unused_in_batch(batch_id, tx.now())
 
     def exists(self, user_id: str) -> bool:
         """Whether an account has a link that works."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             return tx.links.exists(user_id, tx.now())
 
     def revoke(self, link: str, caller: Caller) -> None:
         """Delete a link that no user received. The audit log keeps the entry of its creation."""
-        with self._store.write() as tx:
-            require_owner(tx, caller)
+        with self._transactions.write_for(caller) as (tx, _):
             tx.links.consume(hash_of(secret_of(link)))
 
     def without_credentials(self, batch_id: str, after: str, limit: int) -> list[User]:
         """Return accounts of a batch to which no user can sign in, by `user_id`, after one."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             require_batch(tx, batch_id)
             found = tx.users.list_without_credentials(batch_id, after, limit)
         return [user_of(record) for record in found]

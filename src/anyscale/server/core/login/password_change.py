@@ -5,7 +5,7 @@ from msgspec import structs
 from anyscale.domain.validation import Policy
 from anyscale.errors import InvalidCredentials, LinkInvalid, PasswordRefused
 from anyscale.server.core.audit.entries import append_entry
-from anyscale.server.core.callers import SessionCaller, live_session, user_actor
+from anyscale.server.core.callers import SessionCaller, user_actor
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.login.password_login import PasswordLogin, require_passwords
 from anyscale.server.core.login.sessions import (
@@ -17,8 +17,9 @@ from anyscale.server.core.login.sessions import (
 )
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.steps import Step
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import AccountRecord
-from anyscale.server.store.transaction import Store, Transaction
+from anyscale.server.store.transaction import Transaction
 
 __all__ = ["PasswordChanges"]
 
@@ -35,9 +36,13 @@ class PasswordChanges:
     """
 
     def __init__(
-        self, store: Store, hashing: PasswordHashPool, policy: Policy, login: PasswordLogin
+        self,
+        transactions: Transactions,
+        hashing: PasswordHashPool,
+        policy: Policy,
+        login: PasswordLogin,
     ) -> None:
-        self._store = store
+        self._transactions = transactions
         self._hashing = hashing
         self._policy = policy
         self._login = login
@@ -65,13 +70,11 @@ class PasswordChanges:
             raise PasswordRefused("The new password is the one that you have.")
         password_hash = self._hash(new, account)
         self._login.record_sign_in(account.user_id)
-        with self._store.write() as tx:
-            locked = lock_for_session(tx, account.user_id, client)
-            live_session(tx, caller.session.hash).refuse_pending({Step.PASSWORD})
-            assert locked  # since its session is live
-            if locked.account.password_hash != account.password_hash:
+        with self._transactions.write_own(caller, {Step.PASSWORD}) as (tx, own):
+            locked = LockedAccount(own, client, caller.session, tx.now())
+            if own.password_hash != account.password_hash:
                 raise InvalidCredentials("the password was changed at the same time")
-            self._login.require_active(locked.account, locked.at)
+            self._login.require_active(own, locked.at)
             method = caller.session.auth_method
             return _set_password(tx, locked, password_hash, method, "password.changed")
 
@@ -83,7 +86,7 @@ class PasswordChanges:
             NotPermitted: SSO is the only sign-in method.
         """
         require_passwords(self._policy)
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             link = tx.links.get(hash_of(secret))
             account = tx.accounts.get(link.user_id) if link else None
             now = tx.now()
@@ -100,7 +103,7 @@ class PasswordChanges:
         """
         account = self.link_account(secret)
         password_hash = self._hash(new, account)
-        with self._store.write() as tx:
+        with self._transactions.write_unattended("sign-in") as tx:
             # The lock on the account comes first, so that two requests with one link take turns.
             locked = lock_for_session(tx, account.user_id, client)
             link = tx.links.consume(hash_of(secret))

@@ -7,7 +7,7 @@ from anyscale.domain.validation import Policy
 from anyscale.errors import AnyscaleError, InvalidCredentials, NotPermitted, PasswordExpired
 from anyscale.server.core.audit.deferred import DeferredAuditWriter
 from anyscale.server.core.audit.entries import AuditLog
-from anyscale.server.core.callers import SessionCaller, require_session
+from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.login.rate_limit import LoginRateLimiter
 from anyscale.server.core.login.sessions import (
@@ -20,8 +20,9 @@ from anyscale.server.core.login.sessions import (
 )
 from anyscale.server.core.secrets import SensitiveStruct, hash_of
 from anyscale.server.core.time_units import DAY_MS
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import AccountRecord
-from anyscale.server.store.transaction import Store, Transaction
+from anyscale.server.store.transaction import Transaction
 
 __all__ = ["LoginAttempt", "PasswordLogin", "require_passwords"]
 
@@ -51,14 +52,14 @@ class PasswordLogin:
 
     def __init__(
         self,
-        store: Store,
+        transactions: Transactions,
         hashing: PasswordHashPool,
         audit_log: AuditLog,
         policy: Policy,
         initial_days: int,
         rate_limiter: LoginRateLimiter,
     ) -> None:
-        self._store = store
+        self._transactions = transactions
         self._hashing = hashing
         self._rate_limiter = rate_limiter
         self._audit_writer = DeferredAuditWriter(audit_log)
@@ -77,7 +78,7 @@ class PasswordLogin:
         """
         require_passwords(self._policy)
         key = _key(email)
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             account = tx.accounts.find(key)
             known_device = _known_device(tx, account, client.device)
         attempt = LoginAttempt(key, password, client, account, known_device)
@@ -112,7 +113,7 @@ class PasswordLogin:
         is_outdated = self._hashing.needs_rehash(password_hash)
         rehashed = self._hashing.hash(attempt.password) if is_outdated else None
         self.record_sign_in(user_id)
-        with self._store.write() as tx:
+        with self._transactions.write_unattended("sign-in") as tx:
             locked = lock_for_session(tx, user_id, attempt.client)
             if locked and locked.account.password_hash == password_hash:
                 self.require_active(locked.account, locked.at)
@@ -152,8 +153,8 @@ class PasswordLogin:
         require_passwords(self._policy)
         self.verify_current(caller, password, client)
         self.record_sign_in(caller.account.user_id)
-        with self._store.write() as tx:
-            account, now = require_session(tx, caller), tx.now()
+        with self._transactions.write_own(caller) as (tx, account):
+            now = tx.now()
             if account.password_hash != caller.account.password_hash:
                 raise InvalidCredentials("the password was changed at the same time")
             self.require_active(account, now)

@@ -13,17 +13,17 @@ from anyscale.server.core.callers import (
     SessionCaller,
     is_live,
     live_session,
-    require_owner,
-    require_session,
+    require_accounts,
     user_actor,
 )
 from anyscale.server.core.ids import new_id
 from anyscale.server.core.secrets import SensitiveStruct, hash_of, new_secret
 from anyscale.server.core.steps import ANY_STEP, Step, pending_step
 from anyscale.server.core.time_units import DAY_MS
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.login import SessionRecord
 from anyscale.server.store.records.users import AccountRecord
-from anyscale.server.store.transaction import Store, Transaction
+from anyscale.server.store.transaction import Transaction
 
 __all__ = [
     "ABSOLUTE_LIMIT",
@@ -62,8 +62,8 @@ class ClientInfo(SensitiveStruct, frozen=True):
 class SessionService:
     """Authenticates, lists and revokes sessions."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
 
     def authenticate(self, secret: str) -> SessionCaller:
         """Return the caller of a session cookie. It reads two rows, and writes nothing.
@@ -71,19 +71,22 @@ class SessionService:
         Raises:
             NotAuthenticated: the session is unknown or expired, or the account is suspended.
         """
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             return live_session(tx, hash_of(secret))
 
     def touch(self, caller: SessionCaller) -> None:
         """Write the last use of a session that `is_touch_due`."""
         # The request itself may only read, and works while the database cannot be written.
         # It waits for no disk and no standby, since requests that only read wait for it.
-        with suppress(StoreUnavailable), self._store.write(durable=False) as tx:
+        with (
+            suppress(StoreUnavailable),
+            self._transactions.write_unattended("last use", durable=False) as tx,
+        ):
             tx.sessions.touch(caller.session.session_id, caller.at)
 
     def list(self, caller: SessionCaller) -> Sequence[SessionRecord]:
         """List the sessions of a user that are not expired, the latest first."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             now = tx.now()
             found = tx.sessions.list(caller.account.user_id)
         return [session for session in found if is_live(session, now)]
@@ -98,9 +101,8 @@ class SessionService:
             PasswordChangeNeeded: it is another session than the caller's.
         """
         allowed = ANY_STEP if session_id == caller.session.session_id else ()
-        with self._store.write() as tx:
-            user_id = require_session(tx, caller, allowed).user_id
-            if not tx.sessions.delete(user_id, only=session_id):
+        with self._transactions.write_own(caller, allowed) as (tx, account):
+            if not tx.sessions.delete(account.user_id, only=session_id):
                 raise NotFound("there is no such session")
             append_entry(tx, caller.actor, "session.revoked", session_id, {})
 
@@ -109,8 +111,8 @@ class SessionService:
 
         Raises `NotAuthenticated` and `PasswordChangeNeeded` as `revoke` does.
         """
-        with self._store.write() as tx:
-            user_id = require_session(tx, caller).user_id
+        with self._transactions.write_own(caller) as (tx, account):
+            user_id = account.user_id
             count = tx.sessions.delete(user_id, keep=caller.session.session_id)
             if count:
                 append_entry(tx, caller.actor, "sessions.revoked", user_id, {"count": count})
@@ -125,9 +127,8 @@ class SessionService:
             NotFound: there is no such account.
             NotAuthenticated, NotPermitted: the caller has lost its permission.
         """
-        with self._store.write() as tx:
-            if user_id not in require_owner(tx, caller, [user_id]):
-                raise NotFound(f"there is no user {user_id}")
+        with self._transactions.write_for(caller, [user_id]) as (tx, locked):
+            require_accounts(locked, [user_id])
             own = caller.session.session_id if isinstance(caller, SessionCaller) else ""
             count = tx.sessions.delete(user_id, keep=own)
             if count:
@@ -136,7 +137,7 @@ class SessionService:
 
     def purge(self) -> None:
         """Delete expired sessions and links, and devices that are not known any more."""
-        with self._store.write() as tx:
+        with self._transactions.write_unattended("clean-up") as tx:
             now = tx.now()
             tx.sessions.purge(now - IDLE_LIMIT, now)
             tx.links.purge(now)

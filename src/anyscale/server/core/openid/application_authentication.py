@@ -4,8 +4,8 @@ from hmac import compare_digest
 
 from anyscale.server.core.openid.protocol import OAuthError
 from anyscale.server.core.secrets import hash_of
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.openid import ApplicationRecord
-from anyscale.server.store.transaction import Store
 
 __all__ = ["ApplicationAuthentication"]
 
@@ -13,8 +13,8 @@ __all__ = ["ApplicationAuthentication"]
 class ApplicationAuthentication:
     """Authenticates the requests of applications to the provider."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
 
     def authenticate(self, client_id: str, secret: str | None) -> ApplicationRecord:
         """Return the application of a request; `secret` is None if it sent none.
@@ -22,7 +22,7 @@ class ApplicationAuthentication:
         Raises:
             OAuthError: `invalid_client`.
         """
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             application, now = tx.applications.get(client_id), tx.now()
         if application is None or not _is_authentic(application, secret, now):
             raise OAuthError("invalid_client", "the application or its secret is unknown")

@@ -17,7 +17,7 @@ from anyscale.domain.times import from_milliseconds
 from anyscale.domain.validation import MAX_TEXT, shown
 from anyscale.errors import AlreadyReplaced, ConfigError, NotFound
 from anyscale.server.core.audit.entries import append_entry
-from anyscale.server.core.callers import Caller, require_owner
+from anyscale.server.core.callers import Caller
 from anyscale.server.core.forms import FORM_USED
 from anyscale.server.core.ids import new_id
 from anyscale.server.core.openid.audience import checked_audience, end_excluded_grants
@@ -28,8 +28,9 @@ from anyscale.server.core.openid.redirect_uris import (
 )
 from anyscale.server.core.secrets import hash_of, new_secret
 from anyscale.server.core.time_units import HOUR_MS
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.openid import ApplicationRecord, FormerSecret
-from anyscale.server.store.transaction import Store, Transaction
+from anyscale.server.store.transaction import Transaction
 
 __all__ = ["ApplicationService"]
 
@@ -49,8 +50,8 @@ class ApplicationService:
     `issuer` is the address of the provider; None without one.
     """
 
-    def __init__(self, store: Store, issuer: str | None) -> None:
-        self._store = store
+    def __init__(self, transactions: Transactions, issuer: str | None) -> None:
+        self._transactions = transactions
         self._issuer = issuer
 
     def create(
@@ -61,8 +62,7 @@ class ApplicationService:
         So it does for a form that arrives twice: `of_form` returns what the first one created.
         """
         secret = None if new.is_public else _new_secret()
-        with self._store.write() as tx:
-            require_owner(tx, caller, recent=True)
+        with self._transactions.write_for(caller, recent=True) as (tx, _):
             now, fields = tx.now(), structs.asdict(new)
             del fields["is_public"]
             application = ApplicationRecord(
@@ -83,24 +83,24 @@ class ApplicationService:
 
     def list(self) -> list[Application]:
         """Return all applications, the oldest first."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             return [_shown(application) for application in tx.applications.list()]
 
     def get(self, client_id: str) -> Application:
         """Return an application."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             return _shown(_required(tx.applications.get(client_id), client_id))
 
     def of_form(self, form_key: str, name: str, caller: Caller) -> Application | None:
         """Return the application with a name that a form of the caller has created."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             found = tx.applications.of_form(form_key)
         is_same = found and (found.name, found.created_by) == (name, caller.actor)
         return _shown(found) if found and is_same else None
 
     def secret_set_at(self, client_id: str) -> int | None:
         """Return when the secret was created: milliseconds since 1970; None without one."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             return _required(tx.applications.get(client_id), client_id).secret_set_at
 
     def last_sign_in(self, client_id: str) -> int | None:
@@ -108,7 +108,7 @@ class ApplicationService:
 
         In milliseconds since 1970.
         """
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             return _required(tx.applications.get(client_id), client_id).used_at
 
     def update(self, client_id: str, changes: ApplicationChanges, caller: Caller) -> Application:
@@ -121,8 +121,7 @@ class ApplicationService:
         sent = {name: value for name, value in fields.items() if value is not UNSET}
         if not sent:
             raise ConfigError("there is nothing to change: give at least one field")
-        with self._store.write() as tx:
-            require_owner(tx, caller, recent=True)
+        with self._transactions.write_for(caller, recent=True) as (tx, _):
             application = _lock(tx, client_id)
             checked = _checked(tx, sent, is_public=application.is_public)
             changed = structs.replace(application, **checked)
@@ -148,8 +147,7 @@ class ApplicationService:
             ConfigError: the application is public.
         """
         secret = _new_secret()
-        with self._store.write() as tx:
-            require_owner(tx, caller, recent=True)
+        with self._transactions.write_for(caller, recent=True) as (tx, _):
             application = _lock(tx, client_id)
             if application.is_public:
                 raise ConfigError(f"{client_id} is a public application, which has no secret")
@@ -167,8 +165,7 @@ class ApplicationService:
 
     def delete(self, client_id: str, caller: Caller) -> None:
         """Delete an application with all grants of its users."""
-        with self._store.write() as tx:
-            require_owner(tx, caller, recent=True)
+        with self._transactions.write_for(caller, recent=True) as (tx, _):
             _lock(tx, client_id)
             tx.grants.end_all(client_id)
             tx.applications.delete(client_id)
@@ -176,7 +173,7 @@ class ApplicationService:
 
     def allows_origin(self, origin: str) -> bool:
         """Whether a public application runs on pages of an origin (CORS)."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             applications = tx.applications.list()
         return any(
             is_registered_origin(origin, application.redirects)

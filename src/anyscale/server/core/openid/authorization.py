@@ -4,7 +4,7 @@ from msgspec import structs
 
 from anyscale.errors import NotAuthenticated, NotFound, RequestInvalid
 from anyscale.server.core.audit.entries import append_entry
-from anyscale.server.core.callers import SessionCaller, live_session, require_session
+from anyscale.server.core.callers import SessionCaller, live_session
 from anyscale.server.core.ids import new_id
 from anyscale.server.core.openid.audience import is_allowed
 from anyscale.server.core.openid.authorization_parameters import (
@@ -21,8 +21,9 @@ from anyscale.server.core.openid.stored_requests import StoredRequests, WaitingR
 from anyscale.server.core.secrets import SensitiveStruct, hash_of, new_secret
 from anyscale.server.core.steps import Step
 from anyscale.server.core.time_units import MINUTE_MS, SECOND_MS
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.openid import ApplicationRecord, GrantRecord
-from anyscale.server.store.transaction import Store, Transaction
+from anyscale.server.store.transaction import Transaction
 
 __all__ = [
     "AuthorizationService",
@@ -94,10 +95,10 @@ class StoredRequest(SensitiveStruct, frozen=True):
 class AuthorizationService:
     """Decides on the requests of applications. Nothing else redirects browsers to them."""
 
-    def __init__(self, store: Store, hints: IdTokenHints) -> None:
-        self._store = store
+    def __init__(self, transactions: Transactions, hints: IdTokenHints) -> None:
+        self._transactions = transactions
         self._hints = hints
-        self._requests = StoredRequests(store)
+        self._requests = StoredRequests(transactions)
 
     def start(
         self, pairs: list[tuple[str, str]], session: str, browser: str, confirmations: str = ""
@@ -157,12 +158,12 @@ class AuthorizationService:
             NotFound: it has expired, was answered, or is of another browser; or the application
                 does not exist any more, or has another redirect URI.
         """
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             now = tx.now()
         found = self._requests.find(browser, request_id, now)
         if found is None:
             raise NotFound("the request of the application has expired: start there again")
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             application = tx.applications.get(found.parameters.client_id)
         application = _registered(application, found.parameters)
         return StoredRequest(
@@ -190,7 +191,7 @@ class AuthorizationService:
         uris = [text for name, text in pairs if name == "redirect_uri"]
         if len(ids) != 1 or len(uris) != 1:
             raise RequestInvalid("client_id and redirect_uri must be there once each")
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             application = tx.applications.get(ids[0])
         if application is None:
             raise RequestInvalid("no application with this client_id is registered here")
@@ -202,14 +203,14 @@ class AuthorizationService:
         if not session:
             return None
         try:
-            with self._store.read() as tx:
+            with self._transactions.read() as tx:
                 return live_session(tx, hash_of(session))
         except NotAuthenticated:
             return None
 
     def _newer_than(self, parameters: AuthorizationParameters, caller: SessionCaller | None) -> int:
         """Return the time before which a sign-in is too old; 0 if the session is good enough."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             now = tx.now()
         if parameters.needs_login or (caller and _is_another_user(parameters, caller)):
             return now
@@ -226,7 +227,7 @@ class AuthorizationService:
         browser: str,
     ) -> tuple[str, str]:
         """Let a request wait; return its id, and the cookie with it."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             now = tx.now()
         request = WaitingRequest(new_id("req_", now), now, newer_than, parameters)
         return request.request_id, self._requests.added(browser, request)
@@ -239,12 +240,14 @@ class AuthorizationService:
         """
         if _is_another_user(parameters, caller):
             raise OAuthError("login_required", "another user has signed in")
+        try:
+            return self._granted(parameters, caller)
+        except NotAuthenticated:
+            raise OAuthError("login_required") from None
+
+    def _granted(self, parameters: AuthorizationParameters, caller: SessionCaller) -> Redirection:
         code = new_secret()
-        with self._store.write() as tx:
-            try:
-                account = require_session(tx, caller)
-            except NotAuthenticated:
-                raise OAuthError("login_required") from None
+        with self._transactions.write_own(caller) as (tx, account):
             found = tx.applications.lock(parameters.client_id, exclusive=False)
             application = _registered(found, parameters)
             check_pkce(application, parameters.code_challenge)

@@ -8,7 +8,8 @@ from msgspec import Struct
 from anyscale.errors import ConfigError
 from anyscale.server.core.audit.entries import Entry, append_entries
 from anyscale.server.core.openid.key_files import SigningKey, create_key, read_key, read_keys
-from anyscale.server.store.transaction import Store, Transaction
+from anyscale.server.core.transactions import Transactions
+from anyscale.server.store.transaction import Transaction
 
 __all__ = ["NewKey", "rotate_keys"]
 
@@ -23,7 +24,9 @@ class NewKey(Struct, frozen=True):
     signs_now: bool
 
 
-def rotate_keys(store: Store, folder: Path, actor: str, *, revokes_others: bool = False) -> NewKey:
+def rotate_keys(
+    transactions: Transactions, folder: Path, actor: str, *, revokes_others: bool = False
+) -> NewKey:
     """Create the next signing key, and record it with its actor in the audit log.
 
     It signs after an hour; at once if it is the first key of the control plane, or if it
@@ -34,10 +37,10 @@ def rotate_keys(store: Store, folder: Path, actor: str, *, revokes_others: bool 
         ConfigError: the key cannot be created; or the file of another key cannot be deleted, which
             is revoked all the same.
     """
-    signs_now = revokes_others or _has_no_key(store, folder)
+    signs_now = revokes_others or _has_no_key(transactions, folder)
     path = create_key(folder, datetime.now(UTC) + (timedelta() if signs_now else _DELAY))
     try:
-        with store.write() as tx:
+        with transactions.write_unattended("server key") as tx:
             _record(tx, read_key(path), actor, revokes_others=revokes_others)
     except BaseException:  # without an entry in the audit log there is no key
         path.unlink()
@@ -47,8 +50,8 @@ def rotate_keys(store: Store, folder: Path, actor: str, *, revokes_others: bool 
     return NewKey(path, signs_now)
 
 
-def _has_no_key(store: Store, folder: Path) -> bool:
-    with store.read() as tx:
+def _has_no_key(transactions: Transactions, folder: Path) -> bool:
+    with transactions.read() as tx:
         known = [key for key in tx.public_keys.list() if key.revoked_at is None]
     return not known and not read_keys(folder).keys
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.openid.id_token_hints import IdTokenHints
 from anyscale.server.core.secrets import SensitiveStruct
-from anyscale.server.store.transaction import Store
+from anyscale.server.core.transactions import Transactions
 
 __all__ = ["LogoutRequest", "LogoutService"]
 
@@ -25,8 +25,8 @@ class LogoutRequest(SensitiveStruct, frozen=True):
 class LogoutService:
     """Checks the requests of applications that a user signs out."""
 
-    def __init__(self, store: Store, hints: IdTokenHints) -> None:
-        self._store = store
+    def __init__(self, transactions: Transactions, hints: IdTokenHints) -> None:
+        self._transactions = transactions
         self._hints = hints
 
     def check(self, values: Mapping[str, str], caller: SessionCaller | None) -> LogoutRequest:
@@ -39,7 +39,7 @@ class LogoutService:
         client_id = claims.get("aud") or values.get("client_id", "")
         if values.get("client_id", client_id) != client_id:
             claims, client_id = {}, ""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             application = tx.applications.get(client_id)
         uri = values.get("post_logout_redirect_uri")
         is_registered = application is not None and uri in application.logout_redirects

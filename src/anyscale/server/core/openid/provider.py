@@ -13,7 +13,7 @@ from anyscale.server.core.openid.key_rotation import rotate_keys
 from anyscale.server.core.openid.logout import LogoutService
 from anyscale.server.core.openid.signing_keys import SigningKeys
 from anyscale.server.core.openid.tokens import GrantTokens
-from anyscale.server.store.transaction import Store
+from anyscale.server.core.transactions import Transactions
 
 __all__ = ["OpenIdProvider"]
 
@@ -24,24 +24,26 @@ class OpenIdProvider:
     """The services of a provider.
 
     Args:
-        store: of the control plane.
+        transactions: of the control plane.
         issuer: the URL that identifies the provider (Core, 1.2).
         folder: of the signing keys.
         creates_key: whether a missing folder is created with a key, for a database that only this
             machine uses. Without a key there is no provider, which a log line says.
     """
 
-    def __init__(self, store: Store, issuer: str, folder: Path, *, creates_key: bool) -> None:
+    def __init__(
+        self, transactions: Transactions, issuer: str, folder: Path, *, creates_key: bool
+    ) -> None:
         self.issuer = issuer
-        self.keys: Final = SigningKeys(store, folder)
+        self.keys: Final = SigningKeys(transactions, folder)
         hints = IdTokenHints(self.keys, issuer)
-        self.applications: Final = ApplicationAuthentication(store)
-        self.authorization: Final = AuthorizationService(store, hints)
-        self.tokens: Final = GrantTokens(store, self.keys, issuer)
-        self.logout: Final = LogoutService(store, hints)
+        self.applications: Final = ApplicationAuthentication(transactions)
+        self.authorization: Final = AuthorizationService(transactions, hints)
+        self.tokens: Final = GrantTokens(transactions, self.keys, issuer)
+        self.logout: Final = LogoutService(transactions, hints)
         try:
             if creates_key and not folder.exists():
-                rotate_keys(store, folder, "system")
+                rotate_keys(transactions, folder, "system")
         except ConfigError as error:
             _log.error("no OpenID provider", extra={"detail": str(error)})
         with suppress(NotFound):  # which the keys have logged

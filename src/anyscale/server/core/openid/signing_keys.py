@@ -15,8 +15,8 @@ from msgspec import json
 
 from anyscale.errors import ConfigError, NotFound, StoreUnavailable
 from anyscale.server.core.openid.key_files import ALGORITHM, SigningKey, read_keys
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.openid import PublicKeyRecord
-from anyscale.server.store.transaction import Store
 
 __all__ = ["SigningKeys"]
 
@@ -33,9 +33,9 @@ class SigningKeys:
     each time that the folder is read.
     """
 
-    def __init__(self, store: Store, folder: Path) -> None:
+    def __init__(self, transactions: Transactions, folder: Path) -> None:
         self.folder = folder
-        self._store = store
+        self._transactions = transactions
         self._lock = threading.Lock()
         self._read_at = float("-inf")
         #: by the names of the files
@@ -117,18 +117,18 @@ class SigningKeys:
 
     def _register(self) -> None:
         """Store the public parts of new keys, so that every server publishes them."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             known = {record.kid for record in tx.public_keys.list()}
         new = [key.public for key in self._keys.values() if key.kid not in known]
         if new:
-            with self._store.write() as tx:
+            with self._transactions.write_unattended("server key") as tx:
                 for record in new:
                     tx.public_keys.add(record)
         self._read_public()
 
     def _read_public(self) -> Mapping[str, PublicKeyRecord]:
         """Read the keys of all servers that are not revoked, by kid."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             public = {key.kid: key for key in tx.public_keys.list() if key.revoked_at is None}
         if public.keys() != self._public.keys():
             self._public, self._read_at = public, float("-inf")

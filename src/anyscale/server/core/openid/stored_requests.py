@@ -11,7 +11,7 @@ from anyscale.server.core.openid.authorization_parameters import AuthorizationPa
 from anyscale.server.core.openid.protocol import REQUEST_MS, OAuthError
 from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.server.core.signer import Signer
-from anyscale.server.store.transaction import Store
+from anyscale.server.core.transactions import Transactions
 
 __all__ = ["StoredRequests", "WaitingRequest"]
 
@@ -36,8 +36,8 @@ class WaitingRequest(SensitiveStruct, frozen=True, array_like=True):
 class StoredRequests:
     """Reads and writes the cookie of a browser, which has its latest requests, the newest first."""
 
-    def __init__(self, store: Store) -> None:
-        self._signer = Signer(store, "authorization_requests")
+    def __init__(self, transactions: Transactions) -> None:
+        self._signer = Signer(transactions, "authorization_requests")
 
     def find(self, cookie: str, request_id: str | None, now: int) -> WaitingRequest | None:
         """Return a request that has not expired; without an id the newest one."""

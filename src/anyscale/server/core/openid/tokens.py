@@ -22,9 +22,10 @@ from anyscale.server.core.openid.protocol import (
 from anyscale.server.core.openid.signing_keys import SigningKeys
 from anyscale.server.core.secrets import SensitiveStruct, hash_of, new_secret
 from anyscale.server.core.time_units import MINUTE_MS, SECOND_MS
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.openid import ApplicationRecord, GrantRecord
 from anyscale.server.store.records.users import AccountRecord
-from anyscale.server.store.transaction import Store, Transaction
+from anyscale.server.store.transaction import Transaction
 
 __all__ = ["GrantTokens", "IssuedTokens"]
 
@@ -72,8 +73,8 @@ class _Secrets(SensitiveStruct, frozen=True):
 class GrantTokens:
     """Issues and revokes the tokens of applications, and returns the claims of their users."""
 
-    def __init__(self, store: Store, keys: SigningKeys, issuer: str) -> None:
-        self._store = store
+    def __init__(self, transactions: Transactions, keys: SigningKeys, issuer: str) -> None:
+        self._transactions = transactions
         self._keys = keys
         self._issuer = issuer
 
@@ -85,7 +86,7 @@ class GrantTokens:
         Raises:
             OAuthError: `invalid_grant`.
         """
-        with self._store.write() as tx:
+        with self._transactions.write_unattended("application") as tx:
             grant = tx.grants.by_code(hash_of(code))
             secrets = None
             if locked := _lock(tx, application, grant):
@@ -109,7 +110,7 @@ class GrantTokens:
             OAuthError: `invalid_grant`, or `invalid_scope`.
         """
         parts = _REFRESH_TOKEN.fullmatch(refresh_token)
-        with self._store.write() as tx:
+        with self._transactions.write_unattended("application") as tx:
             grant = tx.grants.by_family(hash_of(parts[1])) if parts else None
             secrets = None
             if locked := _lock(tx, application, grant):
@@ -122,7 +123,7 @@ class GrantTokens:
 
     def user_claims(self, access_token: str) -> dict[str, Any] | None:
         """Return the claims of a user for an access token; None if it is not valid (Core, 5.3)."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             grant = tx.grants.by_access_token(hash_of(access_token))
             if grant is None or (grant.access_expires_at or 0) <= tx.now():
                 return None
@@ -137,7 +138,7 @@ class GrantTokens:
     def revoke(self, application: ApplicationRecord, token: str) -> None:
         """Revoke a token with all tokens of its grant (RFC 7009, 2.1); ignore an unknown one."""
         parts = _REFRESH_TOKEN.fullmatch(token)
-        with self._store.write() as tx:
+        with self._transactions.write_unattended("application") as tx:
             grants = tx.grants
             grant = (
                 grants.by_family(hash_of(parts[1]))

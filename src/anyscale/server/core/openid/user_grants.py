@@ -3,8 +3,8 @@
 from msgspec import Struct
 
 from anyscale.server.core.audit.entries import append_entry
-from anyscale.server.core.callers import SessionCaller, require_session
-from anyscale.server.store.transaction import Store
+from anyscale.server.core.callers import SessionCaller
+from anyscale.server.core.transactions import Transactions
 
 __all__ = ["UsedApplication", "UserGrants"]
 
@@ -24,12 +24,12 @@ class UsedApplication(Struct, frozen=True):
 class UserGrants:
     """Lists and ends the grants of a user, and deletes those of all users that have ended."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
 
     def list(self, user_id: str) -> list[UsedApplication]:
         """Return the applications with a code or token that works, the last used one first."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             last_used = tx.grants.last_used(user_id, tx.now())
             names = {one.client_id: one.name for one in tx.applications.list()}
         return [
@@ -41,13 +41,12 @@ class UserGrants:
         """Delete the grants in which nothing works any more, in slices: there can be many."""
         purged = _SLICE
         while purged == _SLICE:
-            with self._store.write(is_slice=True) as tx:
+            with self._transactions.write_unattended("clean-up", is_slice=True) as tx:
                 purged = tx.grants.purge(tx.now(), _SLICE)
 
     def revoke(self, caller: SessionCaller, client_id: str) -> None:
         """End what a user has granted to an application: its tokens work no more."""
-        with self._store.write() as tx:
-            account = require_session(tx, caller)
+        with self._transactions.write_own(caller) as (tx, account):
             if tx.grants.delete_all(user_id=account.user_id, client_id=client_id):
                 data = {"client_id": client_id, "reason": "user"}
                 append_entry(tx, caller.actor, "authorization.revoked", account.user_id, data)

@@ -10,8 +10,9 @@ from itertools import islice
 from typing import NamedTuple
 
 from anyscale.errors import StoreUnavailable
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.search import IndexPlace
-from anyscale.server.store.transaction import Store, Transaction
+from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.word_rows import SegmentWords, WordRow
 
 __all__ = ["SearchIndex", "Segment", "defer_filling"]
@@ -84,8 +85,8 @@ class SearchIndex:
     that was left unfinished is filled again, and the words that it has already stay.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
         self._holder = os.urandom(8).hex()
         self._filling = threading.Lock()
         #: whether the previous segment was left unfinished, since its lease was lost
@@ -119,11 +120,11 @@ class SearchIndex:
 
     def count_unindexed(self) -> int:
         """Return how many accounts have no words yet: an estimate, see `UnindexedAccounts`."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             return tx.unindexed.count(tx.words.get_state().watermark)
 
     def _is_filled(self) -> bool:
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             watermark = tx.words.get_state().watermark
             return tx.unindexed.find_end(watermark, 1) == watermark
 
@@ -143,10 +144,12 @@ class SearchIndex:
     def _return_lease(self) -> None:
         """Let the next process fill the index at once, if this one still has the lease."""
         with suppress(StoreUnavailable):
-            with self._store.read() as tx:
+            with self._transactions.read() as tx:
                 if tx.words.get_state().holder != self._holder:
                     return
-            with self._store.write(durable=False, patience=_RETURN_PATIENCE, is_slice=True) as tx:
+            with self._transactions.write_unattended(
+                "search index", durable=False, patience=_RETURN_PATIENCE, is_slice=True
+            ) as tx:
                 if tx.words.lock().holder == self._holder:
                     tx.words.defer(0)
 
@@ -169,7 +172,9 @@ class SearchIndex:
 
         It is also None if another process has the lease.
         """
-        with self._store.write(durable=False, patience=patience, is_slice=True) as tx:
+        with self._transactions.write_unattended(
+            "search index", durable=False, patience=patience, is_slice=True
+        ) as tx:
             state, now = tx.words.lock(), tx.now()
             # A lease that is longer than any was written while the clock was ahead.
             if state.holder != self._holder and now < state.until <= now + _LEASE_MS:
@@ -187,7 +192,7 @@ class SearchIndex:
         # words of old texts are written.
         words, end = SegmentWords(), segment.after
         while end < segment.end:
-            with self._store.read() as tx:
+            with self._transactions.read() as tx:
                 accounts, end = tx.unindexed.list(end, throttle.size(_PART))
             words.add(account for account in accounts if account.place <= segment.end)
             throttle.pause()
@@ -196,7 +201,9 @@ class SearchIndex:
     def _write(self, segment: Segment, rows: Sequence[WordRow], patience: float | None) -> bool:
         """Write words of the segment; return False if this process has lost the lease."""
         # Not durable: slices that a power cut undoes are written again.
-        with self._store.write(durable=False, patience=patience, is_slice=True) as tx:
+        with self._transactions.write_unattended(
+            "search index", durable=False, patience=patience, is_slice=True
+        ) as tx:
             has_lease = self._lock(tx, segment)
             if has_lease:
                 add = tx.words.add_missing if segment.may_have_words else tx.words.add
@@ -205,7 +212,9 @@ class SearchIndex:
         return has_lease
 
     def _finish(self, segment: Segment, patience: float | None) -> bool:
-        with self._store.write(durable=False, patience=patience, is_slice=True) as tx:
+        with self._transactions.write_unattended(
+            "search index", durable=False, patience=patience, is_slice=True
+        ) as tx:
             has_lease = self._lock(tx, segment)
             if has_lease:
                 tx.words.finish(segment.end)

@@ -20,6 +20,7 @@ from anyscale.server.core.search.cursor import (
 from anyscale.server.core.search.pages import Step, StepBlock, read_page
 from anyscale.server.core.search.query import SearchText
 from anyscale.server.core.search.tiers import passes, search_steps
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.search import (
     Filters,
     FoundUserRecord,
@@ -28,7 +29,7 @@ from anyscale.server.store.records.search import (
 )
 from anyscale.server.store.records.user_models import user_of
 from anyscale.server.store.records.users import UserRecord
-from anyscale.server.store.transaction import Store, Transaction
+from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.words import fold
 
 __all__ = ["BLOCK_ROWS", "FoundPage", "NarrowedQuery", "UserListing"]
@@ -71,12 +72,14 @@ class UserListing:
     """Lists and searches accounts page by page.
 
     Args:
-        store: of the control plane.
+        transactions: of the control plane.
         clock: returns seconds, from any moment on.
     """
 
-    def __init__(self, store: Store, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._store = store
+    def __init__(
+        self, transactions: Transactions, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._transactions = transactions
         self._clock = clock
 
     def check(self, query: UserQuery) -> None:
@@ -99,7 +102,7 @@ class UserListing:
         """
         text = _search_text(query)
         position = decode_cursor(cursor, query) if cursor else None
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             position = position or _first_position(tx, text)
             steps: Sequence[Step[UserRecord]] = (
                 _search_steps(text, query, position) if text else _list_steps(query)
@@ -114,7 +117,7 @@ class UserListing:
         if text is None:
             raise ValueError("this query is not a search")
         position = decode_cursor(cursor, query) if cursor else None
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             position = position or _first_position(tx, text)
             steps = _search_steps(text, query, position)
             users, end = read_page(tx, steps, position, limit, self._clock)
@@ -133,7 +136,7 @@ class UserListing:
         """
         step = _ListStep(FoundUserRecord, Scan(_filters(query), newest_first=not backwards))
         position = PagePosition(key=(after,) if after else ())
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             found, end = read_page(tx, [step], position, limit + 1, self._clock)
         has_more, users = len(found) > limit, found[:limit]
         return FoundPage(

@@ -6,7 +6,7 @@ from typing import Final
 from anyscale.domain.emails import email_key
 from anyscale.errors import ProviderUnavailable, SsoRefused
 from anyscale.server.core.audit.entries import append_entry
-from anyscale.server.core.callers import live_session, require_session, user_actor
+from anyscale.server.core.callers import live_session, user_actor
 from anyscale.server.core.login.rate_limit import LoginRateLimiter
 from anyscale.server.core.login.sessions import (
     ClientInfo,
@@ -21,8 +21,9 @@ from anyscale.server.core.sso.identity_provider import IdentityProvider
 from anyscale.server.core.sso.login_records import ExternalIdentity, SsoAttempt
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.core.sso.used_states import UsedStates
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import AccountRecord
-from anyscale.server.store.transaction import Store, Transaction
+from anyscale.server.store.transaction import Transaction
 
 __all__ = ["SsoLogin"]
 
@@ -32,7 +33,7 @@ class SsoLogin:
 
     def __init__(
         self,
-        store: Store,
+        transactions: Transactions,
         settings: ProviderSettings,
         redirect_uri: str,
         rate_limiter: LoginRateLimiter,
@@ -40,9 +41,9 @@ class SsoLogin:
         self.provider: Final = IdentityProvider(settings, redirect_uri)
         self._rate_limiter = rate_limiter
         self._used_states = UsedStates()
-        self._store = store
+        self._transactions = transactions
         #: of the cookie that a browser keeps while its user signs in
-        self.signer: Final = Signer(store, "sso_cookie")
+        self.signer: Final = Signer(transactions, "sso_cookie")
         self._domains = settings.domains
 
     def finish(
@@ -77,10 +78,10 @@ class SsoLogin:
             SsoRefused: no account has this identity or email, or the account is not for SSO, is
                 suspended or is linked to another subject.
         """
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             user_id = self._find_user(tx, identity)
         self._rate_limiter.record_sign_in(user_id)
-        with self._store.write() as tx:
+        with self._transactions.write_unattended("sign-in") as tx:
             locked = lock_for_session(tx, user_id, client)
             if locked is None:
                 raise SsoRefused("no_account")
@@ -104,7 +105,7 @@ class SsoLogin:
             SsoRefused: the browser has another session by now, the identity belongs to another
                 account, or a reason of `login`.
         """
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             caller = live_session(tx, hash_of(client.session))
             user_id = self._find_user(tx, identity)
         if caller.session.session_id != session_id:
@@ -112,8 +113,7 @@ class SsoLogin:
         if caller.account.user_id != user_id:
             raise SsoRefused("other_user", caller.actor)
         self._rate_limiter.record_sign_in(user_id)
-        with self._store.write() as tx:
-            account = require_session(tx, caller)
+        with self._transactions.write_own(caller) as (tx, account):
             is_new = _link(tx, identity, account)
             renew_sign_in(tx, caller, "sso", identity.authenticated_at)
             if is_new:

@@ -17,15 +17,14 @@ from anyscale.server.core.callers import (
     TokenCaller,
     live_token,
     refuse_unless_owner,
-    require_owner,
-    require_session,
 )
 from anyscale.server.core.forms import FORM_USED
 from anyscale.server.core.ids import new_id
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.time_units import DAY_MS, MINUTE_MS
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.tokens import TokenRecord
-from anyscale.server.store.transaction import Store, Transaction
+from anyscale.server.store.transaction import Transaction
 
 __all__ = ["PREFIX", "TokenService", "revoke_all"]
 
@@ -51,8 +50,8 @@ _MOST_A_DAY = 200
 class TokenService:
     """Creates, lists, revokes and authenticates tokens."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
 
     def create(self, name: str, role: str, days: int | None, caller: Caller) -> str:
         """Create a token, and return the secret, which is shown this once.
@@ -65,8 +64,7 @@ class TokenService:
         """
         _check_name(name)
         token = _new_token()
-        with self._store.write() as tx:
-            require_owner(tx, caller)
+        with self._transactions.write_for(caller) as (tx, _):
             if not _added(tx, _record(tx, token, name, role, days, caller.actor)):
                 raise ConfigError(
                     f"there is a token named {name!r}: choose another name, or revoke it by "
@@ -107,8 +105,7 @@ class TokenService:
         if days is not None and not 1 <= days <= _MOST_DAYS:
             raise ConfigError(f"a token expires in 1 to {_MOST_DAYS} days, or never")
         token = _new_token()
-        with self._store.write() as tx:
-            account = require_session(tx, caller)
+        with self._transactions.write_own(caller) as (tx, account):
             refuse_unless_owner(structs.replace(caller, account=account))
             if (old := tx.tokens.find(replaces)) and old.user_id == account.user_id:
                 _revoke(tx, old, caller)
@@ -124,24 +121,24 @@ class TokenService:
 
     def of_form(self, form_key: str, name: str, caller: SessionCaller) -> TokenRecord | None:
         """Return the token with a name that a form of the user has created."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             found = tx.tokens.of_form(form_key)
         is_same = found and (found.name, found.user_id) == (name, caller.account.user_id)
         return found if is_same else None
 
     def all(self) -> Sequence[TokenRecord]:
         """Return all tokens, also revoked and expired ones."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             return tx.tokens.list()
 
     def any_exists(self) -> bool:
         """Whether any token was ever created."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             return tx.tokens.exists()
 
     def list_live(self, user_id: str) -> Sequence[TokenRecord]:
         """List a user's own tokens that are neither revoked nor expired, the latest first."""
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             return tx.tokens.list_live(user_id, tx.now())
 
     def revoke(self, name: str, caller: Caller) -> TokenRecord:
@@ -153,12 +150,12 @@ class TokenService:
             NotFound: there is no such token, or it is revoked.
             NotAuthenticated, NotPermitted: the caller has lost its permission.
         """
-        with self._store.write() as tx:
+        with self._transactions.read() as tx:
             # Personal tokens of several users may have one name.
             token = tx.tokens.find_named(name) or tx.tokens.find(name)
-            is_own = _is_own(token, caller)  # the account of the caller is locked in any case
-            others = [token.user_id] if token and token.user_id and not is_own else []
-            require_owner(tx, caller, others, recent=not is_own)
+        is_own = _is_own(token, caller)  # the account of the caller is locked in any case
+        others = [token.user_id] if token and token.user_id and not is_own else []
+        with self._transactions.write_for(caller, others, recent=not is_own) as (tx, _):
             if token and (revoked := _revoke(tx, token, caller)):
                 return revoked
         raise NotFound(f"there is no token {name!r} that is not revoked")
@@ -170,10 +167,9 @@ class TokenService:
             NotFound: the user has no such token, or it is revoked.
             NotAuthenticated: the session was revoked, or the account was suspended or deleted.
         """
-        with self._store.write() as tx:
-            user_id = require_session(tx, caller).user_id
+        with self._transactions.write_own(caller) as (tx, account):
             token = tx.tokens.find(token_id)
-            is_own = token is not None and token.user_id == user_id
+            is_own = token is not None and token.user_id == account.user_id
             if token and is_own and (revoked := _revoke(tx, token, caller)):
                 return revoked
         raise NotFound("you have no such token that is not revoked")
@@ -188,13 +184,16 @@ class TokenService:
             raise NotAuthenticated(f"this is not a musterroll token: tokens start with {PREFIX}")
         if not _is_whole(token):
             raise NotAuthenticated("the token was not copied whole: some of it is missing or wrong")
-        with self._store.read() as tx:
+        with self._transactions.read() as tx:
             caller = live_token(tx, hash_of(token))
             now = tx.now()
         if now - (caller.token.used_at or 0) >= MINUTE_MS:  # not a write for each request
             # A database that cannot be written at the moment can still be read.
             # For the same reason the write waits for no disk and no standby.
-            with suppress(StoreUnavailable), self._store.write(durable=False) as tx:
+            with (
+                suppress(StoreUnavailable),
+                self._transactions.write_unattended("last use", durable=False) as tx,
+            ):
                 tx.tokens.touch(caller.token.token_id, now)
         return caller
 
