@@ -68,7 +68,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
     #: Whether batches may be created at all.
     batch_create: bool = True
     policy: Policy = Policy()
-    #: The address at which users reach the control plane: `https://accounts.example.com`.
+    #: The address where users reach the control plane: `https://accounts.example.com`.
     public_url: str | None = None
     #: The name on the pages; empty for that of this program.
     organization: str = ""
@@ -86,9 +86,9 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
     initial_password_days: int = 30
     #: days after the last request after which an open batch expires
     batch_expiry_days: int = 7
-    #: days for which conflicts of published batches, and dropped batches, are stored
+    #: days that conflicts of published batches, and dropped batches, are stored
     report_days: int = 90
-    #: days for which audit entries are stored; None for ever
+    #: days that audit entries are stored; None for ever
     audit_days: int | None = None
 
     @classmethod
@@ -157,7 +157,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
         return self.address() + SSO_CALLBACK
 
     def address(self) -> str:
-        """Return the address at which users reach the control plane, or raise `ConfigError`."""
+        """Return the address where users reach the control plane, or raise `ConfigError`."""
         if self.public_url is None:
             raise ConfigError(_NO_ADDRESS if self.served else _NO_ADDRESS_OF_SERVER)
         return self.public_url

@@ -41,7 +41,7 @@ __all__ = [
 #: milliseconds without a request after which a session expires
 IDLE_LIMIT = 12 * HOUR_MS
 
-#: milliseconds for which a new session may change the initial password without typing it again
+#: milliseconds that a new session may change the initial password without typing it again
 _FRESH = 10 * MINUTE_MS
 
 #: milliseconds after a sign-in in which an owner may do what cannot be undone

@@ -187,7 +187,7 @@ def by_form(request: AnyRequest, body: RawBody) -> Page:
 
 
 def resume_path(request_id: str) -> str:
-    """Return the address at which a browser continues with a stored request after a form."""
+    """Return the address where a browser continues with a stored request after a form."""
     return f"{_CONTINUE}?{_query(request_id)}"
 
 
