@@ -76,7 +76,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
     trusted_proxies: str = _LOOPBACK
     #: The folder of the keys that sign ID tokens for applications; it may be missing.
     signing_keys: Path | None = None
-    #: The identity provider at which users sign in; None if there is none.
+    #: The identity provider where users sign in; None if there is none.
     provider: ProviderSettings | None = None
     #: Whether a server has them, and not an embedded control plane.
     served: bool = True
@@ -132,7 +132,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
 
     @property
     def has_provider(self) -> bool:
-        """Whether there is an identity provider, at which SSO users sign in."""
+        """Whether there is an identity provider, where SSO users sign in."""
         return self.provider is not None
 
     @property
@@ -153,7 +153,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
         return self.address() + LINK_PAGE
 
     def sso_redirect_uri(self) -> str:
-        """Return the URL to which the identity provider redirects, or raise `ConfigError`."""
+        """Return the URL that the identity provider redirects to, or raise `ConfigError`."""
         return self.address() + SSO_CALLBACK
 
     def address(self) -> str:

@@ -100,7 +100,7 @@ class PlainEntries:
             yield from self._last_user(indent)
 
     def _last_user(self, indent: str) -> Iterator[CheckedUser]:
-        """Read the entry with which the file ends, if it is plain and valid."""
+        """Read the last entry of the file, if it is plain and valid."""
         try:
             self._ahead += self._source.read_text()  # the end of a line, or nothing
         except Fatal:

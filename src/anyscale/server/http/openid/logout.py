@@ -115,7 +115,7 @@ def _sign_out(sessions: SessionService, caller: SessionCaller) -> None:
 
 
 def _return_url(checked: LogoutRequest) -> str | None:
-    """Return the registered address to which the browser returns; None for our own page."""
+    """Return the registered address that the browser returns to; None for our own page."""
     if checked.redirect_uri is None:
         return None
     state = {} if checked.state is None else {"state": checked.state}

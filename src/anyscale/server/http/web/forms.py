@@ -80,7 +80,7 @@ def read_pairs(request: AnyRequest, body: bytes) -> list[tuple[str, str]]:
 
 
 def refusal(error: AnyscaleError) -> dict[str, Any]:
-    """Return the arguments with which a page shows a refused form.
+    """Return the arguments of a page that shows a refused form.
 
     Raises:
         AnyscaleError: the error itself, if it is a fault of the server: it has a page of its own.

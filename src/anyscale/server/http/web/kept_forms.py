@@ -1,4 +1,4 @@
-"""What a user typed into a form for which a sign-in was needed first.
+"""What a user typed into a form that needed a sign-in first.
 
 A signed cookie keeps the fields, without secrets, while the user signs in. The page of the form
 then shows them again: nothing is done before the user has looked at them. The address of that page

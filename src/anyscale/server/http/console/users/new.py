@@ -29,7 +29,7 @@ __all__ = ["HANDLERS"]
 
 _FIELDS = ("email", "name", "lastname", "title", "password", "is_sso_user")
 
-#: of a page to which the browser went back
+#: of a page that the browser went back to
 _FORM_USED: Problem = (sentence(FORM_USED), "")
 
 
