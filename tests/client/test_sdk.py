@@ -17,6 +17,8 @@ from anyscale.errors import (
     BatchGone,
     BatchRefused,
     ConfigError,
+    EmailFreed,
+    EmailTaken,
     FeatureUnavailable,
     KeyReused,
     LastOwner,
@@ -527,6 +529,9 @@ def test_an_account_is_updated_and_returned() -> None:
         ({"name": None}, TypeError, "name must be str, not NoneType"),
         ({"is_sso_user": "yes"}, TypeError, "is_sso_user must be bool, not str"),
         ({"title": 7}, TypeError, "title must be str or None, not int"),
+        ({"new_email": 7}, TypeError, "new_email must be str"),
+        ({"reuse_email": "yes"}, TypeError, "reuse_email must be bool, not str"),
+        ({"new_email": "foo"}, ConfigError, "email: .foo. is not an email address"),
         ({"name": "\ud800"}, ConfigError, r"name: has the invisible character U\+D800"),
         ({"lastname": "x" * 257}, ConfigError, "lastname: has 257 characters"),
         ({"email": "no@example.com", "title": "x"}, NotFound, "there is no user with the email"),
@@ -551,6 +556,18 @@ def test_a_wrong_update_is_not_sent(
     monkeypatch.setenv("ANYSCALE_CLI_TOKEN", "mrt_x")
     with pytest.raises(ConfigError, match=r"invisible character|line break|nothing to change"):
         anyscale.user.update(email="p0@example.com", **changes)
+
+
+def test_an_account_gets_another_email_and_stays_the_same() -> None:
+    created = anyscale.user.admin_batch_create(people(2))
+    new = anyscale.user.update(email="p0@example.com", new_email="roe@example.com")
+    assert (new.user_id, new.email) == (created[0].user_id, "roe@example.com")
+    with pytest.raises(EmailTaken):
+        anyscale.user.update(email="p1@example.com", new_email="ROE@example.com")
+    with pytest.raises(EmailFreed):
+        anyscale.user.update(email="p1@example.com", new_email="p0@example.com")
+    other = {"new_email": "p0@example.com", "reuse_email": True}
+    assert anyscale.user.update(user_id=created[1].user_id, **other).email == "p0@example.com"  # type: ignore[arg-type]  # one argument of each type
 
 
 def test_an_unknown_account_or_role_is_an_error(home: Path) -> None:

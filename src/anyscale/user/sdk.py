@@ -229,6 +229,8 @@ class UserCalls:
             EmailFreed: another account had it less than 30 days ago.
             NotPermitted: the account is an owner's.
         """
+        check_type("new_email", new_email, str, UnsetType)
+        check_type("reuse_email", reuse_email, bool)
         changes = UserChanges(
             name=name,
             lastname=lastname,

@@ -228,3 +228,39 @@ def test_an_update_whose_response_was_lost_is_repeated(
         "audit", "list", "-o", "jsonl", env={"ANYSCALE_HOST": configured_server.url}
     )
     assert audit_entries.stdout.count("account.updated") == 1
+
+
+def test_an_account_gets_another_email_and_stays_the_same(
+    control_plane: str, users: None, anyscale: RunAnyscale
+) -> None:
+    before = shown(anyscale)
+    update = ("user", "update", JANE, "--email", "Jane.Roe@example.com")
+    done = anyscale(*update)
+    changed = "email: 'Jane@example.com' -> 'Jane.Roe@example.com'."
+    assert (done.returncode, changed in done.stderr) == (0, True), done.stderr
+    new = shown(anyscale, "jane.roe@example.com")
+    assert new == before | {"email": "Jane.Roe@example.com"}
+    assert shown(anyscale, before["user_id"]) == new
+    found = anyscale("user", "list", "--search", JANE, "-o", "json").stdout
+    assert json.loads(found) == [new]
+    done = anyscale(*update)
+    assert (done.returncode, "there is no user with the email" in done.stderr) == (1, True)
+
+    ann = ("user", "update", "ann@example.com", "--email")
+    taken = anyscale(*ann, "JANE.ROE@example.com")
+    assert (taken.returncode, "has an account already" in taken.stderr) == (1, True)
+    freed = anyscale(*ann, JANE)
+    assert (freed.returncode, "say `--reuse-email`" in freed.stderr) == (1, True)
+    again = anyscale("user", "batch-create", "-f", "-", "--if-exists", "skip", stdin=FILE)
+    assert (again.returncode, again.stderr.count("was the email of another account")) == (1, 1)
+    assert anyscale(*ann, JANE, "--reuse-email").returncode == 0
+    exported = anyscale("audit", "list", "-o", "jsonl").stdout.splitlines()
+    entries = [json.loads(line) for line in exported if "account.email_changed" in line]
+    assert [entry["data"]["new_email"] for entry in entries] == ["Jane.Roe@example.com", JANE]
+
+
+def test_a_link_for_an_account_without_credentials_names_its_new_email(
+    users: None, anyscale: RunAnyscale
+) -> None:
+    done = anyscale("user", "update", JANE, "--no-sso", "--email", "roe@example.com")
+    assert "`anyscale user set-password-link roe@example.com`" in done.stderr
