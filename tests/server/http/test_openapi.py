@@ -111,6 +111,7 @@ def test_the_document_says_what_an_update_takes_and_returns() -> None:
     assert changes["required"] == []
     expected = changes["properties"].pop("expected")
     assert expected == {"$ref": "#/components/schemas/UserChanges"}
+    assert changes["properties"].pop("reuse_email") == {"type": "boolean", "default": False}
     assert schemas["UserChanges"]["properties"] == changes["properties"]
     kinds = {
         field: [one["type"] for one in kind.get("anyOf", [kind])]
@@ -121,6 +122,7 @@ def test_the_document_says_what_an_update_takes_and_returns() -> None:
         "lastname": ["string", "null"],
         "title": ["string", "null"],
         "is_sso_user": ["boolean"],
+        "email": ["string"],
     }
     returned = update["responses"]["200"]["content"]["application/json"]["schema"]
     assert set(schemas[returned["$ref"].rpartition("/")[2]]["properties"]) == {
