@@ -52,15 +52,6 @@ _NOTES = {
 #: what a note says of a link that nobody may have seen
 _LINK = " If you did not see the link, create another one: that one stops working then."
 
-#: how the user signs in after a change, by `SignIn`
-_SIGN_IN_AFTER = {
-    "password": "The user can sign in again.",
-    "sso": "The user can sign in again.",
-    "link": "The user signs in by the unused link.",
-    "none": "The user cannot sign in before you create a link.",
-    "suspended": "The account is suspended: its user cannot sign in.",
-}
-
 
 class UserPages(Struct, frozen=True):
     """Renders the pages of an account."""
@@ -134,7 +125,7 @@ def _values(request: UserRequest, found: AccountDetails) -> dict[str, Any]:
 
 def _note(note: str, found: AccountDetails) -> str:
     link = _LINK if found.link else ""
-    return _NOTES.get(note, "").format(sign_in=_SIGN_IN_AFTER[found.sign_in], link=link)
+    return _NOTES.get(note, "").format(sign_in=SIGN_IN[found.sign_in].after, link=link)
 
 
 @get("/users/{user_id:str}", pool="read")
