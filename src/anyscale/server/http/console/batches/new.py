@@ -1,7 +1,4 @@
-"""/console/batches/new: choose a users file, check it, create its users, or continue with a batch.
-
-A script sends the file as it is, with its fields in the address; without one, a form has both.
-"""
+"""/console/batches/new: choose a users file, check it, create or continue a batch."""
 
 import asyncio
 import re
