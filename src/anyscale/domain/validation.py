@@ -7,7 +7,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from anyscale.domain.emails import MAX_OCTETS, email_key
-from anyscale.domain.models.users import AdminCreateUser, User, UserChanges
+from anyscale.domain.models.users import AdminCreateUser, AdminImportUser, User, UserChanges
 from anyscale.domain.passwords import FORBIDDEN, password_fault
 from anyscale.errors import ConfigError
 
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 #: The fields of an entry, in the order of the contract.
-FIELDS = AdminCreateUser.__struct_fields__
+FIELDS = AdminImportUser.__struct_fields__
 
 #: The fields of an account that only the server sets; `anyscale user list` writes them too.
 SERVER_FIELDS = tuple(field for field in User.__struct_fields__ if field not in FIELDS)
@@ -74,6 +74,7 @@ class ChunkUser(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     is_sso_user: bool = False
     lastname: str | None = None
     title: str | None = None
+    external_id: str | None = None
 
 
 class CheckedUser(ChunkUser, frozen=True, gc=False, kw_only=True):
@@ -98,12 +99,13 @@ def check(
     is_sso_user: bool,
     lastname: str | None,
     title: str | None,
+    external_id: str | None,
 ) -> CheckedUser | None:
     """Check one user. Return None if something is wrong; `find_faults` lists it.
 
     This is the hot path, so it begins with cheap checks that nearly every entry passes.
     """
-    text = f"{name}{email}{lastname}{title}"
+    text = f"{name}{email}{lastname}{title}{external_id}"
     if not (
         text.isprintable()
         and len(text) <= MAX_TEXT
@@ -119,6 +121,7 @@ def check(
             "is_sso_user": is_sso_user,
             "lastname": lastname,
             "title": title,
+            "external_id": external_id,
         }
         if find_faults(fields, policy):
             return None
@@ -133,6 +136,7 @@ def check(
         is_sso_user=is_sso_user,
         lastname=lastname,
         title=title,
+        external_id=external_id,
         email_key=key,
     )
 
@@ -149,6 +153,7 @@ def check_fields(
         is_sso_user=user.is_sso_user,
         lastname=user.lastname,
         title=user.title,
+        external_id=getattr(user, "external_id", None),
     )
 
 

@@ -170,6 +170,7 @@ class EntryCollector:
             is_sso_user=get("is_sso_user", self.default_sso),
             lastname=get("lastname", self.default_text),
             title=get("title", self.default_text),
+            external_id=get("external_id", self.default_text),
         )
 
     def finish(

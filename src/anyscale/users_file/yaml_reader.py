@@ -205,10 +205,11 @@ class _YamlReader:
         get, entries = events.get, self._entries
         name, email, sso = get("name"), get("email"), get("is_sso_user")
         password, lastname, title = get("password"), get("lastname"), get("title")
+        external_id = get("external_id")
         name_text = entries.default_text if name is None else name.value
         if name_text is None or email is None or name_text in NULLS or email.value in NULLS:
             return None
-        if nulls_of(password, lastname, title):
+        if nulls_of(password, lastname, title, external_id):
             return None
         flag = entries.default_sso if sso is None else BOOLEANS.get(sso.value.lower())
         if flag is None or (sso is not None and not sso.implicit[0]):
@@ -222,6 +223,7 @@ class _YamlReader:
             is_sso_user=flag,
             lastname=entries.default_text if lastname is None else lastname.value,
             title=entries.default_text if title is None else title.value,
+            external_id=entries.default_text if external_id is None else external_id.value,
         )
         if user is None:
             return None

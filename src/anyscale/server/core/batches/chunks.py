@@ -152,6 +152,7 @@ def new_users(ids: Sequence[str], users: Sequence[CheckedUser]) -> NewUsers:
                 email,
                 lastname,
                 user.title,
+                user.external_id,
                 user.is_sso_user,
             )
         )

@@ -34,6 +34,7 @@ class NewUserRecord(NamedTuple):
     email: str
     lastname: str | None
     title: str | None
+    external_id: str | None
     is_sso_user: bool
 
 
@@ -73,6 +74,7 @@ class UserRecord(Record, frozen=True, gc=False):
     suspended_at: int | None
     lastname: str | None
     title: str | None
+    external_id: str | None
     is_sso_user: bool
 
 
@@ -98,6 +100,7 @@ class ReservedRecord(Record, frozen=True, gc=False):
     name: str
     lastname: str | None
     title: str | None
+    external_id: str | None
     is_sso_user: bool
     has_password: bool
 
