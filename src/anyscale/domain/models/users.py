@@ -154,6 +154,8 @@ class UserChanges(Model, frozen=True, gc=False, forbid_unknown_fields=True):
     lastname: str | UnsetType | None = UNSET
     #: None clears it.
     title: str | UnsetType | None = UNSET
+    #: None clears it.
+    external_id: str | UnsetType | None = UNSET
     is_sso_user: bool | UnsetType = UNSET
     email: str | UnsetType = UNSET
 

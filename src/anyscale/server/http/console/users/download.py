@@ -27,6 +27,7 @@ FIELDS = (
     "name",
     "lastname",
     "title",
+    "external_id",
     "permission_level",
     "is_sso_user",
     "sign_in",

@@ -20,6 +20,7 @@ LABELS = {
     "name": "First name",
     "lastname": "Last name",
     "title": "Title",
+    "external_id": "Personnel number",
     "email": "Email",
     "password": "Password",
     "is_sso_user": "Single sign-on",
@@ -36,6 +37,7 @@ def entered(account: AccountRecord) -> dict[str, str]:
         "lastname": account.lastname or "",
         "title": account.title or "",
         "email": account.email,
+        "external_id": account.external_id or "",
         "is_sso_user": "yes" if account.is_sso_user else "",
     }
 
@@ -43,7 +45,7 @@ def entered(account: AccountRecord) -> dict[str, str]:
 def changes_of(fields: Mapping[str, str]) -> UserChanges:
     """Return the changes for those fields of a form that it has."""
     values: dict[str, Any] = {**fields}
-    for name in ("lastname", "title"):
+    for name in ("lastname", "title", "external_id"):
         if name in fields:
             values[name] = fields[name] or None
     if "email" in fields:

@@ -27,7 +27,7 @@ from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS"]
 
-_FIELDS = ("email", "name", "lastname", "title", "password", "is_sso_user")
+_FIELDS = ("email", "name", "lastname", "title", "external_id", "password", "is_sso_user")
 
 #: of a page that the browser went back to
 _FORM_USED: Problem = (sentence(FORM_USED), "")
@@ -69,7 +69,7 @@ def create_user(
 
 def _fields_of(entered: Mapping[str, str]) -> dict[str, Any]:
     """Return the fields of a user; an optional one that is empty is None."""
-    optional = {name: entered[name] or None for name in ("lastname", "title")}
+    optional = {name: entered[name] or None for name in ("lastname", "title", "external_id")}
     return {**entered, **optional, "is_sso_user": entered["is_sso_user"] == "yes"}
 
 
