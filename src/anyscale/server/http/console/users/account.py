@@ -20,7 +20,7 @@ from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.http.account.user_agent import browser_name
 from anyscale.server.http.account.view_models import token_views
 from anyscale.server.http.api.parameters import UserId
-from anyscale.server.http.console.users.fields import entered
+from anyscale.server.http.console.users.fields import TEXTS, entered
 from anyscale.server.http.console.users.filters import PATH, SIGN_IN
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.login.sign_in_again import require_recent_sign_in
@@ -111,6 +111,7 @@ def _values(request: UserRequest, found: AccountDetails) -> dict[str, Any]:
     account = found.account
     return {
         "account": account,
+        "texts": TEXTS,
         "name": full_name(account.name, account.lastname),
         "is_owner": account.permission_level == "owner",
         "is_own": account.user_id == request.user.account.user_id,
