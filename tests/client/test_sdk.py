@@ -511,10 +511,16 @@ def test_an_account_is_updated_and_returned() -> None:
     before, other = anyscale.user.list()
 
     updated = anyscale.user.update(
-        email="P0@example.com", name="Jané", lastname="Doe", title="", is_sso_user=True
+        email="P0@example.com",
+        name="Jané",
+        lastname="Doe",
+        title="",
+        is_sso_user=True,
+        external_id="0042",
     )
 
     expected = {"name": "Jané", "lastname": "Doe", "title": "", "is_sso_user": True}
+    expected["external_id"] = "0042"
     assert updated.to_dict() == before.to_dict() | expected
     assert anyscale.user.get(email="p0@example.com") == updated
     cleared = anyscale.user.update(email="p0@example.com", lastname=None, is_sso_user=False)
@@ -533,6 +539,7 @@ def test_an_account_is_updated_and_returned() -> None:
         ({"reuse_email": "yes"}, TypeError, "reuse_email must be bool, not str"),
         ({"new_email": "foo"}, ConfigError, "email: .foo. is not an email address"),
         ({"name": "\ud800"}, ConfigError, r"name: has the invisible character U\+D800"),
+        ({"external_id": ""}, ConfigError, "external_id: is blank"),
         ({"lastname": "x" * 257}, ConfigError, "lastname: has 257 characters"),
         ({"email": "no@example.com", "title": "x"}, NotFound, "there is no user with the email"),
         ({"email": None, "title": "x"}, ConfigError, "give either an email or a user_id"),

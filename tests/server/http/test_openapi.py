@@ -121,6 +121,7 @@ def test_the_document_says_what_an_update_takes_and_returns() -> None:
         "name": ["string"],
         "lastname": ["string", "null"],
         "title": ["string", "null"],
+        "external_id": ["string", "null"],
         "is_sso_user": ["boolean"],
         "email": ["string"],
     }

@@ -479,7 +479,7 @@ def console_with(shared_console: Console) -> Console:
 def staff(*names: str) -> bytes:
     """An export of a personnel department, whose headers do not all stand for fields."""
     rows = [f"7;Muster;{name};{name}@batch.example;IT" for name in names]
-    return "\n".join(["Personalnummer;Nachname;Vorname;E-Mail;Abteilung", *rows, ""]).encode()
+    return "\n".join(["Kostenstelle;Nachname;Vorname;E-Mail;Abteilung", *rows, ""]).encode()
 
 
 def columns_of(page: HttpResponse) -> str:
@@ -496,14 +496,14 @@ def test_a_check_proposes_lines_that_leave_unknown_columns_out(
     data = staff(name)
     refused = upload(jane, f"{PATH}/check", data, "staff.csv", key=name)
     sentence = (
-        "The columns 'Personalnummer', 'Abteilung' stand for no field. "
+        "The columns 'Kostenstelle', 'Abteilung' stand for no field. "
         'Press "Check the file" again to leave them out, or write their fields below.'
     )
     assert f'href="#columns">{sentence}' in unescape(refused.text)
     assert unescape(refused.text).count(sentence) == 2  # the other one is at the field
     assert 'id="result"' not in refused.text
     proposed = columns_of(refused)
-    assert proposed == "Personalnummer=\nAbteilung="
+    assert proposed == "Kostenstelle=\nAbteilung="
     chosen = proposed.replace("Abteilung=", "Abteilung=title")
     page = upload(jane, f"{PATH}/check", data, "staff.csv", columns=chosen, key=name)
     assert (page.status, columns_of(page)) == (200, chosen)

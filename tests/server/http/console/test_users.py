@@ -398,6 +398,26 @@ def test_owners_change_the_email_of_each_other_and_not_their_own(
     console.control_plane.lifecycle.set_role(kim, "collaborator", OPERATOR)
 
 
+def test_a_personnel_number_is_given_shown_corrected_and_downloaded(
+    console: Console, jane: HttpClient
+) -> None:
+    form = {"email": "nina@example.com", "name": "Nina", "external_id": "0042"}
+    send(jane, "/console/users/new", **form)
+    user_id = id_of(console, "nina@example.com")
+    shown = get(jane, f"/console/users/{user_id}").text
+    assert re.search("<dt>Personnel number</dt><dd>.*0042", shown)
+    correct(jane, user_id, external_id="0043")
+    (user,) = console.control_plane.users.with_ids([user_id])
+    assert user.external_id == "0043"
+    page = correct(jane, user_id, external_id=" 43")
+    assert '<a href="#external_id">Personnel number: has a blank at' in page.text
+    (line,) = get(jane, "/console/users/download?q=nina@&format=jsonl").text.splitlines()
+    assert json.loads(line)["external_id"] == "0043"
+    correct(jane, user_id, external_id="")
+    (user,) = console.control_plane.users.with_ids([user_id])
+    assert user.external_id is None
+
+
 def test_two_owners_who_correct_an_account_keep_the_fields_of_each_other(
     console: Console, jane: HttpClient
 ) -> None:
