@@ -299,11 +299,10 @@ def left_to_the_parser(text: str, policy: Policy | None = None) -> str:
 
 ENTRY = """\
 - name: Jane
-  email: jane{0}@example.com
+  email: jane{}@example.com
   password: ''
   is_sso_user: True
   lastname: O'Brien
-  external_id: 00{0}
   title: "Head of #1: C#"
 """
 MANY = [ENTRY.format(number) for number in range(2_000)]

@@ -259,6 +259,27 @@ def test_users_without_credentials_are_listed_and_counted(
         assert left.email == "c@example.com"
 
 
+@pytest.mark.parametrize(("issuer", "expected"), [("", 2), ("https://idp.example", 1)])
+def test_the_call_that_publishes_a_batch_counts_them_as_showing_it_does(
+    store_deployment: Deployment, issuer: str, expected: int
+) -> None:
+    users = checked_users("none", "sso") + checked_users("has", "both", password=PASSWORD)
+    for at in (1, 3):
+        users[at] = msgspec.structs.replace(users[at], is_sso_user=True)
+    provider = ProviderSettings(issuer=issuer, client_id="x") if issuer else None
+    with closing(with_other_settings(store_deployment, provider=provider)) as control_plane:
+        batches = control_plane.batches
+        batch_id = batches.open("key", "fail", OPERATOR).batch_id
+        size = batches.policy.chunk_users
+        for number in range(2):
+            batches.reserve(batch_id, number, users[number * size :][:size], OPERATOR)
+        batches.hash(batch_id, [(2, PASSWORD), (3, PASSWORD)], OPERATOR)
+        done = batches.publish(batch_id, 4, OPERATOR)
+        assert (done.without_credentials, done.removed, done.remaining) == (expected, 0, 4)
+        shown = batches.show(batch_id, OPERATOR)
+        assert msgspec.structs.replace(shown, opened_by_caller=None) == done
+
+
 def test_users_without_credentials_are_counted_for_published_batches_only(
     control_plane: ControlPlane,
 ) -> None:

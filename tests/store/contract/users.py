@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.store.contract.steps import StoreSteps, list_users, user_id_of, user_row
+from tests.store.contract.steps import StoreSteps, chunk_row, list_users, user_id_of, user_row
 
 from anyscale.server.store.records.batches import AccountCounts, BatchRecord
 from anyscale.server.store.records.search import Filters
@@ -58,7 +58,7 @@ class PublishedRules(StoreSteps):
         self, store: Store, reserve: Any
     ) -> None:
         batch = self.add(store, 1)
-        fields = {"lastname": "Doe", "title": "CTO", "is_sso_user": True, "external_id": None}
+        fields = {"lastname": "Doe", "title": "CTO", "is_sso_user": True}
         reserve(batch, "c@x.org", "a@x.org", "b@x.org", **fields)
         with store.read() as tx:
             assert self.live(tx) == []
@@ -100,7 +100,6 @@ class PublishedRules(StoreSteps):
             lastname=None,
             title="CTO",
             is_sso_user=True,
-            external_id=None,
         )
         assert seen[0].is_sso_user is True  # and not 1
 
@@ -240,6 +239,19 @@ class CredentialRules(StoreSteps):
             assert counts == AccountCounts(all=6, without_credentials=len(ids))
             none = tx.users.count_accounts("bat_none")
             assert none == AccountCounts(0, 0)
+
+    @pytest.mark.parametrize(("which", "expected"), [("store", 4), ("store_with_provider", 1)])
+    def test_those_of_a_new_batch_are_counted_by_its_chunks(
+        self, request: pytest.FixtureRequest, store: Store, which: str, expected: int
+    ) -> None:
+        batch = self.add(store, 4)
+        with store.write() as tx:
+            tx.chunks.save(batch.id, chunk_row(0, users=3, passwords=1, sso_users=2), [])
+            tx.chunks.save(batch.id, chunk_row(1, users=3, passwords=1, sso_users=1), [])
+        with request.getfixturevalue(which).read() as tx:
+            counts = tx.chunks.count_accounts(batch.id)
+            assert counts == AccountCounts(all=6, without_credentials=expected)
+            assert tx.chunks.count_accounts(0) == AccountCounts(0, 0)
 
     def test_they_are_listed_in_pages(self, store: Store, batch: BatchRecord) -> None:
         seen: list[str] = []

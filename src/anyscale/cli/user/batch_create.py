@@ -232,7 +232,7 @@ def _report(transport: Transport, state: ResumeState, outcome: Outcome, output: 
     for line in outcome.lines():
         write(line)
     if outcome.batch and not outcome.dry_run:
-        for line in sign_in_hints(transport, outcome.batch.batch_id):
+        for line in sign_in_hints(transport, outcome.batch):
             write(line)
     if output != "text":
         fields = AdminCreatedUser.__struct_fields__

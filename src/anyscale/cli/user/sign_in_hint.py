@@ -5,20 +5,22 @@ from contextlib import suppress
 
 from anyscale.batch_run.outcome import suspended_line
 from anyscale.cli.connect import suggested_command
+from anyscale.domain.models.batches import Batch
 from anyscale.errors import AnyscaleError, ConfigError
 from anyscale.transport.base import Transport
 
 __all__ = ["sign_in_hints"]
 
 
-def sign_in_hints(transport: Transport, batch_id: str) -> Iterator[str]:
+def sign_in_hints(transport: Transport, batch: Batch) -> Iterator[str]:
     """Yield the hints; none if all can sign in, or if the control plane does not respond."""
     with suppress(AnyscaleError):  # the result of the run is what counts
-        batch = transport.batches.show(batch_id)
+        if batch.remaining is None:  # the run did not publish it by itself
+            batch = transport.batches.show(batch.batch_id)
         if count := batch.skipped_suspended:
             yield suspended_line(count)
         if batch.without_credentials:
-            yield _hint(transport, batch.without_credentials, batch_id)
+            yield _hint(transport, batch.without_credentials, batch.batch_id)
 
 
 def _hint(transport: Transport, count: int, batch_id: str) -> str:
@@ -26,7 +28,7 @@ def _hint(transport: Transport, count: int, batch_id: str) -> str:
     command = suggested_command("user", "set-password-link", *options)
     users = f"{count:,} user{'' if count == 1 else 's'} cannot sign in yet"
     try:
-        transport.links.create([])  # raises the reason why no link can be created
+        transport.links.create([])  # raises the reason for which no link can be created
     except ConfigError as error:
         return f"{users}. {error}. Then {command} creates links to set passwords."
     return f"{users}: {command} creates links to set passwords."

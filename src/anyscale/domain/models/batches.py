@@ -28,7 +28,7 @@ class Batch(Struct, frozen=True, kw_only=True):
         skipped (int): Entries that were skipped because their emails had accounts.
         hashes_due (int): Users with a password whose hash is not stored yet.
         without_credentials (int or None): Accounts of a published batch without a usable sign-in
-            method. It is counted only when a single batch is shown; else None.
+            method. It is counted only when a single batch is shown or published; else None.
         removed (int or None): Users of a published batch whose accounts were deleted, by an undo or
             by `user delete`. Counted as `without_credentials`; else None.
         remaining (int or None): Users of a published batch that still have accounts. Counted as

@@ -10,7 +10,14 @@ from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.records.user_models import created_user_of
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["InitialSignIns", "batch_details", "created_users", "initial_sign_ins", "shown_batch"]
+__all__ = [
+    "InitialSignIns",
+    "batch_details",
+    "created_users",
+    "initial_sign_ins",
+    "published_batch",
+    "shown_batch",
+]
 
 
 def batch_details(tx: Transaction, batch: BatchRecord) -> Batch:
@@ -50,22 +57,32 @@ def initial_sign_ins(tx: Transaction, batch: BatchRecord) -> InitialSignIns:
 def shown_batch(tx: Transaction, batch: BatchRecord, caller: Caller) -> Batch:
     """Return a batch as clients see it, with the fields that lists of batches omit.
 
-    These are whether the caller opened it and, for a published batch, the counts of the accounts
-    without usable credentials, of the deleted and of the remaining accounts, and of the suspended
-    ones among those that were skipped. To count them takes reading all of these accounts.
+    These are whether the caller opened it and, of a published batch, the counts of its accounts.
+    """
+    is_published = batch.published_at is not None
+    details = published_batch(tx, batch) if is_published else batch_details(tx, batch)
+    return structs.replace(details, opened_by_caller=batch.opened_by == caller.actor)
+
+
+def published_batch(tx: Transaction, batch: BatchRecord, *, is_new: bool = False) -> Batch:
+    """Return a published batch as clients see it, with the counts of its accounts.
+
+    These are the accounts without usable credentials, the deleted and the remaining accounts, and
+    the suspended ones among those that were skipped. To count them takes reading all of these
+    accounts, unless the batch `is_new`: nobody has used or deleted an account of it yet.
     """
     details = batch_details(tx, batch)
-    counts: dict[str, int | None] = {}
-    if batch.published_at is not None:
-        found = tx.users.count_accounts(batch.batch_id)
-        counts = {
-            "without_credentials": found.without_credentials,
-            "removed": details.users - found.all,
-            "remaining": found.all,
-            "skipped_suspended": tx.chunks.count_suspended(batch.id),
-        }
-    is_own = batch.opened_by == caller.actor
-    return structs.replace(details, opened_by_caller=is_own, **counts)
+    if is_new:
+        counts = tx.chunks.count_accounts(batch.id)
+    else:
+        counts = tx.users.count_accounts(batch.batch_id)
+    return structs.replace(
+        details,
+        without_credentials=counts.without_credentials,
+        removed=details.users - counts.all,
+        remaining=counts.all,
+        skipped_suspended=tx.chunks.count_suspended(batch.id),
+    )
 
 
 def created_users(tx: Transaction, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:

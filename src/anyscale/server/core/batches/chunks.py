@@ -7,6 +7,7 @@ shorter ones that wait go first.
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -22,11 +23,12 @@ from anyscale.server.core.batches.conflicts import chunk_conflicts, freed_since
 from anyscale.server.core.callers import Caller
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.batches import BatchRecord, ChunkRecord, ConflictRecord
-from anyscale.server.store.records.users import FreedEmailRecord, new_users
+from anyscale.server.store.records.users import FreedEmailRecord, NewUserRecord, NewUsers
 from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.user_ids import user_ids
+from anyscale.server.store.words import searchable
 
-__all__ = ["NewChunk", "chunk_digest", "reserve_chunk"]
+__all__ = ["NewChunk", "chunk_digest", "new_users", "reserve_chunk"]
 
 
 class NewChunk:
@@ -50,12 +52,15 @@ class NewChunk:
         self.digest: Final = chunk_digest(users, batch.if_exists)
         self.ids: Final = user_ids(batch.batch_id, range(first, first + len(users)))
 
-    def reserve(self, tx: Transaction, batch: BatchRecord) -> ReservedChunk:
-        """Insert the users, and save and return the outcome."""
+    def reserve(self, tx: Transaction, batch: BatchRecord, *, again: bool = False) -> ReservedChunk:
+        """Insert the users, and save and return the outcome; `again` if there is one already."""
         holders = tx.users.insert(batch.id, new_users(self.ids, self.users))
         freed = self._take_freed(tx, batch)
         conflicts = chunk_conflicts(self.batch_id, self.first, self.users, [*holders, *freed])
-        record = self._record(tx, batch, conflicts)
+        record = self._record(conflicts)
+        if again and record.passwords:  # some of them may have hashes since the first time
+            due = tx.users.count_pending(batch.id, self.ids[0], self.ids[-1])
+            record = msgspec.structs.replace(record, hashes_due=due)
         tx.chunks.save(
             batch.id,
             record,
@@ -69,9 +74,7 @@ class NewChunk:
             return []
         return tx.emails.take_freed(batch.id, self.ids[0], self.ids[-1], freed_since(tx))
 
-    def _record(
-        self, tx: Transaction, batch: BatchRecord, conflicts: Sequence[Conflict]
-    ) -> ChunkRecord:
+    def _record(self, conflicts: Sequence[Conflict]) -> ChunkRecord:
         skipped = sum(is_skipped(conflict, self.if_exists) for conflict in conflicts)
         users, ids = self.users, self.ids
         if conflicts:
@@ -86,10 +89,9 @@ class NewChunk:
             users=len(users),
             skipped=skipped,
             conflicts=len(conflicts) - skipped,
-            # By the rows: if the chunk is reserved again, those of the first time may have hashes.
-            hashes_due=tx.users.count_pending(batch.id, ids[0], ids[-1]) if passwords else 0,
+            hashes_due=passwords,
             passwords=passwords,
-            sso_users=[user.is_sso_user for user in users].count(True),
+            sso_users=[user.has_password for user in users if user.is_sso_user].count(False),
         )
 
 
@@ -107,7 +109,7 @@ def reserve_chunk(transactions: Transactions, chunk: NewChunk, caller: Caller) -
         lambda tx: lock_batch(tx, chunk.batch_id), caller, is_slice=True
     ) as (tx, batch):
         stored = _lock(tx, batch, chunk)
-        return _outcome(batch, stored) or chunk.reserve(tx, batch)
+        return _outcome(batch, stored) or chunk.reserve(tx, batch, again=stored is not None)
 
 
 def _lock(tx: Transaction, batch: BatchRecord, chunk: NewChunk) -> ChunkRecord | None:
@@ -128,6 +130,33 @@ def _outcome(batch: BatchRecord, stored: ChunkRecord | None) -> ReservedChunk | 
     if stored and (batch.state == "published" or not stored.conflicts):
         return ReservedChunk(stored.users, stored.skipped, stored.conflicts, [])
     return None
+
+
+def new_users(ids: Sequence[str], users: Sequence[CheckedUser]) -> NewUsers:
+    """Return the rows of users with these ids."""
+    # The same as `NewUserRecord(...)`, without a call of a Python function for each row.
+    new = partial(tuple.__new__, NewUserRecord)
+
+    def build(at: int) -> NewUserRecord:
+        user = users[at]
+        name, email, lastname = user.name, user.email, user.lastname
+        return new(
+            (
+                ids[at],
+                None if email.isascii() else searchable(email),
+                name.lower() if name.isascii() else searchable(name),
+                None if lastname is None or lastname.isascii() else searchable(lastname),
+                user.has_password,
+                user.email_key,
+                name,
+                email,
+                lastname,
+                user.title,
+                user.is_sso_user,
+            )
+        )
+
+    return NewUsers([user.email_key for user in users], build)
 
 
 def chunk_digest(users: Sequence[CheckedUser], if_exists: str) -> bytes:

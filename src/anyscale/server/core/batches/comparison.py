@@ -13,7 +13,7 @@ from anyscale.server.store.user_ids import user_id
 
 __all__ = ["FieldDifference", "find_difference"]
 
-_FIELDS = [field for field in ReservedRecord.__struct_fields__ if field != "user_id"]
+_FIELDS = ("email", "name", "lastname", "title", "is_sso_user", "has_password")
 
 
 class FieldDifference(Struct, frozen=True):

@@ -17,6 +17,7 @@ from anyscale.server.core.batches.batch_details import (
     batch_details,
     created_users,
     initial_sign_ins,
+    published_batch,
     shown_batch,
 )
 from anyscale.server.core.batches.batch_state import (
@@ -212,6 +213,8 @@ class BatchService:
     def publish(self, batch_id: str, entries: int, caller: Caller) -> Batch:
         """Make all users of an open batch accounts at one moment; return a published one again.
 
+        It is returned with the counts of its accounts: see `published_batch`.
+
         Raises:
             BatchUnfinished: chunks or hashes are missing, or emails are taken.
             KeyReused: the batch is one of a longer list than the `entries` of the client.
@@ -224,10 +227,13 @@ class BatchService:
             require_same_count(tx, batch, entries)
             if batch.state != "published":
                 publish(tx, require_open(batch), entries, caller.actor)
-            published = batch_details(tx, require_batch(tx, batch_id))
-        if batch.state != "published":
-            self.on_change("published", published.users)
-        return published
+            users = batch_details(tx, batch).users
+        is_new = batch.state != "published"
+        if is_new:
+            self.on_change("published", users)
+        # In a transaction that locks nothing: it may read many accounts.
+        with self._transactions.read() as tx:
+            return published_batch(tx, require_batch(tx, batch_id), is_new=is_new)
 
     def drop(self, batch_id: str, caller: Caller) -> Batch:
         """Drop an open batch: its emails are free again. Raises `BatchGone` if it is published."""

@@ -70,7 +70,7 @@ class ChunkRecord(Record, frozen=True):
     conflicts: int
     #: of its users, those with a password that is not hashed yet
     hashes_due: int
-    #: of its users, those that were reserved with a password, and as SSO users
+    #: of its users, those that were reserved with a password, and SSO users without one
     passwords: int
     sso_users: int
 

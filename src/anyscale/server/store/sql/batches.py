@@ -6,11 +6,13 @@ from msgspec import structs
 
 from anyscale.server.store.records.batches import (
     DROPPED_OR_EXPIRED,
+    AccountCounts,
     BatchRecord,
     ChunkRecord,
     ConflictRecord,
 )
 from anyscale.server.store.sql.connection import Table, columns, marks
+from anyscale.server.store.sql.sign_in_methods import NEW_WITHOUT_CREDENTIALS
 
 __all__ = ["DROPPED_OR_EXPIRED_SQL", "Batches", "Chunks"]
 
@@ -68,7 +70,7 @@ class Batches(Table):
         return self._connection.one(BatchRecord, sql, idempotency_key)
 
     def list(self, *, open_only: bool, before: str, limit: int) -> Sequence[BatchRecord]:
-        """Return batches, the latest first; if `before` is a `batch_id`, only earlier ones.
+        """Return batches, the latest first; if `before` is a `batch_id`, those before that one.
 
         Accounts that were created by themselves are left out.
 
@@ -95,7 +97,7 @@ class Batches(Table):
         return self._connection.all(BatchRecord, sql)
 
     def touch(self, batch: int, at: int) -> None:
-        """Set the time when a client last worked on a batch."""
+        """Set the time at which a client last worked on a batch."""
         # If the row is locked, another transaction sets the time. If this one waited for it, the
         # chunks of a batch would be reserved one after the other.
         sql = (
@@ -191,6 +193,16 @@ class Chunks(Table):
             " where batch = ? and position > ? order by position limit ?"
         )
         return self._connection.all(ConflictRecord, sql, batch, after, limit)
+
+    def count_accounts(self, batch: int) -> AccountCounts:
+        """Add up what accounts a batch had when it was published, without reading them."""
+        # PostgreSQL's sums are decimal numbers.
+        sql = (
+            "select cast(coalesce(sum(users), 0) as bigint),"
+            f" cast(coalesce(sum({NEW_WITHOUT_CREDENTIALS}), 0) as bigint)"
+            " from chunks where batch = ?"
+        )
+        return self._connection.one(AccountCounts, sql, batch) or AccountCounts(0, 0)
 
     def count_suspended(self, batch: int) -> int | None:
         """Count the conflicts of a batch whose accounts are suspended; None without a conflict."""

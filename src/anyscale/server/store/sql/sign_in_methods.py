@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 __all__ = [
     "ADMIN_LINK",
+    "NEW_WITHOUT_CREDENTIALS",
     "SSO_USER",
     "WITHOUT_CREDENTIALS",
     "indexes_without_credentials",
@@ -25,6 +26,9 @@ _WITHOUT_PASSWORD = "password_hash is null and suspended_at is null"  # noqa: S1
 
 #: No user can sign in: the account has no password, and no SSO. SSO needs an identity provider.
 WITHOUT_CREDENTIALS = f"({_WITHOUT_PASSWORD} and not (is_sso_user and {{has_provider}}))"
+
+#: How many users of a chunk, as it is in `chunks`, have no credentials when they are created.
+NEW_WITHOUT_CREDENTIALS = "(users - passwords - case when {has_provider} then sso_users else 0 end)"
 
 
 def sign_in(table: str) -> str:

@@ -52,7 +52,7 @@ create table chunks (
     conflicts bigint not null,
     -- its users with a password that is not hashed yet: counting them takes seconds for a million
     hashes_due bigint not null,
-    -- its users with a password, and its SSO users, when the batch was created
+    -- its users with a password, and its SSO users without one, when the batch was created
     passwords bigint not null,
     sso_users bigint not null,
     primary key (batch, number)
@@ -87,8 +87,6 @@ create table users (
     name text collate "C" not null,
     lastname text collate "C",
     title text collate "C",
-    -- a personnel number, or what else stays with the person
-    external_id text collate "C",
     is_sso_user boolean not null,
     permission_level text collate "C" not null default 'collaborator',
     -- What searches compare: folded by Python, which is the same for every database. If an email

@@ -53,7 +53,7 @@ create table chunks (
     conflicts integer not null,
     -- its users with a password that is not hashed yet: counting them takes seconds for a million
     hashes_due integer not null,
-    -- its users with a password, and its SSO users, when the batch was created
+    -- its users with a password, and its SSO users without one, when the batch was created
     passwords integer not null,
     sso_users integer not null,
     primary key (batch, number)
@@ -85,8 +85,6 @@ create table users (
     name text not null,
     lastname text,
     title text,
-    -- a personnel number, or what else stays with the person
-    external_id text,
     is_sso_user integer not null,
     permission_level text not null default 'collaborator',
     -- What searches compare: folded by Python, which is the same for every database. If an email
