@@ -13,15 +13,15 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import FromQuery, RawBody
 from msgspec import structs
 
-from anyscale.errors import AnyscaleError, NotFound, Overloaded, ProviderUnavailable, SsoRefused
+from anyscale.errors import AnyscaleError, Overloaded, ProviderUnavailable, SsoRefused
 from anyscale.server.core.callers import SignInTooOld
 from anyscale.server.core.login.return_paths import sign_path, unsign_path
 from anyscale.server.core.sso.sso_login import SsoLogin
-from anyscale.server.http.cookies import SESSION, HostCookie, read_cookie
+from anyscale.server.http.cookies import SESSION, read_cookie
 from anyscale.server.http.dependencies import AnyRequest, Connection, UserRequest
 from anyscale.server.http.login.sign_in import LoginFlows
-from anyscale.server.http.login.sso import is_forced, log_refusal, path_for_cookie
-from anyscale.server.http.login.sso_cookie import COOKIE, COOKIE_SECONDS, create_cookie_value
+from anyscale.server.http.login.sso import is_forced, log_refusal, path_for_cookie, require_sso
+from anyscale.server.http.login.sso_cookie import create_cookie
 from anyscale.server.http.login.sso_problems import sso_problem
 from anyscale.server.http.request_context import request_id
 from anyscale.server.http.route_handlers import get, post
@@ -88,20 +88,18 @@ def start_sso(
     sso_login: NamedDependency[SsoLogin | None],
     to: FromQuery[str] = "",
 ) -> Response[str]:
-    if sso_login is None:
-        raise NotFound("there is no sign-in at an identity provider here")
+    service = require_sso(sso_login)
     if is_forced(request):
         return redirect(SIGN_IN_AGAIN)
     path = path_for_cookie(_path_of(request, to))
     try:
-        url, started = sso_login.provider.begin(max_age=0)
+        url, started = service.provider.begin(max_age=0)
     except (SsoRefused, ProviderUnavailable, Overloaded) as error:
         log_refusal(error, str(error))
         problem = sso_problem("unavailable", request_id.get())
         return _page(request, to, problems=[(problem, "")], status=error.status)
     started = structs.replace(started, session_id=request.auth.session_id, return_path=path)
-    cookie = HostCookie(COOKIE, create_cookie_value(sso_login, started), COOKIE_SECONDS)
-    return redirect(url, cookie)
+    return redirect(url, create_cookie(service, started))
 
 
 def _path_of(request: UserRequest, to: str) -> str:

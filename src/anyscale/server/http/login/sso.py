@@ -29,7 +29,6 @@ from anyscale.server.core.sso.login_records import ExternalIdentity, SsoAttempt
 from anyscale.server.core.sso.sso_login import SsoLogin
 from anyscale.server.http.cookies import (
     SESSION,
-    HostCookie,
     client_info,
     expired_cookie,
     login_cookies,
@@ -39,8 +38,7 @@ from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.login.sign_in import LoginFlows
 from anyscale.server.http.login.sso_cookie import (
     COOKIE,
-    COOKIE_SECONDS,
-    create_cookie_value,
+    create_cookie,
     read_cookie_value,
 )
 from anyscale.server.http.openid.authorize import resume_path
@@ -52,7 +50,7 @@ from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.kept_forms import own_page
 from anyscale.server.paths import SIGN_IN_AGAIN, SSO_CALLBACK
 
-__all__ = ["HANDLERS", "is_forced", "log_refusal", "path_for_cookie"]
+__all__ = ["HANDLERS", "is_forced", "log_refusal", "path_for_cookie", "require_sso"]
 
 _log = logging.getLogger("anyscale.server")
 
@@ -113,13 +111,12 @@ def start(
 ) -> Response[None]:
     if is_forced(request):
         return _redirect("/sign-in")
-    service = _required(sso_login)
+    service = require_sso(sso_login)
     following = continuations.find(request, authorization)
     max_age = following.stored.max_age() if following.stored else None
     url, started = service.provider.begin(following.resumed_id, max_age)
     started = structs.replace(started, return_path=path_for_cookie(own_page(to)))
-    cookie = HostCookie(COOKIE, create_cookie_value(service, started), COOKIE_SECONDS)
-    return _redirect(url, cookie)
+    return _redirect(url, create_cookie(service, started))
 
 
 def path_for_cookie(path: str) -> str:
@@ -145,7 +142,7 @@ async def callback(
     audit_log: NamedDependency[AuditLog],
     pools: NamedDependency[ThreadPools],
 ) -> Response[None]:
-    service = _required(sso_login)
+    service = require_sso(sso_login)
     started = await _started(request, service, pools)
     identity = _identity(request, started, service, pools)
     if isinstance(started, SsoAttempt) and started.session_id:
@@ -226,7 +223,8 @@ def _parameters(request: AnyRequest) -> dict[str, str]:
     return parameters
 
 
-def _required(sso_login: SsoLogin | None) -> SsoLogin:
+def require_sso(sso_login: SsoLogin | None) -> SsoLogin:
+    """Return the sign-in at the identity provider; raise `NotFound` if there is none."""
     if sso_login is None:
         raise NotFound("there is no sign-in at an identity provider here")
     return sso_login

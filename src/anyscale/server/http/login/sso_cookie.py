@@ -12,13 +12,14 @@ from msgspec import Struct
 from anyscale.errors import SsoRefused
 from anyscale.server.core.sso.login_records import SsoAttempt
 from anyscale.server.core.sso.sso_login import SsoLogin
+from anyscale.server.http.cookies import HostCookie
 
-__all__ = ["COOKIE", "COOKIE_SECONDS", "create_cookie_value", "read_cookie_value"]
+__all__ = ["COOKIE", "create_cookie", "read_cookie_value"]
 
 COOKIE = "__Host-sso"
 
 #: seconds that a user has to sign in at the provider
-COOKIE_SECONDS = 600
+_SECONDS = 600
 
 
 class _Content(Struct, frozen=True):
@@ -27,10 +28,10 @@ class _Content(Struct, frozen=True):
     at: float
 
 
-def create_cookie_value(sso_login: SsoLogin, attempt: SsoAttempt) -> str:
-    """Return the value of the cookie of a sign-in that begins now."""
+def create_cookie(sso_login: SsoLogin, attempt: SsoAttempt) -> HostCookie:
+    """Return the cookie of a sign-in that begins now."""
     content = msgspec.json.encode(_Content(attempt, time.time()))
-    return sso_login.signer.sign(content)
+    return HostCookie(COOKIE, sso_login.signer.sign(content), _SECONDS)
 
 
 def read_cookie_value(sso_login: SsoLogin, value: str) -> SsoAttempt:
@@ -45,6 +46,6 @@ def read_cookie_value(sso_login: SsoLogin, value: str) -> SsoAttempt:
         decoded = msgspec.json.decode(sso_login.signer.unsign(value), type=_Content)
     except (msgspec.MsgspecError, ValueError):
         raise SsoRefused("cookie_garbled") from None
-    if not 0 <= time.time() - decoded.at <= COOKIE_SECONDS:
+    if not 0 <= time.time() - decoded.at <= _SECONDS:
         raise SsoRefused("cookie_expired")
     return decoded.attempt
