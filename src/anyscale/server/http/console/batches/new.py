@@ -58,8 +58,6 @@ _KEY = re.compile("[0-9a-z-]{1,64}")
 #: errors that the page shows, before a run has started
 _OF_UPLOADS = (ConfigError, KeyReused, Overloaded, RequestInvalid, TooLarge)
 
-_NO_FILE = "Choose a users file."
-
 #: columns that a message names
 _NAMED = 5
 
@@ -79,8 +77,6 @@ async def check(
     fields: dict[str, str] = {}
     try:
         async with receive_upload(request, memory_budget, fields) as upload:
-            if not upload.has_file:
-                return _page(request, fields, **_refused(_NO_FILE))
             run = file_runs.check(upload, request.user)
             async with abandoned_with(request, upload), memory_budget.turn(upload):
                 return await pools.read.run(_checked, request, run, fields)
@@ -98,8 +94,6 @@ async def create(
     fields: dict[str, str] = {}
     try:
         async with receive_upload(request, memory_budget, fields) as upload:
-            if not upload.has_file:
-                return _page(request, fields, **_refused(_NO_FILE))
             run = file_runs.start(upload, request.user, f"console-{_key(fields)}")
             return await _opened(request, run, fields, pools)
     except _OF_UPLOADS as error:
@@ -121,8 +115,6 @@ async def go_on(
     fields: dict[str, str] = {}
     try:
         async with receive_upload(request, memory_budget, fields) as upload:
-            if not upload.has_file:
-                return batch_page(request, batch, file_runs, chosen=fields, **_refused(_NO_FILE))
             key = await pools.read.run(batches.key_of, batch_id, request.user)
             run = file_runs.start(upload, request.user, key, batch.batch_id, batch.if_exists)
             await _batch_id(run)  # the file was compared with the batch
@@ -235,7 +227,7 @@ def _shown(error: AnyscaleError) -> dict[str, Any]:
     return {**shown, "headers": retry_after(error)}
 
 
-def _refused(text: str, field: str = "file", *, status: int = 400) -> dict[str, Any]:
+def _refused(text: str, field: str = "file", *, status: int) -> dict[str, Any]:
     return {"problems": [(text, field)], "status": status}
 
 

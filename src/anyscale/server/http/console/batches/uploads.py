@@ -79,7 +79,7 @@ async def receive_upload(
     Raises:
         TooLarge: it has more than `MAX_FILE` octets; no more than the headers was read.
         Overloaded: there is no memory for it.
-        RequestInvalid: it is not a file, or it did not arrive in time.
+        RequestInvalid: it has no file, or it did not arrive in time.
         NotAuthenticated, NotPermitted: the permission has ended before the file arrived.
     """
     if request.content_type[0] == _OCTETS:
@@ -92,6 +92,8 @@ async def receive_upload(
         await _read(request, upload)
         if upload.content.tell() > MAX_FILE:
             raise TooLarge(too_large(request))
+        if not upload.has_file:
+            raise RequestInvalid("choose a users file")
         upload.content.seek(0)
         yield upload
     finally:
