@@ -8,6 +8,7 @@ from msgspec import UNSET
 
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
 from anyscale.cli.formats import output_option, write_json, write_records, write_text
+from anyscale.cli.options import yes_option
 from anyscale.cli.secret_output import SecretOutput, output_file_option
 from anyscale.cli.terminal import confirm, log
 from anyscale.domain.models.applications import (
@@ -207,7 +208,7 @@ def rotate_secret(client_id: str, now: bool, output_file: str | None, host: str 
 
 @click.command("delete")
 @click.argument("client_id")
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@yes_option
 @host_option
 def delete(client_id: str, yes: bool, host: str | None) -> None:
     """Delete an application: it signs nobody in, and all sign-ins there end.

@@ -13,6 +13,7 @@ from msgspec import Raw, structs
 
 from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.formats import output_option, write_json, write_records, write_text
+from anyscale.cli.options import max_items_option, text_or_json_option
 from anyscale.cli.terminal import say
 from anyscale.domain import audit_chain
 from anyscale.domain.audit_chain import AuditEntry
@@ -48,7 +49,7 @@ _COLUMNS = ("number", "time", "actor", "event", "subject", "data")
     "--subject", default="", help="Only those about an account by its email, or an id like usr_..."
 )
 @click.option("--newest-first", is_flag=True, help="List them in the reverse order.")
-@click.option("--max-items", type=click.IntRange(min=0), help="At most this many.")
+@max_items_option
 @output_option
 @host_option
 def list_entries(
@@ -114,7 +115,7 @@ def _ids(transport: Transport, actor: str, subject: str) -> tuple[str, str]:
     help="Verify a database without a server: sqlite:///path or postgresql://... Default: "
     "ANYSCALE_DATABASE_URL, which other users of this machine do not see.",
 )
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+@text_or_json_option
 @host_option
 def verify(
     head: str | None, may_begin_at: int | None, database: str | None, output: str, host: str | None

@@ -7,6 +7,7 @@ from anyscale.cli.batch.id_completion import batch_argument
 from anyscale.cli.batch.unknown_batch import unknown_explained
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
 from anyscale.cli.formats import output_option, write_fields, write_json, write_records
+from anyscale.cli.options import max_items_option, yes_option
 from anyscale.cli.terminal import confirm, log
 from anyscale.domain.models.batches import Batch
 
@@ -35,7 +36,7 @@ _OF_ACCOUNTS = ("removed", "remaining", "skipped_suspended")
     is_flag=True,
     help="Only those that are not finished: open, or being undone.",
 )
-@click.option("--max-items", type=click.IntRange(min=0), help="At most this many.")
+@max_items_option
 @output_option
 @host_option
 def list_batches(open_only: bool, max_items: int | None, output: str, host: str | None) -> None:
@@ -78,7 +79,7 @@ def show_batch(batch_id: str, output: str, host: str | None) -> None:
 
 @click.command("drop")
 @batch_argument("open")
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@yes_option
 @host_option
 def drop_batch(batch_id: str, yes: bool, host: str | None) -> None:
     """Drop an unfinished batch: nobody is created, and its emails are free again.

@@ -10,6 +10,7 @@ from anyscale.cli.batch.unknown_batch import unknown_explained
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
 from anyscale.cli.exit_status import GO_ON, explain_interrupt
 from anyscale.cli.formats import write_json, write_records
+from anyscale.cli.options import text_or_json_option, yes_option
 from anyscale.cli.terminal import (
     accounts_in_words,
     confirm,
@@ -36,10 +37,8 @@ _CHANGED = " Accounts that were corrected or suspended since are deleted too."
 @batch_argument("published", "undoing")
 @click.option("--dry-run", is_flag=True, help="Only show what would be deleted and kept.")
 @click.option("--force", is_flag=True, help="Delete also accounts that were used since.")
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-@click.option(
-    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
-)
+@yes_option
+@text_or_json_option
 @host_option
 def undo(
     batch_id: str, dry_run: bool, force: bool, yes: bool, output: str, host: str | None
@@ -65,16 +64,7 @@ def undo(
         if not (dry_run or yes):
             _confirm(transport, batch, force=force)
             batch = transport.batches.show(batch_id)  # others may have continued it
-        log("Checking the batch..." if dry_run else "Undoing the batch...")
-        if not dry_run:
-            explain_interrupt(f"accounts may have been deleted; {GO_ON}")
-        undone = undo_batch(
-            transport,
-            batch,
-            force=force,
-            dry_run=dry_run,
-            on_progress=partial(_show_progress, batch.users, dry_run=dry_run),
-        )
+        undone = _undo(transport, batch, force=force, dry_run=dry_run)
     if batch.state == "undone":
         log("The batch was undone before.")
     if dry_run:
@@ -99,18 +89,19 @@ def _confirm(transport: Transport, batch: Batch, *, force: bool) -> None:
     """
     nobody = "nobody more was deleted" if batch.state == "undoing" else "nobody was deleted"
     require_terminal(nobody)
-    log("Checking the batch...")
-    found = undo_batch(
-        transport,
-        batch,
-        force=force,
-        dry_run=True,
-        on_progress=partial(_show_progress, batch.users, dry_run=True),
-    )
+    found = _undo(transport, batch, force=force, dry_run=True)
     if not found.removed:
         return
     effect = f"{_origin(batch)} {_summary(found, dry_run=True)} This is for good."
     confirm(effect, nobody, yes=False)
+
+
+def _undo(transport: Transport, batch: Batch, *, force: bool, dry_run: bool) -> UndoneBatch:
+    log("Checking the batch..." if dry_run else "Undoing the batch...")
+    if not dry_run:
+        explain_interrupt(f"accounts may have been deleted; {GO_ON}")
+    on_progress = partial(_show_progress, batch.users, dry_run=dry_run)
+    return undo_batch(transport, batch, force=force, dry_run=dry_run, on_progress=on_progress)
 
 
 def _show_progress(users: int, looked_at: int, removed: int, *, dry_run: bool) -> None:

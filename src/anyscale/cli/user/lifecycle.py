@@ -7,6 +7,7 @@ from typing import Literal
 import click
 
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
+from anyscale.cli.options import yes_option
 from anyscale.cli.role_choice import RoleChoice
 from anyscale.cli.terminal import ask, log, require_terminal
 from anyscale.cli.user.account_argument import account_argument, check_account, find_account
@@ -18,7 +19,7 @@ from anyscale.transport.base import Transport
 
 @click.command("delete")
 @account_argument
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@yes_option
 @host_option
 def delete(account: str, yes: bool, host: str | None) -> None:
     """Delete an account and erase all data of its user. This cannot be undone.

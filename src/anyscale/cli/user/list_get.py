@@ -8,6 +8,7 @@ import click
 
 from anyscale.cli.connect import host_option, open_control_plane, suggested_search
 from anyscale.cli.formats import output_option, write_fields, write_json, write_records, write_yaml
+from anyscale.cli.options import max_items_option
 from anyscale.cli.role_choice import RoleChoice
 from anyscale.cli.terminal import say
 from anyscale.cli.user.list_command import UserListCommand, query_of
@@ -50,7 +51,7 @@ _wide_option = click.option(
     help="Only those who cannot sign in yet: neither with a password nor by SSO.",
 )
 @click.option("--newest-first", is_flag=True, help="List them in the reverse order.")
-@click.option("--max-items", type=click.IntRange(min=0), help="At most this many.")
+@max_items_option
 @_wide_option
 @output_option
 @host_option

@@ -15,6 +15,7 @@ from anyscale.cli.connect import (
 )
 from anyscale.cli.exit_status import GO_ON, REFUSED, explain_interrupt
 from anyscale.cli.formats import write_json, write_records
+from anyscale.cli.options import text_or_json_option, yes_option
 from anyscale.cli.terminal import (
     MOST_LISTED,
     accounts_in_words,
@@ -96,11 +97,9 @@ def _command(words: _Words, text: str, *more: _Decorator) -> click.Command:
         click.option(
             "--dry-run", is_flag=True, help=f"Only show the accounts that it would {words.verb}."
         ),
-        click.option("--yes", is_flag=True, help="Do not ask for confirmation."),
+        yes_option,
         quiet_option,
-        click.option(
-            "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
-        ),
+        text_or_json_option,
         host_option,
     )
     callback: _Callback = partial(_change, words)

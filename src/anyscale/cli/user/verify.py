@@ -9,6 +9,7 @@ import click
 from anyscale.cli.connect import host_option, open_control_plane, suggested_command
 from anyscale.cli.exit_status import GO_ON, explain_interrupt
 from anyscale.cli.formats import OutputLost, write_pieces, write_text
+from anyscale.cli.options import text_or_json_option
 from anyscale.cli.terminal import (
     MOST_LISTED,
     accounts_in_words,
@@ -59,9 +60,7 @@ DIFFERENT, NOT_COMPARED = 1, 3
 @click.option("--yes", is_flag=True, help="With --apply: do not ask for confirmation.")
 @unterminated_option
 @quiet_option
-@click.option(
-    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
-)
+@text_or_json_option
 @host_option
 def verify(
     users_file: str,
