@@ -77,6 +77,7 @@ class CommandProcess:
         folder: the working directory.
         stdin: a file or a FIFO.
         log: a file to which it appends its standard error; by default a new one.
+        terminal: its path, if it controls the command, and is all of its streams.
         new_session: whether it leads a session of its own.
         real_hashes: whether it hashes passwords with the parameters of production.
         constants: values of constants of modules and classes, by their full names, in place of
@@ -91,6 +92,7 @@ class CommandProcess:
         folder: Path,
         stdin: str | Path = os.devnull,
         log: Path | None = None,
+        terminal: str = "",
         new_session: bool = False,
         real_hashes: bool = False,
         constants: Mapping[str, object] | None = None,
@@ -102,11 +104,15 @@ class CommandProcess:
         for file in (self._stdout, self._stderr):
             file.touch()
         files = str(stdin), str(self._stdout), str(self._stderr)
+        if terminal:  # it controls the leader of a session that opens it
+            files, new_session = (terminal, terminal, terminal), True
         call = self.args, dict(environment), str(folder), files, new_session, real_hashes
         self._process = _context.Process(target=_run, args=(*call, dict(constants or {})))
         self._process.start()
         assert self._process.pid
         self.pid: int = self._process.pid
+        #: for `select`: ready when it has ended
+        self.sentinel: int = self._process.sentinel
 
     @property
     def stdout(self) -> str:

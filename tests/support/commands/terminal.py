@@ -8,20 +8,20 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.support.paths import ANYSCALE
+from tests.support.commands.command_process import CommandProcess
 
 __all__ = ["on_a_terminal"]
 
 
 def on_a_terminal(
     *arguments: str | Path,
-    command: str | Path = ANYSCALE,
+    command: str | Path = "",
     env: Mapping[str, str] | None = None,
     typed: bytes = b"",
     when: bytes = b"end with Ctrl-D",
     before: Callable[[], object] = lambda: None,
 ) -> tuple[int, str]:
-    """Run the command on a terminal of 100 columns; type a text when `when` is shown.
+    """Run ours or another command on a terminal of 100 columns; type a text when `when` is shown.
 
     `before` is called first, while the command waits.
 
@@ -31,27 +31,38 @@ def on_a_terminal(
         The exit status and the output.
     """
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        ["setsid", "--ctty", str(command), *map(str, arguments)],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env=os.environ | {"TERM": "xterm", "COLUMNS": "100", "LANG": "C.UTF-8"} | dict(env or {}),
+    variables = (
+        os.environ | {"TERM": "xterm", "COLUMNS": "100", "LANG": "C.UTF-8"} | dict(env or {})
     )
-    os.close(theirs)
-    shown, deadline = b"", time.monotonic() + 90
-    while time.monotonic() < deadline:
-        if select.select([ours], [], [], 0.1)[0]:
-            try:
-                piece = os.read(ours, 65536)
-            except OSError:  # the other side is closed
-                break
-            if not piece:
-                break
-            shown += piece
-            if typed and when in shown:
-                before()
-                os.write(ours, typed)
-                typed = b""
-    os.close(ours)
+    process: CommandProcess | subprocess.Popen[bytes]
+    if command:
+        whole = ["setsid", "--ctty", str(command), *map(str, arguments)]
+        process = subprocess.Popen(whole, stdin=theirs, stdout=theirs, stderr=theirs, env=variables)
+        ended = os.pidfd_open(process.pid)
+    else:
+        process = CommandProcess(
+            arguments, variables, folder=Path.cwd(), terminal=os.ttyname(theirs)
+        )
+        ended = os.dup(process.sentinel)
+    try:
+        shown = _talk(ours, ended, typed, when, before)
+    finally:
+        for descriptor in (ours, theirs, ended):
+            os.close(descriptor)
     return process.wait(timeout=10), shown.decode()
+
+
+def _talk(ours: int, ended: int, typed: bytes, when: bytes, before: Callable[[], object]) -> bytes:
+    """Type the text when it is due; give what the terminal shows until the process has ended."""
+    shown, deadline = b"", time.monotonic() + 90
+    while (left := deadline - time.monotonic()) > 0:
+        ready = select.select([ours, ended], [], [], left)[0]
+        if ours in ready:
+            shown += os.read(ours, 65536)
+        elif ready:
+            break
+        if typed and when in shown:
+            before()
+            os.write(ours, typed)
+            typed = b""
+    return shown
