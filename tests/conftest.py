@@ -1,8 +1,10 @@
 """Fixtures and settings of all tests: each test has an empty home and a clean environment."""
 
 import gc
+import itertools
 import logging
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,6 +104,18 @@ def _nothing_is_left_open() -> Iterator[None]:
     """
     yield
     gc.collect()
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new folder: pytest searches those of all earlier tests for a number, a millisecond each."""
+    name = re.sub(r"\W", "_", request.node.name)[:30]
+    path = tmp_path_factory.getbasetemp() / f"{name}{next(_numbers)}"
+    path.mkdir(mode=0o700)
+    return path
+
+
+_numbers = itertools.count()
 
 
 @pytest.fixture(autouse=True)

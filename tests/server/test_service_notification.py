@@ -12,12 +12,13 @@ from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_process import ServerProcess
 
 
-@pytest.fixture(params=["path", "abstract"])
+@pytest.fixture
 def notifications(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[socket.socket]:
     """A socket at which systemd would listen."""
     names = {"path": str(tmp_path / "notify"), "abstract": f"\0musterroll-{os.getpid()}"}
+    kind = getattr(request, "param", "path")
     with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as listening:
-        listening.bind(names[request.param])
+        listening.bind(names[kind])
         listening.settimeout(20)
         yield listening
 
@@ -28,7 +29,9 @@ def address_of(listening: socket.socket) -> str:
     return name if isinstance(name, str) else "@" + bytes(name[1:]).decode()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("workers", "notifications"), [(1, "path"), (2, "abstract")], indirect=["notifications"]
+)
 def test_a_server_says_that_it_is_ready_when_it_answers(
     workers: int, notifications: socket.socket, tmp_path: Path
 ) -> None:

@@ -6,7 +6,7 @@ takes a fraction of the time of creating and dropping one.
 
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import psycopg
@@ -74,6 +74,7 @@ class PostgresDatabases:
         self._template = template
         self._reuse = reuse
         self._unused: list[str] = []
+        self._admin: psycopg.Connection[Any] | None = None
         if reuse:
             with psycopg.connect(with_database(admin_url, template)) as connection:
                 self._state = _row(connection, _READ_STATE)
@@ -87,11 +88,11 @@ class PostgresDatabases:
         if self._reuse and self._restored(name):
             self._unused.append(self._renamed(name))
         else:
-            execute_at(self._admin_url, f"drop database {name} with (force)")
+            self._execute(f"drop database {name} with (force)")
 
     def _create(self) -> str:
         name = _new_name()
-        execute_at(self._admin_url, f"create database {name} template {self._template}")
+        self._execute(f"create database {name} template {self._template}")
         return name
 
     def _restored(self, name: str) -> bool:
@@ -108,8 +109,26 @@ class PostgresDatabases:
     def _renamed(self, name: str) -> str:
         """Rename a database, so that what a test has left running does not find it again."""
         new_name = _new_name()
-        execute_at(self._admin_url, f"alter database {name} rename to {new_name}")
+        self._execute(f"alter database {name} rename to {new_name}")
         return new_name
+
+    def _execute(self, statement: str) -> None:
+        """Run a statement outside of a transaction, on a connection that stays open."""
+        if self._admin and self._admin.closed:
+            self._admin = None
+        if not self._admin:
+            self._admin = psycopg.connect(self._admin_url, autocommit=True)
+        try:
+            self._admin.execute(statement)
+        except psycopg.OperationalError:
+            if not self._admin.closed:
+                raise
+            self._execute(statement)  # a test has stopped the server since
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._admin:
+            self._admin.close()
 
 
 def _new_name() -> str:
@@ -148,7 +167,8 @@ def new_databases(admin_url: str, *, reuse: bool) -> Iterator[PostgresDatabases]
     template = f"template_{secrets.token_hex(6)}"
     execute_at(admin_url, f"create database {template} encoding 'UTF8' template template0")
     PostgresStore(with_database(admin_url, template)).close()
-    yield PostgresDatabases(admin_url, template, reuse=reuse)
+    with closing(PostgresDatabases(admin_url, template, reuse=reuse)) as databases:
+        yield databases
     execute_at(admin_url, f"drop database {template} with (force)")
 
 
