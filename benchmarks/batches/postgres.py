@@ -9,16 +9,18 @@ import random
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import get_type_hints
 
 import psycopg
 
 from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.server.core.batches.batch_state import lock_batch, new_batch
-from anyscale.server.core.batches.chunks import NewChunk, new_users, reserve_chunk
+from anyscale.server.core.batches.chunks import NewChunk, reserve_chunk
 from anyscale.server.core.batches.publish import publish
 from anyscale.server.core.callers import system_caller
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.postgres.store import PostgresStore
+from anyscale.server.store.records.users import NewUserRecord, new_users
 from anyscale.server.store.user_ids import user_ids
 from benchmarks.support.databases import (
     GUIDE,
@@ -32,11 +34,9 @@ from benchmarks.support.measuring import Cost, Pairs, pairs, show, timed
 _CHUNK = Policy().chunk_users
 
 _BARE = "create table bare (like users including all)"
-_COPY = """
-    copy bare (user_id, email_key, email_folded, name, name_folded, email, lastname,
-    lastname_folded, title, is_sso_user, hash_due, batch) from stdin (format binary)
-"""
-_TYPES = (*["text"] * 9, "bool", "bool", "int8")
+_COPY = f"copy bare ({', '.join(NewUserRecord._fields)}, batch) from stdin (format binary)"
+_KINDS = get_type_hints(NewUserRecord).values()
+_TYPES = (*("bool" if kind is bool else "text" for kind in _KINDS), "int8")
 
 #: deletes the rows of a run in an otherwise empty database
 _EMPTY = ("truncate users, chunks, conflicts, batches, audit, bare", "checkpoint")

@@ -114,6 +114,26 @@ def test_a_file_that_changed_after_the_check_is_not_created_unseen(
     assert owners.control_plane.users.with_emails(emails) == [None, None]
 
 
+def test_a_server_without_memory_for_the_file_loses_no_field(
+    visit: Visit, owners: Owners, tmp_path: Path
+) -> None:
+    page = new_batch(visit, owners.state, users_file(tmp_path, "full", 2))
+    page.get_by_text("The columns of a CSV file have other names").click()
+    page.get_by_label("Columns and their fields").fill("Rufname=name")
+    page.get_by_label("If an email has an account").select_option("skip")
+    key = page.locator("[name=key]").input_value()
+
+    def refuse(route: Route) -> None:  # as it does before it has read the form
+        route.fulfill(response=page.request.get(page.url), status=429)
+
+    page.route("**/batches/check", refuse, times=1)
+    with page.expect_response("**/batches/check"):
+        page.get_by_role("button", name="Check the file").click()
+    expect(page.get_by_label("Columns and their fields")).to_have_value("Rufname=name")
+    expect(page.get_by_label("If an email has an account")).to_have_value("skip")
+    expect(page.locator("[name=key]")).to_have_value(key)
+
+
 def test_without_a_connection_each_step_says_so_and_goes_on(
     visit: Visit, owners: Owners, tmp_path: Path
 ) -> None:

@@ -75,6 +75,18 @@ def refuse_new(page: Page, _: Staff) -> None:
     page.get_by_role("button", name="Create the user").click()
 
 
+def change_email(page: Page, user: str, email: str) -> None:
+    page.goto(f"{user}/correct")
+    page.get_by_label("Email").fill(email)
+    page.get_by_role("button", name="Save").click()
+
+
+def refuse_freed_email(page: Page, staff: Staff, at: int = 55) -> None:
+    change_email(page, account(staff, at), f"new{at}@example.org")
+    expect(page.get_by_text("The account is corrected.")).to_be_visible()
+    change_email(page, account(staff, at + 1), f"u{at}@example.org")
+
+
 def refuse_deletion(page: Page, staff: Staff) -> None:
     page.goto(f"{account(staff)}/delete")
     page.get_by_role("button", name="Delete the account").click()
@@ -117,6 +129,7 @@ PAGES: dict[str, tuple[str, str | Step]] = {
     "suspended": ("Person 05", lambda page, staff: page.goto(account(staff, 10))),
     "long name": ("WWW", lambda page, staff: page.goto(account(staff, 2))),
     "correct": ("Correct the account", lambda page, staff: page.goto(f"{account(staff)}/correct")),
+    "freed email": ("There is a problem", refuse_freed_email),
     "role": ("Make Person 15 an owner?", lambda page, staff: page.goto(f"{account(staff)}/role")),
     "delete": ("Delete the account", lambda page, staff: page.goto(f"{account(staff)}/delete")),
     "refused deletion": ("There is a problem", refuse_deletion),
@@ -151,6 +164,17 @@ def test_every_page_is_accessible_narrow_and_wide_in_light_and_dark(
         step(owner, staff)
     expect(owner.get_by_role("heading", name=heading).first).to_be_visible()
     assert_accessible(owner)
+
+
+def test_a_freed_email_is_given_to_another_account_after_a_second_look(
+    owner: Page, staff: Staff
+) -> None:
+    refuse_freed_email(owner, staff, 57)
+    expect(owner.get_by_role("alert")).to_contain_text("was the email of another account")
+    owner.get_by_label("Give the email to this account all the same").check()
+    owner.get_by_role("button", name="Save").click()
+    expect(owner.get_by_text("The account is corrected.")).to_be_visible()
+    expect(owner.locator("main")).to_contain_text("u57@example.org")
 
 
 def test_a_problem_has_the_focus_and_leads_to_its_field(owner: Page, staff: Staff) -> None:

@@ -17,6 +17,8 @@ from anyscale.errors import (
     BatchGone,
     BatchRefused,
     ConfigError,
+    EmailFreed,
+    EmailTaken,
     FeatureUnavailable,
     KeyReused,
     LastOwner,
@@ -509,10 +511,16 @@ def test_an_account_is_updated_and_returned() -> None:
     before, other = anyscale.user.list()
 
     updated = anyscale.user.update(
-        email="P0@example.com", name="Jané", lastname="Doe", title="", is_sso_user=True
+        email="P0@example.com",
+        name="Jané",
+        lastname="Doe",
+        title="",
+        is_sso_user=True,
+        external_id="0042",
     )
 
     expected = {"name": "Jané", "lastname": "Doe", "title": "", "is_sso_user": True}
+    expected["external_id"] = "0042"
     assert updated.to_dict() == before.to_dict() | expected
     assert anyscale.user.get(email="p0@example.com") == updated
     cleared = anyscale.user.update(email="p0@example.com", lastname=None, is_sso_user=False)
@@ -527,7 +535,11 @@ def test_an_account_is_updated_and_returned() -> None:
         ({"name": None}, TypeError, "name must be str, not NoneType"),
         ({"is_sso_user": "yes"}, TypeError, "is_sso_user must be bool, not str"),
         ({"title": 7}, TypeError, "title must be str or None, not int"),
+        ({"new_email": 7}, TypeError, "new_email must be str"),
+        ({"reuse_email": "yes"}, TypeError, "reuse_email must be bool, not str"),
+        ({"new_email": "foo"}, ConfigError, "email: .foo. is not an email address"),
         ({"name": "\ud800"}, ConfigError, r"name: has the invisible character U\+D800"),
+        ({"external_id": ""}, ConfigError, "external_id: is blank"),
         ({"lastname": "x" * 257}, ConfigError, "lastname: has 257 characters"),
         ({"email": "no@example.com", "title": "x"}, NotFound, "there is no user with the email"),
         ({"email": None, "title": "x"}, ConfigError, "give either an email or a user_id"),
@@ -551,6 +563,18 @@ def test_a_wrong_update_is_not_sent(
     monkeypatch.setenv("ANYSCALE_CLI_TOKEN", "mrt_x")
     with pytest.raises(ConfigError, match=r"invisible character|line break|nothing to change"):
         anyscale.user.update(email="p0@example.com", **changes)
+
+
+def test_an_account_gets_another_email_and_stays_the_same() -> None:
+    created = anyscale.user.admin_batch_create(people(2))
+    new = anyscale.user.update(email="p0@example.com", new_email="roe@example.com")
+    assert (new.user_id, new.email) == (created[0].user_id, "roe@example.com")
+    with pytest.raises(EmailTaken):
+        anyscale.user.update(email="p1@example.com", new_email="ROE@example.com")
+    with pytest.raises(EmailFreed):
+        anyscale.user.update(email="p1@example.com", new_email="p0@example.com")
+    other = {"new_email": "p0@example.com", "reuse_email": True}
+    assert anyscale.user.update(user_id=created[1].user_id, **other).email == "p0@example.com"  # type: ignore[arg-type]  # one argument of each type
 
 
 def test_an_unknown_account_or_role_is_an_error(home: Path) -> None:

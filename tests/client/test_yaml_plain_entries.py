@@ -299,10 +299,11 @@ def left_to_the_parser(text: str, policy: Policy | None = None) -> str:
 
 ENTRY = """\
 - name: Jane
-  email: jane{}@example.com
+  email: jane{0}@example.com
   password: ''
   is_sso_user: True
   lastname: O'Brien
+  external_id: 00{0}
   title: "Head of #1: C#"
 """
 MANY = [ENTRY.format(number) for number in range(2_000)]

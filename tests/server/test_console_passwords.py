@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.browser.batches.owners import SECRET, Owners, batch_of, run_owners
+from tests.server.http.console.test_batches import MULTIPART, multipart
 from tests.server.http.pages.requests import BROWSER
 from tests.server.test_proxies import HOST, ProxyClient, nginx, running
 from tests.support.databases.postgres import PostgresServer
@@ -29,17 +30,6 @@ MANY = 17
 #: and server have read the passwords, which come first.
 OCTETS = 30 << 20
 
-FORM = (
-    '--b\r\nContent-Disposition: form-data; name="file"; filename="users.json"\r\n\r\n',
-    "\r\n--b--\r\n",
-)
-
-#: what a browser sends with a file, with script and without it
-KINDS = {
-    "application/octet-stream": ("", ""),
-    "multipart/form-data; boundary=b": FORM,
-}
-
 
 class Place:
     """A server and nginx; their files, and all that they answered."""
@@ -49,12 +39,13 @@ class Place:
         client.cookies = owners.owner.client.cookies
         self._folders = [*folders, client.folder, owners.folder]
 
-    def begin(self, path: str, body: bytes, kind: str = "application/octet-stream") -> "Upload":
-        """Send a file but its last octet."""
+    def begin(self, path: str, file: bytes) -> "Upload":
+        """Send the form of a file but its last octet."""
+        body = multipart(file, "users.json")
         connection = self.client.connect()
         connection.putrequest("POST", path)
         cookies = "; ".join(f"{name}={value}" for name, value in self.client.cookies.items())
-        headers = {"Cookie": cookies, "Content-Type": kind, "Content-Length": str(len(body))}
+        headers = {"Cookie": cookies, "Content-Type": MULTIPART, "Content-Length": str(len(body))}
         for name, value in (BROWSER | headers).items():
             connection.putheader(name, value)
         connection.endheaders(body[:-1])
@@ -130,17 +121,12 @@ def users_file(password: str = SECRET) -> bytes:
     return json.dumps({"create_users": users}).encode().ljust(OCTETS)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_no_password_is_on_a_disk_or_in_a_page_while_a_file_is_checked(
-    place: Place, kind: str
-) -> None:
-    head, tail = KINDS[kind]
+def test_no_password_is_on_a_disk_or_in_a_page_while_a_file_is_checked(place: Place) -> None:
     for password, status, words in (
         (SECRET, 200, "nothing is wrong"),
         (SECRET * 100, 422, "is longer than"),
     ):
-        body = head.encode() + users_file(password) + tail.encode()
-        upload = place.begin(f"{PATH}/check?name=users.json", body, kind)
+        upload = place.begin(f"{PATH}/check", users_file(password))
         place.assert_no_password()
         answer = upload.finish()
         assert answer[0] == status
@@ -152,8 +138,8 @@ def test_no_password_is_on_a_disk_or_in_a_page_while_a_file_is_checked(
 def test_no_password_is_on_a_disk_or_in_a_page_during_a_run_after_a_kill_and_after_the_end(
     place: Place,
 ) -> None:
-    owners, body = place.owners, users_file()
-    upload = place.begin(f"{PATH}?name=users.json", body)
+    owners, file = place.owners, users_file()
+    upload = place.begin(PATH, file)
     place.assert_no_password()
     with owners.half_hashed():
         status, _, path = upload.finish()
@@ -166,7 +152,7 @@ def test_no_password_is_on_a_disk_or_in_a_page_during_a_run_after_a_kill_and_aft
         owners.server.kill()
     place.assert_no_password()
     owners.server.start()
-    assert place.begin(f"{path}/continue?name=users.json", body).finish()[0] == 303
+    assert place.begin(f"{path}/continue", file).finish()[0] == 303
     wait_until(lambda: place.get(f"{path}/progress").json["state"] == "published")
     place.assert_no_password()
     for page in (path, f"{path}/undo", f"/console/users?batch={batch_of(path)}", "/console/audit"):

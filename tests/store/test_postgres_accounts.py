@@ -23,6 +23,7 @@ from tests.support.databases.stored_data import execute_sql
 from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.records.search import FoundUserRecord, FoundWord, IndexPlace
+from anyscale.server.store.records.users import NewEmail
 from anyscale.server.store.transaction import Store
 
 
@@ -200,6 +201,32 @@ def test_an_index_finds_the_accounts_to_lock(store: PostgresStore) -> None:
     plan = "\n".join(lines)
     assert "using users_pkey" in plan
     assert "Seq Scan on users" not in plan
+
+
+@pytest.mark.parametrize("freed", [1, 2_000])
+@pytest.mark.parametrize("analyzed", [False, True], ids=["before analyze", "after analyze"])
+def test_no_call_about_emails_reads_all_accounts(
+    store: PostgresStore, freed: int, analyzed: bool
+) -> None:
+    batch = publish(store, [f"u{at}@x.org" for at in range(5_000)])
+    new = [NewEmail(user_id_of(batch, at), f"n{at}@x.org", f"n{at}@x.org") for at in range(freed)]
+    with store.write() as tx:
+        assert tx.emails.reserve(new) == []
+        tx.emails.replace(new, 7_000)
+        execute_sql(tx, "analyze" if analyzed else "select 1")
+    users = [user_row(batch, at, f"l{at}@x.org") for at in range(5_000, 5_200)]
+    with store.write() as tx, explained(tx, "explain") as lines:
+        later = tx.batches.add(batch_row(2))
+        assert later
+        assert tx.users.insert(later.id, rows_of(users)) == []
+        assert tx.emails.take_freed(later.id, users[0].user_id, users[-1].user_id, 0) == []
+        back = [NewEmail(user_id_of(batch, 0), "u0@x.org", "u0@x.org")]
+        assert tx.emails.reserve(back) == []
+        tx.emails.replace(back, 8_000)
+        assert len(tx.searched_users.by_former_email("n0@", "n0A", ("", ""), 9)) == 1
+    plan = "\n".join(lines)
+    assert "Seq Scan on users" not in plan
+    assert "using users_email_key_key" in plan
 
 
 TOKENS_BY_INDEX: dict[str, tuple[str, Callable[[Any], object]]] = {

@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 #: Seconds between two calls of `on_wait`.
 _TICK = 0.5
 
-#: Seconds for which an interrupted run, or a closed generator, waits for the calls in progress.
+#: Seconds that an interrupted run, or a closed generator, waits for the calls in progress.
 _GRACE = 2.0
 
 _STOPPING = "Stopping after what is under way: press Ctrl-C again to end at once..."

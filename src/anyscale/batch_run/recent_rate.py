@@ -19,7 +19,7 @@ class RecentRate:
 
     def __init__(self, seconds: float, known_after: float = 0.0) -> None:
         self._seconds, self._known_after = seconds, known_after
-        #: the moments at which more was done, and how much it was
+        #: the moments when more was done, and how much it was
         self._steps: deque[tuple[float, int]] = deque()
         #: whether calls get no response since the last step
         self.is_interrupted: bool = False
@@ -40,7 +40,7 @@ class RecentRate:
         return (done - before) / (until - since) if is_known else 0.0
 
     def _add_step(self, done: int, now: float) -> None:
-        # The time of an outage does not count. A step soon after the one before shows that other
+        # The time of an outage does not count. A step soon after the previous one shows that other
         # calls continued.
         if self.is_interrupted and self._steps and self.seconds_since_step(now) >= _SILENCE:
             self._steps.clear()

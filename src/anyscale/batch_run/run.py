@@ -33,7 +33,7 @@ __all__ = ["BatchRun"]
 
 _USERS_PER_RESPONSE = 10_000
 
-#: Seconds for which a run that was interrupted, or given up, waits until its batch is dropped.
+#: Seconds that a run that was interrupted, or given up, waits until its batch is dropped.
 _DROP_SECONDS = 2.0
 
 

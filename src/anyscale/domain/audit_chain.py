@@ -109,7 +109,7 @@ def verify(
 ) -> Verdict:
     """Check the hash chain, and that it contains a head that was stored before.
 
-    If the first entry has a number above 1, an entry has to record the removal of those before it.
+    If the first entry has a number above 1, an entry has to record the removal of earlier ones.
     An attacker can append such an entry. So with a `head`, one after the head counts only as far as
     `may_begin_at` says.
 
@@ -181,7 +181,7 @@ def _fault(last: AuditEntry | None, entry: AuditEntry) -> str | None:
     if entry.number != (last.number if last else 0) + 1:
         return f"entry {(last.number if last else 0) + 1} is missing"
     if entry_hash(bytes.fromhex(last.hash) if last else ROOT, entry).hex() != entry.hash:
-        return f"entry {entry.number} was changed, or one before it"
+        return f"entry {entry.number} was changed, or an earlier one"
     return None
 
 

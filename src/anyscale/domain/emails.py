@@ -28,7 +28,7 @@ _SHORT = 64
 
 
 def email_key(email: str) -> str:
-    """Return the form in which two spellings of one address are equal.
+    """Return a form that is equal for two spellings of one address.
 
     It is NFC of the lower case of the NFC of the local part, where every final sigma is a sigma,
     then `@` and the domain's A-label (UTS 46). It never folds other characters: ß is not ss. It

@@ -143,7 +143,7 @@ class VersionMismatch(AnyscaleError):
 
 
 class Unavailable(AnyscaleError):
-    """Superclass of errors because of which the control plane cannot handle a call now."""
+    """Superclass of the reasons why the control plane cannot handle a call now."""
 
     code = "unavailable"
     status = 503

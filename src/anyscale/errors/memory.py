@@ -4,7 +4,7 @@ from errno import ENOMEM
 
 __all__ = ["is_lack_of_memory"]
 
-#: what the loader says about a library for which there is no memory
+#: what the loader says if there is no memory for a library
 _OF_LOADER = ("failed to map segment", "cannot allocate memory")
 
 

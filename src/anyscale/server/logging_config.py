@@ -15,7 +15,7 @@ from anyscale.server.http.request_context import RequestContextFilter
 
 __all__ = ["configure_logging", "log_handler"]
 
-#: in which an error is written once
+#: seconds during which an error is written once
 _REPETITION_SECONDS = 60
 
 #: errors that are remembered: above it, all are forgotten

@@ -17,7 +17,7 @@ def is_meant_for_other_host(environment: Mapping[str, str]) -> bool:
     """Return whether the environment names a server, chooses no database, and none exists here.
 
     Raises:
-        ConfigError: the user has no home, in which the database could be.
+        ConfigError: the user has no home, where the database could be.
     """
     is_chosen = any(environment.get(name, "").strip() for name in _CHOICES)
     if is_chosen or environment.get("ANYSCALE_HOST", "") in ("", "embedded"):

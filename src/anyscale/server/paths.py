@@ -16,13 +16,13 @@ __all__ = [
 #: the page that sets a password by a one-time link
 LINK_PAGE = "/set-password"
 
-#: to which a browser sends a form again for which its user has to sign in first
+#: where a browser sends a form again whose user has to sign in first
 KEEP_FORM = "/sign-in/form"
 
-#: the page on which an owner signs in again, before what cannot be undone
+#: the page where an owner signs in again, before what cannot be undone
 SIGN_IN_AGAIN = "/console/sign-in-again"
 
-#: to which the identity provider redirects browsers
+#: where the identity provider redirects browsers
 SSO_CALLBACK = "/sso/callback"
 
 #: the endpoints of the OpenID provider, which its metadata names

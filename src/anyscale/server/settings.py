@@ -68,7 +68,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
     #: Whether batches may be created at all.
     batch_create: bool = True
     policy: Policy = Policy()
-    #: The address at which users reach the control plane: `https://accounts.example.com`.
+    #: The address where users reach the control plane: `https://accounts.example.com`.
     public_url: str | None = None
     #: The name on the pages; empty for that of this program.
     organization: str = ""
@@ -76,7 +76,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
     trusted_proxies: str = _LOOPBACK
     #: The folder of the keys that sign ID tokens for applications; it may be missing.
     signing_keys: Path | None = None
-    #: The identity provider at which users sign in; None if there is none.
+    #: The identity provider where users sign in; None if there is none.
     provider: ProviderSettings | None = None
     #: Whether a server has them, and not an embedded control plane.
     served: bool = True
@@ -86,9 +86,9 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
     initial_password_days: int = 30
     #: days after the last request after which an open batch expires
     batch_expiry_days: int = 7
-    #: days for which conflicts of published batches, and dropped batches, are stored
+    #: days that conflicts of published batches, and dropped batches, are stored
     report_days: int = 90
-    #: days for which audit entries are stored; None for ever
+    #: days that audit entries are stored; None for ever
     audit_days: int | None = None
 
     @classmethod
@@ -132,7 +132,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
 
     @property
     def has_provider(self) -> bool:
-        """Whether there is an identity provider, at which SSO users sign in."""
+        """Whether there is an identity provider, where SSO users sign in."""
         return self.provider is not None
 
     @property
@@ -153,11 +153,11 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
         return self.address() + LINK_PAGE
 
     def sso_redirect_uri(self) -> str:
-        """Return the URL to which the identity provider redirects, or raise `ConfigError`."""
+        """Return the URL that the identity provider redirects to, or raise `ConfigError`."""
         return self.address() + SSO_CALLBACK
 
     def address(self) -> str:
-        """Return the address at which users reach the control plane, or raise `ConfigError`."""
+        """Return the address where users reach the control plane, or raise `ConfigError`."""
         if self.public_url is None:
             raise ConfigError(_NO_ADDRESS if self.served else _NO_ADDRESS_OF_SERVER)
         return self.public_url

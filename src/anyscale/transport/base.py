@@ -55,7 +55,7 @@ class Batches(BatchCalls, Protocol):
         """
 
     def list(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
-        """Return batches, the latest first, from the one before `before` on.
+        """Return batches, the latest first, beginning with the batch before `before`.
 
         With `open_only` it returns those that are open or that are being undone.
         """
@@ -106,7 +106,7 @@ class Links(Protocol):
     def create(self, user_ids: Sequence[str]) -> list[PasswordLink]:
         """Create a set-password link for each of up to 1,000 accounts.
 
-        Without accounts, it only raises the reason for which this control plane creates no links.
+        Without accounts, it only raises the reason why this control plane creates no links.
         """
 
     def without_credentials(self, batch_id: str, after: str, limit: int) -> list[User]:
@@ -151,7 +151,7 @@ class Applications(Protocol):
         """Change fields of an application, and return it."""
 
     def rotate_secret(self, client_id: str, *, now: bool) -> CreatedApplication:
-        """Replace the secret. The one before works for an hour, unless `now`."""
+        """Replace the secret. The previous one works for an hour, unless `now`."""
 
     def delete(self, client_id: str) -> None:
         """Delete an application: all sign-ins there end."""

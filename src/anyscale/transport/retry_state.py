@@ -1,4 +1,4 @@
-"""How often a call is repeated, and the error with which it ends."""
+"""How often a call is repeated, and the error that ends it."""
 
 import random
 import threading
@@ -22,7 +22,7 @@ from anyscale.errors import (
 
 __all__ = ["RetryState"]
 
-#: Seconds for which a call is repeated while the control plane responds that it is busy: it works,
+#: Seconds that a call is repeated while the control plane responds that it is busy: it works,
 #: but for other clients.
 _BUSY_PATIENCE = 1800.0
 
@@ -98,7 +98,7 @@ class RetryState:
         return self.final_error(error)
 
     def final_error(self, error: AnyscaleError) -> AnyscaleError:
-        """Return the error with which the call ends."""
+        """Return the error that ends the call."""
         if not self.outcome_unknown or isinstance(error, _OUTCOMES):
             return error
         if isinstance(error, Unavailable):

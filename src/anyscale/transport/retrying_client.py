@@ -40,7 +40,7 @@ __all__ = ["RetryingClient"]
 
 Kind = TypeVar("Kind")
 
-#: Seconds for which a call without a response is repeated. A server restarts in less.
+#: Seconds that a call without a response is repeated. A server restarts in less.
 _PATIENCE = 100.0
 
 #: The same before the first response of all, so that a wrong address fails soon.

@@ -7,6 +7,7 @@ from anyscale.domain.models.batches import Batch, KeptUser, UndoneBatch
 from anyscale.domain.models.users import (
     AdminCreatedUser,
     AdminCreateUser,
+    AdminImportUser,
     CreatedUsers,
     Difference,
     PasswordLink,
@@ -17,6 +18,7 @@ from anyscale.domain.models.users import (
 __all__ = [
     "AdminCreateUser",
     "AdminCreatedUser",
+    "AdminImportUser",
     "Batch",
     "CreatedUsers",
     "Difference",

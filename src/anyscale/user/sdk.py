@@ -194,6 +194,7 @@ class UserCalls:
         lastname: str | UnsetType | None = UNSET,
         title: str | UnsetType | None = UNSET,
         is_sso_user: bool | UnsetType = UNSET,
+        external_id: str | UnsetType | None = UNSET,
         user_id: str | None = None,
         new_email: str | UnsetType = UNSET,
         reuse_email: bool = False,
@@ -214,6 +215,8 @@ class UserCalls:
             lastname: The new last name; None clears it.
             title: The new title; None clears it.
             is_sso_user: Whether the user signs in by SSO.
+            external_id: The new personnel number, or what else stays with the person; None clears
+                it.
             user_id: `usr_...`, in place of the email.
             new_email: The new email.
             reuse_email: Whether the account may get an email that another account had less than 30
@@ -229,10 +232,13 @@ class UserCalls:
             EmailFreed: another account had it less than 30 days ago.
             NotPermitted: the account is an owner's.
         """
+        check_type("new_email", new_email, str, UnsetType)
+        check_type("reuse_email", reuse_email, bool)
         changes = UserChanges(
             name=name,
             lastname=lastname,
             title=title,
+            external_id=external_id,
             is_sso_user=is_sso_user,
             email=new_email,
         )

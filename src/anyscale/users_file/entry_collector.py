@@ -11,6 +11,7 @@ from anyscale.domain.names import full_name
 from anyscale.domain.passwords import normalized
 from anyscale.domain.user_sources import ProblemList
 from anyscale.domain.validation import (
+    FIELDS,
     CheckedUser,
     Fault,
     Policy,
@@ -94,6 +95,8 @@ class EntryCollector:
         #: what `is_sso_user`, and the other texts than the email, are in an entry that lacks them
         self.default_sso: Any = UNSET if verify else False
         self.default_text: Any = UNSET if verify else None
+        self._defaults = dict.fromkeys(FIELDS, self.default_text)
+        self._defaults |= {"is_sso_user": self.default_sso, "password": None}
         self.verify = verify
         #: the fields that every entry has: an email alone is enough to compare others
         self.required: Final = ("email",) if verify else REQUIRED
@@ -159,23 +162,17 @@ class EntryCollector:
         self._count(line, column, user.email, user.email_key)
         return user
 
-    def check(self, values: Mapping[str, Any]) -> CheckedUser | None:
+    def check(self, values: dict[str, Any]) -> CheckedUser | None:
         """Check an entry that has all required fields, each of the right type."""
-        get = values.get
-        return check(
-            self.policy,
-            name=get("name", self.default_text),
-            email=values["email"],
-            password=None if self.verify else get("password"),
-            is_sso_user=get("is_sso_user", self.default_sso),
-            lastname=get("lastname", self.default_text),
-            title=get("title", self.default_text),
-        )
+        fields = self._defaults | values
+        if self.verify:
+            fields["password"] = None
+        return check(self.policy, **fields)
 
     def finish(
         self,
         start: Place,
-        values: Mapping[str, Any],
+        values: dict[str, Any],
         places: Mapping[str, Place],
         faults: list[PlacedFault],
     ) -> CheckedUser | None:

@@ -69,6 +69,12 @@ _OTHER_NAMES = {
     "title": "job title, position, titel, jobtitel, funktion, stelle, stellenbezeichnung, "
     "berufsbezeichnung, "
     "titre, fonction, poste, título, cargo, puesto, titolo, functie, stanowisko, должность",
+    "external_id": "employee id, employee no, employee number, emp id, emp no, staff id, "
+    "staff no, staff number, personnel no, personnel number, payroll number, worker id, "
+    "personalnr, personalnummer, pers-nr, persnr, pnr, mitarbeiter-id, mitarbeiternr, "
+    "mitarbeiternummer, matricule, numéro de matricule, numéro d'employé, número de empleado, "
+    "legajo, matricola, numero matricola, personeelsnummer, número de funcionário, "
+    "numer pracownika, numer ewidencyjny, табельный номер",
 }
 
 #: characters of the longest key that can be a misspelt field

@@ -78,7 +78,7 @@ def _top(text: JsonText, entries: EntryCollector) -> Iterator[CheckedUser]:
 
 
 def _members(text: JsonText, end: str) -> Iterator[None]:
-    """Iterate over the members of a map or list, each of which the caller takes."""
+    """Iterate over the members of a map or list; the caller takes each."""
     text.at += 1
     more = text.peek_far() != end
     if not more:

@@ -99,7 +99,7 @@ class JsonText:
         return character == ","
 
     def end_of_line(self) -> int:
-        """Return the offset at which this line ends, as far as it is in memory."""
+        """Return the offset where this line ends, as far as it is in memory."""
         end = self.text.find("\n", self.at)
         return len(self.text) if end < 0 else end
 

@@ -100,7 +100,7 @@ class PlainEntries:
             yield from self._last_user(indent)
 
     def _last_user(self, indent: str) -> Iterator[CheckedUser]:
-        """Read the entry with which the file ends, if it is plain and valid."""
+        """Read the last entry of the file, if it is plain and valid."""
         try:
             self._ahead += self._source.read_text()  # the end of a line, or nothing
         except Fatal:
@@ -155,6 +155,7 @@ class PlainEntries:
         is_sso_user: str | None,
         lastname: str | None,
         title: str | None,
+        external_id: str | None,
     ) -> CheckedUser | None:
         entries = self._entries
         flag = entries.default_sso if is_sso_user is None else BOOLEANS.get(is_sso_user.lower())
@@ -170,6 +171,7 @@ class PlainEntries:
             is_sso_user=flag,
             lastname=entries.default_text if lastname is None else _text(lastname),
             title=entries.default_text if title is None else _text(title),
+            external_id=entries.default_text if external_id is None else _text(external_id),
         )
 
     def _place_of_email(self, entry: re.Match[str]) -> tuple[int, int]:

@@ -22,12 +22,7 @@ from yaml.events import (
     StreamEndEvent,
 )
 
-from anyscale.domain.validation import (
-    FIELDS,
-    SERVER_FIELDS,
-    CheckedUser,
-    check,
-)
+from anyscale.domain.validation import FIELDS, SERVER_FIELDS, CheckedUser
 from anyscale.users_file.entry_collector import (
     MAX_FAULTS,
     NOT_A_MAP,
@@ -36,7 +31,7 @@ from anyscale.users_file.entry_collector import (
     Place,
     PlacedFault,
 )
-from anyscale.users_file.field_words import BOOLEANS, NULLS, meant_field, unknown_key
+from anyscale.users_file.field_words import BOOLEANS, meant_field, unknown_key
 from anyscale.users_file.input_stream import Fatal, InputStream
 from anyscale.users_file.yaml_errors import TOP, explain, without_key, wrong_key
 from anyscale.users_file.yaml_scalars import nulls_of, place_of, special, type_fault, value_of
@@ -198,35 +193,19 @@ class _YamlReader:
         return self._entries.pass_over(field, place_of(value), is_set=not is_null)
 
     def _plain_user(self, events: dict[str, Any]) -> CheckedUser | None:
-        """Return the user of a valid entry without nulls; else None: see `_typed_user`.
-
-        The hot path: it makes no call for each field, as `_typed_user` does.
-        """
-        get, entries = events.get, self._entries
-        name, email, sso = get("name"), get("email"), get("is_sso_user")
-        password, lastname, title = get("password"), get("lastname"), get("title")
-        name_text = entries.default_text if name is None else name.value
-        if name_text is None or email is None or name_text in NULLS or email.value in NULLS:
+        """Return the user of a valid entry without nulls; else None: see `_typed_user`."""
+        entries = self._entries
+        values: dict[str, Any] = {field: event.value for field, event in events.items()}
+        if not all(map(values.get, entries.required)) or nulls_of(*events.values()):
             return None
-        if nulls_of(password, lastname, title):
+        if sso := events.get("is_sso_user"):
+            values["is_sso_user"] = BOOLEANS.get(sso.value.lower()) if sso.implicit[0] else None
+            if values["is_sso_user"] is None:
+                return None
+        if (user := entries.check(values)) is None:
             return None
-        flag = entries.default_sso if sso is None else BOOLEANS.get(sso.value.lower())
-        if flag is None or (sso is not None and not sso.implicit[0]):
-            return None
-        password_text = None if password is None or entries.verify else password.value
-        user = check(
-            entries.policy,
-            name=name_text,
-            email=email.value,
-            password=password_text,
-            is_sso_user=flag,
-            lastname=entries.default_text if lastname is None else lastname.value,
-            title=entries.default_text if title is None else title.value,
-        )
-        if user is None:
-            return None
-        mark = email.start_mark
-        return entries.accept(user, password_text, mark.line + 1, mark.column + 1)
+        mark = events["email"].start_mark
+        return entries.accept(user, values.get("password"), mark.line + 1, mark.column + 1)
 
     def _typed_user(
         self, start: Event, events: dict[str, Any], faults: list[PlacedFault]

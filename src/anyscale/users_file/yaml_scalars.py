@@ -60,10 +60,6 @@ def place_of(event: Any) -> Place:
     return Place(mark.line + 1, mark.column + 1)
 
 
-def nulls_of(*events: Any | None) -> list[Any]:
+def nulls_of(*events: Any) -> list[Any]:
     """Return those of optional fields that may be a null. In quotes, it is a text."""
-    return [
-        event
-        for event in events
-        if event is not None and event.implicit[0] and event.value in NULLS
-    ]
+    return [event for event in events if event.implicit[0] and event.value in NULLS]

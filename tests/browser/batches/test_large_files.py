@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import expect
 from tests.browser.batches.owners import CREATED, Owner, Owners, new_batch, run_owners, users_file
 from tests.browser.conftest import Visit
+from tests.server.http.console.test_batches import MULTIPART, multipart
 from tests.server.http.pages.requests import BROWSER
 from tests.support.sign_in.site import Site
 from tests.support.waiting import wait_until
@@ -29,7 +30,7 @@ def site(owners: Owners) -> Site:
     return owners.site
 
 
-def large_file(tag: str, mebibytes: int = 60) -> bytes:
+def large_file(tag: str, mebibytes: int = 59) -> bytes:
     """A large file: a user, and spaces, which take little time to read."""
     document = json.dumps({"create_users": [{"name": tag, "email": f"{tag}@batch.example"}]})
     return document.encode().ljust(mebibytes * MIB)
@@ -40,12 +41,13 @@ def send_all_but_the_last_octet(
 ) -> HTTPConnection:
     """Begin to create, or check, the users of a file; it stays in the server's memory."""
     connection = owner.client.connect()
-    connection.putrequest("POST", f"{path}?name={tag}.json&key={tag}")
+    body = multipart(data, f"{tag}.json", key=tag)
+    connection.putrequest("POST", path)
     cookies = "; ".join(f"{name}={value}" for name, value in owner.client.cookies.items())
-    headers = {"Cookie": cookies, "Content-Type": "application/octet-stream"}
-    for name, value in (BROWSER | headers | {"Content-Length": str(len(data))}).items():
+    headers = {"Cookie": cookies, "Content-Type": MULTIPART}
+    for name, value in (BROWSER | headers | {"Content-Length": str(len(body))}).items():
         connection.putheader(name, value)
-    connection.endheaders(data[:-1])
+    connection.endheaders(body[:-1])
     return connection
 
 
@@ -88,7 +90,7 @@ def test_the_memory_of_a_file_is_given_back_also_after_a_larger_one(owners: Owne
     for tag, mebibytes in (("larger", 24), ("smaller", 20)):
         data = large_file(tag, mebibytes)
         connection = send_all_but_the_last_octet(owners.owner, tag, data, "/console/batches/check")
-        connection.send(b" ")
+        connection.send(b"\n")
         assert connection.getresponse().status == 200
         connection.close()
         wait_until(lambda: Memory(owners.server.pid).at_start < idle + 10)
@@ -117,7 +119,7 @@ def test_two_large_files_and_a_small_one_are_created_and_a_third_large_one_waits
     expect(words).to_be_visible()
     assert memory.grown() < 150, "the third file is in memory too"
     for connection in connections:
-        connection.send(b" ")
+        connection.send(b"\n")
         assert connection.getresponse().status == 303
         connection.close()
     expect(third.get_by_role("heading", name=CREATED)).to_be_focused(timeout=30_000)

@@ -14,13 +14,14 @@ from tests.support.faults.faulty_proxy import FaultyProxy, lose
 from tests.support.servers.server_process import ServerProcess
 
 FILE = """create_users:
-- {name: Jane, email: Jane@example.com, lastname: Doe, title: "=CTO", is_sso_user: true}
+- {name: Jane, email: Jane@example.com, lastname: Doe, title: "=CTO", is_sso_user: true,
+   external_id: 0042}
 - {name: Ann, email: ann@example.com, password: correct-donkey-battery}
 """
 
 #: the fields of every machine format, in their order
 FIELDS = ["email", "name", "permission_level", "created_at", "user_id", "suspended_at"]
-FIELDS += ["lastname", "title", "is_sso_user"]
+FIELDS += ["lastname", "title", "is_sso_user", "external_id"]
 
 JANE = "jane@example.com"
 
@@ -46,10 +47,7 @@ def test_a_user_is_corrected_by_email_and_every_refusal_changes_nothing(
         assert (done.stdout, "Traceback" in done.stderr) == ("", False)
 
     before = shown(anyscale)
-    update(
-        2,
-        "error: say what to change: --name, --lastname, --title, --email or --sso (or --no-...)\n",
-    )
+    update(2, "say what to change: --name, --lastname, --title, --external-id, --email or --sso")
     update(2, "say either --title or --no-title, not both", "--title", "x", "--no-title")
     update(2, "say either --lastname or --no-lastname", "--no-lastname", "--lastname", "")
     update(2, "say either --sso or --no-sso, not both", "--sso", "--no-sso")
@@ -101,9 +99,12 @@ def test_every_field_of_an_account_is_in_every_machine_format(
     assert list(jane) == list(ann) == FIELDS
     shown = [[user[field] for field in FIELDS[5:]] for user in (jane, ann)]
     if output == "csv":
-        assert shown == [["", "Doe", "'=CTO", "true"], ["", "", "", "false"]]
+        assert shown == [["", "Doe", "'=CTO", "true", "0042"], ["", "", "", "false", ""]]
     else:
-        assert shown == [[None, "Doe", "=CTO", True], [None, None, None, False]]
+        assert shown == [
+            [None, "Doe", "=CTO", True, "0042"],
+            [None, None, None, False, None],
+        ]
 
 
 def test_the_wide_table_shows_every_field(users: None, anyscale: RunAnyscale) -> None:
@@ -112,10 +113,13 @@ def test_the_wide_table_shows_every_field(users: None, anyscale: RunAnyscale) ->
         return [re.split("  +", line) for line in lines]
 
     titles = ["EMAIL", "NAME", "PERMISSION LEVEL", "CREATED AT (UTC)", "USER ID", "STATE"]
-    wide = [*titles, "LASTNAME", "TITLE", "IS SSO USER"]
+    wide = [*titles, "LASTNAME", "TITLE", "IS SSO USER", "EXTERNAL ID"]
     head, jane, ann = table("list", "--wide")
     assert head == wide
-    assert (jane[5:], ann[5:]) == (["-", "Doe", "=CTO", "true"], ["-", "-", "-", "false"])
+    assert (jane[5:], ann[5:]) == (
+        ["-", "Doe", "=CTO", "true", "0042"],
+        ["-", "-", "-", "false", "-"],
+    )
 
 
 def test_one_account_is_shown_with_every_field_one_a_line(
@@ -134,6 +138,7 @@ def test_one_account_is_shown_with_every_field_one_a_line(
             "lastname: Doe",
             "title: =CTO",
             "is sso user: true",
+            "external id: 0042",
         ]
 
 
@@ -228,3 +233,39 @@ def test_an_update_whose_response_was_lost_is_repeated(
         "audit", "list", "-o", "jsonl", env={"ANYSCALE_HOST": configured_server.url}
     )
     assert audit_entries.stdout.count("account.updated") == 1
+
+
+def test_an_account_gets_another_email_and_stays_the_same(
+    control_plane: str, users: None, anyscale: RunAnyscale
+) -> None:
+    before = shown(anyscale)
+    update = ("user", "update", JANE, "--email", "Jane.Roe@example.com")
+    done = anyscale(*update)
+    changed = "email: 'Jane@example.com' -> 'Jane.Roe@example.com'."
+    assert (done.returncode, changed in done.stderr) == (0, True), done.stderr
+    new = shown(anyscale, "jane.roe@example.com")
+    assert new == before | {"email": "Jane.Roe@example.com"}
+    assert shown(anyscale, before["user_id"]) == new
+    found = anyscale("user", "list", "--search", JANE, "-o", "json").stdout
+    assert json.loads(found) == [new]
+    done = anyscale(*update)
+    assert (done.returncode, "there is no user with the email" in done.stderr) == (1, True)
+
+    ann = ("user", "update", "ann@example.com", "--email")
+    taken = anyscale(*ann, "JANE.ROE@example.com")
+    assert (taken.returncode, "has an account already" in taken.stderr) == (1, True)
+    freed = anyscale(*ann, JANE)
+    assert (freed.returncode, "say `--reuse-email`" in freed.stderr) == (1, True)
+    again = anyscale("user", "batch-create", "-f", "-", "--if-exists", "skip", stdin=FILE)
+    assert (again.returncode, again.stderr.count("was the email of another account")) == (1, 1)
+    assert anyscale(*ann, JANE, "--reuse-email").returncode == 0
+    exported = anyscale("audit", "list", "-o", "jsonl").stdout.splitlines()
+    entries = [json.loads(line) for line in exported if "account.email_changed" in line]
+    assert [entry["data"]["new_email"] for entry in entries] == ["Jane.Roe@example.com", JANE]
+
+
+def test_a_link_for_an_account_without_credentials_names_its_new_email(
+    users: None, anyscale: RunAnyscale
+) -> None:
+    done = anyscale("user", "update", JANE, "--no-sso", "--email", "roe@example.com")
+    assert "`anyscale user set-password-link roe@example.com`" in done.stderr

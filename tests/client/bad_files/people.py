@@ -49,16 +49,7 @@ _locals = st.sampled_from(["jane", "O'Neil", "jörg", "用户", "#1", "a+b", "no
 
 
 def checked(row: Row, policy: Policy | None = None) -> CheckedUser | None:
-    name, email, password, is_sso_user, lastname, title = (row[field] for field in FIELDS)
-    return check(
-        policy or Policy(),
-        name=name,
-        email=email,
-        password=password,
-        is_sso_user=is_sso_user,
-        lastname=lastname,
-        title=title,
-    )
+    return check(policy or Policy(), **{field: row[field] for field in FIELDS})
 
 
 def passwords(rows: list[Row]) -> list[tuple[int, str]]:
@@ -80,6 +71,7 @@ def _rows(draw: st.DrawFn) -> list[Row]:
             "is_sso_user": draw(st.booleans()),
             "lastname": draw(st.none() | texts),
             "title": draw(st.none() | texts),
+            "external_id": draw(st.none() | texts),
         }
         for number in range(draw(st.integers(1, 4)))
     ]

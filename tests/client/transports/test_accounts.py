@@ -13,7 +13,10 @@ from tests.support.users import (
 from anyscale.domain.models.users import UserChanges
 from anyscale.errors import (
     AccountEdited,
+    BatchRefused,
     ConfigError,
+    EmailFreed,
+    EmailTaken,
     LastOwner,
     LinkRefused,
     NotFound,
@@ -101,6 +104,44 @@ def test_a_field_that_somebody_has_edited_since_is_not_overwritten(transport: Tr
     assert (changed.name, changed.title, changed.lastname) == ("J", "CTO", "Doe")
     entries = [one for one in transport.audit.list(0, 100) if one.event == "account.updated"]
     assert [json.loads(one.data)["fields"] for one in entries] == [["lastname", "title"], ["name"]]
+
+
+def test_an_account_gets_another_email(transport: Transport) -> None:
+    transport.batches.create("key", checked_users("jane", "joe"), "fail")
+    jane, joe = list_accounts(transport)
+    changes = UserChanges(email="Roe@example.com", title="CTO")
+    for _ in range(2):  # repeating a call changes nothing more
+        updated = transport.users.update(jane.user_id, changes).user
+        assert updated == structs.replace(jane, email="Roe@example.com", title="CTO")
+    gone, found = transport.users.find(["jane@example.com", "roe@example.com"])
+    assert gone is None
+    assert found
+    assert found.to_dict() == updated.to_dict()
+    with pytest.raises(EmailTaken, match=r"'roe@example\.com' has an account already") as taken:
+        transport.users.update(joe.user_id, UserChanges(email="roe@example.com"))
+    assert type(taken.value) is EmailTaken
+    old = UserChanges(email="jane@example.com")
+    with pytest.raises(EmailFreed, match=r"no account gets it before .* say `--reuse-email`"):
+        transport.users.update(joe.user_id, old)
+    assert transport.users.update(joe.user_id, old, reuse_email=True).user.email == old.email
+    with pytest.raises(ConfigError, match="email: 'foo' is not an email address"):
+        transport.users.update(jane.user_id, UserChanges(email="foo"))
+    with pytest.raises(AccountEdited):
+        transport.users.update(jane.user_id, UserChanges(email="a@example.com"), old)
+    entries = [one for one in transport.audit.list(0, 100) if one.event == "account.email_changed"]
+    assert [json.loads(entry.data)["old_email"] for entry in entries] == [jane.email, joe.email]
+
+
+def test_a_batch_reports_a_freed_email(transport: Transport) -> None:
+    transport.batches.create("key", checked_users("jane"), "fail")
+    (jane,) = list_accounts(transport)
+    transport.users.update(jane.user_id, UserChanges(email="roe@example.com"))
+    (conflict,) = transport.batches.look_up(checked_users("jane"), 0)
+    assert (conflict.kind, conflict.freed_at is not None) == ("freed", True)
+    with pytest.raises(BatchRefused) as refused:
+        transport.batches.create("again", checked_users("jane"), "skip")
+    assert [problem.code for problem in refused.value.problems] == ["email_freed"]
+    assert not refused.value.input_is_at_fault
 
 
 def test_links_are_created_for_users_without_credentials(transport: Transport) -> None:

@@ -111,6 +111,7 @@ def test_the_document_says_what_an_update_takes_and_returns() -> None:
     assert changes["required"] == []
     expected = changes["properties"].pop("expected")
     assert expected == {"$ref": "#/components/schemas/UserChanges"}
+    assert changes["properties"].pop("reuse_email") == {"type": "boolean", "default": False}
     assert schemas["UserChanges"]["properties"] == changes["properties"]
     kinds = {
         field: [one["type"] for one in kind.get("anyOf", [kind])]
@@ -120,7 +121,9 @@ def test_the_document_says_what_an_update_takes_and_returns() -> None:
         "name": ["string"],
         "lastname": ["string", "null"],
         "title": ["string", "null"],
+        "external_id": ["string", "null"],
         "is_sso_user": ["boolean"],
+        "email": ["string"],
     }
     returned = update["responses"]["200"]["content"]["application/json"]["schema"]
     assert set(schemas[returned["$ref"].rpartition("/")[2]]["properties"]) == {

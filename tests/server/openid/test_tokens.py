@@ -15,6 +15,7 @@ from tests.support.users import NEW_PASSWORD, PASSWORD
 
 from anyscale.domain.models.applications import ApplicationChanges
 from anyscale.domain.models.users import UserChanges
+from anyscale.errors import EmailFreed
 from anyscale.server.core.openid.audience import end_excluded_grants
 from anyscale.server.core.openid.protocol import OAuthError
 from anyscale.server.core.openid.tokens import IssuedTokens, _derived_access_token
@@ -417,6 +418,50 @@ def test_an_audience_is_checked_again_for_each_code_and_token(site: Site) -> Non
         site.exchange(code)
     with pytest.raises(OAuthError, match="invalid_grant"):
         refresh(site, tokens.refresh_token)
+
+
+def test_an_application_receives_a_changed_email_with_the_same_subject(site: Site) -> None:
+    with_refresh_tokens(site)
+    tokens = site.exchange(site.code(site.sign_in(), scope="openid email profile"))
+    before = site.provider.tokens.user_claims(tokens.access_token)
+    assert before
+
+    changes = UserChanges(email="jane.roe@example.com")
+    site.control_plane.updates.update(site.ids["jane"], changes, OPERATOR)
+
+    changed = {"email": "jane.roe@example.com", "preferred_username": "jane.roe@example.com"}
+    assert site.provider.tokens.user_claims(tokens.access_token) == before | changed
+    refreshed = site.claims(refresh(site, tokens.refresh_token))
+    assert (refreshed["sub"], refreshed["email"]) == (before["sub"], "jane.roe@example.com")
+
+
+def test_an_application_for_a_domain_lets_no_user_in_whose_email_has_left_it(site: Site) -> None:
+    with_refresh_tokens(site, audience=["example.com"])
+    session = site.sign_in()
+    code, tokens = site.code(session), site.exchange(site.code(session))
+
+    changes = UserChanges(email="jane@example.org")
+    site.control_plane.updates.update(site.ids["jane"], changes, OPERATOR)
+
+    assert not is_valid(site, tokens)
+    with pytest.raises(OAuthError, match="invalid_grant"):
+        site.exchange(code)
+    with pytest.raises(OAuthError, match="invalid_grant"):
+        refresh(site, tokens.refresh_token)
+
+
+def test_the_next_user_of_an_email_is_another_subject(site: Site) -> None:
+    site.control_plane.updates.update(
+        site.ids["jane"], UserChanges(email="roe@example.com"), OPERATOR
+    )
+    new = UserChanges(email="jane@example.com")
+    with pytest.raises(EmailFreed):
+        site.control_plane.updates.update(site.ids["kim"], new, OPERATOR)
+    site.control_plane.updates.update(site.ids["kim"], new, OPERATOR, reuse_email=True)
+    tokens = site.exchange(site.code(site.sign_in("kim"), scope="openid email"))
+    claims = site.provider.tokens.user_claims(tokens.access_token)
+    assert claims
+    assert (claims["email"], claims["sub"]) == ("jane@example.com", site.ids["kim"])
 
 
 def test_a_sign_in_and_its_end_are_in_the_audit_log(site: Site) -> None:

@@ -201,6 +201,44 @@ def test_a_linked_subject_keeps_its_account_if_its_email_changes_at_the_provider
     assert (site.count("users"), site.count("identities"), site.count("sessions")) == (1, 1, 2)
 
 
+def test_a_linked_subject_keeps_its_account_if_the_email_of_the_account_changes(site: Site) -> None:
+    entered(site)
+    jane = site.account()
+    changes = UserChanges(email="married@example.com")
+    site.control_plane.updates.update(jane.user_id, changes, OPERATOR)
+    location, client = entered(site)
+    assert location == "/"
+    assert site.signed_in_user(client).account.user_id == jane.user_id
+    assert site.count("identities") == 1
+
+
+def test_the_next_account_with_an_email_is_not_that_of_the_linked_subject(
+    site: Site, oidc_provider: OidcProvider
+) -> None:
+    entered(site)
+    jane, married = site.account(), UserChanges(email="married@example.com")
+    site.control_plane.updates.update(jane.user_id, married, OPERATOR)
+    # Another person gets the old email, at the provider too.
+    site.create("new@example.com")
+    new = site.account("new@example.com").user_id
+    site.control_plane.updates.update(new, UserChanges(email=EMAIL), OPERATOR, reuse_email=True)
+    location, client = entered(site)
+    assert site.signed_in_user(client).account.user_id == jane.user_id
+    oidc_provider.change("jane", email="married@example.com")
+    oidc_provider.change("other", email=EMAIL, email_verified=True)
+    location, client = entered(site, "other")
+    assert (location, site.signed_in_user(client).account.user_id) == ("/", new)
+
+
+def test_an_email_that_an_account_had_before_signs_no_new_subject_in(site: Site) -> None:
+    married = UserChanges(email="married@example.com")
+    site.control_plane.updates.update(site.account().user_id, married, OPERATOR)
+    location, client = entered(site)
+    assert location == "/sign-in?sso=not_set_up"
+    assert SESSION not in client.cookies
+    assert site.count("identities") == 0
+
+
 def test_an_email_that_moves_to_another_subject_does_not_move_the_account(
     site: Site, oidc_provider: OidcProvider
 ) -> None:

@@ -197,7 +197,10 @@ def test_another_update_leaves_the_link_and_the_sessions(control_plane: ControlP
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({}, "there is nothing to change: give at least one of name, lastname, title, is_sso_user"),
+        (
+            {},
+            "there is nothing to change: give at least one of name, lastname, title, external_id",
+        ),
         ({"name": ""}, "name: is blank"),
         ({"name": " \u3000"}, "name: is blank"),
         ({"name": "x" * 257}, "name: has 257 characters; 256 are allowed"),

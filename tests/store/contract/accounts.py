@@ -37,7 +37,12 @@ class ChangeRules(StoreSteps):
     """A change to an account changes that account alone."""
 
     def test_an_account_is_found_by_its_id_and_by_its_email(self, store: Store) -> None:
-        fields = {"lastname": "Doe", "title": "CTO", "is_sso_user": True}
+        fields = {
+            "lastname": "Doe",
+            "title": "CTO",
+            "is_sso_user": True,
+            "external_id": "0042",
+        }
         batch = self.publish(store, 1, "Jane@x.org", **fields)
         jane = AccountRecord(
             user_id=user_id_of(batch, 0),
@@ -47,6 +52,7 @@ class ChangeRules(StoreSteps):
             lastname="Doe",
             title="CTO",
             is_sso_user=True,
+            external_id="0042",
             permission_level="collaborator",
             password_hash=None,
             password_set_at=None,

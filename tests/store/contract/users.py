@@ -58,7 +58,7 @@ class PublishedRules(StoreSteps):
         self, store: Store, reserve: Any
     ) -> None:
         batch = self.add(store, 1)
-        fields = {"lastname": "Doe", "title": "CTO", "is_sso_user": True}
+        fields = {"lastname": "Doe", "title": "CTO", "is_sso_user": True, "external_id": None}
         reserve(batch, "c@x.org", "a@x.org", "b@x.org", **fields)
         with store.read() as tx:
             assert self.live(tx) == []
@@ -100,6 +100,7 @@ class PublishedRules(StoreSteps):
             lastname=None,
             title="CTO",
             is_sso_user=True,
+            external_id=None,
         )
         assert seen[0].is_sso_user is True  # and not 1
 

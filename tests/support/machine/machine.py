@@ -53,7 +53,7 @@ _PYTHON = """#!/bin/sh
 [ "$1 $2" = "-m venv" ] || exec PYTHON "$@"
 for folder; do :; done
 PYTHON "$@" --without-pip
-cp -R /opt/packages/all/pip /opt/packages/all/pip-* "$folder"/lib/python3*/site-packages/
+cp -a /opt/packages/all/pip /opt/packages/all/pip-* "$folder"/lib/python3*/site-packages/
 printf '#!/bin/sh\\nexec "${0%%/*}/python" -m pip "$@"\\n' > "$folder/bin/pip"
 chmod +x "$folder/bin/pip"
 """

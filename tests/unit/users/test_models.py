@@ -145,6 +145,7 @@ def test_suspended_at_is_a_datetime_or_none() -> None:
         "lastname": None,
         "title": None,
         "is_sso_user": False,
+        "external_id": None,
     }
     assert User("e@x.io", "n", NOW, "owner", "usr_1", NOW).suspended_at == NOW
     with pytest.raises(TypeError, match="suspended_at must be datetime or None, not str"):

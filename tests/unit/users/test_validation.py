@@ -17,7 +17,7 @@ from anyscale.domain.validation import (
     find_faults,
     shown,
 )
-from anyscale.user.models import AdminCreateUser
+from anyscale.user.models import AdminImportUser
 
 Values = dict[str, str | bool | None]
 
@@ -32,12 +32,13 @@ def values(**changes: str | bool | None) -> Values:
         "is_sso_user": False,
         "lastname": None,
         "title": None,
+        "external_id": None,
     }
     return right | changes
 
 
 def checked(policy: Policy | None = None, /, **changes: str | bool | None) -> CheckedUser | None:
-    user = AdminCreateUser(**values(**changes))  # type: ignore[arg-type]  # the test wants wrong types
+    user = AdminImportUser(**values(**changes))  # type: ignore[arg-type]  # the test wants wrong types
     return check_fields(policy or Policy(), user, user.password)
 
 
@@ -64,13 +65,21 @@ policies = st.builds(
 
 
 @given(
-    anything, emails, st.none() | anything, st.booleans(), st.none() | anything, anything, policies
+    anything,
+    emails,
+    st.none() | anything,
+    st.booleans(),
+    st.none() | anything,
+    anything,
+    st.none() | anything,
+    policies,
 )
-@example("J", "e\u0301" * 100 + "@example.com", None, False, "", "", Policy())
-@example("J", "a" * 243 + "@example.com", None, False, "", "", Policy())
-@example("", "jane@example.com", None, False, None, "", Policy())
-@example("\u00a0", "jane@example.com", None, False, None, "", Policy())
-@example("J", "jane@example.com", "", False, None, "", Policy(sso_only=True))
+@example("J", "e\u0301" * 100 + "@example.com", None, False, "", "", None, Policy())
+@example("J", "a" * 243 + "@example.com", None, False, "", "", None, Policy())
+@example("", "jane@example.com", None, False, None, "", None, Policy())
+@example("\u00a0", "jane@example.com", None, False, None, "", None, Policy())
+@example("J", "jane@example.com", None, False, None, "", "\u00a04711", Policy())
+@example("J", "jane@example.com", "", False, None, "", None, Policy(sso_only=True))
 def test_the_quick_check_refuses_exactly_what_the_thorough_one_finds(
     name: str,
     email: str,
@@ -78,6 +87,7 @@ def test_the_quick_check_refuses_exactly_what_the_thorough_one_finds(
     is_sso_user: bool,
     lastname: str | None,
     title: str,
+    external_id: str | None,
     policy: Policy,
 ) -> None:
     user = check(
@@ -88,8 +98,10 @@ def test_the_quick_check_refuses_exactly_what_the_thorough_one_finds(
         is_sso_user=is_sso_user,
         lastname=lastname,
         title=title,
+        external_id=external_id,
     )
-    given = dict(zip(FIELDS, (name, email, password, is_sso_user, lastname, title), strict=True))
+    values = name, email, password, is_sso_user, lastname, title, external_id
+    given = dict(zip(FIELDS, values, strict=True))
     faults = find_faults(given, policy)
 
     assert (user is None) == bool(faults)
@@ -97,6 +109,27 @@ def test_the_quick_check_refuses_exactly_what_the_thorough_one_finds(
         assert fault.field in FIELDS
         assert fault.detail.isprintable() or not email.isprintable()
         fault.detail.encode()  # no lone surrogate is left in it
+
+
+@pytest.mark.parametrize(
+    ("external_id", "code"),
+    [("", "blank"), (" ", "blank"), ("7 ", "blank"), ("\u00a07", "blank"), ("x" * 257, "too_long")],
+)
+def test_an_external_id_has_no_blank_around_it_and_at_most_256_characters(
+    external_id: str, code: str
+) -> None:
+    assert checked(external_id=external_id) is None
+    assert codes(external_id=external_id) == [("external_id", code)]
+
+
+@pytest.mark.parametrize(
+    ("external_id", "stored"),
+    [("0042", "0042"), ("a b", "a b"), ("A-42", "A-42"), ("e\u0301", "é"), ("x" * 256, "x" * 256)],
+)
+def test_an_external_id_is_stored_as_it_is_in_nfc(external_id: str, stored: str) -> None:
+    user = checked(external_id=external_id)
+    assert user
+    assert user.external_id == stored
 
 
 @pytest.mark.parametrize("field", ["name", "lastname", "title"])
@@ -143,7 +176,7 @@ def test_a_last_name_and_a_title_may_be_empty_and_stay_so(field: str, text: str 
     assert getattr(user, field) == text
 
 
-@pytest.mark.parametrize("field", ["name", "email", "password", "lastname", "title"])
+@pytest.mark.parametrize("field", ["name", "email", "password", "lastname", "title", "external_id"])
 @pytest.mark.parametrize(
     "character",
     [
@@ -236,7 +269,7 @@ def test_a_password_is_in_no_fault_and_no_repr(password: str) -> None:
 
     user = checked(password=PASSWORD)
     assert user is not None
-    for shown_user in (user, AdminCreateUser("J", "j@x.io", PASSWORD)):
+    for shown_user in (user, AdminImportUser("J", "j@x.io", PASSWORD)):
         assert PASSWORD not in repr(shown_user)
         assert PASSWORD not in str(shown_user)
         assert PASSWORD not in f"{shown_user.__rich_repr__()}"

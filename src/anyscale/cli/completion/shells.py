@@ -29,7 +29,7 @@ _COMPINIT = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -
 
 
 class _Zsh(ZshComplete):
-    """zsh completes the whole word, of which the value is the part after `=`."""
+    """zsh completes the whole word, whose part after `=` is the value."""
 
     source_template = (
         ZshComplete.source_template.replace(

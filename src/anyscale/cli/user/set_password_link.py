@@ -53,7 +53,7 @@ _REPLACED = "Earlier links, if any, no longer work."
 
 @click.command("set-password-link")
 @click.argument("account", metavar="[EMAIL|ID]", required=False)
-@users_file_option(text="For all users of a file, of which the emails are enough.")
+@users_file_option(text="For all users of a file: their emails are enough.")
 @format_option
 @column_option
 @click.option(

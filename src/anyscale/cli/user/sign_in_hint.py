@@ -28,7 +28,7 @@ def _hint(transport: Transport, count: int, batch_id: str) -> str:
     command = suggested_command("user", "set-password-link", *options)
     users = f"{count:,} user{'' if count == 1 else 's'} cannot sign in yet"
     try:
-        transport.links.create([])  # raises the reason for which no link can be created
+        transport.links.create([])  # raises the reason why no link can be created
     except ConfigError as error:
         return f"{users}. {error}. Then {command} creates links to set passwords."
     return f"{users}: {command} creates links to set passwords."

@@ -294,7 +294,7 @@ suspend: click.Command = _command(
     _SUSPEND,
     """Suspend accounts: they cannot sign in, their sessions end and their tokens stop.
 
-    Name one account, or a users file, of which emails are enough. With a file, it shows the
+    Name one account, or a users file: emails are enough. With a file, it shows the
     accounts, and asks. Owners are never suspended by a file. After an interruption, the same
     command continues.
 
@@ -317,7 +317,7 @@ restore: click.Command = _command(
     _RESTORE,
     """Let suspended accounts sign in again.
 
-    Name one account, or a users file, of which emails are enough. With a file, it shows the
+    Name one account, or a users file: emails are enough. With a file, it shows the
     accounts, and asks. Owners are never restored by a file. After an interruption, the same
     command continues.
 

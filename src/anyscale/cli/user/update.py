@@ -18,6 +18,8 @@ from anyscale.errors import ConfigError
 @click.option("--no-lastname", is_flag=True, help="Clear the last name.")
 @click.option("--title", help="The new title.")
 @click.option("--no-title", is_flag=True, help="Clear the title.")
+@click.option("--external-id", help="The new number or id in another system.")
+@click.option("--no-external-id", is_flag=True, help="Clear the external id.")
 @click.option("--sso", is_flag=True, help="Let the user sign in by SSO.")
 @click.option(
     "--no-sso",
@@ -39,6 +41,8 @@ def update_user(
     no_lastname: bool,
     title: str | None,
     no_title: bool,
+    external_id: str | None,
+    no_external_id: bool,
     sso: bool,
     no_sso: bool,
     new_email: str | None,
@@ -60,6 +64,7 @@ def update_user(
         name=UNSET if name is None else name,
         lastname=_new_value("lastname", lastname, clear=no_lastname),
         title=_new_value("title", title, clear=no_title),
+        external_id=_new_value("external-id", external_id, clear=no_external_id),
         is_sso_user=_is_sso_user(sso, no_sso),
         email=UNSET if new_email is None else new_email,
     )
@@ -108,8 +113,7 @@ def _shown(value: str | bool | None) -> str:
 
 def _require_some(changes: UserChanges) -> None:
     if not changes.to_dict():
-        raise ConfigError(
-            "say what to change: --name, --lastname, --title, --email or --sso (or --no-...)"
-        )
+        names = "--name, --lastname, --title, --external-id, --email or --sso (or --no-...)"
+        raise ConfigError(f"say what to change: {names}")
     # Before anything is sent: a text that is not UTF-8 cannot be sent at all.
     require_changes(changes, Policy())

@@ -21,7 +21,7 @@ class NewApplication(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     #: Whether it receives refresh tokens.
     refresh_tokens: bool = False
     requires_pkce: bool = True
-    #: `owners`, domains and ids of batches, of which one must match a user; empty for all users.
+    #: `owners`, domains and ids of batches: one must match a user; empty for all users.
     audience: list[str] = []
 
 

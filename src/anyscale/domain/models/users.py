@@ -11,6 +11,7 @@ from anyscale.domain.models.base import Model
 __all__ = [
     "AdminCreateUser",
     "AdminCreatedUser",
+    "AdminImportUser",
     "CreatedUsers",
     "Difference",
     "PasswordLink",
@@ -45,6 +46,17 @@ class AdminCreateUser(Model, frozen=True, gc=False):
     is_sso_user: bool = False
     lastname: str | None = None
     title: str | None = None
+
+
+class AdminImportUser(AdminCreateUser, frozen=True, gc=False):
+    """User to be created by an admin, with what another system knows about the person.
+
+    Attributes:
+        external_id (str or None): Personnel number, or what else stays with the person: at most 256
+            characters. Default: None.
+    """
+
+    external_id: str | None = None
 
 
 class AdminCreatedUser(Model, frozen=True, gc=False):
@@ -118,6 +130,8 @@ class User(Model, frozen=True, gc=False):
         lastname (str or None): Last name. Default: None.
         title (str or None): Title. Default: None.
         is_sso_user (bool): Whether the user is an SSO user. Default: False.
+        external_id (str or None): Personnel number, or what else stays with the person. Default:
+            None.
     """
 
     email: str
@@ -129,6 +143,7 @@ class User(Model, frozen=True, gc=False):
     lastname: str | None = None
     title: str | None = None
     is_sso_user: bool = False
+    external_id: str | None = None
 
 
 class UserChanges(Model, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -139,6 +154,8 @@ class UserChanges(Model, frozen=True, gc=False, forbid_unknown_fields=True):
     lastname: str | UnsetType | None = UNSET
     #: None clears it.
     title: str | UnsetType | None = UNSET
+    #: None clears it.
+    external_id: str | UnsetType | None = UNSET
     is_sso_user: bool | UnsetType = UNSET
     email: str | UnsetType = UNSET
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from anyscale.domain.models.batches import Batch, Conflict, KeptUser
-from anyscale.domain.models.users import AdminCreatedUser, AdminCreateUser
+from anyscale.domain.models.users import AdminCreatedUser, AdminImportUser
 from anyscale.domain.validation import ChunkUser
 
 __all__ = [
@@ -32,7 +32,7 @@ __all__ = [
 IfExists = Literal["fail", "skip"]
 
 
-class NewUser(AdminCreateUser, frozen=True, gc=False, forbid_unknown_fields=True):
+class NewUser(AdminImportUser, frozen=True, gc=False, forbid_unknown_fields=True):
     """A user of a small batch."""
 
 

@@ -11,7 +11,7 @@ __all__ = [
     "ReceivedRequest",
 ]
 
-#: The path at which a server describes a request to `anyscale server check`, and the header with
+#: The path where a server describes a request to `anyscale server check`, and the header with
 #: the proof that the request is from this command.
 RECEIVED_REQUEST_PATH = "/received-request"
 

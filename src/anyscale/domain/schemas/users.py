@@ -58,7 +58,7 @@ class UserPage(Struct, frozen=True):
 
 
 class UserList(Struct, frozen=True):
-    """Accounts, of which the last `user_id` is the `after` of the next call."""
+    """Accounts; the last `user_id` is the `after` of the next call."""
 
     users: list[User]
 

@@ -77,7 +77,7 @@ def check_tokens(installation: Installation) -> Finding:
 
 
 def check_journal(installation: Installation) -> Finding:
-    """Check that SQLite uses a write-ahead log, in which readers do not wait for a writer."""
+    """Check that SQLite uses a write-ahead log, so that readers do not wait for a writer."""
     has_log = installation.database.has_write_ahead_log
     if has_log is None:
         raise NotTried("the database is PostgreSQL")

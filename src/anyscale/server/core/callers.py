@@ -41,10 +41,10 @@ __all__ = [
 #: milliseconds without a request after which a session expires
 IDLE_LIMIT = 12 * HOUR_MS
 
-#: milliseconds for which a new session may change the initial password without typing it again
+#: milliseconds that a new session may change the initial password without typing it again
 _FRESH = 10 * MINUTE_MS
 
-#: milliseconds after a sign-in in which an owner may do what cannot be undone
+#: milliseconds after a sign-in while an owner may do what cannot be undone
 RECENT = 15 * MINUTE_MS
 
 _NOT_SIGNED_IN = "you are not signed in, or not any more"

@@ -1,7 +1,7 @@
 """Steps: what the user of a session still has to do before the session may be used.
 
 A new step is a member of `Step`, its rule in `pending_step`, its page in `STEP_PAGES`, and the
-option `ALLOWED_STEPS` of the routes on which the user does it.
+option `ALLOWED_STEPS` of the routes where the user does it.
 """
 
 from enum import Enum

@@ -51,7 +51,7 @@ def searchable(text: str) -> str:
 
 
 def fold(text: str) -> str:
-    """Return the form in which texts are compared, whatever their case and composition are.
+    """Return the form of a text that is compared, whatever their case and composition are.
 
     It is the caseless match of canonical equivalents (Unicode 3.13, D145), composed. The dotless i
     of Turkish is an i: a text in capitals does not tell which of the two it has.

@@ -250,7 +250,7 @@ def own(open_console: object, request: pytest.FixtureRequest) -> tuple[Console, 
 
 
 BROKEN = {
-    "update audit set actor = 'x' where number = 7": "entry 7 was changed, or one before it",
+    "update audit set actor = 'x' where number = 7": "entry 7 was changed, or an earlier one",
     "delete from audit where number = 12": "entry 12 is missing",
     "delete from audit where number < 5": "the entries before 5 are missing",
 }

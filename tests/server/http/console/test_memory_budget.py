@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from tests.server.http.console.conftest import Console, OpenConsole
 from tests.server.http.console.test_batches import (
+    MULTIPART,
     create,
     csv,
     many,
+    multipart,
     upload,
     wait_for_state,
     words,
@@ -32,6 +34,9 @@ from anyscale.server.http.console.batches.pages import PATH
 from anyscale.server.http.console.batches.uploads import receive_upload
 
 MIB = 1024 * 1024
+
+#: of a form around its file
+HEAD, TAIL = multipart(b"*").split(b"*")
 
 
 def test_a_third_large_file_waits_and_a_small_one_does_not(
@@ -76,12 +81,11 @@ class SleepingRequest:
 
     def __init__(self) -> None:
         self.content_length = MIB
-        self.content_type: Any = ("application/octet-stream", {})
-        self.query_params: dict[str, str] = {}
+        self.content_type: Any = ("multipart/form-data", {"boundary": "b"})
         self.user = SimpleNamespace(account=SimpleNamespace(user_id="usr_a"))
 
     async def stream(self) -> AsyncIterator[bytes]:
-        yield b"name"
+        yield HEAD
         await asyncio.Event().wait()
 
 
@@ -106,6 +110,7 @@ class TricklingRequest(SleepingRequest):
     """A request whose body brings an octet now and then, and does not end."""
 
     async def stream(self) -> AsyncIterator[bytes]:
+        yield HEAD
         while True:
             yield b"x"
             await asyncio.sleep(0.01)
@@ -191,7 +196,7 @@ def test_a_check_stops_if_its_browser_is_gone(
     monkeypatch.setattr(FileRun, "check", check)
     data = csv("ann")
     with raw_request(console.browser(), f"{PATH}/check", len(data)) as connection:
-        connection.sendall(data)
+        connection.sendall(data + TAIL)
         assert started.wait(20)
     error = ended.result(20)
     assert isinstance(error, RequestInvalid)
@@ -200,16 +205,17 @@ def test_a_check_stops_if_its_browser_is_gone(
 
 @contextmanager
 def raw_request(client: HttpClient, path: str, length: int) -> Iterator[socket.socket]:
-    """Send the headers of an upload; the block sends its body."""
+    """Send the headers of an upload; the block sends its file."""
     host, _, port = client.host.partition(":")
     with socket.create_connection((host, int(port)), timeout=20) as connection:
         head = (
-            f"POST {path}?name=u.csv HTTP/1.1\r\nHost: {client.host}\r\n"
+            f"POST {path} HTTP/1.1\r\nHost: {client.host}\r\n"
             f"Origin: http://{client.host}\r\nAccept: text/html\r\n"
             f"Cookie: __Host-session={client.cookies['__Host-session']}\r\n"
-            f"Content-Type: application/octet-stream\r\nContent-Length: {length}\r\n\r\n"
+            f"Content-Type: {MULTIPART}\r\n"
+            f"Content-Length: {len(HEAD) + length + len(TAIL)}\r\n\r\n"
         )
-        connection.sendall(head.encode())
+        connection.sendall(head.encode() + HEAD)
         yield connection
 
 
@@ -218,7 +224,7 @@ def test_a_run_gives_its_place_back(
 ) -> None:
     data = many()
     monkeypatch.setattr(memory, "_WAIT_SECONDS", 5.0)
-    monkeypatch.setattr(MemoryBudget.__init__, "__defaults__", (len(data),))
+    monkeypatch.setattr(MemoryBudget.__init__, "__defaults__", (len(multipart(data)),))
     jane = open_console().browser()
     for file in (data, many()):  # the second one waits for the memory
         wait_for_state(jane, create(jane, file), "published")

@@ -362,6 +362,62 @@ def test_an_account_is_corrected(console: Console, jane: HttpClient) -> None:
     assert events(console, user_id) == ["account.updated"]
 
 
+def test_an_account_gets_another_email(console: Console, jane: HttpClient) -> None:
+    user_id, other = new_user(console, "mona"), new_user(console, "otto")
+    answer = correct(jane, user_id, email=" Mona.Roe@example.com ")
+    assert answer.headers["location"] == f"/console/users/{user_id}?note=corrected"
+    assert events(console, user_id) == ["account.email_changed"]
+    assert emails_of(get(jane, "/console/users?q=mona@example.com")) == ["Mona.Roe@example.com"]
+
+    taken = correct(jane, other, email="mona.roe@example.com")
+    assert taken.status == 409
+    assert '<a href="#email">' in taken.text
+    assert "reuse_email" not in taken.text
+
+    freed = correct(jane, other, email="mona@example.com")
+    assert freed.status == 409
+    assert 'name="reuse_email"' in freed.text
+    assert " checked" not in freed.text
+    sent = {**fields_of(freed), "reuse_email": "yes"}
+    assert send(jane, f"/console/users/{other}/correct", **sent).status == 303
+    assert id_of(console, "mona@example.com") == other
+
+
+def test_owners_change_the_email_of_each_other_and_not_their_own(
+    console: Console, jane: HttpClient
+) -> None:
+    own, kim = id_of(console, "jane@example.com"), new_user(console, "kirk")
+    console.control_plane.lifecycle.set_role(kim, "owner", OPERATOR)
+    page = get(jane, f"/console/users/{own}/correct")
+    assert "Another owner can change it." in page.text
+    assert 'type="text"' not in (re.search(r'<input[^>]*name="email"[^>]*>', page.text) or [""])[0]
+    assert correct(jane, own, email="other@example.com").status == 403
+    assert correct(jane, own, title="Chief").status == 303
+    assert correct(jane, kim, email="kirk.roe@example.com").status == 303
+    assert id_of(console, "kirk.roe@example.com") == kim
+    console.control_plane.lifecycle.set_role(kim, "collaborator", OPERATOR)
+
+
+def test_a_personnel_number_is_given_shown_corrected_and_downloaded(
+    console: Console, jane: HttpClient
+) -> None:
+    form = {"email": "nina@example.com", "name": "Nina", "external_id": "0042"}
+    send(jane, "/console/users/new", **form)
+    user_id = id_of(console, "nina@example.com")
+    shown = get(jane, f"/console/users/{user_id}").text
+    assert re.search("<dt>Personnel number</dt><dd>.*0042", shown)
+    correct(jane, user_id, external_id="0043")
+    (user,) = console.control_plane.users.with_ids([user_id])
+    assert user.external_id == "0043"
+    page = correct(jane, user_id, external_id=" 43")
+    assert '<a href="#external_id">Personnel number: has a blank at' in page.text
+    (line,) = get(jane, "/console/users/download?q=nina@&format=jsonl").text.splitlines()
+    assert json.loads(line)["external_id"] == "0043"
+    correct(jane, user_id, external_id="")
+    (user,) = console.control_plane.users.with_ids([user_id])
+    assert user.external_id is None
+
+
 def test_two_owners_who_correct_an_account_keep_the_fields_of_each_other(
     console: Console, jane: HttpClient
 ) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AccountCount"]
 
-#: seconds for which a count is used
+#: seconds that a count is used
 _EVERY = 60.0
 
 #: Counting takes at most one part in so many of the time.

@@ -15,7 +15,7 @@ from anyscale.server.store.records.users import AccountRecord
 
 __all__ = ["DeferredAuditWriter"]
 
-#: seconds for which entries are collected before they are written
+#: seconds that entries are collected before they are written
 _DELAY = 0.5
 
 

@@ -74,7 +74,7 @@ def _missing_head(audit_log: AuditLog, first: AuditEntry, noted: str) -> str | N
     """Return which head the log should have and has not; None if it has all."""
     for head, words in (noted, "was noted"), (audit_log.logged_head, "this server has logged"):
         number = int(head.partition(":")[0]) if head else 0
-        # Those before the first entry were removed in time, which is checked before this.
+        # Earlier ones than the first entry were removed in time, which is checked before this.
         if number >= first.number:
             entry = audit_log.list(number - 1, 1)
             if not entry or head_of(entry[0]) != head:

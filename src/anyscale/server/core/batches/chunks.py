@@ -7,7 +7,6 @@ shorter ones that wait go first.
 
 import hashlib
 from collections.abc import Sequence
-from functools import partial
 from typing import Final
 
 import msgspec
@@ -23,12 +22,11 @@ from anyscale.server.core.batches.conflicts import chunk_conflicts, freed_since
 from anyscale.server.core.callers import Caller
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.batches import BatchRecord, ChunkRecord, ConflictRecord
-from anyscale.server.store.records.users import FreedEmailRecord, NewUserRecord, NewUsers
+from anyscale.server.store.records.users import FreedEmailRecord, new_users
 from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.user_ids import user_ids
-from anyscale.server.store.words import searchable
 
-__all__ = ["NewChunk", "chunk_digest", "new_users", "reserve_chunk"]
+__all__ = ["NewChunk", "chunk_digest", "reserve_chunk"]
 
 
 class NewChunk:
@@ -130,33 +128,6 @@ def _outcome(batch: BatchRecord, stored: ChunkRecord | None) -> ReservedChunk | 
     if stored and (batch.state == "published" or not stored.conflicts):
         return ReservedChunk(stored.users, stored.skipped, stored.conflicts, [])
     return None
-
-
-def new_users(ids: Sequence[str], users: Sequence[CheckedUser]) -> NewUsers:
-    """Return the rows of users with these ids."""
-    # The same as `NewUserRecord(...)`, without a call of a Python function for each row.
-    new = partial(tuple.__new__, NewUserRecord)
-
-    def build(at: int) -> NewUserRecord:
-        user = users[at]
-        name, email, lastname = user.name, user.email, user.lastname
-        return new(
-            (
-                ids[at],
-                None if email.isascii() else searchable(email),
-                name.lower() if name.isascii() else searchable(name),
-                None if lastname is None or lastname.isascii() else searchable(lastname),
-                user.has_password,
-                user.email_key,
-                name,
-                email,
-                lastname,
-                user.title,
-                user.is_sso_user,
-            )
-        )
-
-    return NewUsers([user.email_key for user in users], build)
 
 
 def chunk_digest(users: Sequence[CheckedUser], if_exists: str) -> bytes:

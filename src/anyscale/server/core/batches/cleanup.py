@@ -15,7 +15,7 @@ from anyscale.server.store.user_ids import user_id
 
 __all__ = ["delete_rows", "expire_batch"]
 
-#: seconds for which one call deletes rows
+#: seconds that one call deletes rows
 _SECONDS_A_CALL = 10.0
 
 #: Users of a slice. On SQLite 2,000 take the writer for some 10 ms, and a whole chunk for 60.

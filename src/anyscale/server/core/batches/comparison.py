@@ -13,7 +13,7 @@ from anyscale.server.store.user_ids import user_id
 
 __all__ = ["FieldDifference", "find_difference"]
 
-_FIELDS = ("email", "name", "lastname", "title", "is_sso_user", "has_password")
+_FIELDS = [field for field in ReservedRecord.__struct_fields__ if field != "user_id"]
 
 
 class FieldDifference(Struct, frozen=True):

@@ -41,7 +41,7 @@ class HashWorker:
     """
 
     def __init__(self, profile: Profile, niceness: int = NICENESS) -> None:
-        # -P: Python imports no module from the folder in which the server was started.
+        # -P: Python imports no module from the folder where the server was started.
         command = [sys.executable, "-P", "-m", __name__, str(niceness)]
         self._process = subprocess.Popen(  # noqa: S603 - the command is this module
             command,

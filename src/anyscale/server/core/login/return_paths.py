@@ -14,7 +14,7 @@ _MAC = 32
 
 
 def sign_path(session: str, path: str) -> str:
-    """Return a text for the address of the page on which the user signs in again.
+    """Return a text for the address of the page where the user signs in again.
 
     `session` is the secret of the session, of its cookie.
     """

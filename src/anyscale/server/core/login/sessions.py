@@ -37,7 +37,7 @@ __all__ = [
     "renew_sign_in",
 ]
 
-#: milliseconds for which an account knows a browser that has signed in
+#: milliseconds that an account knows a browser that has signed in
 DEVICE_LIMIT = 180 * DAY_MS
 #: milliseconds after which a session expires in any case
 ABSOLUTE_LIMIT = 7 * DAY_MS

@@ -34,7 +34,7 @@ from anyscale.server.store.transaction import Transaction
 
 __all__ = ["ApplicationService"]
 
-#: milliseconds for which a former secret works after its rotation
+#: milliseconds that a former secret works after its rotation
 _OVERLAP = HOUR_MS
 
 #: Marks a client secret, so that scanners find it in a log, a repository or a chat.
@@ -137,9 +137,9 @@ class ApplicationService:
     def rotate_secret(
         self, client_id: str, caller: Caller, *, now: bool, set_at: int | None = None
     ) -> CreatedApplication:
-        """Replace the secret. The one before works for an hour, unless `now`.
+        """Replace the secret. The previous one works for an hour, unless `now`.
 
-        Those before that one keep their own ends, or stop too.
+        Earlier ones keep their own ends, or stop too.
         `set_at` is that of the secret to be replaced; None for any.
 
         Raises:
@@ -204,7 +204,7 @@ def _new_secret() -> str:
 def _formers(application: ApplicationRecord, now: int) -> str:
     """Return the secrets that still work after a rotation, as the database stores them.
 
-    The program may have any of them: the current one, or the one before if the response with the
+    The program may have any of them: the current one, or the previous one if the response with the
     current one was lost. No rotation prolongs those that were replaced before.
     """
     current = FormerSecret(application.secret_hash or b"", now + _OVERLAP)

@@ -57,7 +57,7 @@ def _matches(tx: Transaction, entry: str, account: AccountRecord) -> bool:
 
 
 def end_excluded_grants(tx: Transaction, application: ApplicationRecord) -> None:
-    """End the grants of users for whom a locked application is not: see `is_allowed`."""
+    """End the grants of users that a locked application excludes: see `is_allowed`."""
     entries = set(application.allowed)
     batches = {entry for entry in entries if entry.startswith(_BATCH)}
     if entries:

@@ -55,7 +55,7 @@ def checked_parameters(
 ) -> AuthorizationParameters:
     """Check a request whose application and redirect URI are known, or raise `OAuthError`.
 
-    `subject` is the user whom its `id_token_hint` names, which may be as long as our ID tokens are.
+    `subject` is the user that its `id_token_hint` names, which may be as long as our ID tokens are.
     """
     for name in _UNSUPPORTED:
         if name in values:

@@ -19,7 +19,7 @@ def confirmation_of(application: ApplicationRecord, redirect_uri: str, session: 
     """Return what confirms an application; empty if nothing has to.
 
     Args:
-        application: to which the user signs in.
+        application: where the user signs in.
         redirect_uri: of the request.
         session: the secret of the session cookie.
     """

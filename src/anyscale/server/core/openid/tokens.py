@@ -35,7 +35,7 @@ _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # (RFC 7636, 4.1)
 _REFRESH_TOKEN = re.compile(r"mrr_([A-Za-z0-9_-]{43})[A-Za-z0-9_-]{43}")
 
 
-#: milliseconds in which a repeated refresh of a confidential application has the same result
+#: milliseconds while a repeated refresh of a confidential application has the same result
 _REPEATED_MS = MINUTE_MS
 
 

@@ -38,7 +38,7 @@ class UserGrants:
         ]
 
     def purge(self) -> None:
-        """Delete the grants in which nothing works any more, in slices: there can be many."""
+        """Delete the grants where nothing works any more, in slices: there can be many."""
         purged = _SLICE
         while purged == _SLICE:
             with self._transactions.write_unattended("clean-up", is_slice=True) as tx:

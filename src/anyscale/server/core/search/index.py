@@ -41,7 +41,7 @@ _PAUSE = 0.0005
 #: them take is in docs/decisions/0024-filling-the-index.md.
 _BUSY_SHARE = 0.05
 
-#: Seconds for which a slice waits at most until the requests end. It is less than `_LEASE_MS`, so
+#: Seconds that a slice waits at most until the requests end. It is less than `_LEASE_MS`, so
 #: that two busy servers do not take the lease from each other.
 _LONGEST_PAUSE = 0.2
 

@@ -1,4 +1,4 @@
-"""The text of a search, and the tier in which it finds an account.
+"""The text of a search, and the tier where it finds an account.
 
 The tiers are in the order in which a search returns accounts. docs/decisions/0017-search.md
 explains them.
@@ -103,7 +103,7 @@ def _key_of(text: str) -> str:
 
 
 def tier_of(user: FoundUserRecord, text: SearchText, watermark: IndexPlace) -> Tier | None:
-    """Return the first tier in which an account is found; None if it does not match.
+    """Return the first tier where an account is found; None if it does not match.
 
     It depends only on the account and the arguments. So each tier can leave out the accounts of
     the earlier ones, without knowing what these have returned.

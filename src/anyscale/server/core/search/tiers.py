@@ -209,7 +209,7 @@ class _WordStep:
     """The accounts of a tier that are found by words.
 
     They are read by the rarest word of the search, in the order of the words that match it.
-    Accounts in which a leading word matches come first.
+    Accounts where a leading word matches come first.
     """
 
     is_slow = False

@@ -36,7 +36,7 @@ __all__ = ["IdentityProvider"]
 
 Body = TypeVar("Body")
 
-#: seconds for which metadata and keys are cached
+#: seconds that metadata and keys are cached
 _LIFETIME = 3600.0
 #: Seconds between two fetches of the keys because of a token with an unknown key.
 _KEYS_LIFETIME = 10.0
@@ -92,7 +92,7 @@ class IdentityProvider:
         self._paused_until = 0.0
 
     def begin(self, request_id: str = "", max_age: int | None = None) -> tuple[str, SsoAttempt]:
-        """Return the URL at which a user signs in, and the secrets of this sign-in.
+        """Return the URL where a user signs in, and the secrets of this sign-in.
 
         Args:
             request_id: the stored request of an application; empty without one.

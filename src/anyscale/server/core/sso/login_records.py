@@ -19,7 +19,7 @@ class SsoAttempt(SensitiveStruct, frozen=True):
     max_age: int | None = None
     #: the session whose user signs in again; empty if the sign-in creates a session
     session_id: str = ""
-    #: the address at which the user of that session continues: a path of ours
+    #: the address where the user of that session continues: a path of ours
     return_path: str = ""
 
 

@@ -86,7 +86,7 @@ def update(
     "/{client_id:str}/rotate-secret",
     pool="write",
     operation_id="rotateApplicationSecret",
-    summary="Replace the secret. The one before works for an hour, unless `now`.",
+    summary="Replace the secret. The previous one works for an hour, unless `now`.",
     status_code=200,
     responses=error_responses(404, 413),
 )

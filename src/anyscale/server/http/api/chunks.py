@@ -20,7 +20,7 @@ from anyscale.server.http.route_handlers import post, put
 
 __all__ = ["ROUTER"]
 
-#: the last chunk of which all users have a position
+#: the last chunk where all users have a position
 _LAST_CHUNK = MAX_POSITION // Policy().chunk_users - 1
 
 

@@ -9,7 +9,7 @@ from anyscale.server.core.accounts.account_count import AccountCount
 from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.batches.service import BatchService
-from anyscale.server.http.console.users.filters import UserFilters
+from anyscale.server.http.console.users.filters import SIGN_IN, UserFilters
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get
 from anyscale.server.http.web.actors import emails_in
@@ -19,15 +19,6 @@ __all__ = ["HANDLERS"]
 
 _SHOWN_BATCHES = 5
 _SHOWN_ENTRIES = 10
-
-#: how a user can sign in: the words of the bar, and the fill of its part
-_PARTS = {
-    "password": ("By password", 1),
-    "sso": ("By single sign-on", 2),
-    "link": ("By an unused link", 3),
-    "none": ("Cannot sign in", 4),
-    "suspended": ("Suspended", 5),
-}
 
 
 @get("/", pool="read")
@@ -56,13 +47,12 @@ def show_overview(
 def _parts(count: AccountCount) -> list[dict[str, Any]]:
     return [
         {
-            "label": label,
+            "label": words.part,
             "chart": chart,
-            "count": number,
+            "count": (count.by_sign_in or {}).get(sign_in, 0),
             "href": UserFilters(state=sign_in).address(),
         }
-        for sign_in, (label, chart) in _PARTS.items()
-        for number in [(count.by_sign_in or {}).get(sign_in, 0)]
+        for chart, (sign_in, words) in enumerate(SIGN_IN.items(), start=1)
     ]
 
 

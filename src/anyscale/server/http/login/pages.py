@@ -126,7 +126,7 @@ def _form_page(
 async def keep_form(
     request: AnyRequest, body: RawBody, to: FromQuery[str] = "", again: FromQuery[str] = ""
 ) -> Page:
-    """Keep a form for which a sign-in is needed first, and go to its page, which needs it too.
+    """Keep a form that needs a sign-in first, and go to its page, which needs it too.
 
     `again` is for a form whose owner has to sign in again, which its page may not need.
     """

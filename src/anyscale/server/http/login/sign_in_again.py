@@ -47,7 +47,7 @@ async def require_recent_sign_in(connection: Connection, _: BaseRouteHandler) ->
 
 
 def redirect_to_sign_in_again(request: AnyRequest, _: SignInTooOld) -> Response[str]:
-    """Redirect to the page on which the owner signs in again, and then continues."""
+    """Redirect to the page where the owner signs in again, and then continues."""
     path = return_path(request)
     if may_keep_form(request):
         return send_form_again(path, again="yes")

@@ -156,7 +156,7 @@ async def callback(
 
 
 def _path_after(started: SsoAttempt | SsoRefused) -> str:
-    """Return the address of our own page at which the user continues."""
+    """Return the address of our own page where the user continues."""
     return (started.return_path if isinstance(started, SsoAttempt) else "") or "/"
 
 

@@ -40,7 +40,7 @@ class RequestCheckMiddleware(ASGIMiddleware):
     """Refuses a path that is not canonical, NUL, a body with two lengths, and an unknown host.
 
     Args:
-        public_url: the address at which users reach the server; None if it is not set.
+        public_url: the address where users reach the server; None if it is not set.
     """
 
     scopes: tuple[ScopeType, ...] = (ScopeType.HTTP,)

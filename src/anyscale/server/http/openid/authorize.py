@@ -24,9 +24,10 @@ from anyscale.server.http.cookies import AUTHORIZATION, SESSION, HostCookie, rea
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.metrics import AUTHORIZATIONS
 from anyscale.server.http.middleware.csrf import CSRF_RULE, csrf_exempt
-from anyscale.server.http.openid.parameters import form_pairs, query_pairs, with_parameters
+from anyscale.server.http.openid.parameters import with_parameters
 from anyscale.server.http.openid.refusal_log import log_refusal
 from anyscale.server.http.route_handlers import get, post
+from anyscale.server.http.web.forms import query_pairs, read_pairs
 from anyscale.server.http.web.leave_page import leave_page
 from anyscale.server.http.web.session_pages import STEP_PAGES
 from anyscale.server.http.web.templating import redirect, render_page
@@ -183,11 +184,11 @@ def _expired() -> Page:
 )
 def by_form(request: AnyRequest, body: RawBody) -> Page:
     """Redirect to the same query: a browser sends no session with a form of another site."""
-    return redirect(f"{request.url.path}?{urlencode(form_pairs(request, body))}")
+    return redirect(f"{request.url.path}?{urlencode(read_pairs(request, body))}")
 
 
 def resume_path(request_id: str) -> str:
-    """Return the address at which a browser continues with a stored request after a form."""
+    """Return the address where a browser continues with a stored request after a form."""
     return f"{_CONTINUE}?{_query(request_id)}"
 
 

@@ -18,9 +18,10 @@ from anyscale.server.core.openid.provider import OpenIdProvider
 from anyscale.server.http.bodies import SMALL_BODY
 from anyscale.server.http.cookies import SESSION, expired_cookie, read_cookie
 from anyscale.server.http.dependencies import AnyRequest
-from anyscale.server.http.openid.parameters import form_pairs, query_pairs, with_parameters
+from anyscale.server.http.openid.parameters import with_parameters
 from anyscale.server.http.openid.refusal_log import log_refusal
 from anyscale.server.http.route_handlers import get, post
+from anyscale.server.http.web.forms import query_pairs, read_pairs
 from anyscale.server.http.web.leave_page import leave_page
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.login_options import LoginOptions
@@ -70,7 +71,7 @@ def sign_out(
     sessions: NamedDependency[SessionService],
 ) -> Page:
     """Sign out, and continue at a page: a redirect that follows a form may not leave the server."""
-    pairs = form_pairs(request, body)
+    pairs = read_pairs(request, body)
     checked, caller = _check(provider, sessions, request, pairs)
     if caller:
         _sign_out(sessions, caller)
@@ -115,7 +116,7 @@ def _sign_out(sessions: SessionService, caller: SessionCaller) -> None:
 
 
 def _return_url(checked: LogoutRequest) -> str | None:
-    """Return the registered address to which the browser returns; None for our own page."""
+    """Return the registered address that the browser returns to; None for our own page."""
     if checked.redirect_uri is None:
         return None
     state = {} if checked.state is None else {"state": checked.state}

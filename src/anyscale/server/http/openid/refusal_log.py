@@ -30,7 +30,7 @@ def log_refusal(
         code: of the specification, such as `invalid_grant`.
         detail: a sentence that repeats no value of the request.
         sent: the parameters of the request.
-        address: to which its response goes; by default the one that was sent.
+        address: where its response goes; by default the one that was sent.
     """
     values = dict(sent)
     client_id = values.get("client_id", "")

@@ -24,9 +24,9 @@ from anyscale.server.http.errors import EXCEPTION_HANDLERS, title_of
 from anyscale.server.http.metrics import GRANT_TYPES, TOKEN_REQUESTS
 from anyscale.server.http.middleware.csrf import CSRF_RULE, csrf_exempt
 from anyscale.server.http.openid.cors import CORS
-from anyscale.server.http.openid.parameters import form_pairs
 from anyscale.server.http.openid.refusal_log import log_refusal
 from anyscale.server.http.route_handlers import post
+from anyscale.server.http.web.forms import read_pairs
 from anyscale.server.paths import EXCHANGE, REVOKE
 from anyscale.server.store.records.openid import ApplicationRecord
 
@@ -64,7 +64,7 @@ _OPTIONS: Any = {
 def exchange(request: AnyRequest, body: RawBody, provider: NamedDependency[OpenIdProvider]) -> Body:
     values: Mapping[str, str] = {}
     try:
-        values = once(form_pairs(request, body))
+        values = once(read_pairs(request, body))
         application = provider.applications.authenticate(*_credentials(request, values))
         issued = _issue(provider.tokens, application, values)
     except (OAuthError, RequestInvalid) as error:
@@ -104,7 +104,7 @@ def _count(values: Mapping[str, str], result: str) -> None:
 def revoke(request: AnyRequest, body: RawBody, provider: NamedDependency[OpenIdProvider]) -> Body:
     values: Mapping[str, str] = {}
     try:
-        values = once(form_pairs(request, body))
+        values = once(read_pairs(request, body))
         application = provider.applications.authenticate(*_credentials(request, values))
         _revoke(provider.tokens, application, values)
     except (OAuthError, RequestInvalid) as error:

@@ -12,9 +12,9 @@ from anyscale.server.http.bodies import SMALL_BODY
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.middleware.csrf import CSRF_RULE, csrf_exempt
 from anyscale.server.http.openid.cors import CORS
-from anyscale.server.http.openid.parameters import form_pairs
 from anyscale.server.http.openid.refusal_log import log_refusal
 from anyscale.server.http.route_handlers import get, post
+from anyscale.server.http.web.forms import read_pairs
 from anyscale.server.paths import USERINFO
 
 __all__ = ["HANDLERS"]
@@ -62,7 +62,7 @@ def _header_tokens(request: AnyRequest) -> list[str]:
 def _form_tokens(request: AnyRequest, body: bytes) -> list[str]:
     """Return the tokens of a form (RFC 6750, 2.2)."""
     try:
-        return [text for name, text in form_pairs(request, body) if name == "access_token"]
+        return [text for name, text in read_pairs(request, body) if name == "access_token"]
     except RequestInvalid:
         return []
 

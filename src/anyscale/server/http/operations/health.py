@@ -59,7 +59,7 @@ async def metrics(
 
 
 def _exposition(database: CollectorRegistry) -> bytes:
-    # `server start` sets this variable for several processes, each of which counts its own
+    # `server start` sets this variable for several processes, and each counts its own
     # requests.
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest(REGISTRY) + generate_latest(database)

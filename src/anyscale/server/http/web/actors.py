@@ -1,4 +1,4 @@
-"""The users whom records name, such as the actor `user:usr_...`, by their emails."""
+"""The users that records name, such as the actor `user:usr_...`, by their emails."""
 
 import re
 from collections.abc import Iterable

@@ -73,7 +73,7 @@ def host_of(request: AnyRequest) -> str:
 
 
 def refused_form(error: AnyscaleError, field: str = "") -> dict[str, Any]:
-    """Return the arguments with which a page shows a refused form; `field` is the wrong one.
+    """Return the arguments of a page that shows a refused form; `field` is the wrong one.
 
     Raises:
         AnyscaleError: the error itself, if it is a fault of the server: it has a page of its own.

@@ -14,6 +14,7 @@ from anyscale.server.http.refusals import count_refusal, retry_after
 __all__ = [
     "is_form",
     "new_form_key",
+    "query_pairs",
     "read_form",
     "read_form_key",
     "read_number",
@@ -72,15 +73,24 @@ def read_pairs(request: AnyRequest, body: bytes) -> list[tuple[str, str]]:
     """Return the fields of a form in their order. Raise `RequestInvalid` as above."""
     if not is_form(request):
         raise RequestInvalid(f"this takes a form ({_MEDIA_TYPE})")
+    return _pairs(body)
+
+
+def query_pairs(request: AnyRequest) -> list[tuple[str, str]]:
+    """Return the parameters of a query in their order. Raise `RequestInvalid` as above."""
+    return _pairs(request.scope["query_string"])
+
+
+def _pairs(encoded: bytes) -> list[tuple[str, str]]:
     try:
-        text = body.decode("ascii")
+        text = encoded.decode("ascii")
         return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_FIELD_LIMIT)
     except ValueError:  # also UnicodeDecodeError
-        raise RequestInvalid("the form cannot be read") from None
+        raise RequestInvalid("the fields cannot be read") from None
 
 
 def refusal(error: AnyscaleError) -> dict[str, Any]:
-    """Return the arguments with which a page shows a refused form.
+    """Return the arguments of a page that shows a refused form.
 
     Raises:
         AnyscaleError: the error itself, if it is a fault of the server: it has a page of its own.

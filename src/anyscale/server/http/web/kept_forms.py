@@ -1,4 +1,4 @@
-"""What a user typed into a form for which a sign-in was needed first.
+"""What a user typed into a form that needed a sign-in first.
 
 A signed cookie keeps the fields, without secrets, while the user signs in. The page of the form
 then shows them again: nothing is done before the user has looked at them. The address of that page
@@ -64,7 +64,7 @@ _typed: ContextVar[dict[str, str] | None] = ContextVar("typed", default=None)
 
 
 def keep_fields(request: AnyRequest, body: bytes, path: str) -> tuple[str, list[Cookie]]:
-    """Return the address at which the user of a form continues, and the cookie with its fields.
+    """Return the address where the user of a form continues, and the cookie with its fields.
 
     Selected accounts are in the address, as on the page that asks. Fields that are too long for a
     cookie are lost.
@@ -130,7 +130,7 @@ def return_path(connection: Connection) -> str:
 
 
 def own_page(address: str) -> str:
-    """Return an address at which a user continues after a sign-in; empty for any other."""
+    """Return an address where a user continues after a sign-in; empty for any other."""
     return address if _OWN_PAGE.fullmatch(address) else ""
 
 

@@ -65,7 +65,7 @@ class ApplicationRecord(Record, frozen=True, kw_only=True):
 
     @property
     def allowed(self) -> list[str]:
-        """`owners`, domains and ids of batches of which one must match a user; empty for all."""
+        """`owners`, domains and ids of batches: one must match a user; empty for all."""
         return json.decode(self.audience, type=list[str])
 
 

@@ -1,9 +1,12 @@
 """The records of users."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
+from anyscale.domain.validation import CheckedUser
 from anyscale.server.store.records.record import Record
+from anyscale.server.store.words import searchable
 
 __all__ = [
     "AccountRecord",
@@ -13,6 +16,7 @@ __all__ = [
     "NewUsers",
     "ReservedRecord",
     "UserRecord",
+    "new_users",
 ]
 
 
@@ -35,6 +39,7 @@ class NewUserRecord(NamedTuple):
     lastname: str | None
     title: str | None
     is_sso_user: bool
+    external_id: str | None = None
 
 
 class NewUsers:
@@ -60,6 +65,34 @@ class NewUsers:
         return map(self._build, sorted(range(len(self)), key=self._email_keys.__getitem__))
 
 
+def new_users(ids: Sequence[str], users: Sequence[CheckedUser]) -> NewUsers:
+    """Return the rows of users with these ids."""
+    # The same as `NewUserRecord(...)`, without a call of a Python function for each row.
+    new = partial(tuple.__new__, NewUserRecord)
+
+    def build(at: int) -> NewUserRecord:
+        user = users[at]
+        name, email, lastname = user.name, user.email, user.lastname
+        return new(
+            (
+                ids[at],
+                None if email.isascii() else searchable(email),
+                name.lower() if name.isascii() else searchable(name),
+                None if lastname is None or lastname.isascii() else searchable(lastname),
+                user.has_password,
+                user.email_key,
+                name,
+                email,
+                lastname,
+                user.title,
+                user.is_sso_user,
+                user.external_id,
+            )
+        )
+
+    return NewUsers([user.email_key for user in users], build)
+
+
 class UserRecord(Record, frozen=True, gc=False):
     """An account as listings show it, without secrets."""
 
@@ -74,6 +107,7 @@ class UserRecord(Record, frozen=True, gc=False):
     lastname: str | None
     title: str | None
     is_sso_user: bool
+    external_id: str | None
 
 
 class AccountRecord(UserRecord, frozen=True, gc=False):
@@ -99,6 +133,7 @@ class ReservedRecord(Record, frozen=True, gc=False):
     lastname: str | None
     title: str | None
     is_sso_user: bool
+    external_id: str | None
     has_password: bool
 
 

@@ -70,7 +70,7 @@ class Batches(Table):
         return self._connection.one(BatchRecord, sql, idempotency_key)
 
     def list(self, *, open_only: bool, before: str, limit: int) -> Sequence[BatchRecord]:
-        """Return batches, the latest first; if `before` is a `batch_id`, those before that one.
+        """Return batches, the latest first; if `before` is a `batch_id`, only earlier ones.
 
         Accounts that were created by themselves are left out.
 
@@ -97,7 +97,7 @@ class Batches(Table):
         return self._connection.all(BatchRecord, sql)
 
     def touch(self, batch: int, at: int) -> None:
-        """Set the time at which a client last worked on a batch."""
+        """Set the time when a client last worked on a batch."""
         # If the row is locked, another transaction sets the time. If this one waited for it, the
         # chunks of a batch would be reserved one after the other.
         sql = (

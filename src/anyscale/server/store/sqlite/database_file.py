@@ -77,7 +77,7 @@ def _check_folder(path: Path) -> None:
     if status.st_mode & stat.S_IWOTH:
         raise StoreUnavailable(
             f"{path}: every user of this machine can write to its folder: "
-            "choose a folder to which only you can write"
+            "choose a folder that only you can write to"
         )
     if os.geteuid() == 0 != status.st_uid:
         raise StoreUnavailable(

@@ -52,7 +52,7 @@ def open_read_only(path: Path) -> Iterator[tuple[DatabaseFacts, Transaction]]:
 
 
 def _mode(path: Path) -> str:
-    """Return the mode in which SQLite creates no file.
+    """Return the mode that lets SQLite create no file.
 
     Even if it only reads, it creates the write-ahead log and its index where they are missing.
     They are there while another process has the database open.

@@ -246,7 +246,7 @@ class _OpenConnection(NamedTuple):
 
 
 def _prepare_file(path: Path, *, create: bool) -> str:
-    """Create or check the file; return the `mode` with which SQLite opens it."""
+    """Create or check the file; return the `mode` that SQLite opens it with."""
     if path == IN_MEMORY:
         return "memory"
     if create:

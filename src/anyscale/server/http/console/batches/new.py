@@ -1,7 +1,4 @@
-"""/console/batches/new: choose a users file, check it, create its users, or continue with a batch.
-
-A script sends the file as it is, with its fields in the address; without one, a form has both.
-"""
+"""/console/batches/new: choose a users file, check it, create or continue a batch."""
 
 import asyncio
 import re
@@ -181,7 +178,7 @@ def _wrong(request: UserRequest, run: FileRun, error: BatchRefused, fields: dict
 def _columns_shown(
     run: FileRun, error: BatchRefused, fields: dict[str, str], button: str
 ) -> dict[str, Any]:
-    """Return the arguments with which a page shows what is wrong with columns, at their field.
+    """Return the arguments of a page that shows what is wrong with columns, at their field.
 
     It proposes lines that leave out those that stand for no field; `button` sends them.
     """
@@ -220,7 +217,7 @@ def _failed(request: UserRequest, fields: dict[str, str], error: AnyscaleError) 
 
 
 def _shown(error: AnyscaleError) -> dict[str, Any]:
-    """Return the arguments with which a page shows an error of a run, also one of the server."""
+    """Return the arguments of a page that shows an error of a run, also one of the server."""
     count_refusal(error)
     field = "columns" if isinstance(error, ConfigError) else "file"
     shown = _refused(sentence(str(error)), field, status=error.status)

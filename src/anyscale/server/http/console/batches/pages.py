@@ -37,7 +37,7 @@ _COUNTED = 10_000
 #: batches of a page, and users of a batch that its page shows
 _PAGE, _USERS = 50, 20
 
-#: Seconds after its last step in which a batch may be worked on. A step is written once a minute.
+#: Seconds after its last step while a batch may be worked on. A step is written once a minute.
 _ACTIVE_SECONDS = 120.0
 
 #: about a file that no page takes, on the page of a batch

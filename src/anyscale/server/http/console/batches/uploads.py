@@ -51,14 +51,8 @@ _LEAST_RATE = 16 * 1024
 #: seconds after which the session of an upload is looked at again
 _SESSION_SECONDS = 10.0
 
-#: Octets of a field besides the file. Percent-encoded they are up to three times as many, and
-#: proxies allow about 8 KiB for the address that has the fields.
+#: octets of a field besides the file
 _FIELD = 2_000
-
-_OCTETS = "application/octet-stream"
-
-#: fields that a script sends in the address
-_FIELDS = ("name", "format", "columns", "if_exists", "key", "as")
 
 _TOO_SLOW = "The file did not arrive in time, and nothing was done with it. Send it again"
 
@@ -72,7 +66,7 @@ async def receive_upload(
     A run that continues with the file after the response has set `is_kept`, and closes it.
 
     Args:
-        request: has the file as its body and the fields in its address, or is a form of both.
+        request: a form.
         budget: of the process.
         fields: receives the other fields, as far as they have arrived.
 
@@ -82,8 +76,6 @@ async def receive_upload(
         RequestInvalid: it has no file, or it did not arrive in time.
         NotAuthenticated, NotPermitted: the permission has ended before the file arrived.
     """
-    if request.content_type[0] == _OCTETS:
-        fields.update({name: request.query_params.get(name, "") for name in _FIELDS})
     size = _announced_size(request)
     user_id = request.user.account.user_id
     await budget.take(size, user_id)
@@ -122,21 +114,16 @@ def too_large(request: AnyRequest) -> str:
 
 async def _read(request: AnyRequest, upload: Upload) -> None:
     kind, parameters = request.content_type
-    if kind == _OCTETS:
-        for field in upload.fields.values():
-            _check_length(field.encode())
-        async for part in _parts(request):
-            upload.content.write(part)
-    elif kind == "multipart/form-data" and parameters.get("boundary"):
-        await _read_form(request, upload, parameters["boundary"])
-    else:
+    if kind != "multipart/form-data" or not parameters.get("boundary"):
         raise RequestInvalid("this takes a users file")
-
-
-def _check_length(field: bytes | bytearray) -> None:
-    # A list of columns that is cut would say something else.
-    if len(field) > _FIELD:
-        raise RequestInvalid(f"a field of the form has more than {_FIELD:,} octets")
+    form = _Form(upload)
+    try:
+        with PushMultipartParser(parameters["boundary"], max_segment_count=16) as parser:
+            async for part in _parts(request):
+                for event in parser.parse(part):
+                    form.take(event)
+    except MultipartError:
+        raise RequestInvalid("the form cannot be read") from None
 
 
 async def _parts(request: AnyRequest) -> AsyncIterator[bytes]:
@@ -178,17 +165,6 @@ async def abandoned_with(request: AnyRequest, upload: Upload) -> AsyncIterator[N
         watching.cancel()
 
 
-async def _read_form(request: AnyRequest, upload: Upload, boundary: str) -> None:
-    form = _Form(upload)
-    try:
-        with PushMultipartParser(boundary, max_segment_count=16) as parser:
-            async for part in _parts(request):
-                for event in parser.parse(part):
-                    form.take(event)
-    except MultipartError:
-        raise RequestInvalid("the form cannot be read") from None
-
-
 class _Form(Struct):
     """Sorts the events of the parser into the file and the fields."""
 
@@ -204,8 +180,9 @@ class _Form(Struct):
                 self.upload.fields["name"] = event.filename or ""
         elif event is not None and self.segment and self.segment.name == "file":
             self.upload.content.write(event)
-        elif event is not None:
+        elif event is not None and self.segment and self.segment.name != "name":
             self.text += event
-            _check_length(self.text)
-        elif self.segment and self.segment.name not in ("file", "name"):
             self.upload.fields[self.segment.name] = self.text.decode("utf-8", "replace")
+            # A list of columns that is cut would say something else.
+            if len(self.text) > _FIELD:
+                raise RequestInvalid(f"a field of the form has more than {_FIELD:,} octets")

@@ -20,7 +20,7 @@ from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.http.account.user_agent import browser_name
 from anyscale.server.http.account.view_models import token_views
 from anyscale.server.http.api.parameters import UserId
-from anyscale.server.http.console.users.fields import entered
+from anyscale.server.http.console.users.fields import TEXTS, entered
 from anyscale.server.http.console.users.filters import PATH, SIGN_IN
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.login.sign_in_again import require_recent_sign_in
@@ -51,15 +51,6 @@ _NOTES = {
 
 #: what a note says of a link that nobody may have seen
 _LINK = " If you did not see the link, create another one: that one stops working then."
-
-#: how the user signs in after a change, by `SignIn`
-_SIGN_IN_AFTER = {
-    "password": "The user can sign in again.",
-    "sso": "The user can sign in again.",
-    "link": "The user signs in by the unused link.",
-    "none": "The user cannot sign in before you create a link.",
-    "suspended": "The account is suspended: its user cannot sign in.",
-}
 
 
 class UserPages(Struct, frozen=True):
@@ -120,6 +111,7 @@ def _values(request: UserRequest, found: AccountDetails) -> dict[str, Any]:
     account = found.account
     return {
         "account": account,
+        "texts": TEXTS,
         "name": full_name(account.name, account.lastname),
         "is_owner": account.permission_level == "owner",
         "is_own": account.user_id == request.user.account.user_id,
@@ -134,7 +126,7 @@ def _values(request: UserRequest, found: AccountDetails) -> dict[str, Any]:
 
 def _note(note: str, found: AccountDetails) -> str:
     link = _LINK if found.link else ""
-    return _NOTES.get(note, "").format(sign_in=_SIGN_IN_AFTER[found.sign_in], link=link)
+    return _NOTES.get(note, "").format(sign_in=SIGN_IN[found.sign_in].after, link=link)
 
 
 @get("/users/{user_id:str}", pool="read")

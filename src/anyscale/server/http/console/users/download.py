@@ -11,6 +11,7 @@ from msgspec import structs
 from anyscale.domain.times import from_milliseconds
 from anyscale.server.core.audit.entries import USERS_EXPORTED, AuditLog
 from anyscale.server.core.search import FoundPage, UserListing
+from anyscale.server.http.console.users.fields import TEXTS
 from anyscale.server.http.console.users.filters import UserFilters, read_filters
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get
@@ -24,9 +25,7 @@ _PAGE = 1_000
 FIELDS = (
     "user_id",
     "email",
-    "name",
-    "lastname",
-    "title",
+    *TEXTS,
     "permission_level",
     "is_sso_user",
     "sign_in",

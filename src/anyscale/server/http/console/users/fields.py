@@ -1,7 +1,7 @@
 """The fields of an account in forms, and what is wrong with them."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from anyscale.domain.models.users import UserChanges
 from anyscale.domain.validation import Fault
@@ -10,16 +10,31 @@ from anyscale.server.http.web.console_page import Problem
 from anyscale.server.http.web.forms import sentence
 from anyscale.server.store.records.users import AccountRecord
 
-__all__ = ["BOXES", "changes_of", "entered", "field_problems"]
+__all__ = ["BOXES", "DETAILS", "TEXTS", "changes_of", "entered", "field_problems", "optional_texts"]
 
 #: the fields that are boxes to tick
 BOXES = ("is_sso_user",)
 
-#: field -> its label
-LABELS = {
-    "name": "First name",
-    "lastname": "Last name",
-    "title": "Title",
+
+class Text(NamedTuple):
+    """A text about a user that pages show and edit."""
+
+    label: str
+    #: in the form of a new user
+    hint: str = ""
+
+
+#: field -> the optional text, in the order of the pages
+DETAILS = {
+    "lastname": Text("Last name"),
+    "title": Text("Title", hint="For example Engineer"),
+    "external_id": Text("Personnel number", hint="It stays when the email changes"),
+}
+
+#: field -> the text that can be corrected, in the order of the pages
+TEXTS = {"name": Text("First name"), **DETAILS}
+
+_LABELS = {field: text.label for field, text in TEXTS.items()} | {
     "email": "Email",
     "password": "Password",
     "is_sso_user": "Single sign-on",
@@ -31,21 +46,18 @@ _SHOWN_AS = {"is_sso_user": "is_sso_user-yes"}
 
 def entered(account: AccountRecord) -> dict[str, str]:
     """Return the fields that can be corrected as a browser would send those of an account."""
-    return {
-        "name": account.name,
-        "lastname": account.lastname or "",
-        "title": account.title or "",
-        "email": account.email,
-        "is_sso_user": "yes" if account.is_sso_user else "",
-    }
+    texts = {name: getattr(account, name) or "" for name in TEXTS}
+    return {**texts, "email": account.email, "is_sso_user": "yes" if account.is_sso_user else ""}
+
+
+def optional_texts(fields: Mapping[str, str]) -> dict[str, str | None]:
+    """Return those optional texts that a form has; an empty one is None."""
+    return {name: fields[name] or None for name in DETAILS if name in fields}
 
 
 def changes_of(fields: Mapping[str, str]) -> UserChanges:
     """Return the changes for those fields of a form that it has."""
-    values: dict[str, Any] = {**fields}
-    for name in ("lastname", "title"):
-        if name in fields:
-            values[name] = fields[name] or None
+    values: dict[str, Any] = {**fields, **optional_texts(fields)}
     if "email" in fields:
         values["email"] = fields["email"].strip()
     if "is_sso_user" in fields:
@@ -59,5 +71,5 @@ def field_problems(faults: Iterable[Fault | BatchProblem]) -> list[Problem]:
 
 
 def _problem(field: str, detail: str) -> Problem:
-    text = f"{LABELS[field]}: {detail}" if field in LABELS else detail
+    text = f"{_LABELS[field]}: {detail}" if field in _LABELS else detail
     return sentence(text), _SHOWN_AS.get(field, field)

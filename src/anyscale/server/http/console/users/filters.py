@@ -1,6 +1,7 @@
 """The filters of the list of users, which are in the address, and addresses with them."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal, NamedTuple
 from urllib.parse import urlencode
 
 from litestar.params import FromQuery, QueryParameter
@@ -8,18 +9,36 @@ from msgspec import Struct, structs
 
 from anyscale.domain.user_query import MAX_QUERY_TEXT
 from anyscale.server.core.search import NarrowedQuery
+from anyscale.server.store.records.search import SignIn
 
 __all__ = ["SIGN_IN", "UserFilters", "account_path", "address", "read_filters"]
 
 PATH = "/console/users"
 
-#: how a user can sign in: the words, and the kind of the mark
-SIGN_IN = {
-    "password": ("Password", "good"),
-    "sso": ("Single sign-on", "good"),
-    "link": ("Unused link", "wait"),
-    "none": ("Cannot sign in", "bad"),
-    "suspended": ("Suspended", "quiet"),
+
+class SignInWords(NamedTuple):
+    """Words about how a user can sign in."""
+
+    text: str
+    #: the kind of the mark around the text
+    kind: str
+    #: of the accounts in the overview
+    part: str
+    #: after a change of the account
+    after: str
+
+
+_AGAIN = "The user can sign in again."
+_BY_LINK = "The user signs in by the unused link."
+_NOT_YET = "The user cannot sign in before you create a link."
+_SUSPENDED = "The account is suspended: its user cannot sign in."
+
+SIGN_IN: Mapping[SignIn, SignInWords] = {
+    "password": SignInWords("Password", "good", "By password", _AGAIN),
+    "sso": SignInWords("Single sign-on", "good", "By single sign-on", _AGAIN),
+    "link": SignInWords("Unused link", "wait", "By an unused link", _BY_LINK),
+    "none": SignInWords("Cannot sign in", "bad", "Cannot sign in", _NOT_YET),
+    "suspended": SignInWords("Suspended", "quiet", "Suspended", _SUSPENDED),
 }
 
 
@@ -27,7 +46,7 @@ class UserFilters(Struct, frozen=True):
     """Which accounts the list has; an empty text is for any."""
 
     q: str = ""
-    state: str = ""
+    state: SignIn | Literal[""] = ""
     role: str = ""
     batch: str = ""
 
@@ -43,7 +62,7 @@ class UserFilters(Struct, frozen=True):
     @property
     def narrowed(self) -> str:
         """The filters besides the search, in words."""
-        state = SIGN_IN[self.state][0] if self.state else ""
+        state = SIGN_IN[self.state].text if self.state else ""
         batch = f"batch {self.batch}" if self.batch else ""
         return ", ".join(filter(None, [state, self.role.capitalize(), batch]))
 
@@ -65,9 +84,7 @@ def account_path(user_id: str) -> str:
 
 def read_filters(
     q: Annotated[str, QueryParameter(max_length=MAX_QUERY_TEXT)] = "",
-    sign_in: Annotated[
-        Literal["", "password", "sso", "link", "none", "suspended"], QueryParameter(name="state")
-    ] = "",
+    sign_in: Annotated[SignIn | Literal[""], QueryParameter(name="state")] = "",
     role: FromQuery[Literal["", "owner", "collaborator"]] = "",
     batch: Annotated[str, QueryParameter(max_length=64)] = "",
 ) -> UserFilters:

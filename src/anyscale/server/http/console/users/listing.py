@@ -140,7 +140,7 @@ def _render(
         narrowed=filters.narrowed,
         all_found=UserFilters(filters.q).address(),
         has_filters=filters != UserFilters(),
-        states=[("", "All"), *((name, text) for name, (text, _) in SIGN_IN.items())],
+        states=[("", "All"), *((name, words.text) for name, words in SIGN_IN.items())],
         rows=_rows(page),
         unindexed=page.unindexed,
         links=links,

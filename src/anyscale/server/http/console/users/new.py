@@ -13,7 +13,12 @@ from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import SignInTooOld
 from anyscale.server.core.forms import FORM_USED
 from anyscale.server.core.login.links import PasswordLinkService
-from anyscale.server.http.console.users.fields import field_problems
+from anyscale.server.http.console.users.fields import (
+    DETAILS,
+    TEXTS,
+    field_problems,
+    optional_texts,
+)
 from anyscale.server.http.console.users.filters import PATH, account_path, address
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get, post
@@ -27,9 +32,9 @@ from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS"]
 
-_FIELDS = ("email", "name", "lastname", "title", "password", "is_sso_user")
+_FIELDS = ("email", *TEXTS, "password", "is_sso_user")
 
-#: of a page to which the browser went back
+#: of a page that the browser went back to
 _FORM_USED: Problem = (sentence(FORM_USED), "")
 
 
@@ -69,8 +74,7 @@ def create_user(
 
 def _fields_of(entered: Mapping[str, str]) -> dict[str, Any]:
     """Return the fields of a user; an optional one that is empty is None."""
-    optional = {name: entered[name] or None for name in ("lastname", "title")}
-    return {**entered, **optional, "is_sso_user": entered["is_sso_user"] == "yes"}
+    return {**entered, **optional_texts(entered), "is_sso_user": entered["is_sso_user"] == "yes"}
 
 
 def _created(
@@ -106,6 +110,7 @@ def _form(
         problems=problems,
         status=400 if problems else 200,
         entered=shown,
+        details=DETAILS,
         policy=batches.policy,
     )
 

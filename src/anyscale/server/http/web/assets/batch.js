@@ -51,10 +51,18 @@ async function show(response) {
   // Chromium complains of it on a page that has a focus already.
   for (const element of page.querySelectorAll("[autofocus]")) element.removeAttribute("autofocus");
   main.replaceChildren(...page.getElementById("main").childNodes);
+  if (response.status === 429) restoreFields();
   if (new URL(response.url).pathname.match(/\/bat_[^/]+$/)) history.replaceState(null, "", response.url);
   bind();
   document.dispatchEvent(new Event("page-shown"));
   (find(".message.problem") ?? find("[data-focus]") ?? main).focus();
+}
+
+// A server that has no memory for the file has not read the form.
+function restoreFields() {
+  const { elements } = find("form[data-upload]");
+  for (const [name, value] of sentFields) if (elements[name]) elements[name].value = value;
+  find(".other-columns").open = Boolean(elements.columns.value);
 }
 
 async function save(response) {
@@ -74,11 +82,12 @@ async function isReadable(file) {
   }
 }
 
-// Sends the file, with the fields in the address, and shows what the server answers.
+// Sends the file and the fields, and shows what the server answers.
 async function send(path) {
-  const address = new URL(path, location.href);
-  for (const [name, value] of sentFields) address.searchParams.set(name, value);
-  address.searchParams.set("name", chosenFile.name);
+  const body = new FormData();
+  for (const [name, value] of sentFields) body.append(name, value);
+  // Of a file itself, browsers send the present content, also if it changed after it was checked.
+  body.append("file", chosenFile.slice(), chosenFile.name);
   isSending = true;
   say(`Sending ${chosenFile.name}…`);
   const slow = setTimeout(
@@ -86,8 +95,7 @@ async function send(path) {
     SLOW_MILLISECONDS,
   );
   try {
-    const headers = { "Content-Type": "application/octet-stream", Accept: "text/html" };
-    await showAnswer(await fetch(address, { method: "POST", body: chosenFile, headers }));
+    await showAnswer(await fetch(path, { method: "POST", body, headers: { Accept: "text/html" } }));
   } catch {
     if (await isReadable(chosenFile)) refuse(await whyNotSent());
     else {

@@ -87,6 +87,8 @@ create table users (
     name text collate "C" not null,
     lastname text collate "C",
     title text collate "C",
+    -- a personnel number, or what else stays with the person
+    external_id text collate "C",
     is_sso_user boolean not null,
     permission_level text collate "C" not null default 'collaborator',
     -- What searches compare: folded by Python, which is the same for every database. If an email

@@ -85,6 +85,8 @@ create table users (
     name text not null,
     lastname text,
     title text,
+    -- a personnel number, or what else stays with the person
+    external_id text,
     is_sso_user integer not null,
     permission_level text not null default 'collaborator',
     -- What searches compare: folded by Python, which is the same for every database. If an email

@@ -75,7 +75,7 @@ class UserScan(Table):
         return Block(users, None if last is None else self._skip_unpublished(last, scan))
 
     def _indexes(self, filters: Filters) -> Sequence[_Index]:
-        """Return the indexes in which a block counts its rows.
+        """Return the indexes where a block counts its rows.
 
         They are those of one filter: no index has the conditions of several, and the database would
         look for the end of a block among all rows.
@@ -195,7 +195,7 @@ def _conditions(scan: Scan) -> Iterator[tuple[str, Sequence[str]]]:
 def _without_index(condition: str) -> str:
     """Return a condition for which the databases do not read the index of its filter.
 
-    They must read the index in which the block counts its rows: that of another filter may have a
+    They must read the index where the block counts its rows: that of another filter may have a
     million rows in the same range.
     """
     return f"coalesce({condition}, {{false}})"
