@@ -123,11 +123,22 @@ class Users(_Calls):
         updates = self._opened("change").updates
         return updates.update(user_id, changes, self._caller, expected, reuse_email=reuse_email)
 
-    def suspend(self, user_id: str, *, keep_owner: bool = False) -> None:
-        self._opened("change").lifecycle.suspend(user_id, self._caller, keep_owner=keep_owner)
+    def suspend(
+        self,
+        user_id: str,
+        *,
+        keep_owner: bool = False,
+        by_sync: bool = False,
+        expected: UserChanges | None = None,
+    ) -> None:
+        self._opened("change").lifecycle.suspend(
+            user_id, self._caller, keep_owner=keep_owner, by_sync=by_sync, expected=expected
+        )
 
-    def restore(self, user_id: str, *, keep_owner: bool = False) -> None:
-        self._opened("change").lifecycle.restore(user_id, self._caller, keep_owner=keep_owner)
+    def restore(self, user_id: str, *, keep_owner: bool = False, by_sync: bool = False) -> None:
+        self._opened("change").lifecycle.restore(
+            user_id, self._caller, keep_owner=keep_owner, by_sync=by_sync
+        )
 
     def delete(self, user_id: str) -> None:
         self._opened("change").lifecycle.delete(user_id, self._caller)

@@ -81,11 +81,24 @@ class Users(Protocol):
         With `reuse_email` the account may get an email that another one had a short time ago.
         """
 
-    def suspend(self, user_id: str, *, keep_owner: bool = False) -> None:
-        """Suspend an account: it cannot sign in. With `keep_owner` an owner is not suspended."""
+    def suspend(
+        self,
+        user_id: str,
+        *,
+        keep_owner: bool = False,
+        by_sync: bool = False,
+        expected: UserChanges | None = None,
+    ) -> None:
+        """Suspend an account: it cannot sign in. With `keep_owner` an owner is not suspended.
 
-    def restore(self, user_id: str, *, keep_owner: bool = False) -> None:
-        """Let a suspended account sign in again. With `keep_owner` an owner stays suspended."""
+        It is refused if a field has another value than that of `expected`.
+        """
+
+    def restore(self, user_id: str, *, keep_owner: bool = False, by_sync: bool = False) -> None:
+        """Let a suspended account sign in again. With `keep_owner` an owner stays suspended.
+
+        With `by_sync` it is refused if the account was not suspended so, or by hand since.
+        """
 
     def delete(self, user_id: str) -> None:
         """Delete an account and erase the data of its user."""

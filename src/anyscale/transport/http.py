@@ -39,9 +39,11 @@ from anyscale.domain.schemas.users import (
     FindUsers,
     FoundUsers,
     PasswordLinks,
+    Restoration,
     Role,
     RoleSet,
     SetPasswordLinks,
+    Suspension,
     UserList,
     UserPage,
     UserUpdate,
@@ -170,15 +172,25 @@ class Users:
         body = UserUpdate(**fields, expected=expected or UNSET, reuse_email=reuse_email)
         return self._request(UpdatedUser, "PATCH", _user_path(user_id), body)
 
-    def suspend(self, user_id: str, *, keep_owner: bool = False) -> None:
-        self._set_suspended(user_id, "suspend", keep_owner=keep_owner)
+    def suspend(
+        self,
+        user_id: str,
+        *,
+        keep_owner: bool = False,
+        by_sync: bool = False,
+        expected: UserChanges | None = None,
+    ) -> None:
+        body = Suspension(by_sync, expected or UNSET)
+        self._set_suspended(user_id, "suspend", body, keep_owner=keep_owner)
 
-    def restore(self, user_id: str, *, keep_owner: bool = False) -> None:
-        self._set_suspended(user_id, "restore", keep_owner=keep_owner)
+    def restore(self, user_id: str, *, keep_owner: bool = False, by_sync: bool = False) -> None:
+        self._set_suspended(user_id, "restore", Restoration(by_sync), keep_owner=keep_owner)
 
-    def _set_suspended(self, user_id: str, call: str, *, keep_owner: bool) -> None:
+    def _set_suspended(
+        self, user_id: str, call: str, body: Suspension | Restoration, *, keep_owner: bool
+    ) -> None:
         parameters: dict[str, Any] = {"keep_owner": "true"} if keep_owner else {}
-        self._request(type(None), "POST", f"{_user_path(user_id)}/{call}", **parameters)
+        self._request(type(None), "POST", f"{_user_path(user_id)}/{call}", body, **parameters)
 
     def delete(self, user_id: str) -> None:
         self._request(type(None), "DELETE", _user_path(user_id))

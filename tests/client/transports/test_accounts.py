@@ -61,6 +61,19 @@ def test_an_account_is_suspended_restored_promoted_and_deleted(transport: Transp
     ]
 
 
+def test_a_sync_restores_only_what_a_sync_has_suspended(transport: Transport) -> None:
+    transport.batches.create("key", checked_users("jane"), "fail")
+    (jane,) = (user.user_id for user in list_accounts(transport))
+    with pytest.raises(AccountEdited, match="another email was expected"):
+        transport.users.suspend(jane, by_sync=True, expected=UserChanges(email="joe@example.com"))
+    transport.users.suspend(jane, by_sync=True, expected=UserChanges(email="jane@example.com"))
+    assert [user.suspended_by_sync for user in list_accounts(transport)] == [True]
+    transport.users.restore(jane, by_sync=True)
+    transport.users.suspend(jane)
+    with pytest.raises(AccountEdited, match="by hand since"):
+        transport.users.restore(jane, by_sync=True)
+
+
 def test_an_account_is_updated_and_every_field_of_it_is_listed(transport: Transport) -> None:
     transport.batches.create("key", checked_users("jane", "joe"), "fail")
     jane, joe = list_accounts(transport)

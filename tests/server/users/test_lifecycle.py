@@ -28,6 +28,7 @@ from tests.support.users import (
 from anyscale.domain.audit_chain import verify
 from anyscale.domain.models.users import UserChanges
 from anyscale.errors import (
+    AccountEdited,
     AnyscaleError,
     LastOwner,
     NotAuthenticated,
@@ -170,6 +171,33 @@ def test_every_change_is_in_the_audit_log_without_an_email(control_plane: Contro
     assert verify(entries).fault is None
     assert "@" not in str(entries)
     assert "laptop" not in str(entries)
+
+
+def test_a_suspension_by_hand_replaces_one_by_a_sync_and_no_sync_takes_it_back(
+    control_plane: ControlPlane,
+) -> None:
+    (jane,) = create_users(control_plane, "jane")
+    life = control_plane.lifecycle
+
+    def flags() -> tuple[bool, bool]:
+        (account,) = find_accounts(control_plane, email="jane@example.com", exact=True)
+        return account.suspended_at is not None, account.suspended_by_sync
+
+    with pytest.raises(AccountEdited, match="another lastname was expected"):
+        life.suspend(jane, OPERATOR, by_sync=True, expected=UserChanges(lastname="Roe"))
+    life.suspend(jane, OPERATOR, by_sync=True, expected=UserChanges(lastname=None))
+    assert flags() == (True, True)
+    life.restore(jane, OPERATOR, by_sync=True)
+    assert flags() == (False, False)
+    life.suspend(jane, OPERATOR, by_sync=True)
+    life.suspend(jane, OPERATOR)
+    life.suspend(jane, OPERATOR, by_sync=True)
+    assert flags() == (True, False)
+    with pytest.raises(AccountEdited, match="by hand since"):
+        life.restore(jane, OPERATOR, by_sync=True)
+    life.restore(jane, OPERATOR)
+    life.restore(jane, OPERATOR, by_sync=True)
+    assert flags() == (False, False)
 
 
 CALLS: dict[str, Callable[[ControlPlane, str, Caller], None]] = {

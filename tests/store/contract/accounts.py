@@ -198,8 +198,8 @@ class ChangeRules(StoreSteps):
         batch = self.publish(store, 1, "a@x.org", "b@x.org")
         before = [self.account(store, user_id_of(batch, at)) for at in range(2)]
         with store.write() as tx:
-            tx.accounts.set_suspended(before[0].user_id, 7)
-        suspended = structs.replace(before[0], suspended_at=7)
+            tx.accounts.set_suspended(before[0].user_id, 7, by_sync=True)
+        suspended = structs.replace(before[0], suspended_at=7, suspended_by_sync=True)
         assert self.account(store, before[0].user_id) == suspended
         assert self.account(store, before[1].user_id) == before[1]
         with store.write() as tx:

@@ -101,6 +101,7 @@ class PublishedRules(StoreSteps):
             title="CTO",
             is_sso_user=True,
             external_id=None,
+            suspended_by_sync=False,
         )
         assert seen[0].is_sso_user is True  # and not 1
 

@@ -132,6 +132,8 @@ class User(Model, frozen=True, gc=False):
         is_sso_user (bool): Whether the user is an SSO user. Default: False.
         external_id (str or None): Personnel number, or what else stays with the person. Default:
             None.
+        suspended_by_sync (bool): Whether a `sync` suspended the account, and nobody since by hand.
+            Default: False.
     """
 
     email: str
@@ -144,6 +146,7 @@ class User(Model, frozen=True, gc=False):
     title: str | None = None
     is_sso_user: bool = False
     external_id: str | None = None
+    suspended_by_sync: bool = False
 
 
 class UserChanges(Model, frozen=True, gc=False, forbid_unknown_fields=True):

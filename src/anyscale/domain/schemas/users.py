@@ -11,9 +11,11 @@ __all__ = [
     "FoundUser",
     "FoundUsers",
     "PasswordLinks",
+    "Restoration",
     "Role",
     "RoleSet",
     "SetPasswordLinks",
+    "Suspension",
     "UserList",
     "UserPage",
     "UserUpdate",
@@ -69,6 +71,22 @@ class UserUpdate(UserChanges, frozen=True, gc=False, forbid_unknown_fields=True)
     expected: UserChanges | UnsetType = UNSET
     #: Give the account an email that another account had less than 30 days ago.
     reuse_email: bool = False
+
+
+class Suspension(Struct, frozen=True, forbid_unknown_fields=True):
+    """How an account is to be suspended."""
+
+    #: A sync suspends it, and another one may restore it.
+    by_sync: bool = False
+    #: values that fields must have
+    expected: UserChanges | UnsetType = UNSET
+
+
+class Restoration(Struct, frozen=True, forbid_unknown_fields=True):
+    """How an account is to be restored."""
+
+    #: Only if a sync suspended it, and nobody since by hand.
+    by_sync: bool = False
 
 
 class RoleSet(Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,8 +5,10 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
+from anyscale.domain.models.users import UserChanges
 from anyscale.domain.schemas.users import Role
-from anyscale.errors import LastOwner, OwnerKept
+from anyscale.errors import AccountEdited, LastOwner, OwnerKept
+from anyscale.server.core.accounts.update import require_expected
 from anyscale.server.core.audit.entries import Entry, append_entries, append_entry
 from anyscale.server.core.callers import Caller, require_accounts, user_actor
 from anyscale.server.core.tokens.api_tokens import revoke_all
@@ -30,27 +32,61 @@ class UserLifecycle:
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
-    def suspend(self, user_id: str, caller: Caller, *, keep_owner: bool = False) -> None:
-        """Suspend an account: no sign-in, no session, no personal token works."""
+    def suspend(
+        self,
+        user_id: str,
+        caller: Caller,
+        *,
+        keep_owner: bool = False,
+        by_sync: bool = False,
+        expected: UserChanges | None = None,
+    ) -> None:
+        """Suspend an account: no sign-in, no session, no personal token works.
+
+        A suspension by hand replaces one by a sync, which only another sync takes back.
+
+        Args:
+            user_id: of the account.
+            caller: who suspends it.
+            keep_owner: whether to refuse the account of an owner.
+            by_sync: whether a sync suspends it.
+            expected: values that the account must still have.
+
+        Raises:
+            AccountEdited: a field has another value than expected; nothing is changed.
+        """
         with self._lock(user_id, caller) as locked:
-            if locked.account.suspended_at is not None:
+            account = locked.account
+            if account.suspended_at is not None and (by_sync or not account.suspended_by_sync):
                 return
             if keep_owner:
                 locked.refuse_owner()
+            require_expected(account, expected)
             locked.require_another_owner()
-            locked.tx.accounts.set_suspended(user_id, locked.tx.now())
+            since = account.suspended_at or locked.tx.now()
+            locked.tx.accounts.set_suspended(user_id, since, by_sync=by_sync)
             _delete_sessions_and_links(locked.tx, user_id)
-            append_entry(locked.tx, caller.actor, "account.suspended", user_id, {})
+            data = {"by_sync": True} if by_sync else {}
+            append_entry(locked.tx, caller.actor, "account.suspended", user_id, data)
 
-    def restore(self, user_id: str, caller: Caller, *, keep_owner: bool = False) -> None:
-        """Restore a suspended account, with its former password and tokens."""
+    def restore(
+        self, user_id: str, caller: Caller, *, keep_owner: bool = False, by_sync: bool = False
+    ) -> None:
+        """Restore a suspended account, with its former password and tokens.
+
+        Raises:
+            AccountEdited: a sync restores it, and somebody has suspended it by hand.
+        """
         with self._lock(user_id, caller) as locked:
             if locked.account.suspended_at is None:
                 return
             if keep_owner:
                 locked.refuse_owner()
+            if by_sync and not locked.account.suspended_by_sync:
+                raise AccountEdited("somebody has suspended the account by hand since")
             locked.tx.accounts.set_suspended(user_id, None)
-            append_entry(locked.tx, caller.actor, "account.restored", user_id, {})
+            data = {"by_sync": True} if by_sync else {}
+            append_entry(locked.tx, caller.actor, "account.restored", user_id, data)
 
     def delete(self, user_id: str, caller: Caller) -> None:
         """Delete an account and all data of the user. The audit log keeps the id."""

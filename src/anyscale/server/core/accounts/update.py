@@ -1,5 +1,6 @@
 """Correcting the fields of an account."""
 
+from collections.abc import Container
 from typing import Any
 
 from msgspec import structs
@@ -15,7 +16,7 @@ from anyscale.server.store.records.user_models import user_of
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["UserUpdateService"]
+__all__ = ["UserUpdateService", "require_expected"]
 
 
 class UserUpdateService:
@@ -56,7 +57,7 @@ class UserUpdateService:
         with self._transactions.write_for(caller, [user_id]) as (tx, locked):
             (account,) = require_accounts(locked, [user_id])
             changed = _changed(account, changes)
-            _require_expected(account, changed, expected)
+            require_expected(account, expected, changed)
             updated = structs.replace(account, **changed)
             details = {field: changed[field] for field in changed if field != "email"}
             if details:
@@ -73,11 +74,12 @@ def _changed(account: AccountRecord, changes: UserChanges) -> dict[str, Any]:
     return {field: value for field, value in new.items() if value != getattr(account, field)}
 
 
-def _require_expected(
-    account: AccountRecord, changed: dict[str, Any], expected: UserChanges | None
+def require_expected(
+    account: AccountRecord, expected: UserChanges | None, fields: Container[str] | None = None
 ) -> None:
+    """Raise `AccountEdited` if a field, by default of all, has another value than expected."""
     values = expected.to_dict() if expected else {}
-    edited = [field for field in changed if field in values]
+    edited = [field for field in values if fields is None or field in fields]
     edited = [field for field in edited if values[field] != getattr(account, field)]
     if edited:
         raise AccountEdited(

@@ -8,7 +8,14 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter, RawBody
 
 from anyscale.domain.models.users import UpdatedUser, UserChanges
-from anyscale.domain.schemas.users import PasswordLinks, RoleSet, SetPasswordLinks, UserUpdate
+from anyscale.domain.schemas.users import (
+    PasswordLinks,
+    Restoration,
+    RoleSet,
+    SetPasswordLinks,
+    Suspension,
+    UserUpdate,
+)
 from anyscale.server.core.accounts.lifecycle import UserLifecycle
 from anyscale.server.core.accounts.update import UserUpdateService
 from anyscale.server.core.login.links import PasswordLinkService
@@ -25,6 +32,15 @@ _EXPECTED = (
     "another value than `expected` has for it: somebody has edited the account since. An `email` "
     "that another account or an open batch has is refused (409, `email_taken`), and so is one that "
     "another account had less than 30 days ago (409, `email_freed`), unless `reuse_email` is true."
+)
+_SUSPEND = (
+    "The body may be empty. With `by_sync` a sync suspends the account, and another one may "
+    "restore it; a suspension without `by_sync` replaces it. With `expected`, the call is refused "
+    "(409, `account_edited`) if a field has another value."
+)
+_RESTORE = (
+    "The body may be empty. With `by_sync`, an account that was suspended otherwise is refused "
+    "(409, `account_edited`)."
 )
 KeepOwner = Annotated[
     bool,
@@ -61,16 +77,25 @@ def update(
     pool="write",
     operation_id="suspendUser",
     summary="Suspend an account. It cannot sign in, its sessions end and its tokens stop.",
+    description=_SUSPEND,
     status_code=204,
-    responses=error_responses(404, 409),
+    responses=error_responses(404, 409, 413),
 )
 def suspend(
     request: OwnerRequest,
+    body: RawBody,
     user_id: UserId,
     lifecycle: NamedDependency[UserLifecycle],
     keep_owner: KeepOwner = False,
 ) -> None:
-    lifecycle.suspend(user_id, request.user, keep_owner=keep_owner)
+    sent = decode(body or b"{}", Suspension)
+    lifecycle.suspend(
+        user_id,
+        request.user,
+        keep_owner=keep_owner,
+        by_sync=sent.by_sync,
+        expected=sent.expected or None,
+    )
 
 
 @post(
@@ -78,16 +103,19 @@ def suspend(
     pool="write",
     operation_id="restoreUser",
     summary="Restore a suspended account, so that its user can sign in again.",
+    description=_RESTORE,
     status_code=204,
-    responses=error_responses(404, 409),
+    responses=error_responses(404, 409, 413),
 )
 def restore(
     request: OwnerRequest,
+    body: RawBody,
     user_id: UserId,
     lifecycle: NamedDependency[UserLifecycle],
     keep_owner: KeepOwner = False,
 ) -> None:
-    lifecycle.restore(user_id, request.user, keep_owner=keep_owner)
+    by_sync = decode(body or b"{}", Restoration).by_sync
+    lifecycle.restore(user_id, request.user, keep_owner=keep_owner, by_sync=by_sync)
 
 
 @put(

@@ -23,7 +23,14 @@ from anyscale.domain.schemas.batches import (
     PasswordChunk,
     UserChunk,
 )
-from anyscale.domain.schemas.users import FindUsers, RoleSet, SetPasswordLinks, UserUpdate
+from anyscale.domain.schemas.users import (
+    FindUsers,
+    Restoration,
+    RoleSet,
+    SetPasswordLinks,
+    Suspension,
+    UserUpdate,
+)
 from anyscale.server.http.account.schemas import ChangePasswordRequest, CreateTokenRequest
 from anyscale.server.http.cookies import SESSION
 from anyscale.server.http.dependencies import AnyRequest
@@ -42,6 +49,8 @@ _BODIES: dict[str, type[msgspec.Struct]] = {
     "hashPasswords": PasswordChunk,
     "createSetPasswordLinks": SetPasswordLinks,
     "updateUser": UserUpdate,
+    "suspendUser": Suspension,
+    "restoreUser": Restoration,
     "signIn": LoginRequest,
     "setPassword": SetPasswordRequest,
     "changePassword": ChangePasswordRequest,
@@ -54,6 +63,9 @@ _BODIES: dict[str, type[msgspec.Struct]] = {
     "updateApplication": ApplicationChanges,
     "rotateApplicationSecret": SecretRotation,
 }
+
+#: the calls whose body may be empty
+_OPTIONAL = frozenset({"suspendUser", "restoreUser"})
 
 _DESCRIPTION = """The API of a control plane. Administrators create accounts, all or none of a
 batch, at any size; they authenticate by the token of an owner. Users sign in and manage their own
@@ -137,9 +149,10 @@ def _with_bodies(schema: dict[str, Any]) -> dict[str, Any]:
     bodies = dict(zip(_BODIES, references, strict=True))
     operations = (item for path in document["paths"].values() for item in path.values())
     for operation in operations:
-        if body := bodies.get(operation["operationId"]):
+        name = operation["operationId"]
+        if body := bodies.get(name):
             content = {"application/json": {"schema": body}}
-            operation["requestBody"] = {"required": True, "content": content}
+            operation["requestBody"] = {"required": name not in _OPTIONAL, "content": content}
     return document
 
 

@@ -108,6 +108,7 @@ class UserRecord(Record, frozen=True, gc=False):
     title: str | None
     is_sso_user: bool
     external_id: str | None
+    suspended_by_sync: bool
 
 
 class AccountRecord(UserRecord, frozen=True, gc=False):

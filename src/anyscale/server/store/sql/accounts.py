@@ -112,9 +112,9 @@ class Accounts(Table):
         sql = f"update users set used_at = ? where {_IS_ACCOUNT} and used_at is null"
         self._connection.execute(sql, at, user_id)
 
-    def set_suspended(self, user_id: str, at: int | None) -> None:
-        """Set since when an account is suspended; None restores it."""
-        self._update(user_id, "suspended_at = ?", at)
+    def set_suspended(self, user_id: str, at: int | None, *, by_sync: bool = False) -> None:
+        """Set since when an account is suspended, and whether by a sync; None restores it."""
+        self._update(user_id, "suspended_at = ?, suspended_by_sync = ?", at, by_sync)
 
     def set_role(self, user_id: str, permission_level: Role) -> None:
         """Make an account an `owner` or a `collaborator`."""

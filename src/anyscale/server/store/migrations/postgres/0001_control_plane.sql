@@ -102,6 +102,8 @@ create table users (
     -- when the user chose the password; null while it is the initial one
     password_set_at bigint,
     suspended_at bigint,
+    -- whether a sync suspended it, which another one may take back, and nobody since by hand
+    suspended_by_sync boolean not null default false,
     -- when the account was first used: by a sign-in, a change of its password or role, or a new token
     used_at bigint
 );

@@ -100,6 +100,8 @@ create table users (
     -- when the user chose the password; null while it is the initial one
     password_set_at integer,
     suspended_at integer,
+    -- whether a sync suspended it, which another one may take back, and nobody since by hand
+    suspended_by_sync integer not null default 0,
     -- when the account was first used: by a sign-in, a change of its password or role, or a new token
     used_at integer
 );
