@@ -9,7 +9,7 @@ from anyscale.domain.models.users import Difference, UpdatedUser, UserChanges
 from anyscale.domain.validation import shown
 from anyscale.errors import AccountEdited, BatchUnfinished, ConfigError, NotFound
 from anyscale.transport.base import Transport
-from anyscale.user.id_hashes import IdHashes
+from anyscale.user.comparison.id_hashes import IdHashes
 
 __all__ = ["Confirmed", "Correction", "correct"]
 

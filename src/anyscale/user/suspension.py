@@ -8,7 +8,7 @@ from anyscale.domain.user_sources import UserSource, chunks
 from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import BatchRefused, NotFound, OwnerKept
 from anyscale.transport.base import Transport
-from anyscale.user.id_hashes import IdHashes
+from anyscale.user.comparison.id_hashes import IdHashes
 from anyscale.user.lookup import PAGE, list_users
 
 __all__ = ["SuspensionPlan", "change_unless_owner", "plan_missing", "plan_named"]

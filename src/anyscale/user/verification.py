@@ -15,7 +15,7 @@ from anyscale.domain.user_sources import Chunk, Reading, UserSource, chunks
 from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import AnyscaleError, BatchRefused, Problem
 from anyscale.transport.base import Transport
-from anyscale.user.id_hashes import IdHashes
+from anyscale.user.comparison.id_hashes import IdHashes
 from anyscale.user.lookup import PAGE, list_users
 
 __all__ = ["Verification"]

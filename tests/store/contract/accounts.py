@@ -53,6 +53,7 @@ class ChangeRules(StoreSteps):
             title="CTO",
             is_sso_user=True,
             external_id="0042",
+            suspended_by_sync=False,
             permission_level="collaborator",
             password_hash=None,
             password_set_at=None,

@@ -90,6 +90,7 @@ class RangeRules(WordSteps):
             title="CTO",
             is_sso_user=True,
             external_id="7",
+            suspended_by_sync=False,
             email_key="a@x.org",
             publication=1,
             without_credentials=True,

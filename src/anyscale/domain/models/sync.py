@@ -1,0 +1,82 @@
+"""The plan of a sync: what it would do to each account, and why."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from anyscale.domain.models.users import UserChanges
+
+__all__ = ["LookAlike", "StepKind", "SyncPlan", "SyncStep"]
+
+StepKind = Literal["create", "correct", "suspend", "restore", "leave"]
+
+
+class SyncStep(Struct, frozen=True, kw_only=True, gc=False):
+    """What a sync does to one account, or why it does nothing.
+
+    Attributes:
+        kind (str): `create`, `correct`, `suspend`, `restore` or `leave` (it does nothing).
+        email (str): Of the account; of a new one, as the entry has it.
+        name (str): First and last name.
+        reason (str): Why.
+        user_id (str or None): The account; None if there is none.
+        index (int or None): The entry, counted from 0; None for an account without one.
+        line (int or None): The line of its email in the file, counted from 1; None for a list.
+        column (int or None): The column of its email, counted from 1; None for a list.
+        changes (UserChanges or None): The fields of a new account, or the new values of one.
+        replaced (UserChanges or None): The values that a correction replaces; of an account to be
+            suspended, those by which the file would have it.
+    """
+
+    kind: StepKind
+    email: str
+    name: str
+    reason: str
+    user_id: str | None = None
+    index: int | None = None
+    line: int | None = None
+    column: int | None = None
+    changes: UserChanges | None = None
+    replaced: UserChanges | None = None
+
+
+class LookAlike(Struct, frozen=True, gc=False):
+    """An account to suspend and an entry to create that may be the same person.
+
+    They have the same name, and no two different numbers: the email of the entry may be mistyped or
+    cut off.
+    """
+
+    suspend: SyncStep
+    create: SyncStep
+
+
+class SyncPlan(Struct, kw_only=True):
+    """What a sync would do, against the state before it.
+
+    Attributes:
+        checked (int): Entries.
+        accounts (int): Accounts that exist.
+        create (list[SyncStep]): Accounts to create, in the order of the entries.
+        correct (list[SyncStep]): Accounts to correct, in the order of the entries.
+        suspend (list[SyncStep]): Accounts to suspend, in the order of their creation.
+        restore (list[SyncStep]): Accounts to restore, in the order of the entries.
+        left (list[SyncStep]): Accounts and entries that the sync leaves as they are, with a reason.
+        look_alikes (list[LookAlike]): Pairs that stop the sync.
+        stops (list[str]): Why the sync stops before it does anything; empty if it does not.
+    """
+
+    checked: int = 0
+    accounts: int = 0
+    create: list[SyncStep] = []
+    correct: list[SyncStep] = []
+    suspend: list[SyncStep] = []
+    restore: list[SyncStep] = []
+    left: list[SyncStep] = []
+    look_alikes: list[LookAlike] = []
+    stops: list[str] = []
+
+    @property
+    def steps(self) -> int:
+        """How many accounts it changes."""
+        return sum(map(len, (self.create, self.correct, self.suspend, self.restore)))

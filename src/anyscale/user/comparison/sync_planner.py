@@ -1,0 +1,291 @@
+"""Decide what a sync does: entries and accounts in, a plan out. It calls no control plane."""
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterator
+from operator import attrgetter
+
+from msgspec import UNSET, Struct
+
+from anyscale.domain.emails import email_key_or_empty
+from anyscale.domain.models.sync import LookAlike, StepKind, SyncPlan, SyncStep
+from anyscale.domain.models.users import User, UserChanges
+from anyscale.domain.names import full_name
+from anyscale.domain.validation import CheckedUser, shown
+from anyscale.user.comparison.id_hashes import IdHashes
+
+__all__ = ["Planner", "SyncOptions"]
+
+#: Without limits of the caller, so many suspensions or changed emails stop a sync, or a tenth of
+#: the accounts if that is more: a file may be cut off, or of another organization.
+_MANY, _SHARE = 50, 10
+
+_FIELDS = UserChanges.__struct_fields__
+_values = attrgetter(*_FIELDS)
+
+
+class SyncOptions(Struct, frozen=True, kw_only=True):
+    """What a sync may do.
+
+    `they_differ` has emails of entries or accounts that look alike and are two people.
+    """
+
+    create: bool = True
+    correct: bool = True
+    suspend_missing: bool = True
+    restore: bool = False
+    at_most_create: int | None = None
+    at_most_correct: int | None = None
+    at_most_suspend: int | None = None
+    they_differ: frozenset[str] = frozenset()
+
+
+class Planner:
+    """Collects the entries with their accounts, then all accounts, and plans.
+
+    It keeps what the plan has, and 8 bytes for each account that an entry has.
+    """
+
+    def __init__(self, options: SyncOptions) -> None:
+        self._options = options
+        self._plan = SyncPlan()
+        self._seen = IdHashes()
+        self._nameless = 0
+        self._differing = frozenset(map(email_key_or_empty, options.they_differ))
+
+    def add_entry(self, user: CheckedUser, account: User | None) -> None:
+        """Add the next entry, with its account if it has one."""
+        index = self._plan.checked
+        self._plan.checked += 1
+        if account is None:
+            self._add_new(index, user)
+            return
+        self._seen.add(account.user_id)
+        if account.suspended_at is not None:
+            self._add_suspended(index, user, account)
+        elif _values(user) != _values(account):
+            self._add_different(index, user, account)
+
+    def end_entries(self) -> None:
+        """Prepare for `add_account`, after the last entry."""
+        self._seen.sort()
+
+    def add_account(self, account: User) -> None:
+        """Add one of all accounts, in the order of their creation."""
+        self._plan.accounts += 1
+        if account.suspended_at is not None or account.user_id in self._seen:
+            return
+        if account.permission_level == "owner":
+            self._leave(account, "it is not in the file, and an owner's: owners are kept")
+            return
+        replaced = UserChanges(email=account.email, external_id=account.external_id)
+        step = _of_account("suspend", account, "it is not in the file", replaced=replaced)
+        self._plan.suspend.append(step)
+
+    def plan(self) -> SyncPlan:
+        """Return the plan, after the last account."""
+        plan, options = self._plan, self._options
+        plan.look_alikes = list(self._look_alikes())
+        # Whatever the options leave out, an email that looks mistyped is found.
+        for kind, is_chosen in _chosen(options).items():
+            if not is_chosen:
+                getattr(plan, kind).clear()
+        plan.stops = [*self._too_many(), *self._unclear()]
+        return plan
+
+    def _add_new(self, index: int, user: CheckedUser) -> None:
+        reason = "no account has this email"
+        if user.external_id:
+            reason += " or this number"
+        if not user.name:
+            self._nameless += 1
+            reason += ", and without a name none can be created"
+        values = {field: getattr(user, field) for field in _FIELDS}
+        step = SyncStep(
+            kind="create" if user.name else "leave",
+            email=user.email,
+            name=_name(user),
+            reason=reason,
+            index=index,
+            changes=UserChanges(**values),
+        )
+        (self._plan.create if user.name else self._plan.left).append(step)
+
+    def _add_different(self, index: int, user: CheckedUser, account: User) -> bool:
+        fields = list(_different(user, account))
+        if not fields:
+            return False
+        changes = {field: getattr(user, field) for field in fields}
+        replaced = {field: getattr(account, field) for field in fields}
+        reason = "; ".join(f"{f}: {_shown(replaced[f])} -> {_shown(changes[f])}" for f in fields)
+        if account.permission_level == "owner":
+            self._leave(account, f"it is an owner's, which no file changes: {reason}", index)
+            return False
+        step = _of_account(
+            "correct",
+            account,
+            reason,
+            index,
+            UserChanges(**changes),
+            UserChanges(**replaced),
+        )
+        self._plan.correct.append(step)
+        return True
+
+    def _add_suspended(self, index: int, user: CheckedUser, account: User) -> None:
+        """Restore the account of an entry, if a sync has suspended it.
+
+        A suspended account is corrected only if it is restored: else an email that was given to
+        another person would first rename the account of the person who left, and then open it.
+        """
+        if account.permission_level == "owner":
+            self._leave(account, "it is suspended, and an owner's: owners are kept", index)
+        elif not account.suspended_by_sync:
+            self._leave(account, "it was suspended by hand, and stays so", index)
+        elif not self._options.restore:
+            reason = "a sync suspended it, and it is in the file again: `--restore` restores it"
+            self._leave(account, reason, index)
+        elif _is_another_name(user, account):
+            reason = (
+                f"a sync suspended it, and the file has its email or its number for "
+                f"{shown(_name(user))}: if that is the same person, restore it by hand"
+            )
+            self._leave(account, reason, index)
+        else:
+            reason = "a sync suspended it, and it is in the file again"
+            self._plan.restore.append(_of_account("restore", account, reason, index))
+            self._add_different(index, user, account)
+
+    def _leave(self, account: User, reason: str, index: int | None = None) -> None:
+        self._plan.left.append(_of_account("leave", account, reason, index))
+
+    def _look_alikes(self) -> Iterator[LookAlike]:
+        """Iterate over the entries to create that may be the person of an account to suspend."""
+        leavers = defaultdict[str, list[SyncStep]](list)
+        for step in self._plan.suspend:
+            leavers[_folded(step.name)].append(step)
+        for entry in self._plan.create:
+            for leaver in leavers.get(_folded(entry.name), ()):
+                if not self._may_differ(leaver, entry):
+                    yield LookAlike(leaver, entry)
+                    break
+
+    def _may_differ(self, leaver: SyncStep, entry: SyncStep) -> bool:
+        assert leaver.replaced
+        assert entry.changes
+        numbers = leaver.replaced.external_id, entry.changes.external_id
+        if all(numbers) and numbers[0] != numbers[1]:
+            return True
+        keys = {email_key_or_empty(leaver.email), email_key_or_empty(entry.email)}
+        return not keys.isdisjoint(self._differing)
+
+    def _too_many(self) -> Iterator[str]:
+        plan, options = self._plan, self._options
+        for kind in ("create", "correct", "suspend"):
+            count, limit = len(getattr(plan, kind)), getattr(options, f"at_most_{kind}")
+            if limit is not None and count > limit:
+                yield f"{count:,} to {kind}, and `--at-most-{kind}` is {limit:,}"
+        most = max(_MANY, plan.accounts // _SHARE)
+        emails = sum(step.changes is not None and _has_email(step.changes) for step in plan.correct)
+        if options.at_most_suspend is None and len(plan.suspend) > most:
+            yield _unlimited(f"{len(plan.suspend):,} to suspend", plan.accounts, "suspend")
+        if options.at_most_correct is None and emails > most:
+            yield _unlimited(f"{emails:,} emails to change", plan.accounts, "correct")
+
+    def _unclear(self) -> Iterator[str]:
+        plan = self._plan
+        if not plan.checked:
+            yield "there are no users: every account would be suspended"
+        for pair in plan.look_alikes:
+            yield (
+                f"{pair.suspend.email} to suspend and {pair.create.email} to create have the name "
+                f"{shown(pair.create.name)}: is an email mistyped or cut off? If they are two "
+                f"people, `--they-differ {pair.create.email}` says so"
+            )
+        if self._nameless and plan.suspend:
+            yield (
+                f"{self._nameless:,} without an account and without a name: an email may be "
+                "mistyped, and its user would be suspended"
+            )
+
+
+def _chosen(options: SyncOptions) -> dict[str, bool]:
+    return {
+        "create": options.create,
+        "correct": options.correct,
+        "suspend": options.suspend_missing,
+        "restore": options.restore,
+    }
+
+
+def _unlimited(count: str, accounts: int, kind: str) -> str:
+    return (
+        f"{count}, of {accounts:,} accounts: if that is right, say how many may be by "
+        f"`--at-most-{kind}`"
+    )
+
+
+def _of_account(
+    kind: StepKind,
+    account: User,
+    reason: str,
+    index: int | None = None,
+    changes: UserChanges | None = None,
+    replaced: UserChanges | None = None,
+) -> SyncStep:
+    return SyncStep(
+        kind=kind,
+        email=account.email,
+        name=full_name(account.name, account.lastname),
+        reason=reason,
+        user_id=account.user_id,
+        index=index,
+        changes=changes,
+        replaced=replaced,
+    )
+
+
+def _different(user: CheckedUser, account: User) -> Iterator[str]:
+    """Iterate over the fields that an entry has and its account has otherwise."""
+    for field in _FIELDS:
+        ours, theirs = getattr(user, field), getattr(account, field)
+        if ours is UNSET or ours == theirs:
+            continue
+        if field == "email":
+            if user.email_key != email_key_or_empty(account.email):
+                yield field
+        elif not _is_same_text(ours, theirs):
+            yield field
+
+
+def _is_same_text(ours: str | bool | None, theirs: str | bool | None) -> bool:
+    """Return whether two texts are the same in NFC. An empty one equals None, as in CSV."""
+    if isinstance(ours, bool) or isinstance(theirs, bool):
+        return False
+    return unicodedata.normalize("NFC", ours or "") == unicodedata.normalize("NFC", theirs or "")
+
+
+def _is_another_name(user: CheckedUser, account: User) -> bool:
+    """Return whether both names of an entry differ from those of its account."""
+    return bool(user.name) and not any(
+        _folded(getattr(user, field) or "") == _folded(getattr(account, field) or "")
+        for field in ("name", "lastname")
+    )
+
+
+def _name(user: CheckedUser) -> str:
+    return full_name(user.name or "", user.lastname or None)
+
+
+def _folded(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def _shown(value: str | bool | None) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return shown(value) if value else "empty"
+
+
+def _has_email(changes: UserChanges) -> bool:
+    return changes.email is not UNSET

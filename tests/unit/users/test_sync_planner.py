@@ -1,0 +1,248 @@
+"""What a sync would do: the planner, without a control plane."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import UNSET, structs
+
+from anyscale.domain.emails import email_key
+from anyscale.domain.models.sync import SyncPlan, SyncStep
+from anyscale.domain.models.users import User
+from anyscale.domain.validation import CheckedUser
+from anyscale.user.comparison.sync_planner import Planner, SyncOptions
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def entry(email: str, **fields: Any) -> CheckedUser:
+    """Return an entry of a file with the columns email, name and lastname."""
+    known: dict[str, Any] = {"name": "Ann", "lastname": None, **fields}
+    absent = dict.fromkeys(("title", "external_id", "is_sso_user"), UNSET)
+    return CheckedUser(email=email, email_key=email_key(email), **{**absent, **known})
+
+
+def account(email: str, **fields: Any) -> User:
+    known = {"name": "Ann", "permission_level": "collaborator", "created_at": AT, **fields}
+    return User(email=email, user_id=f"usr_{email}", **known)
+
+
+@dataclass
+class World:
+    """Accounts by their keys, to which plans are applied."""
+
+    accounts: dict[str, User] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, accounts: Iterable[User]) -> "World":
+        return cls({email_key(one.email): one for one in accounts})
+
+    def plan(self, entries: Sequence[CheckedUser], options: SyncOptions) -> SyncPlan:
+        planner = Planner(options)
+        for one in entries:
+            planner.add_entry(one, self.accounts.get(one.email_key))
+        planner.end_entries()
+        for known in self.accounts.values():
+            planner.add_account(known)
+        return planner.plan()
+
+    def apply(self, plan: SyncPlan) -> None:
+        for step in plan.correct:
+            assert step.changes
+            self._change(step, **step.changes.to_dict())
+        for step in plan.restore:
+            self._change(step, suspended_at=None, suspended_by_sync=False)
+        for step in plan.suspend:
+            self._change(step, suspended_at=AT, suspended_by_sync=True)
+        for step in plan.create:
+            assert step.changes
+            created = account(**step.changes.to_dict())
+            assert self.accounts.setdefault(email_key(step.email), created) is created
+
+    def _change(self, step: SyncStep, **fields: object) -> None:
+        key = email_key(step.email)
+        self.accounts[key] = structs.replace(self.accounts[key], **fields)
+
+
+ALL = SyncOptions(restore=True)
+EMAILS = [f"{name}@example.com" for name in ("ann", "ben", "cid", "dora", "eve")]
+NAMES = st.sampled_from(["Ann", "Ben", "Cid"])
+LASTNAMES = st.sampled_from([None, "", "Roe", "Doe"])
+ENTRIES = st.lists(
+    st.builds(entry, st.sampled_from(EMAILS), name=NAMES, lastname=LASTNAMES),
+    unique_by=lambda one: one.email_key,
+)
+ACCOUNTS = st.lists(
+    st.builds(
+        lambda state, **fields: account(**fields, **state),
+        st.sampled_from(
+            [
+                {},
+                {"suspended_at": AT},
+                {"suspended_at": AT, "suspended_by_sync": True},
+                {"permission_level": "owner"},
+            ]
+        ),
+        email=st.sampled_from(EMAILS).map(str.upper),
+        name=NAMES,
+        lastname=LASTNAMES,
+    ),
+    unique_by=lambda one: one.email,
+)
+
+
+@given(ENTRIES, ACCOUNTS)
+def test_after_a_sync_the_accounts_are_as_in_the_file_but_those_that_it_left(
+    entries: list[CheckedUser], accounts: list[User]
+) -> None:
+    world = World.of(accounts)
+    before = dict(world.accounts)
+    plan = world.plan(entries, ALL)
+    world.apply(plan)
+
+    left = {email_key(step.email) for step in plan.left}
+    of_entries = {one.email_key: one for one in entries}
+    for key, now in world.accounts.items():
+        was = before.get(key)
+        if key in left or (was and was.permission_level == "owner"):
+            assert now == was
+        elif one := of_entries.get(key):
+            assert (now.name, now.lastname or None) == (one.name, one.lastname or None)
+            assert now.suspended_at is None
+        else:
+            assert now.suspended_at is not None
+    assert set(world.accounts) == set(before) | set(of_entries)
+    again = world.plan(entries, ALL)
+    assert (again.steps, again.left) == (0, plan.left)
+
+
+@given(ENTRIES, ACCOUNTS, st.sampled_from(["create", "correct", "suspend_missing", "restore"]))
+def test_a_plan_has_only_the_kinds_that_were_chosen(
+    entries: list[CheckedUser], accounts: list[User], kind: str
+) -> None:
+    kinds = dict.fromkeys(["create", "correct", "suspend_missing", "restore"], False)
+    plan = World.of(accounts).plan(entries, structs.replace(SyncOptions(), **{**kinds, kind: True}))
+
+    assert plan.steps == len(getattr(plan, kind.removesuffix("_missing")))
+
+
+def test_an_owner_is_listed_and_left() -> None:
+    world = World.of([account(EMAILS[0], permission_level="owner"), account(EMAILS[1])])
+    plan = world.plan([entry(EMAILS[0], name="Zoe")], ALL)
+    assert [step.reason for step in plan.left] == [
+        "it is an owner's, which no file changes: name: 'Ann' -> 'Zoe'"
+    ]
+    (kept,) = world.plan([entry(EMAILS[1])], ALL).left
+    assert kept.reason == "it is not in the file, and an owner's: owners are kept"
+
+
+def test_only_an_account_that_a_sync_suspended_is_restored_and_only_for_the_same_name() -> None:
+    by_sync = {"suspended_at": AT, "suspended_by_sync": True}
+    world = World.of(
+        [
+            account("hand@example.com", suspended_at=AT),
+            account("same@example.com", lastname="Doe", **by_sync),
+            account("other@example.com", lastname="Doe", **by_sync),
+        ]
+    )
+    entries = [
+        entry("hand@example.com", lastname="Roe"),
+        entry("same@example.com", lastname="Roe"),
+        entry("other@example.com", name="Zoe", lastname="Roe"),
+    ]
+    plan = world.plan(entries, ALL)
+    assert [step.email for step in plan.restore] == ["same@example.com"]
+    assert [step.email for step in plan.correct] == ["same@example.com"]
+    by_hand, other = plan.left
+    assert by_hand.reason == "it was suspended by hand, and stays so"
+    assert "its email or its number for 'Zoe Roe'" in other.reason
+
+    without = world.plan(entries, SyncOptions())
+    assert (without.steps, len(without.left)) == (0, 3)
+    assert "`--restore` restores it" in without.left[1].reason
+
+
+def test_an_account_and_an_entry_of_one_name_stop_the_sync_until_they_are_said_to_differ() -> None:
+    world = World.of([account("ann@example.com", lastname="Doe"), account("cid@example.com")])
+    entries = [entry("ann@example.co", name="ANN ", lastname="doe"), entry("cid@example.com")]
+
+    for options in (ALL, SyncOptions(suspend_missing=False), SyncOptions(create=False)):
+        plan = world.plan(entries, options)
+        assert [(pair.suspend.email, pair.create.email) for pair in plan.look_alikes] == [
+            ("ann@example.com", "ann@example.co")
+        ]
+        assert "`--they-differ ann@example.co`" in plan.stops[0]
+    for email in ("ANN@example.com", "ann@Example.co"):
+        plan = world.plan(entries, SyncOptions(they_differ=frozenset({email})))
+        assert (plan.stops, plan.steps) == ([], 2)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "is_alike"), [("1", "2", False), ("1", "1", True), ("1", None, True)]
+)
+def test_two_different_numbers_are_two_people(
+    ours: str, theirs: str | None, is_alike: bool
+) -> None:
+    world = World.of([account("ann@example.com", external_id=theirs)])
+    plan = world.plan([entry("ann@example.co", external_id=ours)], ALL)
+    assert bool(plan.look_alikes) is is_alike
+
+
+def many(number: int) -> list[User]:
+    numbers = count()
+    return [account(f"{at}@example.com", name=f"A{next(numbers)}") for at in range(number)]
+
+
+@pytest.mark.parametrize(
+    ("accounts", "missing", "is_stopped"),
+    [(60, 50, False), (60, 51, True), (700, 70, False), (700, 71, True)],
+)
+def test_many_suspensions_stop_a_sync_without_a_limit_of_its_own(
+    accounts: int, missing: int, is_stopped: bool
+) -> None:
+    found = many(accounts)
+    entries = [entry(one.email, name=one.name) for one in found[missing:]]
+    plan = World.of(found).plan(entries, ALL)
+    assert bool(plan.stops) is is_stopped
+    allowed = World.of(found).plan(entries, SyncOptions(at_most_suspend=missing))
+    assert allowed.stops == []
+
+
+def test_many_changed_emails_stop_a_sync_without_a_limit_of_its_own() -> None:
+    def plan(options: SyncOptions) -> SyncPlan:
+        planner = Planner(options)
+        for one in many(51):
+            planner.add_entry(entry(f"new.{one.email}", name=one.name), one)
+        planner.end_entries()
+        return planner.plan()
+
+    (reason,) = plan(SyncOptions()).stops
+    assert reason.startswith("51 emails to change, of 0 accounts: if that is right, say how many")
+    assert plan(SyncOptions(at_most_correct=51)).stops == []
+    (reason,) = plan(SyncOptions(at_most_correct=50)).stops
+    assert reason == "51 to correct, and `--at-most-correct` is 50"
+
+
+def test_each_limit_is_about_its_own_kind() -> None:
+    world = World.of([account(EMAILS[0], lastname="Doe"), account(EMAILS[1], name="Ben")])
+    entries = [entry(EMAILS[0]), entry(EMAILS[2], name="Cid")]
+    for kind in ("create", "correct", "suspend"):
+        plan = world.plan(entries, structs.replace(SyncOptions(), **{f"at_most_{kind}": 0}))
+        assert plan.stops == [f"1 to {kind}, and `--at-most-{kind}` is 0"]
+
+
+def test_entries_without_a_name_create_nobody_and_let_nobody_be_suspended() -> None:
+    world = World.of([account(EMAILS[0])])
+    nameless = entry("ann@example.co", name=UNSET)
+    plan = world.plan([nameless], ALL)
+    assert (plan.create, len(plan.left)) == ([], 1)
+    assert "1 without an account and without a name" in plan.stops[0]
+
+
+def test_a_file_without_users_stops_the_sync() -> None:
+    assert "every account would be suspended" in World().plan([], ALL).stops[0]
