@@ -49,7 +49,7 @@ def update_user(
     reuse_email: bool,
     host: str | None,
 ) -> None:
-    """Correct fields of an account.
+    """Correct fields of an account, also its email.
 
     Fields without an option stay as they are. The email of an owner is changed by another owner in
     the console, or on the machine of the control plane.

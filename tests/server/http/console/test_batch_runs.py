@@ -185,10 +185,10 @@ def test_a_server_that_stops_leaves_the_batch_open(
     jane = console.browser()
     with held_before_hashing(console) as go_on:
         batch_id = create(jane, many())
-        stopping = threading.Thread(target=runs.stop)
-        stopping.start()
         run = runs.find(batch_id)
         assert run
+        stopping = threading.Thread(target=runs.stop)
+        stopping.start()
         wait_until(lambda: run.is_stopping)
         go_on.set()
         stopping.join(20)
