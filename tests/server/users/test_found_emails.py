@@ -5,6 +5,7 @@ from contextlib import closing
 
 import pytest
 from msgspec import json
+from msgspec.structs import replace
 from tests.support.callers import operator
 from tests.support.servers.control_planes import Deployment
 from tests.support.users import checked_user, find_accounts
@@ -18,7 +19,16 @@ EMAILS = ["Jane@Example.com", "straße@example.com", "joe@münchen.example"]
 @pytest.fixture
 def control_plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
     with closing(store_deployment.control_plane()) as control_plane:
-        people = [checked_user(email, name=f"User {at}") for at, email in enumerate(EMAILS)]
+        people = [
+            replace(
+                checked_user(email, name=f"User {at}"),
+                lastname=f"Lastname {at}",
+                title=f"Title {at}",
+                external_id=f"P{at}",
+                is_sso_user=at > 0,
+            )
+            for at, email in enumerate(EMAILS)
+        ]
         control_plane.batches.create("key", people, "fail", operator("jane"))
         yield control_plane
 
@@ -58,6 +68,9 @@ def test_a_text_that_is_not_the_email_of_an_account_finds_none(
 
 
 def test_a_found_account_is_the_same_as_in_a_list(control_plane: ControlPlane) -> None:
+    (suspended,) = control_plane.users.with_emails(EMAILS[:1])
+    assert suspended
+    control_plane.lifecycle.suspend(suspended.user_id, operator("jane"))
     found = control_plane.users.with_emails(EMAILS)
     listed = find_accounts(control_plane)
     assert json.encode(found) == json.encode(listed)

@@ -11,15 +11,11 @@ from anyscale.server.store.records.users import UserRecord
 
 __all__ = ["created_user_of", "found_user_of", "user_of"]
 
-Shown = TypeVar("Shown", User, FoundUser, AdminCreatedUser)
+Shown = TypeVar("Shown", User, AdminCreatedUser)
 
 
 def _converter(kind: type[Shown]) -> Callable[[UserRecord], Shown]:
-    """Return a function that makes a model of a record, which has all of its fields.
-
-    It takes the fields by name, without code for each of them: a million accounts may be compared
-    with a file.
-    """
+    """Return a function that makes a model of a record, which has all of its fields."""
     names = kind.__struct_fields__
     values = attrgetter(*names)
     times = [at for at, name in enumerate(names) if name.endswith("_at")]
@@ -37,8 +33,25 @@ def _converter(kind: type[Shown]) -> Callable[[UserRecord], Shown]:
 #: returns an account as clients see it
 user_of: Final = _converter(User)
 
-#: returns an account as a look-up of emails lists it
-found_user_of: Final = _converter(FoundUser)
-
 #: returns an account as the result of its batch lists it
 created_user_of: Final = _converter(AdminCreatedUser)
+
+
+def found_user_of(record: UserRecord) -> FoundUser:
+    """Return an account as a look-up of emails lists it: `user_of` in half of the time.
+
+    A million accounts may be compared with a file.
+    """
+    suspended = record.suspended_at
+    return FoundUser(
+        record.email,
+        record.name,
+        from_milliseconds(record.created_at),
+        record.permission_level,
+        record.user_id,
+        None if suspended is None else from_milliseconds(suspended),
+        record.lastname,
+        record.title,
+        record.is_sso_user,
+        record.external_id,
+    )
