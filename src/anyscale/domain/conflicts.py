@@ -1,4 +1,4 @@
-"""Taken emails: which of them `--if-exists skip` skips, and the problems that describe the others.
+"""Taken emails and external ids: what `--if-exists skip` skips, and the problems of the others.
 
 The same in client and control plane.
 """
@@ -23,6 +23,15 @@ _CODES = {
     "reserved": "email_reserved",
     "freed": "email_freed",
 }
+_EXTERNAL_ID_CODES = {
+    "exists": "external_id_exists",
+    "duplicate": "external_id_duplicate",
+    "reserved": "external_id_reserved",
+}
+
+_OTHER_EMAIL = (
+    "if the email of its user has changed, `anyscale user verify --apply` corrects the account"
+)
 
 #: How the email of a conflict can be given to an account all the same.
 _REUSE = (
@@ -37,32 +46,35 @@ def is_skipped(conflict: Conflict, if_exists: str) -> bool:
 
 
 def conflict_problems(conflicts: Iterable[Conflict]) -> Iterator[Problem]:
-    """Describe conflicts of emails; a reader of files adds the lines and columns."""
+    """Describe conflicts; a reader of files adds the lines and columns."""
     for conflict in conflicts:
+        codes = _EXTERNAL_ID_CODES if conflict.external_id else _CODES
         yield Problem(
             index=conflict.position,
-            field="email",
-            code=_CODES[conflict.kind],
+            field="external_id" if conflict.external_id else "email",
+            code=codes[conflict.kind],
             detail=conflict_detail(conflict),
         )
 
 
 def conflict_detail(conflict: Conflict, reuse: str = _REUSE) -> str:
     """Describe a conflict; `reuse` says how to give a freed email to an account all the same."""
-    email = shown(conflict.email)
+    field = "external_id" if conflict.external_id else "email"
+    value = shown(conflict.external_id or conflict.email)
     if conflict.kind == "exists":
-        return f"{email} has an account already"
+        end = f": {_OTHER_EMAIL}" if conflict.external_id else ""
+        return f"{value} has an account already{end}"
     if conflict.kind == "duplicate":
-        return f"{email} is also the email of create_users[{conflict.other}]"
+        return f"{value} is also the {field} of create_users[{conflict.other}]"
     if conflict.kind == "freed":
-        return f"{email} was the email of another account{_freed(conflict)}: {reuse}"
+        return f"{value} was the email of another account{_freed(conflict)}: {reuse}"
     opened = ""
     if conflict.reserved_by and conflict.reserved_since:  # of a batch that still exists
         since = f"{conflict.reserved_since:%Y-%m-%d %H:%M:%S} UTC"
         opened = f", which {conflict.reserved_by} opened at {since}"
     # No whole command: how the reader reaches the control plane is not known here.
     return (
-        f"{email} is reserved by the unfinished batch {conflict.holder}{opened}: let it end, or "
+        f"{value} is reserved by the unfinished batch {conflict.holder}{opened}: let it end, or "
         "drop it by `anyscale batch drop`"
     )
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, structs
 
 from anyscale.domain.emails import MAX_OCTETS, email_key
 from anyscale.domain.external_ids import (
@@ -27,6 +27,7 @@ __all__ = [
     "check",
     "check_fields",
     "find_faults",
+    "normalized_changes",
     "require_changes",
     "require_valid",
     "shown",
@@ -154,9 +155,15 @@ def _is_plain_external_id(text: str) -> bool:
 
 
 def check_fields(
-    policy: Policy, user: AdminCreateUser | ChunkUser, password: str | None
+    policy: Policy,
+    user: AdminCreateUser | ChunkUser,
+    password: str | None,
+    no_external_id: Any = None,
 ) -> CheckedUser | None:
-    """Check the fields of a user as `check` does, with a password."""
+    """Check the fields of a user as `check` does, with a password.
+
+    `no_external_id` stands for the external id of an `AdminCreateUser`, which has no such field.
+    """
     return check(
         policy,
         name=user.name,
@@ -165,7 +172,7 @@ def check_fields(
         is_sso_user=user.is_sso_user,
         lastname=user.lastname,
         title=user.title,
-        external_id=getattr(user, "external_id", None),
+        external_id=getattr(user, "external_id", no_external_id),
     )
 
 
@@ -201,6 +208,13 @@ def require_changes(changes: UserChanges, policy: Policy) -> None:
         names = ", ".join(UserChanges.__struct_fields__)
         raise ConfigError(f"there is nothing to change: give at least one of {names}")
     require_valid(fields, policy)
+
+
+def normalized_changes(changes: UserChanges) -> UserChanges:
+    """Return valid changes as they are stored and compared."""
+    if not changes.external_id:
+        return changes
+    return structs.replace(changes, external_id=normalized_external_id(changes.external_id))
 
 
 def _text_faults(field: str, text: str, fields: Mapping[str, str | bool | None]) -> list[Fault]:

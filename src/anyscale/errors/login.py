@@ -74,6 +74,13 @@ class LastOwner(AnyscaleError):
     status = 409
 
 
+class ExternalIdTaken(AnyscaleError):
+    """An account cannot get an external id: another account or an open batch has it."""
+
+    code = "external_id_taken"
+    status = 409
+
+
 class EmailTaken(AnyscaleError):
     """An account cannot get an email: another account or an open batch has it."""
 

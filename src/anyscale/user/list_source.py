@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from msgspec import UNSET
+
 from anyscale.domain.emails import email_key
 from anyscale.domain.models.users import AdminCreateUser
 from anyscale.domain.passwords import normalized
@@ -61,15 +63,19 @@ class _ListReading:
         self.problems = ProblemList()
 
     def __iter__(self) -> Iterator[CheckedUser]:
-        first: dict[str, int] = {}
+        emails: dict[str, int] = {}
+        external_ids: dict[str, int] = {}
         for index, user in enumerate(self._source.users):
             self._source.read += 1
-            checked = check_fields(self._policy, user, None if self._verify else user.password)
+            checked = self._check(user)
             key = checked.email_key if checked else self._refuse(index, user)
-            if key and (previous := first.setdefault(key, index)) != index:
-                detail = f"{shown(user.email)} is also the email of create_users[{previous}]"
-                self._add(index, "email", "email_duplicate", detail)
-            elif checked:
+            external_id = checked.external_id if checked else None
+            is_new = True
+            if key and (previous := emails.setdefault(key, index)) != index:
+                is_new = self._refuse_again(index, "email", user.email, previous)
+            if external_id and (previous := external_ids.setdefault(external_id, index)) != index:
+                is_new = self._refuse_again(index, "external_id", external_id, previous)
+            if checked and is_new:
                 if user.password and not self._verify:
                     self._passwords.append((index, normalized(user.password)))
                 yield checked
@@ -89,6 +95,18 @@ class _ListReading:
             self._add(index, *fault)
         is_email_wrong = any(fault.field == "email" for fault in faults)
         return None if is_email_wrong else email_key(user.email)
+
+    def _check(self, user: AdminCreateUser) -> CheckedUser | None:
+        if not self._verify:
+            return check_fields(self._policy, user, user.password)
+        # A model without the field says nothing of it.
+        return check_fields(self._policy, user, None, no_external_id=UNSET)
+
+    def _refuse_again(self, index: int, field: str, value: str, previous: int) -> bool:
+        """Add the problem of a value that an earlier user has; return False."""
+        detail = f"{shown(value)} is also the {field} of create_users[{previous}]"
+        self._add(index, field, f"{field}_duplicate", detail)
+        return False
 
     def _add(self, index: int, field: str, code: str, detail: str) -> None:
         self.problems.add(Problem(index=index, field=field, code=code, detail=detail))

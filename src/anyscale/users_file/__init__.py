@@ -78,17 +78,17 @@ class FileReading:
     def __iter__(self) -> Iterator[CheckedUser]:
         yield from self._file.users(self._entries)
         if suspects := self._entries.suspects():
-            self._entries.add_duplicates(self._emails_at(suspects))
+            self._entries.add_duplicates(self._read_again(suspects))
         if self.problems:
             self._file.check_unchanged()  # else they may be of neither version
         self.problems.trim()
 
-    def _emails_at(self, positions: frozenset[int]) -> dict[int, tuple[str, str]]:
-        """Read the file again for emails and their keys, which are not kept in memory."""
+    def _read_again(self, positions: frozenset[int]) -> EntryCollector:
+        """Read the file again for emails and external ids, which are not kept in memory."""
         again = self._file.collector(self._policy, positions, verify=self._verify)
         for _user in self._file.users(again):
             again.passwords.clear()
-        return again.kept
+        return again
 
     def take_passwords(self) -> list[tuple[int, str]]:
         passwords, self._entries.passwords = self._entries.passwords, []

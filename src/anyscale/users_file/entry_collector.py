@@ -1,12 +1,13 @@
 """Collect the result of one reading: the users, the problems, and the place of each email."""
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from msgspec import UNSET
 
 from anyscale.domain.emails import email_key
+from anyscale.domain.external_ids import normalized_external_id
 from anyscale.domain.names import full_name
 from anyscale.domain.passwords import normalized
 from anyscale.domain.user_sources import ProblemList
@@ -121,12 +122,15 @@ class EntryCollector:
         self.passed_over: dict[str, None] = {}
         #: position -> email and its key
         self.kept: dict[int, tuple[str, str]] = {}
+        #: position -> external id
+        self.kept_external_ids: dict[int, str] = {}
         #: position -> full name, of entries to keep that have problems
         self.refused_names: dict[int, str] = {}
         self._keep = keep
         self._lines = array("I")
         self._columns: array[int] = array("I")
         self._hashes = EmailHashes()
+        self._external_ids = EmailHashes()
         self._file_problems = 0
 
     def notes(self) -> list[str]:
@@ -159,7 +163,7 @@ class EntryCollector:
         if _is_padded(user):
             self._first_padded = self._first_padded or line
             self.padded += 1
-        self._count(line, column, user.email, user.email_key)
+        self._count(line, column, user.email, user.email_key, user.external_id)
         return user
 
     def check(self, values: dict[str, Any]) -> CheckedUser | None:
@@ -226,27 +230,28 @@ class EntryCollector:
         return Place(self._lines[index], self._columns[index])
 
     def suspects(self) -> frozenset[int]:
-        """Return the positions of the entries whose email may occur twice."""
-        return self._hashes.repeated()
+        """Return the positions of the entries whose email or external id may occur twice."""
+        return self._hashes.repeated() | self._external_ids.repeated()
 
-    def add_duplicates(self, suspects: Mapping[int, tuple[str, str]]) -> None:
-        """Add the emails that occur twice to the problems.
+    def add_duplicates(self, again: "EntryCollector") -> None:
+        """Add the emails and external ids that occur twice to the problems.
 
-        Args:
-            suspects: position -> email and its key.
+        `again` kept those of the entries that `suspects` names.
         """
-        first: dict[str, int] = {}
-        for index, (email, key) in sorted(suspects.items()):
-            original = first.setdefault(key, index)
-            if original == index:
-                continue
-            line, column = self.place_of_email(original)
-            detail = (
-                f"{shown(email)} is also the email of create_users[{original}], "
-                f"on line {line}, column {column}"
-            )
-            fault = Fault("email", "email_duplicate", detail)
-            self.problems.add(self._problem(PlacedFault(self.place_of_email(index), *fault), index))
+        same_ids = {index: (one, one) for index, one in again.kept_external_ids.items()}
+        for index, original, email in _repeated(again.kept):
+            detail = f"{shown(email)} is also the email of {self._place_in_words(original)}"
+            self._add_duplicate(index, Fault("email", "email_duplicate", detail))
+        for index, original, one in _repeated(same_ids):
+            detail = f"{shown(one)} is also the external_id of {self._place_in_words(original)}"
+            self._add_duplicate(index, Fault("external_id", "external_id_duplicate", detail))
+
+    def _add_duplicate(self, index: int, fault: Fault) -> None:
+        self.problems.add(self._problem(PlacedFault(self.place_of_email(index), *fault), index))
+
+    def _place_in_words(self, index: int) -> str:
+        line, column = self.place_of_email(index)
+        return f"create_users[{index}], on line {line}, column {column}"
 
     def _problem(self, fault: PlacedFault, index: int | None = None) -> Problem:
         (line, column), field, code, detail, _ = fault
@@ -268,13 +273,23 @@ class EntryCollector:
             self.refused_names[self.count] = full_name(
                 values.get("name") or "", values.get("lastname")
             )
-        email = values.get("email")
-        if isinstance(email, str) and not find_faults({"email": email}, self.policy):
-            self._count(*place, email, email_key(email))
-        else:
-            self._count(*place, "", None)
+        valid = {
+            field: value
+            for field in ("email", "external_id")
+            if isinstance(value := values.get(field), str)
+            and not find_faults({field: value}, self.policy)
+        }
+        email, external_id = valid.get("email"), valid.get("external_id")
+        self._count(
+            *place,
+            email or "",
+            email_key(email) if email else None,
+            normalized_external_id(external_id) if external_id else None,
+        )
 
-    def _count(self, line: int, column: int, email: str, key: str | None) -> None:
+    def _count(
+        self, line: int, column: int, email: str, key: str | None, external_id: str | None
+    ) -> None:
         """Count an entry, and store the place of its email; `key` is None for a wrong email."""
         self._lines.append(line)
         try:
@@ -286,7 +301,23 @@ class EntryCollector:
             self._hashes.add(key, self.count)
             if self.count in self._keep:
                 self.kept[self.count] = (email, key)
+        if external_id:  # a comparison has UNSET for a missing one
+            self._external_ids.add(external_id, self.count)
+            if self.count in self._keep:
+                self.kept_external_ids[self.count] = external_id
         self.count += 1
+
+
+def _repeated(values: Mapping[int, tuple[str, str]]) -> Iterator[tuple[int, int, str]]:
+    """Iterate over the positions of values that are there before, with the first one's position.
+
+    Args:
+        values: position -> value, and the form of it that is compared.
+    """
+    first: dict[str, int] = {}
+    for index, (value, key) in sorted(values.items()):
+        if (original := first.setdefault(key, index)) != index:
+            yield index, original, value
 
 
 def _is_padded(user: CheckedUser) -> bool:

@@ -606,6 +606,31 @@ CSV = [
         ["columns"],
     ),
     Bad(
+        "a personnel number twice, after NFC, and in an entry with another problem",
+        "users.csv",
+        (
+            "name,email,Personalnr.\n"
+            "Jane,jane@example.com,\u00e97\n"
+            "Ann,ann@example.com,e\u03017\n"
+            "Cy,cy@example.com,7\n"
+            ",dee@example.com,7\n"
+            "Eve,eve@example.com,\n"
+            "Fay,fay@example.com,\n"
+        ).encode(),
+        [
+            (
+                "users.csv:3:5: create_users[1].external_id: '\u00e97' is also the external_id of "
+                "create_users[0], on line 2, column 6"
+            ),
+            "users.csv:5:1: create_users[3].name: is empty: every user has one",
+            (
+                "users.csv:5:2: create_users[3].external_id: '7' is also the external_id of "
+                "create_users[2], on line 4, column 4"
+            ),
+        ],
+        ["external_id_duplicate", "required", "external_id_duplicate"],
+    ),
+    Bad(
         "an email twice",
         "users.csv",
         (

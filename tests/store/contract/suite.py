@@ -22,6 +22,7 @@ from tests.store.contract.audit_and_tokens import AuditAndTokenRules, ServerKeyR
 from tests.store.contract.batches import BatchRules
 from tests.store.contract.deletion import DeletionRules
 from tests.store.contract.emails import EmailRules
+from tests.store.contract.external_ids import ExternalIdRules
 from tests.store.contract.publications import FoldedLastnameRules, PublicationRules
 from tests.store.contract.sessions_and_credentials import SignInRules
 from tests.store.contract.steps import StoreSteps, batch_row, chunk_row, rows_of, user_row
@@ -307,6 +308,7 @@ class StoreContract(
     UserRules,
     AccountRules,
     DeletionRules,
+    ExternalIdRules,
     EmailRules,
     SignInRules,
     AuditAndTokenRules,

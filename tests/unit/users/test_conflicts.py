@@ -17,6 +17,9 @@ def test_each_kind_of_conflict_is_described() -> None:
         Conflict(position=2, email="b@x.org", kind="duplicate", other=1),
         reserved_email(position=3, email="c@x.org", reserved_by="local:ann", reserved_since=since),
         reserved_email(position=4, email="d@x.org"),
+        Conflict(position=5, email="e@x.org", kind="exists", external_id="0042"),
+        Conflict(position=6, email="f@x.org", kind="duplicate", other=1, external_id="0042"),
+        reserved_email(position=7, email="g@x.org", external_id="0042"),
     ]
     problems = conflict_problems(conflicts)
     reserved = "is reserved by the unfinished batch bat_1"
@@ -27,6 +30,18 @@ def test_each_kind_of_conflict_is_described() -> None:
         (2, "email", "email_duplicate", "'b@x.org' is also the email of create_users[1]"),
         (3, "email", "email_reserved", f"'c@x.org' {reserved}, {opened}: {mend}"),
         (4, "email", "email_reserved", f"'d@x.org' {reserved}: {mend}"),
+        (
+            *(5, "external_id", "external_id_exists"),
+            (
+                "'0042' has an account already: if the email of its user has changed, "
+                "`anyscale user verify --apply` corrects the account"
+            ),
+        ),
+        (
+            *(6, "external_id", "external_id_duplicate"),
+            "'0042' is also the external_id of create_users[1]",
+        ),
+        (7, "external_id", "external_id_reserved", f"'0042' {reserved}: {mend}"),
     ]
 
 

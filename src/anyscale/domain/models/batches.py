@@ -100,7 +100,7 @@ class UndoneBatch(Struct, frozen=True):
 
 
 class Conflict(Struct, frozen=True, kw_only=True):
-    """An entry whose email is taken."""
+    """An entry whose email or external id is taken."""
 
     #: The entry, counted from 0.
     position: int
@@ -111,13 +111,15 @@ class Conflict(Struct, frozen=True, kw_only=True):
     kind: str
     #: The other entry, if it is a duplicate.
     other: int | None = None
-    #: The open batch that has reserved the email, the actor that opened it, and when.
+    #: What is taken; None if it is the email.
+    external_id: str | None = None
+    #: The open batch that has reserved it, the actor that opened it, and when.
     holder: str | None = None
     reserved_by: str | None = None
     reserved_since: datetime | None = None
     #: when the other account got another email, if the email is `freed`
     freed_at: datetime | None = None
-    #: The account that has the email, and whether it is suspended, if it was just looked up;
+    #: The account that has it, and whether it is suspended, if it was just looked up;
     #: neither is stored.
     user_id: str | None = None
     suspended: bool | None = None

@@ -9,6 +9,7 @@ from anyscale.server.store.sql.batches import Batches, Chunks
 from anyscale.server.store.sql.connection import Connection
 from anyscale.server.store.sql.credentials import Identities, Links
 from anyscale.server.store.sql.emails import Emails
+from anyscale.server.store.sql.external_ids import ExternalIds
 from anyscale.server.store.sql.openid import Applications, Grants, PublicKeys
 from anyscale.server.store.sql.search.searched_users import SearchedUsers
 from anyscale.server.store.sql.search.unindexed_accounts import UnindexedAccounts
@@ -31,10 +32,10 @@ class Transaction:
        failed. A read transaction sees one state of the database, and waits for no writer.
     2. An exclusive lock on a batch waits for every other lock on it. Shared locks on it do not
        wait for each other.
-    3. `users.insert` inserts each row whose email is free, deletes rows of dropped and expired
-       batches that are in its way, and returns the holder of each email that is taken. A row that
-       exists with the same `user_id` counts as inserted. Of two rows with one email the first one
-       is inserted.
+    3. `users.insert` inserts each row whose email and external id are free, deletes rows of dropped
+       and expired batches that are in its way, and returns the holders of those that are taken. A
+       row that exists with the same `user_id` counts as inserted. Of two rows with one email or one
+       external id the first one is inserted.
     4. At most one batch that is neither dropped nor expired has a given idempotency key. An open
        batch is published, dropped or expires; a published one is undone; no other state changes.
     5. `users.save_hashes` keeps the first hash of a row. It skips rows that have a hash, rows
@@ -95,6 +96,7 @@ class Transaction:
         self.unindexed: Final = UnindexedAccounts(connection)
         self.accounts: Final = Accounts(connection, self.words)
         self.emails: Final = Emails(connection, self.words)
+        self.external_ids: Final = ExternalIds(connection)
         self.sessions: Final = Sessions(connection)
         self.devices: Final = Devices(connection)
         self.links: Final = Links(connection)

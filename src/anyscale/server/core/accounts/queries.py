@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from anyscale.domain.emails import email_key_or_empty
+from anyscale.domain.external_ids import normalized_external_id
 from anyscale.domain.models.users import User
 from anyscale.domain.schemas.users import FoundUser
 from anyscale.server.core.transactions import Transactions
@@ -25,13 +26,23 @@ class UserQueries:
         users = {email_key_or_empty(record.email): found_user_of(record) for record in found}
         return [users.get(key) for key in keys]
 
+    def with_external_ids(self, external_ids: Sequence[str]) -> list[FoundUser | None]:
+        """Return the account of each external id; None where there is none."""
+        wanted = [normalized_external_id(one) for one in external_ids]
+        with self._transactions.read() as tx:
+            found = tx.users.list_with_external_ids(wanted)
+        users = {record.external_id: found_user_of(record) for record in found}
+        return [users.get(one) for one in wanted]
+
     def with_ids(self, user_ids: Sequence[str]) -> list[User]:
         """Return the accounts with some ids, in the order of the ids; others are left out."""
         with self._transactions.read() as tx:
             return [user_of(record) for record in tx.users.list_with_ids(user_ids)]
 
     def find_id(self, text: str) -> str | None:
-        """Return the id of the account whose email, in any spelling, or whose id a text is."""
+        """Return the id of the account whose email, in any spelling, id or external id it is."""
         with self._transactions.read() as tx:
-            found = tx.searched_users.get(email_key_or_empty(text), text.lower())
+            found = tx.searched_users.get(
+                email_key_or_empty(text), text.lower(), normalized_external_id(text)
+            )
         return found[0].user_id if found else None

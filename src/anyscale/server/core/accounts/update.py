@@ -5,11 +5,13 @@ from typing import Any
 
 from msgspec import structs
 
+from anyscale.domain.conflicts import conflict_detail
 from anyscale.domain.models.users import UpdatedUser, UserChanges
-from anyscale.domain.validation import Policy, require_changes
-from anyscale.errors import AccountEdited
+from anyscale.domain.validation import Policy, normalized_changes, require_changes
+from anyscale.errors import AccountEdited, ExternalIdTaken
 from anyscale.server.core.accounts.email_changes import change_emails
 from anyscale.server.core.audit.entries import append_entry
+from anyscale.server.core.batches.conflicts import find_conflict
 from anyscale.server.core.callers import Caller, require_accounts
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.user_models import user_of
@@ -50,10 +52,12 @@ class UserUpdateService:
             AccountEdited: a field has another value than expected; nothing is changed.
             ConfigError: a new value breaks the rules of a batch, or there is none.
             EmailTaken: the new email is not free; `EmailFreed`, if `reuse_email` would help.
+            ExternalIdTaken: another account or an open batch has the new external id.
             NotFound: there is no such account.
             NotAuthenticated, NotPermitted: the caller has lost its permission.
         """
         require_changes(changes, self._policy)
+        changes = normalized_changes(changes)
         with self._transactions.write_for(caller, [user_id]) as (tx, locked):
             (account,) = require_accounts(locked, [user_id])
             changed = _changed(account, changes)
@@ -93,7 +97,15 @@ def _store_details(tx: Transaction, account: AccountRecord, changed: dict[str, A
         tx.sessions.delete(account.user_id, auth_method="sso")
         tx.grants.delete_all(user_id=account.user_id)
         tx.identities.unlink(account.user_id)
+    if external_id := changed.get("external_id"):
+        _reserve_external_id(tx, account, external_id)
     tx.accounts.set_details(account.user_id, **changed)
+
+
+def _reserve_external_id(tx: Transaction, account: AccountRecord, external_id: str) -> None:
+    if holder := tx.external_ids.reserve(account.user_id, external_id):
+        conflict = find_conflict(0, account.email, holder, external_id=external_id)
+        raise ExternalIdTaken(conflict_detail(conflict))
 
 
 def _details(changed: dict[str, Any]) -> dict[str, Any]:

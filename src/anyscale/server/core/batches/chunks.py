@@ -147,4 +147,5 @@ def _conflict_record(conflict: Conflict) -> ConflictRecord:
         kind=conflict.kind,
         other=conflict.other,
         holder=conflict.holder,
+        external_id=conflict.external_id,
     )

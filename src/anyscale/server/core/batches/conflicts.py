@@ -1,4 +1,4 @@
-"""The entries of a batch whose emails are taken, as conflicts."""
+"""The entries of a batch whose emails or external ids are taken, as conflicts."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ __all__ = [
     "refuse_conflicts",
 ]
 
-#: The row that has an email, or the account that had it a short time ago.
+#: The row that has an email or an external id, or the account that had the email a short time ago.
 Taken = EmailHolder | FreedEmailRecord
 
 
@@ -33,41 +33,77 @@ def freed_since(tx: Transaction) -> int:
 
 
 def find_taken(tx: Transaction, users: Sequence[CheckedUser]) -> list[Taken]:
-    """Return who has, or had until a short time ago, the emails of users."""
+    """Return who has the emails and external ids of users, or had the emails a short time ago."""
     keys = [user.email_key for user in users]
-    return [*tx.emails.list_freed(keys, freed_since(tx)), *tx.users.find_holders(keys)]
+    external_ids = [user.external_id for user in users if user.external_id]
+    holders = tx.users.find_holders(keys, external_ids)
+    return [*tx.emails.list_freed(keys, freed_since(tx)), *holders]
 
 
 def chunk_conflicts(
     batch_id: str, first: int, users: Sequence[CheckedUser], taken: Sequence[Taken]
 ) -> list[Conflict]:
-    """Return the conflicts of the entries of a chunk whose emails are taken.
+    """Return the conflicts of the entries of a chunk whose emails or external ids are taken.
 
-    An email that another entry of the same batch has is a duplicate. `batch_id` is that of the
-    entries, or empty for users that are only looked up. Of two in `taken` with one email, the last
-    one counts.
+    What another entry of the same batch has is a duplicate. `batch_id` is that of the entries, or
+    empty for users that are only looked up. Of two in `taken` with one email, the last one counts.
     """
     by_key = {one.email_key: one for one in taken}
-    return [
-        find_conflict(position, user.email, one, batch_id)
-        for position, user in enumerate(users, first)
-        if (one := by_key.get(user.email_key)) and one.user_id != user_id(batch_id, position)
-    ]
+    by_external_id = {
+        one.external_id: one for one in taken if isinstance(one, EmailHolder) and one.external_id
+    }
+    conflicts = []
+    for position, user in enumerate(users, first):
+        one, other = by_key.get(user.email_key), by_external_id.get(user.external_id or "")
+        if one or other:
+            own = user_id(batch_id, position)
+            found = [
+                *_conflicts(position, user.email, one, batch_id, own),
+                *_conflicts(position, user.email, other, batch_id, own, user.external_id),
+            ]
+            # An entry may be skipped for an account that it has, by its email or its external id.
+            conflicts += sorted(found, key=lambda conflict: conflict.kind != "exists")[:1]
+    return conflicts
 
 
-def find_conflict(position: int, email: str, holder: Taken, own_batch: str = "") -> Conflict:
-    """Return the conflict of an entry with the row that has its email, or with who had it."""
+def _conflicts(
+    position: int,
+    email: str,
+    holder: Taken | None,
+    own_batch: str,
+    own_id: str,
+    external_id: str | None = None,
+) -> list[Conflict]:
+    if not holder or holder.user_id == own_id:
+        return []
+    return [find_conflict(position, email, holder, own_batch, external_id)]
+
+
+def find_conflict(
+    position: int,
+    email: str,
+    holder: Taken,
+    own_batch: str = "",
+    external_id: str | None = None,
+) -> Conflict:
+    """Return the conflict of an entry with the row that has its email, or with who had it.
+
+    `external_id` is the one of the entry, if the row has that in place of the email.
+    """
     if isinstance(holder, FreedEmailRecord):
         freed_at = from_milliseconds(holder.freed_at)
         return Conflict(position=position, email=email, kind="freed", freed_at=freed_at)
     if holder.batch_id == own_batch:
         other = position_of(holder.user_id)
-        return Conflict(position=position, email=email, kind="duplicate", other=other)
+        return Conflict(
+            position=position, email=email, kind="duplicate", other=other, external_id=external_id
+        )
     if holder.state == "open":
         return Conflict(
             position=position,
             email=email,
             kind="reserved",
+            external_id=external_id,
             holder=holder.batch_id,
             reserved_by=holder.opened_by,
             reserved_since=from_milliseconds(holder.opened_at),
@@ -76,6 +112,7 @@ def find_conflict(position: int, email: str, holder: Taken, own_batch: str = "")
         position=position,
         email=email,
         kind="exists",
+        external_id=external_id,
         user_id=holder.user_id,
         suspended=holder.suspended_at is not None,
     )
@@ -127,6 +164,7 @@ def _stored_conflict(
         email=record.email,
         kind=record.kind,
         other=record.other,
+        external_id=record.external_id,
         holder=record.holder,
         reserved_by=holder.opened_by if holder else None,
         reserved_since=from_milliseconds(holder.opened_at) if holder else None,

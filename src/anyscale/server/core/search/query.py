@@ -11,6 +11,7 @@ from enum import IntEnum
 from msgspec import Struct
 
 from anyscale.domain.emails import email_key, email_prefix_key
+from anyscale.domain.external_ids import normalized_external_id
 from anyscale.errors import RequestInvalid
 from anyscale.server.store.records.search import FoundUserRecord, IndexPlace
 from anyscale.server.store.words import (
@@ -31,7 +32,7 @@ MAX_WORDS = MOST_WORDS
 class Tier(IntEnum):
     """How well an account matches a search."""
 
-    #: the text is the email or the id
+    #: the text is the email, the id or the external id
     EXACT = 0
     #: the text is the name, the last name or both, word by word
     NAME = 1
@@ -52,6 +53,7 @@ class SearchText(Struct, frozen=True):
     email_key: str
     email_prefix: str
     user_id: str
+    external_id: str
     #: none if the search has an `@`
     words: Sequence[str]
     #: the texts that each account of the last tier contains
@@ -64,6 +66,7 @@ class SearchText(Struct, frozen=True):
         Raises:
             RequestInvalid: it has too many words.
         """
+        external_id = normalized_external_id(text.strip())
         text = _address_of(text.strip())
         folded = fold(text)
         # A caller who writes an email looks for its user, and not for all users of its domain.
@@ -74,7 +77,8 @@ class SearchText(Struct, frozen=True):
                 f"search for at most {MAX_WORDS} words, not {len(terms)}: leave some out"
             )
         parts = list(dict.fromkeys(terms))
-        return cls(_key_of(text), email_prefix_key(text), text.lower(), words, parts)
+        ids = text.lower(), external_id
+        return cls(_key_of(text), email_prefix_key(text), *ids, words, parts)
 
 
 def _address_of(text: str) -> str:
@@ -113,7 +117,8 @@ def tier_of(user: FoundUserRecord, text: SearchText, watermark: IndexPlace) -> T
         text: the search.
         watermark: accounts up to it are found by their words, later ones only by parts.
     """
-    if user.email_key == text.email_key or user.user_id == text.user_id:
+    is_id = text.user_id == user.user_id or text.external_id == user.external_id
+    if is_id or user.email_key == text.email_key:
         return Tier.EXACT
     by_words = bool(text.words) and user.place <= watermark
     by_name = _name_tier(user, text) if by_words else None

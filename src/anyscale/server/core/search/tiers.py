@@ -81,7 +81,7 @@ def passes(user: FoundUserRecord, filters: Filters) -> bool:
 
 
 class _ExactStep:
-    """The account with an email or an id."""
+    """The accounts with an email, an id or an external id."""
 
     is_slow = False
 
@@ -90,9 +90,9 @@ class _ExactStep:
 
     def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock[FoundUserRecord]:  # noqa: ARG002 - as in Step
         text = self._criteria.text
-        users = tx.searched_users.get(text.email_key, text.user_id)
-        found = [user for user in users if self._criteria.is_found_in(Tier.EXACT, user)]
-        return StepBlock([((user.user_id,), user) for user in found], None)
+        users = tx.searched_users.get(text.email_key, text.user_id, text.external_id)
+        found = {u.user_id: u for u in users if self._criteria.is_found_in(Tier.EXACT, u)}
+        return StepBlock([((user_id,), user) for user_id, user in found.items()], None)
 
 
 class _EmailStep:

@@ -18,6 +18,7 @@ from anyscale.errors import StoreUnavailable
 from anyscale.server.store.postgres.connection import PostgresConnection
 from anyscale.server.store.records.batches import DROPPED_OR_EXPIRED, EmailHolder
 from anyscale.server.store.records.users import NewUserRecord, NewUsers
+from anyscale.server.store.sql.connection import columns
 from anyscale.server.store.sql.users import Users
 
 __all__ = ["PostgresUsers"]
@@ -54,17 +55,18 @@ _COPY = f"copy new_users ({_COLUMNS}) from stdin (format binary)"
 _INSERT = f"""
     insert into users (batch, {_COLUMNS}) select %s, {_COLUMNS}
     from new_users order by email_key, user_id
-    on conflict (email_key) do nothing
+    on conflict do nothing
 """
 
 # `offset 0` keeps the planner, which knows nothing about a table that was just filled, from reading
 # all users instead of looking up a few.
-_HOLDERS = """
-    select new_users.email_key, found.user_id, batch_id, state, opened_by, opened_at, suspended_at
-    from new_users left join lateral (
-        select users.user_id, batch_id, state, opened_by, opened_at, suspended_at
-        from users join batches on batches.id = users.batch
-        where users.email_key = new_users.email_key offset 0
+_HOLDER = f"""
+    select {columns(EmailHolder)} from users join batches on batches.id = users.batch
+    where users.{{0}} = new_users.{{0}} offset 0
+"""
+_HOLDERS = f"""
+    select found.* from new_users left join lateral (
+        ({_HOLDER.format("email_key")}) union ({_HOLDER.format("external_id")})
     ) as found on true
     where found.user_id is distinct from new_users.user_id
 """
@@ -152,9 +154,9 @@ class PostgresUsers(Users):
         )
 
     def _find_holders(self) -> list[tuple[Any, ...]]:
-        """Return the fields of `EmailHolder` for each email that another row has.
+        """Return the fields of `EmailHolder` of each row that keeps one of ours out.
 
-        All but the email are None if that row has vanished.
+        All are None if that row has vanished.
         """
         return self._postgres.execute(_HOLDERS).fetchall()
 

@@ -76,22 +76,25 @@ class ChunkRecord(Record, frozen=True):
 
 
 class ConflictRecord(Record, frozen=True, gc=False):
-    """An entry of a batch whose email is taken."""
+    """An entry of a batch whose email or external id is taken."""
 
     position: int
-    #: empty after the account that has it was deleted, as is its key
+    #: of the entry; empty after the account that has its email or its external id was deleted, as
+    #: is its key
     email: str
     email_key: str
     #: `exists`, `duplicate` or `reserved`
     kind: str
-    #: the position of the entry of the same batch that has the email; for `duplicate`
+    #: the position of the entry of the same batch that has it; for `duplicate`
     other: int | None
-    #: the id of the open batch that has the email; for `reserved`
+    #: the id of the open batch that has it; for `reserved`
     holder: str | None
+    #: what is taken; None if it is the email
+    external_id: str | None = None
 
 
 class EmailHolder(Record, frozen=True, gc=False):
-    """The row that has an email, and its batch."""
+    """The row that has an email or an external id, and its batch."""
 
     email_key: str
     user_id: str
@@ -102,6 +105,7 @@ class EmailHolder(Record, frozen=True, gc=False):
     opened_at: int
     #: when the account was suspended
     suspended_at: int | None
+    external_id: str | None = None
 
 
 class PendingHash(Record, frozen=True, gc=False):

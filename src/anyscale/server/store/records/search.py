@@ -97,6 +97,7 @@ class DeletedAccountRecord(AccountTextsRecord, frozen=True, gc=False):
     """An account that was deleted."""
 
     email_key: str
+    external_id: str | None
 
 
 class SearchIndexRecord(Record, frozen=True):

@@ -58,11 +58,14 @@ _BELONGINGS = ("grants", "sessions", "devices", "links", "identities", "tokens")
 _FIND_CONFLICT = "select position from conflicts where email_key <> '' limit 1"
 
 # In the order of the key, so that transactions that change the same conflicts cannot deadlock.
-_DELETE_FROM_CONFLICTS = (
-    "update conflicts set email = '', email_key = '' where (batch, position) in"
-    " (select batch, position from conflicts where email_key {any} and email_key <> ''"
-    " order by batch, position {for_update})"
+_CLEAR_CONFLICTS = (
+    "update conflicts set email = '', email_key = '', external_id = null"
+    " where (batch, position) in"
+    " (select batch, position from conflicts where {} {{any}} and email_key <> ''"
+    " order by batch, position {{for_update}})"
 )
+_CLEAR_CONFLICTS_OF_EMAILS = _CLEAR_CONFLICTS.format("email_key")
+_CLEAR_CONFLICTS_OF_EXTERNAL_IDS = _CLEAR_CONFLICTS.format("external_id")
 
 
 class Accounts(Table):
@@ -160,7 +163,9 @@ class Accounts(Table):
         if self._connection.column(_FIND_CONFLICT):
             emails = [*(account.email_key for account in deleted), *former]
             keys = self._connection.texts(emails)
-            self._connection.execute(_DELETE_FROM_CONFLICTS, keys)
+            self._connection.execute(_CLEAR_CONFLICTS_OF_EMAILS, keys)
+            ids = self._connection.texts(one.external_id for one in deleted if one.external_id)
+            self._connection.execute(_CLEAR_CONFLICTS_OF_EXTERNAL_IDS, ids)
         self._words.remove(deleted)
 
     def _update(self, user_id: str, change: str, *values: object) -> None:

@@ -44,6 +44,7 @@ _CONFLICT_COLUMNS = {
     "kind": "text",
     "other": "int8",
     "holder": "text",
+    "external_id": "text",
 }
 
 
@@ -207,7 +208,11 @@ class Chunks(Table):
     def count_suspended(self, batch: int) -> int | None:
         """Count the conflicts of a batch whose accounts are suspended; None without a conflict."""
         sql = (
-            "select count(suspended_at) from conflicts left join users using (email_key)"
+            "select count(by_email.suspended_at) + count(by_external_id.suspended_at)"
+            " from conflicts left join users as by_email"
+            " on by_email.email_key = conflicts.email_key and conflicts.external_id is null"
+            " left join users as by_external_id"
+            " on by_external_id.external_id = conflicts.external_id"
             " where conflicts.batch = ? having count(*) > 0"
         )
         found = self._connection.column(sql, batch)

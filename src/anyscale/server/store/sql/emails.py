@@ -13,12 +13,13 @@ from anyscale.server.store.sql.search.user_words import Words
 from anyscale.server.store.sql.users import HOLDERS
 from anyscale.server.store.words import searchable
 
-__all__ = ["Emails"]
+__all__ = ["PLACEHOLDER_COLUMNS", "Emails", "delete_obsolete", "placeholder"]
 
 #: the number of no batch
 _NO_BATCH = 0
 
-_PLACEHOLDER_COLUMNS = {
+#: the columns of a row that reserves an email or an external id
+PLACEHOLDER_COLUMNS = {
     "user_id": "text",
     "batch": "int8",
     "email_key": "text",
@@ -27,15 +28,8 @@ _PLACEHOLDER_COLUMNS = {
     "is_sso_user": "bool",
     "name_folded": "text",
     "hash_due": "bool",
+    "external_id": "text",
 }
-
-# In the order of the key, so that two transactions that delete the same rows cannot deadlock.
-_DELETE_OBSOLETE = (
-    "delete from users where user_id in"
-    " (select user_id from users join batches on batches.id = users.batch"
-    f" where email_key {{any}} and state in {DROPPED_OR_EXPIRED_SQL}"
-    " order by email_key {for_update_of_users})"
-)
 
 _TEXTS = (
     f"select {columns(AccountTextsRecord)} from live_users where user_id {{any}} order by user_id"
@@ -59,6 +53,31 @@ _DELETE_OWN = (
 _SET = "update users set email_key = ?, email = ?, email_folded = ? where user_id = ?"
 
 
+def delete_obsolete(column: str) -> str:
+    """Return the statement that deletes rows of discarded batches with some values of a column."""
+    # In the order of the key, so that two transactions that delete the same rows cannot deadlock.
+    return (
+        "delete from users where user_id in"
+        " (select user_id from users join batches on batches.id = users.batch"
+        f" where {column} {{any}} and state in {DROPPED_OR_EXPIRED_SQL}"
+        " order by email_key {for_update_of_users})"
+    )
+
+
+def placeholder(
+    user_id: str, email_key: str, external_id: str | None = None
+) -> Sequence[str | int | bool | None]:
+    """Return the row that reserves an email or an external id, as a batch would insert it.
+
+    A transaction that wants the same one waits, and an `update` would fail where this finds the
+    row that has it.
+    """
+    return user_id, _NO_BATCH, email_key, "", "", False, "", False, external_id
+
+
+_DELETE_OBSOLETE = delete_obsolete("email_key")
+
+
 class Emails(Table):
     """The emails of accounts, as they change: those that they get, and those that they had."""
 
@@ -74,13 +93,9 @@ class Emails(Table):
         """
         keys = self._connection.texts(new.email_key for new in emails)
         self._connection.execute(_DELETE_OBSOLETE, keys)
-        # A row for each email, as a batch would insert it: a transaction that wants the same email
-        # waits, and an `update` would fail where this finds the holder.
-        rows = [
-            (_placeholder(new), _NO_BATCH, new.email_key, "", "", False, "", False)
-            for new in sorted(emails, key=lambda new: new.email_key)
-        ]
-        self._connection.insert_missing("users", _PLACEHOLDER_COLUMNS, rows)
+        in_order = sorted(emails, key=lambda new: new.email_key)
+        rows = [placeholder(_placeholder_id(new), new.email_key) for new in in_order]
+        self._connection.insert_missing("users", PLACEHOLDER_COLUMNS, rows)
         own = {new.user_id for new in emails}
         holders = self._connection.all(EmailHolder, HOLDERS, keys)
         return [holder for holder in holders if holder.user_id not in own]
@@ -93,7 +108,7 @@ class Emails(Table):
         ids = self._connection.texts(new.user_id for new in emails)
         before = self._connection.all(AccountTextsRecord, _TEXTS, ids)
         self._connection.execute(_ADD_FORMER, at, ids)
-        placeholders = self._connection.texts(map(_placeholder, emails))
+        placeholders = self._connection.texts(map(_placeholder_id, emails))
         self._connection.execute("delete from users where user_id {any}", placeholders)
         # Accounts may swap their emails, and no two rows ever have one: an id is no email.
         self._connection.execute("update users set email_key = user_id where user_id {any}", ids)
@@ -133,6 +148,6 @@ class Emails(Table):
         return found
 
 
-def _placeholder(new: NewEmail) -> str:
+def _placeholder_id(new: NewEmail) -> str:
     """Return the id of the row that reserves an email."""
     return f"new_{new.user_id}"

@@ -17,7 +17,7 @@ from anyscale.server.store.sql.connection import Table, columns
 from anyscale.server.store.sql.sign_in_methods import WITHOUT_CREDENTIALS, sign_in
 from anyscale.server.store.user_ids import FIRST_ID, IDS_END, end_of_batch, id_prefix
 
-__all__ = ["HOLDERS", "Users"]
+__all__ = ["HOLDERS", "HOLDERS_OF_EXTERNAL_IDS", "Users"]
 
 _USER = f"select {columns(UserRecord)} from live_users"
 
@@ -25,12 +25,12 @@ _WITH_EMAILS = f"select {columns(UserRecord)} from {{live_users_with_emails}}"
 
 _ACCOUNTS = "from live_users where user_id > ? and user_id < ? order by user_id limit ?"
 
-#: The rows of any batches that have one of some emails.
-HOLDERS = (
-    f"select {columns(EmailHolder)} from users join batches on batches.id = users.batch"
-    " where email_key {any}"
-)
-_LIVE_HOLDERS = f"{HOLDERS} and state not in {DROPPED_OR_EXPIRED_SQL}"
+_HOLDERS = f"select {columns(EmailHolder)} from users join batches on batches.id = users.batch"
+
+#: The rows of any batches that have one of some emails, or of some external ids.
+HOLDERS = f"{_HOLDERS} where email_key {{any}}"
+HOLDERS_OF_EXTERNAL_IDS = f"{_HOLDERS} where external_id {{any}}"
+_LIVE = f"state not in {DROPPED_OR_EXPIRED_SQL}"
 
 _WITH_HASH = "case when hash_due = {true} or password_hash is not null then 1 else 0 end"
 _RESERVED = f"select {columns(ReservedRecord, has_password=_WITH_HASH)} from users"
@@ -43,7 +43,7 @@ class Users(Table, ABC):
 
     @abstractmethod
     def insert(self, batch: int, users: NewUsers) -> Sequence[EmailHolder]:
-        """Insert the users whose email is free; return the holders of the other emails."""
+        """Insert the users whose email and external id are free; return the holders of others."""
 
     @abstractmethod
     def save_hashes(self, batch: int, hashes: Iterable[tuple[str, str]]) -> int:
@@ -53,9 +53,17 @@ class Users(Table, ABC):
     def delete(self, first_id: str, end_id: str) -> None:
         """Delete the rows from one `user_id` up to another one, which stays."""
 
-    def find_holders(self, email_keys: Sequence[str]) -> Sequence[EmailHolder]:
-        """Return the rows of open and published batches that have one of some emails."""
-        return self._connection.all(EmailHolder, _LIVE_HOLDERS, self._connection.texts(email_keys))
+    def find_holders(
+        self, email_keys: Sequence[str], external_ids: Sequence[str] = ()
+    ) -> Sequence[EmailHolder]:
+        """Return the rows of open and published batches with some emails or external ids."""
+        found = self._holders(f"{HOLDERS} and {_LIVE}", email_keys)
+        if external_ids:
+            found += self._holders(f"{HOLDERS_OF_EXTERNAL_IDS} and {_LIVE}", external_ids)
+        return found
+
+    def _holders(self, sql: str, values: Iterable[str]) -> list[EmailHolder]:
+        return self._connection.all(EmailHolder, sql, self._connection.texts(values))
 
     def list_pending(self, batch: int, user_ids: Sequence[str]) -> Sequence[PendingHash]:
         """Return those of some rows whose password is not hashed yet."""
@@ -107,6 +115,11 @@ class Users(Table, ABC):
     def list_with_emails(self, email_keys: Sequence[str]) -> Sequence[UserRecord]:
         """Return the accounts that have one of some emails, in any order."""
         return self._connection.all(UserRecord, _WITH_EMAILS, self._connection.texts(email_keys))
+
+    def list_with_external_ids(self, external_ids: Sequence[str]) -> Sequence[UserRecord]:
+        """Return the accounts that have one of some external ids, in any order."""
+        sql = f"{_USER} where external_id {{any}}"
+        return self._connection.all(UserRecord, sql, self._connection.texts(external_ids))
 
     def list_with_ids(self, user_ids: Sequence[str]) -> Sequence[UserRecord]:
         """Return the accounts that have one of some ids, in the order of the ids."""

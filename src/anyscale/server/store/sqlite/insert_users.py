@@ -5,7 +5,7 @@ from itertools import chain
 
 from anyscale.server.store.records.batches import DROPPED_OR_EXPIRED, EmailHolder
 from anyscale.server.store.records.users import NewUserRecord, NewUsers
-from anyscale.server.store.sql.users import HOLDERS, Users
+from anyscale.server.store.sql.users import HOLDERS, HOLDERS_OF_EXTERNAL_IDS, Users
 from anyscale.server.store.sqlite.connection import SqliteConnection
 
 __all__ = ["SqliteUsers"]
@@ -67,18 +67,19 @@ class SqliteUsers(Users):
     def _find_taken(
         self, rows: Sequence[NewUserRecord]
     ) -> tuple[list[EmailHolder], list[EmailHolder]]:
-        """Return the holders of emails that were not inserted, and those of discarded batches."""
-        own = {row.email_key: row.user_id for row in rows}
-        ids = {row.user_id for row in rows}
-        taken, obsolete = [], []
-        for holder in self._connection.all(EmailHolder, HOLDERS, self._connection.texts(own)):
-            if holder.state in DROPPED_OR_EXPIRED:
-                obsolete.append(holder)
-            # A holder with one of our ids was inserted by us, unless two of our rows have one
-            # email.
-            elif holder.user_id not in ids or len(own) < len(rows):
-                taken.append(holder)
-        return taken, obsolete
+        """Return the holders that kept rows out, and those of discarded batches."""
+        keys = {row.email_key for row in rows}
+        external_ids = [row.external_id for row in rows if row.external_id is not None]
+        holders = self._holders(HOLDERS, keys)
+        if external_ids:
+            holders += self._holders(HOLDERS_OF_EXTERNAL_IDS, external_ids)
+        are_unique = len(keys) == len(rows) and len(set(external_ids)) == len(external_ids)
+        own = {row.user_id for row in rows} if are_unique else set()
+        # A holder with one of our ids was inserted by us, unless two of our rows have one email or
+        # one external id.
+        others = [holder for holder in holders if holder.user_id not in own]
+        taken = [holder for holder in others if holder.state not in DROPPED_OR_EXPIRED]
+        return taken, [holder for holder in others if holder.state in DROPPED_OR_EXPIRED]
 
 
 def _mark(column: Sequence[str | bool | None]) -> str:

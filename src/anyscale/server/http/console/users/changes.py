@@ -16,6 +16,7 @@ from anyscale.errors import (
     AnyscaleError,
     EmailFreed,
     EmailTaken,
+    ExternalIdTaken,
     NotFound,
     RequestInvalid,
 )
@@ -170,9 +171,9 @@ def correct(
     (reuse,) = read_form(request, body, "reuse_email")
     try:
         updates.update(user_id, changes, request.user, seen, reuse_email=reuse == "yes")
-    except EmailTaken as error:
-        is_freed = isinstance(error, EmailFreed)
-        return show(**refused_form(error, "email"), is_freed=is_freed)
+    except (EmailTaken, ExternalIdTaken) as error:
+        field = "email" if isinstance(error, EmailTaken) else "external_id"
+        return show(**refused_form(error, field), is_freed=isinstance(error, EmailFreed))
     except AccountEdited:  # by a request at the same moment
         current = entered(user_pages.details.get(user_id).account)
         edited, problems = read_edited(request, body, current, BOXES)

@@ -59,8 +59,8 @@ create table chunks (
     primary key (batch, number)
 ) without rowid;
 
--- The entries of a batch whose email is taken: by an account, by an earlier entry of the batch (`other`
--- is its position), or by another open batch (`holder` is its id).
+-- The entries of a batch whose email or external id is taken: by an account, by an earlier entry of the
+-- batch (`other` is its position), or by another open batch (`holder` is its id).
 create table conflicts (
     batch integer not null references batches (id),
     position integer not null,
@@ -71,10 +71,14 @@ create table conflicts (
     kind text not null,
     other integer,
     holder text,
+    -- null if it is the email that is taken
+    external_id text,
     primary key (batch, position)
 ) without rowid;
 
 create index conflicts_email on conflicts (email_key) where email_key <> '';
+
+create index conflicts_external_id on conflicts (external_id) where external_id is not null;
 
 -- Also has the rows of open batches, which reserve their emails: the accounts are in `live_users`.
 create table users (
@@ -105,6 +109,9 @@ create table users (
     -- when the account was first used: by a sign-in, a change of its password or role, or a new token
     used_at integer
 );
+
+-- Only of those that have one: the other users cost nothing.
+create unique index users_external_id on users (external_id) where external_id is not null;
 
 create index users_hash_due on users (batch, user_id) where hash_due = 1;
 

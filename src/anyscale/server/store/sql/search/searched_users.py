@@ -30,11 +30,15 @@ _FORMER = f"""
 class SearchedUsers(Table):
     """The accounts that a search finds without the index of words."""
 
-    def get(self, email_key: str, user_id: str) -> Sequence[FoundUserRecord]:
-        """Return the account with an email, and the one with an id."""
-        by_email = self._connection.all(FoundUserRecord, f"{_USER} where email_key = ?", email_key)
-        by_id = self._connection.all(FoundUserRecord, f"{_USER} where user_id = ?", user_id)
-        return [*by_email, *by_id]
+    def get(self, email_key: str, user_id: str, external_id: str = "") -> Sequence[FoundUserRecord]:
+        """Return the account with an email, the one with an id, and the one with an external id."""
+        wanted = {"email_key": email_key, "user_id": user_id, "external_id": external_id}
+        return [
+            user
+            for column, value in wanted.items()
+            if value
+            for user in self._connection.all(FoundUserRecord, f"{_USER} where {column} = ?", value)
+        ]
 
     def by_former_email(
         self, first: str, end: str | None, after: tuple[str, str], rows: int
