@@ -174,8 +174,10 @@ def test_a_batch_with_its_counts_reads_its_accounts_once(many: Store) -> None:
     batch = next(one for one in batches if one.published_at)
     caller = operator("jane")
     plan = plan_of(many, lambda tx: shown_batch(tx, batch, caller))
-    # its accounts, and those of the users that it has skipped
-    assert len(re.findall(r"on users\b|(?:SEARCH|SCAN) users\b", plan)) == 2, plan
+    # its accounts, and those of the users that it has skipped, by their emails and external ids
+    found = re.findall(r"on users\b|(?:SEARCH|SCAN) (?:users|by_email|by_external_id)\b", plan)
+    assert len(found) == 3, plan
+    assert not re.search(r"(?:Seq Scan on|SCAN) (?:users|by_)", plan), plan
 
 
 @pytest.mark.parametrize("after", [None, ("jane", 1, 100)])
