@@ -239,6 +239,46 @@ def test_an_email_that_an_account_had_before_signs_no_new_subject_in(site: Site)
     assert site.count("identities") == 0
 
 
+def test_an_email_that_changes_during_a_sign_in_links_no_subject(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oidc = site.control_plane.sso_login
+    assert oidc
+    jane, married = site.account().user_id, UserChanges(email="married@example.com")
+
+    def change(user_id: str) -> None:
+        assert user_id == jane
+        site.control_plane.updates.update(jane, married, OPERATOR)
+
+    # It is called after the account was found, and before it is locked.
+    monkeypatch.setattr(oidc._rate_limiter, "record_sign_in", change)
+    with pytest.raises(SsoRefused) as refused:
+        oidc.login(ExternalIdentity(site.issuer, "s", EMAIL, True), ClientInfo("192.0.2.1", ""))
+    assert refused.value.reason == "no_account"
+    assert (site.count("identities"), site.count("sessions")) == (0, 0)
+
+
+def test_a_subject_that_is_unlinked_during_its_sign_in_needs_the_email_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oidc = site.control_plane.sso_login
+    assert oidc
+    entered(site)
+    with site.control_plane.store.read() as tx:
+        subject = execute_sql(tx, "select subject from identities").fetchone()[0]
+
+    def unlink(user_id: str) -> None:
+        for is_sso_user in (False, True):
+            changes = UserChanges(is_sso_user=is_sso_user)
+            site.control_plane.updates.update(user_id, changes, OPERATOR)
+
+    monkeypatch.setattr(oidc._rate_limiter, "record_sign_in", unlink)
+    identity = ExternalIdentity(site.issuer, subject, "x@elsewhere.example", False)
+    with pytest.raises(SsoRefused):
+        oidc.login(identity, ClientInfo("192.0.2.1", ""))
+    assert (site.count("identities"), site.count("sessions")) == (0, 0)
+
+
 def test_an_email_that_moves_to_another_subject_does_not_move_the_account(
     site: Site, oidc_provider: OidcProvider
 ) -> None:

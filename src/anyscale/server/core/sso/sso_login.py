@@ -86,7 +86,7 @@ class SsoLogin:
             if locked is None:
                 raise SsoRefused("no_account")
             account = locked.account
-            is_new = _link(tx, identity, account)
+            is_new = self._link(tx, identity, account)
             result = create_session(tx, "sso", locked, authenticated_at=identity.authenticated_at)
             if is_new:
                 _append_linked(tx, identity, account)
@@ -114,7 +114,7 @@ class SsoLogin:
             raise SsoRefused("other_user", caller.actor)
         self._rate_limiter.record_sign_in(user_id)
         with self._transactions.write_own(caller) as (tx, account):
-            is_new = _link(tx, identity, account)
+            is_new = self._link(tx, identity, account)
             renew_sign_in(tx, caller, "sso", identity.authenticated_at)
             if is_new:
                 _append_linked(tx, identity, account)
@@ -130,6 +130,24 @@ class SsoLogin:
         account = tx.accounts.find(self._key_of(identity))
         # Without an account the same transactions follow, so that the time does not show it.
         return account.user_id if account else ""
+
+    def _link(self, tx: Transaction, identity: ExternalIdentity, account: AccountRecord) -> bool:
+        """Link a subject to a locked account; return False if it was linked to it before."""
+        # Again: until it was locked, its email could change, and its link could end.
+        if self._find_user(tx, identity) != account.user_id:
+            raise SsoRefused("no_account")
+        is_known = tx.identities.find(identity.issuer, identity.subject) == account.user_id
+        if not is_known and not _is_same_mailbox(str(identity.email), account.email):
+            raise SsoRefused("email_spelling", _actor(account))
+        _require_sso(account)
+        if is_known:
+            return False
+        if tx.identities.link(identity.issuer, identity.subject, account.user_id, tx.now()):
+            return True
+        # Or another window of the same browser linked it a moment ago.
+        if tx.identities.find(identity.issuer, identity.subject) != account.user_id:
+            raise SsoRefused("other_subject", _actor(account))
+        return False
 
     def _key_of(self, identity: ExternalIdentity) -> str:
         if not isinstance(identity.email, str):
@@ -152,22 +170,6 @@ def _kind_of(verified: object) -> str:
     if verified is False:
         return "false"
     return "a text" if isinstance(verified, str) else "neither true nor false"
-
-
-def _link(tx: Transaction, identity: ExternalIdentity, account: AccountRecord) -> bool:
-    """Link a subject to an account; return False if it was linked to it before."""
-    is_known = tx.identities.find(identity.issuer, identity.subject) == account.user_id
-    if not is_known and not _is_same_mailbox(str(identity.email), account.email):
-        raise SsoRefused("email_spelling", _actor(account))
-    _require_sso(account)
-    if is_known:
-        return False
-    if tx.identities.link(identity.issuer, identity.subject, account.user_id, tx.now()):
-        return True
-    # Or another window of the same browser linked it a moment ago.
-    if tx.identities.find(identity.issuer, identity.subject) != account.user_id:
-        raise SsoRefused("other_subject", _actor(account))
-    return False
 
 
 def _append_linked(tx: Transaction, identity: ExternalIdentity, account: AccountRecord) -> None:
