@@ -11,6 +11,7 @@ from msgspec import structs
 from tests.server.users.test_lifecycle import create_users, owners, sessions
 from tests.server.users.test_update import ISSUER, account, signed_in, sso_user
 from tests.support.callers import OPERATOR, personal_token_caller, session_caller, token_caller
+from tests.support.databases.locks import wait_until_blocked
 from tests.support.databases.stored_data import execute_sql
 from tests.support.users import PASSWORD, checked_user, find_accounts
 
@@ -25,8 +26,10 @@ from anyscale.errors import (
 )
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.accounts.email_changes import change_emails
+from anyscale.server.core.audit.entries import append_entries, append_entry
 from anyscale.server.core.callers import Caller, SignInTooOld
 from anyscale.server.core.time_units import DAY_MS
+from anyscale.server.store.records.users import NewEmail
 
 
 def change(
@@ -46,7 +49,8 @@ def change_several(
 ) -> None:
     with control_plane.store.write() as tx:
         locked = list(tx.accounts.lock(emails).values())
-        change_emails(tx, locked, emails, OPERATOR, reuse_email=reuse_email)
+        entries = change_emails(tx, locked, emails, OPERATOR, reuse_email=reuse_email)
+        append_entries(tx, entries)
 
 
 def emails_of(control_plane: ControlPlane, *user_ids: str) -> list[str]:
@@ -159,7 +163,7 @@ def test_a_change_that_fails_half_way_changes_nothing(
     def fail(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("anyscale.server.core.accounts.email_changes.append_entries", fail)
+    monkeypatch.setattr("anyscale.server.core.accounts.update.append_entries", fail)
     with pytest.raises(KeyboardInterrupt):
         change(control_plane, jane, "roe@example.com")
     assert emails_of(control_plane, jane) == ["jane@example.com"]
@@ -262,6 +266,26 @@ def test_of_an_account_and_a_new_one_that_get_one_email_at_once_one_gets_it(
         ]
         with ThreadPoolExecutor(2) as pool:
             assert sorted(pool.map(act, calls)) == [False, True]
+
+
+@pytest.mark.both_stores
+def test_two_accounts_that_get_one_email_and_other_values_at_once_do_not_deadlock(
+    control_plane: ControlPlane,
+) -> None:
+    jane, joe = create_users(control_plane, "jane", "joe")
+    changes = UserChanges(name="New", title="CTO", external_id="7", email="new@example.com")
+    new = [NewEmail(joe, "new@example.com", "new@example.com")]
+    with ThreadPoolExecutor(1) as pool:
+        with control_plane.store.write() as tx:
+            tx.accounts.lock([joe])
+            assert tx.emails.reserve(new) == []
+            waiting = pool.submit(control_plane.updates.update, jane, changes, OPERATOR)
+            wait_until_blocked(control_plane.store, tx)
+            tx.emails.replace(new, tx.now())
+            append_entry(tx, "system", "account.email_changed", joe, {})
+        with pytest.raises(EmailTaken):
+            waiting.result()
+    assert account(control_plane, jane).name == "Jane"
 
 
 # Emails that were freed

@@ -350,7 +350,7 @@ def test_an_update_that_fails_half_way_changes_nothing(
     def fail(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("anyscale.server.core.accounts.update.append_entry", fail)
+    monkeypatch.setattr("anyscale.server.core.accounts.update.append_entries", fail)
     with pytest.raises(KeyboardInterrupt):
         control_plane.updates.update(jane, UserChanges(name="Janet", is_sso_user=False), OPERATOR)
     assert account(control_plane, jane) == before

@@ -6,7 +6,7 @@ from anyscale.domain.conflicts import conflict_detail
 from anyscale.domain.emails import email_key
 from anyscale.domain.validation import shown
 from anyscale.errors import EmailFreed, EmailTaken, NotPermitted
-from anyscale.server.core.audit.entries import Entry, append_entries
+from anyscale.server.core.audit.entries import Entry
 from anyscale.server.core.batches.conflicts import find_conflict, freed_since
 from anyscale.server.core.callers import Caller, SessionCaller, SystemCaller
 from anyscale.server.store.records.users import AccountRecord, NewEmail
@@ -24,8 +24,11 @@ def change_emails(
     caller: Caller,
     *,
     reuse_email: bool = False,
-) -> None:
+) -> list[Entry]:
     """Change the emails of locked accounts in one go: two of them may swap theirs.
+
+    Returns the entries of the audit log, which the caller appends when all else is changed: see the
+    order of locks of `Transaction`.
 
     All else of an account stays, but for an unused link to set a password: it was sent to the
     former email.
@@ -54,7 +57,7 @@ def change_emails(
     for account in accounts:
         tx.links.delete(user_id=account.user_id)
     tx.emails.replace(new, tx.now())
-    append_entries(tx, [_entry(caller, account, emails) for account in accounts])
+    return [_entry(caller, account, emails) for account in accounts]
 
 
 def _refuse_owner(account: AccountRecord, caller: Caller) -> None:

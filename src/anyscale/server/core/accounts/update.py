@@ -10,7 +10,7 @@ from anyscale.domain.models.users import UpdatedUser, UserChanges
 from anyscale.domain.validation import Policy, normalized_changes, require_changes
 from anyscale.errors import AccountEdited, ExternalIdTaken
 from anyscale.server.core.accounts.email_changes import change_emails
-from anyscale.server.core.audit.entries import append_entry
+from anyscale.server.core.audit.entries import Entry, append_entries
 from anyscale.server.core.batches.conflicts import find_conflict
 from anyscale.server.core.callers import Caller, require_accounts
 from anyscale.server.core.transactions import Transactions
@@ -64,12 +64,18 @@ class UserUpdateService:
             require_expected(account, expected, changed)
             updated = structs.replace(account, **changed)
             details = {field: changed[field] for field in changed if field != "email"}
+            entries = []
             if details:
-                _store_details(tx, account, details)
-                append_entry(tx, caller.actor, "account.updated", user_id, _details(details))
+                _prepare_details(tx, account, details)
+                data = _details(details)
+                entries.append(Entry(caller.actor, "account.updated", user_id, data))
             if "email" in changed:
                 emails = {user_id: changed["email"]}
-                change_emails(tx, [account], emails, caller, reuse_email=reuse_email)
+                entries += change_emails(tx, [account], emails, caller, reuse_email=reuse_email)
+            if details:
+                tx.accounts.set_details(user_id, **details)
+            if entries:
+                append_entries(tx, entries)
         return UpdatedUser(user_of(updated), has_password=updated.password_hash is not None)
 
 
@@ -91,15 +97,15 @@ def require_expected(
         )
 
 
-def _store_details(tx: Transaction, account: AccountRecord, changed: dict[str, Any]) -> None:
-    # The rows of the account first: see the order of locks of `Transaction`.
+def _prepare_details(tx: Transaction, account: AccountRecord, changed: dict[str, Any]) -> None:
+    # The rows of the account come before the index of words: see the order of locks of
+    # `Transaction`.
     if changed.get("is_sso_user") is False:
         tx.sessions.delete(account.user_id, auth_method="sso")
         tx.grants.delete_all(user_id=account.user_id)
         tx.identities.unlink(account.user_id)
     if external_id := changed.get("external_id"):
         _reserve_external_id(tx, account, external_id)
-    tx.accounts.set_details(account.user_id, **changed)
 
 
 def _reserve_external_id(tx: Transaction, account: AccountRecord, external_id: str) -> None:
