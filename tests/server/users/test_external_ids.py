@@ -9,6 +9,7 @@ from tests.support.callers import OPERATOR
 from tests.support.users import checked_user, find_accounts
 
 from anyscale.domain.models.users import UserChanges
+from anyscale.domain.user_query import UserQuery
 from anyscale.domain.validation import CheckedUser
 from anyscale.errors import BatchRefused, ExternalIdTaken
 from anyscale.server.control_plane import ControlPlane
@@ -95,6 +96,23 @@ def test_an_account_is_found_by_its_external_id(control_plane: ControlPlane) -> 
     assert only.user_id == cy
     assert control_plane.users.find_id("7") == ben
     assert control_plane.users.find_id("") is None
+
+
+def test_an_external_id_that_is_an_email_finds_each_account_once_after_that_of_the_email(
+    control_plane: ControlPlane,
+) -> None:
+    create(
+        control_plane, user("ann", "ann@example.com"), user("ben"), user("cy", "ben@example.com")
+    )
+    for name, expected in (("ann", ["ann"]), ("ben", ["ben", "cy"])):
+        query, found, cursor = UserQuery(search=f"{name}@example.com"), [], ""
+        for _ in range(9):
+            page = control_plane.listing.page(query, cursor, 1)
+            found += [one.email.partition("@")[0] for one in page.users]
+            if page.cursor is None:
+                break
+            cursor = page.cursor
+        assert found == expected
 
 
 def test_applications_do_not_receive_the_external_id(control_plane: ControlPlane) -> None:

@@ -81,18 +81,25 @@ def passes(user: FoundUserRecord, filters: Filters) -> bool:
 
 
 class _ExactStep:
-    """The accounts with an email, an id or an external id."""
+    """The accounts with an email, an id or an external id: there may be one of each."""
 
     is_slow = False
 
     def __init__(self, criteria: _Criteria) -> None:
         self._criteria = criteria
 
-    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock[FoundUserRecord]:  # noqa: ARG002 - as in Step
+    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock[FoundUserRecord]:
         text = self._criteria.text
+        (after,) = key_of(tuple[str], key) if key else ("",)
         users = tx.searched_users.get(text.email_key, text.user_id, text.external_id)
-        found = {u.user_id: u for u in users if self._criteria.is_found_in(Tier.EXACT, u)}
-        return StepBlock([((user_id,), user) for user_id, user in found.items()], None)
+        by_id = {user.user_id: user for user in users}  # an external id may be the email
+        ids = list(by_id)
+        found = (
+            ((user_id,), by_id[user_id])
+            for user_id in ids[ids.index(after) + 1 if after in by_id else 0 :]
+            if self._criteria.is_found_in(Tier.EXACT, by_id[user_id])
+        )
+        return _block(found, None, limit)
 
 
 class _EmailStep:
