@@ -25,7 +25,7 @@ from anyscale.user.sdk import UserCalls
 TOP = ["Anyscale", "batch", "errors", "user"]
 USER = [
     *("admin_batch_create", "delete", "get", "list", "models", "restore"),
-    *("set_password_link", "set_role", "suspend", "update", "verify"),
+    *("set_password_link", "set_role", "suspend", "sync", "update", "verify"),
 ]
 BATCH = ["drop", "list", "show", "undo"]
 

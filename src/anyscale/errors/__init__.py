@@ -35,6 +35,7 @@ from anyscale.errors.batches import (
     FeatureUnavailable,
     KeyReused,
     Problem,
+    SyncStopped,
 )
 from anyscale.errors.login import (
     AccountEdited,
@@ -90,6 +91,7 @@ __all__ = [
     "ServerUnreachable",
     "SsoRefused",
     "StoreUnavailable",
+    "SyncStopped",
     "TooLarge",
     "TooManyFailedLogins",
     "Unavailable",

@@ -3,11 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, structs
 
 from anyscale.errors.base import AnyscaleError
+
+if TYPE_CHECKING:  # the models import errors
+    from anyscale.domain.models.sync import SyncPlan
 
 
 class Problem(Struct, frozen=True, kw_only=True):
@@ -105,6 +108,18 @@ class BatchRefused(AnyscaleError):
 
 def _is_of_input(problem: Problem) -> bool:
     return problem.code not in ("email_exists", "email_reserved", "email_freed")
+
+
+class SyncStopped(AnyscaleError):
+    """A limit or a question stopped a sync: nothing was changed."""
+
+    code = "sync_stopped"
+    status = 409
+
+    def __init__(self, plan: "SyncPlan") -> None:
+        super().__init__(f"nothing was changed: {'; '.join(plan.stops)}")
+        #: what it would have done, and in `stops` why it did not
+        self.plan: SyncPlan = plan
 
 
 class BatchUnfinished(AnyscaleError):

@@ -18,6 +18,7 @@ __all__ = [
     "set_password_link",
     "set_role",
     "suspend",
+    "sync",
     "update",
     "verify",
 ]

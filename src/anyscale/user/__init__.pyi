@@ -9,5 +9,6 @@ restore = _calls.restore
 set_password_link = _calls.set_password_link
 set_role = _calls.set_role
 suspend = _calls.suspend
+sync = _calls.sync
 update = _calls.update
 verify = _calls.verify

@@ -4,6 +4,7 @@ Client and server share their definitions, in `anyscale.domain.models`. Importin
 """
 
 from anyscale.domain.models.batches import Batch, KeptUser, UndoneBatch
+from anyscale.domain.models.sync import LookAlike, SyncPlan, SyncResult, SyncStep
 from anyscale.domain.models.users import (
     AdminCreatedUser,
     AdminCreateUser,
@@ -23,8 +24,12 @@ __all__ = [
     "CreatedUsers",
     "Difference",
     "KeptUser",
+    "LookAlike",
     "PasswordLink",
     "SkippedUser",
+    "SyncPlan",
+    "SyncResult",
+    "SyncStep",
     "UndoneBatch",
     "User",
 ]

@@ -10,6 +10,7 @@ from anyscale.batch_run.run_key import require_key
 from anyscale.call_report import LOGGER, CallReport
 from anyscale.config import Target, resolve
 from anyscale.domain.models.base import check_type
+from anyscale.domain.models.sync import SyncPlan
 from anyscale.domain.models.users import (
     AdminCreateUser,
     CreatedUsers,
@@ -24,6 +25,8 @@ from anyscale.errors import AnyscaleError, ConfigError
 from anyscale.keyword_hints import keyword_hints
 from anyscale.transport import open_transport
 from anyscale.transport.base import Transport
+from anyscale.user.comparison.sync_planner import SyncOptions
+from anyscale.user.comparison.sync_run import run_sync
 from anyscale.user.created_users import create_users
 from anyscale.user.list_source import ListSource
 from anyscale.user.lookup import PAGE, check_sizes, find_user, list_users
@@ -184,6 +187,60 @@ class UserCalls:
     def _differences(self, users: ListSource) -> Iterator[Difference]:
         with closing(self._open()) as transport:
             yield from Verification(transport, users).differences()
+
+    @keyword_hints
+    def sync(
+        self,
+        admin_create_users: Iterable[AdminCreateUser],
+        *,
+        create: bool = True,
+        correct: bool = True,
+        suspend_missing: bool = True,
+        restore: bool = False,
+        at_most_create: int | None = None,
+        at_most_correct: int | None = None,
+        at_most_suspend: int | None = None,
+        they_differ: Iterable[str] = (),
+        dry_run: bool = False,
+    ) -> SyncPlan:
+        """Bring the accounts up to date with a list of all users; passwords are not set.
+
+        Args:
+            admin_create_users: Everybody who is to have an account.
+            create: Create the accounts of new users.
+            correct: Correct the accounts that differ. Those of owners stay as they are.
+            suspend_missing: Suspend the users who are not in the list, but no owner.
+            restore: Restore the users in the list whom an earlier sync suspended.
+            at_most_create: Change nothing if it would create more accounts.
+            at_most_correct: The same of accounts to correct. Without it, more changed emails than
+                50, or than a tenth of the accounts if that is more, stop the sync.
+            at_most_suspend: The same of accounts to suspend.
+            they_differ: Emails of users who look like one who left, and are two people.
+            dry_run: Only plan.
+
+        Returns:
+            The plan. `done` has what was done, and what was left since it has changed.
+
+        Raises:
+            TypeError: an element is not an `AdminCreateUser`.
+            BatchRefused: entries are wrong; nothing was changed.
+            SyncStopped: a limit or a question stopped it; nothing was changed.
+            BatchUnfinished: something failed on the way: make the same call again.
+        """
+        users = ListSource(admin_create_users)
+        check_type("dry_run", dry_run, bool)
+        options = SyncOptions(
+            create=create,
+            correct=correct,
+            suspend_missing=suspend_missing,
+            restore=restore,
+            at_most_create=at_most_create,
+            at_most_correct=at_most_correct,
+            at_most_suspend=at_most_suspend,
+            they_differ=frozenset(they_differ),
+        )
+        with closing(self._open()) as transport:
+            return run_sync(transport, users, options, dry_run=dry_run)
 
     @keyword_hints
     def update(

@@ -1,22 +1,15 @@
 """Choose the accounts that a file says to suspend or restore, and do it; owners are kept."""
 
-from collections.abc import Callable, Iterator
-
 from anyscale.domain.models.users import User
 from anyscale.domain.user_query import UserQuery
-from anyscale.domain.user_sources import UserSource, chunks
-from anyscale.domain.validation import CheckedUser, Policy
-from anyscale.errors import BatchRefused, NotFound, OwnerKept
+from anyscale.domain.user_sources import UserSource
+from anyscale.errors import NotFound, OwnerKept
 from anyscale.transport.base import Transport
+from anyscale.user.comparison.entry_accounts import EntryAccounts, OnProgress
 from anyscale.user.comparison.id_hashes import IdHashes
 from anyscale.user.lookup import PAGE, list_users
 
 __all__ = ["SuspensionPlan", "change_unless_owner", "plan_missing", "plan_named"]
-
-#: users that one call looks up
-_CHUNK = 2_000
-
-OnProgress = Callable[[str, int, int], None]
 
 
 class SuspensionPlan:
@@ -54,7 +47,7 @@ def plan_named(
         BatchRefused: the file is wrong.
     """
     plan = SuspensionPlan(suspend=suspend)
-    for user, account in _looked_up(transport, source, on_progress):
+    for user, account in EntryAccounts(transport, source, on_progress):
         plan.users += 1
         if account is None:
             plan.without_account.append(user.email)
@@ -72,7 +65,7 @@ def plan_missing(
         BatchRefused: the file is wrong.
     """
     plan, named = SuspensionPlan(suspend=True), IdHashes()
-    for user, account in _looked_up(transport, source, on_progress):
+    for user, account in EntryAccounts(transport, source, on_progress):
         plan.users += 1
         if account is None:
             plan.without_account.append(user.email)
@@ -96,18 +89,3 @@ def change_unless_owner(transport: Transport, user: User, *, suspend: bool) -> s
     except (NotFound, OwnerKept) as error:
         return str(error)
     return None
-
-
-def _looked_up(
-    transport: Transport, source: UserSource, on_progress: OnProgress
-) -> Iterator[tuple[CheckedUser, User | None]]:
-    """Iterate over the users of a file, each with its account; at the end the file was valid."""
-    reading = source.reading(Policy(), verify=True)
-    for chunk in chunks(reading, _CHUNK):
-        on_progress("Reading", *source.progress())
-        if not reading.problems:
-            found = transport.users.find([user.email for user in chunk.users])
-            yield from zip(chunk.users, found, strict=True)
-    if reading.problems:
-        raise BatchRefused(reading.problems, reading.problems.more, "nothing was changed")
-    source.check_unchanged()

@@ -25,6 +25,7 @@ _COMMANDS = {
         "suspend_restore:suspend",
         "Suspend accounts: they cannot sign in, their sessions end and their tokens stop.",
     ),
+    "sync": ("sync:sync", "Bring the accounts up to date with a file of all users."),
     "update": ("update:update_user", "Correct fields of an account, also its email."),
     "verify": (
         "verify:verify",
@@ -57,6 +58,7 @@ group: Final = LazyGroup(
         "list": "docs/operations/find-users.md",
         "set-password-link": "docs/operations/set-password-links.md",
         "suspend": "docs/operations/leavers.md",
+        "sync": "docs/operations/sync.md",
         "verify": "docs/operations/leavers.md",
     },
     hints={"find": _FIND, "search": _FIND},
@@ -75,6 +77,7 @@ group: Final = LazyGroup(
         "suspend": dict.fromkeys(_FILE, "Say -f FILE") | JSON_HINT,
         "set-role": {"--role": "Say `anyscale user set-role EMAIL owner`"},
         "update": _NOT_UPDATED,
+        "sync": dict.fromkeys(_FILE, "Say -f FILE") | JSON_HINT,
         "verify": dict.fromkeys(_FILE, "Say -f FILE") | JSON_HINT,
     },
     help="Create users, list them, and manage their accounts.",

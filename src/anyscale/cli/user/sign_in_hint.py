@@ -1,15 +1,16 @@
-"""The hints after a batch: how many of its users cannot sign in, and what to do."""
+"""The hints after a change: how many users cannot sign in, and what to do."""
 
 from collections.abc import Iterator
 from contextlib import suppress
 
 from anyscale.batch_run.outcome import suspended_line
 from anyscale.cli.connect import suggested_command
+from anyscale.cli.terminal import accounts_in_words
 from anyscale.domain.models.batches import Batch
 from anyscale.errors import AnyscaleError, ConfigError
 from anyscale.transport.base import Transport
 
-__all__ = ["sign_in_hints"]
+__all__ = ["locked_out_hint", "sign_in_hints"]
 
 
 def sign_in_hints(transport: Transport, batch: Batch) -> Iterator[str]:
@@ -32,3 +33,14 @@ def _hint(transport: Transport, count: int, batch_id: str) -> str:
     except ConfigError as error:
         return f"{users}. {error}. Then {command} creates links to set passwords."
     return f"{users}: {command} creates links to set passwords."
+
+
+def locked_out_hint(count: int) -> str:
+    """Return the hint for accounts that were corrected: no SSO and no password is left."""
+    command = suggested_command(
+        *("user", "set-password-link", "--without-credentials", "--output-file", "links.csv")
+    )
+    return (
+        f"{accounts_in_words(count)} of them without SSO and without a password: create links, so "
+        f"that their users can sign in, by {command}"
+    )

@@ -6,7 +6,7 @@ from itertools import chain
 
 import click
 
-from anyscale.cli.connect import host_option, open_control_plane, suggested_command
+from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.exit_status import GO_ON, explain_interrupt
 from anyscale.cli.formats import OutputLost, write_pieces, write_text
 from anyscale.cli.options import text_or_json_option
@@ -21,6 +21,7 @@ from anyscale.cli.terminal import (
     say,
     show_progress,
 )
+from anyscale.cli.user.sign_in_hint import locked_out_hint
 from anyscale.cli.users_file import (
     UsersFileCommand,
     column_option,
@@ -190,13 +191,7 @@ def _correct_all(transport: Transport, corrections: Iterable[Correction], count:
     clear_progress()
     log_change(f"{accounts_in_words(done)} corrected.")
     if locked_out:
-        link = suggested_command(
-            *("user", "set-password-link", "--without-credentials", "--output-file", "links.csv")
-        )
-        log_change(
-            f"{accounts_in_words(locked_out)} of them without SSO and without a password: create "
-            f"links, so that their users can sign in, by {link}"
-        )
+        log_change(locked_out_hint(locked_out))
     return fields
 
 

@@ -1,12 +1,12 @@
 """The plan of a sync: what it would do to each account, and why."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
 from anyscale.domain.models.users import UserChanges
 
-__all__ = ["LookAlike", "StepKind", "SyncPlan", "SyncStep"]
+__all__ = ["LookAlike", "StepKind", "SyncPlan", "SyncResult", "SyncStep"]
 
 StepKind = Literal["create", "correct", "suspend", "restore", "leave"]
 
@@ -51,8 +51,36 @@ class LookAlike(Struct, frozen=True, gc=False):
     create: SyncStep
 
 
+class SyncResult(Struct, kw_only=True):
+    """What a sync has done so far.
+
+    Attributes:
+        created (int): Accounts.
+        corrected (int): Accounts.
+        suspended (int): Accounts.
+        restored (int): Accounts.
+        locked_out (int): Of the corrected ones: those without SSO and without a password since.
+        batch_id (str or None): The batch of the created accounts.
+        left (list[SyncStep]): Steps that were not done: something has changed since the plan.
+    """
+
+    created: int = 0
+    corrected: int = 0
+    suspended: int = 0
+    restored: int = 0
+    locked_out: int = 0
+    batch_id: str | None = None
+    left: list[SyncStep] = []
+
+    def __str__(self) -> str:
+        """Return the numbers in words."""
+        done = ("created", "corrected", "suspended", "restored")
+        counts = [f"{getattr(self, name):,} {name}" for name in done if getattr(self, name)]
+        return ", ".join(counts) or "nothing changed"
+
+
 class SyncPlan(Struct, kw_only=True):
-    """What a sync would do, against the state before it.
+    """What a sync would do, against the state before it, and what it has done.
 
     Attributes:
         checked (int): Entries.
@@ -62,8 +90,10 @@ class SyncPlan(Struct, kw_only=True):
         suspend (list[SyncStep]): Accounts to suspend, in the order of their creation.
         restore (list[SyncStep]): Accounts to restore, in the order of the entries.
         left (list[SyncStep]): Accounts and entries that the sync leaves as they are, with a reason.
+        blocked (list[SyncStep]): Entries for which no account can be created yet, with a reason.
         look_alikes (list[LookAlike]): Pairs that stop the sync.
         stops (list[str]): Why the sync stops before it does anything; empty if it does not.
+        done (SyncResult or None): What was done; None before, and for a dry run.
     """
 
     checked: int = 0
@@ -73,10 +103,17 @@ class SyncPlan(Struct, kw_only=True):
     suspend: list[SyncStep] = []
     restore: list[SyncStep] = []
     left: list[SyncStep] = []
+    blocked: list[SyncStep] = []
     look_alikes: list[LookAlike] = []
     stops: list[str] = []
+    done: SyncResult | None = None
 
     @property
     def steps(self) -> int:
         """How many accounts it changes."""
         return sum(map(len, (self.create, self.correct, self.suspend, self.restore)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as plain values, for JSON."""
+        document: dict[str, Any] = to_builtins(self)
+        return document

@@ -54,4 +54,5 @@ def found_user_of(record: UserRecord) -> FoundUser:
         record.title,
         record.is_sso_user,
         record.external_id,
+        record.suspended_by_sync,
     )

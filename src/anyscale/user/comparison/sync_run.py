@@ -1,0 +1,217 @@
+"""Plan a sync and do it: the calls of the control plane."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from msgspec import structs
+
+from anyscale.batch_run.run import BatchRun
+from anyscale.domain.models.sync import LookAlike, SyncPlan, SyncResult, SyncStep
+from anyscale.domain.user_query import UserQuery
+from anyscale.domain.user_sources import UserSource
+from anyscale.errors import (
+    AccountEdited,
+    AnyscaleError,
+    BatchRefused,
+    BatchUnfinished,
+    ConfigError,
+    EmailFreed,
+    EmailTaken,
+    NotFound,
+    OwnerKept,
+    SyncStopped,
+)
+from anyscale.transport.base import Transport
+from anyscale.user.comparison.entry_accounts import EntryAccounts, OnProgress
+from anyscale.user.comparison.planned_users import PlannedUsers, SyncKey
+from anyscale.user.comparison.sync_planner import Planner, SyncOptions
+from anyscale.user.lookup import PAGE, list_users
+
+if TYPE_CHECKING:
+    from anyscale.domain.models.batches import Batch
+
+__all__ = ["SyncRun", "run_sync"]
+
+#: What says that an account has changed since it was planned, and only this account.
+_CHANGED = (AccountEdited, ConfigError, EmailFreed, EmailTaken, NotFound, OwnerKept)
+
+
+class SyncRun:
+    """A sync of the accounts with a source of everybody.
+
+    Args:
+        transport: of the control plane.
+        source: the users.
+        options: what it may do.
+        drop_command: returns the command or call that drops an open batch, for a message.
+        log: receives messages for the user.
+        on_progress: receives the step, how much of it is done, and how much it is in all.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        source: UserSource,
+        options: SyncOptions,
+        *,
+        drop_command: Callable[[str], str],
+        log: Callable[[str], None] = lambda _: None,
+        on_progress: OnProgress = lambda *_: None,
+    ) -> None:
+        self._transport = transport
+        self._source = source
+        self._options = options
+        self._drop_command = drop_command
+        self._log = log
+        self._on_progress = on_progress
+        #: what `apply` has done so far
+        self.result: SyncResult = SyncResult()
+        #: of the created accounts
+        self.batch: Batch | None = None
+
+    def plan(self) -> SyncPlan:
+        """Read the source and the accounts, and plan. It writes nothing.
+
+        Raises:
+            BatchRefused: entries are wrong.
+        """
+        planner = Planner(self._options)
+        entries = EntryAccounts(self._transport, self._source, self._on_progress)
+        for user, account in entries:
+            planner.add_entry(user, account)
+        planner.end_entries()
+        for account in list_users(self._transport, UserQuery(), None, PAGE):
+            planner.add_account(account)
+        plan = _located(planner.plan(), entries)
+        while plan.create and (taken := self._taken(plan)):
+            plan.blocked += taken
+            left = {step.index for step in taken}
+            plan.create = [step for step in plan.create if step.index not in left]
+        return plan
+
+    def apply(self, plan: SyncPlan) -> None:
+        """Do what a plan without stops says. What has changed since is left, and in its result.
+
+        The accounts of people who left are suspended before those of new users are created, which
+        is whole or nothing and may be refused.
+
+        Raises:
+            BatchUnfinished: something failed on the way. The same plan, made again, has the rest.
+        """
+        plan.done = self.result
+        users = self._transport.users
+        self._each("Correcting", plan.correct, "corrected", self._correct)
+        self._each(
+            "Restoring",
+            plan.restore,
+            "restored",
+            lambda step: users.restore(_id(step), keep_owner=True, by_sync=True),
+        )
+        self._each(
+            "Suspending",
+            plan.suspend,
+            "suspended",
+            lambda step: users.suspend(
+                _id(step), keep_owner=True, by_sync=True, expected=step.replaced
+            ),
+        )
+        if plan.create:
+            self._create(plan.create)
+
+    def _each(
+        self, doing: str, steps: Sequence[SyncStep], done: str, do: Callable[[SyncStep], None]
+    ) -> None:
+        """Do steps one by one, and count them as `done`, a field of the result."""
+        for at, step in enumerate(steps):
+            self._on_progress(doing, at, len(steps))
+            try:
+                do(step)
+            except _CHANGED as error:
+                self._leave(step, str(error))
+            except AnyscaleError as error:
+                raise self._unfinished(error) from error
+            else:
+                setattr(self.result, done, getattr(self.result, done) + 1)
+
+    def _correct(self, step: SyncStep) -> None:
+        assert step.changes
+        updated = self._transport.users.update(_id(step), step.changes, step.replaced)
+        if step.changes.is_sso_user is False and not updated.has_password:
+            self.result.locked_out += 1
+
+    def _create(self, steps: Sequence[SyncStep]) -> None:
+        try:
+            outcome = self._batch(steps).run()
+        except AnyscaleError as error:
+            raise self._unfinished(error) from error
+        self.result.created = outcome.created
+        if outcome.batch and outcome.created:
+            self.batch, self.result.batch_id = outcome.batch, outcome.batch.batch_id
+        for conflict in outcome.skipped_entries():
+            self._leave(steps[conflict.position], "it has an account by now")
+
+    def _taken(self, plan: SyncPlan) -> list[SyncStep]:
+        """Return the users whom no batch can create now, each with the reason."""
+        try:
+            self._batch(plan.create).dry_run()
+        except BatchRefused as error:
+            if error.input_is_at_fault:
+                raise
+            by_index = {step.index: step for step in plan.create}
+            return [
+                structs.replace(by_index[problem.index], kind="leave", reason=problem.detail)
+                for problem in error.problems
+            ]
+        return []
+
+    def _batch(self, steps: Sequence[SyncStep]) -> BatchRun:
+        return BatchRun(
+            self._transport,
+            PlannedUsers(steps),
+            SyncKey(self._transport, steps),
+            if_exists="skip",
+            drop_command=self._drop_command,
+            log=self._log,
+            on_progress=lambda doing, done, total, _count: self._on_progress(doing, done, total),
+        )
+
+    def _leave(self, step: SyncStep, reason: str) -> None:
+        self.result.left.append(structs.replace(step, kind="leave", reason=reason))
+
+    def _unfinished(self, error: AnyscaleError) -> BatchUnfinished:
+        return BatchUnfinished(f"{self.result} so far, and then: {error}")
+
+
+def run_sync(
+    transport: Transport, source: UserSource, options: SyncOptions, *, dry_run: bool
+) -> SyncPlan:
+    """Sync the accounts with a source: see `UserCalls.sync`."""
+    # Of `anyscale`, or of the same `Anyscale`.
+    run = SyncRun(transport, source, options, drop_command='`batch.drop("{}")`'.format)
+    plan = run.plan()
+    if dry_run:
+        return plan
+    if plan.stops:
+        raise SyncStopped(plan)
+    run.apply(plan)
+    return plan
+
+
+def _id(step: SyncStep) -> str:
+    assert step.user_id
+    return step.user_id
+
+
+def _located(plan: SyncPlan, entries: EntryAccounts) -> SyncPlan:
+    """Add the lines and columns of their entries to the steps of a plan."""
+
+    def located(step: SyncStep) -> SyncStep:
+        if step.index is None:
+            return step
+        line, column = entries.locate(step.index)
+        return structs.replace(step, line=line, column=column)
+
+    for kind in ("create", "correct", "restore", "left", "blocked"):
+        setattr(plan, kind, list(map(located, getattr(plan, kind))))
+    plan.look_alikes = [LookAlike(pair.suspend, located(pair.create)) for pair in plan.look_alikes]
+    return plan

@@ -1,0 +1,284 @@
+"""`anyscale user sync`: a plan, a question, what is done, and what stops it."""
+
+import json
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+import pytest
+from tests.support.commands.running import CommandResult, RunAnyscale
+from tests.support.commands.terminal import on_a_terminal
+from tests.support.faults.faulty_proxy import Fault, FaultyProxy
+from tests.support.servers.server_process import ServerProcess
+
+QUESTION = b"Type yes to continue:"
+HEADER = "email,name,lastname,title\n"
+STAFF = (
+    *("boss@example.com,Boss,Berg,", "jane@example.com,Jane,Doe,"),
+    *("zoe@example.com,Zoë,Roe,", "ann@example.com,Ann,Lee,"),
+)
+
+
+def csv(folder: Path, *lines: str, end: str = "\n") -> Path:
+    file = folder / "staff.csv"
+    file.write_text(HEADER + "\n".join(lines) + end, encoding="utf-8")
+    return file
+
+
+@pytest.fixture(autouse=True)
+def _people(anyscale: RunAnyscale, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Create the staff, and make the first one an owner."""
+    monkeypatch.setenv("ANYSCALE_HOST", "embedded")
+    done = anyscale("user", "sync", "-f", csv(tmp_path, *STAFF), "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "4 created." in done.stderr
+    assert anyscale("user", "set-role", "boss@example.com", "owner").returncode == 0
+
+
+def accounts(anyscale: RunAnyscale) -> dict[str, dict[str, Any]]:
+    listed = json.loads(anyscale("user", "list", "-o", "json").stdout)
+    return {user["email"]: user for user in listed}
+
+
+def suspended(anyscale: RunAnyscale) -> set[str]:
+    return {email for email, user in accounts(anyscale).items() if user["suspended_at"]}
+
+
+def steps(done: CommandResult) -> list[str]:
+    """Return the lines of a plan without their places and ids."""
+    lines = [line.rpartition("staff.csv:")[2] for line in done.stdout.splitlines()]
+    return [" ".join(line.lstrip("0123456789: ").split(" ")[:2]) for line in lines]
+
+
+def test_a_month_is_planned_shown_and_done_and_the_next_night_is_silent(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    month = [
+        *("boss@example.com,Boss,Berg,Direktorin", "JANE@example.com,Jane,Miller,"),
+        *("ann@example.com,Ann,Lee,", "ben@example.com,Ben,Bo,Chef"),
+    ]
+    file = csv(tmp_path, *month)
+    before = accounts(anyscale)
+    dry = anyscale("user", "sync", "-f", file, "--dry-run")
+    assert (dry.returncode, accounts(anyscale)) == (0, before)
+    assert steps(dry) == [
+        "create ben@example.com",
+        "correct jane@example.com",
+        "suspend zoe@example.com",
+        "leave boss@example.com",
+    ]
+    assert f"{file}:5:1: create ben@example.com (Ben Bo): no account has this email" in dry.stdout
+    assert "lastname: 'Doe' -> 'Miller'" in dry.stdout
+    assert "it is an owner's, which no file changes: title: empty -> 'Direktorin'" in dry.stdout
+    summary = "4 users checked: 1 to create, 1 to correct, 1 to suspend. 1 left as it is."
+    assert summary in dry.stderr
+
+    done = anyscale("user", "sync", "-f", file, "--yes", "-q")
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 3), done.stderr
+    assert "1 created, 1 corrected, 1 suspended." in done.stderr
+    after = accounts(anyscale)
+    assert after["boss@example.com"] == before["boss@example.com"]
+    assert (after["jane@example.com"]["lastname"], after["ben@example.com"]["title"]) == (
+        *("Miller", "Chef"),
+    )
+    assert after["zoe@example.com"]["suspended_by_sync"] is True
+    quiet = anyscale("user", "sync", "-f", file, "--yes", "-q")
+    assert (quiet.returncode, quiet.stdout + quiet.stderr) == (0, "")
+
+
+def test_a_kind_that_is_named_is_the_only_one(anyscale: RunAnyscale, tmp_path: Path) -> None:
+    file = csv(tmp_path, STAFF[0], STAFF[2].replace("Roe", "Rot"), "new@example.com,New,New,")
+    for option, kind in (
+        ("--create", "create new@example.com"),
+        ("--correct", "correct zoe@example.com"),
+        ("--suspend-missing", "suspend jane@example.com"),
+    ):
+        assert steps(anyscale("user", "sync", "-f", file, option, "--dry-run"))[0] == kind
+
+
+def test_somebody_else_may_answer_and_edit_during_the_question(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = csv(tmp_path, STAFF[0], "jane@example.com,Jane,Miller,", "new@example.com,New,New,")
+    command = ["user", "sync", "-f", str(file)]
+    refused = anyscale(*command)
+    assert (refused.returncode, "say --yes to continue; nothing" in refused.stderr) == (2, True)
+    status, shown = on_a_terminal(*command, typed=b"no\n", when=QUESTION)
+    assert (status, "This changes 4 accounts." in shown) == (2, True)
+    assert len(accounts(anyscale)) == 4
+
+    def edit() -> None:
+        anyscale("user", "update", "jane@example.com", "--lastname", "Mill")
+        anyscale("user", "update", "ann@example.com", "--email", "ann.lee@example.com")
+        anyscale("user", "set-role", "zoe@example.com", "owner")
+        anyscale("user", "batch-create", "-f", csv(tmp_path, "new@example.com,N,N,"))
+        csv(tmp_path, STAFF[0], "jane@example.com,Jane,Miller,", "new@example.com,New,New,")
+
+    status, shown = on_a_terminal(*command, typed=b"yes\n", when=QUESTION, before=edit)
+    assert status == 3, shown
+    for line in (
+        "jane@example.com: somebody has edited the account since: another lastname was expected",
+        "ann@example.com: somebody has edited the account since: another email was expected",
+        "zoe@example.com: the account is an owner's",
+        "new@example.com: it has an account by now",
+    ):
+        assert line in shown
+    now = accounts(anyscale)
+    assert now["jane@example.com"]["lastname"] == "Mill"
+    assert suspended(anyscale) == set()
+
+
+@pytest.mark.parametrize(
+    ("lines", "options", "reason"),
+    [
+        (STAFF[:2], ["--at-most-suspend", "1"], "2 to suspend, and `--at-most-suspend` is 1"),
+        (
+            [line.replace("e,", "e!,") for line in STAFF],
+            ["--at-most-correct", "2"],
+            "3 to correct, and `--at-most-correct` is 2",
+        ),
+        (
+            [*STAFF, "a@b.org,A,A,", "c@b.org,C,C,"],
+            ["--at-most-create", "1"],
+            "2 to create, and `--at-most-create` is 1",
+        ),
+        ([], [], "there are no users: every account would be suspended"),
+    ],
+)
+def test_a_limit_stops_it_before_anything_is_changed(
+    anyscale: RunAnyscale, tmp_path: Path, lines: list[str], options: list[str], reason: str
+) -> None:
+    before = accounts(anyscale)
+    file = csv(tmp_path, *lines)
+    done = anyscale("user", "sync", "-f", file, "--yes", "-q", "-o", "json", *options)
+    assert (done.returncode, accounts(anyscale)) == (1, before), done.stderr
+    document = json.loads(done.stdout)
+    assert (document["stops"], document["done"]) == ([reason], None)
+    text = anyscale("user", "sync", "-f", file, "--yes", *options)
+    assert (text.returncode, f"error: {reason}" in text.stderr) == (1, True)
+
+
+def test_an_email_that_is_cut_off_suspends_nobody_and_creates_nobody(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    before = accounts(anyscale)
+    cut = ["ann@example.co,ann,LEE,", *STAFF[:3]]
+    command = ["user", "sync", "-f", csv(tmp_path, *cut), "--yes"]
+    for kind in ([], ["--create"], ["--suspend-missing"]):
+        done = anyscale(*command, *kind)
+        assert (done.returncode, accounts(anyscale)) == (1, before), done.stderr
+        assert "ann@example.com to suspend and ann@example.co to create" in done.stderr
+        assert "`--they-differ ann@example.co` says so" in done.stderr
+    assert anyscale(*command, "--they-differ", "ann@example.co").returncode == 0
+    assert suspended(anyscale) == {"ann@example.com"}
+
+
+def test_a_file_whose_last_line_has_no_end_changes_nothing_unless_that_is_said(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = csv(tmp_path, *STAFF[:3], end="")
+    done = anyscale("user", "sync", "-f", file, "--yes")
+    assert (done.returncode, "it may be cut off" in done.stderr) == (2, True)
+    assert suspended(anyscale) == set()
+    assert anyscale("user", "sync", "-f", file, "--yes", "--unterminated").returncode == 0
+    assert suspended(anyscale) == {"ann@example.com"}
+
+
+def test_a_wrong_file_changes_nothing(anyscale: RunAnyscale, tmp_path: Path) -> None:
+    before = accounts(anyscale)
+    done = anyscale("user", "sync", "-f", csv(tmp_path, "jane,Jane,,"), "--yes", "-o", "json")
+    assert (done.returncode, accounts(anyscale)) == (2, before)
+    (problem,) = json.loads(done.stdout)["problems"]
+    assert (problem["code"], problem["line"]) == ("email_invalid", 2)
+    assert "1 problem; nothing was changed." in done.stderr
+
+
+def test_only_those_whom_a_sync_suspended_are_restored(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    assert anyscale("user", "suspend", "zoe@example.com").returncode == 0
+    file = csv(tmp_path, STAFF[0], STAFF[2])
+    assert anyscale("user", "sync", "-f", file, "--yes").returncode == 0
+    assert suspended(anyscale) == {"jane@example.com", "ann@example.com", "zoe@example.com"}
+    assert anyscale("user", "suspend", "ann@example.com").returncode == 0
+
+    file = csv(tmp_path, *STAFF)
+    without = anyscale("user", "sync", "-f", file, "--yes")
+    assert (without.returncode, "`--restore` restores it" in without.stdout) == (0, True)
+    done = anyscale("user", "sync", "-f", file, "--yes", "--restore")
+    assert (done.returncode, "1 restored." in done.stderr) == (0, True)
+    assert done.stdout.count("it was suspended by hand, and stays so") == 2
+    assert suspended(anyscale) == {"ann@example.com", "zoe@example.com"}
+
+
+def test_an_email_of_a_person_who_left_does_not_open_the_account_for_another(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    anyscale("user", "sync", "-f", csv(tmp_path, *STAFF[:3]), "--yes")
+    file = csv(tmp_path, *STAFF[:3], "ann@example.com,Cid,Moe,")
+    for _ in range(2):
+        done = anyscale("user", "sync", "-f", file, "--yes", "--restore")
+        assert "the file has its email or its number for 'Cid Moe'" in done.stdout
+    ann = accounts(anyscale)["ann@example.com"]
+    assert (ann["name"], bool(ann["suspended_at"])) == ("Ann", True)
+
+
+def test_an_email_that_another_account_had_is_left_and_named(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    new = ["user", "update", "ann@example.com", "--email", "ann.lee@example.com"]
+    assert anyscale(*new).returncode == 0
+    file = csv(
+        tmp_path,
+        *STAFF[:3],
+        *("ann.lee@example.com,Ann,Lee,", "ann@example.com,Anna,Moe,", "new@example.com,N,N,"),
+    )
+    done = anyscale("user", "sync", "-f", file, "--yes", "-q")
+    assert done.returncode == 3, done.stderr
+    assert "leave ann@example.com (Anna Moe): 'ann@example.com' was the email of" in done.stdout
+    assert "new@example.com" in accounts(anyscale)
+    again = anyscale("user", "sync", "-f", file, "--yes", "-q")
+    assert (again.returncode, "ann@example.com" in again.stdout) == (3, True)
+
+
+def test_the_same_command_continues_after_a_failure(
+    anyscale: RunAnyscale, server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
+    monkeypatch.setenv("ANYSCALE_HOST", server.url)
+    old = csv(tmp_path, *(f"s{at}@example.com,S{at},Old," for at in range(6)))
+    assert anyscale("user", "sync", "-f", old, "--yes").returncode == 0
+    lines = [f"s{at}@example.com,S{at},New," for at in range(3)]
+    file = csv(tmp_path, *lines, "new@example.com,New,New,")
+    command = ["user", "sync", "-f", str(file), "--yes"]
+    for number, (call, done) in enumerate(
+        {
+            "PATCH": "1 corrected",
+            "/suspend": "1 corrected, 1 suspended",
+            "users:batchCreate": "1 suspended",
+        }.items()
+    ):
+        calls: list[str] = []
+
+        def plan(line: str, call: str = call, calls: list[str] = calls) -> Fault | None:
+            calls.append(line)
+            number = 1 if "Create" in call else 2
+            return refuse if sum(call in one for one in calls) == number else None
+
+        def refuse(client: socket, _: bytes) -> bool:
+            client.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+            return False
+
+        with FaultyProxy([server.port], plan) as proxy:
+            failed = anyscale(*command, "--host", proxy.url)
+        assert failed.returncode == 3, (number, failed.stderr)
+        assert f"error: {done} so far, and then: " in failed.stderr, (number, failed.stderr)
+        assert "Run the same command again" in failed.stderr
+
+    again = anyscale(*command)
+    assert again.returncode == 0, again.stderr
+    now = accounts(anyscale)
+    assert {one["lastname"] for one in now.values() if not one["suspended_at"]} == {"New"}
+    assert len(now) == 7
+    quiet = anyscale(*command, "-q")
+    assert (quiet.returncode, quiet.stdout + quiet.stderr) == (0, "")

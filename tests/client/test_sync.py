@@ -1,0 +1,105 @@
+"""Syncs in Python: the call of the SDK, and a batch that was left open."""
+
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+import anyscale
+from anyscale.errors import BatchRefused, SyncStopped
+from anyscale.server.settings import Settings
+from anyscale.transport.embedded import EmbeddedTransport
+from anyscale.user.comparison.sync_planner import SyncOptions
+from anyscale.user.comparison.sync_run import SyncRun
+from anyscale.user.list_source import ListSource
+from anyscale.user.models import AdminCreateUser
+
+
+def people(*names: str, lastname: str = "Doe") -> list[AdminCreateUser]:
+    return [AdminCreateUser(n.title(), f"{n}@example.com", lastname=lastname) for n in names]
+
+
+def test_a_list_of_everybody_is_synced() -> None:
+    first = anyscale.user.sync(people("ann", "ben"))
+    assert first.done
+    assert (first.done.created, str(first.done)) == (2, "2 created")
+
+    users = [*people("cid"), *people("ann", lastname="Roe")]
+    plan = anyscale.user.sync(users, dry_run=True)
+    assert [step.email for step in (*plan.create, *plan.correct, *plan.suspend)] == [
+        *("cid@example.com", "ann@example.com", "ben@example.com"),
+    ]
+    assert plan.done is None
+    with pytest.raises(SyncStopped, match="1 to suspend, and `--at-most-suspend` is 0") as stopped:
+        anyscale.user.sync(users, at_most_suspend=0)
+    assert stopped.value.plan.steps == 3
+    with pytest.raises(BatchRefused, match="is not an email address"):
+        anyscale.user.sync([AdminCreateUser("Ann", "ann")])
+    done = anyscale.user.sync(users).done
+    assert done
+    assert str(done) == "1 created, 1 corrected, 1 suspended"
+    assert [user.email for user in anyscale.user.list(suspended=True)] == ["ben@example.com"]
+    nothing = anyscale.user.sync(users)
+    assert (nothing.steps, str(nothing.done)) == (0, "nothing changed")
+
+
+def test_the_passwords_of_a_list_are_not_set() -> None:
+    anyscale.user.sync([AdminCreateUser("Ann", "ann@example.com", password="zq-canary-19")])
+    (user,) = anyscale.user.list(without_credentials=True)
+    assert user.email == "ann@example.com"
+
+
+class Killed(BaseException):
+    """The process ends: no clean-up reaches the control plane."""
+
+
+def test_a_sync_that_was_killed_while_it_created_is_continued_and_repeated_after_a_deletion(
+    tmp_path: Path,
+) -> None:
+    users = people(*(f"u{at}" for at in range(1_001)))
+
+    def run(transport: EmbeddedTransport) -> SyncRun:
+        options = SyncOptions(at_most_suspend=2_000)
+        return SyncRun(transport, ListSource(users), options, drop_command=str)
+
+    settings = Settings.from_environment({"ANYSCALE_DATA_DIR": str(tmp_path)}, served=False)
+    with closing(EmbeddedTransport(settings)) as transport:
+        killed = run(transport)
+        batches = killed_batches(transport)
+        plan = killed.plan()
+        with suppress(Killed):
+            killed.apply(plan)
+        assert batches == ["publish", "drop"]
+
+    with closing(EmbeddedTransport(settings)) as transport:
+        again = run(transport)
+        plan = again.plan()
+        assert (len(plan.create), plan.blocked) == (1_001, [])
+        again.apply(plan)
+        assert again.result.created == 1_001
+        (batch,) = transport.batches.list(open_only=False, before="", limit=10)
+        assert again.result.batch_id == batch.batch_id
+
+        # The same users once more: the batch that created them before is not taken for a new one.
+        part = transport.batches.undo(batch.batch_id, "", force=False, dry_run=False)
+        while part.after:
+            part = transport.batches.undo(batch.batch_id, part.after, force=False, dry_run=False)
+        third = run(transport)
+        third.apply(third.plan())
+        assert third.result.created == 1_001
+
+
+def killed_batches(transport: EmbeddedTransport) -> list[str]:
+    """Let the process end when a batch is published; return the calls that were too late."""
+    calls: list[str] = []
+
+    def end(name: str) -> None:
+        def call(*_: object) -> None:
+            calls.append(name)
+            raise Killed
+
+        setattr(transport.batches, name, call)
+
+    end("publish")
+    end("drop")
+    return calls
