@@ -23,8 +23,6 @@ __all__ = ["Verification"]
 #: what an administrator enters about a user, except the email and the password
 _FIELDS = tuple(field for field in UserChanges.__struct_fields__ if field != "email")
 
-_values = attrgetter(*_FIELDS)
-
 #: Users that one call looks up. Their accounts are in memory, for some calls at a time.
 _CHUNK = 2_000
 
@@ -141,6 +139,8 @@ class Verification:
         return _LookedUpChunk(first, users, accounts)
 
     def _compare(self, reading: Reading, chunk: _LookedUpChunk) -> Iterator[Difference]:
+        # Nearly all users are equal to their accounts in the fields that the file has.
+        values = attrgetter(*(_fields_of(chunk.users) or _FIELDS))
         pairs = zip(chunk.users, chunk.accounts, strict=True)
         for index, (user, account) in enumerate(pairs, chunk.first):
             if account is None:
@@ -150,7 +150,7 @@ class Verification:
                 self._seen.add(account.user_id)
             if account.suspended_at is not None:
                 yield self._difference(reading, index, user, "suspended", account)
-            if _values(user) != _values(account):
+            if values(user) != values(account):
                 yield from self._different_fields(reading, index, user, account)
         self.checked += len(chunk.users)
 
@@ -184,6 +184,11 @@ class Verification:
             account=getattr(account, field) if field else None,
             user_id=account.user_id if account else None,
         )
+
+
+def _fields_of(users: Sequence[CheckedUser]) -> list[str]:
+    """Return the fields that any of the users has."""
+    return [field for field in _FIELDS if any(getattr(user, field) is not UNSET for user in users)]
 
 
 def _check_rest(reading: Reading, rest: Iterable[Chunk]) -> None:

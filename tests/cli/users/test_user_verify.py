@@ -214,6 +214,22 @@ def test_an_empty_name_and_a_missing_email_are_problems_also_in_a_comparison(
 
 
 @pytest.mark.usefixtures("users")
+def test_a_field_that_only_the_last_user_has_is_compared(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = tmp_path / "hr.jsonl"
+    file.write_text(
+        '{"name": "Zoë", "email": "zoe@example.com"}\n'
+        '{"email": "jane@example.com", "title": "Manager"}\n',
+        encoding="utf-8",
+    )
+    _, found = verified(anyscale, file)
+    assert [(one["email"], one["field"]) for one in found["differences"]] == [
+        ("jane@example.com", "title")
+    ]
+
+
+@pytest.mark.usefixtures("users")
 def test_an_explicit_null_is_a_value_of_the_file(anyscale: RunAnyscale, tmp_path: Path) -> None:
     file = tmp_path / "users.yaml"
     file.write_text(
