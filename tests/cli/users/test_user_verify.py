@@ -220,7 +220,7 @@ def test_a_field_that_only_the_last_user_has_is_compared(
     file = tmp_path / "hr.jsonl"
     file.write_text(
         '{"name": "Zoë", "email": "zoe@example.com"}\n'
-        '{"email": "jane@example.com", "title": "Manager"}\n',
+        '{"name": "Jane", "email": "jane@example.com", "title": "Manager"}\n',
         encoding="utf-8",
     )
     _, found = verified(anyscale, file)
