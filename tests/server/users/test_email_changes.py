@@ -451,8 +451,11 @@ def test_a_member_changes_no_email_and_each_owner_that_of_a_member(
     (jane,), (kim,) = owners(control_plane, "jane"), create_users(control_plane, "kim")
     with pytest.raises(NotPermitted):
         change(control_plane, kim, "roe@example.com", session_caller(control_plane, kim))
-    old = session_caller(control_plane, jane)
-    old = structs.replace(old, session=structs.replace(old.session, authenticated_at=7))
-    for name, owner in (("a", old), ("b", token_caller(control_plane))):
+    recent = session_caller(control_plane, jane)
+    old = structs.replace(recent, session=structs.replace(recent.session, authenticated_at=7))
+    with pytest.raises(SignInTooOld):
+        change(control_plane, kim, "roe@example.com", old)
+    control_plane.updates.update(kim, UserChanges(title="CTO"), old)
+    for name, owner in (("a", recent), ("b", token_caller(control_plane))):
         change(control_plane, kim, f"{name}@example.com", owner)
     assert emails_of(control_plane, kim) == ["b@example.com"]

@@ -3,7 +3,7 @@
 from collections.abc import Container
 from typing import Any
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from anyscale.domain.conflicts import conflict_detail
 from anyscale.domain.models.users import UpdatedUser, UserChanges
@@ -54,11 +54,14 @@ class UserUpdateService:
             EmailTaken: the new email is not free; `EmailFreed`, if `reuse_email` would help.
             ExternalIdTaken: another account or an open batch has the new external id.
             NotFound: there is no such account.
-            NotAuthenticated, NotPermitted: the caller has lost its permission.
+            NotAuthenticated, NotPermitted: the caller has lost its permission, or changes an email
+                without a recent sign-in.
         """
         require_changes(changes, self._policy)
         changes = normalized_changes(changes)
-        with self._transactions.write_for(caller, [user_id]) as (tx, locked):
+        # With another email, an identity of the provider may get the account.
+        recent = changes.email is not UNSET
+        with self._transactions.write_for(caller, [user_id], recent=recent) as (tx, locked):
             (account,) = require_accounts(locked, [user_id])
             changed = _changed(account, changes)
             require_expected(account, expected, changed)
