@@ -29,7 +29,7 @@ Unattended = Literal[
     "clean-up",  # of what was stored long enough, by the server itself
     "last use",  # of a token or a session, which was checked a moment ago
     "search index",  # which the server fills by itself
-    "server key",  # which the first use creates
+    "server key",  # which the first use creates, or the operator in place of another one
     "sign-in",  # by a password, a link or SSO: the user has no session yet
 ]
 
