@@ -135,8 +135,7 @@ def chunk_digest(users: Sequence[CheckedUser], if_exists: str) -> bytes:
 
     It never covers a password: a reader of the database could test guesses against it.
     """
-    content = list(map(msgspec.structs.astuple, users))
-    return hashlib.sha256(msgspec.msgpack.encode((if_exists, content))).digest()
+    return hashlib.sha256(msgspec.msgpack.encode((if_exists, users))).digest()
 
 
 def _conflict_record(conflict: Conflict) -> ConflictRecord:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from anyscale.domain.schemas.batches import BatchCreate, LookUp, NewUser, UserChunk
-from anyscale.domain.validation import CheckedUser, ChunkUser, Policy, check_fields, find_faults
+from anyscale.domain.validation import CheckedUser, ChunkUser, Policy, check, find_faults
 from anyscale.errors import BatchRefused, Problem, TooLarge
 from anyscale.server.http.bodies import DECODE_ERRORS, invalid_body
 
@@ -74,8 +74,18 @@ def _checked(
     policy: Policy,
     first: int = 0,
 ) -> list[CheckedUser]:
+    # Not by `check_fields`: a second call for each user takes a tenth of the time.
     checked = [
-        check_fields(policy, user, password)
+        check(
+            policy,
+            name=user.name,
+            email=user.email,
+            password=password,
+            is_sso_user=user.is_sso_user,
+            lastname=user.lastname,
+            title=user.title,
+            external_id=user.external_id,
+        )
         for user, password in zip(users, passwords, strict=True)
     ]
     valid = [user for user in checked if user is not None]
