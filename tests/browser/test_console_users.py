@@ -302,7 +302,7 @@ def test_a_user_is_found_and_suspended_by_keyboard(visit: Visit, staff: Staff) -
 
 def test_a_page_that_found_nothing_yet_goes_on_by_itself(owner: Page) -> None:
     def answer(route: Route) -> None:
-        link = '<a href="/console/users?state=link" data-continue>Continue</a>'
+        link = '<a href="/console/users?state=link" data-further>Continue</a>'
         script = '<script type="module" src="/assets/console.js"></script>'
         route.fulfill(body=link + script, content_type="text/html")
 

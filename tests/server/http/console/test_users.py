@@ -164,7 +164,7 @@ def test_a_page_that_finds_nothing_in_its_time_goes_on(
     visited = 0
     page = get(jane, "/console/users?state=password")
     while "None found so far" in page.text:
-        (further,) = re.findall(r'href="([^"]+)" data-continue', page.text)
+        (further,) = re.findall(r'href="([^"]+)" data-further', page.text)
         page = get(jane, further.replace("&amp;", "&"))
         visited += 1
     assert visited >= 5
@@ -178,7 +178,7 @@ def test_after_the_last_match_a_page_says_no_more(
     monkeypatch.setattr(tiers, "SCAN_ROWS", 60)
     page = get(jane, "/console/users?q=p007@")
     assert emails_of(page) == ["p007@many.org"]
-    while ">Next</a>" in page.text or "data-continue" in page.text:
+    while ">Next</a>" in page.text or "data-further" in page.text:
         page = get(
             jane, re.findall(r'href="([^"]+after=[^"]+)"', page.text)[-1].replace("&amp;", "&")
         )

@@ -45,7 +45,7 @@ for (const all of document.querySelectorAll("[data-picks]")) {
 }
 
 // A page that has found nothing in its time continues by itself, as long as somebody looks at it.
-const further = document.querySelector("[data-continue]");
+const further = document.querySelector("[data-further]");
 const goFurther = () => {
   if (!document.hidden) location.replace(further.href);
 };
