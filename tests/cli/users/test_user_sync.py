@@ -241,6 +241,23 @@ def test_an_email_that_another_account_had_is_left_and_named(
     assert (again.returncode, "ann@example.com" in again.stdout) == (3, True)
 
 
+def test_a_file_that_is_older_than_a_changed_email_does_not_suspend_its_account(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    married = ("--email", "jane.roe@example.com", "--lastname", "Roe")
+    assert anyscale("user", "update", "jane@example.com", *married).returncode == 0
+    left = "leave jane.roe@example.com (Jane Roe, "
+    reason = "): its email was changed, and the file has the former one"
+    file = csv(tmp_path, *STAFF[:3])
+    done = anyscale("user", "sync", "-f", file, "--yes")
+    assert (done.returncode, left in done.stdout, reason in done.stdout) == (3, True, True)
+    emails = tmp_path / "emails.csv"
+    emails.write_text("email\nboss@example.com\nJANE@example.com\nzoe@example.com\n")
+    done = anyscale("user", "sync", "-f", emails, "--suspend-missing", "--yes")
+    assert left in done.stdout, done.stderr
+    assert suspended(anyscale) == {"ann@example.com"}
+
+
 def test_the_same_command_continues_after_a_failure(
     anyscale: RunAnyscale, server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

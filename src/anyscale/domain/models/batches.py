@@ -119,8 +119,8 @@ class Conflict(Struct, frozen=True, kw_only=True):
     reserved_since: datetime | None = None
     #: when the other account got another email, if the email is `freed`
     freed_at: datetime | None = None
-    #: The account that has it, and whether it is suspended, if it was just looked up;
-    #: neither is stored.
+    #: The account that has it, or had it, and whether the one that has it is suspended, if it was
+    #: just looked up; neither is stored.
     user_id: str | None = None
     suspended: bool | None = None
 

@@ -2,10 +2,10 @@
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from operator import attrgetter
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, structs
 
 from anyscale.domain.emails import email_key_or_empty
 from anyscale.domain.models.sync import LookAlike, StepKind, SyncPlan, SyncStep
@@ -51,6 +51,8 @@ class Planner:
         self._plan = SyncPlan()
         self._seen = IdHashes()
         self._nameless = 0
+        #: the entries without an account
+        self.new: list[CheckedUser] = []
         self._differing = frozenset(map(email_key_or_empty, options.they_differ))
 
     def add_entry(self, user: CheckedUser, account: User | None) -> None:
@@ -82,6 +84,18 @@ class Planner:
         step = _of_account("suspend", account, "it is not in the file", replaced=replaced)
         self._plan.suspend.append(step)
 
+    @property
+    def suspends(self) -> bool:
+        """Whether it would suspend accounts, of those that were added so far."""
+        return bool(self._plan.suspend)
+
+    def keep(self, user_ids: Container[str]) -> None:
+        """Suspend no account of these: the file has an email that it had before."""
+        kept = [step for step in self._plan.suspend if step.user_id in user_ids]
+        reason = "its email was changed, and the file has the former one"
+        self._plan.left += [structs.replace(step, kind="leave", reason=reason) for step in kept]
+        self._plan.suspend = [step for step in self._plan.suspend if step.user_id not in user_ids]
+
     def plan(self) -> SyncPlan:
         """Return the plan, after the last account."""
         plan, options = self._plan, self._options
@@ -94,6 +108,7 @@ class Planner:
         return plan
 
     def _add_new(self, index: int, user: CheckedUser) -> None:
+        self.new.append(user)
         reason = "no account has this email"
         if user.external_id:
             reason += " or this number"

@@ -23,6 +23,7 @@ from anyscale.errors import (
 )
 from anyscale.transport.base import Transport
 from anyscale.user.comparison.entry_accounts import EntryAccounts, OnProgress
+from anyscale.user.comparison.former_emails import former_holders
 from anyscale.user.comparison.planned_users import PlannedUsers, SyncKey
 from anyscale.user.comparison.sync_planner import Planner, SyncOptions
 from anyscale.user.lookup import PAGE, list_users
@@ -82,6 +83,8 @@ class SyncRun:
         planner.end_entries()
         for account in list_users(self._transport, UserQuery(), None, PAGE):
             planner.add_account(account)
+        if planner.suspends:
+            planner.keep(former_holders(self._transport, planner.new))
         plan = _located(planner.plan(), entries)
         while plan.create and (taken := self._taken(plan)):
             plan.blocked += taken

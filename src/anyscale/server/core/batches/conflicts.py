@@ -92,7 +92,13 @@ def find_conflict(
     """
     if isinstance(holder, FreedEmailRecord):
         freed_at = from_milliseconds(holder.freed_at)
-        return Conflict(position=position, email=email, kind="freed", freed_at=freed_at)
+        return Conflict(
+            position=position,
+            email=email,
+            kind="freed",
+            freed_at=freed_at,
+            user_id=holder.user_id,
+        )
     if holder.batch_id == own_batch:
         other = position_of(holder.user_id)
         return Conflict(
