@@ -24,6 +24,7 @@ from benchmarks.batches import (
     postgres,
     reading,
     rows,
+    sync,
 )
 from benchmarks.console import console
 from benchmarks.hashing import cores, passwords, ray
@@ -52,6 +53,7 @@ _MODULES = (
     chunk,
     postgres,
     million,
+    sync,
     growth,
     kills,  # the last one, because it ends the run if it fails
 )

@@ -148,6 +148,13 @@ class User(Model, frozen=True, gc=False):
     external_id: str | None = None
     suspended_by_sync: bool = False
 
+    def __post_init__(self) -> None:
+        """Check nothing: the values come from the store or a decoder, which check the types.
+
+        A million accounts may be compared with a file or listed, and checking takes longer than
+        all else.
+        """
+
 
 class UserChanges(Model, frozen=True, gc=False, forbid_unknown_fields=True):
     """New values of fields of an account. A field that is unset stays as it is."""
