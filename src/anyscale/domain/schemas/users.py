@@ -8,7 +8,6 @@ from anyscale.domain.models.users import PasswordLink, User, UserChanges
 
 __all__ = [
     "FindUsers",
-    "FoundUser",
     "FoundUsers",
     "PasswordLinks",
     "Restoration",
@@ -30,21 +29,10 @@ class FindUsers(Struct, frozen=True, forbid_unknown_fields=True):
     emails: list[str]
 
 
-class FoundUser(User, frozen=True, gc=False):
-    """An account that was looked up by its email.
-
-    A million of them may be compared with a file. Their values come from the store or a decoder,
-    which check the types, so that `Model` need not do it again, in half a microsecond for each.
-    """
-
-    def __post_init__(self) -> None:
-        """Check nothing."""
-
-
 class FoundUsers(Struct, frozen=True):
     """The accounts, in the order of the emails; null where there is none."""
 
-    users: list[FoundUser | None]
+    users: list[User | None]
 
 
 class UserPage(Struct, frozen=True):

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from anyscale.domain.emails import email_key_or_empty
 from anyscale.domain.external_ids import normalized_external_id
 from anyscale.domain.models.users import User
-from anyscale.domain.schemas.users import FoundUser
 from anyscale.server.core.transactions import Transactions
-from anyscale.server.store.records.user_models import found_user_of, user_of
+from anyscale.server.store.records.user_models import user_of
 
 __all__ = ["UserQueries"]
 
@@ -18,20 +17,20 @@ class UserQueries:
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
-    def with_emails(self, emails: Sequence[str]) -> list[FoundUser | None]:
+    def with_emails(self, emails: Sequence[str]) -> list[User | None]:
         """Return the account of each email, in any spelling; None where there is none."""
         keys = list(map(email_key_or_empty, emails))
         with self._transactions.read() as tx:
             found = tx.users.list_with_emails([key for key in keys if key])
-        users = {email_key_or_empty(record.email): found_user_of(record) for record in found}
+        users = {email_key_or_empty(record.email): user_of(record) for record in found}
         return [users.get(key) for key in keys]
 
-    def with_external_ids(self, external_ids: Sequence[str]) -> list[FoundUser | None]:
+    def with_external_ids(self, external_ids: Sequence[str]) -> list[User | None]:
         """Return the account of each external id; None where there is none."""
         wanted = [normalized_external_id(one) for one in external_ids]
         with self._transactions.read() as tx:
             found = tx.users.list_with_external_ids(wanted)
-        users = {record.external_id: found_user_of(record) for record in found}
+        users = {record.external_id: user_of(record) for record in found}
         return [users.get(one) for one in wanted]
 
     def with_ids(self, user_ids: Sequence[str]) -> list[User]:
