@@ -107,7 +107,7 @@ def test_the_time_of_suspension_is_in_every_format(
     output: str, users: Path, check: CommandChecker, anyscale: RunAnyscale
 ) -> None:
     fields = ["email", "name", "permission_level", "created_at", "user_id", "suspended_at"]
-    fields += ["lastname", "title", "is_sso_user", "external_id"]
+    fields += ["lastname", "title", "is_sso_user", "external_id", "suspended_by_sync"]
     check(0, "is suspended.", "user", "suspend", "ann@example.com")
 
     listed = read(anyscale("user", "list", "-o", output).stdout, output)

@@ -21,7 +21,7 @@ FILE = """create_users:
 
 #: the fields of every machine format, in their order
 FIELDS = ["email", "name", "permission_level", "created_at", "user_id", "suspended_at"]
-FIELDS += ["lastname", "title", "is_sso_user", "external_id"]
+FIELDS += ["lastname", "title", "is_sso_user", "external_id", "suspended_by_sync"]
 
 JANE = "jane@example.com"
 
@@ -99,11 +99,14 @@ def test_every_field_of_an_account_is_in_every_machine_format(
     assert list(jane) == list(ann) == FIELDS
     shown = [[user[field] for field in FIELDS[5:]] for user in (jane, ann)]
     if output == "csv":
-        assert shown == [["", "Doe", "'=CTO", "true", "0042"], ["", "", "", "false", ""]]
+        assert shown == [
+            ["", "Doe", "'=CTO", "true", "0042", "false"],
+            ["", "", "", "false", "", "false"],
+        ]
     else:
         assert shown == [
-            [None, "Doe", "=CTO", True, "0042"],
-            [None, None, None, False, None],
+            [None, "Doe", "=CTO", True, "0042", False],
+            [None, None, None, False, None, False],
         ]
 
 
@@ -113,12 +116,12 @@ def test_the_wide_table_shows_every_field(users: None, anyscale: RunAnyscale) ->
         return [re.split("  +", line) for line in lines]
 
     titles = ["EMAIL", "NAME", "PERMISSION LEVEL", "CREATED AT (UTC)", "USER ID", "STATE"]
-    wide = [*titles, "LASTNAME", "TITLE", "IS SSO USER", "EXTERNAL ID"]
+    wide = [*titles, "LASTNAME", "TITLE", "IS SSO USER", "EXTERNAL ID", "SUSPENDED BY SYNC"]
     head, jane, ann = table("list", "--wide")
     assert head == wide
     assert (jane[5:], ann[5:]) == (
-        ["-", "Doe", "=CTO", "true", "0042"],
-        ["-", "-", "-", "false", "-"],
+        ["-", "Doe", "=CTO", "true", "0042", "false"],
+        ["-", "-", "-", "false", "-", "false"],
     )
 
 
@@ -139,6 +142,7 @@ def test_one_account_is_shown_with_every_field_one_a_line(
             "title: =CTO",
             "is sso user: true",
             "external id: 0042",
+            "suspended by sync: false",
         ]
 
 
