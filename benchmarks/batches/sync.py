@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,8 +38,7 @@ def measure(folder: Path, users: int) -> None:
         verify = f"{shlex.join(anyscale('user', 'verify', '-f', after))} || test $? = 1"
         sync = anyscale("user", "sync", "-f", after, "--dry-run")
         found = pairs(
-            lambda sync=sync, environment=environment: run(sync, environment),
-            lambda verify=verify, environment=environment: run(["sh", "-c", verify], environment),
+            partial(run, sync, environment), partial(run, ["sh", "-c", verify], environment)
         )
         _show(f"{target.name}: the plan of a sync of {count:,} users", found)
 
