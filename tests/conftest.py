@@ -52,8 +52,9 @@ def quiet_log() -> None:
     logging.getLogger().setLevel(logging.WARNING)
 
 
-# A shell starts a background job with SIGINT ignored, which the processes of tests would inherit.
+# A shell starts a background job with these ignored, which the processes of tests would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import click
 import pytest
-from tests.support.paths import ROOT
+from tests.support.commands.command_of_shells import path_of_shells
+from tests.support.paths import BIN, ROOT
 from tests.support.ports import free_port
 from tests.support.servers.server_process import ServerProcess, run_server_process
 from tests.support.waiting import wait_until
@@ -67,11 +68,10 @@ def normal(text: str, home: Path) -> list[str]:
 
 
 class Session:
-    def __init__(self, home: Path, folder: Path, ending: ExitStack) -> None:
+    def __init__(self, home: Path, folder: Path, path: str, ending: ExitStack) -> None:
         self.home = home
         self.folder = folder
         self.status = 0
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.environment = os.environ | {"PATH": path, "TMPDIR": str(folder.parent)}
         self._ending = ending
         self._port = free_port()
@@ -134,8 +134,10 @@ def test_the_examples_of_a_page_print_what_it_shows_and_touch_no_server_of_the_r
     example = (ROOT / "examples" / "users.yaml").read_text(encoding="utf-8")
     (folder / "users.yaml").write_text(example, encoding="utf-8")
 
+    # The examples of the README run the installed command.
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}" if page.parent == ROOT else path_of_shells()
     with ExitStack() as ending:
-        run_page(page, Session(home, folder, ending))
+        run_page(page, Session(home, folder, path, ending))
 
     tokens = json.loads(live_server.run("list-tokens", "-o", "json"))
     assert [token["used_at"] for token in tokens if token["name"] == page.as_posix()] == [None]

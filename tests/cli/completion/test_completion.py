@@ -16,8 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.support.commands.command_of_shells import path_of_shells
 from tests.support.commands.running import RunAnyscale
-from tests.support.paths import ANYSCALE, ROOT
+from tests.support.commands.shell import run_shell
+from tests.support.paths import ROOT
 
 SHELLS = {
     "bash": ["bash", "--norc", "--noprofile", "-i"],
@@ -72,10 +74,10 @@ class Shell:
 
 @contextmanager
 def shell_with_completion(shell: str, folder: Path) -> Iterator[Shell]:
-    script = subprocess.run(
-        [ANYSCALE, "completion", shell], capture_output=True, text=True, check=True
+    script = run_shell(
+        f"anyscale completion {shell}", folder, os.environ | {"PATH": path_of_shells()}
     )
-    (folder / "completion").write_text(script.stdout, encoding="utf-8")
+    (folder / "completion").write_text(script, encoding="utf-8")
     with interactive_shell(SHELLS[shell], SETUP[shell], folder) as session:
         yield session
 
@@ -84,7 +86,7 @@ def shell_with_completion(shell: str, folder: Path) -> Iterator[Shell]:
 def interactive_shell(command: list[str], setup: str, folder: Path) -> Iterator[Shell]:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
-    path = f"{Path(ANYSCALE).parent}{os.pathsep}{os.environ['PATH']}"
+    path = path_of_shells()
     process = subprocess.Popen(
         ["setsid", "--ctty", *command],
         stdin=theirs,
@@ -180,8 +182,7 @@ def test_a_server_that_does_not_respond_completes_nothing_and_does_not_block(
 def test_the_documented_line_is_enough_for_a_new_account_of_zsh(home: Path) -> None:
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     (line,) = re.findall(r"^anyscale completion zsh .*$", page, re.MULTILINE)
-    path = f"{Path(ANYSCALE).parent}{os.pathsep}{os.environ['PATH']}"
-    subprocess.run(["sh", "-c", line], env=os.environ | {"PATH": path}, check=True)
+    run_shell(line, home, os.environ | {"PATH": path_of_shells()})
     (home / "personnel.yaml").touch()
 
     setup = "PS1='READY> '; unsetopt zle_bracketed_paste"

@@ -1,15 +1,15 @@
 """The line of `docs/operations/sync.md` for each night, with good and with broken exports."""
 
 import json
-import os
 import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support.commands.command_of_shells import path_of_shells
 from tests.support.commands.running import CommandResult, RunAnyscale
-from tests.support.paths import ANYSCALE, ROOT
+from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs" / "operations" / "sync.md").read_text(encoding="utf-8")
 (LINE,) = re.findall(r"&& (anyscale user sync -f personal.csv .*)", PAGE)
@@ -25,7 +25,7 @@ Night = Callable[[str | bytes], CommandResult]
 def night(anyscale: RunAnyscale, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Night:
     """Runs the script for an export; there are accounts for the whole one."""
     monkeypatch.setenv("ANYSCALE_HOST", "embedded")
-    monkeypatch.setenv("PATH", f"{Path(ANYSCALE).parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", path_of_shells())
 
     def run(export: str | bytes) -> CommandResult:
         octets = export.encode() if isinstance(export, str) else export

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 from msgspec import Struct
+from tests.support.commands.command_of_shells import path_of_shells
 from tests.support.commands.command_process import CommandProcess
 from tests.support.commands.running import CommandResult, RunAnyscale, start_command
 from tests.support.commands.shell import run_shell
 from tests.support.hashing import passwords_for_all_cores
-from tests.support.paths import BIN, ROOT
+from tests.support.paths import ROOT
 from tests.support.ports import free_port
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import write_flow_users_file
@@ -33,8 +34,7 @@ def page_command(part: str) -> str:
 
 def shell(command: str, folder: Path, **environment: str) -> str:
     """Run a command of the page as an operator would."""
-    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-    return run_shell(command, folder, os.environ | {"PATH": path} | environment)
+    return run_shell(command, folder, os.environ | {"PATH": path_of_shells()} | environment)
 
 
 def back_up_sqlite(database: Path, folder: Path) -> Path:

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import anyscale
@@ -26,7 +26,7 @@ from anyscale.cli import main, terminal
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.hashing.argon2id import CHEAPEST
 
-__all__ = ["CommandProcess", "CommandResult"]
+__all__ = ["CommandProcess", "CommandResult", "fork_server", "output_folder", "run_main"]
 
 CommandResult = subprocess.CompletedProcess[str]
 
@@ -62,8 +62,8 @@ def _modules() -> Iterator[str]:
 
 _PREPARED = ("tests.support.commands.routes_in_advance", "tests.support.commands.freeze_modules")
 
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload([__name__, *_LAZY, *_modules(), *_PREPARED])
+fork_server = multiprocessing.get_context("forkserver")
+fork_server.set_forkserver_preload([__name__, *_LAZY, *_modules(), *_PREPARED])
 
 _numbers = itertools.count()
 
@@ -99,15 +99,15 @@ class CommandProcess:
     ) -> None:
         self.args = list(map(str, arguments))
         number = next(_numbers)
-        self._stdout = _output_folder() / f"{number}.stdout"
-        self._stderr = log or _output_folder() / f"{number}.stderr"
+        self._stdout = output_folder() / f"{number}.stdout"
+        self._stderr = log or output_folder() / f"{number}.stderr"
         for file in (self._stdout, self._stderr):
             file.touch()
         files = str(stdin), str(self._stdout), str(self._stderr)
         if terminal:  # it controls the leader of a session that opens it
             files, new_session = (terminal, terminal, terminal), True
         call = self.args, dict(environment), str(folder), files, new_session, real_hashes
-        self._process = _context.Process(target=_run, args=(*call, dict(constants or {})))
+        self._process = fork_server.Process(target=run_main, args=(*call, dict(constants or {})))
         self._process.start()
         assert self._process.pid
         self.pid: int = self._process.pid
@@ -161,7 +161,8 @@ class CommandProcess:
         self._process.join()
 
 
-def _output_folder() -> Path:
+def output_folder() -> Path:
+    """Give a folder of this process, which ends with it."""
     if not _folders:
         _folders.append(Path(tempfile.mkdtemp(prefix="musterroll-commands-")))
         atexit.register(shutil.rmtree, _folders[0], ignore_errors=True)
@@ -175,16 +176,16 @@ def _text(file: Path) -> str:
     return file.read_bytes().decode("utf-8", "surrogateescape")
 
 
-def _run(
+def run_main(
     arguments: list[str],
     environment: dict[str, str],
     folder: str,
-    files: tuple[str, str, str],
+    files: Iterable[str | int],
     new_session: bool,
     real_hashes: bool,
     constants: dict[str, object],
 ) -> None:
-    """Run the command, in the forked process."""
+    """Run the command in the forked process, on files or their open descriptors."""
     if new_session:
         os.setsid()
     os.environ.clear()
@@ -212,10 +213,11 @@ def _set_constant(name: str, value: object) -> None:
     setattr(owner, constant, value)
 
 
-def _redirect(files: tuple[str, str, str]) -> None:
+def _redirect(files: Iterable[str | int]) -> None:
     """Open the files as standard input, output and error."""
     for descriptor, file in enumerate(files):
-        opened = os.open(file, os.O_WRONLY | os.O_APPEND if descriptor else os.O_RDONLY)
+        flags = os.O_WRONLY | os.O_APPEND if descriptor else os.O_RDONLY
+        opened = file if isinstance(file, int) else os.open(file, flags)
         os.dup2(opened, descriptor)
         os.close(opened)
     sys.stdin = os.fdopen(0, encoding="utf-8", errors="surrogateescape", closefd=False)
