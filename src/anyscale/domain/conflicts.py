@@ -85,6 +85,6 @@ def _freed(conflict: Conflict) -> str:
         return ""
     free = conflict.freed_at + timedelta(days=FREED_DAYS)
     return (
-        f" until {conflict.freed_at:%Y-%m-%d}, by which applications may know its user, and no "
-        f"account gets it before {free:%Y-%m-%d}"
+        f" until {conflict.freed_at:%Y-%m-%d}, and applications may know its user by it, so no "
+        f"other account gets it before {free:%Y-%m-%d}"
     )
