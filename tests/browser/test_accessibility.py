@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect
 from tests.browser.conftest import Visit, visits
 from tests.support.accessibility.checks import assert_accessible
 from tests.support.sign_in.site import Site, change_password, sign_in
-from tests.support.users import NEW_PASSWORD, PASSWORD
+from tests.support.users import NEW_PASSWORD
 
 
 def start(page: Page, _: Site) -> None:
@@ -34,8 +34,7 @@ def first(page: Page, site: Site) -> None:
 
 def account(page: Page, site: Site) -> None:
     """An owner's, with a token whose question is open."""
-    sign_in(page, site.create_owner())
-    change_password(page, PASSWORD, NEW_PASSWORD)
+    page.context.add_cookies(site.signed_in(site.create_owner())["cookies"])
     page.goto("/console/tokens/new")
     page.get_by_label("Name").fill("laptop")
     page.get_by_role("button", name="Create the token").click()
@@ -44,7 +43,7 @@ def account(page: Page, site: Site) -> None:
 
 
 def change(page: Page, site: Site) -> None:
-    account(page, site)
+    page.context.add_cookies(site.signed_in(site.create_user())["cookies"])
     page.goto("/password")
     change_password(page, NEW_PASSWORD, "password1234", "Change password")
 
@@ -79,7 +78,7 @@ NARROW: ViewportSize = {"width": 320, "height": 640}
 def opened(request: pytest.FixtureRequest, browser: Browser, site: Site) -> Iterator[Page]:
     """One of the pages, which no test leaves."""
     with visits(browser, site) as visit:
-        page = visit("/sign-in", viewport=NARROW)
+        page = visit("about:blank", viewport=NARROW)
         request.param(page, site)
         expect(page.get_by_role("heading", name=PAGES[request.param])).to_be_visible()
         yield page

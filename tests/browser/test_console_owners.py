@@ -12,8 +12,8 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.conftest import Visit, visits
 from tests.support.accessibility.checks import assert_accessible, press_until
 from tests.support.sign_in.sign_ins import let_time_pass
-from tests.support.sign_in.site import Site, change_password, sign_in
-from tests.support.users import NEW_PASSWORD, PASSWORD
+from tests.support.sign_in.site import Site
+from tests.support.users import NEW_PASSWORD
 
 from anyscale.domain.models.applications import NewApplication
 from anyscale.server.core.audit import verification
@@ -35,15 +35,10 @@ class Owner(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def owner(site: Site, browser: Browser) -> Owner:
+def owner(site: Site) -> Owner:
     """An owner, an application, and an audit log of more than one slice."""
     email = site.create_owner()
-    with visits(browser, site) as visit:
-        page = visit()
-        sign_in(page, email)
-        change_password(page, PASSWORD, NEW_PASSWORD)
-        expect(page.get_by_role("heading", name="Your account")).to_be_visible()
-        state = page.context.storage_state()
+    state = site.signed_in(email)
     with closing(site.control_plane()) as control_plane:
         user = control_plane.sessions.authenticate(secret_in(state))
         new = NewApplication(name=f"Wiki {LONG}"[:200], redirect_uris=[HUB], audience=["owners"])

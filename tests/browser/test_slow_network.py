@@ -6,12 +6,12 @@ from contextlib import closing
 from typing import Any, NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, expect
-from tests.browser.conftest import Visit, visits
+from playwright.sync_api import Page, Request, expect
+from tests.browser.conftest import Visit
 from tests.support.accessibility.checks import assert_accessible
 from tests.support.callers import OPERATOR
-from tests.support.sign_in.site import Site, change_password, sign_in
-from tests.support.users import NEW_PASSWORD, PASSWORD, checked_users, create_accounts
+from tests.support.sign_in.site import Site
+from tests.support.users import NEW_PASSWORD, checked_users, create_accounts
 
 from anyscale.domain.models.applications import NewApplication
 
@@ -40,14 +40,7 @@ class Owner(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def owner(site: Site, browser: Browser) -> Owner:
-    email = site.create_owner()
-    with visits(browser, site) as visit:
-        page = visit()
-        sign_in(page, email)
-        change_password(page, PASSWORD, NEW_PASSWORD)
-        expect(page.get_by_role("heading", name="Your account")).to_be_visible()
-        state = page.context.storage_state()
+def owner(site: Site) -> Owner:
     with closing(site.control_plane()) as plane:
         create_accounts(plane, "slow", password=None)
         (user,) = plane.users.with_emails(["slow@example.com"])
@@ -55,6 +48,7 @@ def owner(site: Site, browser: Browser) -> Owner:
         batch = plane.batches.create("some", checked_users("a", "b", "c"), "fail", OPERATOR).batch
         new = NewApplication(name="Rotated", redirect_uris=[HUB])
         client_id = plane.applications.create(new, OPERATOR).application.client_id
+    state = site.signed_in(site.create_owner())
     return Owner(state, user.user_id, batch.batch_id, client_id)
 
 
@@ -65,12 +59,15 @@ def with_script(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture
 def slow(visit: Visit, owner: Owner, with_script: bool) -> Page:
-    """A page of the owner on a slow network."""
-    page = visit("/console", storage_state=owner.state, java_script_enabled=with_script)
+    """A page of the owner, before its network is slow."""
+    return visit("about:blank", storage_state=owner.state, java_script_enabled=with_script)
+
+
+def slow_down(page: Page) -> None:
+    """Let each answer to a page take its time from now on."""
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")
     session.send("Network.emulateNetworkConditions", LATENCY)
-    return page
 
 
 #: only with a script
@@ -139,6 +136,7 @@ def test_a_double_click_loses_no_secret(
 ) -> None:
     fill, replacement = FORMS[name]
     button = slow.get_by_role("button", name=fill(slow, owner), exact=True)
+    slow_down(slow)
     posts = posts_of(slow)
     button.dblclick(delay=BETWEEN)
     secret = slow.locator(".secret .whole").first
@@ -165,6 +163,7 @@ def test_a_form_that_was_stopped_or_comes_back_can_be_sent(slow: Page, owner: Ow
     fill_token(slow, owner)
     slow.get_by_label("Name").fill("")
     button = slow.get_by_role("button", name="Create the token")
+    slow_down(slow)
     button.click()
     expect(slow.get_by_role("heading", name="There is a problem")).to_be_visible()
     slow.get_by_label("Name").fill(f"again {id(slow)}")
@@ -177,6 +176,7 @@ def test_after_the_file_of_links_the_page_says_what_happened(slow: Page, owner: 
     path = f"/console/batches/{owner.batch_id}"
     slow.goto(f"{path}/links")
     expect(slow.get_by_role("heading", name="Create links for 3 users?")).to_be_visible()
+    slow_down(slow)
     posts = posts_of(slow)
     with slow.expect_download() as download:
         slow.get_by_role("button", name="Create, as CSV").dblclick(delay=BETWEEN)
@@ -197,6 +197,7 @@ def test_after_the_file_of_links_the_page_says_what_happened(slow: Page, owner: 
 @scripted
 def test_a_file_that_breaks_off_is_said(slow: Page, owner: Owner) -> None:
     slow.goto(f"/console/users/links?user_id={owner.user_id}")
+    slow_down(slow)
     slow.route(re.compile("/console/users/links"), lambda route: route.abort())
     slow.get_by_role("button", name=re.compile("as CSV")).click()
     expect(slow.get_by_role("alert").filter(has_text="did not arrive whole")).to_be_focused()
@@ -207,10 +208,7 @@ def test_what_was_typed_survives_the_end_of_the_session(
     slow: Page, site: Site, with_script: bool
 ) -> None:
     email = site.create_owner()
-    slow.context.clear_cookies()
-    sign_in(slow, email)
-    change_password(slow, PASSWORD, NEW_PASSWORD)
-    expect(slow.get_by_role("heading", name="Your account")).to_be_visible()
+    slow.context.add_cookies(site.signed_in(email)["cookies"])
     slow.goto("/console/applications/new")
     slow.get_by_label("Name").fill("Kept Wiki")
     slow.get_by_label("Redirect URIs").fill(f"{HUB}\n{HUB}/2")
@@ -219,6 +217,7 @@ def test_what_was_typed_survives_the_end_of_the_session(
         (user,) = plane.users.with_emails([email])
         assert user
         plane.sessions.revoke_all(user.user_id, OPERATOR)
+    slow_down(slow)
     slow.get_by_role("button", name="Create the application").click()
     expect(slow.get_by_text("You are not signed in any more.")).to_be_visible()
     slow.get_by_label("Email").fill(email)

@@ -12,7 +12,7 @@ from tests.support.databases.stored_data import execute_sql
 from tests.support.faults.pausing import PausingHashes
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_process import ServerProcess
-from tests.support.sign_in.site import Site
+from tests.support.sign_in.site import Site, state_of
 
 from anyscale.server.control_plane import ControlPlane
 
@@ -44,11 +44,7 @@ class Owner(NamedTuple):
     @property
     def state(self) -> Any:
         """The cookies of the browser, for one of Playwright."""
-        common = {"domain": "127.0.0.1", "path": "/", "expires": -1, "sameSite": "Lax"}
-        common |= {"secure": True, "httpOnly": True}
-        return {
-            "cookies": [{"name": n, "value": v, **common} for n, v in self.client.cookies.items()]
-        }
+        return state_of(self.client)
 
 
 class Owners(NamedTuple):
