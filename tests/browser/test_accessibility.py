@@ -74,14 +74,21 @@ PAGES = {
 NARROW: ViewportSize = {"width": 320, "height": 640}
 
 
-@pytest.fixture(scope="module", params=PAGES, ids=lambda page: page.__name__)
-def opened(request: pytest.FixtureRequest, browser: Browser, site: Site) -> Iterator[Page]:
-    """One of the pages, which no test leaves."""
+@pytest.fixture(scope="module")
+def narrow(browser: Browser, site: Site) -> Iterator[Page]:
+    """A narrow window, whose console has to stay empty."""
     with visits(browser, site) as visit:
-        page = visit("about:blank", viewport=NARROW)
-        request.param(page, site)
-        expect(page.get_by_role("heading", name=PAGES[request.param])).to_be_visible()
-        yield page
+        yield visit("about:blank", viewport=NARROW)
+
+
+@pytest.fixture(scope="module", params=PAGES, ids=lambda page: page.__name__)
+def opened(request: pytest.FixtureRequest, narrow: Page, site: Site) -> Page:
+    """One of the pages, without cookies of the one before; no test leaves it."""
+    narrow.context.clear_cookies()
+    narrow.goto("about:blank")  # two pages have one address, but for the fragment
+    request.param(narrow, site)
+    expect(narrow.get_by_role("heading", name=PAGES[request.param])).to_be_visible()
+    return narrow
 
 
 @pytest.fixture
