@@ -1,19 +1,34 @@
 """Comparing a source with the accounts of an embedded control plane."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tests.support.servers.control_planes import embedded_transport
-from tests.support.users import checked_users, users_to_create
+from tests.support.users import checked_users, list_accounts, users_to_create
 
-from anyscale.domain.models.users import AdminCreateUser, User, UserChanges
+from anyscale.domain.models.users import (
+    AdminCreateUser,
+    AdminImportUser,
+    EmailChange,
+    User,
+    UserChanges,
+)
 from anyscale.domain.validation import Policy
-from anyscale.errors import BatchRefused, BatchUnfinished
+from anyscale.errors import (
+    AccountEdited,
+    BatchRefused,
+    BatchUnfinished,
+    ConfigError,
+    NotFound,
+    OwnerKept,
+)
 from anyscale.errors.batches import MAX_PROBLEMS
 from anyscale.transport.base import Transport
-from anyscale.user import verification
+from anyscale.user import corrections, verification
+from anyscale.user.comparison import matched_users
+from anyscale.user.corrections import Correction, correct_emails
 from anyscale.user.list_source import ListSource
 from anyscale.user.verification import Verification
 from anyscale.users_file import UsersFile
@@ -69,11 +84,11 @@ def test_all_problems_are_counted_and_nothing_is_looked_up_after_the_first(
     looked_up = list[str]()
     find = transport.users.find
 
-    def noted(emails: Sequence[str]) -> Sequence[User | None]:
+    def noted(emails: Sequence[str], external_ids: Sequence[str] = ()) -> Sequence[User | None]:
         looked_up.extend(emails)
-        return find(emails)
+        return find(emails, external_ids)
 
-    monkeypatch.setattr(verification, "_CHUNK", 1)
+    monkeypatch.setattr(matched_users, "CHUNK", 1)
     monkeypatch.setattr(transport.users, "find", noted)
     wrong = [AdminCreateUser("Jane", f"{number}") for number in range(2 * MAX_PROBLEMS + 2)]
     source = ListSource([*users_to_create("ann"), *wrong, *users_to_create(*MANY)])
@@ -81,3 +96,125 @@ def test_all_problems_are_counted_and_nothing_is_looked_up_after_the_first(
         list(Verification(transport, source).differences())
     assert (refused.value.count, refused.value.more) == (2 * MAX_PROBLEMS + 2, MAX_PROBLEMS + 2)
     assert "user50@example.com" not in looked_up
+
+
+#: 1 and 2 swap their emails, 3 gives its to the new 5, and 4 gets another number.
+STAFF = {"1": "ann", "2": "ben", "3": "cy", "4": "dee"}
+MOVED = {"5": "cy", "1": "ben", "2": "ann", "40": "dee", "3": "cyrus"}
+
+
+def numbered(people: Mapping[str, str]) -> ListSource:
+    return ListSource(
+        AdminImportUser("Jane", f"{name}@example.com", external_id=number)
+        for number, name in people.items()
+    )
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 2_000])
+@pytest.mark.parametrize("kept", [1, 2, 10_000])
+def test_users_that_depend_on_each_other_are_matched_wherever_they_are(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch, chunk: int, kept: int
+) -> None:
+    for module in (matched_users, verification):
+        monkeypatch.setattr(module, "CHUNK", chunk)
+    monkeypatch.setattr(verification, "_KEPT", kept)
+    users = numbered(STAFF).reading(Policy())
+    transport.batches.create("key", list(users), "fail")
+
+    found = Verification(transport, numbered(MOVED))
+    emails = [one.partition("@")[0] for one in MOVED.values()]
+    assert [
+        (one.kind, one.field, str(one.account).partition("@")[0]) for one in found.differences()
+    ] == [
+        ("missing", None, "None"),
+        ("different", "email", "ann"),
+        ("different", "email", "ben"),
+        ("different", "external_id", "4"),
+        ("different", "email", "cy"),
+    ]
+    assert found.checked == len(emails)
+
+
+def test_emails_are_changed_together_only_where_they_are_passed_on(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corrections, "_AT_ONCE", 2)
+    names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "owner"]
+    ids = dict(zip(names, create(transport, *names), strict=True))
+    transport.users.set_role(ids["owner"], "owner")
+    calls: list[int] = []
+    change = transport.users.change_emails
+
+    def noted(changes: Sequence[EmailChange]) -> None:
+        calls.append(len(changes))
+        change(changes)
+
+    monkeypatch.setattr(transport.users, "change_emails", noted)
+    wanted = {
+        # a circle, and a chain
+        "a": "b",
+        "b": "c",
+        "c": "a",
+        "d": "e",
+        "e": "e.new",
+        # one that is free, one that is taken, one in another spelling, and an owner's
+        "f": "f.new",
+        "g": "i",
+        "h": "H",
+        "owner": "o.new",
+    }
+    due = [
+        Correction(
+            ids[name],
+            f"{new}@example.com",
+            UserChanges(email=f"{new}@example.com"),
+            UserChanges(email=f"{name}@example.com"),
+        )
+        for name, new in wanted.items()
+    ]
+    refused = {one.email: refusal for one, refusal in correct_emails(transport, due) if refusal}
+    assert refused == {
+        "i@example.com": "'i@example.com' has an account already",
+        "o.new@example.com": (
+            "the account is an owner's: no file changes its email, external_id or SSO"
+        ),
+    }
+    assert sorted(calls) == [1, 1, 1, 1, 2, 2, 2, 3]
+    now = {user.user_id: user.email for user in list_accounts(transport)}
+    changed = wanted | {"g": "g", "owner": "owner", "i": "i"}
+    assert now == {ids[name]: f"{new}@example.com" for name, new in changed.items()}
+
+
+def test_an_email_that_somebody_has_changed_since_is_left(transport: Transport) -> None:
+    first, second = create(transport, "a", "b")
+    changes = [
+        EmailChange(first, "b@example.com", "a@example.com"),
+        EmailChange(second, "a@example.com", "b@example.com"),
+    ]
+    for _ in range(2):  # a repeated call changes nothing more
+        transport.users.change_emails(changes)
+    assert [user.email for user in list_accounts(transport)] == ["b@example.com", "a@example.com"]
+    with pytest.raises(AccountEdited):
+        transport.users.change_emails([EmailChange(first, "c@example.com", "a@example.com")])
+    with pytest.raises(ConfigError, match="is not an email address"):
+        transport.users.change_emails([EmailChange(first, "c", "b@example.com")])
+    with pytest.raises(NotFound):
+        transport.users.change_emails([EmailChange("usr_00", "c@example.com", "b@example.com")])
+    assert [user.email for user in list_accounts(transport)] == ["b@example.com", "a@example.com"]
+
+
+def test_an_update_that_keeps_owners_changes_no_email_number_or_sso_of_them(
+    transport: Transport,
+) -> None:
+    (owner,) = create(transport, "owner")
+    transport.users.set_role(owner, "owner")
+    before = list_accounts(transport)
+    for changes in (
+        UserChanges(email="evil@example.com"),
+        UserChanges(external_id="7"),
+        UserChanges(is_sso_user=True, title="Boss"),
+    ):
+        with pytest.raises(OwnerKept):
+            transport.users.update(owner, changes, keep_owner=True)
+    assert list_accounts(transport) == before
+    transport.users.update(owner, UserChanges(title="Boss"), keep_owner=True)

@@ -120,6 +120,15 @@ def reading_options() -> list[str]:
     return options + [f"--column={text}" for text in ctx.meta[_TYPED]]
 
 
+same_person_option = click.option(
+    "--same-person",
+    multiple=True,
+    metavar="EXTERNAL_ID",
+    help="The account with this external id is that user's, though email and names differ or it is "
+    "suspended. Repeat it for each.",
+)
+
+
 class UsersFileCommand(click.Command):
     """A command that suggests `-f FILE` for a file without the option."""
 

@@ -19,6 +19,7 @@ from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.models.batches import Batch, Conflict, Created, ReservedChunk
 from anyscale.domain.models.users import (
     AdminCreatedUser,
+    EmailChange,
     PasswordLink,
     UpdatedUser,
     User,
@@ -109,8 +110,10 @@ class Batches(_Calls):
 class Users(_Calls):
     """Accounts: see `transport.base.Users`."""
 
-    def find(self, emails: Sequence[str]) -> Sequence[User | None]:
-        return self._opened("list").users.with_emails(emails)
+    def find(
+        self, emails: Sequence[str], external_ids: Sequence[str] = ()
+    ) -> Sequence[User | None]:
+        return self._opened("list").users.find(emails, external_ids)
 
     def update(
         self,
@@ -119,9 +122,20 @@ class Users(_Calls):
         expected: UserChanges | None = None,
         *,
         reuse_email: bool = False,
+        keep_owner: bool = False,
     ) -> UpdatedUser:
         updates = self._opened("change").updates
-        return updates.update(user_id, changes, self._caller, expected, reuse_email=reuse_email)
+        return updates.update(
+            user_id,
+            changes,
+            self._caller,
+            expected,
+            reuse_email=reuse_email,
+            keep_owner=keep_owner,
+        )
+
+    def change_emails(self, changes: Sequence[EmailChange]) -> None:
+        self._opened("change").updates.change_emails(changes, self._caller)
 
     def suspend(
         self,

@@ -14,6 +14,7 @@ from anyscale.domain.models.applications import (
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.models.batches import Batch
 from anyscale.domain.models.users import (
+    EmailChange,
     PasswordLink,
     UpdatedUser,
     User,
@@ -64,8 +65,13 @@ class Batches(BatchCalls, Protocol):
 class Users(Protocol):
     """Accounts."""
 
-    def find(self, emails: Sequence[str]) -> Sequence[User | None]:
-        """Return the accounts with up to 10,000 emails, in their order; None without an account."""
+    def find(
+        self, emails: Sequence[str], external_ids: Sequence[str] = ()
+    ) -> Sequence[User | None]:
+        """Return the accounts with some emails, then those with some external ids, in their order.
+
+        None stands for no account. There are at most 10,000 emails and external ids.
+        """
 
     def update(
         self,
@@ -74,11 +80,19 @@ class Users(Protocol):
         expected: UserChanges | None = None,
         *,
         reuse_email: bool = False,
+        keep_owner: bool = False,
     ) -> UpdatedUser:
         """Change fields of an account, and return it.
 
         It is refused if a field that it changes has neither the new value nor that of `expected`.
         With `reuse_email` the account may get an email that another one had a short time ago.
+        With `keep_owner` an owner keeps the email, the external id and whether it is an SSO user.
+        """
+
+    def change_emails(self, changes: Sequence[EmailChange]) -> None:
+        """Change the emails of up to 1,000 accounts at one moment: they may swap theirs.
+
+        It is refused as a whole, also if one of them is an owner's.
         """
 
     def suspend(

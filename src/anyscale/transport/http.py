@@ -12,6 +12,7 @@ from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.models.batches import Batch, Conflict, Created, ReservedChunk
 from anyscale.domain.models.users import (
     AdminCreatedUser,
+    EmailChange,
     PasswordLink,
     UpdatedUser,
     User,
@@ -36,6 +37,7 @@ from anyscale.domain.schemas.batches import (
     UserChunk,
 )
 from anyscale.domain.schemas.users import (
+    EmailChanges,
     FindUsers,
     FoundUsers,
     PasswordLinks,
@@ -156,8 +158,10 @@ class Users:
     def __init__(self, client: RetryingClient) -> None:
         self._request = client.request
 
-    def find(self, emails: Sequence[str]) -> Sequence[User | None]:
-        body = FindUsers(list(emails))
+    def find(
+        self, emails: Sequence[str], external_ids: Sequence[str] = ()
+    ) -> Sequence[User | None]:
+        body = FindUsers(list(emails), list(external_ids))
         return self._request(FoundUsers, "POST", "/v1/users:find", body, changes=False).users
 
     def update(
@@ -167,10 +171,19 @@ class Users:
         expected: UserChanges | None = None,
         *,
         reuse_email: bool = False,
+        keep_owner: bool = False,
     ) -> UpdatedUser:
         fields = changes.to_dict()
-        body = UserUpdate(**fields, expected=expected or UNSET, reuse_email=reuse_email)
+        body = UserUpdate(
+            **fields,
+            expected=expected or UNSET,
+            reuse_email=reuse_email,
+            keep_owner=keep_owner,
+        )
         return self._request(UpdatedUser, "PATCH", _user_path(user_id), body)
+
+    def change_emails(self, changes: Sequence[EmailChange]) -> None:
+        self._request(type(None), "POST", "/v1/users:changeEmails", EmailChanges(list(changes)))
 
     def suspend(
         self,

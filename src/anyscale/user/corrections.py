@@ -1,27 +1,59 @@
 """Correct the accounts that differ from their users."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from msgspec import Struct, convert
+from msgspec import UNSET, Struct, convert, structs
 
-from anyscale.domain.models.users import Difference, UpdatedUser, UserChanges
+from anyscale.domain.emails import email_key_or_empty
+from anyscale.domain.models.users import Difference, EmailChange, UpdatedUser, UserChanges
+from anyscale.domain.schemas.users import MAX_EMAIL_CHANGES
 from anyscale.domain.validation import shown
-from anyscale.errors import AccountEdited, BatchUnfinished, ConfigError, NotFound
+from anyscale.errors import (
+    AccountEdited,
+    BatchUnfinished,
+    ConfigError,
+    EmailTaken,
+    ExternalIdTaken,
+    NotFound,
+    NotPermitted,
+    OwnerKept,
+)
 from anyscale.transport.base import Transport
 from anyscale.user.comparison.id_hashes import IdHashes
 
-__all__ = ["Confirmed", "Correction", "correct"]
+__all__ = ["Confirmed", "Correction", "correct", "correct_emails"]
+
+#: Email changes of one call that do not depend on each other: it takes about a second.
+_AT_ONCE = 200
+
+#: Why the control plane refuses the correction of one account, and may not that of another one.
+_REFUSALS = (ConfigError, EmailTaken, ExternalIdTaken, NotPermitted, OwnerKept)
 
 
 class Correction(Struct, frozen=True):
     """What an account needs to be as its user in the file."""
 
     user_id: str
+    #: in the file
     email: str
     changes: UserChanges
     #: the values that the changes replace
     replaced: UserChanges
+
+    @property
+    def details(self) -> UserChanges:
+        """The changes without the email."""
+        return structs.replace(self.changes, email=UNSET)
+
+    @property
+    def email_change(self) -> EmailChange | None:
+        """The change of the email."""
+        if not self.changes.email:
+            return None
+        assert self.replaced.email
+        return EmailChange(self.user_id, self.changes.email, self.replaced.email)
 
 
 class Confirmed:
@@ -35,7 +67,7 @@ class Confirmed:
 
     def add(self, difference: Difference) -> None:
         """Add a difference, in the order of the file and before `corrections`."""
-        if not difference.field:
+        if not _is_correctable(difference):
             return
         self._hashes.add(_key(difference))
         self.accounts += difference.index != self._last_index
@@ -49,7 +81,7 @@ class Confirmed:
         """
         self._hashes.sort()
         for _, of_user in groupby(differences, lambda difference: difference.index):
-            different = [one for one in of_user if one.field]
+            different = [one for one in of_user if _is_correctable(one)]
             if any(_key(one) not in self._hashes for one in different):
                 raise _has_changed(different[0].email)
             if different:
@@ -57,19 +89,103 @@ class Confirmed:
 
 
 def correct(transport: Transport, correction: Correction) -> UpdatedUser | str:
-    """Correct an account and return it, or why the control plane refuses it.
+    """Correct an account, but not its email; return it, or why the control plane refuses it.
 
     Raises:
         BatchUnfinished: somebody has edited the account since it was compared.
     """
     try:
-        return transport.users.update(correction.user_id, correction.changes, correction.replaced)
+        return transport.users.update(
+            correction.user_id, correction.details, correction.replaced, keep_owner=True
+        )
     except AccountEdited:
         raise _has_changed(correction.email) from None
     except NotFound:
         return "the account has been deleted"
-    except ConfigError as error:
+    except _REFUSALS as error:
         return str(error)
+
+
+def correct_emails(
+    transport: Transport, corrections: Sequence[Correction]
+) -> Iterator[tuple[Correction, str | None]]:
+    """Correct the emails of accounts; iterate over them, each with why it is refused, or None.
+
+    An email that another one of these accounts gives up is free: accounts that pass on or swap
+    their emails are corrected at one moment, all of them or none.
+    """
+    independent: list[Correction] = []
+    for chain in _chains(corrections):
+        if len(chain) > 1:
+            yield from _correct_chain(transport, chain)
+            continue
+        independent += chain
+        if len(independent) == _AT_ONCE:
+            yield from _correct_independent(transport, independent)
+            independent = []
+    yield from _correct_independent(transport, independent)
+
+
+def _chains(corrections: Sequence[Correction]) -> Iterator[list[Correction]]:
+    """Iterate over the corrections, those together of which one gets the email of another."""
+    by_old = {_key_of(one.replaced.email): one for one in corrections}
+    following = {one.user_id: by_old.get(_key_of(one.changes.email)) for one in corrections}
+    chains = defaultdict[str, list[Correction]](list)
+    ends: dict[str, str] = {}
+    for one in corrections:
+        # To the account whose new email no other one gives up, or around a circle.
+        path, here = dict[str, None](), one
+        while here.user_id not in ends and here.user_id not in path:
+            path[here.user_id] = None
+            here = following[here.user_id] or here
+        end = ends.get(here.user_id, here.user_id)
+        ends |= dict.fromkeys(path, end)
+        chains[end].append(one)
+    yield from chains.values()
+
+
+def _correct_independent(
+    transport: Transport, corrections: Sequence[Correction]
+) -> Iterator[tuple[Correction, str | None]]:
+    """Correct emails that do not depend on each other: if one is refused, the others are not."""
+    if not corrections:
+        return
+    if _change(transport, corrections) is None:
+        yield from ((one, None) for one in corrections)
+        return
+    for one in corrections:
+        yield one, _change(transport, [one])
+
+
+def _correct_chain(
+    transport: Transport, chain: Sequence[Correction]
+) -> Iterator[tuple[Correction, str | None]]:
+    refusal: str | None = (
+        f"{len(chain):,} accounts pass their emails on to each other, and {MAX_EMAIL_CHANGES:,} "
+        "can do so at one moment: give some of them other emails first"
+    )
+    if len(chain) <= MAX_EMAIL_CHANGES:
+        refusal = _change(transport, chain)
+    yield from ((one, refusal) for one in chain)
+
+
+def _change(transport: Transport, corrections: Sequence[Correction]) -> str | None:
+    """Change emails at one moment, or return why the control plane refuses it."""
+    try:
+        transport.users.change_emails([one.email_change for one in corrections if one.email_change])
+    except NotFound:
+        return "the account has been deleted"
+    except (AccountEdited, *_REFUSALS) as error:
+        return str(error)
+    return None
+
+
+def _is_correctable(difference: Difference) -> bool:
+    return bool(difference.field) and not difference.kept
+
+
+def _key_of(email: object) -> str:
+    return email_key_or_empty(str(email))
 
 
 def _correction(different: Sequence[Difference]) -> Correction:

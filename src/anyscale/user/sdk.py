@@ -27,7 +27,7 @@ from anyscale.transport import open_transport
 from anyscale.transport.base import Transport
 from anyscale.user.comparison.sync_planner import SyncOptions
 from anyscale.user.comparison.sync_run import run_sync
-from anyscale.user.created_users import create_users
+from anyscale.user.created_users import create_users, forget_frames
 from anyscale.user.list_source import ListSource
 from anyscale.user.lookup import PAGE, check_sizes, find_user, list_users
 from anyscale.user.verification import Verification
@@ -100,7 +100,7 @@ class UserCalls:
                     dry_run=dry_run,
                 )
         except AnyscaleError as error:
-            _forget_frames(error)
+            forget_frames(error)
             raise
 
     @keyword_hints
@@ -174,19 +174,29 @@ class UserCalls:
             return find_user(transport, email=email, name=name, user_id=user_id)
 
     @keyword_hints
-    def verify(self, admin_create_users: Iterable[AdminCreateUser]) -> Iterator[Difference]:
+    def verify(
+        self, admin_create_users: Iterable[AdminCreateUser], *, same_person: Iterable[str] = ()
+    ) -> Iterator[Difference]:
         """Compare all fields of users but the password with those of their accounts.
+
+        The external id of an `AdminImportUser` decides whose account it is: its other email is a
+        difference then.
+
+        Args:
+            admin_create_users: Users as they should be.
+            same_person: External ids of users whose accounts have other emails and names, or are
+                suspended, and are theirs all the same.
 
         Raises:
             TypeError: an element is not an `AdminCreateUser`. All other errors come at the first
                 iteration.
             BatchRefused: entries are wrong; nothing was compared.
         """
-        return self._differences(ListSource(admin_create_users))
+        return self._differences(ListSource(admin_create_users), frozenset(same_person))
 
-    def _differences(self, users: ListSource) -> Iterator[Difference]:
+    def _differences(self, users: ListSource, same_person: frozenset[str]) -> Iterator[Difference]:
         with closing(self._open()) as transport:
-            yield from Verification(transport, users).differences()
+            yield from Verification(transport, users, same_person=same_person).differences()
 
     @keyword_hints
     def sync(
@@ -201,6 +211,7 @@ class UserCalls:
         at_most_correct: int | None = None,
         at_most_suspend: int | None = None,
         they_differ: Iterable[str] = (),
+        same_person: Iterable[str] = (),
         dry_run: bool = False,
     ) -> SyncPlan:
         """Bring the accounts up to date with a list of all users; passwords are not set.
@@ -216,6 +227,8 @@ class UserCalls:
                 50, or than a tenth of the accounts if that is more, stop the sync.
             at_most_suspend: The same of accounts to suspend.
             they_differ: Emails of users who look like one who left, and are two people.
+            same_person: External ids of users whose accounts have other emails and names, or are
+                suspended, and are theirs all the same.
             dry_run: Only plan.
 
         Returns:
@@ -238,6 +251,7 @@ class UserCalls:
             at_most_correct=at_most_correct,
             at_most_suspend=at_most_suspend,
             they_differ=frozenset(they_differ),
+            same_person=frozenset(same_person),
         )
         with closing(self._open()) as transport:
             return run_sync(transport, users, options, dry_run=dry_run)
@@ -380,17 +394,6 @@ class UserCalls:
             raise ConfigError("give either an email or a user_id")
         with closing(self._open()) as transport:
             yield transport, find_user(transport, email=email, user_id=user_id)
-
-
-def _forget_frames(error: BaseException) -> None:
-    """Remove the frames of an error and of its causes: their local variables have passwords.
-
-    Programs that report errors may send the local variables of each frame.
-    """
-    error.__traceback__ = None
-    for earlier in (error.__cause__, error.__context__):
-        if earlier is not None and earlier.__traceback__ is not None:
-            _forget_frames(earlier)
 
 
 #: The calls on the control plane that the environment names at the time of each call.

@@ -1,15 +1,20 @@
 """Choose the accounts that a file says to suspend or restore, and do it; owners are kept."""
 
+from collections.abc import Container
+from itertools import chain
+
 from anyscale.domain.models.users import User
 from anyscale.domain.user_query import UserQuery
 from anyscale.domain.user_sources import UserSource
 from anyscale.errors import NotFound, OwnerKept
 from anyscale.transport.base import Transport
-from anyscale.user.comparison.entry_accounts import EntryAccounts, OnProgress
 from anyscale.user.comparison.id_hashes import IdHashes
+from anyscale.user.comparison.matched_users import MatchedUsers, OnProgress
 from anyscale.user.lookup import PAGE, list_users
 
 __all__ = ["SuspensionPlan", "change_unless_owner", "plan_missing", "plan_named"]
+
+_OUTCOME = "nothing was changed"
 
 
 class SuspensionPlan:
@@ -47,7 +52,10 @@ def plan_named(
         BatchRefused: the file is wrong.
     """
     plan = SuspensionPlan(suspend=suspend)
-    for user, account in EntryAccounts(transport, source, on_progress):
+    matched = MatchedUsers(
+        transport, source, _OUTCOME, by_email_alone=True, on_progress=on_progress
+    )
+    for _, user, account in chain.from_iterable(matched):
         plan.users += 1
         if account is None:
             plan.without_account.append(user.email)
@@ -57,15 +65,23 @@ def plan_named(
 
 
 def plan_missing(
-    transport: Transport, source: UserSource, on_progress: OnProgress
+    transport: Transport,
+    source: UserSource,
+    on_progress: OnProgress,
+    same_person: Container[str] = (),
 ) -> SuspensionPlan:
     """Choose the accounts to suspend: of the users who are not in a file.
+
+    `same_person` is as in `match`.
 
     Raises:
         BatchRefused: the file is wrong.
     """
     plan, named = SuspensionPlan(suspend=True), IdHashes()
-    for user, account in EntryAccounts(transport, source, on_progress):
+    matched = MatchedUsers(
+        transport, source, _OUTCOME, same_person=same_person, on_progress=on_progress
+    )
+    for _, user, account in chain.from_iterable(matched):
         plan.users += 1
         if account is None:
             plan.without_account.append(user.email)

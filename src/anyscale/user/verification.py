@@ -1,21 +1,20 @@
 """Compare users with their accounts, chunk by chunk, without passwords."""
 
+import math
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
-from itertools import islice, takewhile
+from collections.abc import Container, Iterator, Sequence
 from operator import attrgetter
-from typing import NamedTuple
 
 from msgspec import UNSET
 
-from anyscale.domain.models.users import Difference, User, UserChanges
+from anyscale.domain.matching import has_other_email
+from anyscale.domain.models.users import KEPT_OF_OWNERS, Difference, User, UserChanges
 from anyscale.domain.user_query import UserQuery
-from anyscale.domain.user_sources import Chunk, Reading, UserSource, chunks
-from anyscale.domain.validation import CheckedUser, Policy
-from anyscale.errors import AnyscaleError, BatchRefused, Problem
+from anyscale.domain.user_sources import UserSource
+from anyscale.domain.validation import CheckedUser
 from anyscale.transport.base import Transport
 from anyscale.user.comparison.id_hashes import IdHashes
+from anyscale.user.comparison.matched_users import CHUNK, MatchedUser, MatchedUsers, OnProgress
 from anyscale.user.lookup import PAGE, list_users
 
 __all__ = ["Verification"]
@@ -23,20 +22,8 @@ __all__ = ["Verification"]
 #: what an administrator enters about a user, except the email and the password
 _FIELDS = tuple(field for field in UserChanges.__struct_fields__ if field != "email")
 
-#: Users that one call looks up. Their accounts are in memory, for some calls at a time.
-_CHUNK = 2_000
-
 #: After this number of differences, some megabytes, the first reading compares no more.
 _KEPT = 10_000
-
-
-class _LookedUpChunk(NamedTuple):
-    """The users of a chunk, and their accounts."""
-
-    #: the position of the first user
-    first: int
-    users: Sequence[CheckedUser]
-    accounts: Sequence[User | None]
 
 
 class Verification:
@@ -49,7 +36,9 @@ class Verification:
         transport: of the control plane.
         source: the users.
         keep_ids: whether `extra` will be called: it needs 8 bytes for each user.
-        on_progress: receives the step, how much of it is done, and how much it is in all.
+        same_person: external ids of people whose accounts have other emails or names, or are
+            suspended, as the administrator says.
+        on_progress: see `OnProgress`.
     """
 
     def __init__(
@@ -58,11 +47,21 @@ class Verification:
         source: UserSource,
         *,
         keep_ids: bool = False,
-        on_progress: Callable[[str, int, int], None] = lambda *_: None,
+        same_person: Container[str] = (),
+        on_progress: OnProgress = lambda *_: None,
     ) -> None:
         self._transport = transport
         self._source = source
-        self._on_progress = on_progress
+        self._matched = MatchedUsers(
+            transport,
+            source,
+            "nothing was compared",
+            same_person=same_person,
+            is_needed=lambda: self._is_open,
+            on_progress=on_progress,
+        )
+        #: the position of the first user that the first reading does not compare
+        self._end: float = math.inf
         self._seen = IdHashes() if keep_ids else None
         #: users that were compared so far
         self.checked: int = 0
@@ -73,12 +72,10 @@ class Verification:
         Raises:
             BatchRefused: entries are wrong, before the first difference.
         """
-        kept = self._check_all()
-        is_full = len(kept) >= _KEPT
-        yield from kept
-        del kept
-        if is_full:
-            yield from self._compare_rest()
+        yield from self._check_all()
+        for matched in () if self._is_open else self._matched.rest(self.checked):
+            yield from self._compare(matched)
+        self.checked = self._matched.count
         self._source.check_unchanged()
 
     def extra(self) -> Iterator[User]:
@@ -94,109 +91,74 @@ class Verification:
 
     def _check_all(self) -> list[Difference]:
         """Check all users; compare them until `_KEPT` differences are found, and return these."""
-        reading = self._source.reading(Policy(), verify=True)
-        all_chunks = self._chunks(reading, "Reading")
         kept: list[Difference] = []
-        to_compare = takewhile(lambda _: len(kept) < _KEPT and not reading.problems, all_chunks)
-        try:
-            for chunk in self._look_up_all(to_compare):
-                if len(kept) < _KEPT:
-                    kept += self._compare(reading, chunk)
-        except AnyscaleError:
-            # A wrong file is reported also if the control plane cannot be reached.
-            _check_rest(reading, all_chunks)
-            raise
-        _check_rest(reading, all_chunks)
+        for matched in self._matched:
+            if matched and matched[0][0] < self._end:
+                kept += self._compare(matched)
+                # Users that depend on others come last.
+                kept.sort(key=lambda difference: difference.index)
+                if len(kept) >= _KEPT:
+                    self._end = (kept[_KEPT - 1].index // CHUNK + 1) * CHUNK
+                    kept = [one for one in kept if one.index < self._end]
+        self.checked = int(min(self._end, self._matched.count))
         return kept
 
-    def _compare_rest(self) -> Iterator[Difference]:
-        reading = self._source.reading(Policy(), verify=True)
-        all_chunks = self._chunks(reading, "Comparing")
-        rest = islice(all_chunks, self.checked // _CHUNK, None)
-        for chunk in self._look_up_all(rest, self.checked):
-            yield from self._compare(reading, chunk)
+    @property
+    def _is_open(self) -> bool:
+        """Whether the first reading still compares: it has found few differences so far."""
+        return self._end == math.inf
 
-    def _chunks(self, reading: Reading, step: str) -> Iterator[Chunk]:
-        for chunk in chunks(reading, _CHUNK):
-            self._on_progress(step, *self._source.progress())
-            yield chunk
-
-    def _look_up_all(self, to_compare: Iterable[Chunk], first: int = 0) -> Iterator[_LookedUpChunk]:
-        """Look the users up chunk by chunk, while the next chunk is read."""
-        from anyscale.batch_run.bounded_executor import BoundedExecutor
-
-        transport = self._transport
-        with BoundedExecutor[_LookedUpChunk](
-            transport.reservations_at_once, transport.cancel_retries, transport.on_notice
-        ) as executor:
-            for chunk in to_compare:
-                yield from executor.submit(partial(self._look_up, first, chunk.users))
-                first += len(chunk.users)
-            yield from executor.drain()
-
-    def _look_up(self, first: int, users: Sequence[CheckedUser]) -> _LookedUpChunk:
-        accounts = self._transport.users.find([user.email for user in users])
-        return _LookedUpChunk(first, users, accounts)
-
-    def _compare(self, reading: Reading, chunk: _LookedUpChunk) -> Iterator[Difference]:
+    def _compare(self, matched: Sequence[MatchedUser]) -> Iterator[Difference]:
         # Nearly all users are equal to their accounts in the fields that the file has.
-        values = attrgetter(*(_fields_of(chunk.users) or _FIELDS))
-        pairs = zip(chunk.users, chunk.accounts, strict=True)
-        for index, (user, account) in enumerate(pairs, chunk.first):
+        values = attrgetter(*(_fields_of([user for _, user, _ in matched]) or _FIELDS))
+        for index, user, account in matched:
             if account is None:
-                yield self._difference(reading, index, user, "missing")
+                yield self._difference(index, user, "missing")
                 continue
             if self._seen is not None:
                 self._seen.add(account.user_id)
+            # The email comes first: it says which account the other differences are of.
+            if user.external_id and has_other_email(user, account):
+                yield self._difference(index, user, "different", account, "email")
             if account.suspended_at is not None:
-                yield self._difference(reading, index, user, "suspended", account)
+                yield self._difference(index, user, "suspended", account)
             if values(user) != values(account):
-                yield from self._different_fields(reading, index, user, account)
-        self.checked += len(chunk.users)
+                yield from self._different_fields(index, user, account)
 
     def _different_fields(
-        self, reading: Reading, index: int, user: CheckedUser, account: User
+        self, index: int, user: CheckedUser, account: User
     ) -> Iterator[Difference]:
         for field in _FIELDS:
             ours, theirs = getattr(user, field), getattr(account, field)
             if ours is not UNSET and ours != theirs and not _is_same_text(ours, theirs):
-                yield self._difference(reading, index, user, "different", account, field)
+                yield self._difference(index, user, "different", account, field)
 
     def _difference(
         self,
-        reading: Reading,
         index: int,
         user: CheckedUser,
         kind: str,
         account: User | None = None,
         field: str | None = None,
     ) -> Difference:
-        problem = Problem(index=index, code=kind, detail="")
-        (placed,) = reading.locate([problem])
+        line, column = self._matched.locate(index)
         return Difference(
             index=index,
-            line=placed.line,
-            column=placed.column,
+            line=line,
+            column=column,
             email=user.email,
             kind=kind,
             field=field,
             file=getattr(user, field) if field else None,
             account=getattr(account, field) if field else None,
             user_id=account.user_id if account else None,
+            kept=bool(account and account.permission_level == "owner" and field in KEPT_OF_OWNERS),
         )
 
 
 def _fields_of(users: Sequence[CheckedUser]) -> list[str]:
     """Return the fields that any of the users has."""
     return [field for field in _FIELDS if any(getattr(user, field) is not UNSET for user in users)]
-
-
-def _check_rest(reading: Reading, rest: Iterable[Chunk]) -> None:
-    """Read the users that are left; raise `BatchRefused` if any of the reading was wrong."""
-    for _ in rest:
-        pass
-    if reading.problems:
-        raise BatchRefused(reading.problems, reading.problems.more, "nothing was compared")
 
 
 def _is_same_text(ours: str | bool | None, theirs: str | bool | None) -> bool:

@@ -19,6 +19,8 @@ FILE = """create_users:
 - {name: Ann, email: ann@example.com, password: correct-donkey-battery}
 """
 
+FILE_WITHOUT_NUMBERS = FILE.replace("external_id: 0042", "external_id: null")
+
 #: the fields of every machine format, in their order
 FIELDS = ["email", "name", "permission_level", "created_at", "user_id", "suspended_at"]
 FIELDS += ["lastname", "title", "is_sso_user", "external_id", "suspended_by_sync"]
@@ -260,7 +262,9 @@ def test_an_account_gets_another_email_and_stays_the_same(
     assert (taken.returncode, "has an account already" in taken.stderr) == (1, True)
     freed = anyscale(*ann, JANE)
     assert (freed.returncode, "say `--reuse-email`" in freed.stderr) == (1, True)
-    again = anyscale("user", "batch-create", "-f", "-", "--if-exists", "skip", stdin=FILE)
+    again = anyscale(
+        "user", "batch-create", "-f", "-", "--if-exists", "skip", stdin=FILE_WITHOUT_NUMBERS
+    )
     assert (again.returncode, again.stderr.count("was the email of another account")) == (1, 1)
     assert anyscale(*ann, JANE, "--reuse-email").returncode == 0
     exported = anyscale("audit", "list", "-o", "jsonl").stdout.splitlines()

@@ -19,7 +19,7 @@ from tests.support.users import (
 )
 
 from anyscale.domain.models.applications import ApplicationChanges, NewApplication
-from anyscale.domain.models.users import UserChanges
+from anyscale.domain.models.users import EmailChange, UserChanges
 from anyscale.domain.schemas.users import Role
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.sessions import ClientInfo
@@ -129,6 +129,13 @@ def _set_role(control_plane: ControlPlane, caller: Any) -> Ready:
 def _update(control_plane: ControlPlane, caller: Any) -> Ready:
     user_id = _new_account(control_plane)
     return lambda: control_plane.updates.update(user_id, UserChanges(title="CTO"), caller)
+
+
+def _change_emails(control_plane: ControlPlane, caller: Any) -> Ready:
+    name = _new_name()
+    user_id = _new_account(control_plane, name)
+    change = EmailChange(user_id, f"new-{name}@example.com", f"{name}@example.com")
+    return lambda: control_plane.updates.change_emails([change], caller)
 
 
 def _revoke_all_sessions(control_plane: ControlPlane, caller: Any) -> Ready:
@@ -297,6 +304,7 @@ OWNER_CALLS: dict[str, Callable[[ControlPlane, Any], Ready]] = {
     "lifecycle.delete": _delete,
     "lifecycle.set_role": _set_role,
     "updates.update": _update,
+    "updates.change_emails": _change_emails,
     "sessions.revoke_all": _revoke_all_sessions,
     "links.create": _create_links,
     "links.revoke": _revoke_link,

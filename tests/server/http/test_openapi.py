@@ -111,7 +111,8 @@ def test_the_document_says_what_an_update_takes_and_returns() -> None:
     assert changes["required"] == []
     expected = changes["properties"].pop("expected")
     assert expected == {"$ref": "#/components/schemas/UserChanges"}
-    assert changes["properties"].pop("reuse_email") == {"type": "boolean", "default": False}
+    for option in ("reuse_email", "keep_owner"):
+        assert changes["properties"].pop(option) == {"type": "boolean", "default": False}
     assert schemas["UserChanges"]["properties"] == changes["properties"]
     kinds = {
         field: [one["type"] for one in kind.get("anyOf", [kind])]

@@ -71,6 +71,16 @@ def test_a_user_whose_external_id_has_an_account_is_skipped(control_plane: Contr
     assert control_plane.batches.show(created.batch.batch_id, OPERATOR).skipped_suspended == 1
 
 
+def test_an_old_file_skips_who_has_another_email_by_now(control_plane: ControlPlane) -> None:
+    (ann,) = create(control_plane, user("ann", "1"))
+    control_plane.updates.update(ann, UserChanges(email="ann.roe@example.com"), OPERATOR)
+    created = control_plane.batches.create("old", [user("ann", "1")], "skip", OPERATOR)
+    assert (created.users, len(created.skipped)) == ([], 1)
+    with pytest.raises(BatchRefused) as refused:  # not by the number, it may be anybody
+        control_plane.batches.create("new", [user("ann")], "skip", OPERATOR)
+    assert [one.code for one in refused.value.problems] == ["email_freed"]
+
+
 def test_an_account_gets_only_a_free_external_id(control_plane: ControlPlane) -> None:
     ann, ben = create(control_plane, user("ann", "1"), user("ben"))
     with pytest.raises(ExternalIdTaken, match="'1' has an account already"):

@@ -44,8 +44,8 @@ class World:
 
     def plan(self, entries: Sequence[CheckedUser], options: SyncOptions) -> SyncPlan:
         planner = Planner(options)
-        for one in entries:
-            planner.add_entry(one, self.accounts.get(one.email_key))
+        for index, one in enumerate(entries):
+            planner.add_entry(index, one, self.accounts.get(one.email_key))
         planner.end_entries()
         for known in self.accounts.values():
             planner.add_account(known)
@@ -216,8 +216,8 @@ def test_many_suspensions_stop_a_sync_without_a_limit_of_its_own(
 def test_many_changed_emails_stop_a_sync_without_a_limit_of_its_own() -> None:
     def plan(options: SyncOptions) -> SyncPlan:
         planner = Planner(options)
-        for one in many(51):
-            planner.add_entry(entry(f"new.{one.email}", name=one.name), one)
+        for index, one in enumerate(many(51)):
+            planner.add_entry(index, entry(f"new.{one.email}", name=one.name), one)
         planner.end_entries()
         return planner.plan()
 

@@ -1,6 +1,6 @@
 """`anyscale user suspend` and `restore`: one account, or those that a users file chooses."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial, reduce
 from inspect import cleandoc
 from typing import NamedTuple
@@ -36,6 +36,7 @@ from anyscale.cli.users_file import (
     reading_options,
     refuse_file,
     require_end,
+    same_person_option,
     say_notes,
     unterminated_option,
     users_file_option,
@@ -117,6 +118,7 @@ def _change(
     columns: dict[str, str],
     dry_run: bool,
     at_most: int | None = None,
+    same_person: Sequence[str] = (),
     unterminated: bool = False,
     yes: bool,
     output: str,
@@ -129,8 +131,9 @@ def _change(
             "EMAIL|ID, -f FILE and --missing-from FILE" if words.suspend else "EMAIL|ID and -f FILE"
         )
         raise click.UsageError(f"say one of {ways}")
-    if unterminated and missing_from is None:
-        raise click.UsageError("--unterminated is for --missing-from")
+    if missing_from is None and (unterminated or same_person):
+        option = "--unterminated" if unterminated else "--same-person"
+        raise click.UsageError(f"{option} is for --missing-from")
     if path is None:
         assert account is not None
         _refuse_with_an_account(
@@ -147,7 +150,7 @@ def _change(
         return
     with open_users_file(path, file_format, columns) as file, open_control_plane(host) as transport:
         log_control_plane(transport)
-        plan = _plan(transport, file, words, output, missing=users_file is None)
+        plan = _plan(transport, file, words, output, same_person, missing=users_file is None)
         say_notes(file)
         if missing_from is not None and not unterminated:
             require_end(file, "the users after it would be suspended", "nobody was suspended")
@@ -189,12 +192,18 @@ def _change_one(words: _Words, account: str, host: str | None) -> None:
 
 
 def _plan(
-    transport: Transport, file: UsersFile, words: _Words, output: str, *, missing: bool
+    transport: Transport,
+    file: UsersFile,
+    words: _Words,
+    output: str,
+    same_person: Sequence[str],
+    *,
+    missing: bool,
 ) -> SuspensionPlan:
     try:
         if not missing:
             return plan_named(transport, file, show_progress, suspend=words.suspend)
-        plan = plan_missing(transport, file, show_progress)
+        plan = plan_missing(transport, file, show_progress, same_person)
     except BatchRefused as error:
         refuse_file(file, error, output, f"nobody was {words.done}")
     finally:
@@ -310,6 +319,7 @@ suspend: click.Command = _command(
     click.option(
         "--at-most", type=click.IntRange(min=0), help="Suspend nobody if it would be more."
     ),
+    same_person_option,
     unterminated_option,
 )
 

@@ -33,6 +33,7 @@ from anyscale.cli.users_file import (
     quiet_option,
     refuse_file,
     require_end,
+    same_person_option,
     say_notes,
     unterminated_option,
     users_file_option,
@@ -67,6 +68,7 @@ _limit = click.IntRange(min=0)
     metavar="EMAIL",
     help="The user with this email and the one who looks the same are two people. Repeatable.",
 )
+@same_person_option
 @unterminated_option
 @click.option("--dry-run", is_flag=True, help="Only show the plan.")
 @yes_option
@@ -85,6 +87,7 @@ def sync(
     at_most_correct: int | None,
     at_most_suspend: int | None,
     they_differ: tuple[str, ...],
+    same_person: tuple[str, ...],
     unterminated: bool,
     dry_run: bool,
     yes: bool,
@@ -123,6 +126,7 @@ def sync(
         at_most_correct=at_most_correct,
         at_most_suspend=at_most_suspend,
         they_differ=frozenset(they_differ),
+        same_person=frozenset(same_person),
     )
     with open_users_file(users_file, file_format, columns) as file, open_control_plane(host) as to:
         log_control_plane(to)

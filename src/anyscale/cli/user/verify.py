@@ -1,7 +1,7 @@
 """`anyscale user verify`."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 import click
@@ -30,6 +30,7 @@ from anyscale.cli.users_file import (
     quiet_option,
     refuse_file,
     require_end,
+    same_person_option,
     say_notes,
     unterminated_option,
     users_file_option,
@@ -38,7 +39,7 @@ from anyscale.domain.models.users import Difference, User
 from anyscale.domain.validation import shown
 from anyscale.errors import AnyscaleError, BatchRefused, BatchUnfinished, ConfigError
 from anyscale.transport.base import Transport
-from anyscale.user.corrections import Confirmed, Correction, correct
+from anyscale.user.corrections import Confirmed, Correction, correct, correct_emails
 from anyscale.user.verification import Verification
 from anyscale.users_file import UsersFile
 
@@ -51,7 +52,7 @@ DIFFERENT, NOT_COMPARED = 1, 3
 @column_option
 @click.option("--extra", is_flag=True, help="List also the accounts that the file lacks.")
 @click.option(
-    "--apply", is_flag=True, help="Then correct the names, titles and SSO of the accounts."
+    "--apply", is_flag=True, help="Then correct the accounts: names, titles, emails, numbers, SSO."
 )
 @click.option(
     "--at-most",
@@ -59,6 +60,7 @@ DIFFERENT, NOT_COMPARED = 1, 3
     help="With --apply: correct nobody if it would be more.",
 )
 @click.option("--yes", is_flag=True, help="With --apply: do not ask for confirmation.")
+@same_person_option
 @unterminated_option
 @quiet_option
 @text_or_json_option
@@ -71,6 +73,7 @@ def verify(
     apply: bool,
     at_most: int | None,
     yes: bool,
+    same_person: Sequence[str],
     unterminated: bool,
     output: str,
     host: str | None,
@@ -78,7 +81,8 @@ def verify(
     """Compare a users file with the accounts; passwords are neither sent nor compared.
 
     It compares the fields that the file has: a file without titles says nothing of titles. Only the
-    email is required.
+    email is required. If the file has external ids, such as personnel numbers, they decide whose
+    account it is, and a changed email is a difference.
 
     With --apply it shows the differences, asks, and sets the fields of the accounts to those of the
     file. It stops at an account that somebody has edited since. It creates, suspends and restores
@@ -104,11 +108,13 @@ def verify(
     with open_users_file(users_file, file_format, columns) as file:
         try:
             with open_control_plane(host) as transport:
-                report = _compared(transport, file, output, extra=extra, apply=apply)
+                report = _compared(transport, file, output, same_person, extra=extra, apply=apply)
                 different = report.count
                 if apply:
                     different = _applied(
-                        transport, file, report, at_most, unterminated=unterminated, yes=yes
+                        *(transport, file, report, at_most, same_person),
+                        unterminated=unterminated,
+                        yes=yes,
                     )
         except BatchRefused as error:
             refuse_file(file, error, output, "nothing was compared")
@@ -127,11 +133,19 @@ def verify(
 
 
 def _compared(
-    transport: Transport, file: UsersFile, output: str, *, extra: bool, apply: bool
+    transport: Transport,
+    file: UsersFile,
+    output: str,
+    same_person: Sequence[str],
+    *,
+    extra: bool,
+    apply: bool,
 ) -> "_Report":
     """Compare and write the differences."""
     log(f"Comparing with the control plane at {transport.where}")
-    verification = Verification(transport, file, keep_ids=extra, on_progress=show_progress)
+    verification = Verification(
+        transport, file, keep_ids=extra, same_person=same_person, on_progress=show_progress
+    )
     report = _Report(file.name, verification, Confirmed() if apply else None, extra=extra)
     pieces = report.json() if output == "json" else report.lines()
     if not (write_pieces if output == "json" else write_text)(pieces):
@@ -148,6 +162,7 @@ def _applied(
     file: UsersFile,
     compared: "_Report",
     at_most: int | None,
+    same_person: Sequence[str],
     *,
     unterminated: bool,
     yes: bool,
@@ -165,34 +180,67 @@ def _applied(
         say(f"error: {count} to correct, and --at-most is {at_most}: nobody was corrected")
         raise click.exceptions.Exit(DIFFERENT)
     confirm(f"This corrects {count}.", "nobody was corrected", yes=yes)
-    now = _Report(file.name, Verification(transport, file), None, extra=False)
+    now = _Report(
+        file.name, Verification(transport, file, same_person=same_person), None, extra=False
+    )
     fields = _correct_all(transport, confirmed.corrections(now.differences()), confirmed.accounts)
     return now.count - fields + compared.extra_count
 
 
 def _correct_all(transport: Transport, corrections: Iterable[Correction], count: int) -> int:
     """Make the corrections; return how many fields were corrected."""
-    done = fields = locked_out = 0
+    done = _Done(count)
     try:
-        for correction in corrections:
-            explain_interrupt(f"at least {accounts_in_words(done)} corrected so far; {GO_ON}")
-            show_progress("Correcting", done, count)
+        emails = [one for one in corrections if done.correct(transport, one)]
+        for correction, refusal in correct_emails(transport, emails):
+            done.note_email(correction, refusal)
+    except AnyscaleError as error:
+        message = f"{done.accounts} of {accounts_in_words(count)} corrected, and then: {error}"
+        raise BatchUnfinished(message) from error
+    clear_progress()
+    log_change(f"{accounts_in_words(done.accounts)} corrected.")
+    if done.locked_out:
+        log_change(locked_out_hint(done.locked_out))
+    return done.fields
+
+
+class _Done:
+    """What was corrected so far, of so many accounts."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self.accounts: int = 0
+        self.fields: int = 0
+        #: accounts without SSO and without a password since
+        self.locked_out: int = 0
+
+    def correct(self, transport: Transport, correction: Correction) -> bool:
+        """Correct all but the email of an account; return whether the email is due."""
+        self._show()
+        details = correction.details.to_dict()
+        if details:
             corrected = correct(transport, correction)
             if isinstance(corrected, str):
                 say(f"{correction.email}: {corrected}")
-                continue
-            done += 1
-            fields += len(correction.changes.to_dict())
+                return False
+            self.fields += len(details)
             is_without_sso = correction.changes.is_sso_user is False
-            locked_out += is_without_sso and not corrected.has_password
-    except AnyscaleError as error:
-        message = f"{done} of {accounts_in_words(count)} corrected, and then: {error}"
-        raise BatchUnfinished(message) from error
-    clear_progress()
-    log_change(f"{accounts_in_words(done)} corrected.")
-    if locked_out:
-        log_change(locked_out_hint(locked_out))
-    return fields
+            self.locked_out += is_without_sso and not corrected.has_password
+        self.accounts += correction.email_change is None
+        return correction.email_change is not None
+
+    def note_email(self, correction: Correction, refusal: str | None) -> None:
+        """Count the changed email of an account, or say why it was refused."""
+        self._show()
+        if refusal:
+            say(f"{correction.email}: {refusal}")
+            return
+        self.accounts += 1
+        self.fields += 1
+
+    def _show(self) -> None:
+        explain_interrupt(f"at least {accounts_in_words(self.accounts)} corrected so far; {GO_ON}")
+        show_progress("Correcting", self.accounts, self._count)
 
 
 class _Report:
@@ -217,11 +265,14 @@ class _Report:
         return self._difference_count + self.extra_count
 
     def lines(self) -> Iterator[str]:
+        renamed: Difference | None = None
         for difference in self.differences():
+            if difference.field == "email":
+                renamed = difference
             if is_quiet() and self._difference_count > MOST_LISTED:
                 continue  # the summary has their number
             place = f"{self._name}:{difference.line}:{difference.column}"
-            yield f"{place}: create_users[{difference.index}]: {_described(difference)}"
+            yield f"{place}: create_users[{difference.index}]: {_described(difference, renamed)}"
         for user in self._extra_users():
             state = " (suspended)" if user.suspended_at else ""
             yield f"{user.email}: has an account ({user.user_id}) and is not in the file{state}"
@@ -282,14 +333,19 @@ def _json_list(opening: str, values: Iterable[Difference | User]) -> Iterator[st
     yield "]" if separator == "," else f"{opening}]"
 
 
-def _described(difference: Difference) -> str:
+def _described(difference: Difference, renamed: Difference | None) -> str:
+    """Describe a difference; `renamed` is the last one that was of an email."""
     email = shown(difference.email)
+    if renamed and renamed.index == difference.index:  # the email of the account is another one
+        email = _value(renamed.account)
     if difference.kind == "missing":
         return f"{email} has no account"
     if difference.kind == "suspended":
         return f"the account of {email} is suspended"
     ours, theirs = map(_value, (difference.file, difference.account))
-    return f"{difference.field} is {ours}, and {theirs} in the account of {email}"
+    kept = ", which no file changes since it is an owner's" if difference.kept else ""
+    whose = "with the same external_id" if difference is renamed else f"of {email}"
+    return f"{difference.field} is {ours}, and {theirs} in the account {whose}{kept}"
 
 
 def _value(value: str | bool | None) -> str:

@@ -9,11 +9,13 @@ from msgspec import UNSET, Struct, UnsetType, structs
 from anyscale.domain.models.base import Model
 
 __all__ = [
+    "KEPT_OF_OWNERS",
     "AdminCreateUser",
     "AdminCreatedUser",
     "AdminImportUser",
     "CreatedUsers",
     "Difference",
+    "EmailChange",
     "PasswordLink",
     "SkippedUser",
     "UpdatedUser",
@@ -174,6 +176,18 @@ class UserChanges(Model, frozen=True, gc=False, forbid_unknown_fields=True):
         return {field: value for field, value in super().to_dict().items() if value is not UNSET}
 
 
+#: What no file changes of an owner: whoever edits a file must not become an owner.
+KEPT_OF_OWNERS = frozenset({"email", "external_id", "is_sso_user"})
+
+
+class EmailChange(Struct, frozen=True):
+    """The new email of an account, and the one that the account must have before."""
+
+    user_id: str
+    email: str
+    expected: str
+
+
 class UpdatedUser(Struct, frozen=True):
     """An account after a change of its fields."""
 
@@ -208,6 +222,7 @@ class Difference(Struct, frozen=True):
         file (str, bool or None): Its value in the file.
         account (str, bool or None): Its value in the account.
         user_id (str or None): The account; None if there is none.
+        kept (bool): Whether no file changes the field, since the account is an owner's.
     """
 
     index: int
@@ -219,6 +234,7 @@ class Difference(Struct, frozen=True):
     file: str | bool | None = None
     account: str | bool | None = None
     user_id: str | None = None
+    kept: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return a dictionary representation of the model."""

@@ -4,9 +4,11 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from anyscale.domain.models.users import PasswordLink, User, UserChanges
+from anyscale.domain.models.users import EmailChange, PasswordLink, User, UserChanges
 
 __all__ = [
+    "MAX_EMAIL_CHANGES",
+    "EmailChanges",
     "FindUsers",
     "FoundUsers",
     "PasswordLinks",
@@ -23,14 +25,15 @@ __all__ = [
 Role = Literal["owner", "collaborator"]
 
 
-class FindUsers(Struct, frozen=True, forbid_unknown_fields=True):
-    """The emails of accounts to find."""
+class FindUsers(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The emails and the external ids of accounts to find."""
 
-    emails: list[str]
+    emails: list[str] = []
+    external_ids: list[str] = []
 
 
 class FoundUsers(Struct, frozen=True):
-    """The accounts, in the order of the emails; null where there is none."""
+    """The accounts with the emails, then those with the external ids; null where there is none."""
 
     users: list[User | None]
 
@@ -59,6 +62,18 @@ class UserUpdate(UserChanges, frozen=True, gc=False, forbid_unknown_fields=True)
     expected: UserChanges | UnsetType = UNSET
     #: Give the account an email that another account had less than 30 days ago.
     reuse_email: bool = False
+    #: Refuse the account of an owner if this changes its email, external id or SSO.
+    keep_owner: bool = False
+
+
+#: accounts whose emails one call changes
+MAX_EMAIL_CHANGES = 1_000
+
+
+class EmailChanges(Struct, frozen=True, forbid_unknown_fields=True):
+    """The new emails of accounts, which may swap theirs."""
+
+    changes: Annotated[list[EmailChange], Meta(max_length=MAX_EMAIL_CHANGES)]
 
 
 class Suspension(Struct, frozen=True, forbid_unknown_fields=True):

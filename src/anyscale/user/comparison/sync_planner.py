@@ -27,7 +27,8 @@ _values = attrgetter(*_FIELDS)
 class SyncOptions(Struct, frozen=True, kw_only=True):
     """What a sync may do.
 
-    `they_differ` has emails of entries or accounts that look alike and are two people.
+    `they_differ` has emails of entries or accounts that look alike and are two people, and
+    `same_person` external ids as `match` takes them.
     """
 
     create: bool = True
@@ -38,6 +39,7 @@ class SyncOptions(Struct, frozen=True, kw_only=True):
     at_most_correct: int | None = None
     at_most_suspend: int | None = None
     they_differ: frozenset[str] = frozenset()
+    same_person: frozenset[str] = frozenset()
 
 
 class Planner:
@@ -55,9 +57,8 @@ class Planner:
         self.new: list[CheckedUser] = []
         self._differing = frozenset(map(email_key_or_empty, options.they_differ))
 
-    def add_entry(self, user: CheckedUser, account: User | None) -> None:
-        """Add the next entry, with its account if it has one."""
-        index = self._plan.checked
+    def add_entry(self, index: int, user: CheckedUser, account: User | None) -> None:
+        """Add an entry, with its account if it has one."""
         self._plan.checked += 1
         if account is None:
             self._add_new(index, user)
@@ -99,6 +100,8 @@ class Planner:
     def plan(self) -> SyncPlan:
         """Return the plan, after the last account."""
         plan, options = self._plan, self._options
+        for steps in (plan.create, plan.correct, plan.restore):
+            steps.sort(key=lambda step: step.index or 0)
         plan.look_alikes = list(self._look_alikes())
         # Whatever the options leave out, an email that looks mistyped is found.
         for kind, is_chosen in _chosen(options).items():

@@ -1,6 +1,7 @@
 """Plan a sync and do it: the calls of the control plane."""
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from msgspec import structs
@@ -17,15 +18,17 @@ from anyscale.errors import (
     ConfigError,
     EmailFreed,
     EmailTaken,
+    ExternalIdTaken,
     NotFound,
     OwnerKept,
     SyncStopped,
 )
 from anyscale.transport.base import Transport
-from anyscale.user.comparison.entry_accounts import EntryAccounts, OnProgress
 from anyscale.user.comparison.former_emails import former_holders
+from anyscale.user.comparison.matched_users import MatchedUsers, OnProgress
 from anyscale.user.comparison.planned_users import PlannedUsers, SyncKey
 from anyscale.user.comparison.sync_planner import Planner, SyncOptions
+from anyscale.user.corrections import Correction, correct_emails
 from anyscale.user.lookup import PAGE, list_users
 
 if TYPE_CHECKING:
@@ -34,7 +37,15 @@ if TYPE_CHECKING:
 __all__ = ["SyncRun", "run_sync"]
 
 #: What says that an account has changed since it was planned, and only this account.
-_CHANGED = (AccountEdited, ConfigError, EmailFreed, EmailTaken, NotFound, OwnerKept)
+_CHANGED = (
+    AccountEdited,
+    ConfigError,
+    EmailFreed,
+    EmailTaken,
+    ExternalIdTaken,
+    NotFound,
+    OwnerKept,
+)
 
 
 class SyncRun:
@@ -77,9 +88,15 @@ class SyncRun:
             BatchRefused: entries are wrong.
         """
         planner = Planner(self._options)
-        entries = EntryAccounts(self._transport, self._source, self._on_progress)
-        for user, account in entries:
-            planner.add_entry(user, account)
+        entries = MatchedUsers(
+            self._transport,
+            self._source,
+            "nothing was changed",
+            same_person=self._options.same_person,
+            on_progress=self._on_progress,
+        )
+        for index, user, account in chain.from_iterable(entries):
+            planner.add_entry(index, user, account)
         planner.end_entries()
         for account in list_users(self._transport, UserQuery(), None, PAGE):
             planner.add_account(account)
@@ -103,7 +120,10 @@ class SyncRun:
         """
         plan.done = self.result
         users = self._transport.users
-        self._each("Correcting", plan.correct, "corrected", self._correct)
+        with_email = [step for step in plan.correct if step.changes and step.changes.email]
+        others = [step for step in plan.correct if not (step.changes and step.changes.email)]
+        self._each("Correcting", others, "corrected", self._correct)
+        self._correct_emails(with_email)
         self._each(
             "Restoring",
             plan.restore,
@@ -137,10 +157,37 @@ class SyncRun:
                 setattr(self.result, done, getattr(self.result, done) + 1)
 
     def _correct(self, step: SyncStep) -> None:
-        assert step.changes
-        updated = self._transport.users.update(_id(step), step.changes, step.replaced)
-        if step.changes.is_sso_user is False and not updated.has_password:
+        """Correct an account, but not its email."""
+        details = _correction(step).details
+        if not details.to_dict():
+            return
+        updated = self._transport.users.update(_id(step), details, step.replaced, keep_owner=True)
+        if details.is_sso_user is False and not updated.has_password:
             self.result.locked_out += 1
+
+    def _correct_emails(self, steps: Sequence[SyncStep]) -> None:
+        """Correct accounts with other emails, those at one moment that pass theirs on."""
+        due: dict[str, SyncStep] = {}
+        for step in steps:
+            try:
+                self._correct(step)
+            except _CHANGED as error:
+                self._leave(step, str(error))
+            except AnyscaleError as error:
+                raise self._unfinished(error) from error
+            else:
+                due[_id(step)] = step
+        try:
+            for one, refusal in correct_emails(
+                self._transport, list(map(_correction, due.values()))
+            ):
+                self._on_progress("Correcting", self.result.corrected, len(steps))
+                if refusal:
+                    self._leave(due[one.user_id], refusal)
+                else:
+                    self.result.corrected += 1
+        except AnyscaleError as error:
+            raise self._unfinished(error) from error
 
     def _create(self, steps: Sequence[SyncStep]) -> None:
         try:
@@ -200,12 +247,18 @@ def run_sync(
     return plan
 
 
+def _correction(step: SyncStep) -> Correction:
+    assert step.changes
+    assert step.replaced
+    return Correction(_id(step), step.email, step.changes, step.replaced)
+
+
 def _id(step: SyncStep) -> str:
     assert step.user_id
     return step.user_id
 
 
-def _located(plan: SyncPlan, entries: EntryAccounts) -> SyncPlan:
+def _located(plan: SyncPlan, entries: MatchedUsers) -> SyncPlan:
     """Add the lines and columns of their entries to the steps of a plan."""
 
     def located(step: SyncStep) -> SyncStep:

@@ -25,13 +25,10 @@ class UserQueries:
         users = {email_key_or_empty(record.email): user_of(record) for record in found}
         return [users.get(key) for key in keys]
 
-    def with_external_ids(self, external_ids: Sequence[str]) -> list[User | None]:
-        """Return the account of each external id; None where there is none."""
-        wanted = [normalized_external_id(one) for one in external_ids]
-        with self._transactions.read() as tx:
-            found = tx.users.list_with_external_ids(wanted)
-        users = {record.external_id: user_of(record) for record in found}
-        return [users.get(one) for one in wanted]
+    def find(self, emails: Sequence[str], external_ids: Sequence[str] = ()) -> list[User | None]:
+        """Return the account of each email, then that of each external id; None without one."""
+        found = self.with_emails(emails)
+        return [*found, *self._with_external_ids(external_ids)] if external_ids else found
 
     def with_ids(self, user_ids: Sequence[str]) -> list[User]:
         """Return the accounts with some ids, in the order of the ids; others are left out."""
@@ -45,3 +42,10 @@ class UserQueries:
                 email_key_or_empty(text), text.lower(), normalized_external_id(text)
             )
         return found[0].user_id if found else None
+
+    def _with_external_ids(self, external_ids: Sequence[str]) -> list[User | None]:
+        wanted = [normalized_external_id(one) for one in external_ids]
+        with self._transactions.read() as tx:
+            found = tx.users.list_with_external_ids(wanted)
+        users = {record.external_id: user_of(record) for record in found}
+        return [users.get(one) for one in wanted]

@@ -1,14 +1,14 @@
 """Correcting the fields of an account."""
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from typing import Any
 
 from msgspec import UNSET, structs
 
 from anyscale.domain.conflicts import conflict_detail
-from anyscale.domain.models.users import UpdatedUser, UserChanges
-from anyscale.domain.validation import Policy, normalized_changes, require_changes
-from anyscale.errors import AccountEdited, ExternalIdTaken
+from anyscale.domain.models.users import KEPT_OF_OWNERS, EmailChange, UpdatedUser, UserChanges
+from anyscale.domain.validation import Policy, normalized_changes, require_changes, require_valid
+from anyscale.errors import AccountEdited, ExternalIdTaken, OwnerKept
 from anyscale.server.core.accounts.email_changes import change_emails
 from anyscale.server.core.audit.entries import Entry, append_entries
 from anyscale.server.core.batches.conflicts import find_conflict
@@ -36,6 +36,7 @@ class UserUpdateService:
         expected: UserChanges | None = None,
         *,
         reuse_email: bool = False,
+        keep_owner: bool = False,
     ) -> UpdatedUser:
         """Change fields of an account. A repeated call changes nothing more.
 
@@ -48,12 +49,16 @@ class UserUpdateService:
         An account with another email is the same account: see `change_emails`, also for
         `reuse_email`.
 
+        With `keep_owner` an owner keeps the email, the external id and whether it is an SSO user:
+        whoever edits a file must not become an owner.
+
         Raises:
             AccountEdited: a field has another value than expected; nothing is changed.
             ConfigError: a new value breaks the rules of a batch, or there is none.
             EmailTaken: the new email is not free; `EmailFreed`, if `reuse_email` would help.
             ExternalIdTaken: another account or an open batch has the new external id.
             NotFound: there is no such account.
+            OwnerKept: the account is an owner's.
             NotAuthenticated, NotPermitted: the caller has lost its permission, or changes an email
                 without a recent sign-in.
         """
@@ -64,6 +69,8 @@ class UserUpdateService:
         with self._transactions.write_for(caller, [user_id], recent=recent) as (tx, locked):
             (account,) = require_accounts(locked, [user_id])
             changed = _changed(account, changes)
+            if keep_owner and KEPT_OF_OWNERS.intersection(changed):
+                _refuse_owner(account)
             require_expected(account, expected, changed)
             updated = structs.replace(account, **changed)
             details = {field: changed[field] for field in changed if field != "email"}
@@ -80,6 +87,36 @@ class UserUpdateService:
             if entries:
                 append_entries(tx, entries)
         return UpdatedUser(user_of(updated), has_password=updated.password_hash is not None)
+
+    def change_emails(self, changes: Sequence[EmailChange], caller: Caller) -> None:
+        """Change the emails of several accounts at one moment: two of them may swap theirs.
+
+        A repeated call changes nothing more.
+
+        Raises:
+            AccountEdited: an account has neither its new email nor the expected one.
+            ConfigError: a new email is wrong.
+            EmailTaken, EmailFreed: see `change_emails`.
+            NotFound: an account does not exist.
+            OwnerKept: an account is an owner's, whose email no file changes.
+        """
+        for change in changes:
+            require_valid({"email": change.email}, self._policy)
+        by_id = {change.user_id: change for change in changes}
+        with self._transactions.write_for(caller, by_id, recent=True) as (tx, locked):
+            accounts = require_accounts(locked, by_id)
+            changing = [one for one in accounts if one.email != by_id[one.user_id].email]
+            for account in changing:
+                _refuse_owner(account)
+                require_expected(account, UserChanges(email=by_id[account.user_id].expected))
+            emails = {account.user_id: by_id[account.user_id].email for account in changing}
+            if entries := change_emails(tx, changing, emails, caller) if changing else ():
+                append_entries(tx, entries)
+
+
+def _refuse_owner(account: AccountRecord) -> None:
+    if account.permission_level == "owner":
+        raise OwnerKept("the account is an owner's: no file changes its email, external_id or SSO")
 
 
 def _changed(account: AccountRecord, changes: UserChanges) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from litestar.params import QueryParameter, RawBody
 
 from anyscale.domain.models.users import UpdatedUser, UserChanges
 from anyscale.domain.schemas.users import (
+    EmailChanges,
     PasswordLinks,
     Restoration,
     RoleSet,
@@ -68,8 +69,28 @@ def update(
     sent = decode(body, UserUpdate)
     changes = UserChanges(*map(partial(getattr, sent), UserChanges.__struct_fields__))
     return updates.update(
-        user_id, changes, request.user, sent.expected or None, reuse_email=sent.reuse_email
+        user_id,
+        changes,
+        request.user,
+        sent.expected or None,
+        reuse_email=sent.reuse_email,
+        keep_owner=sent.keep_owner,
     )
+
+
+@post(
+    "/users:changeEmails",
+    pool="write",
+    operation_id="changeEmails",
+    summary="Change the emails of several accounts at one moment: two of them may swap theirs.",
+    description="It changes all of them or none, and never the email of an owner.",
+    status_code=204,
+    responses=error_responses(404, 409, 413),
+)
+def change_emails(
+    request: OwnerRequest, body: RawBody, updates: NamedDependency[UserUpdateService]
+) -> None:
+    updates.change_emails(decode(body, EmailChanges).changes, request.user)
 
 
 @post(
@@ -162,5 +183,5 @@ def create_links(
     return PasswordLinks(links.create(decode(body, SetPasswordLinks).user_ids, request.user))
 
 
-_HANDLERS = [update, suspend, restore, set_role, delete_user, create_links]
+_HANDLERS = [update, change_emails, suspend, restore, set_role, delete_user, create_links]
 ROUTER = Router("/", route_handlers=_HANDLERS, tags=["accounts"])

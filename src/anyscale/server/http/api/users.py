@@ -63,17 +63,17 @@ _SEARCH = (
     "/users:find",
     pool="read",
     operation_id="findUsers",
-    summary="Get the accounts with some emails, in the order of the emails. Writes nothing.",
+    summary="Get the accounts with some emails, then those with some external ids. Writes nothing.",
     status_code=200,
     responses=error_responses(413),
 )
 def find_users(
     body: RawBody, users: NamedDependency[UserQueries], batches: NamedDependency[BatchService]
 ) -> FoundUsers:
-    emails, limit = decode(body, FindUsers).emails, batches.policy.chunk_users
-    if len(emails) > limit:
-        raise TooLarge(f"{len(emails)} emails are more than a chunk: {limit}")
-    return FoundUsers(users.with_emails(emails))
+    wanted, limit = decode(body, FindUsers), batches.policy.chunk_users
+    if (count := len(wanted.emails) + len(wanted.external_ids)) > limit:
+        raise TooLarge(f"{count} emails and external ids are more than a chunk: {limit}")
+    return FoundUsers(users.find(wanted.emails, wanted.external_ids))
 
 
 def _user_query(

@@ -24,6 +24,7 @@ from anyscale.domain.schemas.batches import (
     UserChunk,
 )
 from anyscale.domain.schemas.users import (
+    EmailChanges,
     FindUsers,
     Restoration,
     RoleSet,
@@ -49,6 +50,7 @@ _BODIES: dict[str, type[msgspec.Struct]] = {
     "hashPasswords": PasswordChunk,
     "createSetPasswordLinks": SetPasswordLinks,
     "updateUser": UserUpdate,
+    "changeEmails": EmailChanges,
     "suspendUser": Suspension,
     "restoreUser": Restoration,
     "signIn": LoginRequest,

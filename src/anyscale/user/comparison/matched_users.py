@@ -1,0 +1,218 @@
+"""Read the users of a source, look up their accounts, chunk by chunk, and match them.
+
+Who has an account may depend on users that are read later: see `depends_on_file`. These users are
+matched in a second reading, which looks up only the chunks that have some.
+"""
+
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import repeat
+from typing import NamedTuple
+
+from anyscale.domain.matching import depends_on_file, match
+from anyscale.domain.models.users import User
+from anyscale.domain.user_sources import ProblemList, Reading, UserSource, chunks
+from anyscale.domain.validation import CheckedUser, Policy
+from anyscale.errors import AnyscaleError, BatchRefused, BatchUnfinished, Problem
+from anyscale.transport.base import Transport
+from anyscale.user.comparison.id_hashes import IdHashes
+
+__all__ = ["CHUNK", "MatchedUser", "MatchedUsers", "OnProgress"]
+
+#: Users that one call looks up. Their accounts are in memory, for some calls at a time.
+CHUNK = 2_000
+
+#: A user of a source, with the position from 0, and the account; None without one.
+MatchedUser = tuple[int, CheckedUser, User | None]
+
+#: receives the step, how much of it is done, and how much it is in all
+OnProgress = Callable[[str, int, int], None]
+
+
+class _Chunk(NamedTuple):
+    #: the position of the first user
+    first: int
+    users: Sequence[CheckedUser]
+
+
+class _LookedUpChunk(NamedTuple):
+    first: int
+    users: Sequence[CheckedUser]
+    by_email: Sequence[User | None]
+    #: none if no user has one
+    by_external_id: Sequence[User | None]
+
+
+class MatchedUsers:
+    """The users of a source, each with the account: iterate once over chunks of them.
+
+    Args:
+        transport: of the control plane.
+        source: the users.
+        outcome: what a refusal says about the accounts.
+        same_person: see `match`.
+        by_email_alone: whether external ids are ignored.
+        is_needed: whether a chunk without external ids has to be looked up.
+        on_progress: see `OnProgress`.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        source: UserSource,
+        outcome: str,
+        *,
+        same_person: Container[str] = (),
+        by_email_alone: bool = False,
+        is_needed: Callable[[], bool] = lambda: True,
+        on_progress: OnProgress = lambda *_: None,
+    ) -> None:
+        self._transport = transport
+        self._source = source
+        self._outcome = outcome
+        self._same_person = same_person
+        self._by_email_alone = by_email_alone
+        self._is_needed = is_needed
+        self._on_progress = on_progress
+        self._reading = source.reading(Policy(), verify=True)
+        #: those of the source
+        self._external_ids = IdHashes()
+        #: the first users of the chunks with users whose accounts depend on the others
+        self._undecided: set[int] = set()
+        self._problems = ProblemList()
+        #: users that were read
+        self.count: int = 0
+
+    def __iter__(self) -> Iterator[Sequence[MatchedUser]]:
+        """Iterate over the users in their order, and then over those that depend on others.
+
+        Raises:
+            BatchRefused: users are wrong, or may have the accounts of others. It comes last.
+        """
+        every = self._chunks(self._reading, "Reading")
+        try:
+            for chunk in self._look_up_all(filter(self._is_wanted, every)):
+                yield self._matched(chunk, depending=False)
+        except AnyscaleError:
+            # A wrong file is reported also if the control plane cannot be reached.
+            self._check_rest(every)
+            raise
+        self._check_rest(every)
+        self._external_ids.sort()
+        if self._undecided:
+            for chunk in self._look_up_again(self._undecided.__contains__):
+                yield self._matched(chunk, depending=True)
+        if self._problems:
+            self._problems.trim()
+            placed = map(self._located, self._problems)
+            raise BatchRefused(placed, self._problems.more, self._outcome)
+        self._source.check_unchanged()
+
+    def rest(self, first: int) -> Iterator[Sequence[MatchedUser]]:
+        """Iterate once more over the users from a position on, the first one of a chunk, in order.
+
+        Raises:
+            BatchUnfinished: somebody has changed an account since.
+        """
+        for chunk in self._look_up_again(lambda start: start >= first):
+            yield self._matched(chunk)
+            if self._problems:
+                raise BatchUnfinished(f"the accounts have changed: {self._problems[0].detail}")
+
+    def locate(self, index: int) -> tuple[int | None, int | None]:
+        """Return the line and the column of the email of a user, if the source has lines."""
+        placed = self._located(Problem(index=index, code="", detail=""))
+        return placed.line, placed.column
+
+    def _located(self, problem: Problem) -> Problem:
+        (placed,) = self._reading.locate([problem])
+        return placed
+
+    def _chunks(self, reading: Reading, step: str) -> Iterator[_Chunk]:
+        first = 0
+        for chunk in chunks(reading, CHUNK):
+            self._on_progress(step, *self._source.progress())
+            yield _Chunk(first, chunk.users)
+            first += len(chunk.users)
+
+    def _is_wanted(self, chunk: _Chunk) -> bool:
+        """Return whether a chunk of the first reading is to be looked up; keep its external ids."""
+        self.count += len(chunk.users)
+        external_ids = _external_ids(chunk.users)
+        for external_id in external_ids:
+            self._external_ids.add(external_id)
+        return not self._reading.problems and (bool(external_ids) or self._is_needed())
+
+    def _check_rest(self, rest: Iterable[_Chunk]) -> None:
+        """Read the users that are left; raise `BatchRefused` if any of the reading was wrong."""
+        for _ in rest:
+            pass
+        if problems := self._reading.problems:
+            raise BatchRefused(problems, problems.more, self._outcome)
+
+    def _look_up_again(self, is_wanted: Callable[[int], bool]) -> Iterator[_LookedUpChunk]:
+        every = self._chunks(self._source.reading(Policy(), verify=True), "Comparing")
+        yield from self._look_up_all(chunk for chunk in every if is_wanted(chunk.first))
+
+    def _look_up_all(self, to_look_up: Iterable[_Chunk]) -> Iterator[_LookedUpChunk]:
+        """Look users up chunk by chunk, while the next chunk is read."""
+        from anyscale.batch_run.bounded_executor import BoundedExecutor
+
+        transport = self._transport
+        with BoundedExecutor[_LookedUpChunk](
+            transport.reservations_at_once, transport.cancel_retries, transport.on_notice
+        ) as executor:
+            for chunk in to_look_up:
+                yield from executor.submit(partial(self._look_up, chunk))
+            yield from executor.drain()
+
+    def _look_up(self, chunk: _Chunk) -> _LookedUpChunk:
+        emails = [user.email for user in chunk.users]
+        external_ids = [] if self._by_email_alone else _external_ids(chunk.users)
+        found = self._transport.users.find(emails, external_ids)
+        if not external_ids:
+            return _LookedUpChunk(*chunk, found, [])
+        with_id = iter(found[len(emails) :])
+        by_id = [next(with_id) if user.external_id else None for user in chunk.users]
+        return _LookedUpChunk(*chunk, found[: len(emails)], by_id)
+
+    def _matched(
+        self, chunk: _LookedUpChunk, *, depending: bool | None = None
+    ) -> list[MatchedUser]:
+        """Match the users of a chunk: those that depend on the source, the others, or all."""
+        matched: list[MatchedUser] = []
+        by_ids = chunk.by_external_id or repeat(None)
+        for index, (user, by_email, by_id) in enumerate(
+            zip(chunk.users, chunk.by_email, by_ids, strict=False), chunk.first
+        ):
+            # Nearly all are clear: `match` would return the same.
+            if by_id is None and (by_email is None or by_email.external_id is None):
+                if not depending:
+                    matched.append((index, user, by_email))
+            elif self._by_email_alone:
+                matched.append((index, user, by_email))
+            elif depending is None or depending is depends_on_file(user, by_email):
+                matched += self._decided(index, user, by_email, by_id)
+            elif not depending:
+                self._undecided.add(chunk.first)
+        return matched
+
+    def _decided(
+        self, index: int, user: CheckedUser, by_email: User | None, by_id: User | None
+    ) -> list[MatchedUser]:
+        """Match a user, or add to the problems why that is not clear."""
+        found = match(
+            user,
+            by_id,
+            by_email,
+            is_in_file=self._external_ids.__contains__,
+            same_person=self._same_person,
+        )
+        if found.fault:
+            self._problems.add(Problem(index=index, **found.fault._asdict()))
+            return []
+        return [(index, user, found.account)]
+
+
+def _external_ids(users: Iterable[CheckedUser]) -> list[str]:
+    return [user.external_id for user in users if user.external_id]

@@ -1,0 +1,216 @@
+"""Files with personnel numbers: verify and --missing-from find people whose emails have changed."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.commands.running import CommandResult, RunAnyscale
+
+HEADER = "Personalnr;Vorname;Nachname;E-Mail\n"
+STAFF = """\
+1;Jane;Doe;jane@example.com
+2;Bob;Roe;bob@example.com
+3;Cy;Poe;cy@example.com
+4;Dee;Zoe;dee@example.com
+"""
+
+Run = Callable[..., CommandResult]
+
+
+@pytest.fixture
+def run(control_plane: str, anyscale: RunAnyscale, tmp_path: Path) -> Run:
+    """Runs a command with a file of some rows; there are accounts for `STAFF`."""
+
+    def with_rows(rows: str, *arguments: str) -> CommandResult:
+        file = tmp_path / "staff.csv"
+        file.write_text(HEADER + rows, encoding="utf-8")
+        return anyscale("user", *[str(file) if one == "FILE" else one for one in arguments])
+
+    created = with_rows(STAFF, "batch-create", "-f", "FILE")
+    assert created.returncode == 0, created.stderr
+    return with_rows
+
+
+def accounts(anyscale: RunAnyscale) -> dict[str, dict[str, Any]]:
+    """The accounts by their ids."""
+    listed = json.loads(anyscale("user", "list", "-o", "json").stdout)
+    return {one["user_id"]: one for one in listed}
+
+
+def emails(anyscale: RunAnyscale) -> dict[str | None, str]:
+    """The emails by personnel number."""
+    return {one["external_id"]: one["email"] for one in accounts(anyscale).values()}
+
+
+def differences(result: CommandResult) -> list[tuple[Any, ...]]:
+    found = json.loads(result.stdout)["differences"]
+    fields = ("index", "kind", "field", "file", "account")
+    return [tuple(one[field] for field in fields) for one in found]
+
+
+def test_a_changed_email_is_a_difference_and_is_corrected_in_the_same_account(
+    run: Run, anyscale: RunAnyscale
+) -> None:
+    before = accounts(anyscale)
+    married = STAFF.replace("1;Jane;Doe;jane@", "1;Jane;Miller;jane.miller@")
+    found = run(married, "verify", "-f", "FILE", "-o", "json")
+    assert (found.returncode, differences(found)) == (
+        1,
+        [
+            (0, "different", "email", "jane.miller@example.com", "jane@example.com"),
+            (0, "different", "lastname", "Miller", "Doe"),
+        ],
+    )
+    missing = run(married, "suspend", "--missing-from", "FILE", "--yes")
+    assert (missing.returncode, "0 accounts to suspend." in missing.stderr) == (0, True)
+
+    applied = run(married, "verify", "-f", "FILE", "--apply", "--yes")
+    assert (applied.returncode, "1 account corrected." in applied.stderr) == (0, True), applied
+    (jane,) = [one for one in accounts(anyscale).values() if one["external_id"] == "1"]
+    changed = {"email": "jane.miller@example.com", "lastname": "Miller"}
+    assert jane == before[jane["user_id"]] | changed
+    assert run(married, "verify", "-f", "FILE").returncode == 0
+    skipped = run(married, "batch-create", "-f", "FILE", "--if-exists", "skip")
+    assert "0 users created." in skipped.stderr
+
+
+def test_people_who_pass_their_emails_on_are_corrected_together(
+    run: Run, anyscale: RunAnyscale
+) -> None:
+    before = {one["external_id"]: one["user_id"] for one in accounts(anyscale).values()}
+    # 1 and 2 swap; 3 gets the email of 4, who gets a new one; and a newcomer has that of nobody.
+    rows = """\
+1;Jane;Doe;bob@example.com
+2;Bob;Roe;jane@example.com
+3;Cy;Poe;dee@example.com
+4;Dee;Zoe;dee.zoe@example.com
+5;Eve;Noe;eve@example.com
+"""
+    applied = run(rows, "verify", "-f", "FILE", "--apply", "--yes")
+    assert (applied.returncode, "4 accounts corrected." in applied.stderr) == (1, True), applied
+    assert emails(anyscale) == {
+        "1": "bob@example.com",
+        "2": "jane@example.com",
+        "3": "dee@example.com",
+        "4": "dee.zoe@example.com",
+    }
+    assert {one["external_id"]: one["user_id"] for one in accounts(anyscale).values()} == before
+    again = run(rows, "verify", "-f", "FILE", "-o", "json")
+    assert differences(again) == [(4, "missing", None, None, None)]
+
+
+def test_a_sync_changes_emails_and_suspends_nobody_who_married(
+    run: Run, anyscale: RunAnyscale
+) -> None:
+    rows = STAFF.replace("jane@", "bob@", 1).replace("Roe;bob@", "Roe;jane@")
+    rows = rows.replace("3;Cy;Poe;cy@", "3;Cy;Doe;cy.doe@").replace("4;Dee", "44;Kim")
+    rows = rows.replace("dee@", "kim@").replace("Zoe", "Lee")
+    done = run(rows, "sync", "-f", "FILE", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "1 created, 3 corrected, 1 suspended." in done.stderr
+    assert emails(anyscale) == {
+        "1": "bob@example.com",
+        "2": "jane@example.com",
+        "3": "cy.doe@example.com",
+        "4": "dee@example.com",
+        "44": "kim@example.com",
+    }
+    again = run(rows, "sync", "-f", "FILE", "--yes", "-q")
+    assert (again.returncode, again.stdout + again.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "command", [["verify", "-f"], ["sync", "-f"], ["suspend", "--missing-from"]]
+)
+def test_a_number_and_an_email_of_two_accounts_are_a_problem(
+    command: list[str], run: Run, anyscale: RunAnyscale
+) -> None:
+    rows = STAFF.replace("2;Bob;Roe;bob@example.com\n", "").replace("jane@", "bob@")
+    refused = run(rows, *command, "FILE", "-o", "json")
+    assert refused.returncode == 2
+    (problem,) = json.loads(refused.stdout)["problems"]
+    assert (problem["index"], problem["line"], problem["column"]) == (0, 2, 12)
+    assert (problem["field"], problem["code"]) == ("external_id", "two_accounts")
+    assert problem["detail"].startswith(
+        "'1' is the external_id of Jane Doe (jane@example.com), and 'bob@example.com' is the email "
+        "of Bob Roe (bob@example.com)"
+    )
+    assert not [one for one in accounts(anyscale).values() if one["suspended_at"]]
+
+
+def test_a_number_that_was_given_again_does_not_open_the_account_of_who_left(
+    run: Run, anyscale: RunAnyscale
+) -> None:
+    newcomer = STAFF.replace("1;Jane;Doe;jane@", "1;Kim;Lee;kim@")
+    for command in (["verify", "--apply", "--yes", "-f"], ["suspend", "--yes", "--missing-from"]):
+        refused = run(newcomer, *command, "FILE")
+        assert refused.returncode == 2, refused.stderr
+        assert (
+            "staff.csv:2:11: create_users[0].external_id: '1' is the external_id of Jane Doe "
+            "(jane@example.com), and no name is the same: if it is the same person, say "
+            "`--same-person 1`"
+        ) in refused.stderr
+    # Of a leaver who is suspended, not even the name of a namesake opens the account.
+    assert anyscale("user", "suspend", "jane@example.com").returncode == 0
+    namesake = STAFF.replace("jane@", "jane.doe@")
+    refused = run(namesake, "verify", "--apply", "--yes", "-f", "FILE")
+    assert (refused.returncode, "whose account is suspended" in refused.stderr) == (2, True)
+    assert emails(anyscale)["1"] == "jane@example.com"
+
+    same = run(namesake, "verify", "-f", "FILE", "--same-person", "1", "-o", "json")
+    assert differences(same) == [
+        (0, "different", "email", "jane.doe@example.com", "jane@example.com"),
+        (0, "suspended", None, None, None),
+    ]
+
+
+def test_no_file_changes_the_email_the_number_or_the_sso_of_an_owner(
+    run: Run, anyscale: RunAnyscale
+) -> None:
+    assert anyscale("user", "set-role", "jane@example.com", "owner").returncode == 0
+    taken_over = STAFF.replace("1;Jane;Doe;jane@", "1;Jane;Roe;evil@")
+    done = run(taken_over, "verify", "-f", "FILE", "--apply", "--yes")
+    assert (done.returncode, "1 account corrected." in done.stderr) == (1, True), done.stderr
+    assert "email is 'evil@example.com'" in done.stdout
+    assert "which no file changes since it is an owner's" in done.stdout
+    (jane,) = [one for one in accounts(anyscale).values() if one["external_id"] == "1"]
+    assert (jane["email"], jane["lastname"]) == ("jane@example.com", "Roe")
+
+    renumbered = STAFF.replace("1;Jane", "9;Jane").replace("Doe", "Roe")
+    listed = run(renumbered, "verify", "-f", "FILE", "--apply", "--yes", "-o", "json")
+    assert (listed.returncode, differences(listed)) == (
+        1,
+        [(0, "different", "external_id", "9", "1")],
+    )
+    assert "There is nothing to correct." in listed.stderr
+    assert emails(anyscale)["1"] == "jane@example.com"
+
+
+def test_a_number_that_a_file_adds_or_changes_is_a_difference(
+    run: Run, anyscale: RunAnyscale
+) -> None:
+    rows = STAFF.replace("1;Jane", "101;Jane").replace("2;Bob", ";Bob")
+    found = run(rows, "verify", "-f", "FILE", "-o", "json")
+    assert differences(found) == [
+        (0, "different", "external_id", "101", "1"),
+        (1, "different", "external_id", None, "2"),
+    ]
+    assert run(rows, "verify", "-f", "FILE", "--apply", "--yes").returncode == 0
+    assert run(STAFF, "verify", "-f", "FILE", "--apply", "--yes").returncode == 0
+    assert set(emails(anyscale)) == {"1", "2", "3", "4"}
+
+
+def test_an_email_that_cannot_be_given_leaves_the_other_corrections(
+    run: Run, anyscale: RunAnyscale
+) -> None:
+    # The email was cy's a moment ago: applications may still know cy by it.
+    assert anyscale("user", "update", "cy@example.com", "--email", "cy.poe@b.io").returncode == 0
+    rows = STAFF.replace("3;Cy;Poe;cy@example.com", "3;Cy;Poe;cy.poe@b.io")
+    rows = rows.replace("1;Jane;Doe;jane@", "1;Jane;Doe;cy@").replace("bob@", "rob@")
+    done = run(rows, "verify", "-f", "FILE", "--apply", "--yes")
+    assert (done.returncode, "1 account corrected." in done.stderr) == (1, True), done.stderr
+    assert "cy@example.com: 'cy@example.com' was the email of another account" in done.stderr
+    assert emails(anyscale)["1"] == "jane@example.com"
+    assert emails(anyscale)["2"] == "rob@example.com"
