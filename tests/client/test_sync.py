@@ -103,3 +103,11 @@ def killed_batches(transport: EmbeddedTransport) -> list[str]:
     end("publish")
     end("drop")
     return calls
+
+
+def test_users_whose_accounts_were_deleted_are_created_again() -> None:
+    for _ in range(2):
+        done = anyscale.user.sync(people("ann")).done
+        assert done
+        assert done.created == 1
+        anyscale.user.delete(email="ann@example.com")

@@ -246,3 +246,17 @@ def test_entries_without_a_name_create_nobody_and_let_nobody_be_suspended() -> N
 
 def test_a_file_without_users_stops_the_sync() -> None:
     assert "every account would be suspended" in World().plan([], ALL).stops[0]
+
+
+def test_nobody_is_created_with_an_email_that_an_account_gives_up_in_the_same_sync() -> None:
+    planner = Planner(ALL)
+    planner.add_entry(0, entry("new@example.com"), account("old@example.com"))
+    planner.add_entry(1, entry("OLD@example.com", name="Cid"), None)
+    planner.add_entry(2, entry("dora@example.com", name="Dora"), None)
+    planner.end_entries()
+
+    plan = planner.plan()
+
+    assert [step.email for step in plan.create] == ["dora@example.com"]
+    (blocked,) = plan.blocked
+    assert "it is the email of Ann (usr_old@example.com), who gets another one" in blocked.reason

@@ -7,6 +7,7 @@ from operator import attrgetter
 
 from msgspec import UNSET, Struct, structs
 
+from anyscale.domain.conflicts import FREED_DAYS
 from anyscale.domain.emails import email_key_or_empty
 from anyscale.domain.models.sync import LookAlike, StepKind, SyncPlan, SyncStep
 from anyscale.domain.models.users import User, UserChanges
@@ -103,6 +104,7 @@ class Planner:
         for steps in (plan.create, plan.correct, plan.restore):
             steps.sort(key=lambda step: step.index or 0)
         plan.look_alikes = list(self._look_alikes())
+        self._block_freed()
         # Whatever the options leave out, an email that looks mistyped is found.
         for kind, is_chosen in _chosen(options).items():
             if not is_chosen:
@@ -187,6 +189,26 @@ class Planner:
                 if not self._may_differ(leaver, entry):
                     yield LookAlike(leaver, entry)
                     break
+
+    def _block_freed(self) -> None:
+        """Create nobody with an email that an account gives up: see `FREED_DAYS`."""
+        plan = self._plan
+        freed = {
+            email_key_or_empty(step.email): step
+            for step in plan.correct
+            if step.changes and _has_email(step.changes)
+        }
+        if not freed:
+            return
+        for step in plan.create:
+            if former := freed.get(email_key_or_empty(step.email)):
+                reason = (
+                    f"it is the email of {former.name} ({former.user_id}), who gets another one: "
+                    f"no other account gets it for {FREED_DAYS} days"
+                )
+                plan.blocked.append(structs.replace(step, kind="leave", reason=reason))
+        blocked = {step.index for step in plan.blocked}
+        plan.create = [step for step in plan.create if step.index not in blocked]
 
     def _may_differ(self, leaver: SyncStep, entry: SyncStep) -> bool:
         assert leaver.replaced
