@@ -9,13 +9,14 @@ from anyscale.user.lookup import PAGE
 __all__ = ["former_holders"]
 
 
-def former_holders(transport: Transport, users: Sequence[CheckedUser]) -> set[str]:
-    """Return the ids of the accounts that had the emails of users until a short time ago."""
-    found = set[str]()
+def former_holders(transport: Transport, users: Sequence[CheckedUser]) -> dict[str, CheckedUser]:
+    """Return the users whose emails accounts had until a short time ago, by the `user_id`."""
+    found = dict[str, CheckedUser]()
     for start in range(0, len(users), PAGE):
-        emails = [_email_of(user) for user in users[start : start + PAGE]]
-        conflicts = transport.batches.look_up(emails, 0)
-        found |= {one.user_id for one in conflicts if one.kind == "freed" and one.user_id}
+        part = users[start : start + PAGE]
+        for one in transport.batches.look_up(list(map(_email_of, part)), 0):
+            if one.kind == "freed" and one.user_id:
+                found[one.user_id] = part[one.position]
     return found
 
 

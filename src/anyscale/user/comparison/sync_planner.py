@@ -2,10 +2,10 @@
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Container, Iterator
+from collections.abc import Iterator, Mapping
 from operator import attrgetter
 
-from msgspec import UNSET, Struct, structs
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from anyscale.domain.conflicts import FREED_DAYS
 from anyscale.domain.emails import email_key_or_empty
@@ -91,12 +91,21 @@ class Planner:
         """Whether it would suspend accounts, of those that were added so far."""
         return bool(self._plan.suspend)
 
-    def keep(self, user_ids: Container[str]) -> None:
-        """Suspend no account of these: the file has an email that it had before."""
-        kept = [step for step in self._plan.suspend if step.user_id in user_ids]
+    def keep(self, users: Mapping[str, CheckedUser]) -> None:
+        """Suspend no account of these: the file has an email that it had before.
+
+        An entry with another number is of somebody else.
+        """
         reason = "its email was changed, and the file has the former one"
-        self._plan.left += [structs.replace(step, kind="leave", reason=reason) for step in kept]
-        self._plan.suspend = [step for step in self._plan.suspend if step.user_id not in user_ids]
+        suspend = list[SyncStep]()
+        for step in self._plan.suspend:
+            assert step.replaced
+            user = users.get(step.user_id or "")
+            if user is None or _are_different(user.external_id, step.replaced.external_id):
+                suspend.append(step)
+            else:
+                self._plan.left.append(structs.replace(step, kind="leave", reason=reason))
+        self._plan.suspend = suspend
 
     def plan(self) -> SyncPlan:
         """Return the plan, after the last account."""
@@ -213,8 +222,7 @@ class Planner:
     def _may_differ(self, leaver: SyncStep, entry: SyncStep) -> bool:
         assert leaver.replaced
         assert entry.changes
-        numbers = leaver.replaced.external_id, entry.changes.external_id
-        if all(numbers) and numbers[0] != numbers[1]:
+        if _are_different(leaver.replaced.external_id, entry.changes.external_id):
             return True
         keys = {email_key_or_empty(leaver.email), email_key_or_empty(entry.email)}
         return not keys.isdisjoint(self._differing)
@@ -311,6 +319,11 @@ def _is_another_name(user: CheckedUser, account: User) -> bool:
         _folded(getattr(user, field) or "") == _folded(getattr(account, field) or "")
         for field in ("name", "lastname")
     )
+
+
+def _are_different(number: str | UnsetType | None, other: str | UnsetType | None) -> bool:
+    """Return whether two numbers are known, and of two people."""
+    return bool(number and other and number != other)
 
 
 def _name(user: CheckedUser) -> str:
