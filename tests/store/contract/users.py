@@ -70,6 +70,7 @@ class PublishedRules(StoreSteps):
         user_id = user_row(batch, 0, "").user_id
         assert user == UserRecord(
             *(user_id, "c@x.org", "Jane", 5_000, "collaborator", None),
+            suspended_by_sync=False,
             **fields,  # type: ignore[arg-type]  # a mapping of the fields
         )
         assert user.is_sso_user is True  # and not 1
