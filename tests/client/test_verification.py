@@ -26,11 +26,10 @@ from anyscale.errors import (
 )
 from anyscale.errors.batches import MAX_PROBLEMS
 from anyscale.transport.base import Transport
-from anyscale.user import corrections, verification
-from anyscale.user.comparison import matched_users
-from anyscale.user.corrections import Correction, correct_emails
+from anyscale.user.comparison import corrections, matched_users, verification
+from anyscale.user.comparison.corrections import Correction, correct_emails
+from anyscale.user.comparison.verification import Verification
 from anyscale.user.list_source import ListSource
-from anyscale.user.verification import Verification
 from anyscale.users_file import UsersFile
 
 MANY = [f"user{number}" for number in range(400)]

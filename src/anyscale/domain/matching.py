@@ -13,7 +13,7 @@ from anyscale.domain.models.users import User
 from anyscale.domain.names import full_name
 from anyscale.domain.validation import CheckedUser, Fault, shown
 
-__all__ = ["Match", "depends_on_file", "has_other_email", "is_other_name", "match"]
+__all__ = ["Match", "depends_on_file", "folded", "has_other_email", "is_other_name", "match"]
 
 
 class Match(NamedTuple):
@@ -62,7 +62,7 @@ def is_other_name(user: CheckedUser, account: User) -> bool:
     A file without names says nothing, and neither do two people without a last name.
     """
     pairs = (user.name, account.name), (user.lastname, account.lastname)
-    return not any(ours and theirs and _folded(ours) == _folded(theirs) for ours, theirs in pairs)
+    return not any(ours and theirs and folded(ours) == folded(theirs) for ours, theirs in pairs)
 
 
 def _by_external_id(user: CheckedUser, account: User, same_person: Container[str]) -> Match:
@@ -132,7 +132,8 @@ def _named(account: User) -> str:
     return f"{full_name(account.name, account.lastname)} ({account.email})"
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """Return the form of a name in which two spellings of it are equal."""
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 

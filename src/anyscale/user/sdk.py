@@ -27,10 +27,10 @@ from anyscale.transport import open_transport
 from anyscale.transport.base import Transport
 from anyscale.user.comparison.sync_planner import SyncOptions
 from anyscale.user.comparison.sync_run import run_sync
+from anyscale.user.comparison.verification import Verification
 from anyscale.user.created_users import create_users, forget_frames
 from anyscale.user.list_source import ListSource
 from anyscale.user.lookup import PAGE, check_sizes, find_user, list_users
-from anyscale.user.verification import Verification
 
 __all__ = ["UserCalls", "default_calls"]
 

@@ -200,7 +200,9 @@ def test_only_those_whom_a_sync_suspended_are_restored(
     file = csv(tmp_path, STAFF[0], STAFF[2])
     assert anyscale("user", "sync", "-f", file, "--yes").returncode == 0
     assert suspended(anyscale) == {"jane@example.com", "ann@example.com", "zoe@example.com"}
-    assert anyscale("user", "suspend", "ann@example.com").returncode == 0
+    leavers = tmp_path / "leavers.csv"
+    leavers.write_text("email\nann@example.com\n")
+    assert anyscale("user", "suspend", "-f", leavers, "--yes").returncode == 0
 
     file = csv(tmp_path, *STAFF)
     without = anyscale("user", "sync", "-f", file, "--yes")

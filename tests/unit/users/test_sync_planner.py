@@ -44,8 +44,9 @@ class World:
 
     def plan(self, entries: Sequence[CheckedUser], options: SyncOptions) -> SyncPlan:
         planner = Planner(options)
-        for index, one in enumerate(entries):
-            planner.add_entry(index, one, self.accounts.get(one.email_key))
+        planner.add_entries(
+            [(at, one, self.accounts.get(one.email_key)) for at, one in enumerate(entries)]
+        )
         planner.end_entries()
         for known in self.accounts.values():
             planner.add_account(known)
@@ -148,22 +149,25 @@ def test_only_an_account_that_a_sync_suspended_is_restored_and_only_for_the_same
             account("hand@example.com", suspended_at=AT),
             account("same@example.com", lastname="Doe", **by_sync),
             account("other@example.com", lastname="Doe", **by_sync),
+            account("single@example.com", **by_sync),
         ]
     )
     entries = [
         entry("hand@example.com", lastname="Roe"),
         entry("same@example.com", lastname="Roe"),
         entry("other@example.com", name="Zoe", lastname="Roe"),
+        entry("single@example.com", name="Zoe"),
     ]
     plan = world.plan(entries, ALL)
     assert [step.email for step in plan.restore] == ["same@example.com"]
     assert [step.email for step in plan.correct] == ["same@example.com"]
-    by_hand, other = plan.left
+    by_hand, other, single = plan.left
     assert by_hand.reason == "it was suspended by hand, and stays so"
     assert "its email or its number for 'Zoe Roe'" in other.reason
+    assert "its email or its number for 'Zoe'" in single.reason
 
     without = world.plan(entries, SyncOptions())
-    assert (without.steps, len(without.left)) == (0, 3)
+    assert (without.steps, len(without.left)) == (0, 4)
     assert "`--restore` restores it" in without.left[1].reason
 
 
@@ -195,7 +199,10 @@ def test_two_different_numbers_are_two_people(
 
 def many(number: int) -> list[User]:
     numbers = count()
-    return [account(f"{at}@example.com", name=f"A{next(numbers)}") for at in range(number)]
+    return [
+        account(f"{at}@example.com", name=f"A{next(numbers)}", external_id=str(at))
+        for at in range(number)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -217,7 +224,8 @@ def test_many_changed_emails_stop_a_sync_without_a_limit_of_its_own() -> None:
     def plan(options: SyncOptions) -> SyncPlan:
         planner = Planner(options)
         for index, one in enumerate(many(51)):
-            planner.add_entry(index, entry(f"new.{one.email}", name=one.name), one)
+            changed = entry(f"new.{one.email}", name=one.name, external_id=one.external_id)
+            planner.add_entries([(index, changed, one)])
         planner.end_entries()
         return planner.plan()
 
@@ -250,9 +258,14 @@ def test_a_file_without_users_stops_the_sync() -> None:
 
 def test_nobody_is_created_with_an_email_that_an_account_gives_up_in_the_same_sync() -> None:
     planner = Planner(ALL)
-    planner.add_entry(0, entry("new@example.com"), account("old@example.com"))
-    planner.add_entry(1, entry("OLD@example.com", name="Cid"), None)
-    planner.add_entry(2, entry("dora@example.com", name="Dora"), None)
+    numbered = account("old@example.com", external_id="1")
+    planner.add_entries(
+        [
+            (0, entry("new@example.com", external_id="1"), numbered),
+            (1, entry("OLD@example.com", name="Cid"), None),
+            (2, entry("dora@example.com", name="Dora"), None),
+        ]
+    )
     planner.end_entries()
 
     plan = planner.plan()

@@ -44,7 +44,7 @@ from anyscale.cli.users_file import (
 from anyscale.domain.models.users import User
 from anyscale.errors import AnyscaleError, BatchRefused, BatchUnfinished, ConfigError
 from anyscale.transport.base import Transport
-from anyscale.user.suspension import (
+from anyscale.user.comparison.suspension import (
     SuspensionPlan,
     change_unless_owner,
     plan_missing,

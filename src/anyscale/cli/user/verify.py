@@ -39,8 +39,8 @@ from anyscale.domain.models.users import Difference, User
 from anyscale.domain.validation import shown
 from anyscale.errors import AnyscaleError, BatchRefused, BatchUnfinished, ConfigError
 from anyscale.transport.base import Transport
-from anyscale.user.corrections import Confirmed, Correction, correct, correct_emails
-from anyscale.user.verification import Verification
+from anyscale.user.comparison.corrections import Confirmed, Correction, correct, correct_emails
+from anyscale.user.comparison.verification import Verification
 from anyscale.users_file import UsersFile
 
 DIFFERENT, NOT_COMPARED = 1, 3

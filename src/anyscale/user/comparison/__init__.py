@@ -1,5 +1,7 @@
-"""Compare the users of a source with their accounts, and decide what to do about it.
+"""Compare the users of a source with their accounts, and bring the accounts up to date.
 
-`sync_planner` decides what a sync does, without a call of the control plane. The command and the
-SDK use the package.
+`matched_users` reads the source and finds the account of each user, and `differences` compares two
+of them. `verification` lists what differs, and `corrections` corrects it; `suspension` chooses
+accounts to suspend or restore. A sync does all of it: `sync_planner` decides without a call of the
+control plane, and `sync_run` reads and does it. The commands and the SDK use the package.
 """

@@ -1,28 +1,30 @@
 """Decide what a sync does: entries and accounts in, a plan out. It calls no control plane."""
 
-import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from operator import attrgetter
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import UNSET, Struct, UnsetType, structs
 
 from anyscale.domain.conflicts import FREED_DAYS
 from anyscale.domain.emails import email_key_or_empty
+from anyscale.domain.matching import folded, is_other_name
 from anyscale.domain.models.sync import LookAlike, StepKind, SyncPlan, SyncStep
 from anyscale.domain.models.users import User, UserChanges
 from anyscale.domain.names import full_name
 from anyscale.domain.validation import CheckedUser, shown
+from anyscale.user.comparison.differences import (
+    different_fields,
+    gets_email,
+    values_to_compare,
+)
 from anyscale.user.comparison.id_hashes import IdHashes
+from anyscale.user.comparison.matched_users import MatchedUser
 
 __all__ = ["Planner", "SyncOptions"]
 
 #: Without limits of the caller, so many suspensions or changed emails stop a sync, or a tenth of
 #: the accounts if that is more: a file may be cut off, or of another organization.
 _MANY, _SHARE = 50, 10
-
-_FIELDS = UserChanges.__struct_fields__
-_values = attrgetter(*_FIELDS)
 
 
 class SyncOptions(Struct, frozen=True, kw_only=True):
@@ -58,17 +60,19 @@ class Planner:
         self.new: list[CheckedUser] = []
         self._differing = frozenset(map(email_key_or_empty, options.they_differ))
 
-    def add_entry(self, index: int, user: CheckedUser, account: User | None) -> None:
-        """Add an entry, with its account if it has one."""
-        self._plan.checked += 1
-        if account is None:
-            self._add_new(index, user)
-            return
-        self._seen.add(account.user_id)
-        if account.suspended_at is not None:
-            self._add_suspended(index, user, account)
-        elif _values(user) != _values(account):
-            self._add_different(index, user, account)
+    def add_entries(self, matched: Sequence[MatchedUser]) -> None:
+        """Add entries, each with its account if it has one."""
+        self._plan.checked += len(matched)
+        values = values_to_compare([user for _, user, _ in matched])
+        for index, user, account in matched:
+            if account is None:
+                self._add_new(index, user)
+                continue
+            self._seen.add(account.user_id)
+            if account.suspended_at is not None:
+                self._add_suspended(index, user, account)
+            elif values(user) != values(account) or gets_email(user, account):
+                self._add_different(index, user, account)
 
     def end_entries(self) -> None:
         """Prepare for `add_account`, after the last entry."""
@@ -129,7 +133,7 @@ class Planner:
         if not user.name:
             self._nameless += 1
             reason += ", and without a name none can be created"
-        values = {field: getattr(user, field) for field in _FIELDS}
+        values = {field: getattr(user, field) for field in UserChanges.__struct_fields__}
         step = SyncStep(
             kind="create" if user.name else "leave",
             email=user.email,
@@ -140,16 +144,17 @@ class Planner:
         )
         (self._plan.create if user.name else self._plan.left).append(step)
 
-    def _add_different(self, index: int, user: CheckedUser, account: User) -> bool:
-        fields = list(_different(user, account))
+    def _add_different(self, index: int, user: CheckedUser, account: User) -> None:
+        email = ["email"] if gets_email(user, account) else []
+        fields = [*email, *different_fields(user, account)]
         if not fields:
-            return False
+            return
         changes = {field: getattr(user, field) for field in fields}
         replaced = {field: getattr(account, field) for field in fields}
         reason = "; ".join(f"{f}: {_shown(replaced[f])} -> {_shown(changes[f])}" for f in fields)
         if account.permission_level == "owner":
             self._leave(account, f"it is an owner's, which no file changes: {reason}", index)
-            return False
+            return
         step = _of_account(
             "correct",
             account,
@@ -159,7 +164,6 @@ class Planner:
             UserChanges(**replaced),
         )
         self._plan.correct.append(step)
-        return True
 
     def _add_suspended(self, index: int, user: CheckedUser, account: User) -> None:
         """Restore the account of an entry, if a sync has suspended it.
@@ -174,7 +178,7 @@ class Planner:
         elif not self._options.restore:
             reason = "a sync suspended it, and it is in the file again: `--restore` restores it"
             self._leave(account, reason, index)
-        elif _is_another_name(user, account):
+        elif self._may_be_another_person(user, account):
             reason = (
                 f"a sync suspended it, and the file has its email or its number for "
                 f"{shown(_name(user))}: if that is the same person, restore it by hand"
@@ -185,6 +189,11 @@ class Planner:
             self._plan.restore.append(_of_account("restore", account, reason, index))
             self._add_different(index, user, account)
 
+    def _may_be_another_person(self, user: CheckedUser, account: User) -> bool:
+        """Return whether no name of an entry is that of its account. Emails alone say nothing."""
+        is_confirmed = user.external_id in self._options.same_person
+        return bool(user.name) and is_other_name(user, account) and not is_confirmed
+
     def _leave(self, account: User, reason: str, index: int | None = None) -> None:
         self._plan.left.append(_of_account("leave", account, reason, index))
 
@@ -192,9 +201,9 @@ class Planner:
         """Iterate over the entries to create that may be the person of an account to suspend."""
         leavers = defaultdict[str, list[SyncStep]](list)
         for step in self._plan.suspend:
-            leavers[_folded(step.name)].append(step)
+            leavers[folded(step.name)].append(step)
         for entry in self._plan.create:
-            for leaver in leavers.get(_folded(entry.name), ()):
+            for leaver in leavers.get(folded(entry.name), ()):
                 if not self._may_differ(leaver, entry):
                     yield LookAlike(leaver, entry)
                     break
@@ -293,34 +302,6 @@ def _of_account(
     )
 
 
-def _different(user: CheckedUser, account: User) -> Iterator[str]:
-    """Iterate over the fields that an entry has and its account has otherwise."""
-    for field in _FIELDS:
-        ours, theirs = getattr(user, field), getattr(account, field)
-        if ours is UNSET or ours == theirs:
-            continue
-        if field == "email":
-            if user.email_key != email_key_or_empty(account.email):
-                yield field
-        elif not _is_same_text(ours, theirs):
-            yield field
-
-
-def _is_same_text(ours: str | bool | None, theirs: str | bool | None) -> bool:
-    """Return whether two texts are the same in NFC. An empty one equals None, as in CSV."""
-    if isinstance(ours, bool) or isinstance(theirs, bool):
-        return False
-    return unicodedata.normalize("NFC", ours or "") == unicodedata.normalize("NFC", theirs or "")
-
-
-def _is_another_name(user: CheckedUser, account: User) -> bool:
-    """Return whether both names of an entry differ from those of its account."""
-    return bool(user.name) and not any(
-        _folded(getattr(user, field) or "") == _folded(getattr(account, field) or "")
-        for field in ("name", "lastname")
-    )
-
-
 def _are_different(number: str | UnsetType | None, other: str | UnsetType | None) -> bool:
     """Return whether two numbers are known, and of two people."""
     return bool(number and other and number != other)
@@ -328,10 +309,6 @@ def _are_different(number: str | UnsetType | None, other: str | UnsetType | None
 
 def _name(user: CheckedUser) -> str:
     return full_name(user.name or "", user.lastname or None)
-
-
-def _folded(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _shown(value: str | bool | None) -> str:

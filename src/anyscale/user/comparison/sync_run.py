@@ -1,7 +1,6 @@
 """Plan a sync and do it: the calls of the control plane."""
 
 from collections.abc import Callable, Sequence
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from msgspec import structs
@@ -24,11 +23,11 @@ from anyscale.errors import (
     SyncStopped,
 )
 from anyscale.transport.base import Transport
+from anyscale.user.comparison.corrections import Correction, correct_emails
 from anyscale.user.comparison.former_emails import former_holders
 from anyscale.user.comparison.matched_users import MatchedUsers, OnProgress
 from anyscale.user.comparison.planned_users import PlannedUsers, SyncKey
 from anyscale.user.comparison.sync_planner import Planner, SyncOptions
-from anyscale.user.corrections import Correction, correct_emails
 from anyscale.user.lookup import PAGE, list_users
 
 if TYPE_CHECKING:
@@ -95,8 +94,8 @@ class SyncRun:
             same_person=self._options.same_person,
             on_progress=self._on_progress,
         )
-        for index, user, account in chain.from_iterable(entries):
-            planner.add_entry(index, user, account)
+        for matched in entries:
+            planner.add_entries(matched)
         planner.end_entries()
         for account in list_users(self._transport, UserQuery(), None, PAGE):
             planner.add_account(account)

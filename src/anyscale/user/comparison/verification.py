@@ -1,26 +1,23 @@
 """Compare users with their accounts, chunk by chunk, without passwords."""
 
 import math
-import unicodedata
 from collections.abc import Container, Iterator, Sequence
-from operator import attrgetter
 
-from msgspec import UNSET
-
-from anyscale.domain.matching import has_other_email
-from anyscale.domain.models.users import KEPT_OF_OWNERS, Difference, User, UserChanges
+from anyscale.domain.models.users import KEPT_OF_OWNERS, Difference, User
 from anyscale.domain.user_query import UserQuery
 from anyscale.domain.user_sources import UserSource
 from anyscale.domain.validation import CheckedUser
 from anyscale.transport.base import Transport
+from anyscale.user.comparison.differences import (
+    different_fields,
+    gets_email,
+    values_to_compare,
+)
 from anyscale.user.comparison.id_hashes import IdHashes
 from anyscale.user.comparison.matched_users import CHUNK, MatchedUser, MatchedUsers, OnProgress
 from anyscale.user.lookup import PAGE, list_users
 
 __all__ = ["Verification"]
-
-#: what an administrator enters about a user, except the email and the password
-_FIELDS = tuple(field for field in UserChanges.__struct_fields__ if field != "email")
 
 #: After this number of differences, some megabytes, the first reading compares no more.
 _KEPT = 10_000
@@ -109,8 +106,7 @@ class Verification:
         return self._end == math.inf
 
     def _compare(self, matched: Sequence[MatchedUser]) -> Iterator[Difference]:
-        # Nearly all users are equal to their accounts in the fields that the file has.
-        values = attrgetter(*(_fields_of([user for _, user, _ in matched]) or _FIELDS))
+        values = values_to_compare([user for _, user, _ in matched])
         for index, user, account in matched:
             if account is None:
                 yield self._difference(index, user, "missing")
@@ -118,20 +114,13 @@ class Verification:
             if self._seen is not None:
                 self._seen.add(account.user_id)
             # The email comes first: it says which account the other differences are of.
-            if user.external_id and has_other_email(user, account):
+            if gets_email(user, account):
                 yield self._difference(index, user, "different", account, "email")
             if account.suspended_at is not None:
                 yield self._difference(index, user, "suspended", account)
             if values(user) != values(account):
-                yield from self._different_fields(index, user, account)
-
-    def _different_fields(
-        self, index: int, user: CheckedUser, account: User
-    ) -> Iterator[Difference]:
-        for field in _FIELDS:
-            ours, theirs = getattr(user, field), getattr(account, field)
-            if ours is not UNSET and ours != theirs and not _is_same_text(ours, theirs):
-                yield self._difference(index, user, "different", account, field)
+                for field in different_fields(user, account):
+                    yield self._difference(index, user, "different", account, field)
 
     def _difference(
         self,
@@ -154,15 +143,3 @@ class Verification:
             user_id=account.user_id if account else None,
             kept=bool(account and account.permission_level == "owner" and field in KEPT_OF_OWNERS),
         )
-
-
-def _fields_of(users: Sequence[CheckedUser]) -> list[str]:
-    """Return the fields that any of the users has."""
-    return [field for field in _FIELDS if any(getattr(user, field) is not UNSET for user in users)]
-
-
-def _is_same_text(ours: str | bool | None, theirs: str | bool | None) -> bool:
-    """Return whether two texts are the same in NFC. An empty one equals None, as in CSV."""
-    if isinstance(ours, bool) or isinstance(theirs, bool):
-        return False
-    return unicodedata.normalize("NFC", ours or "") == unicodedata.normalize("NFC", theirs or "")

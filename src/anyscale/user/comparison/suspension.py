@@ -33,9 +33,11 @@ class SuspensionPlan:
         #: users of the file
         self.users = 0
 
-    def add(self, account: User) -> None:
-        """Add an account that the file chooses."""
-        if (account.suspended_at is not None) == self.suspend:
+    def add(self, account: User, *, is_named: bool) -> None:
+        """Add an account that the file chooses, by naming it or by lacking it."""
+        # Otherwise a sync would restore it.
+        by_hand = self.suspend and is_named and account.suspended_by_sync
+        if (account.suspended_at is not None) == self.suspend and not by_hand:
             self.unchanged += 1
         elif account.permission_level == "owner":
             self.owners.append(account)
@@ -60,7 +62,7 @@ def plan_named(
         if account is None:
             plan.without_account.append(user.email)
         else:
-            plan.add(account)
+            plan.add(account, is_named=True)
     return plan
 
 
@@ -90,7 +92,7 @@ def plan_missing(
     named.sort()
     for account in list_users(transport, UserQuery(), None, PAGE):
         if account.user_id not in named:
-            plan.add(account)
+            plan.add(account, is_named=False)
     return plan
 
 

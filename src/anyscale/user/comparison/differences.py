@@ -1,0 +1,47 @@
+"""What differs between the entry of a user and the account: field by field, without passwords."""
+
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
+
+from msgspec import UNSET
+
+from anyscale.domain.matching import has_other_email
+from anyscale.domain.models.users import User, UserChanges
+from anyscale.domain.validation import CheckedUser
+
+__all__ = ["different_fields", "gets_email", "values_to_compare"]
+
+#: what an administrator enters about a user, except the email and the password
+_FIELDS = tuple(field for field in UserChanges.__struct_fields__ if field != "email")
+
+
+def values_to_compare(
+    users: Sequence[CheckedUser],
+) -> Callable[[CheckedUser | User], object]:
+    """Return a function that gives the values of the fields that any of the users has.
+
+    Nearly all users are equal to their accounts, so equal values save a call of `different_fields`.
+    """
+    known = [field for field in _FIELDS if any(getattr(user, field) is not UNSET for user in users)]
+    return attrgetter(*(known or _FIELDS))
+
+
+def gets_email(user: CheckedUser, account: User) -> bool:
+    """Return whether an account, found by its external id, gets another email."""
+    return bool(user.external_id) and has_other_email(user, account)
+
+
+def different_fields(user: CheckedUser, account: User) -> Iterator[str]:
+    """Iterate over the fields but the email that a user has, and the account has otherwise."""
+    for field in _FIELDS:
+        ours, theirs = getattr(user, field), getattr(account, field)
+        if ours is not UNSET and ours != theirs and not _is_same_text(ours, theirs):
+            yield field
+
+
+def _is_same_text(ours: str | bool | None, theirs: str | bool | None) -> bool:
+    """Return whether two texts are the same in NFC. An empty one equals None, as in CSV."""
+    if isinstance(ours, bool) or isinstance(theirs, bool):
+        return False
+    return unicodedata.normalize("NFC", ours or "") == unicodedata.normalize("NFC", theirs or "")
