@@ -20,7 +20,7 @@ import yaml
 from tests.support.callers import OPERATOR
 from tests.support.commands.running import CommandResult, RunAnyscale, start_command
 from tests.support.faults.fault_injection import run_under_strace
-from tests.support.faults.faulty_proxy import Fault, FaultyProxy, lose
+from tests.support.faults.faulty_proxy import FaultyProxy, lose, lose_at
 from tests.support.paths import ANYSCALE
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users import checked_users
@@ -368,16 +368,6 @@ def test_one_link_that_cannot_be_written_is_said_to_be_lost(
     error, lost = done.stderr.splitlines()[-2:]
     assert error.startswith("error: standard output could not be written: ")
     assert lost == f"T{LOST[1:]}"
-
-
-def lose_at(moment: threading.Event) -> Fault:
-    """Make a fault that sends no response, and closes the connection at a moment."""
-
-    def wait(client: socket.socket, response: bytes) -> bool:
-        moment.wait(60)
-        return lose(client, response)
-
-    return wait
 
 
 def open_full_disk() -> IO[bytes]:

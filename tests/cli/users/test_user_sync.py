@@ -1,14 +1,16 @@
 """`anyscale user sync`: a plan, a question, what is done, and what stops it."""
 
 import json
+import signal
+import threading
 from pathlib import Path
 from socket import socket
 from typing import Any
 
 import pytest
-from tests.support.commands.running import CommandResult, RunAnyscale
+from tests.support.commands.running import CommandResult, RunAnyscale, start_command
 from tests.support.commands.terminal import on_a_terminal
-from tests.support.faults.faulty_proxy import Fault, FaultyProxy
+from tests.support.faults.faulty_proxy import Fault, FaultyProxy, lose_at
 from tests.support.servers.server_process import ServerProcess
 
 QUESTION = b"Type yes to continue:"
@@ -300,4 +302,52 @@ def test_the_same_command_continues_after_a_failure(
     assert {one["lastname"] for one in now.values() if not one["suspended_at"]} == {"New"}
     assert len(now) == 7
     quiet = anyscale(*command, "-q")
+    assert (quiet.returncode, quiet.stdout + quiet.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("call", "done"),
+    [("/suspend", "at least 1 corrected"), ("users:batchCreate", "1 corrected, 3")],
+)
+def test_the_same_command_continues_after_an_interrupt(
+    anyscale: RunAnyscale,
+    server: ServerProcess,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    done: str,
+) -> None:
+    monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
+    monkeypatch.setenv("ANYSCALE_HOST", server.url)
+    old = csv(tmp_path, *(f"s{at}@example.com,S{at},Old," for at in range(4)))
+    assert anyscale("user", "sync", "-f", old, "--yes").returncode == 0
+    file = csv(tmp_path, "s0@example.com,S0,New,", "new@example.com,New,New,")
+    is_called, has_ended = threading.Event(), threading.Event()
+
+    def plan(line: str) -> Fault | None:
+        if call not in line:
+            return None
+        is_called.set()
+        return lose_at(has_ended)
+
+    with FaultyProxy([server.port], plan) as proxy:
+        running = start_command("user", "sync", "-f", file, "--yes", "--host", proxy.url)
+        assert is_called.wait(30)
+        running.send_signal(signal.SIGINT)
+        stopped = running.finish(60)
+        has_ended.set()
+    assert stopped.returncode == 130, stopped.stderr
+    message = stopped.stderr.splitlines()[-1]
+    assert message.startswith("interrupted: ")
+    assert done in message
+    assert message.endswith("run the same command again to continue where it stopped")
+
+    again = anyscale("user", "sync", "-f", file, "--yes")
+    assert again.returncode == 0, again.stderr
+    now = accounts(anyscale)
+    assert {email for email, one in now.items() if not one["suspended_at"]} == {
+        *("s0@example.com", "new@example.com"),
+    }
+    assert now["s0@example.com"]["lastname"] == "New"
+    quiet = anyscale("user", "sync", "-f", file, "--yes", "-q")
     assert (quiet.returncode, quiet.stdout + quiet.stderr) == (0, "")

@@ -21,6 +21,7 @@ __all__ = [
     "delay",
     "half_close",
     "lose",
+    "lose_at",
     "reset",
     "time_out",
 ]
@@ -137,6 +138,16 @@ def lose(client: socket.socket, _: bytes) -> bool:
     """Close the connection without a response."""
     client.close()
     return False
+
+
+def lose_at(moment: threading.Event) -> Fault:
+    """Make a fault that sends no response, and closes the connection at a moment."""
+
+    def wait(client: socket.socket, response: bytes) -> bool:
+        moment.wait(60)
+        return lose(client, response)
+
+    return wait
 
 
 def reset(client: socket.socket, _: bytes) -> bool:
