@@ -49,8 +49,9 @@ class World:
         )
         planner.end_entries()
         for known in self.accounts.values():
-            planner.add_account(known)
-        return planner.plan()
+            if known.suspended_at is None and known.user_id not in planner.seen:
+                planner.add_missing(known)
+        return planner.plan(len(self.accounts))
 
     def apply(self, plan: SyncPlan) -> None:
         for step in plan.correct:
@@ -227,7 +228,7 @@ def test_many_changed_emails_stop_a_sync_without_a_limit_of_its_own() -> None:
             changed = entry(f"new.{one.email}", name=one.name, external_id=one.external_id)
             planner.add_entries([(index, changed, one)])
         planner.end_entries()
-        return planner.plan()
+        return planner.plan(0)
 
     (reason,) = plan(SyncOptions()).stops
     assert reason.startswith("51 emails to change, of 0 accounts: if that is right, say how many")
@@ -268,7 +269,7 @@ def test_nobody_is_created_with_an_email_that_an_account_gives_up_in_the_same_sy
     )
     planner.end_entries()
 
-    plan = planner.plan()
+    plan = planner.plan(2)
 
     assert [step.email for step in plan.create] == ["dora@example.com"]
     (blocked,) = plan.blocked

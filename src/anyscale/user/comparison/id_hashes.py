@@ -27,7 +27,10 @@ class IdHashes:
         self._parts = [array("q", sorted(part)) for part in self._parts]
 
     def __contains__(self, user_id: str) -> bool:
-        value = hash(user_id)
+        return self.has_hash(hash(user_id))
+
+    def has_hash(self, value: int) -> bool:
+        """Return whether an id with this hash was added."""
         part = self._parts[value % self._PARTS]
         at = bisect_left(part, value)
         return at < len(part) and part[at] == value

@@ -46,7 +46,7 @@ class SyncOptions(Struct, frozen=True, kw_only=True):
 
 
 class Planner:
-    """Collects the entries with their accounts, then all accounts, and plans.
+    """Collects the entries with their accounts, then the accounts that no entry has, and plans.
 
     It keeps what the plan has, and 8 bytes for each account that an entry has.
     """
@@ -54,7 +54,8 @@ class Planner:
     def __init__(self, options: SyncOptions) -> None:
         self._options = options
         self._plan = SyncPlan()
-        self._seen = IdHashes()
+        #: the accounts of the entries, sorted by `end_entries`
+        self.seen: IdHashes = IdHashes()
         self._nameless = 0
         #: the entries without an account
         self.new: list[CheckedUser] = []
@@ -68,21 +69,18 @@ class Planner:
             if account is None:
                 self._add_new(index, user)
                 continue
-            self._seen.add(account.user_id)
+            self.seen.add(account.user_id)
             if account.suspended_at is not None:
                 self._add_suspended(index, user, account)
             elif values(user) != values(account) or gets_email(user, account):
                 self._add_different(index, user, account)
 
     def end_entries(self) -> None:
-        """Prepare for `add_account`, after the last entry."""
-        self._seen.sort()
+        """Prepare for `add_missing`, after the last entry."""
+        self.seen.sort()
 
-    def add_account(self, account: User) -> None:
-        """Add one of all accounts, in the order of their creation."""
-        self._plan.accounts += 1
-        if account.suspended_at is not None or account.user_id in self._seen:
-            return
+    def add_missing(self, account: User) -> None:
+        """Add an account that no entry has and that is not suspended."""
         if account.permission_level == "owner":
             self._leave(account, "it is not in the file, and an owner's: owners are kept")
             return
@@ -111,9 +109,10 @@ class Planner:
                 self._plan.left.append(structs.replace(step, kind="leave", reason=reason))
         self._plan.suspend = suspend
 
-    def plan(self) -> SyncPlan:
-        """Return the plan, after the last account."""
+    def plan(self, accounts: int) -> SyncPlan:
+        """Return the plan, after the last account, of so many."""
         plan, options = self._plan, self._options
+        plan.accounts = accounts
         for steps in (plan.create, plan.correct, plan.restore):
             steps.sort(key=lambda step: step.index or 0)
         plan.look_alikes = list(self._look_alikes())

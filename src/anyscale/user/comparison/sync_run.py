@@ -7,7 +7,6 @@ from msgspec import structs
 
 from anyscale.batch_run.run import BatchRun
 from anyscale.domain.models.sync import LookAlike, SyncPlan, SyncResult, SyncStep
-from anyscale.domain.user_query import UserQuery
 from anyscale.domain.user_sources import UserSource
 from anyscale.errors import (
     AccountEdited,
@@ -25,10 +24,10 @@ from anyscale.errors import (
 from anyscale.transport.base import Transport
 from anyscale.user.comparison.corrections import Correction, correct_emails
 from anyscale.user.comparison.former_emails import former_holders
+from anyscale.user.comparison.listed_accounts import ListedAccounts
 from anyscale.user.comparison.matched_users import MatchedUsers, OnProgress
 from anyscale.user.comparison.planned_users import PlannedUsers, SyncKey
 from anyscale.user.comparison.sync_planner import Planner, SyncOptions
-from anyscale.user.lookup import PAGE, list_users
 
 if TYPE_CHECKING:
     from anyscale.domain.models.batches import Batch
@@ -94,14 +93,15 @@ class SyncRun:
             same_person=self._options.same_person,
             on_progress=self._on_progress,
         )
-        for matched in entries:
-            planner.add_entries(matched)
-        planner.end_entries()
-        for account in list_users(self._transport, UserQuery(), None, PAGE):
-            planner.add_account(account)
+        with ListedAccounts(self._transport) as listed:
+            for matched in entries:
+                planner.add_entries(matched)
+            planner.end_entries()
+            for account in listed.missing(planner.seen):
+                planner.add_missing(account)
         if planner.suspends:
             planner.keep(former_holders(self._transport, planner.new))
-        plan = _located(planner.plan(), entries)
+        plan = _located(planner.plan(listed.count), entries)
         while plan.create and (taken := self._taken(plan)):
             plan.blocked += taken
             left = {step.index for step in taken}
