@@ -11,6 +11,7 @@ import click
 from anyscale.cli.problem_report import problems_in_words, report_problems
 from anyscale.cli.terminal import be_quiet, escaped, is_quiet, say
 from anyscale.errors import BatchRefused, ConfigError
+from anyscale.malloc import return_large_blocks
 from anyscale.users_file import FORMATS, STDIN, UsersFile
 from anyscale.users_file.csv_header import chosen_columns, require_csv
 
@@ -200,6 +201,7 @@ def open_users_file(
     Raises:
         ConfigError: it cannot be opened, or there are columns and it is not CSV.
     """
+    return_large_blocks()  # the chunks of the file need much memory, one after the other
     if path == STDIN and sys.stdin and sys.stdin.isatty():
         say("Reading users from the terminal: end with Ctrl-D.")
     with closing(UsersFile.open(path, file_format, columns)) as file:

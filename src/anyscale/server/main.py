@@ -1,6 +1,5 @@
 """Start and stop the server process: sockets, signals, uvicorn."""
 
-import ctypes
 import errno
 import gc
 import logging
@@ -11,11 +10,12 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anyscale.errors import ConfigError
+from anyscale.malloc import return_large_blocks
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.other_host import is_meant_for_other_host
 from anyscale.server.settings import Settings, unknown_variables
@@ -33,15 +33,6 @@ _GRACE_SECONDS = 60
 #: Seconds after which a computing thread gives up the interpreter. With Python's 5 ms, a request
 #: for the server's health waits that long while a chunk of users is checked.
 _SWITCH_SECONDS = 0.0002
-
-#: Octets that an arena of malloc keeps although they are free. A chunk of users needs less: if its
-#: memory came from the system each time, the server would take a tenth more time for a chunk.
-_KEPT_OCTETS = 4 << 20
-
-#: Options of mallopt(3). `M_TRIM_THRESHOLD`, and `M_MMAP_THRESHOLD`, which glibc raises as soon as
-#: a larger block is freed, such as a users file: the next one then stays with its thread.
-#: `M_ARENA_MAX`: each further arena has free memory that threads of the others cannot use.
-_MALLOC_OPTIONS = {-1: _KEPT_OCTETS, -3: _KEPT_OCTETS, -8: 2}
 
 
 def asgi() -> Any:
@@ -66,7 +57,7 @@ def _create_application() -> Any:
     from anyscale.server.http.app import application
 
     sys.setswitchinterval(_SWITCH_SECONDS)
-    _return_freed_memory()
+    return_large_blocks()
     settings = Settings.from_environment(os.environ, served=True)
     app = application(ControlPlane(settings, hash_in_processes=True))
     # Modules and routes stay for ever: a garbage collection that visited them took 20 ms.
@@ -74,13 +65,6 @@ def _create_application() -> Any:
     gc.freeze()
     _notify_service_manager()
     return app
-
-
-def _return_freed_memory() -> None:
-    """Let glibc give large pieces of memory back to the system as soon as they are freed."""
-    with suppress(AttributeError):  # other C libraries have no such function
-        for option, value in _MALLOC_OPTIONS.items():
-            ctypes.CDLL(None).mallopt(option, value)
 
 
 def _notify_service_manager() -> None:
