@@ -2,16 +2,17 @@
 
 from array import array
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, wait
 from itertools import compress, islice
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
-from anyscale.batch_run.bounded_executor import start_call
 from anyscale.domain.models.users import User
 from anyscale.domain.user_query import UserQuery
 from anyscale.transport.base import Transport
 from anyscale.user.comparison.id_hashes import IdHashes
 from anyscale.user.lookup import PAGE, list_users
+
+if TYPE_CHECKING:  # imported on use: a small batch needs no threads
+    from concurrent.futures import Future
 
 __all__ = ["ListedAccounts"]
 
@@ -50,6 +51,8 @@ class ListedAccounts:
         self._listing: Future[None] | None = None
 
     def __enter__(self) -> Self:
+        from anyscale.batch_run.bounded_executor import start_call
+
         if self._transport.reservations_at_once > 1:
             self._listing = start_call(self._list)
         return self
@@ -57,6 +60,8 @@ class ListedAccounts:
     def __exit__(self, *_: object) -> None:
         self._is_left = True
         if self._listing:
+            from concurrent.futures import wait
+
             wait([self._listing], _GRACE)
 
     def missing(self, seen: IdHashes) -> Iterator[User]:
