@@ -1,6 +1,8 @@
 """Apache's mod_auth_openidc signs our users in."""
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -10,7 +12,7 @@ from tests.support.ports import free_port
 
 
 @pytest.fixture(scope="module")
-def apache(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def apache(provider: Provider) -> Iterator[str]:
     port = free_port()
     url = f"http://localhost:{port}"
     client_id, secret = provider.create_application(
@@ -18,8 +20,11 @@ def apache(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iter
         redirect_uris=[f"{url}/oidc/cb"],
         post_logout_redirect_uris=[f"{url}/bye.html"],
     )
-    folder = tmp_path_factory.mktemp("apache")
-    with run_apache(folder, port, provider.url, client_id, secret) as url:
+    # Not in pytest's folder: each pytest that starts, also beside this one, closes that to others.
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        run_apache(Path(folder), port, provider.url, client_id, secret) as url,
+    ):
         yield url
 
 
