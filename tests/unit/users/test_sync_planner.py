@@ -274,3 +274,18 @@ def test_nobody_is_created_with_an_email_that_an_account_gives_up_in_the_same_sy
     assert [step.email for step in plan.create] == ["dora@example.com"]
     (blocked,) = plan.blocked
     assert "it is the email of Ann (usr_old@example.com), who gets another one" in blocked.reason
+
+
+@pytest.mark.parametrize(
+    ("number", "is_kept"), [("1", True), (None, True), (UNSET, True), ("2", False)]
+)
+def test_a_former_email_keeps_an_account_unless_another_number_has_it(
+    number: Any, is_kept: bool
+) -> None:
+    planner = Planner(ALL)
+    planner.add_missing(account("new@example.com", external_id="1"))
+    planner.keep({"usr_new@example.com": entry("old@example.com", external_id=number)})
+
+    plan = planner.plan(1)
+
+    assert (len(plan.suspend), len(plan.left)) == ((0, 1) if is_kept else (1, 0))
