@@ -39,6 +39,9 @@ class EmbeddedTransport:
         self._opened_to_write: ControlPlane | None = None
         self._opened_to_read: ControlPlane | None = None
         self._empty: ControlPlane | None = None
+        #: Until the database has a schema, which another process may create. It is not read again
+        #: for each chunk of a file.
+        self._is_blank = True
         self._is_noticed = False
         self.on_notice = on_notice
         self.where: str = str(self._database)
@@ -77,7 +80,9 @@ class EmbeddedTransport:
         if self._opened_to_read is None and database_exists(self._database):
             self._opened_to_read = self._open(create=False)
         reader = self._opened_to_read
-        return None if reader is None or reader.store.is_blank else reader
+        if reader and self._is_blank:
+            self._is_blank = reader.store.is_blank
+        return None if self._is_blank else reader
 
     def _to_write(self) -> ControlPlane:
         """Return the control plane. The first use creates the database if needed, and cleans up."""
