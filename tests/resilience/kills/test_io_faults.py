@@ -1,11 +1,10 @@
 """Failing and full disks: the message is clear, and the batch is whole or absent."""
 
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from tests.support.commands.running import RunAnyscale, list_emails
@@ -16,6 +15,7 @@ from tests.support.faults.fault_injection import (
     run_under_strace,
     spread_point,
 )
+from tests.support.faults.prepared_home import Plan, PreparedHome
 from tests.support.users_files import emails_in_file, write_users_file
 
 CALLS = "openat,mkdir,pwrite64,write,pread64,fsync,fdatasync,ftruncate,unlink"
@@ -29,14 +29,6 @@ REASON = re.compile(
 )
 
 
-class Plan(NamedTuple):
-    """A batch, and whether an earlier run has reserved its emails."""
-
-    users: int
-    passwords: int
-    reserved: bool = False
-
-
 PLANS = {
     "small": Plan(500, 5),
     "large": Plan(1_500, 20),
@@ -44,36 +36,11 @@ PLANS = {
 }
 
 
-class Place(NamedTuple):
-    """A home at a path that is the same for all tests of a process, emptied for each."""
+@dataclass(frozen=True)
+class Place(PreparedHome):
+    """The home, and the options and points of each plan as soon as they are known."""
 
-    home: Path
     known: dict[Plan, tuple[list[str], list[FaultPoint]]]
-
-    @property
-    def data(self) -> Path:
-        return self.home / "data"
-
-    def file(self, plan: Plan) -> Path:
-        path = self.home / f"{plan.users}.yaml"
-        return path if path.exists() else write_users_file(path, plan.users, plan.passwords)
-
-    def prepare(self, plan: Plan) -> None:
-        """Create the state in which the plan starts."""
-        shutil.rmtree(self.data, ignore_errors=True)
-        if plan.reserved:
-            shutil.copytree(self._reserved(plan), self.data)
-
-    def _reserved(self, plan: Plan) -> Path:
-        """Give the data directory of a run that was killed when it logged that it hashes."""
-        copy = self.home / f"reserved-{plan.users}"
-        if not copy.exists():
-            kill = ["-f", "-e", "trace=write", "-e", "inject=write:signal=SIGKILL:when=5"]
-            log = ["-o", str(self.home / "log")]
-            run_under_strace([*kill, *log], "user", "batch-create", "-f", self.file(plan))
-            assert "Hashing" in (self.home / "log").read_text()
-            self.data.rename(copy)
-        return copy
 
     def points(self, plan: Plan) -> tuple[list[str], list[FaultPoint]]:
         """Give the options of strace for the data directory, and the points of a whole run."""
@@ -101,8 +68,7 @@ def _place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 @pytest.fixture
 def place(_place: Place, home: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    monkeypatch.setenv("HOME", str(_place.home))
-    monkeypatch.setenv("ANYSCALE_DATA_DIR", str(_place.data))
+    _place.use(monkeypatch)
     return _place
 
 

@@ -1,8 +1,7 @@
 """Kill -9 at each write and sync: a batch is whole or absent, and the same command completes it."""
 
-import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from tests.support.commands.running import RunAnyscale, list_emails
@@ -14,22 +13,12 @@ from tests.support.faults.fault_injection import (
     run_under_strace,
     spread_point,
 )
-from tests.support.users_files import emails_in_file, write_users_file
+from tests.support.faults.prepared_home import Plan, PreparedHome
+from tests.support.users_files import emails_in_file
 
 
-class Plan(NamedTuple):
-    """A batch, and the state of the data directory before it."""
-
-    users: int
-    passwords: int
-    #: whether an earlier run was killed after its reservations and before its hashes
-    reserved: bool
-    #: whether strace follows the main thread alone, which opens and publishes
-    main_only: bool = False
-
-    @property
-    def options(self) -> list[str]:
-        return ["-e", f"trace={','.join(WRITE_CALLS)}", *([] if self.main_only else ["-f"])]
+def options_of(plan: Plan) -> list[str]:
+    return ["-e", f"trace={','.join(WRITE_CALLS)}", *([] if plan.main_only else ["-f"])]
 
 
 # One transaction in one thread; then large batches, whose chunks have threads of their own.
@@ -50,44 +39,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(("plan_name", "number"), each)
 
 
-class Place(NamedTuple):
-    """A home at a path that is the same for all tests of a process, emptied for each."""
+@dataclass(frozen=True)
+class Place(PreparedHome):
+    """The home, and the points of each plan as soon as they are known."""
 
-    home: Path
     known: dict[Plan, list[FaultPoint]]
-
-    @property
-    def data(self) -> Path:
-        return self.home / "data"
-
-    def file(self, plan: Plan) -> Path:
-        """Give the users file, always the same one: a new one would be another batch."""
-        path = self.home / f"{plan.users}.yaml"
-        return path if path.exists() else write_users_file(path, plan.users, plan.passwords)
-
-    def prepare(self, plan: Plan) -> None:
-        """Create the state in which the plan starts."""
-        shutil.rmtree(self.data, ignore_errors=True)
-        if plan.reserved:
-            shutil.copytree(self._reserved(plan), self.data)
-
-    def _reserved(self, plan: Plan) -> Path:
-        """Give the data directory of a run that was killed when it logged that it hashes."""
-        copy = self.home / f"reserved-{plan.users}"
-        if not copy.exists():
-            kill = ["-f", "-e", "trace=write", "-e", "inject=write:signal=SIGKILL:when=5"]
-            log = self.home / "log"
-            run_under_strace([*kill, "-o", str(log)], "user", "batch-create", "-f", self.file(plan))
-            assert "Hashing" in log.read_text()
-            self.data.rename(copy)
-        return copy
 
     def points(self, plan: Plan) -> list[FaultPoint]:
         """Give the points of a whole run."""
         if plan not in self.known:
             trace = self.home / "trace"
             self.prepare(plan)
-            options = [*plan.options, "-o", str(trace)]
+            options = [*options_of(plan), "-o", str(trace)]
             result = run_under_strace(options, "user", "batch-create", "-f", self.file(plan))
             assert result.returncode == 0, result.stderr
             if plan.main_only:  # without -f, strace writes no thread ids
@@ -103,8 +66,7 @@ def _place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 @pytest.fixture
 def place(_place: Place, home: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    monkeypatch.setenv("HOME", str(_place.home))
-    monkeypatch.setenv("ANYSCALE_DATA_DIR", str(_place.data))
+    _place.use(monkeypatch)
     return _place
 
 
@@ -116,7 +78,9 @@ def _kill_and_go_on(
     inject = ["-e", f"inject={point.call}:signal=SIGKILL:when={point.nth}"]
 
     log = ["-o", str(tmp_path / "log")]
-    killed = run_under_strace([*plan.options, *inject, *log], "user", "batch-create", "-f", file)
+    killed = run_under_strace(
+        [*options_of(plan), *inject, *log], "user", "batch-create", "-f", file
+    )
 
     assert killed.returncode == -9, (point, killed)
     before = read_database_copy(data, tmp_path / "before")
@@ -177,7 +141,7 @@ def test_a_batch_completes_after_repeated_kills(
     hashes: dict[str, str] = {}
     for nth in (3, 9, 30, 60, 120, 8, 20, 40, 4):
         kill = ["-e", f"inject=pwrite64:signal=SIGKILL:when={nth}", "-o", str(tmp_path / "log")]
-        run_under_strace([*plan.options, *kill], "user", "batch-create", "-f", file)
+        run_under_strace([*options_of(plan), *kill], "user", "batch-create", "-f", file)
         rows = read_database_copy(data, tmp_path / "copy")
         assert hashes.items() <= rows.hashes.items()
         hashes = rows.hashes
@@ -192,7 +156,7 @@ def test_a_batch_completes_after_repeated_kills(
 def test_an_acknowledged_batch_is_on_the_disk(place: Place, tmp_path: Path) -> None:
     """A power cut, unlike a kill, loses the data that was not synced."""
     trace = tmp_path / "trace"
-    options = [*SMALL.options, "-y", "-s", "200", "-o", str(trace)]
+    options = [*options_of(SMALL), "-y", "-s", "200", "-o", str(trace)]
     place.prepare(SMALL)
 
     run_under_strace(options, "user", "batch-create", "-f", place.file(SMALL))
