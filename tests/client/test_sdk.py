@@ -573,8 +573,10 @@ def test_an_account_gets_another_email_and_stays_the_same() -> None:
         anyscale.user.update(email="p1@example.com", new_email="ROE@example.com")
     with pytest.raises(EmailFreed):
         anyscale.user.update(email="p1@example.com", new_email="p0@example.com")
-    other = {"new_email": "p0@example.com", "reuse_email": True}
-    assert anyscale.user.update(user_id=created[1].user_id, **other).email == "p0@example.com"  # type: ignore[arg-type]  # one argument of each type
+    other = anyscale.user.update(
+        user_id=created[1].user_id, new_email="p0@example.com", reuse_email=True
+    )
+    assert other.email == "p0@example.com"
 
 
 def test_an_unknown_account_or_role_is_an_error(home: Path) -> None:

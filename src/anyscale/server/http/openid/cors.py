@@ -34,7 +34,7 @@ class CorsMiddleware(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         connection: Connection = ASGIConnection(scope)
-        is_preflight = scope["method"] == "OPTIONS"  # type: ignore[typeddict-item]  # there are no WebSockets
+        is_preflight = scope.get("method") == "OPTIONS"
         opt = connection.route_handler.opt
         if not (_preflight_has_option(connection) if is_preflight else opt.get(CORS)):
             await next_app(scope, receive, send)
