@@ -3,7 +3,7 @@
 import sys
 from types import ModuleType
 
-__all__ = ["show_public_names_alone"]
+__all__ = ["show_only_public_names"]
 
 
 class _PublicPackage(ModuleType):
@@ -14,6 +14,6 @@ class _PublicPackage(ModuleType):
             super().__setattr__(name, value)
 
 
-def show_public_names_alone(package: str) -> None:
+def show_only_public_names(package: str) -> None:
     """Make a package, which is being imported, hide the submodules that are not in `__all__`."""
     sys.modules[package].__class__ = _PublicPackage

@@ -158,7 +158,7 @@ def test_no_submodule_is_a_name_of_the_package_after_a_call(home: Path) -> None:
     names, found = run.stdout.splitlines()
     assert {name for name in names.split() if not name.startswith("_")} == {
         "models",
-        "show_public_names_alone",
+        "show_only_public_names",
     }
     assert found == "False False"
 

@@ -5,11 +5,11 @@ imported on first use. `__init__.pyi` declares the calls for type checkers and e
 `anyscale.batch_run` creates batches, and `anyscale.domain.models` has the record of one.
 """
 
-from anyscale.public_package import show_public_names_alone
+from anyscale.public_package import show_only_public_names
 
 __all__ = ["drop", "list", "show", "undo"]
 
-show_public_names_alone(__name__)
+show_only_public_names(__name__)
 
 
 def __getattr__(name: str) -> object:

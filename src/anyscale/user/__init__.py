@@ -6,7 +6,7 @@ The calls are imported on first use, so that importing `anyscale.user.models` is
 `__init__.pyi` declares them for type checkers and editors.
 """
 
-from anyscale.public_package import show_public_names_alone
+from anyscale.public_package import show_only_public_names
 
 __all__ = [
     "admin_batch_create",
@@ -23,7 +23,7 @@ __all__ = [
     "verify",
 ]
 
-show_public_names_alone(__name__)
+show_only_public_names(__name__)
 
 
 def __getattr__(name: str) -> object:

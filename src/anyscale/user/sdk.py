@@ -221,7 +221,7 @@ class UserCalls:
             create: Create the accounts of new users.
             correct: Correct the accounts that differ. Those of owners stay as they are.
             suspend_missing: Suspend the users who are not in the list, but no owner.
-            restore: Restore the users in the list whom an earlier sync suspended.
+            restore: Restore the users in the list that an earlier sync suspended.
             at_most_create: Change nothing if it would create more accounts.
             at_most_correct: The same of accounts to correct. Without it, more changed emails than
                 50, or than a tenth of the accounts if that is more, stop the sync.

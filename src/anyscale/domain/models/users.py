@@ -176,7 +176,7 @@ class UserChanges(Model, frozen=True, gc=False, forbid_unknown_fields=True):
         return {field: value for field, value in super().to_dict().items() if value is not UNSET}
 
 
-#: What no file changes of an owner: whoever edits a file must not become an owner.
+#: What no file changes of an owner: nobody becomes an owner by editing a file.
 KEPT_OF_OWNERS = frozenset({"email", "external_id", "is_sso_user"})
 
 

@@ -51,7 +51,7 @@ class MatchedUsers:
         source: the users.
         outcome: what a refusal says about the accounts.
         same_person: see `match`.
-        by_email_alone: whether external ids are ignored.
+        by_email_only: whether external ids are ignored.
         is_needed: whether a chunk without external ids has to be looked up.
         on_progress: see `OnProgress`.
     """
@@ -63,7 +63,7 @@ class MatchedUsers:
         outcome: str,
         *,
         same_person: Container[str] = (),
-        by_email_alone: bool = False,
+        by_email_only: bool = False,
         is_needed: Callable[[], bool] = lambda: True,
         on_progress: OnProgress = lambda *_: None,
     ) -> None:
@@ -71,7 +71,7 @@ class MatchedUsers:
         self._source = source
         self._outcome = outcome
         self._same_person = same_person
-        self._by_email_alone = by_email_alone
+        self._by_email_only = by_email_only
         self._is_needed = is_needed
         self._on_progress = on_progress
         self._reading = source.reading(Policy(), verify=True)
@@ -168,7 +168,7 @@ class MatchedUsers:
 
     def _look_up(self, chunk: _Chunk) -> _LookedUpChunk:
         emails = [user.email for user in chunk.users]
-        external_ids = [] if self._by_email_alone else _external_ids(chunk.users)
+        external_ids = [] if self._by_email_only else _external_ids(chunk.users)
         found = self._transport.users.find(emails, external_ids)
         if not external_ids:
             return _LookedUpChunk(*chunk, found, [])
@@ -189,7 +189,7 @@ class MatchedUsers:
             if by_id is None and (by_email is None or by_email.external_id is None):
                 if not depending:
                     matched.append((index, user, by_email))
-            elif self._by_email_alone:
+            elif self._by_email_only:
                 matched.append((index, user, by_email))
             elif depending is None or depending is depends_on_file(user, by_email):
                 matched += self._decided(index, user, by_email, by_id)

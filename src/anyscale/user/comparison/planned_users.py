@@ -1,4 +1,4 @@
-"""The users whom a sync creates, as a source of a batch, and the key of that batch."""
+"""The users that a sync creates, as a source of a batch, and the key of that batch."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,7 +27,12 @@ class PlannedUsers:
         self._steps = steps
         self._read = 0
 
-    def reading(self, policy: Policy, *, verify: bool = False) -> "_Reading":  # noqa: ARG002 - of the protocol
+    def reading(
+        self,
+        policy: Policy,  # noqa: ARG002 - the users were checked before they were planned
+        *,
+        verify: bool = False,  # noqa: ARG002 - there are no passwords to leave out
+    ) -> "_Reading":
         self._read = 0
         return _Reading(self._users(), self._steps)
 

@@ -54,9 +54,7 @@ def plan_named(
         BatchRefused: the file is wrong.
     """
     plan = SuspensionPlan(suspend=suspend)
-    matched = MatchedUsers(
-        transport, source, _OUTCOME, by_email_alone=True, on_progress=on_progress
-    )
+    matched = MatchedUsers(transport, source, _OUTCOME, by_email_only=True, on_progress=on_progress)
     for _, user, account in chain.from_iterable(matched):
         plan.users += 1
         if account is None:

@@ -189,7 +189,7 @@ class Planner:
             self._add_different(index, user, account)
 
     def _may_be_another_person(self, user: CheckedUser, account: User) -> bool:
-        """Return whether no name of an entry is that of its account. Emails alone say nothing."""
+        """Return whether no name of an entry is that of its account. Emails say nothing."""
         is_confirmed = user.external_id in self._options.same_person
         return bool(user.name) and is_other_name(user, account) and not is_confirmed
 

@@ -200,7 +200,7 @@ class SyncRun:
             self._leave(steps[conflict.position], "it has an account by now")
 
     def _taken(self, plan: SyncPlan) -> list[SyncStep]:
-        """Return the users whom no batch can create now, each with the reason."""
+        """Return the users that no batch can create now, each with the reason."""
         try:
             self._batch(plan.create).dry_run()
         except BatchRefused as error:

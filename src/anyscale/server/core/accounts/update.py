@@ -50,7 +50,7 @@ class UserUpdateService:
         `reuse_email`.
 
         With `keep_owner` an owner keeps the email, the external id and whether it is an SSO user:
-        whoever edits a file must not become an owner.
+        nobody becomes an owner by editing a file.
 
         Raises:
             AccountEdited: a field has another value than expected; nothing is changed.

@@ -43,7 +43,7 @@ MOST = 1_000
 
 
 def secret_of(link: str) -> str:
-    """Return the secret of a link, or of its code alone; empty if there is none.
+    """Return the secret of a link, or of only its code; empty if there is none.
 
     Mail gateways wrap links, and encode the `#` once or twice; mail programs add punctuation.
     """

@@ -112,7 +112,7 @@ def read_key(path: Path) -> SigningKey:
             RSA key of 2,048 bits.
     """
     try:
-        # strptime alone would also take fewer digits.
+        # strptime would also take fewer digits.
         name = path.name if _NAME.fullmatch(path.name) else ""
         signs_from = datetime.strptime(name, _TIME).replace(tzinfo=UTC)
     except ValueError:

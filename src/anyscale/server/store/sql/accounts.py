@@ -87,7 +87,7 @@ class Accounts(Table):
         Lock an account before changing it or any other row of it. It waits for `lock_owner`.
         """
         found = self._connection.all(AccountRecord, _LOCK, self._connection.texts(user_ids))
-        # After the rows, whose order alone keeps two transactions from waiting for each other.
+        # After the rows: only their order keeps two transactions from waiting for each other.
         for account in found:
             if account.permission_level == "owner":
                 self._connection.lock(_number_of(account.user_id))
