@@ -289,3 +289,24 @@ def test_a_former_email_keeps_an_account_unless_another_number_has_it(
     plan = planner.plan(1)
 
     assert (len(plan.suspend), len(plan.left)) == ((0, 1) if is_kept else (1, 0))
+
+
+def test_an_account_gets_no_email_of_one_that_is_left_nor_do_those_that_wait_for_it() -> None:
+    planner = Planner(ALL)
+    by_hand = account("ann@example.com", suspended_at=AT)
+    others = [account(f"{name}@example.com") for name in ("ben", "cid", "dora")]
+    planner.add_entries(
+        [
+            (0, entry("eve@example.com"), by_hand),
+            (1, entry("ann@example.com"), others[0]),
+            (2, entry("ben@example.com"), others[1]),
+            (3, entry("new@example.com"), others[2]),
+        ]
+    )
+    planner.end_entries()
+    plan = planner.plan(4)
+    assert [step.email for step in plan.correct] == ["dora@example.com"]
+    assert [(step.email, step.reason) for step in plan.left[1:]] == [
+        ("ben@example.com", "'ann@example.com' is the email of an account that stays"),
+        ("cid@example.com", "'ben@example.com' is the email of an account that stays"),
+    ]

@@ -59,6 +59,8 @@ class Planner:
         self._nameless = 0
         #: the entries without an account
         self.new: list[CheckedUser] = []
+        #: the keys of the emails of accounts that have an entry and stay as they are
+        self._kept_emails: list[str] = []
         self._differing = frozenset(map(email_key_or_empty, options.they_differ))
 
     def add_entries(self, matched: Sequence[MatchedUser]) -> None:
@@ -116,6 +118,7 @@ class Planner:
         for steps in (plan.create, plan.correct, plan.restore):
             steps.sort(key=lambda step: step.index or 0)
         plan.look_alikes = list(self._look_alikes())
+        self._leave_if_email_is_kept()
         self._block_freed()
         # Whatever the options leave out, an email that looks mistyped is found.
         for kind, is_chosen in _chosen(options).items():
@@ -195,6 +198,8 @@ class Planner:
 
     def _leave(self, account: User, reason: str, index: int | None = None) -> None:
         self._plan.left.append(_of_account("leave", account, reason, index))
+        if index is not None:
+            self._kept_emails.append(email_key_or_empty(account.email))
 
     def _look_alikes(self) -> Iterator[LookAlike]:
         """Iterate over the entries to create that may be the person of an account to suspend."""
@@ -206,6 +211,24 @@ class Planner:
                 if not self._may_differ(leaver, entry):
                     yield LookAlike(leaver, entry)
                     break
+
+    def _leave_if_email_is_kept(self) -> None:
+        """Leave each account that would get the email of one that is left, and so on."""
+        plan = self._plan
+        waiting = {
+            email_key_or_empty(step.changes.email): step
+            for step in plan.correct
+            if step.changes and step.changes.email
+        }
+        left = set[str | None]()
+        while waiting and self._kept_emails:
+            if step := waiting.pop(self._kept_emails.pop(), None):
+                assert step.changes
+                reason = f"{shown(str(step.changes.email))} is the email of an account that stays"
+                plan.left.append(structs.replace(step, kind="leave", reason=reason))
+                left.add(step.user_id)
+                self._kept_emails.append(email_key_or_empty(step.email))
+        plan.correct = [step for step in plan.correct if step.user_id not in left]
 
     def _block_freed(self) -> None:
         """Create nobody with an email that an account gives up: see `FREED_DAYS`."""
