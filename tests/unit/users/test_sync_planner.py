@@ -293,14 +293,17 @@ def test_a_former_email_keeps_an_account_unless_another_number_has_it(
 
 def test_an_account_gets_no_email_of_one_that_is_left_nor_do_those_that_wait_for_it() -> None:
     planner = Planner(ALL)
-    by_hand = account("ann@example.com", suspended_at=AT)
-    others = [account(f"{name}@example.com") for name in ("ben", "cid", "dora")]
+    by_hand = account("ann@example.com", external_id="0", suspended_at=AT)
+    names = ("ben", "cid", "dora")
+    others = [
+        account(f"{name}@example.com", external_id=str(at)) for at, name in enumerate(names, 1)
+    ]
     planner.add_entries(
         [
-            (0, entry("eve@example.com"), by_hand),
-            (1, entry("ann@example.com"), others[0]),
-            (2, entry("ben@example.com"), others[1]),
-            (3, entry("new@example.com"), others[2]),
+            (0, entry("eve@example.com", external_id="0"), by_hand),
+            (1, entry("ann@example.com", external_id="1"), others[0]),
+            (2, entry("ben@example.com", external_id="2"), others[1]),
+            (3, entry("new@example.com", external_id="3"), others[2]),
         ]
     )
     planner.end_entries()
