@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from types import GenericAlias
 from typing import Any, TypeVar
 
 import msgspec
@@ -110,7 +111,7 @@ class Table:
 
 @cache
 def _list_of(record: type[Record]) -> Any:
-    return list[record]  # type: ignore[valid-type]  # a type that is known only at run time
+    return GenericAlias(list, record)  # a type that is known only at run time
 
 
 def columns(record: type[Record], table: str = "", **renamed: str) -> str:
