@@ -14,12 +14,14 @@ import multiprocessing
 import os
 import pkgutil
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import anyscale
 from anyscale.cli import main, terminal
@@ -80,6 +82,7 @@ class CommandProcess:
         terminal: its path, if it controls the command, and is all of its streams.
         new_session: whether it leads a session of its own.
         real_hashes: whether it hashes passwords with the parameters of production.
+        stopped: whether it stops itself before it begins, until SIGCONT.
         constants: values of constants of modules and classes, by their full names, in place of
             ours: such as a pause that keeps it where the test wants to meet it.
     """
@@ -95,6 +98,7 @@ class CommandProcess:
         terminal: str = "",
         new_session: bool = False,
         real_hashes: bool = False,
+        stopped: bool = False,
         constants: Mapping[str, object] | None = None,
     ) -> None:
         self.args = list(map(str, arguments))
@@ -107,7 +111,8 @@ class CommandProcess:
         if terminal:  # it controls the leader of a session that opens it
             files, new_session = (terminal, terminal, terminal), True
         call = self.args, dict(environment), str(folder), files, new_session, real_hashes
-        self._process = fork_server.Process(target=run_main, args=(*call, dict(constants or {})))
+        run = _stop_and_run_main if stopped else run_main
+        self._process = fork_server.Process(target=run, args=(*call, dict(constants or {})))
         self._process.start()
         assert self._process.pid
         self.pid: int = self._process.pid
@@ -204,6 +209,11 @@ def run_main(
     sys.argv = ["anyscale", *arguments]
     terminal._STARTED = time.monotonic()
     main()
+
+
+def _stop_and_run_main(*arguments: Any) -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+    run_main(*arguments)
 
 
 def _set_constant(name: str, value: object) -> None:

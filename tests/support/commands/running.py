@@ -126,6 +126,7 @@ def start_command(
     env: Mapping[str, str] | None = None,
     stdin: str | Path = os.devnull,
     real_hashes: bool = False,
+    stopped: bool = False,
     constants: Mapping[str, object] | None = None,
 ) -> CommandProcess:
     """Start the command in a forked process, and do not wait for its end."""
@@ -135,6 +136,7 @@ def start_command(
         folder=Path.cwd(),
         stdin=stdin,
         real_hashes=real_hashes,
+        stopped=stopped,
         constants=constants,
     )
 

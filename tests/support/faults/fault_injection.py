@@ -1,19 +1,20 @@
-"""Injected faults: the installed command under strace, which kills it or fails a system call.
+"""Injected faults: the command under strace, which kills it or fails a system call.
 
 strace counts the calls of each thread by name. A point is therefore a call's name and a number: the
 fault happens in the first thread that makes the call so many times.
 """
 
 import collections
-import os
 import re
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.support.commands.running import CommandResult
-from tests.support.paths import ANYSCALE
+from tests.support.commands.running import CommandResult, start_command
+from tests.support.faults.stopping import process_state
+from tests.support.waiting import wait_until
 
 __all__ = ["WRITE_CALLS", "FaultPoint", "points_in_trace", "run_under_strace", "spread_point"]
 
@@ -31,19 +32,21 @@ class FaultPoint(NamedTuple):
 def run_under_strace(
     options: Sequence[str], *arguments: str | Path, env: Mapping[str, str] | None = None
 ) -> CommandResult:
-    """Run the command under strace."""
-    # Other calls than the traced ones do not stop then. It needs the threads, and sends no signal.
-    is_quick = "-f" in options and not any("signal=" in option for option in options)
-    quick = ["--seccomp-bpf"] if is_quick else []
-    return subprocess.run(
-        ["strace", "-qq", *quick, *options, ANYSCALE, *map(str, arguments)],
-        stdin=subprocess.DEVNULL,
-        env=os.environ | dict(env or {}),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    """Run the command in a forked process, which strace traces from its first instruction."""
+    process = start_command(*arguments, env=env, stopped=True)
+    try:
+        wait_until(lambda: process_state(Path(f"/proc/{process.pid}")) == "T")
+        with subprocess.Popen(["strace", "-qq", *options, "-p", str(process.pid)]) as strace:
+            wait_until(lambda: _is_traced(process.pid) or strace.poll() is not None)
+            process.send_signal(signal.SIGCONT)
+            return process.finish()
+    finally:
+        process.kill()
+
+
+def _is_traced(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text("utf-8")
+    return "TracerPid:\t0\n" not in status
 
 
 def points_in_trace(trace: Path) -> list[FaultPoint]:
