@@ -4,15 +4,17 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+from msgspec import structs
+from tests.support.users import checked_user
 
 import anyscale
 from anyscale.errors import BatchRefused, SyncStopped
 from anyscale.server.settings import Settings
 from anyscale.transport.embedded import EmbeddedTransport
 from anyscale.user.comparison.sync_planner import SyncOptions
-from anyscale.user.comparison.sync_run import SyncRun
+from anyscale.user.comparison.sync_run import SyncRun, run_sync
 from anyscale.user.list_source import ListSource
-from anyscale.user.models import AdminCreateUser
+from anyscale.user.models import AdminCreateUser, AdminImportUser
 
 
 def people(*names: str, lastname: str = "Doe") -> list[AdminCreateUser]:
@@ -111,3 +113,22 @@ def test_users_whose_accounts_were_deleted_are_created_again() -> None:
         assert done
         assert done.created == 1
         anyscale.user.delete(email="ann@example.com")
+
+
+@pytest.mark.parametrize("reserved", ["ann@example.com", "other@example.com"])
+def test_what_an_open_batch_has_reserved_blocks_its_user_and_nobody_else(
+    tmp_path: Path, reserved: str
+) -> None:
+    """The batch has the email and the number of Ann, or only the number."""
+    settings = Settings.from_environment({"ANYSCALE_DATA_DIR": str(tmp_path)}, served=False)
+    users = [
+        AdminImportUser(name, f"{name.lower()}@example.com", external_id=str(number))
+        for number, name in enumerate(("Ann", "Ben"))
+    ]
+    with closing(EmbeddedTransport(settings)) as transport:
+        batch = transport.batches.open("open", "fail")
+        ann = structs.replace(checked_user(reserved), external_id="0")
+        assert transport.batches.reserve(batch.batch_id, 0, [ann]).users == 1
+        plan = run_sync(transport, ListSource(users), SyncOptions(), dry_run=False)
+    assert [step.email for step in plan.blocked] == ["ann@example.com"]
+    assert str(plan.done) == "1 created"

@@ -84,7 +84,7 @@ class BatchRefused(AnyscaleError):
     ) -> None:
         found = iter(problems)
         self.problems: list[Problem] = list(islice(found, MAX_PROBLEMS))
-        #: Whether any problem is in the input itself, and not only in emails that are taken.
+        #: Whether any problem is in the input itself, and not only in taken emails or numbers.
         self.input_is_at_fault: bool = any(map(_is_of_input, self.problems))
         #: How many problems have each code, without those that a server has only counted.
         self.codes: Counter[str] = Counter(problem.code for problem in self.problems)
@@ -106,8 +106,17 @@ class BatchRefused(AnyscaleError):
         return {"code": self.code, "problems": problems, "more": self.more}
 
 
+#: Accounts and open batches have the emails and external ids of these.
+_TAKEN = frozenset(
+    {
+        *("email_exists", "email_reserved", "email_freed"),
+        *("external_id_exists", "external_id_reserved"),
+    }
+)
+
+
 def _is_of_input(problem: Problem) -> bool:
-    return problem.code not in ("email_exists", "email_reserved", "email_freed")
+    return problem.code not in _TAKEN
 
 
 class SyncStopped(AnyscaleError):

@@ -63,6 +63,8 @@ def test_a_changed_email_is_a_difference_and_is_corrected_in_the_same_account(
             (0, "different", "lastname", "Miller", "Doe"),
         ],
     )
+    taken = run(married, "batch-create", "-f", "FILE")
+    assert (taken.returncode, "'1' has an account already" in taken.stderr) == (1, True)
     missing = run(married, "suspend", "--missing-from", "FILE", "--yes")
     assert (missing.returncode, "0 accounts to suspend." in missing.stderr) == (0, True)
 
