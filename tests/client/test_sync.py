@@ -1,7 +1,9 @@
 """Syncs in Python: the call of the SDK, and a batch that was left open."""
 
 from contextlib import closing, suppress
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -132,3 +134,33 @@ def test_what_an_open_batch_has_reserved_blocks_its_user_and_nobody_else(
         plan = run_sync(transport, ListSource(users), SyncOptions(), dry_run=False)
     assert [step.email for step in plan.blocked] == ["ann@example.com"]
     assert str(plan.done) == "1 created"
+
+
+@pytest.mark.parametrize("numbers", [("1", None), (None, "1")])
+def test_a_number_that_changes_between_two_readings_loses_no_entry_and_repeats_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbers: tuple[str | None, str | None]
+) -> None:
+    """The file is read again, since the accounts of Bob and, at one of the times, Ann have one."""
+    monkeypatch.setenv("ANYSCALE_DATA_DIR", str(tmp_path))
+    before, after = numbers
+    accounts = zip(("ann", "bob"), (before, "2"), strict=True)
+    anyscale.user.sync(
+        AdminImportUser(name, f"{name}@example.com", external_id=number)
+        for name, number in accounts
+    )
+    settings = Settings.from_environment({"ANYSCALE_DATA_DIR": str(tmp_path)}, served=False)
+    with closing(EmbeddedTransport(settings)) as transport:
+        find, calls = transport.users.find, count()
+
+        def find_after_a_change(*arguments: Any) -> Any:
+            if next(calls) == 1:
+                anyscale.user.update(email="ann@example.com", external_id=after)
+            return find(*arguments)
+
+        monkeypatch.setattr(transport.users, "find", find_after_a_change)
+        users = [
+            AdminCreateUser(name, f"{name}@example.com", title="Dr") for name in ("ann", "bob")
+        ]
+        plan = run_sync(transport, ListSource(users), SyncOptions(), dry_run=True)
+    assert [step.email for step in plan.correct] == ["ann@example.com", "bob@example.com"]
+    assert (plan.checked, plan.suspend) == (2, [])

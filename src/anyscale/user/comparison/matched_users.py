@@ -4,6 +4,7 @@ Who has an account may depend on users that are read later: see `depends_on_file
 matched in a second reading, which looks up only the chunks that have some.
 """
 
+from array import array
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import repeat
@@ -77,8 +78,9 @@ class MatchedUsers:
         self._reading = source.reading(Policy(), verify=True)
         #: those of the source
         self._external_ids = IdHashes()
-        #: the first users of the chunks with users whose accounts depend on the others
-        self._undecided: set[int] = set()
+        #: where in their chunks users are whose accounts depend on the others, by the first user of
+        #: the chunk: whatever an account becomes between the readings, they are matched once
+        self._undecided: dict[int, Sequence[int]] = {}
         self._problems = ProblemList()
         #: users that were read
         self.count: int = 0
@@ -92,7 +94,7 @@ class MatchedUsers:
         every = self._chunks(self._reading, "Reading")
         try:
             for chunk in self._look_up_all(filter(self._is_wanted, every)):
-                yield self._matched(chunk, depending=False)
+                yield self._matched_first(chunk)
         except AnyscaleError:
             # A wrong file is reported also if the control plane cannot be reached.
             self._check_rest(every)
@@ -101,7 +103,7 @@ class MatchedUsers:
         self._external_ids.sort()
         if self._undecided:
             for chunk in self._look_up_again(self._undecided.__contains__):
-                yield self._matched(chunk, depending=True)
+                yield self._matched(chunk, self._undecided[chunk.first])
         if self._problems:
             self._problems.trim()
             placed = map(self._located, self._problems)
@@ -115,7 +117,7 @@ class MatchedUsers:
             BatchUnfinished: somebody has changed an account since.
         """
         for chunk in self._look_up_again(lambda start: start >= first):
-            yield self._matched(chunk)
+            yield self._matched(chunk, range(len(chunk.users)))
             if self._problems:
                 raise BatchUnfinished(f"the accounts have changed: {self._problems[0].detail}")
 
@@ -176,25 +178,34 @@ class MatchedUsers:
         by_id = [next(with_id) if user.external_id else None for user in chunk.users]
         return _LookedUpChunk(*chunk, found[: len(emails)], by_id)
 
-    def _matched(
-        self, chunk: _LookedUpChunk, *, depending: bool | None = None
-    ) -> list[MatchedUser]:
-        """Match the users of a chunk: those that depend on the source, the others, or all."""
+    def _matched_first(self, chunk: _LookedUpChunk) -> list[MatchedUser]:
+        """Match the users of a chunk, and keep where those are that depend on the source."""
         matched: list[MatchedUser] = []
+        undecided = array("H")
         by_ids = chunk.by_external_id or repeat(None)
-        for index, (user, by_email, by_id) in enumerate(
-            zip(chunk.users, chunk.by_email, by_ids, strict=False), chunk.first
+        for at, (user, by_email, by_id) in enumerate(
+            zip(chunk.users, chunk.by_email, by_ids, strict=False)
         ):
             # Nearly all are clear: `match` would return the same.
-            if by_id is None and (by_email is None or by_email.external_id is None):
-                if not depending:
-                    matched.append((index, user, by_email))
-            elif self._by_email_only:
-                matched.append((index, user, by_email))
-            elif depending is None or depending is depends_on_file(user, by_email):
-                matched += self._decided(index, user, by_email, by_id)
-            elif not depending:
-                self._undecided.add(chunk.first)
+            if self._by_email_only or (
+                by_id is None and (by_email is None or by_email.external_id is None)
+            ):
+                matched.append((chunk.first + at, user, by_email))
+            elif depends_on_file(user, by_email):
+                undecided.append(at)
+            else:
+                matched += self._decided(chunk.first + at, user, by_email, by_id)
+        if undecided:
+            self._undecided[chunk.first] = undecided
+        return matched
+
+    def _matched(self, chunk: _LookedUpChunk, positions: Sequence[int]) -> list[MatchedUser]:
+        """Match the users at some positions of a chunk, when all external ids are known."""
+        matched: list[MatchedUser] = []
+        for at in positions:
+            by_id = chunk.by_external_id[at] if chunk.by_external_id else None
+            index, user, by_email = chunk.first + at, chunk.users[at], chunk.by_email[at]
+            matched += self._decided(index, user, by_email, by_id)
         return matched
 
     def _decided(
