@@ -15,7 +15,7 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches import cleanup
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import Caller
-from anyscale.server.in_process import Applications, Audit, Batches, Links, Need, Users
+from anyscale.server.in_process import Applications, Audit, Batches, Links, Mails, Need, Users
 from anyscale.transport.base import Transport
 from anyscale.user.list_source import ListSource
 
@@ -41,6 +41,7 @@ class InProcess:
         self.batches = Batches(opened, caller)
         self.users = Users(opened, caller)
         self.links = Links(opened, caller)
+        self.mails = Mails(opened, caller)
         self.applications = Applications(opened, caller)
         self.audit = Audit(opened, caller)
 

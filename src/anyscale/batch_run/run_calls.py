@@ -23,10 +23,13 @@ class BatchCalls(Protocol):
         users: Sequence[CheckedUser],
         if_exists: str,
         passwords: Sequence[tuple[int, str]] = (),
+        *,
+        mail_links: bool = False,
     ) -> Created:
         """Create a small batch in one call.
 
-        `key` is the idempotency key. Each password has the position of its user.
+        `key` is the idempotency key. Each password has the position of its user. With `mail_links`
+        the users that cannot sign in yet get a link by mail.
         """
 
     def look_up(self, users: Sequence[CheckedUser], first: int) -> list[Conflict]:
@@ -53,10 +56,11 @@ class BatchCalls(Protocol):
     def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
         """Hash passwords, each with the position of its user; return how many were stored."""
 
-    def publish(self, batch_id: str, entries: int) -> Batch:
+    def publish(self, batch_id: str, entries: int, *, mail_links: bool = False) -> Batch:
         """Make all users of a batch accounts at one moment; return a published one again.
 
-        The control plane compares `entries`, the number of users that were sent.
+        The control plane compares `entries`, the number of users that were sent. `mail_links` is
+        that of `create`.
         """
 
     def drop(self, batch_id: str) -> Batch:

@@ -67,6 +67,13 @@ class LinkRefused(AnyscaleError):
     status = 409
 
 
+class MailUnavailable(AnyscaleError):
+    """No mail can be sent: the control plane has no relay, or is an embedded one."""
+
+    code = "mail_unavailable"
+    status = 409
+
+
 class LastOwner(AnyscaleError):
     """The account is the last owner that is not suspended: the organization needs one."""
 

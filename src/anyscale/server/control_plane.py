@@ -17,6 +17,7 @@ from anyscale.server.core.hashing.jobs import SIGN_IN_NICENESS
 from anyscale.server.core.hashing.pool import OWASP, PasswordHashPool, Profile
 from anyscale.server.core.login.links import PasswordLinkService
 from anyscale.server.core.login.sessions import SessionService
+from anyscale.server.core.mail.outbox import Outbox
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.core.transactions import Transactions
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from anyscale.server.core.login.password_change import PasswordChanges
     from anyscale.server.core.login.password_login import PasswordLogin
     from anyscale.server.core.login.rate_limit import LoginRateLimiter
+    from anyscale.server.core.mail.queue import MailQueue
+    from anyscale.server.core.mail.sender import MailSender
     from anyscale.server.core.openid.applications import ApplicationService
     from anyscale.server.core.openid.provider import OpenIdProvider
     from anyscale.server.core.openid.user_grants import UserGrants
@@ -92,17 +95,25 @@ class ControlPlane:
         self.audit_log: Final = AuditLog(self.transactions)
         self.sessions: Final = SessionService(self.transactions)
         self._profile, self._hash_in_processes = profile, hash_in_processes
+        #: writes what is to be mailed
+        self.outbox: Final = Outbox(
+            has_relay=settings.mail is not None,
+            served=settings.served,
+            sso_only=settings.policy.sso_only,
+        )
         self.batches: Final = BatchService(
             self.transactions,
             self.hashing,
             settings.policy,
+            self.outbox,
             available=settings.batch_create,
             expiry_days=settings.batch_expiry_days,
         )
-        self.lifecycle: Final = UserLifecycle(self.transactions)
-        self.updates: Final = UserUpdateService(self.transactions, settings.policy)
+        self.lifecycle: Final = UserLifecycle(self.transactions, self.outbox)
+        self.updates: Final = UserUpdateService(self.transactions, settings.policy, self.outbox)
         self.links: Final = PasswordLinkService(
             self.transactions,
+            self.outbox,
             settings.link_page,
             days=settings.link_days,
             sso_only=settings.policy.sso_only,
@@ -175,7 +186,31 @@ class ControlPlane:
         from anyscale.server.core.login.password_change import PasswordChanges
 
         policy, login = self.settings.policy, self.password_login
-        return PasswordChanges(self.transactions, self._login_hashing, policy, login)
+        return PasswordChanges(self.transactions, self._login_hashing, policy, login, self.outbox)
+
+    @cached_property
+    def mail_queue(self) -> "MailQueue":
+        """Lists what is due, sent and failed, and stops it."""
+        from anyscale.server.core.mail.queue import MailQueue
+
+        mail = self.settings.mail
+        return MailQueue(self.transactions, mail.per_minute if mail else 0)
+
+    @cached_property
+    def mail_sender(self) -> "MailSender | None":
+        """Sends the mails that are due; None without a relay. Imported on use: it takes 30 ms."""
+        if self.settings.mail is None:
+            return None
+        from anyscale.server.core.mail.sender import new_sender
+
+        return new_sender(
+            self.transactions,
+            self.settings.mail,
+            organization=self.settings.organization,
+            public_url=self.settings.address(),
+            link_page=self.settings.link_page(),
+            link_days=self.settings.link_days,
+        )
 
     @cached_property
     def sso_login(self) -> "SsoLogin | None":
@@ -223,6 +258,8 @@ class ControlPlane:
             tx.chunks.purge_conflicts(report_limit)
             tx.batches.purge(report_limit)
             tx.tokens.purge(report_limit)
+            tx.outbox.purge(report_limit)
+            tx.mailings.purge(report_limit)
         self.user_grants.purge()
         if self.settings.audit_days is not None:
             self.audit_log.purge(now - self.settings.audit_days * DAY_MS)

@@ -5,29 +5,42 @@ uses them by `EnvironmentReader`, which collects the messages.
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from anyscale.domain.data_dir import data_dir, no_tilde
 from anyscale.domain.emails import email_key
 from anyscale.domain.passwords import FORBIDDEN
-from anyscale.domain.urls import checked_origin, checked_url, wrong_database_url
+from anyscale.domain.urls import (
+    checked_origin,
+    checked_url,
+    is_address,
+    is_loopback_host,
+    wrong_database_url,
+)
 from anyscale.domain.validation import MAX_TEXT
 from anyscale.errors import ConfigError
+from anyscale.server.core.mail.settings import RelayTls
 
 __all__ = [
     "EnvironmentReader",
     "database",
     "default_database",
     "domains",
+    "email",
     "flag",
+    "host",
+    "named",
     "number",
     "organization",
     "port",
     "public_url",
+    "relay_tls",
     "required",
     "secret",
+    "unused",
     "url",
     "visible",
 ]
@@ -41,6 +54,8 @@ _DIGITS = 9
 _NO_FILES = ("/", "/:memory:")
 
 _SECRET_LENGTH = 4096
+
+_is_host_name = re.compile(r"(?!.{254})[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*").fullmatch
 
 
 class EnvironmentReader:
@@ -115,11 +130,53 @@ def signing_keys(environment: Mapping[str, str], database: Path | str | None) ->
     return Path(no_tilde("ANYSCALE_SIGNING_KEYS", path)).absolute()
 
 
-def required(environment: Mapping[str, str], name: str) -> str:
-    """Return a text that sign-in at an identity provider needs."""
+def named(environment: Mapping[str, str], *names: str) -> list[str]:
+    """Return those of some variables that have a value."""
+    return [name for name in names if environment.get(name, "").strip()]
+
+
+def required(environment: Mapping[str, str], name: str, needed_by: str) -> str:
+    """Return a text that something else needs, such as `sign-in at ANYSCALE_SSO_ISSUER`."""
     text = environment.get(name, "").strip()
     if not text:
-        raise ConfigError(f"{name} is missing: sign-in at ANYSCALE_SSO_ISSUER needs it")
+        raise ConfigError(f"{name} is missing: {needed_by} needs it")
+    return text
+
+
+def unused(environment: Mapping[str, str], missing: str, *names: str) -> None:
+    """Refuse variables that mean nothing without another one, which is missing."""
+    if found := named(environment, *names):
+        raise ConfigError(f"{missing} is missing, and {', '.join(found)} needs it")
+
+
+def host(environment: Mapping[str, str], name: str) -> str:
+    """Return the name or the address of a host; empty if the variable is empty."""
+    text = environment.get(name, "").strip()
+    if text and not (is_address(text) or _is_host_name(text)):
+        raise ConfigError(f"{name} must be a host like mail.example.com, without a port")
+    return text
+
+
+def email(environment: Mapping[str, str], name: str, needed_by: str) -> str:
+    """Return a required email."""
+    text = required(environment, name, needed_by)
+    try:
+        email_key(text)
+    except ValueError:
+        raise ConfigError(f"{name} must be an email like accounts@example.com") from None
+    return text
+
+
+def relay_tls(environment: Mapping[str, str], name: str, host: str | None) -> str:
+    """Return how the connection to the relay on a host is encrypted."""
+    text = environment.get(name, "").strip().lower() or "starttls"
+    if text not in get_args(RelayTls):
+        raise ConfigError(f"{name} must be starttls, tls or none")
+    if text == "none" and not is_loopback_host(host or ""):
+        raise ConfigError(
+            f"{name} may be none only if ANYSCALE_SMTP_HOST is this machine, such as 127.0.0.1: "
+            "links would travel unencrypted"
+        )
     return text
 
 
@@ -132,16 +189,19 @@ def url(environment: Mapping[str, str], name: str) -> str:
         raise ConfigError(f"{name} must be {error}") from None
 
 
-def visible(environment: Mapping[str, str], name: str) -> str:
+def visible(environment: Mapping[str, str], name: str, needed_by: str) -> str:
     """Return a required text of visible ASCII characters."""
-    text = required(environment, name)
+    text = required(environment, name, needed_by)
     if not (text.isascii() and text.isprintable()):  # RFC 6749, appendix A.1
         raise ConfigError(f"{name} must contain visible ASCII characters only")
     return text
 
 
-def secret(environment: Mapping[str, str], name: str) -> str | None:
-    """Return the content of the file that a variable names; None if it names none."""
+def secret(environment: Mapping[str, str], name: str, what: str) -> str | None:
+    """Return the content of the file that a variable names; None if it names none.
+
+    `what` is for the message: "the client's secret".
+    """
     path = environment.get(name, "").strip()
     if not path:
         return None
@@ -156,7 +216,7 @@ def secret(environment: Mapping[str, str], name: str) -> str | None:
     except UnicodeDecodeError:
         text = ""
     if not (0 < len(text) < _SECRET_LENGTH and text.isprintable()):
-        raise ConfigError(f"{name}: {path} must contain the client's secret, on one line, in ASCII")
+        raise ConfigError(f"{name}: {path} must contain {what}, on one line, in ASCII")
     return text
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal
 
+from msgspec import structs
+
 from anyscale.domain.audit_chain import AuditEntry
 from anyscale.domain.models.applications import (
     Application,
@@ -17,6 +19,7 @@ from anyscale.domain.models.applications import (
 )
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.models.batches import Batch, Conflict, Created, ReservedChunk
+from anyscale.domain.models.mail import Mail
 from anyscale.domain.models.users import (
     AdminCreatedUser,
     EmailChange,
@@ -26,6 +29,7 @@ from anyscale.domain.models.users import (
     UserChanges,
 )
 from anyscale.domain.schemas.batches import UndoPart
+from anyscale.domain.schemas.mail import MailingPage, SingleMails
 from anyscale.domain.schemas.users import Role, UserPage
 from anyscale.domain.user_query import UserQuery
 from anyscale.domain.validation import CheckedUser
@@ -33,7 +37,7 @@ from anyscale.errors import Overloaded
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import Caller
 
-__all__ = ["Applications", "Audit", "Batches", "Links", "Need", "Users"]
+__all__ = ["Applications", "Audit", "Batches", "Links", "Mails", "Need", "Users"]
 
 #: What a call needs the control plane for. Without a database only `create` creates one, and the
 #: others see an empty one. A user is told so by `list` and `search`. Words are indexed before
@@ -58,9 +62,11 @@ class Batches(_Calls):
         users: Sequence[CheckedUser],
         if_exists: str,
         passwords: Sequence[tuple[int, str]] = (),
+        *,
+        mail_links: bool = False,
     ) -> Created:
         batches = self._opened("create").batches
-        return batches.create(key, users, if_exists, self._caller, passwords)
+        return batches.create(key, users, if_exists, self._caller, passwords, mail_links=mail_links)
 
     def look_up(self, users: Sequence[CheckedUser], first: int) -> list[Conflict]:
         return self._opened("read").batches.look_up(users, first)
@@ -86,8 +92,9 @@ class Batches(_Calls):
     def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
         return self._opened("change").batches.hash(batch_id, passwords, self._caller)
 
-    def publish(self, batch_id: str, entries: int) -> Batch:
-        return self._opened("read").batches.publish(batch_id, entries, self._caller)
+    def publish(self, batch_id: str, entries: int, *, mail_links: bool = False) -> Batch:
+        batches = self._opened("read").batches
+        return batches.publish(batch_id, entries, self._caller, mail_links=mail_links)
 
     def drop(self, batch_id: str) -> Batch:
         return self._opened("change").batches.drop(batch_id, self._caller)
@@ -177,6 +184,33 @@ class Links(_Calls):
 
     def without_credentials(self, batch_id: str, after: str, limit: int) -> list[User]:
         return self._opened("read").links.without_credentials(batch_id, after, limit)
+
+
+class Mails(_Calls):
+    """Mail: see `transport.base.Mails`."""
+
+    def send_links(self, user_ids: Sequence[str]) -> None:
+        self._with_relay("change" if user_ids else "read").links.mail(user_ids, self._caller)
+
+    def send_links_to_many(self, batch_id: str) -> None:
+        self._with_relay("change").links.mail_many(batch_id, self._caller)
+
+    def list_mailings(self, before: str, limit: int) -> MailingPage:
+        queue = self._with_relay("list").mail_queue
+        single = SingleMails(*structs.astuple(queue.count_single()))
+        return MailingPage(queue.list_mailings(before, limit), single)
+
+    def list(self, after: str, limit: int, *, failed: bool) -> Sequence[Mail]:
+        queue = self._with_relay("list").mail_queue
+        return queue.list_mails(failed=failed, after=after, limit=limit)
+
+    def stop(self, which: str) -> Sequence[str]:
+        return self._with_relay("change").mail_queue.stop(which, self._caller)
+
+    def _with_relay(self, need: Need) -> ControlPlane:
+        """Refuse mail where no server could send it, before a database is created."""
+        self._opened("read").outbox.require_relay()
+        return self._opened(need)
 
 
 class Applications(_Calls):

@@ -9,6 +9,7 @@ from anyscale.domain.passwords import MAX_LENGTH
 from anyscale.domain.validation import Policy
 from anyscale.errors import ConfigError
 from anyscale.server import environment_values as env
+from anyscale.server.core.mail.settings import MailSettings
 from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.login_options import LoginOptions
@@ -32,6 +33,8 @@ KNOWN_VARIABLES = frozenset(
         "HOST",
         "INITIAL_PASSWORD_DAYS",
         "LINK_DAYS",
+        "MAIL_FROM",
+        "MAIL_PER_MINUTE",
         "ORGANIZATION",
         "PASSWORD_MIN_LENGTH",
         "PORT",
@@ -39,6 +42,11 @@ KNOWN_VARIABLES = frozenset(
         "REPORT_DAYS",
         "RESERVATION_WAIT_SECONDS",
         "SIGNING_KEYS",
+        "SMTP_HOST",
+        "SMTP_PASSWORD_FILE",
+        "SMTP_PORT",
+        "SMTP_TLS",
+        "SMTP_USER",
         "SSO_CLIENT_ID",
         "SSO_CLIENT_SECRET_FILE",
         "SSO_DOMAINS",
@@ -78,6 +86,8 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
     signing_keys: Path | None = None
     #: The identity provider where users sign in; None if there is none.
     provider: ProviderSettings | None = None
+    #: The relay that takes our mails; None if there is none.
+    mail: MailSettings | None = None
     #: Whether a server has them, and not an embedded control plane.
     served: bool = True
     #: days after which a one-time link expires
@@ -120,6 +130,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
             signing_keys=read(env.signing_keys, database),
             served=served,
             provider=_provider(reader),
+            mail=_mail(reader) if served else None,
             link_days=read(env.number, "ANYSCALE_LINK_DAYS", 7, 1, 30),
             initial_password_days=read(env.number, "ANYSCALE_INITIAL_PASSWORD_DAYS", 30, 1, 3650),
             batch_expiry_days=read(env.number, "ANYSCALE_BATCH_EXPIRY_DAYS", 7, 1, 365),
@@ -213,17 +224,53 @@ _NEED_ISSUER = (
 def _provider(reader: env.EnvironmentReader) -> ProviderSettings | None:
     issuer = reader.read(env.url, "ANYSCALE_SSO_ISSUER")
     if issuer == "":
-        reader.read(_no_provider, *_NEED_ISSUER)
+        reader.read(env.unused, "ANYSCALE_SSO_ISSUER", *_NEED_ISSUER)
         return None
-    reader.read(env.required, "ANYSCALE_PUBLIC_URL")
+    needed_by = "sign-in at ANYSCALE_SSO_ISSUER"
+    reader.read(env.required, "ANYSCALE_PUBLIC_URL", needed_by)
     return ProviderSettings(
         issuer=issuer,
-        client_id=reader.read(env.visible, "ANYSCALE_SSO_CLIENT_ID"),
-        client_secret=reader.read(env.secret, "ANYSCALE_SSO_CLIENT_SECRET_FILE"),
+        client_id=reader.read(env.visible, "ANYSCALE_SSO_CLIENT_ID", needed_by),
+        client_secret=reader.read(
+            env.secret, "ANYSCALE_SSO_CLIENT_SECRET_FILE", "the client's secret"
+        ),
         domains=reader.read(env.domains, "ANYSCALE_SSO_DOMAINS"),
     )
 
 
-def _no_provider(environment: Mapping[str, str], *names: str) -> None:
-    if found := [name for name in names if environment.get(name, "").strip()]:
-        raise ConfigError(f"ANYSCALE_SSO_ISSUER is missing, and {', '.join(found)} needs it")
+_NEED_RELAY = (
+    "ANYSCALE_SMTP_PORT",
+    "ANYSCALE_SMTP_TLS",
+    "ANYSCALE_SMTP_USER",
+    "ANYSCALE_SMTP_PASSWORD_FILE",
+    "ANYSCALE_MAIL_FROM",
+    "ANYSCALE_MAIL_PER_MINUTE",
+)
+
+
+def _mail(reader: env.EnvironmentReader) -> MailSettings | None:
+    host = reader.read(env.host, "ANYSCALE_SMTP_HOST")
+    if host == "":
+        reader.read(env.unused, "ANYSCALE_SMTP_HOST", *_NEED_RELAY)
+        return None
+    needed_by = "mail by ANYSCALE_SMTP_HOST"
+    reader.read(env.required, "ANYSCALE_PUBLIC_URL", needed_by)  # links are built from it only
+    user, password = _relay_login(reader)
+    return MailSettings(
+        host=host,
+        port=reader.read(env.number, "ANYSCALE_SMTP_PORT", 587, 1, 65535),
+        tls=reader.read(env.relay_tls, "ANYSCALE_SMTP_TLS", host),
+        user=user,
+        password=password,
+        sender=reader.read(env.email, "ANYSCALE_MAIL_FROM", needed_by),
+        per_minute=reader.read(env.number, "ANYSCALE_MAIL_PER_MINUTE", 60, 1, 60_000),
+    )
+
+
+def _relay_login(reader: env.EnvironmentReader) -> tuple[str, str]:
+    user, file = "ANYSCALE_SMTP_USER", "ANYSCALE_SMTP_PASSWORD_FILE"
+    if not reader.read(env.named, user, file):
+        return "", ""
+    reader.read(env.required, file, user)
+    password = reader.read(env.secret, file, "the password of the relay")
+    return reader.read(env.visible, user, file), password

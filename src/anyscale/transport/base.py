@@ -13,6 +13,7 @@ from anyscale.domain.models.applications import (
 )
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.models.batches import Batch
+from anyscale.domain.models.mail import Mail
 from anyscale.domain.models.users import (
     EmailChange,
     PasswordLink,
@@ -21,10 +22,11 @@ from anyscale.domain.models.users import (
     UserChanges,
 )
 from anyscale.domain.schemas.batches import UndoPart
+from anyscale.domain.schemas.mail import MailingPage
 from anyscale.domain.schemas.users import Role, UserPage
 from anyscale.domain.user_query import UserQuery
 
-__all__ = ["Applications", "Audit", "Batches", "Links", "Outage", "Transport", "Users"]
+__all__ = ["Applications", "Audit", "Batches", "Links", "Mails", "Outage", "Transport", "Users"]
 
 
 class Outage(NamedTuple):
@@ -140,6 +142,31 @@ class Links(Protocol):
         """Return accounts of a published batch that cannot sign in yet, after a `user_id`."""
 
 
+class Mails(Protocol):
+    """Mail: links that are sent, what is due and failed."""
+
+    def send_links(self, user_ids: Sequence[str]) -> None:
+        """Send a set-password link by mail to each of up to 1,000 accounts.
+
+        Without accounts, it only raises the reason why this control plane sends no mail.
+        """
+
+    def send_links_to_many(self, batch_id: str) -> None:
+        """Send links to all accounts of a batch that cannot sign in yet; of all, if it is empty."""
+
+    def list_mailings(self, before: str, limit: int) -> MailingPage:
+        """Return the requests for mails to many accounts, the latest first.
+
+        `before` is the last id of the previous page, empty for the first one.
+        """
+
+    def list(self, after: str, limit: int, *, failed: bool) -> Sequence[Mail]:
+        """Return the mails that are due, or those that have failed, by `mail_id`, after one."""
+
+    def stop(self, which: str) -> Sequence[str]:
+        """Stop a mailing, or those of a batch; return the ids of the mailings it stopped."""
+
+
 class Audit(Protocol):
     """The audit log."""
 
@@ -205,6 +232,10 @@ class Transport(RunCalls, Protocol):
     @property
     def links(self) -> Links:
         """The calls of set-password links."""
+
+    @property
+    def mails(self) -> Mails:
+        """The calls of mail."""
 
     @property
     def applications(self) -> Applications:

@@ -8,7 +8,7 @@ from anyscale.domain.validation import Policy
 from anyscale.errors import FeatureUnavailable, StoreUnavailable
 from anyscale.server.control_plane import ControlPlane, database_exists, empty_control_plane
 from anyscale.server.core.callers import system_caller
-from anyscale.server.in_process import Applications, Audit, Batches, Links, Need, Users
+from anyscale.server.in_process import Applications, Audit, Batches, Links, Mails, Need, Users
 from anyscale.server.settings import Settings
 
 __all__ = ["EmbeddedTransport"]
@@ -49,6 +49,7 @@ class EmbeddedTransport:
         self.batches: Batches = Batches(self._control_plane, caller)
         self.users: Users = Users(self._control_plane, caller)
         self.links: Links = Links(self._control_plane, caller)
+        self.mails: Mails = Mails(self._control_plane, caller)
         self.applications: Applications = Applications(self._control_plane, caller)
         self.audit: Audit = Audit(self._control_plane, caller)
 

@@ -55,6 +55,7 @@ from anyscale.domain.validation import CheckedUser, ChunkUser, Policy
 from anyscale.errors import NotFound
 from anyscale.transport.base import Outage
 from anyscale.transport.http_applications import Applications
+from anyscale.transport.http_mails import Mails
 from anyscale.transport.retrying_client import RetryingClient
 
 __all__ = ["HttpTransport"]
@@ -79,6 +80,8 @@ class Batches:
         users: Sequence[CheckedUser],
         if_exists: str,
         passwords: Sequence[tuple[int, str]] = (),
+        *,
+        mail_links: bool = False,
     ) -> Created:
         by_position = dict(passwords)
         new = [
@@ -87,7 +90,7 @@ class Batches:
             )
             for at, user in enumerate(users)
         ]
-        body = BatchCreate(new, cast("IfExists", if_exists))
+        body = BatchCreate(new, cast("IfExists", if_exists), mail_links=mail_links)
         created = self._request(BatchCreated, "POST", "/v1/users:batchCreate", body, key=key)
         assert created.batch is not None
         skipped = [
@@ -128,9 +131,9 @@ class Batches:
         body = PasswordChunk(list(passwords))
         return self._request(Stored, "POST", f"{_batch_path(batch_id)}/passwords", body).stored
 
-    def publish(self, batch_id: str, entries: int) -> Batch:
+    def publish(self, batch_id: str, entries: int, *, mail_links: bool = False) -> Batch:
         return self._request(
-            Batch, "POST", f"{_batch_path(batch_id)}/publish", BatchPublish(entries)
+            Batch, "POST", f"{_batch_path(batch_id)}/publish", BatchPublish(entries, mail_links)
         )
 
     def drop(self, batch_id: str) -> Batch:
@@ -277,6 +280,7 @@ class HttpTransport:
         self.batches: Batches = Batches(self._client)
         self.users: Users = Users(self._client)
         self.links: Links = Links(self._client)
+        self.mails: Mails = Mails(self._client)
         self.applications: Applications = Applications(self._client)
         self.audit: Audit = Audit(self._client)
 

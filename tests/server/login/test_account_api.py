@@ -13,7 +13,7 @@ from tests.support.users import NEW_PASSWORD, PASSWORD, create_accounts
 
 from anyscale.domain.audit_chain import verify
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.login.links import new_link_secret
+from anyscale.server.core.link_secrets import new_link_secret
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.http.account.schemas import ChangePasswordRequest, CreatedToken
 from anyscale.server.http.login.schemas import LoginRequest, SetPasswordRequest

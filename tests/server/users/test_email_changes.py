@@ -50,7 +50,8 @@ def change_several(
 ) -> None:
     with control_plane.store.write() as tx:
         locked = list(tx.accounts.lock(emails).values())
-        entries = change_emails(tx, locked, emails, OPERATOR, reuse_email=reuse_email)
+        outbox = control_plane.outbox
+        entries = change_emails(tx, outbox, locked, emails, OPERATOR, reuse_email=reuse_email)
         append_entries(tx, entries)
 
 

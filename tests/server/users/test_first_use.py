@@ -11,7 +11,7 @@ from tests.support.users import PASSWORD, checked_users, find_accounts, password
 
 from anyscale.errors import InvalidCredentials
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.login.links import secret_of
+from anyscale.server.core.link_secrets import secret_of
 from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_for_session
 
 CLIENT = ClientInfo("192.0.2.1", "Firefox")

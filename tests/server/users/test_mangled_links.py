@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anyscale.server.core.login.links import secret_of
+from anyscale.server.core.link_secrets import secret_of
 
 SECRET = "mrl_Xo2Dk1uPzQ0vYtq4mB7c9eRwLhS3fJgA6nE8iK5yTbM"
 LINK = f"https://accounts.example.com/set-password#{SECRET}"

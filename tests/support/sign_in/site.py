@@ -15,7 +15,7 @@ from tests.support.users import PASSWORD, create_accounts
 
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.hashing.pool import CHEAPEST
-from anyscale.server.core.login.links import new_link_secret
+from anyscale.server.core.link_secrets import new_link_secret
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.settings import Settings
 from anyscale.server.store.records.login import LinkRecord

@@ -8,6 +8,7 @@ import pytest
 
 from anyscale.domain.validation import Policy
 from anyscale.errors import ConfigError
+from anyscale.server.core.mail.settings import MailSettings
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.settings import Settings
 
@@ -346,3 +347,74 @@ def test_the_name_of_the_organization_is_one_line_of_visible_text() -> None:
     for wrong in ("x" * 257, "a\nb", "a\u202eb", "a\udc80b"):
         with pytest.raises(ConfigError, match="ANYSCALE_ORGANIZATION must have at most 256"):
             read(ANYSCALE_ORGANIZATION=wrong)
+
+
+# Mail
+
+RELAY = {
+    "ANYSCALE_SMTP_HOST": "mail.example.com",
+    "ANYSCALE_MAIL_FROM": "accounts@example.com",
+    "ANYSCALE_PUBLIC_URL": "https://accounts.example.com",
+}
+
+
+def of_server(**environment: str) -> Settings:
+    return Settings.from_environment(environment, served=True)
+
+
+def test_a_relay_needs_a_host_a_sender_and_a_public_address() -> None:
+    mail = of_server(**RELAY).mail
+    assert mail == MailSettings(host="mail.example.com", sender="accounts@example.com")
+    assert (mail.port, mail.tls, mail.per_minute) == (587, "starttls", 60)
+    for name in ("ANYSCALE_MAIL_FROM", "ANYSCALE_PUBLIC_URL"):
+        with pytest.raises(ConfigError, match=f"^{name} is missing: mail by ANYSCALE_SMTP_HOST"):
+            of_server(**RELAY | {name: ""})
+
+
+def test_an_embedded_control_plane_has_no_relay() -> None:
+    wrong = {"ANYSCALE_SMTP_HOST": "mail.example.com:25"}
+    assert Settings.from_environment(RELAY | wrong, served=False).mail is None
+
+
+def test_settings_of_mail_without_a_relay_are_refused() -> None:
+    with pytest.raises(ConfigError, match="SMTP_HOST is missing, and ANYSCALE_MAIL_FROM"):
+        of_server(ANYSCALE_MAIL_FROM="accounts@example.com")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("ANYSCALE_SMTP_HOST", "mail.example.com:25", "must be a host"),
+        ("ANYSCALE_SMTP_HOST", "smtp://mail.example.com", "must be a host"),
+        ("ANYSCALE_SMTP_TLS", "ssl", "must be starttls, tls or none"),
+        ("ANYSCALE_SMTP_TLS", "none", "may be none only if ANYSCALE_SMTP_HOST is this machine"),
+        ("ANYSCALE_MAIL_FROM", "accounts", "must be an email"),
+        ("ANYSCALE_MAIL_FROM", "a@example.com\nBcc: b@example.com", "must be an email"),
+        ("ANYSCALE_MAIL_PER_MINUTE", "0", "must be a whole number from 1 to 60000"),
+        ("ANYSCALE_SMTP_USER", "musterroll", "ANYSCALE_SMTP_PASSWORD_FILE is missing"),
+    ],
+)
+def test_a_wrong_setting_of_mail_is_refused(name: str, value: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        of_server(**RELAY | {name: value})
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_a_relay_of_this_machine_needs_no_tls(host: str) -> None:
+    mail = of_server(**RELAY | {"ANYSCALE_SMTP_HOST": host, "ANYSCALE_SMTP_TLS": "none"}).mail
+    assert mail
+    assert mail.tls == "none"
+
+
+def test_the_password_of_a_relay_is_in_a_file_that_others_cannot_read(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("a secret\n")
+    login = {"ANYSCALE_SMTP_USER": "us", "ANYSCALE_SMTP_PASSWORD_FILE": str(file)}
+    file.chmod(0o644)
+    with pytest.raises(ConfigError, match="others can read"):
+        of_server(**RELAY | login)
+    file.chmod(0o600)
+    settings = of_server(**RELAY | login)
+    assert settings.mail
+    assert (settings.mail.user, settings.mail.password) == ("us", "a secret")
+    assert "a secret" not in repr(settings) + repr(settings.mail)

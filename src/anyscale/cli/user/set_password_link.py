@@ -73,6 +73,7 @@ _REPLACED = "Earlier links, if any, no longer work."
     metavar="PATH",
     help="The new file for the links, as CSV: needed for many.",
 )
+@click.option("--mail", is_flag=True, help="Let the server send the links by mail.")
 @host_option
 def set_password_link(
     account: str | None,
@@ -82,6 +83,7 @@ def set_password_link(
     batch_id: str | None,
     without_credentials: bool,
     output_file: str | None,
+    mail: bool,
     host: str | None,
 ) -> None:
     """Create links for users to set their passwords: each works once, and expires.
@@ -92,10 +94,14 @@ def set_password_link(
       anyscale user set-password-link -f users.yaml --output-file links.csv
       anyscale user set-password-link --batch bat_0193... --output-file links.csv
       anyscale user set-password-link --without-credentials --output-file links.csv
+      anyscale user set-password-link --batch bat_0193... --mail
 
     A link is enough to set the password, so give it only to its user. A new link revokes the
     previous one of the same user, also if the command is interrupted and writes no file: run it
     again then.
+
+    With --mail the server creates each link when it sends it, and nobody else sees it:
+    `anyscale mail list` shows what is sent and what is due.
     """
     named = sum(option is not None for option in (account, users_file, batch_id))
     if (count := named + without_credentials) != 1:
@@ -103,18 +109,43 @@ def set_password_link(
         raise ConfigError(
             f"name the users by an email, -f FILE, --batch ID or --without-credentials{only}"
         )
-    if output_file is None and account is None:
+    if mail and output_file is not None:
+        raise ConfigError("the server sends the links with --mail: leave out --output-file")
+    if not mail and output_file is None and account is None:
         raise ConfigError("links for many users go into a file: name a new one by --output-file")
     if account is not None:
         check_account(account)
     file = open_users_file(users_file, file_format, columns) if users_file is not None else None
     with open_control_plane(host) as transport:
+        if mail:
+            transport.mails.send_links([])  # a refusal comes before any work
+            _mail(transport, account, file, batch_id)
+            return
         if output_file is None:
             assert account is not None
             _write_one(transport, account)
             return
         with AtomicFile(output_file) as links:
             _fill(links, transport, *_users(transport, account, file, batch_id))
+
+
+def _mail(
+    transport: Transport,
+    account: str | None,
+    file: AbstractContextManager[UsersFile] | None,
+    batch_id: str | None,
+) -> None:
+    """Let the server send links to the users by mail."""
+    if account is None and file is None:
+        transport.mails.send_links_to_many(batch_id or "")
+        log("The server sends the links: `anyscale mail list` shows what is sent and what is due.")
+        return
+    _, user_ids = _users(transport, account, file, None)
+    count, remaining = 0, iter(user_ids)
+    while chunk := list(islice(remaining, _PAGE)):
+        transport.mails.send_links(chunk)
+        count += len(chunk)
+    log(f"The server sends {'1 link' if count == 1 else f'{count} links'} by mail.")
 
 
 def _write_one(transport: Transport, account: str) -> None:

@@ -42,6 +42,8 @@ class BatchCreate(Struct, frozen=True, forbid_unknown_fields=True):
     create_users: list[NewUser]
     if_exists: IfExists = "fail"
     dry_run: bool = False
+    #: Mail a link to set the password to each created user that cannot sign in otherwise.
+    mail_links: bool = False
 
 
 class UserChunk(Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,6 +86,8 @@ class BatchPublish(Struct, frozen=True, forbid_unknown_fields=True):
     """The number of entries that the client has sent."""
 
     entries: Position
+    #: Mail a link to set the password to each created user that cannot sign in otherwise.
+    mail_links: bool = False
 
 
 class BatchUndo(Struct, frozen=True, forbid_unknown_fields=True):

@@ -17,6 +17,7 @@ __all__ = [
     "RoleSet",
     "SetPasswordLinks",
     "Suspension",
+    "UserIds",
     "UserList",
     "UserPage",
     "UserUpdate",
@@ -98,10 +99,13 @@ class RoleSet(Struct, frozen=True, forbid_unknown_fields=True):
     role: Role
 
 
+UserIds = list[Annotated[str, Meta(pattern="^usr_[0-9a-f]+$", max_length=64)]]
+
+
 class SetPasswordLinks(Struct, frozen=True, forbid_unknown_fields=True):
     """The accounts for which links are to be created."""
 
-    user_ids: list[Annotated[str, Meta(pattern="^usr_[0-9a-f]+$", max_length=64)]]
+    user_ids: UserIds
 
 
 class PasswordLinks(Struct, frozen=True):

@@ -12,6 +12,7 @@ from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp
 
 from anyscale.server.background.file_runs import FileRuns
+from anyscale.server.background.mail import MailThreads
 from anyscale.server.background.periodic import start_periodic_work
 from anyscale.server.background.uploads import MemoryBudget
 from anyscale.server.control_plane import ControlPlane
@@ -24,6 +25,7 @@ from anyscale.server.http.api import (
     audit_log,
     batches,
     chunks,
+    mails,
     small_batches,
     user_lifecycle,
     users,
@@ -46,6 +48,7 @@ from anyscale.server.http.metrics import (
     DatabaseMetrics,
     count_change,
     count_from_zero,
+    count_mail,
 )
 from anyscale.server.http.middleware.client_addresses import ClientAddressMiddleware
 from anyscale.server.http.middleware.csrf import CSRF_RULE, CsrfMiddleware, csrf_exempt
@@ -78,6 +81,7 @@ _API = Router(
         batches.ROUTER,
         chunks.ROUTER,
         applications.ROUTER,
+        mails.ROUTER,
         audit_log.ROUTER,
     ],
     middleware=[TOKEN_AUTHENTICATION],
@@ -150,6 +154,8 @@ def _services(control_plane: ControlPlane) -> dict[str, object]:
     pools = ThreadPools()
     sessions, tokens = control_plane.sessions, control_plane.tokens
     control_plane.batches.on_change = count_change
+    if sender := control_plane.mail_sender:
+        sender.on_result = count_mail
     login_options = control_plane.settings.login_options
     account_count = AccountCount(control_plane.transactions)
     return {
@@ -182,6 +188,7 @@ def _services(control_plane: ControlPlane) -> dict[str, object]:
         "lifecycle": control_plane.lifecycle,
         "links": control_plane.links,
         "listing": control_plane.listing,
+        "mail_queue": control_plane.mail_queue,
         "login": LoginFlows(control_plane.password_login, control_plane.password_changes, pools),
         "login_options": login_options,
         "sso_login": control_plane.sso_login,
@@ -200,6 +207,9 @@ async def _lifespan(routes: Litestar) -> AsyncIterator[None]:
     pools: ThreadPools = routes.state.pools
     file_runs: FileRuns = routes.state.file_runs
     tasks = start_periodic_work(control_plane, pools.are_busy)
+    mail = MailThreads(control_plane.mail_sender) if control_plane.mail_sender else None
+    if mail:
+        mail.start()
     try:
         yield
     finally:
@@ -207,5 +217,7 @@ async def _lifespan(routes: Litestar) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         file_runs.stop()
+        if mail:
+            mail.stop()
         # Not in a thread, because a forced shutdown would cancel the wait for it.
         control_plane.close()

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Final
+from itertools import product
+from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
@@ -14,6 +15,8 @@ from anyscale.errors import AnyscaleError
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.accounts.account_count import AccountCount
 from anyscale.server.core.batches.service import Change
+from anyscale.server.core.mail.kinds import MailResult
+from anyscale.server.core.mail.queue import Queued
 from anyscale.server.core.openid.protocol import AUTHORIZATION_ERRORS, TOKEN_ERRORS
 
 __all__ = [
@@ -22,6 +25,7 @@ __all__ = [
     "GRANT_TYPES",
     "HASHES",
     "IN_PROGRESS",
+    "MAILS",
     "POOL_REQUESTS",
     "REFUSALS",
     "REQUESTS",
@@ -34,6 +38,7 @@ __all__ = [
     "DatabaseMetrics",
     "count_change",
     "count_from_zero",
+    "count_mail",
 ]
 
 #: for which a scrape waits for the database
@@ -67,6 +72,7 @@ TOKEN_REQUESTS = Counter(
     "Requests of applications for tokens, by grant type and result.",
     ["grant_type", "result"],
 )
+MAILS = Counter("anyscale_mails_total", "Attempts to send a mail, by result.", ["result"])
 WORKERS = Gauge("anyscale_workers", "Server processes.", multiprocess_mode="livesum")
 
 REFUSALS = Counter("anyscale_refusals_total", "Refused requests by error code.", ["code"])
@@ -89,6 +95,11 @@ def count_change(change: Change, users: int) -> None:
         USERS.inc(users)
 
 
+def count_mail(result: MailResult) -> None:
+    """Count an attempt to send a mail."""
+    MAILS.labels(result).inc()
+
+
 def count_from_zero(routes: Iterable[tuple[str, str]]) -> None:
     """Create the counters of what alerts look for, with the value 0.
 
@@ -97,9 +108,8 @@ def count_from_zero(routes: Iterable[tuple[str, str]]) -> None:
     Args:
         routes: method and path of each.
     """
-    for method, route in routes:
-        for status in _ALERTING:
-            REQUESTS.labels(method, route, status)
+    for (method, route), status in product(routes, _ALERTING):
+        REQUESTS.labels(method, route, status)
     codes = _codes_of(AnyscaleError)
     for code in codes:
         REFUSALS.labels(code)
@@ -113,6 +123,8 @@ def count_from_zero(routes: Iterable[tuple[str, str]]) -> None:
             TOKEN_REQUESTS.labels(grant_type, result)
     for state in ("published", "dropped"):
         BATCHES.labels(state)
+    for mail_result in get_args(MailResult):
+        MAILS.labels(mail_result)
 
 
 def _codes_of(error: type[AnyscaleError]) -> set[str]:
@@ -131,6 +143,7 @@ class DatabaseMetrics(Collector):
         self._control_plane = control_plane
         self._accounts = accounts
         self._unindexed: int | None = None
+        self._mails: Queued | None = None
         self._schema: int | None = None
         self._reading: asyncio.Future[None] | None = None
 
@@ -140,7 +153,7 @@ class DatabaseMetrics(Collector):
         As long as it does not respond, only the last count of the accounts is known.
         """
         if self._reading is None or self._reading.done():
-            self._schema = self._unindexed = None
+            self._schema = self._unindexed = self._mails = None
             self._reading = asyncio.ensure_future(asyncio.to_thread(self._read))
         await asyncio.wait([self._reading], timeout=_DATABASE_SECONDS)
 
@@ -148,6 +161,7 @@ class DatabaseMetrics(Collector):
         with suppress(AnyscaleError):
             self._schema = self._control_plane.store.schema()
             self._unindexed = self._control_plane.search_index.count_unindexed()
+            self._mails = self._control_plane.mail_queue.queued()
             self._accounts.refresh()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
@@ -165,5 +179,16 @@ class DatabaseMetrics(Collector):
                 "Accounts that searches do not find by their words yet.",
                 self._unindexed,
             )
+        if self._mails is not None:
+            yield from _mail_metrics(self._mails)
         if self._accounts.value is not None:
             yield GaugeMetricFamily("anyscale_accounts", "Accounts.", self._accounts.value)
+
+
+def _mail_metrics(queued: Queued) -> Iterator[GaugeMetricFamily]:
+    yield GaugeMetricFamily("anyscale_mails_due", "Mails that are due.", queued.due)
+    yield GaugeMetricFamily(
+        "anyscale_mail_oldest_seconds",
+        "How long the oldest mail that is due has waited.",
+        queued.oldest_seconds,
+    )

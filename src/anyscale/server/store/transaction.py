@@ -11,6 +11,7 @@ from anyscale.server.store.sql.credentials import Identities, Links
 from anyscale.server.store.sql.emails import Emails
 from anyscale.server.store.sql.external_ids import ExternalIds
 from anyscale.server.store.sql.openid import Applications, Grants, PublicKeys
+from anyscale.server.store.sql.outbox import Mailings, Outbox
 from anyscale.server.store.sql.search.searched_users import SearchedUsers
 from anyscale.server.store.sql.search.unindexed_accounts import UnindexedAccounts
 from anyscale.server.store.sql.search.user_scan import UserScan
@@ -52,8 +53,8 @@ class Transaction:
     12. A subject of an issuer is linked to one account, and an account to one subject of an issuer.
     13. Transactions that lock the owners run one after the other, and so do those that publish: the
         `publication` of each batch is one more than that of the batch before.
-    14. Deleting accounts deletes their grants, sessions, devices, links, identities, tokens and
-        former emails.
+    14. Deleting accounts deletes their grants, sessions, devices, links, identities, tokens,
+        former emails and mails.
     15. Calls about accounts neither return nor change rows of batches that are not published.
     16. A search for a text that the database cannot store finds nothing.
     17. In the order of publication and position, all accounts up to the watermark of the index of
@@ -73,11 +74,13 @@ class Transaction:
         and those that want to share it later wait for it. They do not wait for each other.
     24. An email that `emails.reserve` has reserved is taken by no other transaction. An account has
         each of its emails once: now, or as a former one.
+    25. An account has one mail of a kind to an address at a time. Transactions that take a mail to
+        send it run one after the other, and only one of them gets a mail, until its lease ends.
 
     A transaction takes its locks in this order, since two that take them in different orders can
-    deadlock: a batch, the owners, accounts by `user_id`, also shared ones, a token, an application,
-    other rows of these accounts, the watermark of the index of words, the order of publishing, the
-    audit log.
+    deadlock: the rate of mails, a batch, the owners, accounts by `user_id`, also shared ones, a
+    token, an application, mailings, mails and other rows of these accounts, the watermark of the
+    index of words, the order of publishing, the audit log.
 
     `user_ids` states the format of a `user_id`: ids sort by the opening of the batch, then by
     position.
@@ -100,6 +103,8 @@ class Transaction:
         self.sessions: Final = Sessions(connection)
         self.devices: Final = Devices(connection)
         self.links: Final = Links(connection)
+        self.outbox: Final = Outbox(connection)
+        self.mailings: Final = Mailings(connection)
         self.identities: Final = Identities(connection)
         self.tokens: Final = Tokens(connection)
         self.server_keys: Final = ServerKeys(connection)

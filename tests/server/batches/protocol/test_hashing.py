@@ -66,6 +66,11 @@ class Interrupted(PasswordHashPool):
         return super().hash_many(passwords)
 
 
+def service(control_plane: ControlPlane, hashing: PasswordHashPool) -> BatchService:
+    tx, outbox = control_plane.transactions, control_plane.outbox
+    return BatchService(tx, hashing, POLICY, outbox, available=True, expiry_days=7)
+
+
 def test_an_email_that_is_freed_while_a_small_batch_hashes_gets_a_hash(
     control_plane: ControlPlane, batches: BatchService
 ) -> None:
@@ -73,9 +78,7 @@ def test_an_email_that_is_freed_while_a_small_batch_hashes_gets_a_hash(
     batches.reserve(holder.batch_id, 0, checked_users("a"), OPERATOR)
     with closing(Interrupted(lambda: batches.drop(holder.batch_id, JOE))) as hashing:
         hashed = record_hashed(hashing)
-        other = BatchService(
-            control_plane.transactions, hashing, POLICY, available=True, expiry_days=7
-        )
+        other = service(control_plane, hashing)
         created = create(other, "key", checked_users("a", "b", password=PASSWORD))
         assert len(hashed) == 2
     assert created.batch.users == 2
@@ -88,9 +91,7 @@ def test_an_email_that_is_taken_while_a_small_batch_hashes_is_reported(
     control_plane: ControlPlane, batches: BatchService
 ) -> None:
     with closing(Interrupted(lambda: published(batches, "a"))) as hashing:
-        other = BatchService(
-            control_plane.transactions, hashing, POLICY, available=True, expiry_days=7
-        )
+        other = service(control_plane, hashing)
         with pytest.raises(BatchRefused, match="has an account already"):
             create(other, "key", checked_users("a", "b", password=PASSWORD))
     assert account_emails(control_plane) == ["a@example.com"]
@@ -103,9 +104,7 @@ def test_a_batch_that_is_dropped_while_it_is_hashed_stores_nothing(
     batch = batches.open("key", "fail", JOE)
     batches.reserve(batch.batch_id, 0, checked_users("a", password=PASSWORD), OPERATOR)
     with closing(Interrupted(lambda: batches.drop(batch.batch_id, JOE))) as hashing:
-        other = BatchService(
-            control_plane.transactions, hashing, POLICY, available=True, expiry_days=7
-        )
+        other = service(control_plane, hashing)
         with pytest.raises(BatchGone, match=f"^batch {batch.batch_id} was dropped$"):
             other.hash(batch.batch_id, [(0, PASSWORD)], OPERATOR)
     assert row_counts(control_plane)["users"] == 0

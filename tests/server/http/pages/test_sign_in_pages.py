@@ -7,7 +7,7 @@ from tests.server.http.pages.requests import BROWSER, PROVIDER, PUBLIC, Come, ge
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
 from anyscale.domain.validation import Policy
-from anyscale.server.core.login.links import new_link_secret
+from anyscale.server.core.link_secrets import new_link_secret
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.store.records.login import LinkRecord
 

@@ -9,6 +9,8 @@ from anyscale.errors import EmailFreed, EmailTaken, NotPermitted
 from anyscale.server.core.audit.entries import Entry
 from anyscale.server.core.batches.conflicts import find_conflict, freed_since
 from anyscale.server.core.callers import Caller, SessionCaller, SystemCaller
+from anyscale.server.core.mail.kinds import EMAIL_CHANGED
+from anyscale.server.core.mail.outbox import Outbox
 from anyscale.server.store.records.users import AccountRecord, NewEmail
 from anyscale.server.store.transaction import Transaction
 
@@ -19,6 +21,7 @@ _REUSE = "to give it to this account at once, say `--reuse-email` (`reuse_email`
 
 def change_emails(
     tx: Transaction,
+    outbox: Outbox,
     accounts: Sequence[AccountRecord],
     emails: Mapping[str, str],
     caller: Caller,
@@ -31,10 +34,11 @@ def change_emails(
     order of locks of `Transaction`.
 
     All else of an account stays, but for an unused link to set a password: it was sent to the
-    former email.
+    former email. A notice goes to both emails.
 
     Args:
         tx: that locked the accounts, and checked that the caller is an owner.
+        outbox: for the notices.
         accounts: that get another email, or theirs in another spelling.
         emails: the valid new email of each, by `user_id`.
         caller: who changes them.
@@ -56,6 +60,7 @@ def change_emails(
         _refuse_freed(tx, new)
     for account in accounts:
         tx.links.delete(user_id=account.user_id)
+        _notify(tx, outbox, account, emails[account.user_id], caller)
     tx.emails.replace(new, tx.now())
     return [_entry(caller, account, emails) for account in accounts]
 
@@ -95,6 +100,14 @@ def _refuse_freed(tx: Transaction, new: Sequence[NewEmail]) -> None:
         one = by_key[freed.email_key]
         if freed.user_id != one.user_id:
             raise EmailFreed(conflict_detail(find_conflict(0, one.email, freed), _REUSE))
+
+
+def _notify(
+    tx: Transaction, outbox: Outbox, account: AccountRecord, email: str, caller: Caller
+) -> None:
+    addresses = {email_key(one): one for one in (account.email, email)}
+    for address in addresses.values():
+        outbox.add_notice(tx, EMAIL_CHANGED, account.user_id, caller.actor, address)
 
 
 def _entry(caller: Caller, account: AccountRecord, emails: Mapping[str, str]) -> Entry:

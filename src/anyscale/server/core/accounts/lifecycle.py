@@ -11,6 +11,8 @@ from anyscale.errors import AccountEdited, LastOwner, OwnerKept
 from anyscale.server.core.accounts.update import require_expected
 from anyscale.server.core.audit.entries import Entry, append_entries, append_entry
 from anyscale.server.core.callers import Caller, require_accounts, user_actor
+from anyscale.server.core.mail.kinds import BECAME_OWNER
+from anyscale.server.core.mail.outbox import Outbox, end_link_mails
 from anyscale.server.core.tokens.api_tokens import revoke_all
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import AccountRecord
@@ -29,8 +31,9 @@ class UserLifecycle:
     `OwnerKept` instead of changing an owner's account.
     """
 
-    def __init__(self, transactions: Transactions) -> None:
+    def __init__(self, transactions: Transactions, outbox: Outbox) -> None:
         self._transactions = transactions
+        self._outbox = outbox
 
     def suspend(
         self,
@@ -66,6 +69,7 @@ class UserLifecycle:
             since = account.suspended_at or locked.tx.now()
             locked.tx.accounts.set_suspended(user_id, since, by_sync=by_sync)
             _delete_sessions_and_links(locked.tx, user_id)
+            locked.tx.outbox.delete(user_id=user_id)
             data = {"by_sync": True} if by_sync else {}
             append_entry(locked.tx, caller.actor, "account.suspended", user_id, data)
 
@@ -109,6 +113,8 @@ class UserLifecycle:
             locked.tx.accounts.set_role(user_id, role)
             locked.tx.accounts.mark_used(user_id, locked.tx.now())
             _delete_sessions_and_links(locked.tx, user_id)
+            if role == "owner":
+                self._outbox.add_notice(locked.tx, BECAME_OWNER, user_id, caller.actor)
             entry = Entry(caller.actor, "account.role_set", user_id, {"role": role})
             append_entries(locked.tx, [entry, *revoke_all(locked.tx, user_id, caller)])
 
@@ -143,6 +149,10 @@ class _Locked(Struct, frozen=True):
 
 
 def _delete_sessions_and_links(tx: Transaction, user_id: str) -> None:
-    """Delete the user's sessions and pending links, and the links that the user created."""
+    """Delete the user's sessions and pending links, and the links that the user created.
+
+    The same holds for those that are to be mailed.
+    """
     tx.sessions.delete(user_id)
     tx.links.delete(user_id=user_id, by=user_actor(user_id))
+    end_link_mails(tx, user_id, by=user_actor(user_id))

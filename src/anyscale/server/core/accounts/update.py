@@ -13,6 +13,7 @@ from anyscale.server.core.accounts.email_changes import change_emails
 from anyscale.server.core.audit.entries import Entry, append_entries
 from anyscale.server.core.batches.conflicts import find_conflict
 from anyscale.server.core.callers import Caller, require_accounts
+from anyscale.server.core.mail.outbox import Outbox
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.user_models import user_of
 from anyscale.server.store.records.users import AccountRecord
@@ -24,9 +25,10 @@ __all__ = ["UserUpdateService", "require_expected"]
 class UserUpdateService:
     """Changes the fields that an administrator entered about a user."""
 
-    def __init__(self, transactions: Transactions, policy: Policy) -> None:
+    def __init__(self, transactions: Transactions, policy: Policy, outbox: Outbox) -> None:
         self._transactions = transactions
         self._policy = policy
+        self._outbox = outbox
 
     def update(
         self,
@@ -81,7 +83,9 @@ class UserUpdateService:
                 entries.append(Entry(caller.actor, "account.updated", user_id, data))
             if "email" in changed:
                 emails = {user_id: changed["email"]}
-                entries += change_emails(tx, [account], emails, caller, reuse_email=reuse_email)
+                entries += change_emails(
+                    tx, self._outbox, [account], emails, caller, reuse_email=reuse_email
+                )
             if details:
                 tx.accounts.set_details(user_id, **details)
             if entries:
@@ -110,8 +114,8 @@ class UserUpdateService:
                 _refuse_owner(account)
                 require_expected(account, UserChanges(email=by_id[account.user_id].expected))
             emails = {account.user_id: by_id[account.user_id].email for account in changing}
-            if entries := change_emails(tx, changing, emails, caller) if changing else ():
-                append_entries(tx, entries)
+            if changing:
+                append_entries(tx, change_emails(tx, self._outbox, changing, emails, caller))
 
 
 def _refuse_owner(account: AccountRecord) -> None:

@@ -1,9 +1,11 @@
 """Publish a batch: one changed row makes all of its users accounts."""
 
 import hashlib
+from collections.abc import Iterator
 
 from anyscale.errors import BatchUnfinished, KeyReused
-from anyscale.server.core.audit.entries import append_entry
+from anyscale.server.core.audit.entries import Entry, append_entries, append_entry
+from anyscale.server.core.mail.outbox import Outbox
 from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.user_ids import user_id
@@ -21,13 +23,17 @@ def require_same_count(tx: Transaction, batch: BatchRecord, entries: int) -> Non
         raise KeyReused(f"batch {batch.batch_id} has {reserved} users, and not {entries}")
 
 
-def publish(tx: Transaction, batch: BatchRecord, entries: int, actor: str) -> None:
+def publish(
+    tx: Transaction, batch: BatchRecord, entries: int, actor: str, outbox: Outbox | None = None
+) -> None:
     """Publish an open batch, with its entry in the audit log.
 
-    It adds up the counts of the chunks, so its time does not grow with the number of users.
+    It adds up the counts of the chunks, so its time does not grow with the number of users. With an
+    `outbox` it adds one row, from which its accounts without credentials get links by mail.
 
     Raises:
         BatchUnfinished: chunks or hashes are missing, or emails are taken.
+        LinkRefused, MailUnavailable: see `Outbox.require_links`.
     """
     chunks = tx.chunks.list(batch.id)
     users, skipped = sum(chunk.users for chunk in chunks), sum(chunk.skipped for chunk in chunks)
@@ -48,4 +54,14 @@ def publish(tx: Transaction, batch: BatchRecord, entries: int, actor: str) -> No
         return
     root = hashlib.sha256(b"".join(chunk.user_root for chunk in chunks)).hexdigest()
     data = {"users": users, "skipped": skipped, "opened_by": batch.opened_by, "user_root": root}
-    append_entry(tx, actor, "batch.published", batch.batch_id, data)
+    published = Entry(actor, "batch.published", batch.batch_id, data)
+    append_entries(tx, [published, *_mailing(tx, batch, actor, outbox)])
+
+
+def _mailing(
+    tx: Transaction, batch: BatchRecord, actor: str, outbox: Outbox | None
+) -> Iterator[Entry]:
+    """Add the mailing of a batch; give its entry in the audit log."""
+    if outbox:
+        total = tx.chunks.count_accounts(batch.id).without_credentials
+        yield outbox.add_mailing(tx, batch.batch_id, total, actor)[1]

@@ -43,6 +43,7 @@ from anyscale.server.core.batches.publish import publish, require_same_count
 from anyscale.server.core.batches.small_batch import create_small, find_replay
 from anyscale.server.core.callers import Caller, check_owner
 from anyscale.server.core.hashing.pool import PasswordHashPool
+from anyscale.server.core.mail.outbox import Outbox
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.batches import Origin
@@ -68,11 +69,13 @@ class BatchService:
         transactions: Transactions,
         hashing: PasswordHashPool,
         policy: Policy,
+        outbox: Outbox,
         *,
         available: bool,
         expiry_days: int,
     ) -> None:
         self.policy = policy
+        self._outbox = outbox
         self._transactions = transactions
         self._hashing = hashing
         self._available = available
@@ -89,11 +92,21 @@ class BatchService:
         caller: Caller,
         passwords: Sequence[tuple[int, str]] = (),
         origin: Origin = "batch",
+        *,
+        mail_links: bool = False,
     ) -> Created:
-        """Create a small batch in one call: see `create_small`."""
+        """Create a small batch in one call: see `create_small`, and `publish` for `mail_links`."""
         self._require_available()
         created = create_small(
-            self._transactions, self._hashing, key, users, passwords, if_exists, caller, origin
+            self._transactions,
+            self._hashing,
+            key,
+            users,
+            passwords,
+            if_exists,
+            caller,
+            origin,
+            self._outbox_for(mail_links=mail_links),
         )
         if not created.replayed:
             skipped = {conflict.position for conflict in created.skipped}
@@ -210,23 +223,28 @@ class BatchService:
         self.on_change("hashed", stored)
         return stored
 
-    def publish(self, batch_id: str, entries: int, caller: Caller) -> Batch:
+    def publish(
+        self, batch_id: str, entries: int, caller: Caller, *, mail_links: bool = False
+    ) -> Batch:
         """Make all users of an open batch accounts at one moment; return a published one again.
 
-        It is returned with the counts of its accounts: see `published_batch`.
+        It is returned with the counts of its accounts: see `published_batch`. With `mail_links`
+        those that nobody can sign in to get links by mail.
 
         Raises:
+            LinkRefused, MailUnavailable: no links can be mailed.
             BatchUnfinished: chunks or hashes are missing, or emails are taken.
             KeyReused: the batch is one of a longer list than the `entries` of the client.
             BatchGone: the batch was dropped or expired.
         """
         self._require_available()
+        outbox = self._outbox_for(mail_links=mail_links)
         with self._transactions.write_after(
             lambda tx: lock_batch(tx, batch_id, exclusive=True), caller
         ) as (tx, batch, _):
             require_same_count(tx, batch, entries)
             if batch.state != "published":
-                publish(tx, require_open(batch), entries, caller.actor)
+                publish(tx, require_open(batch), entries, caller.actor, outbox)
             users = batch_details(tx, batch).users
         is_new = batch.state != "published"
         if is_new:
@@ -300,6 +318,12 @@ class BatchService:
         with self._transactions.read() as tx:
             require_batch(tx, batch_id)
             return created_users(tx, batch_id, after, limit)
+
+    def _outbox_for(self, *, mail_links: bool) -> Outbox | None:
+        if not mail_links:
+            return None
+        self._outbox.require_links()  # before any work
+        return self._outbox
 
     def _require_available(self) -> None:
         if not self._available:

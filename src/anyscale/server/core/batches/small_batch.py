@@ -17,6 +17,7 @@ from anyscale.server.core.batches.conflicts import (
 from anyscale.server.core.batches.publish import publish
 from anyscale.server.core.callers import Caller
 from anyscale.server.core.hashing.pool import PasswordHashPool
+from anyscale.server.core.mail.outbox import Outbox
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.batches import Origin
 from anyscale.server.store.transaction import Transaction
@@ -41,11 +42,12 @@ def create_small(
     if_exists: str,
     caller: Caller,
     origin: Origin = "batch",
+    outbox: Outbox | None = None,
 ) -> Created:
     """Create a batch of one chunk, or return the result of an equal call again.
 
     `passwords` has those of all users with one, each with the position of its user. `origin` is
-    `account` for one account that is created by itself.
+    `account` for one account that is created by itself. `outbox` is that of `publish`.
 
     Raises:
         BatchRefused: emails are taken; no user was created.
@@ -65,7 +67,7 @@ def create_small(
         try:
             with transactions.write_for(caller) as (tx, _):
                 replay = _replay(tx, key, users, if_exists)
-                return replay or _create(tx, key, users, if_exists, hashes, caller, origin)
+                return replay or _create(tx, key, users, if_exists, hashes, caller, origin, outbox)
         except _Changed:
             continue
     raise BatchUnfinished("other batches keep taking and freeing the same emails")
@@ -87,6 +89,7 @@ def _create(
     hashes: dict[int, str],
     caller: Caller,
     origin: Origin,
+    outbox: Outbox | None,
 ) -> Created:
     batch = tx.batches.add(new_batch(tx, key, if_exists, caller.actor, origin))
     if batch is None:  # an equal call at the same time was first
@@ -97,7 +100,7 @@ def _create(
     tx.chunks.count_hashes(batch.id, 0, tx.users.save_hashes(batch.id, ids))
     if tx.users.count_pending(batch.id):
         raise _Changed
-    publish(tx, batch, len(users), caller.actor)
+    publish(tx, batch, len(users), caller.actor, outbox)
     return _created(tx, batch.batch_id, len(users), replayed=False)
 
 

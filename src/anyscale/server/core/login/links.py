@@ -1,16 +1,15 @@
 """One-time links with which users set their passwords."""
 
-import re
-import string
 from collections.abc import Callable, Mapping, Sequence
-from urllib.parse import unquote
 
 from anyscale.domain.models.users import PasswordLink, User
 from anyscale.domain.times import from_milliseconds
-from anyscale.errors import AlreadyReplaced, LinkRefused, TooLarge
+from anyscale.errors import AlreadyReplaced, BatchGone, LinkRefused, TooLarge
 from anyscale.server.core.audit.entries import Entry, append_entries
-from anyscale.server.core.batches.batch_state import require_batch
+from anyscale.server.core.batches.batch_state import lock_batch, require_batch
 from anyscale.server.core.callers import Caller, require_accounts
+from anyscale.server.core.link_secrets import new_link_secret, secret_of
+from anyscale.server.core.mail.outbox import NO_PASSWORDS, Outbox
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.transactions import Transactions
@@ -19,43 +18,10 @@ from anyscale.server.store.records.user_models import user_of
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = [
-    "MOST",
-    "PREFIX",
-    "PasswordLinkService",
-    "new_link_secret",
-    "require_active",
-    "secret_of",
-]
-
-#: Marks a link's secret, so that scanners find it in a log, a repository or a chat.
-PREFIX = "mrl_"
-
-#: 43 of these have 256 random bits. Mail gateways use `-` and `_` as escapes.
-_ALPHABET = string.ascii_letters + string.digits
-_LENGTH = 43
-
-#: a secret inside what a mail gateway makes of a link; `-5F` is the `_` of Proofpoint's version 2
-_SECRET = re.compile(rf"mrl(?:_|-5F)([A-Za-z0-9]{{{_LENGTH}}})")
+__all__ = ["MOST", "PasswordLinkService", "require_active"]
 
 #: the most links of one call
 MOST = 1_000
-
-
-def secret_of(link: str) -> str:
-    """Return the secret of a link, or of only its code; empty if there is none.
-
-    Mail gateways wrap links, and encode the `#` once or twice; mail programs add punctuation.
-    """
-    found = _SECRET.search(unquote(unquote(link)))
-    return PREFIX + found[1] if found else ""
-
-
-def new_link_secret() -> str:
-    """Return the secret of a new link, which no mail gateway changes."""
-    import secrets  # with `random`, whose tables most commands need not compute
-
-    return PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
 
 
 class PasswordLinkService:
@@ -67,12 +33,14 @@ class PasswordLinkService:
     def __init__(
         self,
         transactions: Transactions,
+        outbox: Outbox,
         page: Callable[[], str],
         *,
         days: int,
         sso_only: bool,
     ) -> None:
         self._transactions = transactions
+        self._outbox = outbox
         self._page = page
         self._lifetime = days * DAY_MS
         self._sso_only = sso_only
@@ -85,7 +53,7 @@ class PasswordLinkService:
             LinkRefused: SSO is the only sign-in method.
         """
         if self._sso_only:
-            raise LinkRefused("everybody here signs in by SSO: there are no passwords to set")
+            raise LinkRefused(NO_PASSWORDS)
         # The secret comes after `#`: browsers never send that part.
         return f"{self._page()}#"
 
@@ -105,8 +73,7 @@ class PasswordLinkService:
             NotAuthenticated, NotPermitted: the caller has lost its permission.
         """
         url = self.require_possible()
-        if len(user_ids) > MOST:
-            raise TooLarge(f"one call creates at most {MOST:,} links")
+        _require_few(user_ids)
         secrets = {user_id: new_link_secret() for user_id in user_ids}
         if not secrets:
             return []
@@ -135,6 +102,70 @@ class PasswordLinkService:
             )
             for account in accounts
         ]
+
+    def mail(self, user_ids: Sequence[str], caller: Caller) -> None:
+        """Send each of up to `MOST` accounts a link by mail, or none if one fails.
+
+        The link of an account is created when its mail is sent, and the previous link is deleted
+        then. A mail that is due already is sent once.
+
+        Raises:
+            LinkRefused: SSO is the only sign-in method, or an account is suspended.
+            MailUnavailable: the control plane has no relay.
+            NotFound: there is no such account.
+            TooLarge: too many for one call.
+            NotAuthenticated, NotPermitted: the caller has lost its permission.
+        """
+        self._outbox.require_links()
+        _require_few(user_ids)
+        user_ids = list(dict.fromkeys(user_ids))
+        if not user_ids:
+            return
+        with self._transactions.write_after(
+            lambda tx: tx.accounts.lock_owners(), caller, user_ids, recent=True
+        ) as (tx, _, locked):
+            for account in require_accounts(locked, user_ids):
+                require_active(account)
+            self._outbox.add_links(tx, user_ids, caller.actor)
+            entries = [Entry(caller.actor, "links.mail_requested", one, {}) for one in user_ids]
+            append_entries(tx, entries)
+
+    def mail_many(self, batch_id: str, caller: Caller) -> str:
+        """Send links by mail to all accounts of a batch that nobody can sign in to.
+
+        It writes one row, from which the mails are created a part at a time. While mails of an
+        earlier call are due, it returns that one's mailing again.
+
+        Args:
+            batch_id: of a published batch; empty for all accounts that nobody can sign in to.
+            caller: an owner.
+
+        Returns:
+            The id of the mailing.
+
+        Raises:
+            BatchGone: the batch has no accounts, or is being undone.
+            LinkRefused, MailUnavailable: see `mail`.
+            NotFound: there is no such batch.
+            NotAuthenticated, NotPermitted: the caller has lost its permission.
+        """
+        self._outbox.require_links()
+        total = self._count_without_credentials(batch_id)  # it may read many accounts
+        with self._transactions.write_after(
+            lambda tx: _lock_published(tx, batch_id), caller, recent=True
+        ) as (tx, _, _):
+            if running := self._outbox.find_running(tx, batch_id):
+                return running.mailing_id
+            mailing, entry = self._outbox.add_mailing(tx, batch_id, total, caller.actor)
+            append_entries(tx, [entry])
+        return mailing.mailing_id
+
+    def _count_without_credentials(self, batch_id: str) -> int:
+        with self._transactions.read() as tx:
+            if batch_id:
+                return tx.users.count_accounts(batch_id).without_credentials
+            kinds = tx.users.count()
+        return kinds.get("none", 0) + kinds.get("link", 0)
 
     def _replace(self, tx: Transaction, secrets: Mapping[str, str], actor: str) -> int:
         """Replace the links of accounts; return when the new ones expire."""
@@ -176,3 +207,16 @@ def require_active(account: AccountRecord) -> None:
     """Raise `LinkRefused` if an account is suspended."""
     if account.suspended_at is not None:
         raise LinkRefused(f"the account of {account.email} is suspended: restore it first")
+
+
+def _require_few(user_ids: Sequence[str]) -> None:
+    if len(user_ids) > MOST:
+        raise TooLarge(f"one call creates at most {MOST:,} links")
+
+
+def _lock_published(tx: Transaction, batch_id: str) -> None:
+    """Lock a batch, if there is one, so that no undo begins, and require that it has accounts."""
+    if batch_id:
+        batch = lock_batch(tx, batch_id)
+        if batch.state != "published":
+            raise BatchGone(f"batch {batch_id} is {batch.state}: its accounts get no links")

@@ -15,6 +15,8 @@ from anyscale.server.core.login.sessions import (
     create_session,
     lock_for_session,
 )
+from anyscale.server.core.mail.kinds import PASSWORD_CHANGED
+from anyscale.server.core.mail.outbox import Outbox, end_link_mails
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.steps import Step
 from anyscale.server.core.transactions import Transactions
@@ -41,11 +43,13 @@ class PasswordChanges:
         hashing: PasswordHashPool,
         policy: Policy,
         login: PasswordLogin,
+        outbox: Outbox,
     ) -> None:
         self._transactions = transactions
         self._hashing = hashing
         self._policy = policy
         self._login = login
+        self._outbox = outbox
 
     def change_password(
         self, caller: SessionCaller, current: str, new: str, client: ClientInfo
@@ -76,7 +80,7 @@ class PasswordChanges:
                 raise InvalidCredentials("the password was changed at the same time")
             self._login.require_active(own, locked.at)
             method = caller.session.auth_method
-            return _set_password(tx, locked, password_hash, method, "password.changed")
+            return self._set_password(tx, locked, password_hash, method, "password.changed")
 
     def link_account(self, secret: str) -> AccountRecord:
         """Return the account of a one-time link, which stays valid.
@@ -109,7 +113,7 @@ class PasswordChanges:
             link = tx.links.consume(hash_of(secret))
             if not link or not locked or locked.account.suspended_at is not None:
                 raise LinkInvalid(_LINK_INVALID)
-            return _set_password(tx, locked, password_hash, "link", "password.set_by_link")
+            return self._set_password(tx, locked, password_hash, "link", "password.set_by_link")
 
     def _hash(self, new: str, account: AccountRecord) -> str:
         """Check a new password against the policy, and hash it."""
@@ -129,18 +133,20 @@ class PasswordChanges:
             raise PasswordRefused(f"The password {detail}.")
         return self._hashing.hash(new)
 
-
-def _set_password(
-    tx: Transaction, locked: LockedAccount, password_hash: str, method: str, event: str
-) -> LoginResult:
-    """Set the password, and replace all sessions, devices and links by a session."""
-    user_id = locked.account.user_id
-    tx.accounts.set_password(user_id, password_hash, locked.at)
-    account = structs.replace(locked.account, password_set_at=locked.at)
-    locked = structs.replace(locked, account=account)
-    tx.sessions.delete(user_id)
-    tx.links.delete(user_id=user_id)
-    tx.devices.delete(user_id)
-    result = create_session(tx, method, locked, authenticated_at=locked.at)
-    append_entry(tx, user_actor(user_id), event, user_id, {})
-    return result
+    def _set_password(
+        self, tx: Transaction, locked: LockedAccount, password_hash: str, method: str, event: str
+    ) -> LoginResult:
+        """Set the password, and replace all sessions, devices and links by a session."""
+        user_id, actor = locked.account.user_id, user_actor(locked.account.user_id)
+        tx.accounts.set_password(user_id, password_hash, locked.at)
+        account = structs.replace(locked.account, password_set_at=locked.at)
+        tx.sessions.delete(user_id)
+        tx.links.delete(user_id=user_id)
+        end_link_mails(tx, user_id)
+        tx.devices.delete(user_id)
+        if locked.account.password_hash is not None:
+            self._outbox.add_notice(tx, PASSWORD_CHANGED, user_id, actor)
+        locked = structs.replace(locked, account=account)
+        result = create_session(tx, method, locked, authenticated_at=locked.at)
+        append_entry(tx, actor, event, user_id, {})
+        return result

@@ -103,7 +103,8 @@ def publish_batch(
     batch_id: BatchId,
     batches: NamedDependency[BatchService],
 ) -> Batch:
-    return batches.publish(batch_id, decode(body, BatchPublish).entries, request.user)
+    sent = decode(body, BatchPublish)
+    return batches.publish(batch_id, sent.entries, request.user, mail_links=sent.mail_links)
 
 
 @post(

@@ -11,12 +11,14 @@ __all__ = [
     "BatchId",
     "CreationKey",
     "KeyOfBatch",
+    "MailingId",
     "OpeningKey",
     "PageOfUsers",
     "UserId",
 ]
 
 BatchId = Annotated[str, PathParameter(max_length=64, description="`bat_...`")]
+MailingId = Annotated[str, PathParameter(max_length=64, description="`mlg_...` or `bat_...`")]
 UserId = Annotated[str, PathParameter(max_length=64, description="`usr_...`")]
 
 

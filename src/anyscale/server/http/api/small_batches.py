@@ -67,7 +67,11 @@ def create_users(
     if not users:
         return BatchCreated([], [])
     key = key or os.urandom(16).hex()
-    return _result(batches.create(key, checked, batch.if_exists, request.user, passwords))
+    return _result(
+        batches.create(
+            key, checked, batch.if_exists, request.user, passwords, mail_links=batch.mail_links
+        )
+    )
 
 
 def _result(created: Created) -> BatchCreated:

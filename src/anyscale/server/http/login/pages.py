@@ -17,7 +17,7 @@ from anyscale.errors import (
     PasswordRefused,
 )
 from anyscale.server.background.file_runs import FileRuns
-from anyscale.server.core.login.links import secret_of
+from anyscale.server.core.link_secrets import secret_of
 from anyscale.server.core.login.return_paths import sign_path
 from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.steps import ANY_STEP, Step

@@ -5,7 +5,7 @@ from typing import Any
 from litestar import Response, Router
 from litestar.di import NamedDependency
 
-from anyscale.server.core.login.links import secret_of
+from anyscale.server.core.link_secrets import secret_of
 from anyscale.server.core.login.sessions import LoginResult, SessionService
 from anyscale.server.core.steps import ANY_STEP, Step
 from anyscale.server.http.authentication import ALLOWED_STEPS, SESSION_AUTHENTICATION

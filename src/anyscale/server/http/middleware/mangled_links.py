@@ -5,7 +5,7 @@ from litestar.middleware import ASGIMiddleware
 from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from anyscale.server.core.login.links import secret_of
+from anyscale.server.core.link_secrets import secret_of
 from anyscale.server.paths import LINK_PAGE
 
 __all__ = ["MangledLinkMiddleware"]

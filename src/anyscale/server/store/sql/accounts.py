@@ -52,7 +52,7 @@ _DELETE = (
 
 _DELETE_FORMER_EMAILS = f"delete from former_emails {_RANGE} returning email_key"
 
-_BELONGINGS = ("grants", "sessions", "devices", "links", "identities", "tokens")
+_BELONGINGS = ("grants", "sessions", "devices", "links", "outbox", "identities", "tokens")
 
 # Few databases have any, and to send the emails of a slice takes a tenth of the time of an undo.
 _FIND_CONFLICT = "select position from conflicts where email_key <> '' limit 1"

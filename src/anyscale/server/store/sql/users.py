@@ -147,8 +147,11 @@ class Users(Table, ABC):
     def list_without_credentials(
         self, batch_id: str, after: str, limit: int
     ) -> Sequence[UserRecord]:
-        """Return accounts of a published batch without credentials, by `user_id`, after one."""
-        first, end = _id_range(batch_id, after)
+        """Return accounts without credentials of a published batch, by `user_id`, after one.
+
+        With an empty `batch_id` it returns those of all batches.
+        """
+        first, end = _id_range(batch_id, after) if batch_id else (after or FIRST_ID, IDS_END)
         sql = (
             f"{_USER} where user_id > ? and user_id < ? and {WITHOUT_CREDENTIALS}"
             " order by user_id limit ?"

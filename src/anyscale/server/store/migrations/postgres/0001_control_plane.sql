@@ -195,6 +195,72 @@ create table links (
     unique (user_id, kind)
 );
 
+-- Mails that are due or have failed. None has a secret: the sender creates the one of a link when it
+-- sends the mail. A mail that was sent is deleted.
+create table outbox (
+    mail_id text collate "C" not null primary key,
+    kind text collate "C" not null,
+    -- empty for an address that somebody typed
+    user_id text collate "C" not null,
+    -- empty for the email that the account has when the mail is sent
+    address text collate "C" not null,
+    -- empty for a mail that was requested by itself
+    mailing_id text collate "C" not null,
+    -- 0: a user waits for it; 1: one of many, which come after
+    rank integer not null,
+    requested_by text collate "C" not null,
+    created_at bigint not null,
+    -- when it may be sent; of one that is being sent, when another server takes it up
+    next_at bigint not null,
+    -- `due` or `failed`
+    state text collate "C" not null,
+    attempts integer not null,
+    last_error text collate "C",
+    unique (user_id, kind, address)
+);
+
+create index outbox_due on outbox (rank, next_at) where state = 'due';
+
+create index outbox_created on outbox (state, created_at);
+
+create index outbox_mailing on outbox (mailing_id) where mailing_id <> '';
+
+create index outbox_requested_by on outbox (requested_by);
+
+-- Mails to many accounts: one row, from which the sender creates some hundred mails at a time.
+create table mailings (
+    mailing_id text collate "C" not null primary key,
+    -- whose accounts get a mail; empty for all accounts without credentials
+    batch_id text collate "C" not null,
+    kind text collate "C" not null,
+    -- `open` while mails are still created, `created`, or `stopped`
+    state text collate "C" not null,
+    -- the `user_id` of the last account that it has come to
+    position text collate "C" not null,
+    -- how many accounts were to get a mail when it was requested
+    total bigint not null,
+    -- how many of its mails were created, sent, and refused
+    created bigint not null,
+    sent bigint not null,
+    failed bigint not null,
+    requested_by text collate "C" not null,
+    created_at bigint not null,
+    -- when mails of it were last created
+    touched_at bigint not null
+);
+
+create index mailings_open on mailings (mailing_id) where state = 'open';
+
+create index mailings_batch on mailings (batch_id);
+
+-- One row, which all servers lock to take a mail: when the rate allows the next one.
+create table mail_rate (
+    id integer primary key check (id = 1),
+    free_at bigint not null
+);
+
+insert into mail_rate (id, free_at) values (1, 0);
+
 -- The subjects by which identity providers name our users.
 create table identities (
     issuer text collate "C" not null,

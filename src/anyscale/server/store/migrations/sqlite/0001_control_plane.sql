@@ -188,6 +188,72 @@ create table links (
     unique (user_id, kind)
 ) without rowid;
 
+-- Mails that are due or have failed. None has a secret: the sender creates the one of a link when it
+-- sends the mail. A mail that was sent is deleted.
+create table outbox (
+    mail_id text not null primary key,
+    kind text not null,
+    -- empty for an address that somebody typed
+    user_id text not null,
+    -- empty for the email that the account has when the mail is sent
+    address text not null,
+    -- empty for a mail that was requested by itself
+    mailing_id text not null,
+    -- 0: a user waits for it; 1: one of many, which come after
+    rank integer not null,
+    requested_by text not null,
+    created_at integer not null,
+    -- when it may be sent; of one that is being sent, when another server takes it up
+    next_at integer not null,
+    -- `due` or `failed`
+    state text not null,
+    attempts integer not null,
+    last_error text,
+    unique (user_id, kind, address)
+) without rowid;
+
+create index outbox_due on outbox (rank, next_at) where state = 'due';
+
+create index outbox_created on outbox (state, created_at);
+
+create index outbox_mailing on outbox (mailing_id) where mailing_id <> '';
+
+create index outbox_requested_by on outbox (requested_by);
+
+-- Mails to many accounts: one row, from which the sender creates some hundred mails at a time.
+create table mailings (
+    mailing_id text not null primary key,
+    -- whose accounts get a mail; empty for all accounts without credentials
+    batch_id text not null,
+    kind text not null,
+    -- `open` while mails are still created, `created`, or `stopped`
+    state text not null,
+    -- the `user_id` of the last account that it has come to
+    position text not null,
+    -- how many accounts were to get a mail when it was requested
+    total integer not null,
+    -- how many of its mails were created, sent, and refused
+    created integer not null,
+    sent integer not null,
+    failed integer not null,
+    requested_by text not null,
+    created_at integer not null,
+    -- when mails of it were last created
+    touched_at integer not null
+) without rowid;
+
+create index mailings_open on mailings (mailing_id) where state = 'open';
+
+create index mailings_batch on mailings (batch_id);
+
+-- One row, which all servers lock to take a mail: when the rate allows the next one.
+create table mail_rate (
+    id integer primary key check (id = 1),
+    free_at integer not null
+);
+
+insert into mail_rate (id, free_at) values (1, 0);
+
 -- The subjects by which identity providers name our users.
 create table identities (
     issuer text not null,

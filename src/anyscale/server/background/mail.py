@@ -1,0 +1,85 @@
+"""The threads of a server that send mail, if it has a relay."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from anyscale.errors import AnyscaleError
+from anyscale.server.core.mail.sender import MailSender
+from anyscale.server.fault_place import place_of
+
+__all__ = ["MailThreads"]
+
+_log = logging.getLogger("anyscale.server")
+
+#: seconds between two looks at the mail that is being sent: a third of its lease
+_WATCH_SECONDS = 20.0
+
+#: seconds after a failure, such as of the database
+_PAUSE_SECONDS = 5.0
+
+#: Seconds that a server that stops waits for the relay's reply to a mail, then for the thread.
+_REPLY_SECONDS = 3.0
+_STOP_SECONDS = 3.0
+
+
+class MailThreads:
+    """Two threads: one sends the mails that are due, the other one watches it.
+
+    Whatever the relay does, no request waits for them, and `stop` only for some seconds.
+    """
+
+    def __init__(self, sender: MailSender) -> None:
+        self._sender = sender
+        self._stopping = threading.Event()
+        self._sending = threading.Thread(target=self._send, name="mail", daemon=True)
+        self._watching = threading.Thread(target=self._watch, name="mail-watch", daemon=True)
+
+    def start(self) -> None:
+        """Start the threads."""
+        self._sending.start()
+        self._watching.start()
+
+    def stop(self) -> None:
+        """Let a mail that is being sent end, or cut the connection to the relay.
+
+        A thread that is still connecting ends with the process: nothing of it is lost.
+        """
+        self._stopping.set()
+        self._sending.join(_REPLY_SECONDS)
+        if self._sending.is_alive():
+            self._sender.abort()
+            self._sending.join(_STOP_SECONDS)
+        self._watching.join(_STOP_SECONDS)
+
+    def _send(self) -> None:
+        pause = 0.0
+        while not self._stopping.wait(pause):
+            pause = _PAUSE_SECONDS
+            with self._noted_failure():
+                pause = self._sender.send_next()
+        self._sender.close()
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(_WATCH_SECONDS):
+            with self._noted_failure():
+                self._sender.watch()
+
+    @contextmanager
+    def _noted_failure(self) -> Iterator[None]:
+        """Log a failure: neither a bug nor the database may end a thread."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - see above
+            if not self._stopping.is_set():  # else the database may be closed
+                _note(error)
+
+
+def _note(error: Exception) -> None:
+    if isinstance(error, AnyscaleError):
+        _log.error("mail failed", extra={"code": error.code, "detail": str(error)})
+    else:
+        # The text of the error is left out: it may be personal.
+        extra = {"code": type(error).__name__, "place": place_of(error)}
+        _log.error("mail failed", extra=extra)

@@ -1,0 +1,60 @@
+"""What mails are about, how long they may wait, and when they are tried again."""
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from anyscale.server.core.time_units import DAY_MS, MINUTE_MS
+
+__all__ = [
+    "BECAME_OWNER",
+    "EMAIL_CHANGED",
+    "KINDS",
+    "LINK",
+    "PASSWORD_CHANGED",
+    "MailKind",
+    "MailResult",
+    "pause",
+]
+
+#: what became of an attempt to send a mail
+MailResult = Literal["sent", "retried", "failed"]
+
+#: minutes until a mail is tried again for the first time, and at most
+_FIRST_MINUTES = 1
+_MOST_MINUTES = 180
+
+#: A link to set a password, which an administrator has requested.
+LINK: Final = "set_password_link"
+#: Notices, which have no link.
+PASSWORD_CHANGED: Final = "password_changed"  # noqa: S105 - the name of a kind
+EMAIL_CHANGED: Final = "email_changed"
+BECAME_OWNER: Final = "became_owner"
+
+
+class MailKind(Struct, frozen=True):
+    """What all mails of one kind have in common. Its text is the template of its name."""
+
+    #: milliseconds after its creation after which a mail is not sent any more
+    lifetime: int = 3 * DAY_MS
+    #: the kind of the link that a mail has: see `LinkRecord`; empty for none
+    link: str = ""
+
+
+KINDS: Final[Mapping[str, MailKind]] = {
+    LINK: MailKind(link="admin"),
+    PASSWORD_CHANGED: MailKind(),
+    EMAIL_CHANGED: MailKind(),
+    BECAME_OWNER: MailKind(),
+}
+
+
+def pause(attempts: int) -> int:
+    """Return the milliseconds until a mail is tried again: 1, 2, 4 ... 180 minutes.
+
+    Args:
+        attempts: that failed so far, from 1.
+    """
+    # Not 2 ** attempts, which would be a long number for a mail that is tried very often.
+    return min(_FIRST_MINUTES << min(attempts - 1, 8), _MOST_MINUTES) * MINUTE_MS

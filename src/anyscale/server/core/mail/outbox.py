@@ -1,0 +1,176 @@
+"""What the services write into the outbox, in the transaction that causes the mail."""
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from anyscale.errors import LinkRefused, MailUnavailable
+from anyscale.server.core.audit.entries import Entry
+from anyscale.server.core.ids import new_id
+from anyscale.server.core.mail.kinds import KINDS, LINK
+from anyscale.server.store.records.mail import MailingRecord, MailRecord
+from anyscale.server.store.transaction import Transaction
+
+__all__ = [
+    "MAILING_PREFIX",
+    "MAIL_PREFIX",
+    "NO_PASSWORDS",
+    "Outbox",
+    "end_link_mails",
+    "new_mails",
+    "stop_mailings",
+]
+
+MAIL_PREFIX: Final = "eml_"
+MAILING_PREFIX: Final = "mlg_"
+
+_WITH_LINK: Final = [name for name, kind in KINDS.items() if kind.link]
+
+#: why there are no links
+NO_PASSWORDS: Final = "everybody here signs in by SSO: there are no passwords to set"
+
+_NO_SERVER = (
+    "mail needs a server: the embedded control plane has none that could send it. Without mail, "
+    "`anyscale user set-password-link` writes the links"
+)
+_NO_RELAY = (
+    "no mail relay is set where the control plane runs: set ANYSCALE_SMTP_HOST and "
+    "ANYSCALE_MAIL_FROM there, and restart it"
+)
+
+
+class Outbox:
+    """Writes mails that are to be sent. Without a relay it writes none.
+
+    Args:
+        has_relay: whether there is a relay that takes them.
+        served: whether this is the control plane of a server.
+        sso_only: whether SSO is the only sign-in method, so that there are no links.
+    """
+
+    def __init__(self, *, has_relay: bool, served: bool, sso_only: bool) -> None:
+        self.has_relay: Final = has_relay
+        self._served: Final = served
+        self._sso_only: Final = sso_only
+
+    def require_links(self) -> None:
+        """Raise `LinkRefused` if nobody has a password here, `MailUnavailable` without a relay."""
+        if self._sso_only:
+            raise LinkRefused(NO_PASSWORDS)
+        self.require_relay()
+
+    def require_relay(self) -> None:
+        """Raise `MailUnavailable` if no mail can be sent."""
+        if not self.has_relay:
+            raise MailUnavailable(_NO_RELAY if self._served else _NO_SERVER)
+
+    def add_notice(
+        self, tx: Transaction, kind: str, user_id: str, actor: str, address: str = ""
+    ) -> None:
+        """Add a mail that tells a user about a change, if there is a relay.
+
+        Args:
+            tx: of the change.
+            kind: see `kinds`.
+            user_id: of a locked account.
+            actor: who made the change.
+            address: that gets the mail; empty for the email of the account when it is sent.
+        """
+        if self.has_relay:
+            (mail,) = new_mails(tx.now(), kind, [user_id], actor, address=address)
+            tx.outbox.add(mail)
+
+    def add_links(self, tx: Transaction, user_ids: Sequence[str], actor: str) -> None:
+        """Add a mail with a set-password link for each of some locked accounts.
+
+        Raises:
+            LinkRefused, MailUnavailable: see `require_links`.
+        """
+        self.require_links()
+        tx.outbox.add_many(new_mails(tx.now(), LINK, user_ids, actor, rank=int(len(user_ids) > 1)))
+
+    def add_mailing(
+        self, tx: Transaction, batch_id: str, total: int, actor: str
+    ) -> tuple[MailingRecord, Entry]:
+        """Add one row, from which all accounts of a batch without credentials get links by mail.
+
+        Args:
+            tx: that has locked the batch, or publishes it.
+            batch_id: of the batch; empty for all accounts without credentials.
+            total: how many these are.
+            actor: who requests it.
+
+        Returns:
+            The row, and its entry in the audit log, which the caller appends.
+
+        Raises:
+            LinkRefused, MailUnavailable: see `require_links`.
+        """
+        self.require_links()
+        now = tx.now()
+        mailing = MailingRecord(
+            mailing_id=new_id(MAILING_PREFIX, now),
+            batch_id=batch_id,
+            kind=LINK,
+            total=total,
+            requested_by=actor,
+            created_at=now,
+            touched_at=now,
+        )
+        tx.mailings.add(mailing)
+        data = {"mailing_id": mailing.mailing_id, "accounts": total}
+        return mailing, Entry(actor, "mailing.requested", batch_id, data)
+
+    def find_running(self, tx: Transaction, batch_id: str) -> MailingRecord | None:
+        """Return the mailing to the accounts of a batch of which mails are due."""
+        for mailing in tx.mailings.list("", 1, batch_id):
+            is_due = mailing.state == "open" or tx.outbox.count_of(mailing.mailing_id).due
+            return mailing if is_due else None
+        return None
+
+
+def new_mails(
+    now: int,
+    kind: str,
+    user_ids: Collection[str],
+    actor: str,
+    *,
+    address: str = "",
+    mailing_id: str = "",
+    rank: int = 0,
+) -> list[MailRecord]:
+    """Return a mail for each of some accounts, which is due now."""
+    return [
+        MailRecord(
+            mail_id=new_id(MAIL_PREFIX, now),
+            kind=kind,
+            user_id=user_id,
+            address=address,
+            mailing_id=mailing_id,
+            rank=rank,
+            requested_by=actor,
+            created_at=now,
+            next_at=now,
+        )
+        for user_id in user_ids
+    ]
+
+
+def end_link_mails(tx: Transaction, user_id: str, *, by: str = "") -> None:
+    """Delete the mails with links to a locked account, and stop those that an actor requested.
+
+    It belongs to what deletes the links themselves: see `Links.delete`.
+    """
+    if by:
+        stop_mailings(tx, by=by)
+    tx.outbox.delete(user_id=user_id, by=by, kinds=_WITH_LINK)
+
+
+def stop_mailings(
+    tx: Transaction, *, mailing_id: str = "", batch_id: str = "", by: str = ""
+) -> Sequence[MailingRecord]:
+    """Stop one mailing, those of a batch, or those that an actor requested; return them."""
+    running = tx.mailings.lock_running(mailing_id=mailing_id, batch_id=batch_id, by=by)
+    for mailing in running:
+        tx.mailings.set_state(mailing.mailing_id, "stopped")
+        tx.outbox.delete_due_of(mailing.mailing_id)
+    return running

@@ -1,0 +1,104 @@
+"""/v1/mails and /v1/mailings: send links by mail, list what is due and failed, and stop it."""
+
+from typing import Annotated
+
+from litestar import Router
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter, RawBody
+from msgspec import structs
+
+from anyscale.domain.schemas.mail import (
+    MailingPage,
+    MailLinks,
+    MailPage,
+    SingleMails,
+    StoppedMailings,
+)
+from anyscale.errors import RequestInvalid
+from anyscale.server.core.login.links import PasswordLinkService
+from anyscale.server.core.mail.queue import MailQueue
+from anyscale.server.http.api.parameters import MailingId
+from anyscale.server.http.bodies import decode
+from anyscale.server.http.dependencies import OwnerRequest
+from anyscale.server.http.errors import error_responses
+from anyscale.server.http.route_handlers import get, post
+
+__all__ = ["ROUTER"]
+
+_TO_MANY = (
+    "Of `batch_id` and `without_credentials` one row is written, from which the mails are created "
+    "a part at a time; a call that is repeated while they are due changes nothing. A link is "
+    "created when its mail is sent, and replaces the earlier one of its account."
+)
+
+
+@post(
+    "/users:mailSetPasswordLinks",
+    pool="write",
+    operation_id="mailSetPasswordLinks",
+    summary="Send one-time links to set a password by mail.",
+    description=_TO_MANY,
+    status_code=204,
+    responses=error_responses(404, 409, 413),
+)
+def mail_links(
+    request: OwnerRequest, body: RawBody, links: NamedDependency[PasswordLinkService]
+) -> None:
+    to = decode(body, MailLinks)
+    named = [to.user_ids is not None, to.batch_id is not None, to.without_credentials]
+    if sum(named) != 1:
+        raise RequestInvalid("name exactly one of user_ids, batch_id and without_credentials")
+    if to.user_ids is not None:
+        links.mail(to.user_ids, request.user)
+    else:
+        links.mail_many(to.batch_id or "", request.user)
+
+
+@get(
+    "/mailings",
+    pool="read",
+    operation_id="listMailings",
+    summary="List the requests for mails to many accounts, the latest first.",
+    responses=error_responses(),
+)
+def list_mailings(
+    mail_queue: NamedDependency[MailQueue],
+    before: Annotated[str, QueryParameter(max_length=64)] = "",
+    limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
+    batch_id: Annotated[str | None, QueryParameter(max_length=64)] = None,
+) -> MailingPage:
+    single = SingleMails(*structs.astuple(mail_queue.count_single()))
+    return MailingPage(mail_queue.list_mailings(before, limit, batch_id), single)
+
+
+@get(
+    "/mails",
+    pool="read",
+    operation_id="listMails",
+    summary="List the mails that are due, or those that have failed.",
+    responses=error_responses(),
+)
+def list_mails(
+    mail_queue: NamedDependency[MailQueue],
+    failed: Annotated[bool, QueryParameter(description="Those that have failed.")] = False,
+    after: Annotated[str, QueryParameter(max_length=64)] = "",
+    limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 1000,
+) -> MailPage:
+    return MailPage(mail_queue.list_mails(failed=failed, after=after, limit=limit))
+
+
+@post(
+    "/mailings/{mailing_id:str}/stop",
+    pool="write",
+    operation_id="stopMailing",
+    summary="Stop a mailing, or those of a batch: what was not sent is not sent any more.",
+    status_code=200,
+    responses=error_responses(404),
+)
+def stop(
+    request: OwnerRequest, mailing_id: MailingId, mail_queue: NamedDependency[MailQueue]
+) -> StoppedMailings:
+    return StoppedMailings(mail_queue.stop(mailing_id, request.user))
+
+
+ROUTER = Router("/", route_handlers=[mail_links, list_mailings, list_mails, stop], tags=["mail"])

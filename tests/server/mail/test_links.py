@@ -1,0 +1,146 @@
+"""Links to set a password, sent by mail."""
+
+import re
+
+import pytest
+from tests.support.callers import OPERATOR
+from tests.support.mail.relays import TestRelay, secret_in
+from tests.support.mail.sending import mails, send_all
+from tests.support.users import NEW_PASSWORD, create_accounts
+
+from anyscale.errors import LinkInvalid, LinkRefused
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.login.sessions import ClientInfo
+
+CLIENT = ClientInfo("192.0.2.1", "Firefox")
+
+
+def user_ids(control_plane: ControlPlane, *names: str) -> list[str]:
+    found = control_plane.users.with_emails([f"{name}@example.com" for name in names])
+    return [user.user_id for user in found if user]
+
+
+def request_links(control_plane: ControlPlane, *names: str) -> None:
+    create_accounts(control_plane, *names, password=None)
+    control_plane.links.mail(user_ids(control_plane, *names), OPERATOR)
+
+
+def set_password(control_plane: ControlPlane, secret: str) -> None:
+    control_plane.password_changes.by_link(secret, NEW_PASSWORD, CLIENT)
+
+
+def test_a_link_arrives_works_once_and_leaves_nothing_in_the_outbox(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    request_links(control_plane, "jane")
+    send_all(control_plane)
+    [mail] = relay.received
+    assert mail.recipients == ["jane@example.com"]
+    set_password(control_plane, secret_in(mail))
+    with pytest.raises(LinkInvalid):
+        set_password(control_plane, secret_in(mail))
+    assert mails(control_plane) == []
+
+
+def test_the_link_stands_on_a_line_of_its_own_and_its_code_on_the_next_one(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    request_links(control_plane, "jane")
+    send_all(control_plane)
+    [mail] = relay.received
+    link = r"^https://accounts\.example\.com/set-password#(mrl_[A-Za-z0-9]{43})\n\1$"
+    assert re.search(link, mail.text, re.MULTILINE)
+    assert "mrl_" not in mail.message.as_string().partition("\n\n")[0]
+
+
+def test_the_newest_of_several_mails_has_the_link_that_works(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    request_links(control_plane, "jane")
+    send_all(control_plane)
+    control_plane.links.mail(user_ids(control_plane, "jane"), OPERATOR)
+    send_all(control_plane)
+    first, second = map(secret_in, relay.received)
+    with pytest.raises(LinkInvalid):
+        set_password(control_plane, first)
+    set_password(control_plane, second)
+
+
+def test_a_mail_that_is_requested_twice_before_it_is_sent_is_sent_once(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    request_links(control_plane, "jane", "joe")
+    control_plane.links.mail(user_ids(control_plane, "jane"), OPERATOR)
+    send_all(control_plane)
+    assert sorted(mail.recipients[0][:4] for mail in relay.received) == ["jane", "joe@"]
+
+
+def test_nothing_secret_is_stored_before_and_after_a_mail_is_sent(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    request_links(control_plane, "jane", "joe")
+    send_all(control_plane, most=1_000)
+    secrets = [secret_in(mail) for mail in relay.received]
+    control_plane.store.close()
+    path = control_plane.settings.database
+    assert not isinstance(path, str)
+    content = b"".join(file.read_bytes() for file in path.parent.iterdir() if file.is_file())
+    assert b"jane@example.com" in content
+    assert not any(secret.encode() in content for secret in secrets)
+
+
+@pytest.mark.parametrize("ending", ["suspend", "delete", "set_role"])
+def test_no_mail_is_sent_after_its_account_was_changed_so_that_links_end(
+    control_plane: ControlPlane, relay: TestRelay, ending: str
+) -> None:
+    request_links(control_plane, "jane", "joe")
+    jane = user_ids(control_plane, "jane")[0]
+    if ending == "set_role":
+        control_plane.lifecycle.set_role(jane, "owner", OPERATOR)
+    else:
+        getattr(control_plane.lifecycle, ending)(jane, OPERATOR)
+    send_all(control_plane)
+    subjects = [mail.subject for mail in relay.to("jane@example.com")]
+    assert "Set the password of your account" not in subjects
+    assert len(relay.to("joe@example.com")) == 1
+
+
+def test_the_link_of_a_mail_that_is_on_its_way_dies_with_the_suspension(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    request_links(control_plane, "jane")
+
+    def suspend(_: str) -> None:
+        control_plane.lifecycle.suspend(user_ids(control_plane, "jane")[0], OPERATOR)
+
+    relay.on_data = suspend  # while the server waits for the reply
+    send_all(control_plane)
+    [mail] = relay.received
+    control_plane.lifecycle.restore(user_ids(control_plane, "jane")[0], OPERATOR)
+    with pytest.raises(LinkInvalid):
+        set_password(control_plane, secret_in(mail))
+    assert mails(control_plane) == []
+
+
+def test_a_suspended_account_gets_no_link(control_plane: ControlPlane) -> None:
+    create_accounts(control_plane, "jane")
+    [jane] = user_ids(control_plane, "jane")
+    control_plane.lifecycle.suspend(jane, OPERATOR)
+    with pytest.raises(LinkRefused, match="suspended"):
+        control_plane.links.mail([jane], OPERATOR)
+    assert mails(control_plane) == []
+
+
+def test_links_that_an_owner_requested_are_not_sent_after_the_role_has_ended(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    from tests.support.callers import session_caller
+
+    create_accounts(control_plane, "root", "boss", "joe")
+    root, boss, joe = user_ids(control_plane, "root", "boss", "joe")
+    control_plane.lifecycle.set_role(root, "owner", OPERATOR)
+    control_plane.lifecycle.set_role(boss, "owner", OPERATOR)
+    control_plane.links.mail([joe], session_caller(control_plane, boss))
+    control_plane.lifecycle.set_role(boss, "collaborator", OPERATOR)
+    send_all(control_plane)
+    assert relay.to("joe@example.com") == []

@@ -1,0 +1,44 @@
+"""Steps of tests that send mail in this process."""
+
+from tests.support.databases.stored_data import execute_sql
+
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.mail.sender import MailSender
+from anyscale.server.store.records.mail import MailRecord
+
+__all__ = ["mails", "pass_time", "send_all", "sender_of"]
+
+
+def sender_of(control_plane: ControlPlane) -> MailSender:
+    """Return the sender of a control plane with a relay."""
+    sender = control_plane.mail_sender
+    assert sender
+    return sender
+
+
+def send_all(control_plane: ControlPlane, most: int = 1_000) -> None:
+    """Send the mails that are due by now, as the thread of a server does."""
+    sender = sender_of(control_plane)
+    for _ in range(most):
+        if sender.send_next() == 1.0:  # it has found nothing to do
+            return
+    raise AssertionError("mails are still due")
+
+
+def mails(control_plane: ControlPlane, state: str = "due") -> list[MailRecord]:
+    """Return the mails of the outbox in a state."""
+    with control_plane.store.read() as tx:
+        return list(tx.outbox.list(state, "", 10_000))
+
+
+def pass_time(control_plane: ControlPlane, milliseconds: int) -> None:
+    """Let time pass for the mails that are in the outbox."""
+    with control_plane.store.write() as tx:
+        changes = (
+            ("outbox", "created_at"),
+            ("outbox", "next_at"),
+            ("mailings", "touched_at"),
+            ("mail_rate", "free_at"),
+        )
+        for table, column in changes:
+            execute_sql(tx, f"update {table} set {column} = {column} - {milliseconds}")

@@ -1,0 +1,104 @@
+"""The messages, and when a mail is tried again."""
+
+from email import message_from_bytes, policy
+from email.header import decode_header, make_header
+from email.message import EmailMessage
+
+import pytest
+
+from anyscale.server.core.link_secrets import new_link_secret, secret_of, without_secrets
+from anyscale.server.core.mail.kinds import KINDS, pause
+from anyscale.server.core.mail.messages import Composer, Letter
+from anyscale.server.core.time_units import MINUTE_MS
+
+ADDRESS = "https://accounts.example.com"
+
+
+def compose(organization: str = "", **fields: object) -> EmailMessage:
+    values: dict[str, object] = {
+        "mail_id": "eml_1",
+        "attempt": 2,
+        "kind": "set_password_link",
+        "address": "jane@example.com",
+        "at": 0,
+        "code": "mrl_" + "a" * 43,
+        "expires_at": 90_000_000,
+    }
+    composer = Composer("accounts@example.com", organization, ADDRESS, f"{ADDRESS}/set-password")
+    return composer.compose(Letter(**(values | fields)))  # type: ignore[arg-type]  # any fields
+
+
+def received(message: EmailMessage) -> EmailMessage:
+    """Return a message as a mail program reads it."""
+    parsed = message_from_bytes(message.as_bytes(), policy=policy.default)
+    assert isinstance(parsed, EmailMessage)
+    return parsed
+
+
+def text_of(message: EmailMessage) -> str:
+    content: str = received(message).get_content()
+    return content.replace("\r\n", "\n")
+
+
+def test_a_message_says_who_sends_it_when_and_that_a_program_did() -> None:
+    message = received(compose())
+    headers = {name: message[name] for name in ("From", "To", "Date", "Message-ID")}
+    assert headers == {
+        "From": "accounts@example.com",
+        "To": "jane@example.com",
+        "Date": "Thu, 01 Jan 1970 00:00:00 +0000",
+        "Message-ID": "<eml_1.2@accounts.example.com>",
+    }
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message.get_content_type() == "text/plain"
+
+
+@pytest.mark.parametrize("organization", ["", "Universität zu Köln, Institut für Äpfel"])
+def test_link_and_code_are_whole_lines_of_the_decoded_text(organization: str) -> None:
+    code = new_link_secret()
+    lines = text_of(compose(organization, code=code)).splitlines()
+    at = lines.index(f"{ADDRESS}/set-password#{code}")
+    assert lines[at + 1] == code
+    assert "1970-01-02 01:00 UTC" in "\n".join(lines)
+    # By the older parser: the newer one leaves blanks between the parts of a long name.
+    sender = message_from_bytes(compose(organization).as_bytes())["From"]
+    expected = f"{organization} <accounts@example.com>" if organization else "accounts@example.com"
+    assert str(make_header(decode_header(sender))) == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_header_has_a_secret_and_each_text_names_its_address(kind: str) -> None:
+    message = compose("An Organization", kind=kind)
+    assert "mrl_" not in str(message.items())
+    assert "jane@example.com" in text_of(message)
+    assert "An Organization (accounts.example.com)" in text_of(message)
+    assert bool(secret_of(text_of(message))) == bool(KINDS[kind].link)
+    assert "$" not in text_of(message)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["jane@example.com\r\nBcc: all@example.com", "jane@example.com\nX: y", "jane@exa\rmple.com"],
+)
+def test_no_address_adds_a_header(address: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - of whichever part notices it first
+        compose(address=address)
+
+
+def test_an_address_is_one_recipient_whatever_it_looks_like() -> None:
+    for address in ("o'neil+a@example.com", "jörg@example.com", "jane@müller.example.com"):
+        assert len(compose(address=address)["To"].addresses) == 1
+
+
+def test_a_mail_is_tried_again_after_one_two_four_and_at_most_180_minutes() -> None:
+    minutes = [pause(attempts) // MINUTE_MS for attempts in range(1, 12)]
+    assert minutes == [1, 2, 4, 8, 16, 32, 64, 128, 180, 180, 180]
+    assert pause(10**9) == 180 * MINUTE_MS
+
+
+@pytest.mark.parametrize("shape", ["{}", "https://x/#{}?", "urldefense mrl-5F{}", "mrl=5F{}="])
+def test_the_words_of_a_relay_keep_no_secret(shape: str) -> None:
+    secret = new_link_secret()
+    text = without_secrets(f"554 spam: {shape.format(secret)}")
+    assert "554 spam" in text
+    assert secret[10:] not in text
