@@ -149,6 +149,26 @@ def _create_links(control_plane: ControlPlane, caller: Any) -> Ready:
     return lambda: control_plane.links.create([user_id], caller)
 
 
+def _mail_links(control_plane: ControlPlane, caller: Any) -> Ready:
+    user_id = _new_account(control_plane)
+    return lambda: control_plane.links.mail([user_id], caller)
+
+
+def _new_published_batch(control_plane: ControlPlane) -> str:
+    batch_id = _new_batch(control_plane)
+    return control_plane.batches.publish(batch_id, 1, OPERATOR).batch_id
+
+
+def _mail_many(control_plane: ControlPlane, caller: Any) -> Ready:
+    batch_id = _new_published_batch(control_plane)
+    return lambda: control_plane.links.mail_many(batch_id, caller)
+
+
+def _stop_mailing(control_plane: ControlPlane, caller: Any) -> Ready:
+    mailing_id = control_plane.links.mail_many(_new_published_batch(control_plane), OPERATOR)
+    return lambda: control_plane.mail_queue.stop(mailing_id, caller)
+
+
 def _revoke_link(control_plane: ControlPlane, caller: Any) -> Ready:
     [link] = control_plane.links.create([_new_account(control_plane)], OPERATOR)
     return lambda: control_plane.links.revoke(link.url, caller)
@@ -307,7 +327,10 @@ OWNER_CALLS: dict[str, Callable[[ControlPlane, Any], Ready]] = {
     "updates.change_emails": _change_emails,
     "sessions.revoke_all": _revoke_all_sessions,
     "links.create": _create_links,
+    "links.mail": _mail_links,
+    "links.mail_many": _mail_many,
     "links.revoke": _revoke_link,
+    "mail_queue.stop": _stop_mailing,
     "tokens.create": _create_token,
     "tokens.revoke": _revoke_token,
     "applications.create": _create_application,

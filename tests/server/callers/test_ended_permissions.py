@@ -15,6 +15,7 @@ from tests.support.callers import OPERATOR, session_caller, token_caller
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.databases.locks import wait_until_blocked
 from tests.support.databases.stored_data import execute_sql
+from tests.support.mail.sending import UNUSED_RELAY
 from tests.support.users import POLICY, checked_users, create_accounts, find_accounts
 from tests.support.waiting import wait_until
 
@@ -27,7 +28,7 @@ from anyscale.server.store.transaction import Transaction
 
 TABLES = (
     *("batches", "chunks", "users", "sessions", "devices", "links", "tokens"),
-    *("applications", "grants", "audit"),
+    *("applications", "grants", "outbox", "mailings", "audit"),
 )
 
 #: They take a caller, but change nothing that a user or an owner can see changed.
@@ -126,7 +127,10 @@ def test_a_session_by_an_initial_password_writes_nothing_but_a_new_password(
     tmp_path: Path,
 ) -> None:
     settings = Settings(
-        database=tmp_path / "anyscale.db", policy=POLICY, public_url="https://accounts.example.com"
+        database=tmp_path / "anyscale.db",
+        policy=POLICY,
+        public_url="https://accounts.example.com",
+        mail=UNUSED_RELAY,
     )
     with closing(cheap_control_plane(settings)) as control_plane:
         for name, prepare in CALLS.items():

@@ -29,6 +29,7 @@ def set_password(control_plane: ControlPlane, secret: str) -> None:
     control_plane.password_changes.by_link(secret, NEW_PASSWORD, CLIENT)
 
 
+@pytest.mark.both_stores
 def test_a_link_arrives_works_once_and_leaves_nothing_in_the_outbox(
     control_plane: ControlPlane, relay: TestRelay
 ) -> None:
@@ -66,6 +67,7 @@ def test_the_newest_of_several_mails_has_the_link_that_works(
     set_password(control_plane, second)
 
 
+@pytest.mark.both_stores
 def test_a_mail_that_is_requested_twice_before_it_is_sent_is_sent_once(
     control_plane: ControlPlane, relay: TestRelay
 ) -> None:
@@ -89,6 +91,7 @@ def test_nothing_secret_is_stored_before_and_after_a_mail_is_sent(
     assert not any(secret.encode() in content for secret in secrets)
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize("ending", ["suspend", "delete", "set_role"])
 def test_no_mail_is_sent_after_its_account_was_changed_so_that_links_end(
     control_plane: ControlPlane, relay: TestRelay, ending: str

@@ -4,9 +4,14 @@ from tests.support.databases.stored_data import execute_sql
 
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.mail.sender import MailSender
+from anyscale.server.core.mail.settings import MailSettings
 from anyscale.server.store.records.mail import MailRecord
 
-__all__ = ["mails", "pass_time", "send_all", "sender_of"]
+__all__ = ["UNUSED_RELAY", "mails", "pass_time", "send_all", "sender_of"]
+
+
+#: for tests in which no mail is sent
+UNUSED_RELAY = MailSettings(host="127.0.0.1", port=1, tls="none", sender="accounts@example.com")
 
 
 def sender_of(control_plane: ControlPlane) -> MailSender:
