@@ -259,15 +259,15 @@ def test_a_token_endpoint_that_refuses_the_client_is_found(
 @pytest.mark.parametrize(
     ("answer", "status", "found"),
     [
-        ("error=login_required", "ok", "wants a user (login_required)"),
-        ("state=x&error=interaction_required", "ok", "wants a user"),
-        ("error=consent_required", "ok", "wants a user"),
-        ("error=account_selection_required", "ok", "wants a user"),
+        ("error=login_required", "ok", "asks for a sign-in (login_required)"),
+        ("state=x&error=interaction_required", "ok", "asks for a sign-in"),
+        ("error=consent_required", "ok", "asks for a sign-in"),
+        ("error=account_selection_required", "ok", "asks for a sign-in"),
         ("error=invalid_scope", "fail", "refuses every sign-in: invalid_scope"),
         ("error=unauthorized_client", "fail", "refuses every sign-in: unauthorized_client"),
         ("error=access_denied", "fail", "refuses every sign-in"),
         ("error=%1b%5b31m", "fail", "refuses every sign-in: '\\x1b[31m'"),
-        ("error=temporarily_unavailable", "warn", "does not tell: temporarily_unavailable"),
+        ("error=temporarily_unavailable", "warn", "does not say: temporarily_unavailable"),
         ("code=x", "warn", "it sends a code"),
     ],
 )

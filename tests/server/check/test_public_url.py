@@ -182,7 +182,7 @@ def test_a_check_writes_nothing_to_the_database(site: Site) -> None:
         (
             ("return 404;", "proxy_pass http://musterroll; proxy_set_header Host $http_host;"),
             "proxy.metrics",
-            "it is open to everybody",
+            "machines that reach the proxy",
         ),
     ],
     ids=["host", "no address", "appended", "no header", "scheme", "header", "limit", "metrics"],

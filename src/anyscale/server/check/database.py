@@ -70,7 +70,7 @@ def check_tokens(installation: Installation) -> Finding:
     facts, count = installation.inspect(lambda tx: len(tx.tokens.list_live("", tx.now())))
     if count is None:
         raise NotTried(f"the schema is {facts.schema}, and not that of this program")
-    found = f"{count} of `anyscale server create-token` are valid"
+    found = f"valid ones of `anyscale server create-token`: {count}"
     if not count:
         return warn("the tokens", found, "run `anyscale server create-token --name NAME`")
     return ok("the tokens", found)
@@ -98,7 +98,7 @@ def check_free_space(installation: Installation) -> Finding:
         free = shutil.disk_usage(folder).free
     except OSError as error:
         raise NotTried(f"{folder}: {error.strerror}") from None
-    found, fix = f"{free / _GIB:.1f} GiB are free", "make room, or move the database"
+    found, fix = f"{free / _GIB:.1f} GiB are free", "free some space, or move the database"
     looked_at = f"the disk of {folder}"
     if free < _LEAST:
         return fail(looked_at, found, fix)
@@ -139,7 +139,7 @@ def judge_encryption(encryption: Encryption) -> Finding:
     if not encryption.is_encrypted:
         return fail(looked_at, "it is not encrypted: the network can read and change it", fix)
     if encryption.mode not in ("verify-ca", "verify-full"):
-        found = f"it is encrypted, but sslmode={encryption.mode} accepts another server in between"
+        found = f"it is encrypted, but another server may pose as it (sslmode={encryption.mode})"
         return warn(looked_at, found, fix)
     return ok(looked_at, f"it is encrypted (sslmode={encryption.mode})")
 

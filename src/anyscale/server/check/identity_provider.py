@@ -49,7 +49,7 @@ _SCOPES = ("openid", "email", "profile")
 
 _ALLOW_SCOPES = "allow the scopes openid, email and profile to this client at the provider"
 
-_SIGN_IN_ONCE = "sign in once, and look into the server's log"
+_SIGN_IN_ONCE = "sign in once, and read the server's log"
 
 #: Errors of a provider that knows the client and accepts its request, and misses only the user
 #: (OpenID Connect Core 1.0, 3.1.2.6).
@@ -186,7 +186,7 @@ def check_client(installation: Installation) -> Finding:
             raise NotTried("another check of the provider fails") from None
         return _client_finding(name, error.detail or "")
     except ProviderUnavailable as error:
-        return warn(name, f"the provider does not tell: {error}", _SIGN_IN_ONCE)
+        return warn(name, f"the provider does not say: {error}", _SIGN_IN_ONCE)
     return warn(name, "the provider accepts a code that it has not issued", "check the provider")
 
 
@@ -211,16 +211,16 @@ def check_redirect_uri(installation: Installation) -> Finding:
         found = f"the provider refuses it, or the client id, with HTTP {response.status}"
         fix = "register it at the provider, as one of the redirect URIs of this client"
         return fail(redirect_uri, found, fix)
-    found = f"the provider does not tell: HTTP {response.status}"
+    found = f"the provider does not say: HTTP {response.status}"
     return warn(redirect_uri, found, _SIGN_IN_ONCE)
 
 
 def _redirect_finding(redirect_uri: str, error: str) -> Finding:
     """Return what a redirect shows that has an error, or a code in its place."""
     if error in _USER_IS_MISSING:
-        return ok(redirect_uri, f"the provider redirects to it, and wants a user ({error})")
+        return ok(redirect_uri, f"the provider redirects to it, and asks for a sign-in ({error})")
     if not error or error in _TEMPORARY:
-        found = f"the provider does not tell: {error or 'it sends a code, and no user signed in'}"
+        found = f"the provider does not say: {error or 'it sends a code, and no user signed in'}"
         return warn(redirect_uri, found, _SIGN_IN_ONCE)
     fix = _ALLOW_SCOPES if error == "invalid_scope" else "correct this client at the provider"
     return fail(redirect_uri, f"the provider refuses every sign-in: {loggable(error)}", fix)
@@ -232,7 +232,7 @@ def _client_finding(name: str, error: str) -> Finding:
     if error.startswith(("invalid_client", "unauthorized_client")):
         fix = "correct ANYSCALE_SSO_CLIENT_ID, or the file ANYSCALE_SSO_CLIENT_SECRET_FILE"
         return fail(name, f"the provider refuses them: {error}", f"{fix}, and restart the server")
-    return warn(name, f"the provider does not tell: {error}", _SIGN_IN_ONCE)
+    return warn(name, f"the provider does not say: {error}", _SIGN_IN_ONCE)
 
 
 def check_clock(installation: Installation) -> Finding:

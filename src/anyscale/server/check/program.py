@@ -30,7 +30,7 @@ def check_files(_: Installation) -> Finding:
     if other:
         found = f"{_OTHER} {other.version} is installed beside it, and owns files of the same names"
         return warn(looked_at, found, fix)
-    return ok(looked_at, "its files are as it was installed")
+    return ok(looked_at, "its files are as they were installed")
 
 
 def _find(name: str) -> Distribution | None:

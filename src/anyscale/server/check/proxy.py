@@ -115,14 +115,14 @@ def _check_body_limit(url: str, path: str) -> Finding:
     try:
         response = announce_body(url + path, _MAX_BODY)
     except NoResponse as error:
-        return _unclear(looked_at, f"the proxy does not say if it takes it: {error}")
+        return _unclear(looked_at, f"the proxy does not say whether it accepts it: {error}")
     if response.status == _TOO_LARGE:
         fix = "raise the limit of the proxy, such as `client_max_body_size 64m;` of nginx"
         return fail(looked_at, "the proxy refuses it (413)", fix)
     # Or the server itself responds: then the announcement has passed the proxy.
     if response.status == _CONTINUE or IDENTITY.lower() in response.headers:
-        return ok(looked_at, "the proxy takes it, as far as it says before it has the body")
-    return _unclear(looked_at, f"the proxy responds to its announcement with {response.status}")
+        return ok(looked_at, "the proxy has not refused it before the body was sent")
+    return _unclear(looked_at, f"before it has the body, the proxy responds with {response.status}")
 
 
 def _check_arrival(url: str, proof: str) -> Finding:
@@ -144,7 +144,7 @@ def _check_arrival(url: str, proof: str) -> Finding:
 
 
 def _unclear(looked_at: str, found: str) -> Finding:
-    return warn(looked_at, found, "see that the proxy takes bodies of 64 MiB")
+    return warn(looked_at, found, "check that the proxy accepts bodies of 64 MiB")
 
 
 def check_metrics(installation: Installation) -> Finding:
@@ -154,7 +154,7 @@ def check_metrics(installation: Installation) -> Finding:
     response = get(url)
     if response.status == _OK and IDENTITY.lower() in response.headers:
         fix = "let the proxy answer /metrics with 404, at least for other machines"
-        return fail(url, "it is open to everybody who reaches the proxy as this machine does", fix)
+        return fail(url, "machines that reach the proxy as this one does can read it", fix)
     if response.status == _BAD_REQUEST:
         raise NotTried("the server refuses the request (400), perhaps for its Host: see proxy.host")
     return ok(url, f"the proxy blocks it ({response.status})")

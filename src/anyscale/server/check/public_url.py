@@ -52,7 +52,7 @@ def check_reachable(installation: Installation) -> Finding:
         return fail(url, str(error), "start the server and the proxy, or correct the address")
     if response.status != _OK:
         fix = "start the server, and let the proxy pass requests on to it"
-        return fail(url, f"what is in front of the server responds with {response.status}", fix)
+        return fail(url, f"a program in front of the server responds with {response.status}", fix)
     if IDENTITY.lower() not in response.headers:
         found = f"another program responds, or the proxy removes the header {IDENTITY}"
         return fail(url, found, "correct the address or the proxy")

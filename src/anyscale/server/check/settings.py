@@ -29,14 +29,14 @@ def check_values(installation: Installation) -> Finding:
         fix = "correct each of them: until then the server does not start"
         return fail(_ENVIRONMENT, f"{number}: {'; '.join(wrong)}", fix)
     count = sum(name.startswith(PREFIX) for name in installation.environment)
-    return ok(_ENVIRONMENT, f"no value of {count} {PREFIX}... is wrong")
+    return ok(_ENVIRONMENT, f"all values of {count} {PREFIX}... are valid")
 
 
 def check_names(installation: Installation) -> Finding:
     """Check that there is a setting for each variable."""
     if unknown := unknown_variables(installation.environment):
         return warn(_ENVIRONMENT, "; ".join(unknown), "correct the name, or remove it")
-    return ok(_ENVIRONMENT, f"no {PREFIX}... is unknown")
+    return ok(_ENVIRONMENT, f"every {PREFIX}... is a setting")
 
 
 def check_environment_file_is_read(installation: Installation) -> Finding:
@@ -68,5 +68,5 @@ def check_public_url(installation: Installation) -> Finding:
     host = urlsplit(url).hostname or ""
     if is_address(host) and not is_loopback_host(host):
         found = f"{url} has an IP address: applications and links stop working when it changes"
-        return warn(name, found, "use the name of a host")
+        return warn(name, found, "use a host name")
     return ok(name, url)
