@@ -53,7 +53,11 @@ def test_the_audit_log_is_listed_by_actor_event_and_subject(anyscale: RunAnyscal
         number,
     ]
     refused = anyscale("audit", "list", "--actor", "nobody@example.com")
-    assert (refused.returncode, "no account nobody@example.com" in refused.stderr) == (2, True)
+    assert (refused.returncode, "no account nobody@example.com" in refused.stderr) == (1, True)
+    married = ("user", "update", "jane@example.com", "--email", "jane.roe@example.com")
+    assert anyscale(*married).returncode == 0
+    for email in ("jane@example.com", "jane.roe@example.com"):
+        assert list_numbers(anyscale, "--subject", email)[:2] == [number, number + 1]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from anyscale.domain.models.users import (
     AdminCreateUser,
     AdminImportUser,
     EmailChange,
+    ExpectedUser,
     User,
     UserChanges,
 )
@@ -167,7 +168,7 @@ def test_emails_are_changed_together_only_where_they_are_passed_on(
             ids[name],
             f"{new}@example.com",
             UserChanges(email=f"{new}@example.com"),
-            UserChanges(email=f"{name}@example.com"),
+            ExpectedUser(email=f"{name}@example.com"),
         )
         for name, new in wanted.items()
     ]
@@ -187,18 +188,24 @@ def test_emails_are_changed_together_only_where_they_are_passed_on(
 def test_an_email_that_somebody_has_changed_since_is_left(transport: Transport) -> None:
     first, second = create(transport, "a", "b")
     changes = [
-        EmailChange(first, "b@example.com", "a@example.com"),
-        EmailChange(second, "a@example.com", "b@example.com"),
+        EmailChange(first, "b@example.com", ExpectedUser(email="a@example.com")),
+        EmailChange(second, "a@example.com", ExpectedUser(email="b@example.com")),
     ]
     for _ in range(2):  # a repeated call changes nothing more
         transport.users.change_emails(changes)
     assert [user.email for user in list_accounts(transport)] == ["b@example.com", "a@example.com"]
     with pytest.raises(AccountEdited):
-        transport.users.change_emails([EmailChange(first, "c@example.com", "a@example.com")])
+        transport.users.change_emails(
+            [EmailChange(first, "c@example.com", ExpectedUser(email="a@example.com"))]
+        )
     with pytest.raises(ConfigError, match="is not an email address"):
-        transport.users.change_emails([EmailChange(first, "c", "b@example.com")])
+        transport.users.change_emails(
+            [EmailChange(first, "c", ExpectedUser(email="b@example.com"))]
+        )
     with pytest.raises(NotFound):
-        transport.users.change_emails([EmailChange("usr_00", "c@example.com", "b@example.com")])
+        transport.users.change_emails(
+            [EmailChange("usr_00", "c@example.com", ExpectedUser(email="b@example.com"))]
+        )
     assert [user.email for user in list_accounts(transport)] == ["b@example.com", "a@example.com"]
 
 

@@ -12,6 +12,7 @@ from anyscale.server.core.accounts.owners import OwnerService
 from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.accounts.update import UserUpdateService
 from anyscale.server.core.audit.entries import AuditLog
+from anyscale.server.core.batches.conflicts import freed_since
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.hashing.jobs import SIGN_IN_NICENESS
 from anyscale.server.core.hashing.pool import OWASP, PasswordHashPool, Profile
@@ -260,6 +261,7 @@ class ControlPlane:
             tx.tokens.purge(report_limit)
             tx.outbox.purge(report_limit)
             tx.mailings.purge(report_limit)
+            tx.emails.purge(freed_since(tx))
         self.user_grants.purge()
         if self.settings.audit_days is not None:
             self.audit_log.purge(now - self.settings.audit_days * DAY_MS)

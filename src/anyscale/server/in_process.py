@@ -23,6 +23,7 @@ from anyscale.domain.models.mail import Mail
 from anyscale.domain.models.users import (
     AdminCreatedUser,
     EmailChange,
+    ExpectedUser,
     PasswordLink,
     UpdatedUser,
     User,
@@ -126,7 +127,7 @@ class Users(_Calls):
         self,
         user_id: str,
         changes: UserChanges,
-        expected: UserChanges | None = None,
+        expected: ExpectedUser | None = None,
         *,
         reuse_email: bool = False,
         keep_owner: bool = False,
@@ -150,15 +151,22 @@ class Users(_Calls):
         *,
         keep_owner: bool = False,
         by_sync: bool = False,
-        expected: UserChanges | None = None,
+        expected: ExpectedUser | None = None,
     ) -> None:
         self._opened("change").lifecycle.suspend(
             user_id, self._caller, keep_owner=keep_owner, by_sync=by_sync, expected=expected
         )
 
-    def restore(self, user_id: str, *, keep_owner: bool = False, by_sync: bool = False) -> None:
+    def restore(
+        self,
+        user_id: str,
+        *,
+        keep_owner: bool = False,
+        by_sync: bool = False,
+        expected: ExpectedUser | None = None,
+    ) -> None:
         self._opened("change").lifecycle.restore(
-            user_id, self._caller, keep_owner=keep_owner, by_sync=by_sync
+            user_id, self._caller, keep_owner=keep_owner, by_sync=by_sync, expected=expected
         )
 
     def delete(self, user_id: str) -> None:

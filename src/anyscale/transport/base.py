@@ -16,6 +16,7 @@ from anyscale.domain.models.batches import Batch
 from anyscale.domain.models.mail import Mail
 from anyscale.domain.models.users import (
     EmailChange,
+    ExpectedUser,
     PasswordLink,
     UpdatedUser,
     User,
@@ -79,14 +80,14 @@ class Users(Protocol):
         self,
         user_id: str,
         changes: UserChanges,
-        expected: UserChanges | None = None,
+        expected: ExpectedUser | None = None,
         *,
         reuse_email: bool = False,
         keep_owner: bool = False,
     ) -> UpdatedUser:
         """Change fields of an account, and return it.
 
-        It is refused if a field that it changes has neither the new value nor that of `expected`.
+        It is refused if a field has neither the value of `expected` nor the new one.
         With `reuse_email` the account may get an email that another one had a short time ago.
         With `keep_owner` an owner keeps the email, the external id and whether it is an SSO user.
         """
@@ -103,17 +104,25 @@ class Users(Protocol):
         *,
         keep_owner: bool = False,
         by_sync: bool = False,
-        expected: UserChanges | None = None,
+        expected: ExpectedUser | None = None,
     ) -> None:
         """Suspend an account: it cannot sign in. With `keep_owner` an owner is not suspended.
 
         It is refused if a field has another value than that of `expected`.
         """
 
-    def restore(self, user_id: str, *, keep_owner: bool = False, by_sync: bool = False) -> None:
+    def restore(
+        self,
+        user_id: str,
+        *,
+        keep_owner: bool = False,
+        by_sync: bool = False,
+        expected: ExpectedUser | None = None,
+    ) -> None:
         """Let a suspended account sign in again. With `keep_owner` an owner stays suspended.
 
-        With `by_sync` it is refused if the account was not suspended so, or by hand since.
+        With `by_sync` it is refused if the account was not suspended so, or by hand since. It is
+        refused if a field has another value than that of `expected`.
         """
 
     def delete(self, user_id: str) -> None:

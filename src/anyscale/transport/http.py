@@ -13,6 +13,7 @@ from anyscale.domain.models.batches import Batch, Conflict, Created, ReservedChu
 from anyscale.domain.models.users import (
     AdminCreatedUser,
     EmailChange,
+    ExpectedUser,
     PasswordLink,
     UpdatedUser,
     User,
@@ -171,7 +172,7 @@ class Users:
         self,
         user_id: str,
         changes: UserChanges,
-        expected: UserChanges | None = None,
+        expected: ExpectedUser | None = None,
         *,
         reuse_email: bool = False,
         keep_owner: bool = False,
@@ -194,13 +195,21 @@ class Users:
         *,
         keep_owner: bool = False,
         by_sync: bool = False,
-        expected: UserChanges | None = None,
+        expected: ExpectedUser | None = None,
     ) -> None:
         body = Suspension(by_sync, expected or UNSET)
         self._set_suspended(user_id, "suspend", body, keep_owner=keep_owner)
 
-    def restore(self, user_id: str, *, keep_owner: bool = False, by_sync: bool = False) -> None:
-        self._set_suspended(user_id, "restore", Restoration(by_sync), keep_owner=keep_owner)
+    def restore(
+        self,
+        user_id: str,
+        *,
+        keep_owner: bool = False,
+        by_sync: bool = False,
+        expected: ExpectedUser | None = None,
+    ) -> None:
+        body = Restoration(by_sync, expected or UNSET)
+        self._set_suspended(user_id, "restore", body, keep_owner=keep_owner)
 
     def _set_suspended(
         self, user_id: str, call: str, body: Suspension | Restoration, *, keep_owner: bool

@@ -10,7 +10,8 @@ from tests.support.users import (
     list_accounts,
 )
 
-from anyscale.domain.models.users import UserChanges
+from anyscale.domain.models.audit import AuditFilter
+from anyscale.domain.models.users import ExpectedUser, UserChanges
 from anyscale.errors import (
     AccountEdited,
     BatchRefused,
@@ -65,8 +66,8 @@ def test_a_sync_restores_only_what_a_sync_has_suspended(transport: Transport) ->
     transport.batches.create("key", checked_users("jane"), "fail")
     (jane,) = (user.user_id for user in list_accounts(transport))
     with pytest.raises(AccountEdited, match="another email was expected"):
-        transport.users.suspend(jane, by_sync=True, expected=UserChanges(email="joe@example.com"))
-    transport.users.suspend(jane, by_sync=True, expected=UserChanges(email="jane@example.com"))
+        transport.users.suspend(jane, by_sync=True, expected=ExpectedUser(email="joe@example.com"))
+    transport.users.suspend(jane, by_sync=True, expected=ExpectedUser(email="jane@example.com"))
     assert [user.suspended_by_sync for user in list_accounts(transport)] == [True]
     transport.users.restore(jane, by_sync=True)
     transport.users.suspend(jane)
@@ -104,7 +105,7 @@ def test_an_account_is_updated_and_every_field_of_it_is_listed(transport: Transp
 def test_a_field_that_somebody_has_edited_since_is_not_overwritten(transport: Transport) -> None:
     transport.batches.create("key", checked_users("jane"), "fail")
     (jane,) = list_accounts(transport)
-    seen = UserChanges(name=jane.name, title=jane.title)
+    seen = ExpectedUser(name=jane.name, title=jane.title)
     transport.users.update(jane.user_id, UserChanges(title="CTO", lastname="Doe"))
 
     with pytest.raises(AccountEdited, match="edited the account since: another title was expected"):
@@ -122,7 +123,8 @@ def test_a_field_that_somebody_has_edited_since_is_not_overwritten(transport: Tr
 def test_an_account_gets_another_email(transport: Transport) -> None:
     transport.batches.create("key", checked_users("jane", "joe"), "fail")
     jane, joe = list_accounts(transport)
-    changes = UserChanges(email="Roe@example.com", title="CTO")
+    roe = "Roe@example.com"
+    changes = UserChanges(email=roe, title="CTO")
     for _ in range(2):  # repeating a call changes nothing more
         updated = transport.users.update(jane.user_id, changes).user
         assert updated == structs.replace(jane, email="Roe@example.com", title="CTO")
@@ -140,9 +142,17 @@ def test_an_account_gets_another_email(transport: Transport) -> None:
     with pytest.raises(ConfigError, match="email: 'foo' is not an email address"):
         transport.users.update(jane.user_id, UserChanges(email="foo"))
     with pytest.raises(AccountEdited):
-        transport.users.update(jane.user_id, UserChanges(email="a@example.com"), old)
+        transport.users.update(
+            jane.user_id, UserChanges(email="a@example.com"), ExpectedUser(email="x@b.org")
+        )
     entries = [one for one in transport.audit.list(0, 100) if one.event == "account.email_changed"]
     assert [json.loads(entry.data)["old_email"] for entry in entries] == [jane.email, joe.email]
+    for email, user in (("JANE@example.com", joe), ("joe@example.com", joe), (roe, jane)):
+        found_entries = transport.audit.list(0, 100, only=AuditFilter(subject=email))
+        assert [one.subject for one in found_entries] == [user.user_id] * len(found_entries)
+        assert found_entries
+    with pytest.raises(NotFound, match=r"there is no account eve@example\.com"):
+        transport.audit.list(0, 100, only=AuditFilter(subject="eve@example.com"))
 
 
 def test_a_batch_reports_a_freed_email(transport: Transport) -> None:

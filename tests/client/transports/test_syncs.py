@@ -1,6 +1,6 @@
 """Syncs that meet: two at once, and random ones among changes by hand."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from itertools import count
@@ -10,11 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.servers.control_planes import NewDeployment, embedded_transport
-from tests.support.users import list_accounts
+from tests.support.users import checked_users, list_accounts
 
+from anyscale.domain.models.batches import Conflict
 from anyscale.domain.models.sync import SyncPlan
 from anyscale.domain.models.users import User, UserChanges
-from anyscale.domain.validation import Policy
+from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import BatchRefused, EmailFreed, EmailTaken, LastOwner
 from anyscale.transport.base import Transport
 from anyscale.user.comparison.sync_planner import SyncOptions
@@ -75,6 +76,101 @@ def test_two_syncs_at_once_do_what_one_does(new_deployment: NewDeployment) -> No
         assert len(list_accounts(transports[0])) == 50
         for transport in transports:
             transport.close()
+
+
+@pytest.fixture
+def served(new_deployment: NewDeployment) -> Iterator[Transport]:
+    """A transport over HTTP, with the limits of production."""
+    with new_deployment(over_http=True) as deployment:
+        transport = deployment.transport(Policy())
+        yield transport
+        transport.close()
+
+
+def test_an_account_that_somebody_changes_after_the_plan_is_left_and_named(
+    served: Transport,
+) -> None:
+    everybody = [person(at, f"u{at}") for at in range(8)]
+    for users in (everybody, everybody[:5] + everybody[6:]):
+        one = sync(served, users)
+        one.apply(one.plan())
+    ids = {user.external_id: user.user_id for user in list_accounts(served)}
+    run = sync(
+        served,
+        [
+            *(person(0, "u0", "Roe"), person(1, "new1"), person(2, "new2"), person(3, "u3", "Roe")),
+            *(person(5, "u5"), person(6, "new6", "Roe"), person(7, "u7", "Roe")),
+        ],
+    )
+    plan = run.plan()
+    assert (len(plan.correct), len(plan.suspend), len(plan.restore)) == (6, 1, 1)
+    renamed = UserChanges(name="Other", lastname="Other")
+    served.users.set_role(ids["0"], "owner")
+    served.users.update(ids["1"], renamed)
+    served.users.update(ids["2"], UserChanges(external_id=None))
+    served.users.suspend(ids["3"])
+    served.users.update(ids["4"], renamed)
+    served.users.update(ids["5"], renamed)
+    served.users.set_role(ids["6"], "owner")
+    before = {user.user_id: user for user in list_accounts(served)}
+    run.apply(plan)
+    edited = "somebody has edited the account since: another"
+    role = "somebody has changed the role of the account since"
+    assert {step.email: step.reason for step in run.result.left} == {
+        "u0@example.com": role,
+        "u1@example.com": f"{edited} name, lastname was expected",
+        "u2@example.com": f"{edited} external_id was expected",
+        "u3@example.com": "somebody has suspended the account since",
+        "u4@example.com": f"{edited} name, lastname was expected",
+        "u5@example.com": f"{edited} name, lastname was expected",
+        "u6@example.com": role,
+    }
+    after = {user.user_id: user for user in list_accounts(served)}
+    assert before.pop(ids["7"]) != after.pop(ids["7"])
+    assert before == after
+
+
+def test_a_plan_names_the_emails_that_accounts_cannot_get_yet_and_asks_once_for_all(
+    served: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = sync(served, [person(at, f"u{at}") for at in range(5)])
+    first.apply(first.plan())
+    ids = {user.external_id: user.user_id for user in list_accounts(served)}
+    served.users.update(ids["0"], UserChanges(email="new0@example.com"))
+    batch_id = served.batches.open("left-open", "fail").batch_id
+    served.batches.reserve(batch_id, 0, checked_users("reserved"))
+    calls: list[int] = []
+    look_up = served.batches.look_up
+
+    def noted(users: Sequence[CheckedUser], first: int) -> list[Conflict]:
+        calls.append(len(users))
+        return look_up(users, first)
+
+    monkeypatch.setattr(served.batches, "look_up", noted)
+    people = [
+        *(person(0, "new0"), person(1, "u0", "Roe"), person(2, "u1"), person(3, "reserved")),
+        person(4, "new4"),
+    ]
+    run = sync(served, people)
+    plan = run.plan()
+    assert calls == [4]
+    freed, reserved = plan.blocked
+    assert [(step.kind, step.index) for step in plan.blocked] == [("leave", 1), ("leave", 3)]
+    assert "'u0@example.com' was the email of another account until" in freed.reason
+    assert "`anyscale user update` with `--reuse-email`" in freed.reason
+    assert f"is reserved by the unfinished batch {batch_id}" in reserved.reason
+    assert [step.reason for step in plan.left] == [
+        "'u1@example.com' is the email of an account that stays"
+    ]
+    assert [(step.index, step.reason) for step in plan.correct] == [
+        (1, "lastname: 'Doe' -> 'Roe'"),
+        (4, "email: 'u4@example.com' -> 'new4@example.com'"),
+    ]
+    run.apply(plan)
+    assert (str(run.result), run.result.left) == ("2 corrected", [])
+    served.users.update(ids["0"], UserChanges(email="u0@example.com"))
+    back = sync(served, [person(0, "new0")]).plan()
+    assert [step.index for step in back.correct] == [0], "an account gets its own email again"
 
 
 NUMBERS = st.integers(0, 5)
@@ -141,11 +237,13 @@ def sync_and_check(transport: Transport, users: list[AdminImportUser]) -> None:
     if plan.stops:
         return
     run.apply(plan)
-    # A plan does not know which emails other accounts had in the last 30 days.
+    # A plan does not know which account had an email before the one that passes it on.
     refused = run.result.left
-    assert all("was the email of another account" in step.reason for step in refused)
+    assert all("was the email of another account" in step.reason for step in refused), refused
     after = {one.user_id: one for one in list_accounts(transport)}
-    check(before, after, plan, users, {step.user_id for step in [*plan.left, *refused]})
+    check(
+        before, after, plan, users, {step.user_id for step in [*plan.left, *plan.blocked, *refused]}
+    )
     again = sync(transport, users).plan()
     assert (again.steps, len(again.left), len(again.blocked)) == (
         *(len(refused), len(plan.left), len(plan.blocked)),

@@ -19,7 +19,7 @@ from tests.support.users import (
 )
 
 from anyscale.domain.models.applications import ApplicationChanges, NewApplication
-from anyscale.domain.models.users import EmailChange, UserChanges
+from anyscale.domain.models.users import EmailChange, ExpectedUser, UserChanges
 from anyscale.domain.schemas.users import Role
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.sessions import ClientInfo
@@ -134,7 +134,9 @@ def _update(control_plane: ControlPlane, caller: Any) -> Ready:
 def _change_emails(control_plane: ControlPlane, caller: Any) -> Ready:
     name = _new_name()
     user_id = _new_account(control_plane, name)
-    change = EmailChange(user_id, f"new-{name}@example.com", f"{name}@example.com")
+    change = EmailChange(
+        user_id, f"new-{name}@example.com", ExpectedUser(email=f"{name}@example.com")
+    )
     return lambda: control_plane.updates.change_emails([change], caller)
 
 

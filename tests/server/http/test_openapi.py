@@ -110,10 +110,13 @@ def test_the_document_says_what_an_update_takes_and_returns() -> None:
     assert changes["additionalProperties"] is False
     assert changes["required"] == []
     expected = changes["properties"].pop("expected")
-    assert expected == {"$ref": "#/components/schemas/UserChanges"}
+    assert expected == {"$ref": "#/components/schemas/ExpectedUser"}
     for option in ("reuse_email", "keep_owner"):
         assert changes["properties"].pop(option) == {"type": "boolean", "default": False}
-    assert schemas["UserChanges"]["properties"] == changes["properties"]
+    state = schemas["ExpectedUser"]["properties"]
+    assert state.pop("permission_level") == {"type": "string"}
+    assert state.pop("suspended") == {"type": "boolean"}
+    assert state == changes["properties"]
     kinds = {
         field: [one["type"] for one in kind.get("anyOf", [kind])]
         for field, kind in changes["properties"].items()

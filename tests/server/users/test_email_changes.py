@@ -9,27 +9,28 @@ from typing import Any
 
 import pytest
 from msgspec import structs
-from tests.server.users.test_lifecycle import create_users, owners, sessions
+from tests.server.users.test_lifecycle import create_users, let_pass, owners, sessions
 from tests.server.users.test_update import ISSUER, account, signed_in, sso_user
 from tests.support.callers import OPERATOR, personal_token_caller, session_caller, token_caller
 from tests.support.databases.locks import wait_until_blocked
 from tests.support.databases.stored_data import execute_sql
 from tests.support.users import PASSWORD, checked_user, find_accounts
 
-from anyscale.domain.models.users import UserChanges
+from anyscale.domain.models.audit import AuditFilter
+from anyscale.domain.models.users import ExpectedUser, UserChanges
 from anyscale.errors import (
     AccountEdited,
     AnyscaleError,
     BatchRefused,
     EmailFreed,
     EmailTaken,
+    NotFound,
     NotPermitted,
 )
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.accounts.email_changes import change_emails
 from anyscale.server.core.audit.entries import append_entries, append_entry
 from anyscale.server.core.callers import Caller, SignInTooOld
-from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.store.records.users import NewEmail
 
 
@@ -61,11 +62,6 @@ def emails_of(control_plane: ControlPlane, *user_ids: str) -> list[str]:
 
 def found(control_plane: ControlPlane, search: str) -> list[str]:
     return [user.email for user in find_accounts(control_plane, search=search)]
-
-
-def let_pass(control_plane: ControlPlane, days: int) -> None:
-    with control_plane.store.write() as tx:
-        execute_sql(tx, f"update former_emails set freed_at = freed_at - {days * DAY_MS}")
 
 
 # What stays, and what is found
@@ -149,7 +145,7 @@ def test_an_email_that_somebody_has_changed_since_is_not_overwritten(
     control_plane: ControlPlane,
 ) -> None:
     (jane,) = create_users(control_plane, "jane")
-    seen = UserChanges(email="jane@example.com")
+    seen = ExpectedUser(email="jane@example.com")
     change(control_plane, jane, "roe@example.com")
     with pytest.raises(AccountEdited, match="another email was expected"):
         control_plane.updates.update(jane, UserChanges(email="doe@example.com"), OPERATOR, seen)
@@ -362,7 +358,7 @@ def test_an_email_that_another_account_got_on_request_exists(control_plane: Cont
 
 
 @pytest.mark.parametrize("way", ["delete", "undo"])
-def test_the_emails_of_a_deleted_account_are_free_and_forgotten(
+def test_the_emails_of_a_deleted_account_that_nobody_used_are_free_and_forgotten(
     control_plane: ControlPlane, way: str
 ) -> None:
     users = [checked_user("jane@example.com")]
@@ -376,6 +372,47 @@ def test_the_emails_of_a_deleted_account_are_free_and_forgotten(
         control_plane.batches.undo(batch_id, "", OPERATOR, force=False, dry_run=False)
     assert found(control_plane, "jane@example.com") == []
     create_users(control_plane, "jane", "roe")
+
+
+@pytest.mark.both_stores
+def test_the_emails_of_a_deleted_account_that_was_used_are_given_to_nobody_for_30_days(
+    control_plane: ControlPlane,
+) -> None:
+    jane, joe = create_users(control_plane, "jane", "joe")
+    change(control_plane, jane, "roe@example.com")
+    let_pass(control_plane, 10)
+    with control_plane.store.write() as tx:
+        tx.accounts.mark_used(jane, tx.now())
+    control_plane.lifecycle.delete(jane, OPERATOR)
+    for name in ("jane", "roe"):
+        with pytest.raises(BatchRefused) as refused:
+            create_users(control_plane, name)
+        assert refused.value.problems[0].code == "email_freed"
+        assert found(control_plane, f"{name}@example.com") == []
+        with pytest.raises(NotFound, match="a deleted one is found by its user_id"):
+            control_plane.audit_log.list(0, 9, only=AuditFilter(subject=f"{name}@example.com"))
+    change(control_plane, joe, "roe@example.com", reuse_email=True)
+    let_pass(control_plane, 20)
+    create_users(control_plane, "jane")
+    control_plane.clean_up()
+    change(control_plane, joe, "joe@example.com")
+    let_pass(control_plane, 10)
+    control_plane.clean_up()
+    with control_plane.store.read() as tx:
+        left = tx.emails.list_freed(["jane@example.com", "roe@example.com"], 0)
+    assert [one.user_id for one in left] == [joe], "a deleted account leaves nothing for longer"
+
+
+def test_a_batch_of_used_accounts_that_is_undone_can_be_created_again_at_once(
+    control_plane: ControlPlane,
+) -> None:
+    users = [checked_user("jane@example.com")]
+    created = control_plane.batches.create("key", users, "fail", OPERATOR)
+    with control_plane.store.write() as tx:
+        tx.accounts.mark_used(created.users[0].user_id, tx.now())
+    batch_id = created.batch.batch_id
+    control_plane.batches.undo(batch_id, "", OPERATOR, force=True, dry_run=False)
+    create_users(control_plane, "jane")
 
 
 def test_a_suspended_account_gets_another_email_and_keeps_it(control_plane: ControlPlane) -> None:

@@ -26,7 +26,7 @@ from tests.support.users import (
 )
 
 from anyscale.domain.audit_chain import verify
-from anyscale.domain.models.users import UserChanges
+from anyscale.domain.models.users import ExpectedUser, UserChanges
 from anyscale.errors import (
     AccountEdited,
     AnyscaleError,
@@ -39,6 +39,7 @@ from anyscale.errors import (
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import Caller
 from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_for_session
+from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.store.records.login import SessionRecord
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.sql.accounts import Accounts
@@ -47,6 +48,12 @@ pytestmark = pytest.mark.both_stores
 
 #: as often as two who do it at once may miss each other
 ROUNDS = 12
+
+
+def let_pass(control_plane: ControlPlane, days: int) -> None:
+    """Let emails be free since so many days more."""
+    with control_plane.store.write() as tx:
+        execute_sql(tx, f"update former_emails set freed_at = freed_at - {days * DAY_MS}")
 
 
 def create_users(
@@ -130,11 +137,18 @@ def test_a_deleted_user_remains_in_the_audit_log_only(
     with pytest.raises(NotAuthenticated, match="unknown"):
         control_plane.tokens.authenticate(token)
     with control_plane.store.read() as tx:
-        tables = ("users", "sessions", "devices", "links", "identities", "tokens", "conflicts")
+        tables = (
+            *("users", "sessions", "devices", "links", "identities", "tokens", "conflicts"),
+            "former_emails",
+        )
         kept = {table: execute_sql(tx, f"select * from {table}").fetchall() for table in tables}
+    # For 30 days, nobody else gets the email: see the tests of changed emails.
+    ((email, whose, _),) = kept["former_emails"]
+    assert (email, whose) == ("jane@example.com", "")
     assert jane not in str(kept)
     assert "jane@" not in str(store_deployment.all_rows())
     assert joe in str(kept["links"])
+    let_pass(control_plane, 30)
     assert create_users(control_plane, "jane", "new") != [jane]
 
 
@@ -184,8 +198,8 @@ def test_a_suspension_by_hand_replaces_one_by_a_sync_and_no_sync_takes_it_back(
         return account.suspended_at is not None, account.suspended_by_sync
 
     with pytest.raises(AccountEdited, match="another lastname was expected"):
-        life.suspend(jane, OPERATOR, by_sync=True, expected=UserChanges(lastname="Roe"))
-    life.suspend(jane, OPERATOR, by_sync=True, expected=UserChanges(lastname=None))
+        life.suspend(jane, OPERATOR, by_sync=True, expected=ExpectedUser(lastname="Roe"))
+    life.suspend(jane, OPERATOR, by_sync=True, expected=ExpectedUser(lastname=None))
     assert flags() == (True, True)
     life.restore(jane, OPERATOR, by_sync=True)
     assert flags() == (False, False)

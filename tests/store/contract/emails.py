@@ -179,6 +179,25 @@ class EmailRules(WordSteps):
             left = [one.email for one in tx.chunks.list_conflicts(report.id, -1, 9)]
             assert left == ["", "b@x.org", "", "b2@x.org"]
 
+    def test_the_freed_emails_of_a_deleted_account_stay_for_a_while(self, store: Store) -> None:
+        batch = self.publish(store, 1, "a@x.org", "b@x.org")
+        for email, at in (("a2@x.org", 5), ("a3@x.org", 7)):
+            with store.write() as tx:
+                assert _change(tx, _new(batch, email), at) == []
+        keys = [f"{name}@x.org" for name in ("a", "a2", "a3", "b")]
+        with store.write() as tx:
+            tx.emails.free(user_id_of(batch, 0), 9, 5)
+            tx.accounts.delete(user_id_of(batch, 0))
+            freed = [FreedEmailRecord("a2@x.org", "", 7), FreedEmailRecord("a3@x.org", "", 9)]
+            assert tx.emails.list_freed(keys, 0) == freed
+        with store.write() as tx:
+            assert _change(tx, [NewEmail(user_id_of(batch, 1), "a3@x.org", "a3@x.org")], 10) == []
+            tx.emails.free(user_id_of(batch, 1), 11, 10)
+            tx.accounts.delete(user_id_of(batch, 1))
+            assert tx.emails.list_freed(keys, 0)[-1] == FreedEmailRecord("a3@x.org", "", 11)
+            tx.emails.purge(7)
+            assert tx.emails.list_freed(keys, 0) == [FreedEmailRecord("a3@x.org", "", 11)]
+
     def test_the_words_of_an_account_follow_its_email(self, store: Store) -> None:
         batch = self.publish(store, 1, "a@x.org", "b@x.org", "c@x.org", **JANE)
         self.index(store)

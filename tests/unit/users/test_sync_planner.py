@@ -291,6 +291,31 @@ def test_a_former_email_keeps_an_account_unless_another_number_has_it(
     assert (len(plan.suspend), len(plan.left)) == ((0, 1) if is_kept else (1, 0))
 
 
+@pytest.mark.parametrize("create", [True, False])
+def test_nobody_is_created_with_the_email_of_an_account_that_keeps_it(create: bool) -> None:
+    planner = Planner(SyncOptions(create=create))
+    by_hand = account("ann@example.com", external_id="0", suspended_at=AT)
+    refused = account("ben@example.com", external_id="1")
+    planner.add_entries(
+        [
+            (0, entry("eve@example.com", external_id="0"), by_hand),
+            (1, entry("fay@example.com", external_id="1"), refused),
+            (2, entry("ANN@example.com", external_id="2"), None),
+            (3, entry("ben@example.com", external_id="3"), None),
+            (4, entry("new@example.com", external_id="4"), None),
+        ]
+    )
+    planner.end_entries()
+    planner.block_emails({refused.user_id: "it is reserved"})
+    plan = planner.plan(2)
+    assert [step.index for step in plan.create] == ([4] if create else [])
+    assert [(step.index, step.reason) for step in plan.blocked] == [
+        (1, "it is reserved"),
+        (2, "'ANN@example.com' is the email of an account that stays"),
+        (3, "'ben@example.com' is the email of an account that stays"),
+    ][: 3 if create else 1]
+
+
 def test_an_account_gets_no_email_of_one_that_is_left_nor_do_those_that_wait_for_it() -> None:
     planner = Planner(ALL)
     by_hand = account("ann@example.com", external_id="0", suspended_at=AT)

@@ -19,7 +19,6 @@ from anyscale.domain import audit_chain
 from anyscale.domain.audit_chain import AuditEntry
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.errors import ConfigError
-from anyscale.transport.base import Transport
 
 
 class _ListPage(Protocol):
@@ -46,7 +45,9 @@ _COLUMNS = ("number", "time", "actor", "event", "subject", "data")
 )
 @click.option("--event", default="", help="Only those of an event, such as token.created.")
 @click.option(
-    "--subject", default="", help="Only those about an account by its email, or an id like usr_..."
+    "--subject",
+    default="",
+    help="Only those about an account by an email that it has or had, or an id like usr_...",
 )
 @click.option("--newest-first", is_flag=True, help="List them in the reverse order.")
 @max_items_option
@@ -71,7 +72,6 @@ def list_entries(
       anyscale audit list -o jsonl
     """
     with open_control_plane(host) as transport:
-        actor, subject = _ids(transport, actor, subject)
         listed = _newest_first if newest_first else _entries
         list_page = partial(transport.audit.list, only=AuditFilter(actor, event, subject))
         entries: Iterator[AuditEntry] = islice(
@@ -81,22 +81,6 @@ def list_entries(
         if output in ("json", "jsonl"):  # the data is JSON itself, and is written as it is
             entries = (structs.replace(e, data=Raw(e.data.encode())) for e in entries)
         write_records(entries, _COLUMNS, output)
-
-
-def _ids(transport: Transport, actor: str, subject: str) -> tuple[str, str]:
-    """Return both with ids in place of emails: entries have no email.
-
-    Raises:
-        ConfigError: no account has the email.
-    """
-    emails = [text for text in (actor, subject) if "@" in text and ":" not in text]
-    ids: dict[str, str] = {}
-    found = transport.users.find(emails) if emails else []
-    for email, user in zip(emails, found, strict=True):
-        if user is None:
-            raise ConfigError(f"there is no account {email}: a deleted one is found by its user_id")
-        ids[email] = user.user_id
-    return f"user:{ids[actor]}" if actor in ids else actor, ids.get(subject, subject)
 
 
 @click.command("verify")

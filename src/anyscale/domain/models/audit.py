@@ -6,7 +6,10 @@ __all__ = ["AuditFilter"]
 
 
 class AuditFilter(Struct, frozen=True):
-    """Selects entries that have exactly these texts; an empty text selects all."""
+    """Selects entries that have exactly these texts; an empty text selects all.
+
+    An email, also a former one, stands for the account.
+    """
 
     #: `user:usr_...`, `token:NAME`, `local:NAME`, `system` or `anonymous`
     actor: str = ""

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, to_builtins
 
-from anyscale.domain.models.users import UserChanges
+from anyscale.domain.models.users import ExpectedUser, UserChanges
 
 __all__ = ["LookAlike", "StepKind", "SyncPlan", "SyncResult", "SyncStep"]
 
@@ -24,8 +24,9 @@ class SyncStep(Struct, frozen=True, kw_only=True, gc=False):
         line (int or None): The line of its email in the file, counted from 1; None for a list.
         column (int or None): The column of its email, counted from 1; None for a list.
         changes (UserChanges or None): The fields of a new account, or the new values of one.
-        replaced (UserChanges or None): The values that a correction replaces; of an account to be
-            suspended, those by which the file would have it.
+        replaced (UserChanges or None): The values that a correction replaces.
+        expected (ExpectedUser or None): What the account must be when the step is done; None for an
+            account that is left or created.
     """
 
     kind: StepKind
@@ -38,6 +39,7 @@ class SyncStep(Struct, frozen=True, kw_only=True, gc=False):
     column: int | None = None
     changes: UserChanges | None = None
     replaced: UserChanges | None = None
+    expected: ExpectedUser | None = None
 
 
 class LookAlike(Struct, frozen=True, gc=False):
@@ -90,7 +92,8 @@ class SyncPlan(Struct, kw_only=True):
         suspend (list[SyncStep]): Accounts to suspend, in the order of their creation.
         restore (list[SyncStep]): Accounts to restore, in the order of the entries.
         left (list[SyncStep]): Accounts and entries that the sync leaves as they are, with a reason.
-        blocked (list[SyncStep]): Entries for which no account can be created yet, with a reason.
+        blocked (list[SyncStep]): Entries whose account cannot be created, or get its email, yet,
+            with a reason.
         look_alikes (list[LookAlike]): Pairs that stop the sync.
         stops (list[str]): Why the sync stops before it does anything; empty if it does not.
         done (SyncResult or None): What was done; None before, and for a dry run.

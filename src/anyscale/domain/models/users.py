@@ -16,6 +16,7 @@ __all__ = [
     "CreatedUsers",
     "Difference",
     "EmailChange",
+    "ExpectedUser",
     "PasswordLink",
     "SkippedUser",
     "UpdatedUser",
@@ -176,16 +177,24 @@ class UserChanges(Model, frozen=True, gc=False, forbid_unknown_fields=True):
         return {field: value for field, value in super().to_dict().items() if value is not UNSET}
 
 
+class ExpectedUser(UserChanges, frozen=True, gc=False, forbid_unknown_fields=True):
+    """What an account must be before a change. A field that is unset may have any value."""
+
+    #: `collaborator` or `owner`
+    permission_level: str | UnsetType = UNSET
+    suspended: bool | UnsetType = UNSET
+
+
 #: What no file changes of an owner: nobody becomes an owner by editing a file.
 KEPT_OF_OWNERS = frozenset({"email", "external_id", "is_sso_user"})
 
 
-class EmailChange(Struct, frozen=True):
-    """The new email of an account, and the one that the account must have before."""
+class EmailChange(Struct, frozen=True, forbid_unknown_fields=True):
+    """The new email of an account, and what the account must be before."""
 
     user_id: str
     email: str
-    expected: str
+    expected: ExpectedUser
 
 
 class UpdatedUser(Struct, frozen=True):

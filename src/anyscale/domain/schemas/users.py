@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from anyscale.domain.models.users import EmailChange, PasswordLink, User, UserChanges
+from anyscale.domain.models.users import EmailChange, ExpectedUser, PasswordLink, User, UserChanges
 
 __all__ = [
     "MAX_EMAIL_CHANGES",
@@ -58,9 +58,9 @@ class UserList(Struct, frozen=True):
 
 
 class UserUpdate(UserChanges, frozen=True, gc=False, forbid_unknown_fields=True):
-    """New values of fields of an account, and the values that fields must have before."""
+    """New values of fields of an account, and what the account must be before."""
 
-    expected: UserChanges | UnsetType = UNSET
+    expected: ExpectedUser | UnsetType = UNSET
     #: Give the account an email that another account had less than 30 days ago.
     reuse_email: bool = False
     #: Refuse the account of an owner if this changes its email, external id or SSO.
@@ -82,8 +82,8 @@ class Suspension(Struct, frozen=True, forbid_unknown_fields=True):
 
     #: A sync suspends it, and another one may restore it.
     by_sync: bool = False
-    #: values that fields must have
-    expected: UserChanges | UnsetType = UNSET
+    #: what the account must be
+    expected: ExpectedUser | UnsetType = UNSET
 
 
 class Restoration(Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,6 +91,8 @@ class Restoration(Struct, frozen=True, forbid_unknown_fields=True):
 
     #: Only if a sync suspended it, and nobody since by hand.
     by_sync: bool = False
+    #: what the account must be
+    expected: ExpectedUser | UnsetType = UNSET
 
 
 class RoleSet(Struct, frozen=True, forbid_unknown_fields=True):

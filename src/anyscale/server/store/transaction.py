@@ -73,7 +73,8 @@ class Transaction:
     23. A lock on accounts waits for the transactions that share the lock of an owner among them,
         and those that want to share it later wait for it. They do not wait for each other.
     24. An email that `emails.reserve` has reserved is taken by no other transaction. An account has
-        each of its emails once: now, or as a former one.
+        each of its emails once: now, or as a former one. Those of `emails.free` stay former ones
+        when their account is deleted.
     25. An account has one mail of a kind to an address at a time. Transactions that take a mail to
         send it run one after the other, and only one of them gets a mail, until its lease ends.
 

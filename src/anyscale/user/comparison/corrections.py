@@ -7,7 +7,13 @@ from itertools import groupby
 from msgspec import UNSET, Struct, convert, structs
 
 from anyscale.domain.emails import email_key_or_empty
-from anyscale.domain.models.users import Difference, EmailChange, UpdatedUser, UserChanges
+from anyscale.domain.models.users import (
+    Difference,
+    EmailChange,
+    ExpectedUser,
+    UpdatedUser,
+    UserChanges,
+)
 from anyscale.domain.schemas.users import MAX_EMAIL_CHANGES
 from anyscale.domain.validation import shown
 from anyscale.errors import (
@@ -39,8 +45,8 @@ class Correction(Struct, frozen=True):
     #: in the file
     email: str
     changes: UserChanges
-    #: the values that the changes replace
-    replaced: UserChanges
+    #: what the account must be before
+    expected: ExpectedUser
 
     @property
     def details(self) -> UserChanges:
@@ -48,12 +54,20 @@ class Correction(Struct, frozen=True):
         return structs.replace(self.changes, email=UNSET)
 
     @property
+    def expected_of_details(self) -> ExpectedUser:
+        """What the account must be before the change of the details.
+
+        Another sync may have given it the email already.
+        """
+        return structs.replace(self.expected, email=UNSET) if self.changes.email else self.expected
+
+    @property
     def email_change(self) -> EmailChange | None:
-        """The change of the email."""
+        """The change of the email, after that of the details."""
         if not self.changes.email:
             return None
-        assert self.replaced.email
-        return EmailChange(self.user_id, self.changes.email, self.replaced.email)
+        expected = structs.replace(self.expected, **self.details.to_dict())
+        return EmailChange(self.user_id, self.changes.email, expected)
 
 
 class Confirmed:
@@ -96,7 +110,10 @@ def correct(transport: Transport, correction: Correction) -> UpdatedUser | str:
     """
     try:
         return transport.users.update(
-            correction.user_id, correction.details, correction.replaced, keep_owner=True
+            correction.user_id,
+            correction.details,
+            correction.expected_of_details,
+            keep_owner=True,
         )
     except AccountEdited:
         raise _has_changed(correction.email) from None
@@ -128,7 +145,7 @@ def correct_emails(
 
 def _chains(corrections: Sequence[Correction]) -> Iterator[list[Correction]]:
     """Iterate over the corrections, those together of which one gets the email of another."""
-    by_old = {_key_of(one.replaced.email): one for one in corrections}
+    by_old = {_key_of(one.expected.email): one for one in corrections}
     following = {one.user_id: by_old.get(_key_of(one.changes.email)) for one in corrections}
     chains = defaultdict[str, list[Correction]](list)
     ends: dict[str, str] = {}
@@ -192,8 +209,8 @@ def _correction(different: Sequence[Difference]) -> Correction:
     user_id, email = different[0].user_id, different[0].email
     assert user_id is not None
     changes = convert({one.field: one.file for one in different}, UserChanges)
-    replaced = convert({one.field: one.account for one in different}, UserChanges)
-    return Correction(user_id, email, changes, replaced)
+    expected = convert({one.field: one.account for one in different}, ExpectedUser)
+    return Correction(user_id, email, changes, expected)
 
 
 def _key(difference: Difference) -> str:

@@ -1,25 +1,47 @@
-"""Find the accounts that had emails of a file, which may be older than a changed email."""
+"""Look up the emails of a plan: an account may have had one until a short time ago."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from anyscale.domain.conflicts import conflict_detail
+from anyscale.domain.emails import email_key_or_empty
+from anyscale.domain.models.batches import Conflict
+from anyscale.domain.models.sync import SyncStep
 from anyscale.domain.validation import CheckedUser
 from anyscale.transport.base import Transport
 from anyscale.user.lookup import PAGE
 
-__all__ = ["former_holders"]
+__all__ = ["former_holders", "refused_emails"]
+
+_REUSE = "to give it to the account at once, say `anyscale user update` with `--reuse-email`"
 
 
 def former_holders(transport: Transport, users: Sequence[CheckedUser]) -> dict[str, CheckedUser]:
     """Return the users whose emails accounts had until a short time ago, by the `user_id`."""
-    found = dict[str, CheckedUser]()
-    for start in range(0, len(users), PAGE):
-        part = users[start : start + PAGE]
-        for one in transport.batches.look_up(list(map(_email_of, part)), 0):
-            if one.kind == "freed" and one.user_id:
-                found[one.user_id] = part[one.position]
-    return found
+    found = _look_up(transport, [user.email for user in users])
+    return {one.user_id: users[at] for at, one in found if one.kind == "freed" and one.user_id}
 
 
-def _email_of(user: CheckedUser) -> CheckedUser:
+def refused_emails(transport: Transport, corrections: Sequence[SyncStep]) -> dict[str, str]:
+    """Return why accounts cannot get the emails of corrections yet, by the `user_id`."""
+    emails = [str(step.changes.email) for step in corrections if step.changes]
+    refused: dict[str, str] = {}
+    for at, one in _look_up(transport, emails):
+        user_id = corrections[at].user_id or ""
+        if one.kind == "reserved" or (one.kind == "freed" and one.user_id != user_id):
+            refused[user_id] = conflict_detail(one, _REUSE)
+    return refused
+
+
+def _look_up(transport: Transport, emails: Sequence[str]) -> Iterator[tuple[int, Conflict]]:
+    """Iterate over the conflicts of emails, each with the position of its email."""
+    for start in range(0, len(emails), PAGE):
+        part = list(map(_email_of, emails[start : start + PAGE]))
+        for one in transport.batches.look_up(part, 0):
+            yield start + one.position, one
+
+
+def _email_of(email: str) -> CheckedUser:
     # An entry need not have a name, and its number is that of the account itself.
-    return CheckedUser(name="-", email=user.email, is_sso_user=False, email_key=user.email_key)
+    return CheckedUser(
+        name="-", email=email, is_sso_user=False, email_key=email_key_or_empty(email)
+    )

@@ -9,7 +9,7 @@ from anyscale.domain.conflicts import FREED_DAYS
 from anyscale.domain.emails import email_key_or_empty
 from anyscale.domain.matching import folded, is_other_name
 from anyscale.domain.models.sync import LookAlike, StepKind, SyncPlan, SyncStep
-from anyscale.domain.models.users import User, UserChanges
+from anyscale.domain.models.users import ExpectedUser, User, UserChanges
 from anyscale.domain.names import full_name
 from anyscale.domain.validation import CheckedUser, shown
 from anyscale.user.comparison.differences import (
@@ -86,9 +86,7 @@ class Planner:
         if account.permission_level == "owner":
             self._leave(account, "it is not in the file, and an owner's: owners are kept")
             return
-        replaced = UserChanges(email=account.email, external_id=account.external_id)
-        step = _of_account("suspend", account, "it is not in the file", replaced=replaced)
-        self._plan.suspend.append(step)
+        self._plan.suspend.append(_of_account("suspend", account, "it is not in the file"))
 
     @property
     def suspends(self) -> bool:
@@ -103,13 +101,36 @@ class Planner:
         reason = "its email was changed, and the file has the former one"
         suspend = list[SyncStep]()
         for step in self._plan.suspend:
-            assert step.replaced
+            assert step.expected
             user = users.get(step.user_id or "")
-            if user is None or _are_different(user.external_id, step.replaced.external_id):
+            if user is None or _are_different(user.external_id, step.expected.external_id):
                 suspend.append(step)
             else:
                 self._plan.left.append(structs.replace(step, kind="leave", reason=reason))
         self._plan.suspend = suspend
+
+    @property
+    def new_emails(self) -> list[SyncStep]:
+        """The corrections that give an account another email, of those that were added so far."""
+        return [step for step in self._plan.correct if step.changes and _has_email(step.changes)]
+
+    def block_emails(self, reasons: Mapping[str, str]) -> None:
+        """Leave the emails of these accounts, by the `user_id`, and correct all else of them."""
+        correct = list[SyncStep]()
+        for step in self._plan.correct:
+            reason = reasons.get(step.user_id or "")
+            if reason is None:
+                correct.append(step)
+                continue
+            self._plan.blocked.append(structs.replace(step, kind="leave", reason=reason))
+            self._kept_emails.append(email_key_or_empty(step.email))
+            assert step.changes
+            assert step.replaced
+            changes = structs.replace(step.changes, email=UNSET)
+            if changes.to_dict():
+                reason = _difference(changes, step.replaced)
+                correct.append(structs.replace(step, changes=changes, reason=reason))
+        self._plan.correct = correct
 
     def plan(self, accounts: int) -> SyncPlan:
         """Return the plan, after the last account, of so many."""
@@ -124,6 +145,8 @@ class Planner:
         for kind, is_chosen in _chosen(options).items():
             if not is_chosen:
                 getattr(plan, kind).clear()
+        if not options.create:
+            plan.blocked = [step for step in plan.blocked if step.user_id]
         plan.stops = [*self._too_many(), *self._unclear()]
         return plan
 
@@ -151,20 +174,13 @@ class Planner:
         fields = [*email, *different_fields(user, account)]
         if not fields:
             return
-        changes = {field: getattr(user, field) for field in fields}
-        replaced = {field: getattr(account, field) for field in fields}
-        reason = "; ".join(f"{f}: {_shown(replaced[f])} -> {_shown(changes[f])}" for f in fields)
+        changes = UserChanges(**{field: getattr(user, field) for field in fields})
+        replaced = UserChanges(**{field: getattr(account, field) for field in fields})
+        reason = _difference(changes, replaced)
         if account.permission_level == "owner":
             self._leave(account, f"it is an owner's, which no file changes: {reason}", index)
             return
-        step = _of_account(
-            "correct",
-            account,
-            reason,
-            index,
-            UserChanges(**changes),
-            UserChanges(**replaced),
-        )
+        step = _of_account("correct", account, reason, index, changes, replaced)
         self._plan.correct.append(step)
 
     def _add_suspended(self, index: int, user: CheckedUser, account: User) -> None:
@@ -213,31 +229,37 @@ class Planner:
                     break
 
     def _leave_if_email_is_kept(self) -> None:
-        """Leave each account that would get the email of one that is left, and so on."""
-        plan = self._plan
+        """Leave each account that would get the email of one that is left, and so on.
+
+        Nobody is created with such an email either.
+        """
+        plan, kept = self._plan, set[str]()
         waiting = {
-            email_key_or_empty(step.changes.email): step
-            for step in plan.correct
-            if step.changes and step.changes.email
+            email_key_or_empty(str(step.changes.email)): step
+            for step in self.new_emails
+            if step.changes
         }
         left = set[str | None]()
-        while waiting and self._kept_emails:
-            if step := waiting.pop(self._kept_emails.pop(), None):
+        while self._kept_emails:
+            key = self._kept_emails.pop()
+            kept.add(key)
+            if step := waiting.pop(key, None):
                 assert step.changes
-                reason = f"{shown(str(step.changes.email))} is the email of an account that stays"
+                reason = _is_kept(str(step.changes.email))
                 plan.left.append(structs.replace(step, kind="leave", reason=reason))
                 left.add(step.user_id)
                 self._kept_emails.append(email_key_or_empty(step.email))
         plan.correct = [step for step in plan.correct if step.user_id not in left]
+        for step in plan.create:
+            if email_key_or_empty(step.email) in kept:
+                reason = _is_kept(step.email)
+                plan.blocked.append(structs.replace(step, kind="leave", reason=reason))
+        self._drop_blocked()
 
     def _block_freed(self) -> None:
         """Create nobody with an email that an account gives up: see `FREED_DAYS`."""
         plan = self._plan
-        freed = {
-            email_key_or_empty(step.email): step
-            for step in plan.correct
-            if step.changes and _has_email(step.changes)
-        }
+        freed = {email_key_or_empty(step.email): step for step in self.new_emails}
         if not freed:
             return
         for step in plan.create:
@@ -247,13 +269,16 @@ class Planner:
                     f"no other account gets it for {FREED_DAYS} days"
                 )
                 plan.blocked.append(structs.replace(step, kind="leave", reason=reason))
-        blocked = {step.index for step in plan.blocked}
-        plan.create = [step for step in plan.create if step.index not in blocked]
+        self._drop_blocked()
+
+    def _drop_blocked(self) -> None:
+        blocked = {step.index for step in self._plan.blocked}
+        self._plan.create = [step for step in self._plan.create if step.index not in blocked]
 
     def _may_differ(self, leaver: SyncStep, entry: SyncStep) -> bool:
-        assert leaver.replaced
+        assert leaver.expected
         assert entry.changes
-        if _are_different(leaver.replaced.external_id, entry.changes.external_id):
+        if _are_different(leaver.expected.external_id, entry.changes.external_id):
             return True
         keys = {email_key_or_empty(leaver.email), email_key_or_empty(entry.email)}
         return not keys.isdisjoint(self._differing)
@@ -265,7 +290,7 @@ class Planner:
             if limit is not None and count > limit:
                 yield f"{count:,} to {kind}, and `--at-most-{kind}` is {limit:,}"
         most = max(_MANY, plan.accounts // _SHARE)
-        emails = sum(step.changes is not None and _has_email(step.changes) for step in plan.correct)
+        emails = len(self.new_emails)
         if options.at_most_suspend is None and len(plan.suspend) > most:
             yield _unlimited(f"{len(plan.suspend):,} to suspend", plan.accounts, "suspend")
         if options.at_most_correct is None and emails > most:
@@ -321,12 +346,31 @@ def _of_account(
         index=index,
         changes=changes,
         replaced=replaced,
+        expected=None if kind == "leave" else _expected(kind, account),
+    )
+
+
+def _expected(kind: StepKind, account: User) -> ExpectedUser:
+    """Return all that a plan knows of an account: what is decided is about this."""
+    fields = {field: getattr(account, field) for field in UserChanges.__struct_fields__}
+    return ExpectedUser(
+        **fields, permission_level=account.permission_level, suspended=kind == "restore"
     )
 
 
 def _are_different(number: str | UnsetType | None, other: str | UnsetType | None) -> bool:
     """Return whether two numbers are known, and of two people."""
     return bool(number and other and number != other)
+
+
+def _is_kept(email: str) -> str:
+    return f"{shown(email)} is the email of an account that stays"
+
+
+def _difference(changes: UserChanges, replaced: UserChanges) -> str:
+    old, new = replaced.to_dict(), changes.to_dict()
+    fields = sorted(new, key=lambda field: field != "email")
+    return "; ".join(f"{field}: {_shown(old[field])} -> {_shown(new[field])}" for field in fields)
 
 
 def _name(user: CheckedUser) -> str:

@@ -23,7 +23,7 @@ from anyscale.errors import (
 )
 from anyscale.transport.base import Transport
 from anyscale.user.comparison.corrections import Correction, correct_emails
-from anyscale.user.comparison.former_emails import former_holders
+from anyscale.user.comparison.former_emails import former_holders, refused_emails
 from anyscale.user.comparison.listed_accounts import ListedAccounts
 from anyscale.user.comparison.matched_users import MatchedUsers, OnProgress
 from anyscale.user.comparison.planned_users import PlannedUsers, SyncKey
@@ -101,6 +101,8 @@ class SyncRun:
                 planner.add_missing(account)
         if planner.suspends:
             planner.keep(former_holders(self._transport, planner.new))
+        if self._options.correct:
+            planner.block_emails(refused_emails(self._transport, planner.new_emails))
         plan = _located(planner.plan(listed.count), entries)
         while plan.create and (taken := self._taken(plan)):
             plan.blocked += taken
@@ -121,20 +123,23 @@ class SyncRun:
         users = self._transport.users
         with_email = [step for step in plan.correct if step.changes and step.changes.email]
         others = [step for step in plan.correct if not (step.changes and step.changes.email)]
-        self._each("Correcting", others, "corrected", self._correct)
-        self._correct_emails(with_email)
+        # Before the corrections, which are of accounts that are not suspended.
         self._each(
             "Restoring",
             plan.restore,
             "restored",
-            lambda step: users.restore(_id(step), keep_owner=True, by_sync=True),
+            lambda step: users.restore(
+                _id(step), keep_owner=True, by_sync=True, expected=step.expected
+            ),
         )
+        self._each("Correcting", others, "corrected", self._correct)
+        self._correct_emails(with_email)
         self._each(
             "Suspending",
             plan.suspend,
             "suspended",
             lambda step: users.suspend(
-                _id(step), keep_owner=True, by_sync=True, expected=step.replaced
+                _id(step), keep_owner=True, by_sync=True, expected=step.expected
             ),
         )
         if plan.create:
@@ -157,10 +162,12 @@ class SyncRun:
 
     def _correct(self, step: SyncStep) -> None:
         """Correct an account, but not its email."""
-        details = _correction(step).details
+        correction = _correction(step)
+        details = correction.details
         if not details.to_dict():
             return
-        updated = self._transport.users.update(_id(step), details, step.replaced, keep_owner=True)
+        expected = correction.expected_of_details
+        updated = self._transport.users.update(_id(step), details, expected)
         if details.is_sso_user is False and not updated.has_password:
             self.result.locked_out += 1
 
@@ -248,8 +255,8 @@ def run_sync(
 
 def _correction(step: SyncStep) -> Correction:
     assert step.changes
-    assert step.replaced
-    return Correction(_id(step), step.email, step.changes, step.replaced)
+    assert step.expected
+    return Correction(_id(step), step.email, step.changes, step.expected)
 
 
 def _id(step: SyncStep) -> str:

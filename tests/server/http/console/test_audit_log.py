@@ -10,10 +10,12 @@ from urllib.parse import urlencode
 import pytest
 from tests.server.http.console.conftest import Console
 from tests.server.http.pages.requests import get, send
+from tests.support.callers import OPERATOR
 from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.http_client import HttpClient, HttpResponse
 
 from anyscale.domain.audit_chain import FORGOTTEN
+from anyscale.domain.models.users import UserChanges
 from anyscale.server.core.audit import verification
 from anyscale.server.core.audit.entries import AuditLog, Entry, append_entries, append_entry
 from anyscale.server.http.console import audit_log
@@ -145,6 +147,18 @@ def test_an_email_stands_for_its_account(console: Console, jane: HttpClient, fie
     assert numbers(by_id) == numbers(page)
 
 
+def test_a_former_email_stands_for_the_account_that_had_it(
+    console: Console, jane: HttpClient
+) -> None:
+    user_id = user_id_of(console, "bob")
+    for email in ("robert@example.com", "bob@example.com"):
+        console.control_plane.updates.update(user_id, UserChanges(email=email), OPERATOR)
+    changes = listed(jane, subject="Robert@example.com", event="account.email_changed")
+    assert len(numbers(changes)) == 2
+    file = get(jane, link(changes, "Download as JSON Lines"))
+    assert [json.loads(line)["subject"] for line in file.text.splitlines()] == [user_id] * 2
+
+
 def test_an_actor_with_an_at_sign_is_no_email(console: Console, jane: HttpClient) -> None:
     with console.control_plane.store.write() as tx:
         append_entry(tx, "local:root@host", "batch.opened", "bat", {})
@@ -154,7 +168,7 @@ def test_an_actor_with_an_at_sign_is_no_email(console: Console, jane: HttpClient
 def test_an_email_without_an_account_is_a_problem_of_its_field(jane: HttpClient) -> None:
     page = get(jane, "/console/audit?actor=nobody@example.com")
     assert page.status == 404
-    problem = "There is no account nobody@example.com. A deleted account is found by its user_id."
+    problem = "There is no account nobody@example.com: a deleted one is found by its user_id."
     assert f'<a href="#actor">{problem}</a>' in page.text
     assert numbers(page) == []
 

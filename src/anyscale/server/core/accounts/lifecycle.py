@@ -5,11 +5,12 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
-from anyscale.domain.models.users import UserChanges
+from anyscale.domain.models.users import ExpectedUser
 from anyscale.domain.schemas.users import Role
 from anyscale.errors import AccountEdited, LastOwner, OwnerKept
 from anyscale.server.core.accounts.update import require_expected
 from anyscale.server.core.audit.entries import Entry, append_entries, append_entry
+from anyscale.server.core.batches.conflicts import freed_since
 from anyscale.server.core.callers import Caller, require_accounts, user_actor
 from anyscale.server.core.mail.kinds import BECAME_OWNER
 from anyscale.server.core.mail.outbox import Outbox, end_link_mails
@@ -42,7 +43,7 @@ class UserLifecycle:
         *,
         keep_owner: bool = False,
         by_sync: bool = False,
-        expected: UserChanges | None = None,
+        expected: ExpectedUser | None = None,
     ) -> None:
         """Suspend an account: no sign-in, no session, no personal token works.
 
@@ -53,7 +54,7 @@ class UserLifecycle:
             caller: who suspends it.
             keep_owner: whether to refuse the account of an owner.
             by_sync: whether a sync suspends it.
-            expected: values that the account must still have.
+            expected: what the account must still be.
 
         Raises:
             AccountEdited: a field has another value than expected; nothing is changed.
@@ -74,12 +75,19 @@ class UserLifecycle:
             append_entry(locked.tx, caller.actor, "account.suspended", user_id, data)
 
     def restore(
-        self, user_id: str, caller: Caller, *, keep_owner: bool = False, by_sync: bool = False
+        self,
+        user_id: str,
+        caller: Caller,
+        *,
+        keep_owner: bool = False,
+        by_sync: bool = False,
+        expected: ExpectedUser | None = None,
     ) -> None:
         """Restore a suspended account, with its former password and tokens.
 
         Raises:
-            AccountEdited: a sync restores it, and somebody has suspended it by hand.
+            AccountEdited: a field has another value than expected; or a sync restores the account,
+                and somebody has suspended it by hand.
         """
         with self._lock(user_id, caller) as locked:
             if locked.account.suspended_at is None:
@@ -88,15 +96,22 @@ class UserLifecycle:
                 locked.refuse_owner()
             if by_sync and not locked.account.suspended_by_sync:
                 raise AccountEdited("somebody has suspended the account by hand since")
+            require_expected(locked.account, expected)
             locked.tx.accounts.set_suspended(user_id, None)
             data = {"by_sync": True} if by_sync else {}
             append_entry(locked.tx, caller.actor, "account.restored", user_id, data)
 
     def delete(self, user_id: str, caller: Caller) -> None:
-        """Delete an account and all data of the user. The audit log keeps the id."""
+        """Delete an account and all data of the user. The audit log keeps the id.
+
+        If the account was used, no other one gets its emails for `FREED_DAYS`: applications may
+        know the user by one of them.
+        """
         with self._lock(user_id, caller, recent=True) as locked:
             locked.require_another_owner()
             _delete_sessions_and_links(locked.tx, user_id)
+            if locked.account.used_at is not None:
+                locked.tx.emails.free(user_id, locked.tx.now(), freed_since(locked.tx))
             locked.tx.accounts.delete(user_id)
             append_entry(locked.tx, caller.actor, "account.deleted", user_id, {})
 

@@ -1,14 +1,20 @@
 """Correcting the fields of an account."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import UNSET, structs
 
 from anyscale.domain.conflicts import conflict_detail
-from anyscale.domain.models.users import KEPT_OF_OWNERS, EmailChange, UpdatedUser, UserChanges
-from anyscale.domain.validation import Policy, normalized_changes, require_changes, require_valid
-from anyscale.errors import AccountEdited, ExternalIdTaken, OwnerKept
+from anyscale.domain.models.users import (
+    KEPT_OF_OWNERS,
+    EmailChange,
+    ExpectedUser,
+    UpdatedUser,
+    UserChanges,
+)
+from anyscale.domain.validation import Policy, find_faults, normalized_changes, require_changes
+from anyscale.errors import AccountEdited, ConfigError, ExternalIdTaken, OwnerKept
 from anyscale.server.core.accounts.email_changes import change_emails
 from anyscale.server.core.audit.entries import Entry, append_entries
 from anyscale.server.core.batches.conflicts import find_conflict
@@ -35,15 +41,15 @@ class UserUpdateService:
         user_id: str,
         changes: UserChanges,
         caller: Caller,
-        expected: UserChanges | None = None,
+        expected: ExpectedUser | None = None,
         *,
         reuse_email: bool = False,
         keep_owner: bool = False,
     ) -> UpdatedUser:
         """Change fields of an account. A repeated call changes nothing more.
 
-        `expected` has the values that the caller has seen: what somebody else has edited since is
-        not overwritten. A field that has its new value already is as expected.
+        `expected` is what the caller has seen: an account that somebody else has edited since is
+        not changed. A field that has its new value already is as expected.
 
         An account that is no longer an SSO user loses its link to the identity provider and the
         sessions that were created by SSO.
@@ -73,7 +79,7 @@ class UserUpdateService:
             changed = _changed(account, changes)
             if keep_owner and KEPT_OF_OWNERS.intersection(changed):
                 _refuse_owner(account)
-            require_expected(account, expected, changed)
+            require_expected(account, expected, changes)
             updated = structs.replace(account, **changed)
             details = {field: changed[field] for field in changed if field != "email"}
             entries = []
@@ -98,21 +104,24 @@ class UserUpdateService:
         A repeated call changes nothing more.
 
         Raises:
-            AccountEdited: an account has neither its new email nor the expected one.
-            ConfigError: a new email is wrong.
+            AccountEdited: an account has neither its new email nor is it as expected.
+            ConfigError: a new email is wrong, or an account is there twice.
             EmailTaken, EmailFreed: see `change_emails`.
             NotFound: an account does not exist.
             OwnerKept: an account is an owner's, whose email no file changes.
         """
-        for change in changes:
-            require_valid({"email": change.email}, self._policy)
-        by_id = {change.user_id: change for change in changes}
+        by_id: dict[str, EmailChange] = {}
+        for index, change in enumerate(changes):
+            for fault in find_faults({"email": change.email}, self._policy):
+                raise ConfigError(f"changes[{index}].email: {fault.detail}")
+            if by_id.setdefault(change.user_id, change) is not change:
+                raise ConfigError(f"changes[{index}].user_id: the account is there twice")
         with self._transactions.write_for(caller, by_id, recent=True) as (tx, locked):
             accounts = require_accounts(locked, by_id)
             changing = [one for one in accounts if one.email != by_id[one.user_id].email]
             for account in changing:
                 _refuse_owner(account)
-                require_expected(account, UserChanges(email=by_id[account.user_id].expected))
+                require_expected(account, by_id[account.user_id].expected)
             emails = {account.user_id: by_id[account.user_id].email for account in changing}
             if changing:
                 append_entries(tx, change_emails(tx, self._outbox, changing, emails, caller))
@@ -129,16 +138,25 @@ def _changed(account: AccountRecord, changes: UserChanges) -> dict[str, Any]:
 
 
 def require_expected(
-    account: AccountRecord, expected: UserChanges | None, fields: Container[str] | None = None
+    account: AccountRecord, expected: ExpectedUser | None, changes: UserChanges | None = None
 ) -> None:
-    """Raise `AccountEdited` if a field, by default of all, has another value than expected."""
-    values = expected.to_dict() if expected else {}
-    edited = [field for field in values if fields is None or field in fields]
-    edited = [field for field in edited if values[field] != getattr(account, field)]
+    """Raise `AccountEdited` if a field is neither as expected nor as it is changed to."""
+    new = changes.to_dict() if changes else {}
+    edited = [
+        field
+        for field, value in (expected.to_dict() if expected else {}).items()
+        if getattr(account, field) not in (value, new.get(field, value))
+    ]
     if edited:
-        raise AccountEdited(
-            f"somebody has edited the account since: another {', '.join(edited)} was expected"
-        )
+        raise AccountEdited(_edit(account, edited))
+
+
+def _edit(account: AccountRecord, edited: Sequence[str]) -> str:
+    if "permission_level" in edited:
+        return "somebody has changed the role of the account since"
+    if "suspended" in edited:
+        return f"somebody has {'suspended' if account.suspended else 'restored'} the account since"
+    return f"somebody has edited the account since: another {', '.join(edited)} was expected"
 
 
 def _prepare_details(tx: Transaction, account: AccountRecord, changed: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from msgspec import json, structs
 from anyscale.domain.audit_chain import FORGOTTEN, ROOT, AuditEntry, Removal, entry_hash
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.errors import StoreUnavailable
+from anyscale.server.core.audit.named_accounts import account_id, with_ids
 from anyscale.server.core.callers import Caller
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.audit import AuditRecord
@@ -108,16 +109,25 @@ class AuditLog:
             limit: at most this many.
             before: only those with a smaller number; None for no end.
             newest_first: whether to list them in the reverse order.
-            only: which of them; None for all.
+            only: which of them; None for all. An email is that of an account.
+
+        Raises:
+            NotFound: no account has an email of the filter, or had it.
         """
         with self._transactions.read() as tx:
+            chosen = with_ids(tx, only or AuditFilter())
             found = tx.audit.list(
-                after, limit, before=before, newest_first=newest_first, only=only or AuditFilter()
+                after, limit, before=before, newest_first=newest_first, only=chosen
             )
         return [
             AuditEntry(e.number, e.at, e.actor, e.event, e.subject, e.data, e.hash.hex())
             for e in found
         ]
+
+    def id_of(self, text: str) -> str:
+        """Return what a filter has for a text: see `account_id`."""
+        with self._transactions.read() as tx:
+            return account_id(tx, text)
 
     def list_events(self) -> Sequence[str]:
         """Return the events that the log has, in their order."""

@@ -97,7 +97,7 @@ def find_conflict(
             email=email,
             kind="freed",
             freed_at=freed_at,
-            user_id=holder.user_id,
+            user_id=holder.user_id or None,
         )
     if holder.batch_id == own_batch:
         other = position_of(holder.user_id)

@@ -21,7 +21,7 @@ __all__ = ["ROUTER"]
     operation_id="listAudit",
     summary="List the entries of the audit log by number, or the newest first.",
     description="Page by `after`, and the newest first by `before`. Both together are a range.",
-    responses=error_responses(),
+    responses=error_responses(404),
 )
 def list_entries(
     audit_log: NamedDependency[AuditLog],
@@ -37,13 +37,18 @@ def list_entries(
     ] = "created",
     limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
     actor: Annotated[
-        str, QueryParameter(max_length=400, description="Only entries of this actor.")
+        str,
+        QueryParameter(max_length=400, description="Only entries of this actor or email."),
     ] = "",
     event: Annotated[
         str, QueryParameter(max_length=400, description="Only entries with this event.")
     ] = "",
     subject: Annotated[
-        str, QueryParameter(max_length=400, description="Only entries about this id.")
+        str,
+        QueryParameter(
+            max_length=400,
+            description="Only entries about this id; an email is the account that has or had it.",
+        ),
     ] = "",
 ) -> AuditPage:
     only, newest_first = AuditFilter(actor, event, subject), order == "-created"

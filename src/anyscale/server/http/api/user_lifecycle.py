@@ -29,8 +29,8 @@ from anyscale.server.http.route_handlers import delete, patch, post, put
 __all__ = ["ROUTER"]
 
 _EXPECTED = (
-    "With `expected`, the call is refused (409, `account_edited`) if a field that it changes has "
-    "another value than `expected` has for it: somebody has edited the account since. An `email` "
+    "With `expected`, the call is refused (409, `account_edited`) if a field has neither the value "
+    "of `expected` nor the new one: somebody has edited the account since. An `email` "
     "that another account or an open batch has is refused (409, `email_taken`), and so is one that "
     "another account had less than 30 days ago (409, `email_freed`), unless `reuse_email` is true."
 )
@@ -41,7 +41,7 @@ _SUSPEND = (
 )
 _RESTORE = (
     "The body may be empty. With `by_sync`, an account that was suspended otherwise is refused "
-    "(409, `account_edited`)."
+    "(409, `account_edited`). `expected` is as for suspending."
 )
 KeepOwner = Annotated[
     bool,
@@ -135,8 +135,14 @@ def restore(
     lifecycle: NamedDependency[UserLifecycle],
     keep_owner: KeepOwner = False,
 ) -> None:
-    by_sync = decode(body or b"{}", Restoration).by_sync
-    lifecycle.restore(user_id, request.user, keep_owner=keep_owner, by_sync=by_sync)
+    sent = decode(body or b"{}", Restoration)
+    lifecycle.restore(
+        user_id,
+        request.user,
+        keep_owner=keep_owner,
+        by_sync=sent.by_sync,
+        expected=sent.expected or None,
+    )
 
 
 @put(

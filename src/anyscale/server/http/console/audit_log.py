@@ -15,7 +15,7 @@ from msgspec import Raw, Struct, structs
 from anyscale.domain.audit_chain import HEAD, AuditEntry
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.times import from_milliseconds
-from anyscale.errors import RequestInvalid
+from anyscale.errors import NotFound, RequestInvalid
 from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.audit.entries import AUDIT_EXPORTED, AuditLog
 from anyscale.server.core.audit.verification import verify_next_slice
@@ -25,7 +25,7 @@ from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.actors import emails_in
 from anyscale.server.http.web.console_page import Page, render_console_page
-from anyscale.server.http.web.forms import read_form
+from anyscale.server.http.web.forms import read_form, sentence
 from anyscale.server.http.web.records_file import RecordsFile, Rows, while_owner
 
 __all__ = ["HANDLERS"]
@@ -71,7 +71,7 @@ def show_audit_log(
     after: Number = None,
 ) -> Page:
     typed = AuditFilter(actor.strip(), event, subject.strip())
-    only, problems = _resolved(users, typed)
+    only, problems = _resolved(audit_log, typed)
     listed = _Listed([]) if problems else _listed(audit_log, typed, only, before, after)
     return _page(
         request,
@@ -109,14 +109,13 @@ def verify_audit_log(
 async def download_audit_log(
     request: UserRequest,
     audit_log: NamedDependency[AuditLog],
-    users: NamedDependency[UserQueries],
     pools: NamedDependency[ThreadPools],
     actor: Text = "",
     event: FromQuery[str] = "",
     subject: Text = "",
 ) -> Stream:
     typed = AuditFilter(actor.strip(), event, subject.strip())
-    only, problems = await pools.read.run(_resolved, users, typed)
+    only, problems = await pools.read.run(_resolved, audit_log, typed)
     if problems:
         raise RequestInvalid(problems[0][0])
     details = {"format": "jsonl", "filtered": only != AuditFilter()}
@@ -133,20 +132,17 @@ async def _pages(audit_log: AuditLog, pools: ThreadPools, only: AuditFilter) -> 
         after = entries[-1].number
 
 
-def _resolved(users: UserQueries, typed: AuditFilter) -> tuple[AuditFilter, list[tuple[str, str]]]:
+def _resolved(audit_log: AuditLog, typed: AuditFilter) -> tuple[AuditFilter, list[tuple[str, str]]]:
     """Return the filter with ids in place of emails, and the emails that have no account."""
-    texts = {"actor": typed.actor, "subject": typed.subject}
-    emails = {name: text for name, text in texts.items() if "@" in text and ":" not in text}
-    found = dict(zip(emails, users.with_emails(list(emails.values())), strict=True))
-    problems = [
-        (f"There is no account {emails[name]}. A deleted account is found by its user_id.", name)
-        for name, user in found.items()
-        if user is None
-    ]
-    texts |= {name: user.user_id for name, user in found.items() if user}
-    if texts["actor"].startswith(_USER_ID):
-        texts["actor"] = user_actor(texts["actor"])
-    return structs.replace(typed, **texts), problems
+    ids, problems = dict[str, str](), list[tuple[str, str]]()
+    for name in ("actor", "subject"):
+        try:
+            ids[name] = audit_log.id_of(getattr(typed, name))
+        except NotFound as error:
+            problems.append((sentence(str(error)), name))
+    if ids.get("actor", "").startswith(_USER_ID):
+        ids["actor"] = user_actor(ids["actor"])
+    return structs.replace(typed, **ids), problems
 
 
 def _listed(

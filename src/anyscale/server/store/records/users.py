@@ -121,6 +121,11 @@ class AccountRecord(UserRecord, frozen=True, gc=False):
     #: When it was first used: by a sign-in, a change of its password or role, or a new token.
     used_at: int | None
 
+    @property
+    def suspended(self) -> bool:
+        """Whether its user cannot sign in."""
+        return self.suspended_at is not None
+
     def __repr__(self) -> str:
         return f"AccountRecord({self.user_id!r})"
 
@@ -150,6 +155,7 @@ class FreedEmailRecord(Record, frozen=True, gc=False):
     """An email that an account had before."""
 
     email_key: str
+    #: empty if the account was deleted
     user_id: str
-    #: when the account got another one
+    #: when the account got another one, or was deleted
     freed_at: int

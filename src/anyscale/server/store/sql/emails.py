@@ -36,6 +36,8 @@ _TEXTS = (
 )
 
 _FREED = f"select {columns(FreedEmailRecord)} from former_emails where freed_at > ?"
+# In the order of the index: a scan of the table would read all that were freed earlier.
+_LAST_FREED = "select freed_at from former_emails where freed_at > ? order by freed_at desc limit 1"
 _FREED_IN_BATCH = (
     f"{_FREED} and email_key in"
     " (select email_key from users where user_id >= ? and user_id <= ? and batch = ?)"
@@ -45,6 +47,13 @@ _FREED_IN_BATCH = (
 _ADD_FORMER = (
     "insert into former_emails (email_key, user_id, freed_at)"
     " select email_key, user_id, ? from users where user_id {any}"
+)
+# Without the account: who it was is deleted.
+_FREE_OF_DELETED = (
+    "insert into former_emails (email_key, user_id, freed_at)"
+    " select email_key, '', freed_at from former_emails where user_id = ? and freed_at > ?"
+    " union all select email_key, '', ? from users where user_id = ?"
+    " on conflict (email_key, user_id) do update set freed_at = excluded.freed_at"
 )
 _DELETE_OWN = (
     "delete from former_emails where user_id {any} and email_key ="
@@ -121,6 +130,19 @@ class Emails(Table):
         for old in before:
             self._words.replace(old, structs.replace(old, email=replaced[old.user_id]))
 
+    def free(self, user_id: str, at: int, since: int) -> None:
+        """Free the emails of an account that is to be deleted, with no word of whose they were.
+
+        Its present email is free since `at` a time, and the former ones since theirs, if that is
+        after `since`.
+        """
+        self._connection.execute(_FREE_OF_DELETED, user_id, since, at, user_id)
+
+    def purge(self, before: int) -> None:
+        """Delete the emails of deleted accounts that have been free since before a time."""
+        sql = "delete from former_emails where user_id = '' and freed_at <= ?"
+        self._connection.execute(sql, before)
+
     def list_freed(self, email_keys: Sequence[str], since: int) -> Sequence[FreedEmailRecord]:
         """Return who had some emails until a time after `since`, the last one last."""
         sql = f"{_FREED} and email_key {{any}} order by freed_at"
@@ -137,7 +159,7 @@ class Emails(Table):
         one last. Run it after `users.insert`: only then can no account give up these emails.
         """
         # Most batches are created while no email is free for so short a time.
-        if not self._connection.column(f"{_FREED} limit 1", since):
+        if not self._connection.column(_LAST_FREED, since):
             return []
         values = since, first_id, last_id, batch
         found = self._connection.all(FreedEmailRecord, _FREED_IN_BATCH, *values)

@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import RawBody
 
 from anyscale.domain.emails import email_key_or_empty
+from anyscale.domain.models.users import ExpectedUser
 from anyscale.domain.schemas.users import Role
 from anyscale.domain.validation import find_faults
 from anyscale.errors import (
@@ -167,7 +168,7 @@ def correct(
     changes = changes_of(edited)
     if faults := find_faults(changes.to_dict(), batches.policy):
         return show(problems=field_problems(faults), status=400)
-    seen = changes_of({name: current[name] for name in edited})
+    seen = ExpectedUser(**changes_of({name: current[name] for name in edited}).to_dict())
     (reuse,) = read_form(request, body, "reuse_email")
     try:
         updates.update(user_id, changes, request.user, seen, reuse_email=reuse == "yes")

@@ -134,7 +134,8 @@ create view live_users as
     where batches.published_at is not null;
 
 -- The emails that accounts had before. A search finds the account by them, and for a while no other
--- account gets them. An email that is the account's own again is not here.
+-- account gets them. An email that is the account's own again is not here. Those of a deleted account
+-- have no user_id, and are deleted after that while.
 create table former_emails (
     email_key text not null,
     user_id text not null,
