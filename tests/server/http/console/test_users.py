@@ -483,6 +483,28 @@ def test_an_account_is_suspended_and_restored(console: Console, jane: HttpClient
     assert re.findall(r'scope="row">(account\.\w+)<', own)[:2] == shown
 
 
+def test_a_suspension_by_a_sync_is_told_from_one_by_hand(
+    console: Console, jane: HttpClient
+) -> None:
+    user_id, by_sync = new_user(console, "syd"), "A sync suspended it"
+    console.control_plane.lifecycle.suspend(user_id, OPERATOR, by_sync=True)
+    assert by_sync in get(jane, f"/console/users/{user_id}").text
+    console.control_plane.lifecycle.suspend(user_id, OPERATOR)
+    page = get(jane, f"/console/users/{user_id}").text
+    assert ("The account is suspended" in page, by_sync in page) == (True, False)
+
+
+def test_a_personnel_number_is_in_the_list_and_on_the_page_of_its_user(
+    console: Console, jane: HttpClient
+) -> None:
+    user_id = new_user(console, "nora")
+    number = UserChanges(external_id="P-<0042>")
+    console.control_plane.updates.update(user_id, number, OPERATOR)
+    listed = get(jane, "/console/users?q=nora&state=password").text
+    for page in (listed, get(jane, f"/console/users/{user_id}").text):
+        assert "<bdi>P-&lt;0042&gt;</bdi>" in page
+
+
 def test_suspend_restore_and_delete_each_have_their_heading_and_text(
     console: Console, jane: HttpClient
 ) -> None:

@@ -155,6 +155,7 @@ def _rows(page: FoundPage) -> Sequence[dict[str, Any]]:
             "name": full_name(user.name, user.lastname),
             "email": user.email,
             "title": user.title,
+            "external_id": user.external_id,
             "is_owner": user.permission_level == "owner",
             "sign_in": SIGN_IN[user.sign_in],
             "created": from_milliseconds(user.created_at),
