@@ -129,6 +129,7 @@ def post(served: tuple[str, dict[str, str]], body: bytes, **headers: str) -> tup
         "PUT /v1/users/usr_1/role",
         "PATCH /v1/users/usr_1",
         "POST /v1/users:batchCreate",
+        "POST /v1/users:changeEmails",
         "POST /v1/users:find",
         "POST /v1/users:lookUp",
         "POST /v1/users:setPasswordLinks",
