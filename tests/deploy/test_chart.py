@@ -5,6 +5,7 @@ import re
 import subprocess
 import textwrap
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,9 @@ def template(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@cache
 def rendered(values: Path) -> dict[str, Any]:
-    """Give the objects of a set of values, by kind."""
+    """Give the objects of a set of values, by kind; no test changes them."""
     done = template("--values", values)
     assert done.returncode == 0, done.stderr
     return {found["kind"]: found for found in yaml.safe_load_all(done.stdout) if found}

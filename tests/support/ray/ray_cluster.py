@@ -33,6 +33,9 @@ _CONFIG = ROOT / "deploy" / "ray" / "serve.yaml"
 #: octets; the smallest size that Ray accepts is 75 MiB
 _OBJECT_STORE = 80 << 20
 
+#: seconds between two looks at a cluster that starts: each starts programs, and Ray has to answer
+_POLL = 0.25
+
 #: seconds; by default, Ray adds replicas after 30 seconds and stops them after 10 minutes
 _SOON = {
     "metrics_interval_s": 0.5,
@@ -133,6 +136,8 @@ class RayCluster:
             "--dashboard-host=127.0.0.1",
             f"--dashboard-port={self.dashboard_port}",
             f"--ray-client-server-port={free_port()}",
+            # One machine needs no program that starts others, and none that collects their logs.
+            *([] if self._workers else ["--no-monitor", "--include-log-monitor=false"]),
         )
 
     def add_node(self) -> None:
@@ -169,7 +174,7 @@ class RayCluster:
             *options,
         ]
         self.nodes.append(RayNode(command, address, self._environment, self.folder))
-        wait_until(self.nodes[-1].is_started, 180)
+        wait_until(self.nodes[-1].is_started, 180, interval=_POLL)
 
     def deploy(self, changes: Mapping[str, str] | None = None) -> None:
         """Deploy the file of `deploy/ray/` by the documented command.
@@ -196,7 +201,7 @@ class RayCluster:
             assert self.nodes[0].is_started()
             return len(self.replicas()) == count == len(self.targets())
 
-        wait_until(are_ready, seconds)
+        wait_until(are_ready, seconds, interval=_POLL)
 
     def replicas(self) -> list[str]:
         """List the replicas that run."""
