@@ -1,4 +1,4 @@
-"""A server that hashes as in production, its owners, and the files that they send."""
+"""A server, its owners, and the files that they send."""
 
 import re
 from collections.abc import Iterator
@@ -108,9 +108,7 @@ def run_owners(folder: Path, database: Path | str, **settings: str) -> Iterator[
     constants = {
         "anyscale.server.core.batches.service.hash_passwords": PausingHashes(_pause(folder))
     }
-    with ServerProcess(
-        url, folder, real_hashes=True, settings=settings, constants=constants
-    ) as server:
+    with ServerProcess(url, folder, settings=settings, constants=constants) as server:
         site = Site(server, database)
         with closing(site.control_plane()) as control_plane:
             owner = _owner(site, control_plane)
