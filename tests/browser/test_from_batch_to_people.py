@@ -53,18 +53,17 @@ def provider_and_server(
 def visit(
     browser: Browser, provider_and_server: tuple[OidcProvider, ServerProcess]
 ) -> Iterator[Callable[[], Page]]:
-    """Opens a page of the server, without cookies."""
-    contexts = []
+    """Gives the page of the server, without cookies."""
+    context = browser.new_context(base_url=provider_and_server[1].url)
+    page = context.new_page()
+    page.set_default_timeout(20_000)
 
-    def opened() -> Page:
-        contexts.append(browser.new_context(base_url=provider_and_server[1].url))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(20_000)
+    def cleared() -> Page:
+        context.clear_cookies()
         return page
 
-    yield opened
-    for context in contexts:
-        context.close()
+    yield cleared
+    context.close()
 
 
 Visit = Callable[[], Page]
