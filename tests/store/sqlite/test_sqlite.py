@@ -153,6 +153,7 @@ def test_an_index_finds_the_rows(
     small = (
         *("SCAN conflicts", "SCAN json_each", "SCAN search_index"),
         "SCAN found",  # the events that were found so far
+        "SCAN CONSTANT ROW",  # the name of a table that has rows of an account
         "SCAN users USING INDEX users_owners",
     )
     assert [step for step in steps if step.startswith("SCAN") and not step.startswith(small)] == []

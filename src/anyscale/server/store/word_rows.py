@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import groupby
-from operator import attrgetter
 
 from anyscale.server.store.records.search import AccountTextsRecord, IndexPlace
 from anyscale.server.store.words import words_of
@@ -51,14 +50,16 @@ def distinct_words(accounts: Iterable[AccountTextsRecord]) -> set[Word]:
     return {word for account in accounts for word in words_of_account(account)}
 
 
-def runs(accounts: Iterable[AccountTextsRecord]) -> Iterator[list[AccountTextsRecord]]:
-    """Divide accounts into those that follow each other in their batch without a gap."""
-    in_order = sorted(accounts, key=attrgetter("place"))
-    for _, run in groupby(enumerate(in_order), _start_of_run):
-        yield [account for _, account in run]
+def runs(
+    accounts: Iterable[AccountTextsRecord], end: IndexPlace
+) -> Iterator[list[AccountTextsRecord]]:
+    """Divide accounts up to a place into those that follow each other without a gap."""
+    placed = sorted((place, one) for one in accounts if (place := one.place) <= end)
+    for _, run in groupby(enumerate(placed), _start_of_run):
+        yield [account for _, (_, account) in run]
 
 
-def _start_of_run(numbered: tuple[int, AccountTextsRecord]) -> IndexPlace:
+def _start_of_run(numbered: tuple[int, tuple[IndexPlace, AccountTextsRecord]]) -> tuple[int, int]:
     """Return a place that is the same as long as no position is missing."""
-    number, account = numbered
-    return account.place._replace(position=account.place.position - number)
+    number, ((publication, position), _) = numbered
+    return publication, position - number

@@ -163,8 +163,7 @@ class Words(Table):
     def remove(self, accounts: Sequence[AccountTextsRecord]) -> None:
         """Remove the words of accounts that this transaction deletes."""
         state = self.lock()
-        end = state.end
-        for run in runs([account for account in accounts if account.place <= end]):
+        for run in runs(accounts, state.end):
             self._remove_range(run[0].place, run[-1].place, distinct_words(run))
             self._end_lease(state, run[-1].place)
 
