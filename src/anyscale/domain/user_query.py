@@ -6,7 +6,7 @@ from typing import get_args
 
 from msgspec import structs
 
-from anyscale.domain.models.base import Model
+from anyscale.domain.models.base import CheckedModel
 from anyscale.domain.schemas.users import Role
 
 __all__ = ["MAX_QUERY_TEXT", "UserQuery", "query_fault"]
@@ -18,7 +18,7 @@ MAX_QUERY_TEXT = 256
 _has_surrogate = re.compile("[\ud800-\udfff]").search
 
 
-class UserQuery(Model, frozen=True):
+class UserQuery(CheckedModel, frozen=True):
     """Which accounts to list, and in which order. A wrong type of a value raises `TypeError`."""
 
     #: Words and parts of the email, the name and the last name. The accounts that match best come

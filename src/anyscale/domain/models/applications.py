@@ -4,7 +4,7 @@ from datetime import datetime
 
 from msgspec import UNSET, Struct, UnsetType
 
-from anyscale.domain.models.base import Model
+from anyscale.domain.models.base import CheckedModel
 
 __all__ = ["Application", "ApplicationChanges", "CreatedApplication", "NewApplication"]
 
@@ -53,7 +53,7 @@ class Application(Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
-class CreatedApplication(Model, frozen=True, gc=False):
+class CreatedApplication(CheckedModel, frozen=True, gc=False):
     """An application with a new secret, which is shown this once."""
 
     application: Application

@@ -1,10 +1,10 @@
-"""The base of the models: an immutable record that checks the types of its fields."""
+"""The bases of the models: immutable records, most of which check the types of their fields."""
 
 from typing import Any, ClassVar, get_args
 
 from msgspec import Struct, UnsetType, structs
 
-__all__ = ["Model", "check_type"]
+__all__ = ["CheckedModel", "Model", "check_type"]
 
 
 def check_type(name: str, value: Any, *types: type) -> None:
@@ -16,7 +16,24 @@ def check_type(name: str, value: Any, *types: type) -> None:
 
 
 class Model(Struct, frozen=True, gc=False):
-    """An immutable record that checks the types of its fields and shows no secret."""
+    """An immutable record that shows no secret. Types are checked by what builds it."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a dictionary representation of the model."""
+        return structs.asdict(self)
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Return the fields as `repr` and rich show them."""
+        values = structs.asdict(self).items()
+        return [(field, "***" if value and field in _SECRETS else value) for field, value in values]
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{field}={value!r}" for field, value in self.__rich_repr__())
+        return f"{type(self).__name__}({fields})"
+
+
+class CheckedModel(Model, frozen=True, gc=False):
+    """A model that checks the types of its fields."""
 
     #: field -> the types of its annotation
     _TYPES: ClassVar[dict[str, tuple[type, ...]]] = {}
@@ -34,19 +51,6 @@ class Model(Struct, frozen=True, gc=False):
             check_type(field, value, *types)
             if isinstance(value, str):  # a subclass, as numpy's, which JSON does not have
                 structs.force_setattr(self, field, str.__str__(value))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a dictionary representation of the model."""
-        return structs.asdict(self)
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Return the fields as `repr` and rich show them."""
-        values = structs.asdict(self).items()
-        return [(field, "***" if value and field in _SECRETS else value) for field, value in values]
-
-    def __repr__(self) -> str:
-        fields = ", ".join(f"{field}={value!r}" for field, value in self.__rich_repr__())
-        return f"{type(self).__name__}({fields})"
 
 
 #: the fields that `repr` hides

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct, structs, to_builtins
 
-from anyscale.domain.models.base import Model
+from anyscale.domain.models.base import CheckedModel
 from anyscale.domain.models.users import AdminCreatedUser
 
 __all__ = ["Batch", "Conflict", "Created", "KeptUser", "ReservedChunk", "UndoneBatch"]
@@ -62,7 +62,7 @@ class Batch(Struct, frozen=True, kw_only=True):
         return structs.asdict(self)
 
 
-class KeptUser(Model, frozen=True, gc=False):
+class KeptUser(CheckedModel, frozen=True, gc=False):
     """An account that remains when its batch is undone.
 
     Attributes:

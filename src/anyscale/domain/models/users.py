@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 
 from msgspec import UNSET, Struct, UnsetType, structs
 
-from anyscale.domain.models.base import Model
+from anyscale.domain.models.base import CheckedModel, Model
 
 __all__ = [
     "KEPT_OF_OWNERS",
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 
-class AdminCreateUser(Model, frozen=True, gc=False):
+class AdminCreateUser(CheckedModel, frozen=True, gc=False):
     """User to be created by an admin.
 
     A value of another type raises `TypeError`. The call checks all else, and names every wrong
@@ -62,7 +62,7 @@ class AdminImportUser(AdminCreateUser, frozen=True, gc=False):
     external_id: str | None = None
 
 
-class AdminCreatedUser(Model, frozen=True, gc=False):
+class AdminCreatedUser(CheckedModel, frozen=True, gc=False):
     """User account created by an admin that has organization collaborator permissions.
 
     Attributes:
@@ -122,6 +122,9 @@ class CreatedUsers(list[AdminCreatedUser]):
 class User(Model, frozen=True, gc=False):
     """A user account, as `list` and `get` show it.
 
+    It checks no types: its values come from the store or a decoder, which do. A million accounts
+    may be compared with a file or listed, and checking takes longer than all else.
+
     Attributes:
         email (str): Email as it was entered.
         name (str): First name.
@@ -151,15 +154,8 @@ class User(Model, frozen=True, gc=False):
     external_id: str | None = None
     suspended_by_sync: bool = False
 
-    def __post_init__(self) -> None:
-        """Check nothing: the values come from the store or a decoder, which check the types.
 
-        A million accounts may be compared with a file or listed, and checking takes longer than
-        all else.
-        """
-
-
-class UserChanges(Model, frozen=True, gc=False, forbid_unknown_fields=True):
+class UserChanges(CheckedModel, frozen=True, gc=False, forbid_unknown_fields=True):
     """New values of fields of an account. A field that is unset stays as it is."""
 
     name: str | UnsetType = UNSET
@@ -204,7 +200,7 @@ class UpdatedUser(Struct, frozen=True):
     has_password: bool
 
 
-class PasswordLink(Model, frozen=True, gc=False):
+class PasswordLink(CheckedModel, frozen=True, gc=False):
     """A one-time link that is enough to set the password of an account."""
 
     user_id: str
