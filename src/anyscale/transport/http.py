@@ -63,7 +63,7 @@ __all__ = ["HttpTransport"]
 
 _is_id = re.compile(r"[0-9A-Za-z_]{1,64}").fullmatch
 
-#: users, batches or conflicts of a response, at most
+#: users of a batch, batches or conflicts of a response, at most
 _PAGE = 1000
 #: requests at a time, at most
 _AT_ONCE = 4
@@ -224,7 +224,7 @@ class Users:
         self._request(type(None), "PUT", f"{_user_path(user_id)}/role", RoleSet(role))
 
     def list(self, query: UserQuery, cursor: str, limit: int) -> UserPage:
-        parameters = _parameters(query) | {"cursor": cursor, "limit": min(limit, _PAGE)}
+        parameters = _parameters(query) | {"cursor": cursor, "limit": limit}
         return self._request(UserPage, "GET", "/v1/users", **parameters)
 
 

@@ -6,19 +6,16 @@ from collections.abc import Iterator
 from anyscale.domain.models.base import check_type
 from anyscale.domain.models.users import User
 from anyscale.domain.passwords import FORBIDDEN
-from anyscale.domain.schemas.users import UserPage
+from anyscale.domain.schemas.users import USER_PAGE, UserPage
 from anyscale.domain.user_query import MAX_QUERY_TEXT, UserQuery, query_fault
 from anyscale.domain.validation import MAX_TEXT
 from anyscale.errors import ConfigError, NotFound, RequestInvalid, UserAmbiguous
 from anyscale.transport.base import Transport
 
-__all__ = ["PAGE", "USER_ID", "check_sizes", "find_user", "list_users"]
+__all__ = ["USER_ID", "check_sizes", "find_user", "list_users"]
 
 #: what the id of a user begins with
 USER_ID = "usr_"
-
-#: users per request, at most
-PAGE = 1_000
 
 #: how many accounts of one name an error lists at most
 _NAMESAKES = 10_000
@@ -36,7 +33,7 @@ def list_users(
         raise ConfigError(fault)
     cursor, remaining = "", sys.maxsize if max_items is None else max_items
     while remaining > 0:
-        page = _page(transport, query, cursor, min(page_size, PAGE, remaining))
+        page = _page(transport, query, cursor, min(page_size, USER_PAGE, remaining))
         # An id is found by itself: the index of words does not matter.
         if page.unindexed and not cursor and not (query.search or "").startswith(USER_ID):
             transport.on_notice(_unindexed(page.unindexed))
@@ -94,7 +91,7 @@ def find_user(
         users = []  # no account has it, and a control plane would refuse to look it up
     else:
         query = UserQuery(email=email, name=name, exact=True)
-        users = list(list_users(transport, query, _NAMESAKES, PAGE))
+        users = list(list_users(transport, query, _NAMESAKES, USER_PAGE))
     criterion = f"the {'name' if email is None else 'email'} {text!r}"
     if not users:
         raise _not_found(transport, criterion)

@@ -18,7 +18,7 @@ from anyscale.domain.models.users import (
     User,
     UserChanges,
 )
-from anyscale.domain.schemas.users import Role
+from anyscale.domain.schemas.users import USER_PAGE, Role
 from anyscale.domain.user_query import UserQuery
 from anyscale.domain.validation import Policy, require_changes
 from anyscale.errors import AnyscaleError, ConfigError
@@ -30,7 +30,7 @@ from anyscale.user.comparison.sync_run import run_sync
 from anyscale.user.comparison.verification import Verification
 from anyscale.user.created_users import create_users, forget_frames
 from anyscale.user.list_source import ListSource
-from anyscale.user.lookup import PAGE, check_sizes, find_user, list_users
+from anyscale.user.lookup import check_sizes, find_user, list_users
 
 __all__ = ["UserCalls", "default_calls"]
 
@@ -116,7 +116,7 @@ class UserCalls:
         without_credentials: bool = False,
         newest_first: bool = False,
         max_items: int | None = None,
-        page_size: int = PAGE,
+        page_size: int = USER_PAGE,
     ) -> Iterator[User]:
         """List users in the order of their creation, or those that a search finds, the best first.
 

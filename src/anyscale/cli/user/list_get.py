@@ -70,13 +70,13 @@ def list_users(
       anyscale user list --suspended -o csv
       anyscale user list --newest-first --max-items 20
     """
-    from anyscale.user.lookup import PAGE
+    from anyscale.domain.schemas.users import USER_PAGE
     from anyscale.user.lookup import list_users as iterate_users
 
     chosen = query_of(query)
     table = _SEARCH_TABLE if chosen.search else _TABLE
     with open_control_plane(host) as transport:
-        users = iterate_users(transport, chosen, max_items, PAGE)
+        users = iterate_users(transport, chosen, max_items, USER_PAGE)
         if output == "text" and max_items != 0 and any(query[name] for name in _FILTERS):
             users = _with_notice_if_empty(users)
         _write(users, output, _wide_table() if wide else table)

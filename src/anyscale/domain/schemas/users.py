@@ -8,6 +8,7 @@ from anyscale.domain.models.users import EmailChange, ExpectedUser, PasswordLink
 
 __all__ = [
     "MAX_EMAIL_CHANGES",
+    "USER_PAGE",
     "EmailChanges",
     "FindUsers",
     "FoundUsers",
@@ -37,6 +38,11 @@ class FoundUsers(Struct, frozen=True):
     """The accounts with the emails, then those with the external ids; null where there is none."""
 
     users: list[User | None]
+
+
+#: Accounts of a page, at most. A request takes as long as some 300 accounts, so that the control
+#: plane lists all of them in a fifth less time than in pages of 1,000.
+USER_PAGE = 5_000
 
 
 class UserPage(Struct, frozen=True):

@@ -8,7 +8,7 @@ from anyscale.domain.models.batches import Conflict
 from anyscale.domain.models.sync import SyncStep
 from anyscale.domain.validation import CheckedUser
 from anyscale.transport.base import Transport
-from anyscale.user.lookup import PAGE
+from anyscale.user.comparison.matched_users import CHUNK
 
 __all__ = ["former_holders", "refused_emails"]
 
@@ -34,8 +34,8 @@ def refused_emails(transport: Transport, corrections: Sequence[SyncStep]) -> dic
 
 def _look_up(transport: Transport, emails: Sequence[str]) -> Iterator[tuple[int, Conflict]]:
     """Iterate over the conflicts of emails, each with the position of its email."""
-    for start in range(0, len(emails), PAGE):
-        part = list(map(_email_of, emails[start : start + PAGE]))
+    for start in range(0, len(emails), CHUNK):
+        part = list(map(_email_of, emails[start : start + CHUNK]))
         for one in transport.batches.look_up(part, 0):
             yield start + one.position, one
 

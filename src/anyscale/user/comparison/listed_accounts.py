@@ -6,10 +6,12 @@ from itertools import compress, islice
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from anyscale.domain.models.users import User
+from anyscale.domain.schemas.users import USER_PAGE
 from anyscale.domain.user_query import UserQuery
 from anyscale.transport.base import Transport
 from anyscale.user.comparison.id_hashes import IdHashes
-from anyscale.user.lookup import PAGE, list_users
+from anyscale.user.comparison.matched_users import CHUNK
+from anyscale.user.lookup import list_users
 
 if TYPE_CHECKING:  # imported on use: a small batch needs no threads
     from concurrent.futures import Future
@@ -71,13 +73,13 @@ class ListedAccounts:
                 yield account
 
     def _every(self) -> Iterator[User]:
-        for account in list_users(self._transport, UserQuery(), None, PAGE):
+        for account in list_users(self._transport, UserQuery(), None, USER_PAGE):
             self.count += 1
             yield account
 
     def _list(self) -> None:
         accounts = self._every()
-        while not self._is_left and (page := list(islice(accounts, PAGE))):
+        while not self._is_left and (page := list(islice(accounts, USER_PAGE))):
             active = [one for one in page if one.suspended_at is None]
             hashes = array("q", [hash(one.user_id) for one in active])
             self._pages.append(_Page(hashes, "\n".join(one.email for one in active).encode()))
@@ -86,6 +88,6 @@ class ListedAccounts:
         assert self._listing
         self._listing.result()
         emails = (email for page in self._pages for email in page.missing(seen))
-        while chunk := list(islice(emails, PAGE)):
+        while chunk := list(islice(emails, CHUNK)):
             # An account that has been deleted or has another email since is not found.
             yield from filter(None, self._transport.users.find(chunk))

@@ -4,13 +4,14 @@ from collections.abc import Container
 from itertools import chain
 
 from anyscale.domain.models.users import User
+from anyscale.domain.schemas.users import USER_PAGE
 from anyscale.domain.user_query import UserQuery
 from anyscale.domain.user_sources import UserSource
 from anyscale.errors import NotFound, OwnerKept
 from anyscale.transport.base import Transport
 from anyscale.user.comparison.id_hashes import IdHashes
 from anyscale.user.comparison.matched_users import MatchedUsers, OnProgress
-from anyscale.user.lookup import PAGE, list_users
+from anyscale.user.lookup import list_users
 
 __all__ = ["SuspensionPlan", "change_unless_owner", "plan_missing", "plan_named"]
 
@@ -88,7 +89,7 @@ def plan_missing(
         else:
             named.add(account.user_id)
     named.sort()
-    for account in list_users(transport, UserQuery(), None, PAGE):
+    for account in list_users(transport, UserQuery(), None, USER_PAGE):
         if account.user_id not in named:
             plan.add(account, is_named=False)
     return plan

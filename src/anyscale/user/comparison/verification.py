@@ -4,6 +4,7 @@ import math
 from collections.abc import Container, Iterator, Sequence
 
 from anyscale.domain.models.users import KEPT_OF_OWNERS, Difference, User
+from anyscale.domain.schemas.users import USER_PAGE
 from anyscale.domain.user_query import UserQuery
 from anyscale.domain.user_sources import UserSource
 from anyscale.domain.validation import CheckedUser
@@ -15,7 +16,7 @@ from anyscale.user.comparison.differences import (
 )
 from anyscale.user.comparison.id_hashes import IdHashes
 from anyscale.user.comparison.matched_users import CHUNK, MatchedUser, MatchedUsers, OnProgress
-from anyscale.user.lookup import PAGE, list_users
+from anyscale.user.lookup import list_users
 
 __all__ = ["Verification"]
 
@@ -82,7 +83,7 @@ class Verification:
         """
         assert self._seen is not None
         self._seen.sort()
-        for user in list_users(self._transport, UserQuery(), None, PAGE):
+        for user in list_users(self._transport, UserQuery(), None, USER_PAGE):
             if user.user_id not in self._seen:
                 yield user
 

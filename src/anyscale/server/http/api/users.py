@@ -6,7 +6,7 @@ from litestar import Router
 from litestar.di import NamedDependency, Provide
 from litestar.params import QueryParameter, RawBody
 
-from anyscale.domain.schemas.users import FindUsers, FoundUsers, Role, UserPage
+from anyscale.domain.schemas.users import USER_PAGE, FindUsers, FoundUsers, Role, UserPage
 from anyscale.domain.user_query import MAX_QUERY_TEXT, UserQuery
 from anyscale.errors import TooLarge
 from anyscale.server.core.accounts.queries import UserQueries
@@ -122,7 +122,7 @@ def list_users(
     listing: NamedDependency[UserListing],
     user_query: NamedDependency[UserQuery],
     cursor: Cursor = "",
-    limit: Annotated[int, QueryParameter(ge=1, le=1000, description="Users in a page.")] = 100,
+    limit: Annotated[int, QueryParameter(ge=1, le=USER_PAGE, description="Users in a page.")] = 100,
 ) -> UserPage:
     return listing.page(user_query, cursor, limit)
 
