@@ -340,7 +340,7 @@ def test_a_nul_character_in_an_id_is_refused(served: tuple[str, dict[str, str]])
 @pytest.mark.parametrize(
     ("query", "detail"),
     [
-        ("limit=5000", "limit must be at most 1000"),
+        ("limit=5001", "limit must be at most 5000"),
         ("limit=0", "limit must be at least 1"),
         ("limit=many", "limit: Expected `int`, got `str`"),
         ("search=" + "x" * 257, "search must have at most 256 characters"),
