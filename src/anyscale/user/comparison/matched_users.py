@@ -183,18 +183,17 @@ class MatchedUsers:
         matched: list[MatchedUser] = []
         undecided = array("H")
         by_ids = chunk.by_external_id or repeat(None)
-        for at, (user, by_email, by_id) in enumerate(
-            zip(chunk.users, chunk.by_email, by_ids, strict=False)
+        for index, (user, by_email, by_id) in enumerate(
+            zip(chunk.users, chunk.by_email, by_ids, strict=False), chunk.first
         ):
             # Nearly all are clear: `match` would return the same.
-            if self._by_email_only or (
-                by_id is None and (by_email is None or by_email.external_id is None)
-            ):
-                matched.append((chunk.first + at, user, by_email))
+            is_clear = by_id is None and (by_email is None or by_email.external_id is None)
+            if is_clear or self._by_email_only:
+                matched.append((index, user, by_email))
             elif depends_on_file(user, by_email):
-                undecided.append(at)
+                undecided.append(index - chunk.first)
             else:
-                matched += self._decided(chunk.first + at, user, by_email, by_id)
+                matched += self._decided(index, user, by_email, by_id)
         if undecided:
             self._undecided[chunk.first] = undecided
         return matched

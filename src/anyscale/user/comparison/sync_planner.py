@@ -74,7 +74,7 @@ class Planner:
             self.seen.add(account.user_id)
             if account.suspended_at is not None:
                 self._add_suspended(index, user, account)
-            elif values(user) != values(account) or gets_email(user, account):
+            elif values(user) != values(account):
                 self._add_different(index, user, account)
 
     def end_entries(self) -> None:

@@ -114,12 +114,13 @@ class Verification:
                 continue
             if self._seen is not None:
                 self._seen.add(account.user_id)
+            is_equal = values(user) == values(account)
             # The email comes first: it says which account the other differences are of.
-            if gets_email(user, account):
+            if not is_equal and gets_email(user, account):
                 yield self._difference(index, user, "different", account, "email")
             if account.suspended_at is not None:
                 yield self._difference(index, user, "suspended", account)
-            if values(user) != values(account):
+            if not is_equal:
                 for field in different_fields(user, account):
                     yield self._difference(index, user, "different", account, field)
 
