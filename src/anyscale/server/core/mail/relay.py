@@ -8,6 +8,7 @@ which an operator can mend.
 import smtplib
 import socket
 import ssl
+from base64 import b64encode
 from contextlib import suppress
 from email.message import EmailMessage
 from typing import Final
@@ -156,8 +157,18 @@ class Relay:
 
     def _lost(self, error: OSError | smtplib.SMTPException) -> MailRetry:
         """Return the error for a connection that could not be opened, or was lost."""
-        where = f"{self._settings.host}:{self._settings.port}"
-        return MailRetry(f"{where}: {_reason(error)}", is_of_connection=True)
+        where, reason = f"{self._settings.host}:{self._settings.port}", _reason(error)
+        for secret in _written_passwords(self._settings):
+            reason = reason.replace(secret, "...")  # a relay may quote what it refuses
+        return MailRetry(f"{where}: {reason}", is_of_connection=True)
+
+
+def _written_passwords(settings: MailSettings) -> list[str]:
+    """Return the password of the relay as a text may have it: as it is, and as it is sent."""
+    if not settings.password:
+        return []
+    sent = (settings.password, f"\0{settings.user}\0{settings.password}")
+    return [settings.password, *(b64encode(text.encode()).decode() for text in sent)]
 
 
 def _reason(error: OSError | smtplib.SMTPException) -> str:
