@@ -52,6 +52,7 @@ def person(first: str, last: str, at: int) -> tuple[CheckedUser, str]:
         is_sso_user=at % 5 == 3,
         lastname=last,
         title=TITLES[at % 6],
+        external_id=f"{1_000 + at}" if last in LAST else None,
     )
     assert user
     return user, password

@@ -322,3 +322,13 @@ def test_all_works_without_javascript(visit: Visit, owner: Owner, site: Site) ->
     page.get_by_role("listitem").filter(has_text="no script").locator("summary").click()
     page.get_by_role("listitem").filter(has_text="no script").get_by_role("button").click()
     expect(page.get_by_role("status").first).to_contain_text("The token is revoked.")
+
+
+def test_a_choice_looks_like_a_field_and_the_name_of_an_event_is_not_broken(
+    visit: Visit, owner: Owner
+) -> None:
+    page = visit("/console/audit", storage_state=owner.state)
+    font = "one => getComputedStyle(one).fontSize"
+    choice, field = page.get_by_label("Event"), page.get_by_label("Actor")
+    assert choice.evaluate(font) == field.evaluate(font)
+    expect(page.locator("td.data > a").first).to_have_css("overflow-wrap", "normal")

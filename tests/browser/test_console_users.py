@@ -47,6 +47,7 @@ def staff(site: Site) -> Staff:
             is_sso_user=False,
             lastname=None,
             title=None,
+            external_id="8" * 256 if at == 50 else f"P-{at}",
         )
         for at, name in enumerate(names)
     ]

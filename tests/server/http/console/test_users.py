@@ -571,6 +571,17 @@ def test_a_user_is_signed_out_everywhere(console: Console, jane: HttpClient) -> 
     assert get(jane, "/console").status == 200, "the own session stays"
 
 
+def test_before_an_account_that_was_used_is_deleted_its_emails_are_said_to_stay_taken(
+    console: Console, jane: HttpClient
+) -> None:
+    user_id = new_user(console, "dale")
+    taken = "No other account gets its emails for 30 days."
+    assert taken not in get(jane, f"/console/users/{user_id}/delete").text
+    with console.control_plane.store.write() as tx:
+        tx.accounts.mark_used(user_id, tx.now())
+    assert taken in get(jane, f"/console/users/{user_id}/delete").text
+
+
 def test_an_account_is_deleted_once_its_email_is_typed(console: Console, jane: HttpClient) -> None:
     user_id = new_user(console, "del")
     page = send(jane, f"/console/users/{user_id}/delete", email="dell@example.com")

@@ -8,6 +8,7 @@ from litestar.params import FromQuery
 from msgspec import Struct
 
 from anyscale.domain.audit_chain import AuditEntry
+from anyscale.domain.conflicts import FREED_DAYS
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.names import full_name
 from anyscale.domain.times import from_milliseconds
@@ -121,6 +122,7 @@ def _values(request: UserRequest, found: AccountDetails) -> dict[str, Any]:
         "link_until": from_milliseconds(found.link.expires_at) if found.link else None,
         "created": from_milliseconds(account.created_at),
         "used": from_milliseconds(account.used_at) if account.used_at else None,
+        "freed_days": FREED_DAYS,
     }
 
 
