@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from msgspec import UNSET, Struct, structs
 
@@ -38,6 +38,9 @@ FIELDS = AdminImportUser.__struct_fields__
 
 #: The fields of an account that only the server sets; `anyscale user list` writes them too.
 SERVER_FIELDS = tuple(field for field in User.__struct_fields__ if field not in FIELDS)
+
+#: what a comparison has for a missing field, whatever its type is
+_MISSING: Any = UNSET
 
 #: characters of each text but the email and the password
 MAX_TEXT = 256
@@ -125,7 +128,9 @@ def check(
         and not name.isspace()
         and not password
         and not policy.sso_only
-        and (external_id is None or _is_plain_external_id(external_id))
+        # Not a part of the text above: few files have one, and to format None takes a third as long
+        # as all the others.
+        and (external_id is None or external_id is _MISSING or _is_plain(external_id))
     ):
         fields = {
             "name": name,
@@ -154,10 +159,8 @@ def check(
     )
 
 
-def _is_plain_external_id(text: str) -> bool:
-    # A comparison has UNSET for a missing one. Not a part of the text that `check` looks at: few
-    # files have it, and to format None takes a third as long as all the others.
-    return cast("Any", text) is UNSET or (len(text) <= MAX_TEXT and is_plain_external_id(text))
+def _is_plain(external_id: str) -> bool:
+    return len(external_id) <= MAX_TEXT and is_plain_external_id(external_id)
 
 
 def check_fields(

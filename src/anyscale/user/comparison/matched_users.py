@@ -7,7 +7,8 @@ matched in a second reading, which looks up only the chunks that have some.
 from array import array
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import repeat
+from itertools import count, repeat
+from operator import attrgetter
 from typing import NamedTuple
 
 from anyscale.domain.matching import depends_on_file, match
@@ -28,6 +29,9 @@ MatchedUser = tuple[int, CheckedUser, User | None]
 
 #: receives the step, how much of it is done, and how much it is in all
 OnProgress = Callable[[str, int, int], None]
+
+
+_external_id = attrgetter("external_id")
 
 
 class _Chunk(NamedTuple):
@@ -180,6 +184,9 @@ class MatchedUsers:
 
     def _matched_first(self, chunk: _LookedUpChunk) -> list[MatchedUser]:
         """Match the users of a chunk, and keep where those are that depend on the source."""
+        has_ids = chunk.by_external_id or any(map(_external_id, filter(None, chunk.by_email)))
+        if self._by_email_only or not has_ids:
+            return list(zip(count(chunk.first), chunk.users, chunk.by_email, strict=False))
         matched: list[MatchedUser] = []
         undecided = array("H")
         by_ids = chunk.by_external_id or repeat(None)
@@ -187,8 +194,7 @@ class MatchedUsers:
             zip(chunk.users, chunk.by_email, by_ids, strict=False), chunk.first
         ):
             # Nearly all are clear: `match` would return the same.
-            is_clear = by_id is None and (by_email is None or by_email.external_id is None)
-            if is_clear or self._by_email_only:
+            if by_id is None and (by_email is None or by_email.external_id is None):
                 matched.append((index, user, by_email))
             elif depends_on_file(user, by_email):
                 undecided.append(index - chunk.first)
@@ -225,4 +231,4 @@ class MatchedUsers:
 
 
 def _external_ids(users: Iterable[CheckedUser]) -> list[str]:
-    return [user.external_id for user in users if user.external_id]
+    return list(filter(None, map(_external_id, users)))
