@@ -47,6 +47,7 @@ class BatchRun:
         if_exists: `fail` or `skip`.
         drop_command: returns the command or call that drops an open batch, for a message.
         is_abandoned: tells which open batches may be dropped.
+        mail_links: whether the users that cannot sign in yet get links by mail.
         log: receives messages for the user.
         on_progress: receives how far the run is.
     """
@@ -60,6 +61,7 @@ class BatchRun:
         if_exists: str,
         drop_command: Callable[[str], str],
         is_abandoned: IsAbandoned = lambda _: nullcontext(False),
+        mail_links: bool = False,
         log: Callable[[str], None] = lambda _: None,
         on_progress: Progress = lambda *_: None,
     ) -> None:
@@ -70,6 +72,7 @@ class BatchRun:
         self._if_exists = if_exists
         self._is_abandoned = is_abandoned
         self._drop_command = drop_command
+        self._mail_links = mail_links
         self._log = log
         self._on_progress = on_progress
 
@@ -171,7 +174,13 @@ class BatchRun:
         key, conflicts = self._key.get_key(), self._conflicts()
         while True:
             try:
-                return self._batches.create(key, chunk.users, self._if_exists, chunk.passwords)
+                return self._batches.create(
+                    key,
+                    chunk.users,
+                    self._if_exists,
+                    chunk.passwords,
+                    mail_links=self._mail_links,
+                )
             except BatchRefused as error:
                 if not any(problem.code == "email_reserved" for problem in error.problems):
                     raise
@@ -203,14 +212,17 @@ class BatchRun:
         """Reserve, hash and publish; for a published batch, only compare the users."""
         reading, entries, passwords = self._reservations(self._conflicts()).reserve_all(batch)
         if batch.state == "published":
-            return self._batches.publish(batch.batch_id, entries)
+            return self._publish(batch, entries)
         try:
             if passwords:
                 self._hash_all(batch, passwords)
         except BatchRefused as error:
             raise BatchRefused(reading.locate(error.problems), error.more) from None
         self._source.check_unchanged()
-        return self._batches.publish(batch.batch_id, entries)
+        return self._publish(batch, entries)
+
+    def _publish(self, batch: Batch, entries: int) -> Batch:
+        return self._batches.publish(batch.batch_id, entries, mail_links=self._mail_links)
 
     def _hash_all(self, batch: Batch, passwords: int) -> None:
         # Not the passwords whose hashes an earlier run has stored, nor those of skipped users.

@@ -23,6 +23,7 @@ _GROUPS = {
         "Print a script that completes commands and options in SHELL.",
     ),
     "login": ("login:login", "Store a token of a server in a file that only you can read."),
+    "mail": ("mail:group", "Show the mails that are due, sent and failed, and stop them."),
     "server": (
         "server:group",
         "Host a control plane: start it, create its tokens and owners.",

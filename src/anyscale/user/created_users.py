@@ -17,10 +17,11 @@ def create_users(
     transport: Transport,
     users: ListSource,
     report: CallReport,
-    *,
     idempotency_key: str | None,
+    *,
     if_exists: str,
     dry_run: bool,
+    mail_links: bool,
 ) -> CreatedUsers:
     """Create users, or only check them: see `UserCalls.admin_batch_create`.
 
@@ -34,9 +35,12 @@ def create_users(
         if_exists=if_exists,
         # Of `anyscale`, or of the same `Anyscale`.
         drop_command='`batch.drop("{}")`'.format,
+        mail_links=mail_links,
         log=report.log,
         on_progress=report.show,
     )
+    if mail_links:
+        transport.mails.send_links([])  # a refusal comes before any work
     report.log("Checking users..." if dry_run else "Creating users...")
     outcome = run.dry_run() if dry_run else run.run()
     created = _result(outcome)

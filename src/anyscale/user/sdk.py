@@ -53,6 +53,7 @@ class UserCalls:
         idempotency_key: str | None = None,
         if_exists: Literal["fail", "skip"] = "fail",
         dry_run: bool = False,
+        mail_links: bool = False,
         progress: bool | None = None,
     ) -> CreatedUsers:
         """Batch create, as an admin, users without email verification.
@@ -66,9 +67,9 @@ class UserCalls:
                 result if it had completed.
             if_exists: For users who have an account: `fail` refuses the batch, `skip` skips them.
             dry_run: Check the users and look up their emails, and write nothing.
-            progress: Whether to show the progress of a long call on standard error. None, the
-                default, draws a bar on a terminal and in a notebook; True also writes a line now
-                and then where no bar can be drawn.
+            mail_links: Let the server mail a link to each created user that cannot sign in yet.
+            progress: Whether to show the progress of a long call: None draws a bar on a terminal
+                and in a notebook; True also writes a line now and then where no bar can be drawn.
 
         Returns:
             A list in the order of the input, with the attributes `skipped` and `batch_id`.
@@ -85,19 +86,16 @@ class UserCalls:
         if if_exists not in ("fail", "skip"):
             raise ConfigError(f"if_exists must be 'fail' or 'skip', not {if_exists!r}")
         check_type("dry_run", dry_run, bool)
+        check_type("mail_links", mail_links, bool)
         check_type("progress", progress, bool, type(None))
         report = CallReport(progress)
         target = self._resolve_target()
         transport = open_transport(target, on_notice=report.warn, on_outage=report.note_outage)
+        options = {"dry_run": dry_run, "mail_links": mail_links}
         try:
             with closing(transport), closing(report):
                 return create_users(
-                    transport,
-                    users,
-                    report,
-                    idempotency_key=idempotency_key,
-                    if_exists=if_exists,
-                    dry_run=dry_run,
+                    transport, users, report, idempotency_key, if_exists=if_exists, **options
                 )
         except AnyscaleError as error:
             forget_frames(error)

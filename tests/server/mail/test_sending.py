@@ -4,7 +4,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from tests.support.callers import OPERATOR
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.mail.relays import RELAY_PASSWORD, USER, TestRelay, running_relay, secret_in
 from tests.support.mail.sending import mails, pass_time, send_all, sender_of
+from tests.support.mail.silent_relay import SilentRelay
 from tests.support.servers.certificates import create_certificate
 from tests.support.servers.control_planes import Deployment
 from tests.support.users import checked_user, create_accounts
@@ -225,40 +226,6 @@ def test_an_address_in_another_script_needs_smtputf8_and_fails_with_that_reason(
     # A domain has an ASCII form, which each relay takes.
     assert recipients == ["jane@xn--mller-kva.example.com", "jörg@example.com"][: 1 + utf8]
     assert [("SMTPUTF8" in reason) for reason in reasons] == [True] * (not utf8)
-
-
-class SilentRelay:
-    """A relay that says nothing after some lines, and notes that somebody waits for it."""
-
-    def __init__(self, lines: int) -> None:
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listening.getsockname()[1]
-        self.is_silent = threading.Event()
-        self._lines = lines
-        self._connection: socket.socket | None = None
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        self._connection, _ = self._listening.accept()
-        file = self._connection.makefile("rwb")
-        replies = [b"220 hello\r\n", b"250 hello\r\n", *[b"250 OK\r\n"] * 2, b"354 go on\r\n"]
-        with suppress(OSError), file:
-            for reply in replies[: self._lines]:
-                file.write(reply)
-                file.flush()
-                file.readline()
-            self.is_silent.set()
-            while file.readline():
-                pass
-
-    def close(self) -> None:
-        for sock in (self._listening, self._connection):
-            if sock:
-                with suppress(OSError):
-                    sock.shutdown(socket.SHUT_RDWR)
-                sock.close()
-        self._thread.join(30)
 
 
 @pytest.mark.parametrize("lines", [1, 2, 3, 4, 5])

@@ -1,6 +1,7 @@
 """A mail relay on this machine, which keeps what it accepts."""
 # ruff: noqa: ARG002, N802 - aiosmtpd calls its hooks by their names and arguments
 
+import asyncio
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -23,7 +24,8 @@ SENDER = "accounts@example.com"
 #: the name and the password that a relay takes, if it wants any
 USER, RELAY_PASSWORD = "musterroll", "a relay's own secret"
 
-#: what a relay answers to a recipient, or to the text of a mail; None to accept it
+#: What a relay answers to a recipient, or to the text of a mail; None to accept it. It runs in a
+#: thread, so that it may wait for other mails.
 Reply = Callable[[str], str | None]
 
 
@@ -105,14 +107,14 @@ class TestRelay:
         address: str,
         rcpt_options: list[str],
     ) -> str:
-        if reply := self.on_recipient(address):
+        if reply := await asyncio.to_thread(self.on_recipient, address):
             return reply
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         mail = Received(envelope)
-        if reply := self.on_data(mail.text):
+        if reply := await asyncio.to_thread(self.on_data, mail.text):
             return reply
         with self._changed:
             self.received.append(mail)
@@ -159,7 +161,18 @@ def running_relay(
     try:
         yield relay
     finally:
+        asyncio.run_coroutine_threadsafe(_end_connections(), controller.loop).result(30)
         controller.stop()
+
+
+async def _end_connections() -> None:
+    """Close what clients have left open, or have closed a moment ago."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for _ in range(3):  # a transport that is closed takes some rounds of the loop
+        await asyncio.sleep(0)
 
 
 def _authenticate(

@@ -20,7 +20,7 @@ from anyscale.cli.signals import ignore_signals
 from anyscale.cli.terminal import clear_progress, is_quiet, log, log_change, say, show_progress
 from anyscale.cli.user.resume_file import is_abandoned
 from anyscale.cli.user.resume_state import ResumeState, resume_folder
-from anyscale.cli.user.sign_in_hint import sign_in_hints
+from anyscale.cli.user.sign_in_hint import Hints, mail_hints, sign_in_hints
 from anyscale.cli.users_file import (
     UsersFileCommand,
     column_hint,
@@ -68,6 +68,11 @@ _AGAIN = "Run the same command again: it begins a new batch, or reports which us
     help="What to do if an email has an account: refuse the batch, or skip the user.",
 )
 @click.option("--dry-run", is_flag=True, help="Check everything, and write nothing.")
+@click.option(
+    "--mail-links",
+    is_flag=True,
+    help="Let the server mail a link to set the password to each user that cannot sign in yet.",
+)
 @quiet_option
 @output_option
 @host_option
@@ -77,6 +82,7 @@ def batch_create(
     columns: dict[str, str],
     if_exists: str,
     dry_run: bool,
+    mail_links: bool,
     output: str,
     host: str | None,
 ) -> None:
@@ -106,7 +112,7 @@ def batch_create(
       130  interrupted: the same as 3
     """
     with (
-        open_control_plane(host) as transport,
+        _opened(host, mail_links=mail_links) as transport,
         open_users_file(users_file, file_format, columns) as file,
         closing(ResumeState(transport, file, if_exists)) as state,
     ):
@@ -118,6 +124,7 @@ def batch_create(
             if_exists=if_exists,
             is_abandoned=partial(is_abandoned, resume_folder()),
             drop_command=lambda batch_id: suggested_command("batch", "drop", argument=batch_id),
+            mail_links=mail_links,
             log=log,
             on_progress=show_progress,
         )
@@ -126,16 +133,28 @@ def batch_create(
             outcome = _with_problems_reported(transport, state, run.dry_run, output)
             _report(transport, state, outcome, output)
         else:
+            hints = mail_hints if mail_links else sign_in_hints
             with _way_out_noted(state):
-                _create(transport, state, run, output)
+                _create(transport, state, run, output, hints)
 
 
-def _create(transport: Transport, state: ResumeState, run: BatchRun, output: str) -> None:
+@contextmanager
+def _opened(host: str | None, *, mail_links: bool) -> Iterator[Transport]:
+    """Open the control plane, which must be able to send mail if links are to be mailed."""
+    with open_control_plane(host) as transport:
+        if mail_links:
+            transport.mails.send_links([])  # a refusal comes before any work
+        yield transport
+
+
+def _create(
+    transport: Transport, state: ResumeState, run: BatchRun, output: str, hints: Hints
+) -> None:
     """Create the users of a file; end the run once its result was written."""
     with _ended_unless_unfinished(state):
         outcome = _with_problems_reported(transport, state, run.run, output)
     with _users_created(outcome):
-        _report(transport, state, outcome, output)
+        _report(transport, state, outcome, output, hints)
         # The database's last writes come first: after a kill among them the run is resumed.
         transport.close()
         # From here on the same command would not resume the run, so the status must be 0.
@@ -226,13 +245,19 @@ def _with_problems_reported(
         say_notes(state.file)
 
 
-def _report(transport: Transport, state: ResumeState, outcome: Outcome, output: str) -> None:
+def _report(
+    transport: Transport,
+    state: ResumeState,
+    outcome: Outcome,
+    output: str,
+    hints: Hints = sign_in_hints,
+) -> None:
     created = outcome.batch if outcome.created and not outcome.dry_run else None
     write = log_change if created else log
     for line in outcome.lines():
         write(line)
     if outcome.batch and not outcome.dry_run:
-        for line in sign_in_hints(transport, outcome.batch):
+        for line in hints(transport, outcome.batch):
             write(line)
     if output != "text":
         fields = AdminCreatedUser.__struct_fields__

@@ -10,7 +10,7 @@ from typing import Self
 import click
 
 from anyscale.cli.atomic_file import AtomicFile
-from anyscale.cli.connect import host_option, open_control_plane
+from anyscale.cli.connect import host_option, open_control_plane, suggested_command
 from anyscale.cli.exit_status import explain_interrupt
 from anyscale.cli.formats import OutputLost, require_written, write_text
 from anyscale.cli.problem_report import problems_in_words, say_problems
@@ -138,14 +138,15 @@ def _mail(
     """Let the server send links to the users by mail."""
     if account is None and file is None:
         transport.mails.send_links_to_many(batch_id or "")
-        log("The server sends the links: `anyscale mail list` shows what is sent and what is due.")
+        shows = suggested_command("mail", "list")
+        log(f"The server mails the links: {shows} shows how many are sent, and how long it takes.")
         return
     _, user_ids = _users(transport, account, file, None)
     count, remaining = 0, iter(user_ids)
     while chunk := list(islice(remaining, _PAGE)):
         transport.mails.send_links(chunk)
         count += len(chunk)
-    log(f"The server sends {'1 link' if count == 1 else f'{count} links'} by mail.")
+    log(f"The server mails {'1 link' if count == 1 else f'{count:,} links'}.")
 
 
 def _write_one(transport: Transport, account: str) -> None:

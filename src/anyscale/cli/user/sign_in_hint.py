@@ -1,16 +1,24 @@
 """The hints after a change: how many users cannot sign in, and what to do."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from anyscale.batch_run.outcome import suspended_line
 from anyscale.cli.connect import suggested_command
+from anyscale.cli.mail.mailings import duration_in_words
 from anyscale.cli.terminal import accounts_in_words
 from anyscale.domain.models.batches import Batch
 from anyscale.errors import AnyscaleError, ConfigError
 from anyscale.transport.base import Transport
 
-__all__ = ["locked_out_hint", "sign_in_hints"]
+__all__ = ["Hints", "locked_out_hint", "mail_hints", "sign_in_hints"]
+
+#: returns the hints after the users of a batch were created
+Hints = Callable[[Transport, Batch], Iterator[str]]
+
+
+#: mailings among which that of the batch is
+_LATEST = 100
 
 
 def sign_in_hints(transport: Transport, batch: Batch) -> Iterator[str]:
@@ -22,6 +30,19 @@ def sign_in_hints(transport: Transport, batch: Batch) -> Iterator[str]:
             yield suspended_line(count)
         if batch.without_credentials:
             yield _hint(transport, batch.without_credentials, batch.batch_id)
+
+
+def mail_hints(transport: Transport, batch: Batch) -> Iterator[str]:
+    """Yield how many links the server mails to the users of a batch, and how long that takes."""
+    with suppress(AnyscaleError):
+        for mailing in transport.mails.list_mailings("", _LATEST).mailings:
+            if mailing.batch_id == batch.batch_id:
+                shows = suggested_command("mail", "list")
+                links = "1 link" if mailing.total == 1 else f"{mailing.total:,} links"
+                lasts = duration_in_words(mailing.seconds_left)
+                yield f"The server mails {links}, which takes {lasts}: {shows} shows the rest."
+                return
+        yield "No user needs a link."
 
 
 def _hint(transport: Transport, count: int, batch_id: str) -> str:

@@ -1,7 +1,6 @@
 """Publish a batch: one changed row makes all of its users accounts."""
 
 import hashlib
-from collections.abc import Iterator
 
 from anyscale.errors import BatchUnfinished, KeyReused
 from anyscale.server.core.audit.entries import Entry, append_entries, append_entry
@@ -10,7 +9,7 @@ from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.user_ids import user_id
 
-__all__ = ["publish", "require_same_count"]
+__all__ = ["add_mailing", "publish", "require_same_count"]
 
 
 def require_same_count(tx: Transaction, batch: BatchRecord, entries: int) -> None:
@@ -55,13 +54,11 @@ def publish(
     root = hashlib.sha256(b"".join(chunk.user_root for chunk in chunks)).hexdigest()
     data = {"users": users, "skipped": skipped, "opened_by": batch.opened_by, "user_root": root}
     published = Entry(actor, "batch.published", batch.batch_id, data)
-    append_entries(tx, [published, *_mailing(tx, batch, actor, outbox)])
+    mailing = [add_mailing(tx, batch, actor, outbox)] if outbox else []
+    append_entries(tx, [published, *mailing])
 
 
-def _mailing(
-    tx: Transaction, batch: BatchRecord, actor: str, outbox: Outbox | None
-) -> Iterator[Entry]:
-    """Add the mailing of a batch; give its entry in the audit log."""
-    if outbox:
-        total = tx.chunks.count_accounts(batch.id).without_credentials
-        yield outbox.add_mailing(tx, batch.batch_id, total, actor)[1]
+def add_mailing(tx: Transaction, batch: BatchRecord, actor: str, outbox: Outbox) -> Entry:
+    """Add the mailing of a new batch; return its entry in the audit log."""
+    total = tx.chunks.count_accounts(batch.id).without_credentials
+    return outbox.add_mailing(tx, batch.batch_id, total, actor)[1]

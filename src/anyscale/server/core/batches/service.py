@@ -11,7 +11,7 @@ from anyscale.domain.models.users import AdminCreatedUser
 from anyscale.domain.schemas.batches import UndoPart
 from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import FeatureUnavailable, Overloaded
-from anyscale.server.core.audit.entries import append_entry
+from anyscale.server.core.audit.entries import append_entries, append_entry
 from anyscale.server.core.batches.batch_details import (
     InitialSignIns,
     batch_details,
@@ -39,7 +39,7 @@ from anyscale.server.core.batches.conflicts import (
     refuse_conflicts,
 )
 from anyscale.server.core.batches.hash_passwords import hash_passwords
-from anyscale.server.core.batches.publish import publish, require_same_count
+from anyscale.server.core.batches.publish import add_mailing, publish, require_same_count
 from anyscale.server.core.batches.small_batch import create_small, find_replay
 from anyscale.server.core.callers import Caller, check_owner
 from anyscale.server.core.hashing.pool import PasswordHashPool
@@ -108,7 +108,9 @@ class BatchService:
             origin,
             self._outbox_for(mail_links=mail_links),
         )
-        if not created.replayed:
+        if created.replayed:
+            self._add_missing_mailing(created.batch.batch_id, caller, mail_links=mail_links)
+        else:
             skipped = {conflict.position for conflict in created.skipped}
             self.on_change("hashed", sum(position not in skipped for position, _ in passwords))
             self.on_change("published", created.batch.users)
@@ -249,6 +251,8 @@ class BatchService:
         is_new = batch.state != "published"
         if is_new:
             self.on_change("published", users)
+        else:
+            self._add_missing_mailing(batch_id, caller, mail_links=mail_links)
         # In a transaction that locks nothing: it may read many accounts.
         with self._transactions.read() as tx:
             return published_batch(tx, require_batch(tx, batch_id), is_new=is_new)
@@ -318,6 +322,15 @@ class BatchService:
         with self._transactions.read() as tx:
             require_batch(tx, batch_id)
             return created_users(tx, batch_id, after, limit)
+
+    def _add_missing_mailing(self, batch_id: str, caller: Caller, *, mail_links: bool) -> None:
+        """Add the mailing of a batch that an earlier call has published without one."""
+        if mail_links:
+            with self._transactions.write_after(
+                lambda tx: lock_batch(tx, batch_id, exclusive=True), caller
+            ) as (tx, batch, _):
+                if batch.state == "published" and not tx.mailings.list("", 1, batch_id):
+                    append_entries(tx, [add_mailing(tx, batch, caller.actor, self._outbox)])
 
     def _outbox_for(self, *, mail_links: bool) -> Outbox | None:
         if not mail_links:

@@ -101,11 +101,8 @@ class MailQueue:
             if not tx.mailings.get(which) and not tx.mailings.list("", 1, which):
                 raise NotFound(f"there is no mailing of {which!r}")
             stopped = stop_mailings(tx, mailing_id=which, batch_id=which)
-            data = [
-                {"mailing_id": one.mailing_id, "sent": one.sent, "failed": one.failed}
-                for one in stopped
-            ]
-            append_entries(tx, [Entry(caller.actor, "mailing.stopped", which, one) for one in data])
+            if entries := [_stop_entry(one, which, caller) for one in stopped]:
+                append_entries(tx, entries)
         return [one.mailing_id for one in stopped]
 
     def _waiting(self, tx: Transaction) -> dict[str, int]:
@@ -136,6 +133,11 @@ class MailQueue:
             requested_by=record.requested_by,
             requested_at=from_milliseconds(record.created_at),
         )
+
+
+def _stop_entry(stopped: MailingRecord, which: str, caller: Caller) -> Entry:
+    data = {"mailing_id": stopped.mailing_id, "sent": stopped.sent, "failed": stopped.failed}
+    return Entry(caller.actor, "mailing.stopped", which, data)
 
 
 def _due(record: MailingRecord, counts: MailCounts) -> int:

@@ -1,0 +1,139 @@
+"""Several servers send the mails of one database."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+
+import pytest
+from msgspec import structs
+from tests.support.callers import OPERATOR
+from tests.support.databases.empty_sqlite import cheap_control_plane
+from tests.support.mail.relays import TestRelay, secret_in
+from tests.support.mail.sending import mails, pass_time, send_all, sender_of
+from tests.support.servers.control_planes import Deployment
+from tests.support.users import checked_users
+
+from anyscale.errors import LinkInvalid
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.time_units import MINUTE_MS
+
+NAMES = "abcdefghijklmnopqrst"
+
+
+@pytest.fixture
+def servers(store_deployment: Deployment, relay: TestRelay) -> Iterator[list[ControlPlane]]:
+    """Two control planes on one database."""
+    settings = structs.replace(store_deployment.settings(), mail=relay.settings())
+    with ExitStack() as stack:
+        servers = [stack.enter_context(closing(cheap_control_plane(settings))) for _ in range(2)]
+        yield servers
+        for server in servers:
+            sender_of(server).close()
+
+
+def request_links(server: ControlPlane, names: str = NAMES) -> None:
+    for number, part in enumerate(zip(names[::2], names[1::2], strict=True)):
+        server.batches.create(f"key-{number}", checked_users(*part), "fail", OPERATOR)
+    users = server.users.with_emails([f"{name}@example.com" for name in names])
+    server.links.mail([user.user_id for user in users if user], OPERATOR)
+
+
+@pytest.mark.both_stores
+def test_two_servers_at_once_send_each_mail_once(
+    servers: list[ControlPlane], relay: TestRelay
+) -> None:
+    request_links(servers[0])
+    threads = [threading.Thread(target=send_all, args=(server,)) for server in servers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    recipients = Counter(mail.recipients[0] for mail in relay.received)
+    assert recipients == {f"{name}@example.com": 1 for name in NAMES}
+    assert mails(servers[0]) == []
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.both_stores
+def test_the_mail_of_a_server_that_died_is_sent_by_another_one_with_a_link_that_works(
+    servers: list[ControlPlane], relay: TestRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_links(servers[0], "ab")
+    died = sender_of(servers[0])
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr(died, "_note_sent", die)
+    with pytest.raises(Killed):
+        died.send_next()
+    [first] = relay.received
+    send_all(servers[1])
+    # Until its lease ends, nobody knows that the server has died.
+    assert len(relay.received) == 2
+    assert relay.received[1].recipients != first.recipients
+    pass_time(servers[1], MINUTE_MS)
+    send_all(servers[1])
+    again = relay.received[2]
+    assert again.recipients == first.recipients
+    with pytest.raises(LinkInvalid):
+        servers[1].password_changes.link_account(secret_in(first))
+    servers[1].password_changes.link_account(secret_in(again))
+    assert mails(servers[1]) == []
+
+
+def test_a_server_that_still_sends_keeps_its_lease(
+    servers: list[ControlPlane], relay: TestRelay
+) -> None:
+    request_links(servers[0], "ab")
+    sender = sender_of(servers[0])
+
+    def hang(_: str) -> None:
+        pass_time(servers[1], MINUTE_MS - 1_000)
+        sender.watch()
+        pass_time(servers[1], MINUTE_MS - 1_000)
+        relay.on_data = lambda _: None
+        send_all(servers[1])
+
+    relay.on_data = hang
+    sender.send_next()
+    assert len(relay.received) == 2
+    assert len({mail.recipients[0] for mail in relay.received}) == 2
+
+
+def test_what_a_lease_that_has_ended_finds_changes_nothing(
+    servers: list[ControlPlane], relay: TestRelay
+) -> None:
+    request_links(servers[0], "ab")
+    sender = sender_of(servers[0])
+
+    def refuse_late(_: str) -> str:
+        relay.on_data = lambda _: None
+        pass_time(servers[1], MINUTE_MS)
+        send_all(servers[1])
+        return "550 too late"
+
+    relay.on_data = refuse_late
+    sender.send_next()
+    assert len(relay.received) == 2
+    assert mails(servers[0], "failed") == []
+
+
+def test_all_servers_together_keep_the_rate(store_deployment: Deployment, relay: TestRelay) -> None:
+    settings = structs.replace(store_deployment.settings(), mail=relay.settings(per_minute=1))
+    with ExitStack() as stack:
+        servers = [stack.enter_context(closing(cheap_control_plane(settings))) for _ in range(2)]
+        request_links(servers[0], "ab")
+        assert sender_of(servers[0]).send_next() == 0.0
+        for server in servers:
+            assert 25 < sender_of(server).send_next() <= 60
+        assert len(relay.received) == 1
+        pass_time(servers[0], MINUTE_MS)
+        assert sender_of(servers[1]).send_next() == 0.0
+        assert len(relay.received) == 2
+        for server in servers:
+            sender_of(server).close()
