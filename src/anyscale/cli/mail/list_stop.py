@@ -20,9 +20,10 @@ _FAILED = ("mail_id", "kind", "email", "attempts", "error", "requested_at")
 @output_option
 @host_option
 def list_mails(failed: bool, max_items: int | None, output: str, host: str | None) -> None:
-    """List the requests for mails to many accounts, the latest first, and the mails that are due.
+    """List what is due and sent, or what has failed.
 
-    A mail that was sent is only counted: what becomes of it is known to the relay.
+    These are the requests for mails to many accounts, the latest first, then the mails that are due
+    by themselves. A mail that was sent is only counted: what becomes of it is known to the relay.
 
     \b
     Examples:
@@ -43,9 +44,9 @@ def list_mails(failed: bool, max_items: int | None, output: str, host: str | Non
 @click.argument("batch_id")
 @host_option
 def stop(batch_id: str, host: str | None) -> None:
-    """Stop the mails to the accounts of a batch, or a mailing (mlg_...): what is due is not sent.
+    """Stop the mails to the accounts of a batch.
 
-    What was sent stays sent, and its links work.
+    What was sent stays sent, and its links work. The id of a mailing (mlg_...) works too.
 
     \b
     Example:

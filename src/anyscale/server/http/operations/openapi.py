@@ -23,6 +23,7 @@ from anyscale.domain.schemas.batches import (
     PasswordChunk,
     UserChunk,
 )
+from anyscale.domain.schemas.mail import MailLinks
 from anyscale.domain.schemas.users import (
     EmailChanges,
     FindUsers,
@@ -49,6 +50,7 @@ _BODIES: dict[str, type[msgspec.Struct]] = {
     "reserveChunk": UserChunk,
     "hashPasswords": PasswordChunk,
     "createSetPasswordLinks": SetPasswordLinks,
+    "mailSetPasswordLinks": MailLinks,
     "updateUser": UserUpdate,
     "changeEmails": EmailChanges,
     "suspendUser": Suspension,
