@@ -22,9 +22,9 @@ NAMES = "abcdefg"
 
 
 @pytest.fixture
-def control_plane(control_plane: ControlPlane) -> ControlPlane:
+def control_plane(control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> ControlPlane:
     """A control plane whose sender creates two mails of a mailing at a time."""
-    sender_of(control_plane)._most_created = 2
+    monkeypatch.setattr(sender_of(control_plane), "_most_created", 2)
     return control_plane
 
 
