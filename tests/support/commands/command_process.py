@@ -62,7 +62,11 @@ def _modules() -> Iterator[str]:
             yield module.name
 
 
-_PREPARED = ("tests.support.commands.routes_in_advance", "tests.support.commands.freeze_modules")
+_PREPARED = (
+    "tests.support.commands.routes_in_advance",
+    "tests.support.commands.patterns_in_advance",
+    "tests.support.commands.freeze_modules",
+)
 
 fork_server = multiprocessing.get_context("forkserver")
 fork_server.set_forkserver_preload([__name__, *_LAZY, *_modules(), *_PREPARED])
