@@ -2,14 +2,12 @@
 
 import json
 import os
-import pty
 import signal
 import socket
-import subprocess
 import time
 
 from tests.support.commands.running import RunAnyscale, start_command
-from tests.support.paths import ANYSCALE
+from tests.support.commands.terminal import on_a_terminal
 
 from anyscale.server.check.run import CHECKS
 
@@ -77,16 +75,10 @@ def test_all_wrong_settings_are_reported_at_the_start_of_the_server(anyscale: Ru
 
 
 def test_a_line_on_a_terminal_continues_below_its_text() -> None:
-    master, terminal = pty.openpty()
-    environment = os.environ | {"COLUMNS": "100", "ANYSCALE_DATA_DIR": "/nowhere"}
-    command = [ANYSCALE, "server", "check"]
-    quiet = subprocess.DEVNULL
-    done = subprocess.run(command, env=environment, stdout=terminal, stderr=quiet, check=False)
-    os.close(terminal)
-    lines = os.read(master, 100_000).decode().splitlines()
-    os.close(master)
+    status, shown = on_a_terminal("server", "check", env={"ANYSCALE_DATA_DIR": "/nowhere"})
+    lines = shown.splitlines()
 
-    assert done.returncode == 1
+    assert status == 1
     assert max(map(len, lines)) <= 100
     assert any(line.startswith(" " * 20) for line in lines)
 

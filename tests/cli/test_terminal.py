@@ -29,12 +29,12 @@ FEW = 20
 
 @pytest.fixture
 def slow_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A control plane that takes 0.12 seconds for each chunk of passwords, on any processor."""
+    """A control plane that takes 0.2 seconds for each chunk of passwords, on any processor."""
     turn = threading.Lock()
 
     def respond_in_turn(client: socket.socket, response: bytes) -> bool:
         with turn:
-            return delay(0.12)(client, response)
+            return delay(0.2)(client, response)
 
     def plan(call: str) -> Fault | None:
         return respond_in_turn if call.endswith("/passwords") else None
@@ -66,7 +66,7 @@ CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 def test_long_work_shows_a_bar_with_a_rate_and_the_time_left(
     slow_server: None, tmp_path: Path
 ) -> None:
-    count = 20 * 128
+    count = 12 * 128
     users = users_with_passwords(tmp_path, count)
 
     status, shown = on_a_terminal("user", "batch-create", "-f", users)
@@ -86,7 +86,7 @@ def test_long_work_shows_a_bar_with_a_rate_and_the_time_left(
 
 
 def test_no_color_disables_colours(slow_server: None, tmp_path: Path) -> None:
-    users = users_with_passwords(tmp_path, 16 * 128)
+    users = users_with_passwords(tmp_path, 10 * 128)
 
     status, shown = on_a_terminal("user", "batch-create", "-f", users, env={"NO_COLOR": "1"})
 
@@ -108,7 +108,7 @@ def test_a_dumb_terminal_gets_no_codes(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_is_answered_below_the_bar(slow_server: None, tmp_path: Path) -> None:
-    users = users_with_passwords(tmp_path, 60 * 128)
+    users = users_with_passwords(tmp_path, 36 * 128)
 
     status, shown = on_a_terminal(
         *("user", "batch-create", "-f", users), env={"NO_COLOR": "1"}, typed=b"\x03", when=b"left"
@@ -126,7 +126,10 @@ def test_ctrl_c_is_answered_below_the_bar(slow_server: None, tmp_path: Path) -> 
 
 CALL = """
 import sys, anyscale, anyscale.progress
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.hashing.argon2id import CHEAPEST
 from anyscale.user.models import AdminCreateUser
+ControlPlane.__init__.__kwdefaults__["profile"] = CHEAPEST
 anyscale.progress._LINE_EVERY = 0
 users = [AdminCreateUser(f"n{i}", f"u{i}@x.io", f"kx-{i}-quvam-dirolt") for i in range(20)]
 anyscale.user.admin_batch_create(users, progress=eval(sys.argv[1]))
