@@ -202,14 +202,14 @@ def run_main(
     time.tzset()
     os.chdir(folder)
     _redirect(files)
+    for name, value in constants.items():
+        _set_constant(name, value)
     if not real_hashes:
         defaults = ControlPlane.__init__.__kwdefaults__
         assert defaults
         assert "profile" in defaults
         defaults["profile"] = CHEAPEST
         _set_constant("anyscale.server.check.hashing._SECONDS", 0)  # one hash on each core
-    for name, value in constants.items():
-        _set_constant(name, value)
     sys.argv = ["anyscale", *arguments]
     terminal._STARTED = time.monotonic()
     main()

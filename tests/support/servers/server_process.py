@@ -155,13 +155,16 @@ def _name(pid: str) -> str:
 
 
 @contextmanager
-def server_of_jane(folder: Path, workers: int = 1) -> Iterator[ServerProcess]:
+def server_of_jane(
+    folder: Path, workers: int = 1, *, constants: Mapping[str, object] | None = None
+) -> Iterator[ServerProcess]:
     """Run a server on SQLite with the account of Jane until the block ends."""
     database = folder / "anyscale.db"
     control_plane = ControlPlane(Settings(database=database))
     create_accounts(control_plane, "jane")
     control_plane.close()
-    with ServerProcess(f"sqlite:///{database}", folder, workers) as server:
+    url = f"sqlite:///{database}"
+    with ServerProcess(url, folder, workers, constants=constants) as server:
         yield server
 
 

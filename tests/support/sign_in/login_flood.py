@@ -20,8 +20,9 @@ SOURCES: dict[str, tuple[Callable[[], str], int]] = {
     "one address": (lambda: "203.0.113.9", 100),
 }
 
-#: seconds between a refusal because of too many requests, and the next request
-_PAUSE = 0.02
+#: Seconds between a refusal because of too many requests, and the next request: those that have a
+#: place keep it, and more requests would only keep the event loop of the server busy.
+_PAUSE = 0.25
 
 
 @contextmanager
