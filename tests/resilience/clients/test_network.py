@@ -21,17 +21,24 @@ from tests.support.faults.faulty_proxy import (
     time_out,
 )
 from tests.support.faults.history import HistoryChecker
+from tests.support.faults.pausing import PausingHashes
 from tests.support.faults.stopping import stop_process
-from tests.support.hashing import passwords_for_all_cores
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import emails_in_file, write_users_file
 from tests.support.waiting import wait_until
 
 
 @pytest.fixture
-def server(database: str, tmp_path: Path) -> Iterator[ServerProcess]:
-    """A server that hashes as slowly as in production, so that a test can act meanwhile."""
-    with ServerProcess(database, tmp_path, real_hashes=True) as server:
+def pause(tmp_path: Path) -> Path:
+    """A file: while it exists, the server hashes no more than the first passwords of a batch."""
+    return tmp_path / "pause"
+
+
+@pytest.fixture
+def server(database: str, pause: Path, tmp_path: Path) -> Iterator[ServerProcess]:
+    """A server that a test can let wait while it hashes."""
+    constants = {"anyscale.server.core.batches.service.hash_passwords": PausingHashes(pause)}
+    with ServerProcess(database, tmp_path, constants=constants) as server:
         yield server
 
 
@@ -88,6 +95,10 @@ def test_a_batch_uses_both_servers_behind_a_load_balancer(
             assert "/v1/batches/{batch_id}/passwords" in log
 
 
+#: more than the first chunks of a run
+PASSWORDS = 200
+
+
 def stop_while_it_hashes(server: ServerProcess, process: CommandProcess) -> None:
     """Stop a command when the first passwords of its batch are hashed, and others are not."""
 
@@ -101,31 +112,37 @@ def stop_while_it_hashes(server: ServerProcess, process: CommandProcess) -> None
 
 def test_a_stopped_server_finishes_its_requests(
     configured_server: ServerProcess,
+    pause: Path,
     batch_create: Callable[[Path], BatchCreateCommand],
     tmp_path: Path,
 ) -> None:
-    passwords = min(1_500, passwords_for_all_cores(0.5))
-    process = batch_create(write_users_file(tmp_path / "users.yaml", 1_500, passwords)).start()
+    pause.touch()
+    process = batch_create(write_users_file(tmp_path / "users.yaml", 1_500, PASSWORDS)).start()
     stop_while_it_hashes(configured_server, process)
-    assert configured_server.stop() == 0
+    configured_server.signal(signal.SIGTERM)
+    wait_until(lambda: "Waiting for connections to close" in configured_server.log.read_text())
+    pause.unlink()
+    assert configured_server.ended() == 0
     process.send_signal(signal.SIGCONT)
     configured_server.start()
-    done = process.finish(600)  # hashing has the lowest priority
+    done = process.finish()
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 1_500
 
 
 def test_a_batch_resumes_with_a_new_token_after_its_token_was_revoked(
     configured_server: ServerProcess,
+    pause: Path,
     batch_create: Callable[[Path], BatchCreateCommand],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    passwords = min(1_500, passwords_for_all_cores(0.5))
-    file = write_users_file(tmp_path / "users.yaml", 1_500, passwords)
+    pause.touch()
+    file = write_users_file(tmp_path / "users.yaml", 1_500, PASSWORDS)
     process = batch_create(file).start()
     stop_while_it_hashes(configured_server, process)
     configured_server.run("revoke-token", "jane")
+    pause.unlink()
     process.send_signal(signal.SIGCONT)
     done = process.finish()
     assert done.returncode == 3
@@ -142,16 +159,18 @@ def test_a_batch_resumes_with_a_new_token_after_its_token_was_revoked(
 
 def test_a_batch_of_standard_input_is_dropped_with_a_new_token_after_its_token_was_revoked(
     configured_server: ServerProcess,
+    pause: Path,
     anyscale: RunAnyscale,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    passwords = min(1_500, passwords_for_all_cores(0.5))
-    file = write_users_file(tmp_path / "users.yaml", 1_500, passwords)
+    pause.touch()
+    file = write_users_file(tmp_path / "users.yaml", 1_500, PASSWORDS)
     host = ("--host", configured_server.url)
     process = start_command("user", "batch-create", "-f", "-", *host, stdin=file)
     stop_while_it_hashes(configured_server, process)
     configured_server.run("revoke-token", "jane")
+    pause.unlink()
     process.send_signal(signal.SIGCONT)
     done = process.finish()
     assert done.returncode == 3
@@ -165,5 +184,5 @@ def test_a_batch_of_standard_input_is_dropped_with_a_new_token_after_its_token_w
 
     monkeypatch.setenv("ANYSCALE_CLI_TOKEN", configured_server.token("jane-new"))
     assert anyscale(*drop, "--yes").returncode == 0
-    again = start_command("user", "batch-create", "-f", "-", *host, stdin=file).finish(600)
+    again = start_command("user", "batch-create", "-f", "-", *host, stdin=file).finish()
     assert again.returncode == 0, again.stderr
