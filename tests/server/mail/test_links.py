@@ -3,13 +3,15 @@
 import re
 
 import pytest
-from tests.support.callers import OPERATOR
+from tests.support.callers import OPERATOR, session_caller, token_caller
 from tests.support.mail.relays import TestRelay, secret_in
 from tests.support.mail.sending import mails, send_all
 from tests.support.users import NEW_PASSWORD, create_accounts
 
+from anyscale.domain.models.users import UserChanges
 from anyscale.errors import LinkInvalid, LinkRefused
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.link_secrets import secret_of
 from anyscale.server.core.login.sessions import ClientInfo
 
 CLIENT = ClientInfo("192.0.2.1", "Firefox")
@@ -134,11 +136,53 @@ def test_a_suspended_account_gets_no_link(control_plane: ControlPlane) -> None:
     assert mails(control_plane) == []
 
 
+def test_a_mail_is_not_sent_after_its_account_got_a_link_otherwise(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    request_links(control_plane, "jane")
+    [link] = control_plane.links.create(user_ids(control_plane, "jane"), OPERATOR)
+    send_all(control_plane)
+    assert relay.received == []
+    set_password(control_plane, secret_of(link.url))
+
+
+def test_a_mail_goes_to_the_email_that_the_account_has_when_it_is_sent(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    request_links(control_plane, "jane")
+    [jane] = user_ids(control_plane, "jane")
+    control_plane.updates.update(jane, UserChanges(email="j.doe@example.com"), OPERATOR)
+    send_all(control_plane)
+    addresses = [mail.recipients[0] for mail in relay.received if secret_in(mail)]
+    assert addresses == ["j.doe@example.com"]
+
+
+def test_the_link_that_a_changed_email_has_received_is_dead(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    request_links(control_plane, "jane")
+    send_all(control_plane)
+    [jane] = user_ids(control_plane, "jane")
+    control_plane.updates.update(jane, UserChanges(email="j.doe@example.com"), OPERATOR)
+    with pytest.raises(LinkInvalid):
+        set_password(control_plane, secret_in(relay.received[0]))
+
+
+def test_links_that_a_token_requested_are_not_sent_after_it_was_revoked(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    create_accounts(control_plane, "jane", "joe", password=None)
+    jane, joe = user_ids(control_plane, "jane", "joe")
+    control_plane.links.mail([jane], token_caller(control_plane, "laptop"))
+    control_plane.links.mail([joe], OPERATOR)
+    control_plane.tokens.revoke("laptop", OPERATOR)
+    send_all(control_plane)
+    assert [mail.recipients for mail in relay.received] == [["joe@example.com"]]
+
+
 def test_links_that_an_owner_requested_are_not_sent_after_the_role_has_ended(
     control_plane: ControlPlane, relay: TestRelay
 ) -> None:
-    from tests.support.callers import session_caller
-
     create_accounts(control_plane, "root", "boss", "joe")
     root, boss, joe = user_ids(control_plane, "root", "boss", "joe")
     control_plane.lifecycle.set_role(root, "owner", OPERATOR)

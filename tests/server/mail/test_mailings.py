@@ -7,6 +7,7 @@ import pytest
 from msgspec import structs
 from tests.support.callers import OPERATOR
 from tests.support.databases.empty_sqlite import cheap_control_plane
+from tests.support.databases.stored_data import execute_sql
 from tests.support.mail.relays import TestRelay, secret_in
 from tests.support.mail.sending import mails, pass_time, send_all, sender_of
 from tests.support.servers.control_planes import Deployment
@@ -118,6 +119,17 @@ def test_an_undo_ends_what_was_not_sent_and_the_links_that_were(
     assert mails(control_plane) == []
     with pytest.raises(LinkInvalid):
         control_plane.password_changes.link_account(secret_in(relay.received[0]))
+
+
+def test_an_undo_that_keeps_all_accounts_ends_their_mails_too(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    batch_id = publish(control_plane)
+    with control_plane.store.write() as tx:
+        execute_sql(tx, "update users set used_at = 1")
+    control_plane.batches.undo(batch_id, "", OPERATOR, force=False, dry_run=False)
+    send_all(control_plane)
+    assert relay.received == []
 
 
 def test_a_mailing_that_is_stopped_sends_no_more_and_says_so_in_the_audit_log(

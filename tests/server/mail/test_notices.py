@@ -87,6 +87,16 @@ def test_a_new_owner_is_told_and_a_former_one_is_not(
     assert subjects == ["Your account is an owner's now"]
 
 
+def test_a_notice_comes_after_a_link_for_which_a_user_waits(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    jane = create_jane(control_plane)
+    change_password(control_plane, jane)
+    control_plane.links.mail([jane], OPERATOR)
+    send_all(control_plane)
+    assert [bool(secret_in(mail)) for mail in relay.received] == [True, False]
+
+
 @pytest.fixture
 def without_relay(store_deployment: Deployment) -> Iterator[ControlPlane]:
     settings = structs.replace(store_deployment.settings(), mail=None)

@@ -78,7 +78,7 @@ class OutboxRules(StoreSteps):
             for change in (
                 tx.outbox.remove(leased),
                 tx.outbox.set_failed(leased, "no"),
-                tx.outbox.put_back(leased, 1, None),
+                tx.outbox.put_back(leased, 1, "no"),
             ):
                 assert not change
             assert tx.outbox.put_back(again, 7_000, "451 later")

@@ -59,6 +59,7 @@ def change_emails(
     if not reuse_email:
         _refuse_freed(tx, new)
     for account in accounts:
+        # A link that is still to be mailed goes to the new email.
         tx.links.delete(user_id=account.user_id)
         _notify(tx, outbox, account, emails[account.user_id], caller)
     tx.emails.replace(new, tx.now())

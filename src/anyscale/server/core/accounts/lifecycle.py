@@ -13,7 +13,7 @@ from anyscale.server.core.audit.entries import Entry, append_entries, append_ent
 from anyscale.server.core.batches.conflicts import freed_since
 from anyscale.server.core.callers import Caller, require_accounts, user_actor
 from anyscale.server.core.mail.kinds import BECAME_OWNER
-from anyscale.server.core.mail.outbox import Outbox, end_link_mails
+from anyscale.server.core.mail.outbox import Outbox, end_links
 from anyscale.server.core.tokens.api_tokens import revoke_all
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import AccountRecord
@@ -164,10 +164,6 @@ class _Locked(Struct, frozen=True):
 
 
 def _delete_sessions_and_links(tx: Transaction, user_id: str) -> None:
-    """Delete the user's sessions and pending links, and the links that the user created.
-
-    The same holds for those that are to be mailed.
-    """
+    """Delete the user's sessions and pending links, and the links that the user created."""
     tx.sessions.delete(user_id)
-    tx.links.delete(user_id=user_id, by=user_actor(user_id))
-    end_link_mails(tx, user_id, by=user_actor(user_id))
+    end_links(tx, user_id=user_id, by=user_actor(user_id))

@@ -10,7 +10,7 @@ from anyscale.errors import AnyscaleError, BatchGone, RequestInvalid
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.batches.batch_state import lock_batch, require_batch
 from anyscale.server.core.callers import Caller, user_actor
-from anyscale.server.core.mail.outbox import end_link_mails, stop_mailings
+from anyscale.server.core.mail.outbox import end_links, stop_mailings
 from anyscale.server.core.search import defer_filling
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.batches import BatchRecord
@@ -119,6 +119,8 @@ def _undo_slice(
     ) as (tx, (batch, spared, ids), locked):
         accounts = [locked[user_id] for user_id in ids if user_id in locked]
         removed, kept = _divide(accounts, spared, caller.actor, force=force)
+        if batch.state == "published":  # also if all accounts of the slice are kept
+            stop_mailings(tx, batch_id=batch_id)
         if removed:
             _delete(tx, batch, removed, kept, caller)
         if ids:
@@ -176,13 +178,11 @@ def _delete(
 ) -> None:
     for account in removed:
         if account.used_at is not None:  # links that the user created for others
-            tx.links.delete(by=user_actor(account.user_id))
-            end_link_mails(tx, account.user_id, by=user_actor(account.user_id))
+            end_links(tx, by=user_actor(account.user_id))
     ids = [account.user_id for account in removed]
     tx.accounts.delete_range(ids[0], ids[-1], keep=[user.user_id for user in kept])
     defer_filling(tx)
     if batch.state != "undoing":
-        stop_mailings(tx, batch_id=batch.batch_id)
         tx.batches.set_undone(batch.id, "undoing")
     data = {"removed": len(ids), "positions": _ranges([position_of(user_id) for user_id in ids])}
     append_entry(tx, caller.actor, "batch.accounts_deleted", batch.batch_id, data)

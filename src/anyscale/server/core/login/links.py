@@ -9,6 +9,7 @@ from anyscale.server.core.audit.entries import Entry, append_entries
 from anyscale.server.core.batches.batch_state import lock_batch, require_batch
 from anyscale.server.core.callers import Caller, require_accounts
 from anyscale.server.core.link_secrets import new_link_secret, secret_of
+from anyscale.server.core.mail.kinds import LINK
 from anyscale.server.core.mail.outbox import NO_PASSWORDS, Outbox
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.time_units import DAY_MS
@@ -169,6 +170,7 @@ class PasswordLinkService:
 
     def _replace(self, tx: Transaction, secrets: Mapping[str, str], actor: str) -> int:
         """Replace the links of accounts; return when the new ones expire."""
+        tx.outbox.delete_of(list(secrets), LINK)  # a mail would replace the link by another one
         now = tx.now()
         expires_at = now + self._lifetime
         for user_id, secret in secrets.items():

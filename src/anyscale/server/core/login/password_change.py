@@ -16,7 +16,7 @@ from anyscale.server.core.login.sessions import (
     lock_for_session,
 )
 from anyscale.server.core.mail.kinds import PASSWORD_CHANGED
-from anyscale.server.core.mail.outbox import Outbox, end_link_mails
+from anyscale.server.core.mail.outbox import Outbox, end_links
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.steps import Step
 from anyscale.server.core.transactions import Transactions
@@ -141,8 +141,7 @@ class PasswordChanges:
         tx.accounts.set_password(user_id, password_hash, locked.at)
         account = structs.replace(locked.account, password_set_at=locked.at)
         tx.sessions.delete(user_id)
-        tx.links.delete(user_id=user_id)
-        end_link_mails(tx, user_id)
+        end_links(tx, user_id=user_id)
         tx.devices.delete(user_id)
         if locked.account.password_hash is not None:
             self._outbox.add_notice(tx, PASSWORD_CHANGED, user_id, actor)

@@ -15,7 +15,7 @@ __all__ = [
     "MAIL_PREFIX",
     "NO_PASSWORDS",
     "Outbox",
-    "end_link_mails",
+    "end_links",
     "new_mails",
     "stop_mailings",
 ]
@@ -76,7 +76,8 @@ class Outbox:
             address: that gets the mail; empty for the email of the account when it is sent.
         """
         if self.has_relay:
-            (mail,) = new_mails(tx.now(), kind, [user_id], actor, address=address)
+            # After those for which a user waits, such as a link: a sync may add thousands.
+            (mail,) = new_mails(tx.now(), kind, [user_id], actor, address=address, rank=1)
             tx.outbox.add(mail)
 
     def add_links(self, tx: Transaction, user_ids: Sequence[str], actor: str) -> None:
@@ -155,11 +156,12 @@ def new_mails(
     ]
 
 
-def end_link_mails(tx: Transaction, user_id: str, *, by: str = "") -> None:
-    """Delete the mails with links to a locked account, and stop those that an actor requested.
+def end_links(tx: Transaction, *, user_id: str = "", by: str = "") -> None:
+    """Delete the links of a locked account, and those that an actor created; either may be empty.
 
-    It belongs to what deletes the links themselves: see `Links.delete`.
+    Those that are to be mailed are not sent, and mailings of the actor are stopped.
     """
+    tx.links.delete(user_id=user_id, by=by)
     if by:
         stop_mailings(tx, by=by)
     tx.outbox.delete(user_id=user_id, by=by, kinds=_WITH_LINK)

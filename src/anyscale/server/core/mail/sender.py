@@ -140,7 +140,7 @@ class MailSender:
                 self._relay.abort()
                 return
             with self._transactions.write_unattended("mail") as tx:
-                tx.outbox.put_back(mail, tx.now() + _LEASE, None)
+                tx.outbox.renew(mail, tx.now() + _LEASE)
 
     def abort(self) -> None:
         """Cut the connection to the relay: a mail that is being sent is tried again."""
@@ -253,9 +253,7 @@ class MailSender:
             self._relay.send(self._composer.compose(letter), letter.address)
         except MailRefused as error:
             self._note_failed(mail, str(error))
-        except (
-            ValueError
-        ):  # of the address: that of an account is valid, and a typed one may not be
+        except ValueError:  # of a typed address: that of an account is valid
             self._note_failed(mail, _NO_ADDRESS)
         except MailRetry as error:
             self._note_retry(mail, str(error), is_lost=error.is_of_connection)

@@ -20,6 +20,7 @@ from anyscale.server.core.callers import (
 )
 from anyscale.server.core.forms import FORM_USED
 from anyscale.server.core.ids import new_id
+from anyscale.server.core.mail.outbox import end_links
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.time_units import DAY_MS, MINUTE_MS
 from anyscale.server.core.transactions import Transactions
@@ -263,7 +264,7 @@ def _revoke(tx: Transaction, token: TokenRecord, caller: Caller) -> TokenRecord 
         return None
     tx.tokens.revoke(token.token_id, caller.actor, tx.now())
     if token.user_id is None:  # links by a personal token are the user's, who may still create them
-        tx.links.delete(by=f"token:{token.name}")
+        end_links(tx, by=f"token:{token.name}")
     append_entry(tx, caller.actor, "token.revoked", token.token_id, _name_of(token))
     return token
 

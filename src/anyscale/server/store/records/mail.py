@@ -17,7 +17,7 @@ class MailRecord(Record, frozen=True):
     address: str
     #: empty for a mail that was requested by itself
     mailing_id: str
-    #: 0: a user waits for it; 1: one of many, which come after
+    #: 0: a user waits for it; 1: any other one, which comes after
     rank: int
     requested_by: str
     created_at: int

@@ -63,8 +63,7 @@ class Outbox(Table):
         """Insert mails of one kind to accounts, in place of those that the accounts have."""
         if not mails:
             return
-        ids = self._connection.texts(mail.user_id for mail in mails)
-        self._delete("user_id {any} and kind = ? and address = ''", ids, mails[0].kind)
+        self.delete_of([mail.user_id for mail in mails], mails[0].kind)
         self._connection.insert_many("outbox", _TYPES, [structs.astuple(mail) for mail in mails])
 
     def find_due(self, now: int) -> MailRecord | None:
@@ -83,12 +82,14 @@ class Outbox(Table):
         )
         return self._connection.one(MailRecord, sql, until, mail.mail_id, mail.attempts)
 
-    def put_back(self, mail: MailRecord, next_at: int, error: str | None) -> bool:
+    def renew(self, mail: MailRecord, until: int) -> None:
+        """Lease a mail for longer, unless it is not leased by now."""
+        sql = f"update outbox set next_at = ? where {_OF_ATTEMPT} and next_at < ?"
+        self._connection.execute(sql, until, mail.mail_id, mail.attempts, until)
+
+    def put_back(self, mail: MailRecord, next_at: int, error: str) -> bool:
         """Set when a leased mail is due again; return False if it is not this lease's any more."""
-        sql = (
-            "update outbox set next_at = ?, last_error = coalesce(?, last_error)"
-            f" where {_OF_ATTEMPT}"
-        )
+        sql = f"update outbox set next_at = ?, last_error = ? where {_OF_ATTEMPT}"
         return bool(self._connection.execute(sql, next_at, error, mail.mail_id, mail.attempts))
 
     def set_failed(self, mail: MailRecord, error: str) -> bool:
@@ -110,6 +111,11 @@ class Outbox(Table):
         if chosen := list(kinds):
             which, values = f"{which} and kind {{any}}", [*values, self._connection.texts(chosen)]
         self._delete(which, *values)
+
+    def delete_of(self, user_ids: Sequence[str], kind: str) -> None:
+        """Delete the mails of a kind that go to accounts."""
+        which = "user_id {any} and kind = ? and address = ''"
+        self._delete(which, self._connection.texts(user_ids), kind)
 
     def delete_due_of(self, mailing_id: str) -> int:
         """Delete the mails of a mailing that are due; return how many."""

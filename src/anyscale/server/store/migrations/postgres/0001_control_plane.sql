@@ -207,7 +207,7 @@ create table outbox (
     address text collate "C" not null,
     -- empty for a mail that was requested by itself
     mailing_id text collate "C" not null,
-    -- 0: a user waits for it; 1: one of many, which come after
+    -- 0: a user waits for it; 1: any other one, which comes after
     rank integer not null,
     requested_by text collate "C" not null,
     created_at bigint not null,

@@ -200,7 +200,7 @@ create table outbox (
     address text not null,
     -- empty for a mail that was requested by itself
     mailing_id text not null,
-    -- 0: a user waits for it; 1: one of many, which come after
+    -- 0: a user waits for it; 1: any other one, which comes after
     rank integer not null,
     requested_by text not null,
     created_at integer not null,
