@@ -69,6 +69,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--signal-tries", type=int, default=24, help="number of signals at the end of a command"
     )
     parser.addoption(
+        "--resets", type=int, default=90, help="number of forgotten passwords that are timed"
+    )
+    parser.addoption(
         "--served-kills", type=int, default=2, help="number of moments at which each side is killed"
     )
     parser.addoption(

@@ -53,6 +53,7 @@ from anyscale.errors.login import (
     PasswordRefused,
     SsoRefused,
     TooManyFailedLogins,
+    TooManyPasswordResets,
 )
 
 __all__ = [
@@ -96,6 +97,7 @@ __all__ = [
     "SyncStopped",
     "TooLarge",
     "TooManyFailedLogins",
+    "TooManyPasswordResets",
     "Unavailable",
     "UserAmbiguous",
     "VersionMismatch",

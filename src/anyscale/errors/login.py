@@ -118,6 +118,12 @@ class AccountEdited(AnyscaleError):
     status = 409
 
 
+class TooManyPasswordResets(Overloaded):
+    """Too many links were requested for an email, or from a network."""
+
+    code = "too_many_password_resets"
+
+
 class TooManyFailedLogins(Overloaded):
     """Too many wrong passwords, for an account or from an address."""
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from anyscale.server.core.accounts.account_details import AccountDetailsQuery
     from anyscale.server.core.login.password_change import PasswordChanges
     from anyscale.server.core.login.password_login import PasswordLogin
+    from anyscale.server.core.login.password_resets import PasswordResets
     from anyscale.server.core.login.rate_limit import LoginRateLimiter
     from anyscale.server.core.mail.queue import MailQueue
     from anyscale.server.core.mail.sender import MailSender
@@ -190,6 +191,14 @@ class ControlPlane:
         return PasswordChanges(self.transactions, self._login_hashing, policy, login, self.outbox)
 
     @cached_property
+    def password_resets(self) -> "PasswordResets":
+        """Takes the requests of people who forgot their password."""
+        from anyscale.server.core.login.password_resets import PasswordResets
+
+        available = self.settings.login_options.has_password_resets
+        return PasswordResets(self.transactions, available=available)
+
+    @cached_property
     def mail_queue(self) -> "MailQueue":
         """Lists what is due, sent and failed, and stops it."""
         from anyscale.server.core.mail.queue import MailQueue
@@ -262,6 +271,7 @@ class ControlPlane:
             tx.outbox.purge(report_limit)
             tx.mailings.purge(report_limit)
             tx.emails.purge(freed_since(tx))
+        self.password_resets.purge()
         self.user_grants.purge()
         if self.settings.audit_days is not None:
             self.audit_log.purge(now - self.settings.audit_days * DAY_MS)

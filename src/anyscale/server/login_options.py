@@ -14,5 +14,7 @@ class LoginOptions(Struct, frozen=True):
     has_sso: bool
     #: characters of a new password
     password_min_length: int
+    #: whether people who forgot their password can request a link by mail
+    has_password_resets: bool = False
     #: the name of the organization; empty for that of this program
     organization: str = ""

@@ -3,6 +3,7 @@
 __all__ = [
     "AUTHORIZE",
     "EXCHANGE",
+    "FORGOT_PASSWORD",
     "KEEP_FORM",
     "LINK_PAGE",
     "LOGOUT",
@@ -15,6 +16,9 @@ __all__ = [
 
 #: the page that sets a password by a one-time link
 LINK_PAGE = "/set-password"
+
+#: the page that sends such a link by mail
+FORGOT_PASSWORD = "/forgot-password"  # noqa: S105 - a path
 
 #: where a browser sends a form again whose user has to sign in first
 KEEP_FORM = "/sign-in/form"

@@ -151,7 +151,11 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
         """The sign-in methods."""
         policy = self.policy
         return LoginOptions(
-            not policy.sso_only, self.has_provider, policy.password_min_length, self.organization
+            has_passwords=not policy.sso_only,
+            has_sso=self.has_provider,
+            password_min_length=policy.password_min_length,
+            has_password_resets=self.mail is not None and not policy.sso_only,
+            organization=self.organization,
         )
 
     @property

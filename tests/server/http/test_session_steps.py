@@ -32,6 +32,7 @@ WITHOUT_SESSION = {
     "POST /v1/passwords",
     *("GET /sign-in", "POST /sign-in", "POST /sign-in/form", "POST /sign-out"),
     *("GET /set-password", "POST /set-password"),
+    *("GET /forgot-password", "POST /forgot-password"),
     *("GET /sso/start", "GET /sso/callback"),
     *("GET /oauth2/authorize", "POST /oauth2/authorize", "GET /oauth2/continue"),
     *("GET /oauth2/logout", "POST /oauth2/logout"),

@@ -2,16 +2,16 @@
 
 import http.client
 import json
-import math
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from tests.support.commands.running import RunAnyscale
+from tests.support.rank_sum import rank_score
 from tests.support.servers.server_process import ServerProcess
 
 pytestmark = pytest.mark.alone
@@ -98,19 +98,3 @@ def processor_seconds(pid: int) -> float:
     for children in [(thread / "children").read_text("ascii").split() for thread in threads]:
         threads += [one for child in children for one in Path(f"/proc/{child}/task").iterdir()]
     return sum(int((one / "schedstat").read_text("ascii").split()[0]) for one in threads) / 1e9
-
-
-def rank_score(ours: Sequence[float], others: Sequence[float]) -> float:
-    """Give the standard score of the rank sum test (Mann and Whitney, 1947).
-
-    Where both samples are of one distribution, it is beyond 4 once in 16,000 times.
-    """
-    wins = sum((a > b) + (a == b) / 2 for a in ours for b in others)
-    n, m = len(ours), len(others)
-    return (wins - n * m / 2) / math.sqrt(n * m * (n + m + 1) / 12)
-
-
-def test_the_score_distinguishes_two_distributions() -> None:
-    same = [i % 7 + i / 100 for i in range(_COUNT)]
-    assert abs(rank_score(same, [value + 0.001 for value in same])) < 4
-    assert rank_score([value + 9 for value in same], same) > 4

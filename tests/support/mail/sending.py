@@ -37,12 +37,14 @@ def mails(control_plane: ControlPlane, state: str = "due") -> list[MailRecord]:
 
 
 def pass_time(control_plane: ControlPlane, milliseconds: int) -> None:
-    """Let time pass for the mails that are in the outbox."""
+    """Let time pass for the mails, the links and the requests for them."""
     with control_plane.store.write() as tx:
         changes = (
             ("outbox", "created_at"),
             ("outbox", "next_at"),
             ("mailings", "touched_at"),
+            ("password_resets", "created_at"),
+            ("links", "expires_at"),
             ("mail_rate", "free_at"),
         )
         for table, column in changes:

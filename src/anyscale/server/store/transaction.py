@@ -12,6 +12,7 @@ from anyscale.server.store.sql.emails import Emails
 from anyscale.server.store.sql.external_ids import ExternalIds
 from anyscale.server.store.sql.openid import Applications, Grants, PublicKeys
 from anyscale.server.store.sql.outbox import Mailings, Outbox
+from anyscale.server.store.sql.password_resets import PasswordResets
 from anyscale.server.store.sql.search.searched_users import SearchedUsers
 from anyscale.server.store.sql.search.unindexed_accounts import UnindexedAccounts
 from anyscale.server.store.sql.search.user_scan import UserScan
@@ -77,11 +78,13 @@ class Transaction:
         when their account is deleted.
     25. An account has one mail of a kind to an address at a time. Transactions that take a mail to
         send it run one after the other, and only one of them gets a mail, until its lease ends.
+    26. Only one transaction gets a password reset, and its email is deleted then. Transactions that
+        lock password resets run one after the other.
 
     A transaction takes its locks in this order, since two that take them in different orders can
-    deadlock: the rate of mails, a batch, the owners, accounts by `user_id`, also shared ones, a
-    token, an application, mailings, mails and other rows of these accounts, the watermark of the
-    index of words, the order of publishing, the audit log.
+    deadlock: the rate of mails, password resets, a batch, the owners, accounts by `user_id`, also
+    shared ones, a token, an application, mailings, mails and other rows of these accounts, the
+    watermark of the index of words, the order of publishing, the audit log.
 
     `user_ids` states the format of a `user_id`: ids sort by the opening of the batch, then by
     position.
@@ -106,6 +109,7 @@ class Transaction:
         self.links: Final = Links(connection)
         self.outbox: Final = Outbox(connection)
         self.mailings: Final = Mailings(connection)
+        self.password_resets: Final = PasswordResets(connection)
         self.identities: Final = Identities(connection)
         self.tokens: Final = Tokens(connection)
         self.server_keys: Final = ServerKeys(connection)

@@ -3,6 +3,8 @@
     settings.py   the relay, and who the mails are from
     kinds.py      what mails are about, how long they may wait, and when they are tried again
     outbox.py     what the services write, in the transaction that causes the mail
+    password_resets.py
+                  the mails of people who forgot their password
     messages.py   the texts, from `templates/`
     relay.py      the connection to the relay, and what its replies mean
     sender.py     takes a mail up, sends it, and notes what became of it

@@ -5,11 +5,13 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from anyscale.server.core.time_units import DAY_MS, MINUTE_MS
+from anyscale.server.core.time_units import DAY_MS, HOUR_MS, MINUTE_MS
 
 __all__ = [
     "BECAME_OWNER",
     "EMAIL_CHANGED",
+    "FORGOTTEN_PASSWORD",
+    "FORGOTTEN_PASSWORD_SSO",
     "KINDS",
     "LINK",
     "PASSWORD_CHANGED",
@@ -27,6 +29,9 @@ _MOST_MINUTES = 180
 
 #: A link to set a password, which an administrator has requested.
 LINK: Final = "set_password_link"
+#: A link to set a password, which the user has requested; or that there is no password to set.
+FORGOTTEN_PASSWORD: Final = "forgotten_password"  # noqa: S105 - as below
+FORGOTTEN_PASSWORD_SSO: Final = "forgotten_password_sso"  # noqa: S105
 #: Notices, which have no link.
 PASSWORD_CHANGED: Final = "password_changed"  # noqa: S105 - the name of a kind
 EMAIL_CHANGED: Final = "email_changed"
@@ -40,10 +45,14 @@ class MailKind(Struct, frozen=True):
     lifetime: int = 3 * DAY_MS
     #: the kind of the link that a mail has: see `LinkRecord`; empty for none
     link: str = ""
+    #: milliseconds after which the link expires; 0 for those of an administrator's link
+    link_lifetime: int = 0
 
 
 KINDS: Final[Mapping[str, MailKind]] = {
     LINK: MailKind(link="admin"),
+    FORGOTTEN_PASSWORD: MailKind(lifetime=HOUR_MS, link="self", link_lifetime=HOUR_MS),
+    FORGOTTEN_PASSWORD_SSO: MailKind(lifetime=HOUR_MS),
     PASSWORD_CHANGED: MailKind(),
     EMAIL_CHANGED: MailKind(),
     BECAME_OWNER: MailKind(),

@@ -17,6 +17,7 @@ from anyscale.server.core.link_secrets import new_link_secret
 from anyscale.server.core.mail.kinds import KINDS, MailKind, MailResult, pause
 from anyscale.server.core.mail.messages import Composer, Letter
 from anyscale.server.core.mail.outbox import new_mails, stop_mailings
+from anyscale.server.core.mail.password_resets import look_up_next
 from anyscale.server.core.mail.relay import MailRefused, MailRetry, Relay
 from anyscale.server.core.mail.settings import MailSettings
 from anyscale.server.core.secrets import hash_of
@@ -46,6 +47,9 @@ _IDLE_SECONDS = 1.0
 _MOST_CREATED = 500
 _LEAST_CREATED = 20
 _MINUTES_CREATED = 5
+
+#: forgotten passwords that are looked up between two mails
+_MOST_LOOKED_UP = 50
 
 #: mails without a recipient, or that are too old, that one transaction removes
 _MOST_REMOVED = 100
@@ -125,6 +129,7 @@ class MailSender:
         if not self._has_work():
             self._relay.close()
             return _IDLE_SECONDS
+        self._look_up_resets()
         self._create_mails()
         taken = self._take()
         if isinstance(taken, _Taken):
@@ -153,8 +158,19 @@ class MailSender:
     def _has_work(self) -> bool:
         with self._transactions.read() as tx:
             return (
-                tx.outbox.find_due(tx.now()) is not None or self._mailing_to_create(tx) is not None
+                tx.password_resets.count_due(1) > 0
+                or tx.outbox.find_due(tx.now()) is not None
+                or self._mailing_to_create(tx) is not None
             )
+
+    def _look_up_resets(self) -> None:
+        """Create the mails of people who forgot their password."""
+        for _ in range(_MOST_LOOKED_UP):
+            with self._transactions.read() as tx:
+                if not tx.password_resets.count_due(1):
+                    return
+            with self._transactions.write_unattended("mail", is_slice=True) as tx:
+                look_up_next(tx)
 
     def _mailing_to_create(self, tx: Transaction) -> MailingRecord | None:
         """Return the mailing of which more mails are to be created by now."""
@@ -240,7 +256,8 @@ class MailSender:
     def _new_link(
         self, tx: Transaction, mail: MailRecord, kind: MailKind, now: int
     ) -> tuple[str, int]:
-        code, expires_at = new_link_secret(), now + self._link_days * DAY_MS
+        lifetime = kind.link_lifetime or self._link_days * DAY_MS
+        code, expires_at = new_link_secret(), now + lifetime
         by = mail.requested_by
         tx.links.replace(LinkRecord(mail.user_id, hash_of(code), by, now, expires_at, kind.link))
         return code, expires_at

@@ -15,9 +15,11 @@ from anyscale.errors import (
     NotAuthenticated,
     NotFound,
     PasswordRefused,
+    RequestInvalid,
 )
 from anyscale.server.background.file_runs import FileRuns
 from anyscale.server.core.link_secrets import secret_of
+from anyscale.server.core.login.password_resets import PasswordResets
 from anyscale.server.core.login.return_paths import sign_path
 from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.steps import ANY_STEP, Step
@@ -41,7 +43,7 @@ from anyscale.server.http.web.kept_forms import keep_fields, own_page
 from anyscale.server.http.web.session_pages import STEP_PAGES, session_pages
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.login_options import LoginOptions
-from anyscale.server.paths import KEEP_FORM, LINK_PAGE, SIGN_IN_AGAIN
+from anyscale.server.paths import FORGOT_PASSWORD, KEEP_FORM, LINK_PAGE, SIGN_IN_AGAIN
 
 __all__ = ["ROUTERS"]
 
@@ -194,6 +196,44 @@ async def change_password(
     return redirect(following.path(note="password_changed"), *login_cookies(result))
 
 
+@get(FORGOT_PASSWORD)
+async def show_forgot_password(
+    login_options: NamedDependency[LoginOptions],
+    password_resets: NamedDependency[PasswordResets],
+    note: FromQuery[str] = "",
+) -> Page:
+    password_resets.require_available()
+    return _forgot_page(login_options, is_requested=note == "requested")
+
+
+@post(FORGOT_PASSWORD)
+async def request_link(
+    request: AnyRequest,
+    body: RawBody,
+    login: NamedDependency[LoginFlows],
+    login_options: NamedDependency[LoginOptions],
+    password_resets: NamedDependency[PasswordResets],
+) -> Page:
+    """Request a link by mail. The answer is the same whether the email has an account or not."""
+    password_resets.require_available()
+    email = read_form(request, body, "email")[0].strip()
+    show = partial(_forgot_page, login_options, email=email)
+    if not email:
+        return show(problem="Enter your email.", wrong="email", status=400)
+    try:
+        await login.request_reset(request, email)
+    except AnyscaleError as error:
+        wrong = "email" if isinstance(error, RequestInvalid) else ""
+        return show(wrong=wrong, **refusal(error))
+    # A page that is loaded again does not send the form again.
+    return redirect(f"{FORGOT_PASSWORD}?note=requested")
+
+
+def _forgot_page(options: LoginOptions, **values: Any) -> Page:
+    shown = {"email": "", "problem": "", "wrong": "", "is_requested": False, **values}
+    return render_page("forgot_password", script=True, options=options, **shown)
+
+
 @get(LINK_PAGE)
 async def show_set_password(
     request: AnyRequest,
@@ -249,6 +289,8 @@ ROUTERS = [
             sign_out,
             show_set_password,
             set_password,
+            show_forgot_password,
+            request_link,
         ],
         include_in_schema=False,
         request_max_body_size=SMALL_BODY,

@@ -11,6 +11,7 @@ from anyscale.errors import AnyscaleError
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.login.password_change import PasswordChanges
 from anyscale.server.core.login.password_login import PasswordLogin
+from anyscale.server.core.login.password_resets import PasswordResets
 from anyscale.server.core.login.sessions import LoginResult
 from anyscale.server.http.cookies import client_info
 from anyscale.server.http.dependencies import Connection
@@ -30,6 +31,7 @@ class LoginFlows(Struct, frozen=True):
 
     password_login: PasswordLogin
     password_changes: PasswordChanges
+    password_resets: PasswordResets
     pools: ThreadPools
 
     async def by_password(self, connection: Connection, email: str, password: str) -> LoginResult:
@@ -54,6 +56,15 @@ class LoginFlows(Struct, frozen=True):
     async def link_account(self, link: str) -> AccountRecord:
         """Return the account of a one-time link, as `PasswordChanges.link_account` does."""
         return await self.pools.login.look_ups.run(self.password_changes.link_account, link)
+
+    async def request_reset(self, connection: Connection, email: str) -> None:
+        """Request a link by mail, as `PasswordResets.request` does.
+
+        It takes a place of an unknown client's sign-in, which the networks of the clients share.
+        """
+        address = client_info(connection).address
+        call = partial(self.password_resets.request, email, address)
+        await self.pools.login.run(call, address, is_known=False)
 
     async def by_sso(
         self, connection: Connection, sso_login: "SsoLogin", identity: "Awaitable[ExternalIdentity]"

@@ -7,7 +7,13 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
-from anyscale.errors import AnyscaleError, Overloaded, RequestInvalid, TooManyFailedLogins
+from anyscale.errors import (
+    AnyscaleError,
+    Overloaded,
+    RequestInvalid,
+    TooManyFailedLogins,
+    TooManyPasswordResets,
+)
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.refusals import count_refusal, retry_after
 
@@ -109,6 +115,8 @@ def user_message(error: AnyscaleError) -> str:
     count_refusal(error)
     if isinstance(error, TooManyFailedLogins):
         return f"Too many attempts to sign in. {_try_again(error.retry_after_seconds)}"
+    if isinstance(error, TooManyPasswordResets):
+        return sentence(str(error))
     if isinstance(error, Overloaded):
         return "Many people are signing in right now. Please try again in a moment."
     return sentence(str(error))

@@ -35,7 +35,8 @@ class LinkRecord(Record, frozen=True):
     created_by: str
     created_at: int
     expires_at: int
-    #: A link replaces the one of its account that has the same kind. `admin`: of an administrator.
+    #: A link replaces the one of its account that has the same kind. `admin`: of an administrator;
+    #: `self`: requested by a person who forgot the password.
     kind: str = "admin"
 
 

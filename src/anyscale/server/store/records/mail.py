@@ -11,7 +11,6 @@ class MailRecord(Record, frozen=True):
     mail_id: str
     #: what it is about: see `core.mail.kinds`
     kind: str
-    #: empty for an address that somebody typed
     user_id: str
     #: empty for the email that the account has when the mail is sent
     address: str

@@ -194,7 +194,6 @@ create table links (
 create table outbox (
     mail_id text not null primary key,
     kind text not null,
-    -- empty for an address that somebody typed
     user_id text not null,
     -- empty for the email that the account has when the mail is sent
     address text not null,
@@ -254,6 +253,30 @@ create table mail_rate (
 );
 
 insert into mail_rate (id, free_at) values (1, 0);
+
+-- Requests of people who forgot their password, whether they have an account or not. Requests stay for a
+-- day, because they are counted.
+create table password_resets (
+    reset_id text not null primary key,
+    -- as it was typed; null once the account was looked up
+    email text,
+    -- an HMAC of the key of the email
+    email_hash blob not null,
+    -- networks of the client
+    subscriber text not null,
+    site text not null,
+    created_at integer not null
+) without rowid;
+
+create index password_resets_due on password_resets (reset_id) where email is not null;
+
+create index password_resets_email on password_resets (email_hash, created_at);
+
+create index password_resets_subscriber on password_resets (subscriber, created_at);
+
+create index password_resets_site on password_resets (site, created_at);
+
+create index password_resets_created on password_resets (created_at);
 
 -- The subjects by which identity providers name our users.
 create table identities (

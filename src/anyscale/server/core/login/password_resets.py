@@ -1,0 +1,149 @@
+"""Requests of people who forgot their password, and their limits.
+
+A request is stored and counted alike whether the email has an account or not. The sender of mails
+looks the account up: see `core.mail.password_resets`. The counts are in the database, so all
+servers share them; those of a network never refuse the requests of others.
+"""
+
+import math
+from typing import Literal, TypedDict
+
+from msgspec import Struct
+
+from anyscale.domain.emails import email_key
+from anyscale.errors import NotFound, Overloaded, RequestInvalid, TooManyPasswordResets
+from anyscale.server.core.ids import new_id
+from anyscale.server.core.login.networks import site_of, subscriber_of
+from anyscale.server.core.mail.password_resets import RESET_LIFETIME
+from anyscale.server.core.signer import Signer
+from anyscale.server.core.time_units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+from anyscale.server.core.transactions import Transactions
+from anyscale.server.store.records.password_resets import PasswordResetRecord
+from anyscale.server.store.transaction import Transaction
+
+__all__ = ["PasswordResets"]
+
+
+class _Limit(Struct, frozen=True):
+    """At most some requests with the same values of columns in some milliseconds."""
+
+    columns: tuple[Literal["email_hash", "subscriber", "site"], ...]
+    most: int
+    milliseconds: int
+
+
+_LIMITS = (
+    # Of an email from one site, so that a flood of requests for it keeps its user from none.
+    _Limit(("email_hash", "site"), 3, HOUR_MS),
+    _Limit(("email_hash", "site"), 10, DAY_MS),
+    # Of an email from anywhere: each one is a mail.
+    _Limit(("email_hash",), 10, HOUR_MS),
+    _Limit(("email_hash",), 30, DAY_MS),
+    _Limit(("subscriber",), 20, 10 * MINUTE_MS),
+    # An IPv6 site has 65,536 subscribers. Of IPv4 the subscriber is the site.
+    _Limit(("site",), 60, 10 * MINUTE_MS),
+    _Limit(("site",), 1_000, DAY_MS),
+)
+
+#: Requests that wait for the sender. It needs some milliseconds for each, so only one that does not
+#: run leaves as many.
+_MOST_DUE = 20_000
+
+#: requests of a day, so that the table stays small: beyond this number the oldest are not counted
+_MOST_COUNTED = 20_000
+
+
+class PasswordResets:
+    """Takes the requests.
+
+    Args:
+        transactions: of the control plane.
+        available: whether there are passwords, and a relay that takes mails.
+    """
+
+    def __init__(self, transactions: Transactions, *, available: bool) -> None:
+        self._transactions = transactions
+        self._available = available
+        self._signer = Signer(transactions, "password_resets")
+
+    def require_available(self) -> None:
+        """Raise `NotFound` where nobody can request a link."""
+        if not self._available:
+            raise NotFound("links to set a new password are sent by an administrator here")
+
+    def request(self, email: str, address: str) -> None:
+        """Request a mail with a link for the account of an email, if it has one.
+
+        Args:
+            email: as it was typed.
+            address: of the client.
+
+        Raises:
+            NotFound: see `require_available`.
+            RequestInvalid: this is not an email.
+            TooManyPasswordResets: a limit is reached.
+            Overloaded: too many requests wait.
+        """
+        self.require_available()
+        values = self._values(email, address)
+        with self._transactions.read() as tx:  # a flood writes nothing
+            _require_below_limits(tx, values)
+        with self._transactions.write_unattended("sign-in") as tx:
+            tx.password_resets.lock()
+            _require_below_limits(tx, values)
+            now = tx.now()
+            reset_id = new_id("pwr_", now)
+            tx.password_resets.add(
+                PasswordResetRecord(reset_id=reset_id, email=email, created_at=now, **values)
+            )
+
+    def purge(self) -> None:
+        """Delete the emails that were not looked up in time, and the requests of days before."""
+        with self._transactions.write_unattended("clean-up") as tx:
+            now = tx.now()
+            tx.password_resets.forget(now - RESET_LIFETIME)
+            tx.password_resets.purge(now - DAY_MS, _MOST_COUNTED)
+
+    def _values(self, email: str, address: str) -> "_Values":
+        try:
+            key = email_key(email)
+        except ValueError:
+            raise RequestInvalid("this is not an email: it has the form name@example.com") from None
+        subscriber = subscriber_of(address)
+        return {
+            "email_hash": self._signer.signature(key.encode()),
+            "subscriber": subscriber,
+            # An IPv4 network of /24 may belong to any number of subscribers.
+            "site": site_of(address) if ":" in subscriber else subscriber,
+        }
+
+
+class _Values(TypedDict):
+    """The columns by which requests are counted."""
+
+    email_hash: bytes
+    subscriber: str
+    site: str
+
+
+def _require_below_limits(tx: Transaction, values: _Values) -> None:
+    if tx.password_resets.count_due(_MOST_DUE) >= _MOST_DUE:
+        raise Overloaded(
+            "too many links were requested: try again in a minute", MINUTE_MS / SECOND_MS
+        )
+    wait = max(_wait(tx, limit, values) for limit in _LIMITS)
+    if wait > 0:
+        minutes = math.ceil(wait / MINUTE_MS)
+        when = "in a minute" if minutes == 1 else f"in {minutes} minutes"
+        raise TooManyPasswordResets(
+            "too many links were requested for this email or from your network: use the newest mail"
+            f" that you have, or try again {when}",
+            wait / SECOND_MS,
+        )
+
+
+def _wait(tx: Transaction, limit: _Limit, values: _Values) -> int:
+    """Return the milliseconds until a limit allows a request; at most 0 if it does now."""
+    own: dict[str, object] = {column: values[column] for column in limit.columns}
+    created_at = tx.password_resets.latest(own, limit.most)
+    return created_at + limit.milliseconds - tx.now()

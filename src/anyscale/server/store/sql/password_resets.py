@@ -1,0 +1,72 @@
+"""The table `password_resets`."""
+
+from collections.abc import Mapping
+
+from msgspec import structs
+
+from anyscale.server.store.records.password_resets import PasswordResetRecord
+from anyscale.server.store.sql.connection import Table, columns, marks
+
+__all__ = ["PasswordResets"]
+
+_COLUMNS = columns(PasswordResetRecord)
+_LOCK = 0x6D757374_72657365
+
+
+class PasswordResets(Table):
+    """Requests of people who forgot their password: those to look up, and those of the last day."""
+
+    def lock(self) -> None:
+        """Let other transactions that count and add requests wait until this one ends."""
+        self._connection.lock(_LOCK)
+
+    def add(self, reset: PasswordResetRecord) -> None:
+        sql = f"insert into password_resets ({_COLUMNS}) values ({marks(PasswordResetRecord)})"
+        self._connection.execute(sql, *structs.astuple(reset))
+
+    def latest(self, which: Mapping[str, object], number: int) -> int:
+        """Return when the last but some request with some values was created; 0 without so many.
+
+        Args:
+            which: the values of columns.
+            number: 1 for the last one, 2 for the one before, and so on.
+        """
+        conditions = " and ".join(f"{column} = ?" for column in which)
+        sql = (
+            f"select created_at from password_resets where {conditions}"
+            " order by created_at desc limit 1 offset ?"
+        )
+        return self._connection.number(sql, *which.values(), number - 1)
+
+    def count_due(self, most: int) -> int:
+        """Count the requests to look up, at most some."""
+        sql = (
+            "select count(*) from"
+            " (select 1 from password_resets where email is not null limit ?) as due"
+        )
+        return self._connection.number(sql, most)
+
+    def take_due(self) -> PasswordResetRecord | None:
+        """Return the oldest request to look up, and delete its email; None without any."""
+        sql = (
+            f"select {_COLUMNS} from password_resets where email is not null"
+            " order by reset_id limit 1 {skip_locked}"
+        )
+        if reset := self._connection.one(PasswordResetRecord, sql):
+            self._forget("reset_id = ?", reset.reset_id)
+        return reset
+
+    def forget(self, before: int) -> None:
+        """Delete the emails of the requests that were created before a time."""
+        self._forget("email is not null and created_at < ?", before)
+
+    def purge(self, before: int, most: int) -> None:
+        """Delete the requests before a time, and the oldest ones without an email beyond some."""
+        sql = (
+            "delete from password_resets where created_at < ? or email is null and reset_id <="
+            " (select reset_id from password_resets order by reset_id desc limit 1 offset ?)"
+        )
+        self._connection.execute(sql, before, most)
+
+    def _forget(self, which: str, value: object) -> None:
+        self._connection.execute(f"update password_resets set email = null where {which}", value)

@@ -1,0 +1,259 @@
+"""A person who forgot the password gets a link by mail, and nobody learns who has an account."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from msgspec import structs
+from tests.support.callers import OPERATOR, session_caller
+from tests.support.databases.stored_data import execute_sql
+from tests.support.mail.relays import TestRelay, secret_in
+from tests.support.mail.sending import mails, pass_time, send_all
+from tests.support.users import NEW_PASSWORD, checked_user, create_accounts
+
+from anyscale.domain.models.audit import AuditFilter
+from anyscale.domain.models.users import UserChanges
+from anyscale.errors import LinkInvalid, NotAuthenticated, TooManyPasswordResets
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.login.sessions import ClientInfo
+from anyscale.server.core.time_units import HOUR_MS, MINUTE_MS
+
+CLIENT = ClientInfo("192.0.2.1", "Firefox")
+JANE = "jane@example.com"
+
+
+def create_jane(control_plane: ControlPlane, *, is_sso_user: bool = False) -> str:
+    if is_sso_user:
+        user = structs.replace(checked_user(JANE), is_sso_user=True)
+        control_plane.batches.create("jane", [user], "fail", OPERATOR, [])
+    else:
+        create_accounts(control_plane, "jane")
+    [jane] = control_plane.users.with_emails([JANE])
+    assert jane
+    return jane.user_id
+
+
+def request(control_plane: ControlPlane, email: str = JANE, address: str = "192.0.2.1") -> None:
+    control_plane.password_resets.request(email, address)
+
+
+def is_taken(control_plane: ControlPlane, email: str = JANE, address: str = "192.0.2.1") -> bool:
+    try:
+        request(control_plane, email, address)
+    except TooManyPasswordResets:
+        return False
+    return True
+
+
+def secret_by_mail(control_plane: ControlPlane, relay: TestRelay) -> str:
+    request(control_plane)
+    send_all(control_plane)
+    return secret_in(relay.received[-1])
+
+
+def stored_emails(control_plane: ControlPlane) -> list[str | None]:
+    with control_plane.store.read() as tx:
+        return list(tx.connection.column("select email from password_resets order by reset_id"))
+
+
+@pytest.mark.both_stores
+def test_a_forgotten_password_is_set_by_the_link_of_a_mail(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    caller = session_caller(control_plane, create_jane(control_plane))
+    secret = secret_by_mail(control_plane, relay)
+    for _ in range(2):  # to open a link consumes nothing
+        assert control_plane.password_changes.link_account(secret).email == JANE
+    control_plane.password_changes.by_link(secret, NEW_PASSWORD, CLIENT)
+    with pytest.raises(LinkInvalid):
+        control_plane.password_changes.by_link(secret, NEW_PASSWORD, CLIENT)
+    with pytest.raises(NotAuthenticated):  # it was signed in before
+        control_plane.sessions.revoke(caller, caller.session.session_id)
+    send_all(control_plane)
+    assert [mail.subject for mail in relay.received] == [
+        "Set a new password",
+        "Your password was changed",
+    ]
+
+
+def test_the_link_works_for_an_hour(control_plane: ControlPlane, relay: TestRelay) -> None:
+    create_jane(control_plane)
+    secret = secret_by_mail(control_plane, relay)
+    pass_time(control_plane, HOUR_MS - MINUTE_MS)
+    control_plane.password_changes.link_account(secret)
+    pass_time(control_plane, MINUTE_MS)
+    with pytest.raises(LinkInvalid):
+        control_plane.password_changes.link_account(secret)
+
+
+def test_a_request_revokes_no_link_of_an_administrator_and_stops_no_mail_with_one(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    jane = create_jane(control_plane)
+    [link] = control_plane.links.create([jane], OPERATOR)
+    request(control_plane)
+    send_all(control_plane)
+    control_plane.password_changes.link_account(link.url.partition("#")[2])
+    control_plane.links.mail([jane], OPERATOR)
+    request(control_plane)
+    send_all(control_plane)
+    assert sorted(mail.subject for mail in relay.received) == [
+        "Set a new password",
+        "Set a new password",
+        "Set the password of your account",
+    ]
+
+
+def test_the_newest_of_several_mails_has_the_link_that_works(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    create_jane(control_plane)
+    first, second = (secret_by_mail(control_plane, relay) for _ in range(2))
+    with pytest.raises(LinkInvalid):
+        control_plane.password_changes.link_account(first)
+    control_plane.password_changes.link_account(second)
+
+
+def test_a_user_who_signs_in_by_sso_gets_a_mail_that_says_so(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    create_jane(control_plane, is_sso_user=True)
+    request(control_plane)
+    send_all(control_plane)
+    [mail] = relay.received
+    assert (mail.recipients, secret_in(mail)) == ([JANE], "")
+    assert "single sign-on (SSO)" in mail.text
+
+
+def test_other_people_get_no_mail(control_plane: ControlPlane, relay: TestRelay) -> None:
+    jane = create_jane(control_plane)
+    control_plane.updates.update(jane, UserChanges(email="j.doe@example.com"), OPERATOR)
+    send_all(control_plane)
+    relay.received.clear()
+    request(control_plane)  # the former email may be the mailbox of somebody else
+    control_plane.lifecycle.suspend(jane, OPERATOR)
+    request(control_plane, "j.doe@example.com")
+    request(control_plane, "nobody@example.com")
+    send_all(control_plane)
+    assert relay.received == mails(control_plane) == []
+
+
+def test_an_account_that_is_suspended_before_its_mail_is_sent_gets_none(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    jane = create_jane(control_plane)
+    relay.on_recipient = lambda _: "450 later"
+    request(control_plane)
+    send_all(control_plane)
+    assert len(mails(control_plane)) == 1
+    control_plane.lifecycle.suspend(jane, OPERATOR)
+    assert mails(control_plane) == []
+
+
+def test_a_typed_email_is_deleted_when_it_was_looked_up_and_within_an_hour(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    create_jane(control_plane)
+    for email in (JANE, "nobody@example.com"):
+        request(control_plane, email)
+    send_all(control_plane)
+    assert stored_emails(control_plane) == [None, None]
+    request(control_plane)  # and no server sends mails
+    pass_time(control_plane, HOUR_MS - 2 * MINUTE_MS)
+    control_plane.clean_up()
+    assert stored_emails(control_plane) == [None, None, None]
+    send_all(control_plane)
+    assert len(relay.received) == 1
+
+
+def test_a_mail_that_no_relay_takes_within_an_hour_is_not_sent(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    create_jane(control_plane)
+    relay.on_recipient = lambda _: "450 later"
+    request(control_plane)
+    send_all(control_plane)
+    pass_time(control_plane, HOUR_MS)
+    relay.on_recipient = lambda _: None
+    send_all(control_plane)
+    assert relay.received == mails(control_plane) == []
+
+
+def test_the_audit_log_names_the_account_and_not_what_was_typed(
+    control_plane: ControlPlane,
+) -> None:
+    jane = create_jane(control_plane)
+    for email in (JANE, "nobody@example.com"):
+        request(control_plane, email)
+    send_all(control_plane)
+    only = AuditFilter(event="password.reset_requested")
+    entries = control_plane.audit_log.list(0, 9, only=only)
+    assert [(one.actor, one.subject, one.data) for one in entries] == [("anonymous", jane, "{}")]
+
+
+def test_requests_are_deleted_after_a_day(control_plane: ControlPlane) -> None:
+    request(control_plane)
+    pass_time(control_plane, 24 * HOUR_MS)
+    request(control_plane)
+    control_plane.clean_up()
+    assert stored_emails(control_plane) == [JANE]
+
+
+# Limits
+
+
+@pytest.mark.both_stores
+def test_requests_at_once_stay_within_the_limit(control_plane: ControlPlane) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(is_taken, [control_plane] * 8)) == 3
+
+
+def test_a_flood_of_one_site_keeps_nobody_else_from_a_link(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    create_jane(control_plane)
+    assert sum(is_taken(control_plane, address="198.51.100.7") for _ in range(9)) == 3
+    # With addresses of all networks of its site, and emails of others.
+    networks = [f"2001:db8:1:{number:x}::1" for number in range(80)]
+    emails = [f"user{number}@example.com" for number in range(80)]
+    taken = map(is_taken, [control_plane] * 80, emails, networks)
+    assert sum(taken) == 60
+    request(control_plane, address="2001:db8:2::1")
+    request(control_plane)
+    send_all(control_plane)
+    assert {mail.recipients[0] for mail in relay.received} == {JANE}
+
+
+def test_a_limit_says_when_a_request_is_possible_again(control_plane: ControlPlane) -> None:
+    for _ in range(3):
+        request(control_plane)
+        pass_time(control_plane, 10 * MINUTE_MS)
+    with pytest.raises(TooManyPasswordResets, match="try again in 30 minutes") as refused:
+        request(control_plane)
+    assert 1795 <= refused.value.retry_after_seconds <= 1800
+    pass_time(control_plane, 30 * MINUTE_MS)
+    request(control_plane)
+
+
+def test_a_refused_request_writes_nothing(control_plane: ControlPlane) -> None:
+    for _ in range(3):
+        request(control_plane)
+    with pytest.raises(TooManyPasswordResets):
+        request(control_plane)
+    assert stored_emails(control_plane) == [JANE] * 3
+
+
+def test_the_table_stays_small_and_keeps_what_was_not_looked_up(
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anyscale.server.core.login.password_resets._MOST_COUNTED", 2)
+    request(control_plane)
+    with control_plane.store.write() as tx:
+        for number in range(3):
+            execute_sql(
+                tx,
+                "insert into password_resets"
+                f" select 'pwr_z{number}', null, email_hash, subscriber, site, created_at"
+                " from password_resets where email is not null",
+            )
+    control_plane.clean_up()
+    assert stored_emails(control_plane) == [JANE, None, None]
