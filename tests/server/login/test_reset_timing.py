@@ -35,7 +35,7 @@ class Times(NamedTuple):
 
 
 @pytest.fixture
-def emails(pytestconfig: pytest.Config) -> Iterator[list[str]]:
+def emails(pytestconfig: pytest.Config) -> list[str]:
     """The local parts of the emails of accounts."""
     number: int = pytestconfig.getoption("--resets") // 2
     return [f"there{i}" for i in range(number)]

@@ -31,7 +31,7 @@ _MOST_MINUTES = 180
 LINK: Final = "set_password_link"
 #: A link to set a password, which the user has requested; or that there is no password to set.
 FORGOTTEN_PASSWORD: Final = "forgotten_password"  # noqa: S105 - as below
-FORGOTTEN_PASSWORD_SSO: Final = "forgotten_password_sso"  # noqa: S105
+FORGOTTEN_PASSWORD_SSO: Final = "forgotten_password_sso"  # noqa: S105 - as below
 #: Notices, which have no link.
 PASSWORD_CHANGED: Final = "password_changed"  # noqa: S105 - the name of a kind
 EMAIL_CHANGED: Final = "email_changed"
