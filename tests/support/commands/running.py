@@ -106,13 +106,16 @@ def _write(fifo: Path, octets: bytes) -> None:
         pipe.write(octets)
 
 
-def run_unread(*arguments: str | Path) -> CommandResult:
-    """Run the installed command, whose standard output is a pipe that nobody reads."""
+def run_unread(*arguments: str | Path, program: Sequence[str] = (ANYSCALE,)) -> CommandResult:
+    """Run the installed command, or a program, whose standard output is a pipe that nobody reads.
+
+    It is not forked: an interpreter that ends writes what is left to its standard output.
+    """
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "wb") as pipe:
         return subprocess.run(
-            [ANYSCALE, *map(str, arguments)],
+            [*program, *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=pipe,
             stderr=subprocess.PIPE,
