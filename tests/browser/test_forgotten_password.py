@@ -1,0 +1,51 @@
+"""A user who forgot the password gets a link by mail, in Chromium."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import expect
+from tests.browser.conftest import Visit
+from tests.support.accessibility.checks import assert_accessible
+from tests.support.mail.mail_site import relay_environment
+from tests.support.mail.relays import TestRelay, running_relay, secret_in
+from tests.support.sign_in.site import Site, run_site, set_password_by_link
+from tests.support.users import NEW_PASSWORD
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture(scope="module")
+def relay() -> Iterator[TestRelay]:
+    with running_relay() as relay:
+        yield relay
+
+
+@pytest.fixture(scope="module")
+def site(relay: TestRelay, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A server that sends mail."""
+    environment = relay_environment(relay.port, "none")
+    with run_site(tmp_path_factory.mktemp("site"), **environment) as site:
+        yield site
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
+def test_a_user_who_forgot_the_password_sets_a_new_one_and_is_signed_in(
+    site: Site, visit: Visit, relay: TestRelay, *, script: bool
+) -> None:
+    email, page = site.create_user(), visit("/sign-in", java_script_enabled=script)
+    page.get_by_role("link", name="Get a link by mail").click()
+    page.get_by_label("Email").fill(email)
+    if script:
+        assert_accessible(page)
+    page.get_by_role("button", name="Send me a link").click()
+    expect(page.get_by_role("status")).to_contain_text("If there is an account with this email")
+    if script:
+        assert_accessible(page)
+    page.reload()  # it sends no second mail
+    expect(page.get_by_role("heading", name="Forgot your password?")).to_be_visible()
+    wait_until(lambda: relay.to(email))
+    [mail] = relay.to(email)
+    if script:
+        page.goto(f"/set-password#{secret_in(mail)}")
+        set_password_by_link(page, NEW_PASSWORD)
+        expect(page).to_have_url("/")
+        expect(page.get_by_text(email)).to_be_visible()
