@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import re
+import resource
 import signal
 import socket
 import sys
@@ -58,6 +59,8 @@ def _create_application() -> Any:
 
     sys.setswitchinterval(_SWITCH_SECONDS)
     return_large_blocks()
+    # The memory has passwords and links, also of some that are freed.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     settings = Settings.from_environment(os.environ, served=True)
     app = application(ControlPlane(settings, hash_in_processes=True))
     # Modules and routes stay for ever: a garbage collection that visited them took 20 ms.
