@@ -19,6 +19,7 @@ from benchmarks.batches import (
     command,
     growth,
     kills,
+    mail,
     memory,
     million,
     postgres,
@@ -54,6 +55,7 @@ _MODULES = (
     postgres,
     million,
     sync,
+    mail,
     growth,
     kills,  # the last one, because it ends the run if it fails
 )

@@ -75,6 +75,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--served-kills", type=int, default=2, help="number of moments at which each side is killed"
     )
     parser.addoption(
+        "--mail-kills", type=int, default=3, help="number of kills while a batch is mailed"
+    )
+    parser.addoption(
+        "--mail-users", type=int, default=120, help="number of users of a batch that is mailed"
+    )
+    parser.addoption("--mail-batches", type=int, default=1, help="number of batches with kills")
+    parser.addoption(
         "--crowd-users", type=int, default=2_000, help="number of users of each of 8 clients"
     )
 

@@ -3,7 +3,7 @@
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -47,12 +47,15 @@ class Site:
         database: of the server.
         folder: for the log, and the state of the client.
         stack: stops the server when it is closed.
+        settings: more settings of the server.
     """
 
-    def __init__(self, database: Database, folder: Path, stack: ExitStack) -> None:
+    def __init__(
+        self, database: Database, folder: Path, stack: ExitStack, settings: Mapping[str, str]
+    ) -> None:
         self.database = database
         home = {"ANYSCALE_DATA_DIR": str(folder / f"data-{Path(database.url).name}")}
-        self._settings = home | {"ANYSCALE_DATABASE_URL": database.url}
+        self._settings = home | {"ANYSCALE_DATABASE_URL": database.url} | dict(settings)
         self._log = folder / "server.log"
         self._stack = stack
         self.token = token(self._settings)
@@ -102,7 +105,9 @@ class Site:
 
 
 @contextmanager
-def site(database: Database, folder: Path) -> Iterator[Site]:
+def site(
+    database: Database, folder: Path, settings: Mapping[str, str] | None = None
+) -> Iterator[Site]:
     """Start a server, and stop it at the end of the block."""
     with ExitStack() as stack:
-        yield Site(database, folder, stack)
+        yield Site(database, folder, stack, settings or {})

@@ -70,7 +70,9 @@ def test_no_link_is_stored_logged_or_shown_after_it_was_sent(
                 ).stdout
             else:
                 folder = Path(database.removeprefix("sqlite:///")).parent
-                places |= {file.name: file.read_bytes() for file in folder.iterdir()}
+                files = [path for path in folder.rglob("*") if path.is_file()]
+                assert {"anyscale.db", "anyscale.db-wal"} <= {path.name for path in files}
+                places |= {path.name: path.read_bytes() for path in files}
     assert len(quoting.codes) == 5
     assert all(quoting.codes)
     assert b"550 5.7.1 spam" in places["mail list --failed"]

@@ -170,12 +170,17 @@ class BatchCreateCommand:
         cleanup: kills what a failed test leaves running.
     """
 
+    #: more of its options
+    options: Sequence[str] = ()
+
     def __init__(self, file: Path, cleanup: ExitStack) -> None:
         self.file = file
         self._cleanup = cleanup
 
     def start(self) -> CommandProcess:
-        process = start_command("user", "batch-create", "-f", self.file, "-o", "jsonl")
+        process = start_command(
+            "user", "batch-create", "-f", self.file, "-o", "jsonl", *self.options
+        )
         self._cleanup.callback(process.kill)
         return process
 
