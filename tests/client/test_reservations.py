@@ -91,7 +91,7 @@ def test_a_batch_whose_publication_lost_its_response_is_not_named_as_open(
 ) -> None:
     publish = transport.batches.publish
 
-    def lose_response(batch_id: str, entries: int) -> NoReturn:
+    def lose_response(batch_id: str, entries: int, **_: object) -> NoReturn:
         publish(batch_id, entries)
         raise Unavailable("no response", outcome_unknown=True)
 

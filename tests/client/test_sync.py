@@ -98,7 +98,7 @@ def killed_batches(transport: EmbeddedTransport) -> list[str]:
     calls: list[str] = []
 
     def end(name: str) -> None:
-        def call(*_: object) -> None:
+        def call(*_: object, **__: object) -> None:
             calls.append(name)
             raise Killed
 
