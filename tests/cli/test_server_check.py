@@ -6,8 +6,11 @@ import signal
 import socket
 import time
 
+import pytest
 from tests.support.commands.running import RunAnyscale, start_command
 from tests.support.commands.terminal import on_a_terminal
+from tests.support.mail.faulty_relay import faulty_relay
+from tests.support.mail.mail_site import relay_environment
 
 from anyscale.server.check.run import CHECKS
 
@@ -56,9 +59,16 @@ def test_warnings_alone_end_with_status_0(anyscale: RunAnyscale) -> None:
     assert result.returncode == 0
 
 
-def test_json_has_every_check_with_the_same_fields(anyscale: RunAnyscale) -> None:
-    records = json.loads(anyscale("server", "check", "-o", "json").stdout)
+def test_json_has_every_check_with_the_same_fields_and_a_mail_is_sent_on_request(
+    anyscale: RunAnyscale, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with faulty_relay() as relay:
+        for name, value in relay_environment(relay.port, "none").items():
+            monkeypatch.setenv(name, value)
+        done = anyscale("server", "check", "-o", "json", "--mail", "ops@example.com")
+    records = json.loads(done.stdout)
 
+    assert [mail.recipient for mail in relay.accepted] == ["ops@example.com"]
     assert [record["check"] for record in records] == list(CHECKS)
     for record in records:
         assert list(record) == ["check", "status", "looked_at", "found", "fix"]

@@ -42,7 +42,7 @@ class FaultyRelay:
     """What a relay does and has accepted.
 
     Args:
-        user: who may send, in STARTTLS only.
+        user: who may send, in STARTTLS only; empty for anybody.
         password: of the user.
     """
 
@@ -60,6 +60,7 @@ class FaultyRelay:
         #: set while it hangs
         self.hangs = Event()
         self._released = Event()
+        self.is_open = not user
         self._login = f"\0{user}\0{password}".encode()
         self._changed = Condition()
 
@@ -108,7 +109,8 @@ class _Connection:
         self._relay = relay
         self._sock = sock
         self._file = sock.makefile("rwb")
-        self._is_encrypted = self._is_known = False
+        self._is_encrypted = False
+        self._is_known = relay.is_open
         self._recipients: list[str] = []
         relay.connections += 1
         self._number = relay.connections
@@ -176,7 +178,7 @@ class _Connection:
 
 
 @contextmanager
-def faulty_relay(user: str, password: str) -> Iterator[FaultyRelay]:
+def faulty_relay(user: str = "", password: str = "") -> Iterator[FaultyRelay]:
     """Run a relay with STARTTLS and authentication until the block ends."""
     relay = FaultyRelay(user, password)
 

@@ -33,11 +33,12 @@ _STATUSES: "tuple[Status, ...]" = ("ok", "warn", "fail", "not tried")
     show_default=True,
     help="The file of settings, whose mode and owner are checked.",
 )
+@click.option("--mail", "mail_to", metavar="ADDRESS", default="", help="Send a mail there.")
 @click.option("--all", "shows_all", is_flag=True, help="Show each check that was not tried.")
 @output_option
 @database_option
-def check(environment_file: Path, shows_all: bool, output: str) -> None:
-    """Check settings, files, database, proxy and identity provider; change nothing.
+def check(environment_file: Path, mail_to: str, shows_all: bool, output: str) -> None:
+    """Check settings, files, database, proxy, identity provider and mail; change nothing.
 
     Run it as the server's user, with the server's settings. What is wrong comes first. It exits
     with status 1 if a check has the status fail.
@@ -49,7 +50,7 @@ def check(environment_file: Path, shows_all: bool, output: str) -> None:
     from anyscale.server.check.run import run_checks  # with the server, which the help needs not
 
     by_status: dict[Status, list[CheckResult]] = defaultdict(list)
-    results = _sorted_into(by_status, run_checks(os.environ, environment_file))
+    results = _sorted_into(by_status, run_checks(os.environ, environment_file, mail_to=mail_to))
     if output == "text":
         write_text(_text(results, by_status, shows_all=shows_all))
     else:

@@ -16,6 +16,7 @@ __all__ = [
     "check_data_dir",
     "check_database_file",
     "check_environment_file",
+    "check_smtp_password",
     "check_sso_secret",
 ]
 
@@ -76,10 +77,18 @@ def check_database_file(installation: Installation) -> Finding:
 
 def check_sso_secret(installation: Installation) -> Finding:
     """Check the file of the client secret, which a group may read."""
-    name = "ANYSCALE_SSO_CLIENT_SECRET_FILE"
+    return _check_secret(installation, "ANYSCALE_SSO_CLIENT_SECRET_FILE")
+
+
+def check_smtp_password(installation: Installation) -> Finding:
+    """Check the file of the password of the relay, as `check_sso_secret` does."""
+    return _check_secret(installation, "ANYSCALE_SMTP_PASSWORD_FILE")
+
+
+def _check_secret(installation: Installation, name: str) -> Finding:
     text = installation.environment.get(name, "").strip()
     if not text:
-        raise NotTried(f"{name} is not set")
+        raise NotTried("no variable names a file with a secret")
     path = Path(text)
     try:
         status = path.stat()

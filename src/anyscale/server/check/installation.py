@@ -45,11 +45,15 @@ class Installation:
     Args:
         environment: the variables.
         environment_file: from which they come.
+        mail_to: the address that gets a mail; empty for none.
     """
 
-    def __init__(self, environment: Mapping[str, str], environment_file: Path) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], environment_file: Path, mail_to: str = ""
+    ) -> None:
         self.environment = environment
         self.environment_file = environment_file
+        self.mail_to = mail_to
 
     @property
     def by_admin(self) -> bool:

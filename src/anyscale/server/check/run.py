@@ -11,6 +11,7 @@ from anyscale.server.check import (
     files,
     hashing,
     identity_provider,
+    mail,
     program,
     proxy,
     public_url,
@@ -34,6 +35,7 @@ CHECKS: Mapping[str, tuple[str, Callable[[Installation], Finding]]] = {
     "files.data_dir": ("the data directory", files.check_data_dir),
     "files.database": ("the database file", files.check_database_file),
     "files.sso_secret": ("the file of the client secret", files.check_sso_secret),
+    "files.smtp_password": ("the file of the password of the relay", files.check_smtp_password),
     "database.reachable": ("the database", database.check_reachable),
     "database.version": ("the database", database.check_version),
     "database.schema": ("the schema of the database", database.check_schema),
@@ -67,6 +69,9 @@ CHECKS: Mapping[str, tuple[str, Callable[[Installation], Finding]]] = {
     "provider.client": ("the client id and secret", identity_provider.check_client),
     "provider.redirect_uri": ("the redirect URI", identity_provider.check_redirect_uri),
     "provider.clock": ("the clock of the provider", identity_provider.check_clock),
+    "mail.relay": ("the relay", mail.check_relay),
+    "mail.sender": ("ANYSCALE_MAIL_FROM", mail.check_sender),
+    "mail.delivery": ("a mail", mail.check_delivery),
     "hashing.new": ("PyNaCl", hashing.check_new_hashes),
     "hashing.imported": ("argon2-cffi", hashing.check_imported_hashes),
 }
@@ -83,10 +88,13 @@ class CheckResult(Struct, frozen=True):
 
 
 def run_checks(
-    environment: Mapping[str, str], environment_file: Path, *, only: str = ""
+    environment: Mapping[str, str], environment_file: Path, *, only: str = "", mail_to: str = ""
 ) -> Iterator[CheckResult]:
-    """Run the checks whose ids begin with `only`; yield each result as soon as it is known."""
-    installation = Installation(environment, environment_file)
+    """Run the checks whose ids begin with `only`; yield each result as soon as it is known.
+
+    `mail_to` is an address that gets a mail.
+    """
+    installation = Installation(environment, environment_file, mail_to)
     for check, (subject, look) in CHECKS.items():
         if not check.startswith(only):
             continue

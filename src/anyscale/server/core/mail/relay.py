@@ -11,6 +11,7 @@ import ssl
 from base64 import b64encode
 from contextlib import suppress
 from email.message import EmailMessage
+from functools import partial
 from typing import Final
 
 from anyscale.server.core.link_secrets import without_secrets
@@ -68,6 +69,24 @@ class Relay:
         self._settings: Final = settings
         self._host: Final = host
         self._smtp: smtplib.SMTP | None = None
+
+    def probe(self, address: str) -> None:
+        """Let the relay take a mail to an address, up to its text, and send none.
+
+        Raises:
+            MailRefused, MailRetry: as `send`.
+        """
+        smtp = self._reused() or self._opened()
+        sender, recipient = mail_address(self._settings.sender), mail_address(address)
+        try:
+            smtp.ehlo_or_helo_if_needed()
+            for step in (partial(smtp.mail, sender), partial(smtp.rcpt, recipient)):
+                code, words = step()
+                if code // 100 != 2:  # noqa: PLR2004 - the codes of SMTP
+                    raise self._judged(smtp, code, words)
+        except (OSError, smtplib.SMTPException) as error:
+            smtp.close()
+            raise self._lost(error) from None
 
     def send(self, message: EmailMessage, address: str) -> None:
         """Send a message to one address.
