@@ -94,16 +94,6 @@ def test_without_a_relay_nothing_is_tried() -> None:
     assert {one.status for one in results.values()} == {"not tried"}
 
 
-def test_a_password_file_that_others_read_is_found(tmp_path: Path) -> None:
-    file = tmp_path / "password"
-    file.write_text("secret\n", encoding="ascii")
-    file.chmod(0o644)
-    only = "files.smtp_password"
-    result = check_in_process({"ANYSCALE_SMTP_PASSWORD_FILE": str(file)}, only)[only]
-    assert result.status == "fail"
-    assert "chmod 600" in result.fix
-
-
 def test_a_probe_leaves_the_connection_usable(relay: FaultyRelay) -> None:
     settings = MailSettings(
         host="localhost", port=relay.port, tls="none", sender="accounts@example.com"

@@ -147,6 +147,7 @@ def installation(tmp_path: Path) -> dict[str, Path]:
     data.mkdir(mode=0o700)
     paths = {"files.environment": tmp_path / "environment", "files.data_dir": data}
     paths |= {"files.database": data / "anyscale.db", "files.sso_secret": tmp_path / "secret"}
+    paths["files.smtp_password"] = tmp_path / "password"
     for path in paths.values():
         if path != data:
             path.touch(0o600)
@@ -158,6 +159,7 @@ def results_for(installation: dict[str, Path]) -> dict[str, CheckResult]:
         installation["files.environment"],
         ANYSCALE_DATA_DIR=str(installation["files.data_dir"]),
         ANYSCALE_SSO_CLIENT_SECRET_FILE=str(installation["files.sso_secret"]),
+        ANYSCALE_SMTP_PASSWORD_FILE=str(installation["files.smtp_password"]),
     )
 
 
@@ -166,7 +168,8 @@ def test_files_that_only_their_owner_can_read_are_ok(installation: dict[str, Pat
     results = files_of(
         installation["files.environment"], ANYSCALE_DATA_DIR=str(installation["files.data_dir"])
     )
-    results["files.sso_secret"] = results_for(installation)["files.sso_secret"]
+    for secret in ("files.sso_secret", "files.smtp_password"):
+        results[secret] = results_for(installation)[secret]
 
     assert {result.status for result in results.values()} == {"ok"}
     assert results["files.database"].found.startswith("0600 ")
@@ -185,6 +188,7 @@ def test_files_that_only_their_owner_can_read_are_ok(installation: dict[str, Pat
         ("files.database", 0o640, "fail"),
         ("files.sso_secret", 0o604, "fail"),
         ("files.sso_secret", 0o640, "ok"),
+        ("files.smtp_password", 0o604, "fail"),
     ],
 )
 def test_a_mode_that_lets_others_in_is_found(
