@@ -43,6 +43,9 @@ _MOST_SECONDS = 600.0
 #: seconds without a mail to send
 _IDLE_SECONDS = 1.0
 
+#: Seconds between two looks for mails that are to be created: a look costs a fifth of a mail.
+_LOOK_SECONDS = 1.0
+
 #: Mails of a mailing that are in the outbox at a time: what is sent in some minutes.
 _MOST_CREATED = 500
 _LEAST_CREATED = 20
@@ -120,22 +123,30 @@ class MailSender:
         self._link_days = link_days
         #: the mail that is being sent, and since when
         self._sending: tuple[MailRecord, float] | None = None
+        #: when to look for mails that are to be created
+        self._looks_at = 0.0
         self._logged = -_LOG_EVERY
         #: for metrics
         self.on_result: OnResult = lambda _: None
 
     def send_next(self) -> float:
         """Send a mail if one is due and the rate allows it; return the seconds until the next."""
-        if not self._has_work():
-            self._relay.close()
-            return _IDLE_SECONDS
-        self._look_up_resets()
-        self._create_mails()
+        now = time.monotonic()
+        if now >= self._looks_at:
+            if not self._has_work():
+                self._relay.close()
+                return _IDLE_SECONDS
+            self._look_up_resets()
+            self._create_mails()
+            self._looks_at = now + _LOOK_SECONDS
         taken = self._take()
         if isinstance(taken, _Taken):
             self._send(taken)
             return 0.0
-        return _IDLE_SECONDS if taken is None else taken
+        if taken is None:
+            self._looks_at = now
+            return 0.0
+        return taken
 
     def watch(self) -> None:
         """Renew the lease of the mail that is being sent, or give it up after a long time."""
