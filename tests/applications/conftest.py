@@ -102,8 +102,9 @@ class Provider:
         return created.application.client_id, created.client_secret or ""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
+    """One for all files of a process, each of which has users of its own."""
     folder = tmp_path_factory.mktemp("provider")
     port = free_port()
     with run_oidc_provider(f"http://127.0.0.1:{port}/sso/callback") as upstream:

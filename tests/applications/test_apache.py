@@ -29,7 +29,7 @@ def apache(provider: Provider) -> Iterator[str]:
 
 
 def test_a_user_signs_in_and_out(page: Page, apache: str, provider: Provider) -> None:
-    email = provider.create_user("jane")
+    email = provider.create_user("wiki-jane")
 
     page.goto(f"{apache}/private/")
     expect(page.get_by_role("heading")).to_have_text("Sign in to Wiki")
@@ -44,7 +44,7 @@ def test_a_user_signs_in_and_out(page: Page, apache: str, provider: Provider) ->
 
 
 def test_a_suspended_user_is_refused(page: Page, apache: str, provider: Provider) -> None:
-    email = provider.create_user("suspended")
+    email = provider.create_user("wiki-suspended")
     provider.suspend(email)
 
     page.goto(f"{apache}/private/")
@@ -55,9 +55,9 @@ def test_a_suspended_user_is_refused(page: Page, apache: str, provider: Provider
 
 
 def test_a_user_of_another_provider_signs_in(page: Page, apache: str, provider: Provider) -> None:
-    email = provider.create_sso_user("kim")
+    email = provider.create_sso_user("wiki-kim")
 
     page.goto(f"{apache}/private/")
-    sign_in_by_sso(page, "kim")
+    sign_in_by_sso(page, "wiki-kim")
 
     expect(page.locator("#user")).to_have_text(provider.user_id(email))

@@ -20,7 +20,7 @@ def hub(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def test_a_user_signs_in(page: Page, hub: str, provider: Provider) -> None:
-    email = provider.create_user("jane")
+    email = provider.create_user("hub-jane")
 
     page.goto(f"{hub}/hub/home")
     expect(page.get_by_role("heading")).to_have_text("Sign in to JupyterHub")
@@ -31,7 +31,7 @@ def test_a_user_signs_in(page: Page, hub: str, provider: Provider) -> None:
 
 
 def test_a_suspended_user_is_refused(page: Page, hub: str, provider: Provider) -> None:
-    email = provider.create_user("suspended")
+    email = provider.create_user("hub-suspended")
     provider.suspend(email)
 
     page.goto(f"{hub}/hub/home")
@@ -41,9 +41,9 @@ def test_a_suspended_user_is_refused(page: Page, hub: str, provider: Provider) -
 
 
 def test_a_user_of_another_provider_signs_in(page: Page, hub: str, provider: Provider) -> None:
-    email = provider.create_sso_user("kim")
+    email = provider.create_sso_user("hub-kim")
 
     page.goto(f"{hub}/hub/home")
-    sign_in_by_sso(page, "kim")
+    sign_in_by_sso(page, "hub-kim")
 
     expect(page.locator("body")).to_contain_text(provider.user_id(email))

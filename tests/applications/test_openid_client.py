@@ -1,19 +1,29 @@
 """openid-client, a certified client, signs our users in with all of its checks."""
 
-import json
-import subprocess
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from tests.applications.conftest import Provider
-from tests.support.applications.programs import NODE
+from tests.support.applications.programs import SignIn, run_openid_client
 from tests.support.users import PASSWORD
 
 CALLBACK = "http://127.0.0.1:9/callback"
 
 
+@pytest.fixture(scope="module")
+def client() -> Iterator[SignIn]:
+    with run_openid_client() as sign_in:
+        yield sign_in
+
+
 def run(
-    provider: Provider, method: str, login: str, password: str = PASSWORD, **fields: Any
+    client: SignIn,
+    provider: Provider,
+    method: str,
+    login: str,
+    password: str = PASSWORD,
+    **fields: Any,
 ) -> dict[str, Any]:
     """Sign a user in by a new application; without a password, at the other provider."""
     client_id, secret = provider.create_application(
@@ -23,24 +33,14 @@ def run(
         is_public=method == "none",
         **fields,
     )
-    arguments = [provider.url, CALLBACK, client_id, secret, method, login, password]
-    done = subprocess.run(
-        ["node", NODE / "rp.mjs", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    return client(provider.url, CALLBACK, client_id, secret, method, login, password)
 
 
 @pytest.mark.parametrize("method", ["basic", "post", "none"])
-def test_a_user_signs_in(provider: Provider, method: str) -> None:
+def test_a_user_signs_in(client: SignIn, provider: Provider, method: str) -> None:
     email = provider.create_user(f"{method}user")
 
-    found = run(provider, method, email)
+    found = run(client, provider, method, email)
 
     assert found["claims"]["email"] == found["userinfo"]["email"] == email
     assert found["userinfo"]["groups"] == ["collaborators"]
@@ -48,32 +48,33 @@ def test_a_user_signs_in(provider: Provider, method: str) -> None:
     assert found["after_logout"] == f"{CALLBACK}/bye?state=bye"
 
 
-def test_a_user_of_another_provider_signs_in(provider: Provider) -> None:
-    email = provider.create_sso_user("kim")
+def test_a_user_of_another_provider_signs_in(client: SignIn, provider: Provider) -> None:
+    email = provider.create_sso_user("client-kim")
 
-    assert run(provider, "basic", "kim", password="")["claims"]["email"] == email
+    assert run(client, provider, "basic", "client-kim", password="")["claims"]["email"] == email
 
 
 def test_refresh_tokens_of_a_public_application_are_replaced_and_their_reuse_ends_the_family(
+    client: SignIn,
     provider: Provider,
 ) -> None:
-    found = run(provider, "none", provider.create_user("refreshing"), refresh_tokens=True)
+    found = run(client, provider, "none", provider.create_user("refreshing"), refresh_tokens=True)
 
     assert found["keeps_auth_time"]
     assert found["reuse"] == found["family"] == "invalid_grant"
     assert found["access"] == 401
 
 
-def test_a_confidential_application_repeats_a_refresh(provider: Provider) -> None:
-    found = run(provider, "basic", provider.create_user("repeating"), refresh_tokens=True)
+def test_a_confidential_application_repeats_a_refresh(client: SignIn, provider: Provider) -> None:
+    found = run(client, provider, "basic", provider.create_user("repeating"), refresh_tokens=True)
 
     assert found["keeps_auth_time"]
     assert found["reuse"] is found["family"] is True  # the same access token
     assert found["access"] == 200
 
 
-def test_a_suspended_user_is_refused(provider: Provider) -> None:
-    email = provider.create_user("suspended")
+def test_a_suspended_user_is_refused(client: SignIn, provider: Provider) -> None:
+    email = provider.create_user("client-suspended")
     provider.suspend(email)
 
-    assert run(provider, "basic", email) == {"refused": 401}
+    assert run(client, provider, "basic", email) == {"refused": 401}

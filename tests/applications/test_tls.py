@@ -1,9 +1,6 @@
 """Over TLS, by the documented nginx: sign-ins to applications work as over loopback."""
 
-import json
-import os
 import ssl
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from http.client import HTTPSConnection
@@ -12,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 from tests.server.test_proxies import ProxyClient, nginx, running
-from tests.support.applications.programs import NODE
+from tests.support.applications.programs import run_openid_client
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.ports import free_port
 from tests.support.servers.certificates import create_certificate
@@ -79,18 +76,9 @@ def test_openid_client_signs_a_user_in_over_tls(site: Site, certificate: Path) -
         post_logout_redirect_uris=[f"{CALLBACK}/bye"],
     )
     arguments = [site.provider.issuer, CALLBACK, client_id, secret or "", "basic"]
-    command = ["node", str(NODE / "rp.mjs"), *arguments, "jane@example.com", NEW_PASSWORD]
-    done = subprocess.run(
-        command,
-        env=os.environ | {"NODE_EXTRA_CA_CERTS": str(certificate)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    with run_openid_client({"NODE_EXTRA_CA_CERTS": str(certificate)}) as sign_in:
+        found = sign_in(*arguments, "jane@example.com", NEW_PASSWORD)
 
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
     assert found["claims"]["iss"] == site.provider.issuer
     assert found["claims"]["email"] == found["userinfo"]["email"] == "jane@example.com"
     assert found["after_logout"] == f"{CALLBACK}/bye?state=bye"

@@ -1,21 +1,27 @@
 """Programs that sign users in at our OpenID provider: Apache, JupyterHub, and openid-client."""
 
+import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+from select import select
+from typing import Any
 from urllib.parse import urlsplit
 
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
-__all__ = ["NODE", "run_apache", "run_jupyterhub"]
+__all__ = ["SignIn", "run_apache", "run_jupyterhub", "run_openid_client"]
 
 FOLDER = Path(__file__).parent
 NODE = FOLDER / "node"
+#: takes what a line of `rp.mjs` has, and gives what it found
+SignIn = Callable[..., dict[str, Any]]
+
 JUPYTERHUB = ROOT / ".venv" / "jupyterhub" / "bin"
 
 
@@ -73,6 +79,37 @@ def run_jupyterhub(
     # Until the hub has registered its route, the proxy responds with 404.
     with _run(command, folder, f"{url}/hub/health", environment):
         yield url
+
+
+@contextmanager
+def run_openid_client(environment: Mapping[str, str] | None = None) -> Iterator[SignIn]:
+    """Run openid-client, which signs users in one after another."""
+    with subprocess.Popen(
+        ["node", str(NODE / "rp.mjs")],
+        env=os.environ | dict(environment or {}),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        send, output, errors = process.stdin, process.stdout, process.stderr
+
+        def sign_in(*arguments: str) -> dict[str, Any]:
+            send.write(json.dumps(arguments) + "\n")
+            send.flush()
+            assert select([output], [], [], 60)[0], "openid-client does not answer"
+            line = output.readline()
+            assert line, errors.read()
+            found: dict[str, Any] = json.loads(line)
+            return found
+
+        try:
+            yield sign_in
+        finally:
+            process.kill()
 
 
 @contextmanager
