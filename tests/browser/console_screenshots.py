@@ -295,7 +295,7 @@ def main(folder: Path, *names: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with (
         TemporaryDirectory() as home,
-        run_site(Path(home), **SETTINGS) as site,
+        run_site(Path(home), SETTINGS) as site,
         run_chromium() as browser,
     ):
         populate(site)

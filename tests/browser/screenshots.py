@@ -174,7 +174,7 @@ def picture(browser: Browser, site: Site, folder: Path, name: str, step: Step) -
 def offer(browser: Browser, folder: Path) -> None:
     """Take the sign-in page with single sign-on, and what it says after a refusal."""
     settings = SETTINGS | SSO_SETTINGS
-    with TemporaryDirectory() as home, run_site(Path(home), **settings) as site:
+    with TemporaryDirectory() as home, run_site(Path(home), settings) as site:
         for name, step in SSO.items():
             picture(browser, site, folder, name, step)
 
@@ -215,7 +215,7 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with (
         TemporaryDirectory() as home,
-        run_site(Path(home), **SETTINGS) as site,
+        run_site(Path(home), SETTINGS) as site,
         run_chromium() as browser,
     ):
         amina(site)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.browser.conftest import Visit, visits
+from tests.support.accessibility.axe import keep_axe
 from tests.support.accessibility.checks import assert_accessible, press_until
 from tests.support.sign_in.sign_ins import let_time_pass
 from tests.support.sign_in.site import Site
@@ -62,7 +63,9 @@ def secret_in(state: Any) -> str:
 def page(browser: Browser, site: Site, owner: Owner) -> Iterator[Page]:
     """A page of the owner, whose console has to stay empty."""
     with visits(browser, site) as visit:
-        yield visit("/console", storage_state=owner.state)
+        page = visit("/console", storage_state=owner.state)
+        keep_axe(page)
+        yield page
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
-from tests.browser.conftest import Visit, visits
-from tests.support.accessibility.axe import violations
+from tests.browser.conftest import ROWS, Visit, visits
+from tests.support.accessibility.axe import keep_axe, violations
 from tests.support.accessibility.checks import assert_accessible, press_until
 from tests.support.callers import OPERATOR
 from tests.support.sign_in.site import Site, change_password, sign_in
@@ -140,7 +140,9 @@ PAGES: dict[str, tuple[str, str | Step]] = {
 def owner(browser: Browser, site: Site, staff: Staff) -> Iterator[Page]:
     """A page of the owner, whose console has to stay empty."""
     with visits(browser, site) as visit:
-        yield visit("/console", storage_state=staff.state)
+        page = visit("/console", storage_state=staff.state)
+        keep_axe(page)
+        yield page
 
 
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -206,7 +208,7 @@ def test_filters_stay_after_back_and_reload_and_in_another_tab(
         expect(page.get_by_label("Signs in by")).to_have_value("none")
     owner.get_by_label("Role").select_option("Collaborator")
     owner.get_by_role("button", name="Show").click()
-    expect(owner.get_by_role("rowheader")).to_have_count(50)
+    expect(owner.get_by_role("rowheader")).to_have_count(ROWS)
     assert "after" not in owner.url, "a new filter starts at the first page"
 
 
@@ -267,15 +269,17 @@ def test_links_of_selected_accounts_are_a_file(owner: Page, staff: Staff) -> Non
     owner.set_viewport_size({"width": 1280, "height": 800})
     owner.goto("/console/users?q=person&state=none")
     owner.get_by_label("Select all on this page").check()
-    expect(owner.get_by_text("50 selected")).to_be_visible()
+    expect(owner.get_by_text(f"{ROWS} selected")).to_be_visible()
     owner.get_by_role("rowheader").first.locator("xpath=..").get_by_role("checkbox").uncheck()
-    expect(owner.get_by_text("49 selected")).to_be_visible()
+    expect(owner.get_by_text(f"{ROWS - 1} selected")).to_be_visible()
     owner.get_by_role("button", name="Create links").click()
-    expect(owner.get_by_role("heading", name="Create links for 49 accounts?")).to_be_visible()
+    expect(
+        owner.get_by_role("heading", name=f"Create links for {ROWS - 1} accounts?")
+    ).to_be_visible()
     with owner.expect_download() as download:
         owner.get_by_role("button", name="Create, as CSV").click()
     lines = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
-    assert len(lines) == 50
+    assert len(lines) == ROWS
     assert lines[0] == "email,url,expires_at"
     assert staff.ids
 

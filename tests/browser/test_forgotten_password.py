@@ -23,7 +23,7 @@ def relay() -> Iterator[TestRelay]:
 def site(relay: TestRelay, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A server that sends mail."""
     environment = relay_environment(relay.port, "none")
-    with run_site(tmp_path_factory.mktemp("site"), **environment) as site:
+    with run_site(tmp_path_factory.mktemp("site"), environment) as site:
         yield site
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from playwright.sync_api import Page
 
-__all__ = ["violations"]
+__all__ = ["keep_axe", "violations"]
 
 _TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -14,6 +14,11 @@ _RUN = """
 async options => (await axe.run(document, options)).violations.flatMap(
   found => found.nodes.map(node => `${found.id}: ${node.html}: ${node.failureSummary}`))
 """
+
+
+def keep_axe(page: Page) -> None:
+    """Have axe in each document of a page, which compiles it once then and not each time."""
+    page.add_init_script(_source())
 
 
 def violations(page: Page, *rules: str) -> list[str]:

@@ -3,7 +3,7 @@
 import itertools
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,16 +32,24 @@ __all__ = [
     "state_of",
 ]
 
-#: no screen, and no requests of its own; as few processes as possible: to start one and to talk to
-#: it needed a third of the processor time of a page that is opened anew
+_FEATURES = (
+    "NetworkServiceInProcess2",
+    # A page takes over the frame of the one before, and needs no new one.
+    "RenderDocument:level/crashed-frame",
+    # These are of Playwright, whose option is replaced.
+    "CDPScreenshotNewSurface",
+    "SkipListAccountsWithoutGaiaCookies",
+)
+
+#: no screen, no requests of its own, and as little as possible beside the page: with more processes
+#: and threads, a page that is opened took twice the processor time
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
     "--in-process-gpu",
     "--disable-site-isolation-trials",
     "--renderer-process-limit=1",
-    # The others are those of Playwright, which this replaces.
-    "--enable-features=NetworkServiceInProcess2,CDPScreenshotNewSurface,SkipListAccountsWithoutGaiaCookies",
+    f"--enable-features={','.join(_FEATURES)}",
     # The code of a page does not live long enough for what V8 gains by optimizing it.
     "--js-flags=--no-opt",
     "--disable-quic",
@@ -129,11 +137,13 @@ def create_link(control_plane: ControlPlane, email: str) -> str:
 
 
 @contextmanager
-def run_site(folder: Path, **settings: str) -> Iterator[Site]:
+def run_site(
+    folder: Path, settings: Mapping[str, str], constants: Mapping[str, object] | None = None
+) -> Iterator[Site]:
     """Run a server until the block ends; with `SSO_SETTINGS`, one that offers single sign-on."""
     database = folder / "anyscale.db"
     url = f"sqlite:////{database.relative_to('/')}"
-    with ServerProcess(url, folder, settings=settings) as server:
+    with ServerProcess(url, folder, settings=settings, constants=constants) as server:
         yield Site(server, database)
 
 
