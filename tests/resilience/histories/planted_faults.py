@@ -1,0 +1,131 @@
+"""Faults that a test plants, so that it is seen that histories find them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from msgspec import structs
+
+from anyscale.domain.matching import Match
+from anyscale.domain.models.users import EmailChange, UserChanges
+from anyscale.server.core.accounts.update import UserUpdateService
+from anyscale.user.comparison.corrections import Correction, _change
+from anyscale.user.comparison.sync_planner import Planner
+
+__all__ = ["FAULTS", "Fault"]
+
+
+class Fault(NamedTuple):
+    """Other values of functions and constants, by their full names, and in which rounds it shows.
+
+    `special` is that of `History.run`.
+    """
+
+    name: str
+    planted: Mapping[str, object]
+    special: str = ""
+
+
+def nothing(*_: object, **__: object) -> None:
+    """Do nothing, in place of a check."""
+
+
+def none_of(*_: object, **__: object) -> list[object]:
+    """Find nothing."""
+    return []
+
+
+def _no(*_: object, **__: object) -> bool:
+    return False
+
+
+def _by_email_only(user: object, by_external_id: object, by_email: Any, **_: object) -> Match:
+    return Match(by_email)
+
+
+def _one_by_one(service: UserUpdateService, changes: Sequence[EmailChange], caller: Any) -> None:
+    for one in changes:
+        new = UserChanges(email=one.email)
+        service.update(one.user_id, new, caller, one.expected, keep_owner=True)
+
+
+def _correct_one_by_one(
+    transport: Any, corrections: Sequence[Correction]
+) -> Iterator[tuple[Correction, str | None]]:
+    for one in corrections:
+        yield one, _change(transport, [one])
+
+
+def _suspend_for_ever(self: Planner, index: int, _: object, account: Any) -> None:
+    self._leave(account, "it is suspended", index)
+
+
+def _correct_owners(self: Planner, index: int, user: Any, account: Any) -> None:
+    _add_different(self, index, user, structs.replace(account, permission_level="collaborator"))
+
+
+_add_different = Planner._add_different
+
+_SERVER = "anyscale.server.core.accounts"
+_PLANNER = "anyscale.user.comparison.sync_planner.Planner"
+_EMAILS = f"{_SERVER}.email_changes"
+
+FAULTS = (
+    Fault(
+        "the number does not find the account",
+        {"anyscale.user.comparison.matched_users.match": _by_email_only},
+    ),
+    Fault(
+        "a sync corrects owners",
+        {
+            f"{_PLANNER}._add_different": _correct_owners,
+            f"{_SERVER}.update.KEPT_OF_OWNERS": frozenset(),
+        },
+    ),
+    Fault(
+        "a file that is cut off is accepted",
+        {"anyscale.cli.user.sync.require_end": nothing},
+        "cut off",
+    ),
+    Fault("the email of an owner is passed on", {f"{_SERVER}.update._refuse_owner": nothing}),
+    Fault(
+        "the last owner may leave", {f"{_SERVER}.lifecycle._Locked.require_another_owner": nothing}
+    ),
+    Fault("two spellings are two emails", {f"{_EMAILS}.email_key": str}),
+    Fault("taken emails are not looked for", {f"{_EMAILS}._refuse_taken": nothing}),
+    Fault(
+        "a batch ignores freed emails",
+        {"anyscale.server.core.batches.chunks.NewChunk._take_freed": none_of},
+    ),
+    Fault("a sync restores nobody", {f"{_PLANNER}._add_suspended": _suspend_for_ever}),
+    Fault(
+        "reserved numbers are given to accounts",
+        {f"{_SERVER}.update._reserve_external_id": nothing},
+    ),
+    Fault(
+        "emails are passed on one by one",
+        {f"{_SERVER}.update.UserUpdateService.change_emails": _one_by_one},
+    ),
+    Fault(
+        "a sync passes emails on one by one",
+        {"anyscale.user.comparison.sync_run.correct_emails": _correct_one_by_one},
+    ),
+    Fault(
+        "a plan is done whatever has changed",
+        {
+            f"{_SERVER}.update.require_expected": nothing,
+            f"{_SERVER}.lifecycle.require_expected": nothing,
+        },
+    ),
+    Fault("an old file suspends who has another email", {f"{_PLANNER}.keep": nothing}),
+    Fault("nobody looks alike", {f"{_PLANNER}._look_alikes": none_of}),
+    Fault("an email that is given up goes to a new user", {f"{_PLANNER}._block_freed": nothing}),
+    Fault(
+        "a number opens the account of another person",
+        {"anyscale.domain.matching.is_other_name": _no},
+    ),
+    Fault(
+        "an undo deletes accounts that were used",
+        {"anyscale.server.core.batches.undo._reason": nothing},
+    ),
+    Fault("freed emails are given to others", {f"{_EMAILS}._refuse_freed": nothing}),
+)
