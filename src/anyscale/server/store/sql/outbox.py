@@ -37,8 +37,13 @@ _COUNTS = (
     " count(case when state = 'failed' then 1 end) from outbox"
 )
 
-#: those whose users wait for them, then those of many
-_RANKS = (0, 1)
+# The first of each rank by the index, which a list of ranks would not use: 0 is of those whose
+# users wait for them, 1 of many.
+_FIRST_DUE = f"{_MAIL} where state = 'due' and rank = ? and next_at <= ? order by next_at limit 1"
+_FIND_DUE = (
+    f"select * from (select * from ({_FIRST_DUE}) as urgent"
+    f" union all select * from ({_FIRST_DUE}) as others) as due order by rank limit 1"
+)
 
 #: before all ids of mails and mailings, and after them
 _IDS_END = "~"
@@ -68,11 +73,7 @@ class Outbox(Table):
 
     def find_due(self, now: int) -> MailRecord | None:
         """Return the mail that comes next; None if none is due."""
-        sql = f"{_MAIL} where state = 'due' and rank = ? and next_at <= ? order by next_at limit 1"
-        for rank in _RANKS:  # by the index, which a list of ranks would not use
-            if found := self._connection.one(MailRecord, sql, rank, now):
-                return found
-        return None
+        return self._connection.one(MailRecord, _FIND_DUE, 0, now, 1, now)
 
     def lease(self, mail: MailRecord, until: int) -> MailRecord | None:
         """Take a mail up, unless somebody else did or deleted it; return it as it is now."""
