@@ -218,6 +218,16 @@ def test_a_mailing_of_a_restored_backup_is_stopped(
     assert (mailing.state, mailing.due) == ("stopped", 0)
 
 
+def test_a_mailing_of_a_restored_backup_creates_no_mails(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    publish(control_plane)
+    pass_time(control_plane, 3 * DAY_MS)
+    send_all(control_plane)
+    assert relay.received == []
+    assert control_plane.mail_queue.list_mailings()[0].state == "stopped"
+
+
 def test_refused_mails_are_counted_and_listed(
     control_plane: ControlPlane, relay: TestRelay
 ) -> None:

@@ -19,6 +19,7 @@ from tests.support.servers.control_planes import Deployment
 from tests.support.users import checked_user, create_accounts
 
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.link_secrets import secret_of
 from anyscale.server.core.mail.settings import MailSettings
 from anyscale.server.core.time_units import DAY_MS, MINUTE_MS
 
@@ -50,6 +51,23 @@ def test_a_mail_that_is_refused_for_good_is_kept_with_the_words_of_the_relay(
     [failed] = mails(control_plane, "failed")
     assert failed.last_error == "550 5.1.1 <b>no such</b> user here"
     assert (failed.attempts, relay.received) == (1, [])
+
+
+def test_a_relay_that_quotes_a_link_leaves_no_secret_in_the_outbox(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    quoted = []
+
+    def refuse(text: str) -> str:
+        quoted.append(secret_of(text))
+        return f"554 5.7.1 a bad link: https://accounts.example.com/set-password#{quoted[0]}"
+
+    relay.on_data = refuse
+    request_links(control_plane, "jane")
+    send_all(control_plane)
+    [failed] = mails(control_plane, "failed")
+    assert (failed.last_error or "").startswith("554 5.7.1 a bad link: ")
+    assert quoted[0][8:] not in (failed.last_error or "")
 
 
 def test_a_mail_that_is_deferred_is_sent_again_later_with_another_link(

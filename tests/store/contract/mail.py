@@ -217,6 +217,7 @@ class MailingRules(StoreSteps):
                 tx.outbox.add(mail_row(number, f"usr_{number}", mailing_id=mailing, state=state))
             counts = tx.outbox.count_of("mlg_1")
             assert (counts.due, counts.failed) == (1, 1)
+            assert tx.outbox.due_by_mailing() == {"mlg_1": 1, "mlg_2": 1}
             assert tx.outbox.delete_due_of("mlg_1") == 1
             assert [mail.mailing_id for mail in tx.outbox.list("due", "", 10)] == ["mlg_2"]
 

@@ -1,6 +1,6 @@
 """What is due, sent and failed, for owners; and stopping it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -54,9 +54,10 @@ class MailQueue:
     ) -> list[Mailing]:
         """Return mailings, or those of a batch, the latest first, after the last id of a page."""
         with self._transactions.read() as tx:
-            waiting = self._waiting(tx)
+            due = tx.outbox.due_by_mailing()
+            waiting = _waiting(tx, due)
             return [
-                self._mailing(one, tx.outbox.count_of(one.mailing_id), waiting)
+                self._mailing(one, due, waiting)
                 for one in tx.mailings.list(before, limit, batch_id)
             ]
 
@@ -105,20 +106,10 @@ class MailQueue:
                 append_entries(tx, entries)
         return [one.mailing_id for one in stopped]
 
-    def _waiting(self, tx: Transaction) -> dict[str, int]:
-        """Return how many mails are due until each running mailing is done, by its id."""
-        due = tx.outbox.count_of("").due
-        waiting = {}
-        for one in reversed(tx.mailings.list("", _MOST_MAILINGS)):
-            if own := _due(one, tx.outbox.count_of(one.mailing_id)):
-                due += own
-                waiting[one.mailing_id] = due
-        return waiting
-
     def _mailing(
-        self, record: MailingRecord, counts: MailCounts, waiting: dict[str, int]
+        self, record: MailingRecord, created: Mapping[str, int], waiting: Mapping[str, int]
     ) -> Mailing:
-        due = _due(record, counts)
+        due = _due(record, created)
         done = "stopped" if record.state == "stopped" else "sent"
         minutes = waiting.get(record.mailing_id, 0) / self._per_minute if self._per_minute else 0
         return Mailing(
@@ -140,11 +131,24 @@ def _stop_entry(stopped: MailingRecord, which: str, caller: Caller) -> Entry:
     return Entry(caller.actor, "mailing.stopped", which, data)
 
 
-def _due(record: MailingRecord, counts: MailCounts) -> int:
-    """Return how many mails of a mailing are due, with those that are not created yet."""
+def _waiting(tx: Transaction, created: Mapping[str, int]) -> dict[str, int]:
+    """Return how many mails are due until each running mailing is done, by its id."""
+    due, waiting = created.get("", 0), dict[str, int]()
+    for one in reversed(tx.mailings.list("", _MOST_MAILINGS)):
+        if own := _due(one, created):
+            due += own
+            waiting[one.mailing_id] = due
+    return waiting
+
+
+def _due(record: MailingRecord, created: Mapping[str, int]) -> int:
+    """Return how many mails of a mailing are due, with those that are not created yet.
+
+    `created` has the numbers of those that are.
+    """
     # Accounts get credentials while it runs, and then no mail: the number is at most this.
     left = max(record.total - record.created, 0) if record.state == "open" else 0
-    return counts.due + left
+    return created.get(record.mailing_id, 0) + left
 
 
 def _emails(tx: Transaction, user_ids: Sequence[str]) -> dict[str, str]:

@@ -142,6 +142,11 @@ class Outbox(Table):
         counts = self._connection.one(MailCounts, f"{_COUNTS} where mailing_id = ?", mailing_id)
         return counts or MailCounts(0, 0)
 
+    def due_by_mailing(self) -> dict[str, int]:
+        """Count the mails that are due, by mailing; those by themselves have an empty one."""
+        sql = "select mailing_id, count(*) from outbox where state = 'due' group by mailing_id"
+        return dict(self._connection.rows(sql))
+
     def queued(self) -> QueuedMails:
         """Return the length of the queue, and since when its oldest mail waits."""
         sql = "select count(*), coalesce(min(created_at), 0) from outbox where state = 'due'"
