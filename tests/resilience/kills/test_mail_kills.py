@@ -198,6 +198,7 @@ def test_no_mail_starts_after_a_suspension_or_an_undo(
     suspended_at = time.monotonic()
     site.kill("first")
     wait_until(lambda: site.relay.count() >= users // 2, MOST_SECONDS)
+    check_ended(site, suspended, suspended_at)
     batch = ["batch", "undo", str(site.mailing().batch_id), "--yes", "--force"]
     run_command(batch, os.environ, folder=Path.cwd()).check_returncode()
     undone_at = time.monotonic()
