@@ -62,7 +62,9 @@ class World:
             yield _Proxy(self.environment, lambda: None)
             return
         with FaultyProxy([self.server.port], lambda _: None) as proxy:
-            yield _Proxy(self.environment | {"ANYSCALE_HOST": proxy.url}, proxy.finished_history)
+            yield _Proxy(
+                self.environment | {"ANYSCALE_HOST": proxy.url}, partial(_wait_for_all, proxy)
+            )
 
     @property
     def environment(self) -> dict[str, str]:
@@ -114,6 +116,13 @@ class World:
             model.whole = {row[0] for row in _rows(tx, _WHOLE)}
         model.accounts = {user.user_id: _account(user, used, model.published) for user in users}
         return model
+
+
+def _wait_for_all(proxy: FaultyProxy) -> None:
+    """Wait for the calls of clients, also of those whose connection waits to be accepted."""
+    # Connections are accepted in their order.
+    assert responds_at(int(proxy.url.rpartition(":")[2]), "/readyz")
+    proxy.finished_history()
 
 
 _FORMER = (
