@@ -195,7 +195,7 @@ class ControlPlane:
         """Takes the requests of people who forgot their password."""
         from anyscale.server.core.login.password_resets import PasswordResets
 
-        available = self.settings.login_options.has_password_resets
+        available = self.settings.login_options.mails_links
         return PasswordResets(self.transactions, available=available)
 
     @cached_property

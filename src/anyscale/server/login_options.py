@@ -14,7 +14,12 @@ class LoginOptions(Struct, frozen=True):
     has_sso: bool
     #: characters of a new password
     password_min_length: int
-    #: whether people who forgot their password can request a link by mail
-    has_password_resets: bool = False
+    #: whether there is a relay that takes mails
+    has_mail: bool = False
     #: the name of the organization; empty for that of this program
     organization: str = ""
+
+    @property
+    def mails_links(self) -> bool:
+        """Whether links to set a password are mailed: also to people who forgot theirs."""
+        return self.has_mail and self.has_passwords

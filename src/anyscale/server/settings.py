@@ -154,7 +154,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
             has_passwords=not policy.sso_only,
             has_sso=self.has_provider,
             password_min_length=policy.password_min_length,
-            has_password_resets=self.mail is not None and not policy.sso_only,
+            has_mail=self.mail is not None,
             organization=self.organization,
         )
 

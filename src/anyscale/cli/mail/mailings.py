@@ -7,12 +7,12 @@ from typing import Final, TypeVar
 from msgspec import Struct
 
 from anyscale.domain.models.mail import Mail, Mailing
+from anyscale.domain.times import duration_in_words
 from anyscale.transport.base import Transport
 
-__all__ = ["COLUMNS", "DETAILS", "MailRow", "duration_in_words", "failed_mails", "mail_rows"]
+__all__ = ["COLUMNS", "DETAILS", "MailRow", "failed_mails", "mail_rows"]
 
 _PAGE = 1_000
-_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 
 _Item = TypeVar("_Item")
 
@@ -75,17 +75,6 @@ def _pages(
     while page := read(after):
         yield from page
         after = id_of(page[-1])
-
-
-def duration_in_words(seconds: int) -> str:
-    """Return about how long mails take: `28 h`."""
-    if seconds < _MINUTE:
-        return "less than a minute"
-    if seconds < 2 * _HOUR:
-        return f"{seconds // _MINUTE:,} min"
-    if seconds < 2 * _DAY:
-        return f"{seconds // _HOUR:,} h"
-    return f"{seconds // _DAY:,} days"
 
 
 def _of_mailing(mailing: Mailing) -> MailRow:

@@ -5,9 +5,9 @@ from contextlib import suppress
 
 from anyscale.batch_run.outcome import suspended_line
 from anyscale.cli.connect import suggested_command
-from anyscale.cli.mail.mailings import duration_in_words
 from anyscale.cli.terminal import accounts_in_words
 from anyscale.domain.models.batches import Batch
+from anyscale.domain.times import duration_in_words
 from anyscale.errors import AnyscaleError, ConfigError
 from anyscale.transport.base import Transport
 

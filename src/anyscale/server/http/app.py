@@ -176,6 +176,7 @@ def _services(control_plane: ControlPlane) -> dict[str, object]:
             control_plane.audit_log,
             control_plane.users,
             tokens,
+            control_plane.mail_queue,
         ),
         "audit_log": control_plane.audit_log,
         "authenticator": Authenticator(tokens, sessions, control_plane.audit_log, pools.auth),

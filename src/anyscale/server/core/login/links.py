@@ -84,8 +84,7 @@ class PasswordLinkService:
             accounts = require_accounts(locked, secrets)
             for account in accounts:
                 require_active(account)
-            if newest is not None and tx.links.unused(list(secrets), tx.now()).newest > newest:
-                raise AlreadyReplaced("a link was created after the caller has looked")
+            _require_seen(tx, list(secrets), newest)
             expires_at = self._replace(tx, secrets, caller.actor)
             # One for each account, so that a search for the account finds it.
             data = {"expires_at": expires_at}
@@ -104,13 +103,14 @@ class PasswordLinkService:
             for account in accounts
         ]
 
-    def mail(self, user_ids: Sequence[str], caller: Caller) -> None:
+    def mail(self, user_ids: Sequence[str], caller: Caller, newest: int | None = None) -> None:
         """Send each of up to `MOST` accounts a link by mail, or none if one fails.
 
         The link of an account is created when its mail is sent, and the previous link is deleted
-        then. A mail that is due already is sent once.
+        then. A mail that is due already is sent once. For `newest` see `create`.
 
         Raises:
+            AlreadyReplaced: an account has a newer link.
             LinkRefused: SSO is the only sign-in method, or an account is suspended.
             MailUnavailable: the control plane has no relay.
             NotFound: there is no such account.
@@ -127,11 +127,12 @@ class PasswordLinkService:
         ) as (tx, _, locked):
             for account in require_accounts(locked, user_ids):
                 require_active(account)
+            _require_seen(tx, user_ids, newest)
             self._outbox.add_links(tx, user_ids, caller.actor)
             entries = [Entry(caller.actor, "links.mail_requested", one, {}) for one in user_ids]
             append_entries(tx, entries)
 
-    def mail_many(self, batch_id: str, caller: Caller) -> str:
+    def mail_many(self, batch_id: str, caller: Caller, seen: str | None = None) -> str:
         """Send links by mail to all accounts of a batch that nobody can sign in to.
 
         It writes one row, from which the mails are created a part at a time. While mails of an
@@ -140,6 +141,8 @@ class PasswordLinkService:
         Args:
             batch_id: of a published batch; empty for all accounts that nobody can sign in to.
             caller: an owner.
+            seen: the id of the latest mailing of the batch that the caller has seen, empty for
+                none. A later one is returned again, also if all of it is sent. None for any.
 
         Returns:
             The id of the mailing.
@@ -155,7 +158,7 @@ class PasswordLinkService:
         with self._transactions.write_after(
             lambda tx: _lock_published(tx, batch_id), caller, recent=True
         ) as (tx, _, _):
-            if running := self._outbox.find_running(tx, batch_id):
+            if running := self._outbox.find_running(tx, batch_id, seen):
                 return running.mailing_id
             mailing, entry = self._outbox.add_mailing(tx, batch_id, total, caller.actor)
             append_entries(tx, [entry])
@@ -214,6 +217,12 @@ def require_active(account: AccountRecord) -> None:
 def _require_few(user_ids: Sequence[str]) -> None:
     if len(user_ids) > MOST:
         raise TooLarge(f"one call creates at most {MOST:,} links")
+
+
+def _require_seen(tx: Transaction, user_ids: Sequence[str], newest: int | None) -> None:
+    """Raise `AlreadyReplaced` if a locked account has a link that the caller has not seen."""
+    if newest is not None and tx.links.unused(user_ids, tx.now()).newest > newest:
+        raise AlreadyReplaced("a link was created after the caller has looked")
 
 
 def _lock_published(tx: Transaction, batch_id: str) -> None:

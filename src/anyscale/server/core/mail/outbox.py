@@ -121,11 +121,17 @@ class Outbox:
         data = {"mailing_id": mailing.mailing_id, "accounts": total}
         return mailing, Entry(actor, "mailing.requested", batch_id, data)
 
-    def find_running(self, tx: Transaction, batch_id: str) -> MailingRecord | None:
-        """Return the mailing to the accounts of a batch of which mails are due."""
+    def find_running(
+        self, tx: Transaction, batch_id: str, seen: str | None = None
+    ) -> MailingRecord | None:
+        """Return the mailing to the accounts of a batch of which mails are due.
+
+        Or the latest one, if `seen` is the id of an earlier one, or empty.
+        """
         for mailing in tx.mailings.list("", 1, batch_id):
             is_due = mailing.state == "open" or tx.outbox.count_of(mailing.mailing_id).due
-            return mailing if is_due else None
+            is_new = seen is not None and mailing.mailing_id != seen
+            return mailing if is_due or is_new else None
         return None
 
 

@@ -27,6 +27,7 @@ _SECTIONS = [
     ("/console/batches", "Batches"),
     ("/console/applications", "Applications"),
     ("/console/tokens", "Tokens"),
+    ("/console/mails", "Mails"),
     ("/console/audit", "Audit log"),
 ]
 
@@ -52,11 +53,12 @@ def render_console_page(
         module: an ES module of the page, besides the one of all pages.
         values: what the template and `render_page` receive.
     """
+    options = request.app.state.login_options
     return render_page(
         f"console/{template}",
-        options=request.app.state.login_options,
+        options=options,
         user=request.user,
-        sections=_SECTIONS,
+        sections=[one for one in _SECTIONS if options.has_mail or one[0] != "/console/mails"],
         section=section,
         note=note,
         problem=" ".join(text for text, _ in problems),

@@ -15,12 +15,23 @@ from anyscale.domain.spreadsheets import spreadsheet_cell
 from anyscale.server.http.authentication import require_owner_still
 from anyscale.server.http.dependencies import UserRequest
 
-__all__ = ["LINK_NOTES", "FileFormat", "RecordsFile", "Rows", "links_file", "while_owner"]
+__all__ = [
+    "BY_MAIL",
+    "LINK_NOTES",
+    "FileFormat",
+    "RecordsFile",
+    "Rows",
+    "links_file",
+    "while_owner",
+]
 
 FileFormat = Literal["csv", "jsonl"]
 
 #: a part of the records, as fields and their values
 Rows = Iterable[Mapping[str, Any]]
+
+#: in place of a format: the links are not in a file
+BY_MAIL = "mail"
 
 #: of the pages that create links as a file
 LINK_NOTES = {"repeated": "This form arrived twice: no link was created by the second one."}

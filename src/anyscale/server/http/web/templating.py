@@ -11,7 +11,7 @@ from litestar.datastructures import Cookie
 from litestar.params import FromPath, FromQuery
 
 from anyscale.domain.names import full_name
-from anyscale.domain.times import from_milliseconds
+from anyscale.domain.times import duration_in_words, from_milliseconds
 from anyscale.errors import NotFound
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.web.forms import new_form_key
@@ -52,6 +52,7 @@ _templates = Environment(
 )
 _templates.globals.update(
     asset=_asset,
+    duration_in_words=duration_in_words,
     from_milliseconds=from_milliseconds,
     full_name=full_name,
     new_form_key=new_form_key,

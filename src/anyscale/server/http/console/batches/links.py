@@ -13,6 +13,7 @@ from anyscale.errors import AlreadyReplaced, AnyscaleError
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.login.links import MOST, PasswordLinkService
+from anyscale.server.core.mail.queue import MailQueue
 from anyscale.server.http.console.batches.pages import PATH
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.login.sign_in_again import require_recent_sign_in
@@ -25,7 +26,7 @@ from anyscale.server.http.web.console_page import (
     render_console_page,
 )
 from anyscale.server.http.web.forms import read_form, read_number
-from anyscale.server.http.web.records_file import LINK_NOTES, Rows, links_file
+from anyscale.server.http.web.records_file import BY_MAIL, LINK_NOTES, Rows, links_file
 from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS"]
@@ -37,9 +38,11 @@ def ask_for_links(
     batch_id: FromPath[str],
     batches: NamedDependency[BatchService],
     links: NamedDependency[PasswordLinkService],
+    mail_queue: NamedDependency[MailQueue],
     note: FromQuery[str] = "",
 ) -> Page:
-    return _question(request, batches, links, batch_id, note=LINK_NOTES.get(note, ""))
+    shown = LINK_NOTES.get(note, "")
+    return _question(request, batches, links, mail_queue, batch_id, note=shown)
 
 
 @post("/batches/{batch_id:str}/links", status_code=200)
@@ -49,15 +52,20 @@ async def create_links(
     body: RawBody,
     batches: NamedDependency[BatchService],
     links: NamedDependency[PasswordLinkService],
+    mail_queue: NamedDependency[MailQueue],
     pools: NamedDependency[ThreadPools],
 ) -> Response[Any]:
     """Create the links, and send them as a file: no address and no later page has them.
 
-    A form that arrives twice creates none: it names the newest link that its user has seen.
+    Or request that they are mailed. A form that arrives twice does neither: it names the newest
+    link and the latest mailing that its user has seen.
     """
-    (text,) = read_form(request, body, "format")
+    text, seen = read_form(request, body, "format", "mailing")
     newest = read_number(request, body, "newest")
     try:
+        if text == BY_MAIL:
+            await pools.write.run(links.mail_many, batch_id, request.user, seen)
+            return redirect(f"{PATH}/{batch_id}?note=mailed")
         first = await pools.write.run(_create, links, batch_id, "", request.user, newest)
     except AlreadyReplaced:
         return redirect(f"{PATH}/{batch_id}/links?note=repeated")
@@ -65,7 +73,9 @@ async def create_links(
         raise
     except AnyscaleError as error:
         shown = refused_form(error)
-        return await pools.read.run(_question, request, batches, links, batch_id, **shown)
+        return await pools.read.run(
+            _question, request, batches, links, mail_queue, batch_id, **shown
+        )
     return links_file(text).stream(_pages(links, pools, batch_id, first, request.user))
 
 
@@ -100,12 +110,20 @@ def _question(
     request: UserRequest,
     batches: BatchService,
     links: PasswordLinkService,
+    mail_queue: MailQueue,
     batch_id: str,
     **shown: Any,
 ) -> Page:
-    batch, unused = batches.show(batch_id, request.user), links.unused_in_batch(batch_id)
+    latest = mail_queue.list_mailings(limit=1, batch_id=batch_id)
     return render_console_page(
-        request, "batches/links", PATH, module="download.js", batch=batch, unused=unused, **shown
+        request,
+        "batches/links",
+        PATH,
+        module="download.js",
+        batch=batches.show(batch_id, request.user),
+        unused=links.unused_in_batch(batch_id),
+        mailing=latest[0] if latest else None,
+        **shown,
     )
 
 

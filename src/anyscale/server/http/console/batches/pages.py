@@ -10,6 +10,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct
 
 from anyscale.domain.models.batches import Batch
+from anyscale.domain.models.mail import Mail, Mailing
 from anyscale.domain.models.users import AdminCreatedUser
 from anyscale.errors import BatchGone
 from anyscale.server.background.file_runs import FileRuns
@@ -17,9 +18,11 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.login.links import PasswordLinkService
+from anyscale.server.core.mail.queue import MailQueue
 from anyscale.server.http.authentication import RENEWS_SESSION
 from anyscale.server.http.console.batches.uploads import CHOICES
 from anyscale.server.http.console.batches.words import shown_state
+from anyscale.server.http.console.mails import KINDS_IN_WORDS
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.actors import emails_in
@@ -37,6 +40,9 @@ _COUNTED = 10_000
 #: batches of a page, and users of a batch that its page shows
 _PAGE, _USERS = 50, 20
 
+#: mailings of a batch that its page shows
+_MAILINGS = 5
+
 #: Seconds after its last step while a batch may be worked on. A step is written once a minute.
 _ACTIVE_SECONDS = 120.0
 
@@ -49,6 +55,7 @@ TOO_LARGE = (
 _NOTES = {
     "dropped": "The batch is dropped: no user was created.",
     "undone": "The batch is undone.",
+    "mailed": "The users who cannot sign in get links by mail: see Mails below.",
 }
 
 Before = Annotated[str, QueryParameter(max_length=64)]
@@ -108,6 +115,7 @@ def show_batch(
     users: NamedDependency[UserQueries],
     links: NamedDependency[PasswordLinkService],
     control_plane: NamedDependency[ControlPlane],
+    mail_queue: NamedDependency[MailQueue],
     note: FromQuery[str] = "",
     counted: FromQuery[str] = "",
 ) -> Page:
@@ -116,6 +124,7 @@ def show_batch(
         batch = batches.show(batch_id, request.user)
     created = batches.created(batch_id, "", _USERS) if batch.published_at else []
     settings = control_plane.settings
+    mailings = mail_queue.list_mailings(limit=_MAILINGS, batch_id=batch_id)
     return batch_page(
         request,
         batch,
@@ -125,7 +134,10 @@ def show_batch(
         public_url=settings.public_url,
         initial=batches.initial_sign_ins(batch_id),
         password_until=_password_until(created, settings.initial_password_days),
-        emails=emails_in([batch], users),
+        mailings=mailings,
+        failed=_failed(mailings, mail_queue),
+        kinds=KINDS_IN_WORDS,
+        emails=emails_in([batch, *mailings], users),
         note=_NOTES.get(note, ""),
     )
 
@@ -153,6 +165,14 @@ def drop_batch(
             request, batches.show(batch_id, request.user), file_runs, **refused_form(error)
         )
     return redirect(f"{PATH}/{batch.batch_id}?note=dropped")
+
+
+def _failed(mailings: Sequence[Mailing], mail_queue: MailQueue) -> list[Mail]:
+    """Return the first mails that have failed of the latest mailing."""
+    if not mailings or not mailings[0].failed:
+        return []
+    of_latest = mailings[0].mailing_id
+    return mail_queue.list_mails(failed=True, limit=_USERS, mailing_id=of_latest)
 
 
 def _password_until(users: Sequence[AdminCreatedUser], days: int) -> datetime | None:

@@ -16,11 +16,13 @@ from anyscale.server.core.accounts.account_details import AccountDetails, Accoun
 from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.callers import user_actor
+from anyscale.server.core.mail.queue import MailQueue
 from anyscale.server.core.openid.user_grants import UserGrants
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.http.account.user_agent import browser_name
 from anyscale.server.http.account.view_models import token_views
 from anyscale.server.http.api.parameters import UserId
+from anyscale.server.http.console.mails import KINDS_IN_WORDS
 from anyscale.server.http.console.users.fields import TEXTS, entered
 from anyscale.server.http.console.users.filters import PATH, SIGN_IN
 from anyscale.server.http.dependencies import UserRequest
@@ -47,6 +49,7 @@ _NOTES = {
     "token_revoked": "The token is revoked. Programs that use it cannot sign in any more.",
     "without_link": "The account is created. Its user cannot sign in before you create a link.",
     "signed_out": "The user is signed out everywhere.",
+    "mailed": "A link is sent to the user by mail.",
     "link": "A link was created after you opened this page, and none now.{link}",
 }
 
@@ -62,6 +65,7 @@ class UserPages(Struct, frozen=True):
     audit_log: AuditLog
     users: UserQueries
     tokens: TokenService
+    mail_queue: MailQueue
 
     def render(self, request: UserRequest, user_id: str, note: str = "", **shown: Any) -> Page:
         """Return the page of an account, or raise `NotFound`; `note` is a key of `_NOTES`."""
@@ -73,6 +77,8 @@ class UserPages(Struct, frozen=True):
             "session_count": len(found.sessions),
             "applications": self.grants.list(user_id),
             "tokens": token_views(self.tokens.list_live(user_id), request.user.at),
+            "mails": self.mail_queue.list_of(user_id),
+            "kinds": KINDS_IN_WORDS,
             "entries": entries,
             "emails": emails_in(entries, self.users),
         }

@@ -41,6 +41,7 @@ from anyscale.server.http.web.console_page import (
     render_console_page,
 )
 from anyscale.server.http.web.forms import read_form, read_number
+from anyscale.server.http.web.records_file import BY_MAIL
 from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS"]
@@ -192,11 +193,15 @@ def create_link(
 ) -> Page:
     """Create a link, and show it in the response: no address and no later page has it.
 
-    A form that arrives twice must not replace the link that was shown: it names the newest link
-    that its user has seen.
+    Or request that it is mailed. A form that arrives twice must not replace the link that was
+    shown: it names the newest link that its user has seen.
     """
     newest = read_number(request, body, "newest")
+    (way,) = read_form(request, body, "format")
     try:
+        if way == BY_MAIL:
+            links.mail([user_id], request.user, newest)
+            return redirect(address(account_path(user_id), note="mailed"))
         (link,) = links.create([user_id], request.user, newest)
     except AlreadyReplaced:
         return redirect(address(account_path(user_id), note="link"))

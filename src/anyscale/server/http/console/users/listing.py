@@ -33,6 +33,7 @@ PAGE_USERS = 50
 _NOTES = {
     "deleted": "The account is deleted.",
     "suspended": "The accounts are suspended.",
+    "mailed": "Each gets a link by mail. Their pages, and Mails, show what is due or has failed.",
 }
 
 Cursor = Annotated[str, QueryParameter(max_length=MAX_CURSOR)]

@@ -39,7 +39,7 @@ from anyscale.server.http.web.console_page import (
     render_console_page,
 )
 from anyscale.server.http.web.forms import read_form, read_number, read_texts, user_message
-from anyscale.server.http.web.records_file import LINK_NOTES, links_file
+from anyscale.server.http.web.records_file import BY_MAIL, LINK_NOTES, links_file
 from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS"]
@@ -110,12 +110,17 @@ def create_links(
 ) -> Response[str]:
     """Create links, and send them as a file: no address and no later page has them.
 
-    A form that arrives twice creates none: it names the newest link that its user has seen.
+    Or request that they are mailed. A form that arrives twice does neither: it names the newest
+    link that its user has seen.
     """
     user_ids = _selected(request, body)
     (text,) = read_form(request, body, "format")
+    newest = read_number(request, body, "newest")
     try:
-        created = links.create(user_ids, request.user, read_number(request, body, "newest"))
+        if text == BY_MAIL:
+            links.mail(user_ids, request.user, newest)
+            return redirect(filters.address(note="mailed"))
+        created = links.create(user_ids, request.user, newest)
     except AlreadyReplaced:
         query = urlencode([("user_id", user_id) for user_id in user_ids])
         return redirect(f"{filters.address(f'{PATH}/links', note='repeated')}&{query}")

@@ -1,0 +1,228 @@
+"""Links by mail on the pages of the console, and what is due, sent and failed."""
+
+import re
+from collections.abc import Iterator
+from functools import partial
+from html import unescape
+from urllib.parse import urlencode
+
+import pytest
+from tests.server.http.console.conftest import Console, OpenConsole, run_console
+from tests.server.http.pages.requests import PUBLIC, get, send
+from tests.support.callers import OPERATOR
+from tests.support.mail.relays import TestRelay, running_relay
+from tests.support.mail.sending import mails
+from tests.support.servers.http_client import HttpClient, HttpResponse
+from tests.support.sign_in.sign_ins import get_account, let_time_pass
+from tests.support.users import checked_users
+from tests.support.waiting import wait_until
+
+from anyscale.server.core.mail.kinds import KINDS
+from anyscale.server.core.mail.settings import MailSettings
+from anyscale.server.core.time_units import MINUTE_MS
+from anyscale.server.http.console.mails import KINDS_IN_WORDS
+
+#: a relay that does not listen, so that all mails stay due, one each minute
+NO_RELAY = MailSettings(
+    host="127.0.0.1", port=1, tls="none", sender="accounts@example.com", per_minute=1
+)
+
+BUTTON = 'name="format" value="mail"'
+
+
+@pytest.fixture(scope="module")
+def relay() -> Iterator[TestRelay]:
+    with running_relay() as relay:
+        yield relay
+
+
+@pytest.fixture(scope="module")
+def console(tmp_path_factory: pytest.TempPathFactory, relay: TestRelay) -> Iterator[Console]:
+    folder = tmp_path_factory.mktemp("mails")
+    with run_console(folder, mail=relay.settings(), public_url=PUBLIC) as console:
+        yield console
+
+
+@pytest.fixture(scope="module")
+def due(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    """A console whose mails stay due."""
+    folder = tmp_path_factory.mktemp("due")
+    with run_console(folder, mail=NO_RELAY, public_url=PUBLIC) as console:
+        yield console
+
+
+def new_batch(console: Console, *names: str) -> str:
+    """Create accounts without passwords; return the path of their batch."""
+    users = checked_users(*names)
+    batch = console.control_plane.batches.create(names[0], users, "fail", OPERATOR).batch
+    return f"/console/batches/{batch.batch_id}"
+
+
+def new_user(console: Console, name: str) -> str:
+    """Create an account without a password; return its id."""
+    new_batch(console, name)
+    return get_account(console.control_plane, f"{name}@example.com").user_id
+
+
+def id_of(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def mail_form(page: HttpResponse) -> dict[str, str]:
+    """Return the hidden fields of the form of a page that has the button, with the button's."""
+    [form] = [one for one in re.findall("<form.*?</form>", page.text, re.DOTALL) if BUTTON in one]
+    fields = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form)
+    return {name: unescape(value) for name, value in fields} | {"format": "mail"}
+
+
+def words(page: HttpResponse) -> str:
+    main = page.text[page.text.index("<main") :]
+    return " ".join(unescape(re.sub("<[^>]+>", " ", main)).split())
+
+
+def sent(relay: TestRelay, *names: str) -> list[int]:
+    return [len(relay.to(f"{name}@example.com")) for name in names]
+
+
+def is_sent(relay: TestRelay, name: str, count: int) -> bool:
+    return sent(relay, name) == [count]
+
+
+def test_every_kind_of_mail_has_words() -> None:
+    assert KINDS_IN_WORDS.keys() == KINDS.keys()
+
+
+def test_the_users_of_a_batch_get_links_once_though_the_form_arrives_twice(
+    console: Console, relay: TestRelay
+) -> None:
+    path, jane = new_batch(console, "ada", "ben"), console.browser()
+    form = mail_form(get(jane, f"{path}/links"))
+    for _ in range(2):
+        answer = send(jane, f"{path}/links", **form)
+        assert answer.headers["location"] == f"{path}?note=mailed"
+    wait_until(lambda: "2 of 2" in words(get(jane, path)))
+    again = send(jane, f"{path}/links", **form)  # all were sent by now
+    assert "get links by mail" in words(get(jane, str(again.headers["location"])))
+    assert sent(relay, "ada", "ben") == [1, 1]
+    assert len(console.control_plane.mail_queue.list_mailings(batch_id=id_of(path))) == 1
+    page = words(get(jane, path))
+    assert "Sent 2 of 2 0" in page
+    assert "Stop" not in page
+
+
+def test_a_page_that_shows_the_first_request_sends_a_second_one(
+    console: Console, relay: TestRelay
+) -> None:
+    path, jane = new_batch(console, "cleo"), console.browser()
+    for count in (1, 2):
+        send(jane, f"{path}/links", **mail_form(get(jane, f"{path}/links")))
+        wait_until(partial(is_sent, relay, "cleo", count))
+
+
+def test_selected_users_get_links_once_though_the_form_arrives_twice(
+    console: Console, relay: TestRelay
+) -> None:
+    user_id, jane = new_user(console, "dora"), console.browser()
+    page = f"/console/users/links?{urlencode({'user_id': user_id})}"
+    form = mail_form(get(jane, page))
+    answer = send(jane, "/console/users/links", **form)
+    assert "Each gets a link by mail." in words(get(jane, str(answer.headers["location"])))
+    wait_until(lambda: sent(relay, "dora") == [1] and not mails(console.control_plane))
+    answer = send(jane, "/console/users/links", **form)
+    assert "This form arrived twice" in words(get(jane, str(answer.headers["location"])))
+    assert (sent(relay, "dora"), mails(console.control_plane)) == ([1], [])
+
+
+def test_a_user_gets_a_link_once_though_the_form_arrives_twice(
+    console: Console, relay: TestRelay
+) -> None:
+    path, jane = f"/console/users/{new_user(console, 'emil')}", console.browser()
+    form = mail_form(get(jane, path))
+    answer = send(jane, f"{path}/link", **form)
+    assert "A link is sent to the user by mail." in words(get(jane, answer.headers["location"]))
+    wait_until(lambda: sent(relay, "emil") == [1] and not mails(console.control_plane))
+    answer = send(jane, f"{path}/link", **form)
+    assert "A link was created after you opened" in words(get(jane, answer.headers["location"]))
+    assert (sent(relay, "emil"), mails(console.control_plane)) == ([1], [])
+
+
+def test_what_a_relay_refuses_is_shown_in_its_own_words_and_escaped(
+    console: Console, relay: TestRelay
+) -> None:
+    path, jane = new_batch(console, "fritz", "gil"), console.browser()
+    relay.on_recipient = lambda one: "550 no <b>such</b> user" if one[0] == "f" else None
+    send(jane, f"{path}/links", **mail_form(get(jane, f"{path}/links")))
+    wait_until(lambda: "1 of 2 1" in words(get(jane, path)))
+    user = get_account(console.control_plane, "fritz@example.com").user_id
+    for page in (path, f"/console/users/{user}", "/console/mails"):
+        text = get(jane, page).text
+        assert "550 no &lt;b&gt;such&lt;/b&gt; user" in text
+        assert "Link to set a password" in text
+
+
+def test_a_mailing_is_stopped_and_says_before_how_long_it_takes(due: Console) -> None:
+    path, jane = new_batch(due, "hal", "ida", "jim"), due.browser()
+    send(jane, f"{path}/links", **mail_form(get(jane, f"{path}/links")))
+    # The notice that jane became an owner is due before them.
+    assert "Being sent 3 due, about 4 min left" in words(get(jane, path))
+    assert "Links are being mailed to them: 0 of 3" in words(get(jane, f"{path}/links"))
+    page = get(jane, "/console/mails")
+    [action] = re.findall(r'action="(/console/mails/\w+/stop)"', page.text)
+    assert path in page.text
+    for _ in range(2):  # a double click
+        answer = send(jane, action)
+        assert answer.headers["location"] == "/console/mails?note=stopped"
+    page = get(jane, "/console/mails?note=stopped")
+    assert "The mailing is stopped." in words(page)
+    assert "/stop" not in page.text
+    assert not any(mail.mailing_id for mail in mails(due.control_plane))
+
+
+def test_a_mail_to_one_user_is_shown_as_due(due: Console) -> None:
+    path, jane = f"/console/users/{new_user(due, 'kim')}", due.browser()
+    send(jane, f"{path}/link", **mail_form(get(jane, path)))
+    for page in (path, "/console/mails"):
+        assert "Link to set a password Due" in words(get(jane, page))
+
+
+def test_a_mailing_that_does_not_exist_cannot_be_stopped(due: Console) -> None:
+    assert send(due.browser(), "/console/mails/mlg_none/stop").status == 404
+
+
+def test_a_sign_in_that_is_too_old_sends_nothing(due: Console) -> None:
+    user_id, jane = new_user(due, "lea"), due.browser()
+    batch = f"/console/batches/{get_account(due.control_plane, 'lea@example.com').batch_id}"
+    let_time_pass(due.control_plane, 16 * MINUTE_MS)
+    for path in (f"{batch}/links", "/console/users/links", f"/console/users/{user_id}/link"):
+        answer = send(jane, path, format="mail", user_id=user_id)
+        assert answer.headers["location"].startswith("/console/sign-in-again?to=")
+    assert due.control_plane.mail_queue.list_of(user_id) == []
+    assert due.control_plane.mail_queue.list_mailings(batch_id=id_of(batch)) == []
+
+
+def test_a_collaborator_sends_nothing(due: Console) -> None:
+    user_id, bob = new_user(due, "mia"), due.browser("bob")
+    assert send(bob, f"/console/users/{user_id}/link", format="mail").status == 403
+    assert due.control_plane.mail_queue.list_of(user_id) == []
+
+
+def refused(client: HttpClient, path: str, **form: str) -> str:
+    answer = send(client, path, format="mail", **form)
+    assert answer.status == 409
+    return words(answer)
+
+
+def test_without_a_relay_nothing_is_offered_and_a_form_is_refused(
+    open_console: OpenConsole,
+) -> None:
+    console = open_console(public_url=PUBLIC)
+    batch, jane = new_batch(console, "nora"), console.browser()
+    user_id = get_account(console.control_plane, "nora@example.com").user_id
+    user = f"/console/users/{user_id}"
+    for page in (f"{batch}/links", f"/console/users/links?user_id={user_id}", user, batch):
+        text = get(jane, page).text
+        assert BUTTON not in text
+        assert "/console/mails" not in text
+    for path in (f"{batch}/links", "/console/users/links", f"{user}/link"):
+        assert "No mail relay is set" in refused(jane, path, user_id=user_id)
+    assert console.control_plane.mail_queue.list_mailings() == []
