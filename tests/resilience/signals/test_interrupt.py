@@ -5,12 +5,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from tests.support.commands.command_process import CommandProcess
 from tests.support.commands.running import RunAnyscale, start_command
 from tests.support.databases.locks import HASHED, count_in, locked_when
+from tests.support.faults.pausing import PausingHashes
 from tests.support.faults.stopping import stop_process
 from tests.support.hashing import passwords_for_all_cores
 from tests.support.paths import ANYSCALE
@@ -20,8 +22,12 @@ from tests.support.waiting import wait_until
 
 from anyscale.batch_run import bounded_executor
 from anyscale.batch_run import run as batch_run
+from anyscale.domain.validation import Policy
 
 OPEN = "select count(*) from batches where state = 'open'"
+
+#: in place of 10,000 users
+SMALL_CHUNKS = {"anyscale.server.settings.Policy": partial(Policy, chunk_users=1_000)}
 
 
 def database_in(data: Path) -> Path:
@@ -43,7 +49,7 @@ def wait_while_running(process: CommandProcess, condition: Callable[[], object])
     ("count", "is_hashing", "moment"),
     [
         # So many that the test sees the first chunks before the last one.
-        (100_000, False, "select count(*) from chunks"),
+        (10_000, False, "select count(*) from chunks"),
         (1_010, True, HASHED),
     ],
     ids=["reading", "hashing"],
@@ -53,7 +59,6 @@ def test_an_interrupted_run_resumes_by_the_same_command(
     is_hashing: bool,
     moment: str,
     times: int,
-    anyscale: RunAnyscale,
     tmp_path: Path,
     data: Path,
 ) -> None:
@@ -61,7 +66,8 @@ def test_an_interrupted_run_resumes_by_the_same_command(
     count = max(count, passwords)
     users = write_flow_users_file(tmp_path / "users.yaml", range(count), passwords)
 
-    process = start_command("user", "batch-create", "-f", users, real_hashes=True)
+    command = ("user", "batch-create", "-f", users)
+    process = start_command(*command, real_hashes=True, constants=SMALL_CHUNKS)
     with locked_when(process, database_in(data), moment):
         for _ in range(times):
             process.send_signal(signal.SIGINT)
@@ -75,7 +81,7 @@ def test_an_interrupted_run_resumes_by_the_same_command(
         "interrupted: run the same command again to continue where it stopped"
     )
     assert count_in(database_in(data), OPEN) == 1
-    again = anyscale("user", "batch-create", "-f", users)
+    again = start_command(*command, constants=SMALL_CHUNKS).finish()
     assert again.returncode == 0, again.stderr
     assert "Continuing with batch" in again.stderr
     assert f"{count} users created." in again.stderr
@@ -146,11 +152,26 @@ def bound() -> float:
     return max(BOUND, WAITS + 5 * (time.monotonic() - started))
 
 
+#: more than the first chunk of a run
+PASSWORDS = 100
+
+
 @pytest.fixture
-def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ServerProcess, Path]]:
+def pause(tmp_path: Path) -> Path:
+    """A file that exists: while it does, the server hashes no more than the first passwords."""
+    file = tmp_path / "pause"
+    file.touch()
+    return file
+
+
+@pytest.fixture
+def served(
+    tmp_path: Path, pause: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[ServerProcess, Path]]:
     """A server that the environment names, and its database."""
     database = database_in(tmp_path / "server")
-    with ServerProcess(f"sqlite:///{database}", tmp_path, real_hashes=True) as server:
+    constants = {"anyscale.server.core.batches.service.hash_passwords": PausingHashes(pause)}
+    with ServerProcess(f"sqlite:///{database}", tmp_path, constants=constants) as server:
         monkeypatch.setenv("ANYSCALE_HOST", server.url)
         monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
         yield server, database
@@ -183,8 +204,7 @@ def test_ctrl_c_ends_a_run_in_time_whatever_the_server_does(
     tmp_path: Path,
 ) -> None:
     server, database = served
-    count = passwords_for_all_cores(10)  # the run ends long before
-    users = write_flow_users_file(tmp_path / "users.yaml", range(count), count)
+    users = write_flow_users_file(tmp_path / "users.yaml", range(PASSWORDS), PASSWORDS)
     arguments = ("user", "batch-create", "-f", "-" if stdin else users)
     process = start_command(*arguments, stdin=users if stdin else "/dev/null")
     wait_while_running(process, lambda: count_in(database, HASHED))
@@ -203,11 +223,10 @@ def test_ctrl_c_ends_a_run_in_time_whatever_the_server_does(
 
 
 def test_a_second_ctrl_c_ends_a_run_at_once(
-    served: tuple[ServerProcess, Path], tmp_path: Path
+    served: tuple[ServerProcess, Path], pause: Path, tmp_path: Path
 ) -> None:
     server, database = served
-    count = passwords_for_all_cores(0.5)
-    users = write_flow_users_file(tmp_path / "users.yaml", range(count), count)
+    users = write_flow_users_file(tmp_path / "users.yaml", range(PASSWORDS), PASSWORDS)
     patient = {"anyscale.batch_run.bounded_executor._GRACE": 3_600}  # after a first Ctrl-C
     process = start_command("user", "batch-create", "-f", users, constants=patient)
     with locked_when(process, database, HASHED):
@@ -221,7 +240,8 @@ def test_a_second_ctrl_c_ends_a_run_at_once(
     assert done.returncode == 130
     assert done.stderr.splitlines()[-1].startswith("interrupted: run the same command again")
     server.signal(signal.SIGCONT)
-    again = start_command("user", "batch-create", "-f", users).finish(600)
+    pause.unlink()
+    again = start_command("user", "batch-create", "-f", users).finish()
     assert again.returncode == 0, again.stderr
     assert "Continuing with batch" in again.stderr
 
