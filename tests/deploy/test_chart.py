@@ -19,6 +19,7 @@ from tests.support.servers.server_process import run_server_process
 import anyscale as package
 from anyscale.server.core.openid.key_files import create_key, read_keys
 from anyscale.server.main import _GRACE_SECONDS
+from anyscale.server.settings import Settings
 
 #: installed by `./dev check`
 HELM = ROOT / ".venv" / "chart" / "bin" / "helm"
@@ -34,9 +35,16 @@ NOT_IN_SETTINGS = {
     "ANYSCALE_SSO_CLIENT_SECRET_FILE",
     "ANYSCALE_SSO_DOMAINS",
     "ANYSCALE_SSO_ISSUER",
+    "ANYSCALE_MAIL_FROM",
+    "ANYSCALE_MAIL_PER_MINUTE",
     "ANYSCALE_PORT",
     "ANYSCALE_PUBLIC_URL",
     "ANYSCALE_SIGNING_KEYS",
+    "ANYSCALE_SMTP_HOST",
+    "ANYSCALE_SMTP_PASSWORD_FILE",
+    "ANYSCALE_SMTP_PORT",
+    "ANYSCALE_SMTP_TLS",
+    "ANYSCALE_SMTP_USER",
     "ANYSCALE_WORKERS",
 }
 
@@ -261,6 +269,37 @@ def test_the_server_reads_the_signing_keys_of_a_secret_as_kubernetes_mounts_it(
     assert len(read_keys(tmp_path).keys) == 1
 
 
+def test_the_server_reads_the_relay_and_its_password_from_a_secret(tmp_path: Path) -> None:
+    deployment = rendered(CHART / "ci" / "mail.yaml")["Deployment"]
+    (volume,) = (one for one in pod(deployment)["spec"]["volumes"] if one["name"] == "mail")
+    mounts = {one["name"]: one["mountPath"] for one in container(deployment)["volumeMounts"]}
+    environment = {item["name"]: item.get("value") for item in container(deployment)["env"]}
+    assert volume["secret"]["secretName"] == "accounts-mail"
+    assert environment["ANYSCALE_SMTP_PASSWORD_FILE"] == f"{mounts['mail']}/password"
+
+    path = tmp_path / "password"
+    path.write_text("a relay's own password")
+    path.chmod(volume["secret"]["defaultMode"])
+    mail = Settings.from_environment(
+        {
+            **{name: value for name, value in environment.items() if value},
+            "ANYSCALE_SMTP_PASSWORD_FILE": str(path),
+        },
+        served=True,
+    ).mail
+    assert mail
+    assert (mail.host, mail.port, mail.tls, mail.user) == (
+        "mail.example.com",
+        465,
+        "tls",
+        "musterroll",
+    )
+    assert (mail.sender, mail.per_minute) == ("accounts@example.com", 600)
+    assert "ANYSCALE_SMTP_HOST" not in {
+        item["name"] for item in container(rendered(REQUIRED)["Deployment"])["env"]
+    }
+
+
 def test_the_chart_has_each_setting_and_the_version_of_the_program() -> None:
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
@@ -318,6 +357,10 @@ def test_a_wrong_value_is_refused_by_its_name(wrong: str, message: str) -> None:
         (
             "signingKeys.existingSecret=-----BEGIN canary",
             "signingKeys.existingSecret must be the name of a Secret, not the secret itself",
+        ),
+        (
+            "mail.host=m.example,mail.from=a@m.example,mail.user=x,mail.existingSecret=A_canary",
+            "mail.existingSecret must be the name of a Secret, not the secret itself",
         ),
         ("sso.clientSecret=canary", "additional properties 'clientSecret' not allowed"),
     ],

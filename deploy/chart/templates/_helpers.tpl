@@ -50,6 +50,14 @@ volumes:
       # The server refuses a file that others than its user and group can read.
       defaultMode: 0440
   {{- end }}
+  {{- if .Values.mail.existingSecret }}
+  - name: mail
+    secret:
+      secretName: {{ include "musterroll.mailSecret" . | quote }}
+      items: [{key: password, path: password}]
+      # The server refuses a file that others than its user and group can read.
+      defaultMode: 0440
+  {{- end }}
   {{- if .Values.signingKeys.existingSecret }}
   - name: signing-keys
     secret:
@@ -77,6 +85,9 @@ volumeMounts:
   {{- if .Values.sso.existingSecret }}
   - {name: sso, mountPath: /etc/musterroll/sso, readOnly: true}
   {{- end }}
+  {{- if .Values.mail.existingSecret }}
+  - {name: mail, mountPath: /etc/musterroll/mail, readOnly: true}
+  {{- end }}
   {{- if .Values.signingKeys.existingSecret }}
   - {name: signing-keys, mountPath: /etc/musterroll/signing-keys, readOnly: true}
   {{- end }}
@@ -94,6 +105,10 @@ volumeMounts:
 
 {{- define "musterroll.ssoSecret" -}}
 {{- include "musterroll.secretName" (dict "value" "sso.existingSecret" "name" .Values.sso.existingSecret) }}
+{{- end }}
+
+{{- define "musterroll.mailSecret" -}}
+{{- include "musterroll.secretName" (dict "value" "mail.existingSecret" "name" .Values.mail.existingSecret) }}
 {{- end }}
 
 {{- define "musterroll.signingKeysSecret" -}}
@@ -140,6 +155,33 @@ volumeMounts:
 {{- end }}
 {{- else if or .clientId .existingSecret .domains }}
 {{- fail "sso.issuer is missing, and other values of sso are set" }}
+{{- end }}
+{{- end }}
+{{- with .Values.mail }}
+{{- if .host }}
+- name: ANYSCALE_SMTP_HOST
+  value: {{ .host | quote }}
+- name: ANYSCALE_SMTP_PORT
+  value: {{ .port | quote }}
+- name: ANYSCALE_SMTP_TLS
+  value: {{ .tls | quote }}
+- name: ANYSCALE_MAIL_FROM
+  value: {{ required "mail.from is missing: set it to the address of the sender, a mailbox that somebody reads" .from | quote }}
+- name: ANYSCALE_MAIL_PER_MINUTE
+  value: {{ .perMinute | quote }}
+{{- if .user }}
+- name: ANYSCALE_SMTP_USER
+  value: {{ .user | quote }}
+{{- if not .existingSecret }}
+{{- fail "mail.existingSecret is missing: create a Secret with the password of mail.user in the key password" }}
+{{- end }}
+- name: ANYSCALE_SMTP_PASSWORD_FILE
+  value: /etc/musterroll/mail/password
+{{- else if .existingSecret }}
+{{- fail "mail.user is missing, and mail.existingSecret is set" }}
+{{- end }}
+{{- else if or .from .user .existingSecret }}
+{{- fail "mail.host is missing, and other values of mail are set" }}
 {{- end }}
 {{- end }}
 {{- range $name, $value := .Values.settings }}
