@@ -11,7 +11,7 @@ from anyscale.cli.lazy_group import JSON_HINT, LazyGroup
 _COMMANDS = {
     "check": (
         "check:check",
-        "Check settings, files, database, proxy and identity provider; change nothing.",
+        "Check settings, files, database, proxy, identity provider and mail; change nothing.",
     ),
     "create-owner": (
         "owners:create_owner",
