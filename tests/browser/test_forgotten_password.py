@@ -1,15 +1,17 @@
-"""A user who forgot the password gets a link by mail, in Chromium."""
+"""Links by mail in Chromium: users who forgot the password, and owners who send them."""
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from playwright.sync_api import expect
 from tests.browser.conftest import Visit
 from tests.support.accessibility.checks import assert_accessible
+from tests.support.callers import OPERATOR
 from tests.support.mail.mail_site import relay_environment
 from tests.support.mail.relays import TestRelay, running_relay, secret_in
 from tests.support.sign_in.site import Site, run_site, set_password_by_link
-from tests.support.users import NEW_PASSWORD
+from tests.support.users import NEW_PASSWORD, checked_users
 from tests.support.waiting import wait_until
 
 
@@ -49,3 +51,33 @@ def test_a_user_who_forgot_the_password_sets_a_new_one_and_is_signed_in(
         set_password_by_link(page, NEW_PASSWORD)
         expect(page).to_have_url("/")
         expect(page.get_by_text(email)).to_be_visible()
+
+
+def test_an_owner_sends_links_by_a_double_click_and_stops_what_is_due(
+    site: Site, visit: Visit, relay: TestRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replies = {"f": "550 5.1.1 no such mailbox", "g": "450 4.2.1 try again later"}
+    monkeypatch.setattr(relay, "on_recipient", lambda address: replies.get(address[0]))
+    users = checked_users("elsa", "finn", "greta")
+    with closing(site.control_plane()) as control_plane:
+        batch = control_plane.batches.create("links", users, "fail", OPERATOR).batch
+    path = f"/console/batches/{batch.batch_id}"
+    page = visit(f"{path}/links", storage_state=site.signed_in(site.create_owner()))
+    assert_accessible(page)
+    page.get_by_role("button", name="Send links by mail").dblclick()
+    expect(page.get_by_text("The users who cannot sign in get links by mail")).to_be_visible()
+    failed = page.get_by_role("table", name="Mails of the latest request that have failed")
+    while not failed.is_visible():
+        page.reload()
+    expect(failed).to_contain_text("550 5.1.1 no such mailbox")
+    assert_accessible(page)
+    page.get_by_role("link", name="All mails").click()
+    assert_accessible(page)
+    mailings = page.get_by_role("table", name="Requests for mails to many users")
+    expect(mailings.get_by_role("row")).to_have_count(2)  # with its head
+    mailings.locator("summary").click()
+    assert_accessible(page)
+    page.get_by_role("button", name="Stop now").click()
+    expect(page.get_by_role("status")).to_contain_text("The mailing is stopped.")
+    expect(mailings).to_contain_text("Stopped")
+    assert len(relay.to("elsa@example.com")) == 1

@@ -152,6 +152,7 @@ class FileRun:
             self.file,
             self,
             if_exists=self._if_exists,
+            mail_links=self.upload.mail_links,
             drop_command="its page, /console/batches/{}".format,
             log=self._note,
             on_progress=self._note_progress,

@@ -155,6 +155,11 @@ class Upload:
         return [line[:-1].rstrip() for line in lines if line.endswith("=")]
 
     @property
+    def mail_links(self) -> bool:
+        """Whether the users that cannot sign in yet are to get links by mail."""
+        return self.fields.get("mail_links") == "yes"
+
+    @property
     def if_exists(self) -> str:
         """`skip` or `fail`."""
         return "skip" if self.fields.get("if_exists") == "skip" else "fail"

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 from tests.server.http.console.conftest import Console, OpenConsole, run_console
+from tests.server.http.console.test_batches import PATH, create, upload, words
 from tests.server.http.pages.requests import PUBLIC, get, send
 from tests.support.callers import OPERATOR
 from tests.support.mail.relays import TestRelay, running_relay
@@ -73,11 +74,6 @@ def mail_form(page: HttpResponse) -> dict[str, str]:
     [form] = [one for one in re.findall("<form.*?</form>", page.text, re.DOTALL) if BUTTON in one]
     fields = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form)
     return {name: unescape(value) for name, value in fields} | {"format": "mail"}
-
-
-def words(page: HttpResponse) -> str:
-    main = page.text[page.text.index("<main") :]
-    return " ".join(unescape(re.sub("<[^>]+>", " ", main)).split())
 
 
 def sent(relay: TestRelay, *names: str) -> list[int]:
@@ -223,10 +219,36 @@ def test_without_a_relay_nothing_is_offered_and_a_form_is_refused(
     batch, jane = new_batch(console, "nora"), console.browser()
     user_id = get_account(console.control_plane, "nora@example.com").user_id
     user = f"/console/users/{user_id}"
-    for page in (f"{batch}/links", f"/console/users/links?user_id={user_id}", user, batch):
+    links = f"/console/users/links?user_id={user_id}"
+    for page in (f"{batch}/links", links, user, batch, f"{PATH}/new"):
         text = get(jane, page).text
+        assert "mail_links" not in text
         assert BUTTON not in text
         assert "/console/mails" not in text
     for path in (f"{batch}/links", "/console/users/links", f"{user}/link"):
         assert "No mail relay is set" in refused(jane, path, user_id=user_id)
     assert console.control_plane.mail_queue.list_mailings() == []
+
+
+def test_a_file_whose_form_says_so_mails_links_to_those_who_could_not_sign_in(
+    console: Console, relay: TestRelay
+) -> None:
+    jane = console.browser()
+    data = b"name,email,password\nOle,ole@example.com,\nPia,pia@example.com,a long 1nitial one\n"
+    page = upload(jane, f"{PATH}/check", data, mail_links="yes")
+    assert re.search(r'name="mail_links"[^>]* checked', page.text)
+    batch = create(jane, data, mail_links="yes")
+    wait_until(lambda: "1 of 1" in words(get(jane, f"{PATH}/{batch}")))
+    assert sent(relay, "ole", "pia") == [1, 0]
+
+
+def test_a_file_is_not_mailed_after_a_sign_in_that_is_too_old_and_the_form_stays(
+    due: Console,
+) -> None:
+    jane = due.browser()
+    let_time_pass(due.control_plane, 16 * MINUTE_MS)
+    page = upload(jane, PATH, b"name,email\nQuin,quin@example.com\n", mail_links="yes")
+    assert page.status == 400
+    assert "Links by mail need a sign-in of the last 15 minutes" in words(page)
+    assert re.search(r'name="mail_links"[^>]* checked', page.text)
+    assert due.control_plane.users.with_emails(["quin@example.com"]) == [None]

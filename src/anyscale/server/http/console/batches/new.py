@@ -22,7 +22,7 @@ from anyscale.errors import (
 )
 from anyscale.server.background.file_run import FileRun
 from anyscale.server.background.file_runs import FileRuns
-from anyscale.server.background.uploads import MemoryBudget
+from anyscale.server.background.uploads import MemoryBudget, Upload
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.http.console.batches.check_result import (
     GoodFile,
@@ -54,6 +54,11 @@ _KEY = re.compile("[0-9a-z-]{1,64}")
 
 #: errors that the page shows, before a run has started
 _OF_UPLOADS = (ConfigError, KeyReused, Overloaded, RequestInvalid, TooLarge)
+
+_TOO_OLD = (
+    "links by mail need a sign-in of the last 15 minutes: open /console/sign-in-again in another "
+    "tab, and then send this form again"
+)
 
 #: columns that a message names
 _NAMED = 5
@@ -91,6 +96,7 @@ async def create(
     fields: dict[str, str] = {}
     try:
         async with receive_upload(request, memory_budget, fields) as upload:
+            _require_recent_sign_in(request, upload)
             run = file_runs.start(upload, request.user, f"console-{_key(fields)}")
             return await _opened(request, run, fields, pools)
     except _OF_UPLOADS as error:
@@ -112,6 +118,7 @@ async def go_on(
     fields: dict[str, str] = {}
     try:
         async with receive_upload(request, memory_budget, fields) as upload:
+            _require_recent_sign_in(request, upload)
             key = await pools.read.run(batches.key_of, batch_id, request.user)
             run = file_runs.start(upload, request.user, key, batch.batch_id, batch.if_exists)
             await _batch_id(run)  # the file was compared with the batch
@@ -126,6 +133,12 @@ async def go_on(
     except AnyscaleError as error:
         return batch_page(request, batch, file_runs, chosen=fields, **_shown(error))
     return redirect(f"{PATH}/{batch.batch_id}")
+
+
+def _require_recent_sign_in(request: UserRequest, upload: Upload) -> None:
+    """Raise `RequestInvalid`, not `SignInTooOld`, whose page would lose the chosen file."""
+    if upload.mail_links and not request.user.has_recent_sign_in:
+        raise RequestInvalid(_TOO_OLD)
 
 
 async def _batch_id(run: FileRun) -> str:

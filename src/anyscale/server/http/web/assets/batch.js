@@ -61,7 +61,11 @@ async function show(response) {
 // A server that has no memory for the file has not read the form.
 function restoreFields() {
   const { elements } = find("form[data-upload]");
-  for (const [name, value] of sentFields) if (elements[name]) elements[name].value = value;
+  for (const [name, value] of sentFields) {
+    const field = elements[name];
+    if (field?.type === "checkbox") field.checked = true;
+    else if (field) field.value = value;
+  }
   find(".other-columns").open = Boolean(elements.columns.value);
 }
 
