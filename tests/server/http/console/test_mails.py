@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 from tests.server.http.console.conftest import Console, OpenConsole, run_console
-from tests.server.http.console.test_batches import PATH, create, upload, words
+from tests.server.http.console.test_batches import create, upload, words
 from tests.server.http.pages.requests import PUBLIC, get, send
 from tests.support.callers import OPERATOR
 from tests.support.mail.relays import TestRelay, running_relay
@@ -21,6 +21,7 @@ from tests.support.waiting import wait_until
 from anyscale.server.core.mail.kinds import KINDS
 from anyscale.server.core.mail.settings import MailSettings
 from anyscale.server.core.time_units import MINUTE_MS
+from anyscale.server.http.console.batches.pages import PATH
 from anyscale.server.http.console.mails import KINDS_IN_WORDS
 
 #: a relay that does not listen, so that all mails stay due, one each minute

@@ -188,6 +188,7 @@ def batch_page(request: UserRequest, batch: Batch, file_runs: FileRuns, **shown:
     values: dict[str, Any] = {
         "users": [],
         "unused": 0,
+        "mailings": [],
         "emails": {},
         "chosen": chosen,
         **shown,
