@@ -73,6 +73,7 @@ FREE = {
     ("POST", "/console/batches/check"),
     ("POST", "/console/batches/{batch_id}/continue"),
     ("POST", "/console/batches/{batch_id}/drop"),
+    ("POST", "/console/mails/{mailing_id}/stop"),
     ("POST", "/console/sign-in-again"),
     ("POST", "/sessions/revoke"),
     ("POST", "/sessions/revoke-others"),
