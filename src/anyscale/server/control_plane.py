@@ -269,6 +269,7 @@ class ControlPlane:
             tx.batches.purge(report_limit)
             tx.tokens.purge(report_limit)
             tx.outbox.purge(report_limit)
+            tx.outbox.advance(now, now + DAY_MS)
             tx.mailings.purge(report_limit)
             tx.emails.purge(freed_since(tx))
         self.password_resets.purge()

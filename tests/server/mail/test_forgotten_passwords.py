@@ -219,8 +219,26 @@ def test_a_flood_of_one_site_keeps_nobody_else_from_a_link(
     assert sum(taken) == 60
     request(control_plane, address="2001:db8:2::1")
     request(control_plane)
-    send_all(control_plane)
+    send_all(control_plane, 100_000)
     assert {mail.recipients[0] for mail in relay.received} == {JANE}
+
+
+def test_requests_of_other_sites_leave_the_user_one_a_day(control_plane: ControlPlane) -> None:
+    for _ in range(4):
+        taken = [is_taken(control_plane, address=f"198.51.100.{i % 3}") for i in range(9)]
+        pass_time(control_plane, HOUR_MS)
+        assert any(taken)
+    assert is_taken(control_plane)
+    assert not is_taken(control_plane)
+
+
+def test_requests_of_a_clock_that_was_ahead_do_not_count(control_plane: ControlPlane) -> None:
+    for _ in range(3):
+        request(control_plane)
+    pass_time(control_plane, -365 * 24 * HOUR_MS)
+    assert is_taken(control_plane)
+    control_plane.clean_up()
+    assert len(stored_emails(control_plane)) == 1
 
 
 def test_a_limit_says_when_a_request_is_possible_again(control_plane: ControlPlane) -> None:

@@ -24,26 +24,34 @@ from anyscale.server.store.transaction import Transaction
 __all__ = ["PasswordResets"]
 
 
+_Column = Literal["email_hash", "subscriber", "site"]
+
+
 class _Limit(Struct, frozen=True):
     """At most some requests with the same values of columns in some milliseconds."""
 
-    columns: tuple[Literal["email_hash", "subscriber", "site"], ...]
+    columns: tuple[_Column, ...]
     most: int
     milliseconds: int
 
+
+_FROM_ANYWHERE: tuple[_Column] = ("email_hash",)
 
 _LIMITS = (
     # Of an email from one site, so that a flood of requests for it keeps its user from none.
     _Limit(("email_hash", "site"), 3, HOUR_MS),
     _Limit(("email_hash", "site"), 10, DAY_MS),
     # Of an email from anywhere: each one is a mail.
-    _Limit(("email_hash",), 10, HOUR_MS),
-    _Limit(("email_hash",), 30, DAY_MS),
+    _Limit(_FROM_ANYWHERE, 10, HOUR_MS),
+    _Limit(_FROM_ANYWHERE, 30, DAY_MS),
     _Limit(("subscriber",), 20, 10 * MINUTE_MS),
     # An IPv6 site has 65,536 subscribers. Of IPv4 the subscriber is the site.
     _Limit(("site",), 60, 10 * MINUTE_MS),
     _Limit(("site",), 1_000, DAY_MS),
 )
+
+#: whether a site has requested a link for an email today
+_OF_SITE = _Limit(("email_hash", "site"), 1, DAY_MS)
 
 #: Requests that wait for the sender. It needs some milliseconds for each, so only one that does not
 #: run leaves as many.
@@ -102,7 +110,7 @@ class PasswordResets:
         with self._transactions.write_unattended("clean-up") as tx:
             now = tx.now()
             tx.password_resets.forget(now - RESET_LIFETIME)
-            tx.password_resets.purge(now - DAY_MS, _MOST_COUNTED)
+            tx.password_resets.purge(now - DAY_MS, now + MINUTE_MS, _MOST_COUNTED)
 
     def _values(self, email: str, address: str) -> "_Values":
         try:
@@ -131,7 +139,10 @@ def _require_below_limits(tx: Transaction, values: _Values) -> None:
         raise Overloaded(
             "too many links were requested: try again in a minute", MINUTE_MS / SECOND_MS
         )
-    wait = max(_wait(tx, limit, values) for limit in _LIMITS)
+    # Those of other sites must not keep the user of an email from the first link of a day.
+    is_first = _wait(tx, _OF_SITE, values) <= 0
+    limits = [one for one in _LIMITS if not (is_first and one.columns == _FROM_ANYWHERE)]
+    wait = max(_wait(tx, limit, values) for limit in limits)
     if wait > 0:
         minutes = math.ceil(wait / MINUTE_MS)
         when = "in a minute" if minutes == 1 else f"in {minutes} minutes"
@@ -144,6 +155,7 @@ def _require_below_limits(tx: Transaction, values: _Values) -> None:
 
 def _wait(tx: Transaction, limit: _Limit, values: _Values) -> int:
     """Return the milliseconds until a limit allows a request; at most 0 if it does now."""
+    now = tx.now()
     own: dict[str, object] = {column: values[column] for column in limit.columns}
-    created_at = tx.password_resets.latest(own, limit.most)
-    return created_at + limit.milliseconds - tx.now()
+    created_at = tx.password_resets.latest(own, limit.most, now + MINUTE_MS)
+    return created_at + limit.milliseconds - now

@@ -98,6 +98,8 @@ def mail_address(email: str) -> str:
 
 
 def _address(email: str, name: str = "") -> Address:
+    if "=?" in email:  # `email` would decode it, as an encoded word (RFC 2047), into other headers
+        raise ValueError("an address with an encoded word")
     # Not `addr_spec`, which refuses a local part with other letters than ASCII.
     local, _, domain = mail_address(email).rpartition("@")
     return Address(name, local, domain)

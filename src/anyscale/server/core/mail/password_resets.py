@@ -27,6 +27,9 @@ _ANONYMOUS = "anonymous"
 def look_up_next(tx: Transaction) -> None:
     """Create the mail of the oldest request, if its email has an account that can sign in.
 
+    Else it creates a mail to nobody: it takes its place in the rate, so that the time of a mail to
+    oneself does not tell which emails before it have an account.
+
     Only the email that an account has now counts: a former one may be the mailbox of somebody else.
     """
     reset = tx.password_resets.take_due()
@@ -34,6 +37,8 @@ def look_up_next(tx: Transaction) -> None:
         return
     account = _lock_account(tx, email_key(reset.email))
     if account is None or account.suspended_at is not None:
+        (mail,) = new_mails(tx.now(), FORGOTTEN_PASSWORD, [""], _ANONYMOUS, address=reset.reset_id)
+        tx.outbox.add(mail)
         return
     only_sso = account.is_sso_user and account.password_hash is None
     kind = FORGOTTEN_PASSWORD_SSO if only_sso else FORGOTTEN_PASSWORD

@@ -54,9 +54,6 @@ _MINUTES_CREATED = 5
 #: forgotten passwords that are looked up between two mails
 _MOST_LOOKED_UP = 50
 
-#: mails without a recipient, or that are too old, that one transaction removes
-_MOST_REMOVED = 100
-
 _NO_ADDRESS = "the address cannot get mail"
 _TOO_OLD = "it was not sent in time: it is too old"
 
@@ -186,7 +183,8 @@ class MailSender:
     def _mailing_to_create(self, tx: Transaction) -> MailingRecord | None:
         """Return the mailing of which more mails are to be created by now."""
         mailing = tx.mailings.find_open()
-        if mailing and tx.outbox.count_of(mailing.mailing_id).due <= self._most_created // 2:
+        # Those that are tried again later do not count: they may be many, and wait for days.
+        if mailing and tx.outbox.count_new(mailing.mailing_id) <= self._most_created // 2:
             return mailing
         return None
 
@@ -226,28 +224,28 @@ class MailSender:
             # A clock that was set back must not stop the mails for long.
             if now < free_at <= now + self._interval:
                 return (free_at - now) / SECOND_MS
-            for _ in range(_MOST_REMOVED):
-                mail = tx.outbox.find_due(now)
-                if mail is None:
-                    break
-                if taken := self._prepare(tx, mail, now):
-                    # What a mail came too late, the next one may come earlier.
-                    behind = min(max(now - free_at, 0), self._interval // 2)
-                    tx.outbox.set_rate(now - behind + self._interval)
-                    return taken
-        return None
+            mail = tx.outbox.find_due(now)
+            if mail is None:
+                return None
+            # One for each transaction, which locks one account.
+            taken = self._prepare(tx, mail, now, free_at)
+            if taken or not mail.user_id:
+                # What a mail came too late, the next one may come earlier.
+                behind = min(max(now - free_at, 0), self._interval // 2)
+                tx.outbox.set_rate(now - behind + self._interval)
+            return taken or 0.0
 
-    def _prepare(self, tx: Transaction, mail: MailRecord, now: int) -> _Taken | None:
+    def _prepare(self, tx: Transaction, mail: MailRecord, now: int, free_at: int) -> _Taken | None:
         """Lease a mail, and create its link; None if it is not to be sent, and was removed."""
         kind = KINDS[mail.kind]
         account = tx.accounts.lock([mail.user_id]).get(mail.user_id)
-        if mail.created_at + kind.lifetime <= now:
-            # No server sent it in its time; or it was sent then, and a backup was restored since.
-            if not stop_mailings(tx, mailing_id=mail.mailing_id):
-                tx.outbox.set_failed(mail, _TOO_OLD)
-            return None
         if account is None or account.suspended_at is not None:
             tx.outbox.remove(mail)
+            return None
+        if mail.created_at + kind.lifetime <= now:
+            # No server sent it in its time; or it was sent then, and a backup was restored since.
+            if free_at + kind.lifetime > now or not stop_mailings(tx, mailing_id=mail.mailing_id):
+                _fail(tx, mail, _TOO_OLD)
             return None
         leased = tx.outbox.lease(mail, now + _LEASE)
         if leased is None:
@@ -276,13 +274,16 @@ class MailSender:
     def _send(self, taken: _Taken) -> None:
         """Send a mail, and note what became of it."""
         mail, letter = taken.mail, taken.letter
+        try:
+            message = self._composer.compose(letter)
+        except Exception:  # noqa: BLE001 - the library fails in many ways at unusual addresses
+            self._note_failed(mail, _NO_ADDRESS)
+            return
         self._sending = (mail, time.monotonic())
         try:
-            self._relay.send(self._composer.compose(letter), letter.address)
+            self._relay.send(message, letter.address)
         except MailRefused as error:
             self._note_failed(mail, str(error))
-        except ValueError:  # of a typed address: that of an account is valid
-            self._note_failed(mail, _NO_ADDRESS)
         except MailRetry as error:
             self._note_retry(mail, str(error), is_lost=error.is_of_connection)
         else:

@@ -11,6 +11,7 @@ class MailRecord(Record, frozen=True):
     mail_id: str
     #: what it is about: see `core.mail.kinds`
     kind: str
+    #: Empty for a mail to nobody, which is not sent: see `core.mail.password_resets`.
     user_id: str
     #: empty for the email that the account has when the mail is sent
     address: str

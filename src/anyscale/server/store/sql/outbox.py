@@ -1,6 +1,7 @@
 """The tables `outbox`, `mailings` and `mail_rate`."""
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 from msgspec import structs
 
@@ -65,11 +66,16 @@ class Outbox(Table):
         self._connection.execute(_ADD, *structs.astuple(mail))
 
     def add_many(self, mails: Sequence[MailRecord]) -> None:
-        """Insert mails of one kind to accounts, in place of those that the accounts have."""
+        """Insert mails of one kind to accounts, in place of those that the accounts have.
+
+        One that another transaction inserts at the same time stays. The order of the accounts is
+        the same in all transactions, so that they cannot deadlock.
+        """
         if not mails:
             return
         self.delete_of([mail.user_id for mail in mails], mails[0].kind)
-        self._connection.insert_many("outbox", _TYPES, [structs.astuple(mail) for mail in mails])
+        rows = [structs.astuple(mail) for mail in sorted(mails, key=attrgetter("user_id"))]
+        self._connection.insert_missing("outbox", _TYPES, rows)
 
     def find_due(self, now: int) -> MailRecord | None:
         """Return the mail that comes next; None if none is due."""
@@ -147,10 +153,21 @@ class Outbox(Table):
         sql = "select mailing_id, count(*) from outbox where state = 'due' group by mailing_id"
         return dict(self._connection.rows(sql))
 
+    def count_new(self, mailing_id: str) -> int:
+        """Count the mails of a mailing that were not tried yet."""
+        sql = "select count(*) from outbox where mailing_id = ? and state = 'due' and attempts = 0"
+        return self._connection.number(sql, mailing_id)
+
     def queued(self) -> QueuedMails:
         """Return the length of the queue, and since when its oldest mail waits."""
         sql = "select count(*), coalesce(min(created_at), 0) from outbox where state = 'due'"
         return self._connection.one(QueuedMails, sql) or QueuedMails(0, 0)
+
+    def advance(self, to: int, after: int) -> None:
+        """Let mails that are due after a time be due: a clock was ahead when it was set."""
+        sql = "update outbox set next_at = ? where state = 'due' and rank = ? and next_at > ?"
+        for rank in (0, 1):  # by the index
+            self._connection.execute(sql, to, rank, after)
 
     def purge(self, before: int) -> None:
         """Delete the failed mails that were created before a time. Locked ones stay for now."""

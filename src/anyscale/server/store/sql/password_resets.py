@@ -24,19 +24,20 @@ class PasswordResets(Table):
         sql = f"insert into password_resets ({_COLUMNS}) values ({marks(PasswordResetRecord)})"
         self._connection.execute(sql, *structs.astuple(reset))
 
-    def latest(self, which: Mapping[str, object], number: int) -> int:
+    def latest(self, which: Mapping[str, object], number: int, until: int) -> int:
         """Return when the last but some request with some values was created; 0 without so many.
 
         Args:
             which: the values of columns.
             number: 1 for the last one, 2 for the one before, and so on.
+            until: later ones do not count: a clock was ahead.
         """
         conditions = " and ".join(f"{column} = ?" for column in which)
         sql = (
-            f"select created_at from password_resets where {conditions}"
+            f"select created_at from password_resets where {conditions} and created_at <= ?"
             " order by created_at desc limit 1 offset ?"
         )
-        return self._connection.number(sql, *which.values(), number - 1)
+        return self._connection.number(sql, *which.values(), until, number - 1)
 
     def count_due(self, most: int) -> int:
         """Count the requests to look up, at most some."""
@@ -60,13 +61,17 @@ class PasswordResets(Table):
         """Delete the emails of the requests that were created before a time."""
         self._forget("email is not null and created_at < ?", before)
 
-    def purge(self, before: int, most: int) -> None:
-        """Delete the requests before a time, and the oldest ones without an email beyond some."""
+    def purge(self, before: int, until: int, most: int) -> None:
+        """Delete the requests before a time and after one, and the oldest beyond some.
+
+        Of these only those without an email.
+        """
         sql = (
-            "delete from password_resets where created_at < ? or email is null and reset_id <="
+            "delete from password_resets where created_at < ? or created_at > ? or email is null"
+            " and reset_id <="
             " (select reset_id from password_resets order by reset_id desc limit 1 offset ?)"
         )
-        self._connection.execute(sql, before, most)
+        self._connection.execute(sql, before, until, most)
 
     def _forget(self, which: str, value: object) -> None:
         self._connection.execute(f"update password_resets set email = null where {which}", value)
