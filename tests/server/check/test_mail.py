@@ -48,7 +48,8 @@ def test_a_relay_that_takes_mails_gets_none(
     ("at", "reply", "found"),
     [
         ("greeting", "554 go away", "554 go away"),
-        ("MAIL", "553 not from here", "the relay refuses it: 553 not from here"),
+        ("EHLO", "550 not you", "550 not you"),
+        ("MAIL", "553 not from here", "553 not from here"),
         ("RCPT", "550 no such user", "the relay refuses it: 550 no such user"),
         ("RCPT", "450 later", "450 later"),
         ("EHLO", CUT, "Connection unexpectedly closed"),
@@ -57,7 +58,7 @@ def test_a_relay_that_takes_mails_gets_none(
 def test_what_a_relay_says_is_shown(
     relay: FaultyRelay, environment: dict[str, str], at: str, reply: str, found: str
 ) -> None:
-    relay.faults = {at: reply}
+    relay.faults = {at: reply, "HELO": reply}
     result = check_in_process(environment, "mail.relay")["mail.relay"]
     assert (result.status, result.found) == ("fail", found)
     assert result.looked_at == f"localhost:{relay.port}"
@@ -67,6 +68,32 @@ def test_what_a_relay_says_is_shown(
 def test_a_relay_that_is_down_is_named(environment: dict[str, str]) -> None:
     result = check_in_process(environment | {"ANYSCALE_SMTP_PORT": "1"}, "mail.relay")
     assert result["mail.relay"].found == "Connection refused"
+
+
+@pytest.mark.parametrize(
+    ("extension", "changes"),
+    [
+        ("AUTH CRAM-MD5", {"ANYSCALE_SMTP_USER": "u"}),
+        ("", {"ANYSCALE_SMTP_HOST": "a" * 64 + ".example.com", "ANYSCALE_SMTP_TLS": "tls"}),
+    ],
+)
+def test_what_smtp_cannot_say_is_a_finding(
+    relay: FaultyRelay,
+    environment: dict[str, str],
+    tmp_path: Path,
+    extension: str,
+    changes: dict[str, str],
+) -> None:
+    password = tmp_path / "password"
+    password.touch(0o600)
+    password.write_text("password")
+    relay.faults = {"EHLO": f"250-relay\r\n250 {extension}", "AUTH": "334 a"}
+    changed = environment | {"ANYSCALE_SMTP_PASSWORD_FILE": str(password)} | changes
+    if "ANYSCALE_SMTP_USER" not in changes:
+        del changed["ANYSCALE_SMTP_PASSWORD_FILE"]
+    result = check_in_process(changed, "mail.relay")["mail.relay"]
+    assert (result.status, "cannot be used in SMTP" in result.found) == ("fail", True), result
+    assert result.fix
 
 
 def test_a_mail_is_sent_on_request(relay: FaultyRelay, environment: dict[str, str]) -> None:

@@ -77,7 +77,7 @@ def _tried(installation: Installation, step: Callable[[Relay], None], found: str
             looked_at, f"the relay refuses it: {error}", f"let it take mails from {_SENDER}"
         )
     except MailRetry as error:
-        fix = "correct ANYSCALE_SMTP_HOST and its like, or the relay"
+        fix = f"correct ANYSCALE_SMTP_HOST and its like, {_SENDER}, or the relay"
         return fail(looked_at, str(error).removeprefix(f"{looked_at}: "), fix)
     except TimeoutError as error:
         return fail(looked_at, str(error), "let the relay respond sooner")

@@ -1,8 +1,10 @@
 """The connection to the relay, and what its replies mean.
 
-A reply of 5xx to a mail is its end. All else that goes wrong is tried again: a reply of 4xx, a lost
-connection, and what is wrong with the connection itself, such as a wrong password or certificate,
-which an operator can mend.
+A reply of 5xx to a recipient or a text is the end of a mail. All else that goes wrong is tried
+again: a reply of 4xx, a lost connection, and what is wrong for all mails, such as a wrong password,
+certificate or sender, which an operator can mend.
+
+The errors of `smtplib` are all of `OSError`.
 """
 
 import smtplib
@@ -11,7 +13,7 @@ import ssl
 from base64 import b64encode
 from contextlib import suppress
 from email.message import EmailMessage
-from functools import partial
+from io import BufferedReader
 from typing import Final
 
 from anyscale.server.core.link_secrets import without_secrets
@@ -20,20 +22,26 @@ from anyscale.server.core.mail.settings import MailSettings
 
 __all__ = ["MailRefused", "MailRetry", "Relay"]
 
-#: Seconds that one read or write may take. A relay may examine a mail before it accepts it, and a
-#: mail whose reply was not awaited is sent again.
+#: Seconds that one read or write may take: `abort` limits their sum. A relay may examine a mail
+#: before it accepts it, and a mail whose reply was not awaited is sent again.
 _TIMEOUT = 180.0
 
 #: seconds to connect, and to be greeted
 _CONNECT_TIMEOUT = 60.0
 
-#: seconds to take leave
+#: seconds to send QUIT, and then to wait for the beginning of the reply
 _QUIT_TIMEOUT = 2.0
+
+#: Lines of a reply, each of which `smtplib` limits: one that does not end would fill the memory.
+_MOST_LINES = 200
+
+#: octets of a reply of one line (RFC 5321, section 4.5.3.1.5)
+_LINE_OCTETS = 512
 
 #: characters of a relay's words that are kept
 _MOST_WORDS = 300
 
-_OK = 250
+_OK, _GREETING = 250, 220
 
 #: Replies of 5xx that are about the connection and not about the mail: commands out of order, as
 #: after an error that the relay has not forgotten, and authentication (RFC 4954, section 6).
@@ -42,6 +50,8 @@ _OF_CONNECTION = (503, 530, 534, 535, 538)
 _NEEDS_UTF8 = (
     "the relay does not support SMTPUTF8, which an address with other letters than ASCII needs"
 )
+
+_UNUSABLE = "a host name, the user, the password or the relay's challenge cannot be used in SMTP"
 
 
 class MailRefused(Exception):
@@ -57,6 +67,95 @@ class MailRetry(Exception):
         self.is_of_connection: bool = is_of_connection
 
 
+class _Replies(BufferedReader):
+    """What a relay says, line by line."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock.makefile("rb", buffering=0))
+        #: lines that the reply may still have
+        self.left: int = _MOST_LINES
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        self.left -= 1
+        if self.left < 0:
+            raise OSError(f"its reply has more than {_MOST_LINES} lines")
+        return super().readline(size)
+
+
+class _Connection(smtplib.SMTP):
+    """A connection that another thread can cut at any time after its creation.
+
+    Args:
+        settings: of the relay.
+        host: how this server calls itself.
+    """
+
+    def __init__(self, settings: MailSettings, host: str) -> None:
+        super().__init__(local_hostname=host, timeout=_CONNECT_TIMEOUT)
+        self._settings: Final = settings
+        # `starttls` compares the certificate with it. Only a constructor that connects sets it.
+        self._host = settings.host
+        #: A duplicate of the socket below TLS. A TLS handshake takes the socket itself away, and
+        #: `shutdown` of a TLS socket lets another thread write plain text.
+        self._wire: socket.socket | None = None
+
+    def open(self) -> None:
+        """Connect, encrypt and authenticate.
+
+        Raises:
+            OSError: the relay is not there, or refuses it.
+            ValueError: a name, a password or a challenge has letters that it cannot have.
+        """
+        settings = self._settings
+        code, words = self.connect(settings.host, settings.port)
+        if code != _GREETING:
+            raise smtplib.SMTPConnectError(code, words)
+        assert self.sock is not None
+        self.sock.settimeout(_TIMEOUT)
+        if settings.tls == "starttls":
+            # The context checks the certificate and its name: `smtplib` does not without one.
+            self.starttls(context=ssl.create_default_context())
+        self.ehlo_or_helo_if_needed()
+        if settings.user:
+            self.login(settings.user, settings.password)
+
+    def leave(self) -> None:
+        """Send QUIT, and close. The reply is not read to its end, which may never come."""
+        if self.sock is not None:
+            with suppress(OSError):
+                self.sock.settimeout(_QUIT_TIMEOUT)
+                self.putcmd("quit")
+                self.sock.recv(_LINE_OCTETS)
+        self.close()
+
+    def abort(self) -> None:
+        """Cut the connection, from another thread."""
+        wire = self._wire
+        if wire is not None:
+            with suppress(OSError):
+                wire.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        super().close()
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.close()
+
+    def getreply(self) -> tuple[int, bytes]:
+        if self.file is None:
+            assert self.sock is not None
+            self.file = _Replies(self.sock)
+        self.file.left = _MOST_LINES
+        return super().getreply()
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        sock = socket.create_connection((host, port), timeout)
+        self._wire = sock.dup()
+        if self._settings.tls == "tls":
+            return ssl.create_default_context().wrap_socket(sock, server_hostname=host)
+        return sock
+
+
 class Relay:
     """A connection to the relay. It is opened on use, and stays open between two mails.
 
@@ -68,7 +167,8 @@ class Relay:
     def __init__(self, settings: MailSettings, host: str) -> None:
         self._settings: Final = settings
         self._host: Final = host
-        self._smtp: smtplib.SMTP | None = None
+        self._passwords: Final = _written_passwords(settings)
+        self._smtp: _Connection | None = None
 
     def probe(self, address: str) -> None:
         """Let the relay take a mail to an address, up to its text, and send none.
@@ -79,14 +179,14 @@ class Relay:
         smtp = self._reused() or self._opened()
         sender, recipient = mail_address(self._settings.sender), mail_address(address)
         try:
-            smtp.ehlo_or_helo_if_needed()
-            for step in (partial(smtp.mail, sender), partial(smtp.rcpt, recipient)):
-                code, words = step()
-                if code // 100 != 2:  # noqa: PLR2004 - the codes of SMTP
-                    raise self._judged(smtp, code, words)
-        except (OSError, smtplib.SMTPException) as error:
-            smtp.close()
-            raise self._lost(error) from None
+            code, words = smtp.mail(sender)
+            if code != _OK:
+                raise smtplib.SMTPSenderRefused(code, words, sender)
+            code, words = smtp.rcpt(recipient)
+        except (OSError, ValueError) as error:
+            raise self._lost(smtp, error) from None
+        if code // 100 != 2:  # noqa: PLR2004 - the codes of SMTP
+            raise self._judged(smtp, code, words)
 
     def send(self, message: EmailMessage, address: str) -> None:
         """Send a message to one address.
@@ -104,69 +204,47 @@ class Relay:
         except smtplib.SMTPRecipientsRefused as error:
             ((code, words),) = error.recipients.values()
             raise self._judged(smtp, code, words) from None
-        except smtplib.SMTPResponseException as error:
+        except smtplib.SMTPDataError as error:
             raise self._judged(smtp, error.smtp_code, error.smtp_error) from None
-        except (OSError, smtplib.SMTPException) as error:
-            smtp.close()
-            raise self._lost(error) from None
+        except OSError as error:
+            raise self._lost(smtp, error) from None
 
     def close(self) -> None:
         """Take leave of the relay, if there is a connection."""
-        smtp, self._smtp = self._smtp, None
-        if smtp is not None and smtp.sock is not None:
-            with suppress(OSError, smtplib.SMTPException):
-                smtp.sock.settimeout(_QUIT_TIMEOUT)
-                smtp.quit()
-            smtp.close()
+        if self._smtp is not None:
+            self._smtp.leave()
 
     def abort(self) -> None:
         """Cut the connection, from another thread: a call that waits for the relay raises then."""
         smtp = self._smtp
-        sock = smtp.sock if smtp is not None else None
-        if sock is not None:
-            with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+        if smtp is not None:
+            smtp.abort()
 
-    def _reused(self) -> smtplib.SMTP | None:
+    def _reused(self) -> _Connection | None:
         """Return the connection of the mail before, if it still works.
 
         RSET shows that, and after an error it lets the relay forget the mail before.
         """
         smtp = self._smtp
         if smtp is not None and smtp.sock is not None:
-            with suppress(OSError, smtplib.SMTPException):
+            with suppress(OSError):
                 if smtp.rset()[0] == _OK:
                     return smtp
             smtp.close()
         return None
 
-    def _opened(self) -> smtplib.SMTP:
-        settings = self._settings
+    def _opened(self) -> _Connection:
+        # It is kept before it is opened, so that `abort` reaches it.
+        self._smtp = smtp = _Connection(self._settings, self._host)
         try:
-            self._smtp = smtp = self._connected()
-            assert smtp.sock is not None
-            smtp.sock.settimeout(_TIMEOUT)
-            if settings.tls == "starttls":
-                smtp.starttls(context=ssl.create_default_context())
-            if settings.user:
-                smtp.login(settings.user, settings.password)
-        except (OSError, smtplib.SMTPException) as error:
-            if self._smtp is not None:
-                self._smtp.close()
-            raise self._lost(error) from None
+            smtp.open()
+        except (OSError, ValueError) as error:
+            raise self._lost(smtp, error) from None
         return smtp
 
-    def _connected(self) -> smtplib.SMTP:
-        # A context checks the certificate and its name, which `smtplib` does not do without one.
-        to = self._settings.host, self._settings.port, self._host
-        if self._settings.tls == "tls":
-            context = ssl.create_default_context()
-            return smtplib.SMTP_SSL(*to, timeout=_CONNECT_TIMEOUT, context=context)
-        return smtplib.SMTP(*to, timeout=_CONNECT_TIMEOUT)
-
-    def _judged(self, smtp: smtplib.SMTP, code: int, words: bytes | str) -> Exception:
+    def _judged(self, smtp: _Connection, code: int, words: bytes | str) -> Exception:
         """Return the error for a reply to a mail."""
-        text = f"{code} {_one_line(words)}"
+        text = f"{code} {self._shown(words)}"
         # `smtplib` closes a connection whose replies are not those of SMTP.
         if smtp.sock is not None and 500 <= code < 600 and code not in _OF_CONNECTION:  # noqa: PLR2004 - the codes of SMTP
             return MailRefused(text)
@@ -174,35 +252,37 @@ class Relay:
             smtp.close()
         return MailRetry(text)
 
-    def _lost(self, error: OSError | smtplib.SMTPException) -> MailRetry:
-        """Return the error for a connection that could not be opened, or was lost."""
-        where, reason = f"{self._settings.host}:{self._settings.port}", _reason(error)
-        for secret in _written_passwords(self._settings):
-            reason = reason.replace(secret, "...")  # a relay may quote what it refuses
-        return MailRetry(f"{where}: {reason}", is_of_connection=True)
+    def _lost(self, smtp: _Connection, error: OSError | ValueError) -> MailRetry:
+        """Close a connection that could not be opened, or is of no use; return the error for it."""
+        smtp.close()
+        where = f"{self._settings.host}:{self._settings.port}"
+        return MailRetry(f"{where}: {self._reason(error)}", is_of_connection=True)
+
+    def _reason(self, error: OSError | ValueError) -> str:
+        if isinstance(error, smtplib.SMTPResponseException):
+            return f"{error.smtp_code} {self._shown(error.smtp_error)}"
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return f"the certificate of the relay is not valid: {error.verify_message}"
+        if isinstance(error, TimeoutError):
+            return "the relay did not respond in time"
+        if isinstance(error, ValueError):  # whose text may have a letter of the password
+            return _UNUSABLE
+        return self._shown(error.strerror or str(error))  # those of `smtplib` have no number
+
+    def _shown(self, words: bytes | str) -> str:
+        """Return the words of a relay in one line, shortened, without what is secret."""
+        text = words.decode(errors="replace") if isinstance(words, bytes) else words
+        # First: a part of a password, at the end of what is kept, would not be found.
+        for password in self._passwords:
+            text = text.replace(password, "...")
+        visible = "".join(char if char.isprintable() else " " for char in without_secrets(text))
+        return " ".join(visible.split())[:_MOST_WORDS]
 
 
 def _written_passwords(settings: MailSettings) -> list[str]:
     """Return the password of the relay as a text may have it: as it is, and as it is sent."""
     if not settings.password:
         return []
-    sent = (settings.password, f"\0{settings.user}\0{settings.password}")
-    return [settings.password, *(b64encode(text.encode()).decode() for text in sent)]
-
-
-def _reason(error: OSError | smtplib.SMTPException) -> str:
-    if isinstance(error, smtplib.SMTPResponseException):  # to a greeting, or to authentication
-        return f"{error.smtp_code} {_one_line(error.smtp_error)}"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the certificate of the relay is not valid: {error.verify_message}"
-    if isinstance(error, TimeoutError):
-        return "the relay did not respond in time"
-    # Those of `smtplib` are subclasses of `OSError` without a number.
-    return _one_line(error.strerror or str(error))
-
-
-def _one_line(words: bytes | str) -> str:
-    """Return the words of a relay, shortened, without what could be a secret of ours."""
-    text = words.decode(errors="replace") if isinstance(words, bytes) else words
-    visible = "".join(char if char.isprintable() else " " for char in without_secrets(text))
-    return " ".join(visible.split())[:_MOST_WORDS]
+    # The longer one first: it may have the other one in it.
+    sent = (f"\0{settings.user}\0{settings.password}", settings.password)
+    return [*(b64encode(text.encode()).decode() for text in sent), settings.password]
