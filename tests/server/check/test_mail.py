@@ -65,6 +65,16 @@ def test_what_a_relay_says_is_shown(
     assert result.fix
 
 
+def test_a_sender_with_other_letters_than_ascii_needs_an_extension(
+    relay: FaultyRelay, environment: dict[str, str]
+) -> None:
+    changed = environment | {"ANYSCALE_MAIL_FROM": "b\u00fcro@example.com"}
+    assert check_in_process(changed, "mail.relay")["mail.relay"].status == "ok"
+    relay.extensions = []
+    result = check_in_process(changed, "mail.relay")["mail.relay"]
+    assert (result.status, result.found) == ("fail", "SMTPUTF8 not supported by server")
+
+
 def test_a_relay_that_is_down_is_named(environment: dict[str, str]) -> None:
     result = check_in_process(environment | {"ANYSCALE_SMTP_PORT": "1"}, "mail.relay")
     assert result["mail.relay"].found == "Connection refused"

@@ -179,7 +179,7 @@ class Relay:
         smtp = self._reused() or self._opened()
         sender, recipient = mail_address(self._settings.sender), mail_address(address)
         try:
-            code, words = smtp.mail(sender)
+            code, words = smtp.mail(sender, () if sender.isascii() else ("SMTPUTF8",))
             if code != _OK:
                 raise smtplib.SMTPSenderRefused(code, words, sender)
             code, words = smtp.rcpt(recipient)
