@@ -122,7 +122,7 @@ def test_mails_to_the_same_accounts_that_are_requested_at_once_are_one_each(
         tx.outbox.add_many(first)
     with control_plane.store.write() as tx:
         # As if both had deleted before, and the other one has inserted since.
-        tx.outbox.delete_of = lambda *_: None  # type: ignore[method-assign]
+        tx.outbox.delete_of = lambda *_: None  # type: ignore[method-assign]  # for this transaction
         tx.outbox.add_many(new_mails(tx.now(), LINK, ids[::-1], "second", rank=1))
     assert [mail.requested_by for mail in mails(control_plane)] == ["first", "first"]
 
