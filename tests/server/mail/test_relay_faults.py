@@ -67,6 +67,8 @@ def site(module_site: MailSite, relay: FaultyRelay) -> Iterator[MailSite]:
     relay.certificate = certificate
     relay.release()
     module_site.wait_until_sent()
+    # A connection that is still open would be used once more, without a greeting and EHLO.
+    wait_until(lambda: not relay.commands or relay.commands[-1][1] == "quit")
 
 
 def new_email() -> str:
