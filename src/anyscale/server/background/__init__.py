@@ -1,6 +1,8 @@
-"""What a server does without a request: runs of users files, clean-up, and indexing.
+"""What a server does without a request: runs of users files, clean-up, indexing and mail.
 
     periodic.py      repeat the clean-up and the indexing
+    mail.py          the threads that send mail
+    failures.py      the log lines of work that has failed and is repeated
     file_runs.py     the runs of this process: each has a thread and needs no browser
     file_run.py      one run: the run of the command, with calls in this process
     counted_file.py  the users file of a run

@@ -1,17 +1,13 @@
 """The threads of a server that send mail, if it has a relay."""
 
-import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from anyscale.errors import AnyscaleError
+from anyscale.server.background.failures import log_failure
 from anyscale.server.core.mail.sender import MailSender
-from anyscale.server.fault_place import place_of
 
 __all__ = ["MailThreads"]
-
-_log = logging.getLogger("anyscale.server")
 
 #: seconds between two looks at the mail that is being sent: a third of its lease
 _WATCH_SECONDS = 20.0
@@ -68,18 +64,9 @@ class MailThreads:
 
     @contextmanager
     def _noted_failure(self) -> Iterator[None]:
-        """Log a failure: neither a bug nor the database may end a thread."""
+        """Log a failure, and continue."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - see above
+        except Exception as error:  # noqa: BLE001 - neither a bug nor the database may end a thread
             if not self._stopping.is_set():  # else the database may be closed
-                _note(error)
-
-
-def _note(error: Exception) -> None:
-    if isinstance(error, AnyscaleError):
-        _log.error("mail failed", extra={"code": error.code, "detail": str(error)})
-    else:
-        # The text of the error is left out: it may be personal.
-        extra = {"code": type(error).__name__, "place": place_of(error)}
-        _log.error("mail failed", extra=extra)
+                log_failure("mail", error)

@@ -1,16 +1,13 @@
 """Work that a server repeats: the clean-up, and the index of words."""
 
 import asyncio
-import logging
 from collections.abc import Callable
 from functools import partial
 
-from anyscale.errors import AnyscaleError
+from anyscale.server.background.failures import log_failure
 from anyscale.server.control_plane import ControlPlane
 
 __all__ = ["start_periodic_work"]
-
-_log = logging.getLogger("anyscale.server")
 
 #: seconds between two runs
 _CLEAN_UP_SECONDS = 60
@@ -40,11 +37,8 @@ async def _repeat(name: str, work: Callable[[], None], seconds: float) -> None:
     while True:
         try:
             await asyncio.to_thread(work)
-        except AnyscaleError as error:
-            _log.error(f"{name} failed", extra={"code": error.code, "detail": str(error)})
-        except Exception as error:  # noqa: BLE001 - a bug must not end this task
-            # The text of the error is left out: it may be personal.
-            _log.error(f"{name} failed", extra={"code": type(error).__name__})
+        except Exception as error:  # noqa: BLE001 - neither a bug nor the database may end it
+            log_failure(name, error)
         await asyncio.sleep(seconds)
 
 
