@@ -9,7 +9,7 @@ from tests.browser.conftest import Visit
 from tests.support.accessibility.checks import assert_accessible
 from tests.support.callers import OPERATOR
 from tests.support.mail.mail_site import relay_environment
-from tests.support.mail.relays import TestRelay, running_relay, secret_in
+from tests.support.mail.relays import TestRelay, running_relay
 from tests.support.sign_in.site import Site, run_site, set_password_by_link
 from tests.support.users import NEW_PASSWORD, checked_users
 from tests.support.waiting import wait_until
@@ -47,7 +47,7 @@ def test_a_user_who_forgot_the_password_sets_a_new_one_and_is_signed_in(
     wait_until(lambda: relay.to(email))
     [mail] = relay.to(email)
     if script:
-        page.goto(f"/set-password#{secret_in(mail)}")
+        page.goto(f"/set-password#{mail.code}")
         set_password_by_link(page, NEW_PASSWORD)
         expect(page).to_have_url("/")
         expect(page.get_by_text(email)).to_be_visible()

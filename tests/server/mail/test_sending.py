@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 from tests.support.callers import OPERATOR
 from tests.support.databases.empty_sqlite import cheap_control_plane
-from tests.support.mail.relays import RELAY_PASSWORD, USER, TestRelay, running_relay, secret_in
+from tests.support.mail.relays import RELAY_PASSWORD, USER, TestRelay, running_relay
 from tests.support.mail.sending import mails, pass_time, send_all, sender_of
 from tests.support.mail.silent_relay import SilentRelay
 from tests.support.servers.certificates import create_certificate
@@ -88,7 +88,7 @@ def test_a_mail_that_is_deferred_is_sent_again_later_with_another_link(
     pass_time(control_plane, MINUTE_MS)
     send_all(control_plane)
     [mail] = relay.received
-    assert secret_in(mail) not in codes[0]
+    assert mail.code not in codes[0]
 
 
 def test_a_deferred_mail_comes_between_no_others(

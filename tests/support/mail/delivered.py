@@ -30,6 +30,10 @@ class Delivered:
         return content.replace("\r\n", "\n")
 
     @property
+    def subject(self) -> str:
+        return str(self.message["Subject"])
+
+    @property
     def message_id(self) -> str:
         """Of the row of the outbox, and the attempt to send it."""
         return str(self.message["Message-ID"])

@@ -6,18 +6,16 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from email import message_from_bytes, policy
-from email.message import EmailMessage
 from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from tests.support.mail.delivered import Delivered
 from tests.support.ports import free_port
 
-from anyscale.server.core.link_secrets import secret_of
 from anyscale.server.core.mail.settings import MailSettings
 
-__all__ = ["Received", "TestRelay", "running_relay", "secret_in"]
+__all__ = ["Received", "TestRelay", "running_relay"]
 
 SENDER = "accounts@example.com"
 
@@ -29,27 +27,14 @@ USER, RELAY_PASSWORD = "musterroll", "a relay's own secret"
 Reply = Callable[[str], str | None]
 
 
-class Received:
+class Received(Delivered):
     """A mail that a relay has accepted."""
 
     def __init__(self, envelope: Envelope) -> None:
-        self.sender = envelope.mail_from
+        assert isinstance(envelope.content, bytes)
         self.recipients = list(envelope.rcpt_tos)
-        content = envelope.content
-        assert isinstance(content, bytes)
-        message = message_from_bytes(content, policy=policy.default)
-        assert isinstance(message, EmailMessage)
-        self.message = message
-
-    @property
-    def text(self) -> str:
-        """The decoded body."""
-        content: str = self.message.get_content()
-        return content.replace("\r\n", "\n")
-
-    @property
-    def subject(self) -> str:
-        return str(self.message["Subject"])
+        super().__init__(self.recipients[0], envelope.content)
+        self.sender = envelope.mail_from
 
 
 class TestRelay:
@@ -120,11 +105,6 @@ class TestRelay:
             self.received.append(mail)
             self._changed.notify_all()
         return "250 OK"
-
-
-def secret_in(mail: Received) -> str:
-    """Return the secret of the link of a mail."""
-    return secret_of(mail.text)
 
 
 @contextmanager

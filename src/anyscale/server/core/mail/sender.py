@@ -276,7 +276,7 @@ class MailSender:
         mail, letter = taken.mail, taken.letter
         try:
             message = self._composer.compose(letter)
-        except Exception:  # noqa: BLE001 - the library fails in many ways at unusual addresses
+        except ValueError:  # of the address; a fault of ours must not end mails
             self._note_failed(mail, _NO_ADDRESS)
             return
         self._sending = (mail, time.monotonic())

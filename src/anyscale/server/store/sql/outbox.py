@@ -131,8 +131,11 @@ class Outbox(Table):
     def list(
         self, state: str, after: str, limit: int, mailing_id: str | None = None
     ) -> Sequence[MailRecord]:
-        """Return mails in a state by `mail_id`, after one; of a mailing, or '' for single ones."""
-        which, values = "state = ? and mail_id > ?", [state, after]
+        """Return mails in a state by `mail_id`, after one; of a mailing, or '' for single ones.
+
+        Without those to nobody.
+        """
+        which, values = "state = ? and mail_id > ? and user_id <> ''", [state, after]
         if mailing_id is not None:
             which, values = f"{which} and mailing_id = ?", [*values, mailing_id]
         sql = f"{_MAIL} where {which} order by mail_id limit ?"
