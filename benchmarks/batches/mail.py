@@ -85,7 +85,7 @@ def _measure_batches(
 
 
 def _measure_mails(kind: str, database: Database, folder: Path) -> None:
-    """Measure the server alone: the relay and PostgreSQL are processes of their own."""
+    """Measure only the server: the relay and PostgreSQL are processes of their own."""
     with _mailing_site(database, folder, 60_000) as (place, relay):
         users = write_users(folder / "users.yaml", 2 * _MAILS)
         place.run("user", "batch-create", "-f", users)

@@ -11,7 +11,7 @@ __all__ = ["MailLinks", "MailPage", "MailingPage", "SingleMails", "StoppedMailin
 
 
 class MailLinks(Struct, frozen=True, forbid_unknown_fields=True):
-    """To whom links are to be mailed: exactly one of the three."""
+    """The accounts that get links by mail: exactly one of the three fields."""
 
     user_ids: UserIds | None = None
     #: all accounts of a batch that nobody can sign in to

@@ -61,6 +61,14 @@ _MOST_DUE = 20_000
 _MOST_COUNTED = 20_000
 
 
+class _Values(TypedDict):
+    """What the limits of a request count."""
+
+    email_hash: bytes
+    subscriber: str
+    site: str
+
+
 class PasswordResets:
     """Takes the requests.
 
@@ -112,7 +120,7 @@ class PasswordResets:
             tx.password_resets.forget(now - RESET_LIFETIME)
             tx.password_resets.purge(now - DAY_MS, now + MINUTE_MS, _MOST_COUNTED)
 
-    def _values(self, email: str, address: str) -> "_Values":
+    def _values(self, email: str, address: str) -> _Values:
         try:
             key = email_key(email)
         except ValueError:
@@ -126,23 +134,16 @@ class PasswordResets:
         }
 
 
-class _Values(TypedDict):
-    """The columns by which requests are counted."""
-
-    email_hash: bytes
-    subscriber: str
-    site: str
-
-
 def _require_below_limits(tx: Transaction, values: _Values) -> None:
     if tx.password_resets.count_due(_MOST_DUE) >= _MOST_DUE:
         raise Overloaded(
             "too many links were requested: try again in a minute", MINUTE_MS / SECOND_MS
         )
     # Those of other sites must not keep the user of an email from the first link of a day.
-    is_first = _wait(tx, _OF_SITE, values) <= 0
+    now = tx.now()
+    is_first = _wait(tx, _OF_SITE, values, now) <= 0
     limits = [one for one in _LIMITS if not (is_first and one.columns == _FROM_ANYWHERE)]
-    wait = max(_wait(tx, limit, values) for limit in limits)
+    wait = max(_wait(tx, limit, values, now) for limit in limits)
     if wait > 0:
         minutes = math.ceil(wait / MINUTE_MS)
         when = "in a minute" if minutes == 1 else f"in {minutes} minutes"
@@ -153,9 +154,8 @@ def _require_below_limits(tx: Transaction, values: _Values) -> None:
         )
 
 
-def _wait(tx: Transaction, limit: _Limit, values: _Values) -> int:
+def _wait(tx: Transaction, limit: _Limit, values: _Values, now: int) -> int:
     """Return the milliseconds until a limit allows a request; at most 0 if it does now."""
-    now = tx.now()
     own: dict[str, object] = {column: values[column] for column in limit.columns}
     created_at = tx.password_resets.latest(own, limit.most, now + MINUTE_MS)
     return created_at + limit.milliseconds - now

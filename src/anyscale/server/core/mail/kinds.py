@@ -29,9 +29,10 @@ _MOST_MINUTES = 180
 
 #: A link to set a password, which an administrator has requested.
 LINK: Final = "set_password_link"
-#: A link to set a password, which the user has requested; or that there is no password to set.
-FORGOTTEN_PASSWORD: Final = "forgotten_password"  # noqa: S105 - as below
-FORGOTTEN_PASSWORD_SSO: Final = "forgotten_password_sso"  # noqa: S105 - as below
+#: A link to set a new password, which somebody has requested for the account.
+FORGOTTEN_PASSWORD: Final = "forgotten_password"  # noqa: S105 - the name of a kind
+#: The answer to such a request for an account that has no password, and signs in by SSO.
+FORGOTTEN_PASSWORD_SSO: Final = "forgotten_password_sso"  # noqa: S105 - the name of a kind
 #: Notices, which have no link.
 PASSWORD_CHANGED: Final = "password_changed"  # noqa: S105 - the name of a kind
 EMAIL_CHANGED: Final = "email_changed"

@@ -20,7 +20,7 @@ __all__ = ["RESET_LIFETIME", "look_up_next"]
 #: comes once a minute, and the email is gone within an hour.
 RESET_LIFETIME: Final = 55 * MINUTE_MS
 
-#: who asks: nobody has proved to be the user
+#: the actor of a request: nobody has proved to be the user
 _ANONYMOUS = "anonymous"
 
 

@@ -43,6 +43,9 @@ _MOST_WORDS = 300
 
 _OK, _GREETING = 250, 220
 
+#: codes of replies (RFC 5321, section 4.2.1)
+_ACCEPTED, _REFUSED = range(200, 300), range(500, 600)
+
 #: Replies of 5xx that are about the connection and not about the mail: commands out of order, as
 #: after an error that the relay has not forgotten, and authentication (RFC 4954, section 6).
 _OF_CONNECTION = (503, 530, 534, 535, 538)
@@ -185,7 +188,7 @@ class Relay:
             code, words = smtp.rcpt(recipient)
         except (OSError, ValueError) as error:
             raise self._lost(smtp, error) from None
-        if code // 100 != 2:  # noqa: PLR2004 - the codes of SMTP
+        if code not in _ACCEPTED:
             raise self._judged(smtp, code, words)
 
     def send(self, message: EmailMessage, address: str) -> None:
@@ -246,7 +249,7 @@ class Relay:
         """Return the error for a reply to a mail."""
         text = f"{code} {self._shown(words)}"
         # `smtplib` closes a connection whose replies are not those of SMTP.
-        if smtp.sock is not None and 500 <= code < 600 and code not in _OF_CONNECTION:  # noqa: PLR2004 - the codes of SMTP
+        if smtp.sock is not None and code in _REFUSED and code not in _OF_CONNECTION:
             return MailRefused(text)
         if code in _OF_CONNECTION:
             smtp.close()
