@@ -130,7 +130,7 @@ def _p99(place: Site, sign_in: bool) -> Cost:
     connection = Connection(place.server.url)
     times = []
     for number in range(_SAMPLES if not sign_in else _SAMPLES // 5):
-        time.sleep(_INTERVAL)
+        time.sleep(_INTERVAL)  # the rate of the requests is part of the measurement
         start = time.perf_counter()
         if sign_in:
             i = number % ACCOUNTS

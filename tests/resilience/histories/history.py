@@ -226,7 +226,7 @@ class History:
         assert server
 
         def kill() -> None:
-            time.sleep(pause)
+            time.sleep(pause)  # the moment is random: there is nothing to wait for
             server.kill()
             server.start()
 

@@ -99,7 +99,7 @@ def test_a_call_that_meets_the_death_of_the_server_has_changed_all_or_nothing(
             change = make(before)
             with ThreadPoolExecutor(1) as pool:
                 calling = pool.submit(client.call, *change[:3])
-                time.sleep(random.uniform(0, whole))
+                time.sleep(random.uniform(0, whole))  # a random moment of the call
                 server.kill()
             server.start()
             found = client.state()

@@ -133,7 +133,7 @@ class MailedBatch(BatchCreateCommand):
         try:
             for moment in moments:
                 process = self.start()
-                time.sleep(moment)
+                time.sleep(moment)  # a random one: there is nothing to wait for
                 process.kill()
                 if len(process.stdout.splitlines()) == self.users:
                     return  # It was faster: the same command would begin a new batch.
@@ -160,7 +160,7 @@ def test_kills_lose_no_mail_and_each_costs_at_most_one_more(
     moments = sorted(random.randrange(users) for _ in range(kills - len(of_commands)))
     for moment in moments:
         wait_until(lambda: site.relay.count() >= moment, MOST_SECONDS)  # noqa: B023 - it is called here
-        time.sleep(random.uniform(0, 0.02))
+        time.sleep(random.uniform(0, 0.02))  # a random moment of the next mail
         site.kill(random.choice(["relay", "first", "second"]))
     thread.join(MOST_SECONDS)
     site.kills["command"] = len(of_commands)
