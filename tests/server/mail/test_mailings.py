@@ -207,7 +207,7 @@ def test_a_mail_by_itself_does_not_wait_for_those_of_a_batch(
 def test_a_mailing_of_a_restored_backup_is_stopped(
     control_plane: ControlPlane, relay: TestRelay
 ) -> None:
-    publish(control_plane)
+    batch_id = publish(control_plane)
     sender = sender_of(control_plane)
     while not relay.received:
         sender.send_next()
@@ -216,6 +216,8 @@ def test_a_mailing_of_a_restored_backup_is_stopped(
     assert len(relay.received) == 1
     [mailing] = control_plane.mail_queue.list_mailings()
     assert (mailing.state, mailing.due) == ("stopped", 0)
+    entry = control_plane.audit_log.list(0, 100)[-1]
+    assert (entry.actor, entry.event, entry.subject) == ("system", "mailing.stopped", batch_id)
 
 
 def test_a_mailing_of_a_restored_backup_creates_no_mails(

@@ -17,6 +17,7 @@ __all__ = [
     "Outbox",
     "end_links",
     "new_mails",
+    "stop_entries",
     "stop_mailings",
 ]
 
@@ -182,3 +183,16 @@ def stop_mailings(
         tx.mailings.set_state(mailing.mailing_id, "stopped")
         tx.outbox.delete_due_of(mailing.mailing_id)
     return running
+
+
+def stop_entries(stopped: Sequence[MailingRecord], actor: str) -> list[Entry]:
+    """Return the entries of the audit log for mailings that were stopped by themselves."""
+    return [
+        Entry(
+            actor,
+            "mailing.stopped",
+            one.batch_id,
+            {"mailing_id": one.mailing_id, "sent": one.sent, "failed": one.failed},
+        )
+        for one in stopped
+    ]

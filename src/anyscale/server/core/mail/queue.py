@@ -7,9 +7,9 @@ from msgspec import Struct
 from anyscale.domain.models.mail import Mail, Mailing
 from anyscale.domain.times import from_milliseconds
 from anyscale.errors import NotFound
-from anyscale.server.core.audit.entries import Entry, append_entries
+from anyscale.server.core.audit.entries import append_entries
 from anyscale.server.core.callers import Caller
-from anyscale.server.core.mail.outbox import stop_mailings
+from anyscale.server.core.mail.outbox import stop_entries, stop_mailings
 from anyscale.server.core.time_units import SECOND_MS
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.mail import MailCounts, MailingRecord, MailRecord
@@ -102,8 +102,8 @@ class MailQueue:
             if not tx.mailings.get(which) and not tx.mailings.list("", 1, which):
                 raise NotFound(f"there is no mailing of {which!r}")
             stopped = stop_mailings(tx, mailing_id=which, batch_id=which)
-            if entries := [_stop_entry(one, which, caller) for one in stopped]:
-                append_entries(tx, entries)
+            if stopped:
+                append_entries(tx, stop_entries(stopped, caller.actor))
         return [one.mailing_id for one in stopped]
 
     def _mailing(
@@ -124,11 +124,6 @@ class MailQueue:
             requested_by=record.requested_by,
             requested_at=from_milliseconds(record.created_at),
         )
-
-
-def _stop_entry(stopped: MailingRecord, which: str, caller: Caller) -> Entry:
-    data = {"mailing_id": stopped.mailing_id, "sent": stopped.sent, "failed": stopped.failed}
-    return Entry(caller.actor, "mailing.stopped", which, data)
 
 
 def _waiting(tx: Transaction, created: Mapping[str, int]) -> dict[str, int]:

@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from anyscale.server.core.audit.entries import append_entries
 from anyscale.server.core.link_secrets import new_link_secret
 from anyscale.server.core.mail.kinds import KINDS, MailKind, MailResult, pause
 from anyscale.server.core.mail.messages import Composer, Letter
-from anyscale.server.core.mail.outbox import new_mails, stop_mailings
+from anyscale.server.core.mail.outbox import new_mails, stop_entries, stop_mailings
 from anyscale.server.core.mail.password_resets import look_up_next
 from anyscale.server.core.mail.relay import MailRefused, MailRetry, Relay
 from anyscale.server.core.mail.settings import MailSettings
@@ -204,7 +205,7 @@ class MailSender:
             now = tx.now()
             if max(mailing.touched_at, free_at) + KINDS[mailing.kind].lifetime <= now:
                 # A backup was restored: the mails of its time were sent then.
-                stop_mailings(tx, mailing_id=mailing_id)
+                _stop(tx, mailing_id)
                 return
             found = tx.users.list_without_credentials(
                 mailing.batch_id, mailing.position, self._most_created
@@ -230,7 +231,7 @@ class MailSender:
             # One for each transaction, which locks one account.
             taken = self._prepare(tx, mail, now, free_at)
             if taken or not mail.user_id:
-                # What a mail came too late, the next one may come earlier.
+                # By as much as a mail came too late, the next one may come earlier.
                 behind = min(max(now - free_at, 0), self._interval // 2)
                 tx.outbox.set_rate(now - behind + self._interval)
             return taken or 0.0
@@ -244,7 +245,7 @@ class MailSender:
             return None
         if mail.created_at + kind.lifetime <= now:
             # No server sent it in its time; or it was sent then, and a backup was restored since.
-            if free_at + kind.lifetime > now or not stop_mailings(tx, mailing_id=mail.mailing_id):
+            if free_at + kind.lifetime > now or not _stop(tx, mail.mailing_id):
                 _fail(tx, mail, _TOO_OLD)
             return None
         leased = tx.outbox.lease(mail, now + _LEASE)
@@ -317,6 +318,13 @@ class MailSender:
                 tx.outbox.put_back(mail, next_at, error)
                 result = "retried"
         self.on_result(result)
+
+
+def _stop(tx: Transaction, mailing_id: str) -> bool:
+    """Stop a mailing that is too old, as the last step; return False if there is none."""
+    if stopped := stop_mailings(tx, mailing_id=mailing_id):
+        append_entries(tx, stop_entries(stopped, "system"))
+    return bool(stopped)
 
 
 def _fail(tx: Transaction, mail: MailRecord, error: str) -> None:
