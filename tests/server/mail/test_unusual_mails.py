@@ -112,8 +112,13 @@ def test_each_request_takes_a_place_of_the_rate_whether_it_has_an_account_or_not
     monkeypatch.setattr(sender, "_interval", HOUR_MS)
     create_accounts(control_plane, "jane", "joe", "own")
     for names in (("jane", "joe"), ("nobody", "noone")):
-        for name in (*names, "own"):
+        for name in names:
             control_plane.password_resets.request(f"{name}@example.com", "192.0.2.1")
+            with control_plane.store.write() as tx:
+                look_up_next(tx)
+        # Of mails of the same millisecond, the own one might be the first.
+        pass_time(control_plane, 1)
+        control_plane.password_resets.request("own@example.com", "192.0.2.1")
         waits = 0
         while not relay.to("own@example.com"):
             # In the seconds that it waits for the rate, the rate lets one more mail through.
