@@ -33,7 +33,7 @@ class SessionRules(StoreSteps):
             assert tx.sessions.find(orphan.hash) is None
             assert tx.sessions.find(bytes(32)) is None
 
-    @pytest.mark.parametrize("method", ["password", "link", "sso"])
+    @pytest.mark.parametrize("method", ["password", "link", "sso", "passkey"])
     def test_a_session_keeps_its_sign_in_method(self, store: Store, method: str) -> None:
         session = session_row(1, "usr_a", auth_method=method)
         self._add(store, session)
@@ -67,10 +67,11 @@ class SessionRules(StoreSteps):
         first, second = session_row(1, "usr_a"), session_row(2, "usr_a")
         self._add(store, first, second)
         with store.write() as tx:
-            tx.sessions.renew(first.session_id, 7_000)
-            tx.sessions.renew("ses_none", 7_000)
+            tx.sessions.renew(first.session_id, 7_000, "pwd otp mfa")
+            tx.sessions.renew("ses_none", 7_000, "pwd")
         with store.read() as tx:
-            assert tx.sessions.get(first.hash) == structs.replace(first, authenticated_at=7_000)
+            renewed = structs.replace(first, authenticated_at=7_000, methods="pwd otp mfa")
+            assert tx.sessions.get(first.hash) == renewed
             assert tx.sessions.get(second.hash) == second
 
     @pytest.mark.parametrize(

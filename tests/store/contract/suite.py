@@ -23,6 +23,7 @@ from tests.store.contract.batches import BatchRules
 from tests.store.contract.deletion import DeletionRules
 from tests.store.contract.emails import EmailRules
 from tests.store.contract.external_ids import ExternalIdRules
+from tests.store.contract.factors import FactorRules
 from tests.store.contract.mail import MailRules
 from tests.store.contract.publications import FoldedLastnameRules, PublicationRules
 from tests.store.contract.sessions_and_credentials import SignInRules
@@ -310,6 +311,7 @@ class StoreContract(
     AccountRules,
     DeletionRules,
     ExternalIdRules,
+    FactorRules,
     EmailRules,
     SignInRules,
     MailRules,

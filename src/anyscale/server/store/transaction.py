@@ -10,6 +10,12 @@ from anyscale.server.store.sql.connection import Connection
 from anyscale.server.store.sql.credentials import Identities, Links
 from anyscale.server.store.sql.emails import Emails
 from anyscale.server.store.sql.external_ids import ExternalIds
+from anyscale.server.store.sql.factors import (
+    Factors,
+    FactorStates,
+    RecoveryCodes,
+    UsedChallenges,
+)
 from anyscale.server.store.sql.openid import Applications, Grants, PublicKeys
 from anyscale.server.store.sql.outbox import Mailings, Outbox
 from anyscale.server.store.sql.password_resets import PasswordResets
@@ -54,8 +60,8 @@ class Transaction:
     12. A subject of an issuer is linked to one account, and an account to one subject of an issuer.
     13. Transactions that lock the owners run one after the other, and so do those that publish: the
         `publication` of each batch is one more than that of the batch before.
-    14. Deleting accounts deletes their grants, sessions, devices, links, identities, tokens,
-        former emails and mails.
+    14. Deleting accounts deletes their grants, sessions, second factors, recovery codes, devices,
+        links, identities, tokens, former emails and mails.
     15. Calls about accounts neither return nor change rows of batches that are not published.
     16. A search for a text that the database cannot store finds nothing.
     17. In the order of publication and position, all accounts up to the watermark of the index of
@@ -80,6 +86,8 @@ class Transaction:
         send it run one after the other, and only one of them gets a mail, until its lease ends.
     26. Only one transaction gets a password reset, and its email is deleted then. Transactions that
         lock password resets run one after the other.
+    27. Of several transactions that use a recovery code, a challenge, a time step of an app or the
+        counter of a passkey, one succeeds.
 
     A transaction takes its locks in this order, since two that take them in different orders can
     deadlock: the rate of mails, password resets, a batch, the owners, accounts by `user_id`, also
@@ -106,6 +114,10 @@ class Transaction:
         self.external_ids: Final = ExternalIds(connection)
         self.sessions: Final = Sessions(connection)
         self.devices: Final = Devices(connection)
+        self.factors: Final = Factors(connection)
+        self.recovery_codes: Final = RecoveryCodes(connection)
+        self.factor_states: Final = FactorStates(connection)
+        self.used_challenges: Final = UsedChallenges(connection)
         self.links: Final = Links(connection)
         self.outbox: Final = Outbox(connection)
         self.mailings: Final = Mailings(connection)

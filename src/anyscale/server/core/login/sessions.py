@@ -141,6 +141,7 @@ class SessionService:
             now = tx.now()
             tx.sessions.purge(now - IDLE_LIMIT, now)
             tx.links.purge(now)
+            tx.used_challenges.purge(now)
             tx.devices.purge(now - DEVICE_LIMIT)
 
 
@@ -214,7 +215,8 @@ def renew_sign_in(
     The session stays, since runs and sign-ins at applications belong to it.
     """
     session_id = caller.session.session_id
-    tx.sessions.renew(session_id, _not_later(authenticated_at, tx.now()))
+    methods = caller.session.methods
+    tx.sessions.renew(session_id, _not_later(authenticated_at, tx.now()), methods)
     append_entry(tx, caller.actor, "session.renewed", session_id, {"auth_method": method})
 
 

@@ -314,6 +314,7 @@ def _new_grant(
         nonce=parameters.nonce,
         code_challenge=parameters.code_challenge,
         authenticated_at=caller.session.authenticated_at,
+        methods=caller.session.methods,
         created_at=now,
         expires_at=now + CODE_MS,
         code_hash=hash_of(code),

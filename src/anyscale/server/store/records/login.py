@@ -12,7 +12,7 @@ class SessionRecord(Record, frozen=True):
     user_id: str
     #: SHA-256 of the cookie
     hash: bytes
-    #: `password`, `link` or `sso`
+    #: `password`, `link`, `sso` or `passkey`: how the sign-in began
     auth_method: str
     #: the network address of the client
     address: str
@@ -24,6 +24,10 @@ class SessionRecord(Record, frozen=True):
     used_at: int
     #: when the session expires, however much it is used
     expires_at: int
+    #: what the user showed: see `core.second_factor.methods`
+    methods: str = ""
+    #: from when on adding a second factor comes first; None if none is due
+    factor_due_at: int | None = None
 
 
 class LinkRecord(Record, frozen=True):

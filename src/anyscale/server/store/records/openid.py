@@ -34,6 +34,8 @@ class ApplicationRecord(Record, frozen=True, kw_only=True):
     #: whether it receives refresh tokens
     refresh_tokens: bool
     requires_pkce: bool
+    #: whether it signs in only users who showed a second factor
+    requires_second_factor: bool = False
     #: whose users it signs in, a JSON list: `owners`, a domain or the id of a batch; all if empty
     audience: str
     created_by: str
@@ -87,6 +89,8 @@ class GrantRecord(Record, frozen=True, kw_only=True):
     code_challenge: str | None
     #: when the user signed in
     authenticated_at: int | None
+    #: what the user showed to the session: see `core.second_factor.methods`
+    methods: str = ""
     created_at: int
     #: when the last one of its code and tokens expires, so that nothing in it works any more
     expires_at: int

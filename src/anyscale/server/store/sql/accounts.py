@@ -52,7 +52,18 @@ _DELETE = (
 
 _DELETE_FORMER_EMAILS = f"delete from former_emails {_RANGE} returning email_key"
 
-_BELONGINGS = ("grants", "sessions", "devices", "links", "outbox", "identities", "tokens")
+_BELONGINGS = (
+    "grants",
+    "sessions",
+    "factors",
+    "recovery_codes",
+    "factor_states",
+    "devices",
+    "links",
+    "outbox",
+    "identities",
+    "tokens",
+)
 
 # Accounts that nobody has used have hardly any of these rows, and few databases have conflicts: one
 # statement that looks saves an undo a statement for each table.

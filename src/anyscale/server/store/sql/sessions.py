@@ -53,10 +53,20 @@ class Sessions(Table):
         )
         self._connection.execute(sql, at, session_id)
 
-    def renew(self, session_id: str, authenticated_at: int | None) -> None:
-        """Set when the user of a session last proved to be present."""
-        sql = "update sessions set authenticated_at = ? where session_id = ?"
-        self._connection.execute(sql, authenticated_at, session_id)
+    def renew(self, session_id: str, authenticated_at: int | None, methods: str) -> None:
+        """Set when the user of a session last proved to be present, and what was shown."""
+        sql = "update sessions set authenticated_at = ?, methods = ? where session_id = ?"
+        self._connection.execute(sql, authenticated_at, methods, session_id)
+
+    def set_factor_due(self, user_id: str, at: int | None) -> None:
+        """Set from when on the sessions of an account need a second factor; None for never."""
+        sql = "update sessions set factor_due_at = ? where user_id = ?"
+        self._connection.execute(sql, at, user_id)
+
+    def forget_sign_ins(self, user_id: str, keep: str) -> None:
+        """Let the sign-ins of all sessions of an account but one be too old for what needs one."""
+        sql = "update sessions set authenticated_at = null where user_id = ? and session_id <> ?"
+        self._connection.execute(sql, user_id, keep)
 
     def delete(self, user_id: str, *, only: str = "", keep: str = "", auth_method: str = "") -> int:
         """Delete the sessions of an account, with their grants; return how many sessions.

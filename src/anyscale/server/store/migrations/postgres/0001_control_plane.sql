@@ -166,10 +166,68 @@ create table sessions (
     authenticated_at bigint,
     created_at bigint not null,
     used_at bigint not null,
-    expires_at bigint not null
+    expires_at bigint not null,
+    -- what the user showed: values of the claim `amr` (RFC 8176), separated by blanks
+    methods text collate "C" not null,
+    -- from when on the user has to add a second factor before anything else; null if none is due
+    factor_due_at bigint
 );
 
 create index sessions_user on sessions (user_id);
+
+-- Second factors. An app has a seed, and a passkey a public key.
+create table factors (
+    factor_id text collate "C" not null primary key,
+    user_id text collate "C" not null,
+    -- `totp` or `passkey`
+    kind text collate "C" not null,
+    name text collate "C" not null,
+    created_at bigint not null,
+    -- when its first code was shown; null until then, and it does not count
+    confirmed_at bigint,
+    used_at bigint,
+    -- encrypted by a key outside the database
+    seed text collate "C",
+    -- the time step of the newest code that was accepted (RFC 6238, 5.2)
+    last_step bigint,
+    credential_id bytea unique,
+    public_key bytea,
+    -- how often the authenticator has signed, as it says itself; those that do not count say 0
+    counter bigint,
+    is_backed_up boolean,
+    transports text collate "C",
+    -- the host name for which the passkey was created, and works
+    rp_id text collate "C"
+);
+
+create index factors_user on factors (user_id);
+
+create table recovery_codes (
+    hash bytea not null primary key,
+    user_id text collate "C" not null
+);
+
+create index recovery_codes_user on recovery_codes (user_id);
+
+-- Challenges that a passkey has signed: none works twice.
+create table used_challenges (
+    hash bytea not null primary key,
+    expires_at bigint not null
+);
+
+create index used_challenges_expires on used_challenges (expires_at);
+
+-- What an account without a second factor has to do, and how often codes were wrong.
+create table factor_states (
+    user_id text collate "C" not null primary key,
+    -- when the account first signed in while a second factor was required of it; null before
+    required_since bigint,
+    -- wrong codes since the last right one
+    failures integer not null,
+    -- when the current time span of wrong codes began, and how many it has
+    window_at bigint not null,
+    window_failures integer not null
+);
 
 -- Browsers that have signed in before: the wrong passwords of strangers do not lock them out.
 create table devices (
@@ -360,6 +418,7 @@ create table applications (
     post_logout_redirect_uris text collate "C" not null,
     refresh_tokens boolean not null,
     requires_pkce boolean not null,
+    requires_second_factor boolean not null,
     -- whose users it signs in: `owners`, domains, ids of batches; all users if the list is empty
     audience text collate "C" not null,
     created_by text collate "C" not null,
@@ -381,6 +440,8 @@ create table grants (
     nonce text collate "C",
     code_challenge text collate "C",
     authenticated_at bigint,
+    -- of the session, when it granted this
+    methods text collate "C" not null,
     created_at bigint not null,
     expires_at bigint not null,
     code_hash bytea not null unique,

@@ -159,10 +159,68 @@ create table sessions (
     authenticated_at integer,
     created_at integer not null,
     used_at integer not null,
-    expires_at integer not null
+    expires_at integer not null,
+    -- what the user showed: values of the claim `amr` (RFC 8176), separated by blanks
+    methods text not null,
+    -- from when on the user has to add a second factor before anything else; null if none is due
+    factor_due_at integer
 );
 
 create index sessions_user on sessions (user_id);
+
+-- Second factors. An app has a seed, and a passkey a public key.
+create table factors (
+    factor_id text not null primary key,
+    user_id text not null,
+    -- `totp` or `passkey`
+    kind text not null,
+    name text not null,
+    created_at integer not null,
+    -- when its first code was shown; null until then, and it does not count
+    confirmed_at integer,
+    used_at integer,
+    -- encrypted by a key outside the database
+    seed text,
+    -- the time step of the newest code that was accepted (RFC 6238, 5.2)
+    last_step integer,
+    credential_id blob unique,
+    public_key blob,
+    -- how often the authenticator has signed, as it says itself; those that do not count say 0
+    counter integer,
+    is_backed_up integer,
+    transports text,
+    -- the host name for which the passkey was created, and works
+    rp_id text
+) without rowid;
+
+create index factors_user on factors (user_id);
+
+create table recovery_codes (
+    hash blob not null primary key,
+    user_id text not null
+) without rowid;
+
+create index recovery_codes_user on recovery_codes (user_id);
+
+-- Challenges that a passkey has signed: none works twice.
+create table used_challenges (
+    hash blob not null primary key,
+    expires_at integer not null
+) without rowid;
+
+create index used_challenges_expires on used_challenges (expires_at);
+
+-- What an account without a second factor has to do, and how often codes were wrong.
+create table factor_states (
+    user_id text not null primary key,
+    -- when the account first signed in while a second factor was required of it; null before
+    required_since integer,
+    -- wrong codes since the last right one
+    failures integer not null,
+    -- when the current time span of wrong codes began, and how many it has
+    window_at integer not null,
+    window_failures integer not null
+) without rowid;
 
 -- Browsers that have signed in before: the wrong passwords of strangers do not lock them out.
 create table devices (
@@ -353,6 +411,7 @@ create table applications (
     post_logout_redirect_uris text not null,
     refresh_tokens integer not null,
     requires_pkce integer not null,
+    requires_second_factor integer not null,
     -- whose users it signs in: `owners`, domains, ids of batches; all users if the list is empty
     audience text not null,
     created_by text not null,
@@ -374,6 +433,8 @@ create table grants (
     nonce text,
     code_challenge text,
     authenticated_at integer,
+    -- of the session, when it granted this
+    methods text not null,
     created_at integer not null,
     expires_at integer not null,
     code_hash blob not null unique,
