@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import textwrap
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -17,7 +18,11 @@ from tests.support.ports import free_port, responds_at
 from tests.support.servers.server_process import run_server_process
 
 import anyscale as package
-from anyscale.server.core.openid.key_files import create_key, read_keys
+from anyscale.server.core.key_folders import KeyKind
+from anyscale.server.core.openid import key_files
+from anyscale.server.core.openid.key_files import SIGNING_KEYS
+from anyscale.server.core.second_factor import keys
+from anyscale.server.core.second_factor.keys import SEED_KEYS
 from anyscale.server.main import _GRACE_SECONDS
 from anyscale.server.settings import Settings
 
@@ -39,6 +44,7 @@ NOT_IN_SETTINGS = {
     "ANYSCALE_MAIL_PER_MINUTE",
     "ANYSCALE_PORT",
     "ANYSCALE_PUBLIC_URL",
+    "ANYSCALE_SECOND_FACTOR_KEYS",
     "ANYSCALE_SIGNING_KEYS",
     "ANYSCALE_SMTP_HOST",
     "ANYSCALE_SMTP_PASSWORD_FILE",
@@ -248,25 +254,33 @@ def test_the_containers_migrate_the_database_and_respond_to_the_probes(
             assert responds_at(port, server[probe]["httpGet"]["path"])
 
 
-def test_the_server_reads_the_signing_keys_of_a_secret_as_kubernetes_mounts_it(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("name", "kind", "create"),
+    [
+        ("signing-keys", SIGNING_KEYS, key_files.create_key),
+        ("second-factor-keys", SEED_KEYS, keys.create_key),
+    ],
+)
+def test_the_server_reads_the_keys_of_a_secret_as_kubernetes_mounts_it(
+    name: str, kind: KeyKind[Any], create: Callable[[Path, datetime], Path], tmp_path: Path
 ) -> None:
+    variable = f"ANYSCALE_{name.upper().replace('-', '_')}"
     deployment = rendered(CHART / "ci" / "own-secrets.yaml")["Deployment"]
-    (volume,) = (one for one in pod(deployment)["spec"]["volumes"] if one["name"] == "signing-keys")
+    (volume,) = (one for one in pod(deployment)["spec"]["volumes"] if one["name"] == name)
     settings = {item["name"]: item.get("value") for item in container(deployment)["env"]}
     mounts = {one["name"]: one["mountPath"] for one in container(deployment)["volumeMounts"]}
-    assert volume["secret"]["secretName"] == "accounts-signing-keys"
-    assert settings["ANYSCALE_SIGNING_KEYS"] == mounts["signing-keys"]
-    assert "ANYSCALE_SIGNING_KEYS" not in {
+    assert volume["secret"]["secretName"] == f"accounts-{name}"
+    assert settings[variable] == mounts[name]
+    assert variable not in {
         item["name"] for item in container(rendered(REQUIRED)["Deployment"])["env"]
     }
 
     # Each file is a link to one of a folder that is replaced as a whole.
-    path = create_key(tmp_path / "..2026", datetime.now(UTC))
+    path = create(tmp_path / "..2026", datetime.now(UTC))
     path.chmod(volume["secret"]["defaultMode"])
     (tmp_path / "..data").symlink_to("..2026")
     (tmp_path / path.name).symlink_to(f"..data/{path.name}")
-    assert len(read_keys(tmp_path).keys) == 1
+    assert len(kind.read_all(tmp_path).keys) == 1
 
 
 def test_the_server_reads_the_relay_and_its_password_from_a_secret(tmp_path: Path) -> None:

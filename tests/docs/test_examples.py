@@ -35,10 +35,12 @@ PORT = re.compile(r"\b8000\b")
 CHANGING = (
     (r"\+\d+\.\ds\)", "+#s)"),
     (r"\b(usr|bat|tok)_[0-9a-f]+", r"\1_#"),
+    (r"second_factor_key\.created +[0-9a-f]{16}", "second_factor_key.created #"),
     (r"\bmrl_[\w-]{43}", "mrl_#"),
     (r"\b(\d+):[0-9a-f]{64}\b", r"\1:HASH"),
     (r"\b[0-9a-f]{64}\b", "HASH"),
     (r"(\(request |\"request_id\":\"|&number=)[0-9a-f]{16}\b", r"\1#"),
+    (r"(_from\":)\d{13}\b", r"\1#"),
     (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?", "TIME"),
     (r"local:[\w-]+", "local:#"),
     (r"/home/you\b", "HOME"),

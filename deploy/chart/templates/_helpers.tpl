@@ -58,13 +58,21 @@ volumes:
       # The server refuses a file that others than its user and group can read.
       defaultMode: 0440
   {{- end }}
-  {{- if .Values.signingKeys.existingSecret }}
-  - name: signing-keys
+  {{- range $name, $value := include "musterroll.keys" . | fromYaml }}
+  {{- with (index $.Values $value).existingSecret }}
+  - name: {{ $name }}
     secret:
-      secretName: {{ include "musterroll.signingKeysSecret" . | quote }}
+      secretName: {{ include "musterroll.secretName" (dict "value" (printf "%s.existingSecret" $value) "name" .) | quote }}
       # The server refuses a file that others than its user and group can read.
       defaultMode: 0440
   {{- end }}
+  {{- end }}
+{{- end }}
+
+{{/* The folders of keys, and the values that name their Secrets. */}}
+{{- define "musterroll.keys" -}}
+second-factor-keys: secondFactorKeys
+signing-keys: signingKeys
 {{- end }}
 
 {{/* What the containers of the server and of the migration share. */}}
@@ -88,8 +96,10 @@ volumeMounts:
   {{- if .Values.mail.existingSecret }}
   - {name: mail, mountPath: /etc/musterroll/mail, readOnly: true}
   {{- end }}
-  {{- if .Values.signingKeys.existingSecret }}
-  - {name: signing-keys, mountPath: /etc/musterroll/signing-keys, readOnly: true}
+  {{- range $name, $value := include "musterroll.keys" . | fromYaml }}
+  {{- if (index $.Values $value).existingSecret }}
+  - {name: {{ $name }}, mountPath: /etc/musterroll/{{ $name }}, readOnly: true}
+  {{- end }}
   {{- end }}
 {{- end }}
 
@@ -109,10 +119,6 @@ volumeMounts:
 
 {{- define "musterroll.mailSecret" -}}
 {{- include "musterroll.secretName" (dict "value" "mail.existingSecret" "name" .Values.mail.existingSecret) }}
-{{- end }}
-
-{{- define "musterroll.signingKeysSecret" -}}
-{{- include "musterroll.secretName" (dict "value" "signingKeys.existingSecret" "name" .Values.signingKeys.existingSecret) }}
 {{- end }}
 
 {{/* Checked here, because an error of the schema shows the text, which may be the secret itself. */}}
@@ -135,9 +141,11 @@ volumeMounts:
 - name: FORWARDED_ALLOW_IPS
   value: {{ join "," . | quote }}
 {{- end }}
-{{- if .Values.signingKeys.existingSecret }}
-- name: ANYSCALE_SIGNING_KEYS
-  value: /etc/musterroll/signing-keys
+{{- range $name, $value := include "musterroll.keys" . | fromYaml }}
+{{- if (index $.Values $value).existingSecret }}
+- name: ANYSCALE_{{ $name | upper | replace "-" "_" }}
+  value: /etc/musterroll/{{ $name }}
+{{- end }}
 {{- end }}
 {{- with .Values.sso }}
 {{- if .issuer }}

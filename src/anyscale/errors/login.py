@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from anyscale.errors.base import AnyscaleError, Overloaded
+from anyscale.errors.base import AnyscaleError, Overloaded, Unavailable
 
 
 class InvalidCredentials(AnyscaleError):
@@ -164,3 +164,9 @@ class TooManyFailedLogins(Overloaded):
     """Too many wrong passwords, for an account or from an address."""
 
     code = "throttled"
+
+
+class SeedKeyMissing(Unavailable):
+    """The server has no key that encrypts or decrypts the seeds of one-time codes."""
+
+    code = "seed_key_missing"

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from anyscale.server.core.openid.provider import OpenIdProvider
     from anyscale.server.core.openid.user_grants import UserGrants
     from anyscale.server.core.search import SearchIndex, UserListing
+    from anyscale.server.core.second_factor.keys import SeedKeys
     from anyscale.server.core.sso.sso_login import SsoLogin
 
 __all__ = ["ControlPlane", "database_exists", "database_name", "empty_control_plane"]
@@ -233,6 +234,21 @@ class ControlPlane:
         return SsoLogin(self.transactions, self.settings.provider, redirect_uri, self._rate_limiter)
 
     @cached_property
+    def seed_keys(self) -> "SeedKeys":
+        """The keys that encrypt the seeds of one-time codes."""
+        from anyscale.server.core.second_factor.keys import SeedKeys
+
+        return SeedKeys(self.settings.second_factor_keys)
+
+    def prepare_seed_keys(self) -> None:
+        """Create the first of these keys, or log what to do: for a server that starts."""
+        from anyscale.server.core.second_factor.keys import prepare_seed_keys
+
+        if folder := self.settings.second_factor_keys:
+            creates_key = self.settings.is_only_server
+            prepare_seed_keys(self.transactions, folder, creates_key=creates_key)
+
+    @cached_property
     def openid(self) -> "OpenIdProvider | None":
         """The OpenID provider; None without a public address. Imported on use: it takes 50 ms."""
         issuer, folder = self.settings.public_url, self.settings.signing_keys
@@ -240,9 +256,8 @@ class ControlPlane:
             return None
         from anyscale.server.core.openid.provider import OpenIdProvider
 
-        # Another server of a PostgreSQL database would not have the key.
         return OpenIdProvider(
-            self.transactions, issuer, folder, creates_key=isinstance(self.settings.database, Path)
+            self.transactions, issuer, folder, creates_key=self.settings.is_only_server
         )
 
     @property

@@ -32,6 +32,7 @@ __all__ = [
     "email",
     "flag",
     "host",
+    "keys",
     "named",
     "number",
     "organization",
@@ -121,13 +122,15 @@ def default_database(environment: Mapping[str, str]) -> Path:
     return data_dir(environment) / "anyscale.db"
 
 
-def signing_keys(environment: Mapping[str, str], database: Path | str | None) -> Path:
-    """Return the folder of the keys that sign ID tokens: by default beside a SQLite file."""
-    path = environment.get("ANYSCALE_SIGNING_KEYS", "").strip()
+def keys(
+    environment: Mapping[str, str], name: str, database: Path | str | None, default: str
+) -> Path:
+    """Return a folder of keys: by default one of a name beside a SQLite file."""
+    path = environment.get(name, "").strip()
     if not path:
         folder = database.parent if isinstance(database, Path) else data_dir(environment)
-        return folder / "signing-keys"
-    return Path(no_tilde("ANYSCALE_SIGNING_KEYS", path)).absolute()
+        return folder / default
+    return Path(no_tilde(name, path)).absolute()
 
 
 def named(environment: Mapping[str, str], *names: str) -> list[str]:

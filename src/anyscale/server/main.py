@@ -127,6 +127,7 @@ def _prepare_database(settings: Settings) -> None:
         if not control_plane.tokens.any_exists():
             _log.warning("no token yet: create one by `anyscale server create-token`")
         control_plane.audit_log.log_head()
+        control_plane.prepare_seed_keys()
     finally:
         control_plane.close()
 

@@ -41,6 +41,7 @@ KNOWN_VARIABLES = frozenset(
         "PUBLIC_URL",
         "REPORT_DAYS",
         "RESERVATION_WAIT_SECONDS",
+        "SECOND_FACTOR_KEYS",
         "SIGNING_KEYS",
         "SMTP_HOST",
         "SMTP_PASSWORD_FILE",
@@ -84,6 +85,8 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
     trusted_proxies: str = _LOOPBACK
     #: The folder of the keys that sign ID tokens for applications; it may be missing.
     signing_keys: Path | None = None
+    #: The folder of the keys that encrypt the seeds of one-time codes; it may be missing.
+    second_factor_keys: Path | None = None
     #: The identity provider where users sign in; None if there is none.
     provider: ProviderSettings | None = None
     #: The relay that takes our mails; None if there is none.
@@ -127,7 +130,10 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
             public_url=read(env.public_url, "ANYSCALE_PUBLIC_URL"),
             organization=organization,
             trusted_proxies=environment.get("FORWARDED_ALLOW_IPS", _LOOPBACK),
-            signing_keys=read(env.signing_keys, database),
+            signing_keys=read(env.keys, "ANYSCALE_SIGNING_KEYS", database, "signing-keys"),
+            second_factor_keys=read(
+                env.keys, "ANYSCALE_SECOND_FACTOR_KEYS", database, "second-factor-keys"
+            ),
             served=served,
             provider=_provider(reader),
             mail=_mail(reader) if served else None,
@@ -157,6 +163,11 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
             has_mail=self.mail is not None,
             organization=self.organization,
         )
+
+    @property
+    def is_only_server(self) -> bool:
+        """Whether no other server has the database, so that a key of its own is enough."""
+        return isinstance(self.database, Path)
 
     @property
     def is_reached_by_tls(self) -> bool:

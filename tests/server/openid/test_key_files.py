@@ -13,7 +13,7 @@ from joserfc.jwk import RSAKey
 from tests.support.sign_in.openid_provider import Site, logged
 
 from anyscale.errors import NotFound
-from anyscale.server.core.openid.key_files import create_key, read_keys
+from anyscale.server.core.openid.key_files import SIGNING_KEYS, create_key
 from anyscale.server.core.openid.signing_keys import SigningKeys
 
 PEM, DER = serialization.Encoding.PEM, serialization.Encoding.DER
@@ -157,4 +157,4 @@ def test_a_key_as_der_is_read(tmp_path: Path) -> None:
     path.touch(mode=0o600)
     path.write_bytes(private_bytes(GOOD, DER))
 
-    assert list(read_keys(tmp_path).keys) == [path.name]
+    assert list(SIGNING_KEYS.read_all(tmp_path).keys) == [path.name]

@@ -19,7 +19,7 @@ from tests.support.sign_in.openid_provider import Site, logged
 
 from anyscale.errors import ConfigError, NotFound, StoreUnavailable
 from anyscale.server.core.openid import key_rotation
-from anyscale.server.core.openid.key_files import create_key, read_keys
+from anyscale.server.core.openid.key_files import SIGNING_KEYS, create_key
 from anyscale.server.core.openid.key_rotation import rotate_keys
 from anyscale.server.core.openid.signing_keys import SigningKeys
 from anyscale.server.core.transactions import Transactions
@@ -187,7 +187,7 @@ def test_creating_and_revoking_keys_is_in_the_audit_log(site: Site, folder: Path
     third = rotate_keys(Transactions(store), folder, "local:jane", revokes_others=True)
 
     assert (second.signs_now, third.signs_now) == (False, True)
-    kids = [key.kid for key in read_keys(folder).keys.values()]
+    kids = [key.kid for key in SIGNING_KEYS.read_all(folder).keys.values()]
     (created, *others) = entries(site)
     assert created[:2] == ("local:jane", "signing_key.created")
     assert others[0] == ("local:jane", "signing_key.created", *kids)

@@ -16,6 +16,7 @@ import pytest
 from tests.support.callers import OPERATOR
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.databases.stored_data import execute_sql
+from tests.support.second_factor.authenticator_apps import seed_keys_folder
 from tests.support.servers.server_in_process import serve_in_process
 from tests.support.users import POLICY
 
@@ -76,6 +77,7 @@ class Deployment:
             policy=policy,
             batch_create=available,
             public_url="https://accounts.example.com",
+            second_factor_keys=seed_keys_folder(),
         )
 
     def control_plane(self, policy: Policy = POLICY, *, available: bool = True) -> ControlPlane:

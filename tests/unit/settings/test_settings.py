@@ -36,6 +36,7 @@ def test_every_setting_is_read() -> None:
         ANYSCALE_RESERVATION_WAIT_SECONDS="0",
         ANYSCALE_BATCH_EXPIRY_DAYS="30",
         ANYSCALE_SIGNING_KEYS="/etc/keys",
+        ANYSCALE_SECOND_FACTOR_KEYS="/etc/other-keys",
         FORWARDED_ALLOW_IPS="10.0.0.5",
     )
     policy = Policy(password_min_length=15, sso_only=True, reservation_wait=0)
@@ -45,6 +46,7 @@ def test_every_setting_is_read() -> None:
         policy=policy,
         batch_expiry_days=30,
         signing_keys=Path("/etc/keys"),
+        second_factor_keys=Path("/etc/other-keys"),
         served=False,
         trusted_proxies="10.0.0.5",
     )

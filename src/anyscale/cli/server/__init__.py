@@ -17,6 +17,10 @@ _COMMANDS = {
         "owners:create_owner",
         "Create an owner, or make an account an owner; print a link to set its password.",
     ),
+    "create-second-factor-key": (
+        "second_factor_keys:create_second_factor_key",
+        "Create the next key that encrypts seeds of one-time codes.",
+    ),
     "create-signing-key": (
         "signing_keys:create_signing_key",
         "Create the next key that signs ID tokens for applications, in ANYSCALE_SIGNING_KEYS.",
@@ -51,6 +55,7 @@ group: Final = LazyGroup(
     pages={
         "check": "docs/operations/check.md",
         "create-owner": "docs/operations/accounts.md",
+        "create-second-factor-key": "docs/operations/second-factor-keys.md",
         "create-signing-key": "docs/operations/signing-keys.md",
         "migrate": "docs/operations/upgrade.md",
     }

@@ -15,6 +15,7 @@ from anyscale.server.check import (
     program,
     proxy,
     public_url,
+    second_factor_keys,
     settings,
     signing_keys,
 )
@@ -58,6 +59,7 @@ CHECKS: Mapping[str, tuple[str, Callable[[Installation], Finding]]] = {
     "proxy.metrics": ("/metrics", proxy.check_metrics),
     "openid.keys": ("the signing keys", signing_keys.check_signing_keys),
     "openid.registered_keys": ("the signing keys", signing_keys.check_registered_keys),
+    "second_factor.keys": ("the second factor keys", second_factor_keys.check_keys),
     "openid.issuer": ("the OpenID provider", public_url.check_issuer),
     "provider.metadata": ("the identity provider", identity_provider.check_metadata),
     "provider.issuer": ("ANYSCALE_SSO_ISSUER", identity_provider.check_issuer),

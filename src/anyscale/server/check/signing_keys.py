@@ -8,7 +8,8 @@ from msgspec import Struct
 from anyscale.errors import ConfigError
 from anyscale.server.check.findings import Finding, fail, ok, warn
 from anyscale.server.check.installation import Installation
-from anyscale.server.core.openid.key_files import KeyFiles, SigningKey, read_keys
+from anyscale.server.core.key_folders import KeyFiles
+from anyscale.server.core.openid.key_files import SIGNING_KEYS, SigningKey
 from anyscale.server.store.records.openid import PublicKeyRecord
 from anyscale.server.store.transaction import Transaction
 
@@ -46,7 +47,7 @@ def check_signing_keys(installation: Installation) -> Finding:
     return ok(_NAME, signs)
 
 
-def _wrong_files(folder: Path, files: KeyFiles, registered: _Registered) -> list[str]:
+def _wrong_files(folder: Path, files: KeyFiles[SigningKey], registered: _Registered) -> list[str]:
     revoked = [
         f"{folder / name} has a revoked key"
         for name, key in files.keys.items()
@@ -106,12 +107,12 @@ def _fix(installation: Installation, *, is_first: bool) -> str:
     )
 
 
-def _files(installation: Installation) -> tuple[Path, KeyFiles]:
+def _files(installation: Installation) -> tuple[Path, KeyFiles[SigningKey]]:
     """Return the folder and its files. Raises `ConfigError` if it cannot be read."""
     folder = installation.settings.signing_keys
     assert folder
     _ = installation.public_url  # without it there is no provider
-    return folder, read_keys(folder)
+    return folder, SIGNING_KEYS.read_all(folder)
 
 
 def _registered(installation: Installation) -> _Registered:

@@ -7,14 +7,12 @@ from msgspec import Struct
 
 from anyscale.errors import ConfigError
 from anyscale.server.core.audit.entries import Entry, append_entries
-from anyscale.server.core.openid.key_files import SigningKey, create_key, read_key, read_keys
+from anyscale.server.core.key_folders import DELAY
+from anyscale.server.core.openid.key_files import SIGNING_KEYS, SigningKey, create_key
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.transaction import Transaction
 
 __all__ = ["NewKey", "rotate_keys"]
-
-#: In this time every server reads the key, and every application the new key set.
-_DELAY = timedelta(hours=1)
 
 
 class NewKey(Struct, frozen=True):
@@ -38,10 +36,10 @@ def rotate_keys(
             is revoked all the same.
     """
     signs_now = revokes_others or _has_no_key(transactions, folder)
-    path = create_key(folder, datetime.now(UTC) + (timedelta() if signs_now else _DELAY))
+    path = create_key(folder, datetime.now(UTC) + (timedelta() if signs_now else DELAY))
     try:
         with transactions.write_unattended("server key") as tx:
-            _record(tx, read_key(path), actor, revokes_others=revokes_others)
+            _record(tx, SIGNING_KEYS.read(path), actor, revokes_others=revokes_others)
     except BaseException:  # without an entry in the audit log there is no key
         path.unlink()
         raise
@@ -53,7 +51,7 @@ def rotate_keys(
 def _has_no_key(transactions: Transactions, folder: Path) -> bool:
     with transactions.read() as tx:
         known = [key for key in tx.public_keys.list() if key.revoked_at is None]
-    return not known and not read_keys(folder).keys
+    return not known and not SIGNING_KEYS.read_all(folder).keys
 
 
 def _record(tx: Transaction, new: SigningKey, actor: str, *, revokes_others: bool) -> None:

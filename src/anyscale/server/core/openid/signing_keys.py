@@ -13,15 +13,13 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 from msgspec import json
 
-from anyscale.errors import ConfigError, NotFound, StoreUnavailable
-from anyscale.server.core.openid.key_files import ALGORITHM, SigningKey, read_keys
+from anyscale.errors import NotFound, StoreUnavailable
+from anyscale.server.core.key_folders import LIFETIME
+from anyscale.server.core.openid.key_files import ALGORITHM, SIGNING_KEYS, SigningKey
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.openid import PublicKeyRecord
 
 __all__ = ["SigningKeys"]
-
-#: seconds after which the folder is read again
-_LIFETIME = 60.0
 
 _log = logging.getLogger("anyscale.server")
 
@@ -98,22 +96,11 @@ class SigningKeys:
     def _refresh(self) -> None:
         """Read the folder again, if it is time or the keys of the database have changed."""
         with self._lock:
-            if time.monotonic() - self._read_at >= _LIFETIME:
-                self._read_folder()
+            if time.monotonic() - self._read_at >= LIFETIME:
+                self._keys = SIGNING_KEYS.read_again(self.folder, self._keys)
                 self._register()
                 self._read_at = time.monotonic()
                 self._report()
-
-    def _read_folder(self) -> None:
-        try:
-            files = read_keys(self.folder)
-        except ConfigError as error:
-            _log.error("signing keys cannot be read", extra={"detail": str(error)})
-            return
-        for fault in files.faults.values():
-            _log.error("signing key cannot be used", extra={"detail": fault})
-        kept = {name: key for name, key in self._keys.items() if name in files.faults}
-        self._keys = {**kept, **files.keys}
 
     def _register(self) -> None:
         """Store the public parts of new keys, so that every server publishes them."""

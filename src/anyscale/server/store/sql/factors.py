@@ -48,6 +48,12 @@ class Factors(Table):
         sql = "select distinct kind from factors where user_id = ? and confirmed_at is not null"
         return frozenset(self._connection.column(sql, user_id))
 
+    def seed_keys(self) -> frozenset[str]:
+        """Return the fingerprints of the keys that have encrypted seeds."""
+        # A seed begins with the fingerprint, of 16 digits.
+        sql = "select distinct substr(seed, 1, 16) from factors where seed is not null"
+        return frozenset(self._connection.column(sql))
+
     def confirm(self, factor_id: str, at: int) -> None:
         """Let an app count from now on."""
         sql = "update factors set confirmed_at = ? where factor_id = ?"
