@@ -1,51 +1,33 @@
-"""Argon2id (RFC 9106): one password hash after another, in the calling thread.
+"""Our own hashes, Argon2id (RFC 9106), and verifying those of all schemes, one after another.
 
 PyNaCl computes hashes with one lane, as all new ones: its libsodium chooses AVX-512, AVX2 or plain
-C when it loads. argon2-cffi verifies all others, which other programs have created.
+C when it loads. `schemes` computes all others, which other systems have created.
 """
 
 import hmac
-from base64 import b64decode
 from collections.abc import Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from anyscale.domain.password_hashes import ParsedHash, RefusedHash, parse
+from anyscale.domain.password_hashes.argon2 import VERSION, Argon2Hash
 from anyscale.domain.passwords import normalized
 from anyscale.errors import HashingUnavailable
-from anyscale.server.core.secrets import SensitiveStruct
-
-if TYPE_CHECKING:  # imported where they are used: most commands hash nothing
-    from argon2 import Parameters
+from anyscale.server.core.hashing.schemes import compute_tag
+from anyscale.server.core.hashing.schemes.argon2 import NACL_SALT_OCTETS, NO_MEMORY
+from anyscale.server.core.hashing.schemes.wrapped import (
+    PREFIX,
+    WrappedHash,
+    parse_wrapped,
+    wrapped_text,
+)
 
 __all__ = ["CHEAPEST", "OWASP", "Hasher", "Profile"]
 
 _KIB = 1024
 
-#: The version of Argon2 of new hashes, 1.3; and 1.0, of old ones.
-_VERSION = 0x13
-_OLD_VERSION = 0x10
-
-#: PyNaCl takes only salts of this length, and computes tags from this length on.
-_NACL_SALT_OCTETS = _NACL_MIN_TAG_OCTETS = 16
-
 #: of new hashes
 _TAG_OCTETS = 32
-
-_ANY_SALT = bytes(_NACL_SALT_OCTETS)
-
-#: Limits of the reference implementation, which argon2-cffi uses.
-_MIN_SALT_OCTETS = 8
-_MIN_TAG_OCTETS = 4
-_MIN_MEMORY_KIB = 8  # for each lane
-
-#: Our limits of a stored hash: one that asks for more must not use up memory or time.
-_MAX_MEMORY_KIB = 256 * _KIB
-_MAX_MEMORY_KIB_PASSES = 1024 * _KIB
-_MAX_LANES = 16
-
-_NO_MEMORY = "there is not enough memory to hash a password: try again later"
 
 
 class Profile(Struct, frozen=True, kw_only=True):
@@ -62,17 +44,21 @@ OWASP = Profile(memory_kib=19456, passes=2)
 CHEAPEST = Profile(memory_kib=8, passes=1)
 
 
-class _StoredHash(SensitiveStruct, frozen=True):
-    parameters: "Parameters"
-    salt: bytes
-    tag: bytes
-
-
 class Hasher:
     """Hashes and verifies passwords."""
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
+        #: what every new hash has, beside its salt and its tag; it is the hash of no password
+        self._none = Argon2Hash(
+            kind="id",
+            version=VERSION,
+            memory_kib=profile.memory_kib,
+            passes=profile.passes,
+            lanes=1,
+            salt=bytes(NACL_SALT_OCTETS),
+            tag=bytes(_TAG_OCTETS),
+        )
 
     def hash(self, passwords: Sequence[str]) -> list[str]:
         """Hash passwords, in their normalized form, to PHC strings with a salt of its own each.
@@ -80,15 +66,18 @@ class Hasher:
         Raises:
             HashingUnavailable: there is not enough memory.
         """
-        from nacl.exceptions import RuntimeError as NaclError
-        from nacl.pwhash import argon2id
+        return self._hash([normalized(password).encode() for password in passwords])
 
-        passes, memory = self._profile.passes, self._profile.memory_kib * _KIB
-        try:
-            secrets = (normalized(password).encode() for password in passwords)
-            return [argon2id.str(secret, passes, memory).decode() for secret in secrets]
-        except NaclError:
-            raise HashingUnavailable(_NO_MEMORY) from None
+    def wrap(self, weak_hashes: Sequence[str]) -> list[str]:
+        """Hash the tags of weak hashes once more, so that those need not be stored.
+
+        Raises:
+            HashingUnavailable: there is not enough memory.
+            RefusedHash: a text is no hash.
+        """
+        parsed = [parse(text) for text in weak_hashes]
+        outer = self._hash([weak.tag for weak in parsed])
+        return [wrapped_text(weak, text) for weak, text in zip(parsed, outer, strict=True)]
 
     def verify(self, password_hash: str | None, password: str) -> bool:
         """Return whether a password is the right one.
@@ -96,7 +85,8 @@ class Hasher:
         It costs the same without a hash, so that the time does not tell which accounts exist.
 
         Args:
-            password_hash: a PHC string; None without an account, or for one without a password.
+            password_hash: a hash of any scheme; None without an account, or for one without a
+                password.
             password: as the user typed it.
 
         Raises:
@@ -106,78 +96,52 @@ class Hasher:
             secret = normalized(password).encode()
         except UnicodeEncodeError:
             return False  # no password has a lone surrogate
-        # No tag is equal to an empty one.
-        stored = _parse(password_hash or "") or _StoredHash(self._parameters, _ANY_SALT, b"")
-        return hmac.compare_digest(_tag(stored, secret), stored.tag)
+        stored = _parse(password_hash or "")
+        if stored is None:
+            _is_right(self._none, secret)
+            return False
+        is_right = _is_right(stored, secret)
+        # Another system may have hashed what its user typed, in another form of Unicode.
+        if not is_right and not self._is_current(stored) and (raw := password.encode()) != secret:
+            return _is_right(stored, raw)
+        return is_right
 
     def needs_rehash(self, password_hash: str) -> bool:
-        """Return whether a hash has other parameters than new ones."""
+        """Return whether a hash is of another scheme than new ones, or has other parameters."""
         stored = _parse(password_hash)
-        return stored is None or stored.parameters != self._parameters
+        return stored is None or not self._is_current(stored)
 
-    @cached_property
-    def _parameters(self) -> "Parameters":
-        from argon2 import Parameters, Type
+    def _hash(self, secrets: Sequence[bytes]) -> list[str]:
+        from nacl.exceptions import RuntimeError as NaclError
+        from nacl.pwhash import argon2id
 
-        return Parameters(
-            type=Type.ID,
-            version=_VERSION,
-            salt_len=_NACL_SALT_OCTETS,
-            hash_len=_TAG_OCTETS,
-            time_cost=self._profile.passes,
-            memory_cost=self._profile.memory_kib,
-            parallelism=1,
+        passes, memory = self._profile.passes, self._profile.memory_kib * _KIB
+        try:
+            return [argon2id.str(secret, passes, memory).decode() for secret in secrets]
+        except NaclError:
+            raise HashingUnavailable(NO_MEMORY) from None
+
+    def _is_current(self, stored: ParsedHash | WrappedHash) -> bool:
+        return (
+            isinstance(stored, Argon2Hash)
+            and len(stored.salt) == NACL_SALT_OCTETS
+            and len(stored.tag) == _TAG_OCTETS
+            and structs.replace(stored, salt=self._none.salt, tag=self._none.tag) == self._none
         )
 
 
-def _parse(password_hash: str) -> _StoredHash | None:
-    """Parse a PHC string; return None if it is none, or costs more than a hash may."""
-    from argon2 import extract_parameters
-    from argon2.exceptions import InvalidHashError
-
+def _parse(password_hash: str) -> ParsedHash | WrappedHash | None:
+    """Parse a stored hash; return None if it is none, or costs more than a hash may."""
     try:
-        parameters = extract_parameters(password_hash)
-        salt, tag = (_octets(text) for text in password_hash.split("$")[-2:])
-    except (InvalidHashError, ValueError):
+        is_wrapped = password_hash.startswith(PREFIX)
+        return parse_wrapped(password_hash) if is_wrapped else parse(password_hash)
+    except RefusedHash:
         return None
-    return _StoredHash(parameters, salt, tag) if _is_computable(parameters) else None
 
 
-def _octets(text: str) -> bytes:
-    # PHC strings have base64 without padding.
-    return b64decode(text + "=" * (-len(text) % 4), validate=True)
-
-
-def _is_computable(parameters: "Parameters") -> bool:
-    """Whether parameters are valid and within our limits."""
-    memory, passes = parameters.memory_cost, parameters.time_cost
-    return (
-        parameters.version in (_OLD_VERSION, _VERSION)
-        and parameters.salt_len >= _MIN_SALT_OCTETS
-        and parameters.hash_len >= _MIN_TAG_OCTETS
-        and 1 <= parameters.parallelism <= _MAX_LANES
-        and _MIN_MEMORY_KIB * parameters.parallelism <= memory <= _MAX_MEMORY_KIB
-        and passes >= 1
-        and memory * passes <= _MAX_MEMORY_KIB_PASSES
-    )
-
-
-def _tag(stored: _StoredHash, secret: bytes) -> bytes:
-    """Compute the tag that a password has with the parameters and the salt of a stored hash."""
-    from argon2.exceptions import HashingError
-    from argon2.low_level import Type, hash_secret_raw
-    from nacl.exceptions import RuntimeError as NaclError
-    from nacl.pwhash import argon2id
-
-    salt, parameters = stored.salt, stored.parameters
-    passes, memory = parameters.time_cost, parameters.memory_cost
-    lanes, size = parameters.parallelism, parameters.hash_len
-    kind, version = parameters.type, parameters.version
-    is_for_nacl = kind is Type.ID and version == _VERSION and lanes == 1
-    is_for_nacl &= len(salt) == _NACL_SALT_OCTETS and size >= _NACL_MIN_TAG_OCTETS
-    try:
-        if is_for_nacl:
-            return argon2id.kdf(size, secret, salt, passes, memory * _KIB)
-        return hash_secret_raw(secret, salt, passes, memory, lanes, size, kind, version)
-    except (NaclError, HashingError):
-        raise HashingUnavailable(_NO_MEMORY) from None
+def _is_right(stored: ParsedHash | WrappedHash, secret: bytes) -> bool:
+    if isinstance(stored, WrappedHash):
+        tag = compute_tag(stored.inner, secret)
+        is_right = hmac.compare_digest(compute_tag(stored.outer, tag), stored.outer.tag)
+        return is_right and bool(tag)
+    return hmac.compare_digest(compute_tag(stored, secret), stored.tag)
