@@ -72,6 +72,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--resets", type=int, default=90, help="number of forgotten passwords that are timed"
     )
     parser.addoption(
+        "--slowest-vector", type=int, default=210, help="milliseconds of a hash that is verified"
+    )
+    parser.addoption(
         "--served-kills", type=int, default=2, help="number of moments at which each side is killed"
     )
     parser.addoption(

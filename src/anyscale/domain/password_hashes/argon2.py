@@ -1,7 +1,6 @@
 """Argon2 (RFC 9106) in PHC strings: `$argon2id$v=19$m=19456,t=2,p=1$salt$tag`."""
 
 import re
-from typing import Literal
 
 from anyscale.domain.password_hashes.parsed_hash import (
     ParsedHash,
@@ -40,13 +39,13 @@ _phc = re.compile(
 class Argon2Hash(ParsedHash, frozen=True, gc=False):
     """Argon2i, Argon2d or Argon2id."""
 
-    kind: Literal["id", "i", "d"]
+    #: `id`, `i` or `d`
+    kind: str
     version: int
     memory_kib: int
     passes: int
     lanes: int
     salt: bytes
-    tag: bytes
 
     @property
     def scheme(self) -> str:

@@ -40,7 +40,7 @@ _METHODS = {
     ),
     "$y$": _Method(
         "yescrypt",
-        re.compile(rf"(\$y\$(j[7-9A-F][5T])\${_SALT}{{1,86}}\$)({_SALT}{{43}})").fullmatch,
+        re.compile(rf"(\$y\$(j[./0-9A-Za-z]{{1,8}})\${_SALT}{{1,86}}\$)({_SALT}{{43}})").fullmatch,
     ),
     "$1$": _Method("md5-crypt", re.compile(rf"(\$1\$(){_SALT}{{0,8}}\$)({_SALT}{{22}})").fullmatch),
 }
@@ -64,8 +64,6 @@ class CryptHash(ParsedHash, frozen=True, gc=False):
     setting: str
     #: Of bcrypt the cost, of SHA-crypt the rounds, of yescrypt MiB.
     cost: int
-    #: the rest of the text
-    tag: bytes
     #: Whether crypt(3) gets the SHA-256 of the password in hexadecimal digits, as in Django.
     is_sha256: bool = False
 

@@ -26,7 +26,6 @@ class DigestHash(ParsedHash, frozen=True, gc=False):
     digest: str
     before: bytes
     after: bytes
-    tag: bytes
 
     @property
     def scheme(self) -> str:

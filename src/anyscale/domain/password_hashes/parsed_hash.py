@@ -30,6 +30,9 @@ class ParsedHash(Struct, frozen=True, gc=False, tag=True):
     `repr` shows nothing of it.
     """
 
+    #: what the parameters give for the right password
+    tag: bytes
+
     @property
     def scheme(self) -> str:
         """One of `SCHEMES`."""
@@ -48,7 +51,7 @@ class ParsedHash(Struct, frozen=True, gc=False, tag=True):
     def __repr__(self) -> str:
         return f"{type(self).__name__}(...)"
 
-    def __rich_repr__(self) -> list[str]:
+    def __rich_repr__(self) -> list[tuple[str, str]]:
         return []
 
 

@@ -41,7 +41,6 @@ class Pbkdf2Hash(ParsedHash, frozen=True, gc=False):
     digest: str
     iterations: int
     salt: bytes
-    tag: bytes
 
     @property
     def scheme(self) -> str:

@@ -32,7 +32,6 @@ class ScryptHash(ParsedHash, frozen=True, gc=False):
     r: int
     p: int
     salt: bytes
-    tag: bytes
 
     @property
     def scheme(self) -> str:
