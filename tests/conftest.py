@@ -78,6 +78,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--served-kills", type=int, default=2, help="number of moments at which each side is killed"
     )
     parser.addoption(
+        "--copy-kills", type=int, default=4, help="number of kills while a database is copied"
+    )
+    parser.addoption(
         "--mail-kills", type=int, default=3, help="number of kills while a batch is mailed"
     )
     parser.addoption(

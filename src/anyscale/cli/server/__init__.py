@@ -13,6 +13,10 @@ _COMMANDS = {
         "check:check",
         "Check settings, files, database, proxy, identity provider and mail; change nothing.",
     ),
+    "copy": (
+        "copy:copy",
+        "Copy the whole control plane into an empty database, of SQLite or of PostgreSQL.",
+    ),
     "create-owner": (
         "owners:create_owner",
         "Create an owner, or make an account an owner; print a link to set its password.",
@@ -54,6 +58,7 @@ group: Final = LazyGroup(
     page="docs/operations/serving.md",
     pages={
         "check": "docs/operations/check.md",
+        "copy": "docs/operations/move-database.md",
         "create-owner": "docs/operations/accounts.md",
         "create-second-factor-key": "docs/operations/second-factor-keys.md",
         "create-signing-key": "docs/operations/signing-keys.md",

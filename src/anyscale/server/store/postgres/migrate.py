@@ -17,7 +17,7 @@ from anyscale.server.store.schema_versions import (
     steps_of,
 )
 
-__all__ = ["migrate", "schema_version"]
+__all__ = ["lock_migrations", "migrate", "schema_version"]
 
 #: Any number, but the same in all versions, and no other lock's.
 _LOCK = 0x6D757374_6D696772
@@ -52,6 +52,11 @@ def migrate(connection: Connection[Any]) -> None:
         _run(connection, number, steps)
 
 
+def lock_migrations(connection: Connection[Any]) -> None:
+    """Let no other process create or migrate the schema until the transaction ends."""
+    connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
+
+
 def schema_version(connection: Connection[Any]) -> int:
     """Return the number of the last step that was run, or 0.
 
@@ -69,7 +74,7 @@ def _run(connection: Connection[Any], number: int, steps: Mapping[int, str]) -> 
     with connection.transaction():
         # A step may rewrite a table with millions of rows.
         connection.execute("set local statement_timeout = 0")
-        connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
+        lock_migrations(connection)
         if schema_version(connection) < number:
             connection.execute(steps[number])
             values = (number, checksum_of(steps))

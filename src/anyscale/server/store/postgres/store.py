@@ -14,11 +14,11 @@ from anyscale.server.store.postgres.pool import BEGIN_READ, Pool
 from anyscale.server.store.schema_versions import refuse_newer, require_current, steps_of
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["PostgresStore"]
+__all__ = ["WRITE", "PostgresStore"]
 
 # They name each property, because a database may have other defaults.
-_WRITE = "begin isolation level read committed read write"
-_WRITE_BEHIND = f"{_WRITE}; set local synchronous_commit = off"
+WRITE = "begin isolation level read committed read write"
+_WRITE_BEHIND = f"{WRITE}; set local synchronous_commit = off"
 
 # Without a synchronous standby, each durable commit waits for one. A user without the rights of a
 # monitor sees that there is a standby, and not of which kind.
@@ -75,7 +75,7 @@ class PostgresStore:
         patience: float | None = None,
         is_slice: bool = False,  # noqa: ARG002 - here writers wait only for each other's rows
     ) -> Iterator[Transaction]:
-        begin = _WRITE if durable else _WRITE_BEHIND
+        begin = WRITE if durable else _WRITE_BEHIND
         if patience is not None:  # 0 would be no limit
             begin += f"; set local lock_timeout = {max(int(patience * 1_000), 1)}"
         with self._transaction(begin, outcome_unknown=True) as connection:
@@ -91,7 +91,7 @@ class PostgresStore:
         self.found_schema: int = self.schema()
         refuse_newer(self.found_schema, newest)
         if create and self.found_schema < newest:
-            with self._pool.transaction(_WRITE) as connection, translated(self._address):
+            with self._pool.transaction(WRITE) as connection, translated(self._address):
                 connection.execute("commit")  # a migration starts its own transactions
                 migrate(connection)
 

@@ -1,18 +1,28 @@
 """Statements that both databases understand, and their results as records."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from types import GenericAlias
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from anyscale.server.store.records.record import Record
 
-__all__ = ["Connection", "Table", "columns", "marks"]
+__all__ = ["Connection", "StoredTable", "Table", "columns", "marks"]
 
 Found = TypeVar("Found", bound=Record)
+
+
+class StoredTable(NamedTuple):
+    """A table as the database itself describes it."""
+
+    name: str
+    #: the types of its columns, in their order
+    types: Mapping[str, str]
+    #: the columns of its primary key
+    key: Sequence[str]
 
 
 class Connection(ABC):
@@ -66,6 +76,22 @@ class Connection(ABC):
         """Lock one or two numbers until the transaction ends.
 
         Shared locks do not wait for each other, but for an exclusive one that waits for them.
+        """
+
+    @abstractmethod
+    def tables(self) -> list[StoredTable]:
+        """Return all tables but `schema_version`, in the order of their creation."""
+
+    @abstractmethod
+    def stream(self, table: str, names: Iterable[str], order: Iterable[str]) -> Iterator[Any]:
+        """Give the values of some columns of each row, in the order of others, one by one."""
+
+    @abstractmethod
+    def hold_tables(self) -> None:
+        """Let no other transaction write until this one ends, however long it takes.
+
+        Raises:
+            StoreUnavailable: another process has the database open, as far as it can be seen here.
         """
 
     @abstractmethod

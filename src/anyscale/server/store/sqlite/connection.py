@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from anyscale.server.store.sql.connection import Connection
+from anyscale.server.store.sql.connection import Connection, StoredTable
 
 __all__ = ["SqliteConnection"]
 
@@ -32,6 +32,14 @@ _WORDS = {
     "for_key_share": "",
     "skip_locked": "",
 }
+
+_TABLE_NAMES = (
+    "select name from sqlite_master"
+    " where type = 'table' and name not like 'sqlite%' and name <> 'schema_version' order by rowid"
+)
+
+#: the number is the place in the primary key, from 1; 0 outside of it
+_COLUMNS = "select name, type, pk from pragma_table_info(?) order by cid"
 
 
 class SqliteConnection(Connection):
@@ -64,6 +72,17 @@ class SqliteConnection(Connection):
     def lock(self, *key: int, shared: bool = False) -> None:
         pass
 
+    def tables(self) -> list[StoredTable]:
+        names = self.driver_connection.execute(_TABLE_NAMES).fetchall()
+        return [self._table(name) for (name,) in names]
+
+    def stream(self, table: str, names: Iterable[str], order: Iterable[str]) -> Iterator[Any]:
+        sql = f"select {', '.join(names)} from {table} order by {', '.join(order)}"
+        yield from self.driver_connection.execute(sql)
+
+    def hold_tables(self) -> None:
+        pass  # while a transaction writes, no other one does
+
     def texts(self, values: Iterable[str]) -> str:
         return msgspec.json.encode(list(values)).decode()
 
@@ -73,6 +92,12 @@ class SqliteConnection(Connection):
     def now(self) -> int:
         # SQLite has the clock of this machine too, but would take a statement.
         return time.time_ns() // 1_000_000
+
+    def _table(self, name: str) -> StoredTable:
+        found = self.driver_connection.execute(_COLUMNS, (name,)).fetchall()
+        key = sorted((place, column) for column, _, place in found if place)
+        types = {column: kind for column, kind, _ in found}
+        return StoredTable(name, types, [column for _, column in key])
 
     def _insert(
         self, table: str, types: Mapping[str, str], rows: Iterable[Sequence[Any]], last: str = ""

@@ -1,4 +1,4 @@
-"""The lock that tells a server whether another one has the same SQLite file."""
+"""The lock that tells whether a server has a SQLite file."""
 
 import fcntl
 import os
@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from anyscale.errors import StoreUnavailable
 from anyscale.server.store.sqlite.errors import translated
 
-__all__ = ["lock_for_server"]
+__all__ = ["lock_for_server", "lock_without_server"]
 
 
 @contextmanager
@@ -21,15 +22,36 @@ def lock_for_server(database: Path) -> Iterator[bool]:
     Raises:
         StoreUnavailable: the file cannot be opened or locked.
     """
-    path = database.with_name(f"{database.name}-server")
-    with translated(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        with translated(path):
+    with _open(database) as descriptor:
+        with translated(database):
             is_only_one = _is_locked(descriptor)
             # All servers share the lock from here on, so a later one finds any of them.
             fcntl.flock(descriptor, fcntl.LOCK_SH)
         yield is_only_one
+
+
+@contextmanager
+def lock_without_server(database: Path) -> Iterator[None]:
+    """Lock a database that no server has: one that starts during the block waits for its end.
+
+    Raises:
+        StoreUnavailable: a server has the database, or the file cannot be opened.
+    """
+    with _open(database) as descriptor:
+        with translated(database):
+            is_locked = _is_locked(descriptor)
+        if not is_locked:
+            raise StoreUnavailable(f"{database}: a server has the database: stop the server first")
+        yield
+
+
+@contextmanager
+def _open(database: Path) -> Iterator[int]:
+    path = database.with_name(f"{database.name}-server")
+    with translated(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        yield descriptor
     finally:
         os.close(descriptor)
 
