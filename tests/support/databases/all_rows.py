@@ -67,7 +67,7 @@ def fill_every_table(url: str) -> None:
             (_OWN,),
         )
         for table, found in tables.fetchall():
-            columns = [tuple(column.values()) for column in found]
+            columns: list[tuple[str, str, str]] = [tuple(column.values()) for column in found]
             has_one_row = connection.execute(f"delete from {table}").rowcount
             for number in range(1, 2 if has_one_row else 4):
                 row = [_value(*column, number) for column in columns]
