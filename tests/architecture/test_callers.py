@@ -29,3 +29,22 @@ def test_nothing_above_the_services_opens_a_transaction() -> None:
 
 def _places(path: Path) -> set[Path]:
     return {path, *path.parents}
+
+
+def test_only_the_gate_creates_a_session_or_renews_its_sign_in() -> None:
+    calls = re.compile(r"\b(?:create_session|renew_session|sessions\.(?:add|renew))\(")
+    found = {
+        path.relative_to(SERVER).as_posix(): set(calls.findall(path.read_text(encoding="utf-8")))
+        for path in SERVER.rglob("*.py")
+        if calls.search(path.read_text(encoding="utf-8"))
+    }
+    assert found == {
+        "core/login/complete_sign_in.py": {"create_session(", "renew_session("},
+        # where both are defined
+        "core/login/sessions.py": {
+            "create_session(",
+            "renew_session(",
+            "sessions.add(",
+            "sessions.renew(",
+        },
+    }

@@ -1,9 +1,6 @@
 """Errors of sign-in and of the accounts of users."""
 
-from collections.abc import Mapping
-from typing import ClassVar
-
-from anyscale.errors.base import AnyscaleError, Overloaded, Unavailable
+from anyscale.errors.base import AnyscaleError, Overloaded
 
 
 class InvalidCredentials(AnyscaleError):
@@ -33,39 +30,6 @@ class SsoRefused(AnyscaleError):
         self.detail: str = detail
         #: The account as the audit log names it, if it is known.
         self.actor: str = actor
-
-
-class PasskeyRefused(AnyscaleError):
-    """A passkey was not accepted, or could not be added."""
-
-    code = "passkey_refused"
-    status = 403
-
-    _ONCE_MORE: ClassVar[str] = "the passkey could not be accepted. Please try once more"
-    #: reason -> what a user can do about it
-    _MESSAGES: ClassVar[Mapping[str, str]] = {
-        "browser": "this page belongs to another sign-in. Please try once more",
-        "copied": (
-            "this passkey may have been copied, so it is refused. Sign in another way, and remove "
-            "this passkey from your account"
-        ),
-        "expired": "this page was open for more than an hour. Please try once more",
-        "known": "this passkey was added before",
-        "unknown": (
-            "this passkey is not known here: it was removed, or is for another account. Sign in "
-            "another way, and remove it from your device"
-        ),
-        "unverified": (
-            "your device did not check that it is you. Set a PIN, a fingerprint or a face for it, "
-            "and try once more"
-        ),
-        "used": "this sign-in was sent before. Please try once more",
-    }
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(self._MESSAGES.get(reason, self._ONCE_MORE))
-        #: The exact reason, for the server's log and the audit log.
-        self.reason: str = reason
 
 
 class PasswordExpired(AnyscaleError):
@@ -164,9 +128,3 @@ class TooManyFailedLogins(Overloaded):
     """Too many wrong passwords, for an account or from an address."""
 
     code = "throttled"
-
-
-class SeedKeyMissing(Unavailable):
-    """The server has no key that encrypts or decrypts the seeds of one-time codes."""
-
-    code = "seed_key_missing"

@@ -28,10 +28,12 @@ from anyscale.server.store.transaction import Store
 
 if TYPE_CHECKING:
     from anyscale.server.core.accounts.account_details import AccountDetailsQuery
+    from anyscale.server.core.login.complete_sign_in import SignInGate
     from anyscale.server.core.login.password_change import PasswordChanges
     from anyscale.server.core.login.password_login import PasswordLogin
     from anyscale.server.core.login.password_resets import PasswordResets
     from anyscale.server.core.login.rate_limit import LoginRateLimiter
+    from anyscale.server.core.login.second_factor_login import SecondFactorLogin
     from anyscale.server.core.mail.queue import MailQueue
     from anyscale.server.core.mail.sender import MailSender
     from anyscale.server.core.openid.applications import ApplicationService
@@ -174,13 +176,33 @@ class ControlPlane:
         return LoginRateLimiter()
 
     @cached_property
+    def _gate(self) -> "SignInGate":
+        """Completes all sign-ins."""
+        from anyscale.server.core.login.complete_sign_in import SignInGate
+
+        return SignInGate(self.settings.second_factor)
+
+    @cached_property
+    def second_factor_login(self) -> "SecondFactorLogin":
+        """The second part of a sign-in."""
+        from anyscale.server.core.login.second_factor_login import SecondFactorLogin
+
+        return SecondFactorLogin(self.transactions, self._gate, self.seed_keys)
+
+    @cached_property
     def password_login(self) -> "PasswordLogin":
         """Sign-in by password. Imported on use: it takes 100 ms."""
         from anyscale.server.core.login.password_login import PasswordLogin
 
         policy, days = self.settings.policy, self.settings.initial_password_days
         return PasswordLogin(
-            self.transactions, self._login_hashing, self.audit_log, policy, days, self._rate_limiter
+            self.transactions,
+            self._login_hashing,
+            self.audit_log,
+            policy,
+            days,
+            self._rate_limiter,
+            self._gate,
         )
 
     @cached_property
@@ -189,7 +211,9 @@ class ControlPlane:
         from anyscale.server.core.login.password_change import PasswordChanges
 
         policy, login = self.settings.policy, self.password_login
-        return PasswordChanges(self.transactions, self._login_hashing, policy, login, self.outbox)
+        return PasswordChanges(
+            self.transactions, self._login_hashing, policy, login, self.outbox, self._gate
+        )
 
     @cached_property
     def password_resets(self) -> "PasswordResets":
@@ -231,7 +255,13 @@ class ControlPlane:
         from anyscale.server.core.sso.sso_login import SsoLogin
 
         redirect_uri = self.settings.sso_redirect_uri()
-        return SsoLogin(self.transactions, self.settings.provider, redirect_uri, self._rate_limiter)
+        return SsoLogin(
+            self.transactions,
+            self.settings.provider,
+            redirect_uri,
+            self._rate_limiter,
+            self._gate,
+        )
 
     @cached_property
     def seed_keys(self) -> "SeedKeys":

@@ -23,6 +23,7 @@ from anyscale.domain.urls import (
 from anyscale.domain.validation import MAX_TEXT
 from anyscale.errors import ConfigError
 from anyscale.server.core.mail.settings import RelayTls
+from anyscale.server.core.second_factor.policy import SecondFactorMode
 
 __all__ = [
     "EnvironmentReader",
@@ -40,6 +41,7 @@ __all__ = [
     "public_url",
     "relay_tls",
     "required",
+    "second_factor",
     "secret",
     "unused",
     "url",
@@ -180,6 +182,14 @@ def relay_tls(environment: Mapping[str, str], name: str, host: str | None) -> st
             f"{name} may be none only if ANYSCALE_SMTP_HOST is this machine, such as 127.0.0.1: "
             "links would travel unencrypted"
         )
+    return text
+
+
+def second_factor(environment: Mapping[str, str], name: str) -> str:
+    """Return who has to have a second factor."""
+    text = environment.get(name, "").strip().lower() or "optional"
+    if text not in get_args(SecondFactorMode):
+        raise ConfigError(f"{name} must be off, optional, owners or everyone")
     return text
 
 

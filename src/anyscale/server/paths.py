@@ -7,7 +7,9 @@ __all__ = [
     "KEEP_FORM",
     "LINK_PAGE",
     "LOGOUT",
+    "RECOVERED",
     "REVOKE",
+    "SECOND_FACTOR",
     "SIGNING_KEYS",
     "SIGN_IN_AGAIN",
     "SSO_CALLBACK",
@@ -25,6 +27,12 @@ KEEP_FORM = "/sign-in/form"
 
 #: the page where an owner signs in again, before what cannot be undone
 SIGN_IN_AGAIN = "/console/sign-in-again"
+
+#: the page of the second part of a sign-in
+SECOND_FACTOR = "/sign-in/second-factor"
+
+#: the page after a sign-in by a recovery code
+RECOVERED = "/account/second-factor/recovered"
 
 #: where the identity provider redirects browsers
 SSO_CALLBACK = "/sso/callback"

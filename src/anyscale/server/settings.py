@@ -10,6 +10,7 @@ from anyscale.domain.validation import Policy
 from anyscale.errors import ConfigError
 from anyscale.server import environment_values as env
 from anyscale.server.core.mail.settings import MailSettings
+from anyscale.server.core.second_factor.policy import SecondFactorPolicy
 from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.login_options import LoginOptions
@@ -41,6 +42,8 @@ KNOWN_VARIABLES = frozenset(
         "PUBLIC_URL",
         "REPORT_DAYS",
         "RESERVATION_WAIT_SECONDS",
+        "SECOND_FACTOR",
+        "SECOND_FACTOR_DAYS",
         "SECOND_FACTOR_KEYS",
         "SIGNING_KEYS",
         "SMTP_HOST",
@@ -91,6 +94,8 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
     provider: ProviderSettings | None = None
     #: The relay that takes our mails; None if there is none.
     mail: MailSettings | None = None
+    #: who has to have a second factor
+    second_factor: SecondFactorPolicy = SecondFactorPolicy()
     #: Whether a server has them, and not an embedded control plane.
     served: bool = True
     #: days after which a one-time link expires
@@ -133,6 +138,10 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
             signing_keys=read(env.keys, "ANYSCALE_SIGNING_KEYS", database, "signing-keys"),
             second_factor_keys=read(
                 env.keys, "ANYSCALE_SECOND_FACTOR_KEYS", database, "second-factor-keys"
+            ),
+            second_factor=SecondFactorPolicy(
+                read(env.second_factor, "ANYSCALE_SECOND_FACTOR"),
+                read(env.number, "ANYSCALE_SECOND_FACTOR_DAYS", 14, 0, 365),
             ),
             served=served,
             provider=_provider(reader),

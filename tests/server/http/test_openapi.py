@@ -48,7 +48,7 @@ CHECKS = [
 ]
 
 #: the calls that sign users in, without a token
-WITHOUT = ("/v1/sessions", "/v1/passwords")
+WITHOUT = ("/v1/sessions", "/v1/sessions/second-factor", "/v1/passwords")
 
 #: the calls of a browser: without a body, only the cookie can be wrong, and the test sets it
 OF_BROWSERS = ("/v1/me", "/v1/me/sessions", "/v1/me/tokens", "/v1/sessions/current")

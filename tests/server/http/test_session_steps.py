@@ -29,8 +29,10 @@ ALLOWED = {
 #: start a sign-in), for operators, and files
 WITHOUT_SESSION = {
     "POST /v1/sessions",
+    "POST /v1/sessions/second-factor",
     "POST /v1/passwords",
     *("GET /sign-in", "POST /sign-in", "POST /sign-in/form", "POST /sign-out"),
+    *("GET /sign-in/second-factor", "POST /sign-in/second-factor"),
     *("GET /set-password", "POST /set-password"),
     *("GET /forgot-password", "POST /forgot-password"),
     *("GET /sso/start", "GET /sso/callback"),

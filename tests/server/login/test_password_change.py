@@ -10,10 +10,12 @@ from tests.support.sign_in.sign_ins import (
     CHOSEN,
     EMAIL,
     HOME,
+    change_password,
     create_link,
     events_of,
     get_account,
     let_time_pass,
+    set_by_link,
     sign_in_at_home,
     suspend,
 )
@@ -64,7 +66,7 @@ def test_two_users_who_swap_browsers_at_once_both_sign_in_by_link(
         def enter(secret: str, session: str, number: int = number, start: Barrier = start) -> None:
             start.wait()
             browser = structs.replace(HOME, session=session)
-            control_plane.password_changes.by_link(secret, f"{CHOSEN} {number} {secret}", browser)
+            set_by_link(control_plane, secret, f"{CHOSEN} {number} {secret}", browser)
 
         def leave(session: str, start: Barrier = start) -> None:
             user = control_plane.sessions.authenticate(session)
@@ -86,7 +88,7 @@ def test_an_initial_password_must_be_changed_first(control_plane: ControlPlane) 
     with pytest.raises(PasswordChangeNeeded):
         user.refuse_pending()
 
-    changed = control_plane.password_changes.change_password(user, PASSWORD, CHOSEN, HOME)
+    changed = change_password(control_plane, user, PASSWORD, CHOSEN, HOME)
 
     assert changed.pending is None
     control_plane.sessions.authenticate(changed.session).refuse_pending()
@@ -105,10 +107,10 @@ def test_an_initial_password_expires_and_a_chosen_one_does_not(
     with pytest.raises(PasswordExpired, match="link"):
         sign_in_at_home(control_plane)
     with pytest.raises(PasswordExpired, match="link"):
-        control_plane.password_changes.change_password(user, PASSWORD, CHOSEN, HOME)
+        change_password(control_plane, user, PASSWORD, CHOSEN, HOME)
     with pytest.raises(InvalidCredentials):
         sign_in_at_home(control_plane, password="wrong password")
-    signed_in = control_plane.password_changes.by_link(create_link(control_plane), CHOSEN, HOME)
+    signed_in = set_by_link(control_plane, create_link(control_plane), CHOSEN, HOME)
     assert signed_in.pending is None
     let_time_pass(control_plane, 1_000 * _DAY)
     sign_in_at_home(control_plane, password=CHOSEN)
@@ -134,7 +136,7 @@ def test_a_new_password_must_meet_the_policy(
 ) -> None:
     user = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
     with pytest.raises(PasswordRefused, match=message) as refused:
-        control_plane.password_changes.change_password(user, PASSWORD, new, HOME)
+        change_password(control_plane, user, PASSWORD, new, HOME)
     assert new not in str(refused.value)
     sign_in_at_home(control_plane)
 
@@ -142,12 +144,12 @@ def test_a_new_password_must_meet_the_policy(
 def test_a_change_requires_the_current_password(control_plane: ControlPlane) -> None:
     user = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
     with pytest.raises(InvalidCredentials, match="current password"):
-        control_plane.password_changes.change_password(user, "wrong password", CHOSEN, HOME)
-    changed = control_plane.password_changes.change_password(user, PASSWORD, CHOSEN, HOME)
+        change_password(control_plane, user, "wrong password", CHOSEN, HOME)
+    changed = change_password(control_plane, user, PASSWORD, CHOSEN, HOME)
     for session in (changed.session, sign_in_at_home(control_plane, password=CHOSEN).session):
         user = control_plane.sessions.authenticate(session)
         with pytest.raises(InvalidCredentials, match="current password"):
-            control_plane.password_changes.change_password(user, "", f"{CHOSEN} again", HOME)
+            change_password(control_plane, user, "", f"{CHOSEN} again", HOME)
 
 
 @pytest.mark.parametrize(("minutes", "is_required"), [(10, False), (11, True)])
@@ -161,16 +163,16 @@ def test_an_initial_password_is_not_asked_for_again_for_ten_minutes(
     assert user.may_omit_current_password != is_required
     if is_required:
         with pytest.raises(InvalidCredentials, match="current password"):
-            control_plane.password_changes.change_password(user, "", CHOSEN, HOME)
+            change_password(control_plane, user, "", CHOSEN, HOME)
     else:
-        control_plane.password_changes.change_password(user, "", CHOSEN, HOME)
+        change_password(control_plane, user, "", CHOSEN, HOME)
         assert sign_in_at_home(control_plane, password=CHOSEN).pending is None
 
 
 def test_a_change_revokes_all_sessions_and_creates_a_new_one(control_plane: ControlPlane) -> None:
     elsewhere, here = sign_in_at_home(control_plane).session, sign_in_at_home(control_plane).session
     user = control_plane.sessions.authenticate(here)
-    changed = control_plane.password_changes.change_password(user, PASSWORD, CHOSEN, HOME)
+    changed = change_password(control_plane, user, PASSWORD, CHOSEN, HOME)
     for old in (elsewhere, here):
         with pytest.raises(NotAuthenticated):
             control_plane.sessions.authenticate(old)
@@ -185,9 +187,7 @@ def test_of_several_changes_at_once_one_succeeds(control_plane: ControlPlane) ->
 
     def change(number: int) -> LoginResult | AnyscaleError:
         try:
-            return control_plane.password_changes.change_password(
-                user, PASSWORD, f"{CHOSEN} {number}", HOME
-            )
+            return change_password(control_plane, user, PASSWORD, f"{CHOSEN} {number}", HOME)
         except (InvalidCredentials, NotAuthenticated) as error:
             return error
 
@@ -202,13 +202,13 @@ def test_a_link_sets_a_password_signs_in_and_works_once(control_plane: ControlPl
     old = sign_in_at_home(control_plane).session
     secret = create_link(control_plane)
     assert control_plane.password_changes.link_account(secret).email == EMAIL
-    signed_in = control_plane.password_changes.by_link(secret, CHOSEN, HOME)
+    signed_in = set_by_link(control_plane, secret, CHOSEN, HOME)
     assert control_plane.sessions.authenticate(signed_in.session).session.auth_method == "link"
     assert signed_in.pending is None
     sign_in_at_home(control_plane, password=CHOSEN)
     for call in (
         control_plane.password_changes.link_account,
-        lambda s: control_plane.password_changes.by_link(s, CHOSEN, HOME),
+        lambda s: set_by_link(control_plane, s, CHOSEN, HOME),
     ):
         with pytest.raises(LinkInvalid):
             call(secret)
@@ -217,9 +217,7 @@ def test_a_link_sets_a_password_signs_in_and_works_once(control_plane: ControlPl
 
 
 def test_a_link_sets_the_first_password_of_an_account(control_plane: ControlPlane) -> None:
-    control_plane.password_changes.by_link(
-        create_link(control_plane, "none@example.com"), CHOSEN, HOME
-    )
+    set_by_link(control_plane, create_link(control_plane, "none@example.com"), CHOSEN, HOME)
     sign_in_at_home(control_plane, "none@example.com", CHOSEN)
 
 
@@ -227,21 +225,21 @@ def test_a_refused_password_leaves_the_link_valid(control_plane: ControlPlane) -
     secret = create_link(control_plane)
     for refused in ("short", "j-a-n-e-2026", "abcabcabc", "9876543210!!", "poiuztre77"):
         with pytest.raises(PasswordRefused):
-            control_plane.password_changes.by_link(secret, refused, HOME)
-    control_plane.password_changes.by_link(secret, CHOSEN, HOME)
+            set_by_link(control_plane, secret, refused, HOME)
+    set_by_link(control_plane, secret, CHOSEN, HOME)
 
 
 def test_an_expired_or_unknown_link_or_one_of_a_suspended_account_is_invalid(
     control_plane: ControlPlane,
 ) -> None:
     with pytest.raises(LinkInvalid):
-        control_plane.password_changes.by_link("unknown", CHOSEN, HOME)
+        set_by_link(control_plane, "unknown", CHOSEN, HOME)
     with pytest.raises(LinkInvalid):
-        control_plane.password_changes.by_link(create_link(control_plane, days=0), CHOSEN, HOME)
+        set_by_link(control_plane, create_link(control_plane, days=0), CHOSEN, HOME)
     secret = create_link(control_plane)
     suspend(control_plane)
     with pytest.raises(LinkInvalid):
-        control_plane.password_changes.by_link(secret, CHOSEN, HOME)
+        set_by_link(control_plane, secret, CHOSEN, HOME)
 
 
 @pytest.mark.both_stores
@@ -250,7 +248,7 @@ def test_of_eight_uses_of_one_link_at_once_one_succeeds(control_plane: ControlPl
 
     def use(number: int) -> bool:
         try:
-            control_plane.password_changes.by_link(secret, f"{CHOSEN} {number}", HOME)
+            set_by_link(control_plane, secret, f"{CHOSEN} {number}", HOME)
         except LinkInvalid:
             return False
         return True
@@ -262,17 +260,17 @@ def test_of_eight_uses_of_one_link_at_once_one_succeeds(control_plane: ControlPl
 def test_a_changed_password_revokes_the_unused_link(control_plane: ControlPlane) -> None:
     user = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
     secret = create_link(control_plane)
-    control_plane.password_changes.change_password(user, PASSWORD, CHOSEN, HOME)
+    change_password(control_plane, user, PASSWORD, CHOSEN, HOME)
     with pytest.raises(LinkInvalid):
-        control_plane.password_changes.by_link(secret, CHOSEN, HOME)
+        set_by_link(control_plane, secret, CHOSEN, HOME)
 
 
 def test_a_revoked_session_changes_no_password(control_plane: ControlPlane) -> None:
     user = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
     control_plane.sessions.revoke(user, user.session.session_id)
     with pytest.raises(NotAuthenticated):
-        control_plane.password_changes.change_password(user, PASSWORD, CHOSEN, HOME)
+        change_password(control_plane, user, PASSWORD, CHOSEN, HOME)
     user = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
     suspend(control_plane)
     with pytest.raises(NotAuthenticated):
-        control_plane.password_changes.change_password(user, PASSWORD, CHOSEN, HOME)
+        change_password(control_plane, user, PASSWORD, CHOSEN, HOME)

@@ -6,9 +6,11 @@ from tests.support.sign_in.sign_ins import (
     CHOSEN,
     EMAIL,
     HOME,
+    change_password,
     create_link,
     fail_to_sign_in,
     let_time_pass,
+    set_by_link,
     sign_in,
     sign_in_at_home,
     sign_in_at_once,
@@ -107,15 +109,15 @@ def test_a_link_signs_in_to_an_account_that_is_guessed_at(
 ) -> None:
     for number in range(110):
         fail_to_sign_in(control_plane, ClientInfo(f"203.0.113.{number}", "curl"))
-    device = control_plane.password_changes.by_link(create_link(control_plane), CHOSEN, HOME).device
+    device = set_by_link(control_plane, create_link(control_plane), CHOSEN, HOME).device
     sign_in(control_plane, EMAIL, CHOSEN, structs.replace(HOME, device=device))
 
 
 def test_a_device_is_known_only_to_its_account_and_for_a_limited_time(
     control_plane: ControlPlane,
 ) -> None:
-    device = control_plane.password_changes.by_link(
-        create_link(control_plane, "none@example.com"), CHOSEN, HOME
+    device = set_by_link(
+        control_plane, create_link(control_plane, "none@example.com"), CHOSEN, HOME
     ).device
     mine = sign_in_at_home(control_plane).device
     for number in range(110):
@@ -131,8 +133,8 @@ def test_two_users_may_share_a_browser(control_plane: ControlPlane) -> None:
     device = sign_in_at_home(control_plane).device
     shared = structs.replace(HOME, device=device)
     assert (
-        control_plane.password_changes.by_link(
-            create_link(control_plane, "none@example.com"), CHOSEN, shared
+        set_by_link(
+            control_plane, create_link(control_plane, "none@example.com"), CHOSEN, shared
         ).device
         == device
     )
@@ -211,7 +213,7 @@ def test_a_known_device_is_counted_at_all_addresses_together(
 def test_a_changed_password_makes_all_other_devices_unknown(control_plane: ControlPlane) -> None:
     old = sign_in_at_home(control_plane).device
     user = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
-    here = control_plane.password_changes.change_password(user, PASSWORD, CHOSEN, HOME).device
+    here = change_password(control_plane, user, PASSWORD, CHOSEN, HOME).device
     for number in range(110):
         fail_to_sign_in(control_plane, ClientInfo(f"203.0.113.{number}", "curl"))
     with pytest.raises(TooManyFailedLogins):

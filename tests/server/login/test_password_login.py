@@ -18,6 +18,7 @@ from tests.support.sign_in.sign_ins import (
     events_of,
     get_account,
     let_time_pass,
+    set_by_link,
     sign_in,
     sign_in_at_home,
     sign_in_at_once,
@@ -123,7 +124,7 @@ def test_the_previous_session_of_another_user_is_revoked_as_well(
         now, user_id = tx.now(), get_account(control_plane, other).user_id
         tx.links.replace(LinkRecord(user_id, hash_of("link"), "local:test", now, now + _DAY))
 
-    second = control_plane.password_changes.by_link("link", CHOSEN, again)
+    second = set_by_link(control_plane, "link", CHOSEN, again)
 
     with pytest.raises(NotAuthenticated):
         control_plane.sessions.authenticate(first.session)
@@ -202,7 +203,7 @@ def test_passwords_are_disabled_where_sso_is_the_only_sign_in_method(
         calls: list[Callable[[], object]] = [
             lambda: sign_in_at_home(control_plane),
             lambda: control_plane.password_changes.link_account("secret"),
-            lambda: control_plane.password_changes.by_link("secret", CHOSEN, HOME),
+            lambda: set_by_link(control_plane, "secret", CHOSEN, HOME),
         ]
         for call in calls:
             with pytest.raises(NotPermitted, match="SSO"):
@@ -244,7 +245,7 @@ def test_a_password_that_is_changed_while_it_is_verified_is_wrong(
 
     def meanwhile(password_hash: str | None, password: str) -> bool:
         is_right = verify(password_hash, password)
-        control_plane.password_changes.by_link(create_link(control_plane), CHOSEN, HOME)
+        set_by_link(control_plane, create_link(control_plane), CHOSEN, HOME)
         return is_right
 
     monkeypatch.setattr(control_plane.password_changes._hashing, "verify", meanwhile)

@@ -20,6 +20,7 @@ from tests.support.sign_in.sign_ins import (
     create_link,
     get_account,
     let_time_pass,
+    set_by_link,
     sign_in,
     sign_in_at_home,
     suspend,
@@ -119,7 +120,7 @@ def test_revoked_sessions_are_in_the_audit_log(control_plane: ControlPlane) -> N
         assert control_plane.sessions.revoke_others(user) == count
     entries = [(e.event, e.subject, e.data) for e in control_plane.audit_log.list(0, 100)]
     assert entries[-3:] == [
-        ("session.created", entries[-3][1], '{"auth_method":"link"}'),
+        ("session.created", entries[-3][1], '{"auth_method":"link","methods":""}'),
         ("session.revoked", other.session.session_id, "{}"),
         ("sessions.revoked", user.account.user_id, '{"count":1}'),
     ]
@@ -135,13 +136,11 @@ def test_sessions_of_a_suspended_account_are_refused(control_plane: ControlPlane
 def test_a_user_revokes_own_sessions_and_none_of_another_user(
     control_plane: ControlPlane,
 ) -> None:
-    control_plane.password_changes.by_link(
-        create_link(control_plane, "none@example.com"), CHOSEN, HOME
-    )
+    set_by_link(control_plane, create_link(control_plane, "none@example.com"), CHOSEN, HOME)
     stranger = control_plane.sessions.authenticate(
         sign_in_at_home(control_plane, "none@example.com", CHOSEN).session
     )
-    first = control_plane.password_changes.by_link(create_link(control_plane), CHOSEN, HOME).session
+    first = set_by_link(control_plane, create_link(control_plane), CHOSEN, HOME).session
     second, third = (sign_in_at_home(control_plane, password=CHOSEN).session for _ in range(2))
     user = control_plane.sessions.authenticate(third)
     assert user.session in control_plane.sessions.list(user)

@@ -168,7 +168,7 @@ def test_the_sign_in_is_in_the_audit_log(login: TamperedLogin) -> None:
     login.return_to_callback()
     entry = login.control_plane.audit_log.list(0, 1, newest_first=True)[0]
     assert (entry.event, entry.actor) == ("session.renewed", caller(login).actor)
-    assert json.loads(entry.data) == {"auth_method": "sso"}
+    assert json.loads(entry.data) == {"auth_method": "sso", "methods": ""}
 
 
 def test_another_site_cannot_start_it(login: TamperedLogin) -> None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 import pytest
 from tests.support.callers import OPERATOR, session_caller
 from tests.support.databases.stored_data import execute_sql
+from tests.support.sign_in import sign_ins
 from tests.support.users import PASSWORD, checked_users, find_accounts, passwords_for
 
 from anyscale.errors import InvalidCredentials
@@ -36,8 +37,7 @@ def used_at(control_plane: ControlPlane, user_id: str) -> int | None:
 
 
 def sign_in(control_plane: ControlPlane, _: str = "", password: str = PASSWORD) -> str:
-    login = control_plane.password_login
-    return login.login(login.prepare(EMAIL, password, CLIENT)).session
+    return sign_ins.sign_in(control_plane, EMAIL, password, CLIENT).session
 
 
 def sign_in_by_sso(control_plane: ControlPlane, user_id: str) -> None:

@@ -9,6 +9,8 @@ from tests.support.users import PASSWORD
 
 from anyscale.errors import AnyscaleError, InvalidCredentials, TooManyFailedLogins
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.callers import SessionCaller
+from anyscale.server.core.login.half_sign_in import HalfSignIn
 from anyscale.server.core.login.sessions import ClientInfo, LoginResult
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.store.records.login import LinkRecord
@@ -19,12 +21,15 @@ __all__ = [
     "CHOSEN",
     "EMAIL",
     "HOME",
+    "change_password",
+    "completed",
     "count_sessions",
     "create_link",
     "events_of",
     "fail_to_sign_in",
     "get_account",
     "let_time_pass",
+    "set_by_link",
     "sign_in",
     "sign_in_at_home",
     "sign_in_at_once",
@@ -47,12 +52,32 @@ def get_account(control_plane: ControlPlane, email: str = EMAIL) -> AccountRecor
     return found
 
 
+def completed(result: LoginResult | HalfSignIn | None) -> LoginResult:
+    """Return the result of a sign-in that needs no second factor."""
+    assert isinstance(result, LoginResult)
+    return result
+
+
 def sign_in(
     control_plane: ControlPlane, email: str, password: str, client: ClientInfo
 ) -> LoginResult:
     """Sign in with a password."""
     login = control_plane.password_login
-    return login.login(login.prepare(email, password, client))
+    return completed(login.login(login.prepare(email, password, client)))
+
+
+def set_by_link(
+    control_plane: ControlPlane, secret: str, new: str, client: ClientInfo
+) -> LoginResult:
+    """Set a password by a link."""
+    return completed(control_plane.password_changes.by_link(secret, new, client))
+
+
+def change_password(
+    control_plane: ControlPlane, user: SessionCaller, old: str, new: str, client: ClientInfo
+) -> LoginResult:
+    """Change the password of a signed-in user."""
+    return completed(control_plane.password_changes.change_password(user, old, new, client))
 
 
 def sign_in_at_home(

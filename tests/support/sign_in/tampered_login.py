@@ -26,6 +26,7 @@ from tests.support.sign_in.oidc_provider import new_browser
 from anyscale.domain.validation import Policy, check
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.audit.entries import AuditLog
+from anyscale.server.core.login.complete_sign_in import SignInGate
 from anyscale.server.core.login.rate_limit import LoginRateLimiter
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.core.sso.sso_login import SsoLogin
@@ -242,7 +243,11 @@ def _forget(control_plane: ControlPlane) -> None:
     assert settings.provider
     vars(control_plane.audit_log).update(vars(AuditLog(Transactions(store))))
     oidc = SsoLogin(
-        Transactions(store), settings.provider, settings.sso_redirect_uri(), LoginRateLimiter()
+        Transactions(store),
+        settings.provider,
+        settings.sso_redirect_uri(),
+        LoginRateLimiter(),
+        SignInGate(settings.second_factor),
     )
     vars(control_plane.sso_login).update(vars(oidc))
 

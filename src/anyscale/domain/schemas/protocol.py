@@ -28,3 +28,5 @@ class ProblemDocument(Struct, frozen=True, omit_defaults=True):
     problems: list[Problem] = []
     #: the batch that is left open
     batch_id: str | None = None
+    #: what a user can show next: `passkey`, `totp`, `recovery_code`
+    factors: list[str] = []

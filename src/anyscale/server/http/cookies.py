@@ -8,6 +8,7 @@ import re
 
 from litestar.datastructures import Cookie
 
+from anyscale.server.core.login.half_sign_in import HALF_LIMIT
 from anyscale.server.core.login.sessions import (
     ABSOLUTE_LIMIT,
     DEVICE_LIMIT,
@@ -20,16 +21,21 @@ from anyscale.server.http.dependencies import Connection
 __all__ = [
     "AUTHORIZATION",
     "DEVICE",
+    "HALF_SIGN_IN",
     "SESSION",
     "HostCookie",
     "client_info",
     "expired_cookie",
+    "half_cookie",
     "login_cookies",
     "read_cookie",
 ]
 
 SESSION = "__Host-session"
 DEVICE = "__Host-device"
+
+#: half a sign-in: see `core.login.half_sign_in`
+HALF_SIGN_IN = "__Host-second-factor"
 
 #: binds the stored requests of applications to the browser
 AUTHORIZATION = "__Host-authorization"
@@ -84,6 +90,11 @@ def login_cookies(login: LoginResult) -> list[Cookie]:
         HostCookie(SESSION, login.session, ABSOLUTE_LIMIT // SECOND_MS),
         HostCookie(DEVICE, login.device, DEVICE_LIMIT // SECOND_MS),
     ]
+
+
+def half_cookie(value: str) -> Cookie:
+    """Create the cookie of half a sign-in."""
+    return HostCookie(HALF_SIGN_IN, value, HALF_LIMIT // SECOND_MS)
 
 
 def client_info(connection: Connection) -> ClientInfo:

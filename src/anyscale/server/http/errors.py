@@ -32,7 +32,7 @@ from anyscale.server.http.web.error_page import error_page
 from anyscale.server.http.web.templating import accepts_page
 from anyscale.server.login_options import LoginOptions
 
-__all__ = ["EXCEPTION_HANDLERS", "error_responses", "send_refusal", "title_of"]
+__all__ = ["EXCEPTION_HANDLERS", "error_responses", "refusal_response", "send_refusal", "title_of"]
 
 _PROBLEM = "application/problem+json"
 
@@ -97,19 +97,20 @@ async def send_refusal(error: AnyscaleError, scope: Any, receive: Receive, send:
     The server may not know where the body of the request ends.
     """
     request: AnyRequest = Request(scope)
-    response = _handle_refusal(request, error)
+    response = refusal_response(request, error)
     closing = response.to_asgi_response(None, request, headers={"Connection": "close"})
     await closing(scope, receive, send)
 
 
-def _handle_refusal(request: AnyRequest, error: AnyscaleError) -> Response[Any]:
+def refusal_response(request: AnyRequest, error: AnyscaleError, **more: Any) -> Response[Any]:
+    """Return the response to a request that is refused; `more` are fields of the document."""
     count_refusal(error)
     headers = retry_after(error)
     if error.status == HTTPStatus.UNAUTHORIZED:  # RFC 9110, 15.5.2
         headers["WWW-Authenticate"] = "Bearer"
     problems = error.problems if isinstance(error, BatchRefused) else []
     batch_id = error.batch_id if isinstance(error, BatchUnfinished) else None
-    more = {"problems": problems, "batch_id": batch_id}
+    more = {"problems": problems, "batch_id": batch_id, **more}
     return _respond(request, error.status, error.code, _detail(error), headers, **more)
 
 
@@ -125,7 +126,7 @@ def _detail(error: AnyscaleError) -> str:
 
 def _handle_http_exception(request: AnyRequest, error: HTTPException) -> Response[Any]:
     if error.detail == _CUT_OFF:
-        return _handle_refusal(request, RequestInvalid("the body ends in the middle"))
+        return refusal_response(request, RequestInvalid("the body ends in the middle"))
     status = error.status_code
     default = "request_invalid" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "internal"
     # The framework's own text may repeat what the client has sent.
@@ -156,13 +157,13 @@ def _fault(item: dict[str, Any]) -> str:
 def _handle_recursion(request: AnyRequest, error: RecursionError) -> Response[Any]:
     # The framework decodes some bodies, and nested JSON is not an error of its decoder.
     if extract_tb(error.__traceback__)[-1].filename == msgspec_hooks.__file__:
-        return _handle_refusal(request, invalid_body(error))
+        return refusal_response(request, invalid_body(error))
     return _handle_bug(request, error)
 
 
 def _handle_lack_of_memory(request: AnyRequest) -> Response[Any]:
     _log.error("not enough memory for a request")
-    return _handle_refusal(request, Unavailable("the control plane has too little memory now"))
+    return refusal_response(request, Unavailable("the control plane has too little memory now"))
 
 
 def _handle_bug(request: AnyRequest, error: Exception) -> Response[Any]:
@@ -199,7 +200,7 @@ def _login_options(request: AnyRequest) -> LoginOptions | None:
 
 
 EXCEPTION_HANDLERS: dict[Any, Any] = {
-    AnyscaleError: _handle_refusal,
+    AnyscaleError: refusal_response,
     HTTPException: _handle_http_exception,
     RecursionError: _handle_recursion,
     Exception: _handle_bug,

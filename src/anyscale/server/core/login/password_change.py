@@ -7,16 +7,18 @@ from anyscale.errors import InvalidCredentials, LinkInvalid, PasswordRefused
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.callers import SessionCaller, user_actor
 from anyscale.server.core.hashing.pool import PasswordHashPool
+from anyscale.server.core.login.complete_sign_in import SignInGate
+from anyscale.server.core.login.half_sign_in import HalfSignIn, Shown
 from anyscale.server.core.login.password_login import PasswordLogin, require_passwords
 from anyscale.server.core.login.sessions import (
     ClientInfo,
     LockedAccount,
     LoginResult,
-    create_session,
     lock_for_session,
 )
 from anyscale.server.core.mail.kinds import PASSWORD_CHANGED
 from anyscale.server.core.mail.outbox import Outbox, end_links
+from anyscale.server.core.second_factor.methods import PASSWORD, united
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.steps import Step
 from anyscale.server.core.transactions import Transactions
@@ -44,17 +46,19 @@ class PasswordChanges:
         policy: Policy,
         login: PasswordLogin,
         outbox: Outbox,
+        gate: SignInGate,
     ) -> None:
         self._transactions = transactions
         self._hashing = hashing
         self._policy = policy
         self._login = login
         self._outbox = outbox
+        self._gate = gate
 
     def change_password(
         self, caller: SessionCaller, current: str, new: str, client: ClientInfo
-    ) -> LoginResult:
-        """Change the password of a signed-in user, revoke all sessions, and create a new one.
+    ) -> LoginResult | HalfSignIn:
+        """Change the password of a signed-in user, revoke all sessions, and sign in anew.
 
         `current` may be empty for ten minutes in a session that an initial password created.
 
@@ -79,8 +83,9 @@ class PasswordChanges:
             if own.password_hash != account.password_hash:
                 raise InvalidCredentials("the password was changed at the same time")
             self._login.require_active(own, locked.at)
-            method = caller.session.auth_method
-            return self._set_password(tx, locked, password_hash, method, "password.changed")
+            methods = united(caller.session.methods, PASSWORD)
+            shown = Shown(caller.session.auth_method, methods, locked.at)
+            return self._set_password(tx, locked, password_hash, shown, "password.changed")
 
     def link_account(self, secret: str) -> AccountRecord:
         """Return the account of a one-time link, which stays valid.
@@ -98,8 +103,8 @@ class PasswordChanges:
             raise LinkInvalid(_LINK_INVALID)
         return account
 
-    def by_link(self, secret: str, new: str, client: ClientInfo) -> LoginResult:
-        """Consume a one-time link, set the password, revoke all sessions, and create a new one.
+    def by_link(self, secret: str, new: str, client: ClientInfo) -> LoginResult | HalfSignIn:
+        """Consume a one-time link, set the password, revoke all sessions, and sign in.
 
         Raises:
             LinkInvalid, NotPermitted: see `link_account`.
@@ -113,7 +118,8 @@ class PasswordChanges:
             link = tx.links.consume(hash_of(secret))
             if not link or not locked or locked.account.suspended_at is not None:
                 raise LinkInvalid(_LINK_INVALID)
-            return self._set_password(tx, locked, password_hash, "link", "password.set_by_link")
+            shown = Shown("link", PASSWORD, locked.at)
+            return self._set_password(tx, locked, password_hash, shown, "password.set_by_link")
 
     def _hash(self, new: str, account: AccountRecord) -> str:
         """Check a new password against the policy, and hash it."""
@@ -134,18 +140,20 @@ class PasswordChanges:
         return self._hashing.hash(new)
 
     def _set_password(
-        self, tx: Transaction, locked: LockedAccount, password_hash: str, method: str, event: str
-    ) -> LoginResult:
-        """Set the password, and replace all sessions, devices and links by a session."""
+        self, tx: Transaction, locked: LockedAccount, password_hash: str, shown: Shown, event: str
+    ) -> LoginResult | HalfSignIn:
+        """Set the password, delete all sessions, devices and links, and complete the sign-in."""
         user_id, actor = locked.account.user_id, user_actor(locked.account.user_id)
         tx.accounts.set_password(user_id, password_hash, locked.at)
-        account = structs.replace(locked.account, password_set_at=locked.at)
+        account = structs.replace(
+            locked.account, password_hash=password_hash, password_set_at=locked.at
+        )
         tx.sessions.delete(user_id)
         end_links(tx, user_id=user_id)
         tx.devices.delete(user_id)
         if locked.account.password_hash is not None:
             self._outbox.add_notice(tx, PASSWORD_CHANGED, user_id, actor)
         locked = structs.replace(locked, account=account)
-        result = create_session(tx, method, locked, authenticated_at=locked.at)
+        result = self._gate.complete_sign_in(tx, locked, shown)
         append_entry(tx, actor, event, user_id, {})
         return result

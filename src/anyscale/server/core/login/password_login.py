@@ -9,15 +9,16 @@ from anyscale.server.core.audit.deferred import DeferredAuditWriter
 from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.hashing.pool import PasswordHashPool
+from anyscale.server.core.login.complete_sign_in import SignInGate
+from anyscale.server.core.login.half_sign_in import HalfSignIn, Shown
 from anyscale.server.core.login.rate_limit import LoginRateLimiter
 from anyscale.server.core.login.sessions import (
     DEVICE_LIMIT,
     ClientInfo,
     LoginResult,
-    create_session,
     lock_for_session,
-    renew_sign_in,
 )
+from anyscale.server.core.second_factor.methods import PASSWORD
 from anyscale.server.core.secrets import SensitiveStruct, hash_of
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.transactions import Transactions
@@ -58,8 +59,10 @@ class PasswordLogin:
         policy: Policy,
         initial_days: int,
         rate_limiter: LoginRateLimiter,
+        gate: SignInGate,
     ) -> None:
         self._transactions = transactions
+        self._gate = gate
         self._hashing = hashing
         self._rate_limiter = rate_limiter
         self._audit_writer = DeferredAuditWriter(audit_log)
@@ -85,8 +88,8 @@ class PasswordLogin:
         self._rate_limiter.check(*attempt.source)
         return attempt
 
-    def login(self, attempt: LoginAttempt) -> LoginResult:
-        """Verify the password, and create a session.
+    def login(self, attempt: LoginAttempt) -> LoginResult | HalfSignIn:
+        """Verify the password, and complete the sign-in as `SignInGate` does.
 
         An email without an account costs the same time as a wrong password, and gets the same
         response.
@@ -105,11 +108,11 @@ class PasswordLogin:
         self._rate_limiter.check(*attempt.source)
         assert attempt.account
         assert password_hash
-        return self._create_session(attempt, attempt.account.user_id, password_hash)
+        return self._complete(attempt, attempt.account.user_id, password_hash)
 
-    def _create_session(
+    def _complete(
         self, attempt: LoginAttempt, user_id: str, password_hash: str
-    ) -> LoginResult:
+    ) -> LoginResult | HalfSignIn:
         is_outdated = self._hashing.needs_rehash(password_hash)
         rehashed = self._hashing.hash(attempt.password) if is_outdated else None
         self.record_sign_in(user_id)
@@ -119,7 +122,7 @@ class PasswordLogin:
                 self.require_active(locked.account, locked.at)
                 if rehashed:
                     tx.accounts.set_password(user_id, rehashed, None)
-                return create_session(tx, "password", locked, authenticated_at=locked.at)
+                return self._gate.complete_sign_in(tx, locked, _shown(locked.at))
         # The password was changed after the account was read, or another sign-in has rehashed it.
         return self.login(structs.replace(attempt, account=locked.account if locked else None))
 
@@ -142,8 +145,10 @@ class PasswordLogin:
             self._audit_writer.record_denied(account)
             raise InvalidCredentials("the current password is wrong")
 
-    def sign_in_again(self, caller: SessionCaller, password: str, client: ClientInfo) -> None:
-        """Verify the password of a signed-in user, and record the sign-in. The session stays.
+    def sign_in_again(
+        self, caller: SessionCaller, password: str, client: ClientInfo
+    ) -> HalfSignIn | None:
+        """Verify the password of a signed-in user, and record the sign-in as `SignInGate` does.
 
         Raises:
             InvalidCredentials, PasswordExpired, TooManyFailedLogins: as `login` does.
@@ -158,7 +163,7 @@ class PasswordLogin:
             if account.password_hash != caller.account.password_hash:
                 raise InvalidCredentials("the password was changed at the same time")
             self.require_active(account, now)
-            renew_sign_in(tx, caller, "password", now)
+            return self._gate.renew_sign_in(tx, caller, _shown(now))
 
     def close(self) -> None:
         """Write the audit entries that are still due, and end the threads and processes."""
@@ -194,6 +199,10 @@ def require_passwords(policy: Policy) -> None:
     """Raise `NotPermitted` if SSO is the only sign-in method."""
     if policy.sso_only:
         raise NotPermitted("everybody here signs in by SSO: there are no passwords")
+
+
+def _shown(at: int) -> Shown:
+    return Shown("password", PASSWORD, at)
 
 
 def _known_device(tx: Transaction, account: AccountRecord | None, device: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from anyscale.errors import NotFound, StoreUnavailable
 from anyscale.server.core.audit.entries import Entry, append_entries, append_entry
@@ -34,7 +34,7 @@ __all__ = [
     "SessionService",
     "create_session",
     "lock_for_session",
-    "renew_sign_in",
+    "renew_session",
 ]
 
 #: milliseconds that an account knows a browser that has signed in
@@ -182,42 +182,61 @@ def lock_for_session(tx: Transaction, user_id: str, client: ClientInfo) -> Locke
 
 
 def create_session(
-    tx: Transaction, method: str, locked: LockedAccount, *, authenticated_at: int | None
+    tx: Transaction,
+    method: str,
+    locked: LockedAccount,
+    *,
+    authenticated_at: int | None,
+    methods: str = "",
+    factor_due_at: int | None = None,
 ) -> LoginResult:
     """Create a session, and revoke the one that the browser had (ASVS 5.0, 7.2.4).
 
-    If the account has as many sessions as it may have, the oldest is revoked.
-    `authenticated_at` is when the user proved to be present, at the latest now; None if nobody
-    knows.
-    From then on the account knows the device, and the transaction has locked the audit log.
+    Only `SignInGate` calls it. If the account has as many sessions as it may have, the oldest is
+    revoked. From then on the account knows the device, and the transaction has locked the audit
+    log.
+
+    Args:
+        tx: the transaction.
+        method: how the sign-in began.
+        locked: the account.
+        authenticated_at: when the user proved to be present, at the latest now; None if nobody
+            knows.
+        methods: what the user showed: see `core.second_factor.methods`.
+        factor_due_at: from when on the user has to add a second factor first; None for never.
     """
     user_id, now = locked.account.user_id, locked.at
     secret, device = new_secret(), locked.client.device
     if not tx.devices.exists(hash_of(device)):
         device = new_secret()  # not one that another site or user has put into the browser
-    session = _new_session(locked, method, secret, authenticated_at)
+    session = structs.replace(
+        _new_session(locked, method, secret, authenticated_at),
+        methods=methods,
+        factor_due_at=factor_due_at,
+    )
     entries = [*_revoke_previous(tx, locked, session), *_revoke_oldest(tx, locked)]
     tx.sessions.add(session)
     tx.devices.save(hash_of(device), user_id, now)
     if locked.account.used_at is None:
         tx.accounts.mark_used(user_id, now)
-    details = {"auth_method": method}
+    details = {"auth_method": method, "methods": methods}
     created = Entry(user_actor(user_id), "session.created", session.session_id, details)
     append_entries(tx, [*entries, created])
     return LoginResult(user_id, secret, device, pending_step(session, locked.account))
 
 
-def renew_sign_in(
-    tx: Transaction, caller: SessionCaller, method: str, authenticated_at: int | None
+def renew_session(
+    tx: Transaction,
+    caller: SessionCaller,
+    method: str,
+    authenticated_at: int | None,
+    methods: str,
 ) -> None:
-    """Record that the user of a session has signed in again; `method` says how.
-
-    The session stays, since runs and sign-ins at applications belong to it.
-    """
+    """Record that the user of a session has signed in again. The arguments are as above."""
     session_id = caller.session.session_id
-    methods = caller.session.methods
     tx.sessions.renew(session_id, _not_later(authenticated_at, tx.now()), methods)
-    append_entry(tx, caller.actor, "session.renewed", session_id, {"auth_method": method})
+    data = {"auth_method": method, "methods": methods}
+    append_entry(tx, caller.actor, "session.renewed", session_id, data)
 
 
 def _revoke_previous(tx: Transaction, locked: LockedAccount, new: SessionRecord) -> list[Entry]:

@@ -7,13 +7,13 @@ from anyscale.domain.emails import email_key
 from anyscale.errors import ProviderUnavailable, SsoRefused
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.callers import live_session, user_actor
+from anyscale.server.core.login.complete_sign_in import SignInGate
+from anyscale.server.core.login.half_sign_in import HalfSignIn, Shown
 from anyscale.server.core.login.rate_limit import LoginRateLimiter
 from anyscale.server.core.login.sessions import (
     ClientInfo,
     LoginResult,
-    create_session,
     lock_for_session,
-    renew_sign_in,
 )
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.signer import Signer
@@ -37,9 +37,11 @@ class SsoLogin:
         settings: ProviderSettings,
         redirect_uri: str,
         rate_limiter: LoginRateLimiter,
+        gate: SignInGate,
     ) -> None:
         self.provider: Final = IdentityProvider(settings, redirect_uri)
         self._rate_limiter = rate_limiter
+        self._gate = gate
         self._used_states = UsedStates()
         self._transactions = transactions
         #: of the cookie that a browser keeps while its user signs in
@@ -70,8 +72,8 @@ class SsoLogin:
             self._rate_limiter.record_failed_exchange(address)
             raise
 
-    def login(self, identity: ExternalIdentity, client: ClientInfo) -> LoginResult:
-        """Create a session of the account of this subject, or else of this verified address.
+    def login(self, identity: ExternalIdentity, client: ClientInfo) -> LoginResult | HalfSignIn:
+        """Sign in to the account of this subject, or else of this verified address.
 
         Raises:
             TooManyFailedLogins: the account has too many sign-ins in this minute.
@@ -87,14 +89,14 @@ class SsoLogin:
                 raise SsoRefused("no_account")
             account = locked.account
             is_new = self._link(tx, identity, account)
-            result = create_session(tx, "sso", locked, authenticated_at=identity.authenticated_at)
+            result = self._gate.complete_sign_in(tx, locked, _shown(identity))
             if is_new:
                 _append_linked(tx, identity, account)
         return result
 
     def sign_in_again(
         self, identity: ExternalIdentity, session_id: str, client: ClientInfo
-    ) -> None:
+    ) -> HalfSignIn | None:
         """Record that the user of the browser's session has signed in at the provider again.
 
         The session stays. `session_id` is the one for which the browser was sent to the provider.
@@ -115,9 +117,10 @@ class SsoLogin:
         self._rate_limiter.record_sign_in(user_id)
         with self._transactions.write_own(caller) as (tx, account):
             is_new = self._link(tx, identity, account)
-            renew_sign_in(tx, caller, "sso", identity.authenticated_at)
+            half = self._gate.renew_sign_in(tx, caller, _shown(identity))
             if is_new:
                 _append_linked(tx, identity, account)
+        return half
 
     def _find_user(self, tx: Transaction, identity: ExternalIdentity) -> str:
         """Return the id of the account that is linked to the subject, else of that with the email.
@@ -161,6 +164,10 @@ class SsoLogin:
         if self._domains and key.rpartition("@")[2] not in self._domains:
             raise SsoRefused("email_domain")
         return key
+
+
+def _shown(identity: ExternalIdentity) -> Shown:
+    return Shown("sso", "", identity.authenticated_at)
 
 
 def _kind_of(verified: object) -> str:

@@ -21,8 +21,8 @@ from anyscale.server.http.authentication import ALLOWED_STEPS, SESSION_AUTHENTIC
 from anyscale.server.http.bodies import SMALL_BODY, decode
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.errors import error_responses
-from anyscale.server.http.login.routes import create_login_response
 from anyscale.server.http.login.schemas import LoginResponse
+from anyscale.server.http.login.second_factor import respond_to_sign_in
 from anyscale.server.http.login.sign_in import LoginFlows
 from anyscale.server.http.route_handlers import delete, get, put
 from anyscale.server.http.web.session_pages import session_pages
@@ -57,7 +57,7 @@ async def change_password(
     result = await login.change_password(
         request, request.user, body.current_password, body.new_password
     )
-    return create_login_response(result)
+    return await respond_to_sign_in(request, login, result)
 
 
 @get(

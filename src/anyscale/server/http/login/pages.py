@@ -25,8 +25,9 @@ from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.steps import ANY_STEP, Step
 from anyscale.server.http.authentication import ALLOWED_STEPS, Authenticator
 from anyscale.server.http.bodies import SMALL_BODY
-from anyscale.server.http.cookies import SESSION, expired_cookie, login_cookies, read_cookie
+from anyscale.server.http.cookies import SESSION, expired_cookie, read_cookie
 from anyscale.server.http.dependencies import AnyRequest, UserRequest
+from anyscale.server.http.login.second_factor import PAGES, continue_sign_in
 from anyscale.server.http.login.sign_in import LoginFlows
 from anyscale.server.http.login.sso_problems import sso_problem
 from anyscale.server.http.openid.authorize import REQUEST_EXPIRED
@@ -40,7 +41,7 @@ from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.forms import read_form, refusal
 from anyscale.server.http.web.kept_forms import COOKIE as KEPT_FORM
 from anyscale.server.http.web.kept_forms import keep_fields, own_page
-from anyscale.server.http.web.session_pages import STEP_PAGES, session_pages
+from anyscale.server.http.web.session_pages import session_pages
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.login_options import LoginOptions
 from anyscale.server.paths import FORGOT_PASSWORD, KEEP_FORM, LINK_PAGE, SIGN_IN_AGAIN
@@ -52,6 +53,7 @@ Page = Response[str]
 #: Messages of the sign-in page, by the parameter `note` of its address.
 _NOTES = {
     "signed_out": "You have signed out.",
+    "half_expired": "Signing in took too long. Please sign in again.",
     "session_expired": "You are not signed in any more. Please sign in again.",
     **LOST_REQUEST_NOTES,
 }
@@ -112,8 +114,7 @@ async def sign_in(
     except AnyscaleError as error:
         wrong = "password" if isinstance(error, InvalidCredentials) else ""
         return show(wrong=wrong, **refusal(error))
-    path = following.path(STEP_PAGES.get(result.pending, own_page(to) or "/"))
-    return redirect(path, *login_cookies(result))
+    return await continue_sign_in(login, result, following, own_page(to) or "/")
 
 
 def _form_page(
@@ -193,7 +194,7 @@ async def change_password(
         result = await login.change_password(request, request.user, current, new)
     except AnyscaleError as error:
         return show(wrong=_wrong_field(error), **refusal(error))
-    return redirect(following.path(note="password_changed"), *login_cookies(result))
+    return await continue_sign_in(login, result, following, note="password_changed")
 
 
 @get(FORGOT_PASSWORD)
@@ -270,7 +271,7 @@ async def set_password(
         return render_page("dead_link", options=login_options, status=error.status)
     except AnyscaleError as error:
         return show(email=email, wrong=_wrong_field(error), **refusal(error))
-    return redirect(following.path(note="password_set"), *login_cookies(result))
+    return await continue_sign_in(login, result, following, note="password_set")
 
 
 def _wrong_field(error: AnyscaleError) -> str:
@@ -291,6 +292,7 @@ ROUTERS = [
             set_password,
             show_forgot_password,
             request_link,
+            *PAGES,
         ],
         include_in_schema=False,
         request_max_body_size=SMALL_BODY,

@@ -6,18 +6,19 @@ from litestar import Response, Router
 from litestar.di import NamedDependency
 
 from anyscale.server.core.link_secrets import secret_of
-from anyscale.server.core.login.sessions import LoginResult, SessionService
-from anyscale.server.core.steps import ANY_STEP, Step
+from anyscale.server.core.login.sessions import SessionService
+from anyscale.server.core.steps import ANY_STEP
 from anyscale.server.http.authentication import ALLOWED_STEPS, SESSION_AUTHENTICATION
 from anyscale.server.http.bodies import SMALL_BODY, decode
-from anyscale.server.http.cookies import SESSION, expired_cookie, login_cookies
+from anyscale.server.http.cookies import SESSION, expired_cookie
 from anyscale.server.http.dependencies import AnyRequest, UserRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.login.schemas import LoginRequest, LoginResponse, SetPasswordRequest
+from anyscale.server.http.login.second_factor import CALLS, respond_to_sign_in
 from anyscale.server.http.login.sign_in import LoginFlows
 from anyscale.server.http.route_handlers import delete, post
 
-__all__ = ["ROUTERS", "create_login_response"]
+__all__ = ["ROUTERS"]
 
 
 @post(
@@ -32,7 +33,7 @@ async def sign_in(
 ) -> Response[LoginResponse]:
     credentials = decode(await request.body(), LoginRequest)
     result = await login.by_password(request, credentials.email, credentials.password)
-    return create_login_response(result)
+    return await respond_to_sign_in(request, login, result)
 
 
 @post(
@@ -47,7 +48,7 @@ async def set_password(
 ) -> Response[LoginResponse]:
     body = decode(await request.body(), SetPasswordRequest)
     result = await login.by_link(request, secret_of(body.link), body.new_password)
-    return create_login_response(result)
+    return await respond_to_sign_in(request, login, result)
 
 
 @delete(
@@ -63,16 +64,10 @@ def sign_out(request: UserRequest, sessions: NamedDependency[SessionService]) ->
     sessions.revoke(request.user, request.auth.session_id)
 
 
-def create_login_response(login: LoginResult) -> Response[LoginResponse]:
-    """Create the response to a sign-in, whose secrets are only in cookies."""
-    body = LoginResponse(login.user_id, login.pending is Step.PASSWORD)
-    return Response(body, cookies=login_cookies(login))
-
-
 _SHARED: Any = {"tags": ["sign-in"], "request_max_body_size": SMALL_BODY}
 
 ROUTERS = [
-    Router("/v1", route_handlers=[sign_in, set_password], **_SHARED),
+    Router("/v1", route_handlers=[sign_in, set_password, *CALLS], **_SHARED),
     Router(
         "/v1",
         route_handlers=[sign_out],

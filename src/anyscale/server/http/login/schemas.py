@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-__all__ = ["LoginRequest", "LoginResponse", "SetPasswordRequest"]
+__all__ = ["LoginRequest", "LoginResponse", "SecondFactorRequest", "SetPasswordRequest"]
 
 
 class LoginRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,6 +23,16 @@ class SetPasswordRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
     def __repr__(self) -> str:
         return "SetPasswordRequest(...)"
+
+
+class SecondFactorRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """What completes a sign-in: a one-time code of an app, or a recovery code."""
+
+    code: str = ""
+    recovery_code: str = ""
+
+    def __repr__(self) -> str:
+        return "SecondFactorRequest(...)"
 
 
 class LoginResponse(Struct, frozen=True):

@@ -1,17 +1,19 @@
 """Sign-in operations of the JSON API and the pages: each runs in its pool, and is counted."""
 
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
 
-from anyscale.errors import AnyscaleError
+from anyscale.errors import AnyscaleError, SecondFactorNeeded
 from anyscale.server.core.callers import SessionCaller
+from anyscale.server.core.login.half_sign_in import HalfSignIn
 from anyscale.server.core.login.password_change import PasswordChanges
 from anyscale.server.core.login.password_login import PasswordLogin
 from anyscale.server.core.login.password_resets import PasswordResets
+from anyscale.server.core.login.second_factor_login import PendingSignIn, SecondFactorLogin
 from anyscale.server.core.login.sessions import LoginResult
 from anyscale.server.http.cookies import client_info
 from anyscale.server.http.dependencies import Connection
@@ -25,33 +27,43 @@ if TYPE_CHECKING:
 
 __all__ = ["LoginFlows"]
 
+_Result = TypeVar("_Result", LoginResult | HalfSignIn, HalfSignIn | None)
+
 
 class LoginFlows(Struct, frozen=True):
-    """Signs users in. Each method runs in its thread pool; sign-ins are counted."""
+    """Signs users in. Each method runs in its thread pool; sign-ins are counted.
+
+    A sign-in that needs a second factor is a `HalfSignIn`.
+    """
 
     password_login: PasswordLogin
     password_changes: PasswordChanges
     password_resets: PasswordResets
+    second_factor: SecondFactorLogin
     pools: ThreadPools
 
-    async def by_password(self, connection: Connection, email: str, password: str) -> LoginResult:
+    async def by_password(
+        self, connection: Connection, email: str, password: str
+    ) -> LoginResult | HalfSignIn:
         """Sign in by email and password, as `PasswordLogin` does."""
         login, client = self.password_login, client_info(connection)
-        with _counted("password"):
+        with _counted("password") as count:
             # The look-up comes before the place in the pool: known browsers have places of their
             # own.
             attempt = await self.pools.login.look_ups.run(login.prepare, email, password, client)
             call, is_known = partial(login.login, attempt), bool(attempt.known_device)
-            return await self.pools.login.run(call, client.address, is_known=is_known)
+            return count(await self.pools.login.run(call, client.address, is_known=is_known))
 
-    async def by_link(self, connection: Connection, link: str, new: str) -> LoginResult:
+    async def by_link(
+        self, connection: Connection, link: str, new: str
+    ) -> LoginResult | HalfSignIn:
         """Set a password by a one-time link and sign in, as `PasswordChanges.by_link` does."""
         client = client_info(connection)
-        with _counted("link"):
+        with _counted("link") as count:
             # This check comes before the place, too: only a valid link makes a client a known one.
             await self.link_account(link)
             call = partial(self.password_changes.by_link, link, new, client)
-            return await self.pools.login.run(call, client.address, is_known=True)
+            return count(await self.pools.login.run(call, client.address, is_known=True))
 
     async def link_account(self, link: str) -> AccountRecord:
         """Return the account of a one-time link, as `PasswordChanges.link_account` does."""
@@ -68,25 +80,25 @@ class LoginFlows(Struct, frozen=True):
 
     async def by_sso(
         self, connection: Connection, sso_login: "SsoLogin", identity: "Awaitable[ExternalIdentity]"
-    ) -> "tuple[ExternalIdentity, LoginResult]":
+    ) -> "tuple[ExternalIdentity, LoginResult | HalfSignIn]":
         """Sign in a user of the identity provider, as `SsoLogin.login` does.
 
         It awaits the identity itself, so that a refused redirect is counted as a failed sign-in.
         """
         client = client_info(connection)
-        with _counted("sso"):
+        with _counted("sso") as count:
             user = await identity
             call = partial(sso_login.login, user, client)
-            return user, await self.pools.login.run(call, client.address, is_known=True)
+            return user, count(await self.pools.login.run(call, client.address, is_known=True))
 
     async def again_by_password(
         self, connection: Connection, caller: SessionCaller, password: str
-    ) -> None:
+    ) -> HalfSignIn | None:
         """Record that a signed-in user signs in again, as `PasswordLogin.sign_in_again` does."""
         client = client_info(connection)
         call = partial(self.password_login.sign_in_again, caller, password, client)
-        with _counted("password"):
-            await self.pools.login.run(call, client.address, is_known=True)
+        with _counted("password") as count:
+            return count(await self.pools.login.run(call, client.address, is_known=True))
 
     async def again_by_sso(
         self,
@@ -94,16 +106,35 @@ class LoginFlows(Struct, frozen=True):
         sso_login: "SsoLogin",
         session_id: str,
         identity: "Awaitable[ExternalIdentity]",
-    ) -> None:
+    ) -> HalfSignIn | None:
         """Record that a signed-in user signs in again, as `SsoLogin.sign_in_again` does."""
         client = client_info(connection)
-        with _counted("sso"):
+        with _counted("sso") as count:
             call = partial(sso_login.sign_in_again, await identity, session_id, client)
-            await self.pools.login.run(call, client.address, is_known=True)
+            return count(await self.pools.login.run(call, client.address, is_known=True))
+
+    async def half_cookie(self, half: HalfSignIn) -> str:
+        """Return the value of the cookie of half a sign-in."""
+        return await self.pools.login.look_ups.run(self.second_factor.sign, half)
+
+    async def pending(self, cookie: str) -> PendingSignIn:
+        """Return what the user of a cookie can show next, as `SecondFactorLogin` does."""
+        return await self.pools.login.look_ups.run(self.second_factor.pending, cookie)
+
+    async def by_second_factor(
+        self, connection: Connection, half: HalfSignIn, *, code: str = "", recovery_code: str = ""
+    ) -> LoginResult | None:
+        """Complete half a sign-in by a one-time code or a recovery code: `SecondFactorLogin`."""
+        client = client_info(connection)
+        call = partial(self.second_factor.by_code, half, code, client)
+        if recovery_code:
+            call = partial(self.second_factor.by_recovery_code, half, recovery_code, client)
+        with _counted("recovery_code" if recovery_code else "code"):
+            return await self.pools.login.run(call, client.address, is_known=True)
 
     async def change_password(
         self, connection: Connection, caller: SessionCaller, current: str, new: str
-    ) -> LoginResult:
+    ) -> LoginResult | HalfSignIn:
         """Change the password of a signed-in user, as `PasswordChanges.change_password` does."""
         client = client_info(connection)
         call = partial(self.password_changes.change_password, caller, current, new, client)
@@ -111,11 +142,19 @@ class LoginFlows(Struct, frozen=True):
 
 
 @contextmanager
-def _counted(method: str) -> Iterator[None]:
-    result = "internal"
+def _counted(method: str) -> Iterator[Callable[[_Result], _Result]]:
+    """Count a sign-in by its method and its result, which the block may pass to what it gets."""
+    result, signed_in = "internal", "signed_in"
+
+    def count(returned: _Result) -> _Result:
+        nonlocal signed_in
+        if isinstance(returned, HalfSignIn):
+            signed_in = SecondFactorNeeded.code
+        return returned
+
     try:
-        yield
-        result = "signed_in"
+        yield count
+        result = signed_in
     except AnyscaleError as error:
         result = error.code
         raise

@@ -19,6 +19,7 @@ from anyscale.server.core.login.return_paths import sign_path, unsign_path
 from anyscale.server.core.sso.sso_login import SsoLogin
 from anyscale.server.http.cookies import SESSION, read_cookie
 from anyscale.server.http.dependencies import AnyRequest, Connection, UserRequest
+from anyscale.server.http.login.second_factor import show_second_factor
 from anyscale.server.http.login.sign_in import LoginFlows
 from anyscale.server.http.login.sso import is_forced, log_refusal, path_for_cookie, require_sso
 from anyscale.server.http.login.sso_cookie import create_cookie
@@ -76,10 +77,11 @@ async def sign_in_again(
     if not password:
         return _page(request, to, problems=[("Enter your password.", "password")], status=400)
     try:
-        await login.again_by_password(request, request.user, password)
+        half = await login.again_by_password(request, request.user, password)
     except AnyscaleError as error:
         return _page(request, to, **refused_form(error, "password"))
-    return redirect(_path_of(request, to))
+    path = _path_of(request, to)
+    return await show_second_factor(login, half, path) if half else redirect(path)
 
 
 @get("/sign-in-again/sso", pool="identity_provider.start")

@@ -24,6 +24,7 @@ from anyscale.errors import (
     TooManyFailedLogins,
 )
 from anyscale.server.core.audit.entries import AuditLog
+from anyscale.server.core.login.half_sign_in import HalfSignIn
 from anyscale.server.core.login.return_paths import sign_path
 from anyscale.server.core.sso.login_records import ExternalIdentity, SsoAttempt
 from anyscale.server.core.sso.sso_login import SsoLogin
@@ -35,6 +36,7 @@ from anyscale.server.http.cookies import (
     read_cookie,
 )
 from anyscale.server.http.dependencies import AnyRequest
+from anyscale.server.http.login.second_factor import show_second_factor
 from anyscale.server.http.login.sign_in import LoginFlows
 from anyscale.server.http.login.sso_cookie import (
     COOKIE,
@@ -152,7 +154,15 @@ async def callback(
     except SsoRefused as error:
         return _to_sign_in(await _refused(error, audit_log, pools), _sign_in_page(started))
     path = resume_path(user.request_id) if user.request_id else _path_after(started)
+    if isinstance(result, HalfSignIn):
+        return await _to_second_factor(login, result, path)
     return _redirect(path, expired_cookie(COOKIE), *login_cookies(result))
+
+
+async def _to_second_factor(login: LoginFlows, half: HalfSignIn, path: str) -> Response[Any]:
+    response = await show_second_factor(login, half, path)
+    response.set_cookie(expired_cookie(COOKIE))
+    return response
 
 
 def _path_after(started: SsoAttempt | SsoRefused) -> str:
@@ -175,7 +185,7 @@ async def _sign_in_again(
     state = request.app.state
     session_id, path = started.session_id, started.return_path
     try:
-        await state.login.again_by_sso(request, sso_login, session_id, identity)
+        half = await state.login.again_by_sso(request, sso_login, session_id, identity)
     except NotAuthenticated:
         return _redirect("/sign-in?note=session_expired", expired_cookie(COOKIE))
     except SsoRefused as error:
@@ -184,6 +194,8 @@ async def _sign_in_again(
         log_refusal(error, str(error))
         message = "unavailable"
     else:
+        if half:
+            return await _to_second_factor(state.login, half, path)
         return _redirect(path, expired_cookie(COOKIE))
     signed = sign_path(read_cookie(request, SESSION), path)
     return _to_sign_in(message, f"{SIGN_IN_AGAIN}?to={signed}&")

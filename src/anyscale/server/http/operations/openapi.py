@@ -36,7 +36,11 @@ from anyscale.domain.schemas.users import (
 from anyscale.server.http.account.schemas import ChangePasswordRequest, CreateTokenRequest
 from anyscale.server.http.cookies import SESSION
 from anyscale.server.http.dependencies import AnyRequest
-from anyscale.server.http.login.schemas import LoginRequest, SetPasswordRequest
+from anyscale.server.http.login.schemas import (
+    LoginRequest,
+    SecondFactorRequest,
+    SetPasswordRequest,
+)
 from anyscale.server.http.web.templating import render_page
 from anyscale.server.login_options import LoginOptions
 
@@ -56,6 +60,7 @@ _BODIES: dict[str, type[msgspec.Struct]] = {
     "suspendUser": Suspension,
     "restoreUser": Restoration,
     "signIn": LoginRequest,
+    "completeSignIn": SecondFactorRequest,
     "setPassword": SetPasswordRequest,
     "changePassword": ChangePasswordRequest,
     "createMyToken": CreateTokenRequest,

@@ -1,0 +1,66 @@
+"""The gate of every sign-in: it creates the session, or says that a second factor is due.
+
+Nothing else creates a session, or renews the sign-in of one.
+"""
+
+from msgspec import Struct
+
+from anyscale.server.core.callers import SessionCaller
+from anyscale.server.core.login.half_sign_in import HalfSignIn, Shown, half_sign_in
+from anyscale.server.core.login.sessions import (
+    LockedAccount,
+    LoginResult,
+    create_session,
+    renew_session,
+)
+from anyscale.server.core.second_factor.methods import has_second_factor, united
+from anyscale.server.core.second_factor.policy import SecondFactorPolicy
+from anyscale.server.store.transaction import Transaction
+
+__all__ = ["SignInGate"]
+
+
+class SignInGate(Struct, frozen=True):
+    """Completes sign-ins, by password, link, SSO and passkey."""
+
+    policy: SecondFactorPolicy
+
+    def complete_sign_in(
+        self, tx: Transaction, locked: LockedAccount, shown: Shown
+    ) -> LoginResult | HalfSignIn:
+        """Create a session, unless the account has a second factor that was not shown."""
+        account, is_complete = locked.account, has_second_factor(shown.methods)
+        has_factor = self._has_factor(tx, account.user_id)
+        if has_factor and not is_complete:
+            return half_sign_in(account, shown, locked.at)
+        is_safe = has_factor or is_complete
+        due_at = None if is_safe else self.policy.due_at(tx, account, locked.at)
+        return create_session(
+            tx,
+            shown.auth_method,
+            locked,
+            authenticated_at=shown.authenticated_at,
+            methods=shown.methods,
+            factor_due_at=due_at,
+        )
+
+    def renew_sign_in(
+        self, tx: Transaction, caller: SessionCaller, shown: Shown
+    ) -> HalfSignIn | None:
+        """Record that the user of a session has signed in again.
+
+        The session stays, since runs and sign-ins at applications belong to it. What its user has
+        shown before still counts. The account is locked.
+
+        Returns:
+            What is to be completed, if the account has a second factor that was not shown now.
+        """
+        is_complete = has_second_factor(shown.methods)
+        if not is_complete and self._has_factor(tx, caller.account.user_id):
+            return half_sign_in(caller.account, shown, tx.now(), caller.session.session_id)
+        methods = united(caller.session.methods, shown.methods)
+        renew_session(tx, caller, shown.auth_method, shown.authenticated_at, methods)
+        return None
+
+    def _has_factor(self, tx: Transaction, user_id: str) -> bool:
+        return self.policy.is_on and bool(tx.factors.kinds(user_id))

@@ -1,0 +1,226 @@
+"""The second part of a sign-in: a one-time code, or a recovery code."""
+
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Struct, structs
+
+from anyscale.errors import (
+    AnyscaleError,
+    CodeRefused,
+    CodesOff,
+    HalfSignInExpired,
+    TooManyFailedLogins,
+)
+from anyscale.server.core.audit.entries import append_entry
+from anyscale.server.core.callers import live_session, user_actor
+from anyscale.server.core.login.complete_sign_in import SignInGate
+from anyscale.server.core.login.half_sign_in import (
+    HalfSignIn,
+    HalfSignIns,
+    refuse_changed,
+)
+from anyscale.server.core.login.sessions import (
+    ClientInfo,
+    LockedAccount,
+    LoginResult,
+    lock_for_session,
+)
+from anyscale.server.core.second_factor.keys import SeedKeys
+from anyscale.server.core.second_factor.methods import WITH_CODE, united
+from anyscale.server.core.second_factor.recovery_codes import recovery_code_hash
+from anyscale.server.core.second_factor.seeds import decrypt_seed
+from anyscale.server.core.second_factor.totp import clock_difference, matching_step
+from anyscale.server.core.secrets import hash_of
+from anyscale.server.core.time_units import MINUTE_MS, SECOND_MS
+from anyscale.server.core.transactions import Transactions
+from anyscale.server.store.records.factors import FactorKind, FactorState
+from anyscale.server.store.transaction import Transaction
+
+__all__ = ["PendingSignIn", "SecondFactorLogin", "count_wrong_code", "refuse_codes"]
+
+#: wrong codes of an account in a time span, in milliseconds; then it has to wait for its end
+_MOST_WRONG: Final = 10
+_SPAN: Final = 10 * MINUTE_MS
+#: Wrong codes in a row after which a wrong clock is not named any more: it tells who guesses that a
+#: code is right at another time.
+_MOST_NAMED: Final = 3
+#: wrong codes in a row after which an account accepts no more of them (NIST SP 800-63B-4, 3.2.2)
+_MOST_IN_ROW: Final = 100
+
+_WRONG_CODE = "this code is wrong, or was used before: wait for the next one"
+_WRONG_RECOVERY_CODE = "this is not one of your recovery codes, or it was used before"
+_CODES_OFF = (
+    "too many codes were wrong, so none is accepted any more: use a recovery code or a passkey, or "
+    "ask an owner"
+)
+
+
+class PendingSignIn(Struct, frozen=True):
+    """Half a sign-in, and what its user can show next."""
+
+    half: HalfSignIn
+    email: str
+    kinds: frozenset[FactorKind]
+    has_recovery_codes: bool
+
+    def __repr__(self) -> str:
+        return f"PendingSignIn({self.email!r})"
+
+
+class SecondFactorLogin:
+    """Completes half sign-ins. Wrong codes count at the account, in the database."""
+
+    def __init__(self, transactions: Transactions, gate: SignInGate, seed_keys: SeedKeys) -> None:
+        self._transactions = transactions
+        self._gate = gate
+        self._seed_keys = seed_keys
+        self._halves = HalfSignIns(transactions)
+
+    def sign(self, half: HalfSignIn) -> str:
+        """Return the value of the cookie of half a sign-in."""
+        return self._halves.sign(half)
+
+    def pending(self, cookie: str) -> PendingSignIn:
+        """Return what the user of a cookie can show.
+
+        Raises:
+            HalfSignInExpired: it is too old, or the account was changed since.
+        """
+        half = self._halves.read(cookie)
+        with self._transactions.read() as tx:
+            account = refuse_changed(half, tx.accounts.get(half.user_id))
+            kinds = tx.factors.kinds(half.user_id)
+            has_codes = tx.recovery_codes.count(half.user_id) > 0
+        return PendingSignIn(half, account.email, kinds, has_codes)
+
+    def by_code(self, half: HalfSignIn, code: str, client: ClientInfo) -> LoginResult | None:
+        """Complete a sign-in by a one-time code.
+
+        Returns:
+            The new session; None if the session stays, since its user has signed in again.
+
+        Raises:
+            CodeRefused: the code is wrong, or was used before.
+            TooManyFailedLogins: too many were wrong in the last minutes.
+            CodesOff: too many were wrong in a row.
+            SeedKeyMissing: this server cannot read the seed.
+            HalfSignInExpired: the account was changed since, or the session was revoked.
+        """
+        return self._complete(half, client, lambda tx, now: self._use_code(tx, half, code, now))
+
+    def by_recovery_code(
+        self, half: HalfSignIn, code: str, client: ClientInfo
+    ) -> LoginResult | None:
+        """Complete a sign-in by a recovery code, as `by_code` does. It has no limits: 120 bits."""
+
+        def use(tx: Transaction, _: int) -> AnyscaleError | None:
+            code_hash = recovery_code_hash(code)
+            if code_hash is None or not tx.recovery_codes.use(half.user_id, code_hash):
+                return CodeRefused(_WRONG_RECOVERY_CODE)
+            data = {"left": tx.recovery_codes.count(half.user_id)}
+            append_entry(tx, user_actor(half.user_id), "recovery_code.used", half.user_id, data)
+            return None
+
+        return self._complete(half, client, use)
+
+    def _complete(
+        self,
+        half: HalfSignIn,
+        client: ClientInfo,
+        use: Callable[[Transaction, int], AnyscaleError | None],
+    ) -> LoginResult | None:
+        """Lock the account, use up what was shown, and complete the sign-in.
+
+        An error that `use` returns is raised after the transaction, which has counted it.
+        """
+        with self._transactions.write_unattended("sign-in") as tx:
+            locked = lock_for_session(tx, half.user_id, client)
+            refuse_changed(half, locked.account if locked else None)
+            assert locked
+            error = use(tx, locked.at)
+            if error is None:
+                _forget_wrong_codes(tx, half.user_id)
+                return self._finish(tx, half, locked, client)
+        raise error
+
+    def _finish(
+        self, tx: Transaction, half: HalfSignIn, locked: LockedAccount, client: ClientInfo
+    ) -> LoginResult | None:
+        shown = structs.replace(half.shown, methods=united(half.shown.methods, WITH_CODE))
+        if (
+            shown.auth_method != "sso"
+        ):  # whose clock is another one: it says when the user was there
+            shown = structs.replace(shown, authenticated_at=locked.at)
+        if not half.session_id:
+            result = self._gate.complete_sign_in(tx, locked, shown)
+            assert isinstance(result, LoginResult)
+            return result
+        caller = live_session(tx, hash_of(client.session))
+        if caller.session.session_id != half.session_id:
+            raise HalfSignInExpired("the browser has another session by now: sign in again")
+        self._gate.renew_sign_in(tx, caller, shown)
+        return None
+
+    def _use_code(
+        self, tx: Transaction, half: HalfSignIn, code: str, now: int
+    ) -> AnyscaleError | None:
+        state = tx.factor_states.get(half.user_id)
+        if refused := refuse_codes(state, now):
+            return refused
+        difference = None
+        for app in tx.factors.list(half.user_id):
+            if app.kind != "totp" or app.confirmed_at is None or app.seed is None:
+                continue
+            seed = decrypt_seed(self._seed_keys, app.seed, half.user_id)
+            step = matching_step(seed, code, now)
+            if step is not None and tx.factors.use_step(app.factor_id, step, now):
+                return None
+            if step is None and state.failures < _MOST_NAMED:
+                difference = difference or clock_difference(seed, code, now)
+        count_wrong_code(tx, state, now)
+        return CodeRefused(_clock_message(difference) if difference else _WRONG_CODE)
+
+
+def refuse_codes(state: FactorState, now: int) -> AnyscaleError | None:
+    """Return why an account accepts no one-time code now; None if it does."""
+    if state.failures >= _MOST_IN_ROW:
+        return CodesOff(_CODES_OFF)
+    wait = state.window_at + _SPAN - now
+    if state.window_failures >= _MOST_WRONG and 0 < wait <= _SPAN:
+        seconds = -(-wait // SECOND_MS)
+        message = f"too many codes were wrong: wait {seconds} seconds, or use a recovery code"
+        return TooManyFailedLogins(message, seconds)
+    return None
+
+
+def count_wrong_code(tx: Transaction, state: FactorState, now: int) -> None:
+    """Count a wrong code of a locked account, and record the last one before a limit."""
+    is_new = not 0 <= now - state.window_at < _SPAN
+    counted = structs.replace(
+        state,
+        failures=state.failures + 1,
+        window_at=now if is_new else state.window_at,
+        window_failures=1 if is_new else state.window_failures + 1,
+    )
+    tx.factor_states.save(counted)
+    user_id, data = state.user_id, {"in_a_row": counted.failures}
+    if counted.failures == _MOST_IN_ROW:
+        append_entry(tx, user_actor(user_id), "factor.codes_off", user_id, data)
+    elif counted.window_failures == _MOST_WRONG:
+        append_entry(tx, user_actor(user_id), "factor.wrong_codes", user_id, data)
+
+
+def _forget_wrong_codes(tx: Transaction, user_id: str) -> None:
+    state = tx.factor_states.get(user_id)
+    if state.failures:
+        tx.factor_states.save(structs.replace(state, failures=0, window_at=0, window_failures=0))
+
+
+def _clock_message(seconds: int) -> str:
+    minutes, direction = abs(seconds) / 60, "ahead" if seconds > 0 else "behind"
+    unit = "minute" if minutes == 1 else "minutes"
+    return (
+        f"the clock of your phone is {minutes:g} {unit} {direction}: let it set the time by "
+        "itself, and use the next code"
+    )

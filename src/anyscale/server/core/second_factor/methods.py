@@ -1,0 +1,35 @@
+"""What a user showed in a sign-in, as the claim `amr` names it (RFC 8176).
+
+A session has such methods as one text, separated by blanks: `pwd`, `otp` (a one-time or a recovery
+code), `swk` (a passkey that may be stored in several devices), `hwk` (one that may not), and `mfa`
+for two factors, which a passkey is by itself: the device, and what unlocks it. After a sign-in by
+SSO the text is empty, unless the identity provider asked for two factors.
+"""
+
+from typing import Final
+
+__all__ = ["PASSWORD", "WITH_CODE", "has_second_factor", "passkey_methods", "united"]
+
+PASSWORD: Final = "pwd"  # noqa: S105 - the name of a method
+#: what a code adds to another method
+WITH_CODE: Final = "otp mfa"
+
+_TWO_FACTORS = "mfa"
+#: the order of the methods in a text
+_ORDER = "pwd", "otp", "swk", "hwk", _TWO_FACTORS
+
+
+def has_second_factor(methods: str) -> bool:
+    """Whether two factors were shown."""
+    return _TWO_FACTORS in methods.split()
+
+
+def passkey_methods(*, is_backed_up: bool) -> str:
+    """Return what a passkey shows; `is_backed_up` is whether several devices may store it."""
+    return f"{'swk' if is_backed_up else 'hwk'} {_TWO_FACTORS}"
+
+
+def united(*texts: str) -> str:
+    """Return the methods of several texts, each once, in their order."""
+    shown = {method for text in texts for method in text.split()}
+    return " ".join(method for method in _ORDER if method in shown)

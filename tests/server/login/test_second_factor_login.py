@@ -1,0 +1,385 @@
+"""Every sign-in passes one gate: with a second factor it is complete after two steps."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from threading import Barrier
+
+import pytest
+from msgspec import structs
+from tests.support.databases.empty_sqlite import cheap_control_plane
+from tests.support.databases.stored_data import execute_sql
+from tests.support.second_factor.authenticator_apps import add_app, code_shown
+from tests.support.servers.control_planes import Deployment
+from tests.support.sign_in.sign_ins import (
+    CHOSEN,
+    EMAIL,
+    HOME,
+    completed,
+    create_link,
+    events_of,
+    get_account,
+    set_by_link,
+    sign_in_at_home,
+    suspend,
+)
+from tests.support.users import PASSWORD
+
+from anyscale.errors import (
+    AnyscaleError,
+    CodeRefused,
+    CodesOff,
+    HalfSignInExpired,
+    NotAuthenticated,
+    SeedKeyMissing,
+    TooManyFailedLogins,
+)
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.login.half_sign_in import HalfSignIn
+from anyscale.server.core.login.sessions import LoginResult
+from anyscale.server.core.second_factor.policy import SecondFactorPolicy
+from anyscale.server.core.second_factor.recovery_codes import (
+    new_recovery_codes,
+    recovery_code_hash,
+)
+
+#: sign-ins with one code at the same time
+AT_ONCE = 8
+
+MINUTE = 60_000
+
+
+@pytest.fixture
+def seed(control_plane: ControlPlane) -> bytes:
+    """The seed of the app that the account has."""
+    return add_app(control_plane, get_account(control_plane).user_id)
+
+
+def half(control_plane: ControlPlane, password: str = PASSWORD) -> HalfSignIn:
+    """Show the password of an account that has a second factor."""
+    login = control_plane.password_login
+    result = login.login(login.prepare(EMAIL, password, HOME))
+    assert isinstance(result, HalfSignIn)
+    return read_again(control_plane, result)
+
+
+def read_again(control_plane: ControlPlane, half: HalfSignIn) -> HalfSignIn:
+    """Return half a sign-in as the cookie of a browser keeps it."""
+    login = control_plane.second_factor_login
+    return login.pending(login.sign(half)).half
+
+
+def methods_of(control_plane: ControlPlane, result: LoginResult) -> tuple[str, str]:
+    session = control_plane.sessions.authenticate(result.session).session
+    return session.auth_method, session.methods
+
+
+def count_sessions(control_plane: ControlPlane) -> int:
+    with control_plane.store.read() as tx:
+        return len(tx.sessions.list(get_account(control_plane).user_id))
+
+
+def test_a_password_is_half_a_sign_in_and_a_code_completes_it(
+    control_plane: ControlPlane, seed: bytes
+) -> None:
+    begun = half(control_plane)
+    assert count_sessions(control_plane) == 0
+    result = completed(control_plane.second_factor_login.by_code(begun, code_shown(seed), HOME))
+    assert methods_of(control_plane, result) == ("password", "pwd otp mfa")
+
+
+def test_without_a_second_factor_a_password_is_enough(control_plane: ControlPlane) -> None:
+    assert methods_of(control_plane, sign_in_at_home(control_plane)) == ("password", "pwd")
+
+
+def test_an_app_that_showed_no_code_yet_is_not_asked_for(
+    control_plane: ControlPlane, seed: bytes
+) -> None:
+    with control_plane.store.write() as tx:
+        execute_sql(tx, "update factors set confirmed_at = null")
+    sign_in_at_home(control_plane)
+    login = control_plane.password_login
+    assert isinstance(login.login(login.prepare(EMAIL, PASSWORD, HOME)), LoginResult)
+
+
+def test_a_link_sets_the_password_and_gives_no_session(
+    control_plane: ControlPlane, seed: bytes
+) -> None:
+    link = create_link(control_plane)
+    result = control_plane.password_changes.by_link(link, CHOSEN, HOME)
+    assert isinstance(result, HalfSignIn)
+    with pytest.raises(AnyscaleError, match="link"):
+        control_plane.password_changes.link_account(link)
+    begun = read_again(control_plane, result)
+    result = completed(control_plane.second_factor_login.by_code(begun, code_shown(seed), HOME))
+    assert methods_of(control_plane, result) == ("link", "pwd otp mfa")
+    half(control_plane, CHOSEN)
+
+
+def test_a_changed_password_keeps_what_the_session_showed(
+    control_plane: ControlPlane, seed: bytes
+) -> None:
+    begun = half(control_plane)
+    login = control_plane.second_factor_login
+    user = control_plane.sessions.authenticate(
+        completed(login.by_code(begun, code_shown(seed), HOME)).session
+    )
+    changed = control_plane.password_changes.change_password(user, PASSWORD, CHOSEN, HOME)
+    assert methods_of(control_plane, completed(changed)) == ("password", "pwd otp mfa")
+
+
+def test_a_session_from_before_the_factor_changes_no_password_without_it(
+    control_plane: ControlPlane,
+) -> None:
+    before = sign_in_at_home(control_plane).session
+    user = control_plane.sessions.authenticate(before)
+    add_app(control_plane, user.account.user_id)
+    changed = control_plane.password_changes.change_password(user, PASSWORD, CHOSEN, HOME)
+    assert isinstance(changed, HalfSignIn)
+    with pytest.raises(NotAuthenticated):
+        control_plane.sessions.authenticate(before)
+
+
+def test_signing_in_again_needs_the_factor_and_raises_what_was_shown(
+    control_plane: ControlPlane,
+) -> None:
+    before = set_by_link(control_plane, create_link(control_plane), CHOSEN, HOME)
+    seed = add_app(control_plane, get_account(control_plane).user_id)
+    with control_plane.store.write() as tx:
+        execute_sql(tx, "update sessions set authenticated_at = null")
+    user = control_plane.sessions.authenticate(before.session)
+    begun = control_plane.password_login.sign_in_again(user, CHOSEN, HOME)
+    assert begun
+    assert not control_plane.sessions.authenticate(before.session).has_recent_sign_in
+    client, login = structs.replace(HOME, session=before.session), control_plane.second_factor_login
+    assert login.by_code(read_again(control_plane, begun), code_shown(seed), client) is None
+    assert control_plane.sessions.authenticate(before.session).has_recent_sign_in
+    assert methods_of(control_plane, before) == ("link", "pwd otp mfa")
+
+
+def test_signing_in_again_in_another_session_is_refused(control_plane: ControlPlane) -> None:
+    first = set_by_link(control_plane, create_link(control_plane), CHOSEN, HOME)
+    second = sign_in_at_home(control_plane, password=CHOSEN)
+    seed = add_app(control_plane, get_account(control_plane).user_id)
+    user = control_plane.sessions.authenticate(first.session)
+    begun = control_plane.password_login.sign_in_again(user, CHOSEN, HOME)
+    assert begun
+    other = structs.replace(HOME, session=second.session)
+    with pytest.raises(HalfSignInExpired, match="another session"):
+        control_plane.second_factor_login.by_code(begun, code_shown(seed), other)
+
+
+def test_a_code_works_once(control_plane: ControlPlane, seed: bytes) -> None:
+    code, login = code_shown(seed), control_plane.second_factor_login
+    assert login.by_code(half(control_plane), code, HOME)
+    with pytest.raises(CodeRefused, match="wrong, or was used before"):
+        login.by_code(half(control_plane), code, HOME)
+
+
+@pytest.mark.both_stores
+def test_of_several_uses_of_one_code_at_once_one_signs_in(
+    control_plane: ControlPlane, seed: bytes
+) -> None:
+    begun, code = half(control_plane), code_shown(seed)
+    barrier, login = Barrier(AT_ONCE), control_plane.second_factor_login
+
+    def use(_: int) -> bool:
+        barrier.wait()
+        with suppress(CodeRefused):
+            return bool(login.by_code(begun, code, HOME))
+        return False
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        assert sum(pool.map(use, range(AT_ONCE))) == 1
+    assert count_sessions(control_plane) == 1
+
+
+@pytest.mark.both_stores
+def test_of_several_uses_of_one_recovery_code_at_once_one_signs_in(
+    control_plane: ControlPlane, seed: bytes
+) -> None:
+    (code, *_) = add_recovery_codes(control_plane)
+    begun, barrier = half(control_plane), Barrier(AT_ONCE)
+    login = control_plane.second_factor_login
+
+    def use(_: int) -> bool:
+        barrier.wait()
+        with suppress(CodeRefused):
+            return bool(login.by_recovery_code(begun, code, HOME))
+        return False
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        assert sum(pool.map(use, range(AT_ONCE))) == 1
+    assert count_sessions(control_plane) == 1
+
+
+def add_recovery_codes(control_plane: ControlPlane) -> list[str]:
+    codes = new_recovery_codes()
+    user_id = get_account(control_plane).user_id
+    with control_plane.store.write() as tx:
+        tx.recovery_codes.replace(user_id, [h for c in codes if (h := recovery_code_hash(c))])
+    return codes
+
+
+def test_a_recovery_code_signs_in_once_and_is_recorded(
+    control_plane: ControlPlane, seed: bytes
+) -> None:
+    codes, login = add_recovery_codes(control_plane), control_plane.second_factor_login
+    result = completed(login.by_recovery_code(half(control_plane), codes[3].lower(), HOME))
+    assert methods_of(control_plane, result) == ("password", "pwd otp mfa")
+    for wrong in (codes[3], "no code", code_shown(seed), ""):
+        with pytest.raises(CodeRefused, match="recovery codes"):
+            login.by_recovery_code(half(control_plane), wrong, HOME)
+    assert ("recovery_code.used", f"user:{get_account(control_plane).user_id}") in events_of(
+        control_plane
+    )
+
+
+def wrong_code(seed: bytes) -> str:
+    """Return a code that is right at no time near."""
+    near = {code_shown(seed, seconds_ahead=30 * step) for step in range(-12, 13)}
+    return next(code for number in range(99) if (code := f"{number:06}") not in near)
+
+
+def test_ten_wrong_codes_in_ten_minutes_have_to_wait(
+    control_plane: ControlPlane, seed: bytes
+) -> None:
+    begun, login = half(control_plane), control_plane.second_factor_login
+    (recovery, *_) = add_recovery_codes(control_plane)
+    for _ in range(10):
+        with pytest.raises(CodeRefused):
+            login.by_code(begun, wrong_code(seed), HOME)
+    with pytest.raises(TooManyFailedLogins, match=r"wait [0-9]+ seconds") as raised:
+        login.by_code(begun, code_shown(seed), HOME)
+    assert 590 <= raised.value.retry_after_seconds <= 600
+    assert login.by_recovery_code(begun, recovery, HOME)
+    assert login.by_code(half(control_plane), code_shown(seed), HOME)
+    assert [event for event, _ in events_of(control_plane)].count("factor.wrong_codes") == 1
+
+
+def test_a_flood_of_wrong_codes_lets_the_account_in_after_the_wait(
+    control_plane: ControlPlane, seed: bytes
+) -> None:
+    begun, login = half(control_plane), control_plane.second_factor_login
+    for _ in range(10):
+        with pytest.raises(CodeRefused):
+            login.by_code(begun, wrong_code(seed), HOME)
+    with control_plane.store.write() as tx:
+        execute_sql(tx, "update factor_states set window_at = window_at - 600000")
+    assert login.by_code(begun, code_shown(seed), HOME)
+
+
+def test_after_a_hundred_wrong_codes_in_a_row_only_a_recovery_code_helps(
+    control_plane: ControlPlane, seed: bytes
+) -> None:
+    begun, login = half(control_plane), control_plane.second_factor_login
+    (recovery, *_) = add_recovery_codes(control_plane)
+    with pytest.raises(CodeRefused):
+        login.by_code(begun, wrong_code(seed), HOME)
+    with control_plane.store.write() as tx:
+        execute_sql(tx, "update factor_states set failures = 99, window_failures = 0")
+    with pytest.raises(CodeRefused):
+        login.by_code(begun, wrong_code(seed), HOME)
+    with pytest.raises(CodesOff, match="recovery code"):
+        login.by_code(begun, code_shown(seed), HOME)
+    assert login.by_recovery_code(begun, recovery, HOME)
+    assert login.by_code(half(control_plane), code_shown(seed), HOME)
+    assert [event for event, _ in events_of(control_plane)].count("factor.codes_off") == 1
+
+
+def test_wrong_codes_are_counted_for_all_servers(
+    store_deployment: Deployment, control_plane: ControlPlane, seed: bytes
+) -> None:
+    with closing(store_deployment.control_plane()) as other:
+        for number in range(10):
+            login = (control_plane, other)[number % 2].second_factor_login
+            with pytest.raises(CodeRefused):
+                login.by_code(half(control_plane), wrong_code(seed), HOME)
+        with pytest.raises(TooManyFailedLogins):
+            other.second_factor_login.by_code(half(control_plane), code_shown(seed), HOME)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(240, "4 minutes ahead"), (-90, "1.5 minutes behind"), (60, "1 minute ahead")],
+)
+def test_a_wrong_clock_is_named_with_its_difference(
+    control_plane: ControlPlane, seed: bytes, seconds: int, words: str
+) -> None:
+    code = code_shown(seed, seconds_ahead=seconds)
+    with pytest.raises(CodeRefused, match=f"clock of your phone is {words}"):
+        control_plane.second_factor_login.by_code(half(control_plane), code, HOME)
+
+
+def test_a_wrong_clock_is_not_named_to_one_who_guesses(
+    control_plane: ControlPlane, seed: bytes
+) -> None:
+    begun, login = half(control_plane), control_plane.second_factor_login
+    for _ in range(3):
+        with pytest.raises(CodeRefused):
+            login.by_code(begun, wrong_code(seed), HOME)
+    with pytest.raises(CodeRefused, match="wrong, or was used before"):
+        login.by_code(begun, code_shown(seed, seconds_ahead=240), HOME)
+
+
+def test_half_a_sign_in_ends_after_ten_minutes(control_plane: ControlPlane, seed: bytes) -> None:
+    login = control_plane.second_factor_login
+    for at, works in ((-9 * MINUTE, True), (-11 * MINUTE, False), (2 * MINUTE, False)):
+        begun = half(control_plane)
+        cookie = login.sign(structs.replace(begun, at=begun.at + at))
+        if works:
+            assert login.pending(cookie).email == EMAIL
+        else:
+            with pytest.raises(HalfSignInExpired):
+                login.pending(cookie)
+
+
+@pytest.mark.parametrize("change", ["password", "suspended", "deleted"])
+def test_a_changed_account_ends_half_a_sign_in(
+    control_plane: ControlPlane, seed: bytes, change: str
+) -> None:
+    begun, login = half(control_plane), control_plane.second_factor_login
+    cookie, user_id = login.sign(begun), get_account(control_plane).user_id
+    if change == "password":
+        control_plane.password_changes.by_link(create_link(control_plane), CHOSEN, HOME)
+    elif change == "suspended":
+        suspend(control_plane)
+    else:
+        with control_plane.store.write() as tx:
+            tx.accounts.delete(user_id)
+    with pytest.raises(HalfSignInExpired):
+        login.pending(cookie)
+    with pytest.raises(HalfSignInExpired):
+        login.by_code(begun, code_shown(seed), HOME)
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "A" * 400, "\N{LATIN SMALL LETTER A WITH DIAERESIS}"])
+def test_a_cookie_that_no_server_has_signed_is_refused(
+    control_plane: ControlPlane, cookie: str
+) -> None:
+    with pytest.raises(HalfSignInExpired):
+        control_plane.second_factor_login.pending(cookie)
+
+
+def test_without_its_key_a_code_is_refused_and_not_counted(
+    store_deployment: Deployment, control_plane: ControlPlane, seed: bytes
+) -> None:
+    begun = half(control_plane)
+    with control_plane.store.write() as tx:
+        execute_sql(tx, "update factors set seed = 'other:' || substr(seed, 18)")
+    with pytest.raises(SeedKeyMissing, match="key of the server is missing"):
+        control_plane.second_factor_login.by_code(begun, code_shown(seed), HOME)
+    with control_plane.store.read() as tx:
+        assert tx.factor_states.get(begun.user_id).failures == 0
+
+
+@pytest.fixture
+def off(store_deployment: Deployment, control_plane: ControlPlane) -> Iterator[ControlPlane]:
+    """A control plane of the same database without second factors."""
+    settings = structs.replace(store_deployment.settings(), second_factor=SecondFactorPolicy("off"))
+    with closing(cheap_control_plane(settings)) as other:
+        yield other
+
+
+def test_where_second_factors_are_off_a_password_is_enough(off: ControlPlane, seed: bytes) -> None:
+    assert methods_of(off, sign_in_at_home(off)) == ("password", "pwd")
