@@ -302,19 +302,20 @@ def test_a_password_is_right_in_the_form_of_unicode_that_was_hashed(
 # Wrapped hashes
 
 
-@pytest.mark.parametrize(
-    "weak",
-    [
-        "md5$seasalt$3f86d0d3d465b7b458c231bf3555c0e3",
-        "88a434c88cca4e900f7874cd98123f43",
-        passlib.hash.ldap_salted_sha1.hash("lètmein"),
-        passlib.hash.md5_crypt.hash("lètmein"),
-        passlib.hash.sha256_crypt.using(rounds=1000).hash("lètmein"),
-        passlib.hash.pbkdf2_sha512.using(rounds=3).hash("lètmein"),
-        passlib.hash.scrypt.using(rounds=4).hash("lètmein"),
-        "argon2$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$YC9+jJCrQhs5R6db7LlN8Q",
-    ],
-)
+#: each with the password `lètmein`, but for the last one
+WEAK = {
+    "md5": "md5$seasalt$3f86d0d3d465b7b458c231bf3555c0e3",
+    "unsalted": "88a434c88cca4e900f7874cd98123f43",
+    "ldap": passlib.hash.ldap_salted_sha1.hash("lètmein"),
+    "md5-crypt": passlib.hash.md5_crypt.hash("lètmein"),
+    "sha256-crypt": passlib.hash.sha256_crypt.using(rounds=1000).hash("lètmein"),
+    "pbkdf2": passlib.hash.pbkdf2_sha512.using(rounds=3).hash("lètmein"),
+    "scrypt": passlib.hash.scrypt.using(rounds=4).hash("lètmein"),
+    "argon2": "argon2$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$YC9+jJCrQhs5R6db7LlN8Q",
+}
+
+
+@pytest.mark.parametrize("weak", WEAK.values(), ids=WEAK)
 def test_a_weak_hash_is_wrapped_and_its_digest_is_not_kept(hasher: Hasher, weak: str) -> None:
     (wrapped,) = hasher.wrap([weak])
     is_right = hasher.verify(weak, "lètmein")
