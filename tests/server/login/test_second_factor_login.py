@@ -1,9 +1,7 @@
 """Every sign-in passes one gate: with a second factor it is complete after two steps."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
-from threading import Barrier
+from contextlib import closing
 
 import pytest
 from msgspec import structs
@@ -42,9 +40,6 @@ from anyscale.server.core.second_factor.recovery_codes import (
     new_recovery_codes,
     recovery_code_hash,
 )
-
-#: sign-ins with one code at the same time
-AT_ONCE = 8
 
 MINUTE = 60_000
 
@@ -174,43 +169,6 @@ def test_a_code_works_once(control_plane: ControlPlane, seed: bytes) -> None:
     assert login.by_code(half(control_plane), code, HOME)
     with pytest.raises(CodeRefused, match="wrong, or was used before"):
         login.by_code(half(control_plane), code, HOME)
-
-
-@pytest.mark.both_stores
-def test_of_several_uses_of_one_code_at_once_one_signs_in(
-    control_plane: ControlPlane, seed: bytes
-) -> None:
-    begun, code = half(control_plane), code_shown(seed)
-    barrier, login = Barrier(AT_ONCE), control_plane.second_factor_login
-
-    def use(_: int) -> bool:
-        barrier.wait()
-        with suppress(CodeRefused):
-            return bool(login.by_code(begun, code, HOME))
-        return False
-
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        assert sum(pool.map(use, range(AT_ONCE))) == 1
-    assert count_sessions(control_plane) == 1
-
-
-@pytest.mark.both_stores
-def test_of_several_uses_of_one_recovery_code_at_once_one_signs_in(
-    control_plane: ControlPlane, seed: bytes
-) -> None:
-    (code, *_) = add_recovery_codes(control_plane)
-    begun, barrier = half(control_plane), Barrier(AT_ONCE)
-    login = control_plane.second_factor_login
-
-    def use(_: int) -> bool:
-        barrier.wait()
-        with suppress(CodeRefused):
-            return bool(login.by_recovery_code(begun, code, HOME))
-        return False
-
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        assert sum(pool.map(use, range(AT_ONCE))) == 1
-    assert count_sessions(control_plane) == 1
 
 
 def add_recovery_codes(control_plane: ControlPlane) -> list[str]:
