@@ -7,6 +7,11 @@ from urllib.parse import quote
 import pytest
 from tests.server.http.console.conftest import Console, OpenConsole
 from tests.server.http.pages.requests import PROVIDER, PUBLIC, get, send
+from tests.support.second_factor.authenticator_apps import (
+    add_app,
+    code_shown,
+    seed_keys_folder,
+)
 from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.sign_in.sign_ins import events_of, get_account, let_time_pass
 from tests.support.users import NEW_PASSWORD
@@ -223,3 +228,17 @@ def test_the_page_offers_what_the_account_has(open_console: OpenConsole) -> None
 
 def test_without_a_provider_there_is_no_sign_in_at_one(old: HttpClient) -> None:
     assert get(old, "/console/sign-in-again/sso").status == 404
+
+
+def test_an_owner_with_a_second_factor_shows_it_too_and_continues(
+    open_console: OpenConsole,
+) -> None:
+    console = open_console(second_factor_keys=seed_keys_folder())
+    old = aged(console)
+    seed = add_app(console.control_plane, get_account(console.control_plane).user_id)
+    answer = again(old, signed(old))
+    assert answer.headers["location"] == "/sign-in/second-factor"
+    assert get(old, GUARDED).status == 303  # the password alone renews nothing
+    answer = send(old, "/sign-in/second-factor", code=code_shown(seed))
+    assert answer.headers["location"] == GUARDED
+    assert get(old, GUARDED).status == 200
