@@ -63,6 +63,7 @@ def test_link_and_code_are_whole_lines_of_the_decoded_text(organization: str) ->
     at = lines.index(f"{ADDRESS}/set-password#{code}")
     assert lines[at + 1] == code
     assert "1970-01-02 01:00 UTC" in "\n".join(lines)
+    assert organization in "\n".join(lines)
     # By the older parser: the newer one leaves blanks between the parts of a long name.
     sender = message_from_bytes(compose(organization).as_bytes())["From"]
     expected = f"{organization} <accounts@example.com>" if organization else "accounts@example.com"

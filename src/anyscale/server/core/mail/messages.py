@@ -4,11 +4,11 @@ No header has a secret, or a text that a user or an administrator has entered, b
 """
 
 from email import policy
-from email.headerregistry import Address
+from email.headerregistry import Address, HeaderRegistry
 from email.message import EmailMessage
-from email.utils import format_datetime
 from functools import cache
 from pathlib import Path
+from quopri import encodestring
 from string import Template
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -39,13 +39,37 @@ class Letter(SensitiveStruct, frozen=True, kw_only=True):
     expires_at: int = 0
 
 
+class _HeaderClasses(HeaderRegistry):
+    """The classes of headers, each created once.
+
+    The registry itself creates two for each header, which takes more than half of a message's time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._class_of = cache(super().__getitem__)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._class_of(name)
+
+
+_POLICY: Final = policy.SMTP.clone(header_factory=_HeaderClasses())
+
+
 def _header(name: str, value: Any) -> Any:
-    """Parse a header once: a message takes it as it is, which saves a tenth of a mail's time."""
-    return policy.SMTP.header_factory(name, value)
+    """Parse a header that many messages have: a message takes it as it is."""
+    return _POLICY.header_factory(name, value)
 
 
-#: RFC 3834, section 5: no vacation notice answers it.
-_AUTO_SUBMITTED: Final = _header("Auto-Submitted", "auto-generated")
+#: those of all messages
+_HEADERS: Final = [
+    # RFC 3834, section 5: no vacation notice answers it.
+    _header("Auto-Submitted", "auto-generated"),
+    # Not by `set_content`, which parses them, and takes as long as all the rest of a message.
+    _header("MIME-Version", "1.0"),
+    _header("Content-Type", 'text/plain; charset="utf-8"'),
+    _header("Content-Transfer-Encoding", "quoted-printable"),
+]
 
 
 class Composer:
@@ -67,14 +91,16 @@ class Composer:
     def compose(self, letter: Letter) -> EmailMessage:
         """Return the message of a letter."""
         subject, text = _template(letter.kind)
-        message = EmailMessage(policy=policy.SMTP)
+        message = EmailMessage(policy=_POLICY)
         message["From"] = self._from
         message["To"] = _address(letter.address)
         message["Subject"] = subject
-        message["Date"] = format_datetime(from_milliseconds(letter.at))
+        message["Date"] = from_milliseconds(letter.at)
         message["Message-ID"] = f"<{letter.mail_id}.{letter.attempt}@{self._host}>"
-        message["Auto-Submitted"] = _AUTO_SUBMITTED
-        message.set_content(text.substitute(self._values(letter)))
+        for header in _HEADERS:
+            message[header.name] = header
+        content = text.substitute(self._values(letter)).encode()
+        message.set_payload(encodestring(content).decode())
         return message
 
     def _values(self, letter: Letter) -> dict[str, str]:
