@@ -5,6 +5,7 @@ from contextlib import closing
 
 import pytest
 from msgspec import structs
+from tests.support.callers import OPERATOR
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.databases.stored_data import execute_sql
 from tests.support.second_factor.authenticator_apps import add_app, code_shown
@@ -23,6 +24,7 @@ from tests.support.sign_in.sign_ins import (
 )
 from tests.support.users import PASSWORD
 
+from anyscale.domain.models.users import UserChanges
 from anyscale.errors import (
     AnyscaleError,
     CodeRefused,
@@ -292,7 +294,7 @@ def test_half_a_sign_in_ends_after_ten_minutes(control_plane: ControlPlane, seed
                 login.pending(cookie)
 
 
-@pytest.mark.parametrize("change", ["password", "suspended", "deleted"])
+@pytest.mark.parametrize("change", ["password", "email", "suspended", "deleted"])
 def test_a_changed_account_ends_half_a_sign_in(
     control_plane: ControlPlane, seed: bytes, change: str
 ) -> None:
@@ -300,6 +302,9 @@ def test_a_changed_account_ends_half_a_sign_in(
     cookie, user_id = login.sign(begun), get_account(control_plane).user_id
     if change == "password":
         control_plane.password_changes.by_link(create_link(control_plane), CHOSEN, HOME)
+    elif change == "email":
+        changes = UserChanges(email="new@example.com")
+        control_plane.updates.update(user_id, changes, OPERATOR)
     elif change == "suspended":
         suspend(control_plane)
     else:

@@ -104,6 +104,8 @@ class FactorRules(StoreSteps):
         with store.write() as tx:
             tx.recovery_codes.replace("usr_a", [b"1", b"2"])
             assert not tx.recovery_codes.use("usr_b", b"1")
+            assert tx.recovery_codes.exists("usr_a", b"1")
+            assert not tx.recovery_codes.exists("usr_b", b"1")
             assert tx.recovery_codes.use("usr_a", b"1")
             assert not tx.recovery_codes.use("usr_a", b"1")
             assert tx.recovery_codes.count("usr_a") == 1

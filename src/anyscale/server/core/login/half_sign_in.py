@@ -40,8 +40,8 @@ class HalfSignIn(SensitiveStruct, frozen=True):
     shown: Shown
     #: when the first factor was shown: milliseconds since 1970, by the database's clock
     at: int
-    #: of the password's hash: a changed password ends half a sign-in
-    password_mark: str
+    #: of the password and the email: a change of one ends half a sign-in
+    mark: str
     #: the session whose user signs in again; empty if the sign-in creates a session
     session_id: str = ""
     #: the address where the user continues: a path of ours, perhaps with an application's request
@@ -85,13 +85,14 @@ def refuse_changed(half: HalfSignIn, account: AccountRecord | None) -> AccountRe
     """Return the account of half a sign-in, as it is now.
 
     Raises:
-        HalfSignInExpired: it was suspended or deleted since, or has another password.
+        HalfSignInExpired: it was suspended or deleted since, or has another password or email.
     """
-    if not account or account.suspended_at is not None or _mark(account) != half.password_mark:
+    if not account or account.suspended_at is not None or _mark(account) != half.mark:
         raise HalfSignInExpired(_EXPIRED)
     return account
 
 
 def _mark(account: AccountRecord) -> str:
-    password_hash = account.password_hash or ""
-    return hashlib.sha256(b"half sign-in\0" + password_hash.encode()).hexdigest()[:16]
+    # With the email, by which an identity provider names a user, an identity may change.
+    parts = "half sign-in", account.password_hash or "", account.email, str(account.is_sso_user)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

@@ -107,16 +107,23 @@ class SecondFactorLogin:
             SeedKeyMissing: this server cannot read the seed.
             HalfSignInExpired: the account was changed since, or the session was revoked.
         """
+        with self._transactions.read() as tx:  # a flood takes no lock
+            refused = refuse_codes(tx.factor_states.get(half.user_id), tx.now())
+        if refused:
+            raise refused
         return self._complete(half, client, lambda tx, now: self._use_code(tx, half, code, now))
 
     def by_recovery_code(
         self, half: HalfSignIn, code: str, client: ClientInfo
     ) -> LoginResult | None:
         """Complete a sign-in by a recovery code, as `by_code` does. It has no limits: 120 bits."""
+        code_hash = recovery_code_hash(code)
+        with self._transactions.read() as tx:  # a flood takes no lock
+            if code_hash is None or not tx.recovery_codes.exists(half.user_id, code_hash):
+                raise CodeRefused(_WRONG_RECOVERY_CODE)
 
         def use(tx: Transaction, _: int) -> AnyscaleError | None:
-            code_hash = recovery_code_hash(code)
-            if code_hash is None or not tx.recovery_codes.use(half.user_id, code_hash):
+            if not tx.recovery_codes.use(half.user_id, code_hash):
                 return CodeRefused(_WRONG_RECOVERY_CODE)
             data = {"left": tx.recovery_codes.count(half.user_id)}
             append_entry(tx, user_actor(half.user_id), "recovery_code.used", half.user_id, data)

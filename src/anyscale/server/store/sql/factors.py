@@ -105,6 +105,11 @@ class RecoveryCodes(Table):
         sql = "select count(*) from recovery_codes where user_id = ?"
         return self._connection.number(sql, user_id)
 
+    def exists(self, user_id: str, code_hash: bytes) -> bool:
+        """Whether an account has a code that is not used."""
+        sql = "select 1 from recovery_codes where hash = ? and user_id = ?"
+        return bool(self._connection.rows(sql, code_hash, user_id))
+
     def use(self, user_id: str, code_hash: bytes) -> bool:
         """Use up a code; return False if the account does not have it, or not any more."""
         sql = "delete from recovery_codes where hash = ? and user_id = ?"
