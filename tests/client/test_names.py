@@ -24,7 +24,7 @@ from anyscale.user.sdk import UserCalls
 
 TOP = ["Anyscale", "batch", "errors", "user"]
 USER = [
-    *("admin_batch_create", "delete", "get", "list", "models", "restore"),
+    *("admin_batch_create", "delete", "get", "list", "models", "reset_second_factor", "restore"),
     *("set_password_link", "set_role", "suspend", "sync", "update", "verify"),
 ]
 BATCH = ["drop", "list", "show", "undo"]
@@ -125,7 +125,7 @@ def test_type_checkers_and_editors_know_the_same_names(module: ModuleType) -> No
     ("module", "calls"), [(anyscale.user, UserCalls), (anyscale.batch, BatchCalls)]
 )
 def test_a_module_has_all_calls_of_the_class(module: ModuleType, calls: type) -> None:
-    methods = [name for name in vars(calls) if not name.startswith("_")]
+    methods = [name for name in dir(calls) if not name.startswith("_")]
 
     assert set(methods) == set(public(dir(module))) - {"models"}
 

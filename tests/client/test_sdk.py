@@ -364,6 +364,7 @@ def test_list_goes_from_either_end_and_by_role_and_credentials() -> None:
     assert letters(role="collaborator") == "ab"
     assert letters(sso=True) == "a"
     assert letters(without_credentials=True) == "ac"
+    assert letters(without_second_factor=True, role="collaborator") == "ab"
     with pytest.raises(ConfigError, match="role must be 'owner' or 'collaborator', not 'admin'"):
         letters(role="admin")
     with pytest.raises(TypeError, match="newest_first must be bool, not str"):
@@ -491,6 +492,9 @@ def test_accounts_are_changed_by_their_emails(monkeypatch: pytest.MonkeyPatch) -
     anyscale.user.admin_batch_create(people(2))
     for email in ("P0@example.com", "p1@EXAMPLE.com"):
         anyscale.user.set_role(email=email, role="owner")
+    assert anyscale.user.reset_second_factor(email="p0@example.com", reason="lost") == 0
+    with pytest.raises(ConfigError, match="the reason is blank"):
+        anyscale.user.reset_second_factor(email="p0@example.com", reason=" ")
     anyscale.user.suspend(email="P0@example.com")
     with pytest.raises(LastOwner) as caught:
         anyscale.user.delete(email="p1@example.com")

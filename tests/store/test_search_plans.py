@@ -40,7 +40,7 @@ pytestmark = pytest.mark.parametrize(
 def database(request: pytest.FixtureRequest, new_deployment: NewDeployment) -> Iterator[Path | str]:
     """A database with a published batch and an open one, with a few accounts for each filter."""
     with new_deployment() as deployment, closing(deployment.control_plane()) as control_plane:
-        usual = Person("Jane", "jane", "Doe", has_password=True)
+        usual = Person("Jane", "jane", "Doe", has_password=True, has_second_factor=True)
         special = [
             Person("Joe", is_owner=True),
             Person("Joe", is_suspended=True),
@@ -81,6 +81,7 @@ def indexes_of(store: Store, read: Callable[[Transaction], object]) -> set[str]:
     """Run a call; return the indexes by which it reads the users."""
     plan = plan_of(store, read)
     assert not re.search(r"Seq Scan on users|SCAN users", plan), plan
+    assert not re.search(r"Seq Scan on factors|SCAN factors", plan), plan
     names = re.findall(r"using (\w+) on users|users USING (?:COVERING )?INDEX (\w+)", plan)
     return {_SQLITE_NAMES.get(name, name) for pair in names for name in pair if name}
 
@@ -111,6 +112,8 @@ LISTS = {
     "by SSO alone": (Filters(sign_in="sso"), {"users_sso"}),
     "without a link": (Filters(sign_in="none"), {"users_without_password", "users_sso"}),
     "with a link": (Filters(sign_in="link"), {BY_ID}),
+    "without a second factor": (Filters(without_second_factor=True), {BY_ID}),
+    "owners without one": (Filters(role="owner", without_second_factor=True), {"users_owners"}),
     "of a batch": (Filters(batch_id="bat_1"), {BY_ID}),
 }
 

@@ -35,6 +35,8 @@ class UserQuery(CheckedModel, frozen=True):
     sso: bool = False
     #: only accounts to which no user can sign in
     without_credentials: bool = False
+    #: only accounts that are not suspended and have no second factor
+    without_second_factor: bool = False
     newest_first: bool = False
     #: Only accounts with exactly this email, in any spelling, or exactly this name.
     exact: bool = False

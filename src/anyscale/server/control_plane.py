@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from anyscale.server.core.openid.user_grants import UserGrants
     from anyscale.server.core.search import SearchIndex, UserListing
     from anyscale.server.core.second_factor.keys import SeedKeys
+    from anyscale.server.core.second_factor.removal import FactorRemoval
     from anyscale.server.core.sso.sso_login import SsoLogin
 
 __all__ = ["ControlPlane", "database_exists", "database_name", "empty_control_plane"]
@@ -187,7 +188,14 @@ class ControlPlane:
         """The second part of a sign-in."""
         from anyscale.server.core.login.second_factor_login import SecondFactorLogin
 
-        return SecondFactorLogin(self.transactions, self._gate, self.seed_keys)
+        return SecondFactorLogin(self.transactions, self._gate, self.seed_keys, self.outbox)
+
+    @cached_property
+    def factor_removal(self) -> "FactorRemoval":
+        """Removing second factors that users have lost."""
+        from anyscale.server.core.second_factor.removal import FactorRemoval
+
+        return FactorRemoval(self.transactions, self.outbox)
 
     @cached_property
     def password_login(self) -> "PasswordLogin":

@@ -175,6 +175,10 @@ class Users(_Calls):
     def set_role(self, user_id: str, role: Role) -> None:
         self._opened("change").lifecycle.set_role(user_id, role, self._caller)
 
+    def reset_second_factor(self, user_id: str, reason: str) -> int:
+        removal = self._opened("change").factor_removal
+        return removal.remove_all(user_id, reason, self._caller)
+
     def list(self, query: UserQuery, cursor: str, limit: int) -> UserPage:
         is_new_search = bool(query.search) and not cursor
         if is_new_search:

@@ -131,6 +131,9 @@ class Users(Protocol):
     def set_role(self, user_id: str, role: Role) -> None:
         """Make an account an `owner` or a `collaborator`."""
 
+    def reset_second_factor(self, user_id: str, reason: str) -> int:
+        """Remove the second factors of an account, and count them. An owner's are refused."""
+
     def list(self, query: UserQuery, cursor: str, limit: int) -> UserPage:
         """Return a page of accounts. `cursor` is that of the previous page, empty for the first.
 

@@ -42,9 +42,11 @@ from anyscale.domain.schemas.users import (
     FindUsers,
     FoundUsers,
     PasswordLinks,
+    RemovedFactors,
     Restoration,
     Role,
     RoleSet,
+    SecondFactorReset,
     SetPasswordLinks,
     Suspension,
     UserList,
@@ -223,6 +225,10 @@ class Users:
     def set_role(self, user_id: str, role: Role) -> None:
         self._request(type(None), "PUT", f"{_user_path(user_id)}/role", RoleSet(role))
 
+    def reset_second_factor(self, user_id: str, reason: str) -> int:
+        path, body = f"{_user_path(user_id)}/resetSecondFactor", SecondFactorReset(reason)
+        return self._request(RemovedFactors, "POST", path, body).removed
+
     def list(self, query: UserQuery, cursor: str, limit: int) -> UserPage:
         parameters = _parameters(query) | {"cursor": cursor, "limit": limit}
         return self._request(UserPage, "GET", "/v1/users", **parameters)
@@ -323,7 +329,7 @@ def _parameters(query: UserQuery) -> dict[str, Any]:
     parameters: dict[str, Any] = {
         name: text for name in ("search", "email", "name", "role") if (text := getattr(query, name))
     }
-    for name in ("suspended", "sso", "without_credentials"):
+    for name in ("suspended", "sso", "without_credentials", "without_second_factor"):
         if getattr(query, name):
             parameters[name] = "true"
     if query.newest_first:

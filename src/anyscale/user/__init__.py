@@ -14,6 +14,7 @@ __all__ = [
     "get",
     "list",
     "models",
+    "reset_second_factor",
     "restore",
     "set_password_link",
     "set_role",

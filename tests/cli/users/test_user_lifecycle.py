@@ -243,6 +243,7 @@ def test_every_command_for_one_account_refuses_a_name_in_the_same_words(
         ["restore"],
         ["delete", "--yes"],
         ["update", "--title", "Boss"],
+        ["reset-second-factor", "--reason", "lost", "--yes"],
         ["set-password-link"],
     ):
         assert check(1, message, "user", *options, name).stderr == message

@@ -1,10 +1,13 @@
 """Changes of accounts by every transport."""
 
 import json
+from contextlib import closing
 
 import pytest
 from msgspec import structs
 from tests.client.transports.steps import accounts
+from tests.store.contract.factors import app_row
+from tests.support.servers.control_planes import Deployment
 from tests.support.users import (
     checked_users,
     list_accounts,
@@ -24,6 +27,7 @@ from anyscale.errors import (
     OwnerKept,
 )
 from anyscale.transport.base import Transport
+from anyscale.transport.http import HttpTransport
 
 
 def test_an_account_is_suspended_restored_promoted_and_deleted(transport: Transport) -> None:
@@ -60,6 +64,28 @@ def test_an_account_is_suspended_restored_promoted_and_deleted(transport: Transp
         *["account.suspended", "account.restored"] * 2,
         *["account.role_set", "account.deleted"],
     ]
+
+
+def test_lost_second_factors_are_removed_and_those_of_an_owner_only_by_the_operator(
+    transport: Transport, deployment: Deployment
+) -> None:
+    transport.batches.create("key", checked_users("ann", "boss"), "fail")
+    ann, boss = (user.user_id for user in list_accounts(transport))
+    transport.users.set_role(boss, "owner")
+    with closing(deployment.control_plane()) as own, own.store.write() as tx:
+        for number, user_id in enumerate([ann, ann, boss]):
+            assert tx.factors.add(app_row(number, user_id))
+    assert list_accounts(transport, without_second_factor=True) == []
+    assert transport.users.reset_second_factor(ann, "lost phone") == 2
+    assert transport.users.reset_second_factor(ann, "lost phone") == 0
+    assert [one.user_id for one in list_accounts(transport, without_second_factor=True)] == [ann]
+    if isinstance(transport, HttpTransport):
+        with pytest.raises(OwnerKept, match="`anyscale server reset-second-factor boss@exam"):
+            transport.users.reset_second_factor(boss, "lost phone")
+    else:
+        assert transport.users.reset_second_factor(boss, "lost phone") == 1
+    removed = [one for one in transport.audit.list(0, 99) if one.event == "factor.removed"]
+    assert removed[0].subject == ann
 
 
 def test_a_sync_restores_only_what_a_sync_has_suspended(transport: Transport) -> None:

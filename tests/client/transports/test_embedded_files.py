@@ -47,6 +47,7 @@ READING: dict[str, Callable[[Transport], object]] = {
     "update": lambda t: t.users.update("usr_none", UserChanges(title="CTO")),
     "restore": lambda t: t.users.restore("usr_none"),
     "set_role": lambda t: t.users.set_role("usr_none", "owner"),
+    "reset_second_factor": lambda t: t.users.reset_second_factor("usr_none", "lost"),
     "find_users": lambda t: [user for user in t.users.find(["a@example.com"]) if user],
     "applications": lambda t: t.applications.list(),
     "application": lambda t: t.applications.get("app_none"),

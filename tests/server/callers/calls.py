@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from tests.store.contract.factors import app_row
 from tests.store.openid_rules import grant_row
 from tests.support.callers import OPERATOR, personal_token_caller, session_caller, token_caller
 from tests.support.users import (
@@ -124,6 +125,13 @@ def _delete(control_plane: ControlPlane, caller: Any) -> Ready:
 def _set_role(control_plane: ControlPlane, caller: Any) -> Ready:
     user_id = _new_account(control_plane)
     return lambda: control_plane.lifecycle.set_role(user_id, "owner", caller)
+
+
+def _remove_factors(control_plane: ControlPlane, caller: Any) -> Ready:
+    user_id = _new_account(control_plane)
+    with control_plane.store.write() as tx:
+        tx.factors.add(app_row(next(_numbers), user_id))
+    return lambda: control_plane.factor_removal.remove_all(user_id, "lost", caller)
 
 
 def _update(control_plane: ControlPlane, caller: Any) -> Ready:
@@ -325,6 +333,7 @@ OWNER_CALLS: dict[str, Callable[[ControlPlane, Any], Ready]] = {
     "lifecycle.restore": _restore,
     "lifecycle.delete": _delete,
     "lifecycle.set_role": _set_role,
+    "factor_removal.remove_all": _remove_factors,
     "updates.update": _update,
     "updates.change_emails": _change_emails,
     "sessions.revoke_all": _revoke_all_sessions,

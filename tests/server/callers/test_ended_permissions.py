@@ -28,6 +28,7 @@ from anyscale.server.store.transaction import Transaction
 
 TABLES = (
     *("batches", "chunks", "users", "sessions", "devices", "links", "tokens"),
+    *("factors", "recovery_codes", "factor_states"),
     *("applications", "grants", "outbox", "mailings", "audit"),
 )
 

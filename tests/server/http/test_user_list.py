@@ -111,7 +111,8 @@ def test_a_parameter_that_no_list_has_is_refused(list_users: List, name: str) ->
     assert (refused.status, refused.json["code"]) == (400, "request_invalid")
     assert refused.json["detail"] == (
         f"this call has no query parameter {name[:64]!r}: it has cursor, email, limit, "
-        "match, name, order, role, search, sso, suspended, without_credentials"
+        "match, name, order, role, search, sso, suspended, without_credentials, "
+        "without_second_factor"
     )
 
 

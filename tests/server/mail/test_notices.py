@@ -9,12 +9,20 @@ from tests.support.callers import OPERATOR, session_caller
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.mail.relays import TestRelay
 from tests.support.mail.sending import mails, send_all
+from tests.support.second_factor.authenticator_apps import add_app
 from tests.support.servers.control_planes import Deployment
 from tests.support.users import NEW_PASSWORD, PASSWORD, create_accounts
 
 from anyscale.domain.models.users import UserChanges
+from anyscale.errors import CodeRefused
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.login.half_sign_in import HalfSignIn
 from anyscale.server.core.login.sessions import ClientInfo
+from anyscale.server.core.second_factor.recovery_codes import (
+    new_recovery_codes,
+    recovery_code_hash,
+)
+from anyscale.server.store.records.factors import FactorState
 
 CLIENT = ClientInfo("192.0.2.1", "Firefox")
 
@@ -85,6 +93,65 @@ def test_a_new_owner_is_told_and_a_former_one_is_not(
     control_plane.lifecycle.set_role(jane, "collaborator", OPERATOR)
     subjects = [subject for address, subject in sent(control_plane, relay) if "jane" in address]
     assert subjects == ["Your account is an owner's now"]
+
+
+def begin_sign_in(control_plane: ControlPlane) -> HalfSignIn:
+    """Show the password of an account that has a second factor."""
+    login = control_plane.password_login
+    half = login.login(login.prepare("jane@example.com", PASSWORD, CLIENT))
+    assert isinstance(half, HalfSignIn)
+    return half
+
+
+def test_a_recovery_code_that_was_used_is_told(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    jane, code = create_jane(control_plane), new_recovery_codes()[0]
+    add_app(control_plane, jane)
+    code_hash = recovery_code_hash(code)
+    assert code_hash
+    with control_plane.store.write() as tx:
+        tx.recovery_codes.replace(jane, [code_hash])
+    half = begin_sign_in(control_plane)
+    control_plane.second_factor_login.by_recovery_code(half, code, CLIENT)
+    subject = "A recovery code of your account was used"
+    assert sent(control_plane, relay) == [("jane@example.com", subject)]
+
+
+@pytest.mark.parametrize(
+    ("failures", "subject"),
+    [
+        (8, None),
+        (9, "Somebody has entered wrong codes for your account"),
+        (99, "Codes do not work for your account any more"),
+    ],
+)
+def test_the_last_wrong_code_before_a_limit_is_told(
+    control_plane: ControlPlane, relay: TestRelay, failures: int, subject: str | None
+) -> None:
+    jane = create_jane(control_plane)
+    add_app(control_plane, jane)
+    half = begin_sign_in(control_plane)
+    with control_plane.store.write() as tx:
+        counted = FactorState(
+            user_id=jane, failures=failures, window_at=tx.now(), window_failures=failures % 90
+        )
+        tx.factor_states.save(counted)
+    with pytest.raises(CodeRefused):
+        control_plane.second_factor_login.by_code(half, "12345", CLIENT)
+    expected = [("jane@example.com", subject)] if subject else []
+    assert sent(control_plane, relay) == expected
+
+
+def test_factors_that_an_owner_has_removed_are_told(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    jane = create_jane(control_plane)
+    add_app(control_plane, jane)
+    control_plane.factor_removal.remove_all(jane, "lost phone", OPERATOR)
+    control_plane.factor_removal.remove_all(jane, "lost phone", OPERATOR)
+    subject = "A second factor of your account was removed"
+    assert sent(control_plane, relay) == [("jane@example.com", subject)]
 
 
 def test_a_notice_comes_after_a_link_for_which_a_user_waits(

@@ -44,6 +44,7 @@ queries = st.builds(
     role=st.sampled_from([None, None, "owner", "collaborator"]),
     sso=st.booleans(),
     without_credentials=st.booleans(),
+    without_second_factor=st.booleans(),
     newest_first=st.booleans(),
 )
 
@@ -60,6 +61,9 @@ def matches(person: Person, email: str, query: UserQuery, *, has_provider: bool)
         and (
             not query.without_credentials
             or not (person.has_password or person.is_suspended or can_use_sso)
+        )
+        and (
+            not query.without_second_factor or not (person.has_second_factor or person.is_suspended)
         )
     )
 

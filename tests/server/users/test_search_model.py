@@ -47,6 +47,7 @@ queries = st.builds(
     role=st.sampled_from([None, None, "owner", "collaborator"]),
     sso=st.sampled_from([False, False, True]),
     without_credentials=st.sampled_from([False, False, True]),
+    without_second_factor=st.sampled_from([False, False, True]),
 )
 
 
@@ -97,6 +98,7 @@ def passes(person: Person, query: UserQuery, *, has_provider: bool) -> bool:
         and (person.is_sso_user or not query.sso)
         and not (query.without_credentials and can_sign_in)
         and not (query.without_credentials and has_provider and person.is_sso_user)
+        and not (query.without_second_factor and (person.has_second_factor or person.is_suspended))
     )
 
 

@@ -89,6 +89,21 @@ class FactorRules(StoreSteps):
             assert tx.factors.delete_all("usr_a") == 1
             assert tx.factors.list("usr_a") == []
 
+    def test_accounts_with_a_factor_that_counts_are_counted(self, store: Store) -> None:
+        batch = self.publish(store, 1, *(f"{letter}@x.org" for letter in "abcdef"))
+        first, second, third, fourth, fifth, _ = (user_id_of(batch, at) for at in range(6))
+        with store.write() as tx:
+            for number, user_id in enumerate([first, first, second, third]):
+                tx.factors.add(app_row(number, user_id))
+            tx.factors.add(app_row(4, fourth, confirmed_at=None))
+            tx.factors.add(app_row(5, "usr_deleted"))
+            tx.accounts.set_suspended(second, 7)
+            for owner in (second, third, fourth, fifth):
+                tx.accounts.set_role(owner, "owner")
+        with store.read() as tx:
+            assert tx.factors.count_accounts() == len([first, third])
+            assert tx.factors.count_owners_without() == len([fourth, fifth])
+
     def test_a_time_step_is_used_once_and_no_older_one_after_it(self, store: Store) -> None:
         with store.write() as tx:
             tx.factors.add(app_row(1, "usr_a"))

@@ -94,6 +94,7 @@ class RangeRules(WordSteps):
             email_key="a@x.org",
             publication=1,
             without_credentials=True,
+            without_second_factor=True,
             sign_in="none",
         )
         assert second

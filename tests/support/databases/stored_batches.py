@@ -52,6 +52,7 @@ class Person(Struct, frozen=True):
     is_owner: bool = False
     is_suspended: bool = False
     has_password: bool = False
+    has_second_factor: bool = False
     #: whether it is there after an undo of its batch
     stays: bool = True
 
@@ -84,6 +85,7 @@ def batches_of(**texts: st.SearchStrategy[str | None]) -> st.SearchStrategy[Batc
         is_owner=st.booleans(),
         is_suspended=st.booleans(),
         has_password=st.booleans(),
+        has_second_factor=st.booleans(),
         stays=st.booleans(),
         **texts,
     )
@@ -94,7 +96,7 @@ def store_batches(store: Store, layout: Sequence[Batch]) -> list[Account]:
     """Replace all batches of a store; return the accounts in the order of their creation."""
     accounts: list[Account] = []
     with store.write() as tx:
-        for table in ("users", "batches", "user_words"):
+        for table in ("users", "batches", "user_words", "factors"):
             execute_sql(tx, f"delete from {table}")
         execute_sql(tx, "update search_index set publication = 0, position = 0")
         publications = count(1)
@@ -139,6 +141,14 @@ def _set_flags(tx: Transaction, user_ids: Sequence[str], person: Person) -> None
         f" where user_id in ({', '.join('?' * len(user_ids))})"
     )
     execute_sql(tx, sql, (role, suspended_at, password_hash, *user_ids))
+    if person.has_second_factor or person.has_password:
+        confirmed_at = "7" if person.has_second_factor else "null"
+        sql = (
+            "insert into factors (factor_id, user_id, kind, name, created_at, confirmed_at)"
+            f" select user_id, user_id, 'totp', '', 7, {confirmed_at} from users"
+            f" where user_id in ({', '.join('?' * len(user_ids))})"
+        )
+        execute_sql(tx, sql, tuple(user_ids))
 
 
 def _end(tx: Transaction, batch: BatchRecord, state: str) -> None:

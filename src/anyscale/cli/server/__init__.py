@@ -41,6 +41,10 @@ _COMMANDS = {
         "start_migrate:migrate",
         "Upgrade the schema of the database to this version, as `server start` does.",
     ),
+    "reset-second-factor": (
+        "reset_second_factor:reset_second_factor",
+        "Remove the second factors of a user who has lost them, also those of an owner.",
+    ),
     "revoke-token": (
         "tokens:revoke_token",
         "Revoke a token, by its name or its id; the next request with it is refused.",
@@ -63,6 +67,7 @@ group: Final = LazyGroup(
         "create-second-factor-key": "docs/operations/second-factor-keys.md",
         "create-signing-key": "docs/operations/signing-keys.md",
         "migrate": "docs/operations/upgrade.md",
+        "reset-second-factor": "docs/operations/second-factors.md",
     }
     | dict.fromkeys(("create-token", "list-tokens", "revoke-token"), "docs/operations/tokens.md"),
     option_hints={"check": JSON_HINT, "list-tokens": JSON_HINT},

@@ -12,6 +12,10 @@ _COMMANDS = {
     "delete": ("lifecycle:delete", "Delete an account and erase all data of its user."),
     "get": ("list_get:get_user", "Get one user by email, by name or by id."),
     "list": ("list_get:list_users", "List users, in the order of their creation."),
+    "reset-second-factor": (
+        "reset_second_factor:reset_second_factor",
+        "Remove the second factors of a user who has lost them; the sessions are revoked.",
+    ),
     "restore": ("suspend_restore:restore", "Let suspended accounts sign in again."),
     "set-password-link": (
         "set_password_link:set_password_link",
@@ -56,6 +60,7 @@ group: Final = LazyGroup(
         "batch-create": "docs/getting-started.md",
         "get": "docs/operations/find-users.md",
         "list": "docs/operations/find-users.md",
+        "reset-second-factor": "docs/operations/second-factors.md",
         "set-password-link": "docs/operations/set-password-links.md",
         "suspend": "docs/operations/leavers.md",
         "sync": "docs/operations/sync.md",

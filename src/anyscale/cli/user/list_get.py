@@ -22,7 +22,10 @@ _TABLE = (*_FIELDS[:4], "state")
 #: A search looks at the last name: the table shows why it finds a user.
 _SEARCH_TABLE = ("email", "name", "lastname", *_TABLE[2:])
 
-_FILTERS = ("email", "name", "search", "suspended", "role", "sso", "without_credentials")
+_FILTERS = (
+    *("email", "name", "search", "suspended", "role", "sso"),
+    *("without_credentials", "without_second_factor"),
+)
 
 _wide_option = click.option(
     "--wide", is_flag=True, help="Show every field in the table, as all other formats do."
@@ -49,6 +52,11 @@ _wide_option = click.option(
     "--without-credentials",
     is_flag=True,
     help="Only those who cannot sign in yet: neither with a password nor by SSO.",
+)
+@click.option(
+    "--without-second-factor",
+    is_flag=True,
+    help="Only those who are not suspended and have no second factor.",
 )
 @click.option("--newest-first", is_flag=True, help="List them in the reverse order.")
 @max_items_option

@@ -46,7 +46,8 @@ class Mail(Struct, frozen=True, kw_only=True):
 
     Attributes:
         mail_id (str): `eml_...`, unique.
-        kind (str): `set_password_link`, `password_changed`, `email_changed` or `became_owner`.
+        kind (str): `set_password_link`, `password_changed`, `email_changed`, `became_owner`,
+            `factor_added`, `factor_removed`, `recovery_code_used`, `wrong_codes` or `codes_off`.
         user_id (str or None): Of the account; None for an address that somebody typed.
         email (str or None): To which it goes; None if the account does not exist any more.
         mailing_id (str or None): The mailing that it is of; None for a mail by itself.

@@ -13,9 +13,11 @@ __all__ = [
     "FindUsers",
     "FoundUsers",
     "PasswordLinks",
+    "RemovedFactors",
     "Restoration",
     "Role",
     "RoleSet",
+    "SecondFactorReset",
     "SetPasswordLinks",
     "Suspension",
     "UserIds",
@@ -99,6 +101,19 @@ class Restoration(Struct, frozen=True, forbid_unknown_fields=True):
     by_sync: bool = False
     #: what the account must be
     expected: ExpectedUser | UnsetType = UNSET
+
+
+class SecondFactorReset(Struct, frozen=True, forbid_unknown_fields=True):
+    """Why the second factors of an account are removed."""
+
+    #: for the audit log, which keeps it
+    reason: str
+
+
+class RemovedFactors(Struct, frozen=True):
+    """How many second factors of an account were removed."""
+
+    removed: int
 
 
 class RoleSet(Struct, frozen=True, forbid_unknown_fields=True):

@@ -184,6 +184,7 @@ def _services(control_plane: ControlPlane) -> dict[str, object]:
         "check_database": control_plane.store.ready,
         "control_plane": control_plane,
         "memory_budget": MemoryBudget(),
+        "factor_removal": control_plane.factor_removal,
         "file_runs": FileRuns(control_plane),
         "database_metrics": DatabaseMetrics(control_plane, account_count),
         "lifecycle": control_plane.lifecycle,

@@ -27,6 +27,9 @@ class AccountCount:
         self._due = 0.0
         #: by how their users can sign in; None before the first count
         self.by_sign_in: Mapping[str, int] | None = None
+        #: those that are not suspended and have no second factor, and the owners among them
+        self.without_second_factor: int = 0
+        self.owners_without_second_factor: int = 0
         #: when they were counted: milliseconds since 1970
         self.at: int = 0
 
@@ -51,6 +54,10 @@ class AccountCount:
     def _count(self) -> None:
         started = time.monotonic()
         with self._transactions.read() as tx:
-            self.by_sign_in, self.at = tx.users.count(), tx.now()
+            counted, now = tx.users.count(), tx.now()
+            active = sum(counted.values()) - counted.get("suspended", 0)
+            self.without_second_factor = active - tx.factors.count_accounts()
+            self.owners_without_second_factor = tx.factors.count_owners_without()
+        self.by_sign_in, self.at = counted, now
         ended = time.monotonic()
         self._due = ended + max(_EVERY, _SHARE * (ended - started))

@@ -8,9 +8,7 @@ from msgspec import Struct, structs
 from anyscale.errors import (
     AnyscaleError,
     CodeRefused,
-    CodesOff,
     HalfSignInExpired,
-    TooManyFailedLogins,
 )
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.callers import live_session, user_actor
@@ -26,34 +24,31 @@ from anyscale.server.core.login.sessions import (
     LoginResult,
     lock_for_session,
 )
+from anyscale.server.core.mail.kinds import RECOVERY_CODE_USED
+from anyscale.server.core.mail.outbox import Outbox
 from anyscale.server.core.second_factor.keys import SeedKeys
 from anyscale.server.core.second_factor.methods import WITH_CODE, united
 from anyscale.server.core.second_factor.recovery_codes import recovery_code_hash
 from anyscale.server.core.second_factor.seeds import decrypt_seed
 from anyscale.server.core.second_factor.totp import clock_difference, matching_step
+from anyscale.server.core.second_factor.wrong_codes import (
+    count_wrong_code,
+    forget_wrong_codes,
+    refuse_codes,
+)
 from anyscale.server.core.secrets import hash_of
-from anyscale.server.core.time_units import MINUTE_MS, SECOND_MS
 from anyscale.server.core.transactions import Transactions
-from anyscale.server.store.records.factors import FactorKind, FactorState
+from anyscale.server.store.records.factors import FactorKind
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["PendingSignIn", "SecondFactorLogin", "count_wrong_code", "refuse_codes"]
+__all__ = ["PendingSignIn", "SecondFactorLogin"]
 
-#: wrong codes of an account in a time span, in milliseconds; then it has to wait for its end
-_MOST_WRONG: Final = 10
-_SPAN: Final = 10 * MINUTE_MS
 #: Wrong codes in a row after which a wrong clock is not named any more: it tells who guesses that a
 #: code is right at another time.
 _MOST_NAMED: Final = 3
-#: wrong codes in a row after which an account accepts no more of them (NIST SP 800-63B-4, 3.2.2)
-_MOST_IN_ROW: Final = 100
 
 _WRONG_CODE = "this code is wrong, or was used before: wait for the next one"
 _WRONG_RECOVERY_CODE = "this is not one of your recovery codes, or it was used before"
-_CODES_OFF = (
-    "too many codes were wrong, so none is accepted any more: use a recovery code or a passkey, or "
-    "ask an owner"
-)
 
 
 class PendingSignIn(Struct, frozen=True):
@@ -71,8 +66,15 @@ class PendingSignIn(Struct, frozen=True):
 class SecondFactorLogin:
     """Completes half sign-ins. Wrong codes count at the account, in the database."""
 
-    def __init__(self, transactions: Transactions, gate: SignInGate, seed_keys: SeedKeys) -> None:
+    def __init__(
+        self,
+        transactions: Transactions,
+        gate: SignInGate,
+        seed_keys: SeedKeys,
+        outbox: Outbox,
+    ) -> None:
         self._transactions = transactions
+        self._outbox = outbox
         self._gate = gate
         self._seed_keys = seed_keys
         self._halves = HalfSignIns(transactions)
@@ -125,8 +127,10 @@ class SecondFactorLogin:
         def use(tx: Transaction, _: int) -> AnyscaleError | None:
             if not tx.recovery_codes.use(half.user_id, code_hash):
                 return CodeRefused(_WRONG_RECOVERY_CODE)
-            data = {"left": tx.recovery_codes.count(half.user_id)}
-            append_entry(tx, user_actor(half.user_id), "recovery_code.used", half.user_id, data)
+            user_id, actor = half.user_id, user_actor(half.user_id)
+            self._outbox.add_notice(tx, RECOVERY_CODE_USED, user_id, actor)
+            data = {"left": tx.recovery_codes.count(user_id)}
+            append_entry(tx, actor, "recovery_code.used", user_id, data)
             return None
 
         return self._complete(half, client, use)
@@ -147,7 +151,7 @@ class SecondFactorLogin:
             assert locked
             error = use(tx, locked.at)
             if error is None:
-                _forget_wrong_codes(tx, half.user_id)
+                forget_wrong_codes(tx, half.user_id)
                 return self._finish(tx, half, locked, client)
         raise error
 
@@ -185,43 +189,8 @@ class SecondFactorLogin:
                 return None
             if step is None and state.failures < _MOST_NAMED:
                 difference = difference or clock_difference(seed, code, now)
-        count_wrong_code(tx, state, now)
+        count_wrong_code(tx, self._outbox, state, now)
         return CodeRefused(_clock_message(difference) if difference else _WRONG_CODE)
-
-
-def refuse_codes(state: FactorState, now: int) -> AnyscaleError | None:
-    """Return why an account accepts no one-time code now; None if it does."""
-    if state.failures >= _MOST_IN_ROW:
-        return CodesOff(_CODES_OFF)
-    wait = state.window_at + _SPAN - now
-    if state.window_failures >= _MOST_WRONG and 0 < wait <= _SPAN:
-        seconds = -(-wait // SECOND_MS)
-        message = f"too many codes were wrong: wait {seconds} seconds, or use a recovery code"
-        return TooManyFailedLogins(message, seconds)
-    return None
-
-
-def count_wrong_code(tx: Transaction, state: FactorState, now: int) -> None:
-    """Count a wrong code of a locked account, and record the last one before a limit."""
-    is_new = not 0 <= now - state.window_at < _SPAN
-    counted = structs.replace(
-        state,
-        failures=state.failures + 1,
-        window_at=now if is_new else state.window_at,
-        window_failures=1 if is_new else state.window_failures + 1,
-    )
-    tx.factor_states.save(counted)
-    user_id, data = state.user_id, {"in_a_row": counted.failures}
-    if counted.failures == _MOST_IN_ROW:
-        append_entry(tx, user_actor(user_id), "factor.codes_off", user_id, data)
-    elif counted.window_failures == _MOST_WRONG:
-        append_entry(tx, user_actor(user_id), "factor.wrong_codes", user_id, data)
-
-
-def _forget_wrong_codes(tx: Transaction, user_id: str) -> None:
-    state = tx.factor_states.get(user_id)
-    if state.failures:
-        tx.factor_states.save(structs.replace(state, failures=0, window_at=0, window_failures=0))
 
 
 def _clock_message(seconds: int) -> str:

@@ -9,12 +9,17 @@ from anyscale.server.core.time_units import DAY_MS, HOUR_MS, MINUTE_MS
 
 __all__ = [
     "BECAME_OWNER",
+    "CODES_OFF",
     "EMAIL_CHANGED",
+    "FACTOR_ADDED",
+    "FACTOR_REMOVED",
     "FORGOTTEN_PASSWORD",
     "FORGOTTEN_PASSWORD_SSO",
     "KINDS",
     "LINK",
     "PASSWORD_CHANGED",
+    "RECOVERY_CODE_USED",
+    "WRONG_CODES",
     "MailKind",
     "MailResult",
     "pause",
@@ -37,6 +42,13 @@ FORGOTTEN_PASSWORD_SSO: Final = "forgotten_password_sso"  # noqa: S105 - the nam
 PASSWORD_CHANGED: Final = "password_changed"  # noqa: S105 - the name of a kind
 EMAIL_CHANGED: Final = "email_changed"
 BECAME_OWNER: Final = "became_owner"
+FACTOR_ADDED: Final = "factor_added"
+FACTOR_REMOVED: Final = "factor_removed"
+RECOVERY_CODE_USED: Final = "recovery_code_used"
+#: ten one-time codes were wrong after a right password
+WRONG_CODES: Final = "wrong_codes"
+#: a hundred of them in a row
+CODES_OFF: Final = "codes_off"
 
 
 class MailKind(Struct, frozen=True):
@@ -57,6 +69,11 @@ KINDS: Final[Mapping[str, MailKind]] = {
     PASSWORD_CHANGED: MailKind(),
     EMAIL_CHANGED: MailKind(),
     BECAME_OWNER: MailKind(),
+    FACTOR_ADDED: MailKind(),
+    FACTOR_REMOVED: MailKind(),
+    RECOVERY_CODE_USED: MailKind(),
+    WRONG_CODES: MailKind(),
+    CODES_OFF: MailKind(),
 }
 
 

@@ -154,6 +154,7 @@ def _filters(query: UserQuery) -> Filters:
         role=query.role or "",
         sso=query.sso,
         without_credentials=query.without_credentials,
+        without_second_factor=query.without_second_factor,
         sign_in=query.sign_in if isinstance(query, NarrowedQuery) else "",
         batch_id=query.batch_id if isinstance(query, NarrowedQuery) else "",
     )

@@ -75,6 +75,7 @@ def passes(user: FoundUserRecord, filters: Filters) -> bool:
         and filters.role in ("", user.permission_level)
         and (not filters.sso or user.is_sso_user)
         and (not filters.without_credentials or user.without_credentials)
+        and (not filters.without_second_factor or user.without_second_factor)
         and filters.sign_in in ("", user.sign_in)
         and (not filters.batch_id or is_id_of(filters.batch_id, user.user_id))
     )

@@ -11,8 +11,10 @@ from anyscale.domain.models.users import UpdatedUser, UserChanges
 from anyscale.domain.schemas.users import (
     EmailChanges,
     PasswordLinks,
+    RemovedFactors,
     Restoration,
     RoleSet,
+    SecondFactorReset,
     SetPasswordLinks,
     Suspension,
     UserUpdate,
@@ -20,6 +22,7 @@ from anyscale.domain.schemas.users import (
 from anyscale.server.core.accounts.lifecycle import UserLifecycle
 from anyscale.server.core.accounts.update import UserUpdateService
 from anyscale.server.core.login.links import PasswordLinkService
+from anyscale.server.core.second_factor.removal import FactorRemoval
 from anyscale.server.http.api.parameters import UserId
 from anyscale.server.http.bodies import decode
 from anyscale.server.http.dependencies import OwnerRequest
@@ -42,6 +45,11 @@ _SUSPEND = (
 _RESTORE = (
     "The body may be empty. With `by_sync`, an account that was suspended otherwise is refused "
     "(409, `account_edited`). `expected` is as for suspending."
+)
+_RESET = (
+    "Its recovery codes are removed as well; its tokens stay. The audit log keeps the `reason`. An "
+    "owner's are refused (409, `owner_kept`), and so are those of an account that was an owner's "
+    "less than 7 days ago: the operator of the server removes them."
 )
 KeepOwner = Annotated[
     bool,
@@ -162,6 +170,25 @@ def set_role(
     lifecycle.set_role(user_id, decode(body, RoleSet).role, request.user)
 
 
+@post(
+    "/users/{user_id:str}/resetSecondFactor",
+    pool="write",
+    operation_id="resetSecondFactor",
+    summary="Remove the second factors of a user who has lost them. Revokes the sessions.",
+    description=_RESET,
+    status_code=200,
+    responses=error_responses(404, 409, 413),
+)
+def reset_second_factor(
+    request: OwnerRequest,
+    body: RawBody,
+    user_id: UserId,
+    factor_removal: NamedDependency[FactorRemoval],
+) -> RemovedFactors:
+    reason = decode(body, SecondFactorReset).reason
+    return RemovedFactors(factor_removal.remove_all(user_id, reason, request.user))
+
+
 @delete(
     "/users/{user_id:str}",
     pool="write",
@@ -189,5 +216,14 @@ def create_links(
     return PasswordLinks(links.create(decode(body, SetPasswordLinks).user_ids, request.user))
 
 
-_HANDLERS = [update, change_emails, suspend, restore, set_role, delete_user, create_links]
+_HANDLERS = [
+    update,
+    change_emails,
+    suspend,
+    restore,
+    set_role,
+    reset_second_factor,
+    delete_user,
+    create_links,
+]
 ROUTER = Router("/", route_handlers=_HANDLERS, tags=["accounts"])

@@ -88,6 +88,12 @@ def _user_query(
     without_credentials: Annotated[
         bool, QueryParameter(description="Only accounts to which no user can sign in.")
     ] = False,
+    without_second_factor: Annotated[
+        bool,
+        QueryParameter(
+            description="Only accounts that are not suspended and have no second factor."
+        ),
+    ] = False,
     order: Annotated[
         Literal["created", "-created"], QueryParameter(description="`-created`: newest first.")
     ] = "created",
@@ -104,6 +110,7 @@ def _user_query(
         role=role,
         sso=sso,
         without_credentials=without_credentials,
+        without_second_factor=without_second_factor,
         newest_first=order == "-created",
         exact=match == "exact",
     )

@@ -9,11 +9,16 @@ from litestar.params import FromQuery, QueryParameter
 from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.mail.kinds import (
     BECAME_OWNER,
+    CODES_OFF,
     EMAIL_CHANGED,
+    FACTOR_ADDED,
+    FACTOR_REMOVED,
     FORGOTTEN_PASSWORD,
     FORGOTTEN_PASSWORD_SSO,
     LINK,
     PASSWORD_CHANGED,
+    RECOVERY_CODE_USED,
+    WRONG_CODES,
 )
 from anyscale.server.core.mail.queue import MailQueue
 from anyscale.server.http.api.parameters import MailingId
@@ -37,6 +42,11 @@ KINDS_IN_WORDS: Final[Mapping[str, str]] = {
     PASSWORD_CHANGED: "Notice: the password was changed",
     EMAIL_CHANGED: "Notice: the email was changed",
     BECAME_OWNER: "Notice: the account became an owner's",
+    FACTOR_ADDED: "Notice: a second factor was added",
+    FACTOR_REMOVED: "Notice: a second factor was removed",
+    RECOVERY_CODE_USED: "Notice: a recovery code was used",
+    WRONG_CODES: "Notice: ten wrong codes",
+    CODES_OFF: "Notice: codes do not work any more",
 }
 
 _NOTES = {"stopped": "The mailing is stopped. What was sent stays sent, and its links work."}

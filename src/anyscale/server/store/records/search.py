@@ -43,6 +43,8 @@ class Filters(Struct, frozen=True):
     sso: bool = False
     #: only accounts to which no user can sign in
     without_credentials: bool = False
+    #: only accounts whose users can sign in without a second factor
+    without_second_factor: bool = False
     #: one of `SignIn`; empty for any
     sign_in: str = ""
     #: only accounts of this batch; empty for any
@@ -72,6 +74,8 @@ class FoundUserRecord(UserRecord, frozen=True, gc=False):
     publication: int
     #: whether no user can sign in to it
     without_credentials: bool
+    #: whether its user can sign in without a second factor
+    without_second_factor: bool
     sign_in: SignIn
 
     @property

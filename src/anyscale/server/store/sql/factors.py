@@ -7,7 +7,13 @@ from msgspec import structs
 from anyscale.server.store.records.factors import FactorKind, FactorRecord, FactorState
 from anyscale.server.store.sql.connection import Table, columns, marks
 
-__all__ = ["FactorStates", "Factors", "RecoveryCodes", "UsedChallenges"]
+__all__ = [
+    "FactorStates",
+    "Factors",
+    "RecoveryCodes",
+    "UsedChallenges",
+    "without_second_factor",
+]
 
 _FACTOR = f"select {columns(FactorRecord)} from factors"
 _ADD = f"insert into factors ({columns(FactorRecord)}) values ({marks(FactorRecord)})"
@@ -16,6 +22,21 @@ _SAVE_STATE = (
     " on conflict (user_id) do update set "
     + ", ".join(f"{name} = excluded.{name}" for name in FactorState.__struct_fields__)
 )
+
+
+def without_second_factor(table: str) -> str:
+    """Return a condition: the user of an account can sign in without a second factor.
+
+    That of a suspended account cannot sign in.
+
+    Args:
+        table: `users`, or the view `live_users`.
+    """
+    # Not `exists`, for which PostgreSQL reads all factors for a block of accounts.
+    return (
+        "(suspended_at is null and (select 1 from factors"
+        f" where factors.user_id = {table}.user_id and confirmed_at is not null limit 1) is null)"
+    )
 
 
 class Factors(Table):
@@ -88,6 +109,23 @@ class Factors(Table):
     def delete_all(self, user_id: str) -> int:
         """Delete the factors of an account; return how many."""
         return self._connection.execute("delete from factors where user_id = ?", user_id)
+
+    def count_accounts(self) -> int:
+        """Count the accounts that have a factor and are not suspended. It reads all factors."""
+        sql = (
+            "select count(*) from (select distinct user_id from factors"
+            " where confirmed_at is not null) as found"
+            " join live_users on live_users.user_id = found.user_id where suspended_at is null"
+        )
+        return self._connection.number(sql)
+
+    def count_owners_without(self) -> int:
+        """Count the owners without a factor who are not suspended."""
+        sql = (
+            "select count(*) from live_users"
+            f" where permission_level = 'owner' and {without_second_factor('live_users')}"
+        )
+        return self._connection.number(sql)
 
 
 class RecoveryCodes(Table):

@@ -49,6 +49,7 @@ class UserFilters(Struct, frozen=True):
     state: SignIn | Literal[""] = ""
     role: str = ""
     batch: str = ""
+    factor: Literal["none", ""] = ""
 
     @property
     def query(self) -> NarrowedQuery:
@@ -57,6 +58,7 @@ class UserFilters(Struct, frozen=True):
             role=self.role or None,
             sign_in=self.state,
             batch_id=self.batch,
+            without_second_factor=self.factor == "none",
         )
 
     @property
@@ -64,7 +66,8 @@ class UserFilters(Struct, frozen=True):
         """The filters besides the search, in words."""
         state = SIGN_IN[self.state].text if self.state else ""
         batch = f"batch {self.batch}" if self.batch else ""
-        return ", ".join(filter(None, [state, self.role.capitalize(), batch]))
+        factor = "without a second factor" if self.factor else ""
+        return ", ".join(filter(None, [state, self.role.capitalize(), batch, factor]))
 
     def address(self, path: str = PATH, **more: object) -> str:
         """Return the address of a page with these filters."""
@@ -87,6 +90,7 @@ def read_filters(
     sign_in: Annotated[SignIn | Literal[""], QueryParameter(name="state")] = "",
     role: FromQuery[Literal["", "owner", "collaborator"]] = "",
     batch: Annotated[str, QueryParameter(max_length=64)] = "",
+    factor: FromQuery[Literal["", "none"]] = "",
 ) -> UserFilters:
     """Read the filters of an address."""
-    return UserFilters(q.strip(), sign_in, role, batch.strip())
+    return UserFilters(q.strip(), sign_in, role, batch.strip(), factor)

@@ -11,6 +11,7 @@ from typing import Generic, NamedTuple, TypeVar
 from anyscale.server.store.records.search import Filters, Scan
 from anyscale.server.store.records.users import UserRecord
 from anyscale.server.store.sql.connection import Table, columns
+from anyscale.server.store.sql.factors import without_second_factor
 from anyscale.server.store.sql.sign_in_methods import (
     ADMIN_LINK,
     SSO_USER,
@@ -156,7 +157,12 @@ def _range(scan: Scan) -> tuple[str, str]:
 
 def found_columns(record: type[UserRecord]) -> str:
     """Return the columns of a record of an account, from `live_users`."""
-    return columns(record, without_credentials=WITHOUT_CREDENTIALS, sign_in=sign_in("live_users"))
+    return columns(
+        record,
+        without_credentials=WITHOUT_CREDENTIALS,
+        without_second_factor=without_second_factor("live_users"),
+        sign_in=sign_in("live_users"),
+    )
 
 
 def _nearest(lasts: Sequence[str | None], scan: Scan) -> str | None:
@@ -182,6 +188,8 @@ def _conditions(scan: Scan) -> Iterator[tuple[str, Sequence[str]]]:
         yield _without_index(SSO_USER), ()
     if filters.without_credentials:
         yield _without_index(WITHOUT_CREDENTIALS), ()
+    if filters.without_second_factor:
+        yield _without_index(without_second_factor("live_users")), ()
     if filters.sign_in:
         yield f"({sign_in('live_users')}) = ?", [filters.sign_in]
     if filters.email:

@@ -13,6 +13,7 @@ from anyscale.server.store.records.search import (
     SearchIndexRecord,
 )
 from anyscale.server.store.sql.connection import Table, columns
+from anyscale.server.store.sql.factors import without_second_factor
 from anyscale.server.store.sql.search.user_scan import CONTAINED
 from anyscale.server.store.sql.sign_in_methods import WITHOUT_CREDENTIALS, sign_in
 from anyscale.server.store.word_rows import (
@@ -35,6 +36,7 @@ _USER = columns(
     created_at="published_at",
     publication="batches.publication",
     without_credentials=WITHOUT_CREDENTIALS,
+    without_second_factor=without_second_factor("users"),
     sign_in=sign_in("users"),
 )
 

@@ -1,0 +1,67 @@
+"""Wrong one-time codes: they count at the account, in the database."""
+
+from typing import Final
+
+from msgspec import structs
+
+from anyscale.errors import AnyscaleError, CodesOff, TooManyFailedLogins
+from anyscale.server.core.audit.entries import append_entry
+from anyscale.server.core.callers import user_actor
+from anyscale.server.core.mail.kinds import CODES_OFF, WRONG_CODES
+from anyscale.server.core.mail.outbox import Outbox
+from anyscale.server.core.time_units import MINUTE_MS, SECOND_MS
+from anyscale.server.store.records.factors import FactorState
+from anyscale.server.store.transaction import Transaction
+
+__all__ = ["count_wrong_code", "forget_wrong_codes", "refuse_codes"]
+
+#: wrong codes of an account in a time span, in milliseconds; then it has to wait for its end
+_MOST_WRONG: Final = 10
+_SPAN: Final = 10 * MINUTE_MS
+#: wrong codes in a row after which an account accepts no more of them (NIST SP 800-63B-4, 3.2.2)
+_MOST_IN_ROW: Final = 100
+
+_CODES_OFF = (
+    "too many codes were wrong, so none is accepted any more: use a recovery code or a passkey, or "
+    "ask an owner"
+)
+
+
+def refuse_codes(state: FactorState, now: int) -> AnyscaleError | None:
+    """Return why an account accepts no one-time code now; None if it does."""
+    if state.failures >= _MOST_IN_ROW:
+        return CodesOff(_CODES_OFF)
+    wait = state.window_at + _SPAN - now
+    if state.window_failures >= _MOST_WRONG and 0 < wait <= _SPAN:
+        seconds = -(-wait // SECOND_MS)
+        message = f"too many codes were wrong: wait {seconds} seconds, or use a recovery code"
+        return TooManyFailedLogins(message, seconds)
+    return None
+
+
+def count_wrong_code(tx: Transaction, outbox: Outbox, state: FactorState, now: int) -> None:
+    """Count a wrong code of a locked account; record and mail the last one before a limit."""
+    is_new = not 0 <= now - state.window_at < _SPAN
+    counted = structs.replace(
+        state,
+        failures=state.failures + 1,
+        window_at=now if is_new else state.window_at,
+        window_failures=1 if is_new else state.window_failures + 1,
+    )
+    tx.factor_states.save(counted)
+    if counted.failures == _MOST_IN_ROW:
+        event, notice = "factor.codes_off", CODES_OFF
+    elif counted.window_failures == _MOST_WRONG:
+        event, notice = "factor.wrong_codes", WRONG_CODES
+    else:
+        return
+    user_id, actor = state.user_id, user_actor(state.user_id)
+    outbox.add_notice(tx, notice, user_id, actor)
+    append_entry(tx, actor, event, user_id, {"in_a_row": counted.failures})
+
+
+def forget_wrong_codes(tx: Transaction, user_id: str) -> None:
+    """Let a locked account have no wrong codes: one-time codes that were off are on again."""
+    state = tx.factor_states.get(user_id)
+    if state.failures:
+        tx.factor_states.save(structs.replace(state, failures=0, window_at=0, window_failures=0))
