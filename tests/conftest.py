@@ -19,6 +19,7 @@ pytest.register_assert_rewrite("tests.support")
 
 pytest_plugins = [
     "tests.support.alone",
+    "tests.support.processes",
     "tests.support.commands.running",
     "tests.support.servers.control_planes",
     "tests.support.sign_in.chromium",
@@ -119,8 +120,7 @@ def pytest_collection() -> Iterator[None]:
 def _nothing_is_left_open() -> Iterator[None]:
     """Collect garbage while the last test ends, which a socket or file left open makes fail.
 
-    The collector runs seldom, and pytest's own last collection is too late for a worker of xdist,
-    which has reported its results by then.
+    The collector runs seldom, and a process of `--processes` has no last collection of pytest.
     """
     yield
     gc.collect()

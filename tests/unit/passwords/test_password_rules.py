@@ -537,12 +537,11 @@ def test_each_password_is_checked_with_its_own_user() -> None:
         password_faults(passwords, own[:2], 8)
 
 
-@pytest.mark.alone
 def test_a_password_of_a_million_marks_is_refused_at_once() -> None:
     """Normalizing it would take hours: the time grows with the square of its length."""
-    started = time.monotonic()
+    started = time.process_time()
     password = normalized("a" + "\u0301\u0316" * 500_000)
     fault = password_fault(password, (None, None, None), 8)
     assert fault
     assert fault[0] == "password_too_long"
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1

@@ -1,0 +1,141 @@
+"""`--processes N`: N processes run the tests, and are forked once the tests are collected.
+
+A collection takes seconds, and one is enough for all. Each process takes the tests of the next
+module that none has taken, and sends their reports to the first process, which shows them.
+"""
+
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from itertools import chain, groupby, pairwise
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+import pytest
+
+_NUMBER = struct.Struct("i")
+
+#: more bytes than a pipe has
+_MOST = 1 << 20
+
+_Location = tuple[str, int | None, str]
+
+#: of a process that has not started one
+_NO_TEST: tuple[str, _Location] = ("no test", ("tests", None, "no test"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option."""
+    parser.addoption("--processes", type=int, default=1, help="number of processes for the tests")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """Run the tests in several processes, if the option says so."""
+    option = session.config.option
+    if option.processes == 1 or option.collectonly or session.testsfailed:
+        return None
+    modules = [list(items) for _, items in groupby(session.items, lambda item: item.path)]
+    queue = _queue(len(modules))
+    pids = {}
+    for _ in range(option.processes):
+        reports, sender = Pipe(duplex=False)
+        if pid := os.fork():
+            sender.close()
+            pids[reports] = pid
+        else:
+            reports.close()
+            _run(session, _taken(modules, queue), sender)
+            return True
+    try:
+        _show_reports(session, list(pids), queue)
+    finally:
+        os.read(queue, _MOST)  # no process takes another module
+        os.close(queue)
+        for pid in pids.values():
+            os.waitpid(pid, 0)
+    if session.shouldfail:
+        raise session.Failed(session.shouldfail)
+    return True
+
+
+def _queue(length: int) -> int:
+    """Give the end of a pipe with the numbers of all modules: one process reads each."""
+    end, beginning = os.pipe()
+    os.write(beginning, b"".join(map(_NUMBER.pack, range(length))))
+    os.close(beginning)
+    return end
+
+
+def _taken(modules: Sequence[Sequence[pytest.Item]], queue: int) -> Iterator[pytest.Item]:
+    while number := os.read(queue, _NUMBER.size):
+        yield from modules[_NUMBER.unpack(number)[0]]
+
+
+def _run(session: pytest.Session, items: Iterator[pytest.Item], reports: Connection) -> None:
+    """Run tests in this process, which has been forked. Pytest then ends it."""
+    plugins = session.config.pluginmanager
+    capture: Any = plugins.getplugin("capturemanager")
+    # Its files would have one position for all processes.
+    capture.stop_global_capturing()
+    capture.start_global_capturing()
+    plugins.unregister(name="terminalreporter")
+    plugins.register(_Sender(session.config, reports))
+    for item, following in pairwise(chain(items, (None,))):
+        assert item
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if session.shouldfail:
+            break
+    reports.send(None)
+
+
+class _Sender:
+    """Sends what the terminal would show.
+
+    Args:
+        config: of the session.
+        reports: to which it is sent.
+    """
+
+    def __init__(self, config: pytest.Config, reports: Connection) -> None:
+        self._config = config
+        self._reports = reports
+
+    def pytest_runtest_logstart(self, nodeid: str, location: _Location) -> None:
+        """Send which test starts."""
+        self._reports.send((nodeid, location))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Send a report."""
+        hook = self._config.hook
+        self._reports.send(hook.pytest_report_to_serializable(config=self._config, report=report))
+
+
+def _show_reports(session: pytest.Session, pipes: Sequence[Connection], queue: int) -> None:
+    """Show the reports of the processes, until all have ended."""
+    config, hook = session.config, session.config.hook
+    running = dict.fromkeys(pipes, _NO_TEST)
+    while running:
+        for reports in wait(list(running)):
+            assert isinstance(reports, Connection)
+            try:
+                message = reports.recv()
+            except EOFError:
+                hook.pytest_runtest_logreport(report=_report_of_end(*running.pop(reports)))
+                continue
+            if message is None:
+                del running[reports]
+            elif isinstance(message, tuple):
+                running[reports] = message
+            else:
+                report = hook.pytest_report_from_serializable(config=config, data=message)
+                hook.pytest_runtest_logreport(report=report)
+        if session.shouldfail:
+            os.read(queue, _MOST)
+
+
+def _report_of_end(nodeid: str, location: _Location) -> pytest.TestReport:
+    """Give the report of a test whose process has ended."""
+    text = "The process that ran this test has ended, before the tests that it had taken."
+    return pytest.TestReport(nodeid, location, {}, "failed", text, "call")
