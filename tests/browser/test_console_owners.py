@@ -218,7 +218,7 @@ def test_the_owner_signs_in_again_by_keyboard(page: Page, site: Site) -> None:
 
 def test_a_page_of_another_site_cannot_lead_the_owner_away(page: Page, site: Site) -> None:
     let_the_sign_in_be_old(site)
-    page.goto("/console/sign-in-again?to=https://evil.example/")
+    page.goto("/sign-in-again?to=https://evil.example/")
     complete(page)
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
     assert page.url == f"{site.url}/console"

@@ -109,7 +109,7 @@ def test_another_owner_at_the_provider_does_not_confirm(old: Page, site: Site) -
     start_again(old)
     sign_in_there(old, "nobody")
     expect(old.get_by_role("alert")).to_contain_text("You signed in there as somebody else.")
-    assert re.match(rf"{re.escape(site.url)}/console/sign-in-again\?", old.url)
+    assert re.match(rf"{re.escape(site.url)}/sign-in-again\?", old.url)
     old.goto(GUARDED)
     expect(old.get_by_role("heading", name="Sign in again")).to_be_visible()
     start_again(old)

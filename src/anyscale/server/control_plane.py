@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from anyscale.server.core.openid.provider import OpenIdProvider
     from anyscale.server.core.openid.user_grants import UserGrants
     from anyscale.server.core.search import SearchIndex, UserListing
+    from anyscale.server.core.second_factor.factors import FactorService
     from anyscale.server.core.second_factor.keys import SeedKeys
     from anyscale.server.core.second_factor.removal import FactorRemoval
     from anyscale.server.core.sso.sso_login import SsoLogin
@@ -196,6 +197,20 @@ class ControlPlane:
         from anyscale.server.core.second_factor.removal import FactorRemoval
 
         return FactorRemoval(self.transactions, self.outbox)
+
+    @cached_property
+    def factors(self) -> "FactorService":
+        """The second factors of signed-in users."""
+        from anyscale.server.core.second_factor.factors import FactorService
+
+        settings = self.settings
+        return FactorService(
+            self.transactions,
+            self.seed_keys,
+            settings.second_factor,
+            self.outbox,
+            settings.organization,
+        )
 
     @cached_property
     def password_login(self) -> "PasswordLogin":

@@ -25,8 +25,8 @@ FORGOT_PASSWORD = "/forgot-password"  # noqa: S105 - a path
 #: where a browser sends a form again whose user has to sign in first
 KEEP_FORM = "/sign-in/form"
 
-#: the page where an owner signs in again, before what cannot be undone
-SIGN_IN_AGAIN = "/console/sign-in-again"
+#: the page where a user signs in again, before what cannot be undone
+SIGN_IN_AGAIN = "/sign-in-again"
 
 #: the page of the second part of a sign-in
 SECOND_FACTOR = "/sign-in/second-factor"

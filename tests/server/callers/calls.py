@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from tests.store.contract.factors import app_row
 from tests.store.openid_rules import grant_row
 from tests.support.callers import OPERATOR, personal_token_caller, session_caller, token_caller
+from tests.support.second_factor.authenticator_apps import add_app, code_shown
 from tests.support.users import (
     NEW_PASSWORD,
     PASSWORD,
@@ -266,6 +267,34 @@ def _revoke_grant(control_plane: ControlPlane, caller: Any) -> Ready:
     return lambda: control_plane.user_grants.revoke(caller, client_id)
 
 
+def _begin_app(control_plane: ControlPlane, caller: Any) -> Ready:
+    return lambda: control_plane.factors.begin_app(caller)
+
+
+def _confirm_app(control_plane: ControlPlane, caller: Any) -> Ready:
+    user = session_caller(control_plane, caller.account.user_id)
+    code = code_shown(control_plane.factors.begin_app(user).seed)
+    return lambda: control_plane.factors.confirm_app(caller, code)
+
+
+def _renew_recovery_codes(control_plane: ControlPlane, caller: Any) -> Ready:
+    _show_app(control_plane, caller)
+    return lambda: control_plane.factors.renew_recovery_codes(caller)
+
+
+def _remove_factor(control_plane: ControlPlane, caller: Any) -> Ready:
+    _show_app(control_plane, caller)
+    (factor,) = control_plane.factors.list(caller).factors
+    return lambda: control_plane.factors.remove(caller, factor.factor_id)
+
+
+def _show_app(control_plane: ControlPlane, caller: Any) -> None:
+    """Add an app to the account, which the session of the caller has shown."""
+    add_app(control_plane, caller.account.user_id)
+    with control_plane.store.write() as tx:
+        tx.sessions.set_methods(caller.session.session_id, "pwd otp mfa")
+
+
 # The ways in which a permission ends
 
 
@@ -362,6 +391,10 @@ OWN_CALLS: dict[str, Callable[[ControlPlane, Any], Ready]] = {
     "password_changes.change_password": _change_password,
     "password_login.sign_in_again": _sign_in_again,
     "user_grants.revoke": _revoke_grant,
+    "factors.begin_app": _begin_app,
+    "factors.confirm_app": _confirm_app,
+    "factors.renew_recovery_codes": _renew_recovery_codes,
+    "factors.remove": _remove_factor,
 }
 
 CALLS = OWNER_CALLS | OWN_CALLS

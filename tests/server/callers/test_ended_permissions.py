@@ -16,6 +16,7 @@ from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.databases.locks import wait_until_blocked
 from tests.support.databases.stored_data import execute_sql
 from tests.support.mail.sending import UNUSED_RELAY
+from tests.support.second_factor.authenticator_apps import seed_keys_folder
 from tests.support.users import POLICY, checked_users, create_accounts, find_accounts
 from tests.support.waiting import wait_until
 
@@ -30,6 +31,7 @@ TABLES = (
     *("batches", "chunks", "users", "sessions", "devices", "links", "tokens"),
     *("factors", "recovery_codes", "factor_states"),
     *("applications", "grants", "outbox", "mailings", "audit"),
+    *("factors", "recovery_codes"),
 )
 
 #: They take a caller, but change nothing that a user or an owner can see changed.
@@ -37,6 +39,8 @@ NO_CHANGES = {
     "applications.of_form",
     "batches.key_of",
     "batches.show",
+    "factors.list",
+    "factors.pending_app",
     "password_login.verify_current",
     "sessions.list",
     "sessions.touch",
@@ -132,6 +136,7 @@ def test_a_session_by_an_initial_password_writes_nothing_but_a_new_password(
         policy=POLICY,
         public_url="https://accounts.example.com",
         mail=UNUSED_RELAY,
+        second_factor_keys=seed_keys_folder(),
     )
     with closing(cheap_control_plane(settings)) as control_plane:
         for name, prepare in CALLS.items():

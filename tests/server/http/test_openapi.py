@@ -25,6 +25,7 @@ from schemathesis.specs.openapi.checks import (
 )
 from tests.support.callers import OPERATOR
 from tests.support.databases.postgres_databases import PostgresDatabases
+from tests.support.second_factor.authenticator_apps import seed_keys_folder
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_in_process import serve_in_process
 from tests.support.users import NEW_PASSWORD, create_accounts
@@ -51,7 +52,10 @@ CHECKS = [
 WITHOUT = ("/v1/sessions", "/v1/sessions/second-factor", "/v1/passwords")
 
 #: the calls of a browser: without a body, only the cookie can be wrong, and the test sets it
-OF_BROWSERS = ("/v1/me", "/v1/me/sessions", "/v1/me/tokens", "/v1/sessions/current")
+OF_BROWSERS = (
+    *("/v1/me", "/v1/me/sessions", "/v1/me/tokens", "/v1/sessions/current"),
+    *("/v1/me/factors", "/v1/me/factors/totp"),
+)
 
 
 def document() -> schemathesis.BaseSchema:
@@ -142,7 +146,8 @@ def served(postgres_databases: PostgresDatabases) -> Iterator[dict[str, Any]]:
     It is on PostgreSQL, which refuses more values than SQLite.
     """
     with postgres_databases.empty() as database:
-        control_plane = ControlPlane(Settings(database=database), profile=CHEAPEST)
+        kept = Settings(database=database, second_factor_keys=seed_keys_folder())
+        control_plane = ControlPlane(kept, profile=CHEAPEST)
         token = control_plane.tokens.create("jane", "owner", None, OPERATOR)
         create_accounts(control_plane, "jane")
         with serve_in_process(control_plane) as url:
@@ -198,6 +203,7 @@ def test_every_body_is_described_and_takes_no_other_field() -> None:
         ("post", "/v1/batches/{batch_id}/release"),
         ("post", "/v1/batches/{batch_id}/drop"),
         ("post", "/v1/mailings/{mailing_id}/stop"),
+        ("post", "/v1/me/factors/totp"),
     }
     found = set()
     for path, methods in whole["paths"].items():

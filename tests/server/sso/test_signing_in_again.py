@@ -40,7 +40,7 @@ def start(login: TamperedLogin, guarded: str = GUARDED, **claims: object) -> dic
     """Start to sign in again on the way to a page; give the query for the provider."""
     place = login.client.get(guarded).headers["location"]
     to = place.partition("?")[2]
-    answer = login.client.get(f"/console/sign-in-again/sso?{to}")
+    answer = login.client.get(f"/sign-in-again/sso?{to}")
     asked = parse_qs(urlsplit(answer.headers["location"]).query)
     login.provider.set_claims(asked["nonce"][0])
     login.provider.claims |= {"auth_time": int(time.time())} | claims
@@ -58,7 +58,7 @@ def assert_refused(login: TamperedLogin, message: str, reason: str) -> None:
     answer = login.return_to_callback()
     place = answer.headers["location"]
     assert answer.status_code == 303
-    assert place.startswith("/console/sign-in-again?to=")
+    assert place.startswith("/sign-in-again?to=")
     assert parse_qs(place.partition("?")[2])["sso"] == [message]
     assert SSO_COOKIE not in login.client.cookies
     assert login.client.cookies[SESSION] == before
@@ -173,13 +173,13 @@ def test_the_sign_in_is_in_the_audit_log(login: TamperedLogin) -> None:
 
 def test_another_site_cannot_start_it(login: TamperedLogin) -> None:
     headers = {"Sec-Fetch-Site": "cross-site"}
-    answer = login.client.get("/console/sign-in-again/sso", headers=headers)
-    assert answer.headers["location"] == "/console/sign-in-again"
+    answer = login.client.get("/sign-in-again/sso", headers=headers)
+    assert answer.headers["location"] == "/sign-in-again"
     assert SSO_COOKIE not in login.client.cookies
 
 
 def test_without_a_sealed_path_the_owner_comes_to_the_overview(login: TamperedLogin) -> None:
-    answer = login.client.get("/console/sign-in-again/sso?to=https://evil.example")
+    answer = login.client.get("/sign-in-again/sso?to=https://evil.example")
     asked = parse_qs(urlsplit(answer.headers["location"]).query)
     login.provider.set_claims(asked["nonce"][0])
     login.provider.claims["auth_time"] = int(time.time())

@@ -68,7 +68,7 @@ class FactorRules(StoreSteps):
         with store.write() as tx:
             tx.factors.add(app_row(1, "usr_a", confirmed_at=None))
             assert tx.factors.kinds("usr_a") == frozenset()
-            tx.factors.confirm("fac_1", 2_000)
+            tx.factors.confirm("fac_1", "Phone", 2_000)
             assert tx.factors.kinds("usr_a") == {"totp"}
             tx.factors.add(passkey_row(2, "usr_a"))
             assert tx.factors.kinds("usr_a") == {"totp", "passkey"}

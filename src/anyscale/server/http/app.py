@@ -166,6 +166,7 @@ def _services(control_plane: ControlPlane) -> dict[str, object]:
         "account_page": AccountPage(
             sessions,
             tokens,
+            control_plane.factors,
             control_plane.user_grants,
             login_options,
         ),
@@ -185,6 +186,7 @@ def _services(control_plane: ControlPlane) -> dict[str, object]:
         "control_plane": control_plane,
         "memory_budget": MemoryBudget(),
         "factor_removal": control_plane.factor_removal,
+        "factors": control_plane.factors,
         "file_runs": FileRuns(control_plane),
         "database_metrics": DatabaseMetrics(control_plane, account_count),
         "lifecycle": control_plane.lifecycle,

@@ -294,7 +294,7 @@ def test_secrets_and_deletion_need_a_recent_sign_in(console: Console, jane: Http
         ("/console/applications/new", {"name": "x", "redirect_uris": HUB}),
     ):
         for answer in (get(jane, change), send(jane, change, **form)):
-            assert answer.headers["location"].startswith("/console/sign-in-again?to=")
+            assert answer.headers["location"].startswith("/sign-in-again?to=")
     assert get(jane, path).status == 200
     assert works(console, "Guarded", secret)
 

@@ -76,7 +76,7 @@ def sign_in(client: HttpClient, page: HttpResponse, **form: str) -> HttpResponse
     hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page.text))
     sent = {name: unescape(value) for name, value in hidden.items()} | form
     again = "Sign in again" in page.text
-    path = "/console/sign-in-again" if again else "/sign-in"
+    path = "/sign-in-again" if again else "/sign-in"
     return follow(client, send(client, path, **sent, password=NEW_PASSWORD))
 
 

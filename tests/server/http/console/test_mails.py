@@ -196,7 +196,7 @@ def test_a_sign_in_that_is_too_old_sends_nothing(due: Console) -> None:
     let_time_pass(due.control_plane, 16 * MINUTE_MS)
     for path in (f"{batch}/links", "/console/users/links", f"/console/users/{user_id}/link"):
         answer = send(jane, path, format="mail", user_id=user_id)
-        assert answer.headers["location"].startswith("/console/sign-in-again?to=")
+        assert answer.headers["location"].startswith("/sign-in-again?to=")
     assert due.control_plane.mail_queue.list_of(user_id) == []
     assert due.control_plane.mail_queue.list_mailings(batch_id=id_of(batch)) == []
 

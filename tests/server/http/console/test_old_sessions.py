@@ -74,7 +74,7 @@ FREE = {
     ("POST", "/console/batches/{batch_id}/continue"),
     ("POST", "/console/batches/{batch_id}/drop"),
     ("POST", "/console/mails/{mailing_id}/stop"),
-    ("POST", "/console/sign-in-again"),
+    ("POST", "/sign-in-again"),
     ("POST", "/sessions/revoke"),
     ("POST", "/sessions/revoke-others"),
     ("POST", "/applications/revoke"),
@@ -83,6 +83,18 @@ FREE = {
     ("DELETE", "/v1/me/sessions"),
     ("DELETE", "/v1/me/sessions/{session_id}"),
     ("DELETE", "/v1/me/tokens/{token_id}"),
+}
+
+#: `tests/server/second_factor/test_factors.py` and `test_second_factor_pages.py` call them with an
+#: old session
+OF_FACTORS = {
+    ("POST", "/account/second-factor/app"),
+    ("POST", "/account/second-factor/app/confirm"),
+    ("POST", "/account/second-factor/recovery-codes"),
+    ("POST", "/account/second-factor/remove"),
+    ("POST", "/v1/me/factors/totp"),
+    ("POST", "/v1/me/factors/totp/confirm"),
+    ("DELETE", "/v1/me/factors/{factor_id}"),
 }
 
 #: what an old session must not change
@@ -161,7 +173,7 @@ def test_every_route_that_a_session_may_call_to_write_is_in_a_table() -> None:
         if isinstance(route, HTTPRoute)
         for method in route.methods - {"OPTIONS", "GET", "HEAD"}
     }
-    assert found == FREE | {("POST", path) for path in GUARDED}
+    assert found == FREE | OF_FACTORS | {("POST", path) for path in GUARDED}
 
 
 @pytest.mark.parametrize("path", GUARDED)
@@ -182,10 +194,10 @@ def test_an_old_session_changes_nothing_that_needs_a_recent_sign_in(
         assert (refused.status, refused.json["code"]) == (403, "not_permitted")
         assert rows(console) == before
     else:
-        assert refused.headers["location"].startswith("/console/sign-in-again?to="), refused.status
+        assert refused.headers["location"].startswith("/sign-in-again?to="), refused.status
         assert rows(console) == before
 
-    send(jane, "/console/sign-in-again", to="", password=NEW_PASSWORD)
+    send(jane, "/sign-in-again", to="", password=NEW_PASSWORD)
     again = target._replace(email=f"again-{target.email}") if path.endswith("users/new") else target
     assert call(jane, path, again, set_at).status < 400
     assert rows(console) != before

@@ -21,7 +21,7 @@ from anyscale.server.core.time_units import MINUTE_MS
 from anyscale.server.http.console.users import download
 from anyscale.server.logging_config import log_handler
 
-SIGN_IN_AGAIN = "/console/sign-in-again?to="
+SIGN_IN_AGAIN = "/sign-in-again?to="
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_a_link_for_one_account_needs_a_recent_sign_in_too(
     page = f"/console/users/{new_user(console, 'zac')}"
     answer = send(old, f"{page}/link", newest="0")
     to = answer.headers["location"].removeprefix(SIGN_IN_AGAIN)
-    answer = send(old, "/console/sign-in-again", to=to, password=NEW_PASSWORD)
+    answer = send(old, "/sign-in-again", to=to, password=NEW_PASSWORD)
     assert answer.headers["location"] == f"{page}?restored=yes"
     assert "/set-password#mrl_" in send(old, f"{page}/link", newest="0").text
 
@@ -116,7 +116,7 @@ def test_the_selection_of_links_stays_after_signing_in_again(
     query = "&".join(f"user_id={user_id}" for user_id in ids)
     answer = get(old, f"/console/users/links?q=x&{query}")
     to = answer.headers["location"].removeprefix(SIGN_IN_AGAIN)
-    answer = send(old, "/console/sign-in-again", to=to, password=NEW_PASSWORD)
+    answer = send(old, "/sign-in-again", to=to, password=NEW_PASSWORD)
     shown = get(old, answer.headers["location"]).text
     assert re.findall(r'name="user_id" value="(\w+)"', shown) == sorted(ids)
 
@@ -126,7 +126,7 @@ def test_a_form_that_was_not_accepted_leads_to_its_page_with_the_selection(
 ) -> None:
     answer = send(old, "/console/users/links?q=x", user_id="usr_00", format="csv")
     to = answer.headers["location"].removeprefix(SIGN_IN_AGAIN)
-    answer = send(old, "/console/sign-in-again", to=to, password=NEW_PASSWORD)
+    answer = send(old, "/sign-in-again", to=to, password=NEW_PASSWORD)
     assert answer.headers["location"] == ("/console/users/links?q=x&user_id=usr_00&restored=yes")
 
 

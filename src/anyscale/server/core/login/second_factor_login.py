@@ -30,7 +30,7 @@ from anyscale.server.core.second_factor.keys import SeedKeys
 from anyscale.server.core.second_factor.methods import WITH_CODE, united
 from anyscale.server.core.second_factor.recovery_codes import recovery_code_hash
 from anyscale.server.core.second_factor.seeds import decrypt_seed
-from anyscale.server.core.second_factor.totp import clock_difference, matching_step
+from anyscale.server.core.second_factor.totp import clock_difference, clock_problem, matching_step
 from anyscale.server.core.second_factor.wrong_codes import (
     count_wrong_code,
     forget_wrong_codes,
@@ -190,13 +190,4 @@ class SecondFactorLogin:
             if step is None and state.failures < _MOST_NAMED:
                 difference = difference or clock_difference(seed, code, now)
         count_wrong_code(tx, self._outbox, state, now)
-        return CodeRefused(_clock_message(difference) if difference else _WRONG_CODE)
-
-
-def _clock_message(seconds: int) -> str:
-    minutes, direction = abs(seconds) / 60, "ahead" if seconds > 0 else "behind"
-    unit = "minute" if minutes == 1 else "minutes"
-    return (
-        f"the clock of your phone is {minutes:g} {unit} {direction}: let it set the time by "
-        "itself, and use the next code"
-    )
+        return CodeRefused(clock_problem(difference) if difference else _WRONG_CODE)

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 
 __all__ = [
     "clock_difference",
+    "clock_problem",
     "code_of",
     "matching_step",
     "new_seed",
@@ -27,6 +28,9 @@ _DIGITS = 6
 #: steps that a clock may differ (RFC 6238, section 5.2 recommends one), and that we look further
 #: only to say by how much it does
 _ACCEPTED, _EXAMINED = 1, 10
+
+#: characters in a label, so that any URI fits into a QR code
+_ISSUER, _EMAIL = 40, 80
 
 #: Apps and people write `123 456`. Only ASCII digits: no app shows others.
 _CODE = re.compile(rf"[0-9]{{{_DIGITS}}}")
@@ -69,14 +73,24 @@ def clock_difference(seed: bytes, code: str, at: int) -> int | None:
     return None if step is None else (step - now) * _STEP_MS // 1000
 
 
+def clock_problem(seconds: int) -> str:
+    """Return the message for a code of a clock that is some seconds ahead, or behind."""
+    minutes, direction = abs(seconds) / 60, "ahead" if seconds > 0 else "behind"
+    unit = "minute" if minutes == 1 else "minutes"
+    return (
+        f"the clock of your phone is {minutes:g} {unit} {direction}: let it set the time by "
+        "itself, and use the next code"
+    )
+
+
 def otpauth_uri(seed: bytes, issuer: str, email: str) -> str:
     """Return the URI that an app reads from a QR code.
 
     The format is described by the wiki of Google Authenticator (Key URI Format). A colon ends the
     issuer there, so that we leave it out.
     """
-    issuer = issuer.replace(":", " ").strip()
-    label = quote(f"{issuer}:{email}", safe="@:")
+    issuer = issuer.replace(":", " ").strip()[:_ISSUER]
+    label = quote(f"{issuer}:{email[:_EMAIL]}", safe="@:")
     parameters = urlencode({"secret": _base32(seed), "issuer": issuer}, quote_via=quote)
     return f"otpauth://totp/{label}?{parameters}"
 

@@ -13,9 +13,10 @@ from anyscale.errors import NotFound
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.openid.user_grants import UserGrants
+from anyscale.server.core.second_factor.factors import FactorService
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.http.account.user_agent import browser_name
-from anyscale.server.http.account.view_models import ago, sign_in_methods, token_views
+from anyscale.server.http.account.view_models import ago, factor_views, sign_in_methods, token_views
 from anyscale.server.http.cookies import SESSION, expired_cookie
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.openid.continuation import LOST_REQUEST_NOTES
@@ -36,10 +37,16 @@ _NOTES = {
     "password_set": "Your password is set, and you are signed in.",
     "session_revoked": "The other browser is signed out.",
     "sessions_revoked": "All other browsers are signed out.",
+    "factor_added": "The authenticator app is added. You need it at your next sign-in.",
+    "factor_replaced": "The new authenticator app is added, and the old one is removed.",
+    "factor_removed": "It is removed, and does not work any more.",
     "application_revoked": "You are signed out of the application as far as this server goes.",
     "token_revoked": "The token is revoked. Programs that use it cannot sign in any more.",
     **LOST_REQUEST_NOTES,
 }
+
+#: the notes of changes after which the page offers to sign out all other browsers
+_CHANGES = {"factor_added", "factor_replaced", "factor_removed"}
 
 
 class AccountPage(Struct, frozen=True):
@@ -47,16 +54,18 @@ class AccountPage(Struct, frozen=True):
 
     sessions: SessionService
     tokens: TokenService
+    factors: FactorService
     user_grants: UserGrants
     options: LoginOptions
 
     def render(self, user: SessionCaller, note: str) -> Page:
-        """Return the page, with a note on top."""
-        values = self._values(user)
-        return render_page("account", options=self.options, script=True, note=note, **values)
+        """Return the page, with the note of a name on top."""
+        values = self._values(user) | {"note": _NOTES.get(note, "")}
+        values["offers_sign_out"] = note in _CHANGES and len(values["sessions"]) > 1
+        return render_page("account", options=self.options, script=True, **values)
 
     def _values(self, user: SessionCaller) -> dict[str, Any]:
-        account = user.account
+        account, factors = user.account, self.factors.list(user)
         current = user.session.session_id
         sessions = sorted(self.sessions.list(user), key=lambda one: one.session_id != current)
         return {
@@ -69,6 +78,9 @@ class AccountPage(Struct, frozen=True):
             "more": len(sessions[_SHOWN_SESSIONS:]),
             "browser_name": browser_name,
             "ago": ago,
+            "has_factors": self.factors.policy.is_on,
+            "factors": factor_views(factors.factors, user.at),
+            "recovery_codes": factors.recovery_codes,
             "tokens": token_views(self.tokens.list_live(account.user_id), user.at),
             "applications": self.user_grants.list(account.user_id),
         }
@@ -78,7 +90,7 @@ class AccountPage(Struct, frozen=True):
 def show_account(
     request: UserRequest, account_page: NamedDependency[AccountPage], note: FromQuery[str] = ""
 ) -> Page:
-    return account_page.render(request.user, _NOTES.get(note, ""))
+    return account_page.render(request.user, note)
 
 
 @post("/sessions/revoke", pool="read")

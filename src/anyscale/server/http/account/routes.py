@@ -6,9 +6,10 @@ from litestar import Response, Router
 from litestar.di import NamedDependency
 from litestar.params import PathParameter
 
+from anyscale.server.core.callers import SignInTooOld
 from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.steps import Step
-from anyscale.server.http.account import page, tokens
+from anyscale.server.http.account import factors, page, second_factor, tokens
 from anyscale.server.http.account.schemas import (
     ChangePasswordRequest,
     CurrentUser,
@@ -21,9 +22,11 @@ from anyscale.server.http.authentication import ALLOWED_STEPS, SESSION_AUTHENTIC
 from anyscale.server.http.bodies import SMALL_BODY, decode
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.errors import error_responses
+from anyscale.server.http.login import sign_in_again
 from anyscale.server.http.login.schemas import LoginResponse
 from anyscale.server.http.login.second_factor import respond_to_sign_in
 from anyscale.server.http.login.sign_in import LoginFlows
+from anyscale.server.http.login.sign_in_again import redirect_to_sign_in_again
 from anyscale.server.http.route_handlers import delete, get, put
 from anyscale.server.http.web.session_pages import session_pages
 
@@ -108,6 +111,7 @@ ROUTERS = [
             list_sessions,
             revoke_session,
             revoke_others,
+            *factors.HANDLERS,
             *tokens.HANDLERS,
         ],
         middleware=[SESSION_AUTHENTICATION],
@@ -115,5 +119,8 @@ ROUTERS = [
         tags=["account"],
         request_max_body_size=SMALL_BODY,
     ),
-    session_pages(page.HANDLERS),
+    session_pages(
+        [*page.HANDLERS, *second_factor.HANDLERS, *sign_in_again.HANDLERS],
+        exception_handlers={SignInTooOld: redirect_to_sign_in_again},
+    ),
 ]

@@ -6,21 +6,30 @@ from msgspec import Struct
 
 from anyscale.domain.times import from_milliseconds
 from anyscale.server.core.callers import SessionCaller
+from anyscale.server.core.second_factor.factors import NewApp, UserFactors
+from anyscale.server.core.second_factor.totp import seed_text
 from anyscale.server.core.steps import Step
 from anyscale.server.store.records.login import SessionRecord
 from anyscale.server.store.records.tokens import TokenRecord
 
 __all__ = [
     "ChangePasswordRequest",
+    "ConfirmAppRequest",
     "CreateTokenRequest",
     "CreatedToken",
     "CurrentUser",
+    "FactorInfo",
+    "FactorList",
+    "NewAppInfo",
+    "RecoveryCodes",
     "RevokedSessions",
     "SessionInfo",
     "SessionList",
     "TokenInfo",
     "TokenList",
     "current_user",
+    "factor_list",
+    "new_app_info",
     "session_info",
     "token_info",
 ]
@@ -70,6 +79,56 @@ class TokenList(Struct, frozen=True):
     """Your tokens."""
 
     tokens: list[TokenInfo]
+
+
+class FactorInfo(Struct, frozen=True):
+    """A second factor."""
+
+    factor_id: str
+    #: `totp`: an app that shows one-time codes, or `passkey`
+    kind: str
+    name: str
+    created_at: datetime
+    used_at: datetime | None
+
+
+class FactorList(Struct, frozen=True):
+    """Your second factors, and how many of your recovery codes are not used."""
+
+    factors: list[FactorInfo]
+    recovery_codes_left: int
+
+
+class NewAppInfo(Struct, frozen=True):
+    """An app that is to show its first code."""
+
+    factor_id: str
+    #: the seed in base32, which is shown until the first code
+    secret: str
+    #: the same for a QR code
+    otpauth: str
+
+    def __repr__(self) -> str:
+        return f"NewAppInfo({self.factor_id!r})"
+
+
+class ConfirmAppRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """A code that the new app shows, and a name for the app."""
+
+    code: str
+    name: str = ""
+
+    def __repr__(self) -> str:
+        return "ConfirmAppRequest(...)"
+
+
+class RecoveryCodes(Struct, frozen=True):
+    """New recovery codes; none if the account had a second factor before."""
+
+    recovery_codes: list[str]
+
+    def __repr__(self) -> str:
+        return "RecoveryCodes(...)"
 
 
 class SessionInfo(Struct, frozen=True):
@@ -145,6 +204,26 @@ def session_info(session: SessionRecord, user: SessionCaller) -> SessionInfo:
         from_milliseconds(session.expires_at),
         is_current=session.session_id == user.session.session_id,
     )
+
+
+def factor_list(listed: UserFactors) -> FactorList:
+    """Return the second factors of a user."""
+    factors = [
+        FactorInfo(
+            factor.factor_id,
+            factor.kind,
+            factor.name,
+            from_milliseconds(factor.created_at),
+            _time(factor.used_at),
+        )
+        for factor in listed.factors
+    ]
+    return FactorList(factors, listed.recovery_codes)
+
+
+def new_app_info(app: NewApp) -> NewAppInfo:
+    """Return a new app with its seed."""
+    return NewAppInfo(app.factor_id, seed_text(app.seed).replace(" ", ""), app.uri)
 
 
 def token_info(token: TokenRecord) -> TokenInfo:

@@ -6,10 +6,13 @@ from msgspec import Struct
 
 from anyscale.domain.times import from_milliseconds
 from anyscale.server.core.time_units import DAY_MS, HOUR_MS, MINUTE_MS
+from anyscale.server.store.records.factors import FactorRecord
 from anyscale.server.store.records.tokens import TokenRecord
 from anyscale.server.store.records.users import AccountRecord
 
-__all__ = ["TokenView", "ago", "sign_in_methods", "token_views"]
+__all__ = ["FactorView", "TokenView", "ago", "factor_views", "sign_in_methods", "token_views"]
+
+_KINDS = {"totp": "Authenticator app", "passkey": "Passkey"}
 
 _UNITS = ((DAY_MS, "day"), (HOUR_MS, "hour"), (MINUTE_MS, "minute"))
 
@@ -21,6 +24,17 @@ class TokenView(Struct, frozen=True):
     name: str
     used: str
     expires: str
+
+
+class FactorView(Struct, frozen=True):
+    """A second factor in the list."""
+
+    factor_id: str
+    name: str
+    kind: str
+    #: milliseconds since 1970
+    created_at: int
+    used: str
 
 
 def sign_in_methods(account: AccountRecord) -> str:
@@ -43,6 +57,20 @@ def token_views(tokens: Sequence[TokenRecord], now: int) -> list[TokenView]:
             _valid_until(token.expires_at) if token.expires_at else "Does not expire",
         )
         for token in tokens
+    ]
+
+
+def factor_views(factors: Sequence[FactorRecord], now: int) -> list[FactorView]:
+    """List second factors; `now` is in milliseconds since 1970."""
+    return [
+        FactorView(
+            factor.factor_id,
+            factor.name,
+            _KINDS[factor.kind],
+            factor.created_at,
+            f"last used {ago(now - factor.used_at)}" if factor.used_at else "never used",
+        )
+        for factor in factors
     ]
 
 

@@ -15,7 +15,6 @@ from anyscale.server.http.console import (
     users,
 )
 from anyscale.server.http.dependencies import AnyRequest
-from anyscale.server.http.login import sign_in_again
 from anyscale.server.http.login.sign_in_again import redirect_to_sign_in_again
 from anyscale.server.http.web.session_pages import session_pages
 from anyscale.server.http.web.templating import render_page
@@ -36,7 +35,6 @@ ROUTER = session_pages(
         *audit_log.HANDLERS,
         *applications.HANDLERS,
         *tokens.HANDLERS,
-        *sign_in_again.HANDLERS,
     ],
     path="/console",
     guards=[require_owner],

@@ -1,4 +1,4 @@
-"""/console/sign-in-again: an owner signs in again before what cannot be undone.
+"""/sign-in-again: a user signs in again before what cannot be undone, or changes how to sign in.
 
 The services of `core` refuse such a change without a sign-in of the last 15 minutes. The pages that
 ask first ("Delete jane?") refuse too, by the guard `require_recent_sign_in`, and have the path of
@@ -26,10 +26,9 @@ from anyscale.server.http.login.sso_cookie import create_cookie
 from anyscale.server.http.login.sso_problems import sso_problem
 from anyscale.server.http.request_context import request_id
 from anyscale.server.http.route_handlers import get, post
-from anyscale.server.http.web.console_page import Page, refused_form, render_console_page
-from anyscale.server.http.web.forms import read_form
+from anyscale.server.http.web.forms import read_form, refusal
 from anyscale.server.http.web.kept_forms import may_keep_form, return_path, send_form_again
-from anyscale.server.http.web.templating import redirect
+from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.paths import SIGN_IN_AGAIN
 
 __all__ = [
@@ -38,24 +37,23 @@ __all__ = [
     "require_recent_sign_in",
 ]
 
-#: where an owner continues whose session has no such page
-_DEFAULT = "/console"
+Page = Response[str]
 
 
 async def require_recent_sign_in(connection: Connection, _: BaseRouteHandler) -> None:
-    """Raise `SignInTooOld` unless the owner has signed in within the last 15 minutes."""
+    """Raise `SignInTooOld` unless the user has signed in within the last 15 minutes."""
     connection.user.require_recent_sign_in()
 
 
 def redirect_to_sign_in_again(request: AnyRequest, _: SignInTooOld) -> Response[str]:
-    """Redirect to the page where the owner signs in again, and then continues."""
+    """Redirect to the page where the user signs in again, and then continues."""
     path = return_path(request)
     if may_keep_form(request):
         return send_form_again(path, again="yes")
     return redirect(f"{SIGN_IN_AGAIN}?to={sign_path(read_cookie(request, SESSION), path)}")
 
 
-@get("/sign-in-again")
+@get(SIGN_IN_AGAIN)
 async def show(
     request: UserRequest,
     to: FromQuery[str] = "",
@@ -64,10 +62,10 @@ async def show(
 ) -> Page:
     if request.user.has_recent_sign_in:
         return redirect(_path_of(request, to))
-    return _page(request, to, problems=[(sso_problem(sso, number), "")] if sso else [])
+    return _page(request, to, problem=sso_problem(sso, number) if sso else "")
 
 
-@post("/sign-in-again")
+@post(SIGN_IN_AGAIN)
 async def sign_in_again(
     request: UserRequest,
     body: RawBody,
@@ -75,16 +73,17 @@ async def sign_in_again(
 ) -> Page:
     password, to = read_form(request, body, "password", "to")
     if not password:
-        return _page(request, to, problems=[("Enter your password.", "password")], status=400)
+        problem = "Enter your password."
+        return _page(request, to, problem=problem, wrong="password", status=400)
     try:
         half = await login.again_by_password(request, request.user, password)
     except AnyscaleError as error:
-        return _page(request, to, **refused_form(error, "password"))
+        return _page(request, to, wrong="password", **refusal(error))
     path = _path_of(request, to)
     return await show_second_factor(login, half, path) if half else redirect(path)
 
 
-@get("/sign-in-again/sso", pool="identity_provider.start")
+@get(f"{SIGN_IN_AGAIN}/sso", pool="identity_provider.start")
 def start_sso(
     request: UserRequest,
     sso_login: NamedDependency[SsoLogin | None],
@@ -99,14 +98,19 @@ def start_sso(
     except (SsoRefused, ProviderUnavailable, Overloaded) as error:
         log_refusal(error, str(error))
         problem = sso_problem("unavailable", request_id.get())
-        return _page(request, to, problems=[(problem, "")], status=error.status)
+        return _page(request, to, problem=problem, status=error.status)
     started = structs.replace(started, session_id=request.auth.session_id, return_path=path)
     return redirect(url, create_cookie(service, started))
 
 
 def _path_of(request: UserRequest, to: str) -> str:
     """Return the path that is signed in `to`, or the default one."""
-    return unsign_path(read_cookie(request, SESSION), to, _DEFAULT)
+    return unsign_path(read_cookie(request, SESSION), to, _home(request))
+
+
+def _home(request: UserRequest) -> str:
+    """Return where a user continues whose session has no such page."""
+    return "/console" if request.user.account.permission_level == "owner" else "/"
 
 
 def _page(request: UserRequest, to: str, **shown: Any) -> Page:
@@ -114,10 +118,14 @@ def _page(request: UserRequest, to: str, **shown: Any) -> Page:
     options, account = request.app.state.login_options, request.user.account
     values: dict[str, Any] = {
         "to": to,
+        "home": _home(request),
+        "wrong": "",
         "by_password": options.has_passwords and account.password_hash is not None,
         "by_sso": options.has_sso and account.is_sso_user,
     }
-    return render_console_page(request, "sign_in_again", "", **values | shown)
+    return render_page(
+        "sign_in_again", options=options, script=True, user=request.user, **values | shown
+    )
 
 
 HANDLERS = [show, sign_in_again, start_sso]

@@ -33,7 +33,11 @@ from anyscale.domain.schemas.users import (
     Suspension,
     UserUpdate,
 )
-from anyscale.server.http.account.schemas import ChangePasswordRequest, CreateTokenRequest
+from anyscale.server.http.account.schemas import (
+    ChangePasswordRequest,
+    ConfirmAppRequest,
+    CreateTokenRequest,
+)
 from anyscale.server.http.cookies import SESSION
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.login.schemas import (
@@ -64,6 +68,7 @@ _BODIES: dict[str, type[msgspec.Struct]] = {
     "setPassword": SetPasswordRequest,
     "changePassword": ChangePasswordRequest,
     "createMyToken": CreateTokenRequest,
+    "confirmMyApp": ConfirmAppRequest,
     "openBatch": BatchOpen,
     "publishBatch": BatchPublish,
     "undoBatch": BatchUndo,

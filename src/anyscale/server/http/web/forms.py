@@ -11,6 +11,7 @@ from anyscale.errors import (
     AnyscaleError,
     Overloaded,
     RequestInvalid,
+    SeedKeyMissing,
     TooManyFailedLogins,
     TooManyPasswordResets,
 )
@@ -101,7 +102,8 @@ def refusal(error: AnyscaleError) -> dict[str, Any]:
     Raises:
         AnyscaleError: the error itself, if it is a fault of the server: it has a page of its own.
     """
-    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    # Without a key, the user may show another factor on the same page.
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, SeedKeyMissing):
         raise error
     return {
         "problem": user_message(error),

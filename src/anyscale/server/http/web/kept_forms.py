@@ -52,11 +52,12 @@ _NOTE = "You are signed in again. Nothing was changed before: look at the page, 
 _MARK = "restored"
 
 #: Fields that are never kept: secrets, and the key of a form, since its page has a new one.
-_LEFT_OUT = {"password", "current", "new", "again", "link", "form_key"}
+_LEFT_OUT = {"password", "current", "new", "again", "link", "form_key", "code", "recovery_code"}
 
 #: An address of ours after a sign-in: no other host, and no page that does something.
 _OWN_PAGE = re.compile(
-    r"/(password|console(/(?!\.|%2e)[\w.~%-]+)*)?(\?[\w.~%&=+*-]*)?", re.ASCII | re.IGNORECASE
+    r"/(password|(account|console)(/(?!\.|%2e)[\w.~%-]+)*)?(\?[\w.~%&=+*-]*)?",
+    re.ASCII | re.IGNORECASE,
 )
 
 #: the fields that the page of this request shows again; None on other pages

@@ -75,10 +75,10 @@ class Factors(Table):
         sql = "select distinct substr(seed, 1, 16) from factors where seed is not null"
         return frozenset(self._connection.column(sql))
 
-    def confirm(self, factor_id: str, at: int) -> None:
-        """Let an app count from now on."""
-        sql = "update factors set confirmed_at = ? where factor_id = ?"
-        self._connection.execute(sql, at, factor_id)
+    def confirm(self, factor_id: str, name: str, at: int) -> None:
+        """Let an app count from now on, by a name."""
+        sql = "update factors set name = ?, confirmed_at = ? where factor_id = ?"
+        self._connection.execute(sql, name, at, factor_id)
 
     def use_step(self, factor_id: str, step: int, at: int) -> bool:
         """Use up a time step of an app; return False if it or a later one was used before."""

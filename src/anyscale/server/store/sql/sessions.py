@@ -58,6 +58,11 @@ class Sessions(Table):
         sql = "update sessions set authenticated_at = ?, methods = ? where session_id = ?"
         self._connection.execute(sql, authenticated_at, methods, session_id)
 
+    def set_methods(self, session_id: str, methods: str) -> None:
+        """Set what the user of a session has shown."""
+        sql = "update sessions set methods = ? where session_id = ?"
+        self._connection.execute(sql, methods, session_id)
+
     def set_factor_due(self, user_id: str, at: int | None) -> None:
         """Set from when on the sessions of an account need a second factor; None for never."""
         sql = "update sessions set factor_due_at = ? where user_id = ?"

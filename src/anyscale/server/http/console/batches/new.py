@@ -56,7 +56,7 @@ _KEY = re.compile("[0-9a-z-]{1,64}")
 _OF_UPLOADS = (ConfigError, KeyReused, Overloaded, RequestInvalid, TooLarge)
 
 _TOO_OLD = (
-    "links by mail need a sign-in of the last 15 minutes: open /console/sign-in-again in another "
+    "links by mail need a sign-in of the last 15 minutes: open /sign-in-again in another "
     "tab, and then send this form again"
 )
 

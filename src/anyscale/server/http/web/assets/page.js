@@ -88,7 +88,7 @@ if (reveal) {
   });
 }
 
-// Copies the number of an error.
+// Copies the number of an error, or recovery codes.
 const copy = document.querySelector("[data-copy]");
 if (copy && navigator.clipboard) {
   copy.hidden = false;
@@ -102,4 +102,10 @@ if (copy && navigator.clipboard) {
       status.textContent = "Your browser does not allow it: mark the text and copy it.";
     }
   });
+}
+
+const print = document.querySelector("[data-print]");
+if (print) {
+  print.hidden = false;
+  print.addEventListener("click", () => window.print());
 }

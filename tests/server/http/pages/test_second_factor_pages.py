@@ -1,0 +1,257 @@
+"""The pages where users add, replace and remove their second factors, without script."""
+
+import re
+from base64 import b32decode
+from html import unescape
+from urllib.parse import unquote
+
+import pytest
+from tests.server.http.pages.requests import Come, fields_of, get, send
+from tests.support.databases.stored_data import execute_sql
+from tests.support.second_factor.authenticator_apps import (
+    add_app,
+    code_shown,
+    seed_keys_folder,
+)
+from tests.support.servers.http_client import HttpClient, HttpResponse
+from tests.support.sign_in.sign_ins import get_account
+from tests.support.users import NEW_PASSWORD
+
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.second_factor.policy import SecondFactorPolicy
+
+APP = "/account/second-factor/app"
+CODE = r"(?:[0-9A-HJKMNP-TV-Z]{4}-){5}[0-9A-HJKMNP-TV-Z]{4}"
+
+
+class Jane:
+    """A user, and the database of the server."""
+
+    def __init__(self, come: Come, **settings: object) -> None:
+        control_planes = list[ControlPlane]()
+        settings = {"second_factor_keys": seed_keys_folder()} | settings
+        self.client = come(control_planes.append, **settings)
+        self.control_plane = control_planes[0]
+        self.client.sign_in_first_time()
+
+    @property
+    def user_id(self) -> str:
+        return get_account(self.control_plane).user_id
+
+    def begin(self, replaces: str = "") -> HttpResponse:
+        """Send the form that begins to add an app; give the page with the QR code."""
+        answer = send(self.client, APP, replaces=replaces)
+        assert answer.status == 303
+        return get(self.client, answer.headers["location"])
+
+    def add(self, name: str = "Phone") -> HttpResponse:
+        """Add an app; give the page that follows."""
+        page = self.begin()
+        code = code_shown(seed_of(page))
+        return send(self.client, f"{APP}/confirm", **fields_of(page) | {"code": code, "name": name})
+
+    def age(self) -> None:
+        """Let the sign-in be 16 minutes old."""
+        with self.control_plane.store.write() as tx:
+            execute_sql(tx, "update sessions set authenticated_at = authenticated_at - 960000")
+
+
+@pytest.fixture
+def jane(come: Come) -> Jane:
+    return Jane(come)
+
+
+def seed_of(page: HttpResponse) -> bytes:
+    """Read the seed that a page shows, as a person types it into an app."""
+    (text,) = re.findall(r'id="secret">([A-Z2-7 ]+)<', page.text)
+    return b32decode(text.replace(" ", ""))
+
+
+def codes_of(page: HttpResponse) -> list[str]:
+    (shown,) = re.findall(
+        r'<output class="code lines" id="codes">(.*?)</output>', page.text, re.DOTALL
+    )
+    return re.findall(CODE, shown)
+
+
+def test_a_user_adds_an_app_and_gets_recovery_codes_once(jane: Jane) -> None:
+    assert "Add an authenticator app" in get(jane.client, "/").text
+
+    page = jane.add("Work phone")
+    assert page.status == 200
+    assert len(set(codes_of(page))) == 8
+    account = get(jane.client, "/").text
+    assert "Work phone" in account
+    assert "8 are left" in account
+    assert not re.search(CODE, account)
+
+
+def test_the_page_has_the_seed_as_a_picture_a_text_and_an_address_for_the_app(jane: Jane) -> None:
+    page = jane.begin()
+
+    assert re.search(r'<div role="img" aria-label="[^"]+"><svg [^>]*class="qr-code">', page.text)
+    assert "style=" not in page.text
+    (address,) = re.findall(r'href="(otpauth://[^"]+)"', page.text)
+    address = unquote(unescape(address))
+    assert re.search(r'id="secret">(?:[A-Z2-7]{4} ){7}[A-Z2-7]{4}<', page.text)
+    assert address.startswith("otpauth://totp/musterroll:jane@example.com?secret=")
+    assert b32decode(address.partition("secret=")[2][:32]) == seed_of(page)
+    assert page.headers["cache-control"] == "no-store"
+    # Loaded again, it shows the same.
+    assert seed_of(get(jane.client, APP)) == seed_of(page)
+
+
+def test_the_recovery_codes_can_be_saved_without_script(jane: Jane) -> None:
+    page = jane.add()
+
+    (data,) = re.findall(r'download="recovery-codes.txt" href="data:([^"]+)"', page.text)
+    kind, _, text = unquote(unescape(data)).partition(",")
+    assert kind == "text/plain;charset=utf-8"
+    assert re.findall(CODE, text) == codes_of(page)
+    assert "jane@example.com" in text
+    assert page.headers["cache-control"] == "no-store"
+
+
+def test_a_wrong_code_is_refused_on_the_page_which_keeps_seed_and_name(jane: Jane) -> None:
+    page = jane.begin()
+    code = code_shown(seed_of(page), seconds_ahead=240)
+    refused = send(jane.client, f"{APP}/confirm", code=code, name="<b>", replaces="")
+
+    assert refused.status == 401
+    assert "The clock of your phone is 4 minutes ahead" in refused.text
+    assert 'value="&lt;b&gt;"' in refused.text
+    assert seed_of(refused) == seed_of(page)
+    assert code not in refused.text
+    long = send(jane.client, f"{APP}/confirm", code=code_shown(seed_of(page)), name="x" * 65)
+    assert (long.status, "at most 64 characters" in long.text) == (400, True)
+
+
+def test_a_form_that_arrives_twice_adds_one_app(jane: Jane) -> None:
+    page = jane.begin()
+    form = {"code": code_shown(seed_of(page)), "name": "Phone"}
+    first = send(jane.client, f"{APP}/confirm", **form)
+    second = send(jane.client, f"{APP}/confirm", **form)
+
+    assert (first.status, second.status, second.headers["location"]) == (200, 303, "/")
+    assert get(jane.client, "/").text.count("<strong>Phone</strong>") == 1
+
+
+def test_a_second_app_brings_no_new_codes(jane: Jane) -> None:
+    jane.add()
+    answer = jane.add("Tablet")
+
+    assert (answer.status, answer.headers["location"]) == (303, "/?note=factor_added")
+    account = get(jane.client, "/?note=factor_added").text
+    assert "The authenticator app is added." in account
+    assert "8 are left" in account
+
+
+def test_a_user_removes_the_last_factor_and_is_told_what_that_means(jane: Jane) -> None:
+    jane.add()
+    account = get(jane.client, "/").text
+    assert "your password alone opens your account then" in account
+    (factor_id,) = re.findall(r'name="factor_id" value="(fac_\w+)"', account)
+
+    for _ in range(2):  # another window has removed it
+        answer = send(jane.client, "/account/second-factor/remove", factor_id=factor_id)
+        assert answer.headers["location"] == "/?note=factor_removed"
+    account = get(jane.client, "/").text
+    assert "Phone" not in account
+    assert "Recovery codes" not in account
+
+
+def test_new_recovery_codes_are_shown_in_place_of_the_old_ones(jane: Jane) -> None:
+    old = codes_of(jane.add())
+    page = send(jane.client, "/account/second-factor/recovery-codes")
+
+    assert len(set(codes_of(page))) == 8
+    assert not {*old} & {*codes_of(page)}
+    assert "Your old recovery codes do not work any more." in page.text
+
+
+def test_after_each_change_the_page_offers_to_end_other_sessions(jane: Jane) -> None:
+    offer = "You are also signed in on another browser."
+    assert offer not in get(jane.client, "/?note=factor_removed").text
+    HttpClient(f"http://{jane.client.host}").sign_in(password=NEW_PASSWORD)
+
+    assert offer in jane.add().text
+    assert offer in send(jane.client, "/account/second-factor/recovery-codes").text
+    for note in ("factor_added", "factor_replaced", "factor_removed"):
+        assert offer in get(jane.client, f"/?note={note}").text
+    assert offer not in get(jane.client, "/").text
+
+
+def test_an_old_sign_in_comes_back_to_the_page_after_password_and_code(jane: Jane) -> None:
+    jane.add()
+    seed = add_app(jane.control_plane, jane.user_id)
+    jane.age()
+    answer = send(jane.client, APP, replaces="")
+    assert answer.headers["location"].startswith("/sign-in-again?to=")
+
+    page = get(jane.client, answer.headers["location"])
+    assert "Back to your account" in page.text
+    answer = send(jane.client, "/sign-in-again", **fields_of(page) | {"password": NEW_PASSWORD})
+    assert answer.headers["location"] == "/sign-in/second-factor"
+    answer = send(jane.client, "/sign-in/second-factor", code=code_shown(seed))
+    assert answer.headers["location"].startswith(APP)
+    page = get(jane.client, answer.headers["location"])
+    assert "Nothing was changed before" in page.text
+    assert "Show the QR code" in page.text
+    assert send(jane.client, APP, **fields_of(page)).headers["location"] == APP
+
+
+@pytest.mark.parametrize(
+    "path",
+    [APP, f"{APP}/confirm", *(f"/account/second-factor/{p}" for p in ("recovery-codes", "remove"))],
+)
+def test_no_form_works_with_an_old_sign_in(jane: Jane, path: str) -> None:
+    jane.add()
+    jane.age()
+    (factor_id,) = re.findall(r'value="(fac_\w+)"', get(jane.client, "/").text)
+
+    answer = send(jane.client, path, factor_id=factor_id, code="123456")
+    assert answer.headers["location"].startswith("/sign-in-again?to=")
+    assert "Phone" in get(jane.client, "/").text
+
+
+def test_after_a_recovery_code_a_page_offers_to_replace_or_keep_what_was_lost(jane: Jane) -> None:
+    (code, *_) = codes_of(jane.add("Lost phone"))
+    other = HttpClient(f"http://{jane.client.host}")
+    send(other, "/sign-in", email="jane@example.com", password=NEW_PASSWORD)
+    answer = send(other, "/sign-in/second-factor", by="recovery_code", recovery_code=code)
+    assert answer.headers["location"].startswith("/account/second-factor/recovered")
+
+    page = get(other, answer.headers["location"])
+    assert "7 are left" in page.text
+    assert 'href="/">Keep everything, and continue</a>' in page.text
+    page = get(other, send(other, APP, **fields_of(page)).headers["location"])
+    assert "replaces=" in page.text or 'name="replaces" value="fac_' in page.text
+    form = fields_of(page) | {"code": code_shown(seed_of(page)), "name": "New phone"}
+    answer = send(other, f"{APP}/confirm", **form)
+    assert answer.headers["location"] == "/?note=factor_replaced"
+    account = get(other, "/?note=factor_replaced").text
+    assert "New phone" in account
+    assert "Lost phone" not in account
+    assert "7 are left" in account
+
+
+def test_the_page_after_a_recovery_code_follows_only_signed_paths(jane: Jane) -> None:
+    page = get(jane.client, "/account/second-factor/recovered?to=https://evil.example")
+
+    assert "evil" not in page.text
+    assert 'href="/">Keep everything' in page.text
+
+
+def test_where_second_factors_are_off_the_account_page_says_nothing_of_them(come: Come) -> None:
+    jane = Jane(come, second_factor=SecondFactorPolicy(mode="off"))
+
+    assert "factor" not in get(jane.client, "/").text.lower()
+    assert send(jane.client, APP).status == 403
+
+
+def test_a_server_without_a_key_says_so(come: Come) -> None:
+    jane = Jane(come, second_factor_keys=None)
+    answer = send(jane.client, APP)
+
+    assert answer.status == 503
+    assert "a key of the server is missing" in answer.text
