@@ -32,7 +32,7 @@ def test_the_first_sign_in_requires_a_new_password_and_opens_the_account_page(
     expect(page.get_by_role("status")).to_contain_text("Your password is changed")
     expect(page.get_by_text(email)).to_be_visible()
     cookies = {cookie["name"]: cookie for cookie in page.context.cookies()}
-    assert cookies.keys() == {"__Host-session", "__Host-device"}
+    assert cookies.keys() == {"__Host-session", "__Host-device", "__Host-browser"}
     assert all(cookie["httpOnly"] and cookie["secure"] for cookie in cookies.values())
 
 

@@ -50,6 +50,9 @@ class PasskeyRefused(AnyscaleError):
         ),
         "expired": "this page was open for more than an hour. Please try once more",
         "known": "this passkey was added before",
+        "sso_first": (
+            "this passkey is for after a sign-in by single sign-on (SSO): sign in by that first"
+        ),
         "unknown": (
             "this passkey is not known here: it was removed, or is for another account. Sign in "
             "another way, and remove it from your device"
@@ -61,10 +64,12 @@ class PasskeyRefused(AnyscaleError):
         "used": "this sign-in was sent before. Please try once more",
     }
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, actor: str = "anonymous") -> None:
         super().__init__(self._MESSAGES.get(reason, self._ONCE_MORE))
         #: The exact reason, for the server's log and the audit log.
         self.reason: str = reason
+        #: The account as the audit log names it, if it is known.
+        self.actor: str = actor
 
 
 class SeedKeyMissing(Unavailable):

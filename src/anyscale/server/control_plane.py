@@ -19,6 +19,7 @@ from anyscale.server.core.hashing.pool import OWASP, PasswordHashPool, Profile
 from anyscale.server.core.login.links import PasswordLinkService
 from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.mail.outbox import Outbox
+from anyscale.server.core.second_factor.relying_party import relying_party
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.core.transactions import Transactions
@@ -29,6 +30,7 @@ from anyscale.server.store.transaction import Store
 if TYPE_CHECKING:
     from anyscale.server.core.accounts.account_details import AccountDetailsQuery
     from anyscale.server.core.login.complete_sign_in import SignInGate
+    from anyscale.server.core.login.passkey_login import PasskeyLogin
     from anyscale.server.core.login.password_change import PasswordChanges
     from anyscale.server.core.login.password_login import PasswordLogin
     from anyscale.server.core.login.password_resets import PasswordResets
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from anyscale.server.core.search import SearchIndex, UserListing
     from anyscale.server.core.second_factor.factors import FactorService
     from anyscale.server.core.second_factor.keys import SeedKeys
+    from anyscale.server.core.second_factor.passkey_ceremonies import PasskeyCeremonies
     from anyscale.server.core.second_factor.removal import FactorRemoval
     from anyscale.server.core.sso.sso_login import SsoLogin
 
@@ -189,7 +192,34 @@ class ControlPlane:
         """The second part of a sign-in."""
         from anyscale.server.core.login.second_factor_login import SecondFactorLogin
 
-        return SecondFactorLogin(self.transactions, self._gate, self.seed_keys, self.outbox)
+        return SecondFactorLogin(
+            self.transactions, self._gate, self.seed_keys, self.outbox, self.ceremonies
+        )
+
+    @cached_property
+    def ceremonies(self) -> "PasskeyCeremonies | None":
+        """Lets browsers show passkeys; None where there are none. Imported on use: 100 ms."""
+        rp = relying_party(self.settings.public_url)
+        if rp is None or not self.settings.second_factor.is_on:
+            return None
+        from anyscale.server.core.second_factor.passkey_ceremonies import PasskeyCeremonies
+
+        return PasskeyCeremonies(self.transactions, rp, self.settings.organization)
+
+    @cached_property
+    def passkey_login(self) -> "PasskeyLogin | None":
+        """Sign-in by a passkey alone; None where there are no passkeys."""
+        if self.ceremonies is None:
+            return None
+        from anyscale.server.core.login.passkey_login import PasskeyLogin
+
+        return PasskeyLogin(
+            self.transactions,
+            self.ceremonies,
+            self._gate,
+            self.password_login,
+            self.settings.policy,
+        )
 
     @cached_property
     def factor_removal(self) -> "FactorRemoval":

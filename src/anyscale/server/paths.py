@@ -12,6 +12,7 @@ __all__ = [
     "SECOND_FACTOR",
     "SIGNING_KEYS",
     "SIGN_IN_AGAIN",
+    "SIGN_IN_BY_PASSKEY",
     "SSO_CALLBACK",
     "USERINFO",
 ]
@@ -24,6 +25,9 @@ FORGOT_PASSWORD = "/forgot-password"  # noqa: S105 - a path
 
 #: where a browser sends a form again whose user has to sign in first
 KEEP_FORM = "/sign-in/form"
+
+#: where a form with a passkey's answer is sent, in place of email and password
+SIGN_IN_BY_PASSKEY = "/sign-in/passkey"
 
 #: the page where a user signs in again, before what cannot be undone
 SIGN_IN_AGAIN = "/sign-in-again"

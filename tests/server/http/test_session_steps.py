@@ -32,6 +32,7 @@ WITHOUT_SESSION = {
     "POST /v1/sessions/second-factor",
     "POST /v1/passwords",
     *("GET /sign-in", "POST /sign-in", "POST /sign-in/form", "POST /sign-out"),
+    "POST /sign-in/passkey",
     *("GET /sign-in/second-factor", "POST /sign-in/second-factor"),
     *("GET /set-password", "POST /set-password"),
     *("GET /forgot-password", "POST /forgot-password"),

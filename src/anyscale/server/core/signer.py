@@ -2,6 +2,7 @@
 
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from functools import cached_property
 
 from msgspec import Struct
 
@@ -14,7 +15,7 @@ __all__ = ["Signer"]
 _MAC = 32
 
 
-class Signer(Struct, frozen=True):
+class Signer(Struct, frozen=True, dict=True):
     """Signs texts of one purpose, by the server key of this name.
 
     All servers of a database accept what one of them has signed. The content is not a secret.
@@ -37,4 +38,9 @@ class Signer(Struct, frozen=True):
 
     def signature(self, content: bytes) -> bytes:
         """Return the HMAC of a content."""
-        return hmac.digest(server_key(self.transactions, self.name), content, "sha256")
+        return hmac.digest(self._key, content, "sha256")
+
+    @cached_property
+    def _key(self) -> bytes:
+        """The key, which stays the same as long as its database."""
+        return server_key(self.transactions, self.name)

@@ -198,6 +198,7 @@ def _services(control_plane: ControlPlane) -> dict[str, object]:
             control_plane.password_changes,
             control_plane.password_resets,
             control_plane.second_factor_login,
+            control_plane.passkey_login,
             pools,
         ),
         "login_options": login_options,

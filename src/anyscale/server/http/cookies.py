@@ -15,15 +15,18 @@ from anyscale.server.core.login.sessions import (
     ClientInfo,
     LoginResult,
 )
-from anyscale.server.core.time_units import SECOND_MS
+from anyscale.server.core.secrets import new_secret
+from anyscale.server.core.time_units import HOUR_MS, SECOND_MS
 from anyscale.server.http.dependencies import Connection
 
 __all__ = [
     "AUTHORIZATION",
+    "BROWSER",
     "DEVICE",
     "HALF_SIGN_IN",
     "SESSION",
     "HostCookie",
+    "browser_cookie",
     "client_info",
     "expired_cookie",
     "half_cookie",
@@ -39,6 +42,11 @@ HALF_SIGN_IN = "__Host-second-factor"
 
 #: binds the stored requests of applications to the browser
 AUTHORIZATION = "__Host-authorization"
+
+#: tells browsers apart before anybody has signed in
+BROWSER = "__Host-browser"
+
+_HOUR = HOUR_MS // SECOND_MS
 
 #: What may surround a name or a value in the header `Cookie` (RFC 6265, 4.2.1 and 5.2).
 _BLANK = b" \t"
@@ -77,6 +85,12 @@ class HostCookie(Cookie):
         attributes = f"HttpOnly; Max-Age={self.max_age}; Path=/; SameSite=lax; Secure"
         value = self.value or '""'  # as the framework writes it; none of ours needs quotes
         return b"set-cookie", f"{self.key}={value}; {attributes}".encode()
+
+
+def browser_cookie(connection: Connection) -> HostCookie:
+    """Return a cookie with the secret to which the sign-in page binds passkeys: `value`."""
+    secret = read_cookie(connection, BROWSER)
+    return HostCookie(BROWSER, secret if _SECRET.fullmatch(secret) else new_secret(), _HOUR)
 
 
 def expired_cookie(name: str) -> Cookie:

@@ -1,7 +1,7 @@
-"""The second part of a sign-in: a one-time code, or a recovery code."""
+"""The second part of a sign-in: a passkey, a one-time code, or a recovery code."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct, structs
 
@@ -9,6 +9,7 @@ from anyscale.errors import (
     AnyscaleError,
     CodeRefused,
     HalfSignInExpired,
+    PasskeyRefused,
 )
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.callers import live_session, user_actor
@@ -26,8 +27,10 @@ from anyscale.server.core.login.sessions import (
 )
 from anyscale.server.core.mail.kinds import RECOVERY_CODE_USED
 from anyscale.server.core.mail.outbox import Outbox
+from anyscale.server.core.second_factor.challenges import Purpose
 from anyscale.server.core.second_factor.keys import SeedKeys
 from anyscale.server.core.second_factor.methods import WITH_CODE, united
+from anyscale.server.core.second_factor.passkey_ceremonies import PasskeyCeremonies
 from anyscale.server.core.second_factor.recovery_codes import recovery_code_hash
 from anyscale.server.core.second_factor.seeds import decrypt_seed
 from anyscale.server.core.second_factor.totp import clock_difference, clock_problem, matching_step
@@ -58,6 +61,8 @@ class PendingSignIn(Struct, frozen=True):
     email: str
     kinds: frozenset[FactorKind]
     has_recovery_codes: bool
+    #: what `navigator.credentials.get` takes; None if no passkey of the account works here
+    passkey_options: dict[str, Any] | None = None
 
     def __repr__(self) -> str:
         return f"PendingSignIn({self.email!r})"
@@ -72,11 +77,13 @@ class SecondFactorLogin:
         gate: SignInGate,
         seed_keys: SeedKeys,
         outbox: Outbox,
+        ceremonies: PasskeyCeremonies | None,
     ) -> None:
         self._transactions = transactions
         self._outbox = outbox
         self._gate = gate
         self._seed_keys = seed_keys
+        self._ceremonies = ceremonies
         self._halves = HalfSignIns(transactions)
 
     def sign(self, half: HalfSignIn) -> str:
@@ -94,7 +101,10 @@ class SecondFactorLogin:
             account = refuse_changed(half, tx.accounts.get(half.user_id))
             kinds = tx.factors.kinds(half.user_id)
             has_codes = tx.recovery_codes.count(half.user_id) > 0
-        return PendingSignIn(half, account.email, kinds, has_codes)
+        options = None
+        if self._ceremonies and "passkey" in kinds:
+            options = self._ceremonies.options_for(half.user_id, Purpose.SECOND_STEP, cookie)
+        return PendingSignIn(half, account.email, kinds, has_codes, options)
 
     def by_code(self, half: HalfSignIn, code: str, client: ClientInfo) -> LoginResult | None:
         """Complete a sign-in by a one-time code.
@@ -124,41 +134,64 @@ class SecondFactorLogin:
             if code_hash is None or not tx.recovery_codes.exists(half.user_id, code_hash):
                 raise CodeRefused(_WRONG_RECOVERY_CODE)
 
-        def use(tx: Transaction, _: int) -> AnyscaleError | None:
+        def use(tx: Transaction, _: int) -> str | AnyscaleError:
             if not tx.recovery_codes.use(half.user_id, code_hash):
                 return CodeRefused(_WRONG_RECOVERY_CODE)
             user_id, actor = half.user_id, user_actor(half.user_id)
             self._outbox.add_notice(tx, RECOVERY_CODE_USED, user_id, actor)
             data = {"left": tx.recovery_codes.count(user_id)}
             append_entry(tx, actor, "recovery_code.used", user_id, data)
-            return None
+            return WITH_CODE
 
         return self._complete(half, client, use)
+
+    def by_passkey(
+        self, half: HalfSignIn, answer: str, cookie: str, client: ClientInfo
+    ) -> LoginResult | None:
+        """Complete a sign-in by the answer to `passkey_options`, as `by_code` does.
+
+        `cookie` is the one of `pending`.
+
+        Raises:
+            PasskeyRefused: the answer is not accepted.
+            HalfSignInExpired: the account was changed since, or the session was revoked.
+        """
+        if self._ceremonies is None:
+            raise PasskeyRefused("off")
+        ceremonies = self._ceremonies
+        shown = ceremonies.verify(answer, Purpose.SECOND_STEP, cookie, half.user_id)
+        return self._complete(half, client, lambda tx, now: ceremonies.use(tx, shown, now))
 
     def _complete(
         self,
         half: HalfSignIn,
         client: ClientInfo,
-        use: Callable[[Transaction, int], AnyscaleError | None],
+        use: Callable[[Transaction, int], str | AnyscaleError],
     ) -> LoginResult | None:
         """Lock the account, use up what was shown, and complete the sign-in.
 
-        An error that `use` returns is raised after the transaction, which has counted it.
+        `use` returns its methods. An error that it returns is raised after the transaction, which
+        has counted it.
         """
         with self._transactions.write_unattended("sign-in") as tx:
             locked = lock_for_session(tx, half.user_id, client)
             refuse_changed(half, locked.account if locked else None)
             assert locked
-            error = use(tx, locked.at)
-            if error is None:
+            methods = use(tx, locked.at)
+            if isinstance(methods, str):
                 forget_wrong_codes(tx, half.user_id)
-                return self._finish(tx, half, locked, client)
-        raise error
+                return self._finish(tx, half, locked, client, methods)
+        raise methods
 
     def _finish(
-        self, tx: Transaction, half: HalfSignIn, locked: LockedAccount, client: ClientInfo
+        self,
+        tx: Transaction,
+        half: HalfSignIn,
+        locked: LockedAccount,
+        client: ClientInfo,
+        methods: str,
     ) -> LoginResult | None:
-        shown = structs.replace(half.shown, methods=united(half.shown.methods, WITH_CODE))
+        shown = structs.replace(half.shown, methods=united(half.shown.methods, methods))
         if (
             shown.auth_method != "sso"
         ):  # whose clock is another one: it says when the user was there
@@ -175,7 +208,7 @@ class SecondFactorLogin:
 
     def _use_code(
         self, tx: Transaction, half: HalfSignIn, code: str, now: int
-    ) -> AnyscaleError | None:
+    ) -> str | AnyscaleError:
         state = tx.factor_states.get(half.user_id)
         if refused := refuse_codes(state, now):
             return refused
@@ -186,7 +219,7 @@ class SecondFactorLogin:
             seed = decrypt_seed(self._seed_keys, app.seed, half.user_id)
             step = matching_step(seed, code, now)
             if step is not None and tx.factors.use_step(app.factor_id, step, now):
-                return None
+                return WITH_CODE
             if step is None and state.failures < _MOST_NAMED:
                 difference = difference or clock_difference(seed, code, now)
         count_wrong_code(tx, self._outbox, state, now)

@@ -152,7 +152,7 @@ class Registration:
             PasskeyRefused: another page has asked for it, the user was not verified, or we do not
                 accept its key.
         """
-        _check_client_data(self._client_data, "webauthn.create", rp)
+        _check_client_data(self._client_data, "create", rp)
         _check_flags(self._data, rp)
         created = self._data.credential_data
         if created is None or not self._credential_id:
@@ -211,7 +211,7 @@ class Assertion:
             raise PasskeyRefused("credential")
         if (self._user_handle or needs_user) and self._user_handle != user_handle(user_id):
             raise PasskeyRefused("account")
-        _check_client_data(self._client_data, "webauthn.get", rp)
+        _check_client_data(self._client_data, "get", rp)
         _check_flags(self._data, rp)
         if self._data.is_backup_eligible() != stored.can_be_backed_up:
             raise PasskeyRefused("backup")
@@ -256,7 +256,7 @@ def registration_options(
     browser.
     """
     return {
-        "rp": {"id": rp.rp_id, "name": organization},
+        "rp": {"id": rp.rp_id, "name": organization or rp.rp_id},
         "user": {"id": _text(user_handle(user_id)), "name": email, "displayName": email},
         "challenge": challenge,
         "pubKeyCredParams": [{"type": "public-key", "alg": number} for number in _KEYS],
@@ -296,8 +296,8 @@ def _descriptors(known: Sequence[Passkey]) -> list[dict[str, Any]]:
     ]
 
 
-def _check_client_data(data: _ClientData, expected: str, rp: RelyingParty) -> None:
-    if data.type != expected:
+def _check_client_data(data: _ClientData, call: str, rp: RelyingParty) -> None:
+    if data.type != f"webauthn.{call}":
         raise PasskeyRefused("type")
     if data.origin != rp.origin:
         raise PasskeyRefused("origin")

@@ -27,6 +27,8 @@ from anyscale.server.http.authentication import ALLOWED_STEPS, Authenticator
 from anyscale.server.http.bodies import SMALL_BODY
 from anyscale.server.http.cookies import SESSION, expired_cookie, read_cookie
 from anyscale.server.http.dependencies import AnyRequest, UserRequest
+from anyscale.server.http.login import passkeys
+from anyscale.server.http.login.passkeys import sign_in_page
 from anyscale.server.http.login.second_factor import PAGES, continue_sign_in
 from anyscale.server.http.login.sign_in import LoginFlows
 from anyscale.server.http.login.sso_problems import sso_problem
@@ -65,6 +67,7 @@ _DIFFER = "The two new passwords are not the same."
 async def show_sign_in(
     request: AnyRequest,
     authenticator: NamedDependency[Authenticator],
+    login: NamedDependency[LoginFlows],
     login_options: NamedDependency[LoginOptions],
     continuations: NamedDependency[Continuations],
     note: FromQuery[str] = "",
@@ -81,8 +84,9 @@ async def show_sign_in(
             await authenticator.by_session(request)
             lost = note if note in LOST_REQUEST_NOTES else ""
             return redirect(following.path(own_page(to) or "/", note=lost))
-    return _form_page(
-        "sign_in",
+    return sign_in_page(
+        request,
+        login,
         login_options,
         following,
         problem=sso_problem(sso, number) if sso else "",
@@ -104,7 +108,9 @@ async def sign_in(
         request, body, "email", "password", "authorization", "to"
     )
     following = await continuations.get(request, request_id)
-    show = partial(_form_page, "sign_in", login_options, following, email=email, to=own_page(to))
+    show = partial(
+        sign_in_page, request, login, login_options, following, email=email, to=own_page(to)
+    )
     if not email:
         return show(problem="Enter your email.", wrong="email", status=400)
     if not password:
@@ -286,6 +292,7 @@ ROUTERS = [
         route_handlers=[
             show_sign_in,
             sign_in,
+            *passkeys.HANDLERS,
             keep_form,
             sign_out,
             show_set_password,

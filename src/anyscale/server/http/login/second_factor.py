@@ -33,6 +33,7 @@ from anyscale.server.http.cookies import (
 )
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.errors import error_responses, refusal_response
+from anyscale.server.http.login.refused_passkeys import passkey_refusal
 from anyscale.server.http.login.schemas import LoginResponse, SecondFactorRequest
 from anyscale.server.http.login.sign_in import LoginFlows
 from anyscale.server.http.openid.continuation import Continuation
@@ -124,12 +125,16 @@ async def complete(
     login: NamedDependency[LoginFlows],
     login_options: NamedDependency[LoginOptions],
 ) -> Page:
-    code, recovery_code, by = read_form(request, body, _BY_CODE, _BY_RECOVERY_CODE, "by")
+    code, recovery_code, by, passkey = read_form(
+        request, body, _BY_CODE, _BY_RECOVERY_CODE, "by", "passkey"
+    )
     try:
         pending = await login.pending(read_cookie(request, HALF_SIGN_IN))
     except HalfSignInExpired:
         return _start_again()
     chosen = _chosen(pending, by)
+    if passkey:
+        return await _complete_by_passkey(request, login, login_options, pending, passkey)
     if not (recovery_code if chosen == _BY_RECOVERY_CODE else code):
         return _page(login_options, pending, chosen, problem="Enter a code.", status=400)
     given = {_BY_RECOVERY_CODE: recovery_code} if chosen == _BY_RECOVERY_CODE else {"code": code}
@@ -145,6 +150,24 @@ async def complete(
         path = f"{RECOVERED}?to={sign_path(session, path)}"
     cookies = login_cookies(result) if result else []
     return redirect(path, expired_cookie(HALF_SIGN_IN), *cookies)
+
+
+async def _complete_by_passkey(
+    request: AnyRequest,
+    login: LoginFlows,
+    options: LoginOptions,
+    pending: PendingSignIn,
+    answer: str,
+) -> Page:
+    try:
+        result = await login.complete_by_passkey(request, pending.half, answer)
+    except (HalfSignInExpired, NotAuthenticated):
+        return _start_again()
+    except AnyscaleError as error:
+        shown = await passkey_refusal(request, error)
+        return _page(options, pending, _BY_CODE, wrong="", **shown)
+    cookies = login_cookies(result) if result else []
+    return redirect(pending.half.path, expired_cookie(HALF_SIGN_IN), *cookies)
 
 
 def _chosen(pending: PendingSignIn, by: str) -> str:

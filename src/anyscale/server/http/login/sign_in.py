@@ -3,19 +3,20 @@
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
-from anyscale.errors import AnyscaleError, SecondFactorNeeded
+from anyscale.errors import AnyscaleError, NotFound, SecondFactorNeeded
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.login.half_sign_in import HalfSignIn
+from anyscale.server.core.login.passkey_login import PasskeyLogin
 from anyscale.server.core.login.password_change import PasswordChanges
 from anyscale.server.core.login.password_login import PasswordLogin
 from anyscale.server.core.login.password_resets import PasswordResets
 from anyscale.server.core.login.second_factor_login import PendingSignIn, SecondFactorLogin
 from anyscale.server.core.login.sessions import LoginResult
-from anyscale.server.http.cookies import client_info
+from anyscale.server.http.cookies import BROWSER, HALF_SIGN_IN, SESSION, client_info, read_cookie
 from anyscale.server.http.dependencies import Connection
 from anyscale.server.http.metrics import SIGN_INS
 from anyscale.server.http.thread_pools import ThreadPools
@@ -40,6 +41,7 @@ class LoginFlows(Struct, frozen=True):
     password_changes: PasswordChanges
     password_resets: PasswordResets
     second_factor: SecondFactorLogin
+    passkeys: PasskeyLogin | None
     pools: ThreadPools
 
     async def by_password(
@@ -113,6 +115,37 @@ class LoginFlows(Struct, frozen=True):
             call = partial(sso_login.sign_in_again, await identity, session_id, client)
             return count(await self.pools.login.run(call, client.address, is_known=True))
 
+    async def by_passkey(self, connection: Connection, answer: str) -> LoginResult | HalfSignIn:
+        """Sign in by a passkey alone, as `PasskeyLogin` does."""
+        client, browser = client_info(connection), read_cookie(connection, BROWSER)
+        call = partial(self.require_passkeys().login, answer, browser, client)
+        with _counted("passkey") as count:
+            return count(await self.pools.login.run(call, client.address, is_known=True))
+
+    async def again_by_passkey(
+        self, connection: Connection, caller: SessionCaller, answer: str
+    ) -> HalfSignIn | None:
+        """Record that a signed-in user signs in again, as `PasskeyLogin.sign_in_again` does."""
+        client = client_info(connection)
+        call = partial(self.require_passkeys().sign_in_again, caller, answer, client.session)
+        with _counted("passkey") as count:
+            return count(await self.pools.login.run(call, client.address, is_known=True))
+
+    async def passkey_options_again(
+        self, connection: Connection, caller: SessionCaller
+    ) -> dict[str, Any] | None:
+        """Return what `PasskeyLogin.options_again` does; None if there are no passkeys here."""
+        if self.passkeys is None:
+            return None
+        session = read_cookie(connection, SESSION)
+        return await self.pools.login.look_ups.run(self.passkeys.options_again, caller, session)
+
+    def require_passkeys(self) -> PasskeyLogin:
+        """Return the sign-in by passkeys; raise `NotFound` if there are none here."""
+        if self.passkeys is None:
+            raise NotFound("there are no passkeys here")
+        return self.passkeys
+
     async def half_cookie(self, half: HalfSignIn) -> str:
         """Return the value of the cookie of half a sign-in."""
         return await self.pools.login.look_ups.run(self.second_factor.sign, half)
@@ -130,6 +163,15 @@ class LoginFlows(Struct, frozen=True):
         if recovery_code:
             call = partial(self.second_factor.by_recovery_code, half, recovery_code, client)
         with _counted("recovery_code" if recovery_code else "code"):
+            return await self.pools.login.run(call, client.address, is_known=True)
+
+    async def complete_by_passkey(
+        self, connection: Connection, half: HalfSignIn, answer: str
+    ) -> LoginResult | None:
+        """Complete half a sign-in by a passkey, as `SecondFactorLogin.by_passkey` does."""
+        client, cookie = client_info(connection), read_cookie(connection, HALF_SIGN_IN)
+        call = partial(self.second_factor.by_passkey, half, answer, cookie, client)
+        with _counted("passkey"):
             return await self.pools.login.run(call, client.address, is_known=True)
 
     async def change_password(

@@ -5,6 +5,7 @@ ask first ("Delete jane?") refuse too, by the guard `require_recent_sign_in`, an
 the form that they send: the browser continues at the page, which has the fields of the form again.
 """
 
+from functools import partial
 from typing import Any
 
 from litestar import Response
@@ -19,6 +20,7 @@ from anyscale.server.core.login.return_paths import sign_path, unsign_path
 from anyscale.server.core.sso.sso_login import SsoLogin
 from anyscale.server.http.cookies import SESSION, read_cookie
 from anyscale.server.http.dependencies import AnyRequest, Connection, UserRequest
+from anyscale.server.http.login.refused_passkeys import passkey_refusal
 from anyscale.server.http.login.second_factor import show_second_factor
 from anyscale.server.http.login.sign_in import LoginFlows
 from anyscale.server.http.login.sso import is_forced, log_refusal, path_for_cookie, require_sso
@@ -26,7 +28,7 @@ from anyscale.server.http.login.sso_cookie import create_cookie
 from anyscale.server.http.login.sso_problems import sso_problem
 from anyscale.server.http.request_context import request_id
 from anyscale.server.http.route_handlers import get, post
-from anyscale.server.http.web.forms import read_form, refusal
+from anyscale.server.http.web.forms import read_form
 from anyscale.server.http.web.kept_forms import may_keep_form, return_path, send_form_again
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.paths import SIGN_IN_AGAIN
@@ -56,13 +58,15 @@ def redirect_to_sign_in_again(request: AnyRequest, _: SignInTooOld) -> Response[
 @get(SIGN_IN_AGAIN)
 async def show(
     request: UserRequest,
+    login: NamedDependency[LoginFlows],
     to: FromQuery[str] = "",
     sso: FromQuery[str] = "",
     number: FromQuery[str] = "",
 ) -> Page:
     if request.user.has_recent_sign_in:
         return redirect(_path_of(request, to))
-    return _page(request, to, problem=sso_problem(sso, number) if sso else "")
+    problem = sso_problem(sso, number) if sso else ""
+    return await _with_passkeys(request, login, to, problem=problem)
 
 
 @post(SIGN_IN_AGAIN)
@@ -71,14 +75,18 @@ async def sign_in_again(
     body: RawBody,
     login: NamedDependency[LoginFlows],
 ) -> Page:
-    password, to = read_form(request, body, "password", "to")
-    if not password:
-        problem = "Enter your password."
-        return _page(request, to, problem=problem, wrong="password", status=400)
+    password, passkey, to = read_form(request, body, "password", "passkey", "to")
+    show = partial(_with_passkeys, request, login, to)
+    if not (password or passkey):
+        return await show(problem="Enter your password.", wrong="password", status=400)
     try:
-        half = await login.again_by_password(request, request.user, password)
+        if passkey:
+            half = await login.again_by_passkey(request, request.user, passkey)
+        else:
+            half = await login.again_by_password(request, request.user, password)
     except AnyscaleError as error:
-        return _page(request, to, wrong="password", **refusal(error))
+        wrong = "" if passkey else "password"
+        return await show(wrong=wrong, **await passkey_refusal(request, error))
     path = _path_of(request, to)
     return await show_second_factor(login, half, path) if half else redirect(path)
 
@@ -113,11 +121,18 @@ def _home(request: UserRequest) -> str:
     return "/console" if request.user.account.permission_level == "owner" else "/"
 
 
+async def _with_passkeys(request: UserRequest, login: LoginFlows, to: str, **shown: Any) -> Page:
+    """Render the page, which offers the passkeys of the user first."""
+    options = await login.passkey_options_again(request, request.user)
+    return _page(request, to, passkey_options=options, **shown)
+
+
 def _page(request: UserRequest, to: str, **shown: Any) -> Page:
     """Render the page; `to` is the signed path, as it came."""
     options, account = request.app.state.login_options, request.user.account
     values: dict[str, Any] = {
         "to": to,
+        "passkey_options": None,
         "home": _home(request),
         "wrong": "",
         "by_password": options.has_passwords and account.password_hash is not None,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Response, get
 from litestar.datastructures import Cookie
@@ -50,6 +51,7 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_templates.filters["as_json"] = lambda value: msgspec.json.encode(value).decode()
 _templates.globals.update(
     asset=_asset,
     duration_in_words=duration_in_words,

@@ -59,6 +59,11 @@ class Factors(Table):
         sql = f"{_FACTOR} where credential_id = ?"
         return self._connection.one(FactorRecord, sql, credential_id)
 
+    def count_passkeys(self) -> dict[str, int]:
+        """Return how many passkeys were created for each host name."""
+        sql = "select rp_id, count(*) from factors where rp_id is not null group by rp_id"
+        return {str(rp_id): int(count) for rp_id, count in self._connection.rows(sql)}
+
     def list(self, user_id: str) -> Sequence[FactorRecord]:
         """Return the factors of an account, the oldest first, also those without a first code."""
         sql = f"{_FACTOR} where user_id = ? order by factor_id"
@@ -161,6 +166,11 @@ class UsedChallenges(Table):
         """Use up a challenge; return False if it was used before."""
         sql = "insert into used_challenges (hash, expires_at) values (?, ?) on conflict do nothing"
         return bool(self._connection.execute(sql, challenge_hash, expires_at))
+
+    def has(self, challenge_hash: bytes) -> bool:
+        """Whether a challenge was used before."""
+        sql = "select count(*) from used_challenges where hash = ?"
+        return bool(self._connection.number(sql, challenge_hash))
 
     def purge(self, now: int) -> None:
         """Delete those that have expired. Locked ones stay for now."""

@@ -1,0 +1,98 @@
+"""Sign-in by a passkey alone: it is two factors, the device and what unlocks it."""
+
+from typing import Any, Final
+
+from anyscale.domain.validation import Policy
+from anyscale.errors import PasskeyRefused
+from anyscale.server.core.callers import SessionCaller, user_actor
+from anyscale.server.core.login.complete_sign_in import SignInGate
+from anyscale.server.core.login.half_sign_in import HalfSignIn, Shown
+from anyscale.server.core.login.password_login import PasswordLogin
+from anyscale.server.core.login.sessions import ClientInfo, LoginResult, lock_for_session
+from anyscale.server.core.second_factor.challenges import Purpose
+from anyscale.server.core.second_factor.passkey_ceremonies import PasskeyCeremonies
+from anyscale.server.core.second_factor.wrong_codes import forget_wrong_codes
+from anyscale.server.core.transactions import Transactions
+from anyscale.server.store.records.users import AccountRecord
+
+__all__ = ["PasskeyLogin"]
+
+
+class PasskeyLogin:
+    """Signs users in who have a password too, and show a passkey in its place.
+
+    Everybody else signs in at an identity provider, and shows a passkey as the second factor there:
+    otherwise a user whom the provider has dismissed could still sign in.
+    """
+
+    def __init__(
+        self,
+        transactions: Transactions,
+        ceremonies: PasskeyCeremonies,
+        gate: SignInGate,
+        password_login: PasswordLogin,
+        policy: Policy,
+    ) -> None:
+        self._transactions = transactions
+        self._gate = gate
+        self._password_login = password_login
+        self._policy = policy
+        #: options of pages
+        self.ceremonies: Final = ceremonies
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether the sign-in page offers it."""
+        return not self._policy.sso_only
+
+    def login(self, answer: str, browser: str, client: ClientInfo) -> LoginResult | HalfSignIn:
+        """Verify the answer to the options of the sign-in page, and complete the sign-in.
+
+        Raises:
+            PasskeyRefused: the answer is not accepted, or the account signs in by SSO first.
+            InvalidCredentials, PasswordExpired: as of a sign-in by a right password.
+            TooManyFailedLogins: the account has too many sign-ins in this minute.
+        """
+        shown = self.ceremonies.verify(answer, Purpose.SIGN_IN, browser)
+        user_id = shown.factor.user_id
+        self._password_login.record_sign_in(user_id)
+        with self._transactions.write_unattended("sign-in") as tx:
+            locked = lock_for_session(tx, user_id, client)
+            if locked is None:
+                raise PasskeyRefused("unknown")
+            self._password_login.require_active(locked.account, locked.at)
+            self._require_password(locked.account)
+            methods = self.ceremonies.use(tx, shown, locked.at)
+            forget_wrong_codes(tx, user_id)
+            return self._gate.complete_sign_in(tx, locked, Shown("passkey", methods, locked.at))
+
+    def options_again(self, caller: SessionCaller, browser: str) -> dict[str, Any] | None:
+        """Return the options by which a signed-in user signs in again; None if there are none."""
+        if not self._counts_alone(caller.account):
+            return None
+        user_id = caller.account.user_id
+        return self.ceremonies.options_for(user_id, Purpose.SIGN_IN_AGAIN, browser)
+
+    def sign_in_again(self, caller: SessionCaller, answer: str, browser: str) -> HalfSignIn | None:
+        """Verify the answer to `options_again`, and record the sign-in. The session stays.
+
+        Raises:
+            PasskeyRefused, InvalidCredentials, PasswordExpired, TooManyFailedLogins: as `login`.
+            NotAuthenticated: the session was revoked, or the account was suspended or deleted.
+        """
+        user_id = caller.account.user_id
+        shown = self.ceremonies.verify(answer, Purpose.SIGN_IN_AGAIN, browser, user_id)
+        self._password_login.record_sign_in(user_id)
+        with self._transactions.write_own(caller) as (tx, account):
+            now = tx.now()
+            self._password_login.require_active(account, now)
+            self._require_password(account)
+            methods = self.ceremonies.use(tx, shown, now)
+            return self._gate.renew_sign_in(tx, caller, Shown("passkey", methods, now))
+
+    def _require_password(self, account: AccountRecord) -> None:
+        if not self._counts_alone(account):
+            raise PasskeyRefused("sso_first", user_actor(account.user_id))
+
+    def _counts_alone(self, account: AccountRecord) -> bool:
+        return self.is_offered and account.password_hash is not None
