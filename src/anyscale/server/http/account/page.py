@@ -37,6 +37,7 @@ _NOTES = {
     "password_set": "Your password is set, and you are signed in.",
     "session_revoked": "The other browser is signed out.",
     "sessions_revoked": "All other browsers are signed out.",
+    "codes_kept": "Your recovery codes are valid from now on.",
     "factor_added": "The authenticator app is added. You need it at your next sign-in.",
     "factor_replaced": "The new authenticator app is added, and the old one is removed.",
     "factor_removed": "It is removed, and does not work any more.",
@@ -46,7 +47,7 @@ _NOTES = {
 }
 
 #: the notes of changes after which the page offers to sign out all other browsers
-_CHANGES = {"factor_added", "factor_replaced", "factor_removed"}
+_CHANGES = {"codes_kept", "factor_added", "factor_replaced", "factor_removed"}
 
 
 class AccountPage(Struct, frozen=True):

@@ -10,7 +10,6 @@ from litestar.params import FromQuery, RawBody
 
 from anyscale.errors import AnyscaleError, CodeRefused, ConfigError, NotFound, SeedKeyMissing
 from anyscale.server.core.login.return_paths import unsign_path
-from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.second_factor.factors import FactorService, NewApp
 from anyscale.server.core.second_factor.totp import seed_text
 from anyscale.server.http.account.qr_code import qr_code
@@ -55,7 +54,6 @@ def confirm_app(
     request: UserRequest,
     body: RawBody,
     factors: NamedDependency[FactorService],
-    sessions: NamedDependency[SessionService],
 ) -> Page:
     code, name, replaces = read_form(request, body, "code", "name", "replaces")
     try:
@@ -65,21 +63,17 @@ def confirm_app(
     except (CodeRefused, ConfigError) as error:
         return _refused(request, factors, error, replaces, name)
     if codes:
-        return show_recovery_codes(request, sessions, codes, is_first=True)
+        return show_recovery_codes(request, codes, is_first=True)
     return redirect(f"/?note={'factor_replaced' if replaces else 'factor_added'}")
 
 
 @post(_RECOVERY_CODES, pool="read", status_code=200)
-def renew_recovery_codes(
-    request: UserRequest,
-    factors: NamedDependency[FactorService],
-    sessions: NamedDependency[SessionService],
-) -> Page:
+def renew_recovery_codes(request: UserRequest, factors: NamedDependency[FactorService]) -> Page:
     try:
         codes = factors.renew_recovery_codes(request.user)
     except NotFound:  # another window has removed the last factor
         return redirect("/")
-    return show_recovery_codes(request, sessions, codes, is_first=False)
+    return show_recovery_codes(request, codes, is_first=False)
 
 
 @post("/account/second-factor/remove", pool="read")
@@ -107,15 +101,12 @@ def show_recovered(
     )
 
 
-def show_recovery_codes(
-    request: UserRequest, sessions: SessionService, codes: Sequence[str], *, is_first: bool
-) -> Page:
+def show_recovery_codes(request: UserRequest, codes: Sequence[str], *, is_first: bool) -> Page:
     """Show new recovery codes, this once: they are not stored, so that there is no redirect.
 
     `is_first` is whether the user had no second factor before.
     """
-    others = len(sessions.list(request.user)) - 1
-    return _page(request, "recovery_codes", codes=codes, is_first=is_first, others=others)
+    return _page(request, "recovery_codes", codes=codes, is_first=is_first)
 
 
 def _refused(
