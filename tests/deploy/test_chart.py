@@ -40,10 +40,13 @@ NOT_IN_SETTINGS = {
     "ANYSCALE_SSO_CLIENT_SECRET_FILE",
     "ANYSCALE_SSO_DOMAINS",
     "ANYSCALE_SSO_ISSUER",
+    "ANYSCALE_SSO_SECOND_FACTOR",
     "ANYSCALE_MAIL_FROM",
     "ANYSCALE_MAIL_PER_MINUTE",
     "ANYSCALE_PORT",
     "ANYSCALE_PUBLIC_URL",
+    "ANYSCALE_SECOND_FACTOR",
+    "ANYSCALE_SECOND_FACTOR_DAYS",
     "ANYSCALE_SECOND_FACTOR_KEYS",
     "ANYSCALE_SIGNING_KEYS",
     "ANYSCALE_SMTP_HOST",
@@ -312,6 +315,26 @@ def test_the_server_reads_the_relay_and_its_password_from_a_secret(tmp_path: Pat
     assert "ANYSCALE_SMTP_HOST" not in {
         item["name"] for item in container(rendered(REQUIRED)["Deployment"])["env"]
     }
+
+
+def test_the_server_reads_who_needs_a_second_factor() -> None:
+    found = [
+        {
+            item["name"]: item["value"]
+            for item in container(rendered(values)["Deployment"])["env"]
+            if "SECOND_FACTOR" in item["name"] and not item["name"].endswith("_KEYS")
+        }
+        for values in (REQUIRED, CHART / "ci" / "own-secrets.yaml")
+    ]
+
+    assert found == [
+        {"ANYSCALE_SECOND_FACTOR": "optional", "ANYSCALE_SECOND_FACTOR_DAYS": "14"},
+        {
+            "ANYSCALE_SECOND_FACTOR": "off",
+            "ANYSCALE_SECOND_FACTOR_DAYS": "0",
+            "ANYSCALE_SSO_SECOND_FACTOR": "amr:mfa,hwk",
+        },
+    ]
 
 
 def test_the_chart_has_each_setting_and_the_version_of_the_program() -> None:

@@ -161,9 +161,19 @@ volumeMounts:
 - name: ANYSCALE_SSO_DOMAINS
   value: {{ join "," . | quote }}
 {{- end }}
-{{- else if or .clientId .existingSecret .domains }}
+{{- with $.Values.secondFactor.ssoSecondFactor }}
+- name: ANYSCALE_SSO_SECOND_FACTOR
+  value: {{ . | quote }}
+{{- end }}
+{{- else if or .clientId .existingSecret .domains $.Values.secondFactor.ssoSecondFactor }}
 {{- fail "sso.issuer is missing, and other values of sso are set" }}
 {{- end }}
+{{- end }}
+{{- with .Values.secondFactor }}
+- name: ANYSCALE_SECOND_FACTOR
+  value: {{ .mode | toString | replace "false" "off" | quote }} {{- /* YAML takes off for false */}}
+- name: ANYSCALE_SECOND_FACTOR_DAYS
+  value: {{ .days | quote }}
 {{- end }}
 {{- with .Values.mail }}
 {{- if .host }}

@@ -60,6 +60,7 @@ from anyscale.errors.second_factor import (
     CodesOff,
     HalfSignInExpired,
     PasskeyRefused,
+    SecondFactorDue,
     SecondFactorNeeded,
     SeedKeyMissing,
 )
@@ -102,6 +103,7 @@ __all__ = [
     "Problem",
     "ProviderUnavailable",
     "RequestInvalid",
+    "SecondFactorDue",
     "SecondFactorNeeded",
     "SeedKeyMissing",
     "ServerFault",

@@ -13,6 +13,13 @@ class SecondFactorNeeded(AnyscaleError):
     status = 403
 
 
+class SecondFactorDue(AnyscaleError):
+    """The user of a session has to add a second factor before the session may be used."""
+
+    code = "second_factor_due"
+    status = 403
+
+
 class HalfSignInExpired(AnyscaleError):
     """The first part of a sign-in is too old, is unknown, or counts no more."""
 

@@ -119,7 +119,9 @@ class ControlPlane:
             available=settings.batch_create,
             expiry_days=settings.batch_expiry_days,
         )
-        self.lifecycle: Final = UserLifecycle(self.transactions, self.outbox)
+        self.lifecycle: Final = UserLifecycle(
+            self.transactions, self.outbox, settings.second_factor
+        )
         self.updates: Final = UserUpdateService(self.transactions, settings.policy, self.outbox)
         self.links: Final = PasswordLinkService(
             self.transactions,
@@ -157,7 +159,9 @@ class ControlPlane:
         """The applications that sign users in here."""
         from anyscale.server.core.openid.applications import ApplicationService
 
-        return ApplicationService(self.transactions, self.settings.public_url)
+        return ApplicationService(
+            self.transactions, self.settings.public_url, self.settings.second_factor
+        )
 
     @cached_property
     def user_grants(self) -> "UserGrants":
@@ -340,7 +344,11 @@ class ControlPlane:
         from anyscale.server.core.openid.provider import OpenIdProvider
 
         return OpenIdProvider(
-            self.transactions, issuer, folder, creates_key=self.settings.is_only_server
+            self.transactions,
+            issuer,
+            folder,
+            self.settings.second_factor,
+            creates_key=self.settings.is_only_server,
         )
 
     @property

@@ -24,6 +24,7 @@ from anyscale.domain.validation import MAX_TEXT
 from anyscale.errors import ConfigError
 from anyscale.server.core.mail.settings import RelayTls
 from anyscale.server.core.second_factor.policy import SecondFactorMode
+from anyscale.server.core.sso.settings import ProviderFactor
 
 __all__ = [
     "EnvironmentReader",
@@ -38,6 +39,7 @@ __all__ = [
     "number",
     "organization",
     "port",
+    "provider_factor",
     "public_url",
     "relay_tls",
     "required",
@@ -52,6 +54,9 @@ _ON = {"on": True, "1": True, "true": True, "yes": True}
 _OFF = {"off": False, "0": False, "false": False, "no": False}
 
 _DIGITS = 9
+
+#: values of `amr` that any sign-in may have (RFC 8176, 2)
+_ONE_FACTOR = frozenset({"pwd", "pin"})
 
 #: Other tools do not take these paths of a URL for a file.
 _NO_FILES = ("/", "/:memory:")
@@ -241,6 +246,25 @@ def domains(environment: Mapping[str, str], name: str) -> frozenset[str]:
         return frozenset(email_key(f"x@{text}").partition("@")[2] for text in domains if text)
     except ValueError:
         raise ConfigError(f"{name} must be domains with commas between: example.com") from None
+
+
+def provider_factor(environment: Mapping[str, str], name: str) -> ProviderFactor | None:
+    """Return what of an ID token says that two factors were shown; None for nothing."""
+    text = environment.get(name, "").strip()
+    if not text:
+        return None
+    claim, _, listed = text.partition(":")
+    values = frozenset(one.strip() for one in listed.split(","))
+    is_complete = all(values) and listed.isascii() and listed.isprintable()
+    if claim not in ("amr", "acr") or not is_complete:
+        raise ConfigError(
+            f"{name} must be a claim and its values, like amr:mfa,hwk or acr:the-level"
+        )
+    if claim == "amr" and (single := values & _ONE_FACTOR):
+        raise ConfigError(
+            f"{name} must not have amr:{', '.join(sorted(single))}, which is one factor by itself"
+        )
+    return ProviderFactor(claim, values)
 
 
 def flag(environment: Mapping[str, str], name: str, *, default: bool) -> bool:

@@ -56,6 +56,7 @@ KNOWN_VARIABLES = frozenset(
         "SSO_DOMAINS",
         "SSO_ISSUER",
         "SSO_ONLY",
+        "SSO_SECOND_FACTOR",
         "WORKERS",
     )
 )
@@ -242,6 +243,7 @@ _NEED_ISSUER = (
     "ANYSCALE_SSO_CLIENT_ID",
     "ANYSCALE_SSO_CLIENT_SECRET_FILE",
     "ANYSCALE_SSO_DOMAINS",
+    "ANYSCALE_SSO_SECOND_FACTOR",
 )
 
 
@@ -259,6 +261,7 @@ def _provider(reader: env.EnvironmentReader) -> ProviderSettings | None:
             env.secret, "ANYSCALE_SSO_CLIENT_SECRET_FILE", "the client's secret"
         ),
         domains=reader.read(env.domains, "ANYSCALE_SSO_DOMAINS"),
+        factor=reader.read(env.provider_factor, "ANYSCALE_SSO_SECOND_FACTOR"),
     )
 
 

@@ -37,12 +37,14 @@ def results_of(
     client_id: str = CLIENT_ID,
     secret: str | None = CLIENT_SECRET,
     port: int = 8000,
+    **settings: str,
 ) -> dict[str, CheckResult]:
     environment = {
         "HOME": str(folder),
         "ANYSCALE_PUBLIC_URL": f"http://127.0.0.1:{port}",
         "ANYSCALE_SSO_ISSUER": issuer,
         "ANYSCALE_SSO_CLIENT_ID": client_id,
+        **settings,
     }
     if secret is not None:
         environment["ANYSCALE_SSO_CLIENT_SECRET_FILE"] = str(write_secret(folder, secret))
@@ -304,6 +306,22 @@ def test_scopes_of_the_metadata_are_compared(provider: HostileProvider, tmp_path
 
     provider.metadata = provider.metadata | {"scopes_supported": ["profile", "openid", "email"]}
     assert results_of(provider.issuer, tmp_path)["provider.scopes"].status == "ok"
+
+
+def test_the_second_factor_of_the_provider_is_compared_with_the_metadata(
+    provider: HostileProvider, tmp_path: Path
+) -> None:
+    def look(value: str = "acr:gold", **metadata: list[str]) -> CheckResult:
+        provider.metadata = provider.metadata | metadata
+        results = results_of(provider.issuer, tmp_path, ANYSCALE_SSO_SECOND_FACTOR=value)
+        return results["provider.second_factor"]
+
+    assert (look("").status, look().status) == ("ok", "not tried")
+    missing = look(claims_supported=["sub", "amr"])
+    assert (missing.status, "the claim acr" in missing.found) == ("warn", True)
+    other = look(claims_supported=["acr"], acr_values_supported=["silver"])
+    assert (other.status, "silver" in other.found) == ("warn", True)
+    assert look(acr_values_supported=["silver", "gold"]).status == "ok"
 
 
 def test_a_linked_account_proves_the_claims(provider: HostileProvider, tmp_path: Path) -> None:

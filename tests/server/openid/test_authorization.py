@@ -125,7 +125,7 @@ def test_a_signed_in_user_gets_a_code_at_once(site: Site) -> None:
     assert len(decision.parameters["code"]) == 43
 
 
-UNKNOWN_PARAMETERS = {"display": "popup", "ui_locales": "de", "acr_values": "1", "foo": "bar"}
+UNKNOWN_PARAMETERS = {"display": "popup", "ui_locales": "de", "foo": "bar"}
 
 
 def test_unknown_parameters_and_scopes_are_ignored(site: Site) -> None:

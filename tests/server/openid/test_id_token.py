@@ -10,7 +10,7 @@ from tests.support.sign_in.openid_provider import ISSUER, Site
 def test_an_id_token_has_the_required_claims(site: Site) -> None:
     claims = site.claims(site.exchange(site.code(site.sign_in(ago=60), scope="openid")))
 
-    names = {"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "sid"}
+    names = {"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "sid", "acr"}
     assert set(claims) == names
     assert (claims["iss"], claims["aud"]) == (ISSUER, site.client_id)
     assert claims["sub"] == site.ids["jane"]

@@ -395,7 +395,7 @@ def test_claims_follow_the_scope(site: Site) -> None:
     tokens = site.exchange(site.code(site.sign_in(), scope="openid groups"))
 
     found = site.provider.tokens.user_claims(tokens.access_token)
-    assert found == {"sub": site.ids["jane"], "groups": ["collaborators"]}
+    assert found == {"sub": site.ids["jane"], "groups": ["collaborators"], "acr": "1"}
     claims = site.claims(tokens)
     assert {"name", "email"}.isdisjoint(claims)
     assert claims["groups"] == ["collaborators"]

@@ -12,6 +12,7 @@ from msgspec import structs
 from tests.support.callers import OPERATOR
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.databases.stored_data import execute_sql
+from tests.support.second_factor.authenticator_apps import add_app
 from tests.support.servers.control_planes import Deployment
 from tests.support.servers.server_in_process import serve_in_process
 from tests.support.sign_in.oidc_provider import (
@@ -27,7 +28,7 @@ from anyscale.errors import SsoRefused, TooManyFailedLogins
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.login.sessions import ClientInfo
 from anyscale.server.core.sso.login_records import ExternalIdentity
-from anyscale.server.core.sso.settings import ProviderSettings
+from anyscale.server.core.sso.settings import ProviderFactor, ProviderSettings
 from anyscale.server.store.records.users import AccountRecord
 
 EMAIL = "jane@example.com"
@@ -153,6 +154,36 @@ def test_the_first_login_links_the_account_of_the_verified_email(
     ]
     assert ("identity.linked", f"user:{user_id}", user_id) in events
     assert ("session.created", f"user:{user_id}", user.session.session_id) in events
+
+
+@pytest.mark.parametrize(
+    ("factor", "one", "two"),
+    [
+        (ProviderFactor("amr", frozenset({"mfa", "hwk"})), {"amr": ["pwd"]}, {"amr": ["hwk"]}),
+        (ProviderFactor("acr", frozenset({"gold"})), {"acr": "silver"}, {"acr": "gold"}),
+    ],
+)
+def test_a_second_factor_is_asked_for_unless_the_provider_says_that_it_was_shown(
+    deployment: Deployment,
+    oidc_provider: OidcProvider,
+    sso_port: int,
+    factor: ProviderFactor,
+    one: dict[str, Any],
+    two: dict[str, Any],
+) -> None:
+    with ExitStack() as stack:
+        site = Site(deployment, oidc_provider, sso_port, stack)
+        site.serve(factor=factor)
+        site.create(EMAIL)
+        oidc_provider.change("jane", **two)
+        methods = [site.signed_in_user(entered(site)[1]).session.methods]
+        add_app(site.control_plane, site.account().user_id)
+        methods.append(site.signed_in_user(entered(site)[1]).session.methods)
+        oidc_provider.change("jane", **one)
+        location, client = entered(site)
+
+    assert methods == ["mfa", "mfa"]
+    assert (location, SESSION in client.cookies) == ("/sign-in/second-factor", False)
 
 
 @pytest.mark.parametrize(

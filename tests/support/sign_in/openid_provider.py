@@ -95,13 +95,18 @@ class Site:
     def application(self) -> ApplicationRecord:
         return self.provider.applications.authenticate(self.client_id, self.secret)
 
-    def sign_in(self, name: str = "jane", method: str = "link", *, ago: int = 0) -> str:
-        """Sign a user in, some seconds ago; give the secret of the session."""
+    def sign_in(
+        self, name: str = "jane", method: str = "link", *, ago: int = 0, methods: str = ""
+    ) -> str:
+        """Sign a user in, some seconds ago; give the secret of the session.
+
+        `methods` is what the user has shown: see `core.shown_methods`.
+        """
         with self.control_plane.store.write() as tx:
             locked = lock_for_session(tx, self.ids[name], ClientInfo(ADDRESS, "Firefox"))
             assert locked
             at = locked.at - ago * 1000
-            return create_session(tx, method, locked, authenticated_at=at).session
+            return create_session(tx, method, locked, authenticated_at=at, methods=methods).session
 
     def start(
         self, session: str = "", browser: str = "", confirmations: str = "", **changes: Any
@@ -129,10 +134,13 @@ class Site:
 
 
 @contextmanager
-def open_site(deployment: Deployment, folder: Path) -> Iterator[Site]:
+def open_site(deployment: Deployment, folder: Path, **changes: Any) -> Iterator[Site]:
     """Open a control plane that is a provider, until the block ends."""
     settings = structs.replace(
-        deployment.settings(), public_url=ISSUER, signing_keys=keys_folder(folder / "keys")
+        deployment.settings(),
+        public_url=ISSUER,
+        signing_keys=keys_folder(folder / "keys"),
+        **changes,
     )
     with closing(cheap_control_plane(settings)) as control_plane:
         yield Site(control_plane)

@@ -9,7 +9,7 @@ import pytest
 from anyscale.domain.validation import Policy
 from anyscale.errors import ConfigError
 from anyscale.server.core.mail.settings import MailSettings
-from anyscale.server.core.sso.settings import ProviderSettings
+from anyscale.server.core.sso.settings import ProviderFactor, ProviderSettings
 from anyscale.server.settings import Settings
 
 
@@ -305,6 +305,52 @@ def test_a_missing_secret_file_is_named(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none"):
         with pytest.raises(ConfigError, match=f"CLIENT_SECRET_FILE: cannot read {path}"):
             read(**SSO, ANYSCALE_SSO_CLIENT_SECRET_FILE=str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("amr:mfa, hwk", ProviderFactor("amr", frozenset({"mfa", "hwk"}))),
+        ("acr:urn:a:gold", ProviderFactor("acr", frozenset({"urn:a:gold"}))),
+        (" ", None),
+    ],
+)
+def test_a_claim_says_what_counts_as_a_second_factor(
+    text: str, expected: ProviderFactor | None
+) -> None:
+    found = read(**SSO, ANYSCALE_SSO_SECOND_FACTOR=text).provider
+    assert found
+    assert found.factor == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        *((text, "a claim and its values") for text in ("mfa", "amr", "amr:", "amr:a,,b", "x:a")),
+        ("amr:é", "a claim and its values"),
+        ("amr:mfa,pwd", "must not have amr:pwd"),
+    ],
+)
+def test_another_claim_or_a_single_factor_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"ANYSCALE_SSO_SECOND_FACTOR must .*{message}|{message}"):
+        read(**SSO, ANYSCALE_SSO_SECOND_FACTOR=text)
+
+
+@pytest.mark.parametrize("claims", [{}, {"amr": "pwd"}, {"amr": [1, None]}, {"acr": "mfa"}])
+def test_what_the_provider_does_not_say_does_not_count(claims: dict[str, object]) -> None:
+    assert not ProviderFactor("amr", frozenset({"mfa"})).is_shown(claims)
+
+
+@pytest.mark.parametrize("text", ["optional", "OWNERS", "everyone", "off"])
+def test_who_needs_a_second_factor_is_read(text: str) -> None:
+    found = read(ANYSCALE_SECOND_FACTOR=text, ANYSCALE_SECOND_FACTOR_DAYS="0").second_factor
+    assert (found.mode, found.grace_days) == (text.lower(), 0)
+
+
+@pytest.mark.parametrize("text", ["on", "owner", "all"])
+def test_another_text_does_not_say_who_needs_one(text: str) -> None:
+    with pytest.raises(ConfigError, match="must be off, optional, owners or everyone"):
+        read(ANYSCALE_SECOND_FACTOR=text)
 
 
 def test_domains_are_compared_by_their_a_labels() -> None:

@@ -28,7 +28,12 @@ _NO_ISSUER = (
 #: of a former secret
 _WORKS = {True: "works for an hour", False: "has stopped working"}
 
-_COLUMNS = ("client_id", "name", "redirect_uris", "audience", "created_at")
+_COLUMNS = (
+    *("client_id", "name", "redirect_uris", "audience"),
+    *("requires_second_factor", "created_at"),
+)
+
+_FACTOR = "Only users may sign in there who show a second factor."
 
 
 def _uri_options(command: Command) -> Command:
@@ -66,6 +71,7 @@ def _uri_options(command: Command) -> Command:
 @click.option("--public", is_flag=True, help="It has no secret: a program in a browser.")
 @click.option("--refresh-tokens", is_flag=True, help="It receives refresh tokens.")
 @click.option("--without-pkce", is_flag=True, help="Its program cannot do PKCE.")
+@click.option("--require-second-factor", is_flag=True, help=_FACTOR)
 @output_file_option
 @host_option
 def create(
@@ -76,6 +82,7 @@ def create(
     public: bool,
     refresh_tokens: bool,
     without_pkce: bool,
+    require_second_factor: bool,
     output_file: str | None,
     host: str | None,
 ) -> None:
@@ -93,6 +100,7 @@ def create(
         is_public=public,
         refresh_tokens=refresh_tokens,
         requires_pkce=not without_pkce,
+        requires_second_factor=require_second_factor,
         audience=list(audience),
     )
     with SecretOutput(output_file) as output, open_control_plane(host) as transport:
@@ -164,6 +172,12 @@ def show(client_id: str, output: str, host: str | None) -> None:
 )
 @click.option(
     "--with-pkce/--without-pkce", "requires_pkce", default=None, help="Whether it must do PKCE."
+)
+@click.option(
+    "--require-second-factor/--no-require-second-factor",
+    "requires_second_factor",
+    default=None,
+    help=_FACTOR,
 )
 @host_option
 def update(client_id: str, for_all: bool, host: str | None, **fields: Any) -> None:

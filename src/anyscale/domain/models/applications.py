@@ -21,6 +21,8 @@ class NewApplication(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     #: Whether it receives refresh tokens.
     refresh_tokens: bool = False
     requires_pkce: bool = True
+    #: Whether only users may sign in who show a second factor.
+    requires_second_factor: bool = False
     #: `owners`, domains and ids of batches: one must match a user; empty for all users.
     audience: list[str] = []
 
@@ -33,6 +35,7 @@ class ApplicationChanges(Struct, frozen=True, kw_only=True, forbid_unknown_field
     post_logout_redirect_uris: list[str] | UnsetType = UNSET
     refresh_tokens: bool | UnsetType = UNSET
     requires_pkce: bool | UnsetType = UNSET
+    requires_second_factor: bool | UnsetType = UNSET
     audience: list[str] | UnsetType = UNSET
 
 
@@ -46,6 +49,7 @@ class Application(Struct, frozen=True, kw_only=True):
     is_public: bool
     refresh_tokens: bool
     requires_pkce: bool
+    requires_second_factor: bool
     audience: list[str]
     #: the actor
     created_by: str

@@ -37,6 +37,7 @@ __all__ = [
     "check_metadata",
     "check_redirect_uri",
     "check_scopes",
+    "check_second_factor",
 ]
 
 _ISSUER = "ANYSCALE_SSO_ISSUER"
@@ -160,6 +161,25 @@ def check_claims(installation: Installation) -> Finding:
         raise NotTried("the metadata do not list the claims")
     found = f"the metadata do not list {', '.join(missing)}: no account may be found"
     return warn("the claims", found, "let the provider add them to the ID token")
+
+
+def check_second_factor(installation: Installation) -> Finding:
+    """Check that the provider may say what counts as a second factor."""
+    name, factor = "ANYSCALE_SSO_SECOND_FACTOR", _settings(installation).factor
+    metadata = _metadata(installation)
+    if factor is None:
+        return ok(name, "it is not set: a sign-in at the provider counts as one factor")
+    expected = f"{factor.claim}:{','.join(sorted(factor.values))}"
+    if metadata.claims_supported is None:
+        raise NotTried("the metadata do not list the claims")
+    if factor.claim not in metadata.claims_supported:
+        found = f"the metadata do not list the claim {factor.claim}: no sign-in may have {expected}"
+        return warn(name, found, "let the provider add the claim to the ID token")
+    levels = metadata.acr_values_supported
+    if factor.claim == "acr" and levels is not None and not factor.values & set(levels):
+        found = f"the metadata list other levels than {expected}: {', '.join(levels) or 'none'}"
+        return warn(name, found, f"correct {name}, or the levels at the provider")
+    return ok(name, f"{expected} counts as a second factor")
 
 
 def _has_linked_account(installation: Installation) -> bool:

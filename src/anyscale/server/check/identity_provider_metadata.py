@@ -25,6 +25,7 @@ class ProviderMetadata(Struct, frozen=True):
     id_token_signing_alg_values_supported: list[str] | None = None
     scopes_supported: list[str] | None = None
     claims_supported: list[str] | None = None
+    acr_values_supported: list[str] | None = None
     #: of the response
     date: str = ""
 

@@ -12,6 +12,7 @@ from typing import assert_never
 from msgspec import Struct, structs
 
 from anyscale.errors import NotAuthenticated, NotFound, NotPermitted
+from anyscale.server.core.shown_methods import has_second_factor
 from anyscale.server.core.steps import Step, pending_step
 from anyscale.server.core.time_units import HOUR_MS, MINUTE_MS
 from anyscale.server.store.records.login import SessionRecord
@@ -100,15 +101,21 @@ class SessionCaller(Struct, frozen=True):
     @property
     def pending(self) -> Step | None:
         """What the user has to do before anything else."""
-        return pending_step(self.session, self.account)
+        return pending_step(self.session, self.account, self.at)
 
     def refuse_pending(self, allowed: Collection[Step] = ()) -> None:
         """Raise the error of the step that the user has to do first, if it is not an allowed one.
 
-        For `Step.PASSWORD` this is `PasswordChangeNeeded`.
+        For `Step.PASSWORD` this is `PasswordChangeNeeded`, for `Step.SECOND_FACTOR`
+        `SecondFactorDue`.
         """
         if (step := self.pending) and step not in allowed:
             raise step.refusal()
+
+    @property
+    def has_second_factor(self) -> bool:
+        """Whether the user has shown two factors to the session."""
+        return has_second_factor(self.session.methods)
 
     @property
     def may_omit_current_password(self) -> bool:

@@ -46,7 +46,7 @@ class Transactions:
     - `NotAuthenticated`: the token or the session is not valid any more.
     - `NotPermitted`: its role is not `owner`.
     - `SignInTooOld`: the sign-in of the session is not recent.
-    - `PasswordChangeNeeded`: the user of the session has to do this step first.
+    - `PasswordChangeNeeded`, `SecondFactorDue`: the user of the session has to do this step first.
     """
 
     def __init__(self, store: Store) -> None:

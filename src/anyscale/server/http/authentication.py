@@ -92,7 +92,8 @@ class Authenticator(Struct, frozen=True):
 
         Raises:
             NotAuthenticated: it has no valid one.
-            PasswordChangeNeeded: the user has to do this step first; see `ALLOWED_STEPS`.
+            PasswordChangeNeeded, SecondFactorDue: the user has to do this step first; see
+                `ALLOWED_STEPS`.
         """
         secret = read_cookie(connection, SESSION)
         if not secret:

@@ -16,12 +16,20 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
     const claims = read().accounts[id];
     return claims && { accountId: id, claims: () => ({ sub: id, ...claims }) };
   },
-  claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
+  acrValues: ['silver', 'gold'],
+  claims: { openid: ['sub', 'acr', 'amr'], email: ['email', 'email_verified'], profile: ['name'] },
   // As other providers do: what a scope stands for is in the ID token itself.
   conformIdTokenClaims: false,
   features: { devInteractions: { enabled: true } },
   pkce: { required: () => true },
   cookies: { keys: ['for tests alone'] },
 });
+
+// Each sign-in shows what the account names.
+const { loginAccount } = provider.Session.prototype;
+provider.Session.prototype.loginAccount = function login(details) {
+  const { acr, amr } = read().accounts[details.accountId] ?? {};
+  return loginAccount.call(this, { ...details, acr, amr });
+};
 
 provider.listen(port, '127.0.0.1');

@@ -14,6 +14,7 @@ from anyscale.server.core.batches.conflicts import freed_since
 from anyscale.server.core.callers import Caller, require_accounts, user_actor
 from anyscale.server.core.mail.kinds import BECAME_OWNER
 from anyscale.server.core.mail.outbox import Outbox, end_links
+from anyscale.server.core.second_factor.policy import SecondFactorPolicy
 from anyscale.server.core.tokens.api_tokens import revoke_all
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import AccountRecord
@@ -32,9 +33,12 @@ class UserLifecycle:
     `OwnerKept` instead of changing an owner's account.
     """
 
-    def __init__(self, transactions: Transactions, outbox: Outbox) -> None:
+    def __init__(
+        self, transactions: Transactions, outbox: Outbox, policy: SecondFactorPolicy
+    ) -> None:
         self._transactions = transactions
         self._outbox = outbox
+        self._policy = policy
 
     def suspend(
         self,
@@ -129,6 +133,7 @@ class UserLifecycle:
             locked.tx.accounts.mark_used(user_id, locked.tx.now())
             _delete_sessions_and_links(locked.tx, user_id)
             if role == "owner":
+                self._policy.start_with_role(locked.tx, user_id, locked.tx.now())
                 self._outbox.add_notice(locked.tx, BECAME_OWNER, user_id, caller.actor)
             entry = Entry(caller.actor, "account.role_set", user_id, {"role": role})
             append_entries(locked.tx, [entry, *revoke_all(locked.tx, user_id, caller)])

@@ -13,8 +13,8 @@ from anyscale.server.core.login.sessions import (
     create_session,
     renew_session,
 )
-from anyscale.server.core.second_factor.methods import has_second_factor, united
 from anyscale.server.core.second_factor.policy import SecondFactorPolicy
+from anyscale.server.core.shown_methods import has_second_factor, united
 from anyscale.server.store.transaction import Transaction
 
 __all__ = ["SignInGate"]

@@ -27,7 +27,7 @@ class Shown(msgspec.Struct, frozen=True):
 
     #: how it began: `password`, `link`, `sso` or `passkey`
     auth_method: str
-    #: see `core.second_factor.methods`
+    #: see `core.shown_methods`
     methods: str
     #: when the user proved to be present; None if the identity provider did not say it
     authenticated_at: int | None

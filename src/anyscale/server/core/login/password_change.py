@@ -18,8 +18,8 @@ from anyscale.server.core.login.sessions import (
 )
 from anyscale.server.core.mail.kinds import PASSWORD_CHANGED
 from anyscale.server.core.mail.outbox import Outbox, end_links
-from anyscale.server.core.second_factor.methods import PASSWORD, united
 from anyscale.server.core.secrets import hash_of
+from anyscale.server.core.shown_methods import PASSWORD, united
 from anyscale.server.core.steps import Step
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import AccountRecord

@@ -18,8 +18,8 @@ from anyscale.server.core.login.sessions import (
     LoginResult,
     lock_for_session,
 )
-from anyscale.server.core.second_factor.methods import PASSWORD
 from anyscale.server.core.secrets import SensitiveStruct, hash_of
+from anyscale.server.core.shown_methods import PASSWORD
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import AccountRecord

@@ -29,7 +29,6 @@ from anyscale.server.core.mail.kinds import RECOVERY_CODE_USED
 from anyscale.server.core.mail.outbox import Outbox
 from anyscale.server.core.second_factor.challenges import Purpose
 from anyscale.server.core.second_factor.keys import SeedKeys
-from anyscale.server.core.second_factor.methods import WITH_CODE, united
 from anyscale.server.core.second_factor.passkey_ceremonies import PasskeyCeremonies
 from anyscale.server.core.second_factor.recovery_codes import recovery_code_hash
 from anyscale.server.core.second_factor.seeds import decrypt_seed
@@ -40,6 +39,7 @@ from anyscale.server.core.second_factor.wrong_codes import (
     refuse_codes,
 )
 from anyscale.server.core.secrets import hash_of
+from anyscale.server.core.shown_methods import WITH_CODE, united
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.factors import FactorKind
 from anyscale.server.store.transaction import Transaction

@@ -98,7 +98,7 @@ class SessionService:
             NotFound: the user has no such session.
             NotAuthenticated: the caller's session was revoked, or the account was suspended or
                 deleted.
-            PasswordChangeNeeded: it is another session than the caller's.
+            PasswordChangeNeeded, SecondFactorDue: it is another session than the caller's.
         """
         allowed = ANY_STEP if session_id == caller.session.session_id else ()
         with self._transactions.write_own(caller, allowed) as (tx, account):
@@ -109,7 +109,7 @@ class SessionService:
     def revoke_others(self, caller: SessionCaller) -> int:
         """Revoke all other sessions of a user; return how many there were.
 
-        Raises `NotAuthenticated` and `PasswordChangeNeeded` as `revoke` does.
+        Raises `NotAuthenticated`, `PasswordChangeNeeded` and `SecondFactorDue` as `revoke` does.
         """
         with self._transactions.write_own(caller) as (tx, account):
             user_id = account.user_id
@@ -202,7 +202,7 @@ def create_session(
         locked: the account.
         authenticated_at: when the user proved to be present, at the latest now; None if nobody
             knows.
-        methods: what the user showed: see `core.second_factor.methods`.
+        methods: what the user showed: see `core.shown_methods`.
         factor_due_at: from when on the user has to add a second factor first; None for never.
     """
     user_id, now = locked.account.user_id, locked.at
@@ -222,7 +222,7 @@ def create_session(
     details = {"auth_method": method, "methods": methods}
     created = Entry(user_actor(user_id), "session.created", session.session_id, details)
     append_entries(tx, [*entries, created])
-    return LoginResult(user_id, secret, device, pending_step(session, locked.account))
+    return LoginResult(user_id, secret, device, pending_step(session, locked.account, now))
 
 
 def renew_session(

@@ -26,6 +26,7 @@ from anyscale.server.core.openid.redirect_uris import (
     is_registered,
     is_registered_origin,
 )
+from anyscale.server.core.second_factor.policy import SecondFactorPolicy
 from anyscale.server.core.secrets import hash_of, new_secret
 from anyscale.server.core.time_units import HOUR_MS
 from anyscale.server.core.transactions import Transactions
@@ -50,9 +51,12 @@ class ApplicationService:
     `issuer` is the address of the provider; None without one.
     """
 
-    def __init__(self, transactions: Transactions, issuer: str | None) -> None:
+    def __init__(
+        self, transactions: Transactions, issuer: str | None, policy: SecondFactorPolicy
+    ) -> None:
         self._transactions = transactions
         self._issuer = issuer
+        self._policy = policy
 
     def create(
         self, new: NewApplication, caller: Caller, form_key: str | None = None
@@ -61,6 +65,7 @@ class ApplicationService:
 
         So it does for a form that arrives twice: `of_form` returns what the first one created.
         """
+        self._refuse_unasked(required=new.requires_second_factor)
         secret = None if new.is_public else _new_secret()
         with self._transactions.write_for(caller, recent=True) as (tx, _):
             now, fields = tx.now(), structs.asdict(new)
@@ -121,6 +126,7 @@ class ApplicationService:
         sent = {name: value for name, value in fields.items() if value is not UNSET}
         if not sent:
             raise ConfigError("there is nothing to change: give at least one field")
+        self._refuse_unasked(required=changes.requires_second_factor is True)
         with self._transactions.write_for(caller, recent=True) as (tx, _):
             application = _lock(tx, client_id)
             checked = _checked(tx, sent, is_public=application.is_public)
@@ -170,6 +176,15 @@ class ApplicationService:
             tx.grants.end_all(client_id)
             tx.applications.delete(client_id)
             _append(tx, caller, "application.deleted", client_id)
+
+    def _refuse_unasked(self, *, required: bool) -> None:
+        """Raise `ConfigError` if a factor is required for which this server asks nobody."""
+        if required and not self._policy.is_on:
+            error = ConfigError(
+                "no application can require a second factor while ANYSCALE_SECOND_FACTOR is off"
+            )
+            error.field = "requires_second_factor"
+            raise error
 
     def allows_origin(self, origin: str) -> bool:
         """Whether a public application runs on pages of an origin (CORS)."""
@@ -282,6 +297,8 @@ def _end_excluded_grants(
         grants.end_refreshable(client_id)
     if after.requires_pkce and not before.requires_pkce:
         grants.end_unproved(client_id)
+    if after.requires_second_factor and not before.requires_second_factor:
+        grants.end_one_factor(client_id)
 
 
 def _shown(application: ApplicationRecord) -> Application:
@@ -293,6 +310,7 @@ def _shown(application: ApplicationRecord) -> Application:
         is_public=application.is_public,
         refresh_tokens=application.refresh_tokens,
         requires_pkce=application.requires_pkce,
+        requires_second_factor=application.requires_second_factor,
         audience=application.allowed,
         created_by=application.created_by,
         created_at=from_milliseconds(application.created_at),

@@ -18,6 +18,7 @@ from anyscale.server.core.openid.id_token_hints import IdTokenHints
 from anyscale.server.core.openid.protocol import CODE_MS, OAuthError
 from anyscale.server.core.openid.redirect_uris import is_registered
 from anyscale.server.core.openid.stored_requests import StoredRequests, WaitingRequest
+from anyscale.server.core.second_factor.policy import SecondFactorPolicy
 from anyscale.server.core.secrets import SensitiveStruct, hash_of, new_secret
 from anyscale.server.core.steps import Step
 from anyscale.server.core.time_units import MINUTE_MS, SECOND_MS
@@ -95,9 +96,12 @@ class StoredRequest(SensitiveStruct, frozen=True):
 class AuthorizationService:
     """Decides on the requests of applications. Nothing else redirects browsers to them."""
 
-    def __init__(self, transactions: Transactions, hints: IdTokenHints) -> None:
+    def __init__(
+        self, transactions: Transactions, hints: IdTokenHints, policy: SecondFactorPolicy
+    ) -> None:
         self._transactions = transactions
         self._hints = hints
+        self._policy = policy
         self._requests = StoredRequests(transactions)
 
     def start(
@@ -124,14 +128,16 @@ class AuthorizationService:
             caller = self._caller(session)
             newer_than = self._newer_than(parameters, caller)
             signed_in = caller if newer_than == 0 else None
-            if signed_in and not signed_in.pending:
+            signed_in = self._with_factor(signed_in, application, parameters)
+            step = self._step(signed_in, application, parameters) if signed_in else None
+            if signed_in and not step:
                 if is_confirmed(application, uri, session, confirmations):
                     return self._grant(parameters, signed_in)
                 _refuse_silent(parameters, "interaction_required")
                 return ConfirmationNeeded(*self._store_request(parameters, newer_than, browser))
             _refuse_silent(parameters, "login_required")
             stored = self._store_request(parameters, newer_than, browser)
-            return SignInNeeded(*stored, step=signed_in.pending if signed_in else None)
+            return SignInNeeded(*stored, step=step)
         except OAuthError as error:
             return _error(uri, state, error)
 
@@ -141,9 +147,11 @@ class AuthorizationService:
         caller, parameters = self._caller(session), stored.parameters
         if caller is None or not _is_new(caller, stored):
             return SignInNeeded(request_id, browser)
-        if caller.pending:
-            return SignInNeeded(request_id, browser, caller.pending)
         try:
+            if not self._with_factor(caller, stored.application, parameters):
+                return SignInNeeded(request_id, browser)
+            if step := self._step(caller, stored.application, parameters):
+                return SignInNeeded(request_id, browser, step)
             decision = self._grant(parameters, caller)
         except OAuthError as error:
             decision = _error(parameters.redirect_uri, parameters.state, error)
@@ -220,6 +228,37 @@ class AuthorizationService:
         is_fresh = caller and oldest <= (caller.session.authenticated_at or 0) <= now
         return 0 if is_fresh else oldest
 
+    def _with_factor(
+        self,
+        caller: SessionCaller | None,
+        application: ApplicationRecord,
+        parameters: AuthorizationParameters,
+    ) -> SessionCaller | None:
+        """Return a caller, unless it has to sign in again with the second factor that it has.
+
+        Raises:
+            OAuthError: the application requires one, and this server asks nobody for it.
+        """
+        if caller is None or not _lacks_factor(caller, application, parameters):
+            return caller
+        if not self._policy.is_on:
+            if application.requires_second_factor:
+                raise OAuthError("access_denied", "ANYSCALE_SECOND_FACTOR is off at this server")
+            return caller
+        with self._transactions.read() as tx:
+            has_one = bool(tx.factors.kinds(caller.account.user_id))
+        return None if has_one else caller
+
+    def _step(
+        self,
+        caller: SessionCaller,
+        application: ApplicationRecord,
+        parameters: AuthorizationParameters,
+    ) -> Step | None:
+        """Return what the caller of `_with_factor` has to do first, for us or the application."""
+        is_lacking = self._policy.is_on and _lacks_factor(caller, application, parameters)
+        return caller.pending or (Step.SECOND_FACTOR if is_lacking else None)
+
     def _store_request(
         self,
         parameters: AuthorizationParameters,
@@ -251,6 +290,8 @@ class AuthorizationService:
             found = tx.applications.lock(parameters.client_id, exclusive=False)
             application = _registered(found, parameters)
             check_pkce(application, parameters.code_challenge)
+            if application.requires_second_factor and not caller.has_second_factor:
+                raise OAuthError("login_required", "the application requires a second factor now")
             if not is_allowed(tx, application, account):
                 return _denied(parameters, application)
             grant = _new_grant(tx, parameters, caller, code)
@@ -281,6 +322,14 @@ def _registered(
 def _is_another_user(parameters: AuthorizationParameters, caller: SessionCaller) -> bool:
     """Whether `id_token_hint` names another user (Core, 3.1.2.1)."""
     return parameters.subject not in (None, caller.account.user_id)
+
+
+def _lacks_factor(
+    caller: SessionCaller, application: ApplicationRecord, parameters: AuthorizationParameters
+) -> bool:
+    """Whether a second factor is needed that the user of a session has not shown."""
+    is_needed = application.requires_second_factor or parameters.wants_second_factor
+    return is_needed and not caller.has_second_factor
 
 
 def _refuse_silent(parameters: AuthorizationParameters, code: str) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from anyscale.server.core.openid.protocol import SCOPES, OAuthError
+from anyscale.server.core.openid.protocol import SCOPES, TWO_FACTORS, OAuthError
 from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.server.store.records.openid import ApplicationRecord
 
@@ -37,6 +37,8 @@ class AuthorizationParameters(SensitiveStruct, frozen=True, kw_only=True, array_
     login_hint: str
     #: the claim `sub` of the user that `id_token_hint` names; None without one
     subject: str | None
+    #: The user shows a second factor, though the application may not require it.
+    wants_second_factor: bool = False
 
 
 def once(pairs: list[tuple[str, str]]) -> dict[str, str]:
@@ -83,6 +85,7 @@ def checked_parameters(
         max_age=_max_age(values),
         login_hint=values.get("login_hint", ""),
         subject=subject,
+        wants_second_factor=TWO_FACTORS in values.get("acr_values", "").split(),
     )
 
 

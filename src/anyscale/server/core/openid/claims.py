@@ -1,12 +1,22 @@
-"""The claims about a user (OpenID Connect Core, 5.1)."""
+"""The claims about a user (OpenID Connect Core, 5.1), and about the sign-in (Core, 2)."""
 
 from typing import Any
 
 from anyscale.domain.names import full_name
-from anyscale.server.core.openid.protocol import SCOPES
+from anyscale.server.core.openid.protocol import ONE_FACTOR, SCOPES, TWO_FACTORS
+from anyscale.server.core.shown_methods import has_second_factor
 from anyscale.server.store.records.users import AccountRecord
 
-__all__ = ["user_claims"]
+__all__ = ["sign_in_claims", "user_claims"]
+
+
+def sign_in_claims(methods: str) -> dict[str, Any]:
+    """Return the level of a sign-in, and how the user proved to be the one (RFC 8176, 2).
+
+    `methods` is as in `core.shown_methods`. Without any, as after SSO, there is no `amr`.
+    """
+    acr = TWO_FACTORS if has_second_factor(methods) else ONE_FACTOR
+    return {"acr": acr, **({"amr": methods.split()} if methods else {})}
 
 
 def user_claims(account: AccountRecord, scope: str) -> dict[str, Any]:

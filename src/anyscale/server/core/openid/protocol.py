@@ -5,11 +5,13 @@ __all__ = [
     "AUTHORIZATION_ERRORS",
     "CODE_MS",
     "ID_TOKEN_SECONDS",
+    "ONE_FACTOR",
     "REFRESH_MS",
     "REFRESH_UNUSED_MS",
     "REQUEST_MS",
     "SCOPES",
     "TOKEN_ERRORS",
+    "TWO_FACTORS",
     "OAuthError",
 ]
 
@@ -23,6 +25,10 @@ SCOPES = {
     "groups": ("groups",),
     "offline_access": (),
 }
+
+#: the levels of a sign-in: values of `acr` and `acr_values`
+ONE_FACTOR = "1"
+TWO_FACTORS = "2"
 
 #: how long a stored authorization request waits for a sign-in
 REQUEST_MS = 10 * MINUTE_MS

@@ -13,6 +13,7 @@ from anyscale.server.core.openid.key_rotation import rotate_keys
 from anyscale.server.core.openid.logout import LogoutService
 from anyscale.server.core.openid.signing_keys import SigningKeys
 from anyscale.server.core.openid.tokens import GrantTokens
+from anyscale.server.core.second_factor.policy import SecondFactorPolicy
 from anyscale.server.core.transactions import Transactions
 
 __all__ = ["OpenIdProvider"]
@@ -27,18 +28,25 @@ class OpenIdProvider:
         transactions: of the control plane.
         issuer: the URL that identifies the provider (Core, 1.2).
         folder: of the signing keys.
+        policy: of second factors.
         creates_key: whether a missing folder is created with a key, for a database that only this
             machine uses. Without a key there is no provider, which a log line says.
     """
 
     def __init__(
-        self, transactions: Transactions, issuer: str, folder: Path, *, creates_key: bool
+        self,
+        transactions: Transactions,
+        issuer: str,
+        folder: Path,
+        policy: SecondFactorPolicy,
+        *,
+        creates_key: bool,
     ) -> None:
         self.issuer = issuer
         self.keys: Final = SigningKeys(transactions, folder)
         hints = IdTokenHints(self.keys, issuer)
         self.applications: Final = ApplicationAuthentication(transactions)
-        self.authorization: Final = AuthorizationService(transactions, hints)
+        self.authorization: Final = AuthorizationService(transactions, hints, policy)
         self.tokens: Final = GrantTokens(transactions, self.keys, issuer)
         self.logout: Final = LogoutService(transactions, hints)
         try:

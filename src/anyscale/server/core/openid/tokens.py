@@ -11,7 +11,7 @@ from msgspec import structs
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.callers import user_actor
 from anyscale.server.core.openid.audience import is_allowed
-from anyscale.server.core.openid.claims import user_claims
+from anyscale.server.core.openid.claims import sign_in_claims, user_claims
 from anyscale.server.core.openid.protocol import (
     ACCESS_SECONDS,
     ID_TOKEN_SECONDS,
@@ -133,7 +133,8 @@ class GrantTokens:
                 return None
             if not is_allowed(tx, application, account):
                 return None
-        return user_claims(account, grant.access_scope or "")
+        claims = user_claims(account, grant.access_scope or "")
+        return claims | sign_in_claims(grant.methods)
 
     def revoke(self, application: ApplicationRecord, token: str) -> None:
         """Revoke a token with all tokens of its grant (RFC 7009, 2.1); ignore an unknown one."""
@@ -180,6 +181,7 @@ class GrantTokens:
             claims["auth_time"] = grant.authenticated_at // SECOND_MS
         if secrets.nonce is not None:
             claims["nonce"] = secrets.nonce
+        claims |= sign_in_claims(grant.methods)
         return claims | user_claims(secrets.account, grant.scope)
 
 

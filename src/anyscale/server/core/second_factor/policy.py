@@ -43,6 +43,11 @@ class SecondFactorPolicy(Struct, frozen=True):
             self.grace_days * DAY_MS
         )
 
+    def start_with_role(self, tx: Transaction, user_id: str, now: int) -> None:
+        """Let the time of a locked account begin anew, since it is an owner's from now on."""
+        if self.mode == "owners":
+            start_duty(tx, user_id, now)
+
 
 def start_duty(tx: Transaction, user_id: str, now: int) -> int:
     """Let the time in which a locked account has to add a second factor begin; return `now`."""

@@ -210,6 +210,7 @@ class IdentityProvider:
             email=claims.get("email"),
             email_verified=claims.get("email_verified"),
             authenticated_at=authentication_time(claims),
+            has_second_factor=settings.factor is not None and settings.factor.is_shown(claims),
             request_id=attempt.request_id,
         )
 

@@ -32,5 +32,7 @@ class ExternalIdentity(SensitiveStruct, frozen=True):
     email_verified: object
     #: When the user signed in there: milliseconds since 1970; None if the provider does not say it.
     authenticated_at: int | None = None
+    #: whether the user has shown two factors there
+    has_second_factor: bool = False
     #: the stored request of an application for which the user has signed in; empty without one
     request_id: str = ""

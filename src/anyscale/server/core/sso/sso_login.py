@@ -16,6 +16,7 @@ from anyscale.server.core.login.sessions import (
     lock_for_session,
 )
 from anyscale.server.core.secrets import hash_of
+from anyscale.server.core.shown_methods import TWO_FACTORS
 from anyscale.server.core.signer import Signer
 from anyscale.server.core.sso.identity_provider import IdentityProvider
 from anyscale.server.core.sso.login_records import ExternalIdentity, SsoAttempt
@@ -167,7 +168,8 @@ class SsoLogin:
 
 
 def _shown(identity: ExternalIdentity) -> Shown:
-    return Shown("sso", "", identity.authenticated_at)
+    methods = TWO_FACTORS if identity.has_second_factor else ""
+    return Shown("sso", methods, identity.authenticated_at)
 
 
 def _kind_of(verified: object) -> str:

@@ -8,8 +8,8 @@ from litestar.params import PathParameter
 
 from anyscale.server.core.callers import SignInTooOld
 from anyscale.server.core.login.sessions import SessionService
-from anyscale.server.core.steps import Step
-from anyscale.server.http.account import factors, page, second_factor, tokens
+from anyscale.server.core.steps import ANY_STEP, Step
+from anyscale.server.http.account import factors, page, required_factor, second_factor, tokens
 from anyscale.server.http.account.schemas import (
     ChangePasswordRequest,
     CurrentUser,
@@ -37,7 +37,7 @@ SessionId = Annotated[str, PathParameter(max_length=64, description="`ses_...`")
 
 @get(
     "/",
-    opt={ALLOWED_STEPS: {Step.PASSWORD}},
+    opt={ALLOWED_STEPS: ANY_STEP},
     operation_id="getMe",
     summary="Get your account and your current session.",
     responses=error_responses(),
@@ -120,7 +120,12 @@ ROUTERS = [
         request_max_body_size=SMALL_BODY,
     ),
     session_pages(
-        [*page.HANDLERS, *second_factor.HANDLERS, *sign_in_again.HANDLERS],
+        [
+            *page.HANDLERS,
+            *required_factor.HANDLERS,
+            *second_factor.HANDLERS,
+            *sign_in_again.HANDLERS,
+        ],
         exception_handlers={SignInTooOld: redirect_to_sign_in_again},
     ),
 ]

@@ -10,10 +10,13 @@ from anyscale.server.http.web.console_page import refused_form
 __all__ = ["CHOICES", "FIELDS", "entered", "refused", "values_of"]
 
 FIELDS = ("name", "redirect_uris", "post_logout_redirect_uris", "audience")
-CHOICES = ("is_public", "refresh_tokens", "without_pkce")
+CHOICES = ("is_public", "refresh_tokens", "without_pkce", "requires_second_factor")
 
 #: a field that the page shows in another way
-_SHOWN_AS = {"requires_pkce": "without_pkce-yes"}
+_SHOWN_AS = {
+    "requires_pkce": "without_pkce-yes",
+    "requires_second_factor": "requires_second_factor-yes",
+}
 
 
 def values_of(sent: dict[str, str]) -> dict[str, Any]:
@@ -24,6 +27,7 @@ def values_of(sent: dict[str, str]) -> dict[str, Any]:
         "post_logout_redirect_uris": lines_of(sent["post_logout_redirect_uris"]),
         "refresh_tokens": bool(sent["refresh_tokens"]),
         "requires_pkce": not sent["without_pkce"],
+        "requires_second_factor": bool(sent["requires_second_factor"]),
         "audience": lines_of(sent["audience"]),
     }
 
@@ -37,6 +41,7 @@ def entered(application: Application) -> dict[str, str]:
         "audience": "\n".join(application.audience),
         "refresh_tokens": "yes" if application.refresh_tokens else "",
         "without_pkce": "" if application.requires_pkce else "yes",
+        "requires_second_factor": "yes" if application.requires_second_factor else "",
     }
 
 

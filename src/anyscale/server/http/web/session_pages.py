@@ -26,7 +26,10 @@ from anyscale.server.http.web.templating import accepts_page, redirect
 __all__ = ["STEP_PAGES", "session_pages"]
 
 #: what the user of a session has to do first -> the page for it
-STEP_PAGES: Mapping[Step | None, str] = {Step.PASSWORD: "/password"}
+STEP_PAGES: Mapping[Step | None, str] = {
+    Step.PASSWORD: "/password",
+    Step.SECOND_FACTOR: "/account/second-factor",
+}
 
 
 def session_pages(

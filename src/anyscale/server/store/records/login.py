@@ -24,7 +24,7 @@ class SessionRecord(Record, frozen=True):
     used_at: int
     #: when the session expires, however much it is used
     expires_at: int
-    #: what the user showed: see `core.second_factor.methods`
+    #: what the user showed: see `core.shown_methods`
     methods: str = ""
     #: from when on adding a second factor comes first; None if none is due
     factor_due_at: int | None = None

@@ -89,7 +89,7 @@ class GrantRecord(Record, frozen=True, kw_only=True):
     code_challenge: str | None
     #: when the user signed in
     authenticated_at: int | None
-    #: what the user showed to the session: see `core.second_factor.methods`
+    #: what the user showed to the session: see `core.shown_methods`
     methods: str = ""
     created_at: int
     #: when the last one of its code and tokens expires, so that nothing in it works any more

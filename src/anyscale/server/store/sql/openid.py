@@ -170,6 +170,10 @@ class Grants(Table):
         where = "client_id = ? and code_used = {false} and code_challenge is null"
         self._end(where, client_id)
 
+    def end_one_factor(self, client_id: str) -> None:
+        """End the grants of a locked application whose users have not shown a second factor."""
+        self._end("client_id = ? and methods not like ?", client_id, "%mfa%")
+
     def end_excluded(
         self,
         client_id: str,

@@ -8,25 +8,26 @@ SSO the text is empty, unless the identity provider asked for two factors.
 
 from typing import Final
 
-__all__ = ["PASSWORD", "WITH_CODE", "has_second_factor", "passkey_methods", "united"]
+__all__ = ["PASSWORD", "TWO_FACTORS", "WITH_CODE", "has_second_factor", "passkey_methods", "united"]
 
 PASSWORD: Final = "pwd"  # noqa: S105 - the name of a method
 #: what a code adds to another method
 WITH_CODE: Final = "otp mfa"
+#: that two factors were shown, whichever they are
+TWO_FACTORS: Final = "mfa"
 
-_TWO_FACTORS = "mfa"
 #: the order of the methods in a text
-_ORDER = "pwd", "otp", "swk", "hwk", _TWO_FACTORS
+_ORDER = "pwd", "otp", "swk", "hwk", TWO_FACTORS
 
 
 def has_second_factor(methods: str) -> bool:
     """Whether two factors were shown."""
-    return _TWO_FACTORS in methods.split()
+    return TWO_FACTORS in methods.split()
 
 
 def passkey_methods(*, is_backed_up: bool) -> str:
     """Return what a passkey shows; `is_backed_up` is whether several devices may store it."""
-    return f"{'swk' if is_backed_up else 'hwk'} {_TWO_FACTORS}"
+    return f"{'swk' if is_backed_up else 'hwk'} {TWO_FACTORS}"
 
 
 def united(*texts: str) -> str:
