@@ -51,6 +51,7 @@ def every_page(jane: HttpClient) -> Iterator[HttpResponse]:
     send(jane, "/password", current=PASSWORD, new=NEW_PASSWORD, again=NEW_PASSWORD)
     yield get(jane, "/password")
     yield get(jane, "/?note=password_changed")
+    yield get(jane, "/account/second-factor")
     yield send(jane, "/console/tokens/new", name="laptop", days="30")
 
 

@@ -71,6 +71,7 @@ class AccountPage(Struct, frozen=True):
         sessions = sorted(self.sessions.list(user), key=lambda one: one.session_id != current)
         return {
             "user": user,
+            "factor_due_at": None if user.has_second_factor else user.session.factor_due_at,
             "name": full_name(account.name, account.lastname),
             "is_owner": account.permission_level == "owner",
             "methods": sign_in_methods(account),
