@@ -30,7 +30,14 @@ ALWAYS = {"GET /v1/me", "DELETE /v1/sessions/current"}
 #: before the initial password is changed
 BEFORE_PASSWORD = {*ALWAYS, "PUT /v1/me/password", "GET /password", "POST /password"}
 #: before a second factor is added
-BEFORE_FACTOR = {*ALWAYS, "GET /account/second-factor"}
+BEFORE_FACTOR = {
+    *ALWAYS,
+    *("GET /account/second-factor", "GET /account/second-factor/app"),
+    *("POST /account/second-factor/app", "POST /account/second-factor/app/confirm"),
+    *("POST /v1/me/factors/totp", "POST /v1/me/factors/totp/confirm"),
+    # to add one takes a recent sign-in
+    *("GET /sign-in-again", "POST /sign-in-again", "GET /sign-in-again/sso"),
+}
 
 #: what completes half a sign-in
 COMPLETE = {

@@ -20,6 +20,7 @@ from anyscale.server.core.login.sessions import (
 )
 from anyscale.server.core.secrets import SensitiveStruct, hash_of
 from anyscale.server.core.shown_methods import PASSWORD
+from anyscale.server.core.steps import Step
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import AccountRecord
@@ -158,7 +159,7 @@ class PasswordLogin:
         require_passwords(self._policy)
         self.verify_current(caller, password, client)
         self.record_sign_in(caller.account.user_id)
-        with self._transactions.write_own(caller) as (tx, account):
+        with self._transactions.write_own(caller, {Step.SECOND_FACTOR}) as (tx, account):
             now = tx.now()
             if account.password_hash != caller.account.password_hash:
                 raise InvalidCredentials("the password was changed at the same time")

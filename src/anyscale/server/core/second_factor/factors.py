@@ -14,7 +14,6 @@ from anyscale.server.core.ids import new_id
 from anyscale.server.core.mail.kinds import FACTOR_ADDED, FACTOR_REMOVED
 from anyscale.server.core.mail.outbox import Outbox
 from anyscale.server.core.second_factor.keys import SeedKeys
-from anyscale.server.core.second_factor.methods import WITH_CODE, has_second_factor, united
 from anyscale.server.core.second_factor.policy import SecondFactorPolicy
 from anyscale.server.core.second_factor.recovery_codes import (
     new_recovery_codes,
@@ -30,6 +29,8 @@ from anyscale.server.core.second_factor.totp import (
 )
 from anyscale.server.core.second_factor.wrong_codes import forget_wrong_codes
 from anyscale.server.core.secrets import SensitiveStruct
+from anyscale.server.core.shown_methods import WITH_CODE, has_second_factor, united
+from anyscale.server.core.steps import Step
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.factors import FactorRecord
 from anyscale.server.store.records.users import AccountRecord
@@ -189,6 +190,8 @@ class FactorService:
             if not tx.factors.kinds(user_id):
                 tx.recovery_codes.replace(user_id, [])
                 forget_wrong_codes(tx, user_id)
+                due_at = self.policy.due_at(tx, user.account, tx.now())
+                tx.sessions.set_factor_due(user_id, due_at)
             self._record_removed(tx, user, factor_id)
 
     def record_added(
@@ -203,7 +206,7 @@ class FactorService:
             tx: the transaction.
             user: as the transaction reads the session.
             factor: which was added.
-            shown: the methods that it shows: see `core.second_factor.methods`.
+            shown: the methods that it shows: see `core.shown_methods`.
 
         Returns:
             Recovery codes if it is the first factor, else none.
@@ -223,7 +226,7 @@ class FactorService:
     def _write(self, caller: SessionCaller) -> "Iterator[tuple[Transaction, SessionCaller]]":
         """Write for a user, who has shown what a change needs; give the caller as it is now."""
         self._require_on()
-        with self._transactions.write_own(caller) as (tx, _):
+        with self._transactions.write_own(caller, {Step.SECOND_FACTOR}) as (tx, _):
             # Another session may have added the first factor a moment ago.
             user = live_session(tx, caller.session.hash)
             _require_present(tx, user)

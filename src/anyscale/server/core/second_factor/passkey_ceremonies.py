@@ -8,7 +8,6 @@ from msgspec import Struct
 from anyscale.errors import PasskeyRefused
 from anyscale.server.core.callers import user_actor
 from anyscale.server.core.second_factor.challenges import Challenge, Challenges, Purpose
-from anyscale.server.core.second_factor.methods import passkey_methods
 from anyscale.server.core.second_factor.passkeys import (
     Assertion,
     Passkey,
@@ -17,6 +16,7 @@ from anyscale.server.core.second_factor.passkeys import (
     request_options,
 )
 from anyscale.server.core.second_factor.relying_party import RelyingParty
+from anyscale.server.core.shown_methods import passkey_methods
 from anyscale.server.core.signer import Signer
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.factors import FactorRecord

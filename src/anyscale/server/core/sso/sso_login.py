@@ -22,6 +22,7 @@ from anyscale.server.core.sso.identity_provider import IdentityProvider
 from anyscale.server.core.sso.login_records import ExternalIdentity, SsoAttempt
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.core.sso.used_states import UsedStates
+from anyscale.server.core.steps import Step
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
@@ -116,7 +117,7 @@ class SsoLogin:
         if caller.account.user_id != user_id:
             raise SsoRefused("other_user", caller.actor)
         self._rate_limiter.record_sign_in(user_id)
-        with self._transactions.write_own(caller) as (tx, account):
+        with self._transactions.write_own(caller, {Step.SECOND_FACTOR}) as (tx, account):
             is_new = self._link(tx, identity, account)
             half = self._gate.renew_sign_in(tx, caller, _shown(identity))
             if is_new:

@@ -6,6 +6,7 @@ from litestar.di import NamedDependency
 from litestar.params import PathParameter, RawBody
 
 from anyscale.server.core.second_factor.factors import FactorService
+from anyscale.server.core.steps import Step
 from anyscale.server.http.account.schemas import (
     ConfirmAppRequest,
     FactorList,
@@ -14,6 +15,7 @@ from anyscale.server.http.account.schemas import (
     factor_list,
     new_app_info,
 )
+from anyscale.server.http.authentication import ALLOWED_STEPS
 from anyscale.server.http.bodies import decode
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.errors import error_responses
@@ -38,6 +40,7 @@ def list_factors(request: UserRequest, factors: NamedDependency[FactorService]) 
 @post(
     "/factors/totp",
     pool="read",
+    opt={ALLOWED_STEPS: {Step.SECOND_FACTOR}},
     operation_id="addMyApp",
     summary=(
         "Add an authenticator app. It counts after `confirmMyApp` with its first code. Needs a "
@@ -52,6 +55,7 @@ def add_app(request: UserRequest, factors: NamedDependency[FactorService]) -> Ne
 @post(
     "/factors/totp/confirm",
     pool="read",
+    opt={ALLOWED_STEPS: {Step.SECOND_FACTOR}},
     status_code=200,
     operation_id="confirmMyApp",
     summary=(

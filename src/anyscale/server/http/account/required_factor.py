@@ -6,6 +6,7 @@ from litestar import Response
 from litestar.di import NamedDependency
 from litestar.params import FromQuery
 
+from anyscale.server.core.second_factor.factors import FactorService
 from anyscale.server.core.steps import Step
 from anyscale.server.http.authentication import ALLOWED_STEPS
 from anyscale.server.http.dependencies import UserRequest
@@ -27,6 +28,7 @@ __all__ = ["HANDLERS"]
 def show(
     request: UserRequest,
     login_options: NamedDependency[LoginOptions],
+    factors: NamedDependency[FactorService],
     continuations: NamedDependency[Continuations],
     authorization: FromQuery[str] = "",
     note: FromQuery[str] = "",
@@ -41,6 +43,7 @@ def show(
         script=True,
         user=request.user,
         following=following,
+        has_factors=factors.policy.is_on,
         note=shown,
     )
 

@@ -12,10 +12,13 @@ from anyscale.errors import AnyscaleError, CodeRefused, ConfigError, NotFound, S
 from anyscale.server.core.login.return_paths import unsign_path
 from anyscale.server.core.second_factor.factors import FactorService, NewApp
 from anyscale.server.core.second_factor.totp import seed_text
+from anyscale.server.core.steps import Step
 from anyscale.server.http.account.qr_code import qr_code
 from anyscale.server.http.account.view_models import factor_views
+from anyscale.server.http.authentication import ALLOWED_STEPS
 from anyscale.server.http.cookies import SESSION, read_cookie
 from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.openid.continuation import Continuation
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.forms import read_form, refusal
 from anyscale.server.http.web.templating import redirect, render_page
@@ -31,14 +34,14 @@ APP = "/account/second-factor/app"
 _RECOVERY_CODES = "/account/second-factor/recovery-codes"
 
 
-@get(APP, pool="read")
+@get(APP, pool="read", opt={ALLOWED_STEPS: {Step.SECOND_FACTOR}})
 def show_app(
     request: UserRequest, factors: NamedDependency[FactorService], replaces: FromQuery[str] = ""
 ) -> Page:
     return _app_page(request, factors.pending_app(request.user), replaces)
 
 
-@post(APP, pool="read")
+@post(APP, pool="read", opt={ALLOWED_STEPS: {Step.SECOND_FACTOR}})
 def begin_app(request: UserRequest, body: RawBody, factors: NamedDependency[FactorService]) -> Page:
     (replaces,) = read_form(request, body, "replaces")
     try:
@@ -49,7 +52,7 @@ def begin_app(request: UserRequest, body: RawBody, factors: NamedDependency[Fact
     return redirect(f"{APP}?replaces={replaces}" if replaces in known else APP)
 
 
-@post(f"{APP}/confirm", pool="read", status_code=200)
+@post(f"{APP}/confirm", pool="read", status_code=200, opt={ALLOWED_STEPS: {Step.SECOND_FACTOR}})
 def confirm_app(
     request: UserRequest,
     body: RawBody,
@@ -104,9 +107,12 @@ def show_recovered(
 def show_recovery_codes(request: UserRequest, codes: Sequence[str], *, is_first: bool) -> Page:
     """Show new recovery codes, this once: they are not stored, so that there is no redirect.
 
-    `is_first` is whether the user had no second factor before.
+    `is_first` is whether the user had no second factor before, for which an application may wait.
     """
-    return _page(request, "recovery_codes", codes=codes, is_first=is_first)
+    continuations = request.app.state.continuations
+    following = continuations.find_newest(request) if is_first else Continuation()
+    path = following.path(note="codes_kept")
+    return _page(request, "recovery_codes", codes=codes, is_first=is_first, following=path)
 
 
 def _refused(

@@ -18,6 +18,8 @@ from anyscale.errors import AnyscaleError, Overloaded, ProviderUnavailable, SsoR
 from anyscale.server.core.callers import SignInTooOld
 from anyscale.server.core.login.return_paths import sign_path, unsign_path
 from anyscale.server.core.sso.sso_login import SsoLogin
+from anyscale.server.core.steps import Step
+from anyscale.server.http.authentication import ALLOWED_STEPS
 from anyscale.server.http.cookies import SESSION, read_cookie
 from anyscale.server.http.dependencies import AnyRequest, Connection, UserRequest
 from anyscale.server.http.login.refused_passkeys import passkey_refusal
@@ -55,7 +57,7 @@ def redirect_to_sign_in_again(request: AnyRequest, _: SignInTooOld) -> Response[
     return redirect(f"{SIGN_IN_AGAIN}?to={sign_path(read_cookie(request, SESSION), path)}")
 
 
-@get(SIGN_IN_AGAIN)
+@get(SIGN_IN_AGAIN, opt={ALLOWED_STEPS: {Step.SECOND_FACTOR}})
 async def show(
     request: UserRequest,
     login: NamedDependency[LoginFlows],
@@ -69,7 +71,7 @@ async def show(
     return await _with_passkeys(request, login, to, problem=problem)
 
 
-@post(SIGN_IN_AGAIN)
+@post(SIGN_IN_AGAIN, opt={ALLOWED_STEPS: {Step.SECOND_FACTOR}})
 async def sign_in_again(
     request: UserRequest,
     body: RawBody,
@@ -91,7 +93,11 @@ async def sign_in_again(
     return await show_second_factor(login, half, path) if half else redirect(path)
 
 
-@get(f"{SIGN_IN_AGAIN}/sso", pool="identity_provider.start")
+@get(
+    f"{SIGN_IN_AGAIN}/sso",
+    pool="identity_provider.start",
+    opt={ALLOWED_STEPS: {Step.SECOND_FACTOR}},
+)
 def start_sso(
     request: UserRequest,
     sso_login: NamedDependency[SsoLogin | None],

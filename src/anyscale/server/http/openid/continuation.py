@@ -77,9 +77,13 @@ class Continuations(Struct, frozen=True):
         """Return what `find` does, in the event loop."""
         return await self.pools.login.applications.run(self.find, request, request_id)
 
-    async def newest(self, request: AnyRequest) -> Continuation:
+    def find_newest(self, request: AnyRequest) -> Continuation:
         """Return what follows for a browser whose page has no id, as after a one-time link."""
-        return await self.pools.login.applications.run(self._stored, request, None)
+        return self._stored(request, None)
+
+    async def newest(self, request: AnyRequest) -> Continuation:
+        """Return what `find_newest` does, in the event loop."""
+        return await self.pools.login.applications.run(self.find_newest, request)
 
     def _stored(self, request: AnyRequest, request_id: str | None) -> Continuation:
         browser = read_cookie(request, AUTHORIZATION)
