@@ -1,5 +1,6 @@
 """Our OpenID provider on a port of this machine, with accounts that a batch created."""
 
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.support.applications.redirecting import (
 )
 from tests.support.callers import OPERATOR
 from tests.support.ports import free_port
+from tests.support.second_factor.authenticator_apps import add_app, seed_keys_folder
 from tests.support.servers.server_process import ServerProcess
 from tests.support.sign_in.oidc_provider import CLIENT_SECRET, OidcProvider, run_oidc_provider
 from tests.support.sign_in.openid_provider import keys_folder
@@ -43,13 +45,15 @@ class Provider:
         self.environment = {
             "ANYSCALE_PUBLIC_URL": self.url,
             "ANYSCALE_SIGNING_KEYS": str(keys_folder(folder / "keys")),
+            "ANYSCALE_SECOND_FACTOR_KEYS": str(seed_keys_folder()),
             "ANYSCALE_SSO_ISSUER": upstream.issuer,
             "ANYSCALE_SSO_CLIENT_ID": "musterroll",
             "ANYSCALE_SSO_CLIENT_SECRET_FILE": str(secret),
         }
 
     def control_plane(self) -> ControlPlane:
-        return ControlPlane(Settings(database=self.database), profile=CHEAPEST)
+        settings = Settings(database=self.database, second_factor_keys=seed_keys_folder())
+        return ControlPlane(settings, profile=CHEAPEST)
 
     def create_user(self, name: str) -> str:
         """Create an account whose user has chosen a password; give its email."""
@@ -60,6 +64,16 @@ class Provider:
             assert account.password_hash
             tx.accounts.set_password(account.user_id, account.password_hash, tx.now())
         return email
+
+    def create_user_with_app(self, name: str) -> tuple[str, str]:
+        """Create an account that has an app; give its email, and a code that the app shows."""
+        email = self.create_user(name)
+        with closing(self.control_plane()) as control_plane:
+            seed = add_app(control_plane, self.user_id(email))
+        command = ["oathtool", "--totp", seed.hex()]
+        return email, subprocess.run(
+            command, capture_output=True, text=True, check=True
+        ).stdout.strip()
 
     def create_new_user(self, name: str) -> str:
         """Create an account whose user has an initial password; give its email."""
@@ -165,4 +179,10 @@ def sign_in(page: Page, email: str, password: str = PASSWORD) -> None:
     """Submit the sign-in form to which the application has redirected the browser."""
     page.get_by_label("Email").fill(email)
     page.get_by_label("Password", exact=True).fill(password)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def enter_code(page: Page, code: str) -> None:
+    """Show the second factor, after the password."""
+    page.get_by_label("Code", exact=True).fill(code)
     page.get_by_role("button", name="Sign in").click()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from tests.applications.conftest import Provider, sign_in, sign_in_by_sso
+from tests.applications.conftest import Provider, enter_code, sign_in, sign_in_by_sso
 from tests.support.applications.programs import run_apache
 from tests.support.ports import free_port
 
@@ -41,6 +41,18 @@ def test_a_user_signs_in_and_out(page: Page, apache: str, provider: Provider) ->
     expect(page.locator("#bye")).to_have_text("Bye")
     page.goto(f"{apache}/private/")
     expect(page.get_by_role("heading")).to_have_text("Sign in to Wiki")
+
+
+def test_a_user_arrives_with_the_level_of_the_sign_in(
+    page: Page, apache: str, provider: Provider
+) -> None:
+    email, code = provider.create_user_with_app("wiki-app")
+
+    page.goto(f"{apache}/private/")
+    sign_in(page, email)
+    enter_code(page, code)
+
+    expect(page.locator("#level")).to_have_text("2: pwd,otp,mfa")
 
 
 def test_a_suspended_user_is_refused(page: Page, apache: str, provider: Provider) -> None:

@@ -1,20 +1,25 @@
 """JupyterHub's GenericOAuthenticator signs our users in."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from tests.applications.conftest import Provider, sign_in, sign_in_by_sso
+from tests.applications.conftest import Provider, enter_code, sign_in, sign_in_by_sso
 from tests.support.applications.programs import run_jupyterhub
 from tests.support.ports import free_port
 
 
 @pytest.fixture(scope="module")
-def hub(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("hub")
+
+
+@pytest.fixture(scope="module")
+def hub(provider: Provider, folder: Path) -> Iterator[str]:
     port = free_port()
     callback = f"http://localhost:{port}/hub/oauth_callback"
     client_id, secret = provider.create_application(name="JupyterHub", redirect_uris=[callback])
-    folder = tmp_path_factory.mktemp("hub")
     with run_jupyterhub(folder, port, provider.url, client_id, secret) as url:
         yield url
 
@@ -28,6 +33,19 @@ def test_a_user_signs_in(page: Page, hub: str, provider: Provider) -> None:
 
     expect(page.locator("#logout")).to_be_visible()
     expect(page.locator("body")).to_contain_text(provider.user_id(email))
+
+
+def test_a_user_arrives_with_the_level_of_the_sign_in(
+    page: Page, hub: str, folder: Path, provider: Provider
+) -> None:
+    email, code = provider.create_user_with_app("hub-app")
+
+    page.goto(f"{hub}/hub/home")
+    sign_in(page, email)
+    enter_code(page, code)
+
+    expect(page.locator("#logout")).to_be_visible()
+    assert (folder / provider.user_id(email)).read_text() == "2: pwd,otp,mfa"
 
 
 def test_a_suspended_user_is_refused(page: Page, hub: str, provider: Provider) -> None:

@@ -23,6 +23,7 @@ def run(
     method: str,
     login: str,
     password: str = PASSWORD,
+    code: str = "",
     **fields: Any,
 ) -> dict[str, Any]:
     """Sign a user in by a new application; without a password, at the other provider."""
@@ -33,7 +34,7 @@ def run(
         is_public=method == "none",
         **fields,
     )
-    return client(provider.url, CALLBACK, client_id, secret, method, login, password)
+    return client(provider.url, CALLBACK, client_id, secret, method, login, password, code)
 
 
 @pytest.mark.parametrize("method", ["basic", "post", "none"])
@@ -46,6 +47,17 @@ def test_a_user_signs_in(client: SignIn, provider: Provider, method: str) -> Non
     assert found["userinfo"]["groups"] == ["collaborators"]
     assert found["code_reuse"] == "invalid_grant"
     assert found["after_logout"] == f"{CALLBACK}/bye?state=bye"
+
+
+def test_a_user_arrives_with_the_level_that_the_application_requires(
+    client: SignIn, provider: Provider
+) -> None:
+    email, code = provider.create_user_with_app("client-app")
+
+    found = run(client, provider, "basic", email, code=code, requires_second_factor=True)
+
+    for claims in found["claims"], found["userinfo"]:
+        assert (claims["acr"], claims["amr"]) == ("2", ["pwd", "otp", "mfa"])
 
 
 def test_a_user_of_another_provider_signs_in(client: SignIn, provider: Provider) -> None:

@@ -1,6 +1,8 @@
 """JupyterHub as the page application-programs.md sets it up, with ports and a folder of a test."""
 
 import os
+from pathlib import Path
+from typing import Any
 
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 from oauthenticator.generic import GenericOAuthenticator
@@ -30,3 +32,13 @@ c.GenericOAuthenticator.scope = ["openid", "profile", "email", "groups"]
 c.GenericOAuthenticator.username_claim = "sub"
 c.GenericOAuthenticator.allow_all = True
 c.GenericOAuthenticator.auto_login = True
+
+
+def write_level(_: GenericOAuthenticator, __: object, model: dict[str, Any]) -> dict[str, Any]:
+    """Let a test read with which level a user has arrived."""
+    user = model["auth_state"]["oauth_user"]
+    Path(folder, model["name"]).write_text(f"{user['acr']}: {','.join(user.get('amr', []))}")
+    return model
+
+
+c.GenericOAuthenticator.post_auth_hook = write_level

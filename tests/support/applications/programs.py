@@ -33,6 +33,9 @@ def run_apache(folder: Path, port: int, issuer: str, client_id: str, secret: str
         (folder / name).mkdir()
     page = '<h1 id="user"><!--#echo var="REMOTE_USER" --></h1>'
     page += '<p id="email"><!--#echo var="OIDC_CLAIM_email" --></p>'
+    page += (
+        '<p id="level"><!--#echo var="OIDC_CLAIM_acr" -->: <!--#echo var="OIDC_CLAIM_amr" --></p>'
+    )
     (folder / "private" / "index.html").write_text(page)
     (folder / "bye.html").write_text('<p id="bye">Bye</p>')
     _let_everybody_enter(folder)

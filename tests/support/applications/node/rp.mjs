@@ -1,5 +1,6 @@
 // Signs users in by openid-client, with all of its checks. Each line of its input is a JSON array:
-// [ISSUER, CALLBACK, CLIENT_ID, SECRET, METHOD, EMAIL, PASSWORD], where METHOD is basic, post or none.
+// [ISSUER, CALLBACK, CLIENT_ID, SECRET, METHOD, EMAIL, PASSWORD, CODE], where METHOD is basic, post or
+// none, and CODE is one of an app, or left out.
 // It prints what it found as JSON, in a line.
 import { createInterface } from 'node:readline';
 import * as oc from 'openid-client';
@@ -8,7 +9,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   console.log(JSON.stringify(await signIn(...JSON.parse(line))));
 }
 
-async function signIn(issuer, callback, id, secret, method, email, password) {
+async function signIn(issuer, callback, id, secret, method, email, password, code) {
   const methods = { basic: oc.ClientSecretBasic, post: oc.ClientSecretPost, none: oc.None };
   const config = await oc.discovery(new URL(issuer), id, undefined, methods[method](secret), {
     execute: [oc.allowInsecureRequests, oc.enableNonRepudiationChecks],
@@ -69,9 +70,10 @@ async function signIn(issuer, callback, id, secret, method, email, password) {
   });
   const page = await open(start);
   const authorization = /name="authorization" value="([^"]+)/.exec(page.body)[1];
-  const back = password
+  let back = password
     ? await open(`${issuer}/sign-in`, { email, password, authorization })
     : await signInElsewhere(`${issuer}/sso/start?authorization=${authorization}`, email);
+  if (code) back = await open(back.url, { code });
   if (back.status) {
     found.refused = back.status;
     return found;
