@@ -152,6 +152,15 @@ class OpenIdRules(StoreSteps):
             tx.grants.end_refreshable("app_1")
             assert _open_grants(tx) == ["d"]
 
+    def test_grants_without_a_second_factor_end(self, store: Store) -> None:
+        with store.write() as tx:
+            tx.grants.add(grant_row("a", methods="pwd"))
+            tx.grants.add(grant_row("b", methods="pwd otp mfa"))
+            tx.grants.add(grant_row("c"))
+            tx.grants.add(grant_row("d", client_id="app_2"))
+            tx.grants.end_one_factor("app_1")
+            assert _open_grants(tx) == ["b", "d"]
+
     def test_an_ended_grant_is_found_by_nothing_and_purged(self, store: Store) -> None:
         with store.write() as tx:
             tx.grants.add(grant_row("a", access_hash=b"access", family_hash=b"family"))

@@ -43,7 +43,8 @@ def created(anyscale: RunAnyscale, *options: str) -> dict[str, str]:
 
 @pytest.mark.usefixtures("control_plane")
 def test_an_application_is_created_shown_changed_and_deleted(anyscale: RunAnyscale) -> None:
-    found = created(anyscale, "--for", "example.com", "--refresh-tokens")
+    options = ("--for", "example.com", "--refresh-tokens", "--require-second-factor")
+    found = created(anyscale, *options)
     assert list(found) == ["client_id", "client_secret"]
     assert found["client_secret"].startswith("mrc_")
     client_id = found["client_id"]
@@ -51,11 +52,14 @@ def test_an_application_is_created_shown_changed_and_deleted(anyscale: RunAnysca
     shown = json.loads(anyscale("application", "show", client_id, "-o", "json").stdout)
     assert shown["redirect_uris"] == [CALLBACK]
     assert (shown["audience"], shown["refresh_tokens"]) == (["example.com"], True)
+    assert shown["requires_second_factor"] is True
     assert found["client_secret"] not in json.dumps(shown)
-    changed = anyscale("application", "update", client_id, "--name", "Notebooks", "--for-all")
+    changes = ("--name", "Notebooks", "--for-all", "--no-require-second-factor")
+    changed = anyscale("application", "update", client_id, *changes)
     assert "Application 'Notebooks' is updated." in changed.stderr
     (listed,) = json.loads(anyscale("application", "list", "-o", "json").stdout)
     assert (listed["name"], listed["audience"]) == ("Notebooks", [])
+    assert listed["requires_second_factor"] is False
     rotated = anyscale("application", "rotate-secret", client_id)
     assert "works for an hour" in rotated.stderr
     assert found["client_secret"] not in rotated.stdout

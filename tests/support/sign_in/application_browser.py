@@ -102,12 +102,13 @@ def parameters_of(response: HttpResponse) -> dict[str, str]:
 
 
 @contextmanager
-def open_browser(folder: Path) -> Iterator[Browser]:
+def open_browser(folder: Path, **changes: Any) -> Iterator[Browser]:
     """Serve a provider, and give a browser whose user, Jane, has chosen a password."""
     settings = Settings(
         database=folder / "anyscale.db",
         public_url=ISSUER,
         signing_keys=keys_folder(folder / "keys"),
+        **changes,
     )
     control_plane = cheap_control_plane(settings)
     with serve_in_process(control_plane) as url:

@@ -192,7 +192,12 @@ def test_the_settings_of_an_application_are_changed(console: Console, jane: Http
 
     same = edit(jane, client_id)
     answer = edit(
-        jane, client_id, name=" The wiki ", redirect_uris=f"{HUB}2\r\n{HUB}3", refresh_tokens="yes"
+        jane,
+        client_id,
+        name=" The wiki ",
+        redirect_uris=f"{HUB}2\r\n{HUB}3",
+        refresh_tokens="yes",
+        requires_second_factor="yes",
     )
     assert (same.headers["location"], answer.headers["location"]) == (path, f"{path}?note=updated")
     assert "The application is changed." in get(jane, answer.headers["location"]).text
@@ -201,9 +206,13 @@ def test_the_settings_of_an_application_are_changed(console: Console, jane: Http
     assert (wiki.client_id, wiki.redirect_uris) == (client_id, [f"{HUB}2", f"{HUB}3"])
     assert (wiki.audience, wiki.refresh_tokens) == (["example.com"], True)
     assert not wiki.requires_pkce
+    assert wiki.requires_second_factor
+    assert "<dt>Second factor</dt><dd>required</dd>" in get(jane, path).text
     assert works(console, "The wiki", secret)
-    edit(jane, client_id, audience="", without_pkce="", refresh_tokens="")
+    changes = {"without_pkce": "", "refresh_tokens": "", "requires_second_factor": ""}
+    edit(jane, client_id, audience="", **changes)
     wiki = find(console, "The wiki")
+    assert not wiki.requires_second_factor
     assert (wiki.audience, wiki.requires_pkce, wiki.refresh_tokens) == ([], True, False)
     uris = [json.loads(entry.data) for entry in entries_about(console, client_id)]
     assert uris[0]["redirect_uris"] == [HUB]
@@ -212,8 +221,16 @@ def test_the_settings_of_an_application_are_changed(console: Console, jane: Http
     assert "redirect_uris_added" not in uris[2]
     assert entries_of(console, client_id) == [
         ("application.created", "user:", None),
-        ("application.updated", "user:", ["name", "redirect_uris", "refresh_tokens"]),
-        ("application.updated", "user:", ["audience", "refresh_tokens", "requires_pkce"]),
+        (
+            "application.updated",
+            "user:",
+            ["name", "redirect_uris", "refresh_tokens", "requires_second_factor"],
+        ),
+        (
+            "application.updated",
+            "user:",
+            ["audience", "refresh_tokens", "requires_pkce", "requires_second_factor"],
+        ),
     ]
 
 

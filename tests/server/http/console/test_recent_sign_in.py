@@ -240,3 +240,22 @@ def test_an_owner_with_a_second_factor_shows_it_too_and_continues(
     answer = send(old, "/sign-in/second-factor", code=code_shown(seed))
     assert answer.headers["location"] == GUARDED
     assert get(old, GUARDED).status == 200
+
+
+def test_after_a_factor_was_added_in_a_stolen_session_no_other_one_creates_a_token(
+    open_console: OpenConsole,
+) -> None:
+    """However recent it is, and whoever has added the factor: until it shows the factor."""
+    console = open_console(second_factor_keys=seed_keys_folder())
+    control_plane, thief, jane = console.control_plane, console.browser(), console.browser()
+    stolen = control_plane.sessions.authenticate(thief.cookies["__Host-session"])
+    seed = control_plane.factors.begin_app(stolen).seed
+    assert get(jane, GUARDED).status == 200
+    control_plane.factors.confirm_app(stolen, code_shown(seed))
+    token = {"name": "laptop", "expires_days": 30}
+
+    again(jane, signed(jane))  # by the password alone
+    refused = jane.request("POST", "/v1/me/tokens", token)
+    assert (refused.status, "sign in again" in refused.json["detail"]) == (403, True)
+    send(jane, "/sign-in/second-factor", code=code_shown(seed, seconds_ahead=30))
+    assert jane.request("POST", "/v1/me/tokens", token).status == 201
