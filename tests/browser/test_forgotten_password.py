@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
+from tests.browser.batches.owners import new_batch, users_file
 from tests.browser.conftest import Visit
 from tests.support.accessibility.checks import assert_accessible
 from tests.support.callers import OPERATOR
@@ -81,3 +83,20 @@ def test_an_owner_sends_links_by_a_double_click_and_stops_what_is_due(
     expect(page.get_by_role("status")).to_contain_text("The mailing is stopped.")
     expect(mailings).to_contain_text("Stopped")
     assert len(relay.to("elsa@example.com")) == 1
+
+
+def test_a_server_without_memory_for_the_file_keeps_the_box_that_mails_links(
+    site: Site, visit: Visit, tmp_path: Path
+) -> None:
+    state = site.signed_in(site.create_owner())
+    page = new_batch(visit, state, users_file(tmp_path, "full", 2))
+    box = page.locator("[name=mail_links]")
+    box.check()
+
+    def refuse(route: Route) -> None:  # as it does before it has read the form
+        route.fulfill(response=page.request.get(page.url), status=429)
+
+    page.route("**/batches/check", refuse, times=1)
+    with page.expect_response("**/batches/check"):
+        page.get_by_role("button", name="Check the file").click()
+    expect(box).to_be_checked()

@@ -147,6 +147,29 @@ def test_a_user_gets_a_link_once_though_the_form_arrives_twice(
     assert (sent(relay, "emil"), mails(console.control_plane)) == ([1], [])
 
 
+def test_all_users_who_cannot_sign_in_get_links_once_though_the_form_arrives_twice(
+    console: Console, relay: TestRelay
+) -> None:
+    new_batch(console, "ralf")
+    new_batch(console, "suse")
+    jane, path = console.browser(), "/console/mails/new"
+    for state, is_offered in (("none", True), ("link", True), ("password", False), ("", False)):
+        assert (path in get(jane, f"/console/users?state={state}").text) == is_offered
+    with console.control_plane.store.read() as tx:
+        kinds = tx.users.count()
+    count = kinds["none"] + kinds.get("link", 0)  # with those of the tests before
+    assert f"Send links to {count} users by mail?" in words(get(jane, path))
+    for _ in range(2):
+        answer = send(jane, path, mailing="")
+        assert answer.headers["location"] == "/console/mails?note=mailed"
+    queue = console.control_plane.mail_queue
+    wait_until(lambda: not any(one.due for one in queue.list_mailings(batch_id="")))
+    send(jane, path, mailing="")  # all were sent by now
+    assert sent(relay, "ralf", "suse") == [1, 1]
+    [mailing] = queue.list_mailings(batch_id="")
+    assert mailing.total == count
+
+
 def test_what_a_relay_refuses_is_shown_in_its_own_words_and_escaped(
     console: Console, relay: TestRelay
 ) -> None:
@@ -179,6 +202,18 @@ def test_a_mailing_is_stopped_and_says_before_how_long_it_takes(due: Console) ->
     assert not any(mail.mailing_id for mail in mails(due.control_plane))
 
 
+def test_while_links_are_sent_to_all_the_page_offers_no_second_mailing(due: Console) -> None:
+    new_batch(due, "tom")
+    jane, path = due.browser(), "/console/mails/new"
+    send(jane, path, mailing="")
+    page = get(jane, path)
+    assert "Links are being sent 0 of" in words(page)
+    assert f'action="{path}"' not in page.text
+    [mailing] = due.control_plane.mail_queue.list_mailings(batch_id="")
+    send(jane, f"/console/mails/{mailing.mailing_id}/stop")
+    assert f'action="{path}"' in get(jane, path).text
+
+
 def test_a_mail_to_one_user_is_shown_as_due(due: Console) -> None:
     path, jane = f"/console/users/{new_user(due, 'kim')}", due.browser()
     send(jane, f"{path}/link", **mail_form(get(jane, path)))
@@ -194,17 +229,22 @@ def test_a_sign_in_that_is_too_old_sends_nothing(due: Console) -> None:
     user_id, jane = new_user(due, "lea"), due.browser()
     batch = f"/console/batches/{get_account(due.control_plane, 'lea@example.com').batch_id}"
     let_time_pass(due.control_plane, 16 * MINUTE_MS)
-    for path in (f"{batch}/links", "/console/users/links", f"/console/users/{user_id}/link"):
+    of_user = f"/console/users/{user_id}/link"
+    before = due.control_plane.mail_queue.list_mailings()
+    for path in (f"{batch}/links", "/console/users/links", of_user, "/console/mails/new"):
         answer = send(jane, path, format="mail", user_id=user_id)
         assert answer.headers["location"].startswith("/sign-in-again?to=")
     assert due.control_plane.mail_queue.list_of(user_id) == []
-    assert due.control_plane.mail_queue.list_mailings(batch_id=id_of(batch)) == []
+    assert due.control_plane.mail_queue.list_mailings() == before
 
 
 def test_a_collaborator_sends_nothing(due: Console) -> None:
     user_id, bob = new_user(due, "mia"), due.browser("bob")
-    assert send(bob, f"/console/users/{user_id}/link", format="mail").status == 403
+    before = due.control_plane.mail_queue.list_mailings()
+    for path in (f"/console/users/{user_id}/link", "/console/mails/new"):
+        assert send(bob, path, format="mail").status == 403
     assert due.control_plane.mail_queue.list_of(user_id) == []
+    assert due.control_plane.mail_queue.list_mailings() == before
 
 
 def refused(client: HttpClient, path: str, **form: str) -> str:
@@ -221,12 +261,12 @@ def test_without_a_relay_nothing_is_offered_and_a_form_is_refused(
     user_id = get_account(console.control_plane, "nora@example.com").user_id
     user = f"/console/users/{user_id}"
     links = f"/console/users/links?user_id={user_id}"
-    for page in (f"{batch}/links", links, user, batch, f"{PATH}/new"):
+    for page in (f"{batch}/links", links, user, batch, f"{PATH}/new", "/console/users?state=none"):
         text = get(jane, page).text
         assert "mail_links" not in text
         assert BUTTON not in text
         assert "/console/mails" not in text
-    for path in (f"{batch}/links", "/console/users/links", f"{user}/link"):
+    for path in (f"{batch}/links", "/console/users/links", f"{user}/link", "/console/mails/new"):
         assert "No mail relay is set" in refused(jane, path, user_id=user_id)
     assert console.control_plane.mail_queue.list_mailings() == []
 

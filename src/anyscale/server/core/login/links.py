@@ -154,7 +154,7 @@ class PasswordLinkService:
             NotAuthenticated, NotPermitted: the caller has lost its permission.
         """
         self._outbox.require_links()
-        total = self._count_without_credentials(batch_id)  # it may read many accounts
+        total = self.count_without_credentials(batch_id)
         with self._transactions.write_after(
             lambda tx: _lock_published(tx, batch_id), caller, recent=True
         ) as (tx, _, _):
@@ -164,7 +164,11 @@ class PasswordLinkService:
             append_entries(tx, [entry])
         return mailing.mailing_id
 
-    def _count_without_credentials(self, batch_id: str) -> int:
+    def count_without_credentials(self, batch_id: str = "") -> int:
+        """Count the accounts of a batch that nobody can sign in to, or all of them.
+
+        It may read many accounts.
+        """
         with self._transactions.read() as tx:
             if batch_id:
                 return tx.users.count_accounts(batch_id).without_credentials

@@ -1,12 +1,14 @@
-"""/console/mails: what is to be mailed, what has failed, and stopping it."""
+"""/console/mails: what is to be mailed, what has failed, and stopping it; links for many users."""
 
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from litestar.di import NamedDependency
-from litestar.params import FromQuery, QueryParameter
+from litestar.params import FromQuery, QueryParameter, RawBody
 
+from anyscale.errors import AnyscaleError
 from anyscale.server.core.accounts.queries import UserQueries
+from anyscale.server.core.login.links import PasswordLinkService
 from anyscale.server.core.mail.kinds import (
     BECAME_OWNER,
     CODES_OFF,
@@ -23,9 +25,16 @@ from anyscale.server.core.mail.kinds import (
 from anyscale.server.core.mail.queue import MailQueue
 from anyscale.server.http.api.parameters import MailingId
 from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.login.sign_in_again import require_recent_sign_in
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.actors import emails_in
-from anyscale.server.http.web.console_page import Page, render_console_page
+from anyscale.server.http.web.console_page import (
+    NOT_OF_THE_FORM,
+    Page,
+    refused_form,
+    render_console_page,
+)
+from anyscale.server.http.web.forms import read_form
 from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS", "KINDS_IN_WORDS", "PATH"]
@@ -49,7 +58,10 @@ KINDS_IN_WORDS: Final[Mapping[str, str]] = {
     CODES_OFF: "Notice: codes do not work any more",
 }
 
-_NOTES = {"stopped": "The mailing is stopped. What was sent stays sent, and its links work."}
+_NOTES = {
+    "mailed": "All users who cannot sign in get links by mail.",
+    "stopped": "The mailing is stopped. What was sent stays sent, and its links work.",
+}
 
 After = Annotated[str, QueryParameter(max_length=64)]
 
@@ -92,4 +104,48 @@ def stop(
     return redirect(f"{PATH}?note=stopped")
 
 
-HANDLERS = [list_mails, stop]
+@get("/mails/new", pool="read", guards=[require_recent_sign_in])
+def ask_for_links(
+    request: UserRequest,
+    links: NamedDependency[PasswordLinkService],
+    mail_queue: NamedDependency[MailQueue],
+) -> Page:
+    return _question(request, links, mail_queue)
+
+
+@post("/mails/new", pool="write")
+def send_links(
+    request: UserRequest,
+    body: RawBody,
+    links: NamedDependency[PasswordLinkService],
+    mail_queue: NamedDependency[MailQueue],
+) -> Page:
+    """Mail links to all users who cannot sign in.
+
+    A form that arrives twice does so once: it names the latest mailing that its user has seen.
+    """
+    (seen,) = read_form(request, body, "mailing")
+    try:
+        links.mail_many("", request.user, seen)
+    except NOT_OF_THE_FORM:
+        raise
+    except AnyscaleError as error:
+        return _question(request, links, mail_queue, **refused_form(error))
+    return redirect(f"{PATH}?note=mailed")
+
+
+def _question(
+    request: UserRequest, links: PasswordLinkService, mail_queue: MailQueue, **shown: Any
+) -> Page:
+    latest = mail_queue.list_mailings(limit=1, batch_id="")
+    return render_console_page(
+        request,
+        "mails/new",
+        PATH,
+        count=links.count_without_credentials(),
+        mailing=latest[0] if latest else None,
+        **shown,
+    )
+
+
+HANDLERS = [list_mails, stop, ask_for_links, send_links]

@@ -36,6 +36,9 @@ _NOTES = {
     "mailed": "Each gets a link by mail. Their pages, and Mails, show what is due or has failed.",
 }
 
+#: lists of users whom nobody but a link lets sign in
+_WITHOUT_CREDENTIALS = UserFilters(state="none"), UserFilters(state="link")
+
 Cursor = Annotated[str, QueryParameter(max_length=MAX_CURSOR)]
 
 
@@ -141,6 +144,7 @@ def _render(
         narrowed=filters.narrowed,
         all_found=UserFilters(filters.q).address(),
         has_filters=filters != UserFilters(),
+        is_without_credentials=filters in _WITHOUT_CREDENTIALS,
         states=[("", "All"), *((name, words.text) for name, words in SIGN_IN.items())],
         rows=_rows(page),
         unindexed=page.unindexed,
