@@ -37,9 +37,11 @@ def explained(tx: Any, explain: str) -> Iterator[list[str]]:
         explain: `explain query plan` or `explain`.
     """
     ours = tx.connection
-    connection = ours.driver_connection
-    ours.driver_connection = explaining = _ExplainedConnection(connection, explain)
+    name = "cursor" if hasattr(ours, "cursor") else "driver_connection"  # of PostgreSQL, of SQLite
+    runs = getattr(ours, name)
+    explaining = _ExplainedConnection(runs, explain)
+    setattr(ours, name, explaining)
     try:
         yield explaining.plans
     finally:
-        ours.driver_connection = connection
+        setattr(ours, name, runs)

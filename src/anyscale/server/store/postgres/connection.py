@@ -64,14 +64,16 @@ class PostgresConnection(Connection):
         self._translated = partial(_translated, has_provider)
         #: for statements that only PostgreSQL has
         self.driver_connection = connection
+        #: One for all statements: a new one for each adds a third to the time of a short statement.
+        self.cursor = connection.cursor()
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         if not self.can_store(*values):
             return []
-        return self.driver_connection.execute(self._translated(sql), values).fetchall()
+        return self.cursor.execute(self._translated(sql), values).fetchall()
 
     def execute(self, sql: str, *values: Any) -> int:
-        return self.driver_connection.execute(self._translated(sql), values).rowcount
+        return self.cursor.execute(self._translated(sql), values).rowcount
 
     def insert_many(
         self, table: str, types: Mapping[str, str], rows: Iterable[Sequence[Any]]
@@ -90,12 +92,12 @@ class PostgresConnection(Connection):
         sql = f"insert into {table} ({', '.join(types)}) select * from unnest({arrays})"
         if rows:
             columns = list(map(list, zip(*rows, strict=True)))
-            self.driver_connection.execute(f"{sql} on conflict do nothing", columns)
+            self.cursor.execute(f"{sql} on conflict do nothing", columns)
 
     def lock(self, *key: int, shared: bool = False) -> None:
         function = "pg_advisory_xact_lock" + "_shared" * shared
         marks = ", ".join(["%s"] * len(key))
-        self.driver_connection.execute(f"select {function}({marks})", key)
+        self.cursor.execute(f"select {function}({marks})", key)
 
     def tables(self) -> list[StoredTable]:
         found = self.driver_connection.execute(_TABLES).fetchall()
