@@ -11,6 +11,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page
 from tests.browser.console_people import COLLABORATOR, OWNER, add_collaborator, populate
+from tests.support.mail.mail_site import relay_environment
+from tests.support.mail.relays import running_relay
 from tests.support.sign_in.sign_ins import let_time_pass
 from tests.support.sign_in.site import (
     SSO_SETTINGS,
@@ -42,6 +44,9 @@ HALF_DONE: dict[str, Any] = {
     "text": "1,200 users reserved, 675 passwords to be hashed",
     "message": "",
 }
+
+#: what the relay replies to the first recipient of a link
+NO_MAILBOX = "550 5.1.1 no such mailbox"
 
 _numbers = count(1)
 
@@ -195,6 +200,19 @@ def suspend(page: Page) -> None:
     page.locator("summary", has_text="Suspend").click()
 
 
+def mails(page: Page) -> None:
+    """Open the page of mails, of which one has failed; send them first."""
+    page.goto("/console/mails/new")
+    if page.get_by_role("button", name="Send links by mail").count():
+        account("greta.weber@example.com")(page)
+        page.get_by_role("button", name="Send a link by mail").click()
+        page.goto("/console/mails/new")
+        page.get_by_role("button", name="Send links by mail").click()
+    page.goto("/console/mails")
+    while not page.get_by_text(NO_MAILBOX).count():
+        page.reload()
+
+
 Step = Callable[[Page], None]
 
 GOOD = [
@@ -256,6 +274,10 @@ LATER: dict[str, str | Step] = {
 #: without a recent sign-in
 OLD: dict[str, str | Step] = {"sign-in-again": "/console/applications/new"}
 
+#: with a relay
+MAIL: dict[str, str | Step] = {"mails-new": "/console/mails/new"}
+LATER_MAIL: dict[str, str | Step] = {"mails": mails}
+
 OF_COLLABORATORS: dict[str, str | Step] = {"only-for-owners": "/console"}
 
 #: Draws a PNG and returns it as WebP, which has a third of its size.
@@ -308,6 +330,19 @@ def main(folder: Path, *names: str) -> None:
         take(browser, site, state, folder, chosen(OLD, names))
         state = signed_in(browser, site, COLLABORATOR)
         take(browser, site, state, folder, chosen(OF_COLLABORATORS, names))
+        take_mails(browser, folder, names)
+
+
+def take_mails(browser: Browser, folder: Path, names: Sequence[str]) -> None:
+    """Take the pages of a server with a relay, which sends a mail each ten seconds."""
+    with TemporaryDirectory() as home, running_relay() as relay:
+        relay.on_recipient = lambda one: NO_MAILBOX if one.startswith("greta.weber") else None
+        mail = relay_environment(relay.port, "none", MAIL_PER_MINUTE="6")
+        with run_site(Path(home), SETTINGS | mail) as site:
+            populate(site)
+            state = signed_in(browser, site)
+            take(browser, site, state, folder, chosen(MAIL, names))
+            take(browser, site, state, folder, chosen(LATER_MAIL, names))
 
 
 def chosen(pages: Mapping[str, str | Step], names: Sequence[str]) -> Mapping[str, str | Step]:

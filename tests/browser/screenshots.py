@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +11,7 @@ from typing import Any
 from playwright.sync_api import Browser, Page
 from tests.support.callers import OPERATOR
 from tests.support.databases.stored_data import execute_sql
+from tests.support.mail.mail_site import relay_environment
 from tests.support.sign_in.site import (
     SSO_SETTINGS,
     Site,
@@ -127,6 +128,10 @@ def pasted_link(page: Page, _: Site) -> None:
     page.goto("/set-password")
 
 
+def forgot_password(page: Page, _: Site) -> None:
+    page.goto("/forgot-password")
+
+
 def nowhere(page: Page, _: Site) -> None:
     page.goto("/nowhere")
 
@@ -152,6 +157,7 @@ SSO: dict[str, Step] = {
     "sign-in-sso-refused": refused,
     "sign-in-sso-not-set-up": not_set_up,
 }
+MAIL: dict[str, Step] = {"forgot-password": forgot_password}
 
 
 def picture(browser: Browser, site: Site, folder: Path, name: str, step: Step) -> None:
@@ -171,11 +177,12 @@ def picture(browser: Browser, site: Site, folder: Path, name: str, step: Step) -
         context.close()
 
 
-def offer(browser: Browser, folder: Path) -> None:
-    """Take the sign-in page with single sign-on, and what it says after a refusal."""
-    settings = SETTINGS | SSO_SETTINGS
-    with TemporaryDirectory() as home, run_site(Path(home), settings) as site:
-        for name, step in SSO.items():
+def take_with(
+    browser: Browser, folder: Path, settings: Mapping[str, str], steps: Mapping[str, Step]
+) -> None:
+    """Take the pages that a server has with more settings."""
+    with TemporaryDirectory() as home, run_site(Path(home), SETTINGS | dict(settings)) as site:
+        for name, step in steps.items():
             picture(browser, site, folder, name, step)
 
 
@@ -224,7 +231,8 @@ def main(folder: Path) -> None:
         settle(browser, site)
         for name, step in AFTER.items():
             picture(browser, site, folder, name, step)
-        offer(browser, folder)
+        take_with(browser, folder, SSO_SETTINGS, SSO)
+        take_with(browser, folder, relay_environment(1, "none"), MAIL)
 
 
 if __name__ == "__main__":

@@ -83,6 +83,9 @@ def test_an_owner_sends_links_by_a_double_click_and_stops_what_is_due(
     expect(page.get_by_role("status")).to_contain_text("The mailing is stopped.")
     expect(mailings).to_contain_text("Stopped")
     assert len(relay.to("elsa@example.com")) == 1
+    page.goto("/console/mails/new")
+    expect(page.get_by_role("button", name="Send links by mail")).to_be_visible()
+    assert_accessible(page)
 
 
 def test_a_server_without_memory_for_the_file_keeps_the_box_that_mails_links(
