@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 from tests.browser.conftest import ROWS, Visit, visits
+from tests.store.contract.factors import app_row
 from tests.support.accessibility.axe import keep_axe, violations
 from tests.support.accessibility.checks import assert_accessible, press_until
 from tests.support.callers import OPERATOR
@@ -20,6 +21,7 @@ from tests.support.users import NEW_PASSWORD, PASSWORD
 
 from anyscale.domain.validation import Policy, check
 
+RESET = "reset-second-factor"
 SCRIPT = "<script>document.title = 'gone'</script>"
 NAMES = [SCRIPT, "=cmd()", "W" * 256, "\u05e9\u05dc\u05d5\u05dd", "\U0001f9d1\u200d\U0001f680"]
 
@@ -55,6 +57,8 @@ def staff(site: Site) -> Staff:
         created = control_plane.batches.create("staff", [u for u in users if u], "fail", OPERATOR)
         control_plane.batches.open("unfinished", "fail", OPERATOR)
         control_plane.lifecycle.suspend(created.users[10].user_id, OPERATOR)
+        with control_plane.store.write() as tx:
+            tx.factors.add(app_row(1, created.users[20].user_id))
     email = site.create_owner()
     return Staff(site.signed_in(email), email, [user.user_id for user in created.users])
 
@@ -126,6 +130,7 @@ PAGES: dict[str, tuple[str, str | Step]] = {
     "correct": ("Correct the account", lambda page, staff: page.goto(f"{account(staff)}/correct")),
     "freed email": ("There is a problem", refuse_freed_email),
     "role": ("Make Person 15 an owner?", lambda page, staff: page.goto(f"{account(staff)}/role")),
+    "factors": ("Remove the sec", lambda page, staff: page.goto(f"{account(staff)}/{RESET}")),
     "delete": ("Delete the account", lambda page, staff: page.goto(f"{account(staff)}/delete")),
     "refused deletion": ("There is a problem", refuse_deletion),
     "new": ("Create a user", "/console/users/new"),

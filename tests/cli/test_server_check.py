@@ -46,7 +46,7 @@ def test_what_is_wrong_comes_first_and_what_was_not_tried_last_in_few_lines(
     assert [line.split("  ")[-1] for line in provider] == [
         f"{number} checks: ANYSCALE_SSO_ISSUER is not set"
     ]
-    assert len(lines) <= 20
+    assert len(lines) <= 22
 
 
 def test_warnings_alone_end_with_status_0(anyscale: RunAnyscale) -> None:

@@ -1,7 +1,6 @@
 """The composition root: creates the store and the services of a control plane from its settings."""
 
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from msgspec import structs
@@ -23,9 +22,9 @@ from anyscale.server.core.second_factor.relying_party import relying_party
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.core.transactions import Transactions
+from anyscale.server.databases import open_store
 from anyscale.server.settings import Settings
 from anyscale.server.store.schema_versions import NOTHING_YET
-from anyscale.server.store.transaction import Store
 
 if TYPE_CHECKING:
     from anyscale.server.core.accounts.account_details import AccountDetailsQuery
@@ -48,34 +47,7 @@ if TYPE_CHECKING:
     from anyscale.server.core.second_factor.removal import FactorRemoval
     from anyscale.server.core.sso.sso_login import SsoLogin
 
-__all__ = ["ControlPlane", "database_exists", "database_name", "empty_control_plane"]
-
-
-def database_exists(path: Path) -> bool:
-    """Return whether a SQLite database exists; create and change nothing.
-
-    Raises:
-        StoreUnavailable: it cannot be examined, or it is not this user's: see `check_path`.
-    """
-    from anyscale.server.store.sqlite.database_file import check_path
-
-    try:
-        return check_path(path)
-    except OSError as error:  # a file that cannot be examined may contain users
-        raise StoreUnavailable(f"{path}: {error.strerror}") from error
-
-
-def database_name(database: Path | str) -> str:
-    """Return the words for a database in messages: its place, never the password of its URL.
-
-    Raises:
-        StoreUnavailable: the URL cannot be parsed.
-    """
-    if isinstance(database, Path):
-        return f"the database at {database}"
-    from anyscale.server.store.postgres.errors import DatabaseAddress
-
-    return str(DatabaseAddress(database))
+__all__ = ["ControlPlane", "empty_control_plane"]
 
 
 class ControlPlane:
@@ -96,7 +68,7 @@ class ControlPlane:
         hash_in_processes: bool = False,
     ) -> None:
         self.settings = settings
-        self.store: Final = _store(settings, create=create)
+        self.store: Final = open_store(settings, create=create)
         #: the only way of the services to the store
         self.transactions: Final = Transactions(self.store)
         self.hashing: Final = PasswordHashPool(profile, in_processes=hash_in_processes)
@@ -145,7 +117,7 @@ class ControlPlane:
         """Reads accounts one by one, with all that belongs to them."""
         from anyscale.server.core.accounts.account_details import AccountDetailsQuery
 
-        return AccountDetailsQuery(self.transactions)
+        return AccountDetailsQuery(self.transactions, self.settings.second_factor)
 
     @cached_property
     def search_index(self) -> "SearchIndex":
@@ -396,13 +368,3 @@ def empty_control_plane(settings: Settings) -> ControlPlane:
     from anyscale.server.store.sqlite.store import IN_MEMORY
 
     return ControlPlane(structs.replace(settings, database=IN_MEMORY), create=False)
-
-
-def _store(settings: Settings, *, create: bool) -> Store:
-    if isinstance(settings.database, str):
-        from anyscale.server.store.postgres.store import PostgresStore
-
-        return PostgresStore(settings.database, create=create, has_provider=settings.has_provider)
-    from anyscale.server.store.sqlite.store import SqliteStore
-
-    return SqliteStore(settings.database, create=create, has_provider=settings.has_provider)

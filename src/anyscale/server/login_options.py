@@ -16,6 +16,8 @@ class LoginOptions(Struct, frozen=True):
     password_min_length: int
     #: whether there is a relay that takes mails
     has_mail: bool = False
+    #: whether users may add second factors
+    has_second_factors: bool = True
     #: the name of the organization; empty for that of this program
     organization: str = ""
 

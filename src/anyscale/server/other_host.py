@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from anyscale.errors import StoreUnavailable
-from anyscale.server.control_plane import database_exists
+from anyscale.server.databases import database_exists
 from anyscale.server.environment_values import default_database
 
 __all__ = ["is_meant_for_other_host"]

@@ -171,6 +171,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
             has_sso=self.has_provider,
             password_min_length=policy.password_min_length,
             has_mail=self.mail is not None,
+            has_second_factors=self.second_factor.is_on,
             organization=self.organization,
         )
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from anyscale.domain.validation import Policy
 from anyscale.errors import FeatureUnavailable, StoreUnavailable
-from anyscale.server.control_plane import ControlPlane, database_exists, empty_control_plane
+from anyscale.server.control_plane import ControlPlane, empty_control_plane
 from anyscale.server.core.callers import system_caller
+from anyscale.server.databases import database_exists
 from anyscale.server.in_process import Applications, Audit, Batches, Links, Mails, Need, Users
 from anyscale.server.settings import Settings
 

@@ -21,6 +21,7 @@ from anyscale.server.core.accounts.account_details import AccountDetailsQuery
 from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.search import NarrowedQuery, UserListing, listing
 from anyscale.server.core.search.pages import BUDGET
+from anyscale.server.core.second_factor.policy import SecondFactorPolicy
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.transaction import Store
 
@@ -117,7 +118,8 @@ def test_accounts_are_found_by_their_ids_and_emails(shared_stores: Sequence[Stor
     store_batches(shared_stores[0], [Batch("published", [Person("ab")] * 3), Batch("open", [])])
     add_links(shared_stores[0])
     transactions = Transactions(shared_stores[0])
-    queries, details = UserQueries(transactions), AccountDetailsQuery(transactions)
+    queries = UserQueries(transactions)
+    details = AccountDetailsQuery(transactions, SecondFactorPolicy())
     found = [queries.find_id(text) for text in ("A10@X.org", "a12@x.org", "nobody", "usr_0", "\0")]
     ids = [user_id for user_id in found if user_id]
     assert [user_id is None for user_id in found] == [False, False, True, True, True]

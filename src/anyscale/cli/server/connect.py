@@ -60,7 +60,8 @@ def open_local_control_plane(*, create: bool = True) -> "Iterator[ControlPlane]"
         StoreUnavailable: the database cannot be opened, or does not exist.
     """
     # Imported on use: the help of a command needs none of it.
-    from anyscale.server.control_plane import ControlPlane, database_name
+    from anyscale.server.control_plane import ControlPlane
+    from anyscale.server.databases import database_name
     from anyscale.server.other_host import is_meant_for_other_host
     from anyscale.server.settings import Settings
 

@@ -9,7 +9,7 @@ import click
 from anyscale.cli.server.connect import database_option, open_local_control_plane
 from anyscale.cli.terminal import log, show_progress
 from anyscale.errors import ConfigError
-from anyscale.server.control_plane import database_name
+from anyscale.server.databases import database_name
 from anyscale.server.settings import Settings
 
 #: settings that name what a server needs beside its database

@@ -64,6 +64,7 @@ CHECKS: Mapping[str, tuple[str, Callable[[Installation], Finding]]] = {
     "openid.registered_keys": ("the signing keys", signing_keys.check_registered_keys),
     "second_factor.keys": ("the second factor keys", second_factor_keys.check_keys),
     "second_factor.applications": ("the applications", second_factor.check_applications),
+    "second_factor.owners": ("the owners", second_factor.check_owners),
     "openid.issuer": ("the OpenID provider", public_url.check_issuer),
     "provider.metadata": ("the identity provider", identity_provider.check_metadata),
     "provider.issuer": ("ANYSCALE_SSO_ISSUER", identity_provider.check_issuer),

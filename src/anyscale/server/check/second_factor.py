@@ -1,10 +1,10 @@
-"""The applications that require a second factor."""
+"""Second factors: the applications that require one, and the owners who have none."""
 
-from anyscale.server.check.findings import Finding, NotTried, fail, ok
+from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
 from anyscale.server.check.installation import Installation
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["check_applications"]
+__all__ = ["check_applications", "check_owners"]
 
 
 def check_applications(installation: Installation) -> Finding:
@@ -27,6 +27,24 @@ def check_applications(installation: Installation) -> Finding:
         )
         return fail(name, found, fix)
     return ok(name, f"those that require a second factor: {len(requiring)}")
+
+
+def check_owners(installation: Installation) -> Finding:
+    """Count the owners without a second factor: one stolen password makes a thief an owner."""
+    name, policy = "the owners", installation.settings.second_factor
+    if not policy.is_on:
+        return ok(name, "ANYSCALE_SECOND_FACTOR is off: nobody has a second factor")
+    _ = installation.database
+    facts, count = installation.inspect(lambda tx: tx.factors.count_owners_without())
+    if count is None:
+        raise NotTried(f"the schema is {facts.schema}, and not that of this program")
+    if not count:
+        return ok(name, "each has a second factor")
+    found = f"{count} {'has' if count == 1 else 'have'} no second factor"
+    if policy.mode == "optional":
+        return ok(name, f"{found}, and none is required")
+    fix = "let them add one: the overview of the console lists them"
+    return warn(name, f"{found}, and ANYSCALE_SECOND_FACTOR requires one", fix)
 
 
 def _names(tx: Transaction) -> list[str]:

@@ -39,9 +39,11 @@ class SecondFactorPolicy(Struct, frozen=True):
         if not self.is_required(account):
             return None
         since = tx.factor_states.get(account.user_id).required_since
-        return (start_duty(tx, account.user_id, now) if since is None else since) + (
-            self.grace_days * DAY_MS
-        )
+        return self.ends_at(start_duty(tx, account.user_id, now) if since is None else since)
+
+    def ends_at(self, since: int) -> int:
+        """Return when the time without one ends that began at a time."""
+        return since + self.grace_days * DAY_MS
 
     def start_with_role(self, tx: Transaction, user_id: str, now: int) -> None:
         """Let the time of a locked account begin anew, since it is an owner's from now on."""

@@ -10,9 +10,18 @@ from anyscale.server.store.records.factors import FactorRecord
 from anyscale.server.store.records.tokens import TokenRecord
 from anyscale.server.store.records.users import AccountRecord
 
-__all__ = ["FactorView", "TokenView", "ago", "factor_views", "sign_in_methods", "token_views"]
+__all__ = [
+    "FACTOR_KINDS",
+    "FactorView",
+    "TokenView",
+    "ago",
+    "factor_views",
+    "sign_in_methods",
+    "token_views",
+]
 
-_KINDS = {"totp": "Authenticator app", "passkey": "Passkey"}
+#: in words
+FACTOR_KINDS = {"totp": "Authenticator app", "passkey": "Passkey"}
 
 _UNITS = ((DAY_MS, "day"), (HOUR_MS, "hour"), (MINUTE_MS, "minute"))
 
@@ -66,7 +75,7 @@ def factor_views(factors: Sequence[FactorRecord], now: int) -> list[FactorView]:
         FactorView(
             factor.factor_id,
             factor.name,
-            _KINDS[factor.kind],
+            FACTOR_KINDS[factor.kind],
             factor.created_at,
             f"last used {ago(now - factor.used_at)}" if factor.used_at else "never used",
         )

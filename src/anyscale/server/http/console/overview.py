@@ -38,6 +38,10 @@ def show_overview(
         total=account_count.value,
         parts_of_all=_parts(account_count),
         counted=from_milliseconds(account_count.at),
+        without_factor={
+            "all": account_count.without_second_factor,
+            "owners": account_count.owners_without_second_factor,
+        },
         unfinished=batches.page(open_only=True, before="", limit=_SHOWN_BATCHES),
         entries=entries,
         emails=emails_in(entries, users),

@@ -20,7 +20,7 @@ from anyscale.server.core.mail.queue import MailQueue
 from anyscale.server.core.openid.user_grants import UserGrants
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.http.account.user_agent import browser_name
-from anyscale.server.http.account.view_models import token_views
+from anyscale.server.http.account.view_models import FACTOR_KINDS, token_views
 from anyscale.server.http.api.parameters import UserId
 from anyscale.server.http.console.mails import KINDS_IN_WORDS
 from anyscale.server.http.console.users.fields import TEXTS, entered
@@ -48,6 +48,8 @@ _NOTES = {
     "role": "The role is changed, and the user is signed out everywhere. {sign_in}",
     "token_revoked": "The token is revoked. Programs that use it cannot sign in any more.",
     "without_link": "The account is created. Its user cannot sign in before you create a link.",
+    "factors_removed": "The second factors are removed, and the user is signed out everywhere.",
+    "no_factors": "The account had no second factor: nothing has changed.",
     "signed_out": "The user is signed out everywhere.",
     "mailed": "A link is sent to the user by mail.",
     "link": "A link was created after you opened this page, and none now.{link}",
@@ -77,6 +79,8 @@ class UserPages(Struct, frozen=True):
             "session_count": len(found.sessions),
             "applications": self.grants.list(user_id),
             "tokens": token_views(self.tokens.list_live(user_id), request.user.at),
+            "second_factors": found.second_factors,
+            "factor_kinds": FACTOR_KINDS,
             "mails": self.mail_queue.list_of(user_id),
             "kinds": KINDS_IN_WORDS,
             "entries": entries,
@@ -161,6 +165,13 @@ def ask_for_role(
     return user_pages.render_question(request, user_id, "role")
 
 
+@get("/users/{user_id:str}/reset-second-factor", pool="read", guards=[require_recent_sign_in])
+def ask_to_remove_factors(
+    request: UserRequest, user_id: UserId, user_pages: NamedDependency[UserPages]
+) -> Page:
+    return user_pages.render_question(request, user_id, "reset_second_factor")
+
+
 @get("/users/{user_id:str}/delete", pool="read", guards=[require_recent_sign_in])
 def ask_to_delete(
     request: UserRequest, user_id: UserId, user_pages: NamedDependency[UserPages]
@@ -168,4 +179,4 @@ def ask_to_delete(
     return user_pages.render_question(request, user_id, "delete")
 
 
-HANDLERS = [show_account, ask_to_correct, ask_for_role, ask_to_delete]
+HANDLERS = [show_account, ask_to_correct, ask_for_role, ask_to_remove_factors, ask_to_delete]

@@ -26,6 +26,7 @@ from anyscale.server.core.accounts.update import UserUpdateService
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.login.links import PasswordLinkService
 from anyscale.server.core.login.sessions import SessionService
+from anyscale.server.core.second_factor.removal import FactorRemoval
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.http.api.parameters import UserId
 from anyscale.server.http.console.edited_fields import read_edited
@@ -108,6 +109,27 @@ def set_role(
         raise RequestInvalid("there is no such role")
     change = partial(lifecycle.set_role, user_id, role, request.user)
     return _change(request, user_pages, user_id, "role", change)
+
+
+@post("/users/{user_id:str}/reset-second-factor", pool="write")
+def reset_second_factor(
+    request: UserRequest,
+    user_id: UserId,
+    body: RawBody,
+    factor_removal: NamedDependency[FactorRemoval],
+    user_pages: NamedDependency[UserPages],
+) -> Page:
+    (reason,) = read_form(request, body, "reason")
+    try:
+        removed = factor_removal.remove_all(user_id, reason, request.user)
+    except NOT_OF_THE_FORM:
+        raise
+    except AnyscaleError as error:
+        field = "reason" if isinstance(error, RequestInvalid) else ""
+        shown = refused_form(error, field)
+        return user_pages.render_question(request, user_id, "reset_second_factor", **shown)
+    note = "factors_removed" if removed else "no_factors"
+    return redirect(address(account_path(user_id), note=note))
 
 
 @post("/users/{user_id:str}/delete", pool="write")
@@ -214,4 +236,14 @@ def create_link(
     )
 
 
-HANDLERS = [suspend, restore, sign_out, set_role, delete, revoke_token, correct, create_link]
+HANDLERS = [
+    suspend,
+    restore,
+    sign_out,
+    set_role,
+    reset_second_factor,
+    delete,
+    revoke_token,
+    correct,
+    create_link,
+]
