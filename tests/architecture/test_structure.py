@@ -121,6 +121,13 @@ def test_a_batch_without_passwords_imports_no_hashing_and_no_parser(
     assert ("click" in loaded) == (code == COMMAND)
 
 
+def test_a_server_starts_without_what_only_a_new_factor_or_a_passkey_needs() -> None:
+    loaded = loaded_by("import anyscale.server.http.app")
+
+    assert "anyscale.server.core.second_factor.passkeys" in loaded
+    assert not loaded & {"fido2", "segno"}
+
+
 def test_only_the_store_contains_sql() -> None:
     statement = re.compile(r"\b(select .+ from|insert into|update \w+ set|delete from) ")
 

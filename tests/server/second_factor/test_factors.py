@@ -250,9 +250,7 @@ def test_new_recovery_codes_end_the_old_ones(
             assert tx.recovery_codes.use(jane.account.user_id, code_hash) == works
 
 
-def test_an_account_has_ten_factors_at_most(
-    control_plane: ControlPlane, jane: SessionCaller
-) -> None:
+def test_an_account_has_ten_apps_at_most(control_plane: ControlPlane, jane: SessionCaller) -> None:
     add(control_plane, jane)
     for _ in range(9):
         add_app(control_plane, jane.account.user_id)

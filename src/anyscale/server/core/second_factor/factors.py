@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FactorService", "NewApp", "UserFactors"]
 
-#: factors of an account: each app costs 24 codes at a sign-in
-_MOST: Final = 10
+#: apps of an account: each costs 24 codes at a sign-in
+_MOST_APPS: Final = 10
 _NAME_LENGTH: Final = 64
 
 _APP: Final = "totp"
@@ -104,13 +104,13 @@ class FactorService:
 
         Raises:
             SeedKeyMissing: this server has no key that encrypts it.
-            ConfigError: the account has ten factors.
+            ConfigError: the account has ten apps.
         """
         seed = new_seed()
         with self._write(caller) as (tx, user):
             user_id, now = user.account.user_id, tx.now()
-            if len(_confirmed(tx, user_id)) >= _MOST:
-                raise ConfigError(f"you have {_MOST} second factors: remove one first")
+            if len([one for one in _confirmed(tx, user_id) if one.kind == _APP]) >= _MOST_APPS:
+                raise ConfigError(f"you have {_MOST_APPS} apps: remove one first")
             if last := _pending_app(tx, user_id):
                 tx.factors.delete(user_id, last.factor_id)
             app = FactorRecord(

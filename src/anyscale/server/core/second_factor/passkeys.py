@@ -10,17 +10,18 @@ import re
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from fido2 import cbor
-from fido2.cose import ES256, RS256, CoseKey, EdDSA
-from fido2.webauthn import AttestationObject, AuthenticatorData
 from msgspec import Struct
 
 from anyscale.errors import PasskeyRefused
 from anyscale.server.core.second_factor.relying_party import RelyingParty
+
+if TYPE_CHECKING:  # a server loads it with the first passkey: 35 ms
+    from fido2.cose import CoseKey
+    from fido2.webauthn import AuthenticatorData
 
 __all__ = [
     "MOST_PASSKEYS",
@@ -55,12 +56,12 @@ _MODULUS, _EXPONENT = range(256, 513), range(1, 5)
 
 #: parameters of a key: its algorithm, its type, its curve
 _ALGORITHM, _TYPE, _CURVE = 3, 1, -1
-#: What phones, computers and security keys support, the preferred one first: parameters with their
-#: values, and octets of the others (RFC 9053, 7; RFC 8230, 4).
+#: What phones, computers and security keys support, the preferred one first: ES256, EdDSA, RS256.
+#: Parameters with their values, and octets of the others (RFC 9053, 7; RFC 8230, 4).
 _KEYS: Final[Mapping[int, tuple[dict[int, int], dict[int, range]]]] = {
-    ES256.ALGORITHM: ({_TYPE: 2, _CURVE: 1}, {-2: _POINT, -3: _POINT}),
-    EdDSA.ALGORITHM: ({_TYPE: 1, _CURVE: 6}, {-2: _POINT}),
-    RS256.ALGORITHM: ({_TYPE: 3}, {-1: _MODULUS, -2: _EXPONENT}),
+    -7: ({_TYPE: 2, _CURVE: 1}, {-2: _POINT, -3: _POINT}),
+    -8: ({_TYPE: 1, _CURVE: 6}, {-2: _POINT}),
+    -257: ({_TYPE: 3}, {-1: _MODULUS, -2: _EXPONENT}),
 }
 
 Answer = TypeVar("Answer")
@@ -128,6 +129,8 @@ class Registration:
     """
 
     def __init__(self, answer: str) -> None:
+        from fido2.webauthn import AttestationObject
+
         read = _decoded(answer, _RegistrationAnswer)
         self._credential_id: Final = _octets(read.id, _MOST_CREDENTIAL_ID)
         self._client_data: Final = _decoded(
@@ -152,6 +155,8 @@ class Registration:
             PasskeyRefused: another page has asked for it, the user was not verified, or we do not
                 accept its key.
         """
+        from fido2 import cbor
+
         _check_client_data(self._client_data, "create", rp)
         _check_flags(self._data, rp)
         created = self._data.credential_data
@@ -176,6 +181,8 @@ class Assertion:
     """
 
     def __init__(self, answer: str) -> None:
+        from fido2.webauthn import AuthenticatorData
+
         read = _decoded(answer, _AssertionAnswer)
         #: names the passkey
         self.credential_id: Final = _octets(read.id, _MOST_CREDENTIAL_ID)
@@ -220,6 +227,9 @@ class Assertion:
             raise PasskeyRefused("copied")
 
     def _check_signature(self, public_key: bytes) -> None:
+        from fido2 import cbor
+        from fido2.cose import CoseKey
+
         key = CoseKey.parse(cbor.decode(public_key))  # type: ignore[arg-type]  # a map that we wrote
         signed = bytes(self._data) + hashlib.sha256(self._client_octets).digest()
         try:
@@ -305,7 +315,7 @@ def _check_client_data(data: _ClientData, call: str, rp: RelyingParty) -> None:
         raise PasskeyRefused("cross_origin")
 
 
-def _check_flags(data: AuthenticatorData, rp: RelyingParty) -> None:
+def _check_flags(data: "AuthenticatorData", rp: RelyingParty) -> None:
     """Check what the authenticator says of the address and of the user."""
     if data.rp_id_hash != hashlib.sha256(rp.rp_id.encode()).digest():
         raise PasskeyRefused("rp_id")
@@ -317,8 +327,10 @@ def _check_flags(data: AuthenticatorData, rp: RelyingParty) -> None:
         raise PasskeyRefused("backup")
 
 
-def _checked_key(key: CoseKey) -> dict[int, Any]:
+def _checked_key(key: "CoseKey") -> dict[int, Any]:
     """Return only the parameters of a key that verifying needs."""
+    from fido2.cose import CoseKey
+
     algorithm = key.get(_ALGORITHM)
     fixed, lengths = _KEYS.get(algorithm if isinstance(algorithm, int) else 0, ({}, {}))
     has_all = all(_has(key.get(name), length) for name, length in lengths.items())
@@ -333,7 +345,7 @@ def _has(value: object, lengths: range) -> bool:
     return isinstance(value, bytes) and len(value) in lengths
 
 
-def _require_usable(key: CoseKey) -> None:
+def _require_usable(key: "CoseKey") -> None:
     """Check a key by a signature that is wrong: a point may not be on its curve."""
     try:
         key.verify(b"", b"")
