@@ -260,6 +260,7 @@ CODES = (
     r'(?:fatal|refuse|problem|_stop_at)\([^"()]*?"([a-z_]+)",',
     r'return "(\w+_\w+)", ',
     r'PasswordFault\("([a-z_]+)", ',
+    r'RefusedHash\(\s*"([a-z_]+)"',
     r': "((?:email|external_id)_\w+)"',
     r'^    [45]\d\d: "([a-z_]+)",',  # of an error of the framework
 )

@@ -304,6 +304,7 @@ ENTRY = """\
   is_sso_user: True
   lastname: O'Brien
   external_id: 00{0}
+  password_hash: ~
   title: "Head of #1: C#"
 """
 MANY = [ENTRY.format(number) for number in range(2_000)]

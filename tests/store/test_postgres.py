@@ -22,6 +22,7 @@ from anyscale.server.store.postgres.errors import DatabaseAddress
 from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.server.store.records.audit import AuditRecord
 from anyscale.server.store.records.search import Filters
+from anyscale.server.store.records.users import NewHash
 from anyscale.server.store.transaction import Store, Transaction
 
 
@@ -201,9 +202,8 @@ def test_of_two_hashes_in_one_call_the_first_stays(store: PostgresStore) -> None
         assert batch
         user = user_row(batch, 0, "a@x.org", hash_due=True)
         tx.users.insert(batch.id, rows_of([user]))
-        assert (
-            tx.users.save_hashes(batch.id, [(user.user_id, "first"), (user.user_id, "later")]) == 1
-        )
+        hashes = [NewHash(user.user_id, text) for text in ("first", "later")]
+        assert tx.users.save_hashes(batch.id, hashes) == 1
         found = execute_sql(tx, "select password_hash from users")
         assert found.fetchone() == ("first",)
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import cached_property, partial
 
+from msgspec import structs
+
 from anyscale.batch_run.email_conflicts import EmailConflicts, IsAbandoned
 from anyscale.batch_run.outcome import Outcome
 from anyscale.batch_run.reservations import Reservations
@@ -48,6 +50,7 @@ class BatchRun:
         drop_command: returns the command or call that drops an open batch, for a message.
         is_abandoned: tells which open batches may be dropped.
         mail_links: whether the users that cannot sign in yet get links by mail.
+        accept_weak_hashes: whether weak hashes are wrapped, and not refused.
         log: receives messages for the user.
         on_progress: receives how far the run is.
     """
@@ -62,6 +65,7 @@ class BatchRun:
         drop_command: Callable[[str], str],
         is_abandoned: IsAbandoned = lambda _: nullcontext(False),
         mail_links: bool = False,
+        accept_weak_hashes: bool = False,
         log: Callable[[str], None] = lambda _: None,
         on_progress: Progress = lambda *_: None,
     ) -> None:
@@ -73,13 +77,15 @@ class BatchRun:
         self._is_abandoned = is_abandoned
         self._drop_command = drop_command
         self._mail_links = mail_links
+        self._accept_weak_hashes = accept_weak_hashes
         self._log = log
         self._on_progress = on_progress
 
     @cached_property
     def _policy(self) -> Policy:
         """The rules of the control plane. To get them is the first call of a run."""
-        return self._calls.policy()
+        policy = self._calls.policy()
+        return structs.replace(policy, accept_weak_hashes=self._accept_weak_hashes)
 
     def dry_run(self) -> Outcome:
         """Check, look up and refuse as `run` would; hash nothing and write nothing."""

@@ -4,11 +4,43 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple, Protocol
 
+from msgspec import structs
+
 from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import Problem
 from anyscale.errors.batches import MAX_PROBLEMS
 
-__all__ = ["Chunk", "ProblemList", "Reading", "UserSource", "chunks"]
+__all__ = [
+    "Chunk",
+    "ProblemList",
+    "Reading",
+    "UserSource",
+    "WeakHash",
+    "chunks",
+    "split_weak_hash",
+]
+
+
+class WeakHash(NamedTuple):
+    """A weak hash in place of a password, with the position of its user: it is to be wrapped."""
+
+    position: int
+    text: str
+
+    def __repr__(self) -> str:
+        return f"WeakHash({self.position})"
+
+
+def split_weak_hash(user: CheckedUser, position: int) -> tuple[CheckedUser, WeakHash | None]:
+    """Take a weak hash out of a user, which is sent apart as passwords are."""
+    text = user.password_hash
+    if text is None:
+        return user, None
+    from anyscale.domain.password_hashes.parsing import parse
+
+    if not parse(text).weakness:
+        return user, None
+    return structs.replace(user, password_hash=None), WeakHash(position, text)
 
 
 class ProblemList(list[Problem]):
@@ -38,7 +70,10 @@ class Reading(Protocol):
     def __iter__(self) -> Iterator[CheckedUser]: ...
 
     def take_passwords(self) -> list[tuple[int, str]]:
-        """Return the passwords of the users read since the last call, with their positions."""
+        """Return the passwords of the users read since the last call, with their positions.
+
+        A `WeakHash` stands in place of a password.
+        """
 
     def locate(self, problems: Iterable[Problem]) -> Iterable[Problem]:
         """Add their places in the input to problems that the control plane has found."""

@@ -13,6 +13,7 @@ from anyscale.domain.external_ids import (
     normalized_external_id,
 )
 from anyscale.domain.models.users import AdminCreateUser, AdminImportUser, User, UserChanges
+from anyscale.domain.password_hashes import SCHEMES
 from anyscale.domain.passwords import FORBIDDEN, password_fault
 from anyscale.errors import ConfigError
 
@@ -46,6 +47,9 @@ _MISSING: Any = UNSET
 MAX_TEXT = 256
 
 
+_is_hexadecimal = re.compile("[0-9A-Fa-f]{32,}").fullmatch
+
+
 class Policy(Struct, frozen=True, kw_only=True):
     """The rules of a control plane for users, and the limits of its requests."""
 
@@ -64,6 +68,11 @@ class Policy(Struct, frozen=True, kw_only=True):
     small_passwords: int = 16
     #: seconds to wait for the emails that another open batch has reserved
     reservation_wait: float = 60.0
+    #: of the hashes of passwords that can be imported: those that this machine verifies
+    hash_schemes: tuple[str, ...] = SCHEMES
+    #: Whether the caller accepts weak hashes, which are wrapped in Argon2id. A control plane does
+    #: not say so.
+    accept_weak_hashes: bool = False
 
 
 class Fault(NamedTuple):
@@ -77,6 +86,8 @@ class Fault(NamedTuple):
 class ChunkUser(Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """A user of a chunk to be reserved; the password itself is sent later, to be hashed.
 
+    So is a weak hash, to be wrapped.
+
     Defaults are not sent: it takes less time to compress and to decode what is left.
     """
 
@@ -87,22 +98,24 @@ class ChunkUser(Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_
     lastname: str | None = None
     title: str | None = None
     external_id: str | None = None
+    #: made elsewhere, and not weak
+    password_hash: str | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.email!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, str]]:
+        return [("email", self.email)]
 
 
 class CheckedUser(ChunkUser, frozen=True, gc=False, kw_only=True, array_like=True):
     """A valid user without the password, which is sent apart, with the position of the user.
 
-    `array_like` is for the digest of a chunk, which is that of the values.
+    `array_like` is for the digest of a chunk, which is that of the values without hashes.
     """
 
     #: the form of the email that is unique
     email_key: str
-
-    def __repr__(self) -> str:
-        return f"CheckedUser({self.email!r})"
-
-    def __rich_repr__(self) -> list[tuple[str, str]]:
-        return [("email", self.email)]
 
 
 def check(
@@ -115,6 +128,7 @@ def check(
     lastname: str | None,
     title: str | None,
     external_id: str | None = None,
+    password_hash: str | None = None,
 ) -> CheckedUser | None:
     """Check one user. Return None if something is wrong; `find_faults` lists it.
 
@@ -127,6 +141,7 @@ def check(
         and name  # a comparison has UNSET for a missing name, which is false and no fault
         and not name.isspace()
         and not password
+        and not password_hash
         and not policy.sso_only
         # Not a part of the text above: few files have one, and to format None takes a third as long
         # as all the others.
@@ -140,6 +155,7 @@ def check(
             "lastname": lastname,
             "title": title,
             "external_id": external_id,
+            "password_hash": password_hash,
         }
         if find_faults(fields, policy):
             return None
@@ -150,11 +166,12 @@ def check(
     return CheckedUser(
         name=name,
         email=email,
-        has_password=bool(password),
+        has_password=bool(password or password_hash),
         is_sso_user=is_sso_user,
         lastname=lastname,
         title=title,
         external_id=external_id and normalized_external_id(external_id),
+        password_hash=password_hash or None,
         email_key=key,
     )
 
@@ -167,9 +184,10 @@ def check_fields(
     policy: Policy,
     user: AdminCreateUser,
     password: str | None,
+    password_hash: str | None = None,
     no_external_id: Any = None,
 ) -> CheckedUser | None:
-    """Check the fields of a user as `check` does, with a password.
+    """Check the fields of a user as `check` does, with a password or its hash.
 
     `no_external_id` stands for the external id of an `AdminCreateUser`, which has no such field.
     """
@@ -182,6 +200,7 @@ def check_fields(
         lastname=user.lastname,
         title=user.title,
         external_id=getattr(user, "external_id", no_external_id),
+        password_hash=password_hash,
     )
 
 
@@ -190,7 +209,8 @@ def find_faults(
 ) -> list[Fault]:
     """List everything that is wrong with fields of the right types, in their order.
 
-    With `verify` the password is only used to find out whether the email is one by mistake.
+    With `verify` the password and its hash are only used to find out whether the email is one by
+    mistake.
     """
     faults = []
     for field, value in fields.items():
@@ -198,6 +218,7 @@ def find_faults(
             faults += _text_faults(field, value, fields)
     if not verify:
         faults += _password_faults(fields, policy)
+        faults += _hash_faults(fields, policy)
     if policy.sso_only and fields.get("is_sso_user") is False:
         detail = "must be true: everybody here signs in by SSO"
         faults.append(Fault("is_sso_user", "sso_only", detail))
@@ -227,7 +248,7 @@ def normalized_changes(changes: UserChanges) -> UserChanges:
 
 
 def _text_faults(field: str, text: str, fields: Mapping[str, str | bool | None]) -> list[Fault]:
-    if field == "password":
+    if field in ("password", "password_hash"):
         return []
     if match := FORBIDDEN.search(text):
         return [Fault(field, "character", _character_detail(match))]
@@ -264,8 +285,14 @@ def _email_faults(email: str, fields: Mapping[str, str | bool | None]) -> list[F
             detail = "is not an email address, and another field is one: are the two swapped?"
             return [Fault("email", "email_invalid", detail)]  # it may be the password
         reason = f": {error}" if str(error) else ""
-        return [Fault("email", "email_invalid", f"{shown(email)} is not an email address{reason}")]
+        text = "what may be a hash" if _may_be_hash(email) else shown(email)
+        return [Fault("email", "email_invalid", f"{text} is not an email address{reason}")]
     return []
+
+
+def _may_be_hash(text: str) -> bool:
+    """Whether a text has the form of a hash of a password, which is not shown."""
+    return "$" in text or text.strip().startswith("{") or bool(_is_hexadecimal(text.strip()))
 
 
 def _is_email(value: str | bool | None) -> bool:
@@ -289,6 +316,25 @@ def _password_faults(fields: Mapping[str, str | bool | None], policy: Policy) ->
         password, (name, lastname, email), policy.password_min_length, policy.organization
     )
     return [Fault("password", *fault)] if fault else []
+
+
+def _hash_faults(fields: Mapping[str, str | bool | None], policy: Policy) -> list[Fault]:
+    text = fields.get("password_hash")
+    if not isinstance(text, str) or not text:
+        return []
+    if policy.sso_only:
+        return [Fault("password_hash", "sso_only", "must be empty: everybody here signs in by SSO")]
+    if fields.get("password"):
+        detail = "is there beside a password, which it stands for: remove one of them"
+        return [Fault("password_hash", "password_hash_invalid", detail)]
+    from anyscale.domain.password_hashes.parsed_hash import RefusedHash
+    from anyscale.domain.password_hashes.parsing import judge
+
+    try:
+        judge(text, policy.hash_schemes, accept_weak=policy.accept_weak_hashes)
+    except RefusedHash as refused:
+        return [Fault("password_hash", refused.code, refused.detail)]
+    return []
 
 
 def shown(text: str, limit: int = 60) -> str:

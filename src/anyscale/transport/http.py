@@ -54,6 +54,7 @@ from anyscale.domain.schemas.users import (
     UserUpdate,
 )
 from anyscale.domain.user_query import UserQuery
+from anyscale.domain.user_sources import WeakHash
 from anyscale.domain.validation import CheckedUser, ChunkUser, Policy
 from anyscale.errors import NotFound
 from anyscale.transport.base import Outage
@@ -86,14 +87,17 @@ class Batches:
         *,
         mail_links: bool = False,
     ) -> Created:
-        by_position = dict(passwords)
-        new = [
-            structs.replace(
-                convert(user, NewUser, from_attributes=True), password=by_position.get(at)
-            )
-            for at, user in enumerate(users)
-        ]
-        body = BatchCreate(new, cast("IfExists", if_exists), mail_links=mail_links)
+        new = [convert(user, NewUser, from_attributes=True) for user in users]
+        weak = [secret for secret in passwords if isinstance(secret, WeakHash)]
+        for secret in passwords:
+            field = "password_hash" if isinstance(secret, WeakHash) else "password"
+            new[secret[0]] = structs.replace(new[secret[0]], **{field: secret[1]})
+        body = BatchCreate(
+            new,
+            cast("IfExists", if_exists),
+            mail_links=mail_links,
+            accept_weak_hashes=bool(weak),
+        )
         created = self._request(BatchCreated, "POST", "/v1/users:batchCreate", body, key=key)
         assert created.batch is not None
         skipped = [
@@ -103,7 +107,10 @@ class Batches:
         return Created(created.batch, created.users, skipped, created.replayed)
 
     def look_up(self, users: Sequence[CheckedUser], first: int) -> list[Conflict]:
-        body = LookUp(_chunk_users(users), first)
+        # Hashes are sent once: with the users to be created.
+        body = LookUp(
+            [structs.replace(one, password_hash=None) for one in _chunk_users(users)], first
+        )
         return self._request(Conflicts, "POST", "/v1/users:lookUp", body, changes=False).conflicts
 
     def find(self, key: str) -> Batch | None:
@@ -131,7 +138,10 @@ class Batches:
         self._request(type(None), "POST", f"{_batch_path(batch_id)}/release")
 
     def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
-        body = PasswordChunk(list(passwords))
+        weak = [secret for secret in passwords if isinstance(secret, WeakHash)]
+        body = PasswordChunk(
+            [one for one in passwords if not isinstance(one, WeakHash)], list(weak)
+        )
         return self._request(Stored, "POST", f"{_batch_path(batch_id)}/passwords", body).stored
 
     def publish(self, batch_id: str, entries: int, *, mail_links: bool = False) -> Batch:

@@ -22,6 +22,7 @@ def create_users(
     if_exists: str,
     dry_run: bool,
     mail_links: bool,
+    accept_weak_hashes: bool,
 ) -> CreatedUsers:
     """Create users, or only check them: see `UserCalls.admin_batch_create`.
 
@@ -36,6 +37,7 @@ def create_users(
         # Of `anyscale`, or of the same `Anyscale`.
         drop_command='`batch.drop("{}")`'.format,
         mail_links=mail_links,
+        accept_weak_hashes=accept_weak_hashes,
         log=report.log,
         on_progress=report.show,
     )

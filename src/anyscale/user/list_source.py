@@ -7,7 +7,7 @@ from msgspec import UNSET
 from anyscale.domain.emails import email_key
 from anyscale.domain.models.users import AdminCreateUser
 from anyscale.domain.passwords import normalized
-from anyscale.domain.user_sources import ProblemList, Reading
+from anyscale.domain.user_sources import ProblemList, Reading, split_weak_hash
 from anyscale.domain.validation import CheckedUser, Policy, check_fields, find_faults, shown
 from anyscale.errors import Problem
 
@@ -78,6 +78,8 @@ class _ListReading:
             if checked and is_new:
                 if user.password and not self._verify:
                     self._passwords.append((index, normalized(user.password)))
+                checked, weak = split_weak_hash(checked, index)
+                self._passwords += [weak] if weak else []
                 yield checked
 
     def take_passwords(self) -> list[tuple[int, str]]:
@@ -98,7 +100,8 @@ class _ListReading:
 
     def _check(self, user: AdminCreateUser) -> CheckedUser | None:
         if not self._verify:
-            return check_fields(self._policy, user, user.password)
+            password_hash = getattr(user, "password_hash", None)
+            return check_fields(self._policy, user, user.password, password_hash)
         # A model without the field says nothing of it.
         return check_fields(self._policy, user, None, no_external_id=UNSET)
 

@@ -43,6 +43,7 @@ class UserCalls(AccountCalls):
         if_exists: Literal["fail", "skip"] = "fail",
         dry_run: bool = False,
         mail_links: bool = False,
+        accept_weak_hashes: bool = False,
         progress: bool | None = None,
     ) -> CreatedUsers:
         """Batch create, as an admin, users without email verification.
@@ -51,14 +52,14 @@ class UserCalls(AccountCalls):
 
         Args:
             admin_create_users: Users to be created by an admin.
-            idempotency_key: 1 to 200 visible ASCII characters that the caller chooses. The same
-                call with the same key resumes one that was interrupted, and returns the same
-                result if it had completed.
+            idempotency_key: 1 to 200 visible ASCII characters. The same call with the same key
+                resumes one that was interrupted, and returns the same result if it had completed.
             if_exists: For users who have an account: `fail` refuses the batch, `skip` skips them.
             dry_run: Check the users and look up their emails, and write nothing.
             mail_links: Let the server mail a link to each created user that cannot sign in yet.
-            progress: Whether to show the progress of a long call: None draws a bar on a terminal
-                and in a notebook; True also writes a line now and then where no bar can be drawn.
+            accept_weak_hashes: Import weak hashes of passwords too, wrapped in Argon2id.
+            progress: Whether to show the progress of a long call. None draws a bar on a terminal
+                and in a notebook; True also writes a line now and then elsewhere.
 
         Returns:
             A list in the order of the input, with the attributes `skipped` and `batch_id`.
@@ -76,15 +77,22 @@ class UserCalls(AccountCalls):
             raise ConfigError(f"if_exists must be 'fail' or 'skip', not {if_exists!r}")
         check_type("dry_run", dry_run, bool)
         check_type("mail_links", mail_links, bool)
+        check_type("accept_weak_hashes", accept_weak_hashes, bool)
         check_type("progress", progress, bool, type(None))
         report = CallReport(progress)
         target = self._resolve_target()
         transport = open_transport(target, on_notice=report.warn, on_outage=report.note_outage)
-        options = {"dry_run": dry_run, "mail_links": mail_links}
         try:
             with closing(transport), closing(report):
                 return create_users(
-                    transport, users, report, idempotency_key, if_exists=if_exists, **options
+                    transport,
+                    users,
+                    report,
+                    idempotency_key,
+                    if_exists=if_exists,
+                    dry_run=dry_run,
+                    mail_links=mail_links,
+                    accept_weak_hashes=accept_weak_hashes,
                 )
         except AnyscaleError as error:
             forget_frames(error)

@@ -31,6 +31,8 @@ _HEADER = (
 
 _IN_QUOTES = "the quotes around the whole {} make it one cell: remove them"
 
+_SECRETS = ("password", "password_hash")
+
 #: lines below the first one that may be the header, if a title is above it
 _BELOW = 10
 
@@ -231,8 +233,8 @@ class _CsvReader:
                 if (damage := damaged_cell(cell)) and self._is_read(field):
                     faults.append(PlacedFault(place_of[field], field, "spreadsheet", damage))
                 else:
-                    # Only a password is as it is written: no export has one.
-                    text = cell if field == "password" else unescaped_cell(cell)
+                    # Only these are as they are written: no export for spreadsheets has them.
+                    text = cell if field in _SECRETS else unescaped_cell(cell)
                     values[field] = text or None
             elif (flag := CSV_BOOLEANS.get(cell.strip().lower())) is None:
                 password = dict(zip(self._columns, row, strict=True)).get("password")
@@ -243,7 +245,7 @@ class _CsvReader:
         return values, faults
 
     def _is_read(self, field: str) -> bool:
-        return field != "password" or not self._entries.verify
+        return field not in _SECRETS or not self._entries.verify
 
     def _check_nameless(self, row: list[str], places: list[Place]) -> None:
         """Report a column without a name once, at its first cell that is not empty."""

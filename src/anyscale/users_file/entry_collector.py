@@ -10,7 +10,7 @@ from anyscale.domain.emails import email_key
 from anyscale.domain.external_ids import normalized_external_id
 from anyscale.domain.names import full_name
 from anyscale.domain.passwords import normalized
-from anyscale.domain.user_sources import ProblemList
+from anyscale.domain.user_sources import ProblemList, split_weak_hash
 from anyscale.domain.validation import (
     FIELDS,
     CheckedUser,
@@ -97,7 +97,11 @@ class EntryCollector:
         self.default_sso: Any = UNSET if verify else False
         self.default_text: Any = UNSET if verify else None
         self._defaults = dict.fromkeys(FIELDS, self.default_text)
-        self._defaults |= {"is_sso_user": self.default_sso, "password": None}
+        self._defaults |= {
+            "is_sso_user": self.default_sso,
+            "password": None,
+            "password_hash": None,
+        }
         self.verify = verify
         #: the fields that every entry has: an email alone is enough to compare others
         self.required: Final = ("email",) if verify else REQUIRED
@@ -160,6 +164,9 @@ class EntryCollector:
         """Take a valid entry, its password and the place of its email."""
         if password and not self.verify:
             self.passwords.append((self.count, normalized(password)))
+        if user.password_hash:
+            user, weak = split_weak_hash(user, self.count)
+            self.passwords += [weak] if weak else []
         if _is_padded(user):
             self._first_padded = self._first_padded or line
             self.padded += 1
@@ -170,7 +177,7 @@ class EntryCollector:
         """Check an entry that has all required fields, each of the right type."""
         fields = self._defaults | values
         if self.verify:
-            fields["password"] = None
+            fields["password"] = fields["password_hash"] = None
         return check(self.policy, **fields)
 
     def finish(

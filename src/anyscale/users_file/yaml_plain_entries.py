@@ -142,8 +142,8 @@ class PlainEntries:
             return None
         if not UNCLEAR_NULLS.isdisjoint(values) or not (user := self._check(*values)):
             return None
-        password = _text(entry["password"]) if user.has_password else None
-        self._entries.accept(user, password, *self._place_of_email(entry))
+        password = _text(entry["password"]) if user.has_password else None  # or a hash
+        user = self._entries.accept(user, password, *self._place_of_email(entry))
         self._line += lines
         return user
 
@@ -156,6 +156,7 @@ class PlainEntries:
         lastname: str | None,
         title: str | None,
         external_id: str | None,
+        password_hash: str | None,
     ) -> CheckedUser | None:
         entries = self._entries
         flag = entries.default_sso if is_sso_user is None else BOOLEANS.get(is_sso_user.lower())
@@ -172,6 +173,7 @@ class PlainEntries:
             lastname=entries.default_text if lastname is None else _text(lastname),
             title=entries.default_text if title is None else _text(title),
             external_id=entries.default_text if external_id is None else _text(external_id),
+            password_hash=None if entries.verify else _text(password_hash),
         )
 
     def _place_of_email(self, entry: re.Match[str]) -> tuple[int, int]:

@@ -47,7 +47,7 @@ BYTES = [
             (
                 "users.csv:1:1: the file has no users: the first line must name the columns, name "
                 "and email among them, separated by commas, semicolons or tabs, like "
-                "name,email,password,is_sso_user,lastname,title,external_id"
+                "name,email,password,is_sso_user,lastname,title,external_id,password_hash"
             )
         ],
         ["empty"],

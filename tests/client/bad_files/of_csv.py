@@ -4,18 +4,19 @@ from tests.client.bad_files.bad import Bad
 
 MUST_NAME = (
     "the first line must name the columns, name and email among them, separated by commas, "
-    "semicolons or tabs, like name,email,password,is_sso_user,lastname,title,external_id"
+    "semicolons or tabs, like name,email,password,is_sso_user,lastname,title,external_id,"
+    "password_hash"
 )
 RENAME = "rename it, or remove it"
 MUST = "must be true or false"
 BOOLEANS = "write true, yes, on or 1, or else false, no, off, 0 or nothing"
 MEND = (
     "rename it to one of name, email, password, is_sso_user, lastname, title, external_id, "
-    "or remove it"
+    "password_hash, or remove it"
 )
 NAMELESS = (
     "this cell's column has no name: name it one of "
-    "name, email, password, is_sso_user, lastname, title, external_id, or remove it"
+    "name, email, password, is_sso_user, lastname, title, external_id, password_hash, or remove it"
 )
 SWAPPED = "is not an email address, and another field is one: are the two swapped?"
 NOT_YAML = "the file must begin with the key 'create_users:', and the list of users under it"

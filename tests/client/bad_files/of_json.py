@@ -664,7 +664,7 @@ JSON_LINES = [
             "users.jsonl:1:1: create_users[0].email: is missing: every user has one",
             (
                 "users.jsonl:1:2: create_users[0]: unknown key 'create_users': the keys are name,"
-                " email, password, is_sso_user, lastname, title, external_id"
+                " email, password, is_sso_user, lastname, title, external_id, password_hash"
             ),
         ],
         ["required", "required", "unknown_key"],

@@ -55,7 +55,8 @@ YAML = [
         [
             (
                 "users.yaml:4:3: create_users[0]: unknown key: the keys are name, email, password, "
-                "is_sso_user, lastname, title, external_id; put a text that holds ', ' in quotes"
+                "is_sso_user, lastname, title, external_id, password_hash; put a text that holds "
+                "', ' in quotes"
             )
         ],
         ["unknown_key"],
@@ -104,7 +105,7 @@ YAML = [
         [
             (
                 "users.yaml:4:3: create_users[0]: unknown key 'department': the keys are name, "
-                "email, password, is_sso_user, lastname, title, external_id"
+                "email, password, is_sso_user, lastname, title, external_id, password_hash"
             )
         ],
         ["unknown_key"],
@@ -913,11 +914,11 @@ YAML = [
         [
             (
                 "users.yaml:4:5: create_users[0]: a key must be one of name, email, password, "
-                "is_sso_user, lastname, title, external_id"
+                "is_sso_user, lastname, title, external_id, password_hash"
             ),
             (
                 "users.yaml:6:3: create_users[0]: a key must be one of name, email, password, "
-                "is_sso_user, lastname, title, external_id"
+                "is_sso_user, lastname, title, external_id, password_hash"
             ),
             "users.yaml:7:3: create_users[0]: unknown key 'titel': did you mean 'title'?",
         ],

@@ -57,6 +57,7 @@ class ChangeRules(StoreSteps):
             permission_level="collaborator",
             password_hash=None,
             password_set_at=None,
+            imported_ms=None,
             suspended_at=None,
             created_at=5_000,
             used_at=None,

@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
+from msgspec import structs
 from tests.store.contract.steps import StoreSteps, chunk_row, list_users, user_id_of, user_row
+from tests.support.users import PASSWORD, checked_user, checked_users
 
 from anyscale.server.store.records.batches import AccountCounts, BatchRecord
 from anyscale.server.store.records.search import Filters
-from anyscale.server.store.records.users import UserRecord
+from anyscale.server.store.records.users import NewHash, UserRecord, new_users
 from anyscale.server.store.transaction import Store
 
 __all__ = ["UserRules"]
@@ -28,13 +30,51 @@ class HashRules(StoreSteps):
             assert tx.users.list_pending(other.id, ids) == []
             assert (tx.users.count_pending(batch.id), tx.users.count_pending(other.id)) == (1, 0)
         with store.write() as tx:
-            assert tx.users.save_hashes(other.id, [(ids[0], "wrong batch")]) == 0
-            hashes = [(ids[0], "first"), (ids[1], "not due"), (ids[0], "later")]
+            assert tx.users.save_hashes(other.id, [NewHash(ids[0], "wrong batch")]) == 0
+            texts = {"first": ids[0], "not due": ids[1], "later": ids[0]}
+            hashes = [NewHash(one, text) for text, one in texts.items()]
             assert tx.users.save_hashes(batch.id, hashes) == 1
-            assert tx.users.save_hashes(batch.id, [(ids[0], "second")]) == 0
+            assert tx.users.save_hashes(batch.id, [NewHash(ids[0], "second")]) == 0
             assert tx.users.save_hashes(batch.id, []) == 0
             assert tx.users.count_pending(batch.id) == 0
             assert tx.users.list_pending(batch.id, ids) == []
+
+    def test_hashes_of_other_systems_are_stored_with_the_rows_and_where_they_are_due(
+        self, store: Store
+    ) -> None:
+        batch, other = self.add(store, 1), self.add(store, 2)
+        text = "$6$salt$" + 86 * "a"
+        users = [
+            structs.replace(checked_user(f"{name}@x.org", password), password_hash=one)
+            for name, password, one in (
+                ("a", PASSWORD, text),
+                ("b", PASSWORD, None),
+                ("c", None, None),
+            )
+        ]
+        ids = [user_id_of(batch, at) for at in range(3)]
+        with store.write() as tx:
+            assert tx.users.insert(batch.id, new_users(ids, users, 7)) == []
+            again = [user_id_of(other, at) for at in range(3)]  # one of whose emails is free
+            renamed = [*users[:2], *checked_users("d")]
+            assert len(tx.users.insert(other.id, new_users(again, renamed, 8))) == 2
+            assert tx.users.count_pending(batch.id) == 1
+            assert tx.users.save_hashes(batch.id, [NewHash(ids[1], "wrapped", 9, 40)]) == 1
+            tx.batches.publish(batch.id, "local:joe", 5_000)
+        with store.write() as tx:
+            rows = [tx.accounts.get(one) for one in ids]
+            assert [
+                (row.password_hash, row.password_set_at, row.imported_ms) for row in rows if row
+            ] == [(text, 7, 2), ("wrapped", 9, 40), (None, None, None)]
+            assert tx.accounts.count_imported() == 2
+            assert tx.accounts.slowest_imported() == 40
+            tx.accounts.set_password(ids[1], "ours", None)
+            assert (tx.accounts.count_imported(), tx.accounts.slowest_imported()) == (1, 2)
+            tx.accounts.set_password(ids[0], "ours", None)
+            assert (tx.accounts.count_imported(), tx.accounts.slowest_imported()) == (0, 0)
+            changed = tx.accounts.get(ids[0])
+            assert changed
+            assert (changed.password_hash, changed.password_set_at) == ("ours", 7)
 
 
 class PublishedRules(StoreSteps):

@@ -19,6 +19,9 @@ from anyscale.domain.validation import (
 )
 from anyscale.user.models import AdminImportUser
 
+STRONG = "pbkdf2_sha256$390000$seasalt$8xBlGd3jVgvJ+92hWPxi5ww0uuAuAnKgC45eudxro7c="
+WEAK = "sha1$seasalt$cff36ea83f5706ce9aa7454e63e431fc726b2dc8"
+
 Values = dict[str, str | bool | None]
 
 PASSWORD = "qK7#vT9~xW"
@@ -33,13 +36,14 @@ def values(**changes: str | bool | None) -> Values:
         "lastname": None,
         "title": None,
         "external_id": None,
+        "password_hash": None,
     }
     return right | changes
 
 
 def checked(policy: Policy | None = None, /, **changes: str | bool | None) -> CheckedUser | None:
     user = AdminImportUser(**values(**changes))  # type: ignore[arg-type]  # the test wants wrong types
-    return check_fields(policy or Policy(), user, user.password)
+    return check_fields(policy or Policy(), user, user.password, user.password_hash)
 
 
 def codes(policy: Policy | None = None, /, **changes: str | bool | None) -> list[tuple[str, str]]:
@@ -60,7 +64,10 @@ emails = (
     | st.integers(50, 130).map(lambda length: "e\u0301" * length + "@example.com")
 )
 policies = st.builds(
-    Policy, sso_only=st.booleans(), password_min_length=st.sampled_from([8, 10, 15])
+    Policy,
+    sso_only=st.booleans(),
+    password_min_length=st.sampled_from([8, 10, 15]),
+    accept_weak_hashes=st.booleans(),
 )
 
 
@@ -73,13 +80,14 @@ policies = st.builds(
     anything,
     st.none() | anything,
     policies,
+    st.none() | st.sampled_from(["", STRONG, WEAK, "{SSHA}", "x" * 2_000]),
 )
-@example("J", "e\u0301" * 100 + "@example.com", None, False, "", "", None, Policy())
-@example("J", "a" * 243 + "@example.com", None, False, "", "", None, Policy())
-@example("", "jane@example.com", None, False, None, "", None, Policy())
-@example("\u00a0", "jane@example.com", None, False, None, "", None, Policy())
-@example("J", "jane@example.com", None, False, None, "", "\u00a04711", Policy())
-@example("J", "jane@example.com", "", False, None, "", None, Policy(sso_only=True))
+@example("J", "e\u0301" * 100 + "@example.com", None, False, "", "", None, Policy(), None)
+@example("J", "a" * 243 + "@example.com", None, False, "", "", None, Policy(), None)
+@example("", "jane@example.com", None, False, None, "", None, Policy(), None)
+@example("\u00a0", "jane@example.com", None, False, None, "", None, Policy(), None)
+@example("J", "jane@example.com", None, False, None, "", "\u00a04711", Policy(), None)
+@example("J", "jane@example.com", "", False, None, "", None, Policy(sso_only=True), None)
 def test_the_quick_check_refuses_exactly_what_the_thorough_one_finds(
     name: str,
     email: str,
@@ -89,6 +97,7 @@ def test_the_quick_check_refuses_exactly_what_the_thorough_one_finds(
     title: str,
     external_id: str | None,
     policy: Policy,
+    password_hash: str | None,
 ) -> None:
     user = check(
         policy,
@@ -99,8 +108,9 @@ def test_the_quick_check_refuses_exactly_what_the_thorough_one_finds(
         lastname=lastname,
         title=title,
         external_id=external_id,
+        password_hash=password_hash,
     )
-    values = name, email, password, is_sso_user, lastname, title, external_id
+    values = name, email, password, is_sso_user, lastname, title, external_id, password_hash
     given = dict(zip(FIELDS, values, strict=True))
     faults = find_faults(given, policy)
 
@@ -328,3 +338,50 @@ def test_a_checked_user_has_the_fields_of_the_entry() -> None:
         "has_password": False,
         "email_key": "jane@example.com",
     }
+
+
+# Hashes of passwords
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"password_hash": WEAK}, "password_hash_weak"),
+        ({"password_hash": STRONG.replace("390000", "9999999")}, "password_hash_too_costly"),
+        ({"password_hash": STRONG[:-3]}, "password_hash_invalid"),
+        ({"password_hash": "x"}, "password_hash_unknown"),
+        ({"password_hash": STRONG, "password": PASSWORD}, "password_hash_invalid"),
+    ],
+)
+def test_a_hash_that_cannot_be_imported_is_a_fault_of_its_field(changes: Values, code: str) -> None:
+    assert checked(**changes) is None
+    assert codes(**changes) == [("password_hash", code)]
+
+
+def test_a_weak_hash_is_valid_for_a_caller_who_accepts_it() -> None:
+    user = checked(Policy(accept_weak_hashes=True), password_hash=WEAK)
+    assert user
+    assert (user.password_hash, user.has_password) == (WEAK, True)
+
+
+def test_a_hash_of_a_scheme_that_the_control_plane_lacks_is_a_fault() -> None:
+    policy = Policy(hash_schemes=("argon2",))
+    assert codes(policy, password_hash=STRONG) == [("password_hash", "password_hash_unsupported")]
+
+
+def test_where_everybody_signs_in_by_sso_there_are_no_hashes() -> None:
+    policy, changes = Policy(sso_only=True), values(is_sso_user=True, password_hash=STRONG)
+    assert codes(policy, **changes) == [("password_hash", "sso_only")]
+
+
+@pytest.mark.parametrize("text", [STRONG, WEAK, f" {STRONG}", "$6$rounds=999999999$salt$hash"])
+def test_a_hash_in_the_column_of_emails_is_not_shown(text: str) -> None:
+    (fault,) = find_faults(values(email=text), Policy())
+    assert fault.code == "email_invalid"
+    assert text.strip()[:8] not in fault.detail
+
+
+def test_a_user_with_a_hash_does_not_show_it() -> None:
+    user = AdminImportUser(**values(password_hash=STRONG))  # type: ignore[arg-type]  # as `checked`
+    for one in (user, checked(password_hash=STRONG)):
+        assert "seasalt" not in repr(one)

@@ -73,6 +73,11 @@ _AGAIN = "Run the same command again: it begins a new batch, or reports which us
     is_flag=True,
     help="Let the server mail a link to set the password to each user that cannot sign in yet.",
 )
+@click.option(
+    "--accept-weak-hashes",
+    is_flag=True,
+    help="Import weak hashes of passwords too, wrapped in Argon2id.",
+)
 @quiet_option
 @output_option
 @host_option
@@ -83,6 +88,7 @@ def batch_create(
     if_exists: str,
     dry_run: bool,
     mail_links: bool,
+    accept_weak_hashes: bool,
     output: str,
     host: str | None,
 ) -> None:
@@ -97,8 +103,8 @@ def batch_create(
 
     The file is YAML, JSON, JSON Lines or CSV, by the ending of its name, or as --format says.
 
-    A user has a name (the first name) and an email, and may have password, is_sso_user, lastname
-    and title.
+    A user has a name (the first name) and an email, and may have password or password_hash,
+    is_sso_user, lastname, title and external_id.
 
     All or nothing: it creates every user of the file, or none and says why. If it was cut short,
     run the same command again.
@@ -125,6 +131,7 @@ def batch_create(
             is_abandoned=partial(is_abandoned, resume_folder()),
             drop_command=lambda batch_id: suggested_command("batch", "drop", argument=batch_id),
             mail_links=mail_links,
+            accept_weak_hashes=accept_weak_hashes,
             log=log,
             on_progress=show_progress,
         )

@@ -54,4 +54,4 @@ class CheckedModel(Model, frozen=True, gc=False):
 
 
 #: the fields that `repr` hides
-_SECRETS = ("password", "url", "client_secret")
+_SECRETS = ("password", "password_hash", "url", "client_secret")

@@ -57,9 +57,12 @@ class AdminImportUser(AdminCreateUser, frozen=True, gc=False):
     Attributes:
         external_id (str or None): Personnel number, or what else stays with the person: at most 256
             characters. Default: None.
+        password_hash (str or None): Hash of the password, as another system has made it, in place
+            of `password`. Default: None. `repr` hides it.
     """
 
     external_id: str | None = None
+    password_hash: str | None = None
 
 
 class AdminCreatedUser(CheckedModel, frozen=True, gc=False):

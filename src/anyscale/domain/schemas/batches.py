@@ -44,6 +44,8 @@ class BatchCreate(Struct, frozen=True, forbid_unknown_fields=True):
     dry_run: bool = False
     #: Mail a link to set the password to each created user that cannot sign in otherwise.
     mail_links: bool = False
+    #: Wrap weak hashes in Argon2id, which takes as long as to hash passwords.
+    accept_weak_hashes: bool = False
 
 
 class UserChunk(Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,12 +70,13 @@ class LookUp(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PasswordChunk(Struct, frozen=True, forbid_unknown_fields=True):
-    """Passwords to be hashed, each with the position of its user."""
+    """Passwords to be hashed, and weak hashes to be wrapped, with the positions of their users."""
 
-    passwords: list[tuple[Position, str]]
+    passwords: list[tuple[Position, str]] = []
+    weak_hashes: list[tuple[Position, str]] = []
 
     def __repr__(self) -> str:
-        return f"PasswordChunk({len(self.passwords)})"
+        return f"PasswordChunk({len(self.passwords)}, {len(self.weak_hashes)})"
 
 
 class BatchOpen(Struct, frozen=True, forbid_unknown_fields=True):

@@ -3,6 +3,8 @@
 from array import array
 from collections.abc import Collection, Iterator
 
+from msgspec import structs
+
 from anyscale.domain.names import full_name
 from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.server.background.uploads import Upload
@@ -39,7 +41,7 @@ class CountedFile(UsersFile):
         self._start()
         for user in super().users(entries):
             if len(self.first) < _FIRST:
-                self.first.append(user)
+                self.first.append(structs.replace(user, password_hash=None))
             if user.has_password:
                 self.with_password += 1
             elif not user.is_sso_user:

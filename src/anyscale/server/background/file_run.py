@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from anyscale.batch_run.outcome import Outcome
 from anyscale.batch_run.run import BatchRun
@@ -121,7 +121,9 @@ class FileRun:
         self.people: dict[int, tuple[str, str]] = {}
         self.upload = upload
         self._batches = control_plane.batches
-        self.policy: Final = control_plane.batches.policy
+        self.policy: Final = structs.replace(
+            control_plane.batches.policy, accept_weak_hashes=upload.accept_weak_hashes
+        )
         self._control_plane = control_plane
         self._if_exists: str = if_exists or upload.if_exists
 
@@ -153,6 +155,7 @@ class FileRun:
             self,
             if_exists=self._if_exists,
             mail_links=self.upload.mail_links,
+            accept_weak_hashes=self.upload.accept_weak_hashes,
             drop_command="its page, /console/batches/{}".format,
             log=self._note,
             on_progress=self._note_progress,

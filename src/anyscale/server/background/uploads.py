@@ -160,6 +160,11 @@ class Upload:
         return self.fields.get("mail_links") == "yes"
 
     @property
+    def accept_weak_hashes(self) -> bool:
+        """Whether weak hashes of passwords are wrapped, and not refused."""
+        return self.fields.get("accept_weak_hashes") == "yes"
+
+    @property
     def if_exists(self) -> str:
         """`skip` or `fail`."""
         return "skip" if self.fields.get("if_exists") == "skip" else "fail"

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+from msgspec import structs
 
 from anyscale.domain.conflicts import is_skipped
 from anyscale.domain.emails import email_key
@@ -52,13 +53,13 @@ class NewChunk:
 
     def reserve(self, tx: Transaction, batch: BatchRecord, *, again: bool = False) -> ReservedChunk:
         """Insert the users, and save and return the outcome; `again` if there is one already."""
-        holders = tx.users.insert(batch.id, new_users(self.ids, self.users))
+        holders = tx.users.insert(batch.id, new_users(self.ids, self.users, tx.now()))
         freed = self._take_freed(tx, batch)
         conflicts = chunk_conflicts(self.batch_id, self.first, self.users, [*holders, *freed])
         record = self._record(conflicts)
         if again and record.passwords:  # some of them may have hashes since the first time
             due = tx.users.count_pending(batch.id, self.ids[0], self.ids[-1])
-            record = msgspec.structs.replace(record, hashes_due=due)
+            record = structs.replace(record, hashes_due=due)
         tx.chunks.save(
             batch.id,
             record,
@@ -80,6 +81,7 @@ class NewChunk:
             created = [at for at in range(len(users)) if at not in taken]
             users, ids = [users[at] for at in created], [ids[at] for at in created]
         passwords = [user.has_password for user in users].count(True)
+        hashes = len(users) - [user.password_hash for user in users].count(None)
         return ChunkRecord(
             number=self.number,
             digest=self.digest,
@@ -87,7 +89,7 @@ class NewChunk:
             users=len(users),
             skipped=skipped,
             conflicts=len(conflicts) - skipped,
-            hashes_due=passwords,
+            hashes_due=passwords - hashes,
             passwords=passwords,
             sso_users=[user.has_password for user in users if user.is_sso_user].count(False),
         )
@@ -133,8 +135,11 @@ def _outcome(batch: BatchRecord, stored: ChunkRecord | None) -> ReservedChunk | 
 def chunk_digest(users: Sequence[CheckedUser], if_exists: str) -> bytes:
     """Return the SHA-256 of a chunk's content, which shows that a chunk is repeated.
 
-    It never covers a password: a reader of the database could test guesses against it.
+    It never covers a password or its hash: a reader of the database could test guesses against it.
     """
+    users = [
+        structs.replace(one, password_hash=None) if one.password_hash else one for one in users
+    ]
     return hashlib.sha256(msgspec.msgpack.encode((if_exists, users))).digest()
 
 

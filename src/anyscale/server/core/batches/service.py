@@ -6,6 +6,8 @@ docs/batch-protocol.md describes the protocol. Each call is short, and can be re
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from msgspec import structs
+
 from anyscale.domain.models.batches import Batch, Conflict, Created, ReservedChunk
 from anyscale.domain.models.users import AdminCreatedUser
 from anyscale.domain.schemas.batches import UndoPart
@@ -133,7 +135,9 @@ class BatchService:
     def available_policy(self) -> Policy:
         """Return the policy, or raise `FeatureUnavailable`."""
         self._require_available()
-        return self.policy
+        from anyscale.server.core.hashing.schemes import verified_schemes
+
+        return structs.replace(self.policy, hash_schemes=verified_schemes())
 
     def look_up(self, users: Sequence[CheckedUser], first: int) -> list[Conflict]:
         """Return the conflicts that a chunk of users would have, from a position on."""
@@ -218,9 +222,8 @@ class BatchService:
 
     def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]], caller: Caller) -> int:
         """Hash passwords of users of an open batch: see `hash_passwords`."""
-        self._require_available()
         stored = hash_passwords(
-            self._transactions, self._hashing, self.policy, batch_id, passwords, caller
+            self._transactions, self._hashing, self.available_policy(), batch_id, passwords, caller
         )
         self.on_change("hashed", stored)
         return stored

@@ -14,6 +14,7 @@ from anyscale.server.core.batches.conflicts import (
     list_conflicts,
     refuse_conflicts,
 )
+from anyscale.server.core.batches.hash_passwords import hash_secrets, new_hashes
 from anyscale.server.core.batches.publish import publish
 from anyscale.server.core.callers import Caller
 from anyscale.server.core.hashing.pool import PasswordHashPool
@@ -21,7 +22,6 @@ from anyscale.server.core.mail.outbox import Outbox
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.batches import Origin
 from anyscale.server.store.transaction import Transaction
-from anyscale.server.store.user_ids import user_id
 
 __all__ = ["create_small"]
 
@@ -46,7 +46,8 @@ def create_small(
 ) -> Created:
     """Create a batch of one chunk, or return the result of an equal call again.
 
-    `passwords` has those of all users with one, each with the position of its user. `origin` is
+    `passwords` has those of all users with one, each with the position of its user, and a
+    `WeakHash` in place of one. `origin` is
     `account` for one account that is created by itself. `outbox` is that of `publish`.
 
     Raises:
@@ -54,7 +55,7 @@ def create_small(
         NotAuthenticated, NotPermitted: the caller has lost its permission.
         KeyReused: the key belongs to a batch with other content.
     """
-    hashes: dict[int, str] = {}
+    hashes: dict[int, tuple[str, int | None]] = {}
     for _ in range(_ATTEMPTS):
         with transactions.read() as tx:
             if replay := _replay(tx, key, users, if_exists):
@@ -62,8 +63,8 @@ def create_small(
             taken = find_taken(tx, users)
         free = set(free_positions(users, taken, if_exists))
         # Taken emails cost no hash, and hashes are computed outside of any transaction.
-        missing = {p: password for p, password in passwords if p in free and p not in hashes}
-        hashes.update(zip(missing, hashing.hash_many(list(missing.values())), strict=True))
+        missing = [one for one in passwords if one[0] in free and one[0] not in hashes]
+        hashes |= hash_secrets(hashing, missing)
         try:
             with transactions.write_for(caller) as (tx, _):
                 replay = _replay(tx, key, users, if_exists)
@@ -86,7 +87,7 @@ def _create(
     key: str,
     users: Sequence[CheckedUser],
     if_exists: str,
-    hashes: dict[int, str],
+    hashes: dict[int, tuple[str, int | None]],
     caller: Caller,
     origin: Origin,
     outbox: Outbox | None,
@@ -96,8 +97,8 @@ def _create(
         raise _Changed
     NewChunk(batch, 0, 0, users).reserve(tx, batch)
     refuse_conflicts(list_conflicts(tx, batch), if_exists)
-    ids = ((user_id(batch.batch_id, position), text) for position, text in hashes.items())
-    tx.chunks.count_hashes(batch.id, 0, tx.users.save_hashes(batch.id, ids))
+    rows = new_hashes(batch.batch_id, hashes, tx.now())
+    tx.chunks.count_hashes(batch.id, 0, tx.users.save_hashes(batch.id, rows))
     if tx.users.count_pending(batch.id):
         raise _Changed
     publish(tx, batch, len(users), caller.actor, outbox)

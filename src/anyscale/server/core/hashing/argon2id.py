@@ -6,23 +6,20 @@ C when it loads. `schemes` computes all others, which other systems have created
 
 import hmac
 from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, structs
 
-from anyscale.domain.password_hashes import ParsedHash, RefusedHash, parse
-from anyscale.domain.password_hashes.argon2 import VERSION, Argon2Hash
 from anyscale.domain.passwords import normalized
 from anyscale.errors import HashingUnavailable
-from anyscale.server.core.hashing.schemes import compute_tag
-from anyscale.server.core.hashing.schemes.argon2 import NACL_SALT_OCTETS, NO_MEMORY
-from anyscale.server.core.hashing.schemes.wrapped import (
-    PREFIX,
-    WrappedHash,
-    parse_wrapped,
-    wrapped_text,
-)
 
-__all__ = ["CHEAPEST", "OWASP", "Hasher", "Profile"]
+if TYPE_CHECKING:  # imported where they are used: most commands verify nothing
+    from anyscale.domain.password_hashes.argon2 import Argon2Hash
+    from anyscale.domain.password_hashes.parsed_hash import ParsedHash
+    from anyscale.server.core.hashing.schemes.wrapped import WrappedHash
+
+__all__ = ["CHEAPEST", "OWASP", "OWN_MILLISECONDS", "Hasher", "Profile"]
 
 _KIB = 1024
 
@@ -40,6 +37,9 @@ class Profile(Struct, frozen=True, kw_only=True):
 #: OWASP Password Storage Cheat Sheet, the first of its choices with little memory.
 OWASP = Profile(memory_kib=19456, passes=2)
 
+#: about how long one core of today computes a new hash
+OWN_MILLISECONDS = 40
+
 #: Only for tests.
 CHEAPEST = Profile(memory_kib=8, passes=1)
 
@@ -49,16 +49,6 @@ class Hasher:
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
-        #: what every new hash has, beside its salt and its tag; it is the hash of no password
-        self._none = Argon2Hash(
-            kind="id",
-            version=VERSION,
-            memory_kib=profile.memory_kib,
-            passes=profile.passes,
-            lanes=1,
-            salt=bytes(NACL_SALT_OCTETS),
-            tag=bytes(_TAG_OCTETS),
-        )
 
     def hash(self, passwords: Sequence[str]) -> list[str]:
         """Hash passwords, in their normalized form, to PHC strings with a salt of its own each.
@@ -75,6 +65,9 @@ class Hasher:
             HashingUnavailable: there is not enough memory.
             RefusedHash: a text is no hash.
         """
+        from anyscale.domain.password_hashes.parsing import parse
+        from anyscale.server.core.hashing.schemes.wrapped import wrapped_text
+
         parsed = [parse(text) for text in weak_hashes]
         outer = self._hash([weak.tag for weak in parsed])
         return [wrapped_text(weak, text) for weak, text in zip(parsed, outer, strict=True)]
@@ -115,23 +108,46 @@ class Hasher:
         from nacl.exceptions import RuntimeError as NaclError
         from nacl.pwhash import argon2id
 
+        from anyscale.server.core.hashing.schemes.argon2 import NO_MEMORY
+
         passes, memory = self._profile.passes, self._profile.memory_kib * _KIB
         try:
             return [argon2id.str(secret, passes, memory).decode() for secret in secrets]
         except NaclError:
             raise HashingUnavailable(NO_MEMORY) from None
 
-    def _is_current(self, stored: ParsedHash | WrappedHash) -> bool:
+    def _is_current(self, stored: "ParsedHash | WrappedHash") -> bool:
+        none = self._none
         return (
-            isinstance(stored, Argon2Hash)
-            and len(stored.salt) == NACL_SALT_OCTETS
-            and len(stored.tag) == _TAG_OCTETS
-            and structs.replace(stored, salt=self._none.salt, tag=self._none.tag) == self._none
+            isinstance(stored, type(none))
+            and len(stored.salt) == len(none.salt)
+            and len(stored.tag) == len(none.tag)
+            and structs.replace(stored, salt=none.salt, tag=none.tag) == none
+        )
+
+    @cached_property
+    def _none(self) -> "Argon2Hash":
+        """What every new hash has, beside its salt and its tag; it is the hash of no password."""
+        from anyscale.domain.password_hashes.argon2 import VERSION, Argon2Hash
+        from anyscale.server.core.hashing.schemes.argon2 import NACL_SALT_OCTETS
+
+        return Argon2Hash(
+            kind="id",
+            version=VERSION,
+            memory_kib=self._profile.memory_kib,
+            passes=self._profile.passes,
+            lanes=1,
+            salt=bytes(NACL_SALT_OCTETS),
+            tag=bytes(_TAG_OCTETS),
         )
 
 
-def _parse(password_hash: str) -> ParsedHash | WrappedHash | None:
+def _parse(password_hash: str) -> "ParsedHash | WrappedHash | None":
     """Parse a stored hash; return None if it is none, or costs more than a hash may."""
+    from anyscale.domain.password_hashes.parsed_hash import RefusedHash
+    from anyscale.domain.password_hashes.parsing import parse
+    from anyscale.server.core.hashing.schemes.wrapped import PREFIX, parse_wrapped
+
     try:
         is_wrapped = password_hash.startswith(PREFIX)
         return parse_wrapped(password_hash) if is_wrapped else parse(password_hash)
@@ -139,7 +155,10 @@ def _parse(password_hash: str) -> ParsedHash | WrappedHash | None:
         return None
 
 
-def _is_right(stored: ParsedHash | WrappedHash, secret: bytes) -> bool:
+def _is_right(stored: "ParsedHash | WrappedHash", secret: bytes) -> bool:
+    from anyscale.server.core.hashing.schemes import compute_tag
+    from anyscale.server.core.hashing.schemes.wrapped import WrappedHash
+
     if isinstance(stored, WrappedHash):
         tag = compute_tag(stored.inner, secret)
         is_right = hmac.compare_digest(compute_tag(stored.outer, tag), stored.outer.tag)

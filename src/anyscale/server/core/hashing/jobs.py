@@ -14,6 +14,7 @@ __all__ = [
     "HashJob",
     "Job",
     "VerifyJob",
+    "WrapJob",
     "execute",
 ]
 
@@ -29,6 +30,12 @@ class HashJob(SensitiveStruct, frozen=True, tag=True):
     """Hash passwords. The result is a list of PHC strings."""
 
     passwords: list[str]
+
+
+class WrapJob(SensitiveStruct, frozen=True, tag=True):
+    """Wrap weak hashes. The result is that of `Hasher.wrap`."""
+
+    weak_hashes: list[str]
 
 
 class CheckJob(SensitiveStruct, frozen=True, tag=True):
@@ -48,11 +55,12 @@ class VerifyJob(SensitiveStruct, frozen=True, tag=True):
     password: bytes
 
 
-Job = HashJob | CheckJob | VerifyJob
+Job = HashJob | WrapJob | CheckJob | VerifyJob
 
 #: the results, or a text that says why there is none
 RESPONSES: dict[type[Job], Any] = {
     HashJob: list[str] | str,
+    WrapJob: list[str] | str,
     CheckJob: list[PasswordFault | None] | str,
     VerifyJob: bool | str,
 }
@@ -62,6 +70,8 @@ def execute(hasher: Hasher, job: Job) -> Any:
     """Do a job in this thread, and return its result. Raises `HashingUnavailable`."""
     if isinstance(job, HashJob):
         return hasher.hash(job.passwords)
+    if isinstance(job, WrapJob):
+        return hasher.wrap(job.weak_hashes)
     if isinstance(job, VerifyJob):
         return hasher.verify(job.password_hash, job.password.decode(errors="surrogatepass"))
     return password_faults(job.passwords, job.own, job.minimum, job.organization)

@@ -2,14 +2,22 @@
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from anyscale.domain.passwords import PasswordFault, UserTexts
 from anyscale.errors import HashingUnavailable
 from anyscale.server.core.hashing.argon2id import CHEAPEST, OWASP, Hasher, Profile
-from anyscale.server.core.hashing.jobs import NICENESS, CheckJob, HashJob, Job, VerifyJob, execute
+from anyscale.server.core.hashing.jobs import (
+    NICENESS,
+    CheckJob,
+    HashJob,
+    Job,
+    VerifyJob,
+    WrapJob,
+    execute,
+)
 
 if TYPE_CHECKING:  # imported where it is used: most commands hash nothing
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -48,11 +56,20 @@ class PasswordHashPool:
 
     def hash_many(self, passwords: Sequence[str]) -> list[str]:
         """Hash passwords on all cores: PHC strings in the same order."""
-        if not passwords:
+        return self._on_all_cores(self._hash, passwords)
+
+    def wrap_many(self, weak_hashes: Sequence[str]) -> list[str]:
+        """Wrap weak hashes on all cores, as `Hasher.wrap` does."""
+        return self._on_all_cores(self._wrap, weak_hashes)
+
+    def _on_all_cores(
+        self, hash_part: Callable[[Sequence[str]], list[str]], secrets: Sequence[str]
+    ) -> list[str]:
+        if not secrets:
             return []
         futures: list[Future[list[str]]] = []
         try:
-            futures.extend(self._threads.submit(self._hash, p) for p in self._parts(passwords))
+            futures.extend(self._threads.submit(hash_part, p) for p in self._parts(secrets))
             return [text for future in futures for text in future.result()]
         except RuntimeError as error:  # the system starts no more threads
             raise HashingUnavailable(_NO_THREAD) from error
@@ -105,6 +122,10 @@ class PasswordHashPool:
 
     def _hash(self, passwords: Sequence[str]) -> list[str]:
         hashes: list[str] = self._run(HashJob(list(passwords)))
+        return hashes
+
+    def _wrap(self, weak_hashes: Sequence[str]) -> list[str]:
+        hashes: list[str] = self._run(WrapJob(list(weak_hashes)))
         return hashes
 
     def _run(self, job: Job) -> Any:

@@ -1,5 +1,7 @@
 """/v1/batches/{batch_id}: fill a batch with chunks of users and of passwords, in any order."""
 
+from collections.abc import Sequence
+from itertools import starmap
 from typing import Annotated
 
 from litestar import Router
@@ -8,6 +10,7 @@ from litestar.params import PathParameter, RawBody
 
 from anyscale.domain.models.batches import ReservedChunk
 from anyscale.domain.schemas.batches import PasswordChunk, Stored, UserChunk
+from anyscale.domain.user_sources import WeakHash
 from anyscale.domain.validation import Policy
 from anyscale.errors import BatchRefused, Problem, TooLarge
 from anyscale.server.core.batches.service import MAX_POSITION, BatchService
@@ -48,19 +51,20 @@ def reserve_chunk(
     "/{batch_id:str}/passwords",
     pool="hashing",
     operation_id="hashPasswords",
-    summary="Hash passwords of reserved users, and store the hashes. A stored hash is kept.",
+    summary="Hash passwords of reserved users, or wrap weak hashes. A stored hash is kept.",
     status_code=200,
     responses=error_responses(404, 409, 413, 422),
 )
 def hash_passwords(
     request: OwnerRequest, body: RawBody, batch_id: BatchId, batches: NamedDependency[BatchService]
 ) -> Stored:
-    passwords = decode(body, PasswordChunk).passwords
+    chunk = decode(body, PasswordChunk)
+    passwords = [*chunk.passwords, *starmap(WeakHash, chunk.weak_hashes)]
     _check_passwords(passwords, batches.policy.chunk_passwords)
     return Stored(batches.hash(batch_id, passwords, request.user))
 
 
-def _check_passwords(passwords: list[tuple[int, str]], limit: int) -> None:
+def _check_passwords(passwords: Sequence[tuple[int, str]], limit: int) -> None:
     if len(passwords) > limit:
         raise TooLarge(f"{len(passwords)} passwords are more than a chunk: {limit}")
     problems = [

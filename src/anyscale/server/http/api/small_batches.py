@@ -1,11 +1,12 @@
 """/v1/policy, and batches in a single request: create, dry run, and the look-up of taken emails."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from litestar import Router
 from litestar.di import NamedDependency
 from litestar.params import RawBody
+from msgspec import structs
 
 from anyscale.domain.models.batches import Conflict, Created
 from anyscale.domain.schemas.batches import BatchCreate, BatchCreated, Conflicts, LookUp, Skipped
@@ -52,14 +53,12 @@ def create_users(
 ) -> BatchCreated:
     policy = batches.available_policy()
     batch = decode_users(body, BatchCreate, policy)
+    policy = structs.replace(policy, accept_weak_hashes=batch.accept_weak_hashes)
     users, passwords = batch.create_users, passwords_of(batch.create_users)
     # The count comes first, because the check of one password may take 30 ms.
-    if len(users) > policy.small_users or len(passwords) > policy.small_passwords:
-        raise TooLarge(
-            f"one call takes {policy.small_users} users and {policy.small_passwords} passwords: "
-            "send more by /v1/batches"
-        )
-    checked = check_users(users, policy)
+    _require_small(users, passwords, policy)
+    checked, weak = check_users(users, policy)
+    _require_small(users, [*passwords, *weak], policy)
     if batch.dry_run:
         if key and (replay := batches.find_replay(key, checked, batch.if_exists)):
             return _result(replay)
@@ -69,9 +68,22 @@ def create_users(
     key = key or os.urandom(16).hex()
     return _result(
         batches.create(
-            key, checked, batch.if_exists, request.user, passwords, mail_links=batch.mail_links
+            key,
+            checked,
+            batch.if_exists,
+            request.user,
+            [*passwords, *weak],
+            mail_links=batch.mail_links,
         )
     )
+
+
+def _require_small(users: Sequence[object], passwords: Sequence[object], policy: Policy) -> None:
+    if len(users) > policy.small_users or len(passwords) > policy.small_passwords:
+        raise TooLarge(
+            f"one call takes {policy.small_users} users and {policy.small_passwords} passwords or "
+            "weak hashes: send more by /v1/batches"
+        )
 
 
 def _result(created: Created) -> BatchCreated:

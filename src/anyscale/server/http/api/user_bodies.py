@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from anyscale.domain.schemas.batches import BatchCreate, LookUp, NewUser, UserChunk
+from anyscale.domain.user_sources import WeakHash, split_weak_hash
 from anyscale.domain.validation import CheckedUser, ChunkUser, Policy, check, find_faults
 from anyscale.errors import BatchRefused, Problem, TooLarge
 from anyscale.server.http.bodies import DECODE_ERRORS, invalid_body
@@ -45,9 +46,16 @@ def decode_users(body: bytes, kind: type[UsersBody], policy: Policy) -> UsersBod
     return decoded
 
 
-def check_users(users: Sequence[NewUser], policy: Policy) -> list[CheckedUser]:
-    """Validate users with their passwords, or raise `BatchRefused` with the problems of all."""
-    return _checked(users, [user.password for user in users], policy)
+def check_users(
+    users: Sequence[NewUser], policy: Policy
+) -> tuple[list[CheckedUser], list[WeakHash]]:
+    """Validate users with their passwords, or raise `BatchRefused` with the problems of all.
+
+    The weak hashes, which the policy accepts, come apart.
+    """
+    checked = _checked(users, [user.password for user in users], policy)
+    pairs = [split_weak_hash(user, at) for at, user in enumerate(checked)]
+    return [user for user, _ in pairs], [weak for _, weak in pairs if weak]
 
 
 def passwords_of(users: Sequence[NewUser]) -> list[tuple[int, str]]:
@@ -85,6 +93,7 @@ def _checked(
             lastname=user.lastname,
             title=user.title,
             external_id=user.external_id,
+            password_hash=user.password_hash,
         )
         for user, password in zip(users, passwords, strict=True)
     ]

@@ -17,7 +17,12 @@ from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolati
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.postgres.connection import PostgresConnection
 from anyscale.server.store.records.batches import DROPPED_OR_EXPIRED, EmailHolder
-from anyscale.server.store.records.users import NewUserRecord, NewUsers
+from anyscale.server.store.records.users import (
+    ImportedRecord,
+    NewHash,
+    NewUserRecord,
+    NewUsers,
+)
 from anyscale.server.store.sql.connection import columns
 from anyscale.server.store.sql.users import Users
 
@@ -36,19 +41,22 @@ _PAUSE = 0.01
 #: the errors of the transaction that PostgreSQL aborts to end a deadlock
 _DEADLOCKS = (DeadlockDetected, SerializationFailure)
 
-_COLUMNS = ", ".join(NewUserRecord._fields)
+_TYPE_OF = {bool: "bool", int | None: "int8"}
 # A text is one of `str` or of `str | None`.
-_TYPES = ["bool" if kind is bool else "text" for kind in get_type_hints(NewUserRecord).values()]
+_TYPES = {
+    record: [_TYPE_OF.get(kind, "text") for kind in get_type_hints(record).values()]
+    for record in (NewUserRecord, ImportedRecord)
+}
+_COLUMNS = ", ".join((*NewUserRecord._fields, *ImportedRecord._fields))
 
-_COPY_FREE = f"copy users ({_COLUMNS}, batch) from stdin (format binary)"
-_FREE_TYPES = (*_TYPES, "int8")
+_COPY_FREE = "copy users ({}, batch) from stdin (format binary)"
 
 # A connection creates it once; each transaction finds it empty.
 _CREATE_NEW_USERS = f"""
     create temporary table if not exists new_users on commit delete rows
     as select {_COLUMNS} from users where false
 """
-_COPY = f"copy new_users ({_COLUMNS}) from stdin (format binary)"
+_COPY = "copy new_users ({}) from stdin (format binary)"
 
 # The order is for the locks: of two transactions that insert the same emails, one waits for the
 # other, and they cannot deadlock. Of two rows with one email the first one comes first.
@@ -82,8 +90,10 @@ _DELETE_RANGE = """
 """
 
 _SAVE_HASHES = """
-    update users set password_hash = new.hash, hash_due = false
-    from unnest(%s::text[], %s::text[]) as new (user_id, hash)
+    update users set password_hash = new.hash, password_set_at = new.set_at,
+    imported_ms = new.imported_ms, hash_due = false
+    from unnest(%s::text[], %s::text[], %s::int8[], %s::int8[])
+    as new (user_id, hash, set_at, imported_ms)
     where users.user_id = new.user_id and batch = %s and hash_due
 """
 
@@ -101,12 +111,14 @@ class PostgresUsers(Users):
         self._copy_to_new_users(users)
         return self._retry_deadlock(lambda: self._insert(batch, len(users)))
 
-    def save_hashes(self, batch: int, hashes: Iterable[tuple[str, str]]) -> int:
-        first: dict[str, str] = {}
-        for user_id, password_hash in hashes:
-            first.setdefault(user_id, password_hash)
-        ids = sorted(first)  # two transactions that hash the same users lock them in one order
-        values = (ids, [first[user_id] for user_id in ids], batch)
+    def save_hashes(self, batch: int, hashes: Iterable[NewHash]) -> int:
+        first: dict[str, NewHash] = {}
+        for one in hashes:
+            first.setdefault(one.user_id, one)
+        # Two transactions that hash the same users lock them in one order.
+        rows = [first[user_id] for user_id in sorted(first)]
+        columns = zip(*rows, strict=True) if rows else [()] * len(NewHash._fields)
+        values = (*map(list, columns), batch)
         return self._retry_deadlock(lambda: self._postgres.execute(_SAVE_HASHES, values).rowcount)
 
     def delete(self, first_id: str, end_id: str) -> None:
@@ -118,9 +130,9 @@ class PostgresUsers(Users):
             with (
                 self._postgres.transaction(),
                 self._postgres.cursor() as cursor,
-                cursor.copy(_COPY_FREE) as copy,
+                cursor.copy(_COPY_FREE.format(", ".join(_columns(users)))) as copy,
             ):
-                copy.set_types(_FREE_TYPES)
+                copy.set_types((*_types(users), "int8"))
                 last = (batch,)
                 # In the order of `_INSERT`, for the same reason.
                 for row in users.by_email_key():
@@ -132,8 +144,11 @@ class PostgresUsers(Users):
     def _copy_to_new_users(self, users: NewUsers) -> None:
         self._postgres.execute(_CREATE_NEW_USERS)
         self._postgres.execute("delete from new_users")  # those of an earlier call
-        with self._postgres.cursor() as cursor, cursor.copy(_COPY) as copy:
-            copy.set_types(_TYPES)
+        with (
+            self._postgres.cursor() as cursor,
+            cursor.copy(_COPY.format(", ".join(_columns(users)))) as copy,
+        ):
+            copy.set_types(_types(users))
             for row in users:
                 copy.write_row(row)
 
@@ -171,3 +186,11 @@ class PostgresUsers(Users):
                 time.sleep(_PAUSE * 2**attempt * random.random())  # noqa: S311 - no secret
         with self._postgres.transaction():
             return work()
+
+
+def _columns(users: NewUsers) -> Sequence[str]:
+    return NewUserRecord._fields + (ImportedRecord._fields if users.has_hashes else ())
+
+
+def _types(users: NewUsers) -> Sequence[str]:
+    return _TYPES[NewUserRecord] + (_TYPES[ImportedRecord] if users.has_hashes else [])

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 from anyscale.domain.validation import CheckedUser
 from anyscale.server.store.records.record import Record
@@ -11,7 +11,9 @@ from anyscale.server.store.words import searchable
 __all__ = [
     "AccountRecord",
     "FreedEmailRecord",
+    "ImportedRecord",
     "NewEmail",
+    "NewHash",
     "NewUserRecord",
     "NewUsers",
     "ReservedRecord",
@@ -42,31 +44,48 @@ class NewUserRecord(NamedTuple):
     external_id: str | None = None
 
 
+class ImportedRecord(NamedTuple):
+    """What a user to insert has in addition, if another one of its chunk has a hash."""
+
+    password_hash: str | None
+    password_set_at: int | None
+    imported_ms: int | None
+
+
 class NewUsers:
     """Users to insert. Each record is built when it is read, while the database inserts others.
 
     Args:
         email_keys: of the users, in order.
         build: returns the record of the user at an index; the same one each time.
+        has_hashes: whether each record is followed by an `ImportedRecord`: most chunks have no
+            hashes, and the columns cost time.
     """
 
-    def __init__(self, email_keys: Sequence[str], build: Callable[[int], NewUserRecord]) -> None:
+    def __init__(
+        self,
+        email_keys: Sequence[str],
+        build: Callable[[int], tuple[Any, ...]],
+        *,
+        has_hashes: bool = False,
+    ) -> None:
+        self.has_hashes: Final = has_hashes
         self._email_keys = email_keys
         self._build = build
 
     def __len__(self) -> int:
         return len(self._email_keys)
 
-    def __iter__(self) -> Iterator[NewUserRecord]:
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
         return map(self._build, range(len(self)))
 
-    def by_email_key(self) -> Iterator[NewUserRecord]:
+    def by_email_key(self) -> Iterator[tuple[Any, ...]]:
         """Iterate in the order of `email_key`; users with equal keys keep their order."""
         return map(self._build, sorted(range(len(self)), key=self._email_keys.__getitem__))
 
 
-def new_users(ids: Sequence[str], users: Sequence[CheckedUser]) -> NewUsers:
-    """Return the rows of users with these ids."""
+def new_users(ids: Sequence[str], users: Sequence[CheckedUser], now: int = 0) -> NewUsers:
+    """Return the rows of users with these ids. Hashes made elsewhere count as chosen `now`."""
     # The same as `NewUserRecord(...)`, without a call of a Python function for each row.
     new = partial(tuple.__new__, NewUserRecord)
 
@@ -79,7 +98,7 @@ def new_users(ids: Sequence[str], users: Sequence[CheckedUser]) -> NewUsers:
                 None if email.isascii() else searchable(email),
                 name.lower() if name.isascii() else searchable(name),
                 None if lastname is None or lastname.isascii() else searchable(lastname),
-                user.has_password,
+                user.has_password and not user.password_hash,
                 user.email_key,
                 name,
                 email,
@@ -90,7 +109,20 @@ def new_users(ids: Sequence[str], users: Sequence[CheckedUser]) -> NewUsers:
             )
         )
 
-    return NewUsers([user.email_key for user in users], build)
+    def build_with_hash(at: int) -> tuple[Any, ...]:
+        return build(at) + _imported(users[at].password_hash, now)
+
+    keys = [user.email_key for user in users]
+    has_hashes = [user.password_hash for user in users].count(None) < len(users)
+    return NewUsers(keys, build_with_hash if has_hashes else build, has_hashes=has_hashes)
+
+
+def _imported(password_hash: str | None, now: int) -> ImportedRecord:
+    if password_hash is None:
+        return ImportedRecord(None, None, None)
+    from anyscale.domain.password_hashes.parsing import parse
+
+    return ImportedRecord(password_hash, now, parse(password_hash).milliseconds)
 
 
 class UserRecord(Record, frozen=True, gc=False):
@@ -118,6 +150,8 @@ class AccountRecord(UserRecord, frozen=True, gc=False):
     password_hash: str | None
     #: When the user chose the password; None while it is the one that an administrator set.
     password_set_at: int | None
+    #: Of a hash that another system has made: about how many milliseconds it takes to verify it.
+    imported_ms: int | None
     #: When it was first used: by a sign-in, a change of its password or role, or a new token.
     used_at: int | None
 
@@ -141,6 +175,20 @@ class ReservedRecord(Record, frozen=True, gc=False):
     is_sso_user: bool
     external_id: str | None
     has_password: bool
+
+
+class NewHash(NamedTuple):
+    """The hash of a password of a reserved user."""
+
+    user_id: str
+    password_hash: str
+    #: of a wrapped hash: when it was imported, since the user has chosen the password
+    password_set_at: int | None = None
+    #: of a wrapped hash: about how many milliseconds it takes to verify it
+    imported_ms: int | None = None
+
+    def __repr__(self) -> str:
+        return f"NewHash({self.user_id!r})"
 
 
 class NewEmail(NamedTuple):

@@ -124,9 +124,25 @@ class Accounts(Table):
         return self.list_owners()
 
     def set_password(self, user_id: str, password_hash: str, at: int | None) -> None:
-        """Replace the hash of the password, chosen `at` a time; None leaves that time as it is."""
+        """Replace the hash of the password, chosen `at` a time; None leaves that time as it is.
+
+        The hash is one of ours: it is imported no more.
+        """
         change = "password_hash = ?, password_set_at = coalesce(?, password_set_at)"
+        change += ", imported_ms = null"
         self._update(user_id, change, password_hash, at)
+
+    def count_imported(self) -> int:
+        """Count the accounts whose hash another system has made."""
+        return self._connection.number(
+            "select count(*) from live_users where imported_ms is not null"
+        )
+
+    def slowest_imported(self) -> int:
+        """Return the milliseconds of the slowest hash that another system has made; 0 for none."""
+        return self._connection.number(
+            "select coalesce(max(imported_ms), 0) from users where imported_ms is not null"
+        )
 
     def mark_used(self, user_id: str, at: int) -> None:
         """Set when an account was first used; a later time is ignored."""

@@ -8,6 +8,7 @@ from anyscale.server.store.records.batches import AccountCounts, EmailHolder, Pe
 from anyscale.server.store.records.search import SignIn
 from anyscale.server.store.records.users import (
     AccountRecord,
+    NewHash,
     NewUsers,
     ReservedRecord,
     UserRecord,
@@ -46,8 +47,8 @@ class Users(Table, ABC):
         """Insert the users whose email and external id are free; return the holders of others."""
 
     @abstractmethod
-    def save_hashes(self, batch: int, hashes: Iterable[tuple[str, str]]) -> int:
-        """Store pairs of `user_id` and hash in rows without one; return how many were stored."""
+    def save_hashes(self, batch: int, hashes: Iterable[NewHash]) -> int:
+        """Store hashes in rows without one; return how many were stored."""
 
     @abstractmethod
     def delete(self, first_id: str, end_id: str) -> None:

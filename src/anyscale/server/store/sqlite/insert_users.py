@@ -2,9 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 from anyscale.server.store.records.batches import DROPPED_OR_EXPIRED, EmailHolder
-from anyscale.server.store.records.users import NewUserRecord, NewUsers
+from anyscale.server.store.records.users import (
+    ImportedRecord,
+    NewHash,
+    NewUserRecord,
+    NewUsers,
+)
 from anyscale.server.store.sql.users import HOLDERS, HOLDERS_OF_EXTERNAL_IDS, Users
 from anyscale.server.store.sqlite.connection import SqliteConnection
 
@@ -16,7 +22,11 @@ _ROWS_A_STATEMENT = 1_000
 
 # `or fail` and not `or abort`: to undo half of a statement SQLite would first copy each page that
 # it changes, which costs as much as the insert. A failure undoes the whole transaction anyway.
-_INSERT = f"insert or fail into users (batch, {', '.join(NewUserRecord._fields)}) values "
+_INSERT = f"insert or fail into users (batch, {', '.join(NewUserRecord._fields)}"
+_WITH_HASHES = f", {', '.join(ImportedRecord._fields)}"
+
+_EMAIL_KEY = NewUserRecord._fields.index("email_key")
+_EXTERNAL_ID = NewUserRecord._fields.index("external_id")
 
 # Python's `sqlite3` looks for an adapter for each of these: it takes as long as to bind ten texts.
 _LITERALS: Mapping[object, str] = {None: "null", False: "0", True: "1"}
@@ -31,50 +41,51 @@ class SqliteUsers(Users):
 
     def insert(self, batch: int, users: NewUsers) -> Sequence[EmailHolder]:
         rows = list(users)
-        if self._insert(batch, rows) == len(rows):
+        into = f"{_INSERT}{_WITH_HASHES if users.has_hashes else ''}) values "
+        if self._insert(batch, into, rows) == len(rows):
             return []
         taken, obsolete = self._find_taken(rows)
         if obsolete:
             keys = self._connection.texts(holder.email_key for holder in obsolete)
             self._connection.execute("delete from users where email_key {any}", keys)
-            self._insert(batch, rows)
+            self._insert(batch, into, rows)
             taken, _ = self._find_taken(rows)
         return taken
 
-    def save_hashes(self, batch: int, hashes: Iterable[tuple[str, str]]) -> int:
+    def save_hashes(self, batch: int, hashes: Iterable[NewHash]) -> int:
         return self._sqlite.executemany(
-            "update users set password_hash = ?, hash_due = 0"
-            " where user_id = ? and batch = ? and hash_due = 1",
-            ((password_hash, user_id, batch) for user_id, password_hash in hashes),
+            "update users set password_hash = ?2, password_set_at = ?3, imported_ms = ?4,"
+            " hash_due = 0 where user_id = ?1 and batch = ?5 and hash_due = 1",
+            ((*one, batch) for one in hashes),
         ).rowcount
 
     def delete(self, first_id: str, end_id: str) -> None:
         sql = "delete from users where user_id >= ? and user_id < ?"
         self._connection.execute(sql, first_id, end_id)
 
-    def _insert(self, batch: int, rows: Sequence[NewUserRecord]) -> int:
+    def _insert(self, batch: int, into: str, rows: Sequence[tuple[Any, ...]]) -> int:
         before = self._sqlite.total_changes
         for start in range(0, len(rows), _ROWS_A_STATEMENT):
             columns = list(zip(*rows[start : start + _ROWS_A_STATEMENT], strict=True))
             marks = [_mark(column) for column in columns]
             # The batch is the first parameter, for all rows.
             row = f"(?1,{','.join(marks)})"
-            sql = f"{_INSERT}{','.join([row] * len(columns[0]))} on conflict do nothing"
+            sql = f"{into}{','.join([row] * len(columns[0]))} on conflict do nothing"
             bound = (column for column, mark in zip(columns, marks, strict=True) if mark == "?")
             self._sqlite.execute(sql, (batch, *chain.from_iterable(zip(*bound, strict=True))))
         return self._sqlite.total_changes - before
 
     def _find_taken(
-        self, rows: Sequence[NewUserRecord]
+        self, rows: Sequence[tuple[Any, ...]]
     ) -> tuple[list[EmailHolder], list[EmailHolder]]:
         """Return the holders that kept rows out, and those of discarded batches."""
-        keys = {row.email_key for row in rows}
-        external_ids = [row.external_id for row in rows if row.external_id is not None]
+        keys = {row[_EMAIL_KEY] for row in rows}
+        external_ids = [row[_EXTERNAL_ID] for row in rows if row[_EXTERNAL_ID] is not None]
         holders = self._holders(HOLDERS, keys)
         if external_ids:
             holders += self._holders(HOLDERS_OF_EXTERNAL_IDS, external_ids)
         are_unique = len(keys) == len(rows) and len(set(external_ids)) == len(external_ids)
-        own = {row.user_id for row in rows} if are_unique else set()
+        own = {row[0] for row in rows} if are_unique else set()
         # A holder with one of our ids was inserted by us, unless two of our rows have one email or
         # one external id.
         others = [holder for holder in holders if holder.user_id not in own]
@@ -82,7 +93,7 @@ class SqliteUsers(Users):
         return taken, [holder for holder in others if holder.state in DROPPED_OR_EXPIRED]
 
 
-def _mark(column: Sequence[str | bool | None]) -> str:
+def _mark(column: Sequence[str | bool | int | None]) -> str:
     """Return the literal that stands for all values of a column, or the mark of a parameter."""
     first = column[0]
     is_constant = first in _LITERALS and column.count(first) == len(column)

@@ -5,10 +5,11 @@ A function for each scheme computes the tag that a password has with the paramet
 
 import hashlib
 
-from anyscale.domain.password_hashes import SCHEMES, ParsedHash
+from anyscale.domain.password_hashes import SCHEMES
 from anyscale.domain.password_hashes.argon2 import Argon2Hash
 from anyscale.domain.password_hashes.crypt3 import CryptHash
 from anyscale.domain.password_hashes.digest import DigestHash
+from anyscale.domain.password_hashes.parsed_hash import ParsedHash
 from anyscale.domain.password_hashes.pbkdf2 import Pbkdf2Hash
 from anyscale.domain.password_hashes.scrypt import ScryptHash
 from anyscale.errors import HashingUnavailable

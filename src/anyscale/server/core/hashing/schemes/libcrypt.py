@@ -17,7 +17,10 @@ _DATA_OCTETS = 1 << 18
 #: octets of a password; libxcrypt refuses longer ones (CRYPT_MAX_PASSPHRASE_SIZE)
 _MAX_OCTETS = 511
 
-#: settings that cost a millisecond or two: a library that knows a scheme computes a hash from each
+#: what crypt_checksalt(3) of libxcrypt returns for a setting that it does not know, or not take
+_NONE = (1, 2)
+
+#: settings that cost a millisecond or two
 _PROBES = {
     "bcrypt": "$2b$04$abcdefghijklmnopqrstuu",
     "sha256-crypt": "$5$rounds=1000$musterroll$",
@@ -38,7 +41,12 @@ def crypt_tag(stored: CryptHash, secret: bytes) -> bytes:
 
 @cache
 def supported_schemes() -> frozenset[str]:
-    """Return the schemes that the library of this system computes: some milliseconds, once."""
+    """Return the schemes that the library of this system computes."""
+    check = getattr(_library(), "crypt_checksalt", None)  # of libxcrypt: it computes nothing
+    if check:
+        return frozenset(
+            name for name, text in _PROBES.items() if check(text.encode()) not in _NONE
+        )
     return frozenset(name for name, setting in _PROBES.items() if _crypt(b"probe", setting))
 
 

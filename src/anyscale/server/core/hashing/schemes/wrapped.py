@@ -9,11 +9,10 @@ from binascii import Error
 import msgspec
 from msgspec import structs
 
-from anyscale.domain.password_hashes import ParsedHash
 from anyscale.domain.password_hashes.argon2 import Argon2Hash, parse_argon2
 from anyscale.domain.password_hashes.crypt3 import CryptHash
 from anyscale.domain.password_hashes.digest import DigestHash
-from anyscale.domain.password_hashes.parsed_hash import RefusedHash
+from anyscale.domain.password_hashes.parsed_hash import ParsedHash, RefusedHash
 from anyscale.domain.password_hashes.pbkdf2 import Pbkdf2Hash
 from anyscale.domain.password_hashes.scrypt import ScryptHash
 from anyscale.server.core.secrets import SensitiveStruct

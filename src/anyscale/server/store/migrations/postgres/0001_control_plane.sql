@@ -105,6 +105,8 @@ create table users (
     hash_due boolean not null,
     -- when the user chose the password; null while it is the initial one
     password_set_at bigint,
+    -- of a hash that another system has made: about how many milliseconds it takes to verify it
+    imported_ms bigint,
     suspended_at bigint,
     -- whether a sync suspended it, which another one may take back, and nobody since by hand
     suspended_by_sync boolean not null default false,
@@ -121,6 +123,9 @@ create index users_hash_due on users (batch, user_id) where hash_due;
 create index users_owners on users (user_id) where permission_level = 'owner';
 
 create index users_suspended on users (user_id) where suspended_at is not null;
+
+-- Accounts whose hash another system has made, until their users sign in: how many, and the cost.
+create index users_imported on users (imported_ms) where imported_ms is not null;
 
 create index users_sso on users (user_id) where is_sso_user;
 

@@ -1,0 +1,88 @@
+"""Parsing and judging a hash of any scheme."""
+
+import re
+from collections.abc import Callable, Collection
+
+from anyscale.domain.password_hashes.argon2 import parse_argon2
+from anyscale.domain.password_hashes.crypt3 import parse_crypt
+from anyscale.domain.password_hashes.digest import (
+    new_digest_hash,
+    parse_digest,
+    parse_ldap_digest,
+)
+from anyscale.domain.password_hashes.django import parse_django
+from anyscale.domain.password_hashes.parsed_hash import (
+    MIN_TAG_OCTETS,
+    ParsedHash,
+    RefusedHash,
+)
+from anyscale.domain.password_hashes.pbkdf2 import parse_pbkdf2
+from anyscale.domain.password_hashes.scrypt import parse_scrypt
+
+__all__ = ["judge", "parse"]
+
+#: characters; the longest that a scheme writes has about 250
+_MAX_LENGTH = 1024
+
+#: by the beginning of a hash: what is cut off before the parser gets it, and the parser
+_PARSERS: dict[str, tuple[str, Callable[[str], ParsedHash]]] = {
+    "$argon2": ("", parse_argon2),
+    "$scrypt$": ("", parse_scrypt),
+    "$pbkdf2": ("", parse_pbkdf2),
+    "{pbkdf2": ("", parse_pbkdf2),
+    "{crypt}": ("{crypt}", parse_crypt),
+    "{bcrypt}": ("{bcrypt}", parse_crypt),
+    "{argon2}": ("{argon2}", parse_argon2),
+    "{": ("", parse_ldap_digest),
+    # Kratos writes names in place of the numbers of crypt(3).
+    "$md5-crypt$": ("$md5-crypt", lambda text: parse_crypt(f"$1{text}")),
+    "$sha256-crypt$": ("$sha256-crypt", lambda text: parse_crypt(f"$5{text}")),
+    "$sha512-crypt$": ("$sha512-crypt", lambda text: parse_crypt(f"$6{text}")),
+    "$md5$": ("", parse_digest),
+    "$sha": ("", parse_digest),
+    "$": ("", parse_crypt),
+}
+
+_is_md5 = re.compile("[0-9a-fA-F]{32}").fullmatch
+
+
+def parse(text: str) -> ParsedHash:
+    """Parse a hash of any scheme that is read, and check its parameters. It computes nothing.
+
+    Raises:
+        RefusedHash: it is none, or costs too much.
+    """
+    if len(text) > _MAX_LENGTH or not (text.isascii() and text.isprintable()):
+        raise RefusedHash(
+            "password_hash_invalid", f"is longer than {_MAX_LENGTH} characters, or not ASCII"
+        )
+    beginning = text[:16].lower()
+    for prefix, (cut, parser) in _PARSERS.items():
+        if beginning.startswith(prefix):
+            return parser(text[len(cut) :])
+    if _is_md5(text):
+        return new_digest_hash("md5", b"", b"", bytes.fromhex(text))
+    return parse_django(text)
+
+
+def judge(text: str, schemes: Collection[str], *, accept_weak: bool = False) -> ParsedHash:
+    """Parse a hash that is to be imported.
+
+    Args:
+        text: the hash.
+        schemes: those that the server verifies: see `Policy.hash_schemes`.
+        accept_weak: whether hashes below the floor of their scheme are accepted.
+
+    Raises:
+        RefusedHash: it cannot be imported.
+    """
+    parsed = parse(text)
+    if parsed.scheme not in schemes:
+        detail = f"is of {parsed.scheme}, which this control plane cannot verify: its schemes are "
+        raise RefusedHash("password_hash_unsupported", detail + ", ".join(schemes))
+    if len(parsed.tag) < MIN_TAG_OCTETS:
+        raise RefusedHash("password_hash_invalid", "is shorter than 16 octets")
+    if parsed.weakness and not accept_weak:
+        mend = "to import it anyway, wrapped in Argon2id, say --accept-weak-hashes"
+        raise RefusedHash("password_hash_weak", f"{parsed.weakness}; {mend}")
+    return parsed
