@@ -25,8 +25,11 @@ LEVEL_1 = {
     *("13.4.1", "14.2.1", "14.3.1", "15.1.1", "15.2.1", "15.3.1"),
 }
 
-#: of level 2: a forgotten password
-FURTHER = {"6.4.3"}
+#: of level 2: second factors, forgotten passwords, and what ends a sign-in
+FURTHER = {
+    *("6.3.3", "6.3.4", "6.4.3", "6.4.4", "6.5.1", "6.5.2", "6.5.3", "6.5.4", "6.5.5"),
+    *("7.4.3", "7.5.1", "7.5.2"),
+}
 
 ROWS = rows_of(PAGE, r"\d+\.\d+\.\d+")
 
