@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from anyscale.server.core.search import SearchIndex, UserListing
     from anyscale.server.core.second_factor.factors import FactorService
     from anyscale.server.core.second_factor.keys import SeedKeys
+    from anyscale.server.core.second_factor.new_passkeys import NewPasskeys
     from anyscale.server.core.second_factor.passkey_ceremonies import PasskeyCeremonies
     from anyscale.server.core.second_factor.removal import FactorRemoval
     from anyscale.server.core.sso.sso_login import SsoLogin
@@ -181,6 +182,15 @@ class ControlPlane:
         from anyscale.server.core.second_factor.passkey_ceremonies import PasskeyCeremonies
 
         return PasskeyCeremonies(self.transactions, rp, self.settings.organization)
+
+    @cached_property
+    def new_passkeys(self) -> "NewPasskeys | None":
+        """Adds passkeys to the accounts of signed-in users; None where there are none."""
+        if self.ceremonies is None:
+            return None
+        from anyscale.server.core.second_factor.new_passkeys import NewPasskeys
+
+        return NewPasskeys(self.factors, self.ceremonies)
 
     @cached_property
     def passkey_login(self) -> "PasskeyLogin | None":
@@ -350,6 +360,7 @@ class ControlPlane:
             tx.outbox.advance(now, now + DAY_MS)
             tx.mailings.purge(report_limit)
             tx.emails.purge(freed_since(tx))
+            tx.used_challenges.purge(now)
         self.password_resets.purge()
         self.user_grants.purge()
         if self.settings.audit_days is not None:

@@ -20,6 +20,8 @@ class LoginOptions(Struct, frozen=True):
     has_second_factors: bool = True
     #: the name of the organization; empty for that of this program
     organization: str = ""
+    #: why passkeys are not offered; empty if they are
+    no_passkeys: str = "there is no address"
 
     @property
     def mails_links(self) -> bool:

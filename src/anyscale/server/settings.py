@@ -11,6 +11,7 @@ from anyscale.errors import ConfigError
 from anyscale.server import environment_values as env
 from anyscale.server.core.mail.settings import MailSettings
 from anyscale.server.core.second_factor.policy import SecondFactorPolicy
+from anyscale.server.core.second_factor.relying_party import why_no_passkeys
 from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.login_options import LoginOptions
@@ -173,6 +174,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
             has_mail=self.mail is not None,
             has_second_factors=self.second_factor.is_on,
             organization=self.organization,
+            no_passkeys=why_no_passkeys(self.public_url),
         )
 
     @property

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 from tests.store.contract.factors import app_row
 from tests.store.openid_rules import grant_row
 from tests.support.callers import OPERATOR, personal_token_caller, session_caller, token_caller
+from tests.support.second_factor.authenticator import SoftAuthenticator
 from tests.support.second_factor.authenticator_apps import add_app, code_shown
+from tests.support.second_factor.passkeys import add_passkey, ceremonies_of, login_of
 from tests.support.users import (
     NEW_PASSWORD,
     PASSWORD,
@@ -277,6 +279,23 @@ def _confirm_app(control_plane: ControlPlane, caller: Any) -> Ready:
     return lambda: control_plane.factors.confirm_app(caller, code)
 
 
+def _add_passkey(control_plane: ControlPlane, caller: Any) -> Ready:
+    ceremonies, adding = ceremonies_of(control_plane), control_plane.new_passkeys
+    assert adding
+    options = ceremonies.registration_options(caller.account, "browser")
+    answer = SoftAuthenticator(ceremonies.rp.origin).create(options)
+    return lambda: adding.add(caller, answer, "browser")
+
+
+def _show_passkey_again(control_plane: ControlPlane, caller: Any) -> Ready:
+    device = add_passkey(control_plane, caller.account.email)
+    login = login_of(control_plane)
+    options = login.options_again(caller, "browser")
+    assert options
+    answer = device.get(options)
+    return lambda: login.sign_in_again(caller, answer, "browser")
+
+
 def _renew_recovery_codes(control_plane: ControlPlane, caller: Any) -> Ready:
     _show_app(control_plane, caller)
     return lambda: control_plane.factors.renew_recovery_codes(caller)
@@ -391,6 +410,8 @@ OWN_CALLS: dict[str, Callable[[ControlPlane, Any], Ready]] = {
     "password_changes.change_password": _change_password,
     "password_login.sign_in_again": _sign_in_again,
     "user_grants.revoke": _revoke_grant,
+    "new_passkeys.add": _add_passkey,
+    "passkey_login.sign_in_again": _show_passkey_again,
     "factors.begin_app": _begin_app,
     "factors.confirm_app": _confirm_app,
     "factors.renew_recovery_codes": _renew_recovery_codes,

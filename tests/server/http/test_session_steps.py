@@ -37,6 +37,7 @@ BEFORE_FACTOR = {
     *("POST /v1/me/factors/totp", "POST /v1/me/factors/totp/confirm"),
     # to add one takes a recent sign-in
     *("GET /sign-in-again", "POST /sign-in-again", "GET /sign-in-again/sso"),
+    *("GET /account/second-factor/passkey", "POST /account/second-factor/passkey"),
 }
 
 #: what completes half a sign-in

@@ -187,6 +187,7 @@ def _services(control_plane: ControlPlane) -> dict[str, object]:
         "memory_budget": MemoryBudget(),
         "factor_removal": control_plane.factor_removal,
         "factors": control_plane.factors,
+        "new_passkeys": control_plane.new_passkeys,
         "file_runs": FileRuns(control_plane),
         "database_metrics": DatabaseMetrics(control_plane, account_count),
         "lifecycle": control_plane.lifecycle,

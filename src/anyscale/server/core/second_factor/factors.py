@@ -39,7 +39,7 @@ from anyscale.server.store.transaction import Transaction
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["FactorService", "NewApp", "UserFactors"]
+__all__ = ["FactorService", "NewApp", "UserFactors", "checked_name"]
 
 #: apps of an account: each costs 24 codes at a sign-in
 _MOST_APPS: Final = 10
@@ -107,7 +107,7 @@ class FactorService:
             ConfigError: the account has ten apps.
         """
         seed = new_seed()
-        with self._write(caller) as (tx, user):
+        with self.write(caller) as (tx, user):
             user_id, now = user.account.user_id, tx.now()
             if len([one for one in _confirmed(tx, user_id) if one.kind == _APP]) >= _MOST_APPS:
                 raise ConfigError(f"you have {_MOST_APPS} apps: remove one first")
@@ -152,8 +152,8 @@ class FactorService:
             ConfigError: the name is too long.
             SeedKeyMissing: this server cannot read the seed.
         """
-        name = _checked_name(name)
-        with self._write(caller) as (tx, user):
+        name = checked_name(name, _DEFAULT_NAME)
+        with self.write(caller) as (tx, user):
             user_id, now = user.account.user_id, tx.now()
             app = _pending_app(tx, user_id)
             if app is None:
@@ -161,10 +161,7 @@ class FactorService:
             step = _matching_step(self._seed(app), code, now)
             tx.factors.use_step(app.factor_id, step, now)
             tx.factors.confirm(app.factor_id, name, now)
-            codes = self.record_added(tx, user, app, WITH_CODE)
-            if replaces and tx.factors.delete(user_id, replaces):
-                self._record_removed(tx, user, replaces)
-        return codes
+            return self.record_added(tx, user, app, WITH_CODE, replaces)
 
     def renew_recovery_codes(self, caller: SessionCaller) -> Sequence[str]:
         """Create recovery codes in place of those of a user. They are shown this once.
@@ -172,7 +169,7 @@ class FactorService:
         Raises:
             NotFound: the user has no second factor, which they could stand in for.
         """
-        with self._write(caller) as (tx, user):
+        with self.write(caller) as (tx, user):
             if not tx.factors.kinds(user.account.user_id):
                 raise NotFound("you have no second factor, and need no recovery codes")
             return _new_codes(tx, user)
@@ -183,7 +180,7 @@ class FactorService:
         Raises:
             NotFound: the user has no such factor.
         """
-        with self._write(caller) as (tx, user):
+        with self.write(caller) as (tx, user):
             user_id = user.account.user_id
             if not tx.factors.delete(user_id, factor_id):
                 raise NotFound("you have no such second factor")
@@ -195,7 +192,12 @@ class FactorService:
             self._record_removed(tx, user, factor_id)
 
     def record_added(
-        self, tx: Transaction, user: SessionCaller, factor: FactorRecord, shown: str
+        self,
+        tx: Transaction,
+        user: SessionCaller,
+        factor: FactorRecord,
+        shown: str,
+        replaces: str = "",
     ) -> Sequence[str]:
         """Record that a user has added a factor, which counts by now, to the locked account.
 
@@ -207,6 +209,7 @@ class FactorService:
             user: as the transaction reads the session.
             factor: which was added.
             shown: the methods that it shows: see `core.shown_methods`.
+            replaces: the id of a factor that is removed; empty for none.
 
         Returns:
             Recovery codes if it is the first factor, else none.
@@ -216,14 +219,22 @@ class FactorService:
         append_entry(tx, user.actor, "factor.added", user_id, data)
         self._outbox.add_notice(tx, FACTOR_ADDED, user_id, user.actor)
         if len(_confirmed(tx, user_id)) > 1:
+            if replaces not in ("", factor.factor_id) and tx.factors.delete(user_id, replaces):
+                self._record_removed(tx, user, replaces)
             return []
         tx.sessions.forget_sign_ins(user_id, keep=session.session_id)
         tx.sessions.set_factor_due(user_id, None)
         tx.sessions.set_methods(session.session_id, united(session.methods, shown))
         return _new_codes(tx, user)
 
+    def require_present(self, caller: SessionCaller) -> None:
+        """Raise as the methods that change something, before the user does something for it."""
+        self._require_on()
+        with self._transactions.read() as tx:
+            _require_present(tx, caller)
+
     @contextmanager
-    def _write(self, caller: SessionCaller) -> "Iterator[tuple[Transaction, SessionCaller]]":
+    def write(self, caller: SessionCaller) -> "Iterator[tuple[Transaction, SessionCaller]]":
         """Write for a user, who has shown what a change needs; give the caller as it is now."""
         self._require_on()
         with self._transactions.write_own(caller, {Step.SECOND_FACTOR}) as (tx, _):
@@ -284,8 +295,9 @@ def _matching_step(seed: bytes, code: str, now: int) -> int:
     return step
 
 
-def _checked_name(name: str) -> str:
-    name = name.strip() or _DEFAULT_NAME
+def checked_name(name: str, default: str) -> str:
+    """Return the name of a factor. Raise `ConfigError` if it is too long or not visible."""
+    name = name.strip() or default
     if len(name) > _NAME_LENGTH or not is_visible(name):
         raise ConfigError(f"the name has at most {_NAME_LENGTH} characters, all of them visible")
     return name

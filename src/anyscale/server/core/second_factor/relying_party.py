@@ -13,7 +13,7 @@ _DEFAULT_PORTS = {"https": 443, "http": 80}
 _NO_ADDRESS = "ANYSCALE_PUBLIC_URL is not set: a passkey belongs to the address of the server"
 _IP_ADDRESS = (
     "browsers create passkeys for host names only, and ANYSCALE_PUBLIC_URL has an IP address. To "
-    "try passkeys on this machine, use http://localhost instead"
+    "try them on this machine, use http://localhost"
 )
 
 

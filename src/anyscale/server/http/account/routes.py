@@ -9,7 +9,14 @@ from litestar.params import PathParameter
 from anyscale.server.core.callers import SignInTooOld
 from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.steps import ANY_STEP, Step
-from anyscale.server.http.account import factors, page, required_factor, second_factor, tokens
+from anyscale.server.http.account import (
+    factors,
+    page,
+    passkeys,
+    required_factor,
+    second_factor,
+    tokens,
+)
 from anyscale.server.http.account.schemas import (
     ChangePasswordRequest,
     CurrentUser,
@@ -124,6 +131,7 @@ ROUTERS = [
             *page.HANDLERS,
             *required_factor.HANDLERS,
             *second_factor.HANDLERS,
+            *passkeys.HANDLERS,
             *sign_in_again.HANDLERS,
         ],
         exception_handlers={SignInTooOld: redirect_to_sign_in_again},

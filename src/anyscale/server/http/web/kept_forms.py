@@ -52,7 +52,17 @@ _NOTE = "You are signed in again. Nothing was changed before: look at the page, 
 _MARK = "restored"
 
 #: Fields that are never kept: secrets, and the key of a form, since its page has a new one.
-_LEFT_OUT = {"password", "current", "new", "again", "link", "form_key", "code", "recovery_code"}
+_LEFT_OUT = {
+    "password",
+    "current",
+    "new",
+    "again",
+    "link",
+    "form_key",
+    "code",
+    "recovery_code",
+    "passkey",
+}
 
 #: An address of ours after a sign-in: no other host, and no page that does something.
 _OWN_PAGE = re.compile(

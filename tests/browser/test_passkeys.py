@@ -1,0 +1,208 @@
+"""Passkeys in Chromium, whose virtual authenticators stand in for phones and security keys."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, CDPSession, Page, Request, expect
+from tests.browser.conftest import Visit, visits
+from tests.support.ports import free_port
+from tests.support.servers.server_process import ServerProcess
+from tests.support.sign_in.site import Site, change_password
+from tests.support.users import NEW_PASSWORD, PASSWORD
+
+#: WebAuthn.VirtualAuthenticatorOptions of the DevTools protocol
+INTERNAL = {
+    "protocol": "ctap2",
+    "transport": "internal",
+    "hasResidentKey": True,
+    "hasUserVerification": True,
+    "isUserVerified": True,
+    "automaticPresenceSimulation": True,
+}
+USB = INTERNAL | {"transport": "usb"}
+SYNCED = INTERNAL | {"defaultBackupEligibility": True, "defaultBackupState": True}
+
+
+@pytest.fixture(scope="module")
+def passkey_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A server at localhost, which browsers allow to have passkeys."""
+    folder, port = tmp_path_factory.mktemp("site"), free_port()
+    database = folder / "anyscale.db"
+    settings = {
+        "ANYSCALE_PUBLIC_URL": f"http://localhost:{port}",
+        "ANYSCALE_SECOND_FACTOR_KEYS": str(folder / "second-factor-keys"),
+    }
+    url = f"sqlite:////{database.relative_to('/')}"
+    with ServerProcess(url, folder, port=port, settings=settings) as server:
+        site = Site(server, database)
+        site.url = f"http://localhost:{port}"
+        yield site
+
+
+@pytest.fixture
+def visit(browser: Browser, passkey_site: Site) -> Iterator[Visit]:
+    with visits(browser, passkey_site) as visit:
+        yield visit
+
+
+class Device:
+    """A virtual authenticator, which a page has."""
+
+    def __init__(self, page: Page, options: dict[str, Any]) -> None:
+        self._protocol: CDPSession = page.context.new_cdp_session(page)
+        self._protocol.send("WebAuthn.enable")
+        added = self._protocol.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+        self._id = added["authenticatorId"]
+
+    def send(self, method: str, **values: Any) -> Any:
+        return self._protocol.send(f"WebAuthn.{method}", {"authenticatorId": self._id, **values})
+
+    def touches(self, *, by_itself: bool) -> None:
+        """Let the user be there, or not: then the browser waits."""
+        self.send("setAutomaticPresenceSimulation", enabled=by_itself)
+
+    def credentials(self) -> list[Any]:
+        return list(self.send("getCredentials")["credentials"])
+
+
+def new_member(site: Site, visit: Visit) -> tuple[Page, str]:
+    """Sign a new member in, who chooses a password."""
+    email, page = site.create_user(), visit("/sign-in")
+    sign_in_here(page, email, PASSWORD)
+    change_password(page, PASSWORD, NEW_PASSWORD)
+    expect(page.get_by_role("heading", name="Your account")).to_be_visible()
+    return page, email
+
+
+def sign_in_here(page: Page, email: str, password: str = NEW_PASSWORD) -> None:
+    page.get_by_label("Email").fill(email)
+    page.get_by_label("Password", exact=True).fill(password)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def add_passkey(page: Page, name: str = "Phone") -> None:
+    page.get_by_role("link", name="Add a passkey").click()
+    page.get_by_label("Name").fill(name)
+    page.get_by_role("button", name="Create the passkey").click()
+
+
+def sign_out(page: Page) -> None:
+    page.goto("/")
+    page.get_by_role("button", name="Sign out", exact=True).click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def requests_of(page: Page) -> list[str]:
+    """Collect the methods of a page's requests, but those for pictures, styles and scripts."""
+    sent: list[str] = []
+
+    def note(request: Request) -> None:
+        if "/assets/" not in request.url:
+            sent.append(request.method)
+
+    page.on("request", note)
+    return sent
+
+
+@pytest.mark.parametrize("options", [INTERNAL, USB, SYNCED], ids=["internal", "usb", "synced"])
+def test_a_member_adds_a_passkey_and_signs_in_by_it_alone(
+    passkey_site: Site, visit: Visit, options: dict[str, Any]
+) -> None:
+    page, email = new_member(passkey_site, visit)
+    device = Device(page, options)
+    add_passkey(page)
+    expect(page.get_by_role("heading", name=re.compile("recovery codes"))).to_be_visible()
+    (credential,) = device.credentials()
+    assert credential["rpId"] == "localhost"
+    assert email not in str(credential["userHandle"])
+    device.touches(by_itself=False)
+    sign_out(page)
+    device.touches(by_itself=True)
+    sent = requests_of(page)
+
+    page.get_by_role("button", name="Use a passkey").click()
+
+    expect(page.get_by_role("heading", name="Your account")).to_be_visible()
+    expect(page.get_by_text(email)).to_be_visible()
+    assert sent == ["POST", "GET"]
+
+
+def test_the_field_of_the_email_offers_the_passkey(passkey_site: Site, visit: Visit) -> None:
+    page, email = new_member(passkey_site, visit)
+    device = Device(page, INTERNAL)
+    add_passkey(page)
+    expect(page.get_by_role("heading", name=re.compile("recovery codes"))).to_be_visible()
+    device.touches(by_itself=False)
+    sign_out(page)
+    device.touches(by_itself=True)
+
+    page.goto("/sign-in")  # the user chooses the passkey in the list of the field
+
+    expect(page.get_by_text(email)).to_be_visible()
+
+
+def test_after_the_password_a_passkey_is_the_second_step(passkey_site: Site, visit: Visit) -> None:
+    page, email = new_member(passkey_site, visit)
+    device = Device(page, USB)
+    add_passkey(page)
+    expect(page.get_by_role("heading", name=re.compile("recovery codes"))).to_be_visible()
+    device.touches(by_itself=False)
+    sign_out(page)
+    sign_in_here(page, email)
+    expect(page.get_by_role("heading", name="Confirm that it is you")).to_be_visible()
+    device.touches(by_itself=True)
+    page.get_by_role("button", name="Use a passkey").click()
+    expect(page.get_by_role("heading", name="Your account")).to_be_visible()
+
+
+def test_a_device_that_verifies_nobody_is_refused_by_the_browser_and_the_page_says_so(
+    passkey_site: Site, visit: Visit
+) -> None:
+    page, _ = new_member(passkey_site, visit)
+    Device(page, USB | {"hasUserVerification": False, "isUserVerified": False})
+    add_passkey(page)
+    expect(page.get_by_text("No passkey was chosen, or it took too long.")).to_be_visible()
+    assert page.url.endswith("/account/second-factor/passkey")
+
+
+def test_a_device_has_one_passkey_of_an_account(passkey_site: Site, visit: Visit) -> None:
+    page, _ = new_member(passkey_site, visit)
+    Device(page, INTERNAL)
+    add_passkey(page)
+    expect(page.get_by_role("heading", name=re.compile("recovery codes"))).to_be_visible()
+    page.goto("/")
+    add_passkey(page, "Again")
+    expect(page.get_by_text("This device has a passkey for your account already.")).to_be_visible()
+
+
+def test_a_cloned_authenticator_is_refused_and_the_page_works_on(
+    passkey_site: Site, visit: Visit
+) -> None:
+    page, _ = new_member(passkey_site, visit)
+    device = Device(page, USB)
+    add_passkey(page)
+    expect(page.get_by_role("heading", name=re.compile("recovery codes"))).to_be_visible()
+    (clone,) = device.credentials()
+    device.touches(by_itself=False)
+    sign_out(page)
+    device.touches(by_itself=True)
+    page.get_by_role("button", name="Use a passkey").click()
+    expect(page.get_by_role("heading", name="Your account")).to_be_visible()
+    device.touches(by_itself=False)
+    sign_out(page)
+    device.send("removeCredential", credentialId=clone["credentialId"])
+    device.send("addCredential", credential=clone | {"signCount": 0})
+    device.touches(by_itself=True)
+    page.get_by_role("button", name="Use a passkey").click()
+    expect(page.get_by_role("alert").first).to_contain_text("may have been copied")
+    expect(page.get_by_role("button", name="Use a passkey")).to_be_visible()
+
+
+def test_without_scripts_no_page_shows_a_button_that_does_nothing(
+    passkey_site: Site, visit: Visit
+) -> None:
+    page = visit("/sign-in", java_script_enabled=False)
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    expect(page.get_by_role("button", name="Use a passkey")).to_be_hidden()
