@@ -3,8 +3,8 @@
 The start of an interpreter and the imports are most of the processor time of a short command and of
 a server. The fork server of `multiprocessing` does them once for a test process. The rest is real:
 arguments, environment, folder, files, signals and exit status are those of a process of its own.
-Passwords are hashed with the cheapest parameters, and `server check` measures one hash on each
-core, unless a test needs the real ones.
+Passwords are hashed with the cheapest parameters and not with the lowest priority, and `server
+check` measures one hash on each core, unless a test needs the real ones.
 """
 
 import atexit
@@ -27,6 +27,8 @@ import anyscale
 from anyscale.cli import main, terminal
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.hashing.argon2id import CHEAPEST
+from anyscale.server.core.hashing.jobs import SIGN_IN_NICENESS
+from anyscale.server.core.hashing.pool import PasswordHashPool
 
 __all__ = ["CommandProcess", "CommandResult", "fork_server", "output_folder", "run_main"]
 
@@ -205,10 +207,9 @@ def run_main(
     for name, value in constants.items():
         _set_constant(name, value)
     if not real_hashes:
-        defaults = ControlPlane.__init__.__kwdefaults__
-        assert defaults
-        assert "profile" in defaults
-        defaults["profile"] = CHEAPEST
+        _set_default(ControlPlane, "profile", CHEAPEST)
+        # With the lowest priority, a process may take a minute to start beside other tests.
+        _set_default(PasswordHashPool, "niceness", SIGN_IN_NICENESS + 1)
         _set_constant("anyscale.server.check.hashing._SECONDS", 0)  # one hash on each core
     sys.argv = ["anyscale", *arguments]
     terminal._STARTED = time.monotonic()
@@ -225,6 +226,12 @@ def _set_constant(name: str, value: object) -> None:
     owner = pkgutil.resolve_name(owner_name)
     assert hasattr(owner, constant), name
     setattr(owner, constant, value)
+
+
+def _set_default(kind: type, option: str, value: object) -> None:
+    defaults = vars(kind)["__init__"].__kwdefaults__
+    assert option in defaults
+    defaults[option] = value
 
 
 def _redirect(files: Iterable[str | int]) -> None:
