@@ -35,5 +35,6 @@ def _used(installation: Installation) -> frozenset[str]:
     def read(tx: Transaction) -> frozenset[str]:
         return tx.factors.seed_keys()
 
+    _ = installation.database
     _, found = installation.inspect(read)
     return found or frozenset()  # without our schema nothing is encrypted
