@@ -2,6 +2,7 @@
 
 import re
 import sys
+from base64 import b32decode
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,7 @@ from playwright.sync_api import Browser, Page
 from tests.support.callers import OPERATOR
 from tests.support.databases.stored_data import execute_sql
 from tests.support.mail.mail_site import relay_environment
+from tests.support.second_factor.authenticator_apps import code_shown
 from tests.support.sign_in.site import (
     SSO_SETTINGS,
     Site,
@@ -132,6 +134,46 @@ def forgot_password(page: Page, _: Site) -> None:
     page.goto("/forgot-password")
 
 
+def new_app(page: Page, site: Site) -> None:
+    begin_app(page, site)
+
+
+def begin_app(page: Page, site: Site) -> str:
+    """Begin to add an app to a new account; give its email."""
+    email = site.create_user()
+    page.context.add_cookies(site.signed_in(email)["cookies"])
+    page.goto("/")
+    page.get_by_role("button", name="Add an authenticator app").click()
+    page.locator("#secret").wait_for()
+    return email
+
+
+def recovery_codes(page: Page, site: Site) -> None:
+    add_app(page, site)
+
+
+def add_app(page: Page, site: Site) -> str:
+    """Add an app to a new account; give its email."""
+    email = begin_app(page, site)
+    seed = b32decode(page.locator("#secret").inner_text().replace(" ", ""))
+    page.get_by_label("Code that the app shows now").fill(code_shown(seed))
+    page.get_by_label("Name (optional)").fill("Work phone")
+    page.get_by_role("button", name="Add it").click()
+    page.get_by_role("heading", name="Your recovery codes").wait_for()
+    return email
+
+
+def recovered(page: Page, site: Site) -> None:
+    email = add_app(page, site)
+    code = page.locator("#codes").inner_text().partition("\n")[0]
+    page.context.clear_cookies()
+    sign_in(page, email, NEW_PASSWORD)
+    page.get_by_role("link", name="Use a recovery code").click()
+    page.get_by_label("Recovery code").fill(code)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("heading", name="Have you lost something?").wait_for()
+
+
 def nowhere(page: Page, _: Site) -> None:
     page.goto("/nowhere")
 
@@ -156,6 +198,11 @@ SSO: dict[str, Step] = {
     "sign-in-sso": nothing,
     "sign-in-sso-refused": refused,
     "sign-in-sso-not-set-up": not_set_up,
+}
+FACTORS: dict[str, Step] = {
+    "add-app": new_app,
+    "recovery-codes": recovery_codes,
+    "recovered": recovered,
 }
 MAIL: dict[str, Step] = {"forgot-password": forgot_password}
 
@@ -232,6 +279,7 @@ def main(folder: Path) -> None:
         for name, step in AFTER.items():
             picture(browser, site, folder, name, step)
         take_with(browser, folder, SSO_SETTINGS, SSO)
+        take_with(browser, folder, {}, FACTORS)
         take_with(browser, folder, relay_environment(1, "none"), MAIL)
 
 

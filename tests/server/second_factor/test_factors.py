@@ -113,6 +113,8 @@ def test_after_the_first_factor_the_other_sessions_have_to_show_it(
         for change in changes(control_plane.factors, user):
             with pytest.raises(SignInTooOld):
                 change()
+    assert as_it_is_now(control_plane, other).session.authenticated_at is None
+    assert as_it_is_now(control_plane, jane).session.authenticated_at is not None
     assert add(control_plane, jane, "Second") == []  # with the codes that there are
     assert len(names_of(control_plane, jane)) == 2
 
