@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, CDPSession, Page, Request, expect
 from tests.browser.conftest import Visit, visits
+from tests.support.accessibility.checks import assert_accessible
 from tests.support.ports import free_port
 from tests.support.servers.server_process import ServerProcess
 from tests.support.sign_in.site import Site, change_password
@@ -198,6 +199,25 @@ def test_a_cloned_authenticator_is_refused_and_the_page_works_on(
     page.get_by_role("button", name="Use a passkey").click()
     expect(page.get_by_role("alert").first).to_contain_text("may have been copied")
     expect(page.get_by_role("button", name="Use a passkey")).to_be_visible()
+
+
+def test_the_pages_with_a_passkey_are_accessible(passkey_site: Site, visit: Visit) -> None:
+    page, email = new_member(passkey_site, visit)
+    device = Device(page, INTERNAL | {"isUserVerified": False})
+    add_passkey(page)
+    expect(page.get_by_text("No passkey was chosen, or it took too long.")).to_be_visible()
+    assert_accessible(page)
+    device.send("setUserVerified", isUserVerified=True)
+    page.get_by_role("button", name="Create the passkey").click()
+    expect(page.get_by_role("heading", name=re.compile("recovery codes"))).to_be_visible()
+    page.goto("/")
+    assert_accessible(page)
+    device.touches(by_itself=False)
+    sign_out(page)
+    assert_accessible(page)
+    sign_in_here(page, email)
+    expect(page.get_by_role("button", name="Use a passkey")).to_be_visible()
+    assert_accessible(page)
 
 
 def test_without_scripts_no_page_shows_a_button_that_does_nothing(

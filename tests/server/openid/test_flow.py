@@ -4,6 +4,7 @@ import base64
 import re
 
 import pytest
+from tests.support.second_factor.passkeys import add_passkey, options_in
 from tests.support.servers.http_client import HttpClient
 from tests.support.sign_in.application_browser import PAGE, Browser, parameters_of
 from tests.support.sign_in.openid_provider import ISSUER, REQUEST
@@ -63,6 +64,23 @@ def test_a_first_sign_in_changes_the_initial_password_and_comes_back(browser: Br
     changed = browser.request("POST", "/password", form=form, headers=PAGE)
 
     assert "code" in parameters_of(browser.go_on(changed))
+
+
+def test_a_passkey_comes_back_to_the_application_with_what_it_shows(browser: Browser) -> None:
+    device = add_passkey(browser.site.control_plane)
+    page = browser.get(browser.authorize().headers["Location"])
+    hidden = re.findall(r'name="authorization" value="([^"]+)"', page.text)
+    assert len(set(hidden)) == 1
+    forged = {"passkey": device.get(options_in(page), flags=1), "authorization": hidden[0]}
+    page = browser.request("POST", "/sign-in/passkey", form=forged, headers=PAGE)
+    assert "Sign in to Hub" in page.text
+    form = {"passkey": device.get(options_in(page)), "authorization": hidden[0]}
+    signed_in = browser.request("POST", "/sign-in/passkey", form=form, headers=PAGE)
+
+    tokens = browser.token(parameters_of(browser.go_on(signed_in))["code"])
+    claims = browser.site.provider.keys.verify(tokens.json["id_token"])
+    assert claims
+    assert (claims["acr"], claims["amr"]) == ("2", ["hwk", "mfa"])
 
 
 def test_a_one_time_link_comes_back_to_the_application(browser: Browser) -> None:

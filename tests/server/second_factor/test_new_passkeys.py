@@ -1,6 +1,5 @@
 """Adding passkeys on the account page, and what a page with a passkey's form says over HTTP."""
 
-import html
 import json
 import re
 from collections.abc import Iterator
@@ -12,13 +11,13 @@ from msgspec import structs
 from tests.support.callers import OPERATOR
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.databases.stored_data import execute_sql
-from tests.support.second_factor.authenticator import SoftAuthenticator
-from tests.support.second_factor.passkeys import add_passkey
+from tests.support.second_factor.authenticator import SoftAuthenticator, base64url
+from tests.support.second_factor.passkeys import add_passkey, options_in
 from tests.support.servers.control_planes import Deployment
 from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.servers.server_in_process import serve_in_process
 from tests.support.sign_in.sign_ins import EMAIL, get_account
-from tests.support.users import PASSWORD, checked_user
+from tests.support.users import NEW_PASSWORD, PASSWORD, checked_user
 
 from anyscale.domain.validation import Policy
 from anyscale.server.control_plane import ControlPlane
@@ -45,12 +44,6 @@ def browser(control_plane: ControlPlane) -> Iterator[HttpClient]:
     """A browser where the user of EMAIL has signed in."""
     with serve_in_process(control_plane) as url:
         yield HttpClient(url).sign_in_first_time()
-
-
-def options_in(response: HttpResponse) -> Any:
-    found = re.search(r'data-passkey="([^"]*)"', response.text)
-    assert found, response.text
-    return json.loads(html.unescape(found[1]))
 
 
 def send(client: HttpClient, path: str, answer: str, **fields: str) -> HttpResponse:
@@ -232,6 +225,46 @@ def test_a_refusal_is_in_the_audit_log_with_its_reason_and_account(
     assert denied.actor == f"user:{get_account(control_plane).user_id}"
     data = json.loads(denied.data)
     assert (data["reason"], data["call"]) == ("copied", "POST /sign-in/passkey")
+
+
+def test_a_passkey_signs_in_again_and_leads_to_the_page_that_needed_it(
+    control_plane: ControlPlane, browser: HttpClient
+) -> None:
+    device = SoftAuthenticator(ORIGIN)
+    add(browser, device)
+    with control_plane.store.write() as tx:
+        execute_sql(tx, "update sessions set authenticated_at = 5")
+    page = browser.request("GET", browser.request("GET", PAGE).headers["location"])
+    to = re.search(r'name="to" value="([^"]*)"', page.text)
+    assert to
+
+    forged = send(browser, "/sign-in-again", device.get(options_in(page), flags=1), to=to[1])
+    right = send(browser, "/sign-in-again", device.get(options_in(forged)), to=to[1])
+
+    assert forged.status == 403
+    assert "did not check that it is you" in forged.text
+    assert (right.status, right.headers["location"]) == (303, PAGE)
+    assert browser.request("GET", PAGE).status == 200
+
+
+def test_after_the_password_the_page_takes_a_passkey_and_is_shown_anew_after_a_refusal(
+    control_plane: ControlPlane, browser: HttpClient
+) -> None:
+    device = add_passkey(control_plane)
+    client = HttpClient(f"http://{browser.host}")
+    form = {"email": EMAIL, "password": NEW_PASSWORD}
+    half = client.request("POST", "/sign-in", form=form, headers=FORM_PAGE)
+    page = client.request("GET", half.headers["location"])
+    (allowed,) = options_in(page)["allowCredentials"]
+    assert allowed["id"] == base64url(device.credential_id)
+
+    refused = send(client, half.headers["location"], device.get(options_in(page), flags=1))
+    right = send(client, half.headers["location"], device.get(options_in(refused)))
+
+    assert refused.status == 403
+    assert (right.status, right.headers["location"]) == (303, "/")
+    assert "__Host-second-factor" not in client.cookies
+    assert EMAIL in client.request("GET", "/").text
 
 
 def test_an_expired_page_is_shown_anew_and_works(

@@ -37,7 +37,7 @@ from anyscale.errors import (
 )
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import SessionCaller
-from anyscale.server.core.login.half_sign_in import HalfSignIn
+from anyscale.server.core.login.half_sign_in import HalfSignIn, Shown, half_sign_in
 from anyscale.server.core.login.sessions import LoginResult
 from anyscale.server.core.second_factor.challenges import Purpose
 
@@ -217,6 +217,22 @@ def test_a_passkey_that_is_removed_while_it_is_verified_is_refused(
 def test_an_account_without_a_password_signs_in_by_sso_first(control_plane: ControlPlane) -> None:
     device = add_passkey(control_plane, SSO_USER)
     assert reason_of(lambda: sign_in(control_plane, device)) == "sso_first"
+
+
+def test_after_sso_a_passkey_is_the_second_step(control_plane: ControlPlane) -> None:
+    device, account = add_passkey(control_plane, SSO_USER), get_account(control_plane, SSO_USER)
+    login = control_plane.second_factor_login
+    with control_plane.store.read() as tx:
+        half = half_sign_in(account, Shown("sso", "", 5), tx.now())
+    cookie = login.sign(half)
+    answer = device.get(options_of(control_plane, Purpose.SECOND_STEP, cookie, SSO_USER))
+
+    result = completed(login.by_passkey(half, answer, cookie, HOME))
+    user = caller_of(control_plane, result)
+
+    assert (user.session.auth_method, user.session.methods) == ("sso", "hwk mfa")
+    # Signing in again goes to the identity provider, too.
+    assert login_of(control_plane).options_again(user, result.session) is None
 
 
 def test_where_sso_is_the_only_way_a_passkey_is_never_the_first_step(

@@ -1,8 +1,12 @@
 """Accounts with a passkey of an authenticator in Python."""
 
+import html
+import json
+import re
 from typing import Any
 
 from tests.support.second_factor.authenticator import SoftAuthenticator
+from tests.support.servers.http_client import HttpResponse
 from tests.support.sign_in.sign_ins import EMAIL, get_account
 
 from anyscale.server.control_plane import ControlPlane
@@ -12,7 +16,7 @@ from anyscale.server.core.second_factor.challenges import Purpose
 from anyscale.server.core.second_factor.passkey_ceremonies import PasskeyCeremonies
 from anyscale.server.store.records.factors import FactorRecord
 
-__all__ = ["add_passkey", "ceremonies_of", "login_of", "options_of"]
+__all__ = ["add_passkey", "ceremonies_of", "login_of", "options_in", "options_of"]
 
 
 def login_of(control_plane: ControlPlane) -> PasskeyLogin:
@@ -53,6 +57,13 @@ def add_passkey(
         )
         assert tx.factors.add(factor)
     return device
+
+
+def options_in(page: HttpResponse) -> Any:
+    """Return the options of the form for a passkey that a page has."""
+    found = re.search(r'data-passkey="([^"]*)"', page.text)
+    assert found, page.text
+    return json.loads(html.unescape(found[1]))
 
 
 def options_of(

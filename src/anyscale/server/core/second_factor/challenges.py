@@ -24,7 +24,7 @@ _LIFETIME = HOUR_MS
 _SKEW = 60 * SECOND_MS
 
 #: purpose, milliseconds since 1970, random octets, hash of these and the browser's secret
-_CONTENT = struct.Struct(">BQ16s32s")
+_CONTENT = struct.Struct(">BQ32s32s")
 
 
 class Purpose(IntEnum):
@@ -54,7 +54,7 @@ class Challenges(Struct, frozen=True):
 
     def new(self, purpose: Purpose, browser: str) -> str:
         """Return a challenge in base64url, as pages and client data write it."""
-        nonce = os.urandom(16)
+        nonce = os.urandom(32)
         return self.signer.sign(_CONTENT.pack(purpose, _now(), nonce, _binding(nonce, browser)))
 
     def check(self, text: str, purpose: Purpose, browser: str) -> Challenge:
