@@ -222,7 +222,9 @@ def test_the_audit_log_is_verified_against_a_noted_head(
     create(token)
     verified = anyscale("audit", "verify", "-o", "json", env=env)
     result = json.loads(verified.stdout)
-    assert (verified.returncode, result["entries"], result["fault"]) == (0, 2, None)
+    assert (verified.returncode, result["fault"]) == (0, None)
+    # On SQLite the first start has created a second factor key.
+    assert result["entries"] == (3 if database.startswith("sqlite") else 2)
     again = anyscale("audit", "verify", "--head", result["head"], env=env)
     assert (again.returncode, again.stdout.splitlines()[0]) == (0, "chain: intact")
     change = "update audit set actor = 'token:eve' where number = 2"

@@ -112,7 +112,7 @@ def test_accounts_that_are_indexed_during_a_search_keep_their_place(store: Store
     assert [user.name for user in rest] == ["Jane"]
 
 
-@pytest.mark.parametrize("content", [(3,), (3, "a"), (3, b"", (0, (), (0, 0), 0, 1), "more")])
+@pytest.mark.parametrize("content", [(2,), (2, "a"), (2, b"", (0, (), (0, 0), 0, 1), "more")])
 def test_a_cursor_of_any_other_version_is_refused_as_one(
     store: Store, content: tuple[object, ...]
 ) -> None:
@@ -125,7 +125,7 @@ def test_a_cursor_that_changes_gets_another_version() -> None:
     cursor = encode_cursor(
         PagePosition(1, (0, 0, "jane", 2, 3), (4, 5), 6), UserQuery(search="jane")
     )
-    assert cursor == "kwLECOgSRp5C2UjJlAGVAACkamFuZQIDkgQFBg"
+    assert cursor == "kwPECKMDmxbkHmAWlAGVAACkamFuZQIDkgQFBg"
 
 
 def _page(store: Store, query: UserQuery, content: bytes) -> None:
