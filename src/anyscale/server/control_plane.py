@@ -13,7 +13,7 @@ from anyscale.server.core.accounts.update import UserUpdateService
 from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.batches.conflicts import freed_since
 from anyscale.server.core.batches.service import BatchService
-from anyscale.server.core.hashing.jobs import SIGN_IN_NICENESS
+from anyscale.server.core.hashing.jobs import IMPORTED_NICENESS, SIGN_IN_NICENESS
 from anyscale.server.core.hashing.pool import OWASP, PasswordHashPool, Profile
 from anyscale.server.core.login.links import PasswordLinkService
 from anyscale.server.core.login.sessions import SessionService
@@ -151,6 +151,19 @@ class ControlPlane:
         )
 
     @cached_property
+    def _imported_hashing(self) -> PasswordHashPool:
+        """The pool of sign-ins by imported hashes: half of the cores, so that none keeps others.
+
+        One that takes a second and 256 MiB is allowed.
+        """
+        return PasswordHashPool(
+            self._profile,
+            in_processes=self._hash_in_processes,
+            niceness=IMPORTED_NICENESS,
+            share=0.5,
+        )
+
+    @cached_property
     def _rate_limiter(self) -> "LoginRateLimiter":
         """The limits of sign-ins, which count those by password and by SSO together."""
         from anyscale.server.core.login.rate_limit import LoginRateLimiter
@@ -237,6 +250,7 @@ class ControlPlane:
         return PasswordLogin(
             self.transactions,
             self._login_hashing,
+            self._imported_hashing,
             self.audit_log,
             policy,
             days,

@@ -69,6 +69,7 @@ def test_a_sqlite_database_at_rest_is_ok_and_stays_as_it_is(sqlite_file: Path) -
         "version": "ok",
         "schema": "ok",
         "tokens": "ok",
+        "imported_hashes": "ok",
         "journal": "ok",
         "free_space": "ok",
         "connections": "not tried",
@@ -155,6 +156,7 @@ def test_a_write_ahead_log_of_a_killed_server_is_read_and_kept(tmp_path: Path) -
     results = results_of(folder / "anyscale.db")
 
     assert results["database.tokens"].found.endswith("create-token`: 1")
+    assert results["database.imported_hashes"].found.endswith("signed in yet: 0")
     assert listing(folder).keys() == before.keys()
     for suffix in ("", "-wal"):
         path = str(folder / f"anyscale.db{suffix}")

@@ -67,6 +67,7 @@ def test_the_metrics_have_the_version_the_schema_the_workers_and_the_published_a
     assert values["anyscale_schema"] == f"{max(steps_of('sqlite'))}.0"
     assert values["anyscale_workers"] == "1.0"
     assert values["anyscale_accounts"] == "2.0"
+    assert values["anyscale_imported_hashes"] == "0.0"
 
 
 def test_batches_and_the_users_that_they_create_and_an_undo_deletes_are_counted(

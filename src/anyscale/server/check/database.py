@@ -14,6 +14,7 @@ __all__ = [
     "check_connections",
     "check_encryption",
     "check_free_space",
+    "check_imported_hashes",
     "check_journal",
     "check_reachable",
     "check_schema",
@@ -74,6 +75,16 @@ def check_tokens(installation: Installation) -> Finding:
     if not count:
         return warn("the tokens", found, "run `anyscale server create-token --name NAME`")
     return ok("the tokens", found)
+
+
+def check_imported_hashes(installation: Installation) -> Finding:
+    """Tell how many accounts still have the hash of another system."""
+    _ = installation.database
+    facts, count = installation.inspect(lambda tx: tx.accounts.count_imported())
+    if count is None:
+        raise NotTried(f"the schema is {facts.schema}, and not that of this program")
+    found = f"accounts with one, whose users have not signed in yet: {count}"
+    return ok("hashes of other systems", found)
 
 
 def check_journal(installation: Installation) -> Finding:

@@ -43,6 +43,7 @@ CHECKS: Mapping[str, tuple[str, Callable[[Installation], Finding]]] = {
     "database.version": ("the database", database.check_version),
     "database.schema": ("the schema of the database", database.check_schema),
     "database.tokens": ("the tokens", database.check_tokens),
+    "database.imported_hashes": ("the accounts", database.check_imported_hashes),
     "database.journal": ("the journal of SQLite", database.check_journal),
     "database.free_space": ("the disk of the database", database.check_free_space),
     "database.connections": ("PostgreSQL", database.check_connections),

@@ -183,6 +183,11 @@ class DatabaseMetrics(Collector):
             yield from _mail_metrics(self._mails)
         if self._accounts.value is not None:
             yield GaugeMetricFamily("anyscale_accounts", "Accounts.", self._accounts.value)
+            yield GaugeMetricFamily(
+                "anyscale_imported_hashes",
+                "Accounts with a hash of another system, whose users have not signed in yet.",
+                self._accounts.imported,
+            )
 
 
 def _mail_metrics(queued: Queued) -> Iterator[GaugeMetricFamily]:

@@ -9,8 +9,9 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from contextvars import copy_context
 from functools import partial
 from typing import Final, ParamSpec, TypeVar
@@ -30,6 +31,9 @@ _CONNECTIONS = 4096
 #: Seconds without a call after which a pool is idle. In this time a client that sends one request
 #: after the other prepares the next one.
 _LULL = 0.2
+
+#: sign-ins at once while imported hashes remain
+_REFUSALS = 1_000
 
 _FULL = "too many requests of this kind at once: ask again in a second"
 
@@ -126,6 +130,34 @@ class SharedThreadPool:
                 del self._taken[network]
 
 
+class HeldAnswers:
+    """Answers that wait for a moment: without a thread, and no more of them than a limit."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._inside = 0
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Take a place for a request whose answer may have to wait.
+
+        Raises:
+            Overloaded: there is none.
+        """
+        if self._inside >= self._limit:
+            raise Overloaded(_FULL)
+        self._inside += 1
+        try:
+            yield
+        finally:
+            self._inside -= 1
+
+    @staticmethod
+    async def wait_until(moment: float) -> None:
+        """Wait until a moment of `time.monotonic`."""
+        await asyncio.sleep(max(0.0, moment - time.monotonic()))
+
+
 class LoginThreadPool:
     """Threads for sign-ins: some for known clients, as many others for unknown ones.
 
@@ -136,6 +168,10 @@ class LoginThreadPool:
     def __init__(self, threads: int, waiting: int) -> None:
         self._known = SharedThreadPool("login", threads, waiting)
         self._unknown = SharedThreadPool("login", threads, waiting)
+        #: For sign-ins by hashes that other systems have made: one may take a second.
+        self._imported = SharedThreadPool("imported_login", threads, waiting)
+        #: refusals that wait so that their time does not reveal whose hash is imported
+        self.refusals: Final = HeldAnswers(_REFUSALS)
         #: For the look-up of the account, which finds whether the client is known, before the
         #: sign-in takes a place. A look-up takes less than a millisecond, so this pool has a place
         #: for each connection of the server.
@@ -147,7 +183,7 @@ class LoginThreadPool:
     @property
     def is_busy(self) -> bool:
         """Whether there are sign-ins in the pool, or were a moment ago."""
-        return self._known.is_busy or self._unknown.is_busy
+        return any(one.is_busy for one in (self._known, self._unknown, self._imported))
 
     async def run(self, call: Callable[[], Answer], address: str, *, is_known: bool) -> Answer:
         """Run a sign-in in a thread, as `SharedThreadPool.run` does.
@@ -157,6 +193,10 @@ class LoginThreadPool:
         """
         pool = self._known if is_known else self._unknown
         return await pool.run(call, address)
+
+    async def run_imported(self, call: Callable[[], Answer], address: str) -> Answer:
+        """Run a sign-in by an imported hash, as `SharedThreadPool.run` does."""
+        return await self._imported.run(call, address)
 
 
 class IdentityProviderThreadPools:

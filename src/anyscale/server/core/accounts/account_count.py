@@ -30,6 +30,8 @@ class AccountCount:
         #: those that are not suspended and have no second factor, and the owners among them
         self.without_second_factor: int = 0
         self.owners_without_second_factor: int = 0
+        #: those whose hash another system has made: their users have not signed in since
+        self.imported: int = 0
         #: when they were counted: milliseconds since 1970
         self.at: int = 0
 
@@ -58,6 +60,7 @@ class AccountCount:
             active = sum(counted.values()) - counted.get("suspended", 0)
             self.without_second_factor = active - tx.factors.count_accounts()
             self.owners_without_second_factor = tx.factors.count_owners_without()
+            self.imported = tx.accounts.count_imported()
         self.by_sign_in, self.at = counted, now
         ended = time.monotonic()
         self._due = ended + max(_EVERY, _SHARE * (ended - started))

@@ -7,6 +7,7 @@ from anyscale.server.core.hashing.argon2id import Hasher
 from anyscale.server.core.secrets import SensitiveStruct
 
 __all__ = [
+    "IMPORTED_NICENESS",
     "NICENESS",
     "RESPONSES",
     "SIGN_IN_NICENESS",
@@ -24,6 +25,10 @@ NICENESS = 19
 #: That of sign-ins: they get a quarter of a core that a batch keeps busy, and other requests still
 #: go before them.
 SIGN_IN_NICENESS = 5
+
+#: That of sign-ins by hashes that other systems have made, which may take a second each: all other
+#: sign-ins go before them.
+IMPORTED_NICENESS = 10
 
 
 class HashJob(SensitiveStruct, frozen=True, tag=True):

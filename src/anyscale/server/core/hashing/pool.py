@@ -40,12 +40,19 @@ class PasswordHashPool:
         in_processes: whether worker processes do the jobs, as in a server, and not threads of this
             process: a thread of low priority holds Python's lock while it waits for a core.
         niceness: of the worker processes, above that of this process.
+        share: the part of the cores that it uses, at least one of them.
     """
 
     def __init__(
-        self, profile: Profile = OWASP, *, in_processes: bool = False, niceness: int = NICENESS
+        self,
+        profile: Profile = OWASP,
+        *,
+        in_processes: bool = False,
+        niceness: int = NICENESS,
+        share: float = 1,
     ) -> None:
         self._hasher = Hasher(profile)
+        self._share = share
         self._workers = _workers(profile, self._cores, niceness) if in_processes else None
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
@@ -144,8 +151,10 @@ class PasswordHashPool:
     @cached_property
     def _cores(self) -> int:
         if hasattr(os, "sched_getaffinity"):
-            return len(os.sched_getaffinity(0))
-        return os.cpu_count() or 1
+            cores = len(os.sched_getaffinity(0))
+        else:
+            cores = os.cpu_count() or 1
+        return max(1, int(cores * self._share))
 
     def _lower_priority(self) -> None:
         # On Linux each thread has a priority of its own: the other threads of this process continue

@@ -1,10 +1,19 @@
 """Sign-in by email and password, and the limits and audit entries of wrong passwords."""
 
+import logging
+
 from msgspec import structs
 
 from anyscale.domain.emails import email_key
 from anyscale.domain.validation import Policy
-from anyscale.errors import AnyscaleError, InvalidCredentials, NotPermitted, PasswordExpired
+from anyscale.errors import (
+    AnyscaleError,
+    HashingUnavailable,
+    InvalidCredentials,
+    NotPermitted,
+    PasswordExpired,
+    StoreUnavailable,
+)
 from anyscale.server.core.audit.deferred import DeferredAuditWriter
 from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.callers import SessionCaller
@@ -29,6 +38,12 @@ from anyscale.server.store.transaction import Transaction
 __all__ = ["LoginAttempt", "PasswordLogin", "require_passwords"]
 
 
+_log = logging.getLogger("anyscale.server")
+
+#: A machine may be so much slower than the estimate; and what a sign-in takes beside the hash.
+_SLOWER, _OTHER_MS = 3, 100
+
+
 class LoginAttempt(SensitiveStruct, frozen=True):
     """A sign-in whose account was looked up, and whose password is not verified yet."""
 
@@ -39,11 +54,28 @@ class LoginAttempt(SensitiveStruct, frozen=True):
     account: AccountRecord | None
     #: the device cookie, if the account knows it; else empty
     known_device: str
+    #: milliseconds of the slowest hash of any account that another system has made; 0 for none
+    slowest_imported: int
 
     @property
     def source(self) -> tuple[str, str, str]:
         """The arguments of the rate limiter."""
         return self.client.address, self.key, self.known_device
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether the hash is one that another system has made, which may take a second."""
+        return self.account is not None and self.account.imported_ms is not None
+
+    @property
+    def refusal_seconds(self) -> float:
+        """How long a refusal takes at least, so that it does not reveal whose hash is imported.
+
+        That is far above the slowest of these hashes, on a slower machine and for a password that
+        is verified in two forms. Without such hashes all refusals take the same time anyway.
+        """
+        slowest = self.slowest_imported
+        return (_SLOWER * slowest + _OTHER_MS) / 1000 if slowest else 0.0
 
 
 class PasswordLogin:
@@ -56,6 +88,7 @@ class PasswordLogin:
         self,
         transactions: Transactions,
         hashing: PasswordHashPool,
+        imported_hashing: PasswordHashPool,
         audit_log: AuditLog,
         policy: Policy,
         initial_days: int,
@@ -65,6 +98,7 @@ class PasswordLogin:
         self._transactions = transactions
         self._gate = gate
         self._hashing = hashing
+        self._imported_hashing = imported_hashing
         self._rate_limiter = rate_limiter
         self._audit_writer = DeferredAuditWriter(audit_log)
         self._policy = policy
@@ -85,7 +119,8 @@ class PasswordLogin:
         with self._transactions.read() as tx:
             account = tx.accounts.find(key)
             known_device = _known_device(tx, account, client.device)
-        attempt = LoginAttempt(key, password, client, account, known_device)
+            slowest = tx.accounts.slowest_imported()
+        attempt = LoginAttempt(key, password, client, account, known_device, slowest)
         self._rate_limiter.check(*attempt.source)
         return attempt
 
@@ -103,7 +138,7 @@ class PasswordLogin:
         """
         self._rate_limiter.check(*attempt.source)
         password_hash = attempt.account.password_hash if attempt.account else None
-        if not self._hashing.verify(password_hash, attempt.password):
+        if not self._pool(attempt.account).verify(password_hash, attempt.password):
             raise self._reject(attempt)
         # Others may have failed since: guesses at the same time count as guesses in turn.
         self._rate_limiter.check(*attempt.source)
@@ -114,9 +149,33 @@ class PasswordLogin:
     def _complete(
         self, attempt: LoginAttempt, user_id: str, password_hash: str
     ) -> LoginResult | HalfSignIn:
-        is_outdated = self._hashing.needs_rehash(password_hash)
-        rehashed = self._hashing.hash(attempt.password) if is_outdated else None
         self.record_sign_in(user_id)
+        rehashed = self._rehashed(password_hash, attempt.password)
+        try:
+            return self._store(attempt, user_id, password_hash, rehashed)
+        except StoreUnavailable:
+            if rehashed is None:
+                raise
+        # The sign-in counts: the next one will store a hash of ours.
+        return self._store(attempt, user_id, password_hash, None)
+
+    def _pool(self, account: AccountRecord | None) -> PasswordHashPool:
+        is_imported = account is not None and account.imported_ms is not None
+        return self._imported_hashing if is_imported else self._hashing
+
+    def _rehashed(self, password_hash: str, password: str) -> str | None:
+        """Return a new hash in place of one with other parameters; None if it cannot be hashed."""
+        if not self._hashing.needs_rehash(password_hash):
+            return None
+        try:
+            return self._hashing.hash(password)
+        except HashingUnavailable as error:
+            _log.warning("rehash failed", extra={"reason": str(error)})
+            return None
+
+    def _store(
+        self, attempt: LoginAttempt, user_id: str, password_hash: str, rehashed: str | None
+    ) -> LoginResult | HalfSignIn:
         with self._transactions.write_unattended("sign-in") as tx:
             locked = lock_for_session(tx, user_id, attempt.client)
             if locked and locked.account.password_hash == password_hash:
@@ -141,7 +200,7 @@ class PasswordLogin:
         account = caller.account
         source = client.address, account.user_id, caller.session.session_id
         self._rate_limiter.check(*source)
-        if not self._hashing.verify(account.password_hash, password):
+        if not self._pool(account).verify(account.password_hash, password):
             self._rate_limiter.record_failure(*source)
             self._audit_writer.record_denied(account)
             raise InvalidCredentials("the current password is wrong")
@@ -170,6 +229,7 @@ class PasswordLogin:
         """Write the audit entries that are still due, and end the threads and processes."""
         self._audit_writer.close()
         self._hashing.close()
+        self._imported_hashing.close()
 
     def _reject(self, attempt: LoginAttempt) -> InvalidCredentials:
         """Count a wrong password, and have it written to the audit log."""

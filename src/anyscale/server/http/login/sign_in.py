@@ -1,18 +1,19 @@
 """Sign-in operations of the JSON API and the pages: each runs in its pool, and is counted."""
 
+import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
-from anyscale.errors import AnyscaleError, NotFound, SecondFactorNeeded
+from anyscale.errors import AnyscaleError, InvalidCredentials, NotFound, SecondFactorNeeded
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.login.half_sign_in import HalfSignIn
 from anyscale.server.core.login.passkey_login import PasskeyLogin
 from anyscale.server.core.login.password_change import PasswordChanges
-from anyscale.server.core.login.password_login import PasswordLogin
+from anyscale.server.core.login.password_login import LoginAttempt, PasswordLogin
 from anyscale.server.core.login.password_resets import PasswordResets
 from anyscale.server.core.login.second_factor_login import PendingSignIn, SecondFactorLogin
 from anyscale.server.core.login.sessions import LoginResult
@@ -53,8 +54,21 @@ class LoginFlows(Struct, frozen=True):
             # The look-up comes before the place in the pool: known browsers have places of their
             # own.
             attempt = await self.pools.login.look_ups.run(login.prepare, email, password, client)
-            call, is_known = partial(login.login, attempt), bool(attempt.known_device)
-            return count(await self.pools.login.run(call, client.address, is_known=is_known))
+            return count(await self._verified(attempt))
+
+    async def _verified(self, attempt: LoginAttempt) -> LoginResult | HalfSignIn:
+        """Verify a password in the pool of its kind; hold a refusal back for a fixed time."""
+        pools, address = self.pools.login, attempt.client.address
+        call = partial(self.password_login.login, attempt)
+        started = time.monotonic()
+        async with pools.refusals.place() if attempt.refusal_seconds else nullcontext():
+            try:
+                if attempt.is_imported:
+                    return await pools.run_imported(call, address)
+                return await pools.run(call, address, is_known=bool(attempt.known_device))
+            except InvalidCredentials:
+                await pools.refusals.wait_until(started + attempt.refusal_seconds)
+                raise
 
     async def by_link(
         self, connection: Connection, link: str, new: str
