@@ -27,7 +27,7 @@ def reset_second_factor(account: str, reason: str, yes: bool, host: str | None) 
     """Remove the second factors of a user who has lost them; the sessions are revoked.
 
     Its recovery codes are removed as well. Then the password alone signs in, so make sure first
-    that it is the user who asks. The second factors of an owner are removed only on the machine of
+    that it is the user. The second factors of an owner are removed only on the machine of
     the server: `anyscale server reset-second-factor`.
 
     \b

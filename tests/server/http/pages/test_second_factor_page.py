@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from tests.server.http.pages.requests import get, send
+from tests.support.callers import OPERATOR
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.databases.stored_data import execute_sql
 from tests.support.second_factor.authenticator_apps import (
@@ -142,6 +143,38 @@ def test_recovery_codes_are_offered_to_those_who_have_some_and_never_first(site:
     answer = send(jane, PAGE, by="recovery_code", recovery_code=code)
     assert urlsplit(answer.headers["location"]).path == "/account/second-factor/recovered"
     assert is_signed_in(jane)
+
+
+def test_the_page_says_who_helps_a_user_with_neither_factor_nor_code(site: Site) -> None:
+    jane = site.browser()
+    begin(jane)
+    assert "You cannot use it? An administrator can remove it" in get(jane, PAGE).text
+    site.add_recovery_code()
+    with site.control_plane.store.write() as tx:
+        tx.accounts.set_role(site.user_id, "owner")
+    page = get(jane, f"{PAGE}?by=recovery_code")
+    assert "You have neither? The operator of the server can remove it" in page.text
+    with site.control_plane.store.write() as tx:
+        tx.accounts.set_role(site.user_id, "collaborator")
+
+
+def test_after_its_factors_are_removed_half_a_sign_in_begins_again(site: Site) -> None:
+    create_accounts(site.control_plane, "sue")
+    sue = HttpClient(site.url)
+    send(sue, "/sign-in", email="sue@example.com", password=PASSWORD)
+    send(sue, "/password", current=PASSWORD, new=NEW_PASSWORD, again=NEW_PASSWORD)
+    with site.control_plane.store.read() as tx:
+        account = tx.accounts.find("sue@example.com")
+    assert account
+    code = code_shown(add_app(site.control_plane, account.user_id))
+    sue = HttpClient(site.url)
+    send(sue, "/sign-in", email="sue@example.com", password=NEW_PASSWORD)
+    assert get(sue, PAGE).status == 200
+    site.control_plane.factor_removal.remove_all(account.user_id, "lost phone", OPERATOR)
+    for answer in (get(sue, PAGE), send(sue, PAGE, code=code)):
+        assert answer.headers["location"] == "/sign-in?note=half_expired"
+    answer = send(sue, "/sign-in", email="sue@example.com", password=NEW_PASSWORD)
+    assert (answer.status, is_signed_in(sue)) == (303, True)
 
 
 def test_without_half_a_sign_in_the_page_leads_to_the_sign_in(site: Site) -> None:

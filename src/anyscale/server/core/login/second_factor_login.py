@@ -61,6 +61,8 @@ class PendingSignIn(Struct, frozen=True):
     email: str
     kinds: frozenset[FactorKind]
     has_recovery_codes: bool
+    #: whose lost factors only the operator removes
+    is_owner: bool
     #: what `navigator.credentials.get` takes; None if no passkey of the account works here
     passkey_options: dict[str, Any] | None = None
 
@@ -94,17 +96,20 @@ class SecondFactorLogin:
         """Return what the user of a cookie can show.
 
         Raises:
-            HalfSignInExpired: it is too old, or the account was changed since.
+            HalfSignInExpired: it is too old, or the account was changed since, or has no second
+                factor any more.
         """
         half = self._halves.read(cookie)
         with self._transactions.read() as tx:
             account = refuse_changed(half, tx.accounts.get(half.user_id))
             kinds = tx.factors.kinds(half.user_id)
             has_codes = tx.recovery_codes.count(half.user_id) > 0
-        options = None
+        if not kinds:
+            raise HalfSignInExpired("the second factors were removed: sign in again")
+        options, is_owner = None, account.permission_level == "owner"
         if self._ceremonies and "passkey" in kinds:
             options = self._ceremonies.options_for(half.user_id, Purpose.SECOND_STEP, cookie)
-        return PendingSignIn(half, account.email, kinds, has_codes, options)
+        return PendingSignIn(half, account.email, kinds, has_codes, is_owner, options)
 
     def by_code(self, half: HalfSignIn, code: str, client: ClientInfo) -> LoginResult | None:
         """Complete a sign-in by a one-time code.

@@ -55,7 +55,7 @@ Page = Response[str]
 #: Messages of the sign-in page, by the parameter `note` of its address.
 _NOTES = {
     "signed_out": "You have signed out.",
-    "half_expired": "Signing in took too long. Please sign in again.",
+    "half_expired": "Signing in took too long, or your account was changed. Please sign in again.",
     "session_expired": "You are not signed in any more. Please sign in again.",
     **LOST_REQUEST_NOTES,
 }
