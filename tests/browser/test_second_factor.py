@@ -94,7 +94,9 @@ def test_each_page_is_accessible_and_a_phone_reads_the_code_in_the_dark(
     visit: Visit, site: Site, tmp_path: Path
 ) -> None:
     email = site.create_user()
-    page = visit("/account/second-factor/app", storage_state=site.signed_in(email))
+    state = site.signed_in(email)
+    assert_accessible(visit("/account/second-factor", storage_state=state))
+    page = visit("/account/second-factor/app", storage_state=state)
     assert_accessible(page)
     page.get_by_role("button", name="Show the QR code").click()
     seed = seed_of(page)
