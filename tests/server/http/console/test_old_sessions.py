@@ -15,9 +15,10 @@ from tests.server.http.console.conftest import Console, run_console
 from tests.server.http.pages.requests import PUBLIC, create_owner, send
 from tests.support.callers import OPERATOR, personal_token_caller
 from tests.support.databases.stored_data import execute_sql
+from tests.support.second_factor.authenticator_apps import add_app, seed_keys_folder
 from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.sign_in.sign_ins import get_account, let_time_pass
-from tests.support.users import NEW_PASSWORD, checked_users
+from tests.support.users import NEW_PASSWORD, checked_users, create_accounts
 
 from anyscale.domain.models.applications import NewApplication
 from anyscale.server.core.time_units import MINUTE_MS
@@ -85,9 +86,12 @@ FREE = {
     ("DELETE", "/v1/me/tokens/{token_id}"),
 }
 
-#: `tests/server/second_factor/test_factors.py` and `test_second_factor_pages.py` call them with an
-#: old session
-OF_FACTORS = {
+#: What is called with an old session elsewhere: factors in `tests/server/second_factor/` and
+#: `test_second_factor_pages.py`, those of others below, mails to many in `test_mails.py`.
+ELSEWHERE = {
+    ("POST", "/console/mails/new"),
+    ("POST", "/console/users/{user_id}/reset-second-factor"),
+    ("POST", "/account/second-factor/passkey"),
     ("POST", "/account/second-factor/app"),
     ("POST", "/account/second-factor/app/confirm"),
     ("POST", "/account/second-factor/recovery-codes"),
@@ -109,7 +113,8 @@ ROWS = (
 
 @pytest.fixture(scope="module")
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
-    with run_console(Path(tmp_path_factory.mktemp("console")), public_url=PUBLIC) as console:
+    folder = Path(tmp_path_factory.mktemp("console"))
+    with run_console(folder, public_url=PUBLIC, second_factor_keys=seed_keys_folder()) as console:
         yield console
 
 
@@ -173,7 +178,7 @@ def test_every_route_that_a_session_may_call_to_write_is_in_a_table() -> None:
         if isinstance(route, HTTPRoute)
         for method in route.methods - {"OPTIONS", "GET", "HEAD"}
     }
-    assert found == FREE | OF_FACTORS | {("POST", path) for path in GUARDED}
+    assert found == FREE | ELSEWHERE | {("POST", path) for path in GUARDED}
 
 
 @pytest.mark.parametrize("path", GUARDED)
@@ -201,3 +206,23 @@ def test_an_old_session_changes_nothing_that_needs_a_recent_sign_in(
     again = target._replace(email=f"again-{target.email}") if path.endswith("users/new") else target
     assert call(jane, path, again, set_at).status < 400
     assert rows(console) != before
+
+
+def test_an_old_session_removes_no_second_factor_of_a_user(
+    console: Console, jane: HttpClient
+) -> None:
+    plane, name = console.control_plane, f"lea{next(_numbers)}"
+    create_accounts(plane, name)
+    user_id = get_account(plane, f"{name}@example.com").user_id
+    add_app(plane, user_id)
+    let_time_pass(plane, 16 * MINUTE_MS)
+    path = f"/console/users/{user_id}/reset-second-factor"
+
+    refused = send(jane, path, reason="lost phone")
+    assert refused.headers["location"].startswith("/sign-in-again?to=")
+    with plane.store.read() as tx:
+        assert tx.factors.kinds(user_id)
+    send(jane, "/sign-in-again", to="", password=NEW_PASSWORD)
+    assert send(jane, path, reason="lost phone").status == 303
+    with plane.store.read() as tx:
+        assert not tx.factors.kinds(user_id)
