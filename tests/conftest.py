@@ -81,6 +81,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--copy-kills", type=int, default=4, help="number of kills while a database is copied"
     )
+    parser.addoption("--exported-users", type=int, default=40, help="number of users of an export")
     parser.addoption(
         "--mail-kills", type=int, default=3, help="number of kills while a batch is mailed"
     )

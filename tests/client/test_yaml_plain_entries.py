@@ -305,6 +305,9 @@ ENTRY = """\
   lastname: O'Brien
   external_id: 00{0}
   password_hash: ~
+  suspended: no
+  password_initial: Yes
+  sub: 'usr_{0}'
   title: "Head of #1: C#"
 """
 MANY = [ENTRY.format(number) for number in range(2_000)]

@@ -5,19 +5,24 @@ from pathlib import Path
 
 from tests.support.paths import ROOT
 
-__all__ = ["run_unpacked"]
+__all__ = ["PACKAGES", "library_path", "run_unpacked"]
 
-_PACKAGES = ROOT / ".venv" / "directory" / "root"
+#: where they are
+PACKAGES = ROOT / ".venv" / "directory" / "root"
+
+
+def library_path() -> str:
+    """Return where their libraries are."""
+    return ":".join(map(str, (PACKAGES / "usr" / "lib").glob("*-linux-gnu")))
 
 
 def run_unpacked(program: str, *arguments: str | Path, text: str = "") -> str:
     """Run a program such as `usr/bin/mkpasswd`, and return what it writes."""
-    libraries = ":".join(map(str, (_PACKAGES / "usr" / "lib").glob("*-linux-gnu")))
     return subprocess.run(
-        [_PACKAGES / program, *arguments],
+        [PACKAGES / program, *arguments],
         input=text,
         capture_output=True,
         encoding="utf-8",
-        env={"LD_LIBRARY_PATH": libraries, "LC_ALL": "C.UTF-8"},
+        env={"LD_LIBRARY_PATH": library_path(), "LC_ALL": "C.UTF-8"},
         check=True,
     ).stdout

@@ -18,8 +18,11 @@ from anyscale.domain.passwords import FORBIDDEN, password_fault
 from anyscale.errors import ConfigError
 
 __all__ = [
+    "EXPORT_FIELDS",
     "FIELDS",
+    "FLAGS",
     "MAX_TEXT",
+    "NAMED_FIELDS",
     "SERVER_FIELDS",
     "CheckedUser",
     "ChunkUser",
@@ -39,6 +42,15 @@ FIELDS = AdminImportUser.__struct_fields__
 
 #: The fields of an account that only the server sets; `anyscale user list` writes them too.
 SERVER_FIELDS = tuple(field for field in User.__struct_fields__ if field not in FIELDS)
+
+#: those that are true or false
+FLAGS = frozenset({"is_sso_user", "suspended", "password_initial"})
+
+#: those that exports of users have, and comparisons pass over
+EXPORT_FIELDS = ("suspended", "password_initial", "sub")
+
+#: those that messages name, which people write
+NAMED_FIELDS = tuple(field for field in FIELDS if field not in EXPORT_FIELDS)
 
 #: what a comparison has for a missing field, whatever its type is
 _MISSING: Any = UNSET
@@ -100,6 +112,9 @@ class ChunkUser(Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_
     external_id: str | None = None
     #: made elsewhere, and not weak
     password_hash: str | None = None
+    suspended: bool = False
+    password_initial: bool = False
+    sub: str | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.email!r})"
@@ -129,6 +144,9 @@ def check(
     title: str | None,
     external_id: str | None = None,
     password_hash: str | None = None,
+    suspended: bool = False,
+    password_initial: bool = False,
+    sub: str | None = None,
 ) -> CheckedUser | None:
     """Check one user. Return None if something is wrong; `find_faults` lists it.
 
@@ -146,6 +164,7 @@ def check(
         # Not a part of the text above: few files have one, and to format None takes a third as long
         # as all the others.
         and (external_id is None or external_id is _MISSING or _is_plain(external_id))
+        and (sub is None or _is_sub(sub))
     ):
         fields = {
             "name": name,
@@ -156,6 +175,7 @@ def check(
             "title": title,
             "external_id": external_id,
             "password_hash": password_hash,
+            "sub": sub,
         }
         if find_faults(fields, policy):
             return None
@@ -172,8 +192,17 @@ def check(
         title=title,
         external_id=external_id and normalized_external_id(external_id),
         password_hash=password_hash or None,
+        suspended=suspended,
+        password_initial=password_initial,
+        sub=sub,
         email_key=key,
     )
+
+
+#: what OpenID Connect allows (Core, 2), without what names of LDAP entries would have to escape
+_is_sub = re.compile(r"[A-Za-z0-9._~:|@-]{1,255}").fullmatch
+
+_NO_SUB = "must be up to 255 letters, digits and . _ ~ : | @ -"
 
 
 def _is_plain(external_id: str) -> bool:
@@ -201,6 +230,7 @@ def check_fields(
         title=user.title,
         external_id=getattr(user, "external_id", no_external_id),
         password_hash=password_hash,
+        **{field: getattr(user, field) for field in EXPORT_FIELDS if hasattr(user, field)},
     )
 
 
@@ -250,15 +280,16 @@ def normalized_changes(changes: UserChanges) -> UserChanges:
 def _text_faults(field: str, text: str, fields: Mapping[str, str | bool | None]) -> list[Fault]:
     if field in ("password", "password_hash"):
         return []
+    if field == "sub":
+        return [] if _is_sub(text) else [Fault(field, "sub_invalid", _NO_SUB)]
     if match := FORBIDDEN.search(text):
         return [Fault(field, "character", _character_detail(match))]
     if field == "email":
         return _email_faults(text, fields)
     if blank := _blank_fault(field, text):
         return [Fault(field, "blank", blank)]
-    if len(text) > MAX_TEXT:
-        return [Fault(field, "too_long", f"has {len(text)} characters; {MAX_TEXT} are allowed")]
-    return []
+    too_long = f"has {len(text)} characters; {MAX_TEXT} are allowed"
+    return [Fault(field, "too_long", too_long)] if len(text) > MAX_TEXT else []
 
 
 def _blank_fault(field: str, text: str) -> str:

@@ -10,6 +10,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, Self
@@ -20,6 +21,7 @@ from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import BatchUnfinished, ConfigError, Problem
 from anyscale.users_file.entry_collector import EntryCollector, Place
 from anyscale.users_file.input_stream import CapturedInput, Fatal, InputStream
+from anyscale.users_file.manifest import BESIDE, fault_of
 
 __all__ = ["FORMATS", "STDIN", "FileReading", "Format", "UsersFile"]
 
@@ -202,6 +204,7 @@ class UsersFile:
             yield from FORMATS[self.format].read(self._source, entries)
             self.entries = entries.count
             self.may_be_cut = not (is_json or self._source.is_terminated)
+            self._check_manifest(entries)
         except Fatal as error:
             entries.problems.add(self._hinted(error.problem, entries.required))
         self.notes = entries.notes()
@@ -209,8 +212,24 @@ class UsersFile:
             self.notes.append(
                 f"The last line of {self.name} has no end: check that the file is complete."
             )
+        elif entries.is_exported and not (entries.manifest or entries.verify):
+            self.notes.append(
+                f"{self.name} has the fields of an export, and no manifest: check that the file is "
+                "complete."
+            )
         self.unknown_columns = entries.unknown_columns
         self.proposed_choice = entries.proposed_choice
+
+    def _check_manifest(self, entries: EntryCollector) -> None:
+        """Add a problem if the file is not what its manifest says."""
+        if self.format == "csv" and self.path:
+            with suppress(FileNotFoundError):
+                beside = Path(self.path + BESIDE)
+                entries.take_manifest(beside.read_text("utf-8", "replace"), Place(1, 1))
+        if entries.manifest:
+            manifest, place = entries.manifest
+            if fault := fault_of(manifest, entries.count, self._stream):
+                entries.problem(place, "manifest_wrong", f"the manifest {fault}")
 
     def _hinted(self, problem: Problem, required: Iterable[str]) -> Problem:
         """Add a hint if the file looks like CSV or JSON and was read as YAML, as `users.txt` is."""

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from anyscale.domain.validation import FIELDS, SERVER_FIELDS, shown
+from anyscale.domain.validation import FIELDS, NAMED_FIELDS, SERVER_FIELDS, shown
 from anyscale.errors import ConfigError
 from anyscale.users_file.field_words import field_of, is_first_name, meant_field
 
@@ -48,7 +48,7 @@ def chosen_columns(texts: Iterable[str]) -> dict[str, str]:
         if not separator or not name:
             raise ConfigError(f"{text}: write HEADER=FIELD")
         if field and field not in FIELDS:
-            raise ConfigError(f"{text}: the fields are {', '.join(FIELDS)}")
+            raise ConfigError(f"{text}: the fields are {', '.join(NAMED_FIELDS)}")
         if name in columns or (field and field in columns.values()):
             again = header if name in columns else field
             raise ConfigError(f"{text}: {again} is given twice")
@@ -137,7 +137,7 @@ def _twice(first: str, cell: str, column: str, cells: list[str]) -> ColumnFault:
 def _unknown(cell: str, meant: str | None, cells: list[str], *, is_header: bool) -> ColumnFault:
     if is_header and not meant and (fault := _last_name(cell, cells)):
         return fault
-    mend = f"rename it to one of {', '.join(FIELDS)}, or remove it"
+    mend = f"rename it to one of {', '.join(NAMED_FIELDS)}, or remove it"
     if meant:
         mend = f"did you mean {meant!r}? rename it, or remove it"
     # A user's cells may be in its place, with a password in one of them.

@@ -8,7 +8,14 @@ from itertools import chain, islice
 from typing import Any
 
 from anyscale.domain.spreadsheets import unescaped_cell
-from anyscale.domain.validation import FIELDS, SERVER_FIELDS, CheckedUser, shown
+from anyscale.domain.validation import (
+    FIELDS,
+    FLAGS,
+    NAMED_FIELDS,
+    SERVER_FIELDS,
+    CheckedUser,
+    shown,
+)
 from anyscale.users_file.csv_header import column_name, columns_of, named_column
 from anyscale.users_file.entry_collector import EntryCollector, Place, PlacedFault
 from anyscale.users_file.field_words import (
@@ -26,7 +33,7 @@ _BOOLEANS = "write true, yes, on or 1, or else false, no, off, 0 or nothing"
 
 _HEADER = (
     "the first line must name the columns, {} among them, separated by commas, "
-    f"semicolons or tabs, like {','.join(FIELDS)}"
+    f"semicolons or tabs, like {','.join(NAMED_FIELDS)}"
 )
 
 _IN_QUOTES = "the quotes around the whole {} make it one cell: remove them"
@@ -229,7 +236,7 @@ class _CsvReader:
                 faults += self._entries.pass_over(field, place_of[field], is_set=bool(cell))
             elif field not in FIELDS:  # `_read_columns` has reported it
                 continue
-            elif field != "is_sso_user":
+            elif field not in FLAGS:
                 if (damage := damaged_cell(cell)) and self._is_read(field):
                     faults.append(PlacedFault(place_of[field], field, "spreadsheet", damage))
                 else:
@@ -251,7 +258,7 @@ class _CsvReader:
         """Report a column without a name once, at its first cell that is not empty."""
         for at in sorted(at for at in self._nameless if row[at]):
             self._nameless.remove(at)
-            mend = f"name it one of {', '.join(FIELDS)}, or remove it"
+            mend = f"name it one of {', '.join(NAMED_FIELDS)}, or remove it"
             detail = f"this cell's column has no name: {mend}"
             self._entries.problem(places[at], "unknown_key", detail)
 

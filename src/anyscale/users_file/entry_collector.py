@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec import UNSET
 
@@ -23,6 +23,10 @@ from anyscale.domain.validation import (
 from anyscale.errors import Problem
 from anyscale.users_file.email_hashes import EmailHashes
 from anyscale.users_file.input_stream import Fatal
+from anyscale.users_file.manifest import parse_manifest
+
+if TYPE_CHECKING:
+    from anyscale.domain.models.exports import Manifest
 
 __all__ = [
     "MAX_FAULTS",
@@ -101,6 +105,9 @@ class EntryCollector:
             "is_sso_user": self.default_sso,
             "password": None,
             "password_hash": None,
+            "suspended": False,
+            "password_initial": False,
+            "sub": None,
         }
         self.verify = verify
         #: the fields that every entry has: an email alone is enough to compare others
@@ -130,6 +137,10 @@ class EntryCollector:
         self.kept_external_ids: dict[int, str] = {}
         #: position -> full name, of entries to keep that have problems
         self.refused_names: dict[int, str] = {}
+        #: of an export, and its place
+        self.manifest: tuple[Manifest, Place] | None = None
+        #: whether an entry has a `sub`, as those of exports have
+        self.is_exported: bool = False
         self._keep = keep
         self._lines = array("I")
         self._columns: array[int] = array("I")
@@ -158,6 +169,13 @@ class EntryCollector:
             return []
         return [PlacedFault(place, field, "suspended", _SUSPENDED)]
 
+    def take_manifest(self, text: str, place: Place) -> None:
+        """Take the manifest of an export, as JSON: see `UsersFile.users`."""
+        try:
+            self.manifest = parse_manifest(text), place
+        except ValueError as error:
+            self.problem(place, "manifest_wrong", f"the manifest {error}")
+
     def accept(
         self, user: CheckedUser, password: str | None, line: int, column: int
     ) -> CheckedUser:
@@ -167,6 +185,8 @@ class EntryCollector:
         if user.password_hash:
             user, weak = split_weak_hash(user, self.count)
             self.passwords += [weak] if weak else []
+        if user.sub:
+            self.is_exported = True
         if _is_padded(user):
             self._first_padded = self._first_padded or line
             self.padded += 1

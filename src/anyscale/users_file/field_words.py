@@ -9,7 +9,7 @@ import unicodedata
 from functools import lru_cache
 
 from anyscale.domain.spreadsheets import is_error_value, is_shortened_number
-from anyscale.domain.validation import FIELDS, shown
+from anyscale.domain.validation import FIELDS, NAMED_FIELDS, shown
 
 __all__ = [
     "BOOLEANS",
@@ -116,7 +116,7 @@ def meant_field(key: str) -> str | None:
 def unknown_key(key: str) -> str:
     """Return the message for an unknown key, with the field that it probably stands for."""
     meant = meant_field(key)
-    mend = f"did you mean {meant!r}?" if meant else f"the keys are {', '.join(FIELDS)}"
+    mend = f"did you mean {meant!r}?" if meant else f"the keys are {', '.join(NAMED_FIELDS)}"
     return f"unknown key {shown(key)}: {mend}"
 
 

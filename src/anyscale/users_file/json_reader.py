@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from anyscale.domain.validation import FIELDS, SERVER_FIELDS, CheckedUser, shown
+from anyscale.domain.validation import FIELDS, FLAGS, SERVER_FIELDS, CheckedUser, shown
 from anyscale.errors import Problem
 from anyscale.users_file.entry_collector import (
     MAX_FAULTS,
@@ -18,6 +18,7 @@ from anyscale.users_file.entry_collector import (
 from anyscale.users_file.field_words import boolean_fault, meant_field, unknown_key
 from anyscale.users_file.input_stream import Fatal, InputStream
 from anyscale.users_file.json_scanner import JsonText
+from anyscale.users_file.manifest import KEY
 
 __all__ = ["read_json", "read_jsonl"]
 
@@ -37,6 +38,9 @@ _plain_pair = re.compile(
     rf"{_S}{_TEXT}{_S}:{_S}(?:{_TEXT}|(true|false|null)){_S}(\}}|,(?!{_S}\}}))"
 ).match
 _WORDS = {"true": True, "false": False, "null": None}
+
+#: how the last line of an export begins
+_MANIFEST = f'{{"{KEY}":'
 
 _FIELD_SET = frozenset(FIELDS)
 
@@ -119,6 +123,11 @@ def read_jsonl(source: InputStream, entries: EntryCollector) -> Iterator[Checked
     text = JsonText(source)
     while text.peek_far():
         end = text.end_of_line()
+        if text.text.startswith(_MANIFEST, text.at):
+            line = text.text[text.at + len(_MANIFEST) : end].rstrip()
+            entries.take_manifest(line.removesuffix("}"), text.place(text.at))
+            text.skip_line()
+            continue
         try:
             entry = _entry(text)
             if text.at > end or not _line_is_over(text.text, text.at):
@@ -237,13 +246,13 @@ def _entry(text: JsonText) -> _Entry:
 
 
 def _has_right_type(field: str, value: Any) -> bool:
-    if field == "is_sso_user":
+    if field in FLAGS:
         return isinstance(value, bool)
     return value is None or isinstance(value, str)
 
 
 def _type_fault(field: str, value: Any, password: str | None) -> str:
-    if field == "is_sso_user":
+    if field in FLAGS:
         text = value if isinstance(value, str) else ""
         return boolean_fault(text, "write true or false, without quotes", password)
     kinds = {int: "a number", bool: "true or false", list: "a list", dict: "a map"}

@@ -6,7 +6,7 @@ They never quote the file: many of these mistakes are a password without quotes.
 from yaml.error import Mark, MarkedYAMLError
 from yaml.events import ScalarEvent
 
-from anyscale.domain.validation import FIELDS, shown
+from anyscale.domain.validation import NAMED_FIELDS, shown
 from anyscale.users_file.entry_collector import PlacedFault
 from anyscale.users_file.yaml_scalars import special
 
@@ -86,6 +86,6 @@ def without_key(fault: PlacedFault) -> PlacedFault:
     """Hide a plain key in braces or without a value: it may be a password or the end of one."""
     if not fault.detail.startswith("unknown key") or fault.meant:
         return fault
-    keys = ", ".join(FIELDS)
+    keys = ", ".join(NAMED_FIELDS)
     detail = f"unknown key: the keys are {keys}; put a text that holds ', ' in quotes"
     return fault._replace(detail=detail)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import repeat
+from typing import Any
 
 from anyscale.domain.validation import FIELDS, CheckedUser, check
 from anyscale.users_file.entry_collector import EntryCollector
@@ -157,12 +158,20 @@ class PlainEntries:
         title: str | None,
         external_id: str | None,
         password_hash: str | None,
+        suspended: str | None,
+        password_initial: str | None,
+        sub: str | None,
     ) -> CheckedUser | None:
         entries = self._entries
         flag = entries.default_sso if is_sso_user is None else BOOLEANS.get(is_sso_user.lower())
+        marks = (
+            (False, False)
+            if suspended is password_initial is None
+            else _flags(suspended, password_initial)
+        )
         name_text = entries.default_text if name is None else _text(name)
         email_text = _text(email)
-        if name_text is None or email_text is None or flag is None:
+        if name_text is None or email_text is None or flag is None or None in marks:
             return None
         return check(
             entries.policy,
@@ -174,12 +183,20 @@ class PlainEntries:
             title=entries.default_text if title is None else _text(title),
             external_id=entries.default_text if external_id is None else _text(external_id),
             password_hash=None if entries.verify else _text(password_hash),
+            suspended=marks[0],
+            password_initial=marks[1],
+            sub=_text(sub),
         )
 
     def _place_of_email(self, entry: re.Match[str]) -> tuple[int, int]:
         text, start = entry.string, entry.start("email")
         line = self._line + text.count("\n", entry.start(), start)
         return line, start - text.rfind("\n", 0, start)
+
+
+def _flags(*values: str | None) -> tuple[Any, ...]:
+    """Return true or false for each value as it is written; None if it is neither."""
+    return tuple(value is not None and BOOLEANS.get(value.lower()) for value in values)
 
 
 def _text(value: str | None) -> str | None:

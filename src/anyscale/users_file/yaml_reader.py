@@ -22,7 +22,7 @@ from yaml.events import (
     StreamEndEvent,
 )
 
-from anyscale.domain.validation import FIELDS, SERVER_FIELDS, CheckedUser
+from anyscale.domain.validation import FIELDS, FLAGS, NAMED_FIELDS, SERVER_FIELDS, CheckedUser
 from anyscale.users_file.entry_collector import (
     MAX_FAULTS,
     NOT_A_MAP,
@@ -198,9 +198,10 @@ class _YamlReader:
         values: dict[str, Any] = {field: event.value for field, event in events.items()}
         if not all(map(values.get, entries.required)) or nulls_of(*events.values()):
             return None
-        if sso := events.get("is_sso_user"):
-            values["is_sso_user"] = BOOLEANS.get(sso.value.lower()) if sso.implicit[0] else None
-            if values["is_sso_user"] is None:
+        for field in FLAGS.intersection(events):
+            flag = events[field]
+            values[field] = BOOLEANS.get(flag.value.lower()) if flag.implicit[0] else None
+            if values[field] is None:
                 return None
         if (user := entries.check(values)) is None:
             return None
@@ -240,7 +241,8 @@ class _YamlReader:
         """Return the fault of a key that is not a text; skip it and its value."""
         self._skip(key)
         self._skip(self._next_event())
-        return PlacedFault(place_of(key), None, "type", f"a key must be one of {', '.join(FIELDS)}")
+        detail = f"a key must be one of {', '.join(NAMED_FIELDS)}"
+        return PlacedFault(place_of(key), None, "type", detail)
 
     def _skip(self, event: Event) -> str:
         """Skip a value; return what is wrong with it."""

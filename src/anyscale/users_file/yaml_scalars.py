@@ -4,6 +4,7 @@ from typing import Any
 
 from yaml.events import AliasEvent, ScalarEvent
 
+from anyscale.domain.validation import FLAGS
 from anyscale.users_file.entry_collector import Place
 from anyscale.users_file.field_words import (
     BOOLEANS,
@@ -22,13 +23,13 @@ def value_of(field: str, event: ScalarEvent) -> str | bool | None:
     """Return the value of a field whose type is right."""
     if event.implicit[0] and event.value in CLEAR_NULLS:
         return None
-    return BOOLEANS[event.value.lower()] if field == "is_sso_user" else str(event.value)
+    return BOOLEANS[event.value.lower()] if field in FLAGS else str(event.value)
 
 
 def type_fault(field: str, event: ScalarEvent, password: ScalarEvent | None) -> str | None:
     """Return what is wrong with the type of a field's value, or None."""
     plain = event.implicit[0]
-    if field == "is_sso_user":
+    if field in FLAGS:
         if plain and event.value.lower() in BOOLEANS:
             return None
         return boolean_fault(event.value, _BOOLEANS, password.value if password else None)

@@ -10,7 +10,7 @@ from unicodedata import normalize
 import yaml
 from hypothesis import strategies as st
 
-from anyscale.domain.validation import FIELDS, CheckedUser, Policy, check
+from anyscale.domain.validation import FIELDS, FLAGS, CheckedUser, Policy, check
 
 Row = dict[str, Any]
 
@@ -79,6 +79,9 @@ def _rows(draw: st.DrawFn) -> list[Row]:
             "lastname": draw(st.none() | texts),
             "title": draw(st.none() | texts),
             "external_id": draw(st.none() | texts),
+            "suspended": draw(st.booleans()),
+            "password_initial": draw(st.booleans()),
+            "sub": draw(st.none() | st.sampled_from(["null", "0042", "usr_1", "a|b:c@d"])),
         }
         for number in range(draw(st.integers(1, 4)))
     ]
@@ -128,7 +131,7 @@ def _csv(rows: list[Row], **options: Any) -> str:
     writer = csv.writer(text, **options)
     writer.writerow(FIELDS)
     for row in rows:
-        cells = row | {"is_sso_user": "true" if row["is_sso_user"] else ""}
+        cells = row | {field: "true" if row[field] else "" for field in FLAGS}
         writer.writerow(["" if cells[field] is None else cells[field] for field in FIELDS])
     return text.getvalue()
 

@@ -61,6 +61,7 @@ class ChangeRules(StoreSteps):
             suspended_at=None,
             created_at=5_000,
             used_at=None,
+            subject=None,
         )
         for begin in (store.read, store.write):
             with begin() as tx:

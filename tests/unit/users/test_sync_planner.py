@@ -338,3 +338,16 @@ def test_an_account_gets_no_email_of_one_that_is_left_nor_do_those_that_wait_for
         ("ben@example.com", "'ann@example.com' is the email of an account that stays"),
         ("cid@example.com", "'ben@example.com' is the email of an account that stays"),
     ]
+
+
+def test_who_is_suspended_in_the_file_is_neither_created_nor_restored() -> None:
+    world = World.of([account("ben@x.org", suspended_at=AT, suspended_by_sync=True)])
+    entries = [entry(f"{name}@x.org", suspended=True) for name in ("ann", "ben")]
+    plan = world.plan(entries, SyncOptions(restore=True))
+
+    assert not plan.create
+    assert not plan.restore
+    assert [(step.email, step.reason) for step in plan.left] == [
+        ("ann@x.org", "no account has this email, and the file says that it is suspended"),
+        ("ben@x.org", "a sync suspended it, and the file says so too"),
+    ]

@@ -37,6 +37,9 @@ def values(**changes: str | bool | None) -> Values:
         "title": None,
         "external_id": None,
         "password_hash": None,
+        "suspended": False,
+        "password_initial": False,
+        "sub": None,
     }
     return right | changes
 
@@ -81,13 +84,14 @@ policies = st.builds(
     st.none() | anything,
     policies,
     st.none() | st.sampled_from(["", STRONG, WEAK, "{SSHA}", "x" * 2_000]),
+    st.none() | st.sampled_from(["", "usr_1", "a b", "ü", "x" * 255, "x" * 256]),
 )
-@example("J", "e\u0301" * 100 + "@example.com", None, False, "", "", None, Policy(), None)
-@example("J", "a" * 243 + "@example.com", None, False, "", "", None, Policy(), None)
-@example("", "jane@example.com", None, False, None, "", None, Policy(), None)
-@example("\u00a0", "jane@example.com", None, False, None, "", None, Policy(), None)
-@example("J", "jane@example.com", None, False, None, "", "\u00a04711", Policy(), None)
-@example("J", "jane@example.com", "", False, None, "", None, Policy(sso_only=True), None)
+@example("J", "e\u0301" * 100 + "@example.com", None, False, "", "", None, Policy(), None, None)
+@example("J", "a" * 243 + "@example.com", None, False, "", "", None, Policy(), None, None)
+@example("", "jane@example.com", None, False, None, "", None, Policy(), None, None)
+@example("\u00a0", "jane@example.com", None, False, None, "", None, Policy(), None, None)
+@example("J", "jane@example.com", None, False, None, "", "\u00a04711", Policy(), None, None)
+@example("J", "jane@example.com", "", False, None, "", None, Policy(sso_only=True), None, None)
 def test_the_quick_check_refuses_exactly_what_the_thorough_one_finds(
     name: str,
     email: str,
@@ -98,6 +102,7 @@ def test_the_quick_check_refuses_exactly_what_the_thorough_one_finds(
     external_id: str | None,
     policy: Policy,
     password_hash: str | None,
+    sub: str | None,
 ) -> None:
     user = check(
         policy,
@@ -109,9 +114,10 @@ def test_the_quick_check_refuses_exactly_what_the_thorough_one_finds(
         title=title,
         external_id=external_id,
         password_hash=password_hash,
+        sub=sub,
     )
     values = name, email, password, is_sso_user, lastname, title, external_id, password_hash
-    given = dict(zip(FIELDS, values, strict=True))
+    given = dict(zip(FIELDS[: len(values)], values, strict=True)) | {"sub": sub}
     faults = find_faults(given, policy)
 
     assert (user is None) == bool(faults)

@@ -10,6 +10,10 @@ _COMMANDS = {
         "Batch create, as an admin, users without email verification.",
     ),
     "delete": ("lifecycle:delete", "Delete an account and erase all data of its user."),
+    "export": (
+        "export:export",
+        "Write all accounts to a new file, to leave, or to create them elsewhere.",
+    ),
     "get": ("list_get:get_user", "Get one user by email, by name or by id."),
     "list": ("list_get:list_users", "List users, in the order of their creation."),
     "reset-second-factor": (
@@ -58,6 +62,7 @@ group: Final = LazyGroup(
     page="docs/operations/accounts.md",
     pages={
         "batch-create": "docs/getting-started.md",
+        "export": "docs/operations/leaving.md",
         "get": "docs/operations/find-users.md",
         "list": "docs/operations/find-users.md",
         "reset-second-factor": "docs/operations/second-factors.md",

@@ -59,10 +59,18 @@ class AdminImportUser(AdminCreateUser, frozen=True, gc=False):
             characters. Default: None.
         password_hash (str or None): Hash of the password, as another system has made it, in place
             of `password`. Default: None. `repr` hides it.
+        suspended (bool): Whether the account is suspended from the beginning. Default: False.
+        password_initial (bool): Whether the user has to change the password of `password_hash`, as
+            one of `password`. Default: False.
+        sub (str or None): By which applications know the user, from an export of another control
+            plane. Default: None, for the `user_id`.
     """
 
     external_id: str | None = None
     password_hash: str | None = None
+    suspended: bool = False
+    password_initial: bool = False
+    sub: str | None = None
 
 
 class AdminCreatedUser(CheckedModel, frozen=True, gc=False):

@@ -9,6 +9,7 @@ from anyscale.server.store.sql.batches import Batches, Chunks
 from anyscale.server.store.sql.connection import Connection
 from anyscale.server.store.sql.credentials import Identities, Links
 from anyscale.server.store.sql.emails import Emails
+from anyscale.server.store.sql.exports import Exports
 from anyscale.server.store.sql.external_ids import ExternalIds
 from anyscale.server.store.sql.factors import (
     Factors,
@@ -111,6 +112,7 @@ class Transaction:
         self.unindexed: Final = UnindexedAccounts(connection)
         self.accounts: Final = Accounts(connection, self.words)
         self.emails: Final = Emails(connection, self.words)
+        self.exports: Final = Exports(connection)
         self.external_ids: Final = ExternalIds(connection)
         self.sessions: Final = Sessions(connection)
         self.devices: Final = Devices(connection)

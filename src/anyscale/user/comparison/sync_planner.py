@@ -158,16 +158,19 @@ class Planner:
         if not user.name:
             self._nameless += 1
             reason += ", and without a name none can be created"
+        elif user.suspended:
+            reason += ", and the file says that it is suspended"
+        is_created = user.name and not user.suspended
         values = {field: getattr(user, field) for field in UserChanges.__struct_fields__}
         step = SyncStep(
-            kind="create" if user.name else "leave",
+            kind="create" if is_created else "leave",
             email=user.email,
             name=_name(user),
             reason=reason,
             index=index,
             changes=UserChanges(**values),
         )
-        (self._plan.create if user.name else self._plan.left).append(step)
+        (self._plan.create if is_created else self._plan.left).append(step)
 
     def _add_different(self, index: int, user: CheckedUser, account: User) -> None:
         email = ["email"] if gets_email(user, account) else []
@@ -193,6 +196,8 @@ class Planner:
             self._leave(account, "it is suspended, and an owner's: owners are kept", index)
         elif not account.suspended_by_sync:
             self._leave(account, "it was suspended by hand, and stays so", index)
+        elif user.suspended:
+            self._leave(account, "a sync suspended it, and the file says so too", index)
         elif not self._options.restore:
             reason = "a sync suspended it, and it is in the file again: `--restore` restores it"
             self._leave(account, reason, index)

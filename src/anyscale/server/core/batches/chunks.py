@@ -20,6 +20,7 @@ from anyscale.errors import KeyReused
 from anyscale.server.core.audit.entries import root_of
 from anyscale.server.core.batches.batch_state import lock_batch, require_open, touch
 from anyscale.server.core.batches.conflicts import chunk_conflicts, freed_since
+from anyscale.server.core.batches.subjects import with_free_subjects
 from anyscale.server.core.callers import Caller
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.batches import BatchRecord, ChunkRecord, ConflictRecord
@@ -53,7 +54,8 @@ class NewChunk:
 
     def reserve(self, tx: Transaction, batch: BatchRecord, *, again: bool = False) -> ReservedChunk:
         """Insert the users, and save and return the outcome; `again` if there is one already."""
-        holders = tx.users.insert(batch.id, new_users(self.ids, self.users, tx.now()))
+        users = with_free_subjects(tx, self.users, self.ids, self.first)
+        holders = tx.users.insert(batch.id, new_users(self.ids, users, tx.now()))
         freed = self._take_freed(tx, batch)
         conflicts = chunk_conflicts(self.batch_id, self.first, self.users, [*holders, *freed])
         record = self._record(conflicts)

@@ -321,7 +321,7 @@ def _registered(
 
 def _is_another_user(parameters: AuthorizationParameters, caller: SessionCaller) -> bool:
     """Whether `id_token_hint` names another user (Core, 3.1.2.1)."""
-    return parameters.subject not in (None, caller.account.user_id)
+    return parameters.subject not in (None, caller.account.sub)
 
 
 def _lacks_factor(

@@ -33,4 +33,4 @@ def user_claims(account: AccountRecord, scope: str) -> dict[str, Any]:
     }
     names = [name for part in scope.split() for name in SCOPES.get(part, ())]
     claims = {name: values[name] for name in names if values[name] not in (None, "")}
-    return {"sub": account.user_id, **claims}
+    return {"sub": account.sub, **claims}

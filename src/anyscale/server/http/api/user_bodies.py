@@ -94,6 +94,9 @@ def _checked(
             title=user.title,
             external_id=user.external_id,
             password_hash=user.password_hash,
+            suspended=user.suspended,
+            password_initial=user.password_initial,
+            sub=user.sub,
         )
         for user, password in zip(users, passwords, strict=True)
     ]

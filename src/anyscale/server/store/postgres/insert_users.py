@@ -189,8 +189,8 @@ class PostgresUsers(Users):
 
 
 def _columns(users: NewUsers) -> Sequence[str]:
-    return NewUserRecord._fields + (ImportedRecord._fields if users.has_hashes else ())
+    return NewUserRecord._fields + (ImportedRecord._fields if users.are_imported else ())
 
 
 def _types(users: NewUsers) -> Sequence[str]:
-    return _TYPES[NewUserRecord] + (_TYPES[ImportedRecord] if users.has_hashes else [])
+    return _TYPES[NewUserRecord] + (_TYPES[ImportedRecord] if users.are_imported else [])

@@ -10,6 +10,7 @@ from anyscale.server.store.words import searchable
 
 __all__ = [
     "AccountRecord",
+    "ExportedRecord",
     "FreedEmailRecord",
     "ImportedRecord",
     "NewEmail",
@@ -17,6 +18,7 @@ __all__ = [
     "NewUserRecord",
     "NewUsers",
     "ReservedRecord",
+    "SubjectHolder",
     "UserRecord",
     "new_users",
 ]
@@ -45,11 +47,13 @@ class NewUserRecord(NamedTuple):
 
 
 class ImportedRecord(NamedTuple):
-    """What a user to insert has in addition, if another one of its chunk has a hash."""
+    """What a user to insert has in addition, if one of its chunk comes from another system."""
 
     password_hash: str | None
     password_set_at: int | None
     imported_ms: int | None
+    suspended_at: int | None
+    subject: str | None
 
 
 class NewUsers:
@@ -58,8 +62,8 @@ class NewUsers:
     Args:
         email_keys: of the users, in order.
         build: returns the record of the user at an index; the same one each time.
-        has_hashes: whether each record is followed by an `ImportedRecord`: most chunks have no
-            hashes, and the columns cost time.
+        are_imported: whether each record is followed by an `ImportedRecord`: most chunks have
+            nothing for it, and the columns cost time.
     """
 
     def __init__(
@@ -67,9 +71,9 @@ class NewUsers:
         email_keys: Sequence[str],
         build: Callable[[int], tuple[Any, ...]],
         *,
-        has_hashes: bool = False,
+        are_imported: bool = False,
     ) -> None:
-        self.has_hashes: Final = has_hashes
+        self.are_imported: Final = are_imported
         self._email_keys = email_keys
         self._build = build
 
@@ -85,7 +89,7 @@ class NewUsers:
 
 
 def new_users(ids: Sequence[str], users: Sequence[CheckedUser], now: int = 0) -> NewUsers:
-    """Return the rows of users with these ids. Hashes made elsewhere count as chosen `now`."""
+    """Return the rows of users with these ids. Those of other systems were changed `now`."""
     # The same as `NewUserRecord(...)`, without a call of a Python function for each row.
     new = partial(tuple.__new__, NewUserRecord)
 
@@ -109,20 +113,22 @@ def new_users(ids: Sequence[str], users: Sequence[CheckedUser], now: int = 0) ->
             )
         )
 
-    def build_with_hash(at: int) -> tuple[Any, ...]:
-        return build(at) + _imported(users[at].password_hash, now)
+    def build_imported(at: int) -> tuple[Any, ...]:
+        return build(at) + _imported(users[at], now)
 
     keys = [user.email_key for user in users]
-    has_hashes = [user.password_hash for user in users].count(None) < len(users)
-    return NewUsers(keys, build_with_hash if has_hashes else build, has_hashes=has_hashes)
+    are_imported = any(user.password_hash or user.suspended or user.sub for user in users)
+    return NewUsers(keys, build_imported if are_imported else build, are_imported=are_imported)
 
 
-def _imported(password_hash: str | None, now: int) -> ImportedRecord:
-    if password_hash is None:
-        return ImportedRecord(None, None, None)
+def _imported(user: CheckedUser, now: int) -> ImportedRecord:
+    suspended_at, text = (now if user.suspended else None), user.password_hash
+    if text is None:
+        return ImportedRecord(None, None, None, suspended_at, user.sub)
     from anyscale.domain.password_hashes.parsing import parse
 
-    return ImportedRecord(password_hash, now, parse(password_hash).milliseconds)
+    set_at = None if user.password_initial else now
+    return ImportedRecord(text, set_at, parse(text).milliseconds, suspended_at, user.sub)
 
 
 class UserRecord(Record, frozen=True, gc=False):
@@ -154,6 +160,13 @@ class AccountRecord(UserRecord, frozen=True, gc=False):
     imported_ms: int | None
     #: When it was first used: by a sign-in, a change of its password or role, or a new token.
     used_at: int | None
+    #: see `sub`
+    subject: str | None
+
+    @property
+    def sub(self) -> str:
+        """By which applications know the user (OpenID Connect Core, 2): it never changes."""
+        return self.subject or self.user_id
 
     @property
     def suspended(self) -> bool:
@@ -162,6 +175,26 @@ class AccountRecord(UserRecord, frozen=True, gc=False):
 
     def __repr__(self) -> str:
         return f"AccountRecord({self.user_id!r})"
+
+
+class ExportedRecord(Record, frozen=True, gc=False):
+    """An account as an export of all of them has it."""
+
+    user_id: str
+    email: str
+    name: str
+    lastname: str | None
+    title: str | None
+    is_sso_user: bool
+    external_id: str | None
+    permission_level: str
+    suspended_at: int | None
+    subject: str | None
+    password_hash: str | None
+    password_set_at: int | None
+
+    def __repr__(self) -> str:
+        return f"ExportedRecord({self.user_id!r})"
 
 
 class ReservedRecord(Record, frozen=True, gc=False):
@@ -189,6 +222,16 @@ class NewHash(NamedTuple):
 
     def __repr__(self) -> str:
         return f"NewHash({self.user_id!r})"
+
+
+class SubjectHolder(Record, frozen=True, gc=False):
+    """A row whose user applications know by a `sub`."""
+
+    sub: str
+    user_id: str
+    email_key: str
+    #: of its batch
+    state: str
 
 
 class NewEmail(NamedTuple):

@@ -23,7 +23,7 @@ _ROWS_A_STATEMENT = 1_000
 # `or fail` and not `or abort`: to undo half of a statement SQLite would first copy each page that
 # it changes, which costs as much as the insert. A failure undoes the whole transaction anyway.
 _INSERT = f"insert or fail into users (batch, {', '.join(NewUserRecord._fields)}"
-_WITH_HASHES = f", {', '.join(ImportedRecord._fields)}"
+_IMPORTED = f", {', '.join(ImportedRecord._fields)}"
 
 _EMAIL_KEY = NewUserRecord._fields.index("email_key")
 _EXTERNAL_ID = NewUserRecord._fields.index("external_id")
@@ -41,7 +41,7 @@ class SqliteUsers(Users):
 
     def insert(self, batch: int, users: NewUsers) -> Sequence[EmailHolder]:
         rows = list(users)
-        into = f"{_INSERT}{_WITH_HASHES if users.has_hashes else ''}) values "
+        into = f"{_INSERT}{_IMPORTED if users.are_imported else ''}) values "
         if self._insert(batch, into, rows) == len(rows):
             return []
         taken, obsolete = self._find_taken(rows)

@@ -91,6 +91,9 @@ create table users (
     title text,
     -- a personnel number, or what else stays with the person
     external_id text,
+    -- the `sub` that applications know, of an account that was imported from an export of users; null if
+    -- it is the `user_id`
+    subject text,
     is_sso_user integer not null,
     permission_level text not null default 'collaborator',
     -- What searches compare: folded by Python, which is the same for every database. If an email
@@ -114,6 +117,8 @@ create table users (
 
 -- Only of those that have one: the other users cost nothing.
 create unique index users_external_id on users (external_id) where external_id is not null;
+
+create unique index users_subject on users (subject) where subject is not null;
 
 create index users_hash_due on users (batch, user_id) where hash_due = 1;
 

@@ -1,0 +1,44 @@
+"""Users as `anyscale user export` writes them, and the manifest of the file."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+__all__ = ["ExportedUser", "Manifest"]
+
+
+class ExportedUser(Struct, frozen=True, gc=False, omit_defaults=True):
+    """An account in a file: what `anyscale user batch-create` creates it from again."""
+
+    name: str
+    email: str
+    lastname: str | None = None
+    title: str | None = None
+    is_sso_user: bool = False
+    external_id: str | None = None
+    #: whether the user cannot sign in
+    suspended: bool = False
+    #: whether the password is the one that an administrator set, which the user has to change
+    password_initial: bool = False
+    #: by which applications know the user
+    sub: str | None = None
+    #: None for a collaborator. An import passes it over: nobody becomes an owner by a file.
+    permission_level: str | None = None
+    password_hash: str | None = None
+
+    def __repr__(self) -> str:
+        return f"ExportedUser({self.email!r})"
+
+
+class Manifest(Struct, frozen=True, kw_only=True):
+    """What a file of users contains, so that one that was cut or changed is noticed."""
+
+    users: int
+    #: the length of all lines before the manifest, in octets, or of the file beside it
+    octets: int
+    #: of these octets, in hexadecimal
+    sha256: str
+    #: scheme -> how many hashes of it the file has
+    password_hashes: Mapping[str, int]
+    #: what the file does not contain -> how many
+    left_out: Mapping[str, int]
