@@ -1,13 +1,16 @@
 """Seeds as they are stored: encrypted by a key that is a file."""
 
 import logging
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from nacl.exceptions import CryptoError
 
 from anyscale.errors import SeedKeyMissing
+from anyscale.server.core.second_factor import keys
 from anyscale.server.core.second_factor.keys import SEED_KEYS, SeedKeys
 from anyscale.server.core.second_factor.seeds import decrypt_seed, encrypt_seed
 from anyscale.server.core.second_factor.totp import new_seed
@@ -22,24 +25,24 @@ def create(folder: Path, *, hours: int = 0, digit: str = "a") -> Path:
 
 def test_a_seed_comes_back_for_its_account_and_never_twice_alike(tmp_path: Path) -> None:
     create(tmp_path)
-    keys = SeedKeys(tmp_path)
-    texts = {encrypt_seed(keys, SEED, "usr_1") for _ in range(10)}
+    server = SeedKeys(tmp_path)
+    texts = {encrypt_seed(server, SEED, "usr_1") for _ in range(10)}
 
     assert len(texts) == 10
-    assert {decrypt_seed(keys, text, "usr_1") for text in texts} == {SEED}
+    assert {decrypt_seed(server, text, "usr_1") for text in texts} == {SEED}
 
 
 def test_the_text_of_another_account_or_a_changed_one_is_refused(tmp_path: Path) -> None:
     create(tmp_path)
-    keys = SeedKeys(tmp_path)
-    text = encrypt_seed(keys, SEED, "usr_1")
+    server = SeedKeys(tmp_path)
+    text = encrypt_seed(server, SEED, "usr_1")
 
     with pytest.raises(CryptoError):
-        decrypt_seed(keys, text, "usr_2")
+        decrypt_seed(server, text, "usr_2")
     for place in range(17, len(text) - 2):
         other = text[:place] + ("A" if text[place] != "A" else "B") + text[place + 1 :]
         with pytest.raises(CryptoError):
-            decrypt_seed(keys, other, "usr_1")
+            decrypt_seed(server, other, "usr_1")
 
 
 def test_the_newest_key_that_is_due_encrypts_and_all_decrypt(tmp_path: Path) -> None:
@@ -47,12 +50,12 @@ def test_the_newest_key_that_is_due_encrypts_and_all_decrypt(tmp_path: Path) -> 
     old = encrypt_seed(SeedKeys(tmp_path), SEED, "usr_1")
     create(tmp_path, hours=-1, digit="b")
     create(tmp_path, hours=1, digit="c")
-    keys = SeedKeys(tmp_path)
-    new = encrypt_seed(keys, SEED, "usr_1")
+    server = SeedKeys(tmp_path)
+    new = encrypt_seed(server, SEED, "usr_1")
 
-    assert old[:16] != new[:16] == keys.current().fingerprint
-    assert keys.current().secret.hex() == "b" * 64
-    assert {decrypt_seed(keys, text, "usr_1") for text in (old, new)} == {SEED}
+    assert old[:16] != new[:16] == server.current().fingerprint
+    assert server.current().secret.hex() == "b" * 64
+    assert {decrypt_seed(server, text, "usr_1") for text in (old, new)} == {SEED}
 
 
 def test_a_server_without_the_key_says_so_and_finds_it_as_soon_as_it_is_copied(
@@ -85,10 +88,10 @@ def test_a_file_that_is_not_a_key_is_named_and_changes_nothing(
 ) -> None:
     create(tmp_path, hours=-1)
     wrong = SEED_KEYS.create(tmp_path, datetime.now(UTC), content.encode())
-    keys = SeedKeys(tmp_path)
+    server = SeedKeys(tmp_path)
 
     with caplog.at_level(logging.ERROR):
-        assert keys.current().secret.hex() == "a" * 64
+        assert server.current().secret.hex() == "a" * 64
     (record,) = caplog.records
     assert record.getMessage() == "second factor key cannot be used"
     assert str(wrong) in vars(record)["detail"]
@@ -100,3 +103,18 @@ def test_a_key_is_shown_in_no_repr_and_in_no_text(tmp_path: Path) -> None:
 
     assert "a" * 8 not in f"{key!r}"
     assert key.secret.hex()[:16] != key.fingerprint
+
+
+def test_a_running_server_reads_its_folder_again_after_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(tmp_path, hours=-1, digit="a")
+    server = SeedKeys(tmp_path)
+    old = server.current()
+    create(tmp_path, digit="b")
+    assert server.current() == old
+
+    later = time.monotonic() + 61
+    clock = SimpleNamespace(monotonic=lambda: later, time=time.time)
+    monkeypatch.setattr(keys, "time", clock)
+    assert server.current().secret.hex() == "b" * 64
