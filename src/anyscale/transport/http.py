@@ -178,7 +178,10 @@ class Users:
         self, emails: Sequence[str], external_ids: Sequence[str] = ()
     ) -> Sequence[User | None]:
         body = FindUsers(list(emails), list(external_ids))
-        return self._request(FoundUsers, "POST", "/v1/users:find", body, changes=False).users
+        # The response is several times as long, so compressing the body would gain nothing.
+        return self._request(
+            FoundUsers, "POST", "/v1/users:find", body, changes=False, compress=False
+        ).users
 
     def update(
         self,

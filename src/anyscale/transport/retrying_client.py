@@ -62,7 +62,7 @@ _CONNECT_SECONDS = 10.0
 #: seconds that the last attempt of a call gets at least, though the patience ends sooner
 _SHORTEST_ATTEMPT = 1.0
 
-#: octets of a body from which on it is compressed
+#: octets of a body from which on it may be compressed
 _COMPRESS_FROM = 1024
 
 
@@ -114,18 +114,20 @@ class RetryingClient:
         *,
         key: str | None = None,
         changes: bool | None = None,
+        compress: bool = True,
         **query: Any,
     ) -> Kind:
         """Make a call; repeat it while that may help. Repeating it changes nothing more.
 
         `kind` is the type of the response, and `key` the idempotency key. `changes` tells whether
-        the call may change something; by default every method but GET may.
+        the call may change something; by default every method but GET may. `compress` tells whether
+        a long body is compressed.
 
         Raises:
             AnyscaleError: the one that the control plane returned, or why there is no response.
         """
         url = f"{self.host}{path}" + (f"?{urlencode(query)}" if query else "")
-        data, headers = _encoded(body, key)
+        data, headers = _encoded(body, key, compress=compress)
         changes = method != "GET" if changes is None else changes
         state = RetryState(self._cancelled)
         while True:
@@ -212,13 +214,13 @@ class RetryingClient:
         return error
 
 
-def _encoded(body: Any, key: str | None) -> tuple[bytes | None, dict[str, str]]:
+def _encoded(body: Any, key: str | None, *, compress: bool) -> tuple[bytes | None, dict[str, str]]:
     headers = {"Idempotency-Key": key} if key else {}
     if body is None:
         return None, headers
     headers["Content-Type"] = "application/json"
     data = json.encode(body)
-    if len(data) >= _COMPRESS_FROM:
+    if compress and len(data) >= _COMPRESS_FROM:
         headers["Content-Encoding"] = "gzip"
         data = gzip.compress(data, compresslevel=1, mtime=0)
     return data, headers

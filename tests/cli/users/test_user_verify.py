@@ -378,14 +378,15 @@ def test_json_is_written_while_the_rest_is_still_compared(
     assert (running.returncode, json.loads("".join(first) + rest)["checked"]) == (1, count)
 
 
-def test_no_password_is_sent(
+def test_no_password_is_sent_and_the_emails_are_not_compressed(
     configured_server: ServerProcess,
     anyscale: RunAnyscale,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     file = tmp_path / "users.yaml"
-    file.write_text(FILE, encoding="utf-8")
+    more = [f"user{at}@example.com" for at in range(60)]  # over a kilobyte
+    file.write_text(FILE + "".join(f"- email: {email}\n" for email in more), encoding="utf-8")
     with FaultyProxy([configured_server.port], lambda _: None) as proxy:
         monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
         done = anyscale("user", "verify", "-f", file, "--extra")
@@ -393,7 +394,8 @@ def test_no_password_is_sent(
     assert done.returncode == 1
     (find,) = [exchange for exchange in history if exchange.call == "POST /v1/users:find"]
     emails = ["jane@example.com", "zoe@example.com", "ann@example.com"]
-    assert find.request_json == {"emails": emails}
+    assert find.request_json == {"emails": [*emails, *more]}
+    assert b"content-encoding" not in find.request.lower()  # the response is several times as long
     others = [exchange.request for exchange in history if exchange is not find]
     assert not any(b"donkey" in request for request in others)
     assert "donkey" not in done.stdout + done.stderr
