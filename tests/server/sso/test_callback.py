@@ -119,8 +119,9 @@ def with_changed_octet(login: TamperedLogin) -> None:
 
 
 def of_another_control_plane(login: TamperedLogin) -> None:
-    with login.control_plane.store.write() as tx:
-        execute_sql(tx, "delete from server_keys")
+    content = urlsafe_b64decode(login.client.cookies[SSO_COOKIE] + "==")[:-32]
+    signed = content + hmac.digest(b"a key of another database", content, "sha256")
+    login.cookie = urlsafe_b64encode(signed).decode().rstrip("=")
 
 
 def of_another_browser(login: TamperedLogin) -> None:
