@@ -267,6 +267,20 @@ def test_after_the_password_the_page_takes_a_passkey_and_is_shown_anew_after_a_r
     assert EMAIL in client.request("GET", "/").text
 
 
+def test_the_page_says_why_no_passkey_of_the_account_can_be_used(
+    control_plane: ControlPlane, browser: HttpClient
+) -> None:
+    add_passkey(control_plane)
+    with control_plane.store.write() as tx:
+        execute_sql(tx, "update factors set rp_id = 'former.example.com'")
+    form = {"email": EMAIL, "password": NEW_PASSWORD}
+    half = browser.request("POST", "/sign-in", form=form, headers=FORM_PAGE)
+    page = browser.request("GET", half.headers["location"]).text
+
+    assert "created for another address of this server" in page
+    assert "data-passkey" not in page
+
+
 def test_an_expired_page_is_shown_anew_and_works(
     control_plane: ControlPlane, browser: HttpClient
 ) -> None:

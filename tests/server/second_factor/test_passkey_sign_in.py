@@ -67,9 +67,17 @@ def answer_of(
     return device.get(ceremonies_of(control_plane).sign_in_options(browser), **changed)
 
 
+def log_in(
+    control_plane: ControlPlane, answer: str, browser: str = "mine"
+) -> LoginResult | HalfSignIn:
+    """Send an answer, as the form of the sign-in page does."""
+    login = login_of(control_plane)
+    return login.login(login.verify(answer, browser), HOME)
+
+
 def sign_in(control_plane: ControlPlane, device: SoftAuthenticator, **changed: Any) -> LoginResult:
     answer = answer_of(control_plane, device, **changed)
-    return completed(login_of(control_plane).login(answer, "mine", HOME))
+    return completed(log_in(control_plane, answer))
 
 
 def reason_of(call: Callable[[], object]) -> str:
@@ -111,11 +119,11 @@ def test_an_answer_that_is_sent_400_times_at_once_makes_one_session(
     device = add_passkey(control_plane, flags=SYNCED, has_counter=False)
     answer = answer_of(control_plane, device)
     with closing(store_deployment.control_plane()) as other, ThreadPoolExecutor(16) as threads:
-        servers = [login_of(control_plane), login_of(other)]
+        servers = [control_plane, other]
 
         def send(number: int) -> str:
             try:
-                return type(servers[number % 2].login(answer, "mine", HOME)).__name__
+                return type(log_in(servers[number % 2], answer)).__name__
             except PasskeyRefused as error:
                 return error.reason
 
@@ -131,10 +139,23 @@ def test_an_answer_without_a_valid_signature_stores_nothing(control_plane: Contr
     options = ceremonies_of(control_plane).sign_in_options("mine")
     forged, right = device.get(options, signature=b"forged"), device.get(options)
 
-    assert reason_of(lambda: login_of(control_plane).login(forged, "mine", HOME)) == "signature"
+    assert reason_of(lambda: log_in(control_plane, forged)) == "signature"
     with control_plane.store.read() as tx:
         assert execute_sql(tx, "select * from used_challenges").fetchall() == []
-    assert completed(login_of(control_plane).login(right, "mine", HOME)).session
+    assert completed(log_in(control_plane, right)).session
+
+
+def test_a_used_challenge_is_forgotten_after_it_has_expired(control_plane: ControlPlane) -> None:
+    device = add_passkey(control_plane)
+    sign_in(control_plane, device)
+    with control_plane.store.write() as tx:
+        assert tx.used_challenges.add(b"expired", tx.now())
+
+    control_plane.clean_up()
+
+    with control_plane.store.read() as tx:
+        assert not tx.used_challenges.has(b"expired")
+        assert len(execute_sql(tx, "select * from used_challenges").fetchall()) == 1
 
 
 def test_a_refused_sign_in_uses_up_no_challenge(control_plane: ControlPlane) -> None:
@@ -142,11 +163,11 @@ def test_a_refused_sign_in_uses_up_no_challenge(control_plane: ControlPlane) -> 
     answer = answer_of(control_plane, device)
     suspend(control_plane)
     with pytest.raises(InvalidCredentials, match="suspended"):
-        login_of(control_plane).login(answer, "mine", HOME)
+        log_in(control_plane, answer)
     with control_plane.store.write() as tx:
         tx.accounts.set_suspended(get_account(control_plane).user_id, None)
 
-    assert completed(login_of(control_plane).login(answer, "mine", HOME)).session
+    assert completed(log_in(control_plane, answer)).session
 
 
 def test_a_copy_of_a_passkey_is_refused_and_the_first_one_goes_on(
@@ -157,7 +178,7 @@ def test_a_copy_of_a_passkey_is_refused_and_the_first_one_goes_on(
         sign_in(control_plane, device)
     copied = answer_of(control_plane, device, counter=3)
 
-    assert reason_of(lambda: login_of(control_plane).login(copied, "mine", HOME)) == "copied"
+    assert reason_of(lambda: log_in(control_plane, copied)) == "copied"
     assert sign_in(control_plane, device).session
 
 
@@ -196,7 +217,7 @@ def test_a_passkey_that_ends_after_the_page_was_opened_is_unknown(
     answer = answer_of(control_plane, device)
     end(control_plane)
 
-    assert reason_of(lambda: login_of(control_plane).login(answer, "mine", HOME)) == "unknown"
+    assert reason_of(lambda: log_in(control_plane, answer)) == "unknown"
 
 
 def test_a_passkey_that_is_removed_while_it_is_verified_is_refused(
@@ -282,7 +303,7 @@ def refusal_of(
 ) -> str:
     """Try to sign in with an answer for a page of my browser."""
     answer = answer_of(control_plane, device, **changed)
-    return reason_of(lambda: login_of(control_plane).login(answer, browser, HOME))
+    return reason_of(lambda: log_in(control_plane, answer, browser))
 
 
 @pytest.mark.parametrize("purpose", set(Purpose) - {Purpose.SIGN_IN})
@@ -377,8 +398,7 @@ def test_half_a_sign_in_of_another_browser_or_account_takes_no_answer(
 
     assert reason_of(lambda: login.by_passkey(half, answer, other_cookie, HOME)) == "browser"
     assert reason_of(lambda: login.by_passkey(other_half, answer, cookie, HOME)) == "account"
-    alone = login_of(control_plane)
-    assert reason_of(lambda: alone.login(answer, cookie, HOME)) == "purpose"
+    assert reason_of(lambda: log_in(control_plane, answer, cookie)) == "purpose"
     from_page = answer_of(control_plane, device, browser=cookie)
     assert reason_of(lambda: login.by_passkey(half, from_page, cookie, HOME)) == "purpose"
 

@@ -10,7 +10,7 @@ from anyscale.server.core.login.half_sign_in import HalfSignIn, Shown
 from anyscale.server.core.login.password_login import PasswordLogin
 from anyscale.server.core.login.sessions import ClientInfo, LoginResult, lock_for_session
 from anyscale.server.core.second_factor.challenges import Purpose
-from anyscale.server.core.second_factor.passkey_ceremonies import PasskeyCeremonies
+from anyscale.server.core.second_factor.passkey_ceremonies import PasskeyCeremonies, ShownPasskey
 from anyscale.server.core.second_factor.wrong_codes import forget_wrong_codes
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import AccountRecord
@@ -45,15 +45,18 @@ class PasskeyLogin:
         """Whether the sign-in page offers it."""
         return not self._policy.sso_only
 
-    def login(self, answer: str, browser: str, client: ClientInfo) -> LoginResult | HalfSignIn:
-        """Verify the answer to the options of the sign-in page, and complete the sign-in.
+    def verify(self, answer: str, browser: str) -> ShownPasskey:
+        """Verify the answer to the options of the sign-in page. Raises `PasskeyRefused`."""
+        return self.ceremonies.verify(answer, Purpose.SIGN_IN, browser)
+
+    def login(self, shown: ShownPasskey, client: ClientInfo) -> LoginResult | HalfSignIn:
+        """Complete the sign-in by a passkey that `verify` returned.
 
         Raises:
-            PasskeyRefused: the answer is not accepted, or the account signs in by SSO first.
+            PasskeyRefused: it was used before, or the account signs in by SSO first.
             InvalidCredentials, PasswordExpired: as of a sign-in by a right password.
             TooManyFailedLogins: the account has too many sign-ins in this minute.
         """
-        shown = self.ceremonies.verify(answer, Purpose.SIGN_IN, browser)
         user_id = shown.factor.user_id
         self._password_login.record_sign_in(user_id)
         with self._transactions.write_unattended("sign-in") as tx:

@@ -132,8 +132,11 @@ class LoginFlows(Struct, frozen=True):
     async def by_passkey(self, connection: Connection, answer: str) -> LoginResult | HalfSignIn:
         """Sign in by a passkey alone, as `PasskeyLogin` does."""
         client, browser = client_info(connection), read_cookie(connection, BROWSER)
-        call = partial(self.require_passkeys().login, answer, browser, client)
+        login = self.require_passkeys()
         with _counted("passkey") as count:
+            # This check comes before the place, too: a valid answer makes a client a known one.
+            shown = await self.pools.login.look_ups.run(login.verify, answer, browser)
+            call = partial(login.login, shown, client)
             return count(await self.pools.login.run(call, client.address, is_known=True))
 
     async def again_by_passkey(
