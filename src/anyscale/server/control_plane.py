@@ -188,7 +188,7 @@ class ControlPlane:
 
     @cached_property
     def ceremonies(self) -> "PasskeyCeremonies | None":
-        """Lets browsers show passkeys; None where there are none. Imported on use: 100 ms."""
+        """Lets browsers create and show passkeys; None where there are none."""
         rp = relying_party(self.settings.public_url)
         if rp is None or not self.settings.second_factor.is_on:
             return None
