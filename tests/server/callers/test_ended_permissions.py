@@ -224,10 +224,10 @@ def one_during_the_other(
     ],
 )
 def test_a_permission_ends_before_or_after_a_transaction_and_never_during_it(
-    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, name: str, way: str
+    shared_control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, name: str, way: str
 ) -> None:
-    call, end_permission = prepared(control_plane, name, way)
-    with one_during_the_other(control_plane, monkeypatch, call, end_permission) as [
+    call, end_permission = prepared(shared_control_plane, name, way)
+    with one_during_the_other(shared_control_plane, monkeypatch, call, end_permission) as [
         calling,
         ending,
     ]:
@@ -237,8 +237,8 @@ def test_a_permission_ends_before_or_after_a_transaction_and_never_during_it(
         with suppress(NotAuthenticated):  # a change of the password has signed the user out
             ending.result(30)
 
-    call, end_permission = prepared(control_plane, name, way)
-    with one_during_the_other(control_plane, monkeypatch, end_permission, call) as [
+    call, end_permission = prepared(shared_control_plane, name, way)
+    with one_during_the_other(shared_control_plane, monkeypatch, end_permission, call) as [
         ending,
         calling,
     ]:

@@ -92,9 +92,9 @@ class Racecourse:
 
 @pytest.mark.parametrize("way", ENDS)
 def test_no_call_writes_after_its_permission_ended(
-    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, way: str
+    shared_control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    course = Racecourse(control_plane, monkeypatch)
+    course = Racecourse(shared_control_plane, monkeypatch)
     calls = [name for name in CALLS if name in OWNER_CALLS or "token" not in way]
     random.shuffle(calls)
     outcomes = Counter[str]()
