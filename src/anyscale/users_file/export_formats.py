@@ -3,6 +3,7 @@
 import csv
 import io
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
@@ -20,8 +21,8 @@ class ExportFormat(Protocol):
 
     #: what the file begins with
     head: str
-    #: how many hashes the format has no name for
-    hashes_left_out: int
+    #: scheme -> how many hashes of it were written; None if all were
+    hashes: Counter[str] | None
 
     def lines(self, users: Iterable[ExportedUser]) -> str:
         """Return the lines of some users."""
@@ -31,7 +32,7 @@ class JsonLines:
     """One JSON object a line, without the fields that have their usual values."""
 
     head = ""
-    hashes_left_out = 0
+    hashes = None
 
     def __init__(self, *, with_hashes: bool) -> None:
         """Take what each format takes."""
@@ -43,7 +44,7 @@ class JsonLines:
 class Csv:
     """A row for each user, after the names of the fields; no cell starts a formula."""
 
-    hashes_left_out = 0
+    hashes = None
 
     def __init__(self, *, with_hashes: bool) -> None:
         fields = ExportedUser.__struct_fields__
@@ -69,14 +70,14 @@ class Ldif:
     """An entry `inetOrgPerson` for each user (RFC 2849, RFC 2798), for other systems.
 
     A line is never folded, so that tools for lines can replace the end of the names, `,ou=people`.
-    There is no line with the version, which `slapadd` of OpenLDAP refuses. A suspended user has no
-    password here: no server would refuse it.
+    There is no line with the version, which `slapadd` of OpenLDAP refuses. A suspended user is
+    locked, since no attribute that every server has says so.
     """
 
     head = "dn: ou=people\nobjectClass: organizationalUnit\nou: people\n"
 
     def __init__(self, *, with_hashes: bool) -> None:  # noqa: ARG002 - as of each format
-        self.hashes_left_out = 0
+        self.hashes = Counter[str]()
 
     def lines(self, users: Iterable[ExportedUser]) -> str:
         return "".join(f"\n{''.join(self._entry(user))}" for user in users)
@@ -93,7 +94,6 @@ class Ldif:
             "mail": user.email,
             "title": user.title,
             "employeeNumber": user.external_id,
-            "description": "suspended" if user.suspended else None,
             "userPassword": self._password(user),
         }
         for name, value in values.items():
@@ -101,19 +101,23 @@ class Ldif:
                 yield _ldif_line(name, value)
 
     def _password(self, user: ExportedUser) -> str | None:
+        if user.suspended:
+            return _LOCKED
         text = user.password_hash
-        if not text or user.suspended:
+        if not text:
             return None
-        if text.startswith("$argon2"):
-            return f"{{ARGON2}}{text}"
-        if text.startswith(_CRYPT):
-            return f"{{CRYPT}}{text}"
-        self.hashes_left_out += 1
-        return None
+        scheme = next((name for start, name in _SCHEMES.items() if text.startswith(start)), None)
+        if scheme is None:
+            return None
+        self.hashes[scheme.lower()] += 1
+        return f"{{{scheme}}}{text}"
 
 
-#: crypt(5): bcrypt, SHA-crypt, yescrypt
-_CRYPT = ("$2", "$5$", "$6$", "$y$")
+#: how shadow(5) locks an account: no password has such a hash
+_LOCKED = "{CRYPT}!"
+
+#: the beginning of a hash -> its scheme in LDAP; those of crypt(5) are bcrypt, SHA-crypt, yescrypt
+_SCHEMES = {"$argon2": "ARGON2"} | dict.fromkeys(("$2", "$5$", "$6$", "$y$"), "CRYPT")
 
 
 def _ldif_line(name: str, value: str) -> str:

@@ -214,6 +214,9 @@ def test_users_bind_to_a_directory_that_was_loaded_with_the_export(
         if "mail: " in entry
     }
     passwords = {"own": PASSWORDS[0], "hash1": PASSWORDS[1], "initial3": PASSWORDS[3]}
+    manifest = json.loads(entries[-1].split("# manifest: ")[1])
+    assert manifest["password_hashes"] == {"argon2": 1, "crypt": 2}
+    assert manifest["left_out"] == {"password_hashes": 1}
     with directory(exported, tmp_path) as loaded:
         assert [
             name for name in names if loaded.lets_in(names[name], passwords.get(name, "x"))

@@ -1,6 +1,7 @@
 """Writes all users to a file, for `anyscale user export`."""
 
 import hashlib
+from collections import Counter
 from contextlib import ExitStack
 
 from msgspec import json
@@ -38,7 +39,7 @@ def export_to(path: str, file_format: str, *, with_hashes: bool) -> Manifest:
             beside.write(f"{text}\n")
         else:
             file.write(f"\n{COMMENT}{text}\n" if file_format == "ldif" else f'{{"{KEY}":{text}}}\n')
-        record_export(transactions, system_caller(), file_format, export)
+        record_export(transactions, system_caller(), file_format, manifest)
         if beside:
             beside.keep()
         file.keep()
@@ -60,11 +61,13 @@ def _write_users(file: AtomicFile, export: UserExport, chosen: ExportFormat) -> 
         write(chosen.lines(page))
         users += len(page)
         show_progress("Exporting", users, export.total)
-    left_out = {"hashes_of_other_schemes": chosen.hashes_left_out, **export.left_out()}
+    hashes = export.hashes if chosen.hashes is None else chosen.hashes
+    left_out = Counter(export.left_out())
+    left_out["password_hashes"] += export.hashes.total() - hashes.total()
     return Manifest(
         users=users,
         octets=octets,
         sha256=digest.hexdigest(),
-        password_hashes=export.hashes,
+        password_hashes=hashes,
         left_out={kind: count for kind, count in left_out.items() if count},
     )

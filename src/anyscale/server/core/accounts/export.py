@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from anyscale.domain.models.exports import ExportedUser
+from anyscale.domain.models.exports import ExportedUser, Manifest
 from anyscale.domain.password_hashes.parsing import parse
 from anyscale.server.core.audit.entries import USERS_EXPORTED, append_entry
 from anyscale.server.core.callers import SystemCaller
@@ -88,10 +88,10 @@ def exported_users(transactions: Transactions, *, with_hashes: bool) -> Iterator
 
 
 def record_export(
-    transactions: Transactions, caller: SystemCaller, file_format: str, export: UserExport
+    transactions: Transactions, caller: SystemCaller, file_format: str, manifest: Manifest
 ) -> None:
     """Append the entry for a file of users to the audit log, before it gets its name."""
-    hashes = export.hashes.total()
-    data = {"format": file_format, "users": export.total, "password_hashes": hashes}
+    hashes = sum(manifest.password_hashes.values())
+    data = {"format": file_format, "users": manifest.users, "password_hashes": hashes}
     with transactions.write_for(caller) as (tx, _):
         append_entry(tx, caller.actor, USERS_EXPORTED, "", data)
