@@ -123,6 +123,8 @@ def test_an_account_has_20_passkeys_at_most(
 def test_a_passkey_replaces_a_lost_factor(control_plane: ControlPlane, browser: HttpClient) -> None:
     add(browser, SoftAuthenticator(ORIGIN), name="Lost")
     (lost,) = factors_of(control_plane)
+    page = browser.request("GET", f"{PAGE}?replaces={lost.factor_id}")
+    assert f'name="replaces" value="{lost.factor_id}"' in page.text
     replaced = add(browser, SoftAuthenticator(ORIGIN), name="New", replaces=lost.factor_id)
 
     assert replaced.headers["location"] == "/?note=factor_replaced"
