@@ -2,6 +2,7 @@
 
 from contextlib import closing
 
+from tests.store.contract.factors import app_row
 from tests.support.callers import operator
 from tests.support.databases.stored_data import execute_sql
 from tests.support.sign_in.site import Site
@@ -15,7 +16,7 @@ from anyscale.server.core.secrets import hash_of, new_secret
 from anyscale.server.store.records.login import LinkRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["COLLABORATOR", "OWNER", "add_collaborator", "populate"]
+__all__ = ["COLLABORATOR", "OWNER", "WITH_FACTOR", "add_collaborator", "populate"]
 
 OWNER = "amina.okafor@example.com"
 COLLABORATOR = "lena.brandt@example.com"
@@ -31,6 +32,9 @@ DAY = 86_400_000
 
 #: accounts without credentials that have an open link
 WITH_LINKS = ("farid.novak@example.com", "farid.haddad@example.com", "kofi.larsen@example.com")
+
+#: has an app, and some recovery codes
+WITH_FACTOR = "greta.weber@example.com"
 
 #: name -> redirect URI, and whose users it signs in
 APPLICATIONS = {
@@ -91,6 +95,9 @@ def populate(site: Site) -> None:
                     user_id, hash_of(new_secret()), "test", tx.now(), tx.now() + 7 * DAY
                 )
                 tx.links.replace(link)
+            phone = id_of(tx, WITH_FACTOR)
+            tx.factors.add(app_row(1, phone, name="Work phone", confirmed_at=tx.now()))
+            tx.recovery_codes.replace(phone, [b"1", b"2", b"3"])
             execute_sql(
                 tx,
                 "update batches set published_at = published_at - ? where batch_id <> ?",

@@ -10,7 +10,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from playwright.sync_api import Browser, Page
-from tests.browser.console_people import COLLABORATOR, OWNER, add_collaborator, populate
+from tests.browser.console_people import (
+    COLLABORATOR,
+    OWNER,
+    WITH_FACTOR,
+    add_collaborator,
+    populate,
+)
 from tests.support.mail.mail_site import relay_environment
 from tests.support.mail.relays import running_relay
 from tests.support.sign_in.sign_ins import let_time_pass
@@ -234,6 +240,7 @@ PAGES: dict[str, str | Step] = {
     "user-suspend": suspend,
     "user-correct": account("greta.weber@example.com", "/correct"),
     "user-role": account("greta.weber@example.com", "/role"),
+    "user-factors": account(WITH_FACTOR, "/reset-second-factor"),
     "user-delete": account("greta.weber@example.com", "/delete"),
     "user-new": "/console/users/new",
     "user-new-refused": refused_user,

@@ -138,6 +138,19 @@ def new_app(page: Page, site: Site) -> None:
     begin_app(page, site)
 
 
+def new_passkey(page: Page, site: Site) -> None:
+    page.context.add_cookies(site.signed_in(site.create_user())["cookies"])
+    page.goto("/account/second-factor/passkey")
+    page.get_by_role("button", name="Create the passkey").wait_for()
+
+
+def second_step(page: Page, site: Site) -> None:
+    email = add_app(page, site)
+    page.context.clear_cookies()
+    sign_in(page, email, NEW_PASSWORD)
+    page.get_by_label("Code").wait_for()
+
+
 def begin_app(page: Page, site: Site) -> str:
     """Begin to add an app to a new account; give its email."""
     email = site.create_user()
@@ -201,6 +214,8 @@ SSO: dict[str, Step] = {
 }
 FACTORS: dict[str, Step] = {
     "add-app": new_app,
+    "add-passkey": new_passkey,
+    "second-factor": second_step,
     "recovery-codes": recovery_codes,
     "recovered": recovered,
 }
@@ -216,7 +231,7 @@ def picture(browser: Browser, site: Site, folder: Path, name: str, step: Step) -
         page = context.new_page()
         page.goto("/sign-in")
         step(page, site)
-        page.evaluate("document.activeElement.blur()")
+        page.evaluate("document.activeElement?.blur()")
         page.screenshot(path=folder / f"{name}-{size}.png", full_page=True)
         page.goto("/")
         if page.get_by_role("button", name=re.compile("Sign out")).count():
