@@ -1,9 +1,10 @@
-"""Read users files: YAML, JSON, JSON Lines or CSV, from a path or from standard input.
+"""Read users files and the exports of other systems, from a path or from standard input.
 
 `UsersFile` opens a file, and `FileReading` reads it once. A reader for each format (`yaml_reader`,
-`json_reader`, `csv_reader`) reads the text of `input_stream`, finds the line and column of each
-value, and hands entries to `entry_collector`, which checks them and collects the problems. The
-command, the SDK and the console use this package. It imports only `domain` and `errors`.
+`json_reader`, `csv_reader`, `ldif_reader` and so on) reads the text of `input_stream`, finds the
+line and column of each value, and hands entries to `entry_collector`, which checks them and
+collects the problems. The command, the SDK and the console use this package. It imports only
+`domain` and `errors`.
 """
 
 import io
@@ -52,7 +53,13 @@ FORMATS = {
     "json": Format("JSON", (".json",), "json_reader:read_json"),
     "jsonl": Format("JSON Lines", (".jsonl", ".ndjson"), "json_reader:read_jsonl"),
     "csv": Format("CSV", (".csv", ".tsv"), "csv_reader:read_csv"),
+    "ldif": Format("LDIF", (".ldif",), "ldif_reader:read_ldif"),
+    "keycloak": Format("Keycloak", (), "keycloak_reader:read_keycloak"),
+    "django": Format("Django", (), "django_reader:read_django"),
 }
+
+#: Their readers limit the size of an entry themselves, and an unfinished file is not valid.
+_JSON = frozenset({"json", "jsonl", "keycloak", "django"})
 
 #: the name of standard input on a command line
 STDIN = "-"
@@ -197,8 +204,8 @@ class UsersFile:
     def users(self, entries: EntryCollector) -> Iterator[CheckedUser]:
         """Read from the beginning into `entries`, up to the end or the first fatal problem."""
         self._stream.seek(0)
-        is_json = self.format in ("json", "jsonl")  # its reader limits the size of an entry itself
-        count = None if is_json else lambda: entries.count + entries.blank_rows
+        is_json = self.format in _JSON
+        count = None if is_json else lambda: entries.all_entries
         self._source = InputStream(self._stream, self.name, count, yaml=self.format == "yaml")
         try:
             yield from FORMATS[self.format].read(self._source, entries)

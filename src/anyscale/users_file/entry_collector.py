@@ -1,6 +1,7 @@
 """Collect the result of one reading: the users, the problems, and the place of each email."""
 
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -73,6 +74,8 @@ _SUSPENDED = (
 #: fields whose faults may mean that columns are swapped, and that a name is the password
 _IN_DOUBT = frozenset({"name", "lastname", "password"})
 
+_ADMINISTRATORS = "Administrators of the other system, who arrive as collaborators"
+
 NOT_A_MAP = "a user must be a map: name, email and so on"
 
 
@@ -129,6 +132,12 @@ class EntryCollector:
         self.unknown_columns: dict[Place, str] = {}
         #: see `ColumnFault.choice`
         self.proposed_choice: str = ""
+        #: kind -> entries of another system so far that are no users, and were passed over
+        self.left_out: Counter[str] = Counter()
+        #: kind -> what belongs to entries so far, and was passed over
+        self.belongings: Counter[str] = Counter()
+        #: administrators of the other system so far
+        self.administrators: int = 0
         #: the fields so far that only the server sets, in order
         self.passed_over: dict[str, None] = {}
         #: position -> email and its key
@@ -154,13 +163,28 @@ class EntryCollector:
             f"{shown(name)} as {to}" for name, to in self.recognized_columns.items()
         )
         fields = ", ".join(self.passed_over)
+        left_out = ", ".join(f"{kind} ({number:,})" for kind, number in self.left_out.items())
+        belongings = {kind: number for kind, number in self.belongings.items() if number}
+        others = ", ".join(f"{kind} ({number:,})" for kind, number in belongings.items())
         users = "1 user has" if self.padded == 1 else f"{self.padded:,} users have"
         padded = f"{users} blanks around a text, which are kept: the first in line "
         return [
             *([f"{padded}{self._first_padded}."] if self.padded else []),
             *([f"Columns of {self.file} are read as fields: {columns}."] if columns else []),
+            *([f"Passed over as entries: {left_out}."] if left_out else []),
+            *([f"Passed over, since they do not arrive: {others}."] if others else []),
+            *([f"{_ADMINISTRATORS}: {self.administrators:,}."] if self.administrators else []),
             *([f"Passed over, since only the server sets them: {fields}."] if fields else []),
         ]
+
+    def leave_out(self, kind: str) -> None:
+        """Pass over an entry of another system that is no user, and count it by its kind."""
+        self.left_out[kind] += 1
+
+    @property
+    def all_entries(self) -> int:
+        """The entries and rows so far, also those that are no users."""
+        return self.count + self.blank_rows + self.left_out.total()
 
     def pass_over(self, field: str, place: Place, *, is_set: bool) -> list[PlacedFault]:
         """Pass over a field that only the server sets; return the fault of a suspended user."""

@@ -17,7 +17,7 @@ from anyscale.users_file.entry_collector import (
 )
 from anyscale.users_file.field_words import boolean_fault, meant_field, unknown_key
 from anyscale.users_file.input_stream import Fatal, InputStream
-from anyscale.users_file.json_scanner import JsonText
+from anyscale.users_file.json_scanner import JsonText, members
 from anyscale.users_file.manifest import KEY
 
 __all__ = ["read_json", "read_jsonl"]
@@ -69,7 +69,7 @@ def read_json(source: InputStream, entries: EntryCollector) -> Iterator[CheckedU
 def _top(text: JsonText, entries: EntryCollector) -> Iterator[CheckedUser]:
     start = text.place(text.at)
     has_users = False
-    for _ in _members(text, "}"):
+    for _ in members(text, "}"):
         key, offset = text.take_key()
         if key == _TOP and not has_users:
             has_users = True
@@ -79,19 +79,6 @@ def _top(text: JsonText, entries: EntryCollector) -> Iterator[CheckedUser]:
             text.take_value()
     if not has_users and not entries.problems:
         raise text.source.fatal("empty", f"the file has no users: it needs {_EXAMPLE}", *start)
-
-
-def _members(text: JsonText, end: str) -> Iterator[None]:
-    """Iterate over the members of a map or list; the caller takes each."""
-    text.at += 1
-    more = text.peek_far() != end
-    if not more:
-        text.at += 1
-    while more:
-        text.peek_far()
-        yield
-        text.peek_far()
-        more = text.more(end)
 
 
 def _wrong_key(key: str) -> tuple[str, str]:
@@ -107,7 +94,7 @@ def _list(text: JsonText, entries: EntryCollector) -> Iterator[CheckedUser]:
         entries.problem(text.place(text.at), "type", detail)
         text.take_value()
         return
-    for _ in _members(text, "]"):
+    for _ in members(text, "]"):
         if user := _entry(text).finish(text, entries):
             yield user
 

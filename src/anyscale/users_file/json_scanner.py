@@ -1,6 +1,7 @@
 """Scan the text of a JSON file: take keys and values, and turn offsets into lines and columns."""
 
 import re
+from collections.abc import Iterator
 from json import JSONDecodeError, JSONDecoder
 from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from anyscale.users_file.entry_collector import Place
 from anyscale.users_file.input_stream import MAX_ENTRY, Fatal, InputStream
 
-__all__ = ["JsonText"]
+__all__ = ["JsonText", "members"]
 
 _blank = re.compile(r"[ \t\n\r]*").match
 
@@ -17,11 +18,24 @@ _blank = re.compile(r"[ \t\n\r]*").match
 _decode_value = JSONDecoder(parse_int=len, parse_float=len, parse_constant=len).raw_decode
 
 
-class JsonText:
-    """The part of the file that is in memory, and the offset up to which it was read."""
+def _number(digits: str) -> int:
+    return int(digits[:_DIGITS])
 
-    def __init__(self, source: InputStream) -> None:
+
+# What other systems export has numbers, such as those of iterations.
+_DIGITS = 18
+_decode_numbers = JSONDecoder(parse_int=_number, parse_float=len, parse_constant=len).raw_decode
+
+
+class JsonText:
+    """The part of the file that is in memory, and the offset up to which it was read.
+
+    With `numbers`, whole numbers in values are read; else their lengths stand for them.
+    """
+
+    def __init__(self, source: InputStream, *, numbers: bool = False) -> None:
         self.source = source
+        self._decode = _decode_numbers if numbers else _decode_value
         self.text: str = ""
         self.at: int = 0
         self._ended = False
@@ -79,7 +93,7 @@ class JsonText:
         if character == '"':
             return self._string(), offset
         try:
-            value, self.at = _decode_value(self.text, offset)
+            value, self.at = self._decode(self.text, offset)
         except JSONDecodeError as error:
             raise self._broken(error) from None
         except RecursionError:
@@ -155,3 +169,16 @@ _SYNTAX = {
     "Unterminated string starting at": "the double quote that opens here is never closed",
     "Invalid \\escape": r"an unknown escape: write \\ for a backslash",
 }
+
+
+def members(text: JsonText, end: str) -> Iterator[None]:
+    """Iterate over the members of a map or list; the caller takes each."""
+    text.at += 1
+    more = text.peek_far() != end
+    if not more:
+        text.at += 1
+    while more:
+        text.peek_far()
+        yield
+        text.peek_far()
+        more = text.more(end)

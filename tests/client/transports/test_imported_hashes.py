@@ -1,5 +1,6 @@
 """Hashes that other systems have made, from a list of users to the first sign-in."""
 
+import io
 import logging
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,12 +18,15 @@ from tests.support.users import PASSWORD, checked_user
 from anyscale.batch_run.outcome import Outcome
 from anyscale.batch_run.run import BatchRun
 from anyscale.domain.user_sources import WeakHash
-from anyscale.errors import BatchRefused
+from anyscale.errors import BatchRefused, InvalidCredentials
 from anyscale.transport.base import Transport
+from anyscale.user.comparison.verification import Verification
 from anyscale.user.list_source import ListSource
 from anyscale.user.models import AdminImportUser
+from anyscale.users_file import UsersFile
 
 STRONG = passlib.hash.pbkdf2_sha256.using(rounds=10_000).hash(PASSWORD)
+CRYPT = passlib.hash.sha512_crypt.using(rounds=5_000).hash(PASSWORD)
 WEAK = passlib.hash.ldap_salted_sha1.hash(PASSWORD)
 
 
@@ -143,3 +147,25 @@ def test_no_hash_is_shown_or_kept_anywhere_else(
     shown += json.encode(refused.value.problems).decode()
     for secret in (STRONG, WEAK):
         assert secret[8:30] not in shown
+
+
+@pytest.mark.parametrize("count", [2, 7])
+def test_people_of_a_directory_sign_in_but_not_those_who_are_locked(
+    deployment: Deployment, transport: Transport, count: int
+) -> None:
+    locked = "nsAccountLock: TRUE\n"
+    text = "".join(
+        f"dn: uid={name}\nobjectClass: inetOrgPerson\ncn: {name}\nmail: {name}@example.com\n"
+        f"userPassword: {{CRYPT}}{CRYPT}\n{locked if name == 'b' else ''}\n"
+        for name in "abcdefg"[:count]
+    )
+    file = UsersFile(io.BytesIO(text.encode()), "people.ldif", "ldif")
+    run = BatchRun(transport, file, OnceKey("key"), if_exists="fail", drop_command=str)
+    assert run.run().created == count
+    with closing(deployment.control_plane()) as control_plane:
+        assert sign_in(control_plane, "a@example.com", PASSWORD, HOME).session
+        assert get_account(control_plane, "b@example.com").suspended_at
+        with pytest.raises(InvalidCredentials, match="suspended"):
+            sign_in(control_plane, "b@example.com", PASSWORD, HOME)
+    if count == 2:  # a chunk of this control plane has no more
+        assert list(Verification(transport, file).differences()) == []

@@ -118,7 +118,7 @@ class Verification:
             # The email comes first: it says which account the other differences are of.
             if not is_equal and gets_email(user, account):
                 yield self._difference(index, user, "different", account, "email")
-            if account.suspended_at is not None:
+            if account.suspended_at is not None and not user.suspended:
                 yield self._difference(index, user, "suspended", account)
             if not is_equal:
                 for field in different_fields(user, account):

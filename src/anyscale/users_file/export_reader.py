@@ -1,0 +1,97 @@
+"""Read users from JSON that another system has exported: each system maps its entries.
+
+The place of an entry is enough: no person writes such a file.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from anyscale.domain.validation import CheckedUser
+from anyscale.users_file.entry_collector import EntryCollector
+from anyscale.users_file.input_stream import InputStream
+from anyscale.users_file.json_scanner import JsonText, members
+
+__all__ = ["Mapped", "read_export"]
+
+
+class Mapped(NamedTuple):
+    """What a mapping makes of an entry."""
+
+    #: the fields of the user, and `suspended`; None if the entry is none
+    values: dict[str, Any] | None
+    #: why it is none, in the plural
+    kind: str = ""
+    is_administrator: bool = False
+    #: kind -> how many of what belongs to the user are passed over
+    left_out: Mapping[str, int] = {}
+
+
+def read_export(
+    source: InputStream,
+    entries: EntryCollector,
+    key: str,
+    map_entry: Callable[[dict[str, Any]], Mapped],
+    counted: Mapping[str, str],
+) -> Iterator[CheckedUser]:
+    """Read the users of a list of entries, or of a map with such a list, in order.
+
+    Args:
+        source: the file.
+        entries: receives the entries.
+        key: of the list in the map.
+        map_entry: returns what an entry is.
+        counted: other keys of the map -> the kind of the entries of their lists.
+
+    Raises:
+        Fatal: the file cannot be read from some place on.
+    """
+    text = JsonText(source, numbers=True)
+    character = text.peek_far()
+    if character == "[":
+        yield from _list(text, entries, map_entry)
+    elif character == "{":
+        for _ in members(text, "}"):
+            name, _ = text.take_key()
+            if name == key and text.peek_far() == "[":
+                yield from _list(text, entries, map_entry)
+            else:
+                _skip(text, entries, counted.get(name, ""))
+    else:
+        raise text.fatal("top", "the file must hold a list, or a map with one: export it as JSON")
+    if not entries.count and not entries.left_out:
+        raise source.fatal("empty", f"the file has no users: it needs {key!r}", 1, 1)
+
+
+def _list(
+    text: JsonText, entries: EntryCollector, map_entry: Callable[[dict[str, Any]], Mapped]
+) -> Iterator[CheckedUser]:
+    for _ in members(text, "]"):
+        value, offset = text.take_value()
+        place = text.place(offset)
+        if not isinstance(value, dict):
+            entries.refuse(place, "type", "an entry must be a map")
+            continue
+        mapped = map_entry(value)
+        for kind, number in mapped.left_out.items():
+            entries.belongings[kind] += number
+        entries.administrators += mapped.is_administrator
+        if mapped.values is None:
+            entries.leave_out(mapped.kind)
+            continue
+        values = {name: one for name, one in mapped.values.items() if one not in (None, "")}
+        if user := entries.finish(place, values, dict.fromkeys(values, place), []):
+            yield user
+
+
+def _skip(text: JsonText, entries: EntryCollector, kind: str) -> None:
+    """Skip a value, of which each member must fit into memory; count those of a kind."""
+    end = {"[": "]", "{": "}"}.get(text.peek_far(), "")
+    if not end:
+        text.take_value()
+        return
+    for _ in members(text, end):
+        if end == "}":
+            text.take_key()
+        text.take_value()
+        if kind:
+            entries.belongings[kind] += 1

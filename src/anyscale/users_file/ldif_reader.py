@@ -1,0 +1,164 @@
+"""Read users from LDIF (RFC 2849), as `slapcat` and `ldapsearch` write it."""
+
+import re
+from base64 import b64decode
+from binascii import Error
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from anyscale.domain.validation import CheckedUser
+from anyscale.users_file.entry_collector import EntryCollector, Place, PlacedFault
+from anyscale.users_file.input_stream import InputStream
+
+__all__ = ["read_ldif"]
+
+#: attribute -> field, in lower case; of several attributes of a field the first one counts
+_FIELDS = {
+    "givenname": "name",
+    "cn": "name",
+    "sn": "lastname",
+    "mail": "email",
+    "title": "title",
+    "employeenumber": "external_id",
+    "userpassword": "password_hash",
+}
+
+#: what locked accounts have: of OpenLDAP, of 389 Directory Server and of Active Directory
+_LOCKS = ("pwdaccountlockedtime", "nsaccountlock", "useraccountcontrol")
+_WANTED = frozenset((*_FIELDS, *_LOCKS, "dn", "objectclass", "changetype"))
+
+_PEOPLE = {"person", "organizationalperson", "inetorgperson", "posixaccount", "account", "user"}
+_GROUPS = {"groupofnames", "groupofuniquenames", "posixgroup", "group", "groupofmembers"}
+
+#: the bit of `userAccountControl` that disables an account
+_DISABLED = 2
+
+#: how shadow(5) and usermod(8) lock a hash
+_locked_hash = re.compile(r"(?:\{crypt\})?[!*]+", re.IGNORECASE).match
+
+_line = re.compile(r"([A-Za-z0-9.;-]+):(:|<)?[ ]*").match
+
+_SYNTAX = (
+    "not valid LDIF: a line is ATTRIBUTE: VALUE, or begins with a blank that continues the last"
+)
+
+
+class _Value(NamedTuple):
+    text: str
+    place: Place
+
+
+def read_ldif(source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
+    """Read the people of an LDIF file, in order; problems go to `entries`.
+
+    Other entries are counted by kind.
+
+    Raises:
+        Fatal: the file cannot be read from some place on.
+    """
+    entry: dict[str, list[_Value]] = {}
+    is_empty = True
+    for line in _logical_lines(source):
+        if line.text:
+            _take(line, entry, source)
+        elif entry and "dn" in entry:
+            is_empty = False
+            if user := _user(entry, entries):
+                yield user
+        if not line.text:
+            entry = {}
+    if is_empty:
+        raise source.fatal("empty", "the file has no entries: each begins with dn: ...", 1, 1)
+
+
+def _logical_lines(source: InputStream) -> Iterator[_Value]:
+    """Yield lines with those that continue them, without comments; an empty one ends an entry."""
+    line, number = _Value("", Place(1, 1)), 0
+    for text in _lines(source):
+        number += 1
+        if text.startswith(" "):
+            line = line._replace(text=line.text + text[1:])
+            continue
+        if not line.text.startswith("#"):
+            yield line
+        line = _Value(text, Place(number, 1))
+    yield from (line, _Value("", Place(number + 1, 1)))
+
+
+def _lines(source: InputStream) -> Iterator[str]:
+    rest = ""
+    for piece in iter(source.read_text, ""):
+        *lines, rest = (rest + piece).split("\n")
+        for line in lines:
+            yield line.removesuffix("\r")
+    if rest:
+        yield rest.removesuffix("\r")
+
+
+def _take(line: _Value, entry: dict[str, list[_Value]], source: InputStream) -> None:
+    """Add the value of a line to an entry, if it is of an attribute that is read."""
+    match = _line(line.text)
+    if match is None:
+        raise source.fatal("syntax", _SYNTAX, *line.place)
+    name, kind = match[1].lower(), match[2]
+    if name not in _WANTED:
+        return
+    text, place = line.text[match.end() :], Place(line.place.line, match.end() + 1)
+    if kind == "<":
+        raise source.fatal("syntax", f"{match[1]} is in another file: export it whole", *place)
+    if kind == ":":
+        try:
+            text = b64decode(text, validate=True).decode()
+        except (Error, ValueError):
+            detail = f"{match[1]} is not base64 of UTF-8 text"
+            raise source.fatal("syntax", detail, *place) from None
+    if name == "changetype":
+        raise source.fatal("syntax", "this file lists changes: export the entries", *line.place)
+    entry.setdefault(name, []).append(_Value(text, place))
+
+
+def _user(entry: dict[str, list[_Value]], entries: EntryCollector) -> CheckedUser | None:
+    classes = {value.text.lower() for value in entry.get("objectclass", ())}
+    if not classes & _PEOPLE:
+        kind = "groups" if classes & _GROUPS else "entries that are not people"
+        entries.leave_out(kind)
+        return None
+    if "mail" not in entry:
+        entries.leave_out("people without an email")
+        return None
+    values: dict[str, Any] = {}
+    places: dict[str, Place] = {}
+    for attribute, field in _FIELDS.items():
+        found = entry.get(attribute)
+        if found and field not in values:
+            values[field], places[field] = found[0].text, found[0].place
+    faults = _password(values, places)
+    if _is_locked(entry):
+        values["suspended"] = True
+    return entries.finish(entry["dn"][0].place, values, places, faults)
+
+
+def _password(values: dict[str, Any], places: dict[str, Place]) -> list[PlacedFault]:
+    """Leave a locked password out; return the fault of one that is not hashed."""
+    text = values.get("password_hash", "")
+    if _locked_hash(text):
+        del values["password_hash"]
+        values["suspended"] = True
+    elif text and text[0] not in "{$":
+        del values["password_hash"]
+        detail = "is a password as it was typed, and not a hash: remove it"
+        field = "password_hash"
+        return [PlacedFault(places[field], field, "password_hash_unknown", detail)]
+    return []
+
+
+def _is_locked(entry: dict[str, list[_Value]]) -> bool:
+    for attribute in _LOCKS:
+        for value in entry.get(attribute, ()):
+            if attribute == "pwdaccountlockedtime":
+                return True
+            if attribute == "nsaccountlock" and value.text.lower() == "true":
+                return True
+            if value.text.isdecimal() and int(value.text[:10]) & _DISABLED:
+                return True
+    return False
