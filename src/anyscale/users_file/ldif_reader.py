@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from anyscale.domain.validation import CheckedUser
 from anyscale.users_file.entry_collector import EntryCollector, Place, PlacedFault
 from anyscale.users_file.input_stream import InputStream
+from anyscale.users_file.manifest import COMMENT
 
 __all__ = ["read_ldif"]
 
@@ -59,7 +60,9 @@ def read_ldif(source: InputStream, entries: EntryCollector) -> Iterator[CheckedU
     entry: dict[str, list[_Value]] = {}
     is_empty = True
     for line in _logical_lines(source):
-        if line.text:
+        if line.text.startswith(COMMENT):
+            entries.take_manifest(line.text.removeprefix(COMMENT), line.place)
+        elif line.text:
             _take(line, entry, source)
         elif entry and "dn" in entry:
             is_empty = False
@@ -72,14 +75,17 @@ def read_ldif(source: InputStream, entries: EntryCollector) -> Iterator[CheckedU
 
 
 def _logical_lines(source: InputStream) -> Iterator[_Value]:
-    """Yield lines with those that continue them, without comments; an empty one ends an entry."""
+    """Yield lines with those that continue them; an empty one ends an entry.
+
+    No comment is among them but the manifest of an export.
+    """
     line, number = _Value("", Place(1, 1)), 0
     for text in _lines(source):
         number += 1
         if text.startswith(" "):
             line = line._replace(text=line.text + text[1:])
             continue
-        if not line.text.startswith("#"):
+        if not line.text.startswith("#") or line.text.startswith(COMMENT):
             yield line
         line = _Value(text, Place(number, 1))
     yield from (line, _Value("", Place(number + 1, 1)))

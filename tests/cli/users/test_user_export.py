@@ -227,3 +227,24 @@ def test_users_bind_to_a_directory_that_was_loaded_with_the_export(
         ]
         assert not loaded.lets_in(names["own"], PASSWORDS[1])
         assert not loaded.lets_in(names["suspended2"], PASSWORDS[2])
+
+
+def test_an_ldif_export_is_read_back_and_refused_if_entries_are_missing(
+    small: Place, place: Callable[[str], Place]
+) -> None:
+    exported, new = small.export("users.ldif", "--with-password-hashes"), place("new")
+    new.import_(exported)
+    created = {
+        one["email"]: ("password_hash" in one, one.get("suspended", False))
+        for one in entries_in(new.export("again.jsonl", "--with-password-hashes"))
+    }
+    assert created == {
+        "hash1@example.com": (True, False),
+        "suspended2@example.com": (False, True),
+        "initial3@example.com": (True, False),
+        "sso4@example.com": (False, False),
+    }
+    entries = exported.read_text(encoding="utf-8").split("\n\n")
+    exported.write_text("\n\n".join([entries[0], *entries[2:]]), encoding="utf-8")
+    refused = small.run("user", "verify", "-f", exported)
+    assert "the manifest counts 4 users, and the file has 3" in refused.stderr
