@@ -191,6 +191,20 @@ def test_nothing_is_confirmed_that_was_not_begun(
     assert control_plane.factors.pending_app(jane) is None
 
 
+def test_an_app_that_another_session_has_begun_is_neither_shown_nor_confirmed(
+    control_plane: ControlPlane, jane: SessionCaller
+) -> None:
+    stolen = new_session(control_plane)
+    planted = control_plane.factors.begin_app(stolen)  # the thief knows the seed
+
+    assert control_plane.factors.pending_app(jane) is None
+    with pytest.raises(NotFound):
+        control_plane.factors.confirm_app(jane, code_shown(planted.seed))
+    own = control_plane.factors.begin_app(jane)
+    assert control_plane.factors.pending_app(stolen) is None
+    assert len(control_plane.factors.confirm_app(jane, code_shown(own.seed))) == 8
+
+
 def test_with_the_last_factor_the_recovery_codes_go(
     control_plane: ControlPlane, jane: SessionCaller
 ) -> None:

@@ -58,7 +58,7 @@ class UserFactors(Struct, frozen=True):
 
 
 class NewApp(SensitiveStruct, frozen=True):
-    """An app that does not count before its first code."""
+    """An app that does not count before its first code, in the session that has begun it."""
 
     factor_id: str
     seed: bytes
@@ -111,13 +111,13 @@ class FactorService:
             user_id, now = user.account.user_id, tx.now()
             if len([one for one in _confirmed(tx, user_id) if one.kind == _APP]) >= _MOST_APPS:
                 raise ConfigError(f"you have {_MOST_APPS} apps: remove one first")
-            if last := _pending_app(tx, user_id):
+            for last in _pending(tx, user_id):
                 tx.factors.delete(user_id, last.factor_id)
             app = FactorRecord(
                 factor_id=new_id("fac_", now),
                 user_id=user_id,
                 kind=_APP,
-                name="",
+                name=user.session.session_id,
                 created_at=now,
                 seed=encrypt_seed(self._seed_keys, seed, user_id),
             )
@@ -125,11 +125,14 @@ class FactorService:
         return self._new_app(user.account, app, seed)
 
     def pending_app(self, caller: SessionCaller) -> NewApp | None:
-        """Return the app of a user that has not shown a code yet. Raises `SeedKeyMissing`."""
+        """Return the app that the session has begun, and that has not shown a code yet.
+
+        Raises `SeedKeyMissing`.
+        """
         self._require_on()
         with self._transactions.read() as tx:
             _require_present(tx, caller)
-            app = _pending_app(tx, caller.account.user_id)
+            app = _pending_app(tx, caller)
         return self._new_app(caller.account, app, self._seed(app)) if app else None
 
     def confirm_app(
@@ -147,15 +150,15 @@ class FactorService:
             Recovery codes, which are shown this once; none if the account had a factor before.
 
         Raises:
-            NotFound: the user has not begun to add an app.
+            NotFound: the session has not begun to add an app.
             CodeRefused: the code is wrong.
             ConfigError: the name is too long.
             SeedKeyMissing: this server cannot read the seed.
         """
         name = checked_name(name, _DEFAULT_NAME)
         with self.write(caller) as (tx, user):
-            user_id, now = user.account.user_id, tx.now()
-            app = _pending_app(tx, user_id)
+            now = tx.now()
+            app = _pending_app(tx, user)
             if app is None:
                 raise NotFound("you have not begun to add an app, or have added it by now")
             step = _matching_step(self._seed(app), code, now)
@@ -281,10 +284,19 @@ def _confirmed(tx: Transaction, user_id: str) -> list[FactorRecord]:
     return [factor for factor in tx.factors.list(user_id) if factor.confirmed_at is not None]
 
 
-def _pending_app(tx: Transaction, user_id: str) -> FactorRecord | None:
+def _pending(tx: Transaction, user_id: str) -> list[FactorRecord]:
     """Return the app of an account that has not shown a code: there is one at most."""
-    pending = [factor for factor in tx.factors.list(user_id) if factor.confirmed_at is None]
-    return pending[0] if pending else None
+    return [factor for factor in tx.factors.list(user_id) if factor.confirmed_at is None]
+
+
+def _pending_app(tx: Transaction, user: SessionCaller) -> FactorRecord | None:
+    """Return the app that the session has begun: its name until it has shown a code.
+
+    Of one that a thief of another session has begun, the thief knows the seed.
+    """
+    session_id = user.session.session_id
+    begun = (app for app in _pending(tx, user.account.user_id) if app.name == session_id)
+    return next(begun, None)
 
 
 def _matching_step(seed: bytes, code: str, now: int) -> int:

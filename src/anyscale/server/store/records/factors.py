@@ -15,6 +15,7 @@ class FactorRecord(Record, frozen=True, kw_only=True):
     factor_id: str
     user_id: str
     kind: FactorKind
+    #: of an app that has shown no code yet: the id of the session that has begun it
     name: str
     created_at: int
     #: when its first code was shown; None until then, and it does not count
