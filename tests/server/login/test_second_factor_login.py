@@ -35,6 +35,7 @@ from anyscale.errors import (
     TooManyFailedLogins,
 )
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.callers import SignInTooOld
 from anyscale.server.core.login.half_sign_in import HalfSignIn
 from anyscale.server.core.login.sessions import LoginResult
 from anyscale.server.core.second_factor.policy import SecondFactorPolicy
@@ -123,6 +124,22 @@ def test_a_changed_password_keeps_what_the_session_showed(
     )
     changed = control_plane.password_changes.change_password(user, PASSWORD, CHOSEN, HOME)
     assert methods_of(control_plane, completed(changed)) == ("password", "pwd otp mfa")
+
+
+def test_a_changed_password_is_no_recent_sign_in_without_the_factor(
+    control_plane: ControlPlane, seed: bytes
+) -> None:
+    begun, login = half(control_plane), control_plane.second_factor_login
+    stolen = completed(login.by_code(begun, code_shown(seed), HOME)).session
+    with control_plane.store.write() as tx:
+        execute_sql(tx, "update sessions set authenticated_at = authenticated_at - 960000")
+    user = control_plane.sessions.authenticate(stolen)
+    changed = control_plane.password_changes.change_password(user, PASSWORD, CHOSEN, HOME)
+
+    user = control_plane.sessions.authenticate(completed(changed).session)
+    (factor,) = control_plane.factors.list(user).factors
+    with pytest.raises(SignInTooOld):
+        control_plane.factors.remove(user, factor.factor_id)
 
 
 def test_a_session_from_before_the_factor_changes_no_password_without_it(

@@ -84,7 +84,11 @@ class PasswordChanges:
                 raise InvalidCredentials("the password was changed at the same time")
             self._login.require_active(own, locked.at)
             methods = united(caller.session.methods, PASSWORD)
-            shown = Shown(caller.session.auth_method, methods, locked.at)
+            # A factor that was shown before counts, but only the password was shown now: what needs
+            # a recent sign-in asks for the factor too.
+            session = caller.session
+            at = session.authenticated_at if caller.has_second_factor else locked.at
+            shown = Shown(session.auth_method, methods, at)
             return self._set_password(tx, locked, password_hash, shown, "password.changed")
 
     def link_account(self, secret: str) -> AccountRecord:
