@@ -132,7 +132,7 @@ class EntryCollector:
         self.unknown_columns: dict[Place, str] = {}
         #: see `ColumnFault.choice`
         self.proposed_choice: str = ""
-        #: kind -> entries of another system so far that are no users, and were passed over
+        #: kind -> entries of another system so far that are not users, and were passed over
         self.left_out: Counter[str] = Counter()
         #: kind -> what belongs to entries so far, and was passed over
         self.belongings: Counter[str] = Counter()
@@ -178,12 +178,12 @@ class EntryCollector:
         ]
 
     def leave_out(self, kind: str) -> None:
-        """Pass over an entry of another system that is no user, and count it by its kind."""
+        """Pass over an entry of another system that is not a user, and count it by its kind."""
         self.left_out[kind] += 1
 
     @property
     def all_entries(self) -> int:
-        """The entries and rows so far, also those that are no users."""
+        """The entries and rows so far, also those that are not users."""
         return self.count + self.blank_rows + self.left_out.total()
 
     def pass_over(self, field: str, place: Place, *, is_set: bool) -> list[PlacedFault]:

@@ -31,7 +31,7 @@ def export(path: str, file_format: str | None, with_password_hashes: bool) -> No
 
     It is the operator's, on the machine of the control plane: it opens the database itself. The
     server may run. `anyscale user batch-create` creates the accounts from the file again; the file
-    ends with a manifest, by which it notices that some of it is missing.
+    ends with a manifest, which shows it if some of the file is missing.
 
     \b
     Example:

@@ -20,7 +20,7 @@ class ExportedUser(Struct, frozen=True, gc=False, omit_defaults=True):
     suspended: bool = False
     #: whether the password is the one that an administrator set, which the user has to change
     password_initial: bool = False
-    #: by which applications know the user
+    #: the id of the user at applications
     sub: str | None = None
     #: None for a collaborator. An import passes it over: nobody becomes an owner by a file.
     permission_level: str | None = None

@@ -27,8 +27,8 @@ def copy_database(
 ) -> Mapping[str, int]:
     """Copy all tables; return the number of rows by table.
 
-    Nothing else writes meanwhile. The new database is complete or blank at any moment; if this
-    process is killed after the new one is complete, only the entry is missing in the old one.
+    Nothing else writes during the copy. The new database is complete or blank at any moment; if
+    this process is killed after the new one is complete, only the entry is missing in the old one.
 
     Args:
         transactions: of the source.

@@ -3,7 +3,7 @@
 A session has such methods as one text, separated by blanks: `pwd`, `otp` (a one-time or a recovery
 code), `swk` (a passkey that may be stored in several devices), `hwk` (one that may not), and `mfa`
 for two factors, which a passkey is by itself: the device, and what unlocks it. After a sign-in by
-SSO the text is empty, unless the identity provider asked for two factors.
+SSO the text is empty, or `mfa` if the identity provider says that the user showed two factors.
 """
 
 from typing import Final

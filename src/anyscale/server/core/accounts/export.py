@@ -8,6 +8,7 @@ from anyscale.domain.models.exports import ExportedUser, Manifest
 from anyscale.domain.password_hashes.parsing import parse
 from anyscale.server.core.audit.entries import USERS_EXPORTED, append_entry
 from anyscale.server.core.callers import SystemCaller
+from anyscale.server.core.hashing.schemes.wrapped import PREFIX
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import ExportedRecord
 from anyscale.server.store.transaction import Transaction
@@ -16,9 +17,6 @@ __all__ = ["UserExport", "exported_users", "record_export"]
 
 #: accounts in a page
 _PAGE = 2_000
-
-#: the beginning of hashes that only musterroll verifies: weak ones, wrapped in Argon2id
-_WRAPPED = "$wrapped$"
 
 
 class UserExport:
@@ -71,7 +69,7 @@ class UserExport:
         if not self._with_hashes:
             self._left_out["password_hashes"] += 1
             return None
-        if text.startswith(_WRAPPED):
+        if text.startswith(PREFIX):  # only musterroll verifies it
             self._left_out["weak_password_hashes"] += 1
             return None
         # Nearly all are ours, and to parse one takes as long as all else of the account.

@@ -32,7 +32,7 @@ def hash_passwords(
     A `WeakHash` in place of a password is wrapped. A stored hash is never computed again.
 
     Raises:
-        BatchRefused: the policy refuses passwords, or texts are no hashes.
+        BatchRefused: the policy refuses passwords, or a text is not a hash.
         BatchGone: the batch is not open.
         NotAuthenticated, NotPermitted: the caller has lost its permission.
     """
@@ -105,7 +105,7 @@ def _save(tx: Transaction, policy: Policy, batch: BatchRecord, hashes: Iterable[
 
 
 def _check_hashes(policy: Policy, pending: Sequence[PendingHash], texts: Mapping[str, str]) -> None:
-    """Raise `BatchRefused` with a problem for each text that is no weak hash."""
+    """Raise `BatchRefused` with a problem for each text that is not a weak hash."""
     from anyscale.domain.password_hashes.parsed_hash import RefusedHash
     from anyscale.domain.password_hashes.parsing import judge
 

@@ -63,7 +63,7 @@ class Hasher:
 
         Raises:
             HashingUnavailable: there is not enough memory.
-            RefusedHash: a text is no hash.
+            RefusedHash: a text is not a hash.
         """
         from anyscale.domain.password_hashes.parsing import parse
         from anyscale.server.core.hashing.schemes.wrapped import wrapped_text

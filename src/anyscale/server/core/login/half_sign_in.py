@@ -93,6 +93,6 @@ def refuse_changed(half: HalfSignIn, account: AccountRecord | None) -> AccountRe
 
 
 def _mark(account: AccountRecord) -> str:
-    # With the email, by which an identity provider names a user, an identity may change.
+    # An identity provider may name a user by the email: with another one, the identity may change.
     parts = "half sign-in", account.password_hash or "", account.email, str(account.is_sso_user)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

@@ -22,7 +22,7 @@ class PasskeyLogin:
     """Signs users in who have a password too, and show a passkey in its place.
 
     Everybody else signs in at an identity provider, and shows a passkey as the second factor there:
-    otherwise a user whom the provider has dismissed could still sign in.
+    otherwise a user that the provider has dismissed could still sign in.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class PasskeyLogin:
             return self._gate.complete_sign_in(tx, locked, Shown("passkey", methods, locked.at))
 
     def options_again(self, caller: SessionCaller, browser: str) -> dict[str, Any] | None:
-        """Return the options by which a signed-in user signs in again; None if there are none."""
+        """Return the options for a signed-in user to sign in again; None if there are none."""
         if not self._counts_alone(caller.account):
             return None
         user_id = caller.account.user_id

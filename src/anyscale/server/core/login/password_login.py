@@ -65,7 +65,7 @@ class LoginAttempt(SensitiveStruct, frozen=True):
     @property
     def is_imported(self) -> bool:
         """Whether the hash is one that another system has made, which may take a second."""
-        return self.account is not None and self.account.imported_ms is not None
+        return _is_imported(self.account)
 
     @property
     def refusal_seconds(self) -> float:
@@ -160,8 +160,7 @@ class PasswordLogin:
         return self._store(attempt, user_id, password_hash, None)
 
     def _pool(self, account: AccountRecord | None) -> PasswordHashPool:
-        is_imported = account is not None and account.imported_ms is not None
-        return self._imported_hashing if is_imported else self._hashing
+        return self._imported_hashing if _is_imported(account) else self._hashing
 
     def _rehashed(self, password_hash: str, password: str) -> str | None:
         """Return a new hash in place of one with other parameters; None if it cannot be hashed."""
@@ -260,6 +259,10 @@ def require_passwords(policy: Policy) -> None:
     """Raise `NotPermitted` if SSO is the only sign-in method."""
     if policy.sso_only:
         raise NotPermitted("everybody here signs in by SSO: there are no passwords")
+
+
+def _is_imported(account: AccountRecord | None) -> bool:
+    return account is not None and account.imported_ms is not None
 
 
 def _shown(at: int) -> Shown:

@@ -36,7 +36,7 @@ _NOTES = {
     "mailed": "Each gets a link by mail. Their pages, and Mails, show what is due or has failed.",
 }
 
-#: lists of users whom nobody but a link lets sign in
+#: lists of users who can sign in only by a link
 _WITHOUT_CREDENTIALS = UserFilters(state="none"), UserFilters(state="link")
 
 Cursor = Annotated[str, QueryParameter(max_length=MAX_CURSOR)]
