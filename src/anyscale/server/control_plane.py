@@ -183,7 +183,12 @@ class ControlPlane:
         from anyscale.server.core.login.second_factor_login import SecondFactorLogin
 
         return SecondFactorLogin(
-            self.transactions, self._gate, self.seed_keys, self.outbox, self.ceremonies
+            self.transactions,
+            self._gate,
+            self.seed_keys,
+            self.outbox,
+            self.ceremonies,
+            self._rate_limiter,
         )
 
     @cached_property

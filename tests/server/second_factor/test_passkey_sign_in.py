@@ -502,3 +502,23 @@ def test_too_many_sign_ins_of_an_account_wait(
                 return
 
     assert list(results()) == ["throttled"]
+
+
+def test_one_password_begins_no_flood_of_sign_ins(
+    control_plane: ControlPlane, many_sign_ins: pytest.MonkeyPatch
+) -> None:
+    many_sign_ins.undo()
+    device = add_passkey(control_plane)
+    half, cookie = half_of(control_plane)
+    login = control_plane.second_factor_login
+
+    def results() -> Iterator[str]:
+        for _ in range(70):
+            answer = device.get(options_of(control_plane, Purpose.SECOND_STEP, cookie))
+            try:
+                login.by_passkey(half, answer, cookie, HOME)
+            except AnyscaleError as error:
+                yield error.code
+                return
+
+    assert list(results()) == ["throttled"]

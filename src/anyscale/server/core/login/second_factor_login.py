@@ -19,6 +19,7 @@ from anyscale.server.core.login.half_sign_in import (
     HalfSignIns,
     refuse_changed,
 )
+from anyscale.server.core.login.rate_limit import LoginRateLimiter
 from anyscale.server.core.login.sessions import (
     ClientInfo,
     LockedAccount,
@@ -80,12 +81,14 @@ class SecondFactorLogin:
         seed_keys: SeedKeys,
         outbox: Outbox,
         ceremonies: PasskeyCeremonies | None,
+        rate_limiter: LoginRateLimiter,
     ) -> None:
         self._transactions = transactions
         self._outbox = outbox
         self._gate = gate
         self._seed_keys = seed_keys
         self._ceremonies = ceremonies
+        self._rate_limiter = rate_limiter
         self._halves = HalfSignIns(transactions)
 
     def sign(self, half: HalfSignIn) -> str:
@@ -159,12 +162,15 @@ class SecondFactorLogin:
 
         Raises:
             PasskeyRefused: the answer is not accepted.
+            TooManyFailedLogins: the account has too many sign-ins in this minute.
             HalfSignInExpired: the account was changed since, or the session was revoked.
         """
         if self._ceremonies is None:
             raise PasskeyRefused("off")
         ceremonies = self._ceremonies
         shown = ceremonies.verify(answer, Purpose.SECOND_STEP, cookie, half.user_id)
+        # One password could begin any number of sign-ins: no passkey has to wait for a next code.
+        self._rate_limiter.record_sign_in(half.user_id)
         return self._complete(half, client, lambda tx, now: ceremonies.use(tx, shown, now))
 
     def _complete(
