@@ -12,7 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
-from tests.support.databases.postgres import OTHER_SERVER, execute_at, with_database
+from tests.support.databases.postgres import OTHER_SERVER, execute_at, is_alive, with_database
+from tests.support.waiting import wait_until
 
 from anyscale.server.store.postgres.store import PostgresStore
 
@@ -48,7 +49,7 @@ _LARGEST = """
 """
 
 _DISCONNECT_OTHERS = """
-    select count(pg_terminate_backend(pid, 20000)) from pg_stat_activity
+    select pid, pg_terminate_backend(pid) from pg_stat_activity
     where datname = current_database() and backend_type = 'client backend'
         and pid <> pg_backend_pid()
 """
@@ -98,13 +99,19 @@ class PostgresDatabases:
     def _restored(self, name: str) -> bool:
         """Restore the rows of the template; give False if something else has changed."""
         with psycopg.connect(with_database(self._admin_url, name), autocommit=True) as connection:
-            connection.execute(_DISCONNECT_OTHERS)
-            (largest,) = _row(connection, _LARGEST)
-            if largest > _SMALL or _row(connection, _READ_STATE) != self._state:
-                return False
-            connection.execute("set session_replication_role = replica")
-            connection.execute(self._to_restore)
-            return True
+            for pid, _ in connection.execute(_DISCONNECT_OTHERS).fetchall():
+                _wait_for_end(pid)
+            is_restored, own = self._restored_by(connection), connection.info.backend_pid
+        _wait_for_end(own)
+        return is_restored
+
+    def _restored_by(self, connection: psycopg.Connection[Any]) -> bool:
+        (largest,) = _row(connection, _LARGEST)
+        if largest > _SMALL or _row(connection, _READ_STATE) != self._state:
+            return False
+        connection.execute("set session_replication_role = replica")
+        connection.execute(self._to_restore)
+        return True
 
     def _renamed(self, name: str) -> str:
         """Rename a database, so that what a test has left running does not find it again."""
@@ -129,6 +136,11 @@ class PostgresDatabases:
         """Close the connection."""
         if self._admin:
             self._admin.close()
+
+
+def _wait_for_end(pid: int) -> None:
+    """Wait for the end of the process of a connection; PostgreSQL itself looks each 100 ms."""
+    wait_until(lambda: not is_alive(pid), interval=0.001)
 
 
 def _new_name() -> str:
