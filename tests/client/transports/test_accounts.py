@@ -76,6 +76,7 @@ def test_lost_second_factors_are_removed_and_those_of_an_owner_only_by_the_opera
         for number, user_id in enumerate([ann, ann, boss]):
             assert tx.factors.add(app_row(number, user_id))
     assert list_accounts(transport, without_second_factor=True) == []
+    assert list_accounts(transport, search="ann", without_second_factor=True) == []
     assert transport.users.reset_second_factor(ann, "lost phone") == 2
     assert transport.users.reset_second_factor(ann, "lost phone") == 0
     assert [one.user_id for one in list_accounts(transport, without_second_factor=True)] == [ann]

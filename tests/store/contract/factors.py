@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from msgspec import structs
-from tests.store.contract.steps import StoreSteps, session_row, user_id_of
+from tests.store.contract.steps import StoreSteps, list_users, session_row, user_id_of
 
 from anyscale.server.store.records.factors import FactorRecord, FactorState
+from anyscale.server.store.records.search import Filters
 from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = ["FactorRules"]
@@ -89,20 +90,26 @@ class FactorRules(StoreSteps):
             assert tx.factors.delete_all("usr_a") == 1
             assert tx.factors.list("usr_a") == []
 
-    def test_accounts_with_a_factor_that_counts_are_counted(self, store: Store) -> None:
-        batch = self.publish(store, 1, *(f"{letter}@x.org" for letter in "abcdef"))
-        first, second, third, fourth, fifth, _ = (user_id_of(batch, at) for at in range(6))
+    def test_accounts_are_counted_and_listed_by_whether_a_factor_of_them_counts(
+        self, store: Store
+    ) -> None:
+        batch = self.publish(store, 1, *(f"{letter}@x.org" for letter in "abcdefg"))
+        ids = [user_id_of(batch, at) for at in range(7)]
         with store.write() as tx:
-            for number, user_id in enumerate([first, first, second, third]):
-                tx.factors.add(app_row(number, user_id))
-            tx.factors.add(app_row(4, fourth, confirmed_at=None))
+            for number, letter in enumerate("aabc"):
+                tx.factors.add(app_row(number, ids["abcdefg".index(letter)]))
+            tx.factors.add(app_row(4, ids[3], confirmed_at=None))
             tx.factors.add(app_row(5, "usr_deleted"))
-            tx.accounts.set_suspended(second, 7)
-            for owner in (second, third, fourth, fifth):
+            for suspended in (ids[1], ids[6]):
+                tx.accounts.set_suspended(suspended, 7)
+            for owner in (ids[1], ids[2], ids[3], ids[4], ids[6]):
                 tx.accounts.set_role(owner, "owner")
+        without = Filters(without_second_factor=True)
         with store.read() as tx:
-            assert tx.factors.count_accounts() == len([first, third])
-            assert tx.factors.count_owners_without() == len([fourth, fifth])
+            assert tx.factors.count_accounts() == len("ac")
+            assert tx.factors.count_owners_without() == len("de")
+            listed = list_users(tx, filters=without, limit=9)
+            assert [user.email[0] for user in listed] == ["d", "e", "f"]
 
     def test_a_time_step_is_used_once_and_no_older_one_after_it(self, store: Store) -> None:
         with store.write() as tx:
