@@ -152,3 +152,23 @@ def test_the_table_of_users_fits_into_80_columns_without_the_id(anyscale: RunAny
     assert max(map(len, narrow.splitlines())) <= 80
     assert "usr_" not in narrow
     assert anyscale("user", "list", "--wide").stdout.count("usr_") == 2
+
+
+def test_weak_hashes_need_an_option_and_the_exports_of_others_their_format(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file, digest = tmp_path / "people.txt", "{SSHA}JFZFs0oHzxbMwkSJmYVeI8MnTDy/276a"
+    text = "dn: uid=ann\nobjectClass: person\ncn: Ann\nmail: ann@example.com\nuserPassword: "
+    file.write_text(f"{text}{digest}\n\ndn: cn=staff\nobjectClass: groupOfNames\n")
+    command = ("user", "batch-create", "-f", file, "--format", "ldif")
+
+    refused = anyscale(*command)
+    created = anyscale(*command, "--accept-weak-hashes")
+    verified = anyscale("user", "verify", "-f", file, "--format", "ldif")
+
+    assert refused.returncode == 2
+    assert f"{file}:5:15: create_users[0].password_hash: is a plain SHA1 digest" in refused.stderr
+    assert "--accept-weak-hashes" in refused.stderr
+    assert (created.returncode, verified.returncode) == (0, 0), created.stderr
+    assert "Passed over as entries: groups (1)." in created.stderr
+    assert digest not in refused.stderr + created.stderr + verified.stderr

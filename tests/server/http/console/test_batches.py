@@ -1,6 +1,7 @@
 """The main job in a browser: check a users file, create its users, continue, drop, undo."""
 
 import itertools
+import json
 import re
 import secrets
 from collections.abc import Callable, Iterator
@@ -99,6 +100,27 @@ def test_a_check_counts_the_users_and_creates_none(console_with: Console, jane: 
     assert "a long 1ne" not in page.text
     assert f"{one}@batch.example" in page.text
     assert console_with.control_plane.users.with_emails([f"{one}@batch.example"]) == [None]
+
+
+def test_weak_hashes_of_an_export_of_another_system_need_the_mark(
+    console_with: Console, jane: HttpClient
+) -> None:
+    (name,) = new_names()
+    digest = "sha1$seasalt$cff36ea83f5706ce9aa7454e63e431fc726b2dc8"
+    fields = {"password": digest, "last_login": None, "username": name, "is_active": False}
+    data = json.dumps([{"model": "auth.user", "fields": fields | {"email": f"{name}@b.example"}}])
+    refused = upload(jane, f"{PATH}/check", data.encode(), format="django")
+    assert "is a plain SHA1 digest" in words(refused)
+    options = {"format": "django", "accept_weak_hashes": "yes"}
+    checked = upload(jane, f"{PATH}/check", data.encode(), **options)
+    assert "To be created 1" in words(checked)
+    create(jane, data.encode(), **options, key=secrets.token_hex(16))
+    with console_with.control_plane.store.read() as tx:
+        account = tx.accounts.find(f"{name}@b.example")
+    assert account
+    assert account.suspended
+    assert (account.password_hash or "").startswith("$wrapped$")
+    assert digest not in refused.text + checked.text
 
 
 def test_a_file_without_users_is_refused_by_the_check(jane: HttpClient) -> None:
