@@ -159,7 +159,7 @@ def check(
         and name  # a comparison has UNSET for a missing name, which is false and no fault
         and not name.isspace()
         and not password
-        and not password_hash
+        and (not password_hash or _can_be_imported(password_hash, policy))
         and not policy.sso_only
         # Not a part of the text above: few files have one, and to format None takes a third as long
         # as all the others.
@@ -203,6 +203,17 @@ def check(
 _is_sub = re.compile(r"[A-Za-z0-9._~:|@-]{1,255}").fullmatch
 
 _NO_SUB = "must be up to 255 letters, digits and . _ ~ : | @ -"
+
+
+def _can_be_imported(password_hash: str, policy: Policy) -> bool:
+    from anyscale.domain.password_hashes.parsed_hash import RefusedHash
+    from anyscale.domain.password_hashes.parsing import judge
+
+    try:
+        judge(password_hash, policy.hash_schemes, accept_weak=policy.accept_weak_hashes)
+    except RefusedHash:
+        return False
+    return True
 
 
 def _is_plain(external_id: str) -> bool:

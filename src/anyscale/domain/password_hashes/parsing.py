@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection
+from functools import lru_cache
 
 from anyscale.domain.password_hashes.argon2 import parse_argon2
 from anyscale.domain.password_hashes.crypt3 import parse_crypt
@@ -46,6 +47,7 @@ _PARSERS: dict[str, tuple[str, Callable[[str], ParsedHash]]] = {
 _is_md5 = re.compile("[0-9a-fA-F]{32}").fullmatch
 
 
+@lru_cache(maxsize=1)  # a reader judges a hash, and then looks whether it is weak
 def parse(text: str) -> ParsedHash:
     """Parse a hash of any scheme that is read, and check its parameters. It computes nothing.
 
@@ -56,13 +58,15 @@ def parse(text: str) -> ParsedHash:
         raise RefusedHash(
             "password_hash_invalid", f"is longer than {_MAX_LENGTH} characters, or not ASCII"
         )
+    if text[:1] not in ("$", "{"):
+        if _is_md5(text):
+            return new_digest_hash("md5", b"", b"", bytes.fromhex(text))
+        return parse_django(text)
     beginning = text[:16].lower()
     for prefix, (cut, parser) in _PARSERS.items():
         if beginning.startswith(prefix):
             return parser(text[len(cut) :])
-    if _is_md5(text):
-        return new_digest_hash("md5", b"", b"", bytes.fromhex(text))
-    return parse_django(text)
+    raise RefusedHash("password_hash_unknown", "is of no scheme that is read")
 
 
 def judge(text: str, schemes: Collection[str], *, accept_weak: bool = False) -> ParsedHash:
