@@ -51,7 +51,7 @@ def add_passkey(
             credential_id=new.credential_id,
             public_key=new.public_key,
             counter=new.counter,
-            is_backed_up=new.can_be_backed_up,
+            can_be_backed_up=new.can_be_backed_up,
             transports=new.transports,
             rp_id=ceremonies.rp.rp_id,
         )

@@ -25,9 +25,9 @@ def has_second_factor(methods: str) -> bool:
     return TWO_FACTORS in methods.split()
 
 
-def passkey_methods(*, is_backed_up: bool) -> str:
-    """Return what a passkey shows; `is_backed_up` is whether several devices may store it."""
-    return f"{'swk' if is_backed_up else 'hwk'} {TWO_FACTORS}"
+def passkey_methods(*, can_be_backed_up: bool) -> str:
+    """Return what a passkey shows; `can_be_backed_up` is whether several devices may store it."""
+    return f"{'swk' if can_be_backed_up else 'hwk'} {TWO_FACTORS}"
 
 
 def united(*texts: str) -> str:

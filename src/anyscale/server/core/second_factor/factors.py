@@ -97,7 +97,7 @@ class FactorService:
             return UserFactors([], 0)
         user_id = caller.account.user_id
         with self._transactions.read() as tx:
-            return UserFactors(_confirmed(tx, user_id), tx.recovery_codes.count(user_id))
+            return UserFactors(tx.factors.list(user_id), tx.recovery_codes.count(user_id))
 
     def begin_app(self, caller: SessionCaller) -> NewApp:
         """Create an app in place of one that has shown no code, and return its seed.
@@ -109,9 +109,9 @@ class FactorService:
         seed = new_seed()
         with self.write(caller) as (tx, user):
             user_id, now = user.account.user_id, tx.now()
-            if len([one for one in _confirmed(tx, user_id) if one.kind == _APP]) >= _MOST_APPS:
+            if len([one for one in tx.factors.list(user_id) if one.kind == _APP]) >= _MOST_APPS:
                 raise ConfigError(f"you have {_MOST_APPS} apps: remove one first")
-            for last in _pending(tx, user_id):
+            if last := tx.factors.pending_app(user_id):
                 tx.factors.delete(user_id, last.factor_id)
             app = FactorRecord(
                 factor_id=new_id("fac_", now),
@@ -221,7 +221,7 @@ class FactorService:
         data = {"factor_id": factor.factor_id, "kind": factor.kind}
         append_entry(tx, user.actor, "factor.added", user_id, data)
         self._outbox.add_notice(tx, FACTOR_ADDED, user_id, user.actor)
-        if len(_confirmed(tx, user_id)) > 1:
+        if len(tx.factors.list(user_id)) > 1:
             if replaces not in ("", factor.factor_id) and tx.factors.delete(user_id, replaces):
                 self._record_removed(tx, user, replaces)
             return []
@@ -280,23 +280,13 @@ def _require_present(tx: Transaction, user: SessionCaller) -> None:
         )
 
 
-def _confirmed(tx: Transaction, user_id: str) -> list[FactorRecord]:
-    return [factor for factor in tx.factors.list(user_id) if factor.confirmed_at is not None]
-
-
-def _pending(tx: Transaction, user_id: str) -> list[FactorRecord]:
-    """Return the app of an account that has not shown a code: there is one at most."""
-    return [factor for factor in tx.factors.list(user_id) if factor.confirmed_at is None]
-
-
 def _pending_app(tx: Transaction, user: SessionCaller) -> FactorRecord | None:
     """Return the app that the session has begun: its name until it has shown a code.
 
     Of one that a thief of another session has begun, the thief knows the seed.
     """
-    session_id = user.session.session_id
-    begun = (app for app in _pending(tx, user.account.user_id) if app.name == session_id)
-    return next(begun, None)
+    app = tx.factors.pending_app(user.account.user_id)
+    return app if app and app.name == user.session.session_id else None
 
 
 def _matching_step(seed: bytes, code: str, now: int) -> int:

@@ -57,7 +57,7 @@ class NewPasskeys:
             passkey = self._record(tx, user, created, name)
             if not tx.factors.add(passkey):
                 raise PasskeyRefused("known", caller.actor)
-            shown = passkey_methods(is_backed_up=created.passkey.can_be_backed_up)
+            shown = passkey_methods(can_be_backed_up=created.passkey.can_be_backed_up)
             return self._factors.record_added(tx, user, passkey, shown, replaces)
 
     def _record(
@@ -77,7 +77,7 @@ class NewPasskeys:
             credential_id=passkey.credential_id,
             public_key=passkey.public_key,
             counter=passkey.counter,
-            is_backed_up=passkey.can_be_backed_up,
+            can_be_backed_up=passkey.can_be_backed_up,
             transports=passkey.transports,
             rp_id=self._ceremonies.rp.rp_id,
         )

@@ -112,11 +112,10 @@ class PasskeyCeremonies:
             PasskeyRefused: the challenge was used before, or the passkey was removed or used since.
         """
         factor, actor = shown.factor, user_actor(shown.factor.user_id)
-        is_copyable = bool(factor.is_backed_up)
         self.use_up(tx, shown.challenge, actor)
-        if not tx.factors.use_passkey(factor, shown.counter, now, is_backed_up=is_copyable):
+        if not tx.factors.use_passkey(factor, shown.counter, now):
             raise PasskeyRefused("changed", actor)
-        return passkey_methods(is_backed_up=is_copyable)
+        return passkey_methods(can_be_backed_up=bool(factor.can_be_backed_up))
 
     def use_up(self, tx: Transaction, challenge: Challenge, actor: str) -> None:
         """Use up a challenge. Raise `PasskeyRefused` if it was used before."""
@@ -144,6 +143,6 @@ def _passkey_of(factor: FactorRecord) -> Passkey:
         credential_id=factor.credential_id or b"",
         public_key=factor.public_key or b"",
         counter=factor.counter or 0,
-        can_be_backed_up=bool(factor.is_backed_up),
+        can_be_backed_up=bool(factor.can_be_backed_up),
         transports=factor.transports or "",
     )

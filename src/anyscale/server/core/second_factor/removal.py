@@ -59,7 +59,7 @@ class FactorRemoval:
             if not isinstance(caller, SystemCaller) and (refusal := owner_refusal(tx, account)):
                 raise OwnerKept(refusal)
             forget_wrong_codes(tx, user_id)
-            kinds = sorted(one.kind for one in tx.factors.list(user_id) if one.confirmed_at)
+            kinds = sorted(one.kind for one in tx.factors.list(user_id))
             tx.factors.delete_all(user_id)
             tx.recovery_codes.replace(user_id, [])
             if kinds:

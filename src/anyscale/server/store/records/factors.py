@@ -32,7 +32,7 @@ class FactorRecord(Record, frozen=True, kw_only=True):
     #: how often the authenticator has signed, as it says itself
     counter: int | None = None
     #: whether it is or may be stored in more than one device
-    is_backed_up: bool | None = None
+    can_be_backed_up: bool | None = None
     #: names separated by blanks
     transports: str | None = None
     #: the host name for which it was created, and works

@@ -48,13 +48,6 @@ class Factors(Table):
             self._connection.execute(f"{_ADD} on conflict do nothing", *structs.astuple(factor))
         )
 
-    def get(self, user_id: str, factor_id: str) -> FactorRecord | None:
-        """Return a factor of an account."""
-        if not self._connection.can_store(factor_id):
-            return None
-        sql = f"{_FACTOR} where factor_id = ? and user_id = ?"
-        return self._connection.one(FactorRecord, sql, factor_id, user_id)
-
     def find_passkey(self, credential_id: bytes) -> FactorRecord | None:
         sql = f"{_FACTOR} where credential_id = ?"
         return self._connection.one(FactorRecord, sql, credential_id)
@@ -65,9 +58,14 @@ class Factors(Table):
         return {str(rp_id): int(count) for rp_id, count in self._connection.rows(sql)}
 
     def list(self, user_id: str) -> Sequence[FactorRecord]:
-        """Return the factors of an account, the oldest first, also those without a first code."""
-        sql = f"{_FACTOR} where user_id = ? order by factor_id"
+        """Return the factors of an account that count, the oldest first."""
+        sql = f"{_FACTOR} where user_id = ? and confirmed_at is not null order by factor_id"
         return self._connection.all(FactorRecord, sql, user_id)
+
+    def pending_app(self, user_id: str) -> FactorRecord | None:
+        """Return the app of an account that has not shown a code: there is one at most."""
+        sql = f"{_FACTOR} where user_id = ? and confirmed_at is null"
+        return self._connection.one(FactorRecord, sql, user_id)
 
     def kinds(self, user_id: str) -> frozenset[FactorKind]:
         """Return the kinds of the factors that an account has and that count."""
@@ -93,15 +91,10 @@ class Factors(Table):
         )
         return bool(self._connection.execute(sql, step, at, factor_id, step))
 
-    def use_passkey(
-        self, passkey: FactorRecord, counter: int, at: int, *, is_backed_up: bool
-    ) -> bool:
+    def use_passkey(self, passkey: FactorRecord, counter: int, at: int) -> bool:
         """Set the counter of a passkey; return False if another sign-in has changed it since."""
-        sql = (
-            "update factors set counter = ?, is_backed_up = ?, used_at = ?"
-            " where factor_id = ? and counter = ?"
-        )
-        values = counter, is_backed_up, at, passkey.factor_id, passkey.counter
+        sql = "update factors set counter = ?, used_at = ? where factor_id = ? and counter = ?"
+        values = counter, at, passkey.factor_id, passkey.counter
         return bool(self._connection.execute(sql, *values))
 
     def delete(self, user_id: str, factor_id: str) -> bool:
@@ -111,9 +104,9 @@ class Factors(Table):
         sql = "delete from factors where factor_id = ? and user_id = ?"
         return bool(self._connection.execute(sql, factor_id, user_id))
 
-    def delete_all(self, user_id: str) -> int:
-        """Delete the factors of an account; return how many."""
-        return self._connection.execute("delete from factors where user_id = ?", user_id)
+    def delete_all(self, user_id: str) -> None:
+        """Delete the factors of an account, also one without a first code."""
+        self._connection.execute("delete from factors where user_id = ?", user_id)
 
     def count_accounts(self) -> int:
         """Count the accounts that have a factor and are not suspended. It reads all factors."""

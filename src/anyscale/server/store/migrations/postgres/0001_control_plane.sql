@@ -204,7 +204,7 @@ create table factors (
     public_key bytea,
     -- how often the authenticator has signed, as it says itself; those that do not count say 0
     counter bigint,
-    is_backed_up boolean,
+    can_be_backed_up boolean,
     transports text collate "C",
     -- the host name for which the passkey was created, and works
     rp_id text collate "C"

@@ -197,7 +197,7 @@ create table factors (
     public_key blob,
     -- how often the authenticator has signed, as it says itself; those that do not count say 0
     counter integer,
-    is_backed_up integer,
+    can_be_backed_up integer,
     transports text,
     -- the host name for which the passkey was created, and works
     rp_id text
