@@ -353,6 +353,20 @@ def test_without_its_key_a_code_is_refused_and_not_counted(
         assert tx.factor_states.get(begun.user_id).failures == 0
 
 
+def test_after_a_lost_key_a_new_app_signs_in_and_its_wrong_codes_count(
+    control_plane: ControlPlane, seed: bytes
+) -> None:
+    with control_plane.store.write() as tx:
+        execute_sql(tx, "update factors set seed = 'other:' || substr(seed, 18)")
+    begun, login = half(control_plane), control_plane.second_factor_login
+    new = add_app(control_plane, begun.user_id)
+    with pytest.raises(CodeRefused):
+        login.by_code(begun, wrong_code(new), HOME)
+    with control_plane.store.read() as tx:
+        assert tx.factor_states.get(begun.user_id).failures == 1
+    assert login.by_code(begun, code_shown(new), HOME)
+
+
 @pytest.fixture
 def off(store_deployment: Deployment, control_plane: ControlPlane) -> Iterator[ControlPlane]:
     """A control plane of the same database without second factors."""

@@ -10,6 +10,7 @@ from anyscale.errors import (
     CodeRefused,
     HalfSignInExpired,
     PasskeyRefused,
+    SeedKeyMissing,
 )
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.callers import live_session, user_actor
@@ -223,14 +224,29 @@ class SecondFactorLogin:
         if refused := refuse_codes(state, now):
             return refused
         difference = None
-        for app in tx.factors.list(half.user_id):
-            if app.kind != "totp" or app.seed is None:
-                continue
-            seed = decrypt_seed(self._seed_keys, app.seed, half.user_id)
+        for factor_id, seed in self._seeds(tx, half.user_id):
             step = matching_step(seed, code, now)
-            if step is not None and tx.factors.use_step(app.factor_id, step, now):
+            if step is not None and tx.factors.use_step(factor_id, step, now):
                 return WITH_CODE
             if step is None and state.failures < _MOST_NAMED:
                 difference = difference or clock_difference(seed, code, now)
         count_wrong_code(tx, self._outbox, state, now)
         return CodeRefused(clock_problem(difference) if difference else _WRONG_CODE)
+
+    def _seeds(self, tx: Transaction, user_id: str) -> list[tuple[str, bytes]]:
+        """Return the apps of an account, by their ids, with their seeds.
+
+        One whose key is missing does not count beside others: its user has added a new one. Raises
+        `SeedKeyMissing` if there are no others.
+        """
+        seeds, missing = list[tuple[str, bytes]](), None
+        for app in tx.factors.list(user_id):
+            if app.seed is None:  # a passkey
+                continue
+            try:
+                seeds.append((app.factor_id, decrypt_seed(self._seed_keys, app.seed, user_id)))
+            except SeedKeyMissing as error:
+                missing = error
+        if missing and not seeds:
+            raise missing
+        return seeds
