@@ -25,6 +25,7 @@ from tests.support.users import PASSWORD, checked_user
 from anyscale.domain.validation import Policy
 from anyscale.errors import HashingUnavailable, Overloaded, StoreUnavailable
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.hashing.argon2id import Hasher
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.http import thread_pools
 from anyscale.server.http.thread_pools import HeldAnswers
@@ -109,15 +110,14 @@ def test_sign_ins_by_hashes_of_ours_do_not_wait_for_those_of_other_systems(
     arrive(control_plane, FAST, 6)
     users = [checked_user("jane@example.com", PASSWORD)]
     control_plane.batches.create("ours", users, "fail", OPERATOR, [(0, PASSWORD)])
-    ending, verify = threading.Event(), PasswordHashPool.verify
-    imported = control_plane.password_login._imported_hashing
+    ending, verify = threading.Event(), Hasher.verify
 
-    def wait(pool: PasswordHashPool, password_hash: str | None, password: str) -> bool:
-        if pool is imported:
-            ending.wait(60)
-        return verify(pool, password_hash, password)
+    def wait(hasher: Hasher, password_hash: str | None, password: str) -> bool:
+        if password_hash == FAST:
+            ending.wait(20)
+        return verify(hasher, password_hash, password)
 
-    monkeypatch.setattr(PasswordHashPool, "verify", wait)
+    monkeypatch.setattr(Hasher, "verify", wait)
     with serve_in_process(control_plane) as url, ThreadPoolExecutor(6) as executor:
         flood = [executor.submit(request_session, url, f"there{i}@example.com") for i in range(6)]
         try:

@@ -163,6 +163,7 @@ _SALT, _TAG = "c2l4dGVlbiBvY3RldHMhIQ", "A" * 43
     "text",
     [
         f"$argon2id$v=19$m=4194304,t=1,p=1${_SALT}${_TAG}",
+        f"$argon2id$v=19$m=524288,t=1,p=1${_SALT}${_TAG}",
         f"$argon2id$v=19$m=262144,t=5,p=1${_SALT}${_TAG}",
         f"$argon2id$v=19$m=19456,t=2,p=17${_SALT}${_TAG}",
         f"$scrypt$ln=20,r=8,p=1${_SALT}${_TAG}",
