@@ -1,4 +1,5 @@
-"""Hashing and verifying passwords with Argon2id, in threads or in worker processes.
+"""Hashing passwords with Argon2id, and verifying them, in threads or in worker processes.
 
 `PasswordHashPool` is used by batches, which hash passwords, and by `login`, which verifies them.
+`schemes` verifies hashes that other systems have made.
 """

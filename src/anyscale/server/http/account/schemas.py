@@ -135,7 +135,7 @@ class SessionInfo(Struct, frozen=True):
     """A signed-in browser."""
 
     session_id: str
-    #: `password`, `link` or `sso`
+    #: `password`, `link`, `sso` or `passkey`
     auth_method: str
     address: str
     #: the header `User-Agent`
