@@ -253,7 +253,7 @@ def test_users_of_django_arrive_with_their_passwords(dumpdata: str) -> None:
 # one is that of 1.9.8, the others are those of 24.0.4, and of the hashes since 25.
 
 
-def keycloak_user(name: str, *credentials: dict[str, Any], **fields: Any) -> dict[str, Any]:
+def keycloak_user(name: str, *credentials: object, **fields: Any) -> dict[str, Any]:
     values = {"username": name, "email": f"{name}@example.com", "enabled": True, "totp": False}
     return values | {"credentials": list(credentials), "groups": ["/staff"]} | fields
 
@@ -340,3 +340,29 @@ def test_one_bad_user_of_keycloak_refuses_the_file() -> None:
         "password_hash_unknown",
     )
     assert problem.line == 1
+
+
+MALFORMED = {
+    "a credential that is not a map": ("keycloak", realm(keycloak_user("ann", "x"))),
+    "a text that is not JSON": (
+        "keycloak",
+        realm(keycloak_user("ann", {"type": "password", "secretData": "{oops"})),
+    ),
+    "roles that are maps": ("keycloak", realm(keycloak_user("ann", realmRoles=[{"name": "x"}]))),
+    "an email that is a number": ("keycloak", realm(keycloak_user("ann", email=5))),
+    "a password that is a number": (
+        "django",
+        '[{"model": "x.user", "fields": {"email": "a@x.org", "password": 5, "last_login": 0}}]',
+    ),
+}
+
+
+@pytest.mark.parametrize(("file_format", "text"), MALFORMED.values(), ids=MALFORMED)
+def test_an_entry_that_no_such_system_writes_is_refused_at_its_place(
+    file_format: str, text: str
+) -> None:
+    _, reading, users = read(text, file_format)
+    assert users == []
+    (problem,) = reading.problems
+    assert (problem.index, problem.code, problem.line) == (0, "type", 1)
+    assert "oops" not in problem.detail

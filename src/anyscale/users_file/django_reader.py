@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from msgspec import Struct, convert
+
 from anyscale.domain.validation import CheckedUser
 from anyscale.users_file.entry_collector import EntryCollector
 from anyscale.users_file.export_reader import Mapped, read_export
@@ -12,6 +14,23 @@ __all__ = ["read_django"]
 
 #: how the field `password` of a user begins who has none
 _UNUSABLE = "!"
+
+
+class _Fields(Struct):
+    """What is read of a user."""
+
+    email: str | None = None
+    password: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    username: str | None = None
+    name: str | None = None
+    is_active: bool | None = None
+    is_staff: bool | None = None
+    is_superuser: bool | None = None
+
+    def __repr__(self) -> str:
+        return f"_Fields({self.email!r})"
 
 
 def read_django(source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
@@ -24,15 +43,16 @@ def _map_object(one: dict[str, Any]) -> Mapped:
     # A model of one's own has another name, and the fields of `AbstractBaseUser`.
     if not isinstance(fields, dict) or not {"password", "last_login"}.issubset(fields):
         return Mapped(None, "groups" if model == "auth.group" else "objects that are not users")
-    is_administrator = bool(fields.get("is_superuser") or fields.get("is_staff"))
-    if not fields.get("email"):
+    user = convert(fields, _Fields)
+    is_administrator = bool(user.is_superuser or user.is_staff)
+    if not user.email:
         return Mapped(None, "users without an email")
-    password = fields.get("password") or ""
+    password = user.password or ""
     values = {
-        "name": fields.get("first_name") or fields.get("username") or fields.get("name"),
-        "lastname": fields.get("last_name"),
-        "email": fields["email"],
+        "name": user.first_name or user.username or user.name,
+        "lastname": user.last_name,
+        "email": user.email,
         "password_hash": None if password.startswith(_UNUSABLE) else password,
-        "suspended": fields.get("is_active") is False,
+        "suspended": user.is_active is False,
     }
     return Mapped(values, is_administrator=is_administrator)

@@ -6,6 +6,8 @@ The place of an entry is enough: no person writes such a file.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+import msgspec
+
 from anyscale.domain.validation import CheckedUser
 from anyscale.users_file.entry_collector import EntryCollector
 from anyscale.users_file.input_stream import InputStream
@@ -39,7 +41,7 @@ def read_export(
         source: the file.
         entries: receives the entries.
         key: of the list in the map.
-        map_entry: returns what an entry is.
+        map_entry: returns what an entry is, or raises `msgspec.DecodeError`.
         counted: other keys of the map -> the kind of the entries of their lists.
 
     Raises:
@@ -71,7 +73,11 @@ def _list(
         if not isinstance(value, dict):
             entries.refuse(place, "type", "an entry must be a map")
             continue
-        mapped = map_entry(value)
+        try:
+            mapped = map_entry(value)
+        except (msgspec.DecodeError, RecursionError) as error:  # its message has no value
+            entries.refuse(place, "type", f"the entry is not as its system exports it: {error}")
+            continue
         for kind, number in mapped.left_out.items():
             entries.belongings[kind] += number
         entries.administrators += mapped.is_administrator
