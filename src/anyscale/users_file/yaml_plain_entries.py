@@ -6,13 +6,12 @@ parser reads the rest: from the first entry that is not plain, or has a problem,
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import repeat
-from typing import Any
 
-from anyscale.domain.validation import FIELDS, CheckedUser, check
-from anyscale.users_file.entry_collector import EntryCollector
+from anyscale.domain.validation import FIELDS, FLAGS, CheckedUser, check
+from anyscale.users_file.entry_collector import REQUIRED, EntryCollector
 from anyscale.users_file.field_words import BOOLEANS, NULLS, UNCLEAR_NULLS
 from anyscale.users_file.input_stream import Fatal, InputStream
 
@@ -27,13 +26,16 @@ _HEADER = re.compile(r"(?:(?:#[^\n]*)?\n)*+(?:---\n)?+create_users: *+\n(?=(?P<i
 _UNQUOTED = r"\w[^\n\t:#]*+(?:(?:(?<! )#|:(?=[^ \n]))[^\n\t:#]*+)*+(?<! )"
 _VALUE = rf"""'[^'\n]*+'|"[^"\\\n]*+"|{_UNQUOTED}|~|"""
 
+#: The fields of most files: a pattern with all fields takes a tenth longer.
+_USUAL = FIELDS[: FIELDS.index("external_id") + 1]
+
 #: characters of a piece of blank lines
 _PIECE = 1 << 16
 
 
-def _entry(indent: str, follows: str) -> re.Pattern[str]:
+def _entry(indent: str, follows: str, names: Sequence[str] = FIELDS) -> re.Pattern[str]:
     """Return the pattern of an entry with fields in any order, before another pattern."""
-    fields = "|".join(rf"{field}:(?=[ \n]) *+(?P<{field}>{_VALUE})\n" for field in FIELDS)
+    fields = "|".join(rf"{name}:(?=[ \n]) *+(?P<{name}>{_VALUE})\n" for name in names)
     return re.compile(rf"{indent}- (?:(?:{fields})(?:{indent}  |(?={follows})))++(?<=\n)")
 
 
@@ -88,10 +90,13 @@ class PlainEntries:
         self._line += self._header.count("\n")
         indent = header["indent"]
         # The next entry must have 4 characters: libyaml reads that many before it ends this one.
-        match = _entry(indent, rf"{indent}- ..").match
+        follows = rf"{indent}- .."
+        match, match_all = _entry(indent, follows, _USUAL).match, _entry(indent, follows).match
         while True:
             text, end = self._text + self._ahead, 0
-            while (entry := match(text, end)) and (user := self._user(entry)):
+            while (entry := match(text, end) or match_all(text, end)) and (
+                user := self._user(entry)
+            ):
                 yield user
                 end = entry.end()
             if not end:
@@ -139,9 +144,13 @@ class PlainEntries:
         """Take a valid entry; return None for the others."""
         values = entry.groups()
         lines = entry[0].count("\n")
-        if lines != len(FIELDS) - values.count(None):  # a field is there twice
+        if lines != len(values) - values.count(None):  # a field is there twice
             return None
-        if not UNCLEAR_NULLS.isdisjoint(values) or not (user := self._check(*values)):
+        if not UNCLEAR_NULLS.isdisjoint(values):
+            return None
+        is_usual = len(values) == len(_USUAL)
+        user = self._check(*values) if is_usual else self._check_all(entry)
+        if user is None:
             return None
         password = _text(entry["password"]) if user.has_password else None  # or a hash
         user = self._entries.accept(user, password, *self._place_of_email(entry))
@@ -157,21 +166,12 @@ class PlainEntries:
         lastname: str | None,
         title: str | None,
         external_id: str | None,
-        password_hash: str | None,
-        suspended: str | None,
-        password_initial: str | None,
-        sub: str | None,
     ) -> CheckedUser | None:
         entries = self._entries
         flag = entries.default_sso if is_sso_user is None else BOOLEANS.get(is_sso_user.lower())
-        marks = (
-            (False, False)
-            if suspended is password_initial is None
-            else _flags(suspended, password_initial)
-        )
         name_text = entries.default_text if name is None else _text(name)
         email_text = _text(email)
-        if name_text is None or email_text is None or flag is None or None in marks:
+        if name_text is None or email_text is None or flag is None:
             return None
         return check(
             entries.policy,
@@ -182,21 +182,25 @@ class PlainEntries:
             lastname=entries.default_text if lastname is None else _text(lastname),
             title=entries.default_text if title is None else _text(title),
             external_id=entries.default_text if external_id is None else _text(external_id),
-            password_hash=None if entries.verify else _text(password_hash),
-            suspended=marks[0],
-            password_initial=marks[1],
-            sub=_text(sub),
         )
+
+    def _check_all(self, entry: re.Match[str]) -> CheckedUser | None:
+        """Do what `_check` does for an entry with other fields."""
+        values = {
+            field: BOOLEANS.get(value.lower()) if field in FLAGS else _text(value)
+            for field, value in entry.groupdict().items()
+            if value is not None
+        }
+        needed = [field for field in (*REQUIRED, *FLAGS) if field in values]
+        needed += self._entries.required
+        if any(values.get(field) is None for field in needed):
+            return None
+        return self._entries.check(values)
 
     def _place_of_email(self, entry: re.Match[str]) -> tuple[int, int]:
         text, start = entry.string, entry.start("email")
         line = self._line + text.count("\n", entry.start(), start)
         return line, start - text.rfind("\n", 0, start)
-
-
-def _flags(*values: str | None) -> tuple[Any, ...]:
-    """Return true or false for each value as it is written; None if it is neither."""
-    return tuple(value is not None and BOOLEANS.get(value.lower()) for value in values)
 
 
 def _text(value: str | None) -> str | None:
