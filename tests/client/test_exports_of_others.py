@@ -19,6 +19,9 @@ from tests.support.users import PASSWORD
 from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.server.core.hashing.argon2id import CHEAPEST, Hasher
 from anyscale.users_file import FileReading, UsersFile
+from anyscale.users_file.entry_collector import Place
+from anyscale.users_file.keycloak_reader import _Credential, _map_user
+from anyscale.users_file.ldif_reader import _Value
 
 
 def read(
@@ -366,3 +369,10 @@ def test_an_entry_that_no_such_system_writes_is_refused_at_its_place(
     (problem,) = reading.problems
     assert (problem.index, problem.code, problem.line) == (0, "type", 1)
     assert "oops" not in problem.detail
+
+
+def test_what_a_reader_keeps_of_an_entry_shows_no_hash() -> None:
+    mapped = _map_user(keycloak_user("ann", {"type": "password", "value": "aHVudGVyMg=="}))
+    assert mapped.values
+    for one in (mapped, _Credential(value="aHVudGVyMg=="), _Value("aHVudGVyMg==", Place(1, 1))):
+        assert "aHVudGVyMg" not in repr(one)

@@ -27,6 +27,9 @@ class Mapped(NamedTuple):
     #: kind -> how many of what belongs to the user are passed over
     left_out: Mapping[str, int] = {}
 
+    def __repr__(self) -> str:
+        return f"Mapped({self.kind!r})"
+
 
 def read_export(
     source: InputStream,

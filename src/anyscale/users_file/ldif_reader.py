@@ -48,6 +48,9 @@ class _Value(NamedTuple):
     text: str
     place: Place
 
+    def __repr__(self) -> str:
+        return f"_Value({self.place!r})"
+
 
 def read_ldif(source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
     """Read the people of an LDIF file, in order; problems go to `entries`.

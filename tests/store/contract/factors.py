@@ -57,6 +57,7 @@ class FactorRules(StoreSteps):
         with store.write() as tx:
             for factor in (app, passkey, app_row(3, "usr_b")):
                 assert tx.factors.add(factor)
+                assert "ciphertext" not in repr(factor)
         with store.read() as tx:
             assert tx.factors.list("usr_a") == [app, passkey]
             assert tx.factors.find_passkey((2).to_bytes(32)) == passkey

@@ -38,6 +38,9 @@ class FactorRecord(Record, frozen=True, kw_only=True):
     #: the host name for which it was created, and works
     rp_id: str | None = None
 
+    def __repr__(self) -> str:
+        return f"FactorRecord({self.factor_id!r})"
+
 
 class FactorState(Record, frozen=True, kw_only=True):
     """What an account without a second factor has to do, and its wrong codes."""

@@ -55,6 +55,9 @@ class ImportedRecord(NamedTuple):
     suspended_at: int | None
     subject: str | None
 
+    def __repr__(self) -> str:
+        return f"ImportedRecord({self.subject!r})"
+
 
 class NewUsers:
     """Users to insert. Each record is built when it is read, while the database inserts others.
