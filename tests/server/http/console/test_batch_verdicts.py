@@ -121,18 +121,25 @@ name,email,password,suspended_at
 Ann,ann@other.example,,2026-01-01T00:00:00Z
 Bob,bob@other.example,abcabcabc,
 """
+OF_HASHES = b"""\
+name,email,password_hash
+Ann,ann@other.example,no hash of a password
+Bob,bob@other.example,$argon2id$v=19$m=19456
+Cid,cid@other.example,$2b$31$abcdefghijklmnopqrstuuMAAhPmm7tL3qS0vAb0hBWXXEsXQ1xL2
+Dee,dee@other.example,md5$seasalt$3f86d0d3d465b7b458c231bf3555c0e3
+"""
 OF_DATABASE = b"name,email\nJoe,joe@example.com\nKim,kim@other.example\n"
 
-#: `sso_only` needs another policy, and `email_unknown` is about links.
-OF_OTHERS = {"sso_only", "email_unknown"}
+#: the first two need another policy, and `email_unknown` is about links
+OF_OTHERS = {"sso_only", "password_hash_unsupported", "email_unknown"}
 
 
 def test_every_documented_code_has_the_words_of_the_command(verdicts: Verdicts) -> None:
     verdicts.reserve("kim@other.example")
-    for data in (OF_EXPORT, OF_DATABASE):
+    for data, problems in ((OF_EXPORT, 2), (OF_DATABASE, 2), (OF_HASHES, 4)):
         lines = verdicts.of_console(data, "users.csv")
         assert lines == verdicts.of_command(data, "users.csv")
-        assert len(lines.splitlines()) == 2
+        assert len(lines.splitlines()) == problems
     page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
     rows = re.search(r"^\| `required`.*^\| `email_reserved`", page, re.DOTALL | re.MULTILINE)
     assert rows
