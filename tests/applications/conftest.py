@@ -1,5 +1,6 @@
 """Our OpenID provider on a port of this machine, with accounts that a batch created."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 from msgspec import structs
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from tests.support.applications.redirecting import (
     RedirectingApplication,
     run_redirecting_application,
@@ -16,6 +17,7 @@ from tests.support.applications.redirecting import (
 from tests.support.callers import OPERATOR
 from tests.support.ports import free_port
 from tests.support.second_factor.authenticator_apps import add_app, seed_keys_folder
+from tests.support.second_factor.virtual_authenticators import Device, add_passkey
 from tests.support.servers.server_process import ServerProcess
 from tests.support.sign_in.oidc_provider import CLIENT_SECRET, OidcProvider, run_oidc_provider
 from tests.support.sign_in.openid_provider import keys_folder
@@ -36,7 +38,8 @@ class Provider:
 
     def __init__(self, folder: Path, port: int, upstream: OidcProvider) -> None:
         self.port = port
-        self.url = f"http://127.0.0.1:{self.port}"
+        # Passkeys need a domain. Applications are at 127.0.0.1, which is another site.
+        self.url = f"http://localhost:{self.port}"
         self.database = folder / "anyscale.db"
         self.upstream = upstream
         secret = folder / "secret"
@@ -121,7 +124,7 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
     """One for all files of a process, each of which has users of its own."""
     folder = tmp_path_factory.mktemp("provider")
     port = free_port()
-    with run_oidc_provider(f"http://127.0.0.1:{port}/sso/callback") as upstream:
+    with run_oidc_provider(f"http://localhost:{port}/sso/callback") as upstream:
         provider = Provider(folder, port, upstream)
         url = f"sqlite:////{provider.database.relative_to('/')}"
         with ServerProcess(url, folder, port=port, settings=provider.environment):
@@ -131,7 +134,7 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
 @pytest.fixture
 def application(request: pytest.FixtureRequest) -> Iterator[RedirectingApplication]:
     """An application whose callback redirects to another origin; its host may be a parameter."""
-    with run_redirecting_application(getattr(request, "param", "localhost")) as application:
+    with run_redirecting_application(getattr(request, "param", "127.0.0.1")) as application:
         yield application
 
 
@@ -186,3 +189,27 @@ def enter_code(page: Page, code: str) -> None:
     """Show the second factor, after the password."""
     page.get_by_label("Code", exact=True).fill(code)
     page.get_by_role("button", name="Sign in").click()
+
+
+def create_user_with_passkey(
+    provider: Provider, page: Page, name: str, options: dict[str, Any]
+) -> tuple[str, Device]:
+    """Create an account whose user adds a passkey and signs out; give its email, and the device.
+
+    The device waits until `use_passkey`.
+    """
+    email = provider.create_user(name)
+    page.goto(provider.url)
+    sign_in(page, email)
+    device = Device(page, options)
+    add_passkey(page)
+    expect(page.get_by_role("heading", name=re.compile("recovery codes"))).to_be_visible()
+    device.touches(by_itself=False)
+    page.context.clear_cookies()
+    return email, device
+
+
+def use_passkey(page: Page, device: Device) -> None:
+    """Sign in by the passkey alone, at the page to which the application has redirected."""
+    device.touches(by_itself=True)
+    page.get_by_role("button", name="Use a passkey").click()

@@ -42,7 +42,7 @@ def expect_home(page: FirefoxPage, application: RedirectingApplication, query: s
     assert page.url == f"{application.home}?{query}"
 
 
-@pytest.mark.parametrize("application", ["localhost", "[::1]"], indirect=True)
+@pytest.mark.parametrize("application", ["127.0.0.1", "[::1]"], indirect=True)
 def test_a_user_signs_in_and_out(
     page: FirefoxPage, provider: Provider, application: RedirectingApplication, client_id: str
 ) -> None:

@@ -6,15 +6,23 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from tests.applications.conftest import Provider, enter_code, sign_in, sign_in_by_sso
+from tests.applications.conftest import (
+    Provider,
+    create_user_with_passkey,
+    enter_code,
+    sign_in,
+    sign_in_by_sso,
+    use_passkey,
+)
 from tests.support.applications.programs import run_apache
 from tests.support.ports import free_port
+from tests.support.second_factor.virtual_authenticators import SYNCED
 
 
 @pytest.fixture(scope="module")
 def apache(provider: Provider) -> Iterator[str]:
     port = free_port()
-    url = f"http://localhost:{port}"
+    url = f"http://127.0.0.1:{port}"
     client_id, secret = provider.create_application(
         name="Wiki",
         redirect_uris=[f"{url}/oidc/cb"],
@@ -53,6 +61,16 @@ def test_a_user_arrives_with_the_level_of_the_sign_in(
     enter_code(page, code)
 
     expect(page.locator("#level")).to_have_text("2: pwd,otp,mfa")
+
+
+def test_a_user_arrives_by_a_synced_passkey(page: Page, apache: str, provider: Provider) -> None:
+    email, device = create_user_with_passkey(provider, page, "wiki-passkey", SYNCED)
+
+    page.goto(f"{apache}/private/")
+    use_passkey(page, device)
+
+    expect(page.locator("#user")).to_have_text(provider.user_id(email))
+    expect(page.locator("#level")).to_have_text("2: swk,mfa")
 
 
 def test_a_suspended_user_is_refused(page: Page, apache: str, provider: Provider) -> None:

@@ -5,9 +5,17 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from tests.applications.conftest import Provider, enter_code, sign_in, sign_in_by_sso
+from tests.applications.conftest import (
+    Provider,
+    create_user_with_passkey,
+    enter_code,
+    sign_in,
+    sign_in_by_sso,
+    use_passkey,
+)
 from tests.support.applications.programs import run_jupyterhub
 from tests.support.ports import free_port
+from tests.support.second_factor.virtual_authenticators import SYNCED
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def hub(provider: Provider, folder: Path) -> Iterator[str]:
     port = free_port()
-    callback = f"http://localhost:{port}/hub/oauth_callback"
+    callback = f"http://127.0.0.1:{port}/hub/oauth_callback"
     client_id, secret = provider.create_application(name="JupyterHub", redirect_uris=[callback])
     with run_jupyterhub(folder, port, provider.url, client_id, secret) as url:
         yield url
@@ -46,6 +54,18 @@ def test_a_user_arrives_with_the_level_of_the_sign_in(
 
     expect(page.locator("#logout")).to_be_visible()
     assert (folder / provider.user_id(email)).read_text() == "2: pwd,otp,mfa"
+
+
+def test_a_user_arrives_by_a_synced_passkey(
+    page: Page, hub: str, folder: Path, provider: Provider
+) -> None:
+    email, device = create_user_with_passkey(provider, page, "hub-passkey", SYNCED)
+
+    page.goto(f"{hub}/hub/home")
+    use_passkey(page, device)
+
+    expect(page.locator("#logout")).to_be_visible()
+    assert (folder / provider.user_id(email)).read_text() == "2: swk,mfa"
 
 
 def test_a_suspended_user_is_refused(page: Page, hub: str, provider: Provider) -> None:

@@ -5,25 +5,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, CDPSession, Page, Request, expect
+from playwright.sync_api import Browser, Page, Request, expect
 from tests.browser.conftest import Visit, visits
 from tests.support.accessibility.checks import assert_accessible
 from tests.support.ports import free_port
+from tests.support.second_factor.virtual_authenticators import (
+    INTERNAL,
+    SYNCED,
+    USB,
+    Device,
+    add_passkey,
+)
 from tests.support.servers.server_process import ServerProcess
 from tests.support.sign_in.site import Site, change_password
 from tests.support.users import NEW_PASSWORD, PASSWORD
-
-#: WebAuthn.VirtualAuthenticatorOptions of the DevTools protocol
-INTERNAL = {
-    "protocol": "ctap2",
-    "transport": "internal",
-    "hasResidentKey": True,
-    "hasUserVerification": True,
-    "isUserVerified": True,
-    "automaticPresenceSimulation": True,
-}
-USB = INTERNAL | {"transport": "usb"}
-SYNCED = INTERNAL | {"defaultBackupEligibility": True, "defaultBackupState": True}
 
 
 @pytest.fixture(scope="module")
@@ -48,26 +43,6 @@ def visit(browser: Browser, passkey_site: Site) -> Iterator[Visit]:
         yield visit
 
 
-class Device:
-    """A virtual authenticator, which a page has."""
-
-    def __init__(self, page: Page, options: dict[str, Any]) -> None:
-        self._protocol: CDPSession = page.context.new_cdp_session(page)
-        self._protocol.send("WebAuthn.enable")
-        added = self._protocol.send("WebAuthn.addVirtualAuthenticator", {"options": options})
-        self._id = added["authenticatorId"]
-
-    def send(self, method: str, **values: Any) -> Any:
-        return self._protocol.send(f"WebAuthn.{method}", {"authenticatorId": self._id, **values})
-
-    def touches(self, *, by_itself: bool) -> None:
-        """Let the user be there, or not: then the browser waits."""
-        self.send("setAutomaticPresenceSimulation", enabled=by_itself)
-
-    def credentials(self) -> list[Any]:
-        return list(self.send("getCredentials")["credentials"])
-
-
 def new_member(site: Site, visit: Visit) -> tuple[Page, str]:
     """Sign a new member in, who chooses a password."""
     email, page = site.create_user(), visit("/sign-in")
@@ -81,12 +56,6 @@ def sign_in_here(page: Page, email: str, password: str = NEW_PASSWORD) -> None:
     page.get_by_label("Email").fill(email)
     page.get_by_label("Password", exact=True).fill(password)
     page.get_by_role("button", name="Sign in").click()
-
-
-def add_passkey(page: Page, name: str = "Phone") -> None:
-    page.get_by_role("link", name="Add a passkey").click()
-    page.get_by_label("Name").fill(name)
-    page.get_by_role("button", name="Create the passkey").click()
 
 
 def sign_out(page: Page) -> None:
@@ -193,8 +162,7 @@ def test_a_cloned_authenticator_is_refused_and_the_page_works_on(
     expect(page.get_by_role("heading", name="Your account")).to_be_visible()
     device.touches(by_itself=False)
     sign_out(page)
-    device.send("removeCredential", credentialId=clone["credentialId"])
-    device.send("addCredential", credential=clone | {"signCount": 0})
+    device.replace(clone)
     device.touches(by_itself=True)
     page.get_by_role("button", name="Use a passkey").click()
     expect(page.get_by_role("alert").first).to_contain_text("may have been copied")

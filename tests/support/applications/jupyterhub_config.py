@@ -11,7 +11,7 @@ folder, url, issuer = (os.environ[f"HUB_{name}"] for name in ("FOLDER", "URL", "
 hub_port, api_port = os.environ["HUB_PORTS"].split(",")
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821 - JupyterHub defines it
-c.JupyterHub.bind_url = url.replace("localhost", "127.0.0.1")
+c.JupyterHub.bind_url = url
 c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{hub_port}"
 c.JupyterHub.db_url = f"sqlite:///{folder}/jupyterhub.sqlite"
 c.JupyterHub.cookie_secret_file = f"{folder}/cookie_secret"

@@ -19,7 +19,9 @@ __all__ = ["SignIn", "run_apache", "run_jupyterhub", "run_openid_client"]
 
 FOLDER = Path(__file__).parent
 NODE = FOLDER / "node"
-#: takes what a line of `rp.mjs` has, and gives what it found
+#: opens the address at which a sign-in begins; gives the one of the callback, empty without one
+Browse = Callable[[str], str]
+#: Takes what a line of `rp.mjs` has, and gives what it found; `browse` is for a browser's user.
 SignIn = Callable[..., dict[str, Any]]
 
 JUPYTERHUB = ROOT / ".venv" / "jupyterhub" / "bin"
@@ -28,7 +30,7 @@ JUPYTERHUB = ROOT / ".venv" / "jupyterhub" / "bin"
 @contextmanager
 def run_apache(folder: Path, port: int, issuer: str, client_id: str, secret: str) -> Iterator[str]:
     """Run Apache with mod_auth_openidc, whose pages below /private need a sign-in; give its URL."""
-    url = f"http://localhost:{port}"
+    url = f"http://127.0.0.1:{port}"
     for name in ("private", "cache"):
         (folder / name).mkdir()
     page = '<h1 id="user"><!--#echo var="REMOTE_USER" --></h1>'
@@ -67,7 +69,7 @@ def run_jupyterhub(
     folder: Path, port: int, issuer: str, client_id: str, secret: str
 ) -> Iterator[str]:
     """Run JupyterHub with its OAuth authenticator; give its URL."""
-    url = f"http://localhost:{port}"
+    url = f"http://127.0.0.1:{port}"
     environment = {
         "HUB_FOLDER": str(folder),
         "HUB_URL": url,
@@ -100,14 +102,18 @@ def run_openid_client(environment: Mapping[str, str] | None = None) -> Iterator[
         assert process.stderr
         send, output, errors = process.stdin, process.stdout, process.stderr
 
-        def sign_in(*arguments: str) -> dict[str, Any]:
-            send.write(json.dumps(arguments) + "\n")
+        def exchange(message: object) -> dict[str, Any]:
+            send.write(json.dumps(message) + "\n")
             send.flush()
             assert select([output], [], [], 60)[0], "openid-client does not answer"
             line = output.readline()
             assert line, errors.read()
             found: dict[str, Any] = json.loads(line)
             return found
+
+        def sign_in(*arguments: str, browse: Browse | None = None) -> dict[str, Any]:
+            found = exchange(arguments)
+            return exchange(browse(found["open"])) if browse else found
 
         try:
             yield sign_in

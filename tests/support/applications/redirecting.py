@@ -17,7 +17,7 @@ class RedirectingApplication:
     """The addresses of an application, and what browsers requested there.
 
     Args:
-        host: to which users return, such as `localhost`.
+        host: to which users return, such as `127.0.0.1`.
         port: of that host.
         other_port: of the pages, which are another origin.
     """
@@ -25,7 +25,7 @@ class RedirectingApplication:
     def __init__(self, host: str, port: int, other_port: int) -> None:
         self.callback = f"http://{host}:{port}/cb"
         self.after_logout = f"http://{host}:{port}/bye"
-        self.home = f"http://localhost:{other_port}/home"
+        self.home = f"http://127.0.0.1:{other_port}/home"
         #: the queries with which browsers returned
         self.queries: list[str] = []
 
@@ -49,7 +49,7 @@ class RedirectingApplication:
 
 
 @contextmanager
-def run_redirecting_application(host: str = "localhost") -> Iterator[RedirectingApplication]:
+def run_redirecting_application(host: str) -> Iterator[RedirectingApplication]:
     """Serve `/cb` and `/bye` at a host, which redirect to `/home` of another origin."""
     family = AF_INET6 if host.startswith("[") else AF_INET
     found: list[RedirectingApplication] = []

@@ -1,11 +1,13 @@
 // Signs users in by openid-client, with all of its checks. Each line of its input is a JSON array:
 // [ISSUER, CALLBACK, CLIENT_ID, SECRET, METHOD, EMAIL, PASSWORD, CODE], where METHOD is basic, post or
-// none, and CODE is one of an app, or left out.
-// It prints what it found as JSON, in a line.
+// none, and CODE is one of an app, or left out. It prints what it found as JSON, in a line.
+// Without EMAIL, the user has a browser: it prints {"open": URL}, and the next line is the URL of the
+// callback with which the browser came back, or empty.
 import { createInterface } from 'node:readline';
 import * as oc from 'openid-client';
 
-for await (const line of createInterface({ input: process.stdin })) {
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+for await (const line of lines) {
   console.log(JSON.stringify(await signIn(...JSON.parse(line))));
 }
 
@@ -55,6 +57,22 @@ async function signIn(issuer, callback, id, secret, method, email, password, cod
     return page;
   }
 
+  /** Submits our forms. */
+  async function signInHere(start) {
+    const page = await open(start);
+    const authorization = /name="authorization" value="([^"]+)/.exec(page.body)[1];
+    const back = password
+      ? await open(`${issuer}/sign-in`, { email, password, authorization })
+      : await signInElsewhere(`${issuer}/sso/start?authorization=${authorization}`, email);
+    return code ? open(back.url, { code }) : back;
+  }
+
+  async function signInByBrowser(start) {
+    console.log(JSON.stringify({ open: start }));
+    const url = JSON.parse((await lines.next()).value);
+    return { url: url && new URL(url) };
+  }
+
   const found = {};
   const verifier = oc.randomPKCECodeVerifier();
   const state = oc.randomState();
@@ -68,12 +86,8 @@ async function signIn(issuer, callback, id, secret, method, email, password, cod
     nonce,
     max_age: '3600',
   });
-  const page = await open(start);
-  const authorization = /name="authorization" value="([^"]+)/.exec(page.body)[1];
-  let back = password
-    ? await open(`${issuer}/sign-in`, { email, password, authorization })
-    : await signInElsewhere(`${issuer}/sso/start?authorization=${authorization}`, email);
-  if (code) back = await open(back.url, { code });
+  const back = await (email ? signInHere(start) : signInByBrowser(start));
+  if (!back.url) return found;
   if (back.status) {
     found.refused = back.status;
     return found;
