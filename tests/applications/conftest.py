@@ -194,22 +194,17 @@ def enter_code(page: Page, code: str) -> None:
 def create_user_with_passkey(
     provider: Provider, page: Page, name: str, options: dict[str, Any]
 ) -> tuple[str, Device]:
-    """Create an account whose user adds a passkey and signs out; give its email, and the device.
-
-    The device waits until `use_passkey`.
-    """
+    """Create an account whose user adds a passkey and signs out; give its email, and the device."""
     email = provider.create_user(name)
     page.goto(provider.url)
     sign_in(page, email)
     device = Device(page, options)
     add_passkey(page)
     expect(page.get_by_role("heading", name=re.compile("recovery codes"))).to_be_visible()
-    device.touches(by_itself=False)
     page.context.clear_cookies()
     return email, device
 
 
-def use_passkey(page: Page, device: Device) -> None:
+def use_passkey(page: Page) -> None:
     """Sign in by the passkey alone, at the page to which the application has redirected."""
-    device.touches(by_itself=True)
     page.get_by_role("button", name="Use a passkey").click()

@@ -64,10 +64,10 @@ def test_a_user_arrives_with_the_level_of_the_sign_in(
 
 
 def test_a_user_arrives_by_a_synced_passkey(page: Page, apache: str, provider: Provider) -> None:
-    email, device = create_user_with_passkey(provider, page, "wiki-passkey", SYNCED)
+    email, _ = create_user_with_passkey(provider, page, "wiki-passkey", SYNCED)
 
     page.goto(f"{apache}/private/")
-    use_passkey(page, device)
+    use_passkey(page)
 
     expect(page.locator("#user")).to_have_text(provider.user_id(email))
     expect(page.locator("#level")).to_have_text("2: swk,mfa")

@@ -59,10 +59,10 @@ def test_a_user_arrives_with_the_level_of_the_sign_in(
 def test_a_user_arrives_by_a_synced_passkey(
     page: Page, hub: str, folder: Path, provider: Provider
 ) -> None:
-    email, device = create_user_with_passkey(provider, page, "hub-passkey", SYNCED)
+    email, _ = create_user_with_passkey(provider, page, "hub-passkey", SYNCED)
 
     page.goto(f"{hub}/hub/home")
-    use_passkey(page, device)
+    use_passkey(page)
 
     expect(page.locator("#logout")).to_be_visible()
     assert (folder / provider.user_id(email)).read_text() == "2: swk,mfa"

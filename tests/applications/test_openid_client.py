@@ -79,11 +79,11 @@ def test_a_user_arrives_by_a_passkey(
     request: pytest.FixtureRequest,
 ) -> None:
     name = f"client-{request.node.callspec.id}"
-    email, device = create_user_with_passkey(provider, page, name, options)
+    email, _ = create_user_with_passkey(provider, page, name, options)
 
     def visit(url: str) -> None:
         page.goto(url)
-        use_passkey(page, device)
+        use_passkey(page)
         expect(page.locator("#query")).to_have_text("from=cb")
 
     found = run_in_browser(client, provider, application, visit)
@@ -100,10 +100,10 @@ def test_a_passkey_that_verifies_nobody_is_refused(
 
     def visit(url: str) -> None:
         page.goto(url)
-        use_passkey(page, device)
+        use_passkey(page)
         expect(page.get_by_text("No passkey was chosen, or it took too long.")).to_be_visible()
         page.locator("form[data-passkey]").evaluate(WITHOUT_VERIFICATION)
-        use_passkey(page, device)
+        use_passkey(page)
         expect(page.get_by_role("alert").first).to_contain_text("did not check that it is you")
 
     assert run_in_browser(client, provider, application, visit) == {}
@@ -118,7 +118,7 @@ def test_a_cloned_passkey_is_refused(
 
     def visit(url: str) -> None:
         page.goto(url)
-        use_passkey(page, device)
+        use_passkey(page)
         expect(page.get_by_role("alert").first).to_contain_text("may have been copied")
 
     assert run_in_browser(client, provider, application, visit) == {}

@@ -87,9 +87,7 @@ def test_a_member_adds_a_passkey_and_signs_in_by_it_alone(
     (credential,) = device.credentials()
     assert credential["rpId"] == "localhost"
     assert email not in str(credential["userHandle"])
-    device.touches(by_itself=False)
     sign_out(page)
-    device.touches(by_itself=True)
     sent = requests_of(page)
 
     page.get_by_role("button", name="Use a passkey").click()
@@ -101,7 +99,7 @@ def test_a_member_adds_a_passkey_and_signs_in_by_it_alone(
 
 def test_the_field_of_the_email_offers_the_passkey(passkey_site: Site, visit: Visit) -> None:
     page, email = new_member(passkey_site, visit)
-    device = Device(page, INTERNAL)
+    device = Device(page, INTERNAL, offered_in_field=True)
     add_passkey(page)
     expect(page.get_by_role("heading", name=re.compile("recovery codes"))).to_be_visible()
     device.touches(by_itself=False)
@@ -115,14 +113,12 @@ def test_the_field_of_the_email_offers_the_passkey(passkey_site: Site, visit: Vi
 
 def test_after_the_password_a_passkey_is_the_second_step(passkey_site: Site, visit: Visit) -> None:
     page, email = new_member(passkey_site, visit)
-    device = Device(page, USB)
+    Device(page, USB)
     add_passkey(page)
     expect(page.get_by_role("heading", name=re.compile("recovery codes"))).to_be_visible()
-    device.touches(by_itself=False)
     sign_out(page)
     sign_in_here(page, email)
     expect(page.get_by_role("heading", name="Confirm that it is you")).to_be_visible()
-    device.touches(by_itself=True)
     page.get_by_role("button", name="Use a passkey").click()
     expect(page.get_by_role("heading", name="Your account")).to_be_visible()
 
@@ -155,15 +151,11 @@ def test_a_cloned_authenticator_is_refused_and_the_page_works_on(
     add_passkey(page)
     expect(page.get_by_role("heading", name=re.compile("recovery codes"))).to_be_visible()
     (clone,) = device.credentials()
-    device.touches(by_itself=False)
     sign_out(page)
-    device.touches(by_itself=True)
     page.get_by_role("button", name="Use a passkey").click()
     expect(page.get_by_role("heading", name="Your account")).to_be_visible()
-    device.touches(by_itself=False)
     sign_out(page)
     device.replace(clone)
-    device.touches(by_itself=True)
     page.get_by_role("button", name="Use a passkey").click()
     expect(page.get_by_role("alert").first).to_contain_text("may have been copied")
     expect(page.get_by_role("button", name="Use a passkey")).to_be_visible()
@@ -180,7 +172,6 @@ def test_the_pages_with_a_passkey_are_accessible(passkey_site: Site, visit: Visi
     expect(page.get_by_role("heading", name=re.compile("recovery codes"))).to_be_visible()
     page.goto("/")
     assert_accessible(page)
-    device.touches(by_itself=False)
     sign_out(page)
     assert_accessible(page)
     sign_in_here(page, email)

@@ -113,7 +113,14 @@ def run_openid_client(environment: Mapping[str, str] | None = None) -> Iterator[
 
         def sign_in(*arguments: str, browse: Browse | None = None) -> dict[str, Any]:
             found = exchange(arguments)
-            return exchange(browse(found["open"])) if browse else found
+            if not browse:
+                return found
+            url = ""
+            try:
+                url = browse(found["open"])
+            finally:  # it waits for a line, also when a test fails
+                found = exchange(url)
+            return found
 
         try:
             yield sign_in

@@ -18,11 +18,24 @@ INTERNAL = {
 USB = INTERNAL | {"transport": "usb"}
 SYNCED = INTERNAL | {"defaultBackupEligibility": True, "defaultBackupState": True}
 
+#: as in browsers that have no passkeys in fields
+_WITHOUT_OFFER = """if (globalThis.PublicKeyCredential) {
+  PublicKeyCredential.isConditionalMediationAvailable = undefined;
+}"""
+
 
 class Device:
-    """A virtual authenticator, which a page has."""
+    """A virtual authenticator, which a page has.
 
-    def __init__(self, page: Page, options: dict[str, Any]) -> None:
+    Only the button of a page uses it, unless it is offered in the field of the email: there it
+    signs in by itself as soon as the script of the page has run, also before a click.
+    """
+
+    def __init__(
+        self, page: Page, options: dict[str, Any], *, offered_in_field: bool = False
+    ) -> None:
+        if not offered_in_field:
+            page.add_init_script(_WITHOUT_OFFER)
         self._protocol: CDPSession = page.context.new_cdp_session(page)
         self._protocol.send("WebAuthn.enable")
         added = self._protocol.send("WebAuthn.addVirtualAuthenticator", {"options": options})
