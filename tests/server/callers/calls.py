@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from tests.store.contract.factors import app_row
 from tests.store.openid_rules import grant_row
 from tests.support.callers import OPERATOR, personal_token_caller, session_caller, token_caller
+from tests.support.databases.stored_data import execute_sql
 from tests.support.second_factor.authenticator import SoftAuthenticator
 from tests.support.second_factor.authenticator_apps import add_app, code_shown
 from tests.support.second_factor.passkeys import add_passkey, ceremonies_of, login_of
@@ -275,8 +276,11 @@ def _begin_app(control_plane: ControlPlane, caller: Any) -> Ready:
 
 def _confirm_app(control_plane: ControlPlane, caller: Any) -> Ready:
     user = session_caller(control_plane, caller.account.user_id)
-    code = code_shown(control_plane.factors.begin_app(user).seed)
-    return lambda: control_plane.factors.confirm_app(caller, code)
+    app = control_plane.factors.begin_app(user)
+    with control_plane.store.write() as tx:  # as if the caller's session had begun it
+        sql = "update factors set name = ? where factor_id = ?"
+        execute_sql(tx, sql, (caller.session.session_id, app.factor_id))
+    return lambda: control_plane.factors.confirm_app(caller, code_shown(app.seed))
 
 
 def _add_passkey(control_plane: ControlPlane, caller: Any) -> Ready:
