@@ -74,6 +74,7 @@ def test_the_first_passkey_brings_recovery_codes_and_the_next_one_none(
     assert first.status == 200
     assert "recovery codes" in first.text
     assert second.headers["location"] == "/?note=factor_added"
+    assert "The second factor is added." in browser.request("GET", "/?note=factor_added").text
     assert [one.name for one in factors_of(control_plane)] == ["Phone", "Passkey"]
     assert {one.rp_id for one in factors_of(control_plane)} == {"accounts.example.com"}
     assert methods_of(control_plane) == ["pwd hwk mfa"]

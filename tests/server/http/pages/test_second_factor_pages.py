@@ -142,7 +142,7 @@ def test_a_second_app_brings_no_new_codes(jane: Jane) -> None:
 
     assert (answer.status, answer.headers["location"]) == (303, "/?note=factor_added")
     account = get(jane.client, "/?note=factor_added").text
-    assert "The authenticator app is added." in account
+    assert "The second factor is added." in account
     assert "8 are left" in account
 
 

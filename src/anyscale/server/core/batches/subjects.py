@@ -38,7 +38,8 @@ def with_free_subjects(
     subjects = [user.sub for user in users if user.sub]
     if not subjects:
         return users
-    found = [one for one in tx.exports.subject_holders(subjects) if one.user_id not in set(ids)]
+    own = set(ids)
+    found = [one for one in tx.exports.subject_holders(subjects) if one.user_id not in own]
     obsolete = [one.user_id for one in found if one.state in DROPPED_OR_EXPIRED]
     if obsolete:
         tx.exports.clear_subjects(obsolete)
