@@ -20,6 +20,13 @@ from tests.support.servers.server_process import ServerProcess
 from tests.support.sign_in.site import Site, change_password
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
+#: keeps what the page gave to the browser for the field
+NOTE_OFFER = """const get = navigator.credentials?.get.bind(navigator.credentials);
+if (get) navigator.credentials.get = (options) => {
+  if (options.mediation === "conditional") window.offer = options;
+  return get(options);
+};"""
+
 
 @pytest.fixture(scope="module")
 def passkey_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
@@ -109,6 +116,21 @@ def test_the_field_of_the_email_offers_the_passkey(passkey_site: Site, visit: Vi
     page.goto("/sign-in")  # the user chooses the passkey in the list of the field
 
     expect(page.get_by_text(email)).to_be_visible()
+
+
+def test_the_button_ends_the_offer_in_the_field(passkey_site: Site, visit: Visit) -> None:
+    page, _ = new_member(passkey_site, visit)
+    device = Device(page, INTERNAL, offered_in_field=True)
+    add_passkey(page)
+    expect(page.get_by_role("heading", name=re.compile("recovery codes"))).to_be_visible()
+    device.touches(by_itself=False)
+    page.add_init_script(NOTE_OFFER)
+    sign_out(page)
+    page.wait_for_function("() => window.offer")
+
+    page.get_by_role("button", name="Use a passkey").click()
+
+    page.wait_for_function("() => window.offer.signal.aborted")
 
 
 def test_after_the_password_a_passkey_is_the_second_step(passkey_site: Site, visit: Visit) -> None:
