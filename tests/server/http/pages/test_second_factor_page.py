@@ -18,6 +18,7 @@ from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.servers.server_in_process import serve_in_process
 from tests.support.users import NEW_PASSWORD, PASSWORD, create_accounts
 
+from anyscale.domain.models.audit import AuditFilter
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.link_secrets import new_link_secret
 from anyscale.server.core.second_factor.recovery_codes import recovery_code_hash
@@ -227,3 +228,15 @@ def test_who_has_no_second_factor_sees_no_such_page(site: Site) -> None:
     bob = site.browser()
     answer = send(bob, "/sign-in", email="bob@example.com", password=PASSWORD)
     assert answer.headers["location"] == "/password"
+
+
+def test_a_wrong_recovery_code_is_in_the_audit_log(site: Site) -> None:
+    site.add_recovery_code()
+    browser = site.browser()
+    send(browser, "/sign-in", email="jane@example.com", password=NEW_PASSWORD)
+    wrong = RECOVERY_CODE.replace("0", "1", 1)
+    assert send(browser, PAGE, by="recovery_code", recovery_code=wrong).status == 401
+    with site.control_plane.store.read() as tx:
+        only = AuditFilter(actor=f"user:{site.user_id}", event="access.denied")
+        (entry, *_) = tx.audit.list(0, 1, newest_first=True, only=only)
+    assert "code_refused" in entry.data

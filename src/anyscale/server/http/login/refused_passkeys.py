@@ -1,14 +1,21 @@
-"""Refused passkeys: each is logged, and written to the audit log."""
+"""Refused passkeys and codes: they are written to the audit log, and passkeys are logged."""
 
 import logging
 from contextlib import suppress
 from typing import Any
 
-from anyscale.errors import AnyscaleError, Overloaded, PasskeyRefused, StoreUnavailable
-from anyscale.server.http.dependencies import AnyRequest
+from anyscale.errors import (
+    AnyscaleError,
+    CodeRefused,
+    Overloaded,
+    PasskeyRefused,
+    StoreUnavailable,
+)
+from anyscale.server.core.callers import user_actor
+from anyscale.server.http.dependencies import AnyRequest, Connection
 from anyscale.server.http.web.forms import refusal
 
-__all__ = ["passkey_refusal", "record_refused_passkey"]
+__all__ = ["passkey_refusal", "record_refused_code", "record_refused_passkey"]
 
 _log = logging.getLogger("anyscale.server")
 
@@ -28,3 +35,12 @@ def record_refused_passkey(request: AnyRequest, error: AnyscaleError) -> None:
     call = f"{request.scope['method']} {request.scope['path']}"
     with suppress(StoreUnavailable):
         request.app.state.audit_log.record_denied(error.actor, error.reason, call)
+
+
+async def record_refused_code(connection: Connection, error: CodeRefused, user_id: str) -> None:
+    """Record a code or a recovery code that is refused: somebody knows the password."""
+    scope, state = connection.scope, connection.app.state
+    call = f"{scope['method']} {scope['path']}"  # type: ignore[typeddict-item]  # there are no WebSockets
+    with suppress(Overloaded, StoreUnavailable):  # the response does not depend on it
+        record = state.audit_log.record_denied
+        await state.pools.auth.run(record, user_actor(user_id), error.code, call)

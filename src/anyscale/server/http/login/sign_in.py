@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
-from anyscale.errors import AnyscaleError, InvalidCredentials, NotFound, SecondFactorNeeded
+from anyscale.errors import (
+    AnyscaleError,
+    CodeRefused,
+    InvalidCredentials,
+    NotFound,
+    SecondFactorNeeded,
+)
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.login.half_sign_in import HalfSignIn
 from anyscale.server.core.login.passkey_login import PasskeyLogin
@@ -19,6 +25,7 @@ from anyscale.server.core.login.second_factor_login import PendingSignIn, Second
 from anyscale.server.core.login.sessions import LoginResult
 from anyscale.server.http.cookies import BROWSER, HALF_SIGN_IN, SESSION, client_info, read_cookie
 from anyscale.server.http.dependencies import Connection
+from anyscale.server.http.login.refused_passkeys import record_refused_code
 from anyscale.server.http.metrics import SIGN_INS
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.store.records.users import AccountRecord
@@ -180,7 +187,11 @@ class LoginFlows(Struct, frozen=True):
         if recovery_code:
             call = partial(self.second_factor.by_recovery_code, half, recovery_code, client)
         with _counted("recovery_code" if recovery_code else "code"):
-            return await self.pools.login.run(call, client.address, is_known=True)
+            try:
+                return await self.pools.login.run(call, client.address, is_known=True)
+            except CodeRefused as error:
+                await record_refused_code(connection, error, half.user_id)
+                raise
 
     async def complete_by_passkey(
         self, connection: Connection, half: HalfSignIn, answer: str
