@@ -41,7 +41,7 @@ def hash_passwords(
         batch = require_open(require_batch(tx, batch_id))
         pending = tx.users.list_pending(batch.id, list(by_id))
     weak = [row for row in pending if isinstance(by_id[row.user_id], WeakHash)]
-    plain = [row for row in pending if row not in weak] if weak else pending
+    plain = [row for row in pending if not isinstance(by_id[row.user_id], WeakHash)]
     texts = {name: secret[1] for name, secret in by_id.items()}
     _check_hashes(policy, weak, texts)
     _check(hashing, policy, plain, texts)
