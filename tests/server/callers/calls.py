@@ -278,7 +278,7 @@ def _confirm_app(control_plane: ControlPlane, caller: Any) -> Ready:
     user = session_caller(control_plane, caller.account.user_id)
     app = control_plane.factors.begin_app(user)
     with control_plane.store.write() as tx:  # as if the caller's session had begun it
-        sql = "update factors set name = ? where factor_id = ?"
+        sql = "update factors set session_id = ? where factor_id = ?"
         execute_sql(tx, sql, (caller.session.session_id, app.factor_id))
     return lambda: control_plane.factors.confirm_app(caller, code_shown(app.seed))
 

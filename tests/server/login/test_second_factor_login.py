@@ -171,6 +171,18 @@ def test_signing_in_again_needs_the_factor_and_raises_what_was_shown(
     assert methods_of(control_plane, before) == ("link", "pwd otp mfa")
 
 
+def test_signing_in_again_after_the_last_factor_was_removed_shows_no_factor(
+    control_plane: ControlPlane,
+) -> None:
+    first = set_by_link(control_plane, create_link(control_plane), CHOSEN, HOME)
+    with control_plane.store.write() as tx:
+        execute_sql(tx, "update sessions set methods = 'pwd otp mfa', authenticated_at = null")
+    user = control_plane.sessions.authenticate(first.session)
+    assert control_plane.password_login.sign_in_again(user, CHOSEN, HOME) is None
+    assert control_plane.sessions.authenticate(first.session).has_recent_sign_in
+    assert methods_of(control_plane, first) == ("link", "pwd")
+
+
 def test_signing_in_again_in_another_session_is_refused(control_plane: ControlPlane) -> None:
     first = set_by_link(control_plane, create_link(control_plane), CHOSEN, HOME)
     second = sign_in_at_home(control_plane, password=CHOSEN)

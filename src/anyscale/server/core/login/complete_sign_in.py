@@ -49,8 +49,9 @@ class SignInGate(Struct, frozen=True):
     ) -> HalfSignIn | None:
         """Record that the user of a session has signed in again.
 
-        The session stays, since runs and sign-ins at applications belong to it. What its user has
-        shown before still counts. The account is locked.
+        The session stays, since runs and sign-ins at applications belong to it. The account is
+        locked. What its user showed before counts with a second factor, and without one only what
+        was shown now: the time of the sign-in is new, and two factors were not shown then.
 
         Returns:
             What is to be completed, if the account has a second factor that was not shown now.
@@ -58,7 +59,7 @@ class SignInGate(Struct, frozen=True):
         is_complete = has_second_factor(shown.methods)
         if not is_complete and self._has_factor(tx, caller.account.user_id):
             return half_sign_in(caller.account, shown, tx.now(), caller.session.session_id)
-        methods = united(caller.session.methods, shown.methods)
+        methods = united(caller.session.methods, shown.methods) if is_complete else shown.methods
         renew_session(tx, caller, shown.auth_method, shown.authenticated_at, methods)
         return None
 

@@ -117,7 +117,8 @@ class FactorService:
                 factor_id=new_id("fac_", now),
                 user_id=user_id,
                 kind=_APP,
-                name=user.session.session_id,
+                name="",
+                session_id=user.session.session_id,
                 created_at=now,
                 seed=encrypt_seed(self._seed_keys, seed, user_id),
             )
@@ -286,7 +287,7 @@ def _pending_app(tx: Transaction, user: SessionCaller) -> FactorRecord | None:
     Of one that a thief of another session has begun, the thief knows the seed.
     """
     app = tx.factors.pending_app(user.account.user_id)
-    return app if app and app.name == user.session.session_id else None
+    return app if app and app.session_id == user.session.session_id else None
 
 
 def _matching_step(seed: bytes, code: str, now: int) -> int:

@@ -20,6 +20,8 @@ class FactorRecord(Record, frozen=True, kw_only=True):
     created_at: int
     #: when its first code was shown; None until then, and it does not count
     confirmed_at: int | None = None
+    #: of the session that has begun to add it; None from its first code on
+    session_id: str | None = None
     used_at: int | None = None
     #: of an app: encrypted, see `core.second_factor.seeds`
     seed: str | None = None

@@ -80,7 +80,7 @@ class Factors(Table):
 
     def confirm(self, factor_id: str, name: str, at: int) -> None:
         """Let an app count from now on, by a name."""
-        sql = "update factors set name = ?, confirmed_at = ? where factor_id = ?"
+        sql = "update factors set name = ?, confirmed_at = ?, session_id = null where factor_id = ?"
         self._connection.execute(sql, name, at, factor_id)
 
     def use_step(self, factor_id: str, step: int, at: int) -> bool:

@@ -195,6 +195,8 @@ create table factors (
     created_at bigint not null,
     -- when its first code was shown; null until then, and it does not count
     confirmed_at bigint,
+    -- of the session that has begun to add it; null from its first code on
+    session_id text collate "C",
     used_at bigint,
     -- encrypted by a key outside the database
     seed text collate "C",

@@ -188,6 +188,8 @@ create table factors (
     created_at integer not null,
     -- when its first code was shown; null until then, and it does not count
     confirmed_at integer,
+    -- of the session that has begun to add it; null from its first code on
+    session_id text,
     used_at integer,
     -- encrypted by a key outside the database
     seed text,
