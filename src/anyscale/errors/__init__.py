@@ -63,6 +63,7 @@ from anyscale.errors.second_factor import (
     SecondFactorDue,
     SecondFactorNeeded,
     SeedKeyMissing,
+    TooManyWrongCodes,
 )
 
 __all__ = [
@@ -114,6 +115,7 @@ __all__ = [
     "TooLarge",
     "TooManyFailedLogins",
     "TooManyPasswordResets",
+    "TooManyWrongCodes",
     "Unavailable",
     "UserAmbiguous",
     "VersionMismatch",

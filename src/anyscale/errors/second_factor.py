@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from anyscale.errors.base import AnyscaleError, Unavailable
+from anyscale.errors.login import TooManyFailedLogins
 
 
 class SecondFactorNeeded(AnyscaleError):
@@ -32,6 +33,12 @@ class CodeRefused(AnyscaleError):
 
     code = "code_refused"
     status = 401
+
+
+class TooManyWrongCodes(TooManyFailedLogins):
+    """Too many one-time codes of an account were wrong in the last minutes."""
+
+    code = "too_many_wrong_codes"
 
 
 class CodesOff(AnyscaleError):

@@ -155,6 +155,15 @@ def test_an_export_is_private_and_in_the_audit_log_and_has_no_hashes_by_itself(
     assert small.events("users.exported") == [{"format": "jsonl", "password_hashes": 0, "users": 4}]
 
 
+@pytest.mark.parametrize("name", ["users.yaml", "users", "-"])
+def test_an_export_needs_a_format_that_its_name_or_an_option_says(small: Place, name: str) -> None:
+    refused = small.run("user", "export", "-o", name)
+
+    assert refused.returncode == 2
+    assert "name the file .jsonl, .csv or .ldif, or say --format" in refused.stderr
+    assert not (small.folder / name).exists()
+
+
 def test_an_export_replaces_no_file_and_leaves_nothing_if_it_fails(small: Place) -> None:
     (small.folder / "users.csv.manifest.json").touch()
     before = sorted(small.folder.iterdir())

@@ -33,6 +33,24 @@ def checked(control_plane: ControlPlane, folder: Path) -> tuple[str, str]:
     return result.status, str(result)
 
 
+def test_a_copy_of_a_database_without_its_keys_gets_no_new_one(
+    store_deployment: Deployment, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    control_plane = store_deployment.control_plane()
+    create_accounts(control_plane, "jane")
+    add_app(control_plane, get_account(control_plane).user_id)
+    control_plane.close()
+    folder = tmp_path / "keys"
+    settings = structs.replace(store_deployment.settings(), second_factor_keys=folder)
+    copied = ControlPlane(settings)
+    with caplog.at_level(logging.WARNING):
+        copied.prepare_seed_keys()
+    copied.close()
+    assert not folder.exists()
+    (line,) = logged(caplog)
+    assert f"{folder} has none" in line
+
+
 @pytest.mark.both_stores
 def test_only_the_start_on_sqlite_creates_a_key_and_the_other_one_says_what_to_do(
     store_deployment: Deployment, tmp_path: Path, caplog: pytest.LogCaptureFixture

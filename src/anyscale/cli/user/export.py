@@ -7,7 +7,7 @@ import click
 from anyscale.cli.server.connect import database_option
 from anyscale.cli.terminal import accounts_in_words, log
 
-_FORMATS = {".csv": "csv", ".ldif": "ldif"}
+_FORMATS = {".jsonl": "jsonl", ".csv": "csv", ".ldif": "ldif"}
 
 
 @click.command("export")
@@ -18,7 +18,7 @@ _FORMATS = {".csv": "csv", ".ldif": "ldif"}
     "--format",
     "file_format",
     type=click.Choice(["jsonl", "csv", "ldif"]),
-    help="Default: by the ending of the file's name, else jsonl.",
+    help="Default: by the ending of the file's name.",
 )
 @click.option(
     "--with-password-hashes",
@@ -40,7 +40,9 @@ def export(path: str, file_format: str | None, with_password_hashes: bool) -> No
     from anyscale.cli.server.user_export import export_to
 
     ending = os.path.splitext(path)[1].lower()  # noqa: PTH122 - pathlib takes long to load
-    chosen = file_format or _FORMATS.get(ending, "jsonl")
+    chosen = file_format or _FORMATS.get(ending)
+    if chosen is None:
+        raise click.UsageError("name the file .jsonl, .csv or .ldif, or say --format")
     manifest = export_to(path, chosen, with_hashes=with_password_hashes)
     verb = "is" if manifest.users == 1 else "are"
     log(f"{accounts_in_words(manifest.users)} {verb} in {path}, which only you can read.")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
+from msgspec import structs
 from tests.server.http.pages.requests import get, send
 from tests.support.callers import OPERATOR
 from tests.support.databases.empty_sqlite import cheap_control_plane
@@ -154,7 +155,7 @@ def test_the_page_says_who_helps_a_user_with_neither_factor_nor_code(site: Site)
     with site.control_plane.store.write() as tx:
         tx.accounts.set_role(site.user_id, "owner")
     page = get(jane, f"{PAGE}?by=recovery_code")
-    assert "You have neither? The operator of the server can remove it" in page.text
+    assert "You have no recovery code either? The operator of the server can remove it" in page.text
     with site.control_plane.store.write() as tx:
         tx.accounts.set_role(site.user_id, "collaborator")
 
@@ -176,6 +177,29 @@ def test_after_its_factors_are_removed_half_a_sign_in_begins_again(site: Site) -
         assert answer.headers["location"] == "/sign-in?note=half_expired"
     answer = send(sue, "/sign-in", email="sue@example.com", password=NEW_PASSWORD)
     assert (answer.status, is_signed_in(sue)) == (303, True)
+
+
+def test_a_recovery_code_in_the_field_of_codes_is_taken_as_one(site: Site) -> None:
+    jane = site.browser()
+    begin(jane)
+    code = site.add_recovery_code()
+    answer = send(jane, PAGE, code=code)
+    assert urlsplit(answer.headers["location"]).path == "/account/second-factor/recovered"
+    assert is_signed_in(jane)
+
+
+def test_too_many_wrong_codes_are_told_to_wait_or_to_use_a_recovery_code(site: Site) -> None:
+    jane = site.browser()
+    begin(jane)
+    with site.control_plane.store.write() as tx:
+        state = tx.factor_states.get(site.user_id)
+        now = tx.now()
+        tx.factor_states.save(structs.replace(state, window_at=now, window_failures=10))
+    page = send(jane, PAGE, code=site.code())
+    assert page.status == 429
+    assert "Too many codes were wrong: wait 10 minutes, or use a recovery code." in page.text
+    with site.control_plane.store.write() as tx:
+        tx.factor_states.save(state)
 
 
 def test_without_half_a_sign_in_the_page_leads_to_the_sign_in(site: Site) -> None:

@@ -169,6 +169,14 @@ def test_new_recovery_codes_are_shown_in_place_of_the_old_ones(jane: Jane) -> No
     assert "Your old recovery codes do not work any more." in page.text
 
 
+@pytest.mark.parametrize("path", ["app/confirm", "recovery-codes"])
+def test_a_page_with_recovery_codes_that_is_loaded_again_leads_to_the_account(
+    jane: Jane, path: str
+) -> None:
+    answer = get(jane.client, f"/account/second-factor/{path}")
+    assert (answer.status, answer.headers["location"]) == (303, "/")
+
+
 def test_after_each_change_the_page_offers_to_end_other_sessions(jane: Jane) -> None:
     offer = "You are also signed in on another browser."
     assert offer not in get(jane.client, "/?note=factor_removed").text

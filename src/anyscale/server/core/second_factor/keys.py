@@ -164,6 +164,11 @@ def create_next_key(transactions: Transactions, folder: Path, actor: str) -> New
     return NewSeedKey(path, is_first)
 
 
+def _has_seeds(transactions: Transactions) -> bool:
+    with transactions.read() as tx:
+        return bool(tx.factors.seed_keys())
+
+
 def prepare_seed_keys(transactions: Transactions, folder: Path, *, creates_key: bool) -> None:
     """Create the first key, or log what to do without one. It is for a server that starts.
 
@@ -174,7 +179,8 @@ def prepare_seed_keys(transactions: Transactions, folder: Path, *, creates_key: 
             machine uses.
     """
     try:
-        if creates_key and not folder.exists():
+        # A copy of a database without the folder of its keys gets none: no seed fits a new one.
+        if creates_key and not folder.exists() and not _has_seeds(transactions):
             create_next_key(transactions, folder, "system")
         has_key = bool(SEED_KEYS.read_all(folder).keys)
     except ConfigError as error:

@@ -4,7 +4,7 @@ from typing import Final
 
 from msgspec import structs
 
-from anyscale.errors import AnyscaleError, CodesOff, TooManyFailedLogins
+from anyscale.errors import AnyscaleError, CodesOff, TooManyWrongCodes
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.callers import user_actor
 from anyscale.server.core.mail.kinds import CODES_OFF, WRONG_CODES
@@ -33,9 +33,10 @@ def refuse_codes(state: FactorState, now: int) -> AnyscaleError | None:
         return CodesOff(_CODES_OFF)
     wait = state.window_at + _SPAN - now
     if state.window_failures >= _MOST_WRONG and 0 < wait <= _SPAN:
-        seconds = -(-wait // SECOND_MS)
-        message = f"too many codes were wrong: wait {seconds} seconds, or use a recovery code"
-        return TooManyFailedLogins(message, seconds)
+        minutes = -(-wait // MINUTE_MS)
+        unit = "minute" if minutes == 1 else "minutes"
+        message = f"too many codes were wrong: wait {minutes} {unit}, or use a recovery code"
+        return TooManyWrongCodes(message, -(-wait // SECOND_MS))
     return None
 
 

@@ -37,7 +37,7 @@ _NOTES = {
     "password_set": "Your password is set, and you are signed in.",
     "session_revoked": "The other browser is signed out.",
     "sessions_revoked": "All other browsers are signed out.",
-    "codes_kept": "Your recovery codes are valid from now on.",
+    "codes_kept": "Your second factor is set up, and you have kept your recovery codes.",
     "factor_added": "The second factor is added. You can use it from your next sign-in on.",
     "factor_replaced": "The new second factor is added, and the old one is removed.",
     "factor_removed": "It is removed, and does not work any more.",

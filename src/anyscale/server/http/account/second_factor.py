@@ -70,6 +70,12 @@ def confirm_app(
     return redirect(f"/?note={'factor_replaced' if replaces else 'factor_added'}")
 
 
+@get([f"{APP}/confirm", _RECOVERY_CODES])
+async def show_account(request: UserRequest) -> Page:  # noqa: ARG001 - makes the session needed
+    """Show the account to a browser that loads such a page again: codes are shown once."""
+    return redirect("/")
+
+
 @post(_RECOVERY_CODES, pool="read", status_code=200)
 def renew_recovery_codes(request: UserRequest, factors: NamedDependency[FactorService]) -> Page:
     try:
@@ -140,6 +146,7 @@ HANDLERS = [
     show_app,
     begin_app,
     confirm_app,
+    show_account,
     renew_recovery_codes,
     remove_factor,
     show_recovered,

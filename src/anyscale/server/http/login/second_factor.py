@@ -21,6 +21,7 @@ from anyscale.server.core.login.half_sign_in import HalfSignIn
 from anyscale.server.core.login.return_paths import sign_path
 from anyscale.server.core.login.second_factor_login import PendingSignIn
 from anyscale.server.core.login.sessions import LoginResult
+from anyscale.server.core.second_factor.recovery_codes import recovery_code_hash
 from anyscale.server.core.steps import Step
 from anyscale.server.http.bodies import decode
 from anyscale.server.http.cookies import (
@@ -135,6 +136,8 @@ async def complete(
     chosen = _chosen(pending, by)
     if passkey:
         return await _complete_by_passkey(request, login, login_options, pending, passkey)
+    if chosen == _BY_CODE and pending.has_recovery_codes and recovery_code_hash(code):
+        chosen, recovery_code = _BY_RECOVERY_CODE, code  # in the wrong field
     if not (recovery_code if chosen == _BY_RECOVERY_CODE else code):
         return _page(login_options, pending, chosen, problem="Enter a code.", status=400)
     given = {_BY_RECOVERY_CODE: recovery_code} if chosen == _BY_RECOVERY_CODE else {"code": code}

@@ -14,6 +14,7 @@ from anyscale.errors import (
     SeedKeyMissing,
     TooManyFailedLogins,
     TooManyPasswordResets,
+    TooManyWrongCodes,
 )
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.refusals import count_refusal, retry_after
@@ -115,10 +116,10 @@ def refusal(error: AnyscaleError) -> dict[str, Any]:
 def user_message(error: AnyscaleError) -> str:
     """Return the message for a user whose form is refused, and count the refusal."""
     count_refusal(error)
+    if isinstance(error, TooManyPasswordResets | TooManyWrongCodes):
+        return sentence(str(error))
     if isinstance(error, TooManyFailedLogins):
         return f"Too many attempts to sign in. {_try_again(error.retry_after_seconds)}"
-    if isinstance(error, TooManyPasswordResets):
-        return sentence(str(error))
     if isinstance(error, Overloaded):
         return "Many people are signing in right now. Please try again in a moment."
     return sentence(str(error))
