@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from anyscale.errors.base import AnyscaleError, Unavailable
-from anyscale.errors.login import TooManyFailedLogins
+from anyscale.errors.base import AnyscaleError, Overloaded, Unavailable
 
 
 class SecondFactorNeeded(AnyscaleError):
@@ -35,7 +34,7 @@ class CodeRefused(AnyscaleError):
     status = 401
 
 
-class TooManyWrongCodes(TooManyFailedLogins):
+class TooManyWrongCodes(Overloaded):
     """Too many one-time codes of an account were wrong in the last minutes."""
 
     code = "too_many_wrong_codes"

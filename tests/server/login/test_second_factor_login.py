@@ -32,7 +32,7 @@ from anyscale.errors import (
     HalfSignInExpired,
     NotAuthenticated,
     SeedKeyMissing,
-    TooManyFailedLogins,
+    TooManyWrongCodes,
 )
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import SignInTooOld
@@ -239,7 +239,7 @@ def test_ten_wrong_codes_in_ten_minutes_have_to_wait(
         with pytest.raises(CodeRefused):
             login.by_code(begun, wrong_code(seed), HOME)
     with pytest.raises(
-        TooManyFailedLogins, match="wait 10 minutes, or use a recovery code"
+        TooManyWrongCodes, match="wait 10 minutes, or use a recovery code"
     ) as raised:
         login.by_code(begun, code_shown(seed), HOME)
     assert 590 <= raised.value.retry_after_seconds <= 600
@@ -286,7 +286,7 @@ def test_wrong_codes_are_counted_for_all_servers(
             login = (control_plane, other)[number % 2].second_factor_login
             with pytest.raises(CodeRefused):
                 login.by_code(half(control_plane), wrong_code(seed), HOME)
-        with pytest.raises(TooManyFailedLogins):
+        with pytest.raises(TooManyWrongCodes):
             other.second_factor_login.by_code(half(control_plane), code_shown(seed), HOME)
 
 

@@ -123,7 +123,7 @@ class SecondFactorLogin:
 
         Raises:
             CodeRefused: the code is wrong, or was used before.
-            TooManyFailedLogins: too many were wrong in the last minutes.
+            TooManyWrongCodes: too many were wrong in the last minutes.
             CodesOff: too many were wrong in a row.
             SeedKeyMissing: this server cannot read the seed.
             HalfSignInExpired: the account was changed since, or the session was revoked.
