@@ -1,13 +1,11 @@
 """`anyscale user export`."""
 
-import os
-
 import click
 
 from anyscale.cli.server.connect import database_option
 from anyscale.cli.terminal import accounts_in_words, log
 
-_FORMATS = {".jsonl": "jsonl", ".csv": "csv", ".ldif": "ldif"}
+_FORMATS = ["jsonl", "csv", "ldif"]
 
 
 @click.command("export")
@@ -17,7 +15,7 @@ _FORMATS = {".jsonl": "jsonl", ".csv": "csv", ".ldif": "ldif"}
 @click.option(
     "--format",
     "file_format",
-    type=click.Choice(["jsonl", "csv", "ldif"]),
+    type=click.Choice(_FORMATS),
     help="Default: by the ending of the file's name.",
 )
 @click.option(
@@ -39,8 +37,8 @@ def export(path: str, file_format: str | None, with_password_hashes: bool) -> No
     """
     from anyscale.cli.server.user_export import export_to
 
-    ending = os.path.splitext(path)[1].lower()  # noqa: PTH122 - pathlib takes long to load
-    chosen = file_format or _FORMATS.get(ending)
+    named = (one for one in _FORMATS if path.lower().endswith(f".{one}"))
+    chosen = file_format or next(named, None)
     if chosen is None:
         raise click.UsageError("name the file .jsonl, .csv or .ldif, or say --format")
     manifest = export_to(path, chosen, with_hashes=with_password_hashes)

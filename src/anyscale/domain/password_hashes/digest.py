@@ -77,13 +77,13 @@ def parse_digest(text: str) -> DigestHash:
     if match is None:
         raise _invalid("is not a digest of the form $sha256$pf=format$salt$digest")
     digest, form, salt, tag = match.groups()
-    around = [b"", b""]
+    before = after = b""
     if form:
-        around = _decoded(form).split(_PASSWORD)
-        if len(around) != 2:  # noqa: PLR2004 - before and after
+        before, password, after = _decoded(form).partition(_PASSWORD)
+        if not password or _PASSWORD in after:
             raise _invalid("has a format without one {PASSWORD}")
-        around = [part.replace(_SALT, _decoded(salt)) for part in around]
-    return new_digest_hash(digest, around[0], around[1], _decoded(tag))
+        before, after = (part.replace(_SALT, _decoded(salt)) for part in (before, after))
+    return new_digest_hash(digest, before, after, _decoded(tag))
 
 
 def _decoded(text: str) -> bytes:

@@ -9,6 +9,9 @@ __all__ = ["MIN_TAG_OCTETS", "ParsedHash", "RefusedHash", "number", "octets", "t
 #: A shorter tag has so few values that wrong passwords are right by chance.
 MIN_TAG_OCTETS = 16
 
+#: digits of a number: more would be no parameter of a hash, and take long to read
+_MOST_DIGITS = 10
+
 
 class RefusedHash(ValueError):
     """Why a text is not taken as a hash. The message does not quote it.
@@ -27,7 +30,8 @@ class RefusedHash(ValueError):
 class ParsedHash(Struct, frozen=True, gc=False, tag=True):
     """A hash whose parameters were checked: to compute it costs neither much memory nor time.
 
-    `repr` shows nothing of it.
+    Each scheme has a subclass, which defines the three properties: a `Struct` cannot be an abstract
+    class of Python. `repr` shows nothing of it.
     """
 
     #: what the parameters give for the right password
@@ -63,7 +67,7 @@ def number(text: str, name: str) -> int:
     """
     if not (text.isascii() and text.isdigit()) or text[0] == "0":
         raise RefusedHash("password_hash_invalid", f"has {name} that is not a positive number")
-    if len(text) > 10:  # noqa: PLR2004 - the docstring says so
+    if len(text) > _MOST_DIGITS:
         raise too_costly(f"has {name} of {len(text)} digits")
     return int(text)
 

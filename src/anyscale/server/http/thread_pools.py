@@ -154,8 +154,11 @@ class HeldAnswers:
 
     @staticmethod
     async def wait_until(moment: float) -> None:
-        """Wait until a moment of `time.monotonic`."""
-        await asyncio.sleep(max(0.0, moment - time.monotonic()))
+        """Wait until a moment of `time.monotonic`.
+
+        The time is the purpose: an answer at a fixed time says nothing about the account.
+        """
+        await asyncio.sleep(max(0.0, moment - time.monotonic()))  # for nothing else than the time
 
 
 class LoginThreadPool:
