@@ -141,6 +141,23 @@ def test_a_new_password_must_meet_the_policy(
     sign_in_at_home(control_plane)
 
 
+@pytest.mark.parametrize("current", [PASSWORD, ""])
+def test_the_password_that_the_user_has_is_not_a_new_one(
+    control_plane: ControlPlane, current: str
+) -> None:
+    user = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
+    with pytest.raises(PasswordRefused, match="the one that you have"):
+        change_password(control_plane, user, current, PASSWORD, HOME)
+
+
+def test_another_spelling_of_the_password_is_not_a_new_one(control_plane: ControlPlane) -> None:
+    first, second = (f"{CHOSEN} {umlaut}" for umlaut in ("\u00fc", "u\u0308"))
+    session = set_by_link(control_plane, create_link(control_plane), first, HOME).session
+    user = control_plane.sessions.authenticate(session)
+    with pytest.raises(PasswordRefused, match="the one that you have"):
+        change_password(control_plane, user, first, second, HOME)
+
+
 def test_a_change_requires_the_current_password(control_plane: ControlPlane) -> None:
     user = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
     with pytest.raises(InvalidCredentials, match="current password"):

@@ -2,6 +2,7 @@
 
 from msgspec import structs
 
+from anyscale.domain.passwords import normalized
 from anyscale.domain.validation import Policy
 from anyscale.errors import InvalidCredentials, LinkInvalid, PasswordRefused
 from anyscale.server.core.audit.entries import append_entry
@@ -74,7 +75,10 @@ class PasswordChanges:
         account = caller.account
         if current or not caller.may_omit_current_password:
             self._login.verify_current(caller, current, client)
-        if self._hashing.verify(account.password_hash, new):
+            is_same = normalized(new) == normalized(current)
+        else:
+            is_same = self._hashing.verify(account.password_hash, new)
+        if is_same:
             raise PasswordRefused("The new password is the one that you have.")
         password_hash = self._hash(new, account)
         self._login.record_sign_in(account.user_id)
