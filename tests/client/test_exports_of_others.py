@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,18 @@ def test_any_text_is_read_or_refused(text: str, file_format: str) -> None:
     assert reading.problems or users or not text.strip("[]{} \n")
 
 
+def test_a_value_on_many_lines_takes_time_in_proportion_to_its_length() -> None:
+    photo = "jpegPhoto:: QUFB\n" + f" {'A' * 75}\n" * 10_000
+    people = (
+        f"dn: x\nobjectClass: person\ncn: A\nmail: a{at}@b.org\n{photo}\n" for at in range(10)
+    )
+    started = time.process_time()
+    _, reading, users = read("".join(people), "ldif")
+    # A copy of the value for each of its lines took twenty times as long.
+    assert time.process_time() - started < 0.5
+    assert (len(users), reading.problems) == (10, [])
+
+
 # Django
 
 SETTINGS = """\
@@ -343,6 +356,37 @@ def test_one_bad_user_of_keycloak_refuses_the_file() -> None:
         "password_hash_unknown",
     )
     assert problem.line == 1
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.sampled_from(sorted(keycloak_user("a", enabled=True, attributes={}))), JSON)
+def test_any_value_of_a_field_of_keycloak_is_read_or_refused(field: str, value: object) -> None:
+    text = json.dumps({"users": [keycloak_user("ann") | {field: value}]})
+    file, reading, users = read(text, "keycloak")
+    assert reading.problems or users or file.notes
+
+
+@given(st.sampled_from(["credentialData", "secretData", "type", "value", "algorithm"]), JSON)
+def test_any_value_of_a_credential_of_keycloak_is_read_or_refused(
+    field: str, value: object
+) -> None:
+    changed = credential({"value": "AAAA"}, {"algorithm": "argon2"}) | {field: value}
+    file, reading, users = read(json.dumps({"users": [keycloak_user("ann", changed)]}), "keycloak")
+    assert reading.problems or users or file.notes
+
+
+@given(st.sampled_from(["email", "password", "first_name", "is_active", "is_superuser"]), JSON)
+def test_any_value_of_a_field_of_django_is_read_or_refused(field: str, value: object) -> None:
+    fields = {"email": "a@x.org", "password": "!x", "first_name": "A", "last_login": None}
+    text = json.dumps([{"model": "auth.user", "pk": 1, "fields": fields | {field: value}}])
+    file, reading, users = read(text, "django")
+    assert reading.problems or users or file.notes
 
 
 MALFORMED = {

@@ -82,16 +82,17 @@ def _logical_lines(source: InputStream) -> Iterator[_Value]:
 
     No comment is among them but the manifest of an export.
     """
-    line, number = _Value("", Place(1, 1)), 0
+    parts, number, first = [""], 0, 1
     for text in _lines(source):
         number += 1
         if text.startswith(" "):
-            line = line._replace(text=line.text + text[1:])
+            parts.append(text[1:])
             continue
-        if not line.text.startswith("#") or line.text.startswith(COMMENT):
-            yield line
-        line = _Value(text, Place(number, 1))
-    yield from (line, _Value("", Place(number + 1, 1)))
+        line = "".join(parts)
+        if not line.startswith("#") or line.startswith(COMMENT):
+            yield _Value(line, Place(first, 1))
+        parts, first = [text], number
+    yield from (_Value("".join(parts), Place(first, 1)), _Value("", Place(number + 1, 1)))
 
 
 def _lines(source: InputStream) -> Iterator[str]:
