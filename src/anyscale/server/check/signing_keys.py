@@ -70,7 +70,10 @@ def _no_provider(
         f"so there is no OpenID provider{_needed_by(applications)}",
     ]
     if valid:
-        fix = "check the clock of this machine: the name of a file is the time from which it signs"
+        fix = (
+            "if the database was copied or restored, copy its earlier signing keys here too; else "
+            "check the clock of this machine: the name of a file is the time from which it signs"
+        )
     else:
         fix = _fix(installation, is_first=not registered.keys)
     is_fault = bool(applications or valid or wrong)
