@@ -48,7 +48,7 @@ def test_a_copy_of_a_database_without_its_keys_gets_no_new_one(
     copied.close()
     assert not folder.exists()
     (line,) = logged(caplog)
-    assert f"{folder} has none" in line
+    assert f"{folder} has none: copy the keys here" in line
 
 
 @pytest.mark.both_stores

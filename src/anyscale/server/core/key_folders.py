@@ -7,7 +7,8 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -16,7 +17,7 @@ from msgspec import Struct
 
 from anyscale.errors import ConfigError
 
-__all__ = ["DELAY", "LIFETIME", "KeyFiles", "KeyKind"]
+__all__ = ["DELAY", "LIFETIME", "KeyFiles", "KeyKind", "only_with_entry"]
 
 #: until a new key is used: in this time every server gets it, and every application the key set
 DELAY = timedelta(hours=1)
@@ -122,6 +123,16 @@ class KeyKind(Struct, Generic[Key], frozen=True):
             _log.error("%s cannot be used", self.name, extra={"detail": fault})
         kept = {name: key for name, key in last.items() if name in files.faults}
         return {**kept, **files.keys}
+
+
+@contextmanager
+def only_with_entry(path: Path) -> Iterator[None]:
+    """Delete a new key if the block fails, which records it: each key is in the audit log."""
+    try:
+        yield
+    except BaseException:
+        path.unlink()
+        raise
 
 
 def _write_whole(path: Path, content: bytes) -> None:

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from anyscale.errors import ConfigError, SeedKeyMissing
 from anyscale.server.core.audit.entries import append_entry
-from anyscale.server.core.key_folders import DELAY, LIFETIME, KeyKind
+from anyscale.server.core.key_folders import DELAY, LIFETIME, KeyKind, only_with_entry
 from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.server.core.transactions import Transactions
 
@@ -39,6 +39,10 @@ __all__ = [
 HOW_TO_GET_ONE = (
     "run `anyscale server create-second-factor-key`, and copy the file to every server of the "
     "database; until then nobody can add an app that shows one-time codes"
+)
+_HOW_TO_COPY = (
+    "copy the keys here with which the apps of this database were added: without them their "
+    "one-time codes do not work"
 )
 
 _OCTETS = 32
@@ -153,14 +157,10 @@ def create_next_key(transactions: Transactions, folder: Path, actor: str) -> New
         is_first = not tx.factors.seed_keys() and not SEED_KEYS.read_all(folder).keys
     at = datetime.now(UTC) + (timedelta() if is_first else DELAY)
     path = create_key(folder, at)
-    new = SEED_KEYS.read(path)
-    data = {"encrypts_from": new.encrypts_from}
-    try:
-        with transactions.write_unattended("server key") as tx:
-            append_entry(tx, actor, "second_factor_key.created", new.fingerprint, data)
-    except BaseException:  # without an entry in the audit log there is no key
-        path.unlink()
-        raise
+    with only_with_entry(path), transactions.write_unattended("server key") as tx:
+        new = SEED_KEYS.read(path)
+        data = {"encrypts_from": new.encrypts_from}
+        append_entry(tx, actor, "second_factor_key.created", new.fingerprint, data)
     return NewSeedKey(path, is_first)
 
 
@@ -178,15 +178,15 @@ def prepare_seed_keys(transactions: Transactions, folder: Path, *, creates_key: 
         creates_key: whether a missing folder is created with a key, for a database that only this
             machine uses.
     """
+    has_seeds = _has_seeds(transactions)
     try:
         # A copy of a database without the folder of its keys gets none: no seed fits a new one.
-        if creates_key and not folder.exists() and not _has_seeds(transactions):
+        if creates_key and not folder.exists() and not has_seeds:
             create_next_key(transactions, folder, "system")
         has_key = bool(SEED_KEYS.read_all(folder).keys)
     except ConfigError as error:
         _log.error("no second factor key", extra={"detail": str(error)})
         return
     if not has_key:
-        _log.warning(
-            "no second factor key", extra={"detail": f"{folder} has none: {HOW_TO_GET_ONE}"}
-        )
+        what_to_do = _HOW_TO_COPY if has_seeds else HOW_TO_GET_ONE
+        _log.warning("no second factor key", extra={"detail": f"{folder} has none: {what_to_do}"})
