@@ -13,12 +13,13 @@ from tests.support.databases.indexed_words import indexed_words
 from tests.support.faults.permissions import NOBODY, without_root
 from tests.support.users import POLICY, checked_users, list_accounts
 
+from anyscale.comparison.list_users import list_users
 from anyscale.domain.user_query import UserQuery
 from anyscale.errors import RequestInvalid
 from anyscale.server.settings import Settings
 from anyscale.server.store.sqlite.store import SqliteStore
 from anyscale.transport.embedded import EmbeddedTransport
-from anyscale.user.lookup import find_user, list_users
+from anyscale.user.lookup import find_user
 
 
 @contextmanager

@@ -10,11 +10,11 @@ from msgspec import structs
 from tests.support.users import checked_user
 
 import anyscale
+from anyscale.comparison.sync_planner import SyncOptions
+from anyscale.comparison.sync_run import SyncRun, run_sync
 from anyscale.errors import BatchRefused, SyncStopped
 from anyscale.server.settings import Settings
 from anyscale.transport.embedded import EmbeddedTransport
-from anyscale.user.comparison.sync_planner import SyncOptions
-from anyscale.user.comparison.sync_run import SyncRun, run_sync
 from anyscale.user.list_source import ListSource
 from anyscale.user.models import AdminCreateUser, AdminImportUser
 

@@ -8,6 +8,9 @@ import pytest
 from tests.support.servers.control_planes import embedded_transport
 from tests.support.users import checked_users, list_accounts, users_to_create
 
+from anyscale.comparison import corrections, matched_users, verification
+from anyscale.comparison.corrections import Correction, correct_emails
+from anyscale.comparison.verification import Verification
 from anyscale.domain.models.users import (
     AdminCreateUser,
     AdminImportUser,
@@ -27,9 +30,6 @@ from anyscale.errors import (
 )
 from anyscale.errors.batches import MAX_PROBLEMS
 from anyscale.transport.base import Transport
-from anyscale.user.comparison import corrections, matched_users, verification
-from anyscale.user.comparison.corrections import Correction, correct_emails
-from anyscale.user.comparison.verification import Verification
 from anyscale.user.list_source import ListSource
 from anyscale.users_file import UsersFile
 

@@ -5,11 +5,11 @@ from typing import Any
 
 from tests.support.callers import OPERATOR
 
+from anyscale.comparison.list_users import list_users
 from anyscale.domain.user_query import UserQuery
 from anyscale.domain.validation import CheckedUser, Policy, check
 from anyscale.server.control_plane import ControlPlane
 from anyscale.transport.base import Transport
-from anyscale.user.lookup import list_users
 from anyscale.user.models import AdminCreateUser, User
 
 __all__ = [

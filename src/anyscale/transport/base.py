@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from anyscale.batch_run.run_calls import BatchCalls, RunCalls
+from anyscale.batch_run.run_calls import BatchCalls
+from anyscale.comparison.comparison_calls import AccountCalls, ComparisonCalls
 from anyscale.domain.audit_chain import AuditEntry
 from anyscale.domain.models.applications import (
     Application,
@@ -14,18 +15,10 @@ from anyscale.domain.models.applications import (
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.models.batches import Batch
 from anyscale.domain.models.mail import Mail
-from anyscale.domain.models.users import (
-    EmailChange,
-    ExpectedUser,
-    PasswordLink,
-    UpdatedUser,
-    User,
-    UserChanges,
-)
+from anyscale.domain.models.users import PasswordLink, User
 from anyscale.domain.schemas.batches import UndoPart
 from anyscale.domain.schemas.mail import MailingPage
-from anyscale.domain.schemas.users import Role, UserPage
-from anyscale.domain.user_query import UserQuery
+from anyscale.domain.schemas.users import Role
 
 __all__ = ["Applications", "Audit", "Batches", "Links", "Mails", "Outage", "Transport", "Users"]
 
@@ -65,65 +58,8 @@ class Batches(BatchCalls, Protocol):
         """
 
 
-class Users(Protocol):
+class Users(AccountCalls, Protocol):
     """Accounts."""
-
-    def find(
-        self, emails: Sequence[str], external_ids: Sequence[str] = ()
-    ) -> Sequence[User | None]:
-        """Return the accounts with some emails, then those with some external ids, in their order.
-
-        None stands for no account. There are at most 10,000 emails and external ids.
-        """
-
-    def update(
-        self,
-        user_id: str,
-        changes: UserChanges,
-        expected: ExpectedUser | None = None,
-        *,
-        reuse_email: bool = False,
-        keep_owner: bool = False,
-    ) -> UpdatedUser:
-        """Change fields of an account, and return it.
-
-        It is refused if a field has neither the value of `expected` nor the new one.
-        With `reuse_email` the account may get an email that another one had a short time ago.
-        With `keep_owner` an owner keeps the email, the external id and whether it is an SSO user.
-        """
-
-    def change_emails(self, changes: Sequence[EmailChange]) -> None:
-        """Change the emails of up to 1,000 accounts at one moment: they may swap theirs.
-
-        It is refused as a whole, also if one of them is an owner's.
-        """
-
-    def suspend(
-        self,
-        user_id: str,
-        *,
-        keep_owner: bool = False,
-        by_sync: bool = False,
-        expected: ExpectedUser | None = None,
-    ) -> None:
-        """Suspend an account: it cannot sign in. With `keep_owner` an owner is not suspended.
-
-        It is refused if a field has another value than that of `expected`.
-        """
-
-    def restore(
-        self,
-        user_id: str,
-        *,
-        keep_owner: bool = False,
-        by_sync: bool = False,
-        expected: ExpectedUser | None = None,
-    ) -> None:
-        """Let a suspended account sign in again. With `keep_owner` an owner stays suspended.
-
-        With `by_sync` it is refused if the account was not suspended so, or by hand since. It is
-        refused if a field has another value than that of `expected`.
-        """
 
     def delete(self, user_id: str) -> None:
         """Delete an account and erase the data of its user."""
@@ -133,12 +69,6 @@ class Users(Protocol):
 
     def reset_second_factor(self, user_id: str, reason: str) -> int:
         """Remove the second factors of an account, and count them. An owner's are refused."""
-
-    def list(self, query: UserQuery, cursor: str, limit: int) -> UserPage:
-        """Return a page of accounts. `cursor` is that of the previous page, empty for the first.
-
-        A page takes a short time: an empty page whose `cursor` is not None is not the end.
-        """
 
 
 class Links(Protocol):
@@ -223,7 +153,7 @@ class Applications(Protocol):
         """Delete an application: all sign-ins there end."""
 
 
-class Transport(RunCalls, Protocol):
+class Transport(ComparisonCalls, Protocol):
     """The calls of a control plane by subject.
 
     Each is short, and repeating it changes nothing more. They raise the errors of

@@ -1,7 +1,7 @@
 """Users: create them in batches, list them, get one, manage their accounts.
 
 The package has the client side: the public module of the models, lists as a source of users
-(`list_source.py`), comparing and correcting (`comparison`), and the calls of the SDK (`sdk.py`).
+(`list_source.py`), and the calls of the SDK (`sdk.py`).
 The calls are imported on first use, so that importing `anyscale.user.models` is cheap.
 `__init__.pyi` declares them for type checkers and editors.
 """

@@ -1,65 +1,19 @@
-"""Find accounts: one by email or name, or a list of them, page by page."""
+"""Find one account, by its email, name or id."""
 
-import sys
-from collections.abc import Iterator
-
+from anyscale.comparison.list_users import USER_ID, list_users
 from anyscale.domain.models.base import check_type
 from anyscale.domain.models.users import User
 from anyscale.domain.passwords import FORBIDDEN
-from anyscale.domain.schemas.users import USER_PAGE, UserPage
-from anyscale.domain.user_query import MAX_QUERY_TEXT, UserQuery, query_fault
+from anyscale.domain.schemas.users import USER_PAGE
+from anyscale.domain.user_query import MAX_QUERY_TEXT, UserQuery
 from anyscale.domain.validation import MAX_TEXT
-from anyscale.errors import ConfigError, NotFound, RequestInvalid, UserAmbiguous
+from anyscale.errors import ConfigError, NotFound, UserAmbiguous
 from anyscale.transport.base import Transport
 
-__all__ = ["USER_ID", "check_sizes", "find_user", "list_users"]
-
-#: what the id of a user begins with
-USER_ID = "usr_"
+__all__ = ["check_sizes", "find_user"]
 
 #: how many accounts of one name an error lists at most
 _NAMESAKES = 10_000
-
-
-def list_users(
-    transport: Transport, query: UserQuery, max_items: int | None, page_size: int
-) -> Iterator[User]:
-    """Iterate over users, page by page: see `UserCalls.list`.
-
-    Raises:
-        ConfigError: the query is invalid.
-    """
-    if fault := query_fault(query):
-        raise ConfigError(fault)
-    cursor, remaining = "", sys.maxsize if max_items is None else max_items
-    while remaining > 0:
-        page = _page(transport, query, cursor, min(page_size, USER_PAGE, remaining))
-        # An id is found by itself: the index of words does not matter.
-        if page.unindexed and not cursor and not (query.search or "").startswith(USER_ID):
-            transport.on_notice(_unindexed(page.unindexed))
-        yield from page.users
-        remaining -= len(page.users)
-        # A page without users may have a cursor: the control plane has not found any yet.
-        if not page.cursor:
-            return
-        cursor = page.cursor
-
-
-def _page(transport: Transport, query: UserQuery, cursor: str, limit: int) -> UserPage:
-    try:
-        return transport.users.list(query, cursor, limit)
-    except RequestInvalid as error:
-        if cursor:
-            raise
-        raise ConfigError(str(error)) from None  # the arguments are all that the first call has
-
-
-def _unindexed(count: int) -> str:
-    accounts = "1 account last: it is" if count == 1 else f"{count:,} accounts last: they are"
-    return (
-        f"The search finds every account, but may list {accounts} not in the search index yet. A "
-        "server fills the index in the background; without a server, each search fills more of it."
-    )
 
 
 def check_sizes(max_items: int | None, page_size: int) -> None:

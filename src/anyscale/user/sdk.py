@@ -6,6 +6,10 @@ from typing import Literal
 
 from anyscale.batch_run.run_key import require_key
 from anyscale.call_report import CallReport
+from anyscale.comparison.list_users import list_users
+from anyscale.comparison.sync_planner import SyncOptions
+from anyscale.comparison.sync_run import run_sync
+from anyscale.comparison.verification import Verification
 from anyscale.config import resolve
 from anyscale.domain.models.base import check_type
 from anyscale.domain.models.sync import SyncPlan
@@ -21,12 +25,9 @@ from anyscale.errors import AnyscaleError, ConfigError
 from anyscale.keyword_hints import keyword_hints
 from anyscale.transport import open_transport
 from anyscale.user.account_calls import AccountCalls
-from anyscale.user.comparison.sync_planner import SyncOptions
-from anyscale.user.comparison.sync_run import run_sync
-from anyscale.user.comparison.verification import Verification
 from anyscale.user.created_users import create_users, forget_frames
 from anyscale.user.list_source import ListSource
-from anyscale.user.lookup import check_sizes, find_user, list_users
+from anyscale.user.lookup import check_sizes, find_user
 
 __all__ = ["UserCalls", "default_calls"]
 

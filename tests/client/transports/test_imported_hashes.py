@@ -17,10 +17,10 @@ from tests.support.users import PASSWORD, checked_user
 
 from anyscale.batch_run.outcome import Outcome
 from anyscale.batch_run.run import BatchRun
+from anyscale.comparison.verification import Verification
 from anyscale.domain.user_sources import WeakHash
 from anyscale.errors import BatchRefused, InvalidCredentials
 from anyscale.transport.base import Transport
-from anyscale.user.comparison.verification import Verification
 from anyscale.user.list_source import ListSource
 from anyscale.user.models import AdminImportUser
 from anyscale.users_file import UsersFile

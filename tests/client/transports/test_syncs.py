@@ -8,12 +8,12 @@ import pytest
 from tests.support.servers.control_planes import NewDeployment
 from tests.support.users import checked_users, list_accounts
 
+from anyscale.comparison.sync_planner import SyncOptions
+from anyscale.comparison.sync_run import SyncRun
 from anyscale.domain.models.batches import Conflict
 from anyscale.domain.models.users import UserChanges
 from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.transport.base import Transport
-from anyscale.user.comparison.sync_planner import SyncOptions
-from anyscale.user.comparison.sync_run import SyncRun
 from anyscale.user.list_source import ListSource
 from anyscale.user.models import AdminCreateUser, AdminImportUser
 

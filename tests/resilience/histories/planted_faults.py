@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 
 from msgspec import structs
 
+from anyscale.comparison.corrections import Correction, _change
+from anyscale.comparison.sync_planner import Planner
 from anyscale.domain.matching import Match
 from anyscale.domain.models.users import EmailChange, UserChanges
 from anyscale.server.core.accounts.update import UserUpdateService
-from anyscale.user.comparison.corrections import Correction, _change
-from anyscale.user.comparison.sync_planner import Planner
 
 __all__ = ["FAULTS", "Fault"]
 
@@ -66,13 +66,13 @@ def _correct_owners(self: Planner, index: int, user: Any, account: Any) -> None:
 _add_different = Planner._add_different
 
 _SERVER = "anyscale.server.core.accounts"
-_PLANNER = "anyscale.user.comparison.sync_planner.Planner"
+_PLANNER = "anyscale.comparison.sync_planner.Planner"
 _EMAILS = f"{_SERVER}.email_changes"
 
 FAULTS = (
     Fault(
         "the number does not find the account",
-        {"anyscale.user.comparison.matched_users.match": _by_email_only},
+        {"anyscale.comparison.matched_users.match": _by_email_only},
     ),
     Fault(
         "a sync corrects owners",
@@ -107,7 +107,7 @@ FAULTS = (
     ),
     Fault(
         "a sync passes emails on one by one",
-        {"anyscale.user.comparison.sync_run.correct_emails": _correct_one_by_one},
+        {"anyscale.comparison.sync_run.correct_emails": _correct_one_by_one},
     ),
     Fault(
         "a plan is done whatever has changed",

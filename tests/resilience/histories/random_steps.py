@@ -21,8 +21,8 @@ from tests.resilience.histories.steps import (
     Update,
 )
 
+from anyscale.comparison.sync_planner import SyncOptions
 from anyscale.domain.models.users import EmailChange, ExpectedUser
-from anyscale.user.comparison.sync_planner import SyncOptions
 
 __all__ = ["RandomSteps"]
 

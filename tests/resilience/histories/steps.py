@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from anyscale.comparison.sync_planner import SyncOptions
 from anyscale.domain.models.users import EmailChange
-from anyscale.user.comparison.sync_planner import SyncOptions
 
 __all__ = [
     "ChangeEmails",

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET, structs
 
+from anyscale.comparison.sync_planner import Planner, SyncOptions
 from anyscale.domain.emails import email_key
 from anyscale.domain.models.sync import SyncPlan, SyncStep
 from anyscale.domain.models.users import User
 from anyscale.domain.validation import CheckedUser
-from anyscale.user.comparison.sync_planner import Planner, SyncOptions
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -5,11 +5,12 @@ from typing import Final
 import click
 
 from anyscale.cli.connect import suggested_search
+from anyscale.comparison.list_users import USER_ID
 from anyscale.domain.models.users import User
 from anyscale.domain.validation import shown
 from anyscale.errors import NotFound
 from anyscale.transport.base import Transport
-from anyscale.user.lookup import USER_ID, find_user
+from anyscale.user.lookup import find_user
 
 __all__ = ["account_argument", "check_account", "find_account", "not_an_email"]
 

@@ -78,8 +78,8 @@ def list_users(
       anyscale user list --suspended -o csv
       anyscale user list --newest-first --max-items 20
     """
+    from anyscale.comparison.list_users import list_users as iterate_users
     from anyscale.domain.schemas.users import USER_PAGE
-    from anyscale.user.lookup import list_users as iterate_users
 
     chosen = query_of(query)
     table = _SEARCH_TABLE if chosen.search else _TABLE

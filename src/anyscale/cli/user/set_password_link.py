@@ -24,6 +24,7 @@ from anyscale.cli.users_file import (
     refuse_file,
     users_file_option,
 )
+from anyscale.comparison.list_users import list_users
 from anyscale.domain.models.users import PasswordLink
 from anyscale.domain.spreadsheets import spreadsheet_cell
 from anyscale.domain.user_query import UserQuery
@@ -38,7 +39,6 @@ from anyscale.errors import (
     Unavailable,
 )
 from anyscale.transport.base import Transport
-from anyscale.user.lookup import list_users
 from anyscale.users_file import UsersFile
 
 #: links a request

@@ -41,15 +41,15 @@ from anyscale.cli.users_file import (
     unterminated_option,
     users_file_option,
 )
-from anyscale.domain.models.users import User
-from anyscale.errors import AnyscaleError, BatchRefused, BatchUnfinished, ConfigError
-from anyscale.transport.base import Transport
-from anyscale.user.comparison.suspension import (
+from anyscale.comparison.suspension import (
     SuspensionPlan,
     change_unless_owner,
     plan_missing,
     plan_named,
 )
+from anyscale.domain.models.users import User
+from anyscale.errors import AnyscaleError, BatchRefused, BatchUnfinished, ConfigError
+from anyscale.transport.base import Transport
 from anyscale.users_file import UsersFile
 
 _COLUMNS = ("email", "name", "lastname", "user_id")

@@ -38,11 +38,11 @@ from anyscale.cli.users_file import (
     unterminated_option,
     users_file_option,
 )
+from anyscale.comparison.sync_planner import SyncOptions
+from anyscale.comparison.sync_run import SyncRun
 from anyscale.domain.models.sync import SyncPlan, SyncResult, SyncStep
 from anyscale.errors import BatchRefused
 from anyscale.transport.base import Transport
-from anyscale.user.comparison.sync_planner import SyncOptions
-from anyscale.user.comparison.sync_run import SyncRun
 from anyscale.users_file import UsersFile
 
 #: after a plan that does not run

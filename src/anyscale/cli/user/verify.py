@@ -35,12 +35,12 @@ from anyscale.cli.users_file import (
     unterminated_option,
     users_file_option,
 )
+from anyscale.comparison.corrections import Confirmed, Correction, correct, correct_emails
+from anyscale.comparison.verification import Verification
 from anyscale.domain.models.users import Difference, User
 from anyscale.domain.validation import shown
 from anyscale.errors import AnyscaleError, BatchRefused, BatchUnfinished, ConfigError
 from anyscale.transport.base import Transport
-from anyscale.user.comparison.corrections import Confirmed, Correction, correct, correct_emails
-from anyscale.user.comparison.verification import Verification
 from anyscale.users_file import UsersFile
 
 DIFFERENT, NOT_COMPARED = 1, 3

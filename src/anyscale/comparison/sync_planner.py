@@ -5,6 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import UNSET, Struct, UnsetType, structs
 
+from anyscale.comparison.differences import (
+    different_fields,
+    gets_email,
+    values_to_compare,
+)
+from anyscale.comparison.id_hashes import IdHashes
+from anyscale.comparison.matched_users import MatchedUser
 from anyscale.domain.conflicts import FREED_DAYS
 from anyscale.domain.emails import email_key_or_empty
 from anyscale.domain.matching import folded, is_other_name
@@ -12,13 +19,6 @@ from anyscale.domain.models.sync import LookAlike, StepKind, SyncPlan, SyncStep
 from anyscale.domain.models.users import ExpectedUser, User, UserChanges
 from anyscale.domain.names import full_name
 from anyscale.domain.validation import CheckedUser, shown
-from anyscale.user.comparison.differences import (
-    different_fields,
-    gets_email,
-    values_to_compare,
-)
-from anyscale.user.comparison.id_hashes import IdHashes
-from anyscale.user.comparison.matched_users import MatchedUser
 
 __all__ = ["Planner", "SyncOptions"]
 

@@ -6,12 +6,12 @@ from itertools import count
 
 from msgspec import json, structs
 
+from anyscale.comparison.comparison_calls import ComparisonCalls
 from anyscale.domain.emails import email_key
 from anyscale.domain.models.sync import SyncStep
 from anyscale.domain.user_sources import ProblemList
 from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import BatchUndone, Problem
-from anyscale.transport.base import Transport
 
 __all__ = ["PlannedUsers", "SyncKey"]
 
@@ -89,7 +89,7 @@ class SyncKey:
     #: A run that fails drops its batch, since the next one may have other users.
     is_resumable = False
 
-    def __init__(self, transport: Transport, steps: Sequence[SyncStep]) -> None:
+    def __init__(self, transport: ComparisonCalls, steps: Sequence[SyncStep]) -> None:
         self._transport = transport
         self._digest = hashlib.sha256(json.encode([step.changes for step in steps])).hexdigest()
 

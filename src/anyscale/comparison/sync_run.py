@@ -6,6 +6,13 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from anyscale.batch_run.run import BatchRun
+from anyscale.comparison.comparison_calls import ComparisonCalls
+from anyscale.comparison.corrections import Correction, correct_emails
+from anyscale.comparison.former_emails import former_holders, refused_emails
+from anyscale.comparison.listed_accounts import ListedAccounts
+from anyscale.comparison.matched_users import MatchedUsers, OnProgress
+from anyscale.comparison.planned_users import PlannedUsers, SyncKey
+from anyscale.comparison.sync_planner import Planner, SyncOptions
 from anyscale.domain.models.sync import LookAlike, SyncPlan, SyncResult, SyncStep
 from anyscale.domain.user_sources import UserSource
 from anyscale.errors import (
@@ -21,13 +28,6 @@ from anyscale.errors import (
     OwnerKept,
     SyncStopped,
 )
-from anyscale.transport.base import Transport
-from anyscale.user.comparison.corrections import Correction, correct_emails
-from anyscale.user.comparison.former_emails import former_holders, refused_emails
-from anyscale.user.comparison.listed_accounts import ListedAccounts
-from anyscale.user.comparison.matched_users import MatchedUsers, OnProgress
-from anyscale.user.comparison.planned_users import PlannedUsers, SyncKey
-from anyscale.user.comparison.sync_planner import Planner, SyncOptions
 
 if TYPE_CHECKING:
     from anyscale.domain.models.batches import Batch
@@ -60,7 +60,7 @@ class SyncRun:
 
     def __init__(
         self,
-        transport: Transport,
+        transport: ComparisonCalls,
         source: UserSource,
         options: SyncOptions,
         *,
@@ -239,7 +239,7 @@ class SyncRun:
 
 
 def run_sync(
-    transport: Transport, source: UserSource, options: SyncOptions, *, dry_run: bool
+    transport: ComparisonCalls, source: UserSource, options: SyncOptions, *, dry_run: bool
 ) -> SyncPlan:
     """Sync the accounts with a source: see `UserCalls.sync`."""
     # Of `anyscale`, or of the same `Anyscale`.

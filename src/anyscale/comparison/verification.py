@@ -3,20 +3,20 @@
 import math
 from collections.abc import Container, Iterator, Sequence
 
+from anyscale.comparison.comparison_calls import ComparisonCalls
+from anyscale.comparison.differences import (
+    different_fields,
+    gets_email,
+    values_to_compare,
+)
+from anyscale.comparison.id_hashes import IdHashes
+from anyscale.comparison.list_users import list_users
+from anyscale.comparison.matched_users import CHUNK, MatchedUser, MatchedUsers, OnProgress
 from anyscale.domain.models.users import KEPT_OF_OWNERS, Difference, User
 from anyscale.domain.schemas.users import USER_PAGE
 from anyscale.domain.user_query import UserQuery
 from anyscale.domain.user_sources import UserSource
 from anyscale.domain.validation import CheckedUser
-from anyscale.transport.base import Transport
-from anyscale.user.comparison.differences import (
-    different_fields,
-    gets_email,
-    values_to_compare,
-)
-from anyscale.user.comparison.id_hashes import IdHashes
-from anyscale.user.comparison.matched_users import CHUNK, MatchedUser, MatchedUsers, OnProgress
-from anyscale.user.lookup import list_users
 
 __all__ = ["Verification"]
 
@@ -41,7 +41,7 @@ class Verification:
 
     def __init__(
         self,
-        transport: Transport,
+        transport: ComparisonCalls,
         source: UserSource,
         *,
         keep_ids: bool = False,

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from itertools import compress, islice
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+from anyscale.comparison.comparison_calls import ComparisonCalls
+from anyscale.comparison.id_hashes import IdHashes
+from anyscale.comparison.list_users import list_users
+from anyscale.comparison.matched_users import CHUNK
 from anyscale.domain.models.users import User
 from anyscale.domain.schemas.users import USER_PAGE
 from anyscale.domain.user_query import UserQuery
-from anyscale.transport.base import Transport
-from anyscale.user.comparison.id_hashes import IdHashes
-from anyscale.user.comparison.matched_users import CHUNK
-from anyscale.user.lookup import list_users
 
 if TYPE_CHECKING:  # imported on use: a small batch needs no threads
     from concurrent.futures import Future
@@ -44,7 +44,7 @@ class ListedAccounts:
     embedded control plane, which is in this process, lists them after the reading.
     """
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: ComparisonCalls) -> None:
         self._transport = transport
         #: all, also those that are suspended
         self.count: int = 0

@@ -3,15 +3,15 @@
 from collections.abc import Container
 from itertools import chain
 
+from anyscale.comparison.comparison_calls import ComparisonCalls
+from anyscale.comparison.id_hashes import IdHashes
+from anyscale.comparison.list_users import list_users
+from anyscale.comparison.matched_users import MatchedUsers, OnProgress
 from anyscale.domain.models.users import User
 from anyscale.domain.schemas.users import USER_PAGE
 from anyscale.domain.user_query import UserQuery
 from anyscale.domain.user_sources import UserSource
 from anyscale.errors import NotFound, OwnerKept
-from anyscale.transport.base import Transport
-from anyscale.user.comparison.id_hashes import IdHashes
-from anyscale.user.comparison.matched_users import MatchedUsers, OnProgress
-from anyscale.user.lookup import list_users
 
 __all__ = ["SuspensionPlan", "change_unless_owner", "plan_missing", "plan_named"]
 
@@ -47,7 +47,7 @@ class SuspensionPlan:
 
 
 def plan_named(
-    transport: Transport, source: UserSource, on_progress: OnProgress, *, suspend: bool
+    transport: ComparisonCalls, source: UserSource, on_progress: OnProgress, *, suspend: bool
 ) -> SuspensionPlan:
     """Choose the accounts of the users in a file.
 
@@ -66,7 +66,7 @@ def plan_named(
 
 
 def plan_missing(
-    transport: Transport,
+    transport: ComparisonCalls,
     source: UserSource,
     on_progress: OnProgress,
     same_person: Container[str] = (),
@@ -95,7 +95,7 @@ def plan_missing(
     return plan
 
 
-def change_unless_owner(transport: Transport, user: User, *, suspend: bool) -> str | None:
+def change_unless_owner(transport: ComparisonCalls, user: User, *, suspend: bool) -> str | None:
     """Suspend or restore an account; return why not, or None.
 
     It may have been deleted, or have become an owner's, since it was chosen.

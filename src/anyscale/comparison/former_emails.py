@@ -2,26 +2,28 @@
 
 from collections.abc import Iterator, Sequence
 
+from anyscale.comparison.comparison_calls import ComparisonCalls
+from anyscale.comparison.matched_users import CHUNK
 from anyscale.domain.conflicts import conflict_detail
 from anyscale.domain.emails import email_key_or_empty
 from anyscale.domain.models.batches import Conflict
 from anyscale.domain.models.sync import SyncStep
 from anyscale.domain.validation import CheckedUser
-from anyscale.transport.base import Transport
-from anyscale.user.comparison.matched_users import CHUNK
 
 __all__ = ["former_holders", "refused_emails"]
 
 _REUSE = "to give it to the account at once, say `anyscale user update` with `--reuse-email`"
 
 
-def former_holders(transport: Transport, users: Sequence[CheckedUser]) -> dict[str, CheckedUser]:
+def former_holders(
+    transport: ComparisonCalls, users: Sequence[CheckedUser]
+) -> dict[str, CheckedUser]:
     """Return the users whose emails accounts had until a short time ago, by the `user_id`."""
     found = _look_up(transport, [user.email for user in users])
     return {one.user_id: users[at] for at, one in found if one.kind == "freed" and one.user_id}
 
 
-def refused_emails(transport: Transport, corrections: Sequence[SyncStep]) -> dict[str, str]:
+def refused_emails(transport: ComparisonCalls, corrections: Sequence[SyncStep]) -> dict[str, str]:
     """Return why accounts cannot get the emails of corrections yet, by the `user_id`."""
     emails = [str(step.changes.email) for step in corrections if step.changes]
     refused: dict[str, str] = {}
@@ -32,7 +34,7 @@ def refused_emails(transport: Transport, corrections: Sequence[SyncStep]) -> dic
     return refused
 
 
-def _look_up(transport: Transport, emails: Sequence[str]) -> Iterator[tuple[int, Conflict]]:
+def _look_up(transport: ComparisonCalls, emails: Sequence[str]) -> Iterator[tuple[int, Conflict]]:
     """Iterate over the conflicts of emails, each with the position of its email."""
     for start in range(0, len(emails), CHUNK):
         part = list(map(_email_of, emails[start : start + CHUNK]))

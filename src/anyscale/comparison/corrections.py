@@ -6,6 +6,8 @@ from itertools import groupby
 
 from msgspec import UNSET, Struct, convert, structs
 
+from anyscale.comparison.comparison_calls import ComparisonCalls
+from anyscale.comparison.id_hashes import IdHashes
 from anyscale.domain.emails import email_key_or_empty
 from anyscale.domain.models.users import (
     Difference,
@@ -26,8 +28,6 @@ from anyscale.errors import (
     NotPermitted,
     OwnerKept,
 )
-from anyscale.transport.base import Transport
-from anyscale.user.comparison.id_hashes import IdHashes
 
 __all__ = ["Confirmed", "Correction", "correct", "correct_emails"]
 
@@ -102,7 +102,7 @@ class Confirmed:
                 yield _correction(different)
 
 
-def correct(transport: Transport, correction: Correction) -> UpdatedUser | str:
+def correct(transport: ComparisonCalls, correction: Correction) -> UpdatedUser | str:
     """Correct an account, but not its email; return it, or why the control plane refuses it.
 
     Raises:
@@ -124,7 +124,7 @@ def correct(transport: Transport, correction: Correction) -> UpdatedUser | str:
 
 
 def correct_emails(
-    transport: Transport, corrections: Sequence[Correction]
+    transport: ComparisonCalls, corrections: Sequence[Correction]
 ) -> Iterator[tuple[Correction, str | None]]:
     """Correct the emails of accounts; iterate over them, each with why it is refused, or None.
 
@@ -162,7 +162,7 @@ def _chains(corrections: Sequence[Correction]) -> Iterator[list[Correction]]:
 
 
 def _correct_independent(
-    transport: Transport, corrections: Sequence[Correction]
+    transport: ComparisonCalls, corrections: Sequence[Correction]
 ) -> Iterator[tuple[Correction, str | None]]:
     """Correct emails that do not depend on each other: if one is refused, the others are not."""
     if not corrections:
@@ -175,7 +175,7 @@ def _correct_independent(
 
 
 def _correct_chain(
-    transport: Transport, chain: Sequence[Correction]
+    transport: ComparisonCalls, chain: Sequence[Correction]
 ) -> Iterator[tuple[Correction, str | None]]:
     refusal: str | None = (
         f"{len(chain):,} accounts pass their emails on to each other, and {MAX_EMAIL_CHANGES:,} "
@@ -186,7 +186,7 @@ def _correct_chain(
     yield from ((one, refusal) for one in chain)
 
 
-def _change(transport: Transport, corrections: Sequence[Correction]) -> str | None:
+def _change(transport: ComparisonCalls, corrections: Sequence[Correction]) -> str | None:
     """Change emails at one moment, or return why the control plane refuses it."""
     try:
         transport.users.change_emails([one.email_change for one in corrections if one.email_change])

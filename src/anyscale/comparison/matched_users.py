@@ -11,13 +11,13 @@ from itertools import count, repeat
 from operator import attrgetter
 from typing import NamedTuple
 
+from anyscale.comparison.comparison_calls import ComparisonCalls
+from anyscale.comparison.id_hashes import IdHashes
 from anyscale.domain.matching import depends_on_file, match
 from anyscale.domain.models.users import User
 from anyscale.domain.user_sources import ProblemList, Reading, UserSource, chunks
 from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import AnyscaleError, BatchRefused, BatchUnfinished, Problem
-from anyscale.transport.base import Transport
-from anyscale.user.comparison.id_hashes import IdHashes
 
 __all__ = ["CHUNK", "MatchedUser", "MatchedUsers", "OnProgress"]
 
@@ -63,7 +63,7 @@ class MatchedUsers:
 
     def __init__(
         self,
-        transport: Transport,
+        transport: ComparisonCalls,
         source: UserSource,
         outcome: str,
         *,

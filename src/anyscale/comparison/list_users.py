@@ -1,0 +1,56 @@
+"""List accounts, page by page."""
+
+import sys
+from collections.abc import Iterator
+
+from anyscale.comparison.comparison_calls import ComparisonCalls
+from anyscale.domain.models.users import User
+from anyscale.domain.schemas.users import USER_PAGE, UserPage
+from anyscale.domain.user_query import UserQuery, query_fault
+from anyscale.errors import ConfigError, RequestInvalid
+
+__all__ = ["USER_ID", "list_users"]
+
+#: what the id of a user begins with
+USER_ID = "usr_"
+
+
+def list_users(
+    transport: ComparisonCalls, query: UserQuery, max_items: int | None, page_size: int
+) -> Iterator[User]:
+    """Iterate over users, page by page: see `UserCalls.list`.
+
+    Raises:
+        ConfigError: the query is invalid.
+    """
+    if fault := query_fault(query):
+        raise ConfigError(fault)
+    cursor, remaining = "", sys.maxsize if max_items is None else max_items
+    while remaining > 0:
+        page = _page(transport, query, cursor, min(page_size, USER_PAGE, remaining))
+        # An id is found by itself: the index of words does not matter.
+        if page.unindexed and not cursor and not (query.search or "").startswith(USER_ID):
+            transport.on_notice(_unindexed(page.unindexed))
+        yield from page.users
+        remaining -= len(page.users)
+        # A page without users may have a cursor: the control plane has not found any yet.
+        if not page.cursor:
+            return
+        cursor = page.cursor
+
+
+def _page(transport: ComparisonCalls, query: UserQuery, cursor: str, limit: int) -> UserPage:
+    try:
+        return transport.users.list(query, cursor, limit)
+    except RequestInvalid as error:
+        if cursor:
+            raise
+        raise ConfigError(str(error)) from None  # the arguments are all that the first call has
+
+
+def _unindexed(count: int) -> str:
+    accounts = "1 account last: it is" if count == 1 else f"{count:,} accounts last: they are"
+    return (
+        f"The search finds every account, but may list {accounts} not in the search index yet. A "
+        "server fills the index in the background; without a server, each search fills more of it."
+    )
