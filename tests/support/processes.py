@@ -5,6 +5,7 @@ module that none has taken, and sends their reports to the first process, which 
 """
 
 import os
+import random
 import struct
 from collections.abc import Iterator, Sequence
 from itertools import chain, groupby, pairwise
@@ -75,6 +76,7 @@ def _taken(modules: Sequence[Sequence[pytest.Item]], queue: int) -> Iterator[pyt
 
 def _run(session: pytest.Session, items: Iterator[pytest.Item], reports: Connection) -> None:
     """Run tests in this process, which has been forked. Pytest then ends it."""
+    random.seed()  # the processes would try the same ports
     plugins = session.config.pluginmanager
     capture: Any = plugins.getplugin("capturemanager")
     # Its files would have one position for all processes.

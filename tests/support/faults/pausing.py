@@ -29,13 +29,19 @@ class PausingClock:
 
 
 class PausingHashes:
-    """Takes the place of `hash_passwords`; it waits after the first chunk while a file exists."""
+    """Takes the place of `hash_passwords`; while a file exists, it hashes a chunk of each batch.
+
+    That is the chunk which arrives first. It need not be the first one of the batch: a client sends
+    several at once, and those that wait here would keep that one from its turn.
+    """
 
     def __init__(self, during: Path) -> None:
         self._during = during
+        #: batch_id -> the position that its first chunk begins with
+        self._first: dict[str, int] = {}
 
     def __call__(self, *arguments: Any) -> int:
-        (first, _), *_ = arguments[4]
-        if first:
+        batch_id, ((position, _), *_) = arguments[3:5]
+        if self._first.setdefault(batch_id, position) != position:
             wait_until(lambda: not self._during.exists(), _SECONDS)
         return hash_passwords(*arguments)

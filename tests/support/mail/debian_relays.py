@@ -177,7 +177,8 @@ class OpenSmtpd(DebianRelay):
         password: of the user.
     """
 
-    command = ("/usr/sbin/smtpd", "-F", "-f", "/etc/smtpd.conf")
+    # With -d it stays in the foreground, and its log is the standard error: with -F it is syslog's.
+    command = ("/usr/sbin/smtpd", "-d", "-f", "/etc/smtpd.conf")
 
     def __init__(self, folder: Path, certificate: Path, user: str, password: str) -> None:
         super().__init__(folder, certificate)
