@@ -637,11 +637,12 @@ def test_a_positional_argument_too_many_is_answered_with_its_keyword() -> None:
 
 def test_batches_are_listed_shown_and_dropped() -> None:
     for count in (1, 2, 3):
-        anyscale.user.admin_batch_create(people(count, f"b{count}-"))
+        anyscale.user.admin_batch_create(people(count, f"b{count}-"), label=f"month {count}")
 
     batches = list(anyscale.batch.list())
 
     assert [batch.users for batch in batches] == [3, 2, 1]
+    assert [batch.label for batch in batches] == ["month 3", "month 2", "month 1"]
     assert list(anyscale.batch.list(max_items=2)) == batches[:2]
     assert list(anyscale.batch.list(max_items=0, open_only=True)) == []
     assert list(anyscale.batch.list(open_only=True)) == []

@@ -49,6 +49,7 @@ class BatchRun:
         if_exists: `fail` or `skip`.
         drop_command: returns the command or call that drops an open batch, for a message.
         is_abandoned: tells which open batches may be dropped.
+        label: how people recognize the batch.
         mail_links: whether the users that cannot sign in yet get links by mail.
         accept_weak_hashes: whether weak hashes are wrapped, and not refused.
         log: receives messages for the user.
@@ -64,6 +65,7 @@ class BatchRun:
         if_exists: str,
         drop_command: Callable[[str], str],
         is_abandoned: IsAbandoned = lambda _: nullcontext(False),
+        label: str | None = None,
         mail_links: bool = False,
         accept_weak_hashes: bool = False,
         log: Callable[[str], None] = lambda _: None,
@@ -76,6 +78,7 @@ class BatchRun:
         self._if_exists = if_exists
         self._is_abandoned = is_abandoned
         self._drop_command = drop_command
+        self._label = label
         self._mail_links = mail_links
         self._accept_weak_hashes = accept_weak_hashes
         self._log = log
@@ -186,6 +189,7 @@ class BatchRun:
                     self._if_exists,
                     chunk.passwords,
                     mail_links=self._mail_links,
+                    label=self._label,
                 )
             except BatchRefused as error:
                 if not any(problem.code == "email_reserved" for problem in error.problems):
@@ -197,7 +201,7 @@ class BatchRun:
             conflicts.wait(taken)
 
     def _create_large(self) -> Outcome:
-        batch = self._batches.open(self._key.get_key(), self._if_exists)
+        batch = self._batches.open(self._key.get_key(), self._if_exists, self._label)
         was_published = batch.state == "published"
         try:
             self._key.store_batch(batch.batch_id)

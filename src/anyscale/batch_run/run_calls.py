@@ -25,11 +25,12 @@ class BatchCalls(Protocol):
         passwords: Sequence[tuple[int, str]] = (),
         *,
         mail_links: bool = False,
+        label: str | None = None,
     ) -> Created:
         """Create a small batch in one call.
 
         `key` is the idempotency key. Each password has the position of its user. With `mail_links`
-        the users that cannot sign in yet get a link by mail.
+        the users that cannot sign in yet get a link by mail. People recognize it by its `label`.
         """
 
     def look_up(self, users: Sequence[CheckedUser], first: int) -> list[Conflict]:
@@ -38,8 +39,8 @@ class BatchCalls(Protocol):
     def find(self, key: str) -> Batch | None:
         """Return the open or published batch with an idempotency key."""
 
-    def open(self, key: str, if_exists: str) -> Batch:
-        """Open a batch, or return the one that was opened with this key before."""
+    def open(self, key: str, if_exists: str, label: str | None = None) -> Batch:
+        """Open a batch, or return the one that was opened with this key before, with its label."""
 
     def reserve(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
         """Reserve the emails of a chunk of users; with a published batch only compare the chunk.

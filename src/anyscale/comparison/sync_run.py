@@ -54,6 +54,7 @@ class SyncRun:
         source: the users.
         options: what it may do.
         drop_command: returns the command or call that drops an open batch, for a message.
+        label: how people recognize the batch of the new accounts.
         log: receives messages for the user.
         on_progress: receives the step, how much of it is done, and how much it is in all.
     """
@@ -65,6 +66,7 @@ class SyncRun:
         options: SyncOptions,
         *,
         drop_command: Callable[[str], str],
+        label: str | None = None,
         log: Callable[[str], None] = lambda _: None,
         on_progress: OnProgress = lambda *_: None,
     ) -> None:
@@ -72,6 +74,7 @@ class SyncRun:
         self._source = source
         self._options = options
         self._drop_command = drop_command
+        self._label = label
         self._log = log
         self._on_progress = on_progress
         #: what `apply` has done so far
@@ -227,6 +230,7 @@ class SyncRun:
             SyncKey(self._transport, steps),
             if_exists="skip",
             drop_command=self._drop_command,
+            label=self._label,
             log=self._log,
             on_progress=lambda doing, done, total, _count: self._on_progress(doing, done, total),
         )

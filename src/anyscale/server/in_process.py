@@ -65,9 +65,11 @@ class Batches(_Calls):
         passwords: Sequence[tuple[int, str]] = (),
         *,
         mail_links: bool = False,
+        label: str | None = None,
     ) -> Created:
-        batches = self._opened("create").batches
-        return batches.create(key, users, if_exists, self._caller, passwords, mail_links=mail_links)
+        return self._opened("create").batches.create(
+            key, users, if_exists, self._caller, passwords, mail_links=mail_links, label=label
+        )
 
     def look_up(self, users: Sequence[CheckedUser], first: int) -> list[Conflict]:
         return self._opened("read").batches.look_up(users, first)
@@ -75,8 +77,8 @@ class Batches(_Calls):
     def find(self, key: str) -> Batch | None:
         return self._opened("read").batches.find(key)
 
-    def open(self, key: str, if_exists: str) -> Batch:
-        return self._opened("create").batches.open(key, if_exists, self._caller)
+    def open(self, key: str, if_exists: str, label: str | None = None) -> Batch:
+        return self._opened("create").batches.open(key, if_exists, self._caller, label)
 
     def reserve(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
         # To read: `open` has opened it to write, or a dry run compares a published batch.

@@ -86,6 +86,7 @@ class Batches:
         passwords: Sequence[tuple[int, str]] = (),
         *,
         mail_links: bool = False,
+        label: str | None = None,
     ) -> Created:
         new = [convert(user, NewUser, from_attributes=True) for user in users]
         weak = [secret for secret in passwords if isinstance(secret, WeakHash)]
@@ -97,6 +98,7 @@ class Batches:
             cast("IfExists", if_exists),
             mail_links=mail_links,
             accept_weak_hashes=bool(weak),
+            label=label,
         )
         created = self._request(BatchCreated, "POST", "/v1/users:batchCreate", body, key=key)
         assert created.batch is not None
@@ -117,8 +119,8 @@ class Batches:
         batches = self._request(BatchPage, "GET", "/v1/batches", key=key).batches
         return batches[0] if batches else None
 
-    def open(self, key: str, if_exists: str) -> Batch:
-        body = BatchOpen(cast("IfExists", if_exists))
+    def open(self, key: str, if_exists: str, label: str | None = None) -> Batch:
+        body = BatchOpen(cast("IfExists", if_exists), label)
         return self._request(Batch, "POST", "/v1/batches", body, key=key)
 
     def reserve(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:

@@ -20,6 +20,7 @@ def create_users(
     idempotency_key: str | None,
     *,
     if_exists: str,
+    label: str | None,
     dry_run: bool,
     mail_links: bool,
     accept_weak_hashes: bool,
@@ -34,6 +35,7 @@ def create_users(
         users,
         CallKey(idempotency_key, partial(report.log, where)),
         if_exists=if_exists,
+        label=label,
         # Of `anyscale`, or of the same `Anyscale`.
         drop_command='`batch.drop("{}")`'.format,
         mail_links=mail_links,

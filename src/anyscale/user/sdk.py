@@ -11,6 +11,7 @@ from anyscale.comparison.sync_planner import SyncOptions
 from anyscale.comparison.sync_run import run_sync
 from anyscale.comparison.verification import Verification
 from anyscale.config import resolve
+from anyscale.domain.labels import checked_label
 from anyscale.domain.models.base import check_type
 from anyscale.domain.models.sync import SyncPlan
 from anyscale.domain.models.users import (
@@ -42,6 +43,7 @@ class UserCalls(AccountCalls):
         *,
         idempotency_key: str | None = None,
         if_exists: Literal["fail", "skip"] = "fail",
+        label: str | None = None,
         dry_run: bool = False,
         mail_links: bool = False,
         accept_weak_hashes: bool = False,
@@ -56,6 +58,7 @@ class UserCalls(AccountCalls):
             idempotency_key: 1 to 200 visible ASCII characters. The same call with the same key
                 resumes one that was interrupted, and returns the same result if it had completed.
             if_exists: For users who have an account: `fail` refuses the batch, `skip` skips them.
+            label: How people recognize the batch in lists, such as the name of a file.
             dry_run: Check the users and look up their emails, and write nothing.
             mail_links: Let the server mail a link to each created user that cannot sign in yet.
             accept_weak_hashes: Import weak hashes of passwords too, wrapped in Argon2id.
@@ -76,6 +79,8 @@ class UserCalls(AccountCalls):
         require_key(idempotency_key)
         if if_exists not in ("fail", "skip"):
             raise ConfigError(f"if_exists must be 'fail' or 'skip', not {if_exists!r}")
+        check_type("label", label, str, type(None))
+        checked_label(label)
         check_type("dry_run", dry_run, bool)
         check_type("mail_links", mail_links, bool)
         check_type("accept_weak_hashes", accept_weak_hashes, bool)
@@ -91,6 +96,7 @@ class UserCalls(AccountCalls):
                     report,
                     idempotency_key,
                     if_exists=if_exists,
+                    label=label,
                     dry_run=dry_run,
                     mail_links=mail_links,
                     accept_weak_hashes=accept_weak_hashes,

@@ -18,6 +18,7 @@ from typing import BinaryIO, Final, NamedTuple, Self
 
 from msgspec import structs
 
+from anyscale.domain.labels import label_of_file
 from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import BatchUnfinished, ConfigError, Problem
 from anyscale.users_file.entry_collector import EntryCollector, Place
@@ -180,6 +181,11 @@ class UsersFile:
             raise ConfigError(f"cannot read {path}: {error.strerror}") from None
         name = os.fsencode(path).decode("utf-8", "backslashreplace")
         return cls(stream, name, file_format or format_of(path), reopenable, columns)
+
+    @property
+    def label(self) -> str | None:
+        """The name of the file, by which people recognize it; None for input that has none."""
+        return label_of_file(self.name) if self.path else None
 
     def progress(self) -> tuple[int, int]:
         return self._source.total if self._source else 0, self.stamp[0]

@@ -28,6 +28,28 @@ def test_two_users_are_created_and_listed(anyscale: RunAnyscale) -> None:
     assert [user["email"] for user in listed] == ["test1@anyscale.com", "test2@anyscale.com"]
 
 
+def test_a_batch_has_the_name_of_its_file_or_the_label_of_the_command(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    files = [
+        write_users_file(tmp_path / f"{at} \x07.yaml", 1, 0, prefix=str(at)) for at in range(3)
+    ]
+    anyscale("user", "batch-create", "-f", files[0])
+    anyscale("user", "batch-create", "-f", files[1], "--label", "New staff")
+    anyscale("user", "batch-create", "-f", "-", stdin=files[2].read_text())
+    refused = anyscale("user", "batch-create", "-f", files[2], "--label", "two\nlines")
+
+    batches = json.loads(anyscale("batch", "list", "-o", "json").stdout)
+    shown = anyscale("batch", "show", batches[1]["batch_id"]).stdout
+    undo = anyscale("batch", "undo", batches[1]["batch_id"], "--dry-run")
+
+    assert [batch["label"] for batch in batches] == [None, "New staff", "0 .yaml"]
+    assert "label: New staff" in shown.splitlines()
+    assert "created this batch from New staff at" in undo.stderr
+    assert refused.returncode == 2
+    assert "--label: a label has at most 200 visible characters" in refused.stderr
+
+
 def test_the_same_file_a_second_time_is_refused_by_line_and_column(
     anyscale: RunAnyscale, data: Path
 ) -> None:

@@ -131,7 +131,8 @@ def test_an_undo_asks_on_a_terminal(
     found, shown = on_a_terminal("batch", "undo", batch, typed=typed, when=b"Type yes to continue:")
 
     assert (found, end in shown) == (status, True), shown
-    opened = f"{row['opened_by']} created this batch at {row['opened_at'][:19].replace('T', ' ')}"
+    at = row["opened_at"][:19].replace("T", " ")
+    opened = f"{row['opened_by']} created this batch from users.yaml at {at}"
     assert (
         f"{opened} UTC. 2 accounts would be deleted. 1 account would be kept. Accounts that were "
         "corrected or suspended since are deleted too. This is for good."
@@ -177,7 +178,7 @@ def test_a_dry_run_says_who_created_the_batch_and_how_many_accounts_are_suspende
 
     origin, found = (line.partition(") ")[2] for line in tried.stderr.splitlines()[-3:-1])
     at = shown["opened_at"][:19].replace("T", " ")
-    assert origin == f"{shown['opened_by']} created this batch at {at} UTC."
+    assert origin == f"{shown['opened_by']} created this batch from users.yaml at {at} UTC."
     assert found == (
         "2 accounts would be deleted (1 suspended). 2 accounts would be kept. "
         "Accounts that were corrected or suspended since are deleted too."

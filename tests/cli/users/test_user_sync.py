@@ -78,6 +78,8 @@ def test_a_month_is_planned_shown_and_done_and_the_next_night_is_silent(
     done = anyscale("user", "sync", "-f", file, "--yes", "-q")
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 3), done.stderr
     assert "1 created, 1 corrected, 1 suspended." in done.stderr
+    listed = json.loads(anyscale("batch", "list", "-o", "json").stdout)
+    assert listed[0]["label"] == file.name
     after = accounts(anyscale)
     assert after["boss@example.com"] == before["boss@example.com"]
     assert (after["jane@example.com"]["lastname"], after["ben@example.com"]["title"]) == (

@@ -18,6 +18,7 @@ from tests.support.users import (
 )
 
 from anyscale.errors import (
+    AnyscaleError,
     BatchGone,
     BatchRefused,
     BatchUnfinished,
@@ -99,6 +100,30 @@ def test_a_large_batch_is_reserved_hashed_and_published(transport: Transport) ->
     uncounted = structs.replace(published, without_credentials=None, removed=None, remaining=None)
     assert transport.batches.list(open_only=False, before="", limit=100) == [uncounted]
     assert transport.batches.find("key") == uncounted
+
+
+def test_a_batch_keeps_the_label_that_it_was_opened_with(transport: Transport) -> None:
+    small = transport.batches.create("small", checked_users("a"), "fail", label="staff.csv").batch
+    large = transport.batches.open("large", "fail", "März 2026.csv")
+    transport.batches.create("none", checked_users("b"), "fail", label="")
+
+    assert (small.label, large.label) == ("staff.csv", "März 2026.csv")
+    assert transport.batches.open("large", "fail", "other.csv").label == large.label
+    assert transport.batches.show(small.batch_id).label == small.label
+    listed = transport.batches.list(open_only=False, before="", limit=100)
+    assert [batch.label for batch in listed] == [None, large.label, small.label]
+
+
+@pytest.mark.parametrize("label", ["two\nlines", "\u202efdp.exe", " ", "x" * 201])
+def test_a_label_has_at_most_200_visible_characters(transport: Transport, label: str) -> None:
+    users = checked_users("a")
+    for call in (
+        lambda: transport.batches.create("key", users, "fail", label=label),
+        lambda: transport.batches.open("key", "fail", label),
+    ):
+        with pytest.raises(AnyscaleError, match="at most 200 visible characters"):
+            call()
+    assert transport.batches.find("key") is None
 
 
 def test_the_suspended_accounts_of_skipped_entries_are_counted(transport: Transport) -> None:

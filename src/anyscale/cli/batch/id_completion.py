@@ -50,4 +50,6 @@ def _latest(host: str | None) -> list[Batch]:
 
 
 def _description(batch: Batch) -> str:
-    return f"{batch.state}, {batch.users:,} users, {batch.opened_at:%Y-%m-%d}, {batch.opened_by}"
+    counts = f"{batch.state}, {batch.users:,} users"
+    when = f"{batch.opened_at:%Y-%m-%d}, {batch.opened_by}"
+    return ", ".join(filter(None, (batch.label, counts, when)))

@@ -11,7 +11,16 @@ from anyscale.cli.options import max_items_option, yes_option
 from anyscale.cli.terminal import confirm, log
 from anyscale.domain.models.batches import Batch
 
-_COLUMNS = ("batch_id", "state", "users", "skipped", "opened_by", "opened_at", "published_at")
+_COLUMNS = (
+    "batch_id",
+    "label",
+    "state",
+    "users",
+    "skipped",
+    "opened_by",
+    "opened_at",
+    "published_at",
+)
 
 _TIME = "%Y-%m-%d %H:%M:%S UTC"
 
@@ -107,8 +116,9 @@ def _confirm_drop(batch: Batch) -> None:
     """
     if batch.state != "open":  # nothing of it is left to drop
         return
+    label = f" ({batch.label})" if batch.label else ""
     effect = (
-        f"{batch.opened_by} opened this batch at {batch.opened_at:{_TIME}}; it was last active at "
-        f"{batch.touched_at:{_TIME}}. A run that works on it fails."
+        f"{batch.opened_by} opened this batch{label} at {batch.opened_at:{_TIME}}; it was last "
+        f"active at {batch.touched_at:{_TIME}}. A run that works on it fails."
     )
     confirm(effect, "the batch was not dropped", yes=False)

@@ -112,7 +112,10 @@ def _show_progress(users: int, looked_at: int, removed: int, *, dry_run: bool) -
 
 
 def _origin(batch: Batch) -> str:
-    return f"{batch.opened_by} created this batch at {batch.opened_at:%Y-%m-%d %H:%M:%S} UTC."
+    label = f" from {batch.label}" if batch.label else ""
+    return (
+        f"{batch.opened_by} created this batch{label} at {batch.opened_at:%Y-%m-%d %H:%M:%S} UTC."
+    )
 
 
 def _summary(undone: UndoneBatch, *, dry_run: bool) -> str:

@@ -32,12 +32,14 @@ from anyscale.cli.users_file import (
     say_notes,
     users_file_option,
 )
+from anyscale.domain.labels import checked_label
 from anyscale.domain.models.users import AdminCreatedUser
 from anyscale.errors import (
     AnyscaleError,
     BatchRefused,
     BatchRunning,
     BatchUnfinished,
+    ConfigError,
     KeyReused,
     NotAuthenticated,
     StoreUnavailable,
@@ -50,6 +52,14 @@ _LATEST_BATCHES = 500
 
 #: after a run that the same command does not resume, and of which no batch is left open
 _AGAIN = "Run the same command again: it begins a new batch, or reports which users exist by now."
+
+
+def _label(_ctx: click.Context, _option: click.Parameter, label: str | None) -> str | None:
+    try:
+        checked_label(label)
+    except ConfigError as error:
+        raise click.UsageError(f"--label: {error}") from None
+    return label
 
 
 @click.command("batch-create", cls=UsersFileCommand)
@@ -66,6 +76,12 @@ _AGAIN = "Run the same command again: it begins a new batch, or reports which us
     default="fail",
     show_default=True,
     help="What to do if an email has an account: refuse the batch, or skip the user.",
+)
+@click.option(
+    "--label",
+    callback=_label,
+    metavar="TEXT",
+    help="How people recognize the batch in lists. Default: the name of the file.",
 )
 @click.option("--dry-run", is_flag=True, help="Check everything, and write nothing.")
 @click.option(
@@ -86,6 +102,7 @@ def batch_create(
     file_format: str | None,
     columns: dict[str, str],
     if_exists: str,
+    label: str | None,
     dry_run: bool,
     mail_links: bool,
     accept_weak_hashes: bool,
@@ -128,6 +145,7 @@ def batch_create(
             file,
             state,
             if_exists=if_exists,
+            label=file.label if label is None else label,
             is_abandoned=partial(is_abandoned, resume_folder()),
             drop_command=lambda batch_id: suggested_command("batch", "drop", argument=batch_id),
             mail_links=mail_links,

@@ -18,6 +18,8 @@ class Batch(Struct, frozen=True, kw_only=True):
         batch_id (str): `bat_...`, unique.
         state (str): `open`, `published`, `undoing`, `undone`, `dropped` or `expired`.
         if_exists (str): `fail` or `skip`.
+        label (str or None): How people recognize it: by default the name of its file. Default:
+            None.
         opened_by (str): The actor: `local:jane` for a system user of the control plane's own
             machine.
         opened_at (datetime): When it was opened.
@@ -47,6 +49,7 @@ class Batch(Struct, frozen=True, kw_only=True):
     opened_by: str
     opened_at: datetime
     touched_at: datetime
+    label: str | None = None
     published_by: str | None = None
     published_at: datetime | None = None
     users: int = 0

@@ -46,6 +46,8 @@ class BatchCreate(Struct, frozen=True, forbid_unknown_fields=True):
     mail_links: bool = False
     #: Wrap weak hashes in Argon2id, which takes as long as to hash passwords.
     accept_weak_hashes: bool = False
+    #: How people recognize the batch, such as the name of its file.
+    label: str | None = None
 
 
 class UserChunk(Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,6 +85,8 @@ class BatchOpen(Struct, frozen=True, forbid_unknown_fields=True):
     """The options of a new batch."""
 
     if_exists: IfExists = "fail"
+    #: How people recognize the batch, such as the name of its file.
+    label: str | None = None
 
 
 class BatchPublish(Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,6 +9,7 @@ from msgspec import Struct, structs
 
 from anyscale.batch_run.outcome import Outcome
 from anyscale.batch_run.run import BatchRun
+from anyscale.domain.labels import label_of_file
 from anyscale.domain.models.batches import Batch
 from anyscale.domain.user_sources import Reading, chunks
 from anyscale.domain.validation import Policy, shown
@@ -154,6 +155,7 @@ class FileRun:
             self.file,
             self,
             if_exists=self._if_exists,
+            label=label_of_file(self.upload.fields.get("name", "")),
             mail_links=self.upload.mail_links,
             accept_weak_hashes=self.upload.accept_weak_hashes,
             drop_command="its page, /console/batches/{}".format,

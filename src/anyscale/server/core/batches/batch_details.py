@@ -28,6 +28,7 @@ def batch_details(tx: Transaction, batch: BatchRecord) -> Batch:
         batch_id=batch.batch_id,
         state=batch.state,
         if_exists=batch.if_exists,
+        label=batch.label,
         opened_by=batch.opened_by,
         opened_at=from_milliseconds(batch.opened_at),
         touched_at=from_milliseconds(batch.touched_at),

@@ -1,5 +1,6 @@
 """Find, lock and open batches, and require the state that a call needs."""
 
+from anyscale.domain.labels import checked_label
 from anyscale.errors import BatchGone, BatchUndone, BatchUnfinished, KeyReused, NotFound
 from anyscale.server.core.ids import new_id
 from anyscale.server.core.time_units import MINUTE_MS
@@ -65,14 +66,16 @@ def require_open(batch: BatchRecord) -> BatchRecord:
     return batch
 
 
-def open_batch(tx: Transaction, key: str, if_exists: str, actor: str) -> BatchRecord:
+def open_batch(
+    tx: Transaction, key: str, if_exists: str, actor: str, label: str | None = None
+) -> BatchRecord:
     """Open a batch, or return the open or published batch with an idempotency key.
 
     Raises:
         KeyReused: that batch has another `if_exists`.
         BatchUndone: that batch was undone.
     """
-    new = new_batch(tx, key, if_exists, actor)
+    new = new_batch(tx, key, if_exists, actor, label=label)
     # The second look-up finds the batch that an equal call has opened at the same time.
     batch = tx.batches.find(key) or tx.batches.add(new) or tx.batches.find(key)
     if batch is None:
@@ -86,9 +89,18 @@ def open_batch(tx: Transaction, key: str, if_exists: str, actor: str) -> BatchRe
 
 
 def new_batch(
-    tx: Transaction, key: str, if_exists: str, actor: str, origin: Origin = "batch"
+    tx: Transaction,
+    key: str,
+    if_exists: str,
+    actor: str,
+    origin: Origin = "batch",
+    label: str | None = None,
 ) -> BatchRecord:
-    """Return the record of a batch that is opened now."""
+    """Return the record of a batch that is opened now.
+
+    Raises:
+        ConfigError: the label is invalid.
+    """
     now = tx.now()
     return BatchRecord(
         id=0,
@@ -101,6 +113,7 @@ def new_batch(
         opened_at=now,
         touched_at=now,
         origin=origin,
+        label=checked_label(label),
     )
 
 

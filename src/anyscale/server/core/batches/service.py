@@ -96,6 +96,7 @@ class BatchService:
         origin: Origin = "batch",
         *,
         mail_links: bool = False,
+        label: str | None = None,
     ) -> Created:
         """Create a small batch in one call: see `create_small`, and `publish` for `mail_links`."""
         self._require_available()
@@ -109,6 +110,7 @@ class BatchService:
             caller,
             origin,
             self._outbox_for(mail_links=mail_links),
+            label,
         )
         if created.replayed:
             self._add_missing_mailing(created.batch.batch_id, caller, mail_links=mail_links)
@@ -156,11 +158,11 @@ class BatchService:
                 refuse_undone(batch)
             return batch_details(tx, batch) if batch else None
 
-    def open(self, key: str, if_exists: str, caller: Caller) -> Batch:
+    def open(self, key: str, if_exists: str, caller: Caller, label: str | None = None) -> Batch:
         """Open a batch, or return the one with the key: see `open_batch`."""
         self._require_available()
         with self._transactions.write_for(caller) as (tx, _):
-            return batch_details(tx, open_batch(tx, key, if_exists, caller.actor))
+            return batch_details(tx, open_batch(tx, key, if_exists, caller.actor, label))
 
     def reserve(
         self, batch_id: str, number: int, users: Sequence[CheckedUser], caller: Caller

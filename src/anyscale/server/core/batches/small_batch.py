@@ -20,7 +20,7 @@ from anyscale.server.core.callers import Caller
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.mail.outbox import Outbox
 from anyscale.server.core.transactions import Transactions
-from anyscale.server.store.records.batches import Origin
+from anyscale.server.store.records.batches import BatchRecord, Origin
 from anyscale.server.store.transaction import Transaction
 
 __all__ = ["create_small"]
@@ -43,14 +43,16 @@ def create_small(
     caller: Caller,
     origin: Origin = "batch",
     outbox: Outbox | None = None,
+    label: str | None = None,
 ) -> Created:
     """Create a batch of one chunk, or return the result of an equal call again.
 
     `passwords` has those of all users with one, each with the position of its user, and a
-    `WeakHash` in place of one. `origin` is
-    `account` for one account that is created by itself. `outbox` is that of `publish`.
+    `WeakHash` in place of one. `origin` is `account` for one account that is created by itself.
+    `outbox` is that of `publish`.
 
     Raises:
+        ConfigError: the label is invalid.
         BatchRefused: emails are taken; no user was created.
         NotAuthenticated, NotPermitted: the caller has lost its permission.
         KeyReused: the key belongs to a batch with other content.
@@ -68,7 +70,10 @@ def create_small(
         try:
             with transactions.write_for(caller) as (tx, _):
                 replay = _replay(tx, key, users, if_exists)
-                return replay or _create(tx, key, users, if_exists, hashes, caller, origin, outbox)
+                if replay:
+                    return replay
+                batch = new_batch(tx, key, if_exists, caller.actor, origin, label)
+                return _create(tx, batch, users, hashes, caller, outbox)
         except _Changed:
             continue
     raise BatchUnfinished("other batches keep taking and freeing the same emails")
@@ -84,19 +89,17 @@ def find_replay(
 
 def _create(
     tx: Transaction,
-    key: str,
+    new: BatchRecord,
     users: Sequence[CheckedUser],
-    if_exists: str,
     hashes: dict[int, tuple[str, int | None]],
     caller: Caller,
-    origin: Origin,
     outbox: Outbox | None,
 ) -> Created:
-    batch = tx.batches.add(new_batch(tx, key, if_exists, caller.actor, origin))
+    batch = tx.batches.add(new)
     if batch is None:  # an equal call at the same time was first
         raise _Changed
     NewChunk(batch, 0, 0, users).reserve(tx, batch)
-    refuse_conflicts(list_conflicts(tx, batch), if_exists)
+    refuse_conflicts(list_conflicts(tx, batch), batch.if_exists)
     rows = new_hashes(batch.batch_id, hashes, tx.now())
     tx.chunks.count_hashes(batch.id, 0, tx.users.save_hashes(batch.id, rows))
     if tx.users.count_pending(batch.id):

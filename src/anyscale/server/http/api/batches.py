@@ -51,7 +51,8 @@ def open_batch(
     batches: NamedDependency[BatchService],
     key: OpeningKey,
 ) -> Batch:
-    return batches.open(key, decode(body, BatchOpen).if_exists, request.user)
+    options = decode(body, BatchOpen)
+    return batches.open(key, options.if_exists, request.user, options.label)
 
 
 @get(

@@ -74,6 +74,7 @@ def create_users(
             request.user,
             [*passwords, *weak],
             mail_links=batch.mail_links,
+            label=batch.label,
         )
     )
 

@@ -36,6 +36,8 @@ class BatchRecord(Record, frozen=True):
     touched_at: int
     #: `batch`, or `account` if it has one account that was created by itself
     origin: Origin = "batch"
+    #: how people recognize it: by default the name of its file
+    label: str | None = None
     published_by: str | None = None
     published_at: int | None = None
     #: The place in the order of publishing, from 1; None until it is published.

@@ -22,6 +22,8 @@ create table batches (
     if_exists text collate "C" not null,
     -- `batch`, or `account` if it has one account that was created by itself: lists leave that out
     origin text collate "C" not null,
+    -- how people recognize it: by default the name of its file
+    label text collate "C",
     opened_by text collate "C" not null,
     opened_at bigint not null,
     touched_at bigint not null,

@@ -23,6 +23,8 @@ create table batches (
     if_exists text not null,
     -- `batch`, or `account` if it has one account that was created by itself: lists leave that out
     origin text not null,
+    -- how people recognize it: by default the name of its file
+    label text,
     opened_by text not null,
     opened_at integer not null,
     touched_at integer not null,

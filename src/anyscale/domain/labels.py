@@ -1,0 +1,29 @@
+"""Labels of batches: how people recognize a batch, such as by the name of its file."""
+
+from anyscale.domain.invisible import INVISIBLE, is_visible
+from anyscale.errors import ConfigError
+
+__all__ = ["checked_label", "label_of_file"]
+
+#: characters of a label
+_MOST = 200
+
+
+def checked_label(label: str | None) -> str | None:
+    """Return a label, and None for an empty one.
+
+    Raises:
+        ConfigError: it is too long, or has characters that cannot be seen.
+    """
+    if not label:
+        return None
+    if len(label) > _MOST or not is_visible(label):
+        raise ConfigError(f"a label has at most {_MOST} visible characters")
+    return label
+
+
+def label_of_file(path: str) -> str | None:
+    """Return the name of a file as a label: what a label may not have is left out."""
+    name = INVISIBLE.sub("", path.rpartition("/")[2])
+    visible = "".join(filter(str.isprintable, name)).strip()
+    return visible[:_MOST].strip() or None
