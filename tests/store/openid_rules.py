@@ -68,7 +68,7 @@ class OpenIdRules(StoreSteps):
     def test_an_application_is_stored_as_it_is(self, store: Store) -> None:
         former = FormerSecret(b"\0\xff", 9)
         formers = json.encode([former]).decode()
-        one = _application(1, former_secrets=formers)
+        one = _application(1, former_secrets=formers, address="https://a.example", used_at=7)
         with store.write() as tx:
             assert tx.applications.add(one)
             assert tx.applications.lock("app_1") == one

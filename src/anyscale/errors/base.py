@@ -32,8 +32,8 @@ class ConfigError(AnyscaleError):
     code = "config_invalid"
     status = 400
 
-    #: the field of a form that is wrong; empty if it is none
-    field = ""
+    #: the field that each message is about; empty if they are about no fields
+    fields: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return all messages on one line."""

@@ -19,6 +19,7 @@ from anyscale.server.core.openid.protocol import OAuthError
 from anyscale.server.settings import Settings
 
 CALLBACK = "https://hub.example.com/callback"
+HUB = "https://hub.example.com"
 CREATE = ("application", "create", "--name", "Hub", "--redirect-uri", CALLBACK)
 
 
@@ -43,8 +44,8 @@ def created(anyscale: RunAnyscale, *options: str) -> dict[str, str]:
 
 @pytest.mark.usefixtures("control_plane")
 def test_an_application_is_created_shown_changed_and_deleted(anyscale: RunAnyscale) -> None:
-    options = ("--for", "example.com", "--refresh-tokens", "--require-second-factor")
-    found = created(anyscale, *options)
+    options = ("--for", "@Example.com", "--refresh-tokens", "--require-second-factor")
+    found = created(anyscale, *options, "--address", HUB)
     assert list(found) == ["client_id", "client_secret"]
     assert found["client_secret"].startswith("mrc_")
     client_id = found["client_id"]
@@ -53,12 +54,16 @@ def test_an_application_is_created_shown_changed_and_deleted(anyscale: RunAnysca
     assert shown["redirect_uris"] == [CALLBACK]
     assert (shown["audience"], shown["refresh_tokens"]) == (["example.com"], True)
     assert shown["requires_second_factor"] is True
+    assert (shown["address"], shown["last_sign_in_at"]) == (HUB, None)
     assert found["client_secret"] not in json.dumps(shown)
     changes = ("--name", "Notebooks", "--for-all", "--no-require-second-factor")
     changed = anyscale("application", "update", client_id, *changes)
     assert "Application 'Notebooks' is updated." in changed.stderr
     (listed,) = json.loads(anyscale("application", "list", "-o", "json").stdout)
     assert (listed["name"], listed["audience"]) == ("Notebooks", [])
+    assert (listed["address"], listed["last_sign_in_at"]) == (HUB, None)
+    anyscale("application", "update", client_id, "--no-address")
+    assert "address: -" in anyscale("application", "show", client_id).stdout
     assert listed["requires_second_factor"] is False
     rotated = anyscale("application", "rotate-secret", client_id)
     assert "works for an hour" in rotated.stderr
@@ -99,6 +104,11 @@ def test_what_is_wrong_is_one_line(anyscale: RunAnyscale) -> None:
             ("application", "update", "app_none", "--for", "example.com", "--for-all"),
             "--for and --for-all exclude each other",
         ),
+        (
+            ("application", "update", "app_none", "--address", HUB, "--no-address"),
+            "--address and --no-address exclude each other",
+        ),
+        ((*CREATE[:3], "Wiki", *CREATE[4:], "--address", "http://localhost"), "begin with https:"),
     ):
         done = anyscale(*arguments)
         assert done.returncode in (1, 2)

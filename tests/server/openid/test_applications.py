@@ -113,6 +113,56 @@ def test_only_a_public_application_may_use_any_port_of_loopback(
             site.start(session, redirect_uri=uri)
 
 
+@pytest.mark.parametrize("address", [*WRONG_URIS[:-2], WRONG_URIS[-1], "http://127.0.0.1/"])
+def test_an_address_to_open_is_as_plain_as_a_redirect_uri_and_https(
+    site: Site, address: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        site.create_application(name="Wiki", address=address)
+    assert refused.value.fields == ("address",)
+
+
+def test_an_application_has_an_address_until_it_is_removed(site: Site) -> None:
+    client_id, _ = site.create_application(name="Wiki", address="https://wiki.example.com/a?b=c")
+    applications = site.control_plane.applications
+    assert applications.get(client_id).address == "https://wiki.example.com/a?b=c"
+
+    for removed in (None, ""):
+        applications.update(client_id, ApplicationChanges(address="https://wiki"), OPERATOR)
+        applications.update(client_id, ApplicationChanges(address=removed), OPERATOR)
+        assert applications.get(client_id).address is None
+
+
+def test_all_that_is_wrong_with_an_application_is_said_at_once(site: Site) -> None:
+    with pytest.raises(ConfigError) as refused:
+        site.create_application(
+            name="Hub",
+            redirect_uris=["http://a.example.com", "https://b.example.com", "x"],
+            audience=["nobody at home", "bat_none"],
+            address="http://a.example.com",
+        )
+    error = refused.value
+    assert list(zip(error.fields, (text[:24] for text in error.args), strict=True)) == [
+        ("name", "there is an application "),
+        ("redirect_uris", "the URI 'http://a.exampl"),
+        ("redirect_uris", "the URI 'x' must be http"),
+        ("audience", "'nobody at home' must be"),
+        ("audience", "there is no batch 'bat_n"),
+        ("address", "the address 'http://a.ex"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "stored"),
+    [("@Example.com", "example.com"), ("Owners", "owners"), ("OWNERS", "owners")],
+)
+def test_an_entry_of_the_audience_may_be_spelled_as_people_do(
+    site: Site, entry: str, stored: str
+) -> None:
+    client_id, _ = site.create_application(name="Wiki", audience=[entry, stored])
+    assert site.control_plane.applications.get(client_id).audience == [stored]
+
+
 WRONG_FIELDS: list[dict[str, Any]] = [
     {"name": " "},
     {"name": "x" * 257},

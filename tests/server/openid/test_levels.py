@@ -148,7 +148,7 @@ def test_a_server_that_asks_nobody_lets_no_application_require_it(
         ):
             with pytest.raises(ConfigError, match="ANYSCALE_SECOND_FACTOR is off") as refused:
                 call()
-            assert refused.value.field == "requires_second_factor"
+            assert refused.value.fields == ("requires_second_factor",)
 
         with site.control_plane.store.write() as tx:  # required before it was switched off
             tx.applications.replace(structs.replace(site.application, requires_second_factor=True))

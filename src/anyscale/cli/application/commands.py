@@ -29,8 +29,8 @@ _NO_ISSUER = (
 _WORKS = {True: "works for an hour", False: "has stopped working"}
 
 _COLUMNS = (
-    *("client_id", "name", "redirect_uris", "audience"),
-    *("requires_second_factor", "created_at"),
+    *("client_id", "name", "redirect_uris", "audience", "address"),
+    *("requires_second_factor", "created_at", "last_sign_in_at"),
 )
 
 _FACTOR = "Only users may sign in there who show a second factor."
@@ -51,6 +51,11 @@ def _uri_options(command: Command) -> Command:
             multiple=True,
             metavar="URI",
             help="An address to which users return after they signed out. Repeatable.",
+        ),
+        click.option(
+            "--address",
+            metavar="URL",
+            help="Where users open it: those who may sign in there see it on their account page.",
         ),
     ):
         command = option(command)
@@ -79,6 +84,7 @@ def create(
     redirect_uris: tuple[str, ...],
     post_logout_redirect_uris: tuple[str, ...],
     audience: tuple[str, ...],
+    address: str | None,
     public: bool,
     refresh_tokens: bool,
     without_pkce: bool,
@@ -102,6 +108,7 @@ def create(
         requires_pkce=not without_pkce,
         requires_second_factor=require_second_factor,
         audience=list(audience),
+        address=address,
     )
     with SecretOutput(output_file) as output, open_control_plane(host) as transport:
         log_control_plane(transport)
@@ -167,6 +174,7 @@ def show(client_id: str, output: str, host: str | None) -> None:
 )
 @_uri_options
 @click.option("--for-all", is_flag=True, help="All users may sign in there.")
+@click.option("--no-address", is_flag=True, help="Users do not see it on their account page.")
 @click.option(
     "--refresh-tokens/--no-refresh-tokens", default=None, help="Whether it receives refresh tokens."
 )
@@ -180,7 +188,9 @@ def show(client_id: str, output: str, host: str | None) -> None:
     help=_FACTOR,
 )
 @host_option
-def update(client_id: str, for_all: bool, host: str | None, **fields: Any) -> None:
+def update(
+    client_id: str, for_all: bool, no_address: bool, host: str | None, **fields: Any
+) -> None:
     """Change fields of an application. Lists that are given replace the former ones.
 
     \b
@@ -189,9 +199,13 @@ def update(client_id: str, for_all: bool, host: str | None, **fields: Any) -> No
     """
     if for_all and fields["audience"]:
         raise ConfigError("--for and --for-all exclude each other")
+    if no_address and fields["address"]:
+        raise ConfigError("--address and --no-address exclude each other")
     changes = {name: _sent(value) for name, value in fields.items()}
     if for_all:
         changes["audience"] = []
+    if no_address:
+        changes["address"] = None
     with open_control_plane(host) as transport:
         log_control_plane(transport)
         application = transport.applications.update(client_id, ApplicationChanges(**changes))
@@ -262,4 +276,6 @@ def _shown(value: object) -> str:
         return ", ".join(value) or "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if value is None:
+        return "-"
     return f"{value:%Y-%m-%d %H:%M:%S} UTC" if hasattr(value, "strftime") else str(value)

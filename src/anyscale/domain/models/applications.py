@@ -25,6 +25,8 @@ class NewApplication(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     requires_second_factor: bool = False
     #: `owners`, domains and ids of batches: one must match a user; empty for all users.
     audience: list[str] = []
+    #: An https URL where users begin, who see it on their account page; None without one.
+    address: str | None = None
 
 
 class ApplicationChanges(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,6 +39,8 @@ class ApplicationChanges(Struct, frozen=True, kw_only=True, forbid_unknown_field
     requires_pkce: bool | UnsetType = UNSET
     requires_second_factor: bool | UnsetType = UNSET
     audience: list[str] | UnsetType = UNSET
+    #: None removes it.
+    address: str | UnsetType | None = UNSET
 
 
 class Application(Struct, frozen=True, kw_only=True):
@@ -51,10 +55,13 @@ class Application(Struct, frozen=True, kw_only=True):
     requires_pkce: bool
     requires_second_factor: bool
     audience: list[str]
+    address: str | None
     #: the actor
     created_by: str
     #: in UTC
     created_at: datetime
+    #: when a user last signed in there, to the minute, in UTC; None if nobody did
+    last_sign_in_at: datetime | None
 
 
 class CreatedApplication(CheckedModel, frozen=True, gc=False):

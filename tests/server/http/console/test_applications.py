@@ -119,6 +119,52 @@ def test_a_wrong_field_is_named_and_all_fields_stay(
     assert "Kept <name>" not in page.text
 
 
+def test_all_wrong_fields_are_named_at_once(jane: HttpClient) -> None:
+    page = create(
+        jane, "", redirect_uris="http://a.example\nx", audience="bat_none, no_", address="ftp://a"
+    )
+    assert page.status == 400
+    assert re.findall(r'<li><a href="#([\w-]+)">', page.text) == [
+        *("name", "redirect_uris", "audience", "address"),
+    ]
+    for field in ("name", "redirect_uris", "audience", "address"):
+        assert page.text.count(f'id="{field}-error"') == 1
+    assert fields_of(page)["redirect_uris"] == "http://a.example\nx"
+    assert "The URI &#39;http://a.example&#39; must be" in page.text
+    assert "The URI &#39;x&#39; must be" in page.text
+
+
+def test_domains_are_written_as_people_write_them(console: Console, jane: HttpClient) -> None:
+    create(jane, "Spelled", audience="@example.com, Owners;\r\n corp.example.com  b.example.com,")
+    hub = find(console, "Spelled")
+    assert hub.audience == ["example.com", "owners", "corp.example.com", "b.example.com"]
+
+
+def test_a_user_opens_the_applications_that_the_user_may_use(
+    console: Console, jane: HttpClient
+) -> None:
+    opened = {"address": " https://hub.example.com:8443/a?b=1&c=2 "}
+    create(jane, "Tile <all>", **opened)
+    create(jane, "tile of owners", address="https://owners.example.com", audience="owners")
+    create(jane, "No tile")
+    bob = console.browser("bob")
+    tile = (
+        r'<li><a href="([^"]+)" rel="noopener noreferrer"><strong>(.*?)</strong> <span .*?>(.*?)<'
+    )
+    assert re.findall(tile, get(bob, "/").text) == [
+        ("https://hub.example.com:8443/a?b=1&amp;c=2", "Tile &lt;all&gt;", "hub.example.com:8443")
+    ]
+    assert [found[1] for found in re.findall(tile, get(jane, "/").text)] == [
+        *("Tile &lt;all&gt;", "tile of owners"),
+    ]
+    shown = get(jane, f"/console/applications/{find(console, 'Tile <all>').client_id}").text
+    assert (
+        '<a href="https://hub.example.com:8443/a?b=1&amp;c=2" rel="noopener noreferrer">' in shown
+    )
+    edit(jane, find(console, "Tile <all>").client_id, address="")
+    assert "Tile" not in get(bob, "/").text
+
+
 def test_a_name_is_used_once(jane: HttpClient) -> None:
     create(jane, "Twice")
     page = create(jane, "Twice")

@@ -1,12 +1,9 @@
 """Applications: the programs that sign our users in, which owners create."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from msgspec import UNSET, json, structs
 
-from anyscale.domain.invisible import is_visible
 from anyscale.domain.models.applications import (
     Application,
     ApplicationChanges,
@@ -14,18 +11,14 @@ from anyscale.domain.models.applications import (
     NewApplication,
 )
 from anyscale.domain.times import from_milliseconds
-from anyscale.domain.validation import MAX_TEXT, shown
 from anyscale.errors import AlreadyReplaced, ConfigError, NotFound
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.callers import Caller
 from anyscale.server.core.forms import FORM_USED
 from anyscale.server.core.ids import new_id
-from anyscale.server.core.openid.audience import checked_audience, end_excluded_grants
-from anyscale.server.core.openid.redirect_uris import (
-    checked_redirect_uris,
-    is_registered,
-    is_registered_origin,
-)
+from anyscale.server.core.openid.application_fields import checked_fields, name_in_use
+from anyscale.server.core.openid.audience import end_excluded_grants
+from anyscale.server.core.openid.redirect_uris import is_registered, is_registered_origin
 from anyscale.server.core.second_factor.policy import SecondFactorPolicy
 from anyscale.server.core.secrets import hash_of, new_secret
 from anyscale.server.core.time_units import HOUR_MS
@@ -65,7 +58,6 @@ class ApplicationService:
 
         So it does for a form that arrives twice: `of_form` returns what the first one created.
         """
-        self._refuse_unasked(required=new.requires_second_factor)
         secret = None if new.is_public else _new_secret()
         with self._transactions.write_for(caller, recent=True) as (tx, _):
             now, fields = tx.now(), structs.asdict(new)
@@ -77,11 +69,11 @@ class ApplicationService:
                 created_by=caller.actor,
                 created_at=now,
                 form_key=form_key,
-                **_checked(tx, fields, is_public=new.is_public),
+                **self._checked(tx, fields, is_public=new.is_public),
             )
             if not tx.applications.add(application):
                 in_use = tx.applications.named(new.name)
-                raise _name_in_use(new.name) if in_use else ConfigError(FORM_USED)
+                raise name_in_use(new.name) if in_use else ConfigError(FORM_USED)
             uris = application.redirects
             _append(tx, caller, "application.created", application.client_id, redirect_uris=uris)
         return CreatedApplication(_shown(application), secret, self._issuer)
@@ -108,14 +100,6 @@ class ApplicationService:
         with self._transactions.read() as tx:
             return _required(tx.applications.get(client_id), client_id).secret_set_at
 
-    def last_sign_in(self, client_id: str) -> int | None:
-        """Return when a user last signed in at an application, to the minute; None if nobody did.
-
-        In milliseconds since 1970.
-        """
-        with self._transactions.read() as tx:
-            return _required(tx.applications.get(client_id), client_id).used_at
-
     def update(self, client_id: str, changes: ApplicationChanges, caller: Caller) -> Application:
         """Change fields, and end the grants that the new values exclude.
 
@@ -126,14 +110,11 @@ class ApplicationService:
         sent = {name: value for name, value in fields.items() if value is not UNSET}
         if not sent:
             raise ConfigError("there is nothing to change: give at least one field")
-        self._refuse_unasked(required=changes.requires_second_factor is True)
         with self._transactions.write_for(caller, recent=True) as (tx, _):
             application = _lock(tx, client_id)
-            checked = _checked(tx, sent, is_public=application.is_public)
+            is_public = application.is_public
+            checked = self._checked(tx, sent, is_public=is_public, client_id=client_id)
             changed = structs.replace(application, **checked)
-            holder = tx.applications.named(changed.name)
-            if holder and holder.client_id != client_id:
-                raise _name_in_use(changed.name)
             tx.applications.replace(changed)
             _end_excluded_grants(tx, application, changed)
             details = {"fields": sorted(sent), **_changed_uris(application, changed)}
@@ -177,14 +158,8 @@ class ApplicationService:
             tx.applications.delete(client_id)
             _append(tx, caller, "application.deleted", client_id)
 
-    def _refuse_unasked(self, *, required: bool) -> None:
-        """Raise `ConfigError` if a factor is required for which this server asks nobody."""
-        if required and not self._policy.is_on:
-            error = ConfigError(
-                "no application can require a second factor while ANYSCALE_SECOND_FACTOR is off"
-            )
-            error.field = "requires_second_factor"
-            raise error
+    def _checked(self, tx: Transaction, fields: dict[str, Any], **known: Any) -> dict[str, Any]:
+        return checked_fields(tx, fields, has_factors=self._policy.is_on, **known)
 
     def allows_origin(self, origin: str) -> bool:
         """Whether a public application runs on pages of an origin (CORS)."""
@@ -233,54 +208,6 @@ def _required(application: ApplicationRecord | None, client_id: str) -> Applicat
     return application
 
 
-def _checked(tx: Transaction, fields: dict[str, Any], *, is_public: bool) -> dict[str, Any]:
-    """Return valid fields as the database stores them, or raise `ConfigError`."""
-    checked = dict(fields)
-    for name, value in fields.items():
-        with _about(name):
-            checked[name] = _checked_value(tx, name, value, is_public=is_public)
-    return checked
-
-
-@contextmanager
-def _about(field: str) -> Iterator[None]:
-    """Let an error of a block name the field."""
-    try:
-        yield
-    except ConfigError as error:
-        error.field = field
-        raise
-
-
-def _checked_value(tx: Transaction, name: str, value: Any, *, is_public: bool) -> Any:
-    if name == "name":
-        _check_name(value)
-    elif name == "redirect_uris" and not value:
-        raise ConfigError("an application needs a redirect URI")
-    elif name == "requires_pkce" and is_public and not value:
-        raise ConfigError("a public application needs PKCE, since it has no secret")
-    if name in ("redirect_uris", "post_logout_redirect_uris"):
-        return json.encode(checked_redirect_uris(value)).decode()
-    return json.encode(checked_audience(tx, value)).decode() if name == "audience" else value
-
-
-def _name_in_use(name: str) -> ConfigError:
-    error = ConfigError(
-        f"there is an application {shown(name)}: choose another name. If this call was repeated, "
-        "`anyscale application list` shows it, and `rotate-secret` creates a new secret"
-    )
-    error.field = "name"
-    return error
-
-
-def _check_name(name: str) -> None:
-    if not is_visible(name) or len(name) > MAX_TEXT:
-        raise ConfigError(
-            f"the name of an application has 1 to {MAX_TEXT} visible characters, without blanks "
-            "around it"
-        )
-
-
 def _end_excluded_grants(
     tx: Transaction, before: ApplicationRecord, after: ApplicationRecord
 ) -> None:
@@ -312,8 +239,10 @@ def _shown(application: ApplicationRecord) -> Application:
         requires_pkce=application.requires_pkce,
         requires_second_factor=application.requires_second_factor,
         audience=application.allowed,
+        address=application.address,
         created_by=application.created_by,
         created_at=from_milliseconds(application.created_at),
+        last_sign_in_at=from_milliseconds(application.used_at) if application.used_at else None,
     )
 
 

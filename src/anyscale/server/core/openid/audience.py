@@ -18,15 +18,23 @@ _MOST = 50
 
 def checked_audience(tx: Transaction, entries: Iterable[str]) -> list[str]:
     """Return what to store for `owners`, domains and ids of batches, or raise `ConfigError`."""
-    checked = list(dict.fromkeys(_checked(tx, entry) for entry in entries))
+    checked: dict[str, None] = {}
+    problems: list[str] = []
+    for entry in entries:
+        try:
+            checked[_checked(tx, entry)] = None
+        except ConfigError as error:
+            problems += map(str, error.args)
     if len(checked) > _MOST:
-        raise ConfigError(f"an application is for at most {_MOST} domains and batches")
-    return checked
+        problems.append(f"an application is for at most {_MOST} domains and batches")
+    if problems:
+        raise ConfigError(*problems)
+    return list(checked)
 
 
 def _checked(tx: Transaction, entry: str) -> str:
-    if entry == _OWNERS:
-        return entry
+    if entry.lower() == _OWNERS:
+        return _OWNERS
     if entry.startswith(_BATCH):
         batch = tx.batches.get(entry)
         if batch is None:
@@ -35,7 +43,7 @@ def _checked(tx: Transaction, entry: str) -> str:
             raise ConfigError(f"the batch {shown(entry)} is {batch.state}: no user is of it")
         return entry
     try:
-        return email_key(f"x@{entry}").partition("@")[2]
+        return email_key(f"x@{entry.removeprefix('@')}").partition("@")[2]
     except ValueError:
         raise ConfigError(
             f"{shown(entry)} must be owners, a domain such as example.com, or the id of a batch"

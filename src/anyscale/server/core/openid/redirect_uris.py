@@ -9,7 +9,7 @@ from anyscale.domain.urls import checked_url, is_address
 from anyscale.domain.validation import shown
 from anyscale.errors import ConfigError
 
-__all__ = ["checked_redirect_uris", "is_registered", "is_registered_origin"]
+__all__ = ["checked_address", "checked_redirect_uris", "is_registered", "is_registered_origin"]
 
 _MAX_CHARACTERS = 2_000
 _MOST = 50
@@ -31,33 +31,46 @@ def checked_redirect_uris(uris: Iterable[str]) -> list[str]:
     """Return URIs to register, each once: https, or http on a loopback address.
 
     Raises:
-        ConfigError: one has another scheme, a fragment, a user, a wildcard or a quote, or a host
-            that browsers write in another way.
+        ConfigError: with a message for each one that has another scheme, a fragment, a user, a
+            wildcard or a quote, or a host that browsers write in another way.
     """
     checked = list(dict.fromkeys(uris))
     if len(checked) > _MOST:
         raise ConfigError(f"an application has at most {_MOST} URIs of a kind")
-    for uri in checked:
-        _check(uri)
+    problems = [f"the URI {shown(uri)} must {fault}" for uri in checked if (fault := _fault(uri))]
+    if problems:
+        raise ConfigError(*problems)
     return checked
 
 
-def _check(uri: str) -> None:
+def checked_address(address: str | None) -> str | None:
+    """Return the address where users open an application: https, else as a redirect URI is.
+
+    Raises:
+        ConfigError: it is another one.
+    """
+    if not address:
+        return None
+    fault = _fault(address) if address.startswith("https://") else "begin with https://"
+    if fault:
+        raise ConfigError(f"the address {shown(address)} must {fault}")
+    return address
+
+
+def _fault(uri: str) -> str:
+    """Return what is wrong with a URI, which completes "it must ..."; empty if nothing is."""
     try:
         checked_url(uri.partition("?")[0])
     except ValueError as error:
-        raise ConfigError(f"the URI {shown(uri)} must be {error}") from None
+        return f"be {error}"
     if len(uri) > _MAX_CHARACTERS or not _URI.fullmatch(uri):
-        raise ConfigError(
-            f"the URI {shown(uri)} must have at most {_MAX_CHARACTERS} characters, no fragment and "
-            "no wildcard: it is compared character for character"
-        )
+        return f"have at most {_MAX_CHARACTERS} characters, no fragment and no wildcard"
     if not _has_plain_host(uri):
-        raise ConfigError(
-            f"the URI {shown(uri)} must have a host of letters, digits, hyphens and dots, like "
-            "app.example.com, or an IP address in its short form; and a port from 1 to 65535 or "
-            "none"
+        return (
+            "have a host of letters, digits, hyphens and dots, like app.example.com, or an IP "
+            "address in its short form; and a port from 1 to 65535 or none"
         )
+    return ""
 
 
 def _has_plain_host(uri: str) -> bool:

@@ -1,12 +1,17 @@
 """The applications to which a user has signed in, as the user sees and ends them."""
 
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
 from msgspec import Struct
 
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.callers import SessionCaller
+from anyscale.server.core.openid.audience import is_allowed
 from anyscale.server.core.transactions import Transactions
+from anyscale.server.store.records.users import AccountRecord
 
-__all__ = ["UsedApplication", "UserGrants"]
+__all__ = ["OfferedApplication", "UsedApplication", "UserGrants"]
 
 #: Grants of a transaction. On SQLite 1,000 take the writer for some 100 ms.
 _SLICE = 1_000
@@ -19,6 +24,16 @@ class UsedApplication(Struct, frozen=True):
     name: str
     #: when the user last signed in there: milliseconds since 1970
     last_used_at: int
+
+
+class OfferedApplication(Struct, frozen=True):
+    """An application that a user may open."""
+
+    name: str
+    #: an https URL
+    address: str
+    #: of this URL, with the port if it has one
+    host: str
 
 
 class UserGrants:
@@ -36,6 +51,15 @@ class UserGrants:
             UsedApplication(client_id, names.get(client_id, client_id), at)
             for client_id, at in last_used.items()
         ]
+
+    def offered(self, account: AccountRecord) -> Sequence[OfferedApplication]:
+        """Return the applications with an address where a user may sign in, by name."""
+        with self._transactions.read() as tx:
+            return [
+                OfferedApplication(one.name, one.address, urlsplit(one.address).netloc)
+                for one in sorted(tx.applications.list(), key=lambda one: one.name.casefold())
+                if one.address and is_allowed(tx, one, account)
+            ]
 
     def purge(self) -> None:
         """Delete the grants where nothing works any more, in slices: there can be many."""

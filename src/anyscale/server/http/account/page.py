@@ -85,6 +85,7 @@ class AccountPage(Struct, frozen=True):
             "recovery_codes": factors.recovery_codes,
             "tokens": token_views(self.tokens.list_live(account.user_id), user.at),
             "applications": self.user_grants.list(account.user_id),
+            "offered": self.user_grants.offered(account),
         }
 
 

@@ -1,15 +1,17 @@
 """The fields of the forms that create and edit an application."""
 
+import re
 from typing import Any
 
 from anyscale.domain.models.applications import Application
 from anyscale.errors import ConfigError
 from anyscale.server.http.console.edited_fields import lines_of
 from anyscale.server.http.web.console_page import refused_form
+from anyscale.server.http.web.forms import sentence
 
 __all__ = ["CHOICES", "FIELDS", "entered", "refused", "values_of"]
 
-FIELDS = ("name", "redirect_uris", "post_logout_redirect_uris", "audience")
+FIELDS = ("name", "redirect_uris", "post_logout_redirect_uris", "audience", "address")
 CHOICES = ("is_public", "refresh_tokens", "without_pkce", "requires_second_factor")
 
 #: a field that the page shows in another way
@@ -28,7 +30,8 @@ def values_of(sent: dict[str, str]) -> dict[str, Any]:
         "refresh_tokens": bool(sent["refresh_tokens"]),
         "requires_pkce": not sent["without_pkce"],
         "requires_second_factor": bool(sent["requires_second_factor"]),
-        "audience": lines_of(sent["audience"]),
+        "audience": [one for one in re.split(r"[\s,;]+", sent["audience"]) if one],
+        "address": sent["address"].strip() or None,
     }
 
 
@@ -39,6 +42,7 @@ def entered(application: Application) -> dict[str, str]:
         "redirect_uris": "\n".join(application.redirect_uris),
         "post_logout_redirect_uris": "\n".join(application.post_logout_redirect_uris),
         "audience": "\n".join(application.audience),
+        "address": application.address or "",
         "refresh_tokens": "yes" if application.refresh_tokens else "",
         "without_pkce": "" if application.requires_pkce else "yes",
         "requires_second_factor": "yes" if application.requires_second_factor else "",
@@ -46,5 +50,10 @@ def entered(application: Application) -> dict[str, str]:
 
 
 def refused(error: ConfigError) -> dict[str, Any]:
-    """Return the problem of a form that was refused, at its field."""
-    return refused_form(error, _SHOWN_AS.get(error.field, error.field))
+    """Return the problems of a form that was refused, each at its field."""
+    problems: dict[str, list[str]] = {}
+    for field, message in zip(error.fields, error.args, strict=False):
+        problems.setdefault(_SHOWN_AS.get(field, field), []).append(sentence(message))
+    shown = refused_form(error)
+    at_fields = [(" ".join(texts), field) for field, texts in problems.items()]
+    return {**shown, "problems": at_fields or shown["problems"]}

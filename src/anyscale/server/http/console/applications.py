@@ -12,7 +12,6 @@ from anyscale.domain.models.applications import (
     CreatedApplication,
     NewApplication,
 )
-from anyscale.domain.times import from_milliseconds
 from anyscale.errors import AlreadyReplaced, ConfigError, NotFound
 from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.openid.applications import ApplicationService
@@ -64,7 +63,6 @@ def list_applications(
         "list",
         note=_NOTES.get(note, ""),
         applications=listed,
-        last={one.client_id: _last_sign_in(applications, one) for one in listed},
         emails=emails_in(listed, users),
         has_provider=openid is not None,
     )
@@ -109,7 +107,6 @@ def show_application(
         "application",
         note=_NOTES.get(note, ""),
         application=application,
-        last=_last_sign_in(applications, application),
         emails=emails_in([application], users),
     )
 
@@ -209,11 +206,6 @@ def delete_application(
     with suppress(NotFound):  # the form arrived twice
         applications.delete(client_id, request.user)
     return redirect(f"{_SECTION}?note=deleted")
-
-
-def _last_sign_in(applications: ApplicationService, application: Application) -> Any:
-    at = applications.last_sign_in(application.client_id)
-    return None if at is None else from_milliseconds(at)
 
 
 def _secret(request: UserRequest, created: CreatedApplication, heading: str) -> Page:

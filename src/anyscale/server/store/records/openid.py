@@ -38,6 +38,8 @@ class ApplicationRecord(Record, frozen=True, kw_only=True):
     requires_second_factor: bool = False
     #: whose users it signs in, a JSON list: `owners`, a domain or the id of a batch; all if empty
     audience: str
+    #: where users open it; None without one
+    address: str | None = None
     created_by: str
     created_at: int
     #: when a user last signed in there, to the minute: milliseconds since 1970

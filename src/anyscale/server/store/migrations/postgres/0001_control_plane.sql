@@ -435,6 +435,8 @@ create table applications (
     requires_second_factor boolean not null,
     -- whose users it signs in: `owners`, domains, ids of batches; all users if the list is empty
     audience text collate "C" not null,
+    -- where users open it; null without one
+    address text collate "C",
     created_by text collate "C" not null,
     created_at bigint not null,
     -- when a user last signed in there, to the minute

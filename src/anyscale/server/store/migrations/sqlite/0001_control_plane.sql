@@ -428,6 +428,8 @@ create table applications (
     requires_second_factor integer not null,
     -- whose users it signs in: `owners`, domains, ids of batches; all users if the list is empty
     audience text not null,
+    -- where users open it; null without one
+    address text,
     created_by text not null,
     created_at integer not null,
     -- when a user last signed in there, to the minute
