@@ -49,6 +49,7 @@ def test_assets_with_a_hash_in_their_url_may_be_stored(come: Come) -> None:
         "/assets/forms.js",
         "/assets/icon.svg",
         "/assets/page.css",
+        "/assets/print.css",
         "/assets/page.js",
     }
     for address in addresses:
