@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from msgspec import structs
 from tests.support.run_keys import OnceKey
 from tests.support.servers.control_planes import embedded_transport
 from tests.support.users import checked_users, users_to_create
@@ -29,7 +30,10 @@ def transport(tmp_path: Path) -> Iterator[Transport]:
 
 
 def refused(
-    transport: Transport, users: list[AdminCreateUser], monkeypatch: pytest.MonkeyPatch
+    transport: Transport,
+    users: list[AdminCreateUser],
+    monkeypatch: pytest.MonkeyPatch,
+    if_exists: str = "fail",
 ) -> tuple[list[int], list[tuple[int | None, str]]]:
     """Run a batch that is refused; return the chunks that were reserved, and the problems."""
     reserve, reserved = transport.batches.reserve, []
@@ -43,7 +47,7 @@ def refused(
         transport,
         ListSource(users),
         OnceKey("run"),
-        if_exists="fail",
+        if_exists=if_exists,
         drop_command=str,
         is_abandoned=lambda _: nullcontext(False),
         log=lambda _: None,
@@ -84,6 +88,35 @@ def test_problems_of_all_kinds_are_in_the_order_of_the_entries(
     transport.batches.reserve(other.batch_id, 0, checked_users("c"))
     _, problems = refused(transport, users_to_create(*NAMES), monkeypatch)
     assert problems == [(0, "email_duplicate"), (1, "email_exists"), (2, "email_reserved")]
+
+
+@pytest.mark.parametrize("small_users", [1_000, 0])
+def test_emails_that_exist_are_named_with_the_wrong_entries(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch, small_users: int
+) -> None:
+    policy = structs.replace(transport.policy(), small_users=small_users)
+    monkeypatch.setattr(transport, "policy", lambda: policy)
+    transport.batches.create("earlier", checked_users("b", "k"), "fail")
+    users = users_to_create(*NAMES)
+    for index in (0, 4, 11):
+        users[index] = AdminCreateUser("Jane", "foo")
+    _, problems = refused(transport, users, monkeypatch)
+    invalid, exists = "email_invalid", "email_exists"
+    assert problems == [(0, invalid), (4, invalid), (11, invalid), (1, exists), (10, exists)]
+    _, of_skipping = refused(transport, users, monkeypatch, "skip")
+    assert of_skipping == [(0, invalid), (4, invalid), (11, invalid)]
+
+
+def test_a_control_plane_that_stops_responding_hides_no_wrong_entry(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose_response(*_: object) -> NoReturn:
+        raise Unavailable("no response")
+
+    monkeypatch.setattr(transport.batches, "look_up", lose_response)
+    users = users_to_create(*NAMES)
+    users[0] = AdminCreateUser("Jane", "foo")
+    assert refused(transport, users, monkeypatch)[1] == [(0, "email_invalid")]
 
 
 def test_a_batch_whose_publication_lost_its_response_is_not_named_as_open(

@@ -1,16 +1,19 @@
 """Reserve the emails of a batch, chunk by chunk, while other open batches may have some of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from itertools import chain
+from typing import NamedTuple, NoReturn
+
+from msgspec import structs
 
 from anyscale.batch_run.email_conflicts import EmailConflicts
 from anyscale.batch_run.run_calls import Progress, RunCalls
 from anyscale.domain.conflicts import conflict_problems
 from anyscale.domain.models.batches import Batch, Conflict, ReservedChunk
-from anyscale.domain.user_sources import Chunk, Reading, UserSource, chunks
+from anyscale.domain.user_sources import Chunk, ProblemList, Reading, UserSource, chunks
 from anyscale.domain.validation import Policy
-from anyscale.errors import BatchRefused
+from anyscale.errors import BatchRefused, Unavailable
 
 __all__ = ["Reservations", "Reserved"]
 
@@ -43,20 +46,51 @@ class Reservations:
         #: entries of the current reading so far
         self._entries = 0
 
-    def look_up_all(self, reading: Reading) -> tuple[int, list[Conflict]]:
-        """Count the users of a reading, and list the entries whose emails are taken.
+    def look_up_all(self, reading: Reading, own_batch: str = "") -> tuple[int, list[Conflict]]:
+        """Count the valid users of a reading, and list the entries whose emails others have.
 
-        Raises:
-            BatchRefused: entries are wrong.
+        Without a control plane that responds, a reading that has problems has these alone.
         """
         taken: list[Conflict] = []
+        responds = True
         for chunk in self._chunks(reading):
-            if not reading.problems:
-                first = self._entries - len(chunk.users)
-                taken += self._calls.batches.look_up(chunk.users, first)
-        if reading.problems:
-            raise BatchRefused(reading.problems, reading.problems.more)
-        return self._entries, taken
+            try:
+                if responds:
+                    taken += self._look_up(chunk, reading.problems)
+            except Unavailable:
+                if not reading.problems:
+                    raise
+                responds = False
+        return self._entries, [one for one in taken if not own_batch or one.holder != own_batch]
+
+    def _look_up(self, chunk: Chunk, problems: ProblemList) -> Iterator[Conflict]:
+        first = self._entries - len(chunk.users)  # of the valid users
+        for one in self._calls.batches.look_up(chunk.users, first):
+            yield structs.replace(one, position=problems.position_of(one.position))
+
+    def refuse(self, reading: Reading, conflicts: Iterable[Conflict]) -> None:
+        """Refuse the batch if entries are wrong or their emails are taken, for all of it at once.
+
+        Raises:
+            BatchRefused: with the wrong entries first, so that many taken emails hide none of them.
+        """
+        blocking = self._conflicts.blocking(conflicts)
+        blocking.sort(key=lambda conflict: conflict.position)
+        self._conflicts.log_holders(blocking)
+        if reading.problems or blocking:
+            taken = reading.locate(conflict_problems(blocking))
+            raise BatchRefused(chain(reading.problems, taken), reading.problems.more)
+
+    def refuse_input(self, problems: ProblemList, own_batch: str = "") -> NoReturn:
+        """Refuse the batch for an input that has problems, and for the emails that are taken.
+
+        Raises:
+            BatchRefused: always.
+        """
+        reading = self._source.reading(self._policy)
+        _, taken = self.look_up_all(reading, own_batch)
+        self.refuse(reading, taken)
+        raise BatchRefused(problems, problems.more)  # the input has changed since
 
     def reserve_all(self, batch: Batch) -> Reserved:
         """Read the users for the first time, check all of them and reserve their emails.
@@ -69,7 +103,7 @@ class Reservations:
             reading = self._source.reading(self._policy)
             reserved, is_complete = self._reserve(batch, reading)
             if reading.problems:
-                raise BatchRefused(reading.problems, reading.problems.more)
+                self.refuse_input(reading.problems, batch.batch_id)
             if is_complete:
                 return reserved
             conflicts = self._conflicts.not_skipped(self._calls.batches.conflicts(batch.batch_id))
@@ -105,13 +139,9 @@ class Reservations:
         """
         if any(conflict.holder for conflict in conflicts):
             reading = self._source.reading(self._policy)
-            _, current = self.look_up_all(reading)
-            duplicates = [c for c in conflicts if c.kind == "duplicate"]
-            conflicts = [c for c in current if c.holder != batch.batch_id] + duplicates
-        if blocking := self._conflicts.blocking(conflicts):
-            blocking.sort(key=lambda conflict: conflict.position)
-            self._conflicts.log_holders(blocking)
-            raise BatchRefused(reading.locate(conflict_problems(blocking)))
+            _, current = self.look_up_all(reading, batch.batch_id)
+            conflicts = [*current, *(c for c in conflicts if c.kind == "duplicate")]
+        self.refuse(reading, conflicts)
 
     def _chunks(self, reading: Reading) -> Iterator[Chunk]:
         self._entries = 0

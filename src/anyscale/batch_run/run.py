@@ -99,12 +99,9 @@ class BatchRun:
             raise KeyReused(f"batch {batch.batch_id} was opened with if_exists={batch.if_exists}")
         if batch and batch.state == "published":
             return self._compare(batch)
-        conflicts = self._conflicts()
-        count, taken = self._reservations(conflicts).look_up_all(reading)
-        taken = [one for one in taken if not batch or one.holder != batch.batch_id]
-        if blocking := conflicts.blocking(taken):
-            conflicts.log_holders(blocking)
-            raise BatchRefused(reading.locate(conflict_problems(blocking)))
+        reservations = self._reservations(self._conflicts())
+        count, taken = reservations.look_up_all(reading, batch.batch_id if batch else "")
+        reservations.refuse(reading, taken)
         skipped = [one for one in taken if is_skipped(one, self._if_exists)]
         return Outcome(
             dry_run=True,
@@ -127,7 +124,7 @@ class BatchRun:
         if len(head.users) > self._policy.small_users:
             return self._create_large()
         if reading.problems:  # all of them: it was read to the end
-            raise BatchRefused(reading.problems, reading.problems.more)
+            self._reservations(self._conflicts()).refuse_input(reading.problems)
         if len(head.passwords) > self._policy.small_passwords:
             return self._create_large()
         return self._create_small(reading, head)

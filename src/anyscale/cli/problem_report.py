@@ -44,7 +44,8 @@ def say_problems(error: BatchRefused, entries: int = 0) -> None:
         if entries and (count := error.codes[code]) >= _MANY_EMAILS:
             say(f"{at_least}{count} of {entries} emails {what}:")
     # A file that was created before: the summary matters, and not each of its lines.
-    most = _FEW if entries and error.codes["email_exists"] == entries else _MOST_PROBLEMS
+    is_repeated = entries and error.codes["email_exists"] == entries == error.count
+    most = _FEW if is_repeated else _MOST_PROBLEMS
     for problem in error.problems[:most]:
         say(str(problem))
     if (more := error.count - most) > 0:

@@ -1,5 +1,7 @@
 """The interface of sources of users: a users file (`users_file`) or a list (`user.list_source`)."""
 
+from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple, Protocol
@@ -47,6 +49,16 @@ class ProblemList(list[Problem]):
     """The first problems of an input by place; `more` counts those that were removed."""
 
     more: int = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: the positions of the entries that were refused while they were read, in order
+        self.refused: array[int] = array("I")
+
+    def position_of(self, number: int) -> int:
+        """Return the position in the input of a valid user, by its number among the valid ones."""
+        refused = self.refused
+        return number + bisect_right(range(len(refused)), number, key=lambda at: refused[at] - at)
 
     def add(self, problem: Problem) -> None:
         self.append(problem)

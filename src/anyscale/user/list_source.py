@@ -81,6 +81,8 @@ class _ListReading:
                 checked, weak = split_weak_hash(checked, index)
                 self._passwords += [weak] if weak else []
                 yield checked
+            else:
+                self.problems.refused.append(index)
 
     def take_passwords(self) -> list[tuple[int, str]]:
         passwords, self._passwords = self._passwords, []

@@ -318,6 +318,7 @@ class EntryCollector:
 
     def _refuse(self, place: Place, values: Mapping[str, Any], faults: list[PlacedFault]) -> None:
         assert faults, "an entry without a problem would be lost"
+        self.problems.refused.append(self.count)
         for fault in faults:
             self.problems.add(self._problem(fault, self.count))
         if self.count in self._keep and not _IN_DOUBT.intersection(fault.field for fault in faults):
