@@ -10,7 +10,7 @@ from msgspec import structs
 from tests.support.users import checked_user
 
 import anyscale
-from anyscale.comparison.sync_planner import SyncOptions
+from anyscale.comparison.sync_options import SyncOptions
 from anyscale.comparison.sync_run import SyncRun, run_sync
 from anyscale.errors import BatchRefused, SyncStopped
 from anyscale.server.settings import Settings

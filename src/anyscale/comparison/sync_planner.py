@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from msgspec import UNSET, Struct, UnsetType, structs
+from msgspec import UNSET, UnsetType, structs
 
 from anyscale.comparison.differences import (
     different_fields,
@@ -12,6 +12,7 @@ from anyscale.comparison.differences import (
 )
 from anyscale.comparison.id_hashes import IdHashes
 from anyscale.comparison.matched_users import MatchedUser
+from anyscale.comparison.sync_options import SyncOptions, choose_kinds, new_emails, stops
 from anyscale.domain.conflicts import FREED_DAYS
 from anyscale.domain.emails import email_key_or_empty
 from anyscale.domain.matching import folded, is_other_name
@@ -20,29 +21,7 @@ from anyscale.domain.models.users import ExpectedUser, User, UserChanges
 from anyscale.domain.names import full_name
 from anyscale.domain.validation import CheckedUser, shown
 
-__all__ = ["Planner", "SyncOptions"]
-
-#: Without limits of the caller, so many suspensions or changed emails stop a sync, or a tenth of
-#: the accounts if that is more: a file may be cut off, or of another organization.
-_MANY, _SHARE = 50, 10
-
-
-class SyncOptions(Struct, frozen=True, kw_only=True):
-    """What a sync may do.
-
-    `they_differ` has emails of entries or accounts that look alike and are two people, and
-    `same_person` external ids as `match` takes them.
-    """
-
-    create: bool = True
-    correct: bool = True
-    suspend_missing: bool = True
-    restore: bool = False
-    at_most_create: int | None = None
-    at_most_correct: int | None = None
-    at_most_suspend: int | None = None
-    they_differ: frozenset[str] = frozenset()
-    same_person: frozenset[str] = frozenset()
+__all__ = ["Planner"]
 
 
 class Planner:
@@ -56,7 +35,6 @@ class Planner:
         self._plan = SyncPlan()
         #: the accounts of the entries, sorted by `end_entries`
         self.seen: IdHashes = IdHashes()
-        self._nameless = 0
         #: the entries without an account
         self.new: list[CheckedUser] = []
         #: the keys of the emails of accounts that have an entry and stay as they are
@@ -112,7 +90,7 @@ class Planner:
     @property
     def new_emails(self) -> list[SyncStep]:
         """The corrections that give an account another email, of those that were added so far."""
-        return [step for step in self._plan.correct if step.changes and _has_email(step.changes)]
+        return new_emails(self._plan)
 
     def block_emails(self, reasons: Mapping[str, str]) -> None:
         """Leave the emails of these accounts, by the `user_id`, and correct all else of them."""
@@ -142,12 +120,8 @@ class Planner:
         self._leave_if_email_is_kept()
         self._block_freed()
         # Whatever the options leave out, an email that looks mistyped is found.
-        for kind, is_chosen in _chosen(options).items():
-            if not is_chosen:
-                getattr(plan, kind).clear()
-        if not options.create:
-            plan.blocked = [step for step in plan.blocked if step.user_id]
-        plan.stops = [*self._too_many(), *self._unclear()]
+        choose_kinds(plan, options)
+        plan.stops = list(stops(plan, options))
         return plan
 
     def _add_new(self, index: int, user: CheckedUser) -> None:
@@ -156,7 +130,6 @@ class Planner:
         if user.external_id:
             reason += " or this number"
         if not user.name:
-            self._nameless += 1
             reason += ", and without a name none can be created"
         elif user.suspended:
             reason += ", and the file says that it is suspended"
@@ -288,51 +261,6 @@ class Planner:
         keys = {email_key_or_empty(leaver.email), email_key_or_empty(entry.email)}
         return not keys.isdisjoint(self._differing)
 
-    def _too_many(self) -> Iterator[str]:
-        plan, options = self._plan, self._options
-        for kind in ("create", "correct", "suspend"):
-            count, limit = len(getattr(plan, kind)), getattr(options, f"at_most_{kind}")
-            if limit is not None and count > limit:
-                yield f"{count:,} to {kind}, and `--at-most-{kind}` is {limit:,}"
-        most = max(_MANY, plan.accounts // _SHARE)
-        emails = len(self.new_emails)
-        if options.at_most_suspend is None and len(plan.suspend) > most:
-            yield _unlimited(f"{len(plan.suspend):,} to suspend", plan.accounts, "suspend")
-        if options.at_most_correct is None and emails > most:
-            yield _unlimited(f"{emails:,} emails to change", plan.accounts, "correct")
-
-    def _unclear(self) -> Iterator[str]:
-        plan = self._plan
-        if not plan.checked:
-            yield "there are no users: every account would be suspended"
-        for pair in plan.look_alikes:
-            yield (
-                f"{pair.suspend.email} to suspend and {pair.create.email} to create have the name "
-                f"{shown(pair.create.name)}: is an email mistyped or cut off? If they are two "
-                f"people, `--they-differ {pair.create.email}` says so"
-            )
-        if self._nameless and plan.suspend:
-            yield (
-                f"{self._nameless:,} without an account and without a name: an email may be "
-                "mistyped, and its user would be suspended"
-            )
-
-
-def _chosen(options: SyncOptions) -> dict[str, bool]:
-    return {
-        "create": options.create,
-        "correct": options.correct,
-        "suspend": options.suspend_missing,
-        "restore": options.restore,
-    }
-
-
-def _unlimited(count: str, accounts: int, kind: str) -> str:
-    return (
-        f"{count}, of {accounts:,} accounts: if that is right, say how many may be by "
-        f"`--at-most-{kind}`"
-    )
-
 
 def _of_account(
     kind: StepKind,
@@ -386,7 +314,3 @@ def _shown(value: str | bool | None) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return shown(value) if value else "empty"
-
-
-def _has_email(changes: UserChanges) -> bool:
-    return changes.email is not UNSET

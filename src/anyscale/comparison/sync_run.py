@@ -12,7 +12,8 @@ from anyscale.comparison.former_emails import former_holders, refused_emails
 from anyscale.comparison.listed_accounts import ListedAccounts
 from anyscale.comparison.matched_users import MatchedUsers, OnProgress
 from anyscale.comparison.planned_users import PlannedUsers, SyncKey
-from anyscale.comparison.sync_planner import Planner, SyncOptions
+from anyscale.comparison.sync_options import SyncOptions
+from anyscale.comparison.sync_planner import Planner
 from anyscale.domain.models.sync import LookAlike, SyncPlan, SyncResult, SyncStep
 from anyscale.domain.user_sources import UserSource
 from anyscale.errors import (

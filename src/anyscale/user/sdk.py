@@ -7,7 +7,7 @@ from typing import Literal
 from anyscale.batch_run.run_key import require_key
 from anyscale.call_report import CallReport
 from anyscale.comparison.list_users import list_users
-from anyscale.comparison.sync_planner import SyncOptions
+from anyscale.comparison.sync_options import SyncOptions
 from anyscale.comparison.sync_run import run_sync
 from anyscale.comparison.verification import Verification
 from anyscale.config import resolve

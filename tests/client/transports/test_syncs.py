@@ -8,7 +8,7 @@ import pytest
 from tests.support.servers.control_planes import NewDeployment
 from tests.support.users import checked_users, list_accounts
 
-from anyscale.comparison.sync_planner import SyncOptions
+from anyscale.comparison.sync_options import SyncOptions
 from anyscale.comparison.sync_run import SyncRun
 from anyscale.domain.models.batches import Conflict
 from anyscale.domain.models.users import UserChanges

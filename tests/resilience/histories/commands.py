@@ -9,7 +9,7 @@ from msgspec import structs
 from tests.resilience.histories.clients import outcome_of_plan
 from tests.resilience.histories.steps import Create, Entry, Step, Sync, Undo, Update
 
-from anyscale.comparison.sync_planner import SyncOptions
+from anyscale.comparison.sync_options import SyncOptions
 from anyscale.domain.models.sync import SyncResult
 
 __all__ = ["arguments_of", "cut_off", "outcome_of", "with_options_of_command"]

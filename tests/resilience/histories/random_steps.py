@@ -21,7 +21,7 @@ from tests.resilience.histories.steps import (
     Update,
 )
 
-from anyscale.comparison.sync_planner import SyncOptions
+from anyscale.comparison.sync_options import SyncOptions
 from anyscale.domain.models.users import EmailChange, ExpectedUser
 
 __all__ = ["RandomSteps"]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from anyscale.comparison.sync_planner import SyncOptions
+from anyscale.comparison.sync_options import SyncOptions
 from anyscale.domain.models.users import EmailChange
 
 __all__ = [

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET, structs
 
-from anyscale.comparison.sync_planner import Planner, SyncOptions
+from anyscale.comparison.sync_options import SyncOptions
+from anyscale.comparison.sync_planner import Planner
 from anyscale.domain.emails import email_key
 from anyscale.domain.models.sync import SyncPlan, SyncStep
 from anyscale.domain.models.users import User

@@ -38,7 +38,7 @@ from anyscale.cli.users_file import (
     unterminated_option,
     users_file_option,
 )
-from anyscale.comparison.sync_planner import SyncOptions
+from anyscale.comparison.sync_options import SyncOptions
 from anyscale.comparison.sync_run import SyncRun
 from anyscale.domain.models.sync import SyncPlan, SyncResult, SyncStep
 from anyscale.errors import BatchRefused

@@ -1,0 +1,131 @@
+"""What a sync may do: the kinds of steps, and the limits and questions that stop it."""
+
+from collections.abc import Iterator
+
+from msgspec import UNSET, Struct
+
+from anyscale.domain.models.sync import StepKind, SyncPlan, SyncStep
+from anyscale.domain.validation import shown
+
+__all__ = [
+    "SyncOptions",
+    "TooMany",
+    "choose_kinds",
+    "count_nameless",
+    "new_emails",
+    "stops",
+    "too_many",
+]
+
+#: Without limits of the caller, so many suspensions or changed emails stop a sync, or a tenth of
+#: the accounts if that is more: a file may be cut off, or of another organization.
+_MANY, _SHARE = 50, 10
+
+
+class SyncOptions(Struct, frozen=True, kw_only=True):
+    """What a sync may do.
+
+    `they_differ` has emails of entries or accounts that look alike and are two people, and
+    `same_person` external ids as `match` takes them.
+    """
+
+    create: bool = True
+    correct: bool = True
+    suspend_missing: bool = True
+    restore: bool = False
+    at_most_create: int | None = None
+    at_most_correct: int | None = None
+    at_most_suspend: int | None = None
+    they_differ: frozenset[str] = frozenset()
+    same_person: frozenset[str] = frozenset()
+
+
+class TooMany(Struct, frozen=True):
+    """More steps of a kind than a limit allows.
+
+    Attributes:
+        kind: of the steps.
+        count: how many there are; without a limit of the caller, of emails if they are corrections.
+        limit: that of the caller; None for the one that holds without it.
+    """
+
+    kind: StepKind
+    count: int
+    limit: int | None
+
+
+def choose_kinds(plan: SyncPlan, options: SyncOptions) -> None:
+    """Leave out the steps of a plan that are of no chosen kind."""
+    if not options.restore:  # a suspended account is corrected only with its restoration
+        returning = {step.user_id for step in plan.restore}
+        plan.correct = [step for step in plan.correct if step.user_id not in returning]
+    chosen = {
+        "create": options.create,
+        "correct": options.correct,
+        "suspend": options.suspend_missing,
+        "restore": options.restore,
+    }
+    for kind, is_chosen in chosen.items():
+        if not is_chosen:
+            setattr(plan, kind, [])
+    if not options.create:
+        plan.blocked = [step for step in plan.blocked if step.user_id]
+
+
+def new_emails(plan: SyncPlan) -> list[SyncStep]:
+    """Return the corrections that give an account another email."""
+    return [one for one in plan.correct if one.changes and one.changes.email is not UNSET]
+
+
+def too_many(plan: SyncPlan, options: SyncOptions) -> Iterator[TooMany]:
+    """Iterate over the limits that a plan passes."""
+    limits: dict[StepKind, int | None] = {
+        "create": options.at_most_create,
+        "correct": options.at_most_correct,
+        "suspend": options.at_most_suspend,
+    }
+    for kind, limit in limits.items():
+        count = len(getattr(plan, kind))
+        if limit is not None and count > limit:
+            yield TooMany(kind, count, limit)
+    most = max(_MANY, plan.accounts // _SHARE)
+    emails = len(new_emails(plan))
+    if options.at_most_suspend is None and len(plan.suspend) > most:
+        yield TooMany("suspend", len(plan.suspend), None)
+    if options.at_most_correct is None and emails > most:
+        yield TooMany("correct", emails, None)
+
+
+def count_nameless(plan: SyncPlan) -> int:
+    """Count the entries without an account and without a name, of which none is created."""
+    new = [step.changes for step in plan.left if step.user_id is None]
+    return sum(not changes.name for changes in new if changes)
+
+
+def stops(plan: SyncPlan, options: SyncOptions) -> Iterator[str]:
+    """Iterate over the reasons why a plan is not done, in the words of the command."""
+    for one in too_many(plan, options):
+        yield _in_words(one, plan.accounts)
+    if not plan.checked:
+        yield "there are no users: every account would be suspended"
+    for pair in plan.look_alikes:
+        yield (
+            f"{pair.suspend.email} to suspend and {pair.create.email} to create have the name "
+            f"{shown(pair.create.name)}: is an email mistyped or cut off? If they are two "
+            f"people, `--they-differ {pair.create.email}` says so"
+        )
+    if plan.suspend and (nameless := count_nameless(plan)):
+        yield (
+            f"{nameless:,} without an account and without a name: an email may be "
+            "mistyped, and its user would be suspended"
+        )
+
+
+def _in_words(one: TooMany, accounts: int) -> str:
+    if one.limit is not None:
+        return f"{one.count:,} to {one.kind}, and `--at-most-{one.kind}` is {one.limit:,}"
+    what = "emails to change" if one.kind == "correct" else f"to {one.kind}"
+    return (
+        f"{one.count:,} {what}, of {accounts:,} accounts: if that is right, say how many may be by "
+        f"`--at-most-{one.kind}`"
+    )
