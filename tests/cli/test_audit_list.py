@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import datetime, timedelta
 
 import pytest
 from tests.support.commands.running import RunAnyscale
@@ -60,8 +61,41 @@ def test_the_audit_log_is_listed_by_actor_event_and_subject(anyscale: RunAnyscal
         assert list_numbers(anyscale, "--subject", email)[:2] == [number, number + 1]
 
 
+@pytest.mark.usefixtures("control_plane")
+def test_the_audit_log_is_listed_by_account_and_period(anyscale: RunAnyscale) -> None:
+    anyscale("user", "batch-create", "-f", "-", stdin=USER)
+    assert anyscale("user", "suspend", "jane@example.com").returncode == 0
+    entries = json.loads(anyscale("audit", "list", "-o", "json").stdout)
+    numbers = {entry["event"]: entry["number"] for entry in entries}
+    of_jane = [numbers["batch.published"], numbers["account.suspended"]]
+    assert list_numbers(anyscale, "--account", "Jane@example.com") == of_jane
+
+    every = [entry["number"] for entry in entries]
+    last = datetime.fromisoformat(entries[-1]["time"])
+    day, later = ((last + timedelta(seconds=seconds)).astimezone() for seconds in (0, 1))
+    today = f"{day:%Y-%m-%d}"
+    assert list_numbers(anyscale, "--from", today, "--until", today) == every
+    assert list_numbers(anyscale, "--until", f"{later:%Y-%m-%dT%H:%M:%S%z}") == every
+    assert list_numbers(anyscale, "--from", f"{later:%Y-%m-%dT%H:%M:%S}") == []
+    assert list_numbers(anyscale, "--until", "2020-01-01") == []
+
+    for options, problem in {
+        ("--from", "1 Oct"): "'1 Oct' is not a date such as 2026-10-01",
+        ("--from", "2026-11-01", "--until", "2026-10-01"): "--until is before --from",
+    }.items():
+        refused = anyscale("audit", "list", *options)
+        assert refused.returncode
+        assert problem in refused.stderr
+
+
 @pytest.mark.parametrize(
-    ("option", "mend"), [("--limit", "--max-items N"), ("--tail", "--newest-first")]
+    ("option", "mend"),
+    [
+        ("--limit", "--max-items N"),
+        ("--tail", "--newest-first"),
+        ("--since", "--from DATE"),
+        ("--to", "--until DATE"),
+    ],
 )
 def test_an_option_of_other_programs_is_answered_with_ours(
     anyscale: RunAnyscale, option: str, mend: str

@@ -196,6 +196,20 @@ def test_a_filter_of_the_audit_log_reads_its_index_in_the_order_of_the_page(
     assert "Sort" not in plan
 
 
+def test_a_period_of_the_audit_log_is_found_by_the_index_of_times(store: PostgresStore) -> None:
+    with store.write() as tx:
+        tx.audit.add(
+            *(AuditRecord(at, at, "a", "e", f"usr_{at}", "{}", bytes(32)) for at in range(1, 5_001))
+        )
+    only = AuditFilter(account="usr_2500", since=1_000, until=4_000)
+    with store.read() as tx, explained(tx, "explain") as plans:
+        (found,) = tx.audit.list(0, 50, newest_first=True, only=only)
+    assert found.number == 2_500
+    plan = "\n".join(plans)
+    assert plan.count("Index Only Scan Backward using audit_at") == 2
+    assert "Seq Scan" not in plan
+
+
 def test_of_two_hashes_in_one_call_the_first_stays(store: PostgresStore) -> None:
     with store.write() as tx:
         batch = tx.batches.add(batch_row(1))

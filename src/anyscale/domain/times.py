@@ -1,9 +1,9 @@
 """Times as the control plane stores them, and durations in words."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 
-__all__ = ["duration_in_words", "from_milliseconds"]
+__all__ = ["duration_in_words", "from_milliseconds", "moment"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
@@ -14,6 +14,32 @@ def from_milliseconds(milliseconds: int) -> datetime:
     """Convert a time as the control plane stores it: whole milliseconds since 1970, UTC."""
     # Not fromtimestamp: a float cannot represent every millisecond exactly.
     return _EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def moment(text: str, zone: tzinfo | None, *, is_end: bool = False) -> int:
+    """Return when a date or time of ISO 8601 is, in milliseconds since 1970, UTC.
+
+    A date stands for its first moment; as the end of a period, which it belongs to, for the first
+    moment of the next day.
+
+    Args:
+        text: `2026-10-31`, or `2026-10-31T08:30` with or without a zone.
+        zone: of a date, and of a time without one; None for that of this machine.
+        is_end: whether it is the end of a period.
+
+    Raises:
+        ValueError: it is none, or out of range.
+    """
+    try:
+        if len(text) == len("2026-10-31"):
+            day = date.fromisoformat(text) + timedelta(days=is_end)
+            at = datetime.combine(day, time(), zone)
+        else:
+            at = datetime.fromisoformat(text)
+            at = at.replace(tzinfo=at.tzinfo or zone)
+        return (at.astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)
+    except OverflowError as error:  # the year 1, or 9999
+        raise ValueError(str(error)) from None
 
 
 def duration_in_words(seconds: int) -> str:

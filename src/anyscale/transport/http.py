@@ -53,6 +53,7 @@ from anyscale.domain.schemas.users import (
     UserPage,
     UserUpdate,
 )
+from anyscale.domain.times import from_milliseconds
 from anyscale.domain.user_query import UserQuery
 from anyscale.domain.user_sources import WeakHash
 from anyscale.domain.validation import CheckedUser, ChunkUser, Policy
@@ -281,7 +282,7 @@ class Audit:
     ) -> list[AuditEntry]:
         parameters: dict[str, Any] = {"after": after, "limit": limit}
         if only:
-            parameters |= {name: text for name, text in structs.asdict(only).items() if text}
+            parameters |= _audit_parameters(only)
         if before is not None:
             parameters["before"] = before
         if newest_first:
@@ -352,6 +353,15 @@ def _parameters(query: UserQuery) -> dict[str, Any]:
     if query.exact:
         parameters["match"] = "exact"
     return parameters
+
+
+def _audit_parameters(only: AuditFilter) -> dict[str, str]:
+    texts = {name: text for name, text in structs.asdict(only).items() if isinstance(text, str)}
+    times = {"from": only.since, "until": only.until}
+    given = {name: at for name, at in times.items() if at is not None}
+    return {name: text for name, text in texts.items() if text} | {
+        name: from_milliseconds(at).isoformat() for name, at in given.items()
+    }
 
 
 def _chunk_users(users: Sequence[CheckedUser]) -> list[ChunkUser]:

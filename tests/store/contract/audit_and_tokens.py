@@ -17,6 +17,7 @@ from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.audit import AuditRecord
 from anyscale.server.store.records.batches import ConflictRecord
 from anyscale.server.store.transaction import Store
+from anyscale.server.store.user_ids import user_ids
 
 __all__ = ["AuditAndTokenRules", "ServerKeyRules"]
 
@@ -76,6 +77,72 @@ class AuditAndTokenRules(StoreSteps):
                 newest = tx.audit.list(3, 2, before=30, newest_first=True, only=only)
                 between = [entry for entry in wanted if 3 < entry.number < 30]
                 assert list(newest) == between[::-1][:2]
+
+    def test_the_audit_log_is_listed_by_period(self, store: Store) -> None:
+        with store.write() as tx:
+            tx.audit.add(*map(_entry, range(1, 8)))
+        with store.read() as tx:
+            for since, until in product([None, *range(9)], repeat=2):
+                within = [
+                    n for n in range(1, 8) if (since or 0) <= n < (9 if until is None else until)
+                ]
+                only = AuditFilter(since=since, until=until)
+                newest = tx.audit.list(0, 9, newest_first=True, only=only)
+                assert [entry.number for entry in newest] == within[::-1]
+                listed = tx.audit.list(2, 2, before=6, only=structs.replace(only, actor="a"))
+                between = [n for n in within if 2 < n < 6]
+                assert [entry.number for entry in listed] == between[:2]
+
+    def test_if_the_clock_was_set_back_each_entry_is_in_one_of_two_periods(
+        self, store: Store
+    ) -> None:
+        times = [10, 20, 30, 15, 25, 35]
+        with store.write() as tx:
+            for number, at in enumerate(times, start=1):
+                tx.audit.add(structs.replace(_entry(number), at=at))
+        with store.read() as tx:
+            for day in range(5, 40):
+                periods = AuditFilter(until=day), AuditFilter(since=day)
+                first, second = (tx.audit.list(0, 9, only=only) for only in periods)
+                assert [entry.number for entry in [*first, *second]] == [1, 2, 3, 4, 5, 6]
+
+    def test_the_audit_log_is_listed_by_what_happened_to_an_account(self, store: Store) -> None:
+        batch_id = "bat_" + "ab" * 12
+        ann, bob = user_ids(batch_id, [7, 8])
+        own = '{"user_id":"%s"}'
+        entries = [
+            ("token:x", "batch.published", "bat_other", "{}"),
+            ("token:x", "mailing.requested", "", "{}"),
+            ("token:x", "batch.published", batch_id, "{}"),  # 3
+            ("token:x", "batch.dropped", batch_id, "{}"),
+            ("token:x", "mailing.requested", "", "{}"),  # 5
+            ("token:x", "account.suspended", bob, "{}"),
+            ("token:x", "account.suspended", ann, "{}"),  # 7
+            (f"user:{ann}", "session.created", "ses_1", "{}"),
+            (f"user:{ann}", "password.changed", ann, "{}"),  # 9
+            (f"user:{ann}", "token.created", "tok_1", own % ann),
+            (f"user:{ann}", "token.created", "tok_2", '{"name":"robot"}'),  # 11
+            (f"user:{bob}", "token.created", "tok_3", own % bob),
+            ("token:x", "token.revoked", "tok_1", own % ann),  # 13
+            ("token:x", "token.revoked", "tok_2", '{"name":"robot"}'),
+            ("token:x", "batch.accounts_deleted", batch_id, '{"positions":"0-6,8"}'),  # 15
+            ("token:x", "batch.accounts_deleted", batch_id, '{"positions":"9,4-7"}'),
+        ]
+        with store.write() as tx:
+            for number, fields in enumerate(entries, start=1):
+                tx.audit.add(AuditRecord(number, number, *fields, bytes([number])))
+        of_ann = [3, 5, 7, 8, 9, 10, 11, 13, 16]
+        with store.read() as tx:
+            listed = tx.audit.list(0, 50, only=AuditFilter(account=ann))
+            assert [entry.number for entry in listed] == of_ann
+            only = AuditFilter(account=ann, since=5, until=16)
+            newest = tx.audit.list(5, 3, newest_first=True, only=only)
+            assert [entry.number for entry in newest] == [13, 11, 10]
+            by_ann = AuditFilter(account=ann, actor=f"user:{ann}", event="token.created")
+            assert [entry.number for entry in tx.audit.list(0, 50, only=by_ann)] == [10, 11]
+            for nobody in ("usr_", "x", "\0", "usr_%"):
+                found = tx.audit.list(0, 50, only=AuditFilter(account=nobody))
+                assert {entry.event for entry in found} <= {"mailing.requested"}
 
     def test_a_transaction_sees_the_entries_that_it_adds(self, store: Store) -> None:
         for first in (1, 3):

@@ -124,6 +124,7 @@ USER = "usr_" + batch_row(1).batch_id[4:] + "00000000"
         ("audit_actor_event", lambda tx: tx.audit.list(0, 9, only=AuditFilter("a", "b"))),
         ("audit_subject_actor", lambda tx: tx.audit.list(0, 9, only=AuditFilter("a", "", "c"))),
         ("audit_subject_event", lambda tx: tx.audit.list(0, 9, only=AuditFilter("", "b", "c"))),
+        ("audit_at", lambda tx: tx.audit.list(0, 9, only=AuditFilter(since=7))),
         ("audit_event", lambda tx: tx.audit.list_events()),
         (
             "batches_unfinished",
@@ -135,7 +136,7 @@ USER = "usr_" + batch_row(1).batch_id[4:] + "00000000"
         ("grants_session", lambda tx: tx.grants.move("ses_1", "ses_2")),
         ("grants_expiry", lambda tx: tx.grants.purge(7, 9)),
     ],
-    ids=range(35),
+    ids=range(36),
 )
 def test_an_index_finds_the_rows(
     path: Path, index: str, ask: Callable[[Transaction], object]

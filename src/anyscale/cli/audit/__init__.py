@@ -14,6 +14,8 @@ _COMMANDS = {
 
 # options that people expect
 _LIMITS = ("--limit", "--max", "-n")
+_BEGINNINGS = ("--since", "--start", "--start-date")
+_ENDS = ("--to", "--end", "--end-date")
 _ORDERS = ("--tail", "--reverse", "--latest")
 
 group: Final = LazyGroup(
@@ -24,6 +26,8 @@ group: Final = LazyGroup(
     option_hints={
         "list": dict.fromkeys(_LIMITS, "Say --max-items N")
         | dict.fromkeys(_ORDERS, "Say --newest-first")
+        | dict.fromkeys(_BEGINNINGS, "Say --from DATE")
+        | dict.fromkeys(_ENDS, "Say --until DATE")
         | JSON_HINT,
         "verify": JSON_HINT,
     },

@@ -18,6 +18,7 @@ from anyscale.cli.terminal import say
 from anyscale.domain import audit_chain
 from anyscale.domain.audit_chain import AuditEntry
 from anyscale.domain.models.audit import AuditFilter
+from anyscale.domain.times import moment
 from anyscale.errors import ConfigError
 
 
@@ -27,6 +28,22 @@ class _ListPage(Protocol):
     def __call__(
         self, after: int, limit: int, *, before: int | None = None, newest_first: bool = False
     ) -> list[AuditEntry]: ...
+
+
+class _Time(click.ParamType):
+    """A date or a time, in the time zone of this machine if it has none: see `domain.times`."""
+
+    name = "date"
+
+    def __init__(self, *, is_end: bool = False) -> None:
+        self._is_end = is_end
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return moment(value, None, is_end=self._is_end)
+        except ValueError:
+            form = "a date such as 2026-10-01, or a time such as 2026-10-01T08:00"
+            return self.fail(f"{value!r} is not {form}.", param, ctx)
 
 
 #: entries per request
@@ -49,6 +66,22 @@ _COLUMNS = ("number", "time", "actor", "event", "subject", "data")
     default="",
     help="Only those about an account by an email that it has or had, or an id like usr_...",
 )
+@click.option(
+    "--account",
+    default="",
+    help="Only what happened to an account and what its user did: an email, or an id like usr_...",
+)
+@click.option(
+    "--from",
+    "since",
+    type=_Time(),
+    help="Only those from a date or time on. Without a zone it is in the local one.",
+)
+@click.option(
+    "--until",
+    type=_Time(is_end=True),
+    help="Only those up to a date, which is included, or from before a time.",
+)
 @click.option("--newest-first", is_flag=True, help="List them in the reverse order.")
 @max_items_option
 @output_option
@@ -58,6 +91,9 @@ def list_entries(
     actor: str,
     event: str,
     subject: str,
+    account: str,
+    since: int | None,
+    until: int | None,
     newest_first: bool,
     max_items: int | None,
     output: str,
@@ -69,11 +105,16 @@ def list_entries(
     Examples:
       anyscale audit list --newest-first --max-items 20
       anyscale audit list --event batch.published
+      anyscale audit list --from 2026-10-01 --until 2026-10-31
+      anyscale audit list --account jane@example.com
       anyscale audit list -o jsonl
     """
+    if since is not None and until is not None and until <= since:
+        raise ConfigError("--until is before --from: no entry can be between them")
+    only = AuditFilter(actor, event, subject, account, since, until)
     with open_control_plane(host) as transport:
         listed = _newest_first if newest_first else _entries
-        list_page = partial(transport.audit.list, only=AuditFilter(actor, event, subject))
+        list_page = partial(transport.audit.list, only=only)
         entries: Iterator[AuditEntry] = islice(
             listed(list_page, min(after, _LARGEST)),
             None if max_items is None else min(max_items, _LARGEST),

@@ -12,6 +12,7 @@ __all__ = [
     "FIRST_ID",
     "IDS_END",
     "MAX_POSITION",
+    "batch_id_of",
     "end_of_batch",
     "id_prefix",
     "is_id_of",
@@ -32,6 +33,11 @@ FIRST_ID, IDS_END = "", "usr_g"
 def user_id(batch_id: str, position: int) -> str:
     """Return the id of a batch's user. Ids are the same each time, and sort like the input."""
     return f"{id_prefix(batch_id)}{position:08x}"
+
+
+def batch_id_of(user_id: str) -> str:
+    """Return the id of the batch that created a user."""
+    return "bat_" + user_id.removeprefix("usr_")[:-_POSITION_DIGITS]
 
 
 def user_ids(batch_id: str, positions: Iterable[int]) -> list[str]:

@@ -39,4 +39,9 @@ def with_ids(tx: Transaction, only: AuditFilter) -> AuditFilter:
     actor = account_id(tx, only.actor)
     if actor != only.actor:
         actor = user_actor(actor)
-    return structs.replace(only, actor=actor, subject=account_id(tx, only.subject))
+    return structs.replace(
+        only,
+        actor=actor,
+        subject=account_id(tx, only.subject),
+        account=account_id(tx, only.account),
+    )

@@ -231,7 +231,7 @@ def _added(tx: Transaction, token: TokenRecord) -> bool:
     """Insert a token with its audit entry; return False if its name is in use."""
     if not tx.tokens.add(token):
         return False
-    data = _name_of(token) | {"role": token.role, "expires_at": token.expires_at}
+    data = _named(token) | {"role": token.role, "expires_at": token.expires_at}
     append_entry(tx, token.created_by, "token.created", token.token_id, data)
     return True
 
@@ -245,7 +245,7 @@ def revoke_all(tx: Transaction, user_id: str, caller: Caller) -> list[Entry]:
     tokens = tx.tokens.list_live(user_id, now)
     for token in tokens:
         tx.tokens.revoke(token.token_id, caller.actor, now)
-    return [Entry(caller.actor, "token.revoked", token.token_id, {}) for token in tokens]
+    return [Entry(caller.actor, "token.revoked", token.token_id, _named(token)) for token in tokens]
 
 
 def _is_own(token: TokenRecord | None, caller: Caller) -> bool:
@@ -265,13 +265,13 @@ def _revoke(tx: Transaction, token: TokenRecord, caller: Caller) -> TokenRecord 
     tx.tokens.revoke(token.token_id, caller.actor, tx.now())
     if token.user_id is None:  # links by a personal token are the user's, who may still create them
         end_links(tx, by=f"token:{token.name}")
-    append_entry(tx, caller.actor, "token.revoked", token.token_id, _name_of(token))
+    append_entry(tx, caller.actor, "token.revoked", token.token_id, _named(token))
     return token
 
 
-def _name_of(token: TokenRecord) -> dict[str, str | int | None]:
+def _named(token: TokenRecord) -> dict[str, str | int | None]:
     # The name of a personal token is personal data, which the audit log never contains.
-    return {} if token.user_id else {"name": token.name}
+    return {"user_id": token.user_id} if token.user_id else {"name": token.name}
 
 
 def _new_token() -> str:

@@ -37,4 +37,4 @@ def _names(handler: BaseRouteHandler) -> Iterator[str]:
     for signature in (handler.parsed_fn_signature, *(one.parsed_fn_signature for one in injected)):
         for name, field in signature.parameters.items():
             if isinstance(field.kwarg_definition, QueryParameter):
-                yield name
+                yield field.kwarg_definition.name or name

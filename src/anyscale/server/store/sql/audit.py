@@ -1,12 +1,15 @@
 """The table `audit`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
+import msgspec
 from msgspec import structs
 
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.server.store.records.audit import AuditRecord
 from anyscale.server.store.sql.connection import Table, columns, marks
+from anyscale.server.store.user_ids import batch_id_of, is_id_of, position_of
 
 __all__ = ["Audit"]
 
@@ -17,12 +20,15 @@ _LOCK = 0x6D757374_61756469
 _NUMBERS_END = 2**63 - 1
 
 _ENTRY = f"select {columns(AuditRecord)} from audit"
-#: conditions by the field of a filter; the second one of a subject is that of its index
-_FILTERS = {
-    "actor": "actor = ?",
-    "event": "event = ?",
-    "subject": "subject = ? and subject <> ''",
-}
+
+#: the second condition is that of the index
+_SUBJECT = "subject = ? and subject <> ''"
+
+#: conditions by the field of a filter
+_FILTERS = {"actor": "actor = ?", "event": "event = ?", "subject": _SUBJECT}
+
+#: what happens to all accounts of a batch
+_OF_ALL = "event in ('batch.published', 'mailing.requested', 'mailing.stopped')"
 
 #: the filter that selects all entries
 ALL = AuditFilter()
@@ -32,6 +38,23 @@ _EVENTS = (
     " select (select min(event) from audit where event > found.event) from found"
     " where found.event is not null) select event from found where event is not null"
 )
+
+_CREATED = (
+    "select min(number) from audit where subject {any} and subject <> ''"
+    " and event in ('account.created', 'batch.published')"
+)
+
+#: mails to all accounts that cannot be signed in to, since a time
+_TO_ALL = "event in ('mailing.requested', 'mailing.stopped') and subject = '' and number > ?"
+
+_DELETED = "select number, data from audit where subject = ? and subject <> '' and event = ?"
+
+_TOKENS = "select subject from audit where actor = ? and event = 'token.created' and data like ?"
+
+# In the order of the index. If the clock was set back, a time may be there twice: then all entries
+# up to the later one are from before. So of two periods, one of which ends when the other begins,
+# exactly one has each entry.
+_LAST_BEFORE = "select number from audit where at < ? order by at desc, number desc limit 1"
 
 _ADD = f"insert into audit ({columns(AuditRecord)}) values "
 
@@ -65,12 +88,55 @@ class Audit(Table):
         only: AuditFilter = ALL,
     ) -> Sequence[AuditRecord]:
         """Return entries after a number, and before another if there is one, in either order."""
-        end = _NUMBERS_END if before is None else before
+        first, end = self._numbers(only, after, _NUMBERS_END if before is None else before)
         order = "number desc" if newest_first else "number"
-        chosen = {name: text for name, text in structs.asdict(only).items() if text}
+        chosen = {name: text for name in _FILTERS if (text := getattr(only, name))}
         where = "".join(f" and {_FILTERS[name]}" for name in chosen)
-        sql = f"{_ENTRY} where number > ? and number < ?{where} order by {order} limit ?"
-        return self._connection.all(AuditRecord, sql, after, end, *chosen.values(), limit)
+        sql = f"{_ENTRY} where number > ? and number < ?{where}{{}} order by {order} limit ?"
+        given = [first, end, *chosen.values()]
+        if not only.account:
+            return self._connection.all(AuditRecord, sql.format(""), *given, limit)
+        parts, values = [], list[Any]()
+        # Each part reads an index in the order of the page.
+        for condition, own in self._of_account(only.account):
+            parts.append(f"select * from ({sql.format(condition)}) as part")
+            values += *given, *own, limit
+        union = f"{' union '.join(parts)} order by {order} limit ?"
+        return self._connection.all(AuditRecord, union, *values, limit)
+
+    def _numbers(self, only: AuditFilter, after: int, end: int) -> tuple[int, int]:
+        """Return the numbers around the entries of a period and between two numbers."""
+        if only.since is not None:
+            after = max(after, self._last_before(only.since))
+        if only.until is not None:
+            end = min(end, self._last_before(only.until) + 1)
+        return after, end
+
+    def _last_before(self, at: int) -> int:
+        """Return the number of the last entry from before a time; 0 if there is none."""
+        return self._connection.number(_LAST_BEFORE, at)
+
+    def _of_account(self, user_id: str) -> Iterator[tuple[str, Sequence[Any]]]:
+        """Give the conditions for what happened to an account, and what its user did."""
+        actor, batch_id = f"user:{user_id}", batch_id_of(user_id)
+        yield f" and {_SUBJECT}", [user_id]
+        yield f" and {_FILTERS['actor']}", [actor]
+        yield f" and {_SUBJECT} and {_OF_ALL}", [batch_id]
+        ids = self._connection.texts([user_id, batch_id])
+        yield f" and {_TO_ALL}", [self._connection.number(_CREATED, ids)]
+        if number := self._deleted_with_batch(batch_id, user_id):
+            yield " and number = ?", [number]
+        if tokens := self._connection.column(_TOKENS, actor, f'%"user_id":"{user_id}"%'):
+            yield " and subject {any} and subject <> ''", [self._connection.texts(tokens)]
+
+    def _deleted_with_batch(self, batch_id: str, user_id: str) -> int:
+        """Return the number of the entry of an undo that deleted an account; 0 if there is none."""
+        if not is_id_of(batch_id, user_id):
+            return 0
+        for number, data in self._connection.rows(_DELETED, batch_id, "batch.accounts_deleted"):
+            if _has_position(msgspec.json.decode(data)["positions"], position_of(user_id)):
+                return int(number)
+        return 0
 
     def list_events(self) -> Sequence[str]:
         """Return the events that entries have, in their order: a look at the index for each."""
@@ -81,8 +147,14 @@ class Audit(Table):
 
         One stays, so that the log has an end to which the next entry chains.
         """
-        first = self._connection.number("select max(number) from audit where at < ?", before)
+        first = self._last_before(before)
         last = self._connection.one(AuditRecord, f"{_ENTRY} where number = ?", first - 1)
         return (
             last if self._connection.execute("delete from audit where number < ?", first) else None
         )
+
+
+def _has_position(ranges: str, position: int) -> bool:
+    """Whether ranges such as `0-7,9` have a position."""
+    ends = (one.partition("-") for one in ranges.split(","))
+    return any(int(first) <= position <= int(last or first) for first, _, last in ends)

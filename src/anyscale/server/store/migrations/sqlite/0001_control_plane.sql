@@ -397,6 +397,9 @@ create table audit (
     hash blob not null
 );
 
+-- The numbers of a period.
+create index audit_at on audit (at, number);
+
 -- A filter of the audit log is exact, and lists the newest first.
 create index audit_actor on audit (actor, number);
 
