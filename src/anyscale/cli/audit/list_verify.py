@@ -30,7 +30,7 @@ class _ListPage(Protocol):
     ) -> list[AuditEntry]: ...
 
 
-class _Time(click.ParamType):
+class _Time(click.ParamType[int]):
     """A date or a time, in the time zone of this machine if it has none: see `domain.times`."""
 
     name = "date"
