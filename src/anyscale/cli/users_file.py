@@ -13,7 +13,7 @@ from anyscale.cli.terminal import be_quiet, escaped, is_quiet, say
 from anyscale.errors import BatchRefused, ConfigError
 from anyscale.malloc import return_large_blocks
 from anyscale.users_file import FORMATS, STDIN, UsersFile
-from anyscale.users_file.csv_header import chosen_columns, require_csv
+from anyscale.users_file.tables.header import chosen_columns, require_csv
 
 __all__ = [
     "UsersFileCommand",

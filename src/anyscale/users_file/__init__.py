@@ -1,8 +1,8 @@
 """Read users files and the exports of other systems, from a path or from standard input.
 
 `UsersFile` opens a file, and `FileReading` reads it once. A reader for each format (`yaml_reader`,
-`json_reader`, `csv_reader`, `ldif_reader` and so on) reads the text of `input_stream`, finds the
-line and column of each value, and hands entries to `entry_collector`, which checks them and
+`json_reader`, `tables.csv_reader`, `ldif_reader` and so on) reads the text of `input_stream`, finds
+the line and column of each value, and hands entries to `entry_collector`, which checks them and
 collects the problems. The command, the SDK and the console use this package. It imports only
 `domain` and `errors`.
 """
@@ -53,7 +53,7 @@ FORMATS = {
     "yaml": Format("YAML", (".yaml", ".yml"), "yaml_plain_entries:read_yaml"),
     "json": Format("JSON", (".json",), "json_reader:read_json"),
     "jsonl": Format("JSON Lines", (".jsonl", ".ndjson"), "json_reader:read_jsonl"),
-    "csv": Format("CSV", (".csv", ".tsv"), "csv_reader:read_csv"),
+    "csv": Format("CSV", (".csv", ".tsv"), "tables.csv_reader:read_csv"),
     "ldif": Format("LDIF", (".ldif",), "ldif_reader:read_ldif"),
     "keycloak": Format("Keycloak", (), "keycloak_reader:read_keycloak"),
     "django": Format("Django", (), "django_reader:read_django"),
@@ -248,7 +248,7 @@ class UsersFile:
         """Add a hint if the file looks like CSV or JSON and was read as YAML, as `users.txt` is."""
         if self.format != "yaml":
             return problem
-        from anyscale.users_file.csv_reader import looks_like_csv
+        from anyscale.users_file.tables.csv_reader import looks_like_csv
 
         self._stream.seek(0)
         line = self._stream.readline(_MAX_HEADER).decode("utf-8-sig", "replace")

@@ -10,7 +10,7 @@ from typing import Final
 
 from anyscale.errors import Overloaded, RequestInvalid
 from anyscale.users_file import FORMATS, format_of
-from anyscale.users_file.csv_header import chosen_columns, require_csv
+from anyscale.users_file.tables.header import chosen_columns, require_csv
 
 __all__ = ["MIB", "MemoryBudget", "Upload"]
 

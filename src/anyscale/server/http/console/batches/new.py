@@ -46,7 +46,7 @@ from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.console_page import Page, render_console_page
 from anyscale.server.http.web.forms import sentence
 from anyscale.server.http.web.templating import redirect
-from anyscale.users_file.csv_header import column_name
+from anyscale.users_file.tables.header import column_name
 
 __all__ = ["HANDLERS"]
 
