@@ -57,7 +57,7 @@ def write_fields(fields: Mapping[str, Any], labels: Mapping[str, str] | None = N
 
 
 def _line_value(value: Any) -> str:
-    return f"{value:%Y-%m-%d %H:%M:%S} UTC" if hasattr(value, "strftime") else _shown(value)
+    return f"{_shown(value)} UTC" if hasattr(value, "hour") else _shown(value)
 
 
 def write_text(lines: Iterable[str]) -> bool:
@@ -157,7 +157,7 @@ def _table(rows: Rows, fields: Sequence[str]) -> Iterable[str]:
 
 def _title(field: str) -> str:
     title = field.upper().replace("_", " ")
-    return f"{title} (UTC)" if field == "time" or field.endswith("_at") else title
+    return f"{title} (UTC)" if field == "time" or field.endswith(("_at", "_on")) else title
 
 
 def _columns(text: str) -> int:
@@ -168,7 +168,7 @@ def _columns(text: str) -> int:
 
 
 def _shown(value: Any) -> str:
-    if hasattr(value, "strftime"):
+    if hasattr(value, "hour"):  # a time; a day is as in JSON
         return str(value.strftime("%Y-%m-%d %H:%M:%S"))
     if isinstance(value, list):
         return escaped(", ".join(value)) or "-"

@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 
-__all__ = ["duration_in_words", "from_milliseconds", "moment"]
+__all__ = ["day_of", "duration_in_words", "from_milliseconds", "moment", "start_of"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
@@ -40,6 +40,16 @@ def moment(text: str, zone: tzinfo | None, *, is_end: bool = False) -> int:
         return (at.astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)
     except OverflowError as error:  # the year 1, or 9999
         raise ValueError(str(error)) from None
+
+
+def day_of(milliseconds: int | None) -> date | None:
+    """Return the day (UTC) of a time as the control plane stores it; None for None."""
+    return None if milliseconds is None else from_milliseconds(milliseconds).date()
+
+
+def start_of(day: date) -> int:
+    """Return the beginning of a day (UTC) as the control plane stores it."""
+    return (day - _EPOCH.date()).days * _DAY * 1_000
 
 
 def duration_in_words(seconds: int) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import date
 from typing import get_args
 
 from msgspec import structs
@@ -37,6 +38,8 @@ class UserQuery(CheckedModel, frozen=True):
     without_credentials: bool = False
     #: only accounts that are not suspended and have no second factor
     without_second_factor: bool = False
+    #: only accounts without a sign-in on this day (UTC) and since, also those without any
+    not_since: date | None = None
     newest_first: bool = False
     #: Only accounts with exactly this email, in any spelling, or exactly this name.
     exact: bool = False

@@ -348,6 +348,8 @@ def _parameters(query: UserQuery) -> dict[str, Any]:
     for name in ("suspended", "sso", "without_credentials", "without_second_factor"):
         if getattr(query, name):
             parameters[name] = "true"
+    if query.not_since:
+        parameters["not_since"] = query.not_since.isoformat()
     if query.newest_first:
         parameters["order"] = "-created"
     if query.exact:

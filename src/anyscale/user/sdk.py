@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from datetime import date
 from typing import Literal
 
 from anyscale.batch_run.run_key import require_key
@@ -117,6 +118,7 @@ class UserCalls(AccountCalls):
         sso: bool = False,
         without_credentials: bool = False,
         without_second_factor: bool = False,
+        not_since: date | None = None,
         newest_first: bool = False,
         max_items: int | None = None,
         page_size: int = USER_PAGE,
@@ -134,6 +136,7 @@ class UserCalls(AccountCalls):
             without_credentials: Only those who cannot sign in yet: with neither a password nor, if
                 the control plane has an identity provider, SSO.
             without_second_factor: Only those who are not suspended and have no second factor.
+            not_since: Only those who have not signed in on this day (UTC) and since, or never.
             newest_first: In the reverse order.
             max_items: At most this many.
             page_size: Users per request.
@@ -154,6 +157,7 @@ class UserCalls(AccountCalls):
             sso=sso,
             without_credentials=without_credentials,
             without_second_factor=without_second_factor,
+            not_since=not_since,
             newest_first=newest_first,
         )
         with closing(self._open()) as transport:

@@ -66,7 +66,7 @@ def make_owner(control_plane: ControlPlane, user_id: str) -> None:
 def change_password(control_plane: ControlPlane, user_id: str) -> None:
     user = control_plane.sessions.authenticate(sign_in(control_plane))
     with control_plane.store.write() as tx:
-        execute_sql(tx, "update users set used_at = null")
+        execute_sql(tx, "update users set used_at = null, last_sign_in = null")
     control_plane.password_changes.change_password(user, PASSWORD, CHOSEN, CLIENT)
     assert used_at(control_plane, user_id)
 

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 from tests.support.databases.stored_batches import (
+    DAYS,
     Batch,
     Person,
     batches_of,
@@ -45,6 +46,7 @@ queries = st.builds(
     sso=st.booleans(),
     without_credentials=st.booleans(),
     without_second_factor=st.booleans(),
+    not_since=st.none() | DAYS,
     newest_first=st.booleans(),
 )
 
@@ -65,6 +67,7 @@ def matches(person: Person, email: str, query: UserQuery, *, has_provider: bool)
         and (
             not query.without_second_factor or not (person.has_second_factor or person.is_suspended)
         )
+        and not (query.not_since and person.last_day and person.last_day >= query.not_since)
     )
 
 

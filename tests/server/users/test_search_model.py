@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.databases.searches import index_words
 from tests.support.databases.stored_batches import (
+    DAYS,
     Account,
     Batch,
     Person,
@@ -48,6 +49,7 @@ queries = st.builds(
     sso=st.sampled_from([False, False, True]),
     without_credentials=st.sampled_from([False, False, True]),
     without_second_factor=st.sampled_from([False, False, True]),
+    not_since=st.none() | DAYS,
 )
 
 
@@ -99,6 +101,7 @@ def passes(person: Person, query: UserQuery, *, has_provider: bool) -> bool:
         and not (query.without_credentials and can_sign_in)
         and not (query.without_credentials and has_provider and person.is_sso_user)
         and not (query.without_second_factor and (person.has_second_factor or person.is_suspended))
+        and not (query.not_since and person.last_day and person.last_day >= query.not_since)
     )
 
 

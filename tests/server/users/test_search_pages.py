@@ -125,7 +125,7 @@ def test_a_cursor_that_changes_gets_another_version() -> None:
     cursor = encode_cursor(
         PagePosition(1, (0, 0, "jane", 2, 3), (4, 5), 6), UserQuery(search="jane")
     )
-    assert cursor == "kwPECKMDmxbkHmAWlAGVAACkamFuZQIDkgQFBg"
+    assert cursor == "kwTECKwv0iR-6G26lAGVAACkamFuZQIDkgQFBg"
 
 
 def _page(store: Store, query: UserQuery, content: bytes) -> None:

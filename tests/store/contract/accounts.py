@@ -54,6 +54,7 @@ class ChangeRules(StoreSteps):
             is_sso_user=True,
             external_id="0042",
             suspended_by_sync=False,
+            last_sign_in=None,
             permission_level="collaborator",
             password_hash=None,
             password_set_at=None,
@@ -196,6 +197,22 @@ class ChangeRules(StoreSteps):
         used = [self.account(store, user_id_of(batch, at)).used_at for at in range(2)]
         assert used == [7, None]
         assert self.account(store, user_id_of(unpublished, 0)).used_at is None
+
+    def test_the_day_of_a_sign_in_is_kept_and_is_the_first_use_of_an_unused_account(
+        self, store: Store
+    ) -> None:
+        day = 86_400_000
+        batch = self.publish(store, 1, "a@x.org", "b@x.org")
+        first, other = (user_id_of(batch, at) for at in range(2))
+        for at in (3 * day + 7, 5 * day + 9):
+            with store.write() as tx:
+                tx.accounts.mark_signed_in(first, at, at - at % day)
+        found = self.account(store, first)
+        assert (found.used_at, found.last_sign_in) == (3 * day + 7, 5 * day)
+        assert self.account(store, other).last_sign_in is None
+        with store.read() as tx:
+            (listed,) = tx.users.list_with_ids([first])
+        assert listed.last_sign_in == 5 * day
 
     def test_suspending_and_restoring_an_account_changes_no_other_one(self, store: Store) -> None:
         batch = self.publish(store, 1, "a@x.org", "b@x.org")

@@ -111,6 +111,7 @@ class PublishedRules(StoreSteps):
         assert user == UserRecord(
             *(user_id, "c@x.org", "Jane", 5_000, "collaborator", None),
             suspended_by_sync=False,
+            last_sign_in=None,
             **fields,  # type: ignore[arg-type]  # a mapping of the fields
         )
         assert user.is_sso_user is True  # and not 1
@@ -143,6 +144,7 @@ class PublishedRules(StoreSteps):
             is_sso_user=True,
             external_id=None,
             suspended_by_sync=False,
+            last_sign_in=None,
         )
         assert seen[0].is_sso_user is True  # and not 1
 

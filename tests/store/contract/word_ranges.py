@@ -91,6 +91,7 @@ class RangeRules(WordSteps):
             is_sso_user=True,
             external_id=None,
             suspended_by_sync=False,
+            last_sign_in=None,
             email_key="a@x.org",
             publication=1,
             without_credentials=True,

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from datetime import date
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from tests.store.contract.steps import batch_row, rows_of, user_id_of, user_row
 from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.control_planes import NewDeployment
 
+from anyscale.domain.times import start_of
 from anyscale.domain.user_query import UserQuery
 from anyscale.server.core.search.listing import UserListing
 from anyscale.server.core.transactions import Transactions
@@ -25,6 +27,7 @@ from anyscale.server.store.transaction import Store, Transaction
 from anyscale.user.models import User
 
 __all__ = [
+    "DAYS",
     "STATES",
     "Account",
     "Batch",
@@ -53,6 +56,8 @@ class Person(Struct, frozen=True):
     is_suspended: bool = False
     has_password: bool = False
     has_second_factor: bool = False
+    #: of the last sign-in
+    last_day: date | None = None
     #: whether it is there after an undo of its batch
     stays: bool = True
 
@@ -74,6 +79,8 @@ class Account(NamedTuple):
 
 
 _PUBLISHED = ("published", "undoing", "undone")
+#: of sign-ins, and of filters
+DAYS = st.dates(date(2026, 9, 29), date(2026, 10, 1))
 STATES = (*_PUBLISHED, "published", "open", "dropped", "expired")
 
 
@@ -86,6 +93,7 @@ def batches_of(**texts: st.SearchStrategy[str | None]) -> st.SearchStrategy[Batc
         is_suspended=st.booleans(),
         has_password=st.booleans(),
         has_second_factor=st.booleans(),
+        last_day=st.none() | DAYS,
         stays=st.booleans(),
         **texts,
     )
@@ -136,11 +144,13 @@ def _set_flags(tx: Transaction, user_ids: Sequence[str], person: Person) -> None
     role = "owner" if person.is_owner else "collaborator"
     password_hash = "hash" if person.has_password else None
     suspended_at = 7 if person.is_suspended else None
+    last_sign_in = person.last_day and start_of(person.last_day)
     sql = (
-        "update users set permission_level = ?, suspended_at = ?, password_hash = ?"
+        "update users set permission_level = ?, suspended_at = ?, password_hash = ?,"
+        " last_sign_in = ?"
         f" where user_id in ({', '.join('?' * len(user_ids))})"
     )
-    execute_sql(tx, sql, (role, suspended_at, password_hash, *user_ids))
+    execute_sql(tx, sql, (role, suspended_at, password_hash, last_sign_in, *user_ids))
     if person.has_second_factor or person.has_password:
         confirmed_at = "7" if person.has_second_factor else "null"
         sql = (

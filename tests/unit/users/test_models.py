@@ -147,6 +147,7 @@ def test_an_account_has_defaults_for_what_it_may_lack() -> None:
         "is_sso_user": False,
         "external_id": None,
         "suspended_by_sync": False,
+        "last_sign_in_on": None,
     }
     assert User("e@x.io", "n", NOW, "owner", "usr_1", NOW).suspended_at == NOW
 

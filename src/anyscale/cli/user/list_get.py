@@ -1,6 +1,7 @@
 """`anyscale user list` and `anyscale user get`."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,12 @@ _FIELDS = ("email", "name", "permission_level", "created_at", "user_id")
 _TABLE = (*_FIELDS[:4], "state")
 #: A search looks at the last name: the table shows why it finds a user.
 _SEARCH_TABLE = ("email", "name", "lastname", *_TABLE[2:])
+#: in place of when the account was created
+_SIGN_IN = {"created_at": "last_sign_in_on"}
 
 _FILTERS = (
     *("email", "name", "search", "suspended", "role", "sso"),
-    *("without_credentials", "without_second_factor"),
+    *("without_credentials", "without_second_factor", "not_since"),
 )
 
 _wide_option = click.option(
@@ -58,6 +61,14 @@ _wide_option = click.option(
     is_flag=True,
     help="Only those who are not suspended and have no second factor.",
 )
+@click.option(
+    "--not-since",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DATE",
+    callback=lambda _context, _option, value: _day(value),
+    help="Only those who have not signed in on this day (UTC, such as 2026-09-30) and since, or "
+    "never.",
+)
 @click.option("--newest-first", is_flag=True, help="List them in the reverse order.")
 @max_items_option
 @_wide_option
@@ -76,13 +87,16 @@ def list_users(
       anyscale user list --search "jane doe"
       anyscale user list --email @example.com --max-items 20
       anyscale user list --suspended -o csv
+      anyscale user list --not-since 2026-09-30
       anyscale user list --newest-first --max-items 20
     """
     from anyscale.comparison.list_users import list_users as iterate_users
     from anyscale.domain.schemas.users import USER_PAGE
 
     chosen = query_of(query)
-    table = _SEARCH_TABLE if chosen.search else _TABLE
+    table: Sequence[str] = _SEARCH_TABLE if chosen.search else _TABLE
+    if chosen.not_since:
+        table = tuple(_SIGN_IN.get(field, field) for field in table)
     with open_control_plane(host) as transport:
         users = iterate_users(transport, chosen, max_items, USER_PAGE)
         if output == "text" and max_items != 0 and any(query[name] for name in _FILTERS):
@@ -148,6 +162,10 @@ def _check_argument(argument: str, email: str | None, name: str | None) -> None:
     check_account(argument)
     if not (email is None and name is None):
         raise ConfigError("give either an email or a name, and only once")
+
+
+def _day(value: datetime | None) -> date | None:
+    return value and value.date()
 
 
 def _with_notice_if_empty(users: Iterator["User"]) -> Iterator["User"]:

@@ -1,7 +1,7 @@
 """Users as callers create, see and change them."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, TypedDict
 
 from msgspec import UNSET, Struct, UnsetType, structs
@@ -151,6 +151,8 @@ class User(Model, frozen=True, gc=False):
             None.
         suspended_by_sync (bool): Whether a `sync` suspended the account, and nobody since by hand.
             Default: False.
+        last_sign_in_on (date or None): The day of the last sign-in, in UTC. Default: None, for an
+            account to which nobody has signed in.
     """
 
     email: str
@@ -164,6 +166,7 @@ class User(Model, frozen=True, gc=False):
     is_sso_user: bool = False
     external_id: str | None = None
     suspended_by_sync: bool = False
+    last_sign_in_on: date | None = None
 
 
 class UserChanges(CheckedModel, frozen=True, gc=False, forbid_unknown_fields=True):

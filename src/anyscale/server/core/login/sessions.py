@@ -217,8 +217,7 @@ def create_session(
     entries = [*_revoke_previous(tx, locked, session), *_revoke_oldest(tx, locked)]
     tx.sessions.add(session)
     tx.devices.save(hash_of(device), user_id, now)
-    if locked.account.used_at is None:
-        tx.accounts.mark_used(user_id, now)
+    _mark_signed_in(tx, locked)
     details = {"auth_method": method, "methods": methods}
     created = Entry(user_actor(user_id), "session.created", session.session_id, details)
     append_entries(tx, [*entries, created])
@@ -237,6 +236,14 @@ def renew_session(
     tx.sessions.renew(session_id, _not_later(authenticated_at, tx.now()), methods)
     data = {"auth_method": method, "methods": methods}
     append_entry(tx, caller.actor, "session.renewed", session_id, data)
+
+
+def _mark_signed_in(tx: Transaction, locked: LockedAccount) -> None:
+    """Write the day of a sign-in, once a day: most sign-ins write no account."""
+    today = locked.at - locked.at % DAY_MS
+    last = locked.account.last_sign_in
+    if last is None or last < today:
+        tx.accounts.mark_signed_in(locked.account.user_id, locked.at, today)
 
 
 def _revoke_previous(tx: Transaction, locked: LockedAccount, new: SessionRecord) -> list[Entry]:

@@ -57,7 +57,7 @@ class _Cursor(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 
 #: Raise it with each change of what a cursor contains or stands for: `PagePosition`, the steps of a
 #: query, their order or their keys. Servers of two versions can serve the pages of one list.
-_VERSION = 3
+_VERSION = 4
 _UNKNOWN = "is not one that a control plane has returned"
 
 

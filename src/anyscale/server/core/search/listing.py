@@ -8,6 +8,7 @@ from msgspec import Struct, structs
 
 from anyscale.domain.emails import email_key_or_empty
 from anyscale.domain.schemas.users import UserPage
+from anyscale.domain.times import start_of
 from anyscale.domain.user_query import UserQuery, query_fault
 from anyscale.errors import RequestInvalid
 from anyscale.server.core.search.cursor import (
@@ -155,6 +156,7 @@ def _filters(query: UserQuery) -> Filters:
         sso=query.sso,
         without_credentials=query.without_credentials,
         without_second_factor=query.without_second_factor,
+        not_since=None if query.not_since is None else start_of(query.not_since),
         sign_in=query.sign_in if isinstance(query, NarrowedQuery) else "",
         batch_id=query.batch_id if isinstance(query, NarrowedQuery) else "",
     )

@@ -76,9 +76,15 @@ def passes(user: FoundUserRecord, filters: Filters) -> bool:
         and (not filters.sso or user.is_sso_user)
         and (not filters.without_credentials or user.without_credentials)
         and (not filters.without_second_factor or user.without_second_factor)
+        and not _has_signed_in(user, filters.not_since)
         and filters.sign_in in ("", user.sign_in)
         and (not filters.batch_id or is_id_of(filters.batch_id, user.user_id))
     )
+
+
+def _has_signed_in(user: FoundUserRecord, since: int | None) -> bool:
+    """Return whether the last sign-in was at a time or since; False for no time."""
+    return since is not None and user.last_sign_in is not None and user.last_sign_in >= since
 
 
 class _ExactStep:

@@ -1,5 +1,6 @@
 """/v1/users: find accounts by email, list and search them."""
 
+from datetime import date
 from typing import Annotated, Literal
 
 from litestar import Router
@@ -94,6 +95,13 @@ def _user_query(
             description="Only accounts that are not suspended and have no second factor."
         ),
     ] = False,
+    not_since: Annotated[
+        date | None,
+        QueryParameter(
+            description="Only accounts without a sign-in on this day (UTC) and since, such as "
+            "`2026-09-30`; also those without any sign-in."
+        ),
+    ] = None,
     order: Annotated[
         Literal["created", "-created"], QueryParameter(description="`-created`: newest first.")
     ] = "created",
@@ -111,6 +119,7 @@ def _user_query(
         sso=sso,
         without_credentials=without_credentials,
         without_second_factor=without_second_factor,
+        not_since=not_since,
         newest_first=order == "-created",
         exact=match == "exact",
     )

@@ -45,6 +45,8 @@ class Filters(Struct, frozen=True):
     without_credentials: bool = False
     #: only accounts whose users can sign in without a second factor
     without_second_factor: bool = False
+    #: only accounts without a sign-in at this time and since; None for any
+    not_since: int | None = None
     #: one of `SignIn`; empty for any
     sign_in: str = ""
     #: only accounts of this batch; empty for any

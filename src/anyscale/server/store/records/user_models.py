@@ -1,7 +1,7 @@
 """Records of users as the models that clients see."""
 
 from anyscale.domain.models.users import AdminCreatedUser, User
-from anyscale.domain.times import from_milliseconds
+from anyscale.domain.times import day_of, from_milliseconds
 from anyscale.server.store.records.users import UserRecord
 
 __all__ = ["created_user_of", "user_of"]
@@ -26,6 +26,7 @@ def user_of(record: UserRecord) -> User:
         record.is_sso_user,
         record.external_id,
         record.suspended_by_sync,
+        day_of(record.last_sign_in),
     )
 
 

@@ -150,6 +150,8 @@ class UserRecord(Record, frozen=True, gc=False):
     is_sso_user: bool
     external_id: str | None
     suspended_by_sync: bool
+    #: the beginning of the day (UTC) of the last sign-in
+    last_sign_in: int | None
 
 
 class AccountRecord(UserRecord, frozen=True, gc=False):

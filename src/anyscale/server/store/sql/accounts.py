@@ -149,6 +149,10 @@ class Accounts(Table):
         sql = f"update users set used_at = ? where {_IS_ACCOUNT} and used_at is null"
         self._connection.execute(sql, at, user_id)
 
+    def mark_signed_in(self, user_id: str, at: int, day: int) -> None:
+        """Set the day of the last sign-in, and `at` as the first use of an unused account."""
+        self._update(user_id, "used_at = coalesce(used_at, ?), last_sign_in = ?", at, day)
+
     def set_suspended(self, user_id: str, at: int | None, *, by_sync: bool = False) -> None:
         """Set since when an account is suspended, and whether by a sync; None restores it."""
         self._update(user_id, "suspended_at = ?, suspended_by_sync = ?", at, by_sync)

@@ -11,7 +11,7 @@ from anyscale.domain.audit_chain import AuditEntry
 from anyscale.domain.conflicts import FREED_DAYS
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.names import full_name
-from anyscale.domain.times import from_milliseconds
+from anyscale.domain.times import day_of, from_milliseconds
 from anyscale.server.core.accounts.account_details import AccountDetails, AccountDetailsQuery
 from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.audit.entries import AuditLog
@@ -132,6 +132,7 @@ def _values(request: UserRequest, found: AccountDetails) -> dict[str, Any]:
         "link_until": from_milliseconds(found.link.expires_at) if found.link else None,
         "created": from_milliseconds(account.created_at),
         "used": from_milliseconds(account.used_at) if account.used_at else None,
+        "last_sign_in": day_of(account.last_sign_in),
         "freed_days": FREED_DAYS,
     }
 

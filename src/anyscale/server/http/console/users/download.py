@@ -8,7 +8,7 @@ from litestar.params import QueryParameter
 from litestar.response import Stream
 from msgspec import structs
 
-from anyscale.domain.times import from_milliseconds
+from anyscale.domain.times import day_of, from_milliseconds
 from anyscale.server.core.audit.entries import USERS_EXPORTED, AuditLog
 from anyscale.server.core.search import FoundPage, UserListing
 from anyscale.server.http.console.users.fields import TEXTS
@@ -17,6 +17,7 @@ from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.records_file import FileFormat, RecordsFile, Rows, while_owner
+from anyscale.server.store.records.search import FoundUserRecord
 
 __all__ = ["HANDLERS"]
 
@@ -31,6 +32,7 @@ FIELDS = (
     "sign_in",
     "created_at",
     "suspended_at",
+    "last_sign_in_on",
 )
 
 
@@ -58,7 +60,7 @@ async def _pages(
     place = ""
     while True:
         page = await pools.read.run(_read, listing, filters, place)
-        yield [_row(structs.asdict(user)) for user in page.users]
+        yield [_row(user) for user in page.users]
         following = page.cursor or page.looked_up_to
         if page.has_more:
             following = page.users[-1].user_id
@@ -73,10 +75,12 @@ def _read(listing: UserListing, filters: UserFilters, place: str) -> FoundPage:
     return listing.newest(filters.query, after=place, limit=_PAGE)
 
 
-def _row(fields: dict[str, object]) -> dict[str, object]:
-    times = {name: fields[name] for name in ("created_at", "suspended_at")}
-    return fields | {
-        name: from_milliseconds(at) if isinstance(at, int) else None for name, at in times.items()
+def _row(user: FoundUserRecord) -> dict[str, object]:
+    suspended = user.suspended_at
+    return structs.asdict(user) | {
+        "created_at": from_milliseconds(user.created_at),
+        "suspended_at": None if suspended is None else from_milliseconds(suspended),
+        "last_sign_in_on": day_of(user.last_sign_in),
     }
 
 

@@ -1,6 +1,7 @@
 """The filters of the list of users, which are in the address, and addresses with them."""
 
 from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal, NamedTuple
 from urllib.parse import urlencode
 
@@ -8,10 +9,11 @@ from litestar.params import FromQuery, QueryParameter
 from msgspec import Struct, structs
 
 from anyscale.domain.user_query import MAX_QUERY_TEXT
+from anyscale.errors import RequestInvalid
 from anyscale.server.core.search import NarrowedQuery
 from anyscale.server.store.records.search import SignIn
 
-__all__ = ["SIGN_IN", "UserFilters", "account_path", "address", "read_filters"]
+__all__ = ["NOT_SINCE", "SIGN_IN", "UserFilters", "account_path", "address", "read_filters"]
 
 PATH = "/console/users"
 
@@ -42,6 +44,14 @@ SIGN_IN: Mapping[SignIn, SignInWords] = {
 }
 
 
+#: days without a sign-in -> in words
+NOT_SINCE: Mapping[str, str] = {
+    "30": "Not for 30 days",
+    "90": "Not for 90 days",
+    "365": "Not for a year",
+}
+
+
 class UserFilters(Struct, frozen=True):
     """Which accounts the list has; an empty text is for any."""
 
@@ -50,6 +60,8 @@ class UserFilters(Struct, frozen=True):
     role: str = ""
     batch: str = ""
     factor: Literal["none", ""] = ""
+    #: a key of `NOT_SINCE`, or a day
+    not_since: str = ""
 
     @property
     def query(self) -> NarrowedQuery:
@@ -59,6 +71,7 @@ class UserFilters(Struct, frozen=True):
             sign_in=self.state,
             batch_id=self.batch,
             without_second_factor=self.factor == "none",
+            not_since=_day(self.not_since),
         )
 
     @property
@@ -67,7 +80,16 @@ class UserFilters(Struct, frozen=True):
         state = SIGN_IN[self.state].text if self.state else ""
         batch = f"batch {self.batch}" if self.batch else ""
         factor = "without a second factor" if self.factor else ""
-        return ", ".join(filter(None, [state, self.role.capitalize(), batch, factor]))
+        since = dict(self.since_choices).get(self.not_since, "")
+        since = f"last sign-in: {since.lower()}" if since else ""
+        return ", ".join(filter(None, [state, self.role.capitalize(), batch, factor, since]))
+
+    @property
+    def since_choices(self) -> list[tuple[str, str]]:
+        """The choices of `not_since`, each with its text, and the day of an address."""
+        other = self.not_since and self.not_since not in NOT_SINCE
+        days = [(self.not_since, f"Not since {self.not_since}")] if other else []
+        return [*NOT_SINCE.items(), *days]
 
     def address(self, path: str = PATH, **more: object) -> str:
         """Return the address of a page with these filters."""
@@ -85,12 +107,24 @@ def account_path(user_id: str) -> str:
     return f"{PATH}/{user_id}"
 
 
+def _day(not_since: str) -> date | None:
+    """Return the day of a text of `not_since`; None for an empty one."""
+    if not_since in NOT_SINCE:
+        return datetime.now(UTC).date() - timedelta(days=int(not_since))
+    try:
+        return date.fromisoformat(not_since) if not_since else None
+    except ValueError:
+        raise RequestInvalid("not_since must be a day, such as 2026-09-30") from None
+
+
 def read_filters(
     q: Annotated[str, QueryParameter(max_length=MAX_QUERY_TEXT)] = "",
     sign_in: Annotated[SignIn | Literal[""], QueryParameter(name="state")] = "",
     role: FromQuery[Literal["", "owner", "collaborator"]] = "",
     batch: Annotated[str, QueryParameter(max_length=64)] = "",
     factor: FromQuery[Literal["", "none"]] = "",
+    not_since: Annotated[str, QueryParameter(max_length=10)] = "",
 ) -> UserFilters:
-    """Read the filters of an address."""
-    return UserFilters(q.strip(), sign_in, role, batch.strip(), factor)
+    """Read the filters of an address. Raise `RequestInvalid` if a day is none."""
+    _day(not_since)
+    return UserFilters(q.strip(), sign_in, role, batch.strip(), factor, not_since)

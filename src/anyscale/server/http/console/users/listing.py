@@ -8,7 +8,7 @@ from litestar.params import FromQuery, QueryParameter
 from msgspec import Struct, structs
 
 from anyscale.domain.names import full_name
-from anyscale.domain.times import from_milliseconds
+from anyscale.domain.times import day_of, from_milliseconds
 from anyscale.errors import RequestInvalid
 from anyscale.server.core.accounts.account_count import AccountCount
 from anyscale.server.core.accounts.queries import UserQueries
@@ -164,6 +164,7 @@ def _rows(page: FoundPage) -> Sequence[dict[str, Any]]:
             "is_owner": user.permission_level == "owner",
             "sign_in": SIGN_IN[user.sign_in],
             "created": from_milliseconds(user.created_at),
+            "last_sign_in": day_of(user.last_sign_in),
         }
         for user in page.users
     ]

@@ -115,8 +115,13 @@ create table users (
     suspended_at bigint,
     -- whether a sync suspended it, which another one may take back, and nobody since by hand
     suspended_by_sync boolean not null default false,
+    -- the key of the form that suspended or restored it last together with others, which undoes that; null
+    -- if its state was changed alone since
+    suspension_key text collate "C",
     -- when the account was first used: by a sign-in, a change of its password or role, or a new token
-    used_at bigint
+    used_at bigint,
+    -- The beginning of the day (UTC) of the last sign-in, which is written once a day; null before the first.
+    last_sign_in bigint
 );
 
 -- Only of those that have one: the other users cost nothing.
@@ -130,6 +135,8 @@ create index users_hash_due on users (batch, user_id) where hash_due;
 create index users_owners on users (user_id) where permission_level = 'owner';
 
 create index users_suspended on users (user_id) where suspended_at is not null;
+
+create index users_suspension_key on users (suspension_key) where suspension_key is not null;
 
 -- Accounts whose hash another system has made, until their users sign in: how many, and the cost.
 create index users_imported on users (imported_ms) where imported_ms is not null;

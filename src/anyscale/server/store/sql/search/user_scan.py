@@ -177,7 +177,7 @@ def _and(*conditions: str) -> str:
     return "".join(f" and {condition}" for condition in conditions if condition)
 
 
-def _conditions(scan: Scan) -> Iterator[tuple[str, Sequence[str]]]:
+def _conditions(scan: Scan) -> Iterator[tuple[str, Sequence[str | int]]]:
     """Generate conditions on accounts, each with its values."""
     filters = scan.filters
     if filters.role:
@@ -190,13 +190,20 @@ def _conditions(scan: Scan) -> Iterator[tuple[str, Sequence[str]]]:
         yield _without_index(WITHOUT_CREDENTIALS), ()
     if filters.without_second_factor:
         yield _without_index(without_second_factor("live_users")), ()
+    if filters.not_since is not None:
+        yield "(last_sign_in is null or last_sign_in < ?)", [filters.not_since]
     if filters.sign_in:
         yield f"({sign_in('live_users')}) = ?", [filters.sign_in]
+    yield from _texts(filters, scan.parts)
+
+
+def _texts(filters: Filters, parts: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
+    """Generate conditions on the texts of accounts, each with its values."""
     if filters.email:
         yield f"({_CONTAINED_IN_EMAIL})", [filters.email] * 2
     if filters.name:
         yield "{strpos}(name_folded, ?) > 0", [filters.name]
-    for part in scan.parts:
+    for part in parts:
         yield f"({CONTAINED})", [part] * 4
 
 
