@@ -115,6 +115,8 @@ LISTS = {
     "without a second factor": (Filters(without_second_factor=True), {BY_ID}),
     "owners without one": (Filters(role="owner", without_second_factor=True), {"users_owners"}),
     "of a batch": (Filters(batch_id="bat_1"), {BY_ID}),
+    "without a sign-in since": (Filters(not_since=7), {BY_ID}),
+    "suspended without one": (Filters(suspended=True, not_since=7), {"users_suspended"}),
 }
 
 

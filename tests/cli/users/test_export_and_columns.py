@@ -14,7 +14,7 @@ PEOPLE = """create_users:
 """
 PASSED_OVER = (
     "Passed over, since only the server sets them: "
-    "permission_level, created_at, user_id, suspended_at, suspended_by_sync."
+    "permission_level, created_at, user_id, suspended_at, suspended_by_sync, last_sign_in_on."
 )
 FORMATS = pytest.mark.parametrize("file_format", ["csv", "json", "jsonl", "yaml"])
 

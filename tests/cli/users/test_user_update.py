@@ -23,7 +23,14 @@ FILE_WITHOUT_NUMBERS = FILE.replace("external_id: 0042", "external_id: null")
 
 #: the fields of every machine format, in their order
 FIELDS = ["email", "name", "permission_level", "created_at", "user_id", "suspended_at"]
-FIELDS += ["lastname", "title", "is_sso_user", "external_id", "suspended_by_sync"]
+FIELDS += [
+    "lastname",
+    "title",
+    "is_sso_user",
+    "external_id",
+    "suspended_by_sync",
+    "last_sign_in_on",
+]
 
 JANE = "jane@example.com"
 
@@ -102,13 +109,13 @@ def test_every_field_of_an_account_is_in_every_machine_format(
     shown = [[user[field] for field in FIELDS[5:]] for user in (jane, ann)]
     if output == "csv":
         assert shown == [
-            ["", "Doe", "'=CTO", "true", "0042", "false"],
-            ["", "", "", "false", "", "false"],
+            ["", "Doe", "'=CTO", "true", "0042", "false", ""],
+            ["", "", "", "false", "", "false", ""],
         ]
     else:
         assert shown == [
-            [None, "Doe", "=CTO", True, "0042", False],
-            [None, None, None, False, None, False],
+            [None, "Doe", "=CTO", True, "0042", False, None],
+            [None, None, None, False, None, False, None],
         ]
 
 
@@ -119,11 +126,12 @@ def test_the_wide_table_shows_every_field(users: None, anyscale: RunAnyscale) ->
 
     titles = ["EMAIL", "NAME", "PERMISSION LEVEL", "CREATED AT (UTC)", "USER ID", "STATE"]
     wide = [*titles, "LASTNAME", "TITLE", "IS SSO USER", "EXTERNAL ID", "SUSPENDED BY SYNC"]
+    wide.append("LAST SIGN IN ON (UTC)")
     head, jane, ann = table("list", "--wide")
     assert head == wide
     assert (jane[5:], ann[5:]) == (
-        ["-", "Doe", "=CTO", "true", "0042", "false"],
-        ["-", "-", "-", "false", "-", "false"],
+        ["-", "Doe", "=CTO", "true", "0042", "false", "-"],
+        ["-", "-", "-", "false", "-", "false", "-"],
     )
 
 
@@ -145,6 +153,7 @@ def test_one_account_is_shown_with_every_field_one_a_line(
             "is sso user: true",
             "external id: 0042",
             "suspended by sync: false",
+            "last sign in on: -",
         ]
 
 

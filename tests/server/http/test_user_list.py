@@ -111,8 +111,8 @@ def test_a_parameter_that_no_list_has_is_refused(list_users: List, name: str) ->
     assert (refused.status, refused.json["code"]) == (400, "request_invalid")
     assert refused.json["detail"] == (
         f"this call has no query parameter {name[:64]!r}: it has cursor, email, limit, "
-        "match, name, order, role, search, sso, suspended, without_credentials, "
-        "without_second_factor"
+        "match, name, not_since, order, role, search, sso, suspended, "
+        "without_credentials, without_second_factor"
     )
 
 
@@ -120,3 +120,11 @@ def test_the_message_says_how_to_go_on(list_users: List) -> None:
     refused = list_users(match="exact", email="a@example.com", role="owner")
     assert "of either an email or a name, and of nothing else" in refused.json["detail"]
     assert "start again with an empty cursor" in list_users(cursor="x").json["detail"]
+
+
+def test_not_since_takes_a_day(list_users: List) -> None:
+    assert letters(list_users(not_since="2026-09-30")) == "abcde"  # nobody has signed in
+    assert list_users(not_since="2026-09-30").json["users"][0]["last_sign_in_on"] is None
+    refused = list_users(not_since="90")
+    assert (refused.status, refused.json["code"]) == (400, "request_invalid")
+    assert "not_since" in refused.json["detail"]
