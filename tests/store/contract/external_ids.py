@@ -135,6 +135,31 @@ class ExternalIdRules(StoreSteps):
                     tx.accounts.set_details(user_id, external_id="7")
             assert waiting.result() == result
 
+    def test_accounts_of_skipped_entries_are_found_by_the_email_or_the_external_id(
+        self, store: Store
+    ) -> None:
+        batch, other = self.add(store, 1), self.add(store, 2)
+        self._insert(store, batch, "7", None, "8")
+        self.end(store, batch, "published")
+        by_email, new = f"u{batch.id}.1@x.org", "new@x.org"
+        conflicts = [
+            ConflictRecord(0, by_email, by_email, "exists", None, None, None),
+            ConflictRecord(1, new, new, "exists", None, None, "8"),
+            ConflictRecord(2, new, new, "exists", None, None, "9"),
+            ConflictRecord(3, new, new, "duplicate", 0, None, "7"),
+        ]
+        with store.write() as tx:
+            tx.chunks.save(other.id, chunk_row(0), conflicts)
+            tx.accounts.set_suspended(user_id_of(batch, 2), 5)
+        with store.read() as tx:
+            found = tx.chunks.list_skipped(other.id, -1, 9, without_credentials=False)
+            after = tx.chunks.list_skipped(other.id, 0, 9, without_credentials=False)
+            without = tx.chunks.list_skipped(other.id, -1, 9, without_credentials=True)
+        skipped = [(0, user_id_of(batch, 1), "none"), (1, user_id_of(batch, 2), "suspended")]
+        assert [(one.position, one.user_id, one.sign_in) for one in found] == skipped
+        assert [one.position for one in after] == [1]
+        assert [one.position for one in without] == [0]
+
     def test_deleting_an_account_frees_its_external_id_and_clears_conflicts_about_it(
         self, store: Store
     ) -> None:

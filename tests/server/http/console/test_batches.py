@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 import secrets
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from html import unescape
@@ -424,15 +425,51 @@ def test_links_come_as_one_file_without_formulas(
     monkeypatch.setattr(links, "MOST", 3)
     names = new_names(7)
     names[0] = f"=2+2{names[0]}"
-    batch_id = create(jane, csv(*names))
+    emails = [f"{name}@batch.example" for name in names]
+    rows = [f"Özgür,Groß,{email}" for email in emails]
+    batch_id = create(jane, "\n".join(["name,lastname,email", *rows]).encode())
     assert "Create links for 7 users?" in words(get(jane, f"{PATH}/{batch_id}/links"))
     answer = send(jane, f"{PATH}/{batch_id}/links", format="csv")
-    assert [line.partition(",")[0] for line in answer.text.splitlines()] == [
-        "email",
-        f"'{names[0]}@batch.example",
-        *(f"{name}@batch.example" for name in names[1:]),
+    assert answer.body.startswith(BOM_UTF8)  # Excel opens it with its umlauts
+    assert [line.rpartition(",http")[0] for line in answer.text[1:].splitlines()[1:]] == [
+        f"{email},Özgür,Groß" for email in [f"'{emails[0]}", *emails[1:]]
     ]
     assert answer.text.count(f",{PUBLIC}/set-password#mrl_") == 7
+
+
+def test_skipped_people_are_named_and_get_links_with_the_others(
+    shared_console: Console, jane: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "MOST", 1)
+    without, by_password, suspended, new = new_names(4)
+    create(jane, csv(without))
+    create(jane, csv(by_password, suspended, password="correct horse 7"))
+    control_plane = shared_console.control_plane
+    (user,) = control_plane.users.with_emails([f"{suspended}@batch.example"])
+    assert user
+    control_plane.lifecycle.suspend(user.user_id, OPERATOR)
+    batch_id = create(jane, csv(without, by_password, suspended, new), if_exists="skip")
+    page = get(jane, f"{PATH}/{batch_id}")
+    assert f"/console/users/{user.user_id}" in page.text
+    skipped = words(page).partition("Skipped: they had accounts")[2]
+    for name, state in (
+        (without, "Cannot sign in"),
+        (by_password, "Password"),
+        (suspended, "Suspended"),
+    ):
+        assert f"{name} {name}@batch.example {state}" in skipped
+    assert "Links for 2 who cannot sign in" in words(page)
+    question = words(get(jane, f"{PATH}/{batch_id}/links"))
+    assert "Create links for 2 users?" in question
+    assert "1 of them was skipped, since the account existed already." in question
+    answer = send(jane, f"{PATH}/{batch_id}/links", format="csv", newest="0")
+    assert [line.partition(",")[0] for line in answer.text.splitlines()[1:]] == [
+        f"{new}@batch.example",
+        f"{without}@batch.example",
+    ]
+    assert "2 unused links" in words(get(jane, f"{PATH}/{batch_id}"))
+    again = send(jane, f"{PATH}/{batch_id}/links", format="csv", newest="0")
+    assert again.headers["location"].endswith("?note=repeated")
 
 
 def test_an_undo_shows_first_what_would_go_and_stay(

@@ -49,6 +49,7 @@ from anyscale.server.core.mail.outbox import Outbox
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.batches import Origin
+from anyscale.server.store.records.search import SkippedRecord
 from anyscale.server.store.user_ids import MAX_POSITION
 
 __all__ = ["MAX_POSITION", "BatchService", "Change"]
@@ -213,6 +214,24 @@ class BatchService:
         """Return conflicts of a batch after a position, by position."""
         with self._transactions.read() as tx:
             return list_conflicts(tx, require_batch(tx, batch_id), after, limit)
+
+    def skipped(
+        self,
+        batch_id: str,
+        after: int = -1,
+        limit: int = MAX_POSITION,
+        *,
+        without_credentials: bool = False,
+    ) -> Sequence[SkippedRecord]:
+        """Return the accounts of skipped entries after a position: see `chunks.list_skipped`.
+
+        There are none once the skipped entries are deleted.
+        """
+        with self._transactions.read() as tx:
+            batch = require_batch(tx, batch_id)
+            return tx.chunks.list_skipped(
+                batch.id, after, limit, without_credentials=without_credentials
+            )
 
     def release(self, batch_id: str, caller: Caller) -> None:
         """Delete the rows of an open batch, so that a batch that waits for its emails continues."""

@@ -2,15 +2,17 @@
 
 import csv
 import io
+from codecs import BOM_UTF8
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 from litestar import Response
 from litestar.response import Stream
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from anyscale.domain.models.users import PasswordLink
 from anyscale.domain.spreadsheets import spreadsheet_cell
 from anyscale.server.http.authentication import require_owner_still
 from anyscale.server.http.dependencies import UserRequest
@@ -21,11 +23,24 @@ __all__ = [
     "FileFormat",
     "RecordsFile",
     "Rows",
+    "link_rows",
     "links_file",
     "while_owner",
 ]
 
 FileFormat = Literal["csv", "jsonl"]
+
+
+class Named(Protocol):
+    """An account with a name."""
+
+    @property
+    def user_id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def lastname(self) -> str | None: ...
+
 
 #: a part of the records, as fields and their values
 Rows = Iterable[Mapping[str, Any]]
@@ -76,8 +91,16 @@ class RecordsFile(Struct, frozen=True):
 
 def links_file(file_format: str) -> RecordsFile:
     """Return the file of created links; `file_format` is a field of a form."""
-    fields = ("email", "url", "expires_at")
+    fields = ("email", "name", "lastname", "url", "expires_at")
     return RecordsFile("links", "jsonl" if file_format == "jsonl" else "csv", fields)
+
+
+def link_rows(created: Iterable[PasswordLink], users: Iterable[Named]) -> Rows:
+    """Return the rows of links with the names of their users, for the letters that send them."""
+    names = {user.user_id: user for user in users}
+    for link in created:
+        user = names[link.user_id]
+        yield structs.asdict(link) | {"name": user.name, "lastname": user.lastname or ""}
 
 
 async def while_owner(request: UserRequest, pages: AsyncIterator[Rows]) -> AsyncIterator[Rows]:
@@ -92,6 +115,7 @@ def _csv_lines(fields: tuple[str, ...], rows: Rows, *, header: bool) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\r\n")  # RFC 4180, 2
     if header:
+        buffer.write(BOM_UTF8.decode())  # else Excel reads the text as Windows-1252
         writer.writerow(fields)
     writer.writerows([spreadsheet_cell(_text(row[field])) for field in fields] for row in rows)
     return buffer.getvalue()

@@ -52,3 +52,8 @@ class UnusedLinks(Record, frozen=True):
     newest: int
     #: when the first of them expires; 0 without any
     until: int
+
+    def with_others(self, others: "UnusedLinks") -> "UnusedLinks":
+        """Return the numbers of these links and of those of other accounts."""
+        until = min(filter(None, (self.until, others.until)), default=0)
+        return UnusedLinks(self.count + others.count, max(self.newest, others.newest), until)

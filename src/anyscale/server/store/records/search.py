@@ -22,6 +22,7 @@ __all__ = [
     "Scan",
     "SearchIndexRecord",
     "SignIn",
+    "SkippedRecord",
 ]
 
 #: How a user can sign in to an account, the first of these that is true: it is suspended; it has a
@@ -83,6 +84,14 @@ class FoundUserRecord(UserRecord, frozen=True, gc=False):
     @property
     def place(self) -> IndexPlace:
         return IndexPlace(self.publication, position_of(self.user_id))
+
+
+class SkippedRecord(UserRecord, frozen=True, gc=False):
+    """An account for which a batch has skipped an entry."""
+
+    #: of the entry
+    position: int
+    sign_in: SignIn
 
 
 class AccountTextsRecord(Record, frozen=True, gc=False):

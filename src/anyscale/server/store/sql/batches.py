@@ -11,8 +11,13 @@ from anyscale.server.store.records.batches import (
     ChunkRecord,
     ConflictRecord,
 )
+from anyscale.server.store.records.search import SkippedRecord
 from anyscale.server.store.sql.connection import Table, columns, marks
-from anyscale.server.store.sql.sign_in_methods import NEW_WITHOUT_CREDENTIALS
+from anyscale.server.store.sql.sign_in_methods import (
+    NEW_WITHOUT_CREDENTIALS,
+    WITHOUT_CREDENTIALS,
+    sign_in,
+)
 
 __all__ = ["DROPPED_OR_EXPIRED_SQL", "Batches", "Chunks"]
 
@@ -34,6 +39,15 @@ _ADD_BATCH = (
     f" values ({marks(BatchRecord).removeprefix('?, ')}) on conflict do nothing returning id"
 )
 _ADD_CHUNK = f"insert into chunks (batch, {columns(ChunkRecord)}) values (?, {marks(ChunkRecord)})"
+
+#: the entries of a batch after a position that were skipped, each with the account that it has now
+_SKIPPED = (
+    "(select position, case when external_id is null"
+    " then (select user_id from users where users.email_key = conflicts.email_key)"
+    " else (select user_id from users where users.external_id = conflicts.external_id)"
+    " end as user_id from conflicts"
+    " where batch = ? and position > ? and kind = 'exists') as skipped"
+)
 
 _CONFLICT_COLUMNS = {
     "batch": "int8",
@@ -194,6 +208,20 @@ class Chunks(Table):
             " where batch = ? and position > ? order by position limit ?"
         )
         return self._connection.all(ConflictRecord, sql, batch, after, limit)
+
+    def list_skipped(
+        self, batch: int, after: int, limit: int, *, without_credentials: bool
+    ) -> Sequence[SkippedRecord]:
+        """Return accounts for which a batch has skipped an entry after a position, by position.
+
+        `without_credentials` leaves those to which no user can sign in.
+        """
+        found = columns(SkippedRecord, sign_in=sign_in("live_users"))
+        sql = f"select {found} from {_SKIPPED} join live_users using (user_id)"
+        if without_credentials:
+            sql += f" where {WITHOUT_CREDENTIALS}"
+        sql += " order by position limit ?"
+        return self._connection.all(SkippedRecord, sql, batch, after, limit)
 
     def count_accounts(self, batch: int) -> AccountCounts:
         """Add up what accounts a batch had when it was published, without reading them."""

@@ -1,12 +1,15 @@
-"""/console/batches/{batch_id}/links: links for all users of a batch who cannot sign in."""
+"""/console/batches/{batch_id}/links: links for all users of a batch who cannot sign in.
 
-from collections.abc import AsyncIterator
-from typing import Any
+They include the users whose entries were skipped, since they had accounts, and who cannot sign in
+to these.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, NamedTuple
 
 from litestar import Response
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, RawBody
-from msgspec import structs
 
 from anyscale.domain.models.users import PasswordLink
 from anyscale.errors import AlreadyReplaced, AnyscaleError
@@ -14,7 +17,7 @@ from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.login.links import MOST, PasswordLinkService
 from anyscale.server.core.mail.queue import MailQueue
-from anyscale.server.http.console.batches.pages import PATH
+from anyscale.server.http.console.batches.pages import PATH, unused_links
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.login.sign_in_again import require_recent_sign_in
 from anyscale.server.http.route_handlers import get, post
@@ -26,10 +29,32 @@ from anyscale.server.http.web.console_page import (
     render_console_page,
 )
 from anyscale.server.http.web.forms import read_form, read_number
-from anyscale.server.http.web.records_file import BY_MAIL, LINK_NOTES, Rows, links_file
+from anyscale.server.http.web.records_file import (
+    BY_MAIL,
+    LINK_NOTES,
+    Named,
+    Rows,
+    link_rows,
+    links_file,
+)
 from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS"]
+
+
+class _Users(NamedTuple):
+    """Users of a batch who cannot sign in, and the last ones before the next part of them."""
+
+    users: Sequence[Named] = ()
+    #: of the accounts that the batch has created
+    last_id: str = ""
+    #: of the skipped entries, whose accounts come after them
+    last_position: int | None = None
+
+
+class _Created(NamedTuple):
+    of: _Users
+    links: list[PasswordLink]
 
 
 @get("/batches/{batch_id:str}/links", pool="read", guards=[require_recent_sign_in])
@@ -62,11 +87,12 @@ async def create_links(
     """
     text, seen = read_form(request, body, "format", "mailing")
     newest = read_number(request, body, "newest")
+    parts = _Parts(batches, links, batch_id, request.user)
     try:
         if text == BY_MAIL:
-            await pools.write.run(links.mail_many, batch_id, request.user, seen)
+            await pools.write.run(parts.mail, seen, newest)
             return redirect(f"{PATH}/{batch_id}?note=mailed")
-        first = await pools.write.run(_create, links, batch_id, "", request.user, newest)
+        first = await pools.write.run(parts.create, _Users(), newest)
     except AlreadyReplaced:
         return redirect(f"{PATH}/{batch_id}/links?note=repeated")
     except NOT_OF_THE_FORM:
@@ -76,34 +102,48 @@ async def create_links(
         return await pools.read.run(
             _question, request, batches, links, mail_queue, batch_id, **shown
         )
-    return links_file(text).stream(_pages(links, pools, batch_id, first, request.user))
+    return links_file(text).stream(_pages(parts, pools, first))
 
 
-async def _pages(
-    links: PasswordLinkService,
-    pools: ThreadPools,
-    batch_id: str,
-    created: list[PasswordLink],
-    caller: SessionCaller,
-) -> AsyncIterator[Rows]:
-    yield map(structs.asdict, created)
-    while created:
+async def _pages(parts: "_Parts", pools: ThreadPools, created: _Created) -> AsyncIterator[Rows]:
+    yield link_rows(created.links, created.of.users)
+    while created.links:
         # The file must be complete, so a full pool ends nothing.
-        after = created[-1].user_id
-        created = await pools.write.run_when_free(_create, links, batch_id, after, caller)
-        yield map(structs.asdict, created)
+        created = await pools.write.run_when_free(parts.create, created.of)
+        yield link_rows(created.links, created.of.users)
 
 
-def _create(
-    links: PasswordLinkService,
-    batch_id: str,
-    after: str,
-    caller: SessionCaller,
-    newest: int | None = None,
-) -> list[PasswordLink]:
-    """Create links for the next users who cannot sign in, after a `user_id`."""
-    users = links.without_credentials(batch_id, after, MOST)
-    return links.create([user.user_id for user in users], caller, newest)
+class _Parts(NamedTuple):
+    """The users of a batch who cannot sign in, a part at a time."""
+
+    batches: BatchService
+    links: PasswordLinkService
+    batch_id: str
+    caller: SessionCaller
+
+    def create(self, before: _Users, newest: int | None = None) -> _Created:
+        """Create links for the next part."""
+        part = self._after(before)
+        ids = [user.user_id for user in part.users]
+        return _Created(part, self.links.create(ids, self.caller, newest))
+
+    def mail(self, seen: str, newest: int) -> None:
+        """Request that all of them get links by mail."""
+        if self.links.without_credentials(self.batch_id, "", 1):
+            self.links.mail_many(self.batch_id, self.caller, seen)
+        skipped = self.batches.skipped(self.batch_id, without_credentials=True)
+        for start in range(0, len(skipped), MOST):
+            ids = [user.user_id for user in skipped[start : start + MOST]]
+            self.links.mail(ids, self.caller, newest)
+
+    def _after(self, before: _Users) -> _Users:
+        if before.last_position is None:
+            users = self.links.without_credentials(self.batch_id, before.last_id, MOST)
+            if users:
+                return _Users(users, users[-1].user_id)
+        last = -1 if before.last_position is None else before.last_position
+        skipped = self.batches.skipped(self.batch_id, last, MOST, without_credentials=True)
+        return _Users(skipped, last_position=skipped[-1].position if skipped else last)
 
 
 def _question(
@@ -115,13 +155,15 @@ def _question(
     **shown: Any,
 ) -> Page:
     latest = mail_queue.list_mailings(limit=1, batch_id=batch_id)
+    skipped = batches.skipped(batch_id, without_credentials=True)
     return render_console_page(
         request,
         "batches/links",
         PATH,
         module="download.js",
         batch=batches.show(batch_id, request.user),
-        unused=links.unused_in_batch(batch_id),
+        skipped=len(skipped),
+        unused=unused_links(links, batch_id, skipped),
         mailing=latest[0] if latest else None,
         **shown,
     )

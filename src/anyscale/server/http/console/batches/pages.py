@@ -23,13 +23,16 @@ from anyscale.server.http.authentication import RENEWS_SESSION
 from anyscale.server.http.console.batches.uploads import CHOICES
 from anyscale.server.http.console.batches.words import shown_state
 from anyscale.server.http.console.mails import KINDS_IN_WORDS
+from anyscale.server.http.console.users.filters import SIGN_IN
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.actors import emails_in
 from anyscale.server.http.web.console_page import Page, refused_form, render_console_page
 from anyscale.server.http.web.templating import redirect
+from anyscale.server.store.records.login import UnusedLinks
+from anyscale.server.store.records.search import SkippedRecord
 
-__all__ = ["HANDLERS", "PATH", "TOO_LARGE", "batch_page"]
+__all__ = ["HANDLERS", "PATH", "TOO_LARGE", "batch_page", "unused_links"]
 
 PATH = "/console/batches"
 
@@ -130,7 +133,9 @@ def show_batch(
         batch,
         file_runs,
         users=created,
-        unused=links.unused_in_batch(batch_id).count if batch.without_credentials else 0,
+        skipped=batches.skipped(batch_id, limit=_USERS) if batch.skipped else [],
+        sign_ins=SIGN_IN,
+        **_without_sign_in(batch, batches, links),
         public_url=settings.public_url,
         initial=batches.initial_sign_ins(batch_id),
         password_until=_password_until(created, settings.initial_password_days),
@@ -175,6 +180,28 @@ def _failed(mailings: Sequence[Mailing], mail_queue: MailQueue) -> list[Mail]:
     return mail_queue.list_mails(failed=True, limit=_USERS, mailing_id=of_latest)
 
 
+def _without_sign_in(
+    batch: Batch, batches: BatchService, links: PasswordLinkService
+) -> dict[str, Any]:
+    """Return how many users cannot sign in, and how many of them have unused links, if counted."""
+    if batch.without_credentials is None:
+        return {}
+    skipped = batches.skipped(batch.batch_id, without_credentials=True) if batch.skipped else []
+    return {
+        "unused": links.unused_in_batch(batch.batch_id).count,
+        "without": batch.without_credentials + len(skipped),
+        "linked": unused_links(links, batch.batch_id, skipped).count,
+    }
+
+
+def unused_links(
+    links: PasswordLinkService, batch_id: str, skipped: Sequence[SkippedRecord]
+) -> UnusedLinks:
+    """Return the unused links of the users of a batch who cannot sign in, with `skipped` ones."""
+    of_skipped = links.unused([user.user_id for user in skipped])
+    return links.unused_in_batch(batch_id).with_others(of_skipped)
+
+
 def _password_until(users: Sequence[AdminCreatedUser], days: int) -> datetime | None:
     """Return when the initial passwords of a batch expire, if they have not."""
     until = users[0].created_at + timedelta(days=days) if users else None
@@ -188,6 +215,8 @@ def batch_page(request: UserRequest, batch: Batch, file_runs: FileRuns, **shown:
     values: dict[str, Any] = {
         "users": [],
         "unused": 0,
+        "without": batch.without_credentials,
+        "skipped": [],
         "mailings": [],
         "emails": {},
         "chosen": chosen,

@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 from litestar import Response
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromQuery, QueryParameter, RawBody
-from msgspec import structs
 
 from anyscale.domain.models.users import User
 from anyscale.domain.names import full_name
@@ -39,7 +38,7 @@ from anyscale.server.http.web.console_page import (
     render_console_page,
 )
 from anyscale.server.http.web.forms import read_form, read_number, read_texts, user_message
-from anyscale.server.http.web.records_file import BY_MAIL, LINK_NOTES, links_file
+from anyscale.server.http.web.records_file import BY_MAIL, LINK_NOTES, link_rows, links_file
 from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS"]
@@ -129,7 +128,7 @@ def create_links(
     except AnyscaleError as error:
         shown = refused_form(error)
         return _links_question(request, users, links, filters, user_ids, **shown)
-    return links_file(text).response(map(structs.asdict, created))
+    return links_file(text).response(link_rows(created, users.with_ids(user_ids)))
 
 
 def _selected(request: UserRequest, body: bytes) -> list[str]:
