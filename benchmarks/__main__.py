@@ -22,6 +22,7 @@ from benchmarks.batches import (
     mail,
     memory,
     million,
+    moving,
     postgres,
     reading,
     rows,
@@ -30,7 +31,7 @@ from benchmarks.batches import (
 from benchmarks.console import console
 from benchmarks.hashing import cores, passwords, ray
 from benchmarks.report.write import measure_and_write, redraw
-from benchmarks.response_times import health, latency, openid, signin, startup
+from benchmarks.response_times import health, imported, latency, openid, signin, startup
 from benchmarks.search import indexing, listing, search
 
 #: the name of each benchmark is that of its module
@@ -38,6 +39,7 @@ _MODULES = (
     startup,
     health,
     signin,
+    imported,
     openid,
     latency,
     passwords,
@@ -55,6 +57,7 @@ _MODULES = (
     postgres,
     million,
     sync,
+    moving,
     mail,
     growth,
     kills,  # the last one, because it ends the run if it fails

@@ -9,21 +9,44 @@ __all__ = ["email_of", "shuffled", "write_users"]
 _USER = """\
 - name: name{i}
   email: {email}
-  password: '{password}'
+{secret}
   is_sso_user: false
   lastname: lastname{i}
   title: title{i}
 """
 
 
-def write_users(path: Path, count: int, *, passwords: bool = False, first: int = 0) -> Path:
-    """Write a YAML file of users, numbered from `first`, in random order."""
+def write_users(
+    path: Path,
+    count: int,
+    *,
+    passwords: bool = False,
+    password_hashes: str = "",
+    first: int = 0,
+) -> Path:
+    """Write a YAML file of users, numbered from `first`, in random order.
+
+    Args:
+        path: of the file.
+        count: of the users.
+        passwords: whether they have passwords.
+        password_hashes: the beginning of a bcrypt hash, such as `$2b$10$`: if it is given, they
+            have hashes made elsewhere, each with a salt of its own, and of no known password.
+        first: the number of the first user.
+    """
     with path.open("w", encoding="utf-8") as file:
         file.write("create_users:\n")
         for i in shuffled(count, first):
-            password = f"Xk9-vq{i}dtrz" if passwords else ""
-            file.write(_USER.format(i=i, email=email_of(i), password=password))
+            secret = f"  password: '{f'Xk9-vq{i}dtrz' if passwords else ''}'"
+            if password_hashes:
+                secret = f"  password_hash: '{password_hashes}{_bcrypt_digits(i)}'"
+            file.write(_USER.format(i=i, email=email_of(i), secret=secret))
     return path
+
+
+def _bcrypt_digits(number: int) -> str:
+    """Return a salt and a digest of bcrypt: 22 and 31 digits, of which each 22nd is unused bits."""
+    return f"{number:021d}O{number:030d}O"
 
 
 def shuffled(count: int, first: int = 0) -> Iterator[int]:

@@ -18,6 +18,9 @@ __all__ = ["Connection", "Server", "served", "token"]
 
 _SECONDS = 60
 
+#: more than those for which a shutdown waits for requests in progress
+_STOP_SECONDS = 90
+
 
 class Server(NamedTuple):
     """A server with one process that answers requests."""
@@ -73,7 +76,7 @@ def served(environment: Mapping[str, str], log: Path, port: int = 0) -> Iterator
         yield Server(f"http://{address}", process.pid)
     finally:
         process.terminate()
-        process.wait(_SECONDS)
+        process.wait(_STOP_SECONDS)
 
 
 def token(environment: Mapping[str, str]) -> str:
