@@ -28,6 +28,7 @@ from anyscale.server.store.schema_versions import NOTHING_YET
 
 if TYPE_CHECKING:
     from anyscale.server.core.accounts.account_details import AccountDetailsQuery
+    from anyscale.server.core.accounts.syncs import SyncService
     from anyscale.server.core.login.complete_sign_in import SignInGate
     from anyscale.server.core.login.passkey_login import PasskeyLogin
     from anyscale.server.core.login.password_change import PasswordChanges
@@ -126,6 +127,13 @@ class ControlPlane:
         from anyscale.server.core.search import SearchIndex
 
         return SearchIndex(self.transactions)
+
+    @cached_property
+    def syncs(self) -> "SyncService":
+        """Stores how far the syncs of the console are."""
+        from anyscale.server.core.accounts.syncs import SyncService
+
+        return SyncService(self.transactions)
 
     @cached_property
     def applications(self) -> "ApplicationService":
@@ -378,6 +386,7 @@ class ControlPlane:
             tx.outbox.purge(report_limit)
             tx.outbox.advance(now, now + DAY_MS)
             tx.mailings.purge(report_limit)
+            tx.syncs.purge(report_limit)
             tx.emails.purge(freed_since(tx))
             tx.used_challenges.purge(now)
         self.password_resets.purge()

@@ -26,6 +26,7 @@ from anyscale.server.store.sql.search.user_scan import UserScan
 from anyscale.server.store.sql.search.user_words import Words
 from anyscale.server.store.sql.server_keys import ServerKeys
 from anyscale.server.store.sql.sessions import Devices, Sessions
+from anyscale.server.store.sql.syncs import Syncs
 from anyscale.server.store.sql.tokens import Tokens
 from anyscale.server.store.sql.users import Users
 
@@ -123,6 +124,7 @@ class Transaction:
         self.links: Final = Links(connection)
         self.outbox: Final = Outbox(connection)
         self.mailings: Final = Mailings(connection)
+        self.syncs: Final = Syncs(connection)
         self.password_resets: Final = PasswordResets(connection)
         self.identities: Final = Identities(connection)
         self.tokens: Final = Tokens(connection)

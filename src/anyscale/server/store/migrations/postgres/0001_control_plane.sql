@@ -340,6 +340,32 @@ create table mail_rate (
 
 insert into mail_rate (id, free_at) values (1, 0);
 
+-- The syncs of the console: files of all users, and how far the accounts are brought up to date.
+create table syncs (
+    sync_id text collate "C" not null primary key,
+    -- of the form that started it, which may arrive twice
+    form_key text collate "C" not null unique,
+    file_name text collate "C" not null,
+    started_by text collate "C" not null,
+    started_at bigint not null,
+    -- when its progress was last stored
+    touched_at bigint not null,
+    -- `running`, `done`, or `stopped` before its end
+    state text collate "C" not null,
+    -- how many accounts its plan changes, and how many it has changed
+    total bigint not null,
+    created bigint not null,
+    corrected bigint not null,
+    suspended bigint not null,
+    restored bigint not null,
+    -- of the corrected ones: those that have neither SSO nor a password since
+    locked_out bigint not null,
+    -- those that stayed as they are, since they had changed after the plan
+    unchanged bigint not null,
+    -- of the created accounts
+    batch_id text collate "C"
+);
+
 -- Requests of people who forgot their password, whether they have an account or not. Requests stay for a
 -- day, because they are counted.
 create table password_resets (

@@ -333,6 +333,32 @@ create table mail_rate (
 
 insert into mail_rate (id, free_at) values (1, 0);
 
+-- The syncs of the console: files of all users, and how far the accounts are brought up to date.
+create table syncs (
+    sync_id text not null primary key,
+    -- of the form that started it, which may arrive twice
+    form_key text not null unique,
+    file_name text not null,
+    started_by text not null,
+    started_at integer not null,
+    -- when its progress was last stored
+    touched_at integer not null,
+    -- `running`, `done`, or `stopped` before its end
+    state text not null,
+    -- how many accounts its plan changes, and how many it has changed
+    total integer not null,
+    created integer not null,
+    corrected integer not null,
+    suspended integer not null,
+    restored integer not null,
+    -- of the corrected ones: those that have neither SSO nor a password since
+    locked_out integer not null,
+    -- those that stayed as they are, since they had changed after the plan
+    unchanged integer not null,
+    -- of the created accounts
+    batch_id text
+) without rowid;
+
 -- Requests of people who forgot their password, whether they have an account or not. Requests stay for a
 -- day, because they are counted.
 create table password_resets (

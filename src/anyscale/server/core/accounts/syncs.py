@@ -1,0 +1,85 @@
+"""How far the syncs of the console are. The accounts are changed by the calls of the command."""
+
+from collections.abc import Sequence
+
+from msgspec import structs
+
+from anyscale.domain.models.sync import SyncResult
+from anyscale.errors import NotFound
+from anyscale.server.core.callers import Caller
+from anyscale.server.core.ids import new_id
+from anyscale.server.core.time_units import SECOND_MS
+from anyscale.server.core.transactions import Transactions
+from anyscale.server.store.records.syncs import SyncRecord
+
+__all__ = ["SyncService"]
+
+_PREFIX = "syn_"
+
+
+class SyncService:
+    """Stores how far a sync is, so that every server process can show it."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    def start(self, form_key: str, file_name: str, total: int, caller: Caller) -> SyncRecord | None:
+        """Store that a sync of so many accounts starts; None if the form has started one before.
+
+        Raises:
+            SignInTooOld: the sign-in of the session is not recent.
+        """
+        with self._transactions.write_for(caller, recent=True) as (tx, _):
+            now = tx.now()
+            sync = SyncRecord(
+                sync_id=new_id(_PREFIX, now),
+                form_key=form_key,
+                file_name=file_name,
+                started_by=caller.actor,
+                started_at=now,
+                touched_at=now,
+                total=total,
+            )
+            return sync if tx.syncs.add(sync) else None
+
+    def save(
+        self, sync: SyncRecord, result: SyncResult, caller: Caller, state: str = "running"
+    ) -> None:
+        """Store what a sync has done so far."""
+        with self._transactions.write_for(caller) as (tx, _):
+            saved = structs.replace(
+                sync,
+                touched_at=tx.now(),
+                state=state,
+                created=result.created,
+                corrected=result.corrected,
+                suspended=result.suspended,
+                restored=result.restored,
+                locked_out=result.locked_out,
+                unchanged=len(result.left),
+                batch_id=result.batch_id,
+            )
+            tx.syncs.save(saved)
+
+    def get(self, sync_id: str) -> tuple[SyncRecord, float]:
+        """Return a sync, and the seconds since its progress was stored.
+
+        Raises:
+            NotFound: there is none, or not any more.
+        """
+        with self._transactions.read() as tx:
+            sync, now = tx.syncs.get(sync_id), tx.now()
+        if sync is None:
+            raise NotFound("there is no such update of the accounts")
+        return sync, (now - sync.touched_at) / SECOND_MS
+
+    def of_form(self, form_key: str, caller: Caller) -> SyncRecord | None:
+        """Return the sync that a form of the caller has started before."""
+        with self._transactions.read() as tx:
+            found = tx.syncs.of_form(form_key)
+        return found if found and found.started_by == caller.actor else None
+
+    def latest(self, limit: int) -> Sequence[SyncRecord]:
+        """Return the latest syncs, the latest first."""
+        with self._transactions.read() as tx:
+            return tx.syncs.list(limit)

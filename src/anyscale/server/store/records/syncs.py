@@ -1,0 +1,32 @@
+"""The record of a sync that the console has started."""
+
+from anyscale.server.store.records.record import Record
+
+__all__ = ["SyncRecord"]
+
+
+class SyncRecord(Record, frozen=True):
+    """How far a sync is. It has nothing of its file but the name."""
+
+    sync_id: str
+    #: of the form that started it, which may arrive twice
+    form_key: str
+    file_name: str
+    started_by: str
+    started_at: int
+    #: when its progress was last stored
+    touched_at: int
+    #: how many accounts its plan changes
+    total: int
+    #: `running`, `done`, or `stopped` before its end
+    state: str = "running"
+    created: int = 0
+    corrected: int = 0
+    suspended: int = 0
+    restored: int = 0
+    #: of the corrected accounts: those that have neither SSO nor a password since
+    locked_out: int = 0
+    #: accounts that stayed as they are, since they had changed after the plan
+    unchanged: int = 0
+    #: of the created accounts
+    batch_id: str | None = None

@@ -1,0 +1,43 @@
+"""The table `syncs`."""
+
+from collections.abc import Sequence
+
+from msgspec import structs
+
+from anyscale.server.store.records.syncs import SyncRecord
+from anyscale.server.store.sql.connection import Table, columns, marks
+
+__all__ = ["Syncs"]
+
+_SYNC = f"select {columns(SyncRecord)} from syncs"
+_ADD = f"insert into syncs ({columns(SyncRecord)}) values ({marks(SyncRecord)})"
+_SAVED = SyncRecord.__struct_fields__[SyncRecord.__struct_fields__.index("touched_at") :]
+_SAVE = f"update syncs set {', '.join(f'{name} = ?' for name in _SAVED)} where sync_id = ?"
+
+
+class Syncs(Table):
+    """The syncs that the console has started."""
+
+    def add(self, sync: SyncRecord) -> bool:
+        """Insert a sync; return False if its form key is in use."""
+        values = structs.astuple(sync)
+        return bool(self._connection.execute(f"{_ADD} on conflict do nothing", *values))
+
+    def get(self, sync_id: str) -> SyncRecord | None:
+        return self._connection.one(SyncRecord, f"{_SYNC} where sync_id = ?", sync_id)
+
+    def of_form(self, form_key: str) -> SyncRecord | None:
+        return self._connection.one(SyncRecord, f"{_SYNC} where form_key = ?", form_key)
+
+    def list(self, limit: int) -> Sequence[SyncRecord]:
+        """Return the latest ones first."""
+        sql = f"{_SYNC} order by sync_id desc limit {limit}"
+        return self._connection.all(SyncRecord, sql)
+
+    def save(self, sync: SyncRecord) -> None:
+        """Store how far a sync is."""
+        self._connection.execute(_SAVE, *(getattr(sync, name) for name in _SAVED), sync.sync_id)
+
+    def purge(self, before: int) -> None:
+        """Delete those that were last touched before a time."""
+        self._connection.execute("delete from syncs where touched_at < ?", before)
