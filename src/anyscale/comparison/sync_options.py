@@ -26,7 +26,8 @@ class SyncOptions(Struct, frozen=True, kw_only=True):
     """What a sync may do.
 
     `they_differ` has emails of entries or accounts that look alike and are two people, and
-    `same_person` external ids as `match` takes them.
+    `same_person` external ids as `match` takes them. A plan of more than `most_steps` is refused,
+    for the sake of the memory.
     """
 
     create: bool = True
@@ -38,6 +39,7 @@ class SyncOptions(Struct, frozen=True, kw_only=True):
     at_most_suspend: int | None = None
     they_differ: frozenset[str] = frozenset()
     same_person: frozenset[str] = frozenset()
+    most_steps: int | None = None
 
 
 class TooMany(Struct, frozen=True):

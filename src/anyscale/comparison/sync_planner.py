@@ -20,6 +20,7 @@ from anyscale.domain.models.sync import LookAlike, StepKind, SyncPlan, SyncStep
 from anyscale.domain.models.users import ExpectedUser, User, UserChanges
 from anyscale.domain.names import full_name
 from anyscale.domain.validation import CheckedUser, shown
+from anyscale.errors import TooLarge
 
 __all__ = ["Planner"]
 
@@ -42,7 +43,11 @@ class Planner:
         self._differing = frozenset(map(email_key_or_empty, options.they_differ))
 
     def add_entries(self, matched: Sequence[MatchedUser]) -> None:
-        """Add entries, each with its account if it has one."""
+        """Add entries, each with its account if it has one.
+
+        Raises:
+            TooLarge: the plan has more steps than the options allow.
+        """
         self._plan.checked += len(matched)
         values = values_to_compare([user for _, user, _ in matched])
         for index, user, account in matched:
@@ -54,17 +59,19 @@ class Planner:
                 self._add_suspended(index, user, account)
             elif values(user) != values(account):
                 self._add_different(index, user, account)
+        self._refuse_if_too_large()
 
     def end_entries(self) -> None:
         """Prepare for `add_missing`, after the last entry."""
         self.seen.sort()
 
     def add_missing(self, account: User) -> None:
-        """Add an account that no entry has and that is not suspended."""
+        """Add an account that no entry has and that is not suspended; raise as `add_entries`."""
         if account.permission_level == "owner":
             self._leave(account, "it is not in the file, and an owner's: owners are kept")
             return
         self._plan.suspend.append(_of_account("suspend", account, "it is not in the file"))
+        self._refuse_if_too_large()
 
     @property
     def suspends(self) -> bool:
@@ -123,6 +130,11 @@ class Planner:
         choose_kinds(plan, options)
         plan.stops = list(stops(plan, options))
         return plan
+
+    def _refuse_if_too_large(self) -> None:
+        most = self._options.most_steps
+        if most is not None and self._plan.steps + len(self._plan.left) > most:
+            raise TooLarge(f"the file changes more than {most:,} accounts")
 
     def _add_new(self, index: int, user: CheckedUser) -> None:
         self.new.append(user)

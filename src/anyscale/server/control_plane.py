@@ -225,12 +225,9 @@ class ControlPlane:
             return None
         from anyscale.server.core.login.passkey_login import PasskeyLogin
 
+        policy = self.settings.policy
         return PasskeyLogin(
-            self.transactions,
-            self.ceremonies,
-            self._gate,
-            self.password_login,
-            self.settings.policy,
+            self.transactions, self.ceremonies, self._gate, self.password_login, policy
         )
 
     @cached_property
@@ -286,8 +283,7 @@ class ControlPlane:
         """Takes the requests of people who forgot their password."""
         from anyscale.server.core.login.password_resets import PasswordResets
 
-        available = self.settings.login_options.mails_links
-        return PasswordResets(self.transactions, available=available)
+        return PasswordResets(self.transactions, available=self.settings.login_options.mails_links)
 
     @cached_property
     def mail_queue(self) -> "MailQueue":
@@ -322,11 +318,7 @@ class ControlPlane:
 
         redirect_uri = self.settings.sso_redirect_uri()
         return SsoLogin(
-            self.transactions,
-            self.settings.provider,
-            redirect_uri,
-            self._rate_limiter,
-            self._gate,
+            self.transactions, self.settings.provider, redirect_uri, self._rate_limiter, self._gate
         )
 
     @cached_property
@@ -341,8 +333,7 @@ class ControlPlane:
         from anyscale.server.core.second_factor.keys import prepare_seed_keys
 
         if folder := self.settings.second_factor_keys:
-            creates_key = self.settings.is_only_server
-            prepare_seed_keys(self.transactions, folder, creates_key=creates_key)
+            prepare_seed_keys(self.transactions, folder, creates_key=self.settings.is_only_server)
 
     @cached_property
     def openid(self) -> "OpenIdProvider | None":

@@ -28,6 +28,7 @@ from tests.store.contract.mail import MailRules
 from tests.store.contract.publications import FoldedLastnameRules, PublicationRules
 from tests.store.contract.sessions_and_credentials import SignInRules
 from tests.store.contract.steps import StoreSteps, batch_row, chunk_row, rows_of, user_row
+from tests.store.contract.syncs import SyncRules
 from tests.store.contract.users import UserRules
 from tests.store.contract.word_changes import ChangedWordRules
 from tests.store.contract.word_ranges import RangeRules
@@ -317,6 +318,7 @@ class StoreContract(
     MailRules,
     AuditAndTokenRules,
     ServerKeyRules,
+    SyncRules,
     FillingRules,
     ChangedWordRules,
     RangeRules,

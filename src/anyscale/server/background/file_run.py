@@ -1,6 +1,6 @@
 """Runs of users files: the run of the command, with calls in this process, for a session."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Final
@@ -10,22 +10,25 @@ from msgspec import Struct, structs
 from anyscale.batch_run.outcome import Outcome
 from anyscale.batch_run.run import BatchRun
 from anyscale.domain.labels import label_of_file
-from anyscale.domain.models.batches import Batch
 from anyscale.domain.user_sources import Reading, chunks
-from anyscale.domain.validation import Policy, shown
+from anyscale.domain.validation import shown
 from anyscale.errors import (
+    AnyscaleError,
     BatchRefused,
+    BatchUnfinished,
     KeyReused,
+    NotAuthenticated,
+    NotPermitted,
     Problem,
     RequestInvalid,
     ServerUnreachable,
 )
 from anyscale.server.background.counted_file import CountedFile
+from anyscale.server.background.own_calls import OwnCalls
 from anyscale.server.background.uploads import Upload
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches.comparison import FieldDifference
 from anyscale.server.core.callers import SessionCaller
-from anyscale.server.in_process import Batches
 
 __all__ = ["SHOWN", "STOPPED", "FileRun", "StoppedRun", "no_users"]
 
@@ -41,36 +44,14 @@ def no_users(name: str) -> RequestInvalid:
     return RequestInvalid(f"the file {name} has no users")
 
 
-class _Batches(Batches):
-    """The calls for batches of a run: they notice that the server stops."""
-
-    def __init__(
-        self, control_plane: ControlPlane, caller: SessionCaller, check: Callable[[], None]
-    ) -> None:
-        super().__init__(lambda _: control_plane, caller)
-        self._check = check
-
-    def show(self, batch_id: str) -> Batch:
-        self._check()  # a run that waits for another batch shows it again and again
-        return super().show(batch_id)
-
-
-class _Calls:
-    """The calls of a run in this process, for one caller: see `RunCalls`."""
-
-    reservations_at_once = 1
-    #: While one chunk is hashed, the next one is ready.
-    hashes_at_once = 2
-
-    def __init__(
-        self, control_plane: ControlPlane, caller: SessionCaller, check: Callable[[], None]
-    ) -> None:
-        self.policy: Callable[[], Policy] = control_plane.batches.available_policy
-        self.on_notice: Callable[[str], None] = lambda _: None
-        self.batches: Final = _Batches(control_plane, caller, check)
-
-    def cancel_retries(self) -> None:
-        """Do nothing: no call is repeated here."""
+_SIGNED_OUT = (
+    "The run stopped: the session of the owner who started it was ended. No user was created. Sign "
+    "in and choose the same file to continue."
+)
+_NO_OWNER = (
+    "The run stopped: the user who started it is no longer an owner. No user was created. Another "
+    "owner can choose the same file to continue."
+)
 
 
 class StoppedRun(Struct, frozen=True):
@@ -128,6 +109,35 @@ class FileRun:
         self._control_plane = control_plane
         self._if_exists: str = if_exists or upload.if_exists
 
+    @property
+    def run_id(self) -> str:
+        """The id of its batch; empty as long as it has none."""
+        return self.batch_id
+
+    @property
+    def page(self) -> str:
+        """The address of its page."""
+        return f"/console/batches/{self.batch_id}"
+
+    def work(self) -> None:
+        """Create the users, and tell which batch that is."""
+        batch = self.create().batch
+        if batch is None:
+            raise no_users(self.file.name)
+        self.store_batch(batch.batch_id)
+
+    def stop_message(self, error: AnyscaleError) -> str:
+        """Return why it stopped, for the page of its batch."""
+        cause = error.__cause__ if isinstance(error, BatchUnfinished) else error
+        if isinstance(cause, NotAuthenticated):
+            return _SIGNED_OUT
+        if isinstance(cause, NotPermitted):
+            return _NO_OWNER
+        if isinstance(error, BatchRefused):
+            lines = "; ".join(str(problem) for problem in error.problems[:3])
+            return f"The run stopped, and no user was created: {lines}"
+        return f"The run stopped: {error}. Choose the same file to continue."
+
     def check(self) -> Outcome:
         """Check the file as the command's `--dry-run` does; write nothing."""
         with self._rows_noted():
@@ -151,7 +161,7 @@ class FileRun:
     def _new_run(self) -> BatchRun:
         # No attribute: a cycle would keep the places of all emails until Python finds it.
         return BatchRun(
-            _Calls(self._control_plane, self.caller, self._require_running),
+            OwnCalls(self._control_plane, self.caller, self._require_running),
             self.file,
             self,
             if_exists=self._if_exists,

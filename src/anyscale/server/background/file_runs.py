@@ -7,19 +7,15 @@ from collections import OrderedDict
 from contextvars import copy_context
 from typing import Final
 
-from anyscale.domain.models.batches import Batch
 from anyscale.errors import (
     AnyscaleError,
-    BatchRefused,
-    BatchUnfinished,
     KeyReused,
-    NotAuthenticated,
-    NotPermitted,
     Overloaded,
     ServerFault,
     ServerUnreachable,
 )
-from anyscale.server.background.file_run import STOPPED, FileRun, StoppedRun, no_users
+from anyscale.server.background.file_run import STOPPED, FileRun, StoppedRun
+from anyscale.server.background.file_sync import FileSync
 from anyscale.server.background.uploads import Upload
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import SessionCaller
@@ -41,15 +37,11 @@ _RETRY_SECONDS = 30.0
 _STOP_SECONDS = 10.0
 
 _MANY_RUNS = "The server works on many other files. Your file was not read: try again in a moment."
+_OTHER_SYNC = "Another update of the accounts runs: wait for its end, and check the file again."
 _OTHER_FILE = "a run of another file with this key is active: wait for its end, or choose its file"
-_SIGNED_OUT = (
-    "The run stopped: the session of the owner who started it was ended. No user was created. Sign "
-    "in and choose the same file to continue."
-)
-_NO_OWNER = (
-    "The run stopped: the user who started it is no longer an owner. No user was created. Another "
-    "owner can choose the same file to continue."
-)
+
+#: a run of any kind
+Run = FileRun | FileSync
 
 
 class FileRuns:
@@ -57,7 +49,7 @@ class FileRuns:
 
     def __init__(self, control_plane: ControlPlane) -> None:
         self._control_plane = control_plane
-        self._active: dict[str, FileRun] = {}
+        self._active: dict[str, Run] = {}
         self._threads: dict[str, threading.Thread] = {}
         self._stopped: OrderedDict[str, StoppedRun] = OrderedDict()
         self._lock = threading.Lock()
@@ -68,6 +60,10 @@ class FileRuns:
     def check(self, upload: Upload, caller: SessionCaller) -> FileRun:
         """Return a check, which runs in the caller's thread."""
         return FileRun(self._control_plane, upload, caller)
+
+    def check_sync(self, upload: Upload, caller: SessionCaller) -> FileSync:
+        """Return a sync that only plans, in the caller's thread."""
+        return FileSync(self._control_plane, upload, caller)
 
     def start(
         self,
@@ -85,26 +81,47 @@ class FileRuns:
             Overloaded: there are too many runs.
         """
         with self._lock:
-            if self._is_stopping:
-                raise ServerUnreachable(STOPPED)
-            if active := self._active.get(key):
-                if not active.upload.is_same_as(upload):
-                    raise KeyReused(_OTHER_FILE)
+            if active := self._same(key, upload):
+                assert isinstance(active, FileRun)
                 return active
-            if len(self._active) >= _MOST_RUNS:
-                raise Overloaded(_MANY_RUNS, _RETRY_SECONDS)
             run = FileRun(self._control_plane, upload, caller, key, batch_id, if_exists)
             self._start_thread(run)
-            # Only now: the request closes the file of a run that could not start.
-            upload.is_kept = True
         return run
 
-    def _start_thread(self, run: FileRun) -> None:
+    def start_sync(self, upload: Upload, caller: SessionCaller, form_key: str) -> FileSync:
+        """Start a sync as a form says, or return the one of the same form.
+
+        Raises:
+            ServerUnreachable, KeyReused, Overloaded: see `start`. A process has one sync at a time,
+                since each has its plan in memory.
+        """
+        with self._lock:
+            run = FileSync(self._control_plane, upload, caller, form_key)
+            if active := self._same(run.key, upload):
+                assert isinstance(active, FileSync)
+                return active
+            if any(isinstance(one, FileSync) for one in self._active.values()):
+                raise Overloaded(_OTHER_SYNC, _RETRY_SECONDS)
+            self._start_thread(run)
+        return run
+
+    def _same(self, key: str, upload: Upload) -> Run | None:
+        """Return the active run with a key, which must have the same file."""
+        if self._is_stopping:
+            raise ServerUnreachable(STOPPED)
+        active = self._active.get(key)
+        if active and not active.upload.is_same_as(upload):
+            raise KeyReused(_OTHER_FILE)
+        return active
+
+    def _start_thread(self, run: Run) -> None:
         """Start the thread of a run. The lock is held, so that `stop` joins started threads only.
 
         Raises:
-            Overloaded: the system has no thread for it.
+            Overloaded: there are too many runs, or the system has no thread for it.
         """
+        if len(self._active) >= _MOST_RUNS:
+            raise Overloaded(_MANY_RUNS, _RETRY_SECONDS)
         thread = threading.Thread(
             target=copy_context().run, args=(self._work, run), name="console-run", daemon=True
         )
@@ -114,21 +131,23 @@ class FileRuns:
             raise Overloaded(_MANY_RUNS, _RETRY_SECONDS) from None
         # Its end waits for the lock, and removes both.
         self._active[run.key], self._threads[run.key] = run, thread
+        # Only now: the request closes the file of a run that could not start.
+        run.upload.is_kept = True
 
-    def find(self, batch_id: str) -> FileRun | None:
-        """Return the run of a batch, if this process has it."""
+    def find(self, run_id: str) -> Run | None:
+        """Return the run of a batch or a sync, if this process has it."""
         with self._lock:
-            return next((r for r in self._active.values() if r.batch_id == batch_id), None)
+            return next((r for r in self._active.values() if r.run_id == run_id), None)
 
-    def of_session(self, session_id: str) -> list[str]:
-        """Return the batches of the runs of a session."""
+    def of_session(self, session_id: str) -> list[Run]:
+        """Return the runs of a session that have pages."""
         with self._lock:
             runs = [r for r in self._active.values() if r.caller.session.session_id == session_id]
-        return [run.batch_id for run in runs if run.batch_id]
+        return [run for run in runs if run.run_id]
 
-    def stopped(self, batch_id: str) -> StoppedRun | None:
-        """Return the last run of a batch that has stopped in this process."""
-        return self._stopped.get(batch_id)
+    def stopped(self, run_id: str) -> StoppedRun | None:
+        """Return the last run of a batch or a sync that has stopped in this process."""
+        return self._stopped.get(run_id)
 
     def stop(self) -> None:
         """Let the runs finish their chunks, and leave their batches open."""
@@ -141,10 +160,10 @@ class FileRuns:
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _work(self, run: FileRun) -> None:
+    def _work(self, run: Run) -> None:
         error: AnyscaleError | None = None
         try:
-            run.store_batch(_created(run).batch_id)
+            run.work()
         except AnyscaleError as raised:
             error = raised
         except Exception as raised:  # noqa: BLE001 - the page that waits learns of a bug
@@ -162,29 +181,9 @@ class FileRuns:
         if error and not run.opened.done():
             run.opened.set_exception(error)
 
-    def _note_stop(self, run: FileRun, error: AnyscaleError) -> None:
+    def _note_stop(self, run: Run, error: AnyscaleError) -> None:
         # Who chose another file by mistake is told so; the others have nothing to learn from it.
-        if run.batch_id and run.is_compared:
-            self._stopped[run.batch_id] = StoppedRun(_message(error), run.upload.fields)
+        if run.run_id and run.is_compared:
+            self._stopped[run.run_id] = StoppedRun(run.stop_message(error), run.upload.fields)
             while len(self._stopped) > _MOST_STOPPED:
                 self._stopped.popitem(last=False)
-
-
-def _created(run: FileRun) -> Batch:
-    batch = run.create().batch
-    if batch is None:
-        raise no_users(run.file.name)
-    return batch
-
-
-def _message(error: AnyscaleError) -> str:
-    """Return why a run stopped, for the page of its batch."""
-    cause = error.__cause__ if isinstance(error, BatchUnfinished) else error
-    if isinstance(cause, NotAuthenticated):
-        return _SIGNED_OUT
-    if isinstance(cause, NotPermitted):
-        return _NO_OWNER
-    if isinstance(error, BatchRefused):
-        lines = "; ".join(str(problem) for problem in error.problems[:3])
-        return f"The run stopped, and no user was created: {lines}"
-    return f"The run stopped: {error}. Choose the same file to continue."

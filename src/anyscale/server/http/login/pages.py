@@ -160,7 +160,7 @@ def sign_out(
             running = file_runs.of_session(caller.session.session_id)
             if running and bytes(body) != b"confirmed=yes":
                 return render_page(
-                    "sign_out", options=login_options, script=True, user=caller, batches=running
+                    "sign_out", options=login_options, script=True, user=caller, runs=running
                 )
             sessions.revoke(caller, caller.session.session_id)
     # What was typed into a form may wait in the browser: it is not for the next user.

@@ -1,0 +1,269 @@
+"""Syncs of users files: the sync of the command, with calls in this process, for a session."""
+
+import hashlib
+import re
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
+
+from anyscale.comparison.sync_options import (
+    SyncOptions,
+    choose_kinds,
+    count_nameless,
+    too_many,
+)
+from anyscale.comparison.sync_run import SyncRun
+from anyscale.domain.labels import label_of_file
+from anyscale.domain.models.sync import StepKind, SyncPlan, SyncResult
+from anyscale.domain.validation import Policy
+from anyscale.errors import (
+    AnyscaleError,
+    BatchRefused,
+    BatchUnfinished,
+    NotAuthenticated,
+    NotPermitted,
+    ServerUnreachable,
+    SyncStopped,
+)
+from anyscale.server.background.counted_file import CountedFile
+from anyscale.server.background.file_run import SHOWN, STOPPED, no_users
+from anyscale.server.background.own_calls import OwnCalls
+from anyscale.server.background.uploads import Upload
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.callers import SessionCaller
+
+if TYPE_CHECKING:
+    from anyscale.server.store.records.syncs import SyncRecord
+
+__all__ = ["FileSync", "OpenQuestion", "plan_digest"]
+
+#: What an owner has to answer before a plan is done. `changed`: to look at the plan, which is not
+#: the one that the form is about.
+OpenQuestion = Literal["changed", "cut", "suspend", "emails", "look_alikes", "nameless", "nothing"]
+
+#: Steps of a plan at most, of some 700 octets each.
+_MOST_STEPS = 100_000
+
+#: seconds between two times that the progress is stored
+_SAVE_SECONDS = 1.0
+
+#: numbers of one field, each on a line, or with commas between them
+_SEPARATORS = re.compile(r"[\s,;]+")
+
+_KINDS: Sequence[StepKind] = ("create", "correct", "suspend", "restore")
+
+_SIGNED_OUT = (
+    "The update stopped: the session of the owner who started it was ended. Check the same file "
+    "again to see what is left."
+)
+_NO_OWNER = (
+    "The update stopped: the user who started it is no longer an owner. Another owner can check "
+    "the same file to see what is left."
+)
+
+
+def plan_digest(plan: SyncPlan) -> str:
+    """Return what stands for the steps of a plan: whom they concern, and what they change."""
+    digest, encoder = hashlib.sha256(), msgspec.json.Encoder()
+    for kind in _KINDS:
+        for step in getattr(plan, kind):
+            digest.update(encoder.encode((kind, step.user_id, step.email, step.changes)))
+            digest.update(encoder.encode(step.replaced))
+    return digest.hexdigest()
+
+
+class FileSync:
+    """A plan of a sync, or the run that does it as the owner has confirmed it.
+
+    Args:
+        control_plane: that runs it.
+        upload: the file, and the answers of its form.
+        caller: whose session is checked in each transaction.
+        form_key: of the form; empty for a plan.
+    """
+
+    def __init__(
+        self, control_plane: ControlPlane, upload: Upload, caller: SessionCaller, form_key: str = ""
+    ) -> None:
+        self.file: Final = CountedFile(upload)
+        self.upload = upload
+        self.caller = caller
+        self.key: str = f"sync-{form_key}"
+        #: becomes the id of the sync as soon as it does something, or an error
+        self.opened: Future[str] = Future()
+        #: is done with the run
+        self.ended: Future[None] = Future()
+        #: a step, how much of it is done, and how much it is
+        self.progress: tuple[str, int, int] = ("Reading", 0, 0)
+        #: what it does while there is no progress, such as that it waits for a batch
+        self.notice: str = ""
+        self.is_stopping = False
+        #: always: it continues nothing
+        self.is_compared: Final = True
+        #: position -> name and email, of the rows that have problems
+        self.people: dict[int, tuple[str, str]] = {}
+        self._control_plane = control_plane
+        self._form_key = form_key
+        self._record: SyncRecord | None = None
+        self._result = SyncResult()
+        self._saved_at = 0.0
+
+    @property
+    def run_id(self) -> str:
+        """The id of the sync; empty as long as it does nothing."""
+        return self._record.sync_id if self._record else ""
+
+    @property
+    def page(self) -> str:
+        """The address of its page."""
+        return f"/console/sync/{self.run_id}"
+
+    def plan(self) -> SyncPlan:
+        """Read the file and the accounts, and plan all kinds of steps; write nothing.
+
+        Raises:
+            BatchRefused: the file is wrong.
+            RequestInvalid: it has no users.
+            TooLarge: the plan would be too large for the memory of a server.
+        """
+        return self._plan(self._new_run())
+
+    def work(self) -> None:
+        """Plan, and do it if it is the plan that the owner has confirmed.
+
+        Raises:
+            SyncStopped: something has to be confirmed first; nothing was changed.
+        """
+        try:
+            if earlier := self._control_plane.syncs.of_form(self._form_key):
+                self.opened.set_result(earlier.sync_id)
+                return
+            run = self._new_run()
+            plan = self._plan(run)
+            if any(self.open_questions(plan)):
+                raise SyncStopped(plan)
+            choose_kinds(plan, self._chosen)
+            if self._is_first(plan):
+                self._do(run, plan)
+        finally:
+            self.ended.set_result(None)
+
+    def open_questions(self, plan: SyncPlan) -> Iterator[OpenQuestion]:
+        """Iterate over what the form leaves open about a plan of all kinds."""
+        fields = self.upload.fields
+        if fields.get("seen") != plan_digest(plan):
+            yield "changed"
+        if self.file.may_be_cut and fields.get("complete") != "yes":
+            yield "cut"
+        for one in too_many(plan, SyncOptions()):
+            typed = _number(fields.get(f"{one.kind}_count", ""))
+            if self.is_chosen(one.kind) and typed != one.count:
+                yield "suspend" if one.kind == "suspend" else "emails"
+        if plan.look_alikes and fields.get("they_differ") != "yes":
+            yield "look_alikes"
+        if self.is_chosen("suspend") and plan.suspend and count_nameless(plan):
+            yield "nameless"
+        if not self._has_steps(plan):
+            yield "nothing"
+
+    def is_chosen(self, kind: StepKind) -> bool:
+        """Return whether the steps of a kind are to be done, by the form or before it was shown."""
+        fields = self.upload.fields
+        # As the command does: people who left come back only if somebody says so.
+        return fields.get(kind) == "yes" if "seen" in fields else kind != "restore"
+
+    def stop_message(self, error: AnyscaleError) -> str:
+        """Return why it stopped, for its page."""
+        cause = error.__cause__ if isinstance(error, BatchUnfinished) else error
+        if isinstance(cause, NotAuthenticated):
+            return _SIGNED_OUT
+        if isinstance(cause, NotPermitted):
+            return _NO_OWNER
+        return f"The update stopped: {error}. Check the same file again to see what is left."
+
+    @property
+    def _chosen(self) -> SyncOptions:
+        return SyncOptions(
+            create=self.is_chosen("create"),
+            correct=self.is_chosen("correct"),
+            suspend_missing=self.is_chosen("suspend"),
+            restore=self.is_chosen("restore"),
+        )
+
+    def _has_steps(self, plan: SyncPlan) -> bool:
+        return any(getattr(plan, kind) and self.is_chosen(kind) for kind in _KINDS)
+
+    def _new_run(self) -> SyncRun:
+        numbers = _SEPARATORS.split(self.upload.fields.get("same_person", ""))
+        return SyncRun(
+            OwnCalls(self._control_plane, self.caller, self._require_running),
+            self.file,
+            SyncOptions(
+                restore=True, same_person=frozenset(filter(None, numbers)), most_steps=_MOST_STEPS
+            ),
+            drop_command="its page, /console/batches/{}".format,
+            label=label_of_file(self.upload.fields.get("name", "")),
+            log=self._note,
+            on_progress=self._note_progress,
+        )
+
+    def _plan(self, run: SyncRun) -> SyncPlan:
+        try:
+            plan = run.plan()
+        except BatchRefused as error:
+            positions = {p.index for p in error.problems[:SHOWN] if p.index is not None}
+            self.people = self.file.people_at(positions, Policy())
+            raise
+        if not plan.checked:
+            raise no_users(self.file.name)
+        return plan
+
+    def _is_first(self, plan: SyncPlan) -> bool:
+        """Store that the sync starts; return whether the form has not started one before."""
+        syncs = self._control_plane.syncs
+        record = syncs.start(self._form_key, self.file.name, plan.steps, self.caller)
+        if record is None:
+            earlier = syncs.of_form(self._form_key)
+            assert earlier, "its key is in use"
+            self.opened.set_result(earlier.sync_id)
+            return False
+        self._record = record
+        self.opened.set_result(record.sync_id)
+        return True
+
+    def _do(self, run: SyncRun, plan: SyncPlan) -> None:
+        self._result = run.result
+        try:
+            run.apply(plan)
+        except AnyscaleError:
+            with suppress(AnyscaleError):  # the permission may have ended
+                self._save("stopped")
+            raise
+        self._save("done")
+
+    def _note(self, message: str) -> None:
+        self.notice = message
+
+    def _note_progress(self, step: str, done: int, total: int) -> None:
+        self.progress, self.notice = (step, done, total), ""
+        self._require_running()
+        if time.monotonic() > self._saved_at + _SAVE_SECONDS:
+            self._save("running")
+
+    def _save(self, state: str) -> None:
+        if self._record:
+            self._saved_at = time.monotonic()
+            self._control_plane.syncs.save(self._record, self._result, self.caller, state)
+
+    def _require_running(self) -> None:
+        if self.is_stopping:
+            raise ServerUnreachable(STOPPED)
+
+
+def _number(text: str) -> int | None:
+    digits = re.sub(r"[\s,.]", "", text)
+    return int(digits) if digits.isascii() and digits.isdigit() else None
