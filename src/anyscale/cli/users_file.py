@@ -1,25 +1,27 @@
 """Open the users file of a command."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import reduce
 from shlex import quote
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import click
 
 from anyscale.cli.problem_report import problems_in_words, report_problems
 from anyscale.cli.terminal import be_quiet, escaped, is_quiet, say
+from anyscale.domain.validation import shown
 from anyscale.errors import BatchRefused, ConfigError
 from anyscale.malloc import return_large_blocks
 from anyscale.users_file import FORMATS, STDIN, UsersFile
-from anyscale.users_file.tables.header import chosen_columns, require_csv
+from anyscale.users_file.tables.header import TABLES, chosen_columns, require_table
 
 __all__ = [
     "UsersFileCommand",
+    "chosen_file_options",
     "column_hint",
-    "column_option",
-    "format_option",
+    "file_options",
     "open_users_file",
     "quiet_option",
     "reading_options",
@@ -32,35 +34,66 @@ __all__ = [
 
 WRONG_FILE = 2
 
-format_option: Final = click.option(
-    "--format",
-    "file_format",
-    type=click.Choice(list(FORMATS)),
-    help="The format of the file. Default: what its name ends with, such as .csv; else YAML.",
-)
+#: where a command keeps how its file is to be read, and the columns as they were typed
+_CHOICES, _TYPED = f"{__name__}.choices", f"{__name__}.columns"
 
 
-#: where a command keeps the columns as they were typed
-_TYPED = f"{__name__}.columns"
+def _keep(ctx: click.Context, option: click.Parameter, value: Any) -> None:
+    ctx.meta.setdefault(_CHOICES, {})[option.name] = value
 
 
-def _columns(ctx: click.Context, _option: click.Parameter, texts: Sequence[str]) -> dict[str, str]:
+def _keep_columns(ctx: click.Context, option: click.Parameter, texts: Sequence[str]) -> None:
     ctx.meta[_TYPED] = texts
     try:
-        return chosen_columns(texts)
+        _keep(ctx, option, chosen_columns(texts))
     except ConfigError as error:
         raise click.UsageError(f"--column {error}") from None
 
 
-column_option: Final = click.option(
-    "--column",
-    "columns",
-    multiple=True,
-    callback=_columns,
-    metavar="HEADER=FIELD",
-    help="For CSV: the field of a column, like Vorname=name. Nothing after the = leaves the column "
-    "out. Repeatable.",
+_FILE_OPTIONS = (
+    click.option(
+        "--format",
+        "file_format",
+        type=click.Choice(list(FORMATS)),
+        expose_value=False,
+        callback=_keep,
+        help="The format of the file. Default: what its name ends with, such as .csv; else YAML.",
+    ),
+    click.option(
+        "--column",
+        "columns",
+        multiple=True,
+        expose_value=False,
+        callback=_keep_columns,
+        metavar="HEADER=FIELD",
+        help="For CSV and Excel: the field of a column, like Vorname=name. Nothing after the = "
+        "leaves the column out. Repeatable.",
+    ),
+    click.option(
+        "--sheet",
+        expose_value=False,
+        callback=_keep,
+        metavar="NAME",
+        help="For Excel: the sheet. Default: the first visible one.",
+    ),
 )
+
+
+def file_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say how `open_users_file` reads the file."""
+    return reduce(lambda done, option: option(done), reversed(_FILE_OPTIONS), command)
+
+
+def _choices() -> dict[str, Any]:
+    """Return what the running command was told by these options, as `UsersFile.open` takes it."""
+    choices: dict[str, Any] = click.get_current_context().meta[_CHOICES]
+    return choices
+
+
+def chosen_file_options() -> list[str]:
+    """Return the names of these options that were used."""
+    names = {"file_format": "--format", "columns": "--column", "sheet": "--sheet"}
+    return [names[name] for name, value in _choices().items() if value]
 
 
 quiet_option: Final = click.option(
@@ -96,8 +129,8 @@ def say_notes(file: UsersFile) -> None:
 
 
 def column_hint(file: UsersFile, error: BatchRefused) -> str | None:
-    """Return the way to take unknown columns of a CSV file without editing it."""
-    if file.format != "csv" or not error.codes["unknown_key"]:
+    """Return the way to take unknown columns of a table without editing it."""
+    if file.format not in TABLES or not error.codes["unknown_key"]:
         return None
     left_out = [f"{name}=" for name in dict.fromkeys(file.unknown_columns.values())]
     if file.proposed_choice:
@@ -115,10 +148,10 @@ def _options(choices: Sequence[str]) -> str:
 
 def reading_options() -> list[str]:
     """Return the options that the running command reads its file with, for another command."""
-    ctx = click.get_current_context()
-    file_format: str | None = ctx.params["file_format"]
-    options = ["--format", file_format] if file_format else []
-    return options + [f"--column={text}" for text in ctx.meta[_TYPED]]
+    choices = _choices()
+    options = ["--format", choices["file_format"]] if choices["file_format"] else []
+    options += [f"--column={text}" for text in click.get_current_context().meta[_TYPED]]
+    return options + ([f"--sheet={choices['sheet']}"] if choices["sheet"] is not None else [])
 
 
 same_person_option = click.option(
@@ -193,18 +226,24 @@ def refuse_file(file: UsersFile, error: BatchRefused, output: str, outcome: str)
 
 
 @contextmanager
-def open_users_file(
-    path: str, file_format: str | None, columns: Mapping[str, str] | None = None
-) -> Iterator[UsersFile]:
-    """Open a users file, or standard input for `-`; on a terminal, say how to end the input.
+def open_users_file(path: str) -> Iterator[UsersFile]:
+    """Open a users file, or standard input for `-`, as the options of the running command say.
+
+    On a terminal, it says how to end the input.
 
     Raises:
-        ConfigError: it cannot be opened, or there are columns and it is not CSV.
+        ConfigError: it cannot be opened, or an option is for files of another format.
     """
     return_large_blocks()  # the chunks of the file need much memory, one after the other
     if path == STDIN and sys.stdin and sys.stdin.isatty():
         say("Reading users from the terminal: end with Ctrl-D.")
-    with closing(UsersFile.open(path, file_format, columns)) as file:
-        if columns:
-            require_csv(file.name, file.format, "say --format csv")
+    choices = _choices()
+    with closing(UsersFile.open(path, **choices)) as file:
+        if choices["columns"]:
+            require_table(file.name, file.format, "say --format csv")
+        if choices["sheet"] is not None and not file.has_cells:
+            raise ConfigError(
+                f"--sheet is for Excel workbooks, and {shown(file.name)} is read as "
+                f"{file.format.upper()}: say --format xlsx if it is one"
+            )
         yield file

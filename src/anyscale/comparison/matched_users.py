@@ -125,10 +125,9 @@ class MatchedUsers:
             if self._problems:
                 raise BatchUnfinished(f"the accounts have changed: {self._problems[0].detail}")
 
-    def locate(self, index: int) -> tuple[int | None, int | None]:
-        """Return the line and the column of the email of a user, if the source has lines."""
-        placed = self._located(Problem(index=index, code="", detail=""))
-        return placed.line, placed.column
+    def locate(self, index: int) -> Problem:
+        """Return a problem with the place of the email of a user, if the source has places."""
+        return self._located(Problem(index=index, code="", detail=""))
 
     def _located(self, problem: Problem) -> Problem:
         (placed,) = self._reading.locate([problem])

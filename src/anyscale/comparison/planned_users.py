@@ -67,7 +67,9 @@ class _Reading:
         """Give problems the entries and places of their steps."""
         for problem in problems:
             step = self._steps[problem.index or 0]
-            yield structs.replace(problem, index=step.index, line=step.line, column=step.column)
+            yield structs.replace(
+                problem, index=step.index, line=step.line, column=step.column, cell=step.cell
+            )
 
 
 def _user(step: SyncStep) -> CheckedUser:

@@ -275,8 +275,8 @@ def _located(plan: SyncPlan, entries: MatchedUsers) -> SyncPlan:
     def located(step: SyncStep) -> SyncStep:
         if step.index is None:
             return step
-        line, column = entries.locate(step.index)
-        return structs.replace(step, line=line, column=column)
+        placed = entries.locate(step.index)
+        return structs.replace(step, line=placed.line, column=placed.column, cell=placed.cell)
 
     for kind in ("create", "correct", "restore", "left", "blocked"):
         setattr(plan, kind, list(map(located, getattr(plan, kind))))

@@ -132,11 +132,12 @@ class Verification:
         account: User | None = None,
         field: str | None = None,
     ) -> Difference:
-        line, column = self._matched.locate(index)
+        placed = self._matched.locate(index)
         return Difference(
             index=index,
-            line=line,
-            column=column,
+            line=placed.line,
+            column=placed.column,
+            cell=placed.cell,
             email=user.email,
             kind=kind,
             field=field,

@@ -1,9 +1,15 @@
-"""Cells of CSV files that spreadsheets open: escaped texts, and texts that they destroyed."""
+"""Cells of spreadsheets: their names, escaped texts, and texts that they destroyed."""
 
 import re
 from typing import Any
 
-__all__ = ["is_error_value", "is_shortened_number", "spreadsheet_cell", "unescaped_cell"]
+__all__ = [
+    "cell_name",
+    "is_error_value",
+    "is_shortened_number",
+    "spreadsheet_cell",
+    "unescaped_cell",
+]
 
 # What a formula without a result shows: in English, and in the languages above.
 _ERRORS = (
@@ -27,6 +33,15 @@ _BEGIN = "(?:^|(?<=[;\t\r\n]))"
 _FORMULA = "(?=(?:[^\\S\t\r\n]|['\ufeff])*[=+\\-@\uff1d\uff0b\uff0d\uff20\t\r])"
 _begins_formula = re.compile(_BEGIN + _FORMULA)
 _is_escaped = re.compile(f"{_BEGIN}'{_FORMULA}")
+
+
+def cell_name(row: int, column: int) -> str:
+    """Return the name of a cell, such as `C24`; both are counted from 1."""
+    letters = ""
+    while column:
+        column, letter = divmod(column - 1, 26)
+        letters = chr(ord("A") + letter) + letters
+    return f"{letters}{row}"
 
 
 def spreadsheet_cell(value: Any) -> Any:

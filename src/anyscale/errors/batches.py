@@ -28,8 +28,10 @@ class Problem(Struct, frozen=True, kw_only=True):
     file: str | None = None
     #: The line, counted from 1 as in editors.
     line: int | None = None
-    #: The column in characters, counted from 1.
+    #: The column in characters, counted from 1; in a spreadsheet the number of the column.
     column: int | None = None
+    #: The cell, such as `C24`; None if the file is not a spreadsheet.
+    cell: str | None = None
 
     @property
     def path(self) -> str:
@@ -39,10 +41,17 @@ class Problem(Struct, frozen=True, kw_only=True):
         entry = f"create_users[{self.index}]"
         return f"{entry}.{self.field}" if self.field else entry
 
+    @property
+    def place(self) -> str:
+        """The place in the file: `users.yaml:17:12`, `staff.xlsx:C24`, its name, or nothing."""
+        if not self.file or not self.line:
+            return self.file or ""
+        return f"{self.file}:{self.cell or f'{self.line}:{self.column}'}"
+
     def __str__(self) -> str:
         """Return one line that an editor can jump to."""
-        place = f"{self.file}:{self.line}:{self.column}" if self.file else ""
-        return ": ".join(part for part in (place, self.path, self.detail) if part)
+        parts = (self.place, self.path, self.detail)
+        return ": ".join(part for part in parts if part)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields that are not None, as plain values."""

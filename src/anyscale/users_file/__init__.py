@@ -19,6 +19,7 @@ from typing import BinaryIO, Final, NamedTuple, Self
 from msgspec import structs
 
 from anyscale.domain.labels import label_of_file
+from anyscale.domain.spreadsheets import cell_name
 from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import BatchUnfinished, ConfigError, Problem
 from anyscale.users_file.entry_collector import EntryCollector, Place
@@ -53,6 +54,7 @@ FORMATS = {
     "yaml": Format("YAML", (".yaml", ".yml"), "yaml_plain_entries:read_yaml"),
     "json": Format("JSON", (".json",), "json_reader:read_json"),
     "jsonl": Format("JSON Lines", (".jsonl", ".ndjson"), "json_reader:read_jsonl"),
+    "xlsx": Format("Excel", (".xlsx", ".xlsm", ".xls"), "tables.xlsx_reader:read_xlsx"),
     "csv": Format("CSV", (".csv", ".tsv"), "tables.csv_reader:read_csv"),
     "ldif": Format("LDIF", (".ldif",), "ldif_reader:read_ldif"),
     "keycloak": Format("Keycloak", (), "keycloak_reader:read_keycloak"),
@@ -60,7 +62,7 @@ FORMATS = {
 }
 
 #: Their readers limit the size of an entry themselves, and an unfinished file is not valid.
-_JSON = frozenset({"json", "jsonl", "keycloak", "django"})
+_WHOLE = frozenset({"json", "jsonl", "keycloak", "django", "xlsx"})
 
 #: the name of standard input on a command line
 STDIN = "-"
@@ -111,7 +113,8 @@ class FileReading:
         if problem.index is None:
             return problem
         line, column = self._entries.place_of_email(problem.index)
-        return structs.replace(problem, file=self._file.name, line=line, column=column)
+        cell = cell_name(line, column) if self._file.has_cells else None
+        return structs.replace(problem, file=self._file.name, line=line, column=column, cell=cell)
 
 
 class UsersFile:
@@ -124,7 +127,8 @@ class UsersFile:
         stream: of the content; it must be seekable.
         file_format: one of `FORMATS`.
         path: with it another process can read the file again; None if none can.
-        columns: of CSV: the name of a column in lower case -> its field; "" leaves it out.
+        columns: of a table: the name of a column in lower case -> its field; "" leaves it out.
+        sheet: of a workbook: the name of its sheet; None for the first visible one.
     """
 
     def __init__(
@@ -134,6 +138,7 @@ class UsersFile:
         file_format: str,
         path: str | None = None,
         columns: Mapping[str, str] | None = None,
+        sheet: str | None = None,
     ) -> None:
         self.name = name
         self.path = path
@@ -141,6 +146,7 @@ class UsersFile:
         self._stream = stream
         self._source: InputStream | None = None
         self._columns = columns or {}
+        self._sheet = sheet
         #: entries, once the file was read to its end
         self.entries: int = 0
         #: whether the last reading found a CSV or YAML file whose last line has no end: what is
@@ -157,7 +163,11 @@ class UsersFile:
 
     @classmethod
     def open(
-        cls, path: str, file_format: str | None = None, columns: Mapping[str, str] | None = None
+        cls,
+        path: str,
+        file_format: str | None = None,
+        columns: Mapping[str, str] | None = None,
+        sheet: str | None = None,
     ) -> Self:
         """Open a file by its path, or standard input for `-`.
 
@@ -169,7 +179,7 @@ class UsersFile:
                 stream: BinaryIO = CapturedInput(sys.stdin.buffer)
             except (AttributeError, OSError):  # it is closed, or a folder
                 raise ConfigError("standard input cannot be read") from None
-            return cls(stream, "<stdin>", file_format or "yaml", columns=columns)
+            return cls(stream, "<stdin>", file_format or "yaml", columns=columns, sheet=sheet)
         if not path:
             raise ConfigError("the name of the users file is empty")
         try:
@@ -180,12 +190,17 @@ class UsersFile:
         except OSError as error:
             raise ConfigError(f"cannot read {path}: {error.strerror}") from None
         name = os.fsencode(path).decode("utf-8", "backslashreplace")
-        return cls(stream, name, file_format or format_of(path), reopenable, columns)
+        return cls(stream, name, file_format or format_of(path), reopenable, columns, sheet)
 
     @property
     def label(self) -> str | None:
         """The name of the file, by which people recognize it; None for input that has none."""
         return label_of_file(self.name) if self.path else None
+
+    @property
+    def has_cells(self) -> bool:
+        """Whether places are rows and columns of a spreadsheet."""
+        return self.format == "xlsx"
 
     def progress(self) -> tuple[int, int]:
         return self._source.total if self._source else 0, self.stamp[0]
@@ -194,8 +209,15 @@ class UsersFile:
         self, policy: Policy, keep: frozenset[int] = frozenset(), *, verify: bool
     ) -> EntryCollector:
         """Return a collector for one reading of this file."""
-        columns = self._columns
-        return EntryCollector(self.name, policy, keep, chosen_columns=columns, verify=verify)
+        return EntryCollector(
+            self.name,
+            policy,
+            keep,
+            chosen_columns=self._columns,
+            chosen_sheet=self._sheet,
+            cells=self.has_cells,
+            verify=verify,
+        )
 
     def reading(self, policy: Policy, *, verify: bool = False) -> FileReading:
         return FileReading(self, policy, verify=verify)
@@ -210,13 +232,18 @@ class UsersFile:
     def users(self, entries: EntryCollector) -> Iterator[CheckedUser]:
         """Read from the beginning into `entries`, up to the end or the first fatal problem."""
         self._stream.seek(0)
-        is_json = self.format in _JSON
-        count = None if is_json else lambda: entries.all_entries
-        self._source = InputStream(self._stream, self.name, count, yaml=self.format == "yaml")
+        is_whole = self.format in _WHOLE
+        self._source = InputStream(
+            self._stream,
+            self.name,
+            None if is_whole else lambda: entries.all_entries,
+            yaml=self.format == "yaml",
+            cells=self.has_cells,
+        )
         try:
             yield from FORMATS[self.format].read(self._source, entries)
             self.entries = entries.count
-            self.may_be_cut = not (is_json or self._source.is_terminated)
+            self.may_be_cut = not (is_whole or self._source.is_terminated)
             self._check_manifest(entries)
         except Fatal as error:
             entries.problems.add(self._hinted(error.problem, entries.required))
@@ -245,8 +272,8 @@ class UsersFile:
                 entries.problem(place, "manifest_wrong", f"the manifest {fault}")
 
     def _hinted(self, problem: Problem, required: Iterable[str]) -> Problem:
-        """Add a hint if the file looks like CSV or JSON and was read as YAML, as `users.txt` is."""
-        if self.format != "yaml":
+        """Add a hint if the file looks like CSV or JSON and has the name of another format."""
+        if self.format not in ("yaml", "xlsx"):
             return problem
         from anyscale.users_file.tables.csv_reader import looks_like_csv
 

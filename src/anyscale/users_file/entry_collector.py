@@ -11,6 +11,7 @@ from anyscale.domain.emails import email_key
 from anyscale.domain.external_ids import normalized_external_id
 from anyscale.domain.names import full_name
 from anyscale.domain.passwords import normalized
+from anyscale.domain.spreadsheets import cell_name
 from anyscale.domain.user_sources import ProblemList, split_weak_hash
 from anyscale.domain.validation import (
     FIELDS,
@@ -86,6 +87,8 @@ class EntryCollector:
         file: the file's name, for messages.
         keep: the positions of the entries whose email is kept.
         chosen_columns: see `UsersFile`.
+        chosen_sheet: see `UsersFile`.
+        cells: whether places are rows and columns of a spreadsheet.
         verify: see `UserSource.reading`.
     """
 
@@ -96,6 +99,8 @@ class EntryCollector:
         keep: frozenset[int] = frozenset(),
         *,
         chosen_columns: Mapping[str, str] | None = None,
+        chosen_sheet: str | None = None,
+        cells: bool = False,
         verify: bool = False,
     ) -> None:
         self.file = file
@@ -126,6 +131,9 @@ class EntryCollector:
         #: rows without an entry so far
         self.blank_rows = 0
         self.chosen_columns: Final = chosen_columns or {}
+        self.chosen_sheet: Final = chosen_sheet
+        #: the visible sheets of a workbook of which the first one is read
+        self.read_sheets: list[str] = []
         #: header -> field, of the columns of a CSV file that are recognized by another name
         self.recognized_columns: dict[str, str] = {}
         #: place -> header, of the columns of a CSV file that stand for no field
@@ -150,6 +158,7 @@ class EntryCollector:
         self.manifest: tuple[Manifest, Place] | None = None
         #: whether an entry has a `sub`, as those of exports have
         self.is_exported: bool = False
+        self._has_cells = cells
         self._keep = keep
         self._lines = array("I")
         self._columns: array[int] = array("I")
@@ -163,6 +172,7 @@ class EntryCollector:
             f"{shown(name)} as {to}" for name, to in self.recognized_columns.items()
         )
         fields = ", ".join(self.passed_over)
+        first, *sheets = map(shown, self.read_sheets or [""])
         left_out = ", ".join(f"{kind} ({number:,})" for kind, number in self.left_out.items())
         belongings = {kind: number for kind, number in self.belongings.items() if number}
         others = ", ".join(f"{kind} ({number:,})" for kind, number in belongings.items())
@@ -170,6 +180,7 @@ class EntryCollector:
         padded = f"{users} blanks around a text, which are kept: the first in line "
         return [
             *([f"{padded}{self._first_padded}."] if self.padded else []),
+            *([f"Only the sheet {first} is read, and not {', '.join(sheets)}."] if sheets else []),
             *([f"Columns of {self.file} are read as fields: {columns}."] if columns else []),
             *([f"Passed over as entries: {left_out}."] if left_out else []),
             *([f"Passed over, since they do not arrive: {others}."] if others else []),
@@ -314,6 +325,7 @@ class EntryCollector:
             file=self.file,
             line=line,
             column=column,
+            cell=cell_name(line, column) if self._has_cells else None,
         )
 
     def _refuse(self, place: Place, values: Mapping[str, Any], faults: list[PlacedFault]) -> None:

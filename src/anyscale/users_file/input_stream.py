@@ -7,6 +7,7 @@ from collections.abc import Callable
 from io import IncrementalNewlineDecoder
 from typing import BinaryIO, Final
 
+from anyscale.domain.spreadsheets import cell_name
 from anyscale.errors import Problem
 
 __all__ = ["MAX_ENTRY", "CapturedInput", "Fatal", "InputStream"]
@@ -35,8 +36,11 @@ _HARMLESS = bytes({*b"\t\n\r", *range(0x20, 0x7F), *range(0x80, 0x100)} - {0xC2,
 _FOREIGN = (
     (rb"\xff\xfe\0\0|\0\0\xfe\xff|[^\0]\0\0\0|\0\0\0[^\0]", "UTF-32 text: save it as UTF-8"),
     (rb"\xff\xfe|\xfe\xff|[^\0]\0[^\0]\0|\0[^\0]\0[^\0]", "UTF-16 text: save it as UTF-8"),
-    (rb"PK\x03\x04", "a spreadsheet or a zip archive: export the sheet as CSV (UTF-8)"),
-    (rb"\xd0\xcf\x11\xe0", "an old spreadsheet: export the sheet as CSV (UTF-8)"),
+    (rb"PK\x03\x04", "an Excel workbook or a zip archive: say --format xlsx if it is one"),
+    (
+        rb"\xd0\xcf\x11\xe0",
+        "an old spreadsheet, or one with a password: save it as .xlsx without one",
+    ),
     (rb"\x1f\x8b", "compressed: unpack it first"),
     (rb"%PDF", "a PDF document: export the users as CSV (UTF-8)"),
 )
@@ -67,12 +71,21 @@ class CapturedInput(io.BytesIO):
         if self._rest and missing > 0:
             position = self.tell()
             piece = self._rest.read(missing)
-            self.seek(0, io.SEEK_END)
+            super().seek(0, io.SEEK_END)
             self.write(piece)
-            self.seek(position)
+            super().seek(position)
             if len(piece) < missing:  # a terminal would wait for more after its end
                 self._rest = None
         return super().read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place; read up to the end of the input if the place is counted from there."""
+        if whence == io.SEEK_END and self._rest:
+            position = super().seek(0, io.SEEK_END)
+            while self.read(_PIECE):
+                pass
+            super().seek(position)
+        return super().seek(offset, whence)
 
     def close(self) -> None:
         if self._rest:
@@ -98,6 +111,7 @@ class InputStream:
         entries: returns the number of entries that were read so far. With it, an entry longer than
             `MAX_ENTRY` stops the reading, which limits the memory of a parser.
         yaml: whether to stop at the characters that YAML forbids.
+        cells: whether places are rows and columns of a spreadsheet.
     """
 
     def __init__(
@@ -107,15 +121,18 @@ class InputStream:
         entries: Callable[[], int] | None = None,
         *,
         yaml: bool = False,
+        cells: bool = False,
     ) -> None:
         self.name = name
+        #: for a reader of other files than texts
+        self.stream: Final = stream
         #: bytes read so far
         self.total: int = 0
         #: whether the last piece was too short for another one after it
         self.is_last_piece: bool = False
         #: whether the last line that was read has an end
         self.is_terminated: bool = True
-        self._stream = stream
+        self._has_cells = cells
         self._entries = entries
         self._is_yaml = yaml
         self._forbidden = _forbidden_in_yaml if yaml else re.compile("\x00").search
@@ -161,13 +178,16 @@ class InputStream:
 
     def fatal(self, code: str, detail: str, line: int, column: int) -> Fatal:
         """Return the error that ends the reading at a place."""
-        return Fatal(Problem(code=code, detail=detail, file=self.name, line=line, column=column))
+        cell = cell_name(line, column) if self._has_cells else None
+        return Fatal(
+            Problem(code=code, detail=detail, file=self.name, line=line, column=column, cell=cell)
+        )
 
     def _read_piece(self) -> bytes:
         # Always a full one, even if the stream returns less at a time: the limits below count
         # whole pieces, and the same bytes must always give the same result.
         parts, size = [], 0
-        while size < _PIECE and (part := self._stream.read(_PIECE - size)):
+        while size < _PIECE and (part := self.stream.read(_PIECE - size)):
             parts.append(part)
             size += len(part)
         self.is_last_piece = size < _PIECE

@@ -184,8 +184,8 @@ BYTES = [
         b"PK\x03\x04\x14\x00\x06\x00",
         [
             (
-                "users.csv:1:1: the file is a spreadsheet or a zip archive: export the sheet as "
-                "CSV (UTF-8)"
+                "users.csv:1:1: the file is an Excel workbook or a zip archive: say --format xlsx "
+                "if it is one"
             )
         ],
         ["encoding"],
@@ -194,7 +194,12 @@ BYTES = [
         "an old spreadsheet",
         "users.csv",
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
-        ["users.csv:1:1: the file is an old spreadsheet: export the sheet as CSV (UTF-8)"],
+        [
+            (
+                "users.csv:1:1: the file is an old spreadsheet, or one with a password: save it as "
+                ".xlsx without one"
+            )
+        ],
         ["encoding"],
     ),
     Bad(

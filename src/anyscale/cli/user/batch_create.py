@@ -24,8 +24,7 @@ from anyscale.cli.user.sign_in_hint import Hints, mail_hints, sign_in_hints
 from anyscale.cli.users_file import (
     UsersFileCommand,
     column_hint,
-    column_option,
-    format_option,
+    file_options,
     open_users_file,
     quiet_option,
     reading_options,
@@ -68,8 +67,7 @@ def _label(_ctx: click.Context, _option: click.Parameter, label: str | None) -> 
     text="Path to a YAML file that contains the information for user accounts to be created. "
     "JSON, JSON Lines and CSV work too, and - is standard input.",
 )
-@format_option
-@column_option
+@file_options
 @click.option(
     "--if-exists",
     type=click.Choice(["fail", "skip"]),
@@ -99,8 +97,6 @@ def _label(_ctx: click.Context, _option: click.Parameter, label: str | None) -> 
 @host_option
 def batch_create(
     users_file: str,
-    file_format: str | None,
-    columns: dict[str, str],
     if_exists: str,
     label: str | None,
     dry_run: bool,
@@ -136,7 +132,7 @@ def batch_create(
     """
     with (
         _opened(host, mail_links=mail_links) as transport,
-        open_users_file(users_file, file_format, columns) as file,
+        open_users_file(users_file) as file,
         closing(ResumeState(transport, file, if_exists)) as state,
     ):
         log("Checking users..." if dry_run else "Creating users...")

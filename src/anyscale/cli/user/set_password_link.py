@@ -18,8 +18,7 @@ from anyscale.cli.signals import ignore_signals
 from anyscale.cli.terminal import clear_progress, log, show_progress
 from anyscale.cli.user.account_argument import check_account, find_account
 from anyscale.cli.users_file import (
-    column_option,
-    format_option,
+    file_options,
     open_users_file,
     refuse_file,
     users_file_option,
@@ -54,8 +53,7 @@ _REPLACED = "Earlier links, if any, no longer work."
 @click.command("set-password-link")
 @click.argument("account", metavar="[EMAIL|ID]", required=False)
 @users_file_option(text="For all users of a file: their emails are enough.")
-@format_option
-@column_option
+@file_options
 @click.option(
     "--batch",
     "batch_id",
@@ -78,8 +76,6 @@ _REPLACED = "Earlier links, if any, no longer work."
 def set_password_link(
     account: str | None,
     users_file: str | None,
-    file_format: str | None,
-    columns: dict[str, str],
     batch_id: str | None,
     without_credentials: bool,
     output_file: str | None,
@@ -115,7 +111,7 @@ def set_password_link(
         raise ConfigError("links for many users go into a file: name a new one by --output-file")
     if account is not None:
         check_account(account)
-    file = open_users_file(users_file, file_format, columns) if users_file is not None else None
+    file = open_users_file(users_file) if users_file is not None else None
     with open_control_plane(host) as transport:
         if mail:
             transport.mails.send_links([])  # a refusal comes before any work

@@ -29,8 +29,8 @@ from anyscale.cli.terminal import (
 )
 from anyscale.cli.user.account_argument import check_account, find_account
 from anyscale.cli.users_file import (
-    column_option,
-    format_option,
+    chosen_file_options,
+    file_options,
     open_users_file,
     quiet_option,
     reading_options,
@@ -93,8 +93,7 @@ def _command(words: _Words, text: str, *more: _Decorator) -> click.Command:
         click.argument("account", metavar="[EMAIL|ID]", required=False),
         users_file_option(text=f"{words.verb.title()} the users in this file."),
         *more,
-        format_option,
-        column_option,
+        file_options,
         click.option(
             "--dry-run", is_flag=True, help=f"Only show the accounts that it would {words.verb}."
         ),
@@ -114,8 +113,6 @@ def _change(
     account: str | None,
     users_file: str | None,
     missing_from: str | None = None,
-    file_format: str | None,
-    columns: dict[str, str],
     dry_run: bool,
     at_most: int | None = None,
     same_person: Sequence[str] = (),
@@ -141,14 +138,13 @@ def _change(
             {
                 "--dry-run": dry_run,
                 "--at-most": at_most is not None,
-                "--format": file_format is not None,
-                "--column": bool(columns),
+                **dict.fromkeys(chosen_file_options(), True),
                 "-o json": output == "json",
             },
         )
         _change_one(words, account, host)
         return
-    with open_users_file(path, file_format, columns) as file, open_control_plane(host) as transport:
+    with open_users_file(path) as file, open_control_plane(host) as transport:
         log_control_plane(transport)
         plan = _plan(transport, file, words, output, same_person, missing=users_file is None)
         say_notes(file)

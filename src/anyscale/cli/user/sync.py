@@ -27,8 +27,7 @@ from anyscale.cli.terminal import (
 from anyscale.cli.user.sign_in_hint import locked_out_hint, sign_in_hints
 from anyscale.cli.users_file import (
     UsersFileCommand,
-    column_option,
-    format_option,
+    file_options,
     open_users_file,
     quiet_option,
     refuse_file,
@@ -53,8 +52,7 @@ _limit = click.IntRange(min=0)
 
 @click.command("sync", cls=UsersFileCommand)
 @users_file_option(required=True, text="The file of all users, or - for standard input.")
-@format_option
-@column_option
+@file_options
 @click.option("--create", is_flag=True, help="Create the accounts of new users.")
 @click.option("--correct", is_flag=True, help="Correct the accounts that differ.")
 @click.option("--suspend-missing", is_flag=True, help="Suspend the users who are not in the file.")
@@ -77,8 +75,6 @@ _limit = click.IntRange(min=0)
 @host_option
 def sync(
     users_file: str,
-    file_format: str | None,
-    columns: dict[str, str],
     create: bool,
     correct: bool,
     suspend_missing: bool,
@@ -128,7 +124,7 @@ def sync(
         they_differ=frozenset(they_differ),
         same_person=frozenset(same_person),
     )
-    with open_users_file(users_file, file_format, columns) as file, open_control_plane(host) as to:
+    with open_users_file(users_file) as file, open_control_plane(host) as to:
         log_control_plane(to)
         run = SyncRun(
             to,
@@ -186,7 +182,7 @@ def _show(plan: SyncPlan, name: str, *, is_cut: bool) -> None:
 
 
 def _line(step: SyncStep, name: str) -> str:
-    place = f"{name}:{step.line}:{step.column}: " if step.line else ""
+    place = f"{name}:{step.cell or f'{step.line}:{step.column}'}: " if step.line else ""
     person = f"{step.name}, {step.user_id}" if step.user_id else step.name
     return f"{place}{step.kind} {step.email} ({person}): {step.reason}"
 

@@ -24,8 +24,7 @@ from anyscale.cli.terminal import (
 from anyscale.cli.user.sign_in_hint import locked_out_hint
 from anyscale.cli.users_file import (
     UsersFileCommand,
-    column_option,
-    format_option,
+    file_options,
     open_users_file,
     quiet_option,
     refuse_file,
@@ -48,8 +47,7 @@ DIFFERENT, NOT_COMPARED = 1, 3
 
 @click.command("verify", cls=UsersFileCommand)
 @users_file_option(required=True, text="The users file, or - for standard input.")
-@format_option
-@column_option
+@file_options
 @click.option("--extra", is_flag=True, help="List also the accounts that the file lacks.")
 @click.option(
     "--apply", is_flag=True, help="Then correct the accounts: names, titles, emails, numbers, SSO."
@@ -67,8 +65,6 @@ DIFFERENT, NOT_COMPARED = 1, 3
 @host_option
 def verify(
     users_file: str,
-    file_format: str | None,
-    columns: dict[str, str],
     extra: bool,
     apply: bool,
     at_most: int | None,
@@ -105,7 +101,7 @@ def verify(
         raise click.UsageError("--at-most is for --apply")
     if unterminated and not apply:
         raise click.UsageError("--unterminated is for --apply")
-    with open_users_file(users_file, file_format, columns) as file:
+    with open_users_file(users_file) as file:
         try:
             with open_control_plane(host) as transport:
                 report = _compared(transport, file, output, same_person, extra=extra, apply=apply)
@@ -271,7 +267,8 @@ class _Report:
                 renamed = difference
             if is_quiet() and self._difference_count > MOST_LISTED:
                 continue  # the summary has their number
-            place = f"{self._name}:{difference.line}:{difference.column}"
+            cell = difference.cell or f"{difference.line}:{difference.column}"
+            place = f"{self._name}:{cell}"
             yield f"{place}: create_users[{difference.index}]: {_described(difference, renamed)}"
         for user in self._extra_users():
             state = " (suspended)" if user.suspended_at else ""

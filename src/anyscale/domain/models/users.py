@@ -242,6 +242,7 @@ class Difference(Struct, frozen=True):
         account (str, bool or None): Its value in the account.
         user_id (str or None): The account; None if there is none.
         kept (bool): Whether no file changes the field, since the account is an owner's.
+        cell (str or None): The cell of its email, such as `C24`; None if it is no spreadsheet.
     """
 
     index: int
@@ -254,6 +255,7 @@ class Difference(Struct, frozen=True):
     account: str | bool | None = None
     user_id: str | None = None
     kept: bool = False
+    cell: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return a dictionary representation of the model."""

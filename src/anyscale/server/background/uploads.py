@@ -10,7 +10,7 @@ from typing import Final
 
 from anyscale.errors import Overloaded, RequestInvalid
 from anyscale.users_file import FORMATS, format_of
-from anyscale.users_file.tables.header import chosen_columns, require_csv
+from anyscale.users_file.tables.header import chosen_columns, require_table
 
 __all__ = ["MIB", "MemoryBudget", "Upload"]
 
@@ -145,7 +145,7 @@ class Upload:
         lines = map(str.strip, self.fields.get("columns", "").splitlines())
         columns = chosen_columns(filter(None, lines))
         if columns:
-            require_csv(self.name, self.format, "choose the format CSV")
+            require_table(self.name, self.format, "choose the format CSV")
         return columns
 
     @property

@@ -1,4 +1,4 @@
-"""The header of a CSV file: which column has which field, and what is wrong with the others."""
+"""The header of a table: which column has which field, and what is wrong with the others."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,13 +9,17 @@ from anyscale.errors import ConfigError
 from anyscale.users_file.field_words import field_of, is_first_name, meant_field
 
 __all__ = [
+    "TABLES",
     "ColumnFault",
     "chosen_columns",
     "column_name",
     "columns_of",
     "named_column",
-    "require_csv",
+    "require_table",
 ]
+
+#: the formats whose columns the caller can choose
+TABLES = frozenset({"csv", "xlsx"})
 
 #: the column of a header that the caller leaves out
 _LEFT_OUT = "(left out)"
@@ -56,15 +60,15 @@ def chosen_columns(texts: Iterable[str]) -> dict[str, str]:
     return columns
 
 
-def require_csv(file_name: str, file_format: str, mend: str) -> None:
-    """Raise `ConfigError` if a file for which the caller chooses columns is not CSV.
+def require_table(file_name: str, file_format: str, mend: str) -> None:
+    """Raise `ConfigError` if a file for which the caller chooses columns is not a table.
 
-    `mend` says how the caller says that it is.
+    `mend` says how the caller says that it is CSV.
     """
-    if file_format != "csv":
+    if file_format not in TABLES:
         raise ConfigError(
-            f"columns are chosen for CSV, and {shown(file_name)} is read as {file_format.upper()}: "
-            f"{mend} if it is CSV"
+            f"columns are chosen for CSV and Excel, and {shown(file_name)} is read as "
+            f"{file_format.upper()}: {mend} if it is CSV"
         )
 
 

@@ -633,7 +633,7 @@ def test_a_column_that_is_also_a_field_is_named_by_hand(jane: HttpClient) -> Non
         (
             "u.yaml",
             "A=name",
-            "Columns are chosen for CSV, and 'u.yaml' is read as YAML: choose the format CSV",
+            "Columns are chosen for CSV and Excel, and 'u.yaml' is read as YAML: choose the format",
         ),
         ("u.csv", "Missing=title", "There is no column 'missing', whose field was chosen"),
     ],
