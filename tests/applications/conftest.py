@@ -27,6 +27,7 @@ from tests.support.users import PASSWORD, checked_user, create_accounts
 from anyscale.domain.models.applications import NewApplication
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.hashing.pool import CHEAPEST
+from anyscale.server.http.console.application_programs import connection
 from anyscale.server.settings import Settings
 
 
@@ -111,6 +112,15 @@ class Provider:
                 account = tx.accounts.find(email)
             assert account
             control_plane.lifecycle.suspend(account.user_id, OPERATOR)
+
+    def text_for(self, program: str, **fields: Any) -> str:
+        """Create an application; give the text that the console shows for its program."""
+        with closing(self.control_plane()) as control_plane:
+            created = control_plane.applications.create(NewApplication(**fields), OPERATOR)
+        secret = created.client_secret or ""
+        shown = connection(created.application, self.url, secret)
+        assert shown
+        return next(one.text for one in shown.texts if one.program.key == program)
 
     def create_application(self, **fields: Any) -> tuple[str, str]:
         """Create an application; give its id and its secret, which is empty for a public one."""

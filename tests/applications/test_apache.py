@@ -23,7 +23,8 @@ from tests.support.second_factor.virtual_authenticators import SYNCED
 def apache(provider: Provider) -> Iterator[str]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    client_id, secret = provider.create_application(
+    pasted = provider.text_for(
+        "apache",
         name="Wiki",
         redirect_uris=[f"{url}/oidc/cb"],
         post_logout_redirect_uris=[f"{url}/bye.html"],
@@ -31,7 +32,7 @@ def apache(provider: Provider) -> Iterator[str]:
     # Not in pytest's folder: each pytest that starts, also beside this one, closes that to others.
     with (
         tempfile.TemporaryDirectory() as folder,
-        run_apache(Path(folder), port, provider.url, client_id, secret) as url,
+        run_apache(Path(folder), port, pasted) as url,
     ):
         yield url
 

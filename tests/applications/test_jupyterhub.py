@@ -27,8 +27,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hub(provider: Provider, folder: Path) -> Iterator[str]:
     port = free_port()
     callback = f"http://127.0.0.1:{port}/hub/oauth_callback"
-    client_id, secret = provider.create_application(name="JupyterHub", redirect_uris=[callback])
-    with run_jupyterhub(folder, port, provider.url, client_id, secret) as url:
+    pasted = provider.text_for("jupyterhub", name="JupyterHub", redirect_uris=[callback])
+    with run_jupyterhub(folder, port, pasted) as url:
         yield url
 
 

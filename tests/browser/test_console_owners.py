@@ -116,6 +116,15 @@ def show_secret(page: Page, _: Site) -> None:
     page.get_by_role("button", name="Create the application").click()
 
 
+def check_application(page: Page, _: Site) -> None:
+    page.goto("/console/applications/new")
+    page.get_by_label("Name").fill("Checked")
+    page.get_by_label("Redirect URIs").fill(HUB)
+    page.get_by_label("Who may sign in").fill("example.com, exmaple.com")
+    page.get_by_text("Where known programs return to").click()
+    page.get_by_role("button", name="Only check").click()
+
+
 def refuse_token(page: Page, _: Site) -> None:
     page.goto("/console/tokens/new")
     page.get_by_role("button", name="Create the token").click()
@@ -145,6 +154,7 @@ PAGES: dict[str, tuple[str, str | Step]] = {
     "application": ("Wiki", "/console/applications/{id}"),
     "new application": ("Create an application", "/console/applications/new"),
     "refused application": ("There is a problem", refuse_application),
+    "checked application": ("Create an application", check_application),
     "secret": ("The application is created", show_secret),
     "edit": ("Change Wiki", "/console/applications/{id}/edit"),
     "rotate": ("Replace the secret of", "/console/applications/{id}/rotate-secret"),
@@ -295,6 +305,51 @@ def test_a_replaced_secret_is_shown_once_and_works_after_a_reload(
     assert secret not in page.content()
     with closing(site.control_plane()) as control_plane:
         ApplicationAuthentication(control_plane.transactions).authenticate(owner.client_id, secret)
+
+
+def test_the_text_for_a_program_and_each_address_are_copied(
+    visit: Visit, owner: Owner, site: Site
+) -> None:
+    allowed = ["clipboard-read", "clipboard-write"]
+    page = visit("/console/applications/new", storage_state=owner.state, permissions=allowed)
+    page.get_by_label("Name").fill("Grafana")
+    page.get_by_label("Redirect URIs").fill("https://grafana.example.com/login/generic_oauth")
+    page.get_by_label("Address to open").fill("https://grafana.example.com")
+    page.get_by_role("button", name="Create the application").click()
+    page.get_by_role("button", name="Copy the text for Grafana").click()
+    expect(page.locator("#copy-grafana-copied")).to_have_text("Copied.")
+    secret = page.locator("#client .whole").inner_text()
+    site.secrets.append(secret)
+    text = page.evaluate("navigator.clipboard.readText()")
+    assert f"client_secret = {secret}\nscopes = " in text
+    page.get_by_role("link", name="I have copied them").click()
+    assert secret not in page.content()
+    page.get_by_role("button", name="Copy the address: Token").click()
+    expect(page.locator("#copy-token_endpoint-copied")).to_have_text("Copied.")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == "https://accounts.example.com/oauth2/token"
+    assert_accessible(page)
+
+
+def test_a_member_sees_the_application_as_a_tile(visit: Visit, owner: Owner, site: Site) -> None:
+    audiences = {"Tile": ["example.com"], f"Tile {LONG}"[:99]: [], "Tile of owners": ["owners"]}
+    with closing(site.control_plane()) as control_plane:
+        user = control_plane.sessions.authenticate(secret_in(owner.state))
+        for name, audience in audiences.items():
+            new = NewApplication(
+                name=name,
+                redirect_uris=[HUB],
+                audience=audience,
+                address="https://hub.example.com/start",
+            )
+            control_plane.applications.create(new, user)
+    page = visit("/", storage_state=site.signed_in(site.create_user()))
+    section = page.get_by_role("region", name="Your applications")
+    tiles = section.get_by_role("link", name="Tile")
+    expect(tiles).to_have_count(2)
+    expect(tiles.first).to_have_accessible_name("Tile hub.example.com")
+    expect(tiles.first).to_have_attribute("rel", "noopener noreferrer")
+    assert_accessible(page)
 
 
 def test_all_works_without_javascript(visit: Visit, owner: Owner, site: Site) -> None:

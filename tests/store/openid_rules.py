@@ -2,16 +2,19 @@
 
 from typing import Any
 
+import pytest
 from msgspec import json
-from tests.store.contract.steps import StoreSteps
+from tests.store.contract.steps import StoreSteps, batch_row, rows_of, user_id_of, user_row
 from tests.support.databases.stored_data import execute_sql
 
 from anyscale.server.store.records.openid import (
     ApplicationRecord,
+    Audience,
     FormerSecret,
     GrantRecord,
     PublicKeyRecord,
 )
+from anyscale.server.store.sql import allowed_users
 from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = ["OpenIdRules", "grant_row"]
@@ -79,6 +82,43 @@ class OpenIdRules(StoreSteps):
             assert found.allowed == ["owners"]
             assert found.formers == [former]
             assert tx.applications.get("app_none") is None
+
+    def test_the_accounts_of_an_audience_are_counted_once_each(self, store: Store) -> None:
+        self.publish(store, 1, "Jane@A.example", "joe@b.example", "kim@sub.a.example")
+        batch = self.publish(store, 2, "ann@a.example", "bob@c.example")
+        reserved = self.add(store, 3)
+        with store.write() as tx:
+            tx.users.insert(reserved.id, rows_of([user_row(reserved, 0, "x@d.example")]))
+            for number, at in ((1, 0), (1, 1), (2, 1)):
+                tx.accounts.set_role(user_id_of(batch_row(number), at), "owner")
+        everything = Audience(True, ["a.example", "d.example", "e.example"], [batch.batch_id])
+        with store.read() as tx:
+            counts = [
+                tx.allowed_users.count(audience, most)
+                for audience, most in (
+                    (Audience(), 9),
+                    (Audience(domains=["a.example"]), 9),
+                    (Audience(domains=["a.example"]), 1),
+                    (Audience(domains=["d.example", "example"]), 9),
+                    (Audience(batch_ids=[batch.batch_id, reserved.batch_id]), 9),
+                    (Audience(owners=True), 9),
+                    (everything, 9),
+                    (everything, 3),
+                )
+            ]
+            used = tx.allowed_users.domains_in_use([*everything.domains, "example"])
+        assert counts == [(count, True) for count in (0, 2, 1, 0, 2, 3, 4, 3)]
+        assert used == {"a.example", "d.example"}
+
+    def test_the_emails_whose_domains_are_looked_at_are_limited(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.publish(store, 1, "a@a.example", "b@a.example", "c@a.example", "d@b.example")
+        monkeypatch.setattr(allowed_users, "_MOST_EMAILS", 1)
+        with store.read() as tx:
+            assert tx.allowed_users.count(Audience(domains=["a.example"]), 9) == (2, False)
+            assert tx.allowed_users.count(Audience(domains=["b.example"]), 9) == (0, False)
+            assert tx.allowed_users.domains_in_use(["a.example", "b.example"]) == {"a.example"}
 
     def test_no_two_applications_have_one_name(self, store: Store) -> None:
         with store.write() as tx:

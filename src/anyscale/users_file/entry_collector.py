@@ -173,6 +173,8 @@ class EntryCollector:
         )
         fields = ", ".join(self.passed_over)
         first, *sheets = map(shown, self.read_sheets or [""])
+        are_roles = "permission_level" in self.passed_over and not self.verify
+        roles = " All users arrive as collaborators." if are_roles else ""
         left_out = ", ".join(f"{kind} ({number:,})" for kind, number in self.left_out.items())
         belongings = {kind: number for kind, number in self.belongings.items() if number}
         others = ", ".join(f"{kind} ({number:,})" for kind, number in belongings.items())
@@ -185,7 +187,11 @@ class EntryCollector:
             *([f"Passed over as entries: {left_out}."] if left_out else []),
             *([f"Passed over, since they do not arrive: {others}."] if others else []),
             *([f"{_ADMINISTRATORS}: {self.administrators:,}."] if self.administrators else []),
-            *([f"Passed over, since only the server sets them: {fields}."] if fields else []),
+            *(
+                [f"Passed over, since only the server sets them: {fields}.{roles}"]
+                if fields
+                else []
+            ),
         ]
 
     def leave_out(self, kind: str) -> None:

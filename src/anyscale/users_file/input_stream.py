@@ -221,7 +221,7 @@ class InputStream:
         if self._since_entry > MAX_ENTRY + _PIECE:
             detail = (
                 f"no entry ends in the {MAX_ENTRY >> 20} MiB before this place: "
-                "it is too long, or a quote is never closed"
+                "it is too long, as one of a directory with a photo, or a quote is never closed"
             )
             raise self.fatal("too_long", detail, self._line, self._column)
 

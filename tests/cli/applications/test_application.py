@@ -95,8 +95,8 @@ def test_what_is_wrong_is_one_line(anyscale: RunAnyscale) -> None:
     created(anyscale)
 
     for arguments, message in (
-        (CREATE, "there is an application 'Hub'"),
-        ((*CREATE[:5], "http://hub.example.com"), "must be https://"),
+        (CREATE, "there is an application 'Hub': choose another name. If this call was"),
+        ((*CREATE[:5], "http://hub.example.com"), "must be https://..."),
         (("application", "show", "app_none"), "there is no application app_none"),
         (("application", "delete", "app_none"), "there is no application app_none"),
         (("application", "update", "app_none"), "there is nothing to change"),

@@ -45,6 +45,8 @@ def test_an_export_is_compared_and_creates_the_same_accounts_elsewhere(
 
     assert (compared.returncode, compared.stdout) == (0, ""), compared.stderr
     assert compared.stderr.count(PASSED_OVER) == created.stderr.count(PASSED_OVER) == 1
+    arriving = f"{PASSED_OVER} All users arrive as collaborators."
+    assert (arriving in compared.stderr, arriving in created.stderr) == (False, True)
     assert created.returncode == 0, created.stderr
     people = [
         json.loads(anyscale("user", "list", "-o", "json", env=env).stdout) for env in (here, there)

@@ -155,6 +155,17 @@ def test_an_export_is_private_and_in_the_audit_log_and_has_no_hashes_by_itself(
     assert small.events("users.exported") == [{"format": "jsonl", "password_hashes": 0, "users": 4}]
 
 
+def test_an_export_beside_the_address_of_a_server_says_which_database_it_reads(
+    small: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for host, is_said in (("embedded", False), ("https://accounts.example.com", True)):
+        monkeypatch.setenv("ANYSCALE_HOST", host)
+        done = small.do("user", "export", "-o", f"{is_said}.jsonl")
+        assert (
+            f"but this command reads the database at {small.database}" in done.stderr
+        ) is is_said
+
+
 @pytest.mark.parametrize("name", ["users.yaml", "users", "-"])
 def test_an_export_needs_a_format_that_its_name_or_an_option_says(small: Place, name: str) -> None:
     refused = small.run("user", "export", "-o", name)

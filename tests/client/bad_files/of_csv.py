@@ -699,7 +699,7 @@ CSV = [
         [
             (
                 "users.csv:2:1114102: no entry ends in the 1 MiB before this place: it is too "
-                "long, or a quote is never closed"
+                "long, as one of a directory with a photo, or a quote is never closed"
             )
         ],
         ["too_long"],

@@ -1171,7 +1171,7 @@ YAML = [
         [
             (
                 "users.yaml:3:1114086: no entry ends in the 1 MiB before this place: it is too "
-                "long, or a quote is never closed"
+                "long, as one of a directory with a photo, or a quote is never closed"
             )
         ],
         ["too_long"],

@@ -11,6 +11,7 @@ from anyscale.domain.models.applications import ApplicationChanges
 from anyscale.errors import ConfigError, NotFound, NotPermitted
 from anyscale.server.core.openid.authorization import ConfirmationNeeded
 from anyscale.server.core.openid.protocol import OAuthError
+from anyscale.server.core.time_units import MINUTE_MS
 
 WRONG_URIS = [
     "http://hub.example.com/callback",
@@ -161,6 +162,30 @@ def test_an_entry_of_the_audience_may_be_spelled_as_people_do(
 ) -> None:
     client_id, _ = site.create_application(name="Wiki", audience=[entry, stored])
     assert site.control_plane.applications.get(client_id).audience == [stored]
+
+
+def test_the_last_sign_in_outlives_the_session_and_is_written_once_a_minute(site: Site) -> None:
+    def last() -> int:
+        at = site.control_plane.applications.get(site.client_id).last_sign_in_at
+        assert at
+        return round(at.timestamp() * 1000)
+
+    assert site.control_plane.applications.get(site.client_id).last_sign_in_at is None
+    site.code(site.sign_in())
+    first = last()
+    with site.control_plane.store.write() as tx:
+        tx.sessions.delete(site.ids["jane"])
+    assert last() == first
+
+    for ago, is_written in ((MINUTE_MS - 5_000, False), (MINUTE_MS, True)):
+        with site.control_plane.store.write() as tx:
+            tx.applications.touch(site.client_id, first - ago)
+        site.code(site.sign_in("kim"))
+        assert (last() > first - ago) is is_written
+    site.control_plane.applications.update(
+        site.client_id, ApplicationChanges(name="Wiki"), OPERATOR
+    )
+    assert last() >= first
 
 
 WRONG_FIELDS: list[dict[str, Any]] = [

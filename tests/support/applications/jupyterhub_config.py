@@ -1,4 +1,4 @@
-"""JupyterHub as the page application-programs.md sets it up, with ports and a folder of a test."""
+"""JupyterHub with the text of the console, and with ports and a folder of a test."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 from oauthenticator.generic import GenericOAuthenticator
 
-folder, url, issuer = (os.environ[f"HUB_{name}"] for name in ("FOLDER", "URL", "ISSUER"))
+folder, url = os.environ["HUB_FOLDER"], os.environ["HUB_URL"]
 hub_port, api_port = os.environ["HUB_PORTS"].split(",")
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821 - JupyterHub defines it
@@ -20,18 +20,7 @@ c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{api_port}"
 c.ConfigurableHTTPProxy.command = [os.environ["HUB_PROXY"]]
 c.ConfigurableHTTPProxy.pid_file = f"{folder}/proxy.pid"
 
-c.JupyterHub.authenticator_class = GenericOAuthenticator
-c.GenericOAuthenticator.client_id = os.environ["HUB_CLIENT_ID"]
-c.GenericOAuthenticator.client_secret = os.environ["HUB_SECRET"]
-c.GenericOAuthenticator.oauth_callback_url = f"{url}/hub/oauth_callback"
-c.GenericOAuthenticator.authorize_url = f"{issuer}/oauth2/authorize"
-c.GenericOAuthenticator.token_url = f"{issuer}/oauth2/token"
-c.GenericOAuthenticator.userdata_url = f"{issuer}/oauth2/userinfo"
-c.GenericOAuthenticator.logout_redirect_url = f"{issuer}/oauth2/logout"
-c.GenericOAuthenticator.scope = ["openid", "profile", "email", "groups"]
-c.GenericOAuthenticator.username_claim = "sub"
-c.GenericOAuthenticator.allow_all = True
-c.GenericOAuthenticator.auto_login = True
+exec(os.environ["HUB_TEXT"])
 
 
 def write_level(_: GenericOAuthenticator, __: object, model: dict[str, Any]) -> dict[str, Any]:

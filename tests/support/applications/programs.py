@@ -28,8 +28,8 @@ JUPYTERHUB = ROOT / ".venv" / "jupyterhub" / "bin"
 
 
 @contextmanager
-def run_apache(folder: Path, port: int, issuer: str, client_id: str, secret: str) -> Iterator[str]:
-    """Run Apache with mod_auth_openidc, whose pages below /private need a sign-in; give its URL."""
+def run_apache(folder: Path, port: int, pasted: str) -> Iterator[str]:
+    """Run Apache with the text that the console shows for mod_auth_openidc; give its URL."""
     url = f"http://127.0.0.1:{port}"
     for name in ("private", "cache"):
         (folder / name).mkdir()
@@ -46,9 +46,7 @@ def run_apache(folder: Path, port: int, issuer: str, client_id: str, secret: str
         "FOLDER": str(folder),
         "URL": url,
         "PORT": str(port),
-        "ISSUER": issuer,
-        "CLIENT_ID": client_id,
-        "SECRET": secret,
+        "TEXT": pasted,
     }
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)
@@ -65,19 +63,15 @@ def _let_everybody_enter(folder: Path) -> None:
 
 
 @contextmanager
-def run_jupyterhub(
-    folder: Path, port: int, issuer: str, client_id: str, secret: str
-) -> Iterator[str]:
-    """Run JupyterHub with its OAuth authenticator; give its URL."""
+def run_jupyterhub(folder: Path, port: int, pasted: str) -> Iterator[str]:
+    """Run JupyterHub with the text that the console shows for it; give its URL."""
     url = f"http://127.0.0.1:{port}"
     environment = {
         "HUB_FOLDER": str(folder),
         "HUB_URL": url,
         "HUB_PORTS": f"{free_port()},{free_port()}",
         "HUB_PROXY": str(NODE / "node_modules" / ".bin" / "configurable-http-proxy"),
-        "HUB_ISSUER": issuer,
-        "HUB_CLIENT_ID": client_id,
-        "HUB_SECRET": secret,
+        "HUB_TEXT": pasted,
         "PATH": f"{JUPYTERHUB}:{os.environ['PATH']}",
     }
     command = [str(JUPYTERHUB / "jupyterhub"), "-f", str(FOLDER / "jupyterhub_config.py")]

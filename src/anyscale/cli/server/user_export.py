@@ -1,6 +1,7 @@
 """Writes all users to a file, for `anyscale user export`."""
 
 import hashlib
+import os
 from collections import Counter
 from contextlib import ExitStack
 
@@ -8,10 +9,11 @@ from msgspec import json
 
 from anyscale.cli.atomic_file import AtomicFile
 from anyscale.cli.server.connect import open_local_control_plane
-from anyscale.cli.terminal import show_progress
+from anyscale.cli.terminal import log, show_progress
 from anyscale.domain.models.exports import Manifest
 from anyscale.server.core.accounts.export import UserExport, exported_users, record_export
 from anyscale.server.core.callers import system_caller
+from anyscale.server.databases import database_name
 from anyscale.users_file.export_formats import EXPORT_FORMATS, ExportFormat
 from anyscale.users_file.manifest import BESIDE, COMMENT, KEY
 
@@ -30,6 +32,9 @@ def export_to(path: str, file_format: str, *, with_hashes: bool) -> Manifest:
         beside = cleanup.enter_context(AtomicFile(path + BESIDE)) if file_format == "csv" else None
         control_plane = cleanup.enter_context(open_local_control_plane(create=False))
         control_plane.store.ready()
+        if os.environ.get("ANYSCALE_HOST", "") not in ("", "embedded"):
+            name = database_name(control_plane.settings.database)
+            log(f"ANYSCALE_HOST is set, but this command reads {name}.")
         transactions = control_plane.transactions
         with exported_users(transactions, with_hashes=with_hashes) as export:
             chosen = EXPORT_FORMATS[file_format](with_hashes=with_hashes)

@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
 from anyscale.server.store.sql.accounts import Accounts
+from anyscale.server.store.sql.allowed_users import AllowedUsers
 from anyscale.server.store.sql.audit import Audit
 from anyscale.server.store.sql.batches import Batches, Chunks
 from anyscale.server.store.sql.connection import Connection
@@ -130,6 +131,7 @@ class Transaction:
         self.tokens: Final = Tokens(connection)
         self.server_keys: Final = ServerKeys(connection)
         self.applications: Final = Applications(connection)
+        self.allowed_users: Final = AllowedUsers(connection)
         self.grants: Final = Grants(connection)
         self.public_keys: Final = PublicKeys(connection)
         self.audit: Final = Audit(connection)

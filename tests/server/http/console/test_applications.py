@@ -9,15 +9,20 @@ from typing import Any
 import pytest
 from tests.server.http.console.conftest import Console, OpenConsole
 from tests.server.http.pages.requests import PUBLIC, fields_of, get, send
+from tests.support.paths import ROOT
 from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.sign_in.sign_ins import events_of, let_time_pass
 
 from anyscale.domain.audit_chain import AuditEntry
 from anyscale.domain.models.applications import Application
 from anyscale.domain.models.audit import AuditFilter
+from anyscale.server.core.openid import audience
 from anyscale.server.core.openid.application_authentication import ApplicationAuthentication
 from anyscale.server.core.openid.protocol import OAuthError
 from anyscale.server.core.time_units import MINUTE_MS
+from anyscale.server.http.console.application_programs import PROGRAMS
+from anyscale.server.http.openid.discovery import metadata
+from anyscale.server.store.sql import allowed_users
 
 HUB = "https://hub.example.com/hub/oauth_callback"
 
@@ -165,11 +170,57 @@ def test_a_user_opens_the_applications_that_the_user_may_use(
     assert "Tile" not in get(bob, "/").text
 
 
+def test_the_form_and_the_page_say_how_many_accounts_match(
+    console: Console, jane: HttpClient
+) -> None:
+    path = "/console/applications/new"
+    form = {"name": "Counted", "redirect_uris": HUB, "check": "yes"}
+    checked = send(jane, path, **form, audience="example.com, exmaple.com")
+    assert checked.status == 200
+    assert "Nothing is wrong. Nothing is saved yet." in checked.text
+    assert "2 accounts match." in checked.text
+    assert "No account matches exmaple.com: check how it is written." in checked.text
+    assert fields_of(checked)["audience"] == "example.com, exmaple.com"
+    assert "Counted" not in [one.name for one in console.control_plane.applications.list()]
+
+    typed = send(jane, path, **form, audience="exmaple.com")
+    assert "0 accounts match." in typed.text
+    assert "No account matches exmaple.com:" in typed.text
+    wrong = send(jane, path, **{**form, "redirect_uris": ""}, audience="owners")
+    assert wrong.status == 400
+    assert "1 account matches." in wrong.text
+    assert "match." not in send(jane, path, **form).text  # all users may
+    assert "match." not in send(jane, path, **form, audience="bat_none").text
+
+    created = create(jane, "Counted", audience="example.com")
+    assert "Who may sign in: 2 accounts match." in created.text
+    client_id = find(console, "Counted").client_id
+    shown = get(jane, f"/console/applications/{client_id}").text
+    assert "<br>2 accounts match</dd>" in shown
+    checked = edit(jane, client_id, audience="Owners", check="yes")
+    assert "1 account matches." in checked.text
+    assert find(console, "Counted").audience == ["example.com"]
+
+
+def test_more_accounts_than_are_counted_are_many(
+    console: Console, jane: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audience, "_MOST_COUNTED", 1)
+    create(jane, "Many", audience="example.com\nowners")
+    client_id = find(console, "Many").client_id
+    shown = get(jane, f"/console/applications/{client_id}").text
+    assert "More than 1 account matches" in shown
+    monkeypatch.setattr(audience, "_MOST_COUNTED", 9)
+    monkeypatch.setattr(allowed_users, "_MOST_EMAILS", 0)
+    shown = get(jane, f"/console/applications/{client_id}").text
+    assert "Of the first million accounts, 1 match" in shown
+
+
 def test_a_name_is_used_once(jane: HttpClient) -> None:
     create(jane, "Twice")
     page = create(jane, "Twice")
     assert problem_of(page)[0] == "name"
-    assert problem_of(page)[1].startswith("There is an application 'Twice': choose another name.")
+    assert problem_of(page)[1] == "There is an application 'Twice': choose another name."
 
 
 @pytest.mark.parametrize(("when", "before_works"), [("later", True), ("now", False), ("", True)])
@@ -385,11 +436,69 @@ def test_names_are_text(console: Console, jane: HttpClient) -> None:
         assert "&lt;script&gt;" in page
 
 
-def test_the_lines_to_paste_name_the_issuer(open_console: OpenConsole, tmp_path: Path) -> None:
+def copied(page: HttpResponse) -> dict[str, str]:
+    """Give what the buttons of a page copy, by the ends of their ids."""
+    for one in re.findall(r'data-copies="([^"]+)"', page.text):
+        assert page.text.count(f' id="{one}"') == page.text.count(f' id="{one}-copied"') == 1
+    texts = re.findall(r'id="copy-([^"]+?)"[^>]*>([^<]*)</(?:span|pre)>', page.text)
+    return {key: unescape(text) for key, text in texts if not key.endswith("-copied")}
+
+
+def test_the_pages_have_all_that_a_program_needs_to_be_pasted(
+    open_console: OpenConsole, tmp_path: Path
+) -> None:
     console = open_console(public_url=PUBLIC, signing_keys=tmp_path / "keys")
-    page = create(console.browser(), "Hub")
+    jane = console.browser()
+    grafana = "https://example.com/grafana/login/generic_oauth"
+    page = create(jane, "Grafana", redirect_uris=grafana)
     assert f"issuer={PUBLIC}" in page.text
+    client_id, secret = find(console, "Grafana").client_id, secret_of(page)
+    once, later = copied(page), copied(get(jane, f"/console/applications/{client_id}"))
+    known = metadata(PUBLIC)
+    names = [name for name in known if name.endswith(("_endpoint", "_uri"))]
+    names.remove("revocation_endpoint")
+    for name in ("issuer", *names):
+        assert later[name] == once[name] == known[name]
+    assert later["client-id"] == client_id
+    assert later["discovery"] == f"{PUBLIC}/.well-known/openid-configuration"
+    programs = {one.key for one in PROGRAMS if not one.is_public}
+    assert programs < once.keys()
+    for key in programs:
+        assert client_id in once[key]
+        assert secret in once[key]
+        assert f"{PUBLIC}" in once[key]
+        assert later[key] == once[key].replace(secret, "mrc_...")
+    assert once["grafana"].startswith("[server]\nroot_url = https://example.com/grafana/\n")
+    assert 'oauth_callback_url = "https://example.com/hub/oauth_callback"' in once["jupyterhub"]
+    assert f"OIDCRedirectURI {grafana}\n" in once["apache"]
+    opened = re.findall(r'<details class="paste" open>\n<summary>(.*?)<', page.text)
+    assert opened == ["Grafana"]
+    assert 'returns to <span class="code">https://example.com/hub/oauth_callback<' in page.text
 
 
-def test_without_a_public_address_the_list_says_what_is_missing(jane: HttpClient) -> None:
-    assert "ANYSCALE_PUBLIC_URL" in get(jane, "/console/applications").text
+def test_a_public_application_has_the_text_of_a_page(
+    open_console: OpenConsole, tmp_path: Path
+) -> None:
+    console = open_console(public_url=PUBLIC, signing_keys=tmp_path / "keys")
+    texts = copied(create(console.browser(), "Page", is_public="yes"))
+    public = {one.key for one in PROGRAMS if one.is_public}
+    assert texts.keys() & {one.key for one in PROGRAMS} == public
+    assert f'redirect_uri: "{HUB}"' in texts["oidc-client-ts"]
+    assert "mrc_" not in str(texts)
+
+
+def test_the_texts_are_those_of_the_documents() -> None:
+    page = (ROOT / "docs/operations/application-programs.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```\w+\n(.*?)```", page, re.DOTALL)
+    for program in PROGRAMS:
+        assert program.text in blocks, program.key
+        assert program.returns_to in page, program.key
+
+
+def test_without_a_public_address_the_pages_say_what_is_missing(
+    console: Console, jane: HttpClient
+) -> None:
+    create(jane, "Nowhere")
+    client_id = find(console, "Nowhere").client_id
+    for path in ("", f"/{client_id}"):
+        assert "ANYSCALE_PUBLIC_URL" in get(jane, f"/console/applications{path}").text

@@ -22,6 +22,7 @@ def checked_fields(
     is_public: bool,
     has_factors: bool,
     client_id: str = "",
+    is_repeatable: bool = False,
 ) -> dict[str, Any]:
     """Return valid fields as the database stores them.
 
@@ -31,6 +32,7 @@ def checked_fields(
         is_public: whether the application has no secret.
         has_factors: whether this server asks for second factors.
         client_id: of an application that exists.
+        is_repeatable: whether a lost response may have the call repeated.
 
     Raises:
         ConfigError: with the problems of all fields.
@@ -40,7 +42,9 @@ def checked_fields(
     for name, value in fields.items():
         try:
             _refuse(name, value, is_public=is_public, has_factors=has_factors)
-            _refuse_name_in_use(tx, name, value, client_id)
+            holder = tx.applications.named(value) if name == "name" else None
+            if holder and holder.client_id != client_id:
+                raise name_in_use(value, is_repeatable=is_repeatable)
             checked[name] = _stored(tx, name, value)
         except ConfigError as error:
             problems += [(name, message) for message in error.args]
@@ -49,14 +53,15 @@ def checked_fields(
     return checked
 
 
-def name_in_use(name: str) -> ConfigError:
+def name_in_use(name: str, *, is_repeatable: bool = False) -> ConfigError:
     """Return the error for a name that another application has."""
-    return _about(("name", _NAME_IN_USE.format(shown(name))))
+    message = f"there is an application {shown(name)}: choose another name"
+    return _about(("name", f"{message}. {_IF_REPEATED}" if is_repeatable else message))
 
 
-_NAME_IN_USE = (
-    "there is an application {}: choose another name. If this call was repeated, "
-    "`anyscale application list` shows it, and `rotate-secret` creates a new secret"
+_IF_REPEATED = (
+    "If this call was repeated, `anyscale application list` shows it, and `rotate-secret` creates "
+    "a new secret"
 )
 
 
@@ -80,12 +85,6 @@ def _refuse(name: str, value: Any, *, is_public: bool, has_factors: bool) -> Non
         raise ConfigError(
             "no application can require a second factor while ANYSCALE_SECOND_FACTOR is off"
         )
-
-
-def _refuse_name_in_use(tx: Transaction, name: str, value: Any, client_id: str) -> None:
-    holder = tx.applications.named(value) if name == "name" else None
-    if holder and holder.client_id != client_id:
-        raise name_in_use(value)
 
 
 def _stored(tx: Transaction, name: str, value: Any) -> Any:

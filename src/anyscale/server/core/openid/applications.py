@@ -1,5 +1,7 @@
 """Applications: the programs that sign our users in, which owners create."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from msgspec import UNSET, json, structs
@@ -17,7 +19,12 @@ from anyscale.server.core.callers import Caller
 from anyscale.server.core.forms import FORM_USED
 from anyscale.server.core.ids import new_id
 from anyscale.server.core.openid.application_fields import checked_fields, name_in_use
-from anyscale.server.core.openid.audience import end_excluded_grants
+from anyscale.server.core.openid.audience import (
+    Matches,
+    checked_audience,
+    count_matches,
+    end_excluded_grants,
+)
 from anyscale.server.core.openid.redirect_uris import is_registered, is_registered_origin
 from anyscale.server.core.second_factor.policy import SecondFactorPolicy
 from anyscale.server.core.secrets import hash_of, new_secret
@@ -58,7 +65,7 @@ class ApplicationService:
 
         So it does for a form that arrives twice: `of_form` returns what the first one created.
         """
-        secret = None if new.is_public else _new_secret()
+        secret, is_repeatable = None if new.is_public else _new_secret(), form_key is None
         with self._transactions.write_for(caller, recent=True) as (tx, _):
             now, fields = tx.now(), structs.asdict(new)
             del fields["is_public"]
@@ -69,11 +76,13 @@ class ApplicationService:
                 created_by=caller.actor,
                 created_at=now,
                 form_key=form_key,
-                **self._checked(tx, fields, is_public=new.is_public),
+                **self._checked(tx, fields, is_public=new.is_public, is_repeatable=is_repeatable),
             )
             if not tx.applications.add(application):
                 in_use = tx.applications.named(new.name)
-                raise name_in_use(new.name) if in_use else ConfigError(FORM_USED)
+                if in_use:
+                    raise name_in_use(new.name, is_repeatable=is_repeatable)
+                raise ConfigError(FORM_USED)
             uris = application.redirects
             _append(tx, caller, "application.created", application.client_id, redirect_uris=uris)
         return CreatedApplication(_shown(application), secret, self._issuer)
@@ -87,6 +96,20 @@ class ApplicationService:
         """Return an application."""
         with self._transactions.read() as tx:
             return _shown(_required(tx.applications.get(client_id), client_id))
+
+    def check(
+        self, fields: dict[str, Any], *, is_public: bool = False, client_id: str = ""
+    ) -> None:
+        """Raise `ConfigError` for fields that are wrong, of a new application or of one that is."""
+        with self._transactions.read() as tx:
+            self._checked(tx, fields, is_public=is_public, client_id=client_id)
+
+    def count_matches(self, audience: Sequence[str]) -> Matches | None:
+        """Count the accounts of an audience; None if it is for all, or an entry is wrong."""
+        with self._transactions.read() as tx, suppress(ConfigError):
+            entries = checked_audience(tx, audience)
+            return count_matches(tx, entries) if entries else None
+        return None
 
     def of_form(self, form_key: str, name: str, caller: Caller) -> Application | None:
         """Return the application with a name that a form of the caller has created."""

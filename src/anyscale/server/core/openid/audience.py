@@ -1,19 +1,36 @@
 """Which users an application signs in: owners, emails of a domain, accounts of a batch, or all."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
 
 from anyscale.domain.emails import email_key
 from anyscale.domain.validation import shown
 from anyscale.errors import ConfigError
-from anyscale.server.store.records.openid import ApplicationRecord
+from anyscale.server.store.records.openid import ApplicationRecord, Audience
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["checked_audience", "end_excluded_grants", "is_allowed"]
+__all__ = ["Matches", "checked_audience", "count_matches", "end_excluded_grants", "is_allowed"]
 
 _OWNERS = "owners"
 _BATCH = "bat_"
 _MOST = 50
+
+#: accounts that are counted at most
+_MOST_COUNTED = 10_000
+
+
+class Matches(Struct, frozen=True):
+    """How many accounts an audience has."""
+
+    count: int
+    #: whether there are more: the counting ends at 10,000 accounts
+    is_more: bool
+    #: whether all emails were looked at: some million are
+    is_whole: bool
+    #: the entries that no account matches, such as a domain with a typing error
+    unmatched: Sequence[str]
 
 
 def checked_audience(tx: Transaction, entries: Iterable[str]) -> list[str]:
@@ -64,17 +81,40 @@ def _matches(tx: Transaction, entry: str, account: AccountRecord) -> bool:
     return email_key(account.email).partition("@")[2] == entry
 
 
+def count_matches(tx: Transaction, entries: Sequence[str]) -> Matches:
+    """Count the accounts that match one of some entries, as `checked_audience` returns them."""
+    audience = _audience(tx, entries)
+    count, is_whole = tx.allowed_users.count(audience, _MOST_COUNTED + 1)
+    return Matches(
+        min(count, _MOST_COUNTED),
+        is_more=count > _MOST_COUNTED,
+        is_whole=is_whole or count > _MOST_COUNTED,
+        unmatched=_unmatched(tx, entries, audience) if count else entries,
+    )
+
+
+def _unmatched(tx: Transaction, entries: Sequence[str], audience: Audience) -> Sequence[str]:
+    if len(entries) == 1:
+        return ()
+    batches = [Audience(batch_ids=[batch_id]) for batch_id in audience.batch_ids]
+    used = {_OWNERS, *tx.allowed_users.domains_in_use(audience.domains)}
+    used.update(*(one.batch_ids for one in batches if tx.allowed_users.count(one, 1)[0]))
+    return [entry for entry in entries if entry not in used]
+
+
 def end_excluded_grants(tx: Transaction, application: ApplicationRecord) -> None:
     """End the grants of users that a locked application excludes: see `is_allowed`."""
-    entries = set(application.allowed)
-    batches = {entry for entry in entries if entry.startswith(_BATCH)}
-    if entries:
-        tx.grants.end_excluded(
-            application.client_id,
-            owners=_OWNERS in entries,
-            domains=entries - batches - {_OWNERS},
-            batch_ids=[batch_id for batch_id in batches if _has_users(tx, batch_id)],
-        )
+    if application.allowed:
+        tx.grants.end_excluded(application.client_id, _audience(tx, application.allowed))
+
+
+def _audience(tx: Transaction, entries: Sequence[str]) -> Audience:
+    batches = [entry for entry in entries if entry.startswith(_BATCH)]
+    return Audience(
+        owners=_OWNERS in entries,
+        domains=[entry for entry in entries if entry not in {_OWNERS, *batches}],
+        batch_ids=[batch_id for batch_id in batches if _has_users(tx, batch_id)],
+    )
 
 
 def _has_users(tx: Transaction, batch_id: str) -> bool:

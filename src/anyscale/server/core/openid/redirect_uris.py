@@ -61,8 +61,8 @@ def _fault(uri: str) -> str:
     """Return what is wrong with a URI, which completes "it must ..."; empty if nothing is."""
     try:
         checked_url(uri.partition("?")[0])
-    except ValueError as error:
-        return f"be {error}"
+    except ValueError:
+        return "be https://..., without a user and without #, or http:// of a loopback address"
     if len(uri) > _MAX_CHARACTERS or not _URI.fullmatch(uri):
         return f"have at most {_MAX_CHARACTERS} characters, no fragment and no wildcard"
     if not _has_plain_host(uri):

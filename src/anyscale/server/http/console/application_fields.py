@@ -6,10 +6,11 @@ from typing import Any
 from anyscale.domain.models.applications import Application
 from anyscale.errors import ConfigError
 from anyscale.server.http.console.edited_fields import lines_of
+from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.web.console_page import refused_form
-from anyscale.server.http.web.forms import sentence
+from anyscale.server.http.web.forms import read_form, sentence
 
-__all__ = ["CHOICES", "FIELDS", "entered", "refused", "values_of"]
+__all__ = ["CHOICES", "FIELDS", "audience_of", "entered", "is_check", "refused", "values_of"]
 
 FIELDS = ("name", "redirect_uris", "post_logout_redirect_uris", "audience", "address")
 CHOICES = ("is_public", "refresh_tokens", "without_pkce", "requires_second_factor")
@@ -30,9 +31,19 @@ def values_of(sent: dict[str, str]) -> dict[str, Any]:
         "refresh_tokens": bool(sent["refresh_tokens"]),
         "requires_pkce": not sent["without_pkce"],
         "requires_second_factor": bool(sent["requires_second_factor"]),
-        "audience": [one for one in re.split(r"[\s,;]+", sent["audience"]) if one],
+        "audience": audience_of(sent),
         "address": sent["address"].strip() or None,
     }
+
+
+def audience_of(sent: dict[str, str]) -> list[str]:
+    """Return the entries of who may sign in, which may have commas or blanks between."""
+    return [entry for entry in re.split(r"[\s,;]+", sent["audience"]) if entry]
+
+
+def is_check(request: UserRequest, body: bytes) -> bool:
+    """Whether a form is only to be checked."""
+    return read_form(request, body, "check") == ["yes"]
 
 
 def entered(application: Application) -> dict[str, str]:

@@ -19,10 +19,13 @@ from anyscale.server.core.openid.provider import OpenIdProvider
 from anyscale.server.http.console.application_fields import (
     CHOICES,
     FIELDS,
+    audience_of,
     entered,
+    is_check,
     refused,
     values_of,
 )
+from anyscale.server.http.console.application_programs import PROGRAMS, connection
 from anyscale.server.http.console.edited_fields import read_edited, read_fields
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.login.sign_in_again import require_recent_sign_in
@@ -37,6 +40,7 @@ __all__ = ["HANDLERS"]
 _SECTION = "/console/applications"
 
 _NOTES = {
+    "checked": "Nothing is wrong. Nothing is saved yet.",
     "deleted": "The application is deleted. All sign-ins there have ended.",
     "repeated": "This form arrived twice: the application was created once.",
     "secret": "This form arrived twice: the application was created once, and its secret was shown "
@@ -68,9 +72,9 @@ def list_applications(
     )
 
 
-@get("/applications/new", guards=[require_recent_sign_in])
-async def show_form(request: UserRequest) -> Page:
-    return _form(request, dict.fromkeys([*FIELDS, *CHOICES], ""))
+@get("/applications/new", pool="read", guards=[require_recent_sign_in])
+def show_form(request: UserRequest, applications: NamedDependency[ApplicationService]) -> Page:
+    return _form(request, applications, dict.fromkeys([*FIELDS, *CHOICES], ""))
 
 
 @post("/applications/new", pool="write", status_code=200)
@@ -80,17 +84,21 @@ def create_application(
     applications: NamedDependency[ApplicationService],
 ) -> Page:
     sent = read_fields(request, body, *FIELDS, *CHOICES)
-    new = NewApplication(is_public=bool(sent["is_public"]), **values_of(sent))
+    fields = values_of(sent)
+    new = NewApplication(is_public=bool(sent["is_public"]), **fields)
     form_key = read_form_key(request, body)
     try:
+        if is_check(request, body):
+            applications.check(fields, is_public=new.is_public)
+            return _form(request, applications, sent, note=_NOTES["checked"])
         created = applications.create(new, request.user, form_key)
     except ConfigError as error:
         if first := applications.of_form(form_key, new.name, request.user):
             note = "repeated" if first.is_public else "secret"
             return redirect(f"{_SECTION}/{first.client_id}?note={note}")
-        return _form(request, sent, **refused(error))
+        return _form(request, applications, sent, **refused(error))
     # There is no redirect, which would have to store the secret or to put it into an address.
-    return _secret(request, created, heading="The application is created")
+    return _secret(request, applications, created, heading="The application is created")
 
 
 @get("/applications/{client_id:str}", pool="read")
@@ -99,6 +107,7 @@ def show_application(
     client_id: ClientId,
     applications: NamedDependency[ApplicationService],
     users: NamedDependency[UserQueries],
+    openid: NamedDependency[OpenIdProvider | None],
     note: FromQuery[str] = "",
 ) -> Page:
     application = applications.get(client_id)
@@ -107,6 +116,8 @@ def show_application(
         "application",
         note=_NOTES.get(note, ""),
         application=application,
+        connection=connection(application, openid.issuer if openid else None),
+        matches=applications.count_matches(application.audience),
         emails=emails_in([application], users),
     )
 
@@ -118,7 +129,7 @@ def show_settings(
     applications: NamedDependency[ApplicationService],
 ) -> Page:
     application = applications.get(client_id)
-    return _edit_form(request, application, entered(application))
+    return _edit_form(request, applications, application, entered(application))
 
 
 @post(
@@ -138,18 +149,22 @@ def edit_application(
     edited, problems = read_edited(request, body, current, CHOICES)
     sent = current | edited
     if problems:
-        return _edit_form(request, application, sent, problems=problems, status=409)
+        return _edit_form(request, applications, application, sent, problems=problems, status=409)
     changes = {
         name: value
         for name, value in values_of(sent).items()
         if value != getattr(application, name)
     }
-    if not changes:
+    checks = is_check(request, body)
+    if not changes and not checks:
         return redirect(f"{_SECTION}/{client_id}")
     try:
+        if checks:
+            applications.check(changes, is_public=application.is_public, client_id=client_id)
+            return _edit_form(request, applications, application, sent, note=_NOTES["checked"])
         applications.update(client_id, ApplicationChanges(**changes), request.user)
     except ConfigError as error:
-        return _edit_form(request, application, sent, **refused(error))
+        return _edit_form(request, applications, application, sent, **refused(error))
     return redirect(f"{_SECTION}/{client_id}?note=updated")
 
 
@@ -189,7 +204,7 @@ def rotate_secret(
         return redirect(f"{_SECTION}/{client_id}/rotate-secret?note=replaced")
     except ConfigError as error:
         return _rotation(request, applications, client_id, **refused_form(error))
-    return _secret(request, rotated, heading="The secret is replaced")
+    return _secret(request, applications, rotated, heading="The secret is replaced")
 
 
 @get("/applications/{client_id:str}/delete", pool="read", guards=[require_recent_sign_in])
@@ -208,8 +223,21 @@ def delete_application(
     return redirect(f"{_SECTION}?note=deleted")
 
 
-def _secret(request: UserRequest, created: CreatedApplication, heading: str) -> Page:
-    return _render(request, "secret", created=created, heading=heading)
+def _secret(
+    request: UserRequest,
+    applications: ApplicationService,
+    created: CreatedApplication,
+    heading: str,
+) -> Page:
+    application, secret = created.application, created.client_secret or ""
+    return _render(
+        request,
+        "secret",
+        created=created,
+        heading=heading,
+        connection=connection(application, created.issuer, secret),
+        matches=applications.count_matches(application.audience),
+    )
 
 
 def _rotation(
@@ -219,16 +247,27 @@ def _rotation(
     return _render(request, "rotate", application=application, set_at=set_at, **shown)
 
 
-def _form(request: UserRequest, sent: dict[str, str], **shown: Any) -> Page:
+def _form(
+    request: UserRequest,
+    applications: ApplicationService,
+    sent: dict[str, str],
+    template: str = "new",
+    **shown: Any,
+) -> Page:
     """Render the form, with the fields as they were sent."""
-    return _render(request, "new", sent=sent, **shown)
+    matches = applications.count_matches(audience_of(sent))
+    return _render(request, template, sent=sent, matches=matches, programs=PROGRAMS, **shown)
 
 
 def _edit_form(
-    request: UserRequest, application: Application, sent: dict[str, str], **shown: Any
+    request: UserRequest,
+    applications: ApplicationService,
+    application: Application,
+    sent: dict[str, str],
+    **shown: Any,
 ) -> Page:
-    opened = entered(application)
-    return _render(request, "edit", application=application, sent=sent, opened=opened, **shown)
+    values = {"application": application, "opened": entered(application)}
+    return _form(request, applications, sent, "edit", **values, **shown)
 
 
 def _render(request: UserRequest, template: str, **values: Any) -> Page:

@@ -1,10 +1,21 @@
 """The records of the OpenID provider: applications, grants, public keys."""
 
+from collections.abc import Collection
+from typing import NamedTuple
+
 from msgspec import json
 
 from anyscale.server.store.records.record import Record
 
-__all__ = ["ApplicationRecord", "FormerSecret", "GrantRecord", "PublicKeyRecord"]
+__all__ = ["ApplicationRecord", "Audience", "FormerSecret", "GrantRecord", "PublicKeyRecord"]
+
+
+class Audience(NamedTuple):
+    """The users of an application: owners, emails of domains, accounts of published batches."""
+
+    owners: bool = False
+    domains: Collection[str] = ()
+    batch_ids: Collection[str] = ()
 
 
 class FormerSecret(Record, frozen=True):

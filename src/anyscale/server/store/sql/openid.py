@@ -7,9 +7,11 @@ from msgspec import structs
 
 from anyscale.server.store.records.openid import (
     ApplicationRecord,
+    Audience,
     GrantRecord,
     PublicKeyRecord,
 )
+from anyscale.server.store.sql.allowed_users import DOMAIN
 from anyscale.server.store.sql.connection import Table, columns, marks
 
 __all__ = ["Applications", "Grants", "PublicKeys"]
@@ -174,26 +176,15 @@ class Grants(Table):
         """End the grants of a locked application whose users have not shown a second factor."""
         self._end("client_id = ? and methods not like ?", client_id, "%mfa%")
 
-    def end_excluded(
-        self,
-        client_id: str,
-        *,
-        owners: bool,
-        domains: Iterable[str],
-        batch_ids: Iterable[str],
-    ) -> None:
-        """End the grants of a locked application whose users do not match.
-
-        Those match who are owners, if `owners`; whose emails have one of the domains; and who are
-        of one of the batches.
-        """
-        domain = "substr(email_key, {strpos}(email_key, '@') + 1)"
+    def end_excluded(self, client_id: str, audience: Audience) -> None:
+        """End the grants of a locked application whose users match no part of an audience."""
         allowed = (
             "select 1 from live_users where live_users.user_id = grants.user_id"
-            f" and (permission_level = ? or {domain} {{any}} or batch_id {{any}})"
+            f" and (permission_level = ? or {DOMAIN} {{any}} or batch_id {{any}})"
         )
         # Without owners, no text is a role.
-        values = "owner" if owners else "", *map(self._connection.texts, (domains, batch_ids))
+        owner = "owner" if audience.owners else ""
+        values = owner, *map(self._connection.texts, (audience.domains, audience.batch_ids))
         self._end(f"client_id = ? and not exists ({allowed})", client_id, *values)
 
     def _delete(self, where: str, *values: Any) -> int:
