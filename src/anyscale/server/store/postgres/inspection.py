@@ -48,8 +48,8 @@ def open_read_only(url: str) -> Iterator[tuple[DatabaseFacts, Transaction]]:
     """
     address = DatabaseAddress(url)
     pool = Pool(address)
-    with closing(pool), pool.transaction(BEGIN_READ) as driver_connection, translated(address):
-        connection = PostgresConnection(driver_connection)
+    with closing(pool), pool.transaction(BEGIN_READ) as cursor, translated(address):
+        connection = PostgresConnection(cursor)
         yield _facts(connection), Transaction(connection, PostgresUsers(connection))
 
 

@@ -45,9 +45,10 @@ def new_postgres(url: str) -> Iterator[PostgresConnection]:
     address = DatabaseAddress(url)
     with (
         closing(Pool(address)) as pool,
-        pool.transaction(WRITE) as connection,
+        pool.transaction(WRITE) as cursor,
         translated(address),
     ):
+        connection = cursor.connection
         connection.execute(NO_LIMITS)
         # A server that starts waits for it too, before it creates tables.
         lock_migrations(connection)
@@ -57,7 +58,7 @@ def new_postgres(url: str) -> Iterator[PostgresConnection]:
                 f"{found[0]}"
             )
         migrate(connection)
-        yield PostgresConnection(connection)
+        yield PostgresConnection(cursor)
         _continue_numbers(connection)
         connection.execute("commit")
 

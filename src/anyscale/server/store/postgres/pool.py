@@ -59,7 +59,9 @@ _SETTINGS = {
 
 
 class Pool:
-    """Connections that are idle, the last one used first.
+    """Connections that are idle, each by its one cursor, the last one used first.
+
+    A new cursor for each statement would add a third to the time of a short one.
 
     A connection that was lost while it was idle is replaced when `begin` fails on it, before
     anything was done. docs/decisions/0006-postgresql.md compares it with `psycopg_pool`.
@@ -68,7 +70,7 @@ class Pool:
     def __init__(self, address: DatabaseAddress) -> None:
         self._address = address
         self._free = threading.BoundedSemaphore(MAX_CONNECTIONS)
-        self._idle: list[psycopg.Connection[Any]] = []
+        self._idle: list[psycopg.Cursor[Any]] = []
         self._is_closed = False
 
     def close(self) -> None:
@@ -77,7 +79,7 @@ class Pool:
         self._close_idle()
 
     @contextmanager
-    def transaction(self, begin: str) -> Iterator[psycopg.Connection[Any]]:
+    def transaction(self, begin: str) -> Iterator[psycopg.Cursor[Any]]:
         """Take a connection on which a transaction was just started.
 
         Raises:
@@ -89,33 +91,33 @@ class Pool:
         try:
             if self._is_closed:  # perhaps during the wait
                 raise StoreUnavailable(f"{self._address} is closed")
-            connection = self._begin(begin)
+            cursor = self._begin(begin)
             try:
-                yield connection
+                yield cursor
             finally:
-                self._put_back(connection)
+                self._put_back(cursor)
         finally:
             self._free.release()
 
-    def _begin(self, begin: str) -> psycopg.Connection[Any]:
+    def _begin(self, begin: str) -> psycopg.Cursor[Any]:
         while self._idle:
             with suppress(IndexError, psycopg.Error):  # another thread took it, or it is lost
                 return _begin_on(self._idle.pop(), begin)
         with translated(self._address):
-            return _begin_on(self._connect(), begin)
+            return _begin_on(self._connect().cursor(), begin)
 
-    def _put_back(self, connection: psycopg.Connection[Any]) -> None:
-        if connection.info.transaction_status == TransactionStatus.IDLE:
-            self._idle.append(connection)
+    def _put_back(self, cursor: psycopg.Cursor[Any]) -> None:
+        if cursor.connection.info.transaction_status == TransactionStatus.IDLE:
+            self._idle.append(cursor)
         else:
-            connection.close()
+            cursor.connection.close()
         if self._is_closed:  # checked last: it may have been closed just before
             self._close_idle()
 
     def _close_idle(self) -> None:
         while self._idle:
             with suppress(IndexError):  # another thread took it
-                self._idle.pop().close()
+                self._idle.pop().connection.close()
 
     def _connect(self) -> psycopg.Connection[Any]:
         connection = psycopg.connect(autocommit=True, **(_CONNECT | self._address.parts))
@@ -128,10 +130,9 @@ class Pool:
         return connection
 
 
-def _begin_on(connection: psycopg.Connection[Any], begin: str) -> psycopg.Connection[Any]:
+def _begin_on(cursor: psycopg.Cursor[Any], begin: str) -> psycopg.Cursor[Any]:
     try:
-        connection.execute(begin, prepare=False)
+        return cursor.execute(begin, prepare=False)
     except BaseException:
-        connection.close()
+        cursor.connection.close()
         raise
-    return connection

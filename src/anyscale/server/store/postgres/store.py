@@ -58,13 +58,13 @@ class PostgresStore:
         self._pool.close()
 
     def schema(self) -> int:
-        with self._transaction(BEGIN_READ) as connection:
-            return schema_version(connection)
+        with self._transaction(BEGIN_READ) as cursor:
+            return schema_version(cursor.connection)
 
     def ready(self) -> bool:
         require_current(self.schema(), max(steps_of("postgres")))
-        with self._transaction(BEGIN_READ) as connection:
-            (goes_on,) = connection.execute(_WRITES_GO_ON).fetchone() or (True,)
+        with self._transaction(BEGIN_READ) as cursor:
+            (goes_on,) = cursor.execute(_WRITES_GO_ON).fetchone() or (True,)
         return bool(goes_on)
 
     @contextmanager
@@ -78,44 +78,44 @@ class PostgresStore:
         begin = WRITE if durable else _WRITE_BEHIND
         if patience is not None:  # 0 would be no limit
             begin += f"; set local lock_timeout = {max(int(patience * 1_000), 1)}"
-        with self._transaction(begin, outcome_unknown=True) as connection:
-            yield self._transaction_on(connection)
+        with self._transaction(begin, outcome_unknown=True) as cursor:
+            yield self._transaction_on(cursor)
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
-        with self._transaction(BEGIN_READ) as connection:
-            yield self._transaction_on(connection)
+        with self._transaction(BEGIN_READ) as cursor:
+            yield self._transaction_on(cursor)
 
     def _set_up(self, *, create: bool) -> None:
         newest = max(steps_of("postgres"))
         self.found_schema: int = self.schema()
         refuse_newer(self.found_schema, newest)
         if create and self.found_schema < newest:
-            with self._pool.transaction(WRITE) as connection, translated(self._address):
-                connection.execute("commit")  # a migration starts its own transactions
-                migrate(connection)
+            with self._pool.transaction(WRITE) as cursor, translated(self._address):
+                cursor.execute("commit")  # a migration starts its own transactions
+                migrate(cursor.connection)
 
-    def _transaction_on(self, driver_connection: psycopg.Connection[Any]) -> Transaction:
-        connection = PostgresConnection(driver_connection, has_provider=self._has_provider)
+    def _transaction_on(self, cursor: psycopg.Cursor[Any]) -> Transaction:
+        connection = PostgresConnection(cursor, has_provider=self._has_provider)
         return Transaction(connection, PostgresUsers(connection))
 
     @contextmanager
     def _transaction(
         self, begin: str, *, outcome_unknown: bool = False
-    ) -> Iterator[psycopg.Connection[Any]]:
-        with self._pool.transaction(begin) as connection:
+    ) -> Iterator[psycopg.Cursor[Any]]:
+        with self._pool.transaction(begin) as cursor:
             try:
                 with translated(self._address, outcome_unknown=outcome_unknown):
-                    yield connection
-                    _commit(connection)
+                    yield cursor
+                    _commit(cursor)
             except BaseException:
                 # If the connection is lost, PostgreSQL undoes the transaction by itself.
                 with suppress(psycopg.Error):
-                    connection.rollback()
+                    cursor.connection.rollback()
                 raise
 
 
-def _commit(connection: psycopg.Connection[Any]) -> None:
-    status = connection.execute("commit", prepare=False).statusmessage
+def _commit(cursor: psycopg.Cursor[Any]) -> None:
+    status = cursor.execute("commit", prepare=False).statusmessage
     if status != "COMMIT":  # the answer is ROLLBACK if a statement had failed
         raise psycopg.errors.InFailedSqlTransaction("a statement had failed before")
