@@ -17,6 +17,7 @@ from anyscale.server.core.batches.batch_details import shown_batch
 from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.server.store.records.search import Filters, FoundUserRecord, IndexPlace, Scan
 from anyscale.server.store.records.users import UserRecord
+from anyscale.server.store.sql.search import users_by_email
 from anyscale.server.store.transaction import Store, Transaction
 
 #: SQLite names an index of a constraint by its number.
@@ -128,6 +129,30 @@ def test_a_block_of_a_list_reads_the_index_of_one_filter(
     filters, expected = LISTS[what]
     # The batch of the last row is found by its id.
     assert expected <= read_block(many, filters, newest_first=newest_first) <= expected | {BY_ID}
+
+
+@pytest.mark.parametrize("is_reverse", [False, True])
+@pytest.mark.parametrize("what", LISTS)
+@pytest.mark.parametrize("few_rows", [0, 1_000_000])
+def test_a_block_by_email_reads_the_index_of_one_filter_or_that_of_the_emails(
+    many: Store, monkeypatch: pytest.MonkeyPatch, few_rows: int, what: str, is_reverse: bool
+) -> None:
+    monkeypatch.setattr(users_by_email, "FEW_ROWS", few_rows)
+    filters, expected = LISTS[what]
+    is_of_index = expected != {BY_ID} or filters.sign_in == "link" or filters.batch_id
+
+    def read(tx: Transaction) -> object:
+        return tx.users_by_email.read(
+            filters, "jane1100@x.org", is_reverse=is_reverse, rows=200, limit=100
+        )
+
+    plan = plan_of(many, read)
+    assert not re.search(r"Seq Scan on users|SCAN users(?! USING)", plan), plan
+    by_email = {BY_EMAIL} if not few_rows or not is_of_index else set()
+    read_indexes = indexes_of(many, read)
+    assert by_email <= read_indexes, plan
+    if not by_email:
+        assert expected <= read_indexes <= expected | {BY_ID}, plan
 
 
 @pytest.mark.parametrize("newest_first", [False, True])

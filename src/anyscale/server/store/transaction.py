@@ -25,6 +25,7 @@ from anyscale.server.store.sql.search.searched_users import SearchedUsers
 from anyscale.server.store.sql.search.unindexed_accounts import UnindexedAccounts
 from anyscale.server.store.sql.search.user_scan import UserScan
 from anyscale.server.store.sql.search.user_words import Words
+from anyscale.server.store.sql.search.users_by_email import UsersByEmail
 from anyscale.server.store.sql.server_keys import ServerKeys
 from anyscale.server.store.sql.sessions import Devices, Sessions
 from anyscale.server.store.sql.syncs import Syncs
@@ -109,6 +110,7 @@ class Transaction:
         self.chunks: Final = Chunks(connection)
         self.users = users
         self.user_scan: Final = UserScan(connection)
+        self.users_by_email: Final = UsersByEmail(connection)
         self.searched_users: Final = SearchedUsers(connection)
         self.words: Final = Words(connection)
         self.unindexed: Final = UnindexedAccounts(connection)

@@ -52,6 +52,13 @@ class NarrowedQuery(UserQuery, frozen=True):
     sign_in: str = ""
     #: the batch that created the account; empty for any
     batch_id: str = ""
+    #: Of a list: by `created` or by `email`, and with `-` before it in the reverse order. A search
+    #: has an order of its own.
+    order: str = "-created"
+
+    def place_of(self, user: FoundUserRecord) -> str:
+        """Return the place of an account in a list of this order."""
+        return user.email_key if self.order.endswith("email") else user.user_id
 
 
 class FoundPage(Struct, frozen=True):
@@ -62,8 +69,8 @@ class FoundPage(Struct, frozen=True):
     cursor: str | None = None
     #: accounts that a search finds last, as in `UserPage`
     unindexed: int = 0
-    #: The id of the last row that a page of a list has looked at, if it took too long to find all
-    #: accounts that it has room for.
+    #: The place of the last row that a page of a list has looked at, if it took too long to find
+    #: all accounts that it has room for.
     looked_up_to: str | None = None
     #: whether a page of a list is not the last one in its direction
     has_more: bool = False
@@ -124,18 +131,18 @@ class UserListing:
             users, end = read_page(tx, steps, position, limit, self._clock)
         return FoundPage(users, cursor=_cursor_of(end, query), unindexed=position.unindexed)
 
-    def newest(
+    def ordered(
         self, query: NarrowedQuery, *, after: str = "", backwards: bool = False, limit: int
     ) -> FoundPage:
-        """Return a page of a list, the newest accounts first.
+        """Return a page of a list in the order of its query.
 
         Args:
             query: which accounts, without a search.
-            after: the `user_id` of the account next to the page; empty for the first page.
+            after: the place of the account next to the page; empty for the first page.
             backwards: whether the page is before that account; without one, it is the last page.
             limit: how many accounts to return at most, from 1 on.
         """
-        step = _ListStep(FoundUserRecord, Scan(_filters(query), newest_first=not backwards))
+        step = _ordered_step(query, is_reverse=query.order.startswith("-") != backwards)
         position = PagePosition(key=(after,) if after else ())
         with self._transactions.read() as tx:
             found, end = read_page(tx, [step], position, limit + 1, self._clock)
@@ -182,6 +189,13 @@ def _list_steps(query: UserQuery) -> Sequence[Step[UserRecord]]:
         return [_ListStep(UserRecord, scan)]
     # A whole email finds its account before the list looks at all of them.
     return [_EmailStep(email, filters), _ListStep(UserRecord, scan, without=email)]
+
+
+def _ordered_step(query: NarrowedQuery, *, is_reverse: bool) -> Step[FoundUserRecord]:
+    filters = _filters(query)
+    if query.order.endswith("email"):
+        return _ByEmailStep(filters, is_reverse=is_reverse)
+    return _ListStep(FoundUserRecord, Scan(filters, newest_first=is_reverse))
 
 
 def _search_text(query: UserQuery) -> SearchText | None:
@@ -256,3 +270,22 @@ class _ListStep(Generic[Found]):
 
     def _is_listed(self, user: Found) -> bool:
         return not self._without or email_key_or_empty(user.email) != self._without
+
+
+class _ByEmailStep:
+    """The accounts that match, by email."""
+
+    is_slow = True
+
+    def __init__(self, filters: Filters, *, is_reverse: bool) -> None:
+        self._filters = filters
+        self._is_reverse = is_reverse
+
+    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock[FoundUserRecord]:
+        rows = limit if self._filters == Filters() else BLOCK_ROWS
+        (after,) = key_of(tuple[str], key) if key else ("",)
+        block = tx.users_by_email.read(
+            self._filters, after, is_reverse=self._is_reverse, rows=rows, limit=limit
+        )
+        end = None if block.end is None else (block.end,)
+        return StepBlock([((user.email_key,), user) for user in block.users], end)

@@ -48,7 +48,7 @@ async def download_users(
     if filters.q:  # a wrong one is refused before the file begins
         listing.check(filters.query)
     # Without the texts of the filters: the log has no personal data.
-    details = {"format": file_format, "filtered": filters != UserFilters()}
+    details = {"format": file_format, "filtered": filters.unsorted != UserFilters()}
     await pools.write.run(audit_log.record_export, USERS_EXPORTED, request.user, details)
     pages = while_owner(request, _pages(listing, pools, filters))
     return RecordsFile("users", file_format, FIELDS).stream(pages)
@@ -63,7 +63,7 @@ async def _pages(
         yield [_row(user) for user in page.users]
         following = page.cursor or page.looked_up_to
         if page.has_more:
-            following = page.users[-1].user_id
+            following = filters.query.place_of(page.users[-1])
         if not following:
             return
         place = following
@@ -72,7 +72,7 @@ async def _pages(
 def _read(listing: UserListing, filters: UserFilters, place: str) -> FoundPage:
     if filters.q:
         return listing.search(filters.query, place, _PAGE)
-    return listing.newest(filters.query, after=place, limit=_PAGE)
+    return listing.ordered(filters.query, after=place, limit=_PAGE)
 
 
 def _row(user: FoundUserRecord) -> dict[str, object]:

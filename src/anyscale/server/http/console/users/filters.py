@@ -52,6 +52,27 @@ NOT_SINCE: Mapping[str, str] = {
 }
 
 
+Sort = Literal["", "created", "email", "-email"]
+
+_ORDERS = {
+    "": "The newest accounts first",
+    "created": "The oldest accounts first",
+    "email": "By email, from A to Z",
+    "-email": "By email, from Z to A",
+    "best": "The best matches first",
+}
+
+
+class Heading(NamedTuple):
+    """The heading of a column of a table."""
+
+    text: str
+    #: the address of the list when it is sorted by the column; empty if it cannot be
+    address: str = ""
+    #: how the list is sorted by it: a value of `aria-sort`, or an empty text
+    sorted_by: str = ""
+
+
 class UserFilters(Struct, frozen=True):
     """Which accounts the list has; an empty text is for any."""
 
@@ -62,6 +83,8 @@ class UserFilters(Struct, frozen=True):
     factor: Literal["none", ""] = ""
     #: a key of `NOT_SINCE`, or a day
     not_since: str = ""
+    #: of a list; empty for the newest first
+    sort: Sort = ""
 
     @property
     def query(self) -> NarrowedQuery:
@@ -72,7 +95,25 @@ class UserFilters(Struct, frozen=True):
             batch_id=self.batch,
             without_second_factor=self.factor == "none",
             not_since=_day(self.not_since),
+            order=self.sort or "-created",
         )
+
+    @property
+    def unsorted(self) -> "UserFilters":
+        """The same accounts, in the usual order."""
+        return structs.replace(self, sort="")
+
+    @property
+    def order_in_words(self) -> str:
+        return _ORDERS["best" if self.q else self.sort]
+
+    def heading(self, text: str, ascending: Sort, descending: Sort) -> Heading:
+        """Return the heading of a column, which sorts a list; a search has its own order."""
+        if self.q:
+            return Heading(text)
+        sorted_by = {ascending: "ascending", descending: "descending"}.get(self.sort, "")
+        other = descending if sorted_by == "ascending" else ascending
+        return Heading(text, structs.replace(self, sort=other).address(), sorted_by)
 
     @property
     def narrowed(self) -> str:
@@ -124,7 +165,8 @@ def read_filters(
     batch: Annotated[str, QueryParameter(max_length=64)] = "",
     factor: FromQuery[Literal["", "none"]] = "",
     not_since: Annotated[str, QueryParameter(max_length=10)] = "",
+    sort: FromQuery[Sort] = "",
 ) -> UserFilters:
     """Read the filters of an address. Raise `RequestInvalid` if a day is none."""
     _day(not_since)
-    return UserFilters(q.strip(), sign_in, role, batch.strip(), factor, not_since)
+    return UserFilters(q.strip(), sign_in, role, batch.strip(), factor, not_since, sort)

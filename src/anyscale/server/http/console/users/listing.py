@@ -65,7 +65,11 @@ def show_users(
     last: FromQuery[bool] = False,
     note: FromQuery[str] = "",
 ) -> Page:
-    if filters == UserFilters(filters.q) and filters.q and (found := users.find_id(filters.q)):
+    if (
+        filters.unsorted == UserFilters(filters.q)
+        and filters.q
+        and (found := users.find_id(filters.q))
+    ):
         return redirect(account_path(found))
     shown: dict[str, Any] = {"note": _NOTES.get(note, "")}
     try:
@@ -94,20 +98,20 @@ def _list(
 ) -> tuple[FoundPage, PageLinks]:
     query = filters.query
     if before or is_last:
-        page = listing.newest(query, after=before, backwards=True, limit=PAGE_USERS)
+        page = listing.ordered(query, after=before, backwards=True, limit=PAGE_USERS)
         if page.has_more or page.looked_up_to:
             return page, _around_backwards(page, filters, is_last=is_last)
         # It is the first page, and may have too few accounts: read it from its beginning.
-    page = listing.newest(query, after=after, limit=PAGE_USERS)
+    page = listing.ordered(query, after=after, limit=PAGE_USERS)
     return page, _around_forwards(page, filters, after)
 
 
 def _around_forwards(page: FoundPage, filters: UserFilters, after: str) -> PageLinks:
-    ids = [user.user_id for user in page.users]
-    following = page.looked_up_to or (ids[-1] if page.has_more else "")
+    places = [filters.query.place_of(user) for user in page.users]
+    following = page.looked_up_to or (places[-1] if page.has_more else "")
     return PageLinks(
         first=filters.address() if after else "",
-        previous=filters.address(before=ids[0]) if after and ids else "",
+        previous=filters.address(before=places[0]) if after and places else "",
         next=filters.address(after=following) if following else "",
         last=filters.address(last="true") if following else "",
         is_partial=page.looked_up_to is not None,
@@ -115,11 +119,11 @@ def _around_forwards(page: FoundPage, filters: UserFilters, after: str) -> PageL
 
 
 def _around_backwards(page: FoundPage, filters: UserFilters, *, is_last: bool) -> PageLinks:
-    ids = [user.user_id for user in page.users]
+    places = [filters.query.place_of(user) for user in page.users]
     return PageLinks(
         first=filters.address(),
-        previous=filters.address(before=page.looked_up_to or ids[0]),
-        next=filters.address(after=ids[-1]) if ids and not is_last else "",
+        previous=filters.address(before=page.looked_up_to or places[0]),
+        next=filters.address(after=places[-1]) if places and not is_last else "",
         last="" if is_last else filters.address(last="true"),
         is_partial=page.looked_up_to is not None,
     )
@@ -143,8 +147,8 @@ def _render(
         filters=filters,
         narrowed=filters.narrowed,
         all_found=UserFilters(filters.q).address(),
-        has_filters=filters != UserFilters(),
-        is_without_credentials=filters in _WITHOUT_CREDENTIALS,
+        has_filters=filters.unsorted != UserFilters(),
+        is_without_credentials=filters.unsorted in _WITHOUT_CREDENTIALS,
         states=[("", "All"), *((name, words.text) for name, words in SIGN_IN.items())],
         rows=_rows(page),
         unindexed=page.unindexed,

@@ -21,7 +21,18 @@ from anyscale.server.store.sql.sign_in_methods import (
 )
 from anyscale.server.store.user_ids import FIRST_ID, IDS_END, end_of_batch, id_prefix
 
-__all__ = ["CONTAINED", "Block", "UserScan", "found_columns"]
+__all__ = [
+    "CONTAINED",
+    "Block",
+    "Bounds",
+    "ScanIndex",
+    "UserScan",
+    "also",
+    "bounds_between",
+    "filtered",
+    "found_columns",
+    "indexes_of",
+]
 
 Found = TypeVar("Found", bound=UserRecord)
 
@@ -34,7 +45,7 @@ class Block(NamedTuple, Generic[Found]):
     end: str | None
 
 
-class _Index(NamedTuple):
+class ScanIndex(NamedTuple):
     """Where a block counts its rows, in the order of their `user_id`."""
 
     condition: str = ""
@@ -43,8 +54,8 @@ class _Index(NamedTuple):
     def where(self, bounds: str) -> str:
         """Return the condition on an account that it is in the index, within bounds of its id."""
         if self.table == "users":
-            return f"{bounds}{_and(self.condition)}"
-        condition = _and(self.condition)
+            return f"{bounds}{also(self.condition)}"
+        condition = also(self.condition)
         return f"user_id in (select user_id from {self.table} where {bounds}{condition})"
 
 
@@ -66,7 +77,7 @@ class UserScan(Table):
         """
         first, end = _range(scan)
         after = after or (end if scan.newest_first else first)
-        indexes = self._indexes(scan.filters)
+        indexes = indexes_of(scan.filters, has_provider=self._connection.has_provider)
         lasts = [self._last_of_block(scan, index, after, rows) for index in indexes]
         last = _nearest(lasts, scan)
         found = [self._matches(record, scan, index, after, last, limit) for index in indexes]
@@ -75,52 +86,33 @@ class UserScan(Table):
             return Block(users[:limit], users[limit - 1].user_id)
         return Block(users, None if last is None else self._skip_unpublished(last, scan))
 
-    def _indexes(self, filters: Filters) -> Sequence[_Index]:
-        """Return the indexes where a block counts its rows.
-
-        They are those of one filter: no index has the conditions of several, and the database would
-        look for the end of a block among all rows.
-        """
-        if filters.role == "owner":
-            return [_Index("permission_level = 'owner'")]
-        if filters.suspended or filters.sign_in == "suspended":
-            return [_Index("suspended_at is not null")]
-        if filters.sign_in == "link":
-            return [_Index(ADMIN_LINK, table="links")]
-        if filters.without_credentials or filters.sign_in == "none":
-            has_provider = self._connection.has_provider
-            return [_Index(one) for one in indexes_without_credentials(has_provider=has_provider)]
-        return [_Index(SSO_USER if filters.sso or filters.sign_in == "sso" else "")]
-
-    def _last_of_block(self, scan: Scan, index: _Index, after: str, rows: int) -> str | None:
+    def _last_of_block(self, scan: Scan, index: ScanIndex, after: str, rows: int) -> str | None:
         """Return the last `user_id` of a block in an index; None if fewer rows are left."""
-        bounds, order = _between(scan, after), "desc" if scan.newest_first else ""
+        bounds, order = bounds_between(scan, after), "desc" if scan.newest_first else ""
         sql = (
-            f"select user_id from {index.table} where {bounds.condition}{_and(index.condition)}"
+            f"select user_id from {index.table} where {bounds.condition}{also(index.condition)}"
             f" order by user_id {order} limit 1 offset ?"
         )
-        found = self._connection.column(sql, *bounds.ids, rows - 1)
+        found = self._connection.column(sql, *bounds.values, rows - 1)
         return str(found[0]) if found else None
 
     def _matches(
         self,
         record: type[Found],
         scan: Scan,
-        index: _Index,
+        index: ScanIndex,
         after: str,
         last: str | None,
         limit: int,
     ) -> Sequence[Found]:
-        conditions = list(_conditions(scan))
-        where = _and(*(condition for condition, _ in conditions))
-        bounds, order = _between(scan, after, last), "desc" if scan.newest_first else ""
+        where, values = filtered(scan)
+        bounds, order = bounds_between(scan, after, last), "desc" if scan.newest_first else ""
         within = index.where(bounds.condition)
         sql = (
             f"select {found_columns(record)} from live_users where {within}{where}"
             f" order by user_id {order} limit ?"
         )
-        values = [text for _, texts in conditions for text in texts]
-        return self._connection.all(record, sql, *bounds.ids, *values, limit)
+        return self._connection.all(record, sql, *bounds.values, *values, limit)
 
     def _skip_unpublished(self, user_id: str, scan: Scan) -> str:
         """Return the end of the batch of an id if it is not published; else the same id."""
@@ -133,19 +125,38 @@ class UserScan(Table):
         return user_id
 
 
-class _Bounds(NamedTuple):
-    """A range of `user_id` with one bound at each end: SQLite reads an index up to one."""
+def indexes_of(filters: Filters, *, has_provider: bool) -> Sequence[ScanIndex]:
+    """Return the indexes where a block counts its rows.
+
+    They are those of one filter: no index has the conditions of several, and the database would
+    look for the end of a block among all rows.
+    """
+    if filters.role == "owner":
+        return [ScanIndex("permission_level = 'owner'")]
+    if filters.suspended or filters.sign_in == "suspended":
+        return [ScanIndex("suspended_at is not null")]
+    if filters.sign_in == "link":
+        return [ScanIndex(ADMIN_LINK, table="links")]
+    if filters.without_credentials or filters.sign_in == "none":
+        return [ScanIndex(one) for one in indexes_without_credentials(has_provider=has_provider)]
+    return [ScanIndex(SSO_USER if filters.sso or filters.sign_in == "sso" else "")]
+
+
+class Bounds(NamedTuple):
+    """A range of a key with one bound at each end: SQLite reads an index up to one."""
 
     condition: str
-    ids: tuple[str, str]
+    values: tuple[str, str]
 
 
-def _between(scan: Scan, after: str, last: str | None = None) -> _Bounds:
+def bounds_between(
+    scan: Scan, after: str, last: str | None = None, *, column: str = "user_id"
+) -> Bounds:
     """Return the bounds of the rows after an id, up to the last one of a block or of the scan."""
     first, end = _range(scan)
     if scan.newest_first:
-        return _Bounds("user_id >= ? and user_id < ?", (last or first, min(after, end)))
-    return _Bounds("user_id > ? and user_id <= ?", (max(after, first), last or end))
+        return Bounds(f"{column} >= ? and {column} < ?", (last or first, min(after, end)))
+    return Bounds(f"{column} > ? and {column} <= ?", (max(after, first), last or end))
 
 
 def _range(scan: Scan) -> tuple[str, str]:
@@ -173,8 +184,16 @@ def _nearest(lasts: Sequence[str | None], scan: Scan) -> str | None:
     return max(ends) if scan.newest_first else min(ends)
 
 
-def _and(*conditions: str) -> str:
+def also(*conditions: str) -> str:
+    """Return conditions, but for empty ones, to add to others."""
     return "".join(f" and {condition}" for condition in conditions if condition)
+
+
+def filtered(scan: Scan) -> tuple[str, Sequence[str | int]]:
+    """Return the conditions of the filters, to add to others, and their values."""
+    conditions = list(_conditions(scan))
+    values = [value for _, values in conditions for value in values]
+    return also(*(condition for condition, _ in conditions)), values
 
 
 def _conditions(scan: Scan) -> Iterator[tuple[str, Sequence[str | int]]]:

@@ -1,4 +1,4 @@
-"""The lists of the console: the newest accounts first, in both directions, by sign-in method."""
+"""The lists of the console: in each order, in both directions, by sign-in method."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.databases.stored_batches import (
+    Account,
     Batch,
     Person,
     batches_of,
@@ -23,10 +24,12 @@ from anyscale.server.core.search import NarrowedQuery, UserListing, listing
 from anyscale.server.core.search.pages import BUDGET
 from anyscale.server.core.second_factor.policy import SecondFactorPolicy
 from anyscale.server.core.transactions import Transactions
+from anyscale.server.store.sql.search import users_by_email
 from anyscale.server.store.transaction import Store
 
 pytestmark = pytest.mark.both_stores
 
+ORDERS = ["created", "-created", "email", "-email"]
 STATES = ["password", "sso", "link", "none", "suspended"]
 
 
@@ -57,17 +60,23 @@ def batch_ids(store: Store) -> list[str]:
 
 
 def pages_of(users: UserListing, query: NarrowedQuery, limit: int, *, backwards: bool) -> list[str]:
-    """Read all pages in one direction; give the emails, the newest first."""
+    """Read all pages in one direction; give the emails in the order of the list."""
     emails: list[str] = []
     after = ""
     while True:
-        page = users.newest(query, after=after, backwards=backwards, limit=limit)
+        page = users.ordered(query, after=after, backwards=backwards, limit=limit)
         found = [user.email for user in page.users]
         emails = found + emails if backwards else emails + found
-        edge = page.users[0 if backwards else -1].user_id if page.users else ""
+        edge = query.place_of(page.users[0 if backwards else -1]) if page.users else ""
         if not page.has_more and page.looked_up_to is None:
             return emails
         after = page.looked_up_to or edge
+
+
+def in_order(accounts: Sequence[Account], order: str) -> list[Account]:
+    if order.endswith("email"):
+        accounts = sorted(accounts, key=lambda account: account.email)
+    return list(accounts[::-1] if order.startswith("-") else accounts)
 
 
 @settings(max_examples=40, suppress_health_check=list(HealthCheck))
@@ -79,6 +88,8 @@ def pages_of(users: UserListing, query: NarrowedQuery, limit: int, *, backwards:
     blocks_a_page=st.sampled_from([0.5, 2.5, 1000.0]),
     has_provider=st.booleans(),
     backwards=st.booleans(),
+    order=st.sampled_from(ORDERS),
+    few_rows=st.sampled_from([1, 4, 1_000]),
 )
 def test_the_pages_of_a_list_have_each_account_once_in_both_directions(
     shared_stores: Sequence[Store],
@@ -90,8 +101,11 @@ def test_the_pages_of_a_list_have_each_account_once_in_both_directions(
     blocks_a_page: float,
     has_provider: bool,
     backwards: bool,
+    order: str,
+    few_rows: int,
 ) -> None:
     monkeypatch.setattr(listing, "BLOCK_ROWS", 3)
+    monkeypatch.setattr(users_by_email, "FEW_ROWS", few_rows)
     accounts = store_batches(shared_stores[0], layout)
     add_links(shared_stores[0])
     with shared_stores[0].read() as tx:
@@ -100,11 +114,11 @@ def test_the_pages_of_a_list_have_each_account_once_in_both_directions(
     of_batch = {email for email, of in rows if batch_id in ("", of)}
     expected = [
         account.email
-        for account in reversed(accounts)
+        for account in in_order(accounts, order)
         if state in ("", sign_in_of(account.person, has_provider=has_provider))
         and account.email in of_batch
     ]
-    query = NarrowedQuery(sign_in=state, batch_id=batch_id)
+    query = NarrowedQuery(sign_in=state, batch_id=batch_id, order=order)
     users = impatient(shared_stores[has_provider], BUDGET / blocks_a_page)
     assert pages_of(users, query, limit, backwards=backwards) == expected
     with shared_stores[has_provider].read() as tx:
