@@ -5,6 +5,7 @@ import re
 from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from tests.server.http.console.conftest import Console, OpenConsole
@@ -214,6 +215,19 @@ def test_more_accounts_than_are_counted_are_many(
     monkeypatch.setattr(allowed_users, "_MOST_EMAILS", 0)
     shown = get(jane, f"/console/applications/{client_id}").text
     assert "Of the first million accounts, 1 match" in shown
+
+
+def test_applications_are_listed_by_name_and_found_by_a_part_of_it(jane: HttpClient) -> None:
+    for name in ("öffentliche Wikis", "Zeta Wiki", "alpha wiki"):
+        create(jane, name)
+    found = re.findall(r"<bdi>(.*?)</bdi></a>", get(jane, "/console/applications?q=+WIKI+").text)
+    assert found == sorted(found, key=str.casefold)
+    assert {"öffentliche Wikis", "Zeta Wiki", "alpha wiki"} <= set(found)
+    listed = get(jane, f"/console/applications?q={quote('ÖFF')}").text
+    assert re.findall(r"<bdi>(.*?)</bdi></a>", listed) == ["öffentliche Wikis"]
+    none = get(jane, "/console/applications?q=nothing").text
+    assert "No application matches" in none
+    assert 'value="nothing"' in none
 
 
 def test_a_name_is_used_once(jane: HttpClient) -> None:

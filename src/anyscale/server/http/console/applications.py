@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import Annotated, Any
 
 from litestar.di import NamedDependency
-from litestar.params import FromQuery, PathParameter, RawBody
+from litestar.params import FromQuery, PathParameter, QueryParameter, RawBody
 
 from anyscale.domain.models.applications import (
     Application,
@@ -12,6 +12,7 @@ from anyscale.domain.models.applications import (
     CreatedApplication,
     NewApplication,
 )
+from anyscale.domain.user_query import MAX_QUERY_TEXT
 from anyscale.errors import AlreadyReplaced, ConfigError, NotFound
 from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.openid.applications import ApplicationService
@@ -34,6 +35,7 @@ from anyscale.server.http.web.actors import emails_in
 from anyscale.server.http.web.console_page import Page, refused_form, render_console_page
 from anyscale.server.http.web.forms import read_form, read_form_key, read_number
 from anyscale.server.http.web.templating import redirect
+from anyscale.server.store.words import fold
 
 __all__ = ["HANDLERS"]
 
@@ -59,14 +61,17 @@ def list_applications(
     applications: NamedDependency[ApplicationService],
     users: NamedDependency[UserQueries],
     openid: NamedDependency[OpenIdProvider | None],
+    q: Annotated[str, QueryParameter(max_length=MAX_QUERY_TEXT)] = "",
     note: FromQuery[str] = "",
 ) -> Page:
-    listed = applications.list()
+    named = [one for one in applications.list() if fold(q.strip()) in fold(one.name)]
+    listed = sorted(named, key=lambda one: fold(one.name))
     return _render(
         request,
         "list",
         note=_NOTES.get(note, ""),
         applications=listed,
+        q=q.strip(),
         emails=emails_in(listed, users),
         has_provider=openid is not None,
     )

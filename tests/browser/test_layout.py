@@ -1,0 +1,190 @@
+"""Every page of the console fits every screen and paper: nothing is cut, nothing scrolls sideways.
+
+The texts of people are as long as they may be: names of 90 characters, in one word too, and an
+email of 119.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any, NamedTuple
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from tests.browser.conftest import visits
+from tests.support.accessibility.layout import PAPER, WIDTHS, assert_fits, assert_fits_paper
+from tests.support.callers import OPERATOR
+from tests.support.mail.mail_site import relay_environment
+from tests.support.ports import free_port
+from tests.support.sign_in.site import SSO_SETTINGS, Site, run_site
+
+from anyscale.domain.models.applications import NewApplication
+from anyscale.domain.validation import CheckedUser, Policy, check
+
+NAMES = [
+    "W" * 90,
+    "Maximiliane Theodora Wilhelmine von und zu Hohenlohe-Waldenburg-Schillingsfürst-Langenburg",
+]
+EMAIL = f"{'m' * 60}@{'d' * 50}.example"
+REDIRECT = f"https://wiki.example.com/{'w' * 90}"
+
+
+class Long(NamedTuple):
+    """What has long texts, and the cookies of an owner."""
+
+    state: Any
+    #: addresses of pages
+    users: list[str]
+    batches: list[str]
+    application: str
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A server whose relay is never there, so that its mails stay due."""
+    mail = relay_environment(free_port(), "none")
+    with run_site(tmp_path_factory.mktemp("layout"), {**SSO_SETTINGS, **mail}) as site:
+        yield site
+
+
+def person(at: int, name: str) -> CheckedUser:
+    user = check(
+        Policy(),
+        name=name,
+        email=EMAIL if at == 0 else f"{at}.{EMAIL[: -len(str(at)) - 9]}.example",
+        password=None,
+        is_sso_user=False,
+        lastname=None,
+        title="Wissenschaftliche Mitarbeiterin am Lehrstuhl für Angewandte Informatik",
+        external_id=f"P{at}" * 20,
+    )
+    assert user
+    return user
+
+
+@pytest.fixture(scope="module")
+def long(site: Site) -> Long:
+    assert len(EMAIL) == 119
+    email = site.create_owner()
+    state = site.signed_in(email)
+    with closing(site.control_plane()) as control_plane:
+        people = [person(at, name) for at, name in enumerate(NAMES * 4)]
+        label = f"{'staff_of_the_faculty' * 5}.csv"
+        created = control_plane.batches.create("long", people, "fail", OPERATOR, label=label)
+        opened = control_plane.batches.open("open", "fail", OPERATOR, label)
+        control_plane.lifecycle.suspend(created.users[1].user_id, OPERATOR)
+        new = NewApplication(name="W" * 90, redirect_uris=[REDIRECT], audience=[])
+        application = control_plane.applications.create(new, OPERATOR).application
+        control_plane.tokens.create("t" * 64, "owner", None, OPERATOR)
+    return Long(
+        state,
+        [f"/console/users/{user.user_id}" for user in created.users],
+        [f"/console/batches/{batch}" for batch in (created.batch.batch_id, opened.batch_id)],
+        f"/console/applications/{application.client_id}",
+    )
+
+
+Address = Callable[[Long], str]
+
+PAGES: dict[str, str | Address] = {
+    "overview": "/console",
+    "users": "/console/users",
+    "users by email": "/console/users?sort=email&state=none",
+    "search": "/console/users?q=maximiliane",
+    "account": lambda long: long.users[0],
+    "suspended account": lambda long: long.users[1],
+    "correct": lambda long: f"{long.users[0]}/correct",
+    "role": lambda long: f"{long.users[0]}/role",
+    "delete": lambda long: f"{long.users[0]}/delete",
+    "selected": lambda long: f"/console/users/links?user_id={long.users[0].split('/')[-1]}",
+    "new user": "/console/users/new",
+    "batches": "/console/batches",
+    "batch": lambda long: long.batches[0],
+    "open batch": lambda long: long.batches[1],
+    "links": lambda long: f"{long.batches[0]}/links",
+    "undo": lambda long: f"{long.batches[0]}/undo",
+    "new batch": "/console/batches/new",
+    "applications": "/console/applications",
+    "application": lambda long: long.application,
+    "edit": lambda long: f"{long.application}/edit",
+    "rotate": lambda long: f"{long.application}/rotate-secret",
+    "delete application": lambda long: f"{long.application}/delete",
+    "new application": "/console/applications/new",
+    "tokens": "/console/tokens",
+    "new token": "/console/tokens/new",
+    "mails": "/console/mails",
+    "new mails": "/console/mails/new",
+    "audit log": "/console/audit",
+    "own account": "/",
+}
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, site: Site, long: Long) -> Iterator[Page]:
+    """A page of the owner, whose console has to stay empty."""
+    with visits(browser, site) as visit:
+        page = visit("/console", storage_state=long.state)
+        page.emulate_media(reduced_motion="reduce")
+        for path in (f"{long.users[2]}", "/console/mails/new"):
+            page.goto(path)
+            page.get_by_role("button", name="by mail").click()
+        yield page
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_fits_every_screen_and_paper(page: Page, long: Long, name: str) -> None:
+    address = PAGES[name]
+    page.goto(address if isinstance(address, str) else address(long))
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    for width in WIDTHS:
+        assert_fits(page, width)
+    assert_fits_paper(page)
+
+
+def shown(page: Page, width: int) -> str:
+    page.set_viewport_size({"width": width, "height": 900})
+    text: str = page.locator("#users tbody tr").first.evaluate(
+        "one => getComputedStyle(one).display"
+    )
+    return text
+
+
+def test_a_list_is_cards_below_1000_pixels_and_a_table_on_a_wide_screen(page: Page) -> None:
+    page.goto("/console/users?sort=email")
+    assert {shown(page, width) for width in WIDTHS if width <= 1_000} == {"grid"}
+    assert {shown(page, width) for width in WIDTHS if width >= 1_280} == {"table-row"}
+    page.set_viewport_size({"width": 320, "height": 900})
+    expect(page.get_by_role("columnheader", name="Email").get_by_role("link")).to_be_in_viewport(
+        ratio=1
+    )
+
+
+def test_a_list_has_1500_pixels_of_a_wide_screen(page: Page) -> None:
+    page.set_viewport_size({"width": 1_920, "height": 900})
+    page.goto("/console/users")
+    table = page.locator(".scroll").bounding_box()
+    assert table
+    assert table["width"] == 1_500
+    left, right = table["x"] - 216, 1_920 - table["x"] - table["width"]  # beside the navigation
+    assert abs(left - right) < 20
+
+
+def test_a_printed_list_has_all_columns_and_no_controls_and_is_black_on_white(page: Page) -> None:
+    page.goto("/console/users")
+    page.set_viewport_size({"width": PAPER, "height": 900})
+    page.emulate_media(media="print", color_scheme="dark")
+    try:
+        for hidden in ("nav", ".filters", ".selection", ".pick", "button", ".button", ".skip"):
+            for one in page.locator(hidden).all():
+                expect(one).to_be_hidden()
+        for column in ("Name", "Email", "Role", "Signs in by", "Since"):
+            expect(page.get_by_role("columnheader", name=column)).to_be_visible()
+        expect(page.locator(".brand")).to_be_visible()
+        expect(page.locator(".top time")).to_be_visible()
+        expect(page.locator("#users thead")).to_have_css("display", "table-header-group")
+        expect(page.locator("#users tbody tr").first).to_have_css("break-inside", "avoid")
+        link = page.get_by_role("rowheader").first.get_by_role("link")
+        expect(link).to_have_css("text-decoration-line", "none")
+        expect(link).to_have_css("color", "rgb(0, 0, 0)")
+        expect(page.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")
+    finally:
+        page.emulate_media(media="screen", color_scheme="light")

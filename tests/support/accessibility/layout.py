@@ -1,0 +1,35 @@
+"""Whether a page fits: on screens from a telephone to a large one, and on paper."""
+
+from playwright.sync_api import Page
+
+__all__ = ["PAPER", "WIDTHS", "assert_fits", "assert_fits_paper"]
+
+#: pixels
+WIDTHS = (320, 375, 600, 768, 1_000, 1_024, 1_180, 1_280, 1_440, 1_920)
+
+#: pixels between the margins of A4: 186 mm
+PAPER = 703
+
+#: The boxes whose content is wider than they are. A field scrolls, and hidden texts are cut.
+_CUT = """
+() => [...document.querySelectorAll("body, body *")].filter(one => {
+  if (one.scrollWidth <= one.clientWidth || !one.clientWidth) return false;
+  const style = getComputedStyle(one);
+  return one.checkVisibility() && style.display !== "inline" && style.clipPath === "none"
+    && !one.matches("input, select, textarea, option") && !one.closest(".hidden-text");
+}).map(one => `${one.scrollWidth} > ${one.clientWidth}: ${one.outerHTML.slice(0, 200)}`)
+"""
+
+
+def assert_fits(page: Page, width: int) -> None:
+    """Check that a window of a width cuts nothing, and that nothing scrolls sideways."""
+    page.set_viewport_size({"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, width
+    assert page.evaluate(_CUT) == [], width
+
+
+def assert_fits_paper(page: Page) -> None:
+    """Check that paper cuts nothing of a page."""
+    page.emulate_media(media="print")
+    assert_fits(page, PAPER)
+    page.emulate_media(media="screen")
