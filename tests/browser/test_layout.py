@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.browser.conftest import visits
-from tests.support.accessibility.layout import PAPER, WIDTHS, assert_fits, assert_fits_paper
+from tests.support.accessibility.layout import PAPER, WIDTHS, assert_fits_screens_and_paper
 from tests.support.callers import OPERATOR
 from tests.support.mail.mail_site import relay_environment
 from tests.support.ports import free_port
@@ -135,9 +135,7 @@ def test_every_page_fits_every_screen_and_paper(page: Page, long: Long, name: st
     address = PAGES[name]
     page.goto(address if isinstance(address, str) else address(long))
     expect(page.get_by_role("heading", level=1)).to_be_visible()
-    for width in WIDTHS:
-        assert_fits(page, width)
-    assert_fits_paper(page)
+    assert_fits_screens_and_paper(page)
 
 
 def shown(page: Page, width: int) -> str:

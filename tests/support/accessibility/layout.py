@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Page
 
-__all__ = ["PAPER", "WIDTHS", "assert_fits", "assert_fits_paper"]
+__all__ = ["PAPER", "WIDTHS", "assert_fits", "assert_fits_screens_and_paper"]
 
 #: pixels
 WIDTHS = (320, 375, 600, 768, 1_000, 1_024, 1_180, 1_280, 1_440, 1_920)
@@ -28,8 +28,10 @@ def assert_fits(page: Page, width: int) -> None:
     assert page.evaluate(_CUT) == [], width
 
 
-def assert_fits_paper(page: Page) -> None:
-    """Check that paper cuts nothing of a page."""
+def assert_fits_screens_and_paper(page: Page) -> None:
+    """Check that no screen and no paper cuts anything of a page."""
+    for width in WIDTHS:
+        assert_fits(page, width)
     page.emulate_media(media="print")
     assert_fits(page, PAPER)
     page.emulate_media(media="screen")
