@@ -147,14 +147,14 @@ def test_a_download_breaks_off_when_its_owner_loses_the_role(
     jane = console.browser()
     (own,) = console.control_plane.users.with_emails(["jane@example.com"])
     assert own
-    newest = UserListing.newest
+    ordered = UserListing.ordered
 
     def last_page(*arguments: Any, **options: Any) -> FoundPage:
         with console.control_plane.store.write() as tx:
             tx.accounts.set_role(own.user_id, "collaborator")
-        return newest(*arguments, **options)
+        return ordered(*arguments, **options)
 
-    monkeypatch.setattr(UserListing, "newest", last_page)
+    monkeypatch.setattr(UserListing, "ordered", last_page)
     monkeypatch.setattr(download, "_PAGE", 1)
     with logged() as lines, pytest.raises(IncompleteRead):
         get(jane, "/console/users/download?format=jsonl")
