@@ -309,6 +309,7 @@ def test_the_settings_of_an_application_are_changed(console: Console, jane: Http
         redirect_uris=f"{HUB}2\r\n{HUB}3",
         refresh_tokens="yes",
         requires_second_factor="yes",
+        address="https://wiki.example.com",
     )
     assert (same.headers["location"], answer.headers["location"]) == (path, f"{path}?note=updated")
     assert "The application is changed." in get(jane, answer.headers["location"]).text
@@ -330,12 +331,13 @@ def test_the_settings_of_an_application_are_changed(console: Console, jane: Http
     assert uris[1]["redirect_uris_added"] == [f"{HUB}2", f"{HUB}3"]
     assert uris[1]["redirect_uris_removed"] == [HUB]
     assert "redirect_uris_added" not in uris[2]
+    assert [one.get("address", "-") for one in uris] == [None, "https://wiki.example.com", "-"]
     assert entries_of(console, client_id) == [
         ("application.created", "user:", None),
         (
             "application.updated",
             "user:",
-            ["name", "redirect_uris", "refresh_tokens", "requires_second_factor"],
+            ["address", "name", "redirect_uris", "refresh_tokens", "requires_second_factor"],
         ),
         (
             "application.updated",

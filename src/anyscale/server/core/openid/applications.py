@@ -83,8 +83,8 @@ class ApplicationService:
                 if in_use:
                     raise name_in_use(new.name, is_repeatable=is_repeatable)
                 raise ConfigError(FORM_USED)
-            uris = application.redirects
-            _append(tx, caller, "application.created", application.client_id, redirect_uris=uris)
+            uris = {"redirect_uris": application.redirects, "address": application.address}
+            _append(tx, caller, "application.created", application.client_id, **uris)
         return CreatedApplication(_shown(application), secret, self._issuer)
 
     def list(self) -> list[Application]:
@@ -195,15 +195,16 @@ class ApplicationService:
         )
 
 
-def _changed_uris(old: ApplicationRecord, new: ApplicationRecord) -> dict[str, list[str]]:
-    """Return the redirect URIs that came and went, so that one that was taken back is known."""
+def _changed_uris(old: ApplicationRecord, new: ApplicationRecord) -> dict[str, Any]:
+    """Return the addresses that came and went, so that one that was taken back is known."""
     changes = {
         "redirect_uris_added": set(new.redirects) - set(old.redirects),
         "redirect_uris_removed": set(old.redirects) - set(new.redirects),
         "post_logout_redirect_uris_added": set(new.logout_redirects) - set(old.logout_redirects),
         "post_logout_redirect_uris_removed": set(old.logout_redirects) - set(new.logout_redirects),
     }
-    return {name: sorted(uris) for name, uris in changes.items() if uris}
+    opens = {} if new.address == old.address else {"address": new.address}
+    return {**{name: sorted(uris) for name, uris in changes.items() if uris}, **opens}
 
 
 def _lock(tx: Transaction, client_id: str) -> ApplicationRecord:
