@@ -10,13 +10,15 @@ WIDTHS = (320, 375, 600, 768, 1_000, 1_024, 1_180, 1_280, 1_440, 1_920)
 #: pixels between the margins of A4: 186 mm
 PAPER = 703
 
-#: The boxes whose content is wider than they are. A field scrolls, and hidden texts are cut.
+#: The boxes whose content is wider than they are. A field scrolls, a menu lies over the page, and
+#: hidden texts and those with an ellipsis are cut.
 _CUT = """
 () => [...document.querySelectorAll("body, body *")].filter(one => {
   if (one.scrollWidth <= one.clientWidth || !one.clientWidth) return false;
   const style = getComputedStyle(one);
   return one.checkVisibility() && style.display !== "inline" && style.clipPath === "none"
-    && !one.matches("input, select, textarea, option") && !one.closest(".hidden-text");
+    && style.textOverflow === "clip"
+    && !one.matches("input, select, textarea, .menu") && !one.closest(".hidden-text");
 }).map(one => `${one.scrollWidth} > ${one.clientWidth}: ${one.outerHTML.slice(0, 200)}`)
 """
 
