@@ -76,6 +76,13 @@ _FILE_OPTIONS = (
         metavar="NAME",
         help="For Excel: the sheet. Default: the first visible one.",
     ),
+    click.option(
+        "--encoding",
+        expose_value=False,
+        callback=_keep,
+        metavar="NAME",
+        help="For CSV: the encoding, such as windows-1252. Default: UTF-8.",
+    ),
 )
 
 
@@ -92,8 +99,8 @@ def _choices() -> dict[str, Any]:
 
 def chosen_file_options() -> list[str]:
     """Return the names of these options that were used."""
-    names = {"file_format": "--format", "columns": "--column", "sheet": "--sheet"}
-    return [names[name] for name, value in _choices().items() if value]
+    names = {"file_format": "format", "columns": "column"}
+    return [f"--{names.get(name, name)}" for name, value in _choices().items() if value]
 
 
 quiet_option: Final = click.option(
@@ -151,7 +158,8 @@ def reading_options() -> list[str]:
     choices = _choices()
     options = ["--format", choices["file_format"]] if choices["file_format"] else []
     options += [f"--column={text}" for text in click.get_current_context().meta[_TYPED]]
-    return options + ([f"--sheet={choices['sheet']}"] if choices["sheet"] is not None else [])
+    named = (name for name in ("sheet", "encoding") if choices[name] is not None)
+    return options + [f"--{name}={choices[name]}" for name in named]
 
 
 same_person_option = click.option(
@@ -241,9 +249,10 @@ def open_users_file(path: str) -> Iterator[UsersFile]:
     with closing(UsersFile.open(path, **choices)) as file:
         if choices["columns"]:
             require_table(file.name, file.format, "say --format csv")
-        if choices["sheet"] is not None and not file.has_cells:
-            raise ConfigError(
-                f"--sheet is for Excel workbooks, and {shown(file.name)} is read as "
-                f"{file.format.upper()}: say --format xlsx if it is one"
-            )
+        for name, file_format in (("sheet", "xlsx"), ("encoding", "csv")):
+            if choices[name] is not None and file.format != file_format:
+                raise ConfigError(
+                    f"--{name} is for {FORMATS[file_format].label}, and {shown(file.name)} is read "
+                    f"as {file.format.upper()}: say --format {file_format} if it is"
+                )
         yield file

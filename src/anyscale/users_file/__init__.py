@@ -20,7 +20,7 @@ from msgspec import structs
 
 from anyscale.domain.labels import label_of_file
 from anyscale.domain.spreadsheets import cell_name
-from anyscale.domain.validation import CheckedUser, Policy
+from anyscale.domain.validation import CheckedUser, Policy, shown
 from anyscale.errors import BatchUnfinished, ConfigError, Problem
 from anyscale.users_file.entry_collector import EntryCollector, Place
 from anyscale.users_file.input_stream import CapturedInput, Fatal, InputStream
@@ -77,6 +77,12 @@ def format_of(file_name: str) -> str:
     return next((name for name, one in FORMATS.items() if ending in one.endings), "yaml")
 
 
+def _named_encoding(name: str) -> str | None:
+    from anyscale.users_file.tables.encodings import text_encoding
+
+    return text_encoding(name)
+
+
 class FileReading:
     """One reading of a users file: see `anyscale.domain.user_sources.Reading`."""
 
@@ -129,6 +135,10 @@ class UsersFile:
         path: with it another process can read the file again; None if none can.
         columns: of a table: the name of a column in lower case -> its field; "" leaves it out.
         sheet: of a workbook: the name of its sheet; None for the first visible one.
+        encoding: of CSV, such as `windows-1252`; None for UTF-8.
+
+    Raises:
+        ConfigError: there is no such encoding.
     """
 
     def __init__(
@@ -139,6 +149,7 @@ class UsersFile:
         path: str | None = None,
         columns: Mapping[str, str] | None = None,
         sheet: str | None = None,
+        encoding: str | None = None,
     ) -> None:
         self.name = name
         self.path = path
@@ -147,6 +158,7 @@ class UsersFile:
         self._source: InputStream | None = None
         self._columns = columns or {}
         self._sheet = sheet
+        self._encoding = _named_encoding(encoding) if encoding else None
         #: entries, once the file was read to its end
         self.entries: int = 0
         #: whether the last reading found a CSV or YAML file whose last line has no end: what is
@@ -168,6 +180,7 @@ class UsersFile:
         file_format: str | None = None,
         columns: Mapping[str, str] | None = None,
         sheet: str | None = None,
+        encoding: str | None = None,
     ) -> Self:
         """Open a file by its path, or standard input for `-`.
 
@@ -179,7 +192,7 @@ class UsersFile:
                 stream: BinaryIO = CapturedInput(sys.stdin.buffer)
             except (AttributeError, OSError):  # it is closed, or a folder
                 raise ConfigError("standard input cannot be read") from None
-            return cls(stream, "<stdin>", file_format or "yaml", columns=columns, sheet=sheet)
+            return cls(stream, "<stdin>", file_format or "yaml", None, columns, sheet, encoding)
         if not path:
             raise ConfigError("the name of the users file is empty")
         try:
@@ -190,7 +203,8 @@ class UsersFile:
         except OSError as error:
             raise ConfigError(f"cannot read {path}: {error.strerror}") from None
         name = os.fsencode(path).decode("utf-8", "backslashreplace")
-        return cls(stream, name, file_format or format_of(path), reopenable, columns, sheet)
+        chosen = file_format or format_of(path)
+        return cls(stream, name, chosen, reopenable, columns, sheet, encoding)
 
     @property
     def label(self) -> str | None:
@@ -239,6 +253,7 @@ class UsersFile:
             None if is_whole else lambda: entries.all_entries,
             yaml=self.format == "yaml",
             cells=self.has_cells,
+            encoding=self._encoding,
         )
         try:
             yield from FORMATS[self.format].read(self._source, entries)
@@ -273,6 +288,8 @@ class UsersFile:
 
     def _hinted(self, problem: Problem, required: Iterable[str]) -> Problem:
         """Add a hint if the file looks like CSV or JSON and has the name of another format."""
+        if self.format == "csv" and problem.code == "encoding" and not self._encoding:
+            return structs.replace(problem, detail=problem.detail + self._encoding_hint())
         if self.format not in ("yaml", "xlsx"):
             return problem
         from anyscale.users_file.tables.csv_reader import looks_like_csv
@@ -285,6 +302,18 @@ class UsersFile:
         kind = "JSON" if is_json else "CSV"
         detail = f"{problem.detail}; if the file is {kind}, say --format {kind.lower()}"
         return structs.replace(problem, detail=detail)
+
+    def _encoding_hint(self) -> str:
+        """Return the option for the encoding that the file may have."""
+        from anyscale.users_file.tables.encodings import GUESSED_OCTETS, guess_encoding
+
+        self._stream.seek(0)
+        guess = guess_encoding(self._stream.read(GUESSED_OCTETS))
+        if guess is None:
+            return ""
+        names = ", ".join(map(shown, guess.names))
+        reads = f", which reads {names}" if names else ""
+        return f", or add --encoding {guess.encoding}{reads}"
 
     def _current_stamp(self) -> tuple[int, int]:
         if isinstance(self._stream, CapturedInput):

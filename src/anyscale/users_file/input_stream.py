@@ -4,6 +4,7 @@ import io
 import re
 from codecs import BOM_UTF8, getincrementaldecoder
 from collections.abc import Callable
+from contextlib import suppress
 from io import IncrementalNewlineDecoder
 from typing import BinaryIO, Final
 
@@ -33,9 +34,11 @@ _NOT_IN_YAML = re.compile(
 _HARMLESS = bytes({*b"\t\n\r", *range(0x20, 0x7F), *range(0x80, 0x100)} - {0xC2, 0xE2, 0xEF})
 
 # How other files begin. UTF-32 and UTF-16 have a byte order mark, or zeros beside ASCII.
-_FOREIGN = (
+_UTF = (
     (rb"\xff\xfe\0\0|\0\0\xfe\xff|[^\0]\0\0\0|\0\0\0[^\0]", "UTF-32 text: save it as UTF-8"),
     (rb"\xff\xfe|\xfe\xff|[^\0]\0[^\0]\0|\0[^\0]\0[^\0]", "UTF-16 text: save it as UTF-8"),
+)
+_FOREIGN = (
     (rb"PK\x03\x04", "an Excel workbook or a zip archive: say --format xlsx if it is one"),
     (
         rb"\xd0\xcf\x11\xe0",
@@ -112,6 +115,7 @@ class InputStream:
             `MAX_ENTRY` stops the reading, which limits the memory of a parser.
         yaml: whether to stop at the characters that YAML forbids.
         cells: whether places are rows and columns of a spreadsheet.
+        encoding: of the text, by Python's name; None for UTF-8.
     """
 
     def __init__(
@@ -122,6 +126,7 @@ class InputStream:
         *,
         yaml: bool = False,
         cells: bool = False,
+        encoding: str | None = None,
     ) -> None:
         self.name = name
         #: for a reader of other files than texts
@@ -137,8 +142,11 @@ class InputStream:
         self._is_yaml = yaml
         self._forbidden = _forbidden_in_yaml if yaml else re.compile("\x00").search
         # YAML takes CR for a line end too, and its parser counts it as one.
-        utf8 = getincrementaldecoder("utf-8")()
-        self._decode = (IncrementalNewlineDecoder(utf8, translate=True) if yaml else utf8).decode
+        self._encoding = encoding
+        decoder = getincrementaldecoder(encoding or "utf-8")()
+        self._decoder = IncrementalNewlineDecoder(decoder, translate=True) if yaml else decoder
+        #: whether its first octets that are not ASCII were found not to be UTF-8
+        self._is_checked = False
         self._line = 1
         self._column = 1
         self._last_entry = 0
@@ -191,16 +199,15 @@ class InputStream:
             parts.append(part)
             size += len(part)
         self.is_last_piece = size < _PIECE
-        if parts:
-            self.is_terminated = parts[-1].endswith((b"\n", b"\r"))
         return b"".join(parts)
 
     def _without_bom(self, piece: bytes) -> bytes:
-        for beginning, mend in _FOREIGN:
+        for beginning, mend in (*(() if _is_wide(self._encoding) else _UTF), *_FOREIGN):
             if re.match(beginning, piece):
                 raise self.fatal("encoding", f"the file is {mend}", 1, 1)
-        self.total = len(piece) - len(piece.removeprefix(BOM_UTF8))
-        return piece.removeprefix(BOM_UTF8)
+        bom = b"" if self._encoding else BOM_UTF8
+        self.total = len(piece) - len(piece.removeprefix(bom))
+        return piece.removeprefix(bom)
 
     def _weight(self, piece: bytes) -> int:
         """Return how much a piece counts: its size, or a part of it for blank lines and comments.
@@ -226,21 +233,44 @@ class InputStream:
             raise self.fatal("too_long", detail, self._line, self._column)
 
     def _checked(self, piece: bytes) -> str:
+        self._check_not_utf8(piece)
+        _, state = self._decoder.getstate()
         try:
-            text = self._decode(piece, final=not piece)
+            text = self._decoder.decode(piece, final=not piece)
         except UnicodeDecodeError as error:
             # The decoder may still have the start of a character from the piece before.
-            text = error.object[: error.start].decode()
-            text = text.replace("\r\n", "\n").replace("\r", "\n") if self._is_yaml else text
-            self._stop_at(text, "encoding", _TRUNCATED if not piece else _NOT_UTF8)
+            self._decoder.setstate((b"", state))
+            text = self._decoder.decode(error.object[: error.start], final=True)
+            self._stop_at(text, "encoding", self._not_in_encoding(is_end=not piece))
         if match := self._forbidden(text):
             text = text[: match.start()]
             self._stop_at(text, "character", _character_detail(match[0]))
+        if text:
+            self.is_terminated = text.endswith(("\n", "\r"))
         return text
+
+    def _check_not_utf8(self, piece: bytes) -> None:
+        """Raise `Fatal` if a text that is to be read otherwise is UTF-8: letters would change."""
+        if not self._encoding or self._is_checked or piece.isascii():
+            return
+        self._is_checked = True
+        with suppress(UnicodeDecodeError):
+            getincrementaldecoder("utf-8")().decode(piece)
+            detail = f"the file is UTF-8, and not {self._encoding}: read it without an encoding"
+            raise self.fatal("encoding", detail, self._line, self._column)
+
+    def _not_in_encoding(self, *, is_end: bool) -> str:
+        if self._encoding:
+            return f"the file is not {self._encoding} from here on: name another encoding"
+        return _TRUNCATED if is_end else _NOT_UTF8
 
     def _stop_at(self, text: str, code: str, detail: str) -> None:
         line, column = _after(text, self._line, self._column)
         self._fatal = self.fatal(code, detail, line, column)
+
+
+def _is_wide(encoding: str | None) -> bool:
+    return encoding is not None and len(" ".encode(encoding)) > 1
 
 
 def _forbidden_in_yaml(text: str) -> re.Match[str] | None:

@@ -111,14 +111,14 @@ BYTES = [
         "UTF-16, big-endian",
         "users.csv",
         "name,email\n".encode("utf-16-be"),
-        ["users.csv:1:1: the file is UTF-16 text: save it as UTF-8"],
+        ["users.csv:1:1: the file is UTF-16 text: save it as UTF-8, or add --encoding utf-16-be"],
         ["encoding"],
     ),
     Bad(
         "UTF-16 with a mark, little-endian",
         "users.csv",
         b"\xff\xfe" + "name,email\n".encode("utf-16-le"),
-        ["users.csv:1:1: the file is UTF-16 text: save it as UTF-8"],
+        ["users.csv:1:1: the file is UTF-16 text: save it as UTF-8, or add --encoding utf-16"],
         ["encoding"],
     ),
     Bad(
@@ -161,7 +161,7 @@ BYTES = [
         [
             (
                 "users.csv:3:2: the file is not UTF-8 from here on (Latin-1 or Windows-1252 look "
-                "like this): save it as UTF-8"
+                "like this): save it as UTF-8, or add --encoding windows-1252, which reads 'Jürgen'"
             )
         ],
         ["encoding"],

@@ -24,11 +24,11 @@ _MAX_RATIO, _SMALL = 100, 1 << 20
 #: octets that any part may unpack to
 _MAX_PART = 1 << 32
 
-#: octets that are read at once
-_PIECE = 1 << 16
+#: octets that are read at once: the cells in them may have long texts
+_PIECE = 1 << 13
 
-#: octets of one tag, and of XML in which no value comes: about 100,000 formatted rows without texts
-_MAX_TAG, _MAX_IDLE = 1 << 20, 1 << 24
+#: octets of one tag, and of XML in which no value comes: about 50,000 formatted rows without texts
+_MAX_TAG, _MAX_IDLE = 1 << 20, 1 << 23
 
 _MAX_DEPTH = 64
 
@@ -218,7 +218,7 @@ def _ole_fault(stream: BinaryIO) -> str:
     header = stream.read(56).ljust(56, b"\0")
     sector_size, first = 1 << (header[22] & 15), int.from_bytes(header[40:44], "little")
     stream.seek((first + 1) * sector_size)
-    directory = stream.read(_PIECE)
+    directory = stream.read(_MAX_DIRECTORY)
     if any(name in directory for name in _ENCRYPTED):
         return "is protected by a password: save it without one"
     return "is an old Excel workbook (.xls): save it as .xlsx"

@@ -28,7 +28,7 @@ _MAX_COLUMNS = 1000
 _LAST_ROW, _LAST_COLUMN, _LETTERS = 1 << 20, 1 << 14, len("XFD")
 
 #: octets of all texts beside so many times those of the file: many cells can have one long text
-_MAX_TEXTS, _TEXTS_RATIO = 1 << 26, 16
+_MAX_TEXTS, _TEXTS_RATIO = 1 << 24, 16
 
 #: a row, and its cells that are not empty: their columns, counted from 1, and texts
 _Row = tuple[int, list[tuple[int, str]]]

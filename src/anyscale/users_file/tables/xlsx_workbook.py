@@ -43,6 +43,9 @@ _LINKED = (
     "Links), and save it again"
 )
 
+_OTHER = "is not an Excel workbook: save it as .xlsx"
+
+_TYPES_PART = "[Content_Types].xml"
 _TYPES = {f"{_PACKAGE}content-types Override": "Override"}
 _RELATED = {f"{_PACKAGE}relationships Relationship": "Relationship"}
 
@@ -108,13 +111,15 @@ class Workbook:
 
     def __init__(self, package: Package) -> None:
         self.package: Final = package
-        types = self._listed("[Content_Types].xml", _TYPES)["Override"]
+        if _TYPES_PART not in package:
+            raise WorkbookFault(_OTHER)
+        types = self._listed(_TYPES_PART, _TYPES)["Override"]
         for one, (part, fault) in product(types, _KINDS.items()):
             if part in one.get("ContentType", ""):
                 raise WorkbookFault(fault)
         main = next(iter(self._related("", "/officeDocument").values()), "")
         if main not in package:
-            raise WorkbookFault("is not an Excel workbook: save it as .xlsx")
+            raise WorkbookFault(_OTHER)
         parts = self._related(main, "/worksheet")
         listed = self._listed(main, _main_tags("sheet", "externalReference"))
         if listed["externalReference"]:

@@ -1,0 +1,138 @@
+"""The encodings of CSV files: those that a caller can name, and the one that a file may have."""
+
+import codecs
+import csv
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from itertools import islice, pairwise
+from typing import NamedTuple
+
+from anyscale.errors import ConfigError
+from anyscale.users_file.field_words import field_of
+
+__all__ = ["GUESSED_OCTETS", "EncodingGuess", "guess_encoding", "text_encoding"]
+
+# Python has these as encodings of texts too: for names of hosts, source code and mail.
+_UTF_8 = {"utf-8", "utf-8-sig"}
+_NOT_OF_FILES = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
+
+# What spreadsheets and older systems write, the most frequent first. Names that everybody knows.
+_GUESSES = (
+    *("windows-1252", "windows-1250", "windows-1254", "windows-1251"),
+    *("mac-roman", "cp850"),
+)
+
+#: octets and lines from which an encoding is guessed
+GUESSED_OCTETS, _MAX_LINES = 1 << 23, 1000
+
+#: names that a guess shows
+_EXAMPLES = 3
+
+# Letters that many names in Latin script have; others are a reason to try the next encoding.
+_COMMON = frozenset(
+    "äöüßéèêëáàâíîïóôúùûñçåøæœąćęłńśźżčďěňřšťůýžğşıÄÖÜÉÈÁÀÍÓÚÑÇÅØÆĄĆĘŁŃŚŹŻČĎĚŇŘŠŤŮÝŽĞŞİ"
+)
+
+_has_other_octets = re.compile(rb"[^\x01-\x7f]").search
+_is_utf_16 = re.compile(rb"\xff\xfe(?!\0\0)|\xfe\xff|[^\0]\0[^\0]\0|\0[^\0]\0[^\0]").match
+# Archives, old spreadsheets, PDF and compressed files are no texts.
+_is_binary = re.compile(rb"PK\x03\x04|\xd0\xcf\x11\xe0|\x1f\x8b|%PDF").match
+
+
+class EncodingGuess(NamedTuple):
+    """The encoding that a file probably has."""
+
+    #: as `--encoding` takes it
+    encoding: str
+    #: up to three names of users with other letters than ASCII, as they would be read
+    names: Sequence[str]
+
+
+def text_encoding(name: str) -> str | None:
+    """Return the name of an encoding of text files; None for UTF-8.
+
+    Raises:
+        ConfigError: there is none of the name.
+    """
+    try:
+        "".encode(name)  # refuses codecs of octets, which may unpack without end
+        found = codecs.lookup(name).name
+    except (LookupError, ValueError, UnicodeError):
+        found = ""
+    if not found or found.replace("_", "-") in _NOT_OF_FILES:
+        raise ConfigError(
+            f"{name!r} is not the encoding of a text file: such are windows-1252, windows-1250, "
+            "iso-8859-15, utf-16 and mac-roman"
+        )
+    return None if found in _UTF_8 else name
+
+
+def guess_encoding(octets: bytes) -> EncodingGuess | None:
+    """Return the encoding of a CSV file that is not UTF-8; None if it is no text.
+
+    Args:
+        octets: of the file from its beginning.
+    """
+    octets = octets[:GUESSED_OCTETS]
+    if _is_utf_16(octets):
+        encoding = "utf-16"
+        if b"\0" in octets[:2]:  # no byte order mark
+            encoding = "utf-16-be" if octets.startswith(b"\0") else "utf-16-le"
+        text = octets.decode(encoding, "replace").splitlines()
+        return EncodingGuess(encoding, _names(text[: 1 + _MAX_LINES]))
+    if _is_binary(octets) or b"\0" in octets:
+        return None
+    header, *rows = octets.splitlines() or [b""]
+    lines = [header, *islice(filter(_has_other_octets, rows), _MAX_LINES)]
+    texts = dict(_decoded(b"\n".join(lines)))
+    if not texts:
+        return None
+    best = min(texts, key=lambda name: _oddness(texts[name]))
+    return EncodingGuess(best, _names(texts[best].split("\n")))
+
+
+def _decoded(octets: bytes) -> Iterator[tuple[str, str]]:
+    for name in _GUESSES:
+        try:
+            yield name, octets.decode(name)
+        except UnicodeDecodeError:
+            continue
+
+
+def _oddness(text: str) -> int:
+    """Return how little a text looks like names: the wrong encoding makes signs of letters."""
+    return sum(_oddness_of(before, one) for before, one in pairwise(text) if not one.isascii())
+
+
+def _oddness_of(before: str, one: str) -> int:
+    if not one.isalpha():
+        is_mark = unicodedata.category(one)[0] in "PZ" and not before.isalpha()
+        return 0 if is_mark else 3
+    if one.isupper() and before.islower():
+        return 4
+    if before.isalpha() and _script(before) != _script(one):
+        return 4
+    if _script(one) != "LATIN":
+        return 0
+    is_run = before.isalpha() and not before.isascii()
+    return 2 * is_run + (one not in _COMMON)
+
+
+def _script(letter: str) -> str:
+    return "LATIN" if letter.isascii() else unicodedata.name(letter, "").partition(" ")[0]
+
+
+def _names(lines: Sequence[str]) -> list[str]:
+    """Return the first names of users that the encoding matters for; no other column is shown."""
+    if not lines:
+        return []
+    delimiter = max(",;\t", key=lines[0].count)
+    try:
+        header, *rows = csv.reader(lines, delimiter=delimiter)
+    except (csv.Error, ValueError):
+        return []
+    columns = [at for at, cell in enumerate(header) if field_of(cell) in ("name", "lastname")]
+    names = (" ".join(row[at].strip() for at in columns if at < len(row)) for row in rows)
+    others = dict.fromkeys(name for name in names if not name.isascii())
+    return list(islice(others, _EXAMPLES))
