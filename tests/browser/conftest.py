@@ -24,7 +24,7 @@ _REFUSAL = re.compile(
 ROWS = 12
 
 _SHORT_PAGES = {
-    "anyscale.server.http.console.audit_log._PAGE": ROWS,
+    "anyscale.server.http.console.audit.pages._PAGE": ROWS,
     "anyscale.server.http.console.users.listing.PAGE_USERS": ROWS,
 }
 

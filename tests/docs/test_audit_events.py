@@ -1,10 +1,12 @@
-"""The guide to monitoring lists every event of the audit log, and no other."""
+"""The guide to the logs lists every event of the audit log, and each has a sentence."""
 
 import ast
 import re
 from collections.abc import Iterator
 
 from tests.support.paths import ROOT
+
+from anyscale.server.http.console.audit.sentences import SENTENCES
 
 GUIDE = (ROOT / "docs" / "operations" / "logs.md").read_text(encoding="utf-8")
 SOURCE = ROOT / "src" / "anyscale"
@@ -37,3 +39,7 @@ def test_the_guide_lists_each_event_of_the_audit_log_once() -> None:
 
     assert {"batch.published", "audit.forgotten", "session.created"} <= set(listed)
     assert sorted(listed) == sorted(events_of_the_code())
+
+
+def test_each_event_has_a_sentence_in_the_console() -> None:
+    assert set(SENTENCES) == events_of_the_code()

@@ -175,7 +175,6 @@ def _services(control_plane: ControlPlane) -> dict[str, object]:
             control_plane.account_details,
             control_plane.user_grants,
             control_plane.audit_log,
-            control_plane.users,
             tokens,
             control_plane.mail_queue,
         ),

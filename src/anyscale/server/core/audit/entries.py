@@ -13,6 +13,7 @@ from anyscale.domain.audit_chain import FORGOTTEN, ROOT, AuditEntry, Removal, en
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.errors import StoreUnavailable
 from anyscale.server.core.audit.named_accounts import account_id, with_ids
+from anyscale.server.core.audit.names import EntryNames, names_of
 from anyscale.server.core.callers import Caller
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.audit import AuditRecord
@@ -124,10 +125,28 @@ class AuditLog:
             for e in found
         ]
 
+    def with_ids(self, only: AuditFilter) -> AuditFilter:
+        """Return a filter with ids in place of emails.
+
+        Raises:
+            NotFound: no account has an email of the filter, or had it.
+        """
+        with self._transactions.read() as tx:
+            return with_ids(tx, only)
+
+    def has_subject(self, subject: str) -> bool:
+        """Whether there is an entry about a subject."""
+        return bool(self.list(0, 1, only=AuditFilter(subject=subject)))
+
     def id_of(self, text: str) -> str:
         """Return what a filter has for a text: see `account_id`."""
         with self._transactions.read() as tx:
             return account_id(tx, text)
+
+    def names(self, entries: Sequence[AuditEntry], *ids: str) -> EntryNames:
+        """Return the names of all that entries have the ids of, and of some ids."""
+        with self._transactions.read() as tx:
+            return names_of(tx, entries, *ids)
 
     def list_events(self) -> Sequence[str]:
         """Return the events that the log has, in their order."""

@@ -31,13 +31,13 @@ def account_id(tx: Transaction, text: str) -> str:
 
 
 def with_ids(tx: Transaction, only: AuditFilter) -> AuditFilter:
-    """Return a filter with ids in place of emails.
+    """Return a filter with ids in place of emails, and the actor of an id.
 
     Raises:
         NotFound: an email has no account.
     """
     actor = account_id(tx, only.actor)
-    if actor != only.actor:
+    if actor.startswith("usr_"):
         actor = user_actor(actor)
     return structs.replace(
         only,

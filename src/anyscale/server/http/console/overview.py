@@ -6,13 +6,12 @@ from litestar.di import NamedDependency
 
 from anyscale.domain.times import from_milliseconds
 from anyscale.server.core.accounts.account_count import AccountCount
-from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.batches.service import BatchService
+from anyscale.server.http.console.audit.entries import shown_entries
 from anyscale.server.http.console.users.filters import SIGN_IN, UserFilters
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get
-from anyscale.server.http.web.actors import emails_in
 from anyscale.server.http.web.console_page import Page, render_console_page
 
 __all__ = ["HANDLERS"]
@@ -27,7 +26,6 @@ def show_overview(
     batches: NamedDependency[BatchService],
     audit_log: NamedDependency[AuditLog],
     account_count: NamedDependency[AccountCount],
-    users: NamedDependency[UserQueries],
 ) -> Page:
     account_count.refresh()
     entries = audit_log.list(0, _SHOWN_ENTRIES, newest_first=True)
@@ -43,8 +41,7 @@ def show_overview(
             "owners": account_count.owners_without_second_factor,
         },
         unfinished=batches.page(open_only=True, before="", limit=_SHOWN_BATCHES),
-        entries=entries,
-        emails=emails_in(entries, users),
+        entries=shown_entries(audit_log, entries),
     )
 
 

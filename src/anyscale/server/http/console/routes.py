@@ -7,7 +7,7 @@ from anyscale.server.core.callers import SignInTooOld
 from anyscale.server.http.authentication import require_owner
 from anyscale.server.http.console import (
     applications,
-    audit_log,
+    audit,
     batches,
     mails,
     overview,
@@ -32,7 +32,7 @@ ROUTER = session_pages(
         *users.HANDLERS,
         *batches.HANDLERS,
         *mails.HANDLERS,
-        *audit_log.HANDLERS,
+        *audit.HANDLERS,
         *applications.HANDLERS,
         *tokens.HANDLERS,
     ],

@@ -138,6 +138,11 @@ class Audit(Table):
                 return int(number)
         return 0
 
+    def list_of_subjects(self, event: str, subjects: Sequence[str]) -> Sequence[AuditRecord]:
+        """Return the entries of one event about some subjects, in their order."""
+        sql = f"{_ENTRY} where event = ? and subject {{any}} and subject <> '' order by number"
+        return self._connection.all(AuditRecord, sql, event, self._connection.texts(subjects))
+
     def list_events(self) -> Sequence[str]:
         """Return the events that entries have, in their order: a look at the index for each."""
         return self._connection.column(_EVENTS)

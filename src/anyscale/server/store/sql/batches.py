@@ -74,6 +74,11 @@ class Batches(Table):
     def get(self, batch_id: str) -> BatchRecord | None:
         return self._connection.one(BatchRecord, f"{_BATCH} where batch_id = ?", batch_id)
 
+    def list_with_ids(self, batch_ids: Sequence[str]) -> Sequence[BatchRecord]:
+        """Return the batches that have one of some ids, in any order."""
+        sql = f"{_BATCH} where batch_id {{any}}"
+        return self._connection.all(BatchRecord, sql, self._connection.texts(batch_ids))
+
     def lock(self, batch_id: str, *, exclusive: bool) -> BatchRecord | None:
         """Return a batch and lock it until the transaction ends."""
         lock = "{for_update}" if exclusive else "{for_key_share}"

@@ -1,6 +1,5 @@
 """/console/users/{user_id}: one account, and the pages that ask before they change it."""
 
-from itertools import chain
 from typing import Any
 
 from litestar.di import NamedDependency
@@ -13,22 +12,20 @@ from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.names import full_name
 from anyscale.domain.times import day_of, from_milliseconds
 from anyscale.server.core.accounts.account_details import AccountDetails, AccountDetailsQuery
-from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.audit.entries import AuditLog
-from anyscale.server.core.callers import user_actor
 from anyscale.server.core.mail.queue import MailQueue
 from anyscale.server.core.openid.user_grants import UserGrants
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.http.account.user_agent import browser_name
 from anyscale.server.http.account.view_models import FACTOR_KINDS, token_views
 from anyscale.server.http.api.parameters import UserId
+from anyscale.server.http.console.audit.entries import shown_entries
 from anyscale.server.http.console.mails import KINDS_IN_WORDS
 from anyscale.server.http.console.users.fields import TEXTS, entered
 from anyscale.server.http.console.users.filters import PATH, SIGN_IN
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.login.sign_in_again import require_recent_sign_in
 from anyscale.server.http.route_handlers import get
-from anyscale.server.http.web.actors import emails_in
 from anyscale.server.http.web.console_page import Page, render_console_page
 
 __all__ = ["HANDLERS", "UserPages"]
@@ -65,7 +62,6 @@ class UserPages(Struct, frozen=True):
     details: AccountDetailsQuery
     grants: UserGrants
     audit_log: AuditLog
-    users: UserQueries
     tokens: TokenService
     mail_queue: MailQueue
 
@@ -83,19 +79,14 @@ class UserPages(Struct, frozen=True):
             "factor_kinds": FACTOR_KINDS,
             "mails": self.mail_queue.list_of(user_id),
             "kinds": KINDS_IN_WORDS,
-            "entries": entries,
-            "emails": emails_in(entries, self.users),
+            "entries": shown_entries(self.audit_log, entries),
         }
         return render_console_page(request, "users/account", PATH, **values | shown)
 
     def _entries(self, user_id: str) -> list[AuditEntry]:
         """Return the last entries on an account, and by its user."""
-        filters = AuditFilter(subject=user_id), AuditFilter(actor=user_actor(user_id))
-        lists = [
-            self.audit_log.list(0, _SHOWN_ENTRIES, newest_first=True, only=only) for only in filters
-        ]
-        found = {entry.number: entry for entry in chain(*lists)}
-        return [found[number] for number in sorted(found, reverse=True)[:_SHOWN_ENTRIES]]
+        only = AuditFilter(account=user_id)
+        return self.audit_log.list(0, _SHOWN_ENTRIES, newest_first=True, only=only)
 
     def render_correction(
         self, request: UserRequest, user_id: str, edited: dict[str, str], **shown: Any
