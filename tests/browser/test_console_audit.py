@@ -1,7 +1,6 @@
 """The audit log as an office uses it: questions are answered by clicks."""
 
 import re
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -63,7 +62,7 @@ def office(site: Site) -> Office:
 
 
 @pytest.fixture
-def page(visit: Visit, office: Office) -> Iterator[Page]:
+def page(visit: Visit, office: Office) -> Page:
     return visit(
         f"/console/users/{office.ann}", storage_state=office.state, timezone_id="Europe/Berlin"
     )
@@ -111,6 +110,9 @@ def test_days_are_those_of_the_browser(page: Page) -> None:
     assert at
     assert datetime.fromisoformat(day).date() == (
         datetime.fromisoformat(at).date() + timedelta(days=1)
+    )
+    expect(page.get_by_text("created 2 accounts by the import of ")).to_have_text(
+        re.compile(r"import of \w+ \d+, \d{4}")
     )
     ids = page.locator(".days h2").evaluate_all("all => all.map(one => one.id)")
     assert len(ids) == len(set(ids))

@@ -39,6 +39,7 @@ class Owner(NamedTuple):
 def owner(site: Site) -> Owner:
     """An owner, an application, and an audit log of more than one slice."""
     email = site.create_owner()
+    site.create_user()
     state = site.signed_in(email)
     with closing(site.control_plane()) as control_plane:
         user = control_plane.sessions.authenticate(secret_in(state))
@@ -149,7 +150,7 @@ PAGES: dict[str, tuple[str, str | Step]] = {
     "last entries": ("Audit log", "/console/audit?after=0"),
     "no entry": ("No entry matches", "/console/audit?actor=token:nobody"),
     "nobody": ("There is a problem", "/console/audit?q=nobody@example.com"),
-    "several users": ("Which one is", "/console/audit?q=person"),
+    "several users": ("Which one is", "/console/audit?q=jane"),
     "filters": ("No entry matches", "/console/audit?actor=token:nobody&from=2026-10-01"),
     "verified": ("Verify the audit log", verify),
     "applications": ("Applications", "/console/applications"),

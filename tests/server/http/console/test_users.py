@@ -500,7 +500,7 @@ def test_a_correction_that_another_one_overtakes_is_not_lost(
 def verbs(page: HttpResponse) -> list[str]:
     """Give what happened last on the page of an account, in a word each."""
     entries = page.text.partition('id="entry-list"')[2]
-    return re.findall(r"(?:</a>|server) (\w+)", entries)
+    return re.findall(r"(?:</a>|server</bdi>) (\w+)", entries)
 
 
 def test_an_account_is_suspended_and_restored(console: Console, jane: HttpClient) -> None:

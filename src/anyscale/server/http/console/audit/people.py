@@ -69,12 +69,7 @@ def find_people(audit_log: AuditLog, listing: UserListing, filters: LogFilters) 
 def _nobody(chosen: Sequence[Choice], filters: LogFilters) -> list[Problem]:
     if chosen:
         return filters.problems
-    nobody = (
-        f"Nobody is found by “{filters.q}”. Write the name or the email as the list of users has "
-        "it, or a part of it. A deleted user is found by the id, which begins with usr_, or by an "
-        "email that was changed."
-    )
-    return [(nobody, "q"), *filters.problems]
+    return [(f"Nobody is found by “{filters.q}”.", "q"), *filters.problems]
 
 
 def _with_ids(audit_log: AuditLog, filters: LogFilters) -> LogFilters:

@@ -4,7 +4,7 @@ const field = document.querySelector("[data-own-zone]");
 const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
 
 function showOwnTimes() {
-  for (const time of document.querySelectorAll(".days .log time[data-clock]")) {
+  for (const time of document.querySelectorAll(".days .log > li > time")) {
     time.textContent = new Date(time.dateTime).toLocaleTimeString("en-GB", { timeZone, timeStyle: time.dataset.clock });
   }
   for (const days of document.querySelectorAll(".days")) regroup(days);
