@@ -58,7 +58,7 @@ def test_a_file_with_mistakes_is_mended_and_created(
     with page.expect_download() as download:
         page.get_by_role("button", name="Download all problems (text)").click()
     text = download.value.path().read_text(encoding="utf-8")
-    assert text.startswith("mend.csv:5:5: create_users[3].email: 'zoe' is not an email address")
+    assert text.startswith("line 5 (Zoe) email: 'zoe' is not an email address")
     file.write_text(good, encoding="utf-8")
     page.get_by_label("Users file").set_input_files(file)
     page.get_by_role("button", name="Check the file").click()
@@ -75,29 +75,32 @@ def test_a_file_with_mistakes_is_mended_and_created(
 
 
 @pytest.mark.parametrize("with_script", [True, False])
-def test_columns_that_are_no_fields_are_left_out_by_the_lines_that_the_page_proposes(
+def test_each_column_is_chosen_in_a_table_and_others_are_left_out(
     visit: Visit, owners: Owners, tmp_path: Path, with_script: bool
 ) -> None:
     file = users_file(tmp_path, f"export{with_script}", 2, "IT", "Vorname,E-Mail,Abteilung")
     page = visit(
         "/console/batches/new", storage_state=owners.state, java_script_enabled=with_script
     )
-    columns = page.get_by_label("Columns and their fields")
-    expect(columns).to_be_hidden()
-    page.get_by_label("Users file").set_input_files(file)
-    page.get_by_role("button", name="Check the file").click()
-    expect(page.get_by_role("alert")).to_contain_text("The column 'Abteilung' stands for no field")
-    expect(columns).to_have_value("Abteilung=")
+    department = page.get_by_label("Read Abteilung as")
+    for step in ("Leave out", "Title"):
+        page.get_by_label("Users file").set_input_files(file)
+        page.get_by_role("button", name="Check the file").click()
+        expect(page.get_by_role("heading", name=re.compile("2 users read"))).to_be_visible()
+        expect(department.locator("option:checked")).to_have_text(step)
+        expect(page.get_by_label("Read Vorname as").locator("option:checked")).to_have_text(
+            "Name or first name"
+        )
+        department.select_option(label="Title")
     if with_script:
         assert_accessible(page)
-    for button, heading in (
-        ("Check the file", re.compile("2 users read")),
-        ("Create 2 accounts", CREATED),
-    ):
-        if not with_script:
-            page.get_by_label("Users file").set_input_files(file)
-        page.get_by_role("button", name=button).click()
-        expect(page.get_by_role("heading", name=heading)).to_be_visible()
+    else:
+        page.get_by_label("Users file").set_input_files(file)
+    page.get_by_role("button", name="Create 2 accounts").click()
+    expect(page.get_by_role("heading", name=CREATED)).to_be_visible()
+    (user,) = owners.control_plane.users.with_emails([f"export{with_script}0@batch.example"])
+    assert user
+    assert (user.name, user.title) == ("Person 0", "IT")
 
 
 def test_a_file_that_changed_after_the_check_is_not_created_unseen(
@@ -117,21 +120,28 @@ def test_a_file_that_changed_after_the_check_is_not_created_unseen(
 def test_a_server_without_memory_for_the_file_loses_no_field(
     visit: Visit, owners: Owners, tmp_path: Path
 ) -> None:
-    page = new_batch(visit, owners.state, users_file(tmp_path, "full", 2))
-    page.get_by_text("The columns of a CSV file have other names").click()
-    page.get_by_label("Columns and their fields").fill("Rufname=name")
-    page.get_by_label("If an email has an account").select_option("skip")
+    page = new_batch(visit, owners.state, users_file(tmp_path, "full", 2, "x", "name,email,Raum"))
+    check = page.get_by_role("button", name="Check the file")
+    check.click()
+    page.get_by_label("Read Raum as").select_option(label="Title")
+    page.get_by_label("Skip people").check()
     key = page.locator("[name=key]").input_value()
 
     def refuse(route: Route) -> None:  # as it does before it has read the form
-        route.fulfill(response=page.request.get(page.url), status=429)
+        body = '<main id="main"><div class="message problem"><li>Try again later.</li></div></main>'
+        answer = page.request.get(page.url)
+        route.fulfill(response=answer, status=429, body=body)
 
     page.route("**/batches/check", refuse, times=1)
-    with page.expect_response("**/batches/check"):
-        page.get_by_role("button", name="Check the file").click()
-    expect(page.get_by_label("Columns and their fields")).to_have_value("Rufname=name")
-    expect(page.get_by_label("If an email has an account")).to_have_value("skip")
+    check.click()
+    expect(page.get_by_role("alert")).to_contain_text("Try again later.")
+    expect(page.get_by_role("alert")).to_be_focused()
+    expect(page.get_by_label("Read Raum as").locator("option:checked")).to_have_text("Title")
+    expect(page.get_by_label("Skip people")).to_be_checked()
     expect(page.locator("[name=key]")).to_have_value(key)
+    check.click()
+    expect(page.get_by_role("alert")).to_be_hidden()
+    expect(page.get_by_label("Read Raum as").locator("option:checked")).to_have_text("Title")
 
 
 def test_without_a_connection_each_step_says_so_and_goes_on(
@@ -238,11 +248,13 @@ def test_a_run_of_ten_seconds_speaks_seldom_and_its_bar_never_goes_back(
         route.fulfill(json=_RUNNING | {"percent": percent, "text": f"{number},000 users reserved"})
 
     page = new_batch(visit, owners.state, users_file(tmp_path, "quiet", 17, SECRET))
+    page.get_by_role("button", name="Check the file").click()
+    expect(page.get_by_role("heading", name=re.compile("17 users read"))).to_be_focused()
     page.route("**/progress", as_in_a_long_run)
     page.clock.install()
     page.evaluate(_OBSERVE)
     with owners.half_hashed():
-        page.get_by_role("button", name="Create the accounts").click()
+        page.get_by_role("button", name="Create 17 accounts").click()
         expect(page.get_by_role("heading", name="The accounts are being created")).to_be_focused()
     result = page.get_by_role("heading", name=CREATED)
     seconds = 0

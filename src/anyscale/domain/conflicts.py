@@ -54,6 +54,7 @@ def conflict_problems(conflicts: Iterable[Conflict]) -> Iterator[Problem]:
             field="external_id" if conflict.external_id else "email",
             code=codes[conflict.kind],
             detail=conflict_detail(conflict),
+            other=conflict.other,
         )
 
 

@@ -32,6 +32,8 @@ class Problem(Struct, frozen=True, kw_only=True):
     column: int | None = None
     #: The cell, such as `C24`; None if the file is not a spreadsheet.
     cell: str | None = None
+    #: The earlier entry with the same email or external id, counted from 0; else None.
+    other: int | None = None
 
     @property
     def path(self) -> str:

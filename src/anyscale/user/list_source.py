@@ -110,8 +110,11 @@ class _ListReading:
     def _refuse_again(self, index: int, field: str, value: str, previous: int) -> bool:
         """Add the problem of a value that an earlier user has; return False."""
         detail = f"{shown(value)} is also the {field} of create_users[{previous}]"
-        self._add(index, field, f"{field}_duplicate", detail)
+        self._add(index, field, f"{field}_duplicate", detail, previous)
         return False
 
-    def _add(self, index: int, field: str, code: str, detail: str) -> None:
-        self.problems.add(Problem(index=index, field=field, code=code, detail=detail))
+    def _add(
+        self, index: int, field: str, code: str, detail: str, other: int | None = None
+    ) -> None:
+        problem = Problem(index=index, field=field, code=code, detail=detail, other=other)
+        self.problems.add(problem)

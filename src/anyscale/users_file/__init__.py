@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Self
 
 from msgspec import structs
 
@@ -25,6 +25,9 @@ from anyscale.errors import BatchUnfinished, ConfigError, Problem
 from anyscale.users_file.entry_collector import EntryCollector, Place
 from anyscale.users_file.input_stream import CapturedInput, Fatal, InputStream
 from anyscale.users_file.manifest import BESIDE, fault_of
+
+if TYPE_CHECKING:
+    from anyscale.users_file.tables.columns import ColumnChoices
 
 __all__ = ["FORMATS", "STDIN", "FileReading", "Format", "UsersFile"]
 
@@ -159,6 +162,8 @@ class UsersFile:
         self._columns = columns or {}
         self._sheet = sheet
         self._encoding = _named_encoding(encoding) if encoding else None
+        #: chooses the fields of the columns of a table in place of `columns`, if it is set
+        self.column_choices: ColumnChoices | None = None
         #: entries, once the file was read to its end
         self.entries: int = 0
         #: whether the last reading found a CSV or YAML file whose last line has no end: what is
@@ -230,6 +235,7 @@ class UsersFile:
             chosen_columns=self._columns,
             chosen_sheet=self._sheet,
             cells=self.has_cells,
+            column_choices=self.column_choices,
             verify=verify,
         )
 

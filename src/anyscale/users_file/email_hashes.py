@@ -2,8 +2,9 @@
 
 from array import array
 from collections import Counter
+from collections.abc import Iterator, Mapping
 
-__all__ = ["EmailHashes"]
+__all__ = ["EmailHashes", "repeated_values"]
 
 
 class EmailHashes:
@@ -36,3 +37,15 @@ class EmailHashes:
                 index for value, index in zip(hashes, indexes, strict=True) if value in twice
             )
         return frozenset(positions)
+
+
+def repeated_values(values: Mapping[int, tuple[str, str]]) -> Iterator[tuple[int, int, str]]:
+    """Iterate over the positions of values that are there before, with the first one's position.
+
+    Args:
+        values: position -> value, and the form of it that is compared.
+    """
+    first: dict[str, int] = {}
+    for index, (value, key) in sorted(values.items()):
+        if (original := first.setdefault(key, index)) != index:
+            yield index, original, value

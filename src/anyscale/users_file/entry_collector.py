@@ -2,10 +2,10 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from anyscale.domain.emails import email_key
 from anyscale.domain.external_ids import normalized_external_id
@@ -23,12 +23,13 @@ from anyscale.domain.validation import (
     shown,
 )
 from anyscale.errors import Problem
-from anyscale.users_file.email_hashes import EmailHashes
+from anyscale.users_file.email_hashes import EmailHashes, repeated_values
 from anyscale.users_file.input_stream import Fatal
 from anyscale.users_file.manifest import parse_manifest
 
 if TYPE_CHECKING:
     from anyscale.domain.models.exports import Manifest
+    from anyscale.users_file.tables.columns import ColumnChoices
 
 __all__ = [
     "MAX_FAULTS",
@@ -89,6 +90,7 @@ class EntryCollector:
         chosen_columns: see `UsersFile`.
         chosen_sheet: see `UsersFile`.
         cells: whether places are rows and columns of a spreadsheet.
+        column_choices: see `UsersFile`.
         verify: see `UserSource.reading`.
     """
 
@@ -101,6 +103,7 @@ class EntryCollector:
         chosen_columns: Mapping[str, str] | None = None,
         chosen_sheet: str | None = None,
         cells: bool = False,
+        column_choices: "ColumnChoices | None" = None,
         verify: bool = False,
     ) -> None:
         self.file = file
@@ -130,10 +133,12 @@ class EntryCollector:
         self._first_padded = 0
         #: rows without an entry so far
         self.blank_rows = 0
-        self.chosen_columns: Final = chosen_columns or {}
         self.chosen_sheet: Final = chosen_sheet
-        #: the visible sheets of a workbook of which the first one is read
-        self.read_sheets: list[str] = []
+        #: the visible sheets of a workbook; without a chosen one the first is read
+        self.sheets: list[str] = []
+        self.chosen_columns: Mapping[str, str] = chosen_columns or {}
+        #: chooses the fields of all columns of a table in place of the caller; None if none does
+        self.column_choices: ColumnChoices | None = column_choices
         #: header -> field, of the columns of a CSV file that are recognized by another name
         self.recognized_columns: dict[str, str] = {}
         #: place -> header, of the columns of a CSV file that stand for no field
@@ -172,7 +177,8 @@ class EntryCollector:
             f"{shown(name)} as {to}" for name, to in self.recognized_columns.items()
         )
         fields = ", ".join(self.passed_over)
-        first, *sheets = map(shown, self.read_sheets or [""])
+        named = self.sheets if self.chosen_sheet is None else []
+        first, *sheets = map(shown, named or [""])
         are_roles = "permission_level" in self.passed_over and not self.verify
         roles = " All users arrive as collaborators." if are_roles else ""
         left_out = ", ".join(f"{kind} ({number:,})" for kind, number in self.left_out.items())
@@ -307,15 +313,17 @@ class EntryCollector:
         `again` kept those of the entries that `suspects` names.
         """
         same_ids = {index: (one, one) for index, one in again.kept_external_ids.items()}
-        for index, original, email in _repeated(again.kept):
+        for index, original, email in repeated_values(again.kept):
             detail = f"{shown(email)} is also the email of {self._place_in_words(original)}"
-            self._add_duplicate(index, Fault("email", "email_duplicate", detail))
-        for index, original, one in _repeated(same_ids):
+            self._add_duplicate(index, original, Fault("email", "email_duplicate", detail))
+        for index, original, one in repeated_values(same_ids):
             detail = f"{shown(one)} is also the external_id of {self._place_in_words(original)}"
-            self._add_duplicate(index, Fault("external_id", "external_id_duplicate", detail))
+            fault = Fault("external_id", "external_id_duplicate", detail)
+            self._add_duplicate(index, original, fault)
 
-    def _add_duplicate(self, index: int, fault: Fault) -> None:
-        self.problems.add(self._problem(PlacedFault(self.place_of_email(index), *fault), index))
+    def _add_duplicate(self, index: int, original: int, fault: Fault) -> None:
+        problem = self._problem(PlacedFault(self.place_of_email(index), *fault), index)
+        self.problems.add(structs.replace(problem, other=original))
 
     def _place_in_words(self, index: int) -> str:
         line, column = self.place_of_email(index)
@@ -376,18 +384,6 @@ class EntryCollector:
             if self.count in self._keep:
                 self.kept_external_ids[self.count] = external_id
         self.count += 1
-
-
-def _repeated(values: Mapping[int, tuple[str, str]]) -> Iterator[tuple[int, int, str]]:
-    """Iterate over the positions of values that are there before, with the first one's position.
-
-    Args:
-        values: position -> value, and the form of it that is compared.
-    """
-    first: dict[str, int] = {}
-    for index, (value, key) in sorted(values.items()):
-        if (original := first.setdefault(key, index)) != index:
-            yield index, original, value
 
 
 def _is_padded(user: CheckedUser) -> bool:

@@ -1,7 +1,7 @@
 """A server, its owners, and the files that they send."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ __all__ = [
     "Owner",
     "Owners",
     "batch_of",
+    "check_and_create",
     "new_batch",
     "run_owners",
     "start_run",
@@ -145,12 +146,21 @@ def new_batch(visit: Visit, state: Any, file: Path) -> Page:
     return page
 
 
-def start_run(visit: Visit, state: Any, file: Path, columns: str = "") -> Page:
+def check_and_create(page: Page, columns: Mapping[str, str] | None = None) -> None:
+    """Check the chosen file, choose what columns are read as, and create its users."""
+    page.get_by_role("button", name="Check the file").click()
+    for header, label in (columns or {}).items():
+        page.get_by_label(f"Read {header} as").select_option(label=label)
+    if columns:
+        page.get_by_role("button", name="Check the file again").first.click()
+    page.get_by_role("button", name=re.compile("^Create [0-9,]+ account")).click()
+
+
+def start_run(
+    visit: Visit, state: Any, file: Path, columns: Mapping[str, str] | None = None
+) -> Page:
     """Create the users of a file; return the page of the batch as soon as it is open."""
     page = new_batch(visit, state, file)
-    if columns:
-        page.get_by_text("The columns of a CSV file have other names").click()
-        page.get_by_label("Columns and their fields").fill(columns)
-    page.get_by_role("button", name="Create the accounts").click()
+    check_and_create(page, columns)
     expect(page.get_by_role("heading", name="The accounts are being created")).to_be_focused()
     return page

@@ -1,7 +1,7 @@
 """Runs in a browser on both databases: kills, ended sessions, other files, and undoing."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from tests.browser.batches.owners import (
     Owner,
     Owners,
     batch_of,
+    check_and_create,
     new_batch,
     run_owners,
     start_run,
@@ -45,7 +46,9 @@ def site(owners: Owners) -> Site:
     return owners.site
 
 
-def half_done(visit: Visit, owners: Owners, state: Any, file: Path, columns: str = "") -> Page:
+def half_done(
+    visit: Visit, owners: Owners, state: Any, file: Path, columns: Mapping[str, str] | None = None
+) -> Page:
     """Start a run in `half_hashed`; return its page when some of its passwords are hashed."""
     page = start_run(visit, state, file, columns)
     wait_until(lambda: owners.hashes_of(page.url))
@@ -62,10 +65,10 @@ def test_after_a_kill_the_page_that_has_the_file_goes_on_and_so_does_another_bro
     visit: Visit, owners: Owners, tmp_path: Path
 ) -> None:
     file = users_file(tmp_path, "other", MANY, SECRET)
-    named = users_file(tmp_path, "page", MANY, SECRET, "Rufname,email,password")
+    named = users_file(tmp_path, "page", MANY, SECRET, "Spitzname,email,password")
     with owners.half_hashed():
         other = half_done(visit, owners, owners.state, file)
-        page = half_done(visit, owners, owners.state, named, "Rufname=name")
+        page = half_done(visit, owners, owners.state, named, {"Spitzname": "Name or first name"})
         other.close()
         owners.server.kill()
     before = owners.hashes_of(page.url), owners.hashes_of(other.url)
@@ -142,7 +145,7 @@ def test_an_undo_without_script_deletes_the_unused_accounts_once(
     visit: Visit, owners: Owners, tmp_path: Path
 ) -> None:
     page = new_batch(visit, owners.state, users_file(tmp_path, "undo", 3, SECRET))
-    page.get_by_role("button", name="Create the accounts").click()
+    check_and_create(page)
     expect(page.get_by_role("heading", name=CREATED)).to_be_focused()
     user = HttpClient(owners.site.url)
     used = {"email": "undo1@batch.example", "password": SECRET}

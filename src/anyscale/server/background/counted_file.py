@@ -2,30 +2,49 @@
 
 from array import array
 from collections.abc import Collection, Iterator
+from typing import Final, NamedTuple
 
 from msgspec import structs
 
 from anyscale.domain.names import full_name
+from anyscale.domain.spreadsheets import cell_name
 from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.server.background.uploads import Upload
 from anyscale.users_file import UsersFile
-from anyscale.users_file.entry_collector import EntryCollector, Place
+from anyscale.users_file.entry_collector import EntryCollector
+from anyscale.users_file.tables.columns import ColumnChoices
 
-__all__ = ["CountedFile"]
+__all__ = ["CountedFile", "Person"]
 
 #: users that a page shows
 _FIRST = 20
 
 
-class CountedFile(UsersFile):
-    """A file of a browser, read by the readers of the command.
+class Person(NamedTuple):
+    """Who an entry is, as far as it is right, and where."""
 
-    Raises:
-        ConfigError: see `Upload.columns`.
+    name: str = ""
+    email: str = ""
+    line: int | None = None
+    column: int | None = None
+    cell: str | None = None
+
+
+class CountedFile(UsersFile):
+    """A file of a browser, read by the readers of the command, but for the columns of a table.
+
+    Those that stand for no field are left out, unless the form says otherwise.
     """
 
     def __init__(self, upload: Upload) -> None:
-        super().__init__(upload.content, upload.name, upload.format, columns=upload.columns)
+        super().__init__(upload.content, upload.name, upload.format, sheet=upload.sheet)
+        self.sheet = upload.sheet
+        #: of the latest reading
+        self.choices: Final = ColumnChoices(upload.columns)
+        self.column_choices = self.choices
+        #: of the latest reading of a workbook: its visible sheets, of which the first one is read
+        #: if none was chosen
+        self.sheets: list[str] = []
         self._start()
 
     def _start(self) -> None:
@@ -39,7 +58,7 @@ class CountedFile(UsersFile):
     def users(self, entries: EntryCollector) -> Iterator[CheckedUser]:
         """Read the file as `UsersFile.users` does, and count its users."""
         self._start()
-        for user in super().users(entries):
+        for user in self._users(entries):
             if len(self.first) < _FIRST:
                 self.first.append(structs.replace(user, password_hash=None))
             if user.has_password:
@@ -50,17 +69,14 @@ class CountedFile(UsersFile):
             self.users_read += 1
             yield user
 
-    @property
-    def columns_to_leave_out(self) -> dict[Place, str]:
-        """The columns that stand for no field, and that a line of the form can name."""
-        return {
-            place: header
-            for place, header in self.unknown_columns.items()
-            if len(header.splitlines()) == 1
-        }
+    def _users(self, entries: EntryCollector) -> Iterator[CheckedUser]:
+        yield from super().users(entries)
+        self.sheets = entries.sheets
 
-    def people_at(self, positions: Collection[int], policy: Policy) -> dict[int, tuple[str, str]]:
+    def people_at(self, positions: Collection[int], policy: Policy) -> dict[int, Person]:
         """Read the file again for the names and emails at some positions; wrong ones are empty."""
+        if not positions:
+            return {}
         entries = self.collector(policy, frozenset(positions), verify=False)
         names = entries.refused_names
         for user in super().users(entries):
@@ -68,6 +84,18 @@ class CountedFile(UsersFile):
             if (position := entries.count - 1) in positions:
                 names[position] = full_name(user.name, user.lastname)
         return {
-            position: (names.get(position, ""), entries.kept.get(position, ("", ""))[0])
+            position: Person(
+                names.get(position, ""),
+                entries.kept.get(position, ("", ""))[0],
+                *self._place_in(entries, position),
+            )
             for position in positions
         }
+
+    def _place_in(
+        self, entries: EntryCollector, position: int
+    ) -> tuple[int | None, int | None, str | None]:
+        if position >= entries.count:  # the reading has stopped before it
+            return None, None, None
+        line, column = entries.place_of_email(position)
+        return line, column, cell_name(line, column) if self.has_cells else None

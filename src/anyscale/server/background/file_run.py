@@ -1,6 +1,6 @@
 """Runs of users files: the run of the command, with calls in this process, for a session."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Final
@@ -23,20 +23,26 @@ from anyscale.errors import (
     RequestInvalid,
     ServerUnreachable,
 )
-from anyscale.server.background.counted_file import CountedFile
+from anyscale.server.background.counted_file import CountedFile, Person
 from anyscale.server.background.own_calls import OwnCalls
 from anyscale.server.background.uploads import Upload
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches.comparison import FieldDifference
 from anyscale.server.core.callers import SessionCaller
 
-__all__ = ["SHOWN", "STOPPED", "FileRun", "StoppedRun", "no_users"]
+__all__ = ["SHOWN", "STOPPED", "FileRun", "StoppedRun", "entries_of", "no_users"]
 
 #: problems that a page shows; the text has more
 SHOWN = 1_000
 
 #: why a run stops when its server does
 STOPPED = "the server was stopped"
+
+
+def entries_of(problems: Iterable[Problem]) -> set[int]:
+    """Return the positions of the entries that problems are about."""
+    found = (index for problem in problems for index in (problem.index, problem.other))
+    return {index for index in found if index is not None}
 
 
 def no_users(name: str) -> RequestInvalid:
@@ -99,8 +105,8 @@ class FileRun:
         self.is_stopping = False
         #: whether the file is known to be the one of the batch
         self.is_compared: bool = False
-        #: position -> name and email, of the rows that have problems
-        self.people: dict[int, tuple[str, str]] = {}
+        #: position -> who it is, of the entries that have problems, and that others repeat
+        self.people: dict[int, Person] = {}
         self.upload = upload
         self._batches = control_plane.batches
         self.policy: Final = structs.replace(
@@ -179,8 +185,7 @@ class FileRun:
         try:
             yield
         except BatchRefused as error:
-            positions = {p.index for p in error.problems[:SHOWN] if p.index is not None}
-            self.people = self.file.people_at(positions, self.policy)
+            self.people = self.file.people_at(entries_of(error.problems), self.policy)
             raise
 
     def get_key(self) -> str:

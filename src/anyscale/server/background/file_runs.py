@@ -21,7 +21,7 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.fault_place import place_of
 
-__all__ = ["FileRuns"]
+__all__ = ["FileRuns", "Run"]
 
 _log = logging.getLogger("anyscale.server")
 

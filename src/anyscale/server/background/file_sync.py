@@ -29,8 +29,8 @@ from anyscale.errors import (
     ServerUnreachable,
     SyncStopped,
 )
-from anyscale.server.background.counted_file import CountedFile
-from anyscale.server.background.file_run import SHOWN, STOPPED, no_users
+from anyscale.server.background.counted_file import CountedFile, Person
+from anyscale.server.background.file_run import STOPPED, entries_of, no_users
 from anyscale.server.background.own_calls import OwnCalls
 from anyscale.server.background.uploads import Upload
 from anyscale.server.control_plane import ControlPlane
@@ -104,8 +104,8 @@ class FileSync:
         self.is_stopping = False
         #: always: it continues nothing
         self.is_compared: Final = True
-        #: position -> name and email, of the rows that have problems
-        self.people: dict[int, tuple[str, str]] = {}
+        #: position -> who it is, of the entries that have problems, and that others repeat
+        self.people: dict[int, Person] = {}
         self._control_plane = control_plane
         self._form_key = form_key
         self._record: SyncRecord | None = None
@@ -215,8 +215,7 @@ class FileSync:
         try:
             plan = run.plan()
         except BatchRefused as error:
-            positions = {p.index for p in error.problems[:SHOWN] if p.index is not None}
-            self.people = self.file.people_at(positions, Policy())
+            self.people = self.file.people_at(entries_of(error.problems), Policy())
             raise
         if not plan.checked:
             raise no_users(self.file.name)

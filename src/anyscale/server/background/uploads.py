@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
+from anyscale.domain.validation import FIELDS
 from anyscale.errors import Overloaded, RequestInvalid
 from anyscale.users_file import FORMATS, format_of
-from anyscale.users_file.tables.header import chosen_columns, require_table
+from anyscale.users_file.tables.header import column_name
 
 __all__ = ["MIB", "MemoryBudget", "Upload"]
 
@@ -137,22 +138,15 @@ class Upload:
 
     @property
     def columns(self) -> dict[str, str]:
-        """The fields that the user chose for columns, as `UsersFile` takes them.
-
-        Raises:
-            ConfigError: a line is wrong, or the file is not CSV.
-        """
-        lines = map(str.strip, self.fields.get("columns", "").splitlines())
-        columns = chosen_columns(filter(None, lines))
-        if columns:
-            require_table(self.name, self.format, "choose the format CSV")
-        return columns
+        """The fields that the user chose for columns: see `ColumnChoices`."""
+        lines = self.fields.get("columns", "").splitlines()
+        pairs = (line.rpartition("=") for line in lines)
+        return {column_name(name): field for name, _, field in pairs if field in ("", *FIELDS)}
 
     @property
-    def left_out(self) -> list[str]:
-        """The columns that the user leaves out, as the form names them."""
-        lines = map(str.strip, self.fields.get("columns", "").splitlines())
-        return [line[:-1].rstrip() for line in lines if line.endswith("=")]
+    def sheet(self) -> str | None:
+        """The sheet of a workbook that the user chose; None for the first one."""
+        return self.fields.get("sheet") or None
 
     @property
     def mail_links(self) -> bool:
@@ -171,8 +165,8 @@ class Upload:
 
     def is_same_as(self, other: "Upload") -> bool:
         """Whether both have the same octets and are read in the same way; both must be open."""
-        reading = (self.format, self.columns) == (other.format, other.columns)
-        return reading and self.content.getvalue() == other.content.getvalue()
+        readings = [(one.format, one.columns, one.sheet) for one in (self, other)]
+        return readings[0] == readings[1] and self.content.getvalue() == other.content.getvalue()
 
     def close(self) -> None:
         """Let the file go, and give its memory back; from any thread."""

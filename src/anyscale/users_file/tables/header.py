@@ -74,7 +74,7 @@ def require_table(file_name: str, file_format: str, mend: str) -> None:
 
 def column_name(cell: str) -> str:
     """Return the column that a cell of the header names."""
-    return cell.strip().lower()  # files have `Name` and ` EMAIL `
+    return " ".join(cell.split()).lower()  # files have `Name`, ` EMAIL `, and names of two lines
 
 
 def named_column(cell: str, chosen: Mapping[str, str]) -> str:

@@ -86,6 +86,8 @@ class TableReader:
         """
         others = iter(places)
         start = next(others)
+        if choices := self._entries.column_choices:
+            self._entries.chosen_columns = choices.read_header(cells)
         required, chosen = self._entries.required, self._entries.chosen_columns
         self._require_chosen(cells, start)
         named = set(FIELDS).intersection(named_column(cell, chosen) for cell in cells)
@@ -102,6 +104,8 @@ class TableReader:
 
     def user(self, row: Sequence[str], starts: list[Place]) -> CheckedUser | None:
         """Take a row that has a cell for each column; return its user, if it is valid."""
+        if self._entries.column_choices:
+            self._entries.column_choices.add_row(row)
         self._check_nameless(row, starts)
         place_of = dict(zip(self.columns, starts, strict=True))
         values, faults = self._values(row, place_of)
@@ -109,6 +113,9 @@ class TableReader:
 
     def report_nameless(self, place: Place) -> None:
         """Report a column without a name, at a cell that is not empty."""
+        if self._entries.column_choices:
+            self._entries.column_choices.nameless += 1
+            return
         mend = f"name it one of {', '.join(NAMED_FIELDS)}, or remove it"
         detail = f"this cell's column has no name: {mend}"
         self._entries.problem(place, "unknown_key", detail)

@@ -49,12 +49,11 @@ def read_xlsx(source: InputStream, entries: EntryCollector) -> Iterator[CheckedU
 
 def _users(source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
     workbook = Workbook(Package(source.stream))
+    entries.sheets = [one.name for one in workbook.sheets if one.is_visible]
     try:
         sheet = workbook.sheet(entries.chosen_sheet)
     except LookupError as error:
         raise Fatal(Problem(code="sheet", detail=str(error), file=source.name)) from None
-    if entries.chosen_sheet is None:
-        entries.read_sheets = [one.name for one in workbook.sheets if one.is_visible]
     rows = _rows(workbook, sheet.part, source)
     table = TableReader(source, entries, _HEADER)
     width = _read_header(table, rows, source, entries)

@@ -1,4 +1,7 @@
-"""A check in the console gives the verdicts of the command, problem by problem."""
+"""A check in the console gives the verdicts of the command, problem by problem.
+
+But for columns that stand for no field, which it leaves out: here it reads them as the command.
+"""
 
 import asyncio
 import csv
@@ -28,7 +31,7 @@ from anyscale.server.background.counted_file import CountedFile
 from anyscale.server.background.file_run import FileRun
 from anyscale.server.background.uploads import MemoryBudget, Upload
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.http.console.batches.check_result import check_file, problem_lines
+from anyscale.server.http.console.batches.check_result import check_file
 from anyscale.server.settings import Settings
 from anyscale.transport.embedded import EmbeddedTransport
 from anyscale.users_file import UsersFile, format_of
@@ -50,11 +53,12 @@ class Verdicts:
         upload = asyncio.run(received(data, name, if_exists))
         # A check writes nothing, so it looks at no permission.
         run = FileRun(self._control_plane, upload, caller=cast("Any", OPERATOR))
+        run.file.column_choices = None
         try:
             good = check_file(run)
         except BatchRefused as error:
             self.codes |= error.codes.keys()
-            return problem_lines(error)
+            return lines_of(error)
         return f"{good.created} created, {good.skipped} skipped"
 
     def reserve(self, email: str) -> None:
@@ -69,8 +73,14 @@ class Verdicts:
         try:
             outcome = run.dry_run()
         except BatchRefused as error:
-            return problem_lines(error)
+            return lines_of(error)
         return f"{outcome.created} created, {outcome.skipped} skipped"
+
+
+def lines_of(error: BatchRefused) -> str:
+    """Return all problems as the command prints them."""
+    more = [f"... and {error.more} more"] if error.more else []
+    return "".join(f"{line}\n" for line in [*map(str, error.problems), *more])
 
 
 async def received(data: bytes, name: str, if_exists: str) -> Upload:
@@ -111,7 +121,7 @@ class NotedFile(CountedFile):
 def test_reading_a_file_again_for_its_people_keeps_no_password() -> None:
     data = b"name,email,password\nAnn,ann@other.example,the new password\n"
     file = NotedFile(asyncio.run(received(data, "users.csv", "fail")))
-    assert file.people_at([0], Policy()) == {0: ("Ann", "ann@other.example")}
+    assert file.people_at([0], Policy()) == {0: ("Ann", "ann@other.example", 2, 5, None)}
     assert not file.noted.passwords
 
 
@@ -130,8 +140,8 @@ Dee,dee@other.example,md5$seasalt$3f86d0d3d465b7b458c231bf3555c0e3
 """
 OF_DATABASE = b"name,email\nYuri,yuri@example.com\nKim,kim@other.example\n"
 
-#: the first two need another policy, and `email_unknown` is about links
-OF_OTHERS = {"sso_only", "password_hash_unsupported", "email_unknown"}
+#: the first two need another policy, `email_unknown` is about links, and `sheet` about a choice
+OF_OTHERS = {"sso_only", "password_hash_unsupported", "email_unknown", "sheet"}
 
 
 def test_every_documented_code_has_the_words_of_the_command(verdicts: Verdicts) -> None:

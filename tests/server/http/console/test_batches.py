@@ -131,21 +131,6 @@ def test_a_file_without_users_is_refused_by_the_check(jane: HttpClient) -> None:
     assert "Create 0 accounts" not in words(page)
 
 
-def test_problems_have_line_field_and_the_person_of_the_row(jane: HttpClient) -> None:
-    page = upload(jane, f"{PATH}/check", csv("ann", password="short"))
-    assert page.status == 422
-    assert "1 problem in 1 row" in words(page)
-    assert "2 , character 23 password is shorter than 8 characters ann@batch.example" in words(page)
-
-
-def test_all_problems_come_as_the_command_prints_them(jane: HttpClient) -> None:
-    answer = upload(jane, f"{PATH}/check", csv("ann", password="short"), **{"as": "text"})
-    assert answer.headers["content-type"].startswith("text/plain")
-    assert answer.text == (
-        "users.csv:2:23: create_users[0].password: is shorter than 8 characters\n"
-    )
-
-
 def test_a_file_creates_its_users_once(console_with: Console, jane: HttpClient) -> None:
     (name,) = new_names()
     batch_id = create(jane, csv(name), key="once-" + name)
@@ -269,15 +254,6 @@ def test_a_form_without_a_file_says_so(jane: HttpClient, path: str) -> None:
 def test_a_form_without_parts_is_refused(jane: HttpClient) -> None:
     page = send(jane, f"{PATH}/check", name="users.csv", file="name,email")
     assert (page.status, "This takes a users file" in words(page)) == (400, True)
-
-
-def test_existing_users_refuse_the_file_or_are_skipped(jane: HttpClient) -> None:
-    old, new = new_names(2)
-    create(jane, csv(old))
-    refused = upload(jane, f"{PATH}/check", csv(old, new))
-    assert f"'{old}@batch.example' has an account already" in words(refused)
-    page = upload(jane, f"{PATH}/check", csv(old, new), if_exists="skip")
-    assert "To be created 1 Skipped: they exist 1" in words(page)
 
 
 def test_the_page_of_a_batch_counts_the_suspended_ones_of_the_skipped(
@@ -533,144 +509,6 @@ def fail_at_call(patch: pytest.MonkeyPatch, console: Console, number: int) -> No
 @pytest.fixture
 def console_with(shared_console: Console) -> Console:
     return shared_console
-
-
-def staff(*names: str) -> bytes:
-    """An export of a personnel department, whose headers do not all stand for fields."""
-    rows = [f"7;Muster;{name};{name}@batch.example;IT" for name in names]
-    return "\n".join(["Kostenstelle;Nachname;Vorname;E-Mail;Abteilung", *rows, ""]).encode()
-
-
-def columns_of(page: HttpResponse) -> str:
-    """Return what the page proposes for the columns."""
-    return unescape(
-        page.text.partition('<textarea id="columns"')[2].split("\n", 1)[1].split("<")[0]
-    )
-
-
-def test_a_check_proposes_lines_that_leave_unknown_columns_out(
-    console_with: Console, jane: HttpClient
-) -> None:
-    (name,) = new_names()
-    data = staff(name)
-    refused = upload(jane, f"{PATH}/check", data, "staff.csv", key=name)
-    sentence = (
-        "The columns 'Kostenstelle', 'Abteilung' stand for no field. "
-        'Press "Check the file" again to leave them out, or write their fields below.'
-    )
-    assert f'href="#columns">{sentence}' in unescape(refused.text)
-    assert unescape(refused.text).count(sentence) == 2  # the other one is at the field
-    assert 'id="result"' not in refused.text
-    proposed = columns_of(refused)
-    assert proposed == "Kostenstelle=\nAbteilung="
-    chosen = proposed.replace("Abteilung=", "Abteilung=title")
-    page = upload(jane, f"{PATH}/check", data, "staff.csv", columns=chosen, key=name)
-    assert (page.status, columns_of(page)) == (200, chosen)
-    answer = upload(jane, PATH, data, "staff.csv", columns=chosen, key=name)
-    assert answer.status == 303
-    (user,) = console_with.control_plane.users.with_emails([f"{name}@batch.example"])
-    assert user
-    assert (user.name, user.lastname, user.title) == (name, "Muster", "IT")
-
-
-def test_a_german_list_with_mistakes_needs_one_round_of_mending(jane: HttpClient) -> None:
-    one, two = new_names(2)
-    rows = [
-        f"Lukas Christ;{one} at batch.example;wolke-ahorn-regen;IT",
-        f"Emma Dorn;{one}@batch.example;fluss-turm-nebel;IT",
-        f"Emma Engel;{one.upper()}@batch.example;tulpe-birke-hafen;IT",
-        f"Quirin Neumann;{two}@batch.example;12345678;IT",
-    ]
-    header = "Name;E-Mail;Passwort;Abteilung"
-    refused = upload(jane, f"{PATH}/check", "\n".join([header, *rows]).encode(), "kollegen.csv")
-    assert "kollegen.csv : 3 problems in 3 rows" in words(refused)
-    assert "did you mean" not in words(refused)
-    rows_named = re.findall(r'data-label="Row">(.*?)</td>', re.sub("</?bdi>", "", refused.text))
-    assert [row.strip() for row in rows_named] == [
-        "Lukas Christ",
-        f"Emma Engel {one.upper()}@batch.example",
-        f"{two}@batch.example",
-    ]
-    mended = "\n".join([header, rows[1], rows[3].replace("12345678", "sturm-insel-kiefer")])
-    page = upload(
-        jane, f"{PATH}/check", mended.encode(), "kollegen.csv", columns=columns_of(refused)
-    )
-    assert (
-        "Left out: 'Abteilung'. Columns of kollegen.csv are read as fields: "
-        "'E-Mail' as email, 'Passwort' as password."
-    ) in words(page)
-    assert words(page).index("Create 2 accounts") < words(page).index("To be created")
-
-
-def test_a_name_that_may_be_the_password_is_not_shown(jane: HttpClient) -> None:
-    page = upload(jane, f"{PATH}/check", b"name,email,password\ncorrect-horse,jane,Jane\n")
-    assert "2 problems in 1 row" in words(page)
-    assert "correct-horse" not in page.text
-
-
-def test_a_check_proposes_one_line_for_columns_of_one_name(jane: HttpClient) -> None:
-    (name,) = new_names()
-    data = f"name,email,Foo,foo\nMia,{name}@batch.example,1,2\n".encode()
-    proposed = columns_of(upload(jane, f"{PATH}/check", data))
-    assert upload(jane, f"{PATH}/check", data, columns=proposed).status == 200
-
-
-def test_a_column_that_is_also_a_field_is_named_by_hand(jane: HttpClient) -> None:
-    (name,) = new_names()
-    data = f"Name,Vorname,email\nMuster,Mia,{name}@batch.example\n".encode()
-    refused = upload(jane, f"{PATH}/check", data)
-    assert "rename 'Name' to lastname" in words(refused)
-    page = upload(jane, f"{PATH}/check", data, columns="Name=lastname\r\n\r\nVorname=name")
-    assert "Mia Muster" in words(page)
-
-
-@pytest.mark.parametrize(
-    ("name", "columns", "reason"),
-    [
-        ("u.csv", "Vorname", "Vorname: write HEADER=FIELD."),
-        ("u.csv", "Vorname=first", "Vorname=first: the fields are name, email, password"),
-        ("u.csv", "A=name\nB=name", "B=name: name is given twice."),
-        (
-            "u.yaml",
-            "A=name",
-            "Columns are chosen for CSV and Excel, and 'u.yaml' is read as YAML: choose the format",
-        ),
-        ("u.csv", "Missing=title", "There is no column 'missing', whose field was chosen"),
-    ],
-)
-@pytest.mark.parametrize("path", [f"{PATH}/check", PATH])
-def test_wrong_columns_are_refused_at_their_field(
-    jane: HttpClient, path: str, name: str, columns: str, reason: str
-) -> None:
-    page = upload(jane, path, csv("ann"), name, columns=columns)
-    assert page.status in (400, 422)
-    field = page.text.partition('id="columns-error">')[2].partition("</p>")[0]
-    assert reason in unescape(field)
-    assert "--" not in field
-    assert columns_of(page) == columns
-    assert '<details class="other-columns" open>' in page.text
-
-
-def test_a_batch_goes_on_with_the_columns_of_its_file_alone(
-    console_with: Console, jane: HttpClient
-) -> None:
-    names = new_names(17)
-    lines = [f"{name},{name}@batch.example,correct horse 7,x" for name in names]
-    data = "\n".join(["Rufname,email,password,Raum", *lines]).encode()
-    batch_id = open_batch(console_with, jane, csv(*names, password="correct horse 7"))
-    path = f"{PATH}/{batch_id}/continue"
-    wrong = upload(jane, path, data, columns="Rufname=title")
-    assert "There is no column name" in words(wrong)
-    assert columns_of(wrong) == "Rufname=title\nRaum="
-    assert upload(jane, path, data, columns="Rufname=name\nRaum=").status == 303
-    wait_for_state(jane, batch_id, "published")
-
-
-def test_a_field_that_is_too_long_is_refused_and_not_cut(jane: HttpClient) -> None:
-    columns = "\u00e4" * 1_001
-    page = upload(jane, f"{PATH}/check", csv("ann"), "u.csv", columns=columns)
-    assert (page.status, "more than 2,000 octets" in words(page)) == (400, True)
-    assert columns_of(page) == columns
 
 
 def test_markup_and_directions_are_text(jane: HttpClient) -> None:

@@ -1,11 +1,11 @@
-"""Records as a file that the browser saves: CSV for spreadsheets, or JSON Lines."""
+"""Records as a file that the browser saves: CSV or a workbook for spreadsheets, or JSON Lines."""
 
 import csv
 import io
 from codecs import BOM_UTF8
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import msgspec
 from litestar import Response
@@ -16,6 +16,7 @@ from anyscale.domain.models.users import PasswordLink
 from anyscale.domain.spreadsheets import spreadsheet_cell
 from anyscale.server.http.authentication import require_owner_still
 from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.web import workbook
 
 __all__ = [
     "BY_MAIL",
@@ -29,6 +30,9 @@ __all__ = [
 ]
 
 FileFormat = Literal["csv", "jsonl"]
+
+#: of a file of links
+LinkFormat = Literal["csv", "jsonl", "xlsx"]
 
 
 class Named(Protocol):
@@ -52,7 +56,11 @@ BY_MAIL = "mail"
 LINK_NOTES = {"repeated": "This form arrived twice: no link was created by the second one."}
 
 #: in UTF-8; the framework adds that to a text
-_MEDIA_TYPES = {"csv": "text/csv", "jsonl": "application/jsonl; charset=utf-8"}
+_MEDIA_TYPES = {
+    "csv": "text/csv",
+    "jsonl": "application/jsonl; charset=utf-8",
+    "xlsx": workbook.MEDIA_TYPE,
+}
 
 
 class RecordsFile(Struct, frozen=True):
@@ -60,22 +68,34 @@ class RecordsFile(Struct, frozen=True):
 
     #: without its ending; a constant of this code
     name: str
-    format: FileFormat
+    format: LinkFormat
     fields: tuple[str, ...]
 
-    def response(self, rows: Rows) -> Response[str]:
+    def response(self, rows: Rows) -> Response[str] | Response[bytes]:
         """Return a whole file."""
+        if self.format == "xlsx":
+            return Response(self._workbook([rows]).end(), status_code=200, **self._options())
         return Response(self._lines(rows), status_code=200, **self._options())
 
     def stream(self, pages: AsyncIterator[Rows]) -> Stream:
         """Return a file of any length, which is sent page by page."""
         return Stream(self._parts(pages), status_code=200, **self._options())
 
-    async def _parts(self, pages: AsyncIterator[Rows]) -> AsyncIterator[str]:
+    async def _parts(self, pages: AsyncIterator[Rows]) -> AsyncIterator[str | bytes]:
+        if self.format == "xlsx":
+            yield self._workbook([page async for page in pages]).end()
+            return
         is_first = True
         async for rows in pages:
             yield self._lines(rows, is_first=is_first)
             is_first = False
+
+    def _workbook(self, pages: Iterable[Rows]) -> workbook.Workbook:
+        book = workbook.Workbook()
+        book.add([self.fields])
+        for rows in pages:
+            book.add([str(_text(row[field]) or "") for field in self.fields] for row in rows)
+        return book
 
     def _lines(self, rows: Rows, *, is_first: bool = True) -> str:
         if self.format == "csv":
@@ -92,7 +112,8 @@ class RecordsFile(Struct, frozen=True):
 def links_file(file_format: str) -> RecordsFile:
     """Return the file of created links; `file_format` is a field of a form."""
     fields = ("email", "name", "lastname", "url", "expires_at")
-    return RecordsFile("links", "jsonl" if file_format == "jsonl" else "csv", fields)
+    chosen: LinkFormat = next((one for one in get_args(LinkFormat) if one == file_format), "csv")
+    return RecordsFile("links", chosen, fields)
 
 
 def link_rows(created: Iterable[PasswordLink], users: Iterable[Named]) -> Rows:

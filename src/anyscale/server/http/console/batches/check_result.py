@@ -5,9 +5,17 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from anyscale.domain.validation import CheckedUser, shown
-from anyscale.errors import BatchRefused, Problem
+from anyscale.domain.validation import CheckedUser
+from anyscale.errors import BatchRefused
 from anyscale.server.background.file_run import SHOWN, FileRun, no_users
+from anyscale.server.background.file_runs import Run
+from anyscale.server.http.console.batches.columns import COLUMN_CODES
+from anyscale.server.http.console.batches.problem_words import (
+    EXISTS,
+    ProblemWords,
+    ShownProblem,
+    kinds_in_words,
+)
 
 __all__ = ["GoodFile", "WrongFile", "check_file", "problem_lines", "wrong_file"]
 
@@ -39,29 +47,22 @@ class GoodFile(Struct, frozen=True):
     notes: Sequence[str]
 
 
-class ShownProblem(Struct, frozen=True):
-    """A problem, and who its row is."""
-
-    line: int | None
-    column: int | None
-    field: str
-    detail: str
-    name: str
-    email: str
-
-
 class WrongFile(Struct, frozen=True):
     """A file that was refused."""
 
     name: str
+    #: problems of the file itself, and the rows that have them
     count: int
     rows: int
-    #: (code in words, number)
     kinds: Sequence[tuple[str, int]]
     groups: Sequence[Sequence[ShownProblem]]
-    #: problems that the page does not show
+    #: people who have accounts already, and how many they are
+    existing: Sequence[ShownProblem]
+    existing_count: int
+    #: problems and people that the page does not show
     more: int
     notes: Sequence[str]
+    has_cells: bool
 
 
 def check_file(run: FileRun) -> GoodFile:
@@ -76,7 +77,6 @@ def check_file(run: FileRun) -> GoodFile:
         raise no_users(run.file.name)
     skipped = {conflict.position for conflict in outcome.skipped_entries()}
     file = run.file
-    left_out = ", ".join(map(shown, run.upload.left_out))
     return GoodFile(
         name=file.name,
         users=file.users_read,
@@ -90,45 +90,45 @@ def check_file(run: FileRun) -> GoodFile:
             ShownUser(user, position + 1, _sign_in(user), position in skipped)
             for position, user in enumerate(file.first)
         ],
-        notes=[*([f"Left out: {left_out}."] if left_out else []), *file.notes],
+        notes=file.notes,
     )
 
 
-def wrong_file(run: FileRun, error: BatchRefused) -> WrongFile | None:
-    """Return what is wrong with a file besides the columns that its page proposes to leave out."""
-    columns = run.file.columns_to_leave_out
-    problems = [
-        problem
-        for problem in error.problems
-        if problem.code != "unknown_key" or (problem.line, problem.column) not in columns
-    ]
-    count = error.count - len(error.problems) + len(problems)
-    if not count:
+def wrong_file(run: Run, error: BatchRefused) -> WrongFile | None:
+    """Return what is wrong with a file besides the choices of columns; None if nothing is."""
+    codes = Counter({code: n for code, n in error.codes.items() if code not in COLUMN_CODES})
+    if not codes:
         return None
-    codes = error.codes - Counter(unknown_key=error.count - count)
-    listed = [_shown(problem, run.people) for problem in problems[:SHOWN]]
+    existing_count = sum(codes.pop(code, 0) for code in EXISTS)
+    problems = [one for one in error.problems[:SHOWN] if one.code not in COLUMN_CODES]
+    wrong = [one for one in problems if one.code not in EXISTS]
+    words = _words(run)
+    shown = [words.shown(problem) for problem in wrong]
+    existing = [words.shown(problem) for problem in problems if problem.code in EXISTS]
     return WrongFile(
         name=run.file.name,
-        count=count,
-        rows=len({problem.line for problem in problems}),
-        kinds=[(code.replace("_", " "), number) for code, number in codes.most_common()],
-        groups=[listed[at : at + _GROUP] for at in range(0, len(listed), _GROUP)],
-        more=count - len(listed),
+        count=codes.total(),
+        rows=len({problem.line for problem in wrong}),
+        kinds=kinds_in_words(codes),
+        groups=[shown[at : at + _GROUP] for at in range(0, len(shown), _GROUP)],
+        existing=existing,
+        existing_count=existing_count,
+        more=codes.total() + existing_count - len(problems),
         notes=run.file.notes,
+        has_cells=run.file.has_cells,
     )
 
 
-def problem_lines(error: BatchRefused) -> str:
-    """Return all problems as the command prints them."""
-    more = [f"... and {error.more} more"] if error.more else []
-    return "".join(f"{line}\n" for line in [*map(str, error.problems), *more])
+def problem_lines(run: Run, error: BatchRefused) -> str:
+    """Return all problems as lines of a text, in the words of the page."""
+    words = _words(run)
+    more = [f"... and {error.more:,} more"] if error.more else []
+    return "".join(f"{line}\n" for line in [*(words.shown(p).line for p in error.problems), *more])
 
 
-def _shown(problem: Problem, people: dict[int, tuple[str, str]]) -> ShownProblem:
-    index = -1 if problem.index is None else problem.index
-    person = people.get(index, ("", ""))
-    field = problem.field or ""
-    return ShownProblem(problem.line, problem.column, field, problem.detail, *person)
+def _words(run: Run) -> ProblemWords:
+    headers = {column.field: column.header for column in run.file.choices.columns}
+    return ProblemWords(run.people, headers, has_long_lines=run.file.format in ("json", "jsonl"))
 
 
 def _sign_in(user: CheckedUser) -> str:

@@ -9,12 +9,10 @@ from litestar import Response
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from anyscale.domain.validation import shown
 from anyscale.errors import (
     AnyscaleError,
     BatchRefused,
     BatchUnfinished,
-    ConfigError,
     KeyReused,
     Overloaded,
     RequestInvalid,
@@ -31,6 +29,11 @@ from anyscale.server.http.console.batches.check_result import (
     problem_lines,
     wrong_file,
 )
+from anyscale.server.http.console.batches.columns import (
+    ShownTable,
+    column_problems,
+    shown_table,
+)
 from anyscale.server.http.console.batches.pages import PATH, TOO_LARGE, batch_page
 from anyscale.server.http.console.batches.uploads import (
     CHOICES,
@@ -46,22 +49,18 @@ from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.console_page import Page, render_console_page
 from anyscale.server.http.web.forms import sentence
 from anyscale.server.http.web.templating import redirect
-from anyscale.users_file.tables.header import column_name
 
 __all__ = ["HANDLERS"]
 
 _KEY = re.compile("[0-9a-z-]{1,64}")
 
 #: errors that the page shows, before a run has started
-_OF_UPLOADS = (ConfigError, KeyReused, Overloaded, RequestInvalid, TooLarge)
+_OF_UPLOADS = (KeyReused, Overloaded, RequestInvalid, TooLarge)
 
 _TOO_OLD = (
     "links by mail need a sign-in of the last 15 minutes: open /sign-in-again in another "
     "tab, and then send this form again"
 )
-
-#: columns that a message names
-_NAMED = 5
 
 
 @get("/batches/new")
@@ -123,10 +122,11 @@ async def go_on(
             run = file_runs.start(upload, request.user, key, batch.batch_id, batch.if_exists)
             await _batch_id(run)  # the file was compared with the batch
     except BatchRefused as error:
-        shown = _columns_shown(run, error, fields, "Continue")
-        text = "This is not the file of this batch, or it was changed: " + str(error.problems[0])
+        first = problem_lines(run, error).partition("\n")[0]
+        text = f"This is not the file of this batch, or it was changed: {first}"
+        shown = _table_shown(run, error)
         shown["problems"].insert(0, (text, "file"))
-        return batch_page(request, batch, file_runs, **shown)
+        return batch_page(request, batch, file_runs, chosen=fields, **shown)
     except TooLarge as error:
         shown = _refused(TOO_LARGE, status=error.status)
         return batch_page(request, batch, file_runs, chosen=fields, **shown)
@@ -175,52 +175,28 @@ def _checked(request: UserRequest, run: FileRun, fields: dict[str, str]) -> Page
         good = check_file(run)
     except BatchRefused as error:
         if fields.get("as") == "text":
-            return _text(error)
+            return _text(problem_lines(run, error))
         return _wrong(request, run, error, fields)
     except AnyscaleError as error:
         return _failed(request, fields, error)
-    return _page(request, fields, good=good)
+    return _page(request, fields, good=good, table=shown_table(run.file))
 
 
 def _wrong(request: UserRequest, run: FileRun, error: BatchRefused, fields: dict[str, str]) -> Page:
     count_refusal(error)
-    shown = _columns_shown(run, error, fields, "Check the file")
-    return _page(request, shown.pop("chosen"), wrong=wrong_file(run, error), **shown)
+    return _page(request, fields, wrong=wrong_file(run, error), **_table_shown(run, error))
 
 
-def _columns_shown(
-    run: FileRun, error: BatchRefused, fields: dict[str, str], button: str
-) -> dict[str, Any]:
-    """Return the arguments of a page that shows what is wrong with columns, at their field.
-
-    It proposes lines that leave out those that stand for no field; `button` sends them.
-    """
-    problems = [(sentence(p.detail), "columns") for p in error.problems if p.code == "columns"]
-    unknown = run.file.columns_to_leave_out.values()
-    if headers := list({column_name(header): header for header in unknown}.values()):
-        lines = [fields.get("columns", "").rstrip(), *(f"{header}=" for header in headers)]
-        fields = {**fields, "columns": "\n".join(filter(None, lines))}
-        problems.append((_proposal(headers, button), "columns"))
-    return {"problems": problems, "chosen": fields, "status": error.status}
+def _table_shown(run: FileRun, error: BatchRefused) -> dict[str, Any]:
+    """Return the arguments of a page that shows the columns of a file, and what is wrong there."""
+    choices = run.file.choices
+    problems = column_problems(choices, error.problems)
+    return {"table": shown_table(run.file), "problems": problems, "status": error.status}
 
 
-def _proposal(headers: list[str], button: str) -> str:
-    names = ", ".join(map(shown, headers[:_NAMED]))
-    more = f" and {len(headers) - _NAMED} more" if len(headers) > _NAMED else ""
-    columns, them, fields = (
-        (f"column {names} stands", "it", "its field")
-        if len(headers) == 1
-        else (f"columns {names}{more} stand", "them", "their fields")
-    )
-    return (
-        f'The {columns} for no field. Press "{button}" again to leave {them} out, or write '
-        f"{fields} below."
-    )
-
-
-def _text(error: BatchRefused) -> Response[str]:
+def _text(lines: str) -> Response[str]:
     headers = {"Content-Disposition": 'attachment; filename="problems.txt"'}
-    return Response(problem_lines(error), media_type="text/plain; charset=utf-8", headers=headers)
+    return Response(lines, media_type="text/plain; charset=utf-8", headers=headers)
 
 
 def _failed(request: UserRequest, fields: dict[str, str], error: AnyscaleError) -> Page:
@@ -232,13 +208,12 @@ def _failed(request: UserRequest, fields: dict[str, str], error: AnyscaleError) 
 def _shown(error: AnyscaleError) -> dict[str, Any]:
     """Return the arguments of a page that shows an error of a run, also one of the server."""
     count_refusal(error)
-    field = "columns" if isinstance(error, ConfigError) else "file"
-    shown = _refused(sentence(str(error)), field, status=error.status)
+    shown = _refused(sentence(str(error)), status=error.status)
     return {**shown, "headers": retry_after(error)}
 
 
-def _refused(text: str, field: str = "file", *, status: int) -> dict[str, Any]:
-    return {"problems": [(text, field)], "status": status}
+def _refused(text: str, *, status: int) -> dict[str, Any]:
+    return {"problems": [(text, "file")], "status": status}
 
 
 def _page(
@@ -247,6 +222,7 @@ def _page(
     *,
     good: GoodFile | None = None,
     wrong: WrongFile | None = None,
+    table: ShownTable | None = None,
     **shown: Any,
 ) -> Page:
     return render_console_page(
@@ -260,6 +236,7 @@ def _page(
         key=_key(fields),
         good=good,
         wrong=wrong,
+        table=table,
         **CHOICES,
         **shown,
     )

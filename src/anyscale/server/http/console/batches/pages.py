@@ -217,6 +217,7 @@ def batch_page(request: UserRequest, batch: Batch, file_runs: FileRuns, **shown:
         "unused": 0,
         "without": batch.without_credentials,
         "skipped": [],
+        "table": None,
         "mailings": [],
         "emails": {},
         "chosen": chosen,

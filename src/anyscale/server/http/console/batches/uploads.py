@@ -8,7 +8,6 @@ from typing import Any
 from msgspec import Struct
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
-from anyscale.domain.validation import FIELDS
 from anyscale.errors import RequestInvalid, TooLarge
 from anyscale.server.background.uploads import MIB, MemoryBudget, Upload
 from anyscale.server.http.authentication import require_owner_still
@@ -27,13 +26,12 @@ __all__ = [
 #: octets of a file
 MAX_FILE = 64 * MIB
 
-#: what the fields of a form choose from: the formats with their names, and the fields of columns
+#: what the fields of a form choose from: the formats with their names
 CHOICES: dict[str, Any] = {
     "formats": [
         ("", "By the name of the file"),
         *((name, one.label) for name, one in FORMATS.items()),
     ],
-    "fields": FIELDS,
 }
 
 #: octets of a body: a form has some fields besides the file
@@ -51,8 +49,11 @@ _LEAST_RATE = 16 * 1024
 #: seconds after which the session of an upload is looked at again
 _SESSION_SECONDS = 10.0
 
-#: octets of a field besides the file
-_FIELD = 2_000
+#: octets of a field besides the file, and of the choices for all columns of a table
+_FIELD, _COLUMNS = 2_000, 32_000
+
+#: parts of a form: it has one for each column of a table
+_PARTS = 256
 
 _TOO_SLOW = "The file did not arrive in time, and nothing was done with it. Send it again"
 
@@ -118,7 +119,7 @@ async def _read(request: AnyRequest, upload: Upload) -> None:
         raise RequestInvalid("this takes a users file")
     form = _Form(upload)
     try:
-        with PushMultipartParser(parameters["boundary"], max_segment_count=16) as parser:
+        with PushMultipartParser(parameters["boundary"], max_segment_count=_PARTS) as parser:
             async for part in _parts(request):
                 for event in parser.parse(part):
                     form.take(event)
@@ -171,18 +172,27 @@ class _Form(Struct):
     upload: Upload
     segment: MultipartSegment | None = None
     text: bytearray = bytearray()
+    #: those of the parts before
+    columns: str = ""
 
     def take(self, event: Any) -> None:
         """Take an event: the start of a segment, a part of it, or None at its end."""
         if isinstance(event, MultipartSegment):
             self.segment, self.text = event, bytearray()
+            self.columns = self.upload.fields.get("columns", "")
             if event.name == "file":
                 self.upload.fields["name"] = event.filename or ""
         elif event is not None and self.segment and self.segment.name == "file":
             self.upload.content.write(event)
         elif event is not None and self.segment and self.segment.name != "name":
             self.text += event
-            self.upload.fields[self.segment.name] = self.text.decode("utf-8", "replace")
-            # A list of columns that is cut would say something else.
-            if len(self.text) > _FIELD:
-                raise RequestInvalid(f"a field of the form has more than {_FIELD:,} octets")
+            self._store(self.segment.name, self.text.decode("utf-8", "replace"))
+
+    def _store(self, name: str, text: str) -> None:
+        fields, most = self.upload.fields, _FIELD
+        if name == "columns":
+            text, most = f"{self.columns}{text}\n", _COLUMNS
+        fields[name] = text
+        # A list of columns that is cut would say something else.
+        if len(text) > most:
+            raise RequestInvalid(f"a field of the form has more than {most:,} characters")

@@ -106,7 +106,7 @@ def create_links(
     links: NamedDependency[PasswordLinkService],
     users: NamedDependency[UserQueries],
     filters: NamedDependency[UserFilters],
-) -> Response[str]:
+) -> Response[Any]:
     """Create links, and send them as a file: no address and no later page has them.
 
     Or request that they are mailed. A form that arrives twice does neither: it names the newest

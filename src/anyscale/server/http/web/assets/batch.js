@@ -10,6 +10,7 @@ const POLL_MILLISECONDS = 1000;
 const ANNOUNCEMENT_MILLISECONDS = 5000; // a screen reader needs time to read what it announces
 const SIGNED_OUT = "You are not signed in any more. Sign in in another tab, then try again: this page still has the file.";
 const SIGNED_OUT_OF_RUN = "You are not signed in any more. Sign in to see how the run ended: if it stopped, the same file continues.";
+const TOO_BUSY = "The server works on other files. Try again in a moment.";
 const NO_OWNER = "You are no longer an owner, so your running import was stopped. Another owner can continue with the same file.";
 
 let chosenFile = null;
@@ -20,12 +21,26 @@ const main = document.getElementById("main");
 const find = (selector) => main.querySelector(selector);
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
+// Shows what happens to the file, and says it once; without words nothing happens.
 function say(words) {
   const box = find("[data-sending]");
   if (!box) return;
   box.hidden = !words;
-  find("[data-sending-words]").textContent = words;
+  showSending(words);
   find("[data-live]").textContent = words;
+}
+
+// Shows how much of the file is sent; a bar without a number moves.
+function showSending(words, percent) {
+  find("[data-sending-words]").textContent = percent === undefined ? words : `${words} ${percent} %`;
+  const bar = find("[data-sending] progress");
+  if (percent === undefined) bar.removeAttribute("value");
+  else bar.value = percent;
+}
+
+// While a file is worked on, no button begins another run. A disabled one would lose the focus.
+function setButtonsInactive(inactive) {
+  for (const button of main.querySelectorAll("form[data-upload] button, button[form=upload]")) button.ariaDisabled = inactive;
 }
 
 function refuse(words) {
@@ -51,22 +66,10 @@ async function show(response) {
   // Chromium complains of it on a page that has a focus already.
   for (const element of page.querySelectorAll("[autofocus]")) element.removeAttribute("autofocus");
   main.replaceChildren(...page.getElementById("main").childNodes);
-  if (response.status === 429) restoreFields();
   if (new URL(response.url).pathname.match(/\/bat_[^/]+$/)) history.replaceState(null, "", response.url);
   bind();
   document.dispatchEvent(new Event("page-shown"));
   (find(".message.problem") ?? find("[data-focus]") ?? main).focus();
-}
-
-// A server that has no memory for the file has not read the form.
-function restoreFields() {
-  const { elements } = find("form[data-upload]");
-  for (const [name, value] of sentFields) {
-    const field = elements[name];
-    if (field?.type === "checkbox") field.checked = true;
-    else if (field) field.value = value;
-  }
-  find(".other-columns").open = Boolean(elements.columns.value);
 }
 
 async function save(response) {
@@ -93,13 +96,18 @@ async function send(path) {
   // Of a file itself, browsers send the present content, also if it changed after it was checked.
   body.append("file", chosenFile.slice(), chosenFile.name);
   isSending = true;
+  setButtonsInactive(true);
   say(`Sending ${chosenFile.name}…`);
-  const slow = setTimeout(
-    () => say(`The server reads ${chosenFile.name}. If it works on other large files, it waits up to 30 seconds…`),
-    SLOW_MILLISECONDS,
-  );
+  let slow;
+  const sent = () => {
+    showSending(`The server reads ${chosenFile.name}…`);
+    slow = setTimeout(
+      () => say(`The server reads ${chosenFile.name}. If it works on other large files, it waits up to 30 seconds…`),
+      SLOW_MILLISECONDS,
+    );
+  };
   try {
-    await showAnswer(await fetch(path, { method: "POST", body, headers: { Accept: "text/html" } }));
+    await showAnswer(await post(path, body, sent));
   } catch {
     if (await isReadable(chosenFile)) refuse(await whyNotSent());
     else {
@@ -110,7 +118,34 @@ async function send(path) {
   } finally {
     clearTimeout(slow);
     isSending = false;
+    setButtonsInactive(false);
   }
+}
+
+// Posts a form as `fetch` does, and shows how much of it is sent; `sent` is called after all of it.
+function post(path, body, sent) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", path);
+    request.setRequestHeader("Accept", "text/html");
+    request.responseType = "blob";
+    request.upload.addEventListener("progress", ({ loaded, total }) => {
+      if (loaded < total) showSending(`Sending ${chosenFile.name}:`, Math.floor((100 * loaded) / total));
+    });
+    request.upload.addEventListener("load", sent);
+    request.addEventListener("error", () => reject(new Error("no connection")));
+    request.addEventListener("load", () => {
+      const headers = new Headers();
+      for (const line of request.getAllResponseHeaders().trim().split("\r\n")) {
+        const at = line.indexOf(": ");
+        headers.append(line.slice(0, at), line.slice(at + 2));
+      }
+      const response = new Response(request.response, { status: request.status, headers });
+      Object.defineProperty(response, "url", { value: request.responseURL });
+      resolve(response);
+    });
+    request.send(body);
+  });
 }
 
 // A server that refuses a request before it has read the file may close the connection: ask it again.
@@ -134,6 +169,10 @@ async function showAnswer(response) {
   } else if (type.startsWith("text/plain")) {
     await save(response);
     say("");
+  } else if (response.status === 429) {
+    // A server that has no memory for the file has not read the form: this page keeps its fields.
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    refuse(page.querySelector(".message.problem li")?.textContent ?? TOO_BUSY);
   } else if (type.startsWith("text/html")) {
     await show(response);
   } else {

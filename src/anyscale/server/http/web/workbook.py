@@ -1,0 +1,61 @@
+"""A workbook with one sheet of texts, for Excel (ECMA-376, parts 1 and 2).
+
+Written by hand, since the library that reads workbooks stores the sheets that it writes in
+temporary files, and these texts may be secrets.
+"""
+
+import io
+from collections.abc import Iterable
+from html import escape
+from typing import IO, Final
+from zipfile import ZIP_DEFLATED, ZipFile
+
+__all__ = ["MEDIA_TYPE", "Workbook"]
+
+MEDIA_TYPE: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+_SHEETS = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+_LINKS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_PACKAGE = "http://schemas.openxmlformats.org/package/2006"
+_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+
+_PARTS = {
+    "[Content_Types].xml": f'<Types xmlns="{_PACKAGE}/content-types"><Default Extension="rels"'
+    ' ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+    f'<Override PartName="/xl/workbook.xml" ContentType="{_TYPE}.sheet.main+xml"/>'
+    f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{_TYPE}.worksheet+xml"/></Types>',
+    "_rels/.rels": f'<Relationships xmlns="{_PACKAGE}/relationships"><Relationship Id="r1"'
+    f' Type="{_LINKS}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+    "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{_PACKAGE}/relationships"><Relationship'
+    f' Id="r1" Type="{_LINKS}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
+    "xl/workbook.xml": f'<workbook xmlns="{_SHEETS}" xmlns:r="{_LINKS}"><sheets>'
+    '<sheet name="Sheet1" sheetId="1" r:id="r1"/></sheets></workbook>',
+}
+
+
+class Workbook:
+    """Rows that are added one after the other, in memory. No cell is a formula."""
+
+    def __init__(self) -> None:
+        self._content = io.BytesIO()
+        self._package = ZipFile(self._content, "w", ZIP_DEFLATED)
+        for name, text in _PARTS.items():
+            self._package.writestr(name, text)
+        self._sheet: IO[bytes] = self._package.open("xl/worksheets/sheet1.xml", "w")
+        self._sheet.write(f'<worksheet xmlns="{_SHEETS}"><sheetData>'.encode())
+
+    def add(self, rows: Iterable[Iterable[str]]) -> None:
+        """Add rows of texts, which have no control characters."""
+        for row in rows:
+            cells = "".join(
+                f'<c t="inlineStr"><is><t xml:space="preserve">{escape(text)}</t></is></c>'
+                for text in row
+            )
+            self._sheet.write(f"<row>{cells}</row>".encode())
+
+    def end(self) -> bytes:
+        """Return the file; nothing can be added any more."""
+        self._sheet.write(b"</sheetData></worksheet>")
+        self._sheet.close()
+        self._package.close()
+        return self._content.getvalue()

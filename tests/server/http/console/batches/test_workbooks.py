@@ -1,0 +1,112 @@
+"""Workbooks in the console: the verdicts of CSV of the same cells, and a choice of the sheet."""
+
+import csv
+import io
+import random
+import re
+from collections.abc import Iterator
+
+import pytest
+from tests.client.bad_files.workbooks import saved, workbook
+from tests.server.http.console.batches.test_columns import rows_of
+from tests.server.http.console.conftest import Console, run_console
+from tests.server.http.console.test_batches import create, new_names, upload, words
+from tests.support.servers.http_client import HttpClient
+
+from anyscale.server.http.console.batches.pages import PATH
+
+CHECK = f"{PATH}/check"
+
+
+@pytest.fixture(scope="module")
+def shared_console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    with run_console(tmp_path_factory.mktemp("workbooks")) as console:
+        yield console
+
+
+@pytest.fixture(scope="module")
+def jane(shared_console: Console) -> HttpClient:
+    return shared_console.browser()
+
+
+HEADERS = (
+    ("Vorname", "Name", "E-Mail", "Abteilung", "Passwort"),
+    ("name", "lastname", "email", "Title", "password"),
+    ("Name", "Kostenstelle", "Mail", "Personalnummer", "Ort"),
+)
+CELLS = ("", "Eva", "eva@batch.example", "EVA@batch.example", "jane@example.com", "short", "a\tb")
+
+
+def table(number: int) -> list[tuple[str, ...]]:
+    """A header, and some rows of texts; each table has its own mistakes."""
+    chance = random.Random(number)
+    header = HEADERS[number % len(HEADERS)]
+    rows: list[tuple[str, ...]] = [header]
+    for at in range(chance.randint(1, 10)):
+        row = [f"Ann{at}", f"B{at}", f"p{at}@gen{number}.example", f"{at}", ""]
+        if header[1] == "Kostenstelle":
+            row[1] = ""
+        for column in range(len(row)):
+            if chance.random() < 0.06:
+                row[column] = chance.choice(CELLS)
+        rows.append(tuple(row))
+    return rows
+
+
+def csv_of(rows: list[tuple[str, ...]]) -> bytes:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    return buffer.getvalue().encode()
+
+
+def verdict(client: HttpClient, data: bytes, name: str) -> str:
+    """Return the problems of a file, each by its row; or how many accounts would be created."""
+    answer = upload(client, CHECK, data, name, **{"as": "text"})
+    if answer.headers["content-type"].startswith("text/plain"):
+        return re.sub(r"(^|in )(?:[A-Z]+|line )(\d+)\b", r"\1\2", answer.text, flags=re.MULTILINE)
+    found = re.search(r"To be created ([0-9]+)", words(answer))
+    assert found, words(answer)
+    return found[1]
+
+
+def test_twenty_workbooks_have_the_verdicts_of_csv_of_the_same_cells(jane: HttpClient) -> None:
+    verdicts = []
+    for number in range(20):
+        rows = table(number)
+        found = verdict(jane, saved(workbook(*rows)), "staff.xlsx")
+        assert found == verdict(jane, csv_of(rows), "staff.csv"), rows
+        verdicts.append(found)
+    assert 4 < sum(found.isdigit() for found in verdicts) < 16  # both are frequent
+
+
+def test_a_problem_has_its_cell(jane: HttpClient) -> None:
+    rows = [("Vorname", "E-Mail"), ("Eva", "eva@batch.example"), ("Ole", "EVA@batch.example")]
+    page = upload(jane, CHECK, saved(workbook(*rows)), "staff.xlsx")
+    assert rows_of(page, "problems-1") == [
+        ["B3", "Ole EVA@batch.example", "E-Mail", "the same as in B2 (Eva)"]
+    ]
+
+
+def test_a_sheet_is_chosen_if_there_are_several(shared_console: Console, jane: HttpClient) -> None:
+    one, two = new_names(2)
+    book = workbook(("name", "email"), (one, f"{one}@batch.example"), title="Berlin")
+    for cells in (("name", "email"), (two, f"{two}@batch.example")):
+        (book["Bonn"] if "Bonn" in book.sheetnames else book.create_sheet("Bonn")).append(cells)
+    page = upload(jane, CHECK, saved(book), "staff.xlsx")
+    assert re.findall(r"<option( selected)?>(\w+)<", page.text) == [
+        (" selected", "Berlin"),
+        ("", "Bonn"),
+    ]
+    assert f"{one}@batch.example" in page.text
+    page = upload(jane, CHECK, saved(book), "staff.xlsx", sheet="Bonn")
+    assert "<option selected>Bonn" in page.text
+    assert f"{two}@batch.example" in page.text
+    create(jane, saved(book), name="staff.xlsx", sheet="Bonn")
+    emails = [f"{name}@batch.example" for name in (one, two)]
+    found = shared_console.control_plane.users.with_emails(emails)
+    assert [user is not None for user in found] == [False, True]
+
+
+def test_a_workbook_of_one_sheet_has_no_choice(jane: HttpClient) -> None:
+    page = upload(jane, CHECK, saved(workbook(("name", "email"), ("A", "a@b.org"))), "staff.xlsx")
+    assert 'id="sheet"' not in page.text
