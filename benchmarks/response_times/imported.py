@@ -3,6 +3,7 @@
 import http.client
 import json
 import multiprocessing
+import os
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +27,9 @@ _EXPENSIVE = "$2b$15$"
 #: accounts of the flood: each has some tries until it has to wait
 _FLOODED = 2_000
 
-_CLIENTS = 40
+#: at once, each with a pause in seconds after each request
+_CLIENTS, _PAUSE = 40, 0.1
+
 _PAIRS = 3
 _SAMPLES = 400
 _INTERVAL = 0.005
@@ -96,6 +99,7 @@ def _flood(port: int) -> Iterator[None]:
 
 
 def _run_flood(port: int, ending: Event) -> None:
+    os.nice(10)  # its work is no work of the server
     with ThreadPoolExecutor(_CLIENTS) as executor:
         for client in range(_CLIENTS):
             executor.submit(_guess, port, client, ending)
@@ -114,3 +118,4 @@ def _guess(port: int, client: int, ending: Event) -> None:
         with closing(connection), suppress(OSError, http.client.HTTPException):
             connection.request("POST", "/v1/sessions", body, {"Content-Type": "application/json"})
             connection.getresponse().read()
+        ending.wait(_PAUSE)  # a refused request is cheap: the hashes are what is measured

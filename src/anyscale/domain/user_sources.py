@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from msgspec import structs
 
+from anyscale.domain.password_hashes import parse
 from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import Problem
 from anyscale.errors.batches import MAX_PROBLEMS
@@ -38,8 +39,6 @@ def split_weak_hash(user: CheckedUser, position: int) -> tuple[CheckedUser, Weak
     text = user.password_hash
     if text is None:
         return user, None
-    from anyscale.domain.password_hashes.parsing import parse
-
     if not parse(text).weakness:
         return user, None
     return structs.replace(user, password_hash=None), WeakHash(position, text)

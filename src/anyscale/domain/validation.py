@@ -13,7 +13,7 @@ from anyscale.domain.external_ids import (
     normalized_external_id,
 )
 from anyscale.domain.models.users import AdminCreateUser, AdminImportUser, User, UserChanges
-from anyscale.domain.password_hashes import SCHEMES
+from anyscale.domain.password_hashes import SCHEMES, can_be_imported
 from anyscale.domain.passwords import FORBIDDEN, password_fault
 from anyscale.errors import ConfigError
 
@@ -206,7 +206,9 @@ def _is_usual(
     policy: Policy, password_hash: str | None = None, sub: str | None = None, **_: bool
 ) -> bool:
     """Whether imported fields need no closer look."""
-    has_usual_hash = not password_hash or _can_be_imported(password_hash, policy)
+    has_usual_hash = not password_hash or can_be_imported(
+        password_hash, policy.hash_schemes, accept_weak=policy.accept_weak_hashes
+    )
     return bool(has_usual_hash and (sub is None or _is_sub(sub)))
 
 
@@ -214,17 +216,6 @@ def _is_usual(
 _is_sub = re.compile(r"[A-Za-z0-9._~:|@-]{1,255}").fullmatch
 
 _NO_SUB = "must be up to 255 letters, digits and . _ ~ : | @ -"
-
-
-def _can_be_imported(password_hash: str, policy: Policy) -> bool:
-    from anyscale.domain.password_hashes.parsed_hash import RefusedHash
-    from anyscale.domain.password_hashes.parsing import judge
-
-    try:
-        judge(password_hash, policy.hash_schemes, accept_weak=policy.accept_weak_hashes)
-    except RefusedHash:
-        return False
-    return True
 
 
 def _is_plain(external_id: str) -> bool:

@@ -29,6 +29,8 @@ _VALUE = rf"""'[^'\n]*+'|"[^"\\\n]*+"|{_UNQUOTED}|~|"""
 #: The fields of most files: a pattern with all fields takes a tenth longer.
 _USUAL = FIELDS[: FIELDS.index("external_id") + 1]
 
+_NOT_NULL = (*REQUIRED, *FLAGS)
+
 #: characters of a piece of blank lines
 _PIECE = 1 << 16
 
@@ -94,9 +96,12 @@ class PlainEntries:
         match, match_all = _entry(indent, follows, _USUAL).match, _entry(indent, follows).match
         while True:
             text, end = self._text + self._ahead, 0
-            while (entry := match(text, end) or match_all(text, end)) and (
-                user := self._user(entry)
-            ):
+            while True:
+                entry = match(text, end)
+                if not entry and (entry := match_all(text, end)):
+                    match = match_all  # the entries of a file are alike
+                if not entry or not (user := self._user(entry)):
+                    break
                 yield user
                 end = entry.end()
             if not end:
@@ -191,9 +196,9 @@ class PlainEntries:
             for field, value in entry.groupdict().items()
             if value is not None
         }
-        needed = [field for field in (*REQUIRED, *FLAGS) if field in values]
-        needed += self._entries.required
-        if any(values.get(field) is None for field in needed):
+        if None in map(values.get, self._entries.required):
+            return None
+        if None in values.values() and any(values.get(name, "") is None for name in _NOT_NULL):
             return None
         return self._entries.check(values)
 

@@ -20,13 +20,15 @@ from anyscale.domain.password_hashes.parsed_hash import (
 from anyscale.domain.password_hashes.pbkdf2 import parse_pbkdf2
 from anyscale.domain.password_hashes.scrypt import parse_scrypt
 
-__all__ = ["judge", "parse"]
+__all__ = ["can_be_imported", "judge", "parse"]
 
 #: characters; the longest that a scheme writes has about 250
 _MAX_LENGTH = 1024
 
-#: by the beginning of a hash: what is cut off before the parser gets it, and the parser
+#: By the beginning of a hash: what is cut off before the parser gets it, and the parser. First are
+#: those that most hashes have.
 _PARSERS: dict[str, tuple[str, Callable[[str], ParsedHash]]] = {
+    **dict.fromkeys(("$2", "$5$", "$6$", "$y$"), ("", parse_crypt)),
     "$argon2": ("", parse_argon2),
     "$scrypt$": ("", parse_scrypt),
     "$pbkdf2": ("", parse_pbkdf2),
@@ -90,3 +92,12 @@ def judge(text: str, schemes: Collection[str], *, accept_weak: bool = False) -> 
         mend = "to import it anyway, wrapped in Argon2id, say --accept-weak-hashes"
         raise RefusedHash("password_hash_weak", f"{parsed.weakness}; {mend}")
     return parsed
+
+
+def can_be_imported(text: str, schemes: Collection[str], *, accept_weak: bool = False) -> bool:
+    """Whether `judge` accepts a hash."""
+    try:
+        judge(text, schemes, accept_weak=accept_weak)
+    except RefusedHash:
+        return False
+    return True

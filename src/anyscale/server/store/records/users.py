@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
+from anyscale.domain.password_hashes import parse
 from anyscale.domain.validation import CheckedUser
 from anyscale.server.store.records.record import Record
 from anyscale.server.store.words import searchable
@@ -128,8 +129,6 @@ def _imported(user: CheckedUser, now: int) -> ImportedRecord:
     suspended_at, text = (now if user.suspended else None), user.password_hash
     if text is None:
         return ImportedRecord(None, None, None, suspended_at, user.sub)
-    from anyscale.domain.password_hashes.parsing import parse
-
     set_at = None if user.password_initial else now
     return ImportedRecord(text, set_at, parse(text).milliseconds, suspended_at, user.sub)
 
