@@ -1,15 +1,12 @@
 """GET /healthz: its p99 while a batch is hashed on every core, beside its p99 when idle."""
 
-import os
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.support.databases import SqliteDatabases
 from benchmarks.support.files import write_users
-from benchmarks.support.measuring import Cost, anyscale, p99, pairs, show_beside_idle
+from benchmarks.support.hashing import hashing
+from benchmarks.support.measuring import Cost, p99, pairs, show_beside_idle
 from benchmarks.support.serving import Connection
 from benchmarks.support.sites import site
 
@@ -27,7 +24,7 @@ def measure(folder: Path) -> None:
             number = next(numbers)
             path = folder / f"users{number}.yaml"
             users = write_users(path, _PASSWORDS, passwords=True, first=number * _PASSWORDS)
-            with _hashing(users, place.client):
+            with hashing(users, place.client):
                 return _p99(place.server.url)
 
         found = pairs(busy, lambda: _p99(place.server.url))
@@ -43,20 +40,3 @@ def _p99(url: str) -> Cost:
         time.sleep(_INTERVAL)
         times.append(connection.seconds("/healthz"))
     return Cost(p99(times))
-
-
-@contextmanager
-def _hashing(users: Path, environment: dict[str, str]) -> Iterator[None]:
-    """Run a client whose passwords are hashed for the whole block."""
-    command = anyscale("user", "batch-create", "-f", users)
-    with subprocess.Popen(
-        command, env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as client:
-        assert client.stderr is not None
-        while b"Hashing" not in client.stderr.readline():
-            assert client.poll() is None
-        yield
-        is_done = client.poll() is not None
-        stderr = client.communicate()[1]
-    if is_done or client.returncode:
-        raise SystemExit(f"the batch was not hashed for the whole time:\n{stderr.decode()}")

@@ -1,13 +1,16 @@
 """Search over HTTP: p50 and p99 of the first page in ms, and seconds to read all pages.
 
 Each line is a kind of query among the users of a published batch, with a batch of as many users
-open beside them. A page has 100 accounts, as a screen shows them.
+open beside them. A page has 100 accounts, as a screen shows them. At the end, two frequent words
+are compared with one while the passwords of another batch are hashed.
 """
 
+import itertools
 import json
 import random
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -17,16 +20,30 @@ from urllib.parse import urlencode
 from anyscale.server.core.search.index import SearchIndex
 from anyscale.server.core.transactions import Transactions
 from benchmarks.support.databases import Database, each_kind
-from benchmarks.support.measuring import p99, point, show
+from benchmarks.support.files import write_users
+from benchmarks.support.hashing import hashing
+from benchmarks.support.measuring import Cost, p99, pairs, point, show, timed
 from benchmarks.support.people import Person, add_people, person_at
 from benchmarks.support.serving import Connection
-from benchmarks.support.sites import site
+from benchmarks.support.sites import Site, site
 
 _LIMIT = 100
 _REQUESTS = 200
 _BOUND_MS = 100.0
 #: pages of a query that are read
 _MOST_PAGES = 100
+
+#: people from whom the frequent names are taken, and how many of the names
+_SAMPLE, _FREQUENT = 5_000, 3
+#: accounts of a page of the console
+_SCREEN = 50
+_COMPARISONS = 45
+#: enough that the server hashes until the last comparison
+_PASSWORDS = 3_000
+
+
+#: of the batches of hashed passwords
+_numbers = itertools.count()
 
 
 class _Draw:
@@ -83,6 +100,39 @@ def _measure(kind: str, database: Database, folder: Path, users: int) -> None:
             draw = _Draw(line.title, users)
             paths = [_path(line.query(draw)) for _ in range(_REQUESTS)]
             _show(kind, line.title, connection, paths)
+        _compare_words(kind, place, connection, folder)
+
+
+def _compare_words(kind: str, place: Site, connection: Connection, folder: Path) -> None:
+    """Compare the first page of two words, of which many accounts have both, with that of one."""
+    people = [person_at(position) for position in range(_SAMPLE)]
+    first, last = (
+        [word for word, _ in Counter(words).most_common(_FREQUENT)]
+        for words in (
+            (person.name for person in people),
+            (person.lastname for person in people),
+        )
+    )
+    counts = list[int]()
+
+    def search(text: str) -> Cost:
+        path = f"/v1/users?{urlencode({'limit': _SCREEN, 'search': text})}"
+        return timed(lambda: counts.append(len(json.loads(connection.get(path))["users"])))
+
+    turns = itertools.cycle(itertools.product(first, last))
+    singles = itertools.cycle(first + last)
+    number = next(_numbers) * _PASSWORDS
+    users = write_users(folder / "hashed.yaml", _PASSWORDS, passwords=True, first=number)
+    with hashing(users, place.client):
+        found = pairs(
+            lambda: search(" ".join(next(turns))), lambda: search(next(singles)), _COMPARISONS
+        )
+    ratio = found.ratio(lambda cost: cost.wall)
+    one = statistics.median(cost.wall for cost in found.bound) * 1e3
+    note = f" (one word {one:.1f} ms)"
+    show(f"{kind}: first page of two words / of one, with a batch running", ratio, 3, note=note)
+    fewest = min(counts)
+    show(f"{kind}: accounts on each of these pages", fewest, _SCREEN, " ", at_least=True)
 
 
 def _show(kind: str, title: str, connection: Connection, paths: Sequence[str]) -> None:
