@@ -56,6 +56,10 @@ queries = st.builds(
 # The tiers once more, from texts and without an index
 
 
+#: the tier of parts of words, which looks at all accounts
+PARTS = 5
+
+
 def folded(text: str) -> str:
     text = unicodedata.normalize("NFD", text).casefold()
     return unicodedata.normalize("NFC", text)
@@ -155,3 +159,44 @@ def test_a_search_finds_each_match_once_and_the_best_first(
     assert sorted(found) == sorted(expected)
     tiers = [expected[email] for email in found]
     assert tiers == sorted(tiers)
+
+
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
+@given(
+    layout=st.lists(batches, min_size=1, max_size=4),
+    query=queries,
+    indexed=st.integers(0, 24),
+    limit=st.integers(1, 7),
+    rows=st.integers(1, 5),
+)
+def test_each_page_is_full_while_the_index_has_matches(
+    shared_stores: Sequence[Store],
+    monkeypatch: pytest.MonkeyPatch,
+    layout: list[Batch],
+    query: UserQuery,
+    indexed: int,
+    limit: int,
+    rows: int,
+) -> None:
+    for name in ("INDEX_ROWS", "SCAN_ROWS"):
+        monkeypatch.setattr(search, name, rows)
+    monkeypatch.setattr(pages, "BLOCKS", 10_000)
+    accounts = store_batches(shared_stores[0], layout)
+    watermark = index_words(shared_stores[0], indexed)
+    users = impatient(shared_stores[0], 2 * BUDGET)  # a part of a word costs a page its time
+    text = (query.search or "").strip()
+    by_index = {
+        account.email
+        for account in accounts
+        if rank(account, text, is_indexed=account[2:] <= watermark) not in (None, PARTS)
+        and passes(account.person, query, has_provider=False)
+    }
+
+    found, cursor = list[str](), ""
+    while len(found) < len(by_index):
+        page = users.page(query, cursor, limit)
+        assert len(page.users) == min(limit, len(by_index) - len(found))
+        found += [user.email for user in page.users]
+        cursor = str(page.cursor)
+
+    assert set(found) == by_index
