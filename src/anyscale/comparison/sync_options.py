@@ -12,13 +12,13 @@ __all__ = [
     "TooMany",
     "choose_kinds",
     "count_nameless",
+    "in_doubt",
+    "most_unasked",
     "new_emails",
     "stops",
     "too_many",
 ]
 
-#: Without limits of the caller, so many suspensions or changed emails stop a sync, or a tenth of
-#: the accounts if that is more: a file may be cut off, or of another organization.
 _MANY, _SHARE = 50, 10
 
 
@@ -74,6 +74,20 @@ def choose_kinds(plan: SyncPlan, options: SyncOptions) -> None:
         plan.blocked = [step for step in plan.blocked if step.user_id]
 
 
+def most_unasked(accounts: int) -> int:
+    """Return how many of so many accounts may change before a person has to say a number.
+
+    In a sync these are suspensions or changed emails: a file may be cut off, or of another
+    organization.
+    """
+    return max(_MANY, accounts // _SHARE)
+
+
+def in_doubt(what: str, accounts: int) -> str:
+    """Return the beginning of the sentence that asks for the number."""
+    return f"{what}, of {accounts:,} accounts: if that is right"
+
+
 def new_emails(plan: SyncPlan) -> list[SyncStep]:
     """Return the corrections that give an account another email."""
     return [one for one in plan.correct if one.changes and one.changes.email is not UNSET]
@@ -90,7 +104,7 @@ def too_many(plan: SyncPlan, options: SyncOptions) -> Iterator[TooMany]:
         count = len(getattr(plan, kind))
         if limit is not None and count > limit:
             yield TooMany(kind, count, limit)
-    most = max(_MANY, plan.accounts // _SHARE)
+    most = most_unasked(plan.accounts)
     emails = len(new_emails(plan))
     if options.at_most_suspend is None and len(plan.suspend) > most:
         yield TooMany("suspend", len(plan.suspend), None)
@@ -127,7 +141,5 @@ def _in_words(one: TooMany, accounts: int) -> str:
     if one.limit is not None:
         return f"{one.count:,} to {one.kind}, and `--at-most-{one.kind}` is {one.limit:,}"
     what = "emails to change" if one.kind == "correct" else f"to {one.kind}"
-    return (
-        f"{one.count:,} {what}, of {accounts:,} accounts: if that is right, say how many may be by "
-        f"`--at-most-{one.kind}`"
-    )
+    doubt = in_doubt(f"{one.count:,} {what}", accounts)
+    return f"{doubt}, say how many may be by `--at-most-{one.kind}`"

@@ -9,6 +9,7 @@ from anyscale.errors import StoreUnavailable
 from anyscale.server.core.accounts.lifecycle import UserLifecycle
 from anyscale.server.core.accounts.owners import OwnerService
 from anyscale.server.core.accounts.queries import UserQueries
+from anyscale.server.core.accounts.together import AccountsTogether
 from anyscale.server.core.accounts.update import UserUpdateService
 from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.batches.conflicts import freed_since
@@ -104,6 +105,14 @@ class ControlPlane:
             days=settings.link_days,
             sso_only=settings.policy.sso_only,
         )
+        self.owners: Final = OwnerService(
+            self.transactions,
+            self.hashing,
+            self.lifecycle,
+            self.links,
+            sso_only=settings.policy.sso_only,
+        )
+        self.together: Final = AccountsTogether(self.transactions)
 
     # Imported on use, as what follows: a command that creates some users needs none of these.
 
@@ -351,14 +360,6 @@ class ControlPlane:
             creates_key=self.settings.is_only_server,
         )
 
-    @property
-    def owners(self) -> OwnerService:
-        """Creates owners, for the operator."""
-        sso_only = self.settings.policy.sso_only
-        return OwnerService(
-            self.transactions, self.hashing, self.lifecycle, self.links, sso_only=sso_only
-        )
-
     def require_initialized(self) -> None:
         """Raise `StoreUnavailable` if the database has no tables."""
         if self.store.is_blank:
@@ -379,7 +380,6 @@ class ControlPlane:
             tx.mailings.purge(report_limit)
             tx.syncs.purge(report_limit)
             tx.emails.purge(freed_since(tx))
-            tx.used_challenges.purge(now)
         self.password_resets.purge()
         self.user_grants.purge()
         if self.settings.audit_days is not None:

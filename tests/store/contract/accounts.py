@@ -214,6 +214,28 @@ class ChangeRules(StoreSteps):
             (listed,) = tx.users.list_with_ids([first])
         assert listed.last_sign_in == 5 * day
 
+    def test_accounts_that_are_suspended_together_are_found_by_the_key_until_one_is_changed_alone(
+        self, store: Store
+    ) -> None:
+        batch = self.publish(store, 1, "a@x.org", "b@x.org", "c@x.org")
+        first, second, third = (user_id_of(batch, at) for at in range(3))
+
+        def found(tx: Transaction, *, suspended: bool) -> list[str]:
+            return list(tx.accounts.list_changed_with("key", suspended=suspended))
+
+        with store.write() as tx:
+            tx.accounts.set_suspended(first, 7, by_sync=True)
+            tx.accounts.set_suspended(third, 7, key="other")
+            tx.accounts.set_all_suspended([first, second], 8, "key")
+            assert (found(tx, suspended=True), found(tx, suspended=False)) == ([first, second], [])
+        account = self.account(store, first)
+        assert (account.suspended_at, account.suspended_by_sync) == (8, False)
+        with store.write() as tx:
+            tx.accounts.set_suspended(first, 9)
+            tx.accounts.set_all_suspended([second], None, "key")
+            assert (found(tx, suspended=True), found(tx, suspended=False)) == ([], [second])
+        assert self.account(store, third).suspended_at == 7
+
     def test_suspending_and_restoring_an_account_changes_no_other_one(self, store: Store) -> None:
         batch = self.publish(store, 1, "a@x.org", "b@x.org")
         before = [self.account(store, user_id_of(batch, at)) for at in range(2)]

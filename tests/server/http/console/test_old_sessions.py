@@ -47,6 +47,7 @@ Form = Callable[[Target], dict[str, str]]
 GUARDED: dict[str, Form] = {
     "/console/users/new": lambda t: {"email": f"new-{t.email}", "name": "New"},
     "/console/users/suspend": lambda t: {"user_id": t.user_id},
+    "/console/users/restore": lambda t: {"user_id": t.user_id},
     "/console/users/links": lambda t: {"user_id": t.user_id, "format": "csv"},
     "/console/users/{user_id}/suspend": lambda _: {},
     "/console/users/{user_id}/restore": lambda _: {},

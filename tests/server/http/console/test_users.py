@@ -634,7 +634,8 @@ def test_selected_accounts_are_suspended_and_the_filters_stay(
     assert "Suspend 2 accounts?" in page.text
     pairs = [("user_id", user_id) for user_id in [*ids, "usr_00"]]
     answer = post(jane, "/console/users/suspend?q=sel", pairs)
-    assert answer.headers["location"] == "/console/users?q=sel&note=suspended"
+    assert answer.headers["location"].startswith("/console/users?q=sel&note=suspended&changed=")
+    assert "<p>2 accounts are suspended.</p>" in get(jane, answer.headers["location"]).text
     found = console.control_plane.users.with_ids(ids)
     assert all(user.suspended_at for user in found)
 

@@ -48,6 +48,7 @@ class UserLifecycle:
         keep_owner: bool = False,
         by_sync: bool = False,
         expected: ExpectedUser | None = None,
+        key: str | None = None,
     ) -> None:
         """Suspend an account: no sign-in, no session, no personal token works.
 
@@ -59,6 +60,7 @@ class UserLifecycle:
             keep_owner: whether to refuse the account of an owner.
             by_sync: whether a sync suspends it.
             expected: what the account must still be.
+            key: of a form that suspends several accounts.
 
         Raises:
             AccountEdited: a field has another value than expected; nothing is changed.
@@ -72,7 +74,7 @@ class UserLifecycle:
             require_expected(account, expected)
             locked.require_another_owner()
             since = account.suspended_at or locked.tx.now()
-            locked.tx.accounts.set_suspended(user_id, since, by_sync=by_sync)
+            locked.tx.accounts.set_suspended(user_id, since, by_sync=by_sync, key=key)
             _delete_sessions_and_links(locked.tx, user_id)
             locked.tx.outbox.delete(user_id=user_id)
             data = {"by_sync": True} if by_sync else {}
@@ -86,6 +88,7 @@ class UserLifecycle:
         keep_owner: bool = False,
         by_sync: bool = False,
         expected: ExpectedUser | None = None,
+        key: str | None = None,
     ) -> None:
         """Restore a suspended account, with its former password and tokens.
 
@@ -101,7 +104,7 @@ class UserLifecycle:
             if by_sync and not locked.account.suspended_by_sync:
                 raise AccountEdited("somebody has suspended the account by hand since")
             require_expected(locked.account, expected)
-            locked.tx.accounts.set_suspended(user_id, None)
+            locked.tx.accounts.set_suspended(user_id, None, key=key)
             data = {"by_sync": True} if by_sync else {}
             append_entry(locked.tx, caller.actor, "account.restored", user_id, data)
 

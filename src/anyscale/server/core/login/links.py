@@ -1,6 +1,6 @@
 """One-time links with which users set their passwords."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from anyscale.domain.models.users import PasswordLink, User
 from anyscale.domain.times import from_milliseconds
@@ -59,12 +59,18 @@ class PasswordLinkService:
         return f"{self._page()}#"
 
     def create(
-        self, user_ids: Sequence[str], caller: Caller, newest: int | None = None
+        self,
+        user_ids: Sequence[str],
+        caller: Caller,
+        newest: int | None = None,
+        *,
+        leave_out: bool = False,
     ) -> list[PasswordLink]:
         """Create a link for each of up to `MOST` accounts, in their order, or none if one fails.
 
         The previous link of an account is deleted. `newest` is that of the unused links that the
-        caller has seen: those that others have created since are not replaced. None for any.
+        caller has seen: those that others have created since are not replaced. None for any. With
+        `leave_out`, accounts that are suspended, deleted or owners' get no link, and fail nothing.
 
         Raises:
             AlreadyReplaced: an account has a newer link.
@@ -81,9 +87,8 @@ class PasswordLinkService:
         with self._transactions.write_after(
             lambda tx: tx.accounts.lock_owners(), caller, secrets, recent=True
         ) as (tx, _, locked):
-            accounts = require_accounts(locked, secrets)
-            for account in accounts:
-                require_active(account)
+            accounts = _to_link(locked, secrets, leave_out=leave_out)
+            secrets = {account.user_id: secrets[account.user_id] for account in accounts}
             _require_seen(tx, list(secrets), newest)
             expires_at = self._replace(tx, secrets, caller.actor)
             # One for each account, so that a search for the account finds it.
@@ -103,11 +108,18 @@ class PasswordLinkService:
             for account in accounts
         ]
 
-    def mail(self, user_ids: Sequence[str], caller: Caller, newest: int | None = None) -> None:
+    def mail(
+        self,
+        user_ids: Sequence[str],
+        caller: Caller,
+        newest: int | None = None,
+        *,
+        leave_out: bool = False,
+    ) -> None:
         """Send each of up to `MOST` accounts a link by mail, or none if one fails.
 
         The link of an account is created when its mail is sent, and the previous link is deleted
-        then. A mail that is due already is sent once. For `newest` see `create`.
+        then. A mail that is due already is sent once. For `newest` and `leave_out` see `create`.
 
         Raises:
             AlreadyReplaced: an account has a newer link.
@@ -125,11 +137,11 @@ class PasswordLinkService:
         with self._transactions.write_after(
             lambda tx: tx.accounts.lock_owners(), caller, user_ids, recent=True
         ) as (tx, _, locked):
-            for account in require_accounts(locked, user_ids):
-                require_active(account)
-            _require_seen(tx, user_ids, newest)
-            self._outbox.add_links(tx, user_ids, caller.actor)
-            entries = [Entry(caller.actor, "links.mail_requested", one, {}) for one in user_ids]
+            accounts = _to_link(locked, user_ids, leave_out=leave_out)
+            linked = [account.user_id for account in accounts]
+            _require_seen(tx, linked, newest)
+            self._outbox.add_links(tx, linked, caller.actor)
+            entries = [Entry(caller.actor, "links.mail_requested", one, {}) for one in linked]
             append_entries(tx, entries)
 
     def mail_many(self, batch_id: str, caller: Caller, seen: str | None = None) -> str:
@@ -216,6 +228,19 @@ def require_active(account: AccountRecord) -> None:
     """Raise `LinkRefused` if an account is suspended."""
     if account.suspended_at is not None:
         raise LinkRefused(f"the account of {account.email} is suspended: restore it first")
+
+
+def _to_link(
+    locked: Mapping[str, AccountRecord], user_ids: Collection[str], *, leave_out: bool
+) -> list[AccountRecord]:
+    """Return the accounts that get a link, in their order: see `PasswordLinkService.create`."""
+    if leave_out:
+        found = [locked[user_id] for user_id in user_ids if user_id in locked]
+        return [one for one in found if not one.suspended and one.permission_level != "owner"]
+    accounts = require_accounts(locked, user_ids)
+    for account in accounts:
+        require_active(account)
+    return accounts
 
 
 def _require_few(user_ids: Sequence[str]) -> None:

@@ -1,8 +1,8 @@
 """Listing and searching accounts, page by page."""
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, NamedTuple, TypeVar
 
 from msgspec import Struct, structs
 
@@ -74,6 +74,14 @@ class FoundPage(Struct, frozen=True):
     looked_up_to: str | None = None
     #: whether a page of a list is not the last one in its direction
     has_more: bool = False
+
+
+class FoundPart(NamedTuple):
+    """Some of the accounts that a list or a search has in all."""
+
+    users: Sequence[FoundUserRecord]
+    #: where the next ones begin; None at the end
+    place: str | None
 
 
 class UserListing:
@@ -152,6 +160,23 @@ class UserListing:
             looked_up_to=str(end.key[0]) if end and not has_more else None,
             has_more=has_more,
         )
+
+    def part(self, query: NarrowedQuery, place: str, limit: int) -> FoundPart:
+        """Return a part of all accounts of a list or a search, after a place."""
+        if query.search:
+            searched = self.search(query, place, limit)
+            return FoundPart(searched.users, searched.cursor)
+        page = self.ordered(query, after=place, limit=limit)
+        following = query.place_of(page.users[-1]) if page.has_more else page.looked_up_to
+        return FoundPart(page.users, following)
+
+    def parts(self, query: NarrowedQuery, limit: int) -> Iterator[Sequence[FoundUserRecord]]:
+        """Iterate over all accounts of a list or a search, in parts of at most `limit`."""
+        place: str | None = ""
+        while place is not None:
+            found = self.part(query, place, limit)
+            yield found.users
+            place = found.place
 
 
 def _filters(query: UserQuery) -> Filters:

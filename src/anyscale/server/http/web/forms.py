@@ -4,8 +4,10 @@ import math
 import os
 import re
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qsl
+
+from litestar.params import QueryParameter
 
 from anyscale.errors import (
     AnyscaleError,
@@ -20,6 +22,7 @@ from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.refusals import count_refusal, retry_after
 
 __all__ = [
+    "OptionalFormKey",
     "is_form",
     "new_form_key",
     "query_pairs",
@@ -42,6 +45,9 @@ _MINUTE = 60
 
 _NUMBER = re.compile("[0-9]{1,15}")
 _FORM_KEY = re.compile("[0-9a-f]{32}")
+
+#: the key of a form in an address, or an empty text
+OptionalFormKey = Annotated[str, QueryParameter(pattern=f"^({_FORM_KEY.pattern})?$")]
 
 
 def read_form(request: AnyRequest, body: bytes, *fields: str) -> list[str]:

@@ -153,9 +153,32 @@ class Accounts(Table):
         """Set the day of the last sign-in, and `at` as the first use of an unused account."""
         self._update(user_id, "used_at = coalesce(used_at, ?), last_sign_in = ?", at, day)
 
-    def set_suspended(self, user_id: str, at: int | None, *, by_sync: bool = False) -> None:
-        """Set since when an account is suspended, and whether by a sync; None restores it."""
-        self._update(user_id, "suspended_at = ?, suspended_by_sync = ?", at, by_sync)
+    def set_suspended(
+        self, user_id: str, at: int | None, *, by_sync: bool = False, key: str | None = None
+    ) -> None:
+        """Set since when an account is suspended, and whether by a sync; None restores it.
+
+        `key` is that of a form which does so with many accounts.
+        """
+        change = "suspended_at = ?, suspended_by_sync = ?, suspension_key = ?"
+        self._update(user_id, change, at, by_sync, key)
+
+    def set_all_suspended(self, user_ids: Sequence[str], at: int | None, key: str) -> None:
+        """Do so, by hand and with a key, for locked accounts."""
+        sql = (
+            "update users set suspended_at = ?, suspended_by_sync = {false}, suspension_key = ?"
+            " where user_id {any}"
+        )
+        self._connection.execute(sql, at, key, self._connection.texts(user_ids))
+
+    def list_changed_with(self, key: str, *, suspended: bool) -> Sequence[str]:
+        """Return the ids of the accounts with the key of a form that are suspended, or are not."""
+        state = "is not null" if suspended else "is null"
+        sql = (
+            f"select user_id from live_users where suspension_key = ? and suspended_at {state}"
+            " order by user_id"
+        )
+        return self._connection.column(sql, key)
 
     def set_role(self, user_id: str, permission_level: Role) -> None:
         """Make an account an `owner` or a `collaborator`."""

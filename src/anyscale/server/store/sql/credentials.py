@@ -80,6 +80,14 @@ class Links(Table):
         )
         self._connection.execute(sql, user_id, by)
 
+    def delete_of(self, user_ids: Sequence[str]) -> None:
+        """Delete the links of accounts, in the order of `delete`."""
+        sql = (
+            "delete from links where hash in (select hash from links"
+            " where user_id {any} order by user_id, kind {for_update})"
+        )
+        self._connection.execute(sql, self._connection.texts(user_ids))
+
     def purge(self, now: int) -> None:
         """Delete the links that have expired. Locked ones stay for now."""
         sql = (

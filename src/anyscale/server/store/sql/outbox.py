@@ -119,10 +119,13 @@ class Outbox(Table):
             which, values = f"{which} and kind {{any}}", [*values, self._connection.texts(chosen)]
         self._delete(which, *values)
 
-    def delete_of(self, user_ids: Sequence[str], kind: str) -> None:
-        """Delete the mails of a kind that go to accounts."""
-        which = "user_id {any} and kind = ? and address = ''"
-        self._delete(which, self._connection.texts(user_ids), kind)
+    def delete_of(self, user_ids: Sequence[str], kind: str = "") -> None:
+        """Delete all mails of accounts, or those of a kind that go to their emails."""
+        ids = self._connection.texts(user_ids)
+        if kind:
+            self._delete("user_id {any} and kind = ? and address = ''", ids, kind)
+        else:
+            self._delete("user_id {any}", ids)
 
     def delete_due_of(self, mailing_id: str) -> int:
         """Delete the mails of a mailing that are due; return how many."""

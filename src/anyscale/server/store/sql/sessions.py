@@ -95,6 +95,17 @@ class Sessions(Table):
         )
         return self._connection.execute(sql, *values, auth_method)
 
+    def delete_of(self, user_ids: Sequence[str]) -> None:
+        """Delete all sessions of accounts, with their grants."""
+        ids = self._connection.texts(user_ids)
+        self._connection.execute("delete from grants where user_id {any}", ids)
+        # In the order of `delete`.
+        sql = (
+            "delete from sessions where session_id in (select session_id from sessions"
+            " where user_id {any} order by session_id {for_update})"
+        )
+        self._connection.execute(sql, ids)
+
     def purge(self, unused_since: int, now: int) -> None:
         """Delete the sessions last used before a time, or expired. Locked ones stay for now."""
         # A locked session is in use or being deleted. If this transaction waited for it, others

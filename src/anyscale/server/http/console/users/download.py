@@ -10,7 +10,7 @@ from msgspec import structs
 
 from anyscale.domain.times import day_of, from_milliseconds
 from anyscale.server.core.audit.entries import USERS_EXPORTED, AuditLog
-from anyscale.server.core.search import FoundPage, UserListing
+from anyscale.server.core.search import UserListing
 from anyscale.server.http.console.users.fields import TEXTS
 from anyscale.server.http.console.users.filters import UserFilters, read_filters
 from anyscale.server.http.dependencies import UserRequest
@@ -48,7 +48,7 @@ async def download_users(
     if filters.q:  # a wrong one is refused before the file begins
         listing.check(filters.query)
     # Without the texts of the filters: the log has no personal data.
-    details = {"format": file_format, "filtered": filters.unsorted != UserFilters()}
+    details = {"format": file_format, "filtered": filters != UserFilters()}
     await pools.write.run(audit_log.record_export, USERS_EXPORTED, request.user, details)
     pages = while_owner(request, _pages(listing, pools, filters))
     return RecordsFile("users", file_format, FIELDS).stream(pages)
@@ -57,22 +57,11 @@ async def download_users(
 async def _pages(
     listing: UserListing, pools: ThreadPools, filters: UserFilters
 ) -> AsyncIterator[Rows]:
-    place = ""
-    while True:
-        page = await pools.read.run(_read, listing, filters, place)
-        yield [_row(user) for user in page.users]
-        following = page.cursor or page.looked_up_to
-        if page.has_more:
-            following = filters.query.place_of(page.users[-1])
-        if not following:
-            return
-        place = following
-
-
-def _read(listing: UserListing, filters: UserFilters, place: str) -> FoundPage:
-    if filters.q:
-        return listing.search(filters.query, place, _PAGE)
-    return listing.ordered(filters.query, after=place, limit=_PAGE)
+    place: str | None = ""
+    while place is not None:
+        found = await pools.read.run(listing.part, filters.query, place, _PAGE)
+        yield [_row(user) for user in found.users]
+        place = found.place
 
 
 def _row(user: FoundUserRecord) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """/console/users: search accounts, and page through them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from litestar.di import NamedDependency, Provide
@@ -12,6 +12,7 @@ from anyscale.domain.times import day_of, from_milliseconds
 from anyscale.errors import RequestInvalid
 from anyscale.server.core.accounts.account_count import AccountCount
 from anyscale.server.core.accounts.queries import UserQueries
+from anyscale.server.core.accounts.together import AccountsTogether, StateChange
 from anyscale.server.core.search import MAX_CURSOR, FoundPage, UserListing
 from anyscale.server.http.console.users.filters import (
     PATH,
@@ -23,6 +24,7 @@ from anyscale.server.http.console.users.filters import (
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get
 from anyscale.server.http.web.console_page import Page, refused_form, render_console_page
+from anyscale.server.http.web.forms import OptionalFormKey
 from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS", "PAGE_USERS"]
@@ -32,8 +34,15 @@ PAGE_USERS = 50
 
 _NOTES = {
     "deleted": "The account is deleted.",
-    "suspended": "The accounts are suspended.",
-    "mailed": "Each gets a link by mail. Their pages, and Mails, show what is due or has failed.",
+    "linked": "{accounts} got a link, in the file that your browser has saved.",
+    "mailed": "{accounts} will get a link by mail. Their pages, and Mails, show what is due or has "
+    "failed.",
+}
+
+#: note of many that were changed together -> what was done, and what undoes it
+_CHANGES: Mapping[str, tuple[StateChange, StateChange]] = {
+    "suspended": ("suspend", "restore"),
+    "restored": ("restore", "suspend"),
 }
 
 #: lists of users who can sign in only by a link
@@ -53,17 +62,46 @@ class PageLinks(Struct, frozen=True):
     is_partial: bool = False
 
 
+class Changed(Struct, frozen=True):
+    """The note after a form for many accounts, with its undo."""
+
+    done: str
+    count: int
+    #: the address of the form that undoes it
+    undo: str
+
+
+def _changed(
+    note: str,
+    change: tuple[StateChange, StateChange],
+    key: str,
+    together: AccountsTogether,
+    filters: UserFilters,
+) -> Changed:
+    done, back = change
+    undo = filters.address(f"{PATH}/{back}", undo=key)
+    return Changed(note, len(together.changed(done, key)), undo)
+
+
+def _in_accounts(count: int) -> str:
+    """Return a number of accounts in words."""
+    return "1 account" if count == 1 else f"{count:,} accounts"
+
+
 @get("/users", pool="read", dependencies={"filters": Provide(read_filters, sync_to_thread=False)})
 def show_users(
     request: UserRequest,
     listing: NamedDependency[UserListing],
     users: NamedDependency[UserQueries],
     account_count: NamedDependency[AccountCount],
+    together: NamedDependency[AccountsTogether],
     filters: NamedDependency[UserFilters],
     after: Cursor = "",
     before: Cursor = "",
     last: FromQuery[bool] = False,
     note: FromQuery[str] = "",
+    number: Annotated[int, QueryParameter(ge=0)] = 0,
+    changed: OptionalFormKey = "",
 ) -> Page:
     if (
         filters.unsorted == UserFilters(filters.q)
@@ -71,7 +109,9 @@ def show_users(
         and (found := users.find_id(filters.q))
     ):
         return redirect(account_path(found))
-    shown: dict[str, Any] = {"note": _NOTES.get(note, "")}
+    shown: dict[str, Any] = {"note": _NOTES.get(note, "").format(accounts=_in_accounts(number))}
+    if change := _CHANGES.get(note):
+        shown = {"changed": _changed(note, change, changed, together, filters)}
     try:
         if filters.q:
             page = _search(listing, filters, after)
@@ -153,7 +193,7 @@ def _render(
         rows=_rows(page),
         unindexed=page.unindexed,
         links=links,
-        **shown,
+        **{"changed": None} | shown,
     )
 
 

@@ -1,185 +1,153 @@
-"""Changes of the accounts that an owner has selected on a page of the list: suspend, links.
+"""Suspending and restoring accounts of the list: some of a page, or all that match its filters.
 
-The page that asks and the form that it sends have one path. The ids are in the address of the page,
-and in the fields of the form.
+The page that asks and the form that it sends have one path. The ids of selected accounts are in the
+address of the page, and in the fields of the form. For all that match, the address has the filters
+and `all`, and the form a digest. For an undo it has the key of the form that is undone.
 """
 
-from collections.abc import Sequence
-from typing import Annotated, Any
-from urllib.parse import urlencode
+from collections.abc import Mapping, Sequence
 
-from litestar import Response
-from litestar.di import NamedDependency, Provide
-from litestar.params import FromQuery, QueryParameter, RawBody
+from litestar import MediaType
+from litestar.di import NamedDependency
+from litestar.params import RawBody
 
-from anyscale.domain.models.users import User
-from anyscale.domain.names import full_name
-from anyscale.errors import (
-    AlreadyReplaced,
-    AnyscaleError,
-    NotAuthenticated,
-    NotFound,
-    NotPermitted,
-    RequestInvalid,
-)
+from anyscale.errors import AnyscaleError, NotFound
 from anyscale.server.core.accounts.lifecycle import UserLifecycle
-from anyscale.server.core.accounts.queries import UserQueries
-from anyscale.server.core.login.links import PasswordLinkService
-from anyscale.server.http.console.users.filters import PATH, UserFilters, read_filters
+from anyscale.server.core.accounts.together import AccountsTogether, StateChange
+from anyscale.server.http.console.users.choice import (
+    CHOICE,
+    Choice,
+    Questions,
+    UserIds,
+    read_selected,
+)
 from anyscale.server.http.console.users.listing import PAGE_USERS
 from anyscale.server.http.dependencies import UserRequest
-from anyscale.server.http.login.sign_in_again import require_recent_sign_in
 from anyscale.server.http.route_handlers import get, post
-from anyscale.server.http.web.console_page import (
-    NOT_OF_THE_FORM,
-    Page,
-    Problem,
-    refused_form,
-    render_console_page,
-)
-from anyscale.server.http.web.forms import read_form, read_number, read_texts, user_message
-from anyscale.server.http.web.records_file import BY_MAIL, LINK_NOTES, link_rows, links_file
+from anyscale.server.http.web.console_page import NOT_OF_THE_FORM, Page, Problem
+from anyscale.server.http.web.forms import read_form, read_form_key, user_message
 from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS"]
 
-_FILTERS = {"filters": Provide(read_filters, sync_to_thread=False)}
+_PATHS = ["/users/suspend", "/users/restore"]
 
-#: the accounts of a page
-UserIds = Annotated[list[str] | None, QueryParameter(name="user_id", max_items=PAGE_USERS)]
+#: seconds after which a request ends, so that no proxy gives it up; the page continues
+_SECONDS = 20.0
+
+#: change -> the note of the list, and what the accounts are then
+_DONE: Mapping[StateChange, str] = {"suspend": "suspended", "restore": "restored"}
 
 
-@get("/users/suspend", pool="read", dependencies=_FILTERS)
-def ask_to_suspend(
+@get(_PATHS, pool="read", dependencies=CHOICE)
+def ask_to_change(
     request: UserRequest,
-    users: NamedDependency[UserQueries],
-    filters: NamedDependency[UserFilters],
+    questions: NamedDependency[Questions],
+    together: NamedDependency[AccountsTogether],
+    choice: NamedDependency[Choice],
     user_ids: UserIds = None,
 ) -> Page:
-    return _question(request, "suspend", users, filters, user_ids or [])
+    change = _change_of(request)
+    if choice.is_all:
+        return questions.ask_for_all(request, change, choice)
+    if choice.undo:
+        request.user.require_recent_sign_in()
+        return questions.ask(request, change, choice, _undone(together, change, choice))
+    return questions.ask(request, change, choice, user_ids or [])
 
 
-@get("/users/links", pool="read", dependencies=_FILTERS, guards=[require_recent_sign_in])
-def ask_for_links(
-    request: UserRequest,
-    users: NamedDependency[UserQueries],
-    links: NamedDependency[PasswordLinkService],
-    filters: NamedDependency[UserFilters],
-    user_ids: UserIds = None,
-    note: FromQuery[str] = "",
-) -> Page:
-    note = LINK_NOTES.get(note, "")
-    return _links_question(request, users, links, filters, user_ids or [], note=note)
-
-
-@post("/users/suspend", pool="write", dependencies=_FILTERS)
-def suspend_selected(
+@post(_PATHS, pool="write", dependencies=CHOICE)
+def change_accounts(
     request: UserRequest,
     body: RawBody,
+    questions: NamedDependency[Questions],
     lifecycle: NamedDependency[UserLifecycle],
-    users: NamedDependency[UserQueries],
-    filters: NamedDependency[UserFilters],
+    together: NamedDependency[AccountsTogether],
+    choice: NamedDependency[Choice],
 ) -> Page:
-    user_ids, failed = _selected(request, body), dict[str, Problem]()
-    _require_recent_sign_in(request, users.with_ids(user_ids))  # before any account is suspended
+    change, key = _change_of(request), read_form_key(request, body)
+    if choice.is_all:
+        return _change_all(request, body, change, questions, together, choice)
+    user_ids = _undone(together, change, choice) if choice.undo else read_selected(request, body)
+    if len(user_ids) > PAGE_USERS:  # a form for all that match is undone: it has changed no owner
+        together.change(change, user_ids, request.user, key, seconds=_SECONDS)
+    elif failed := _change_each(request, change, questions, lifecycle, user_ids, key):
+        problems = [*failed.values(), (f"All other accounts are {_DONE[change]}.", "")]
+        return questions.ask(request, change, choice, list(failed), problems=problems, status=409)
+    return _done(change, choice, key)
+
+
+def _change_of(request: UserRequest) -> StateChange:
+    return "restore" if request.scope["path"].endswith("/restore") else "suspend"
+
+
+def _undone(together: AccountsTogether, change: StateChange, choice: Choice) -> Sequence[str]:
+    """Return the accounts of the form that is undone: they have the opposite state."""
+    return together.changed("suspend" if change == "restore" else "restore", choice.undo)
+
+
+def _done(change: StateChange, choice: Choice, key: str) -> Page:
+    return redirect(choice.filters.address(note=_DONE[change], changed=key))
+
+
+def _change_each(
+    request: UserRequest,
+    change: StateChange,
+    questions: Questions,
+    lifecycle: UserLifecycle,
+    user_ids: Sequence[str],
+    key: str,
+) -> dict[str, Problem]:
+    """Change accounts one by one, owners' too; return why some are not changed."""
+    found = questions.users.with_ids(user_ids)
+    questions.require_recent_sign_in(request, found)  # before any account is changed
+    failed = dict[str, Problem]()
     for user_id in user_ids:
         try:
-            lifecycle.suspend(user_id, request.user)
+            if change == "suspend":
+                lifecycle.suspend(user_id, request.user, key=key)
+            else:
+                lifecycle.restore(user_id, request.user, key=key)
         except NotFound:
             pass  # it was deleted
         except NOT_OF_THE_FORM:
             raise  # the caller's own account is suspended now
         except AnyscaleError as error:
             failed[user_id] = (user_message(error), "")
-    if failed:
-        problems = [*failed.values(), ("All other accounts are suspended.", "")]
-        return _question(
-            request, "suspend", users, filters, list(failed), problems=problems, status=409
+    return failed
+
+
+def _change_all(
+    request: UserRequest,
+    body: bytes,
+    change: StateChange,
+    questions: Questions,
+    together: AccountsTogether,
+    choice: Choice,
+) -> Page:
+    request.user.require_recent_sign_in()
+    key = read_form_key(request, body)
+    digest, typed = read_form(request, body, "digest", "number")
+    matches = questions.find(change, choice)
+    if not matches.user_ids and together.changed(change, key):
+        return _done(change, choice, key)  # the form arrived twice
+    if problem := questions.problem_of(change, matches, digest, typed):
+        status = 409 if digest != matches.digest else 400
+        return questions.ask_for_all(
+            request, change, choice, problems=[problem], status=status, form_key=key
         )
-    return redirect(filters.address(note="suspended"))
+    looked_at = together.change(change, matches.user_ids, request.user, key, seconds=_SECONDS)
+    if looked_at == len(matches.user_ids):
+        return _done(change, choice, key)
+    note = f"{looked_at:,} accounts are {_DONE[change]}. Press again for the others."
+    return questions.ask_for_all(request, change, choice, note=note, form_key=key)
 
 
-@post("/users/links", pool="write", dependencies=_FILTERS)
-def create_links(
-    request: UserRequest,
-    body: RawBody,
-    links: NamedDependency[PasswordLinkService],
-    users: NamedDependency[UserQueries],
-    filters: NamedDependency[UserFilters],
-) -> Response[Any]:
-    """Create links, and send them as a file: no address and no later page has them.
-
-    Or request that they are mailed. A form that arrives twice does neither: it names the newest
-    link that its user has seen.
-    """
-    user_ids = _selected(request, body)
-    (text,) = read_form(request, body, "format")
-    newest = read_number(request, body, "newest")
-    try:
-        if text == BY_MAIL:
-            links.mail(user_ids, request.user, newest)
-            return redirect(filters.address(note="mailed"))
-        created = links.create(user_ids, request.user, newest)
-    except AlreadyReplaced:
-        query = urlencode([("user_id", user_id) for user_id in user_ids])
-        return redirect(f"{filters.address(f'{PATH}/links', note='repeated')}&{query}")
-    except (NotAuthenticated, NotPermitted):
-        raise
-    except AnyscaleError as error:
-        shown = refused_form(error)
-        return _links_question(request, users, links, filters, user_ids, **shown)
-    return links_file(text).response(link_rows(created, users.with_ids(user_ids)))
+@get("/users/count", pool="read", dependencies=CHOICE, media_type=MediaType.TEXT)
+def count_matches(questions: NamedDependency[Questions], choice: NamedDependency[Choice]) -> str:
+    """Return how many accounts match, for the script of the list; empty if they are too many."""
+    matches = questions.find("suspend", choice)
+    return "" if matches.problem else f"{matches.total:,}"
 
 
-def _selected(request: UserRequest, body: bytes) -> list[str]:
-    user_ids = list(dict.fromkeys(read_texts(request, body, "user_id")))
-    if not user_ids or len(user_ids) > PAGE_USERS:
-        raise RequestInvalid(f"select 1 to {PAGE_USERS} accounts")
-    return user_ids
-
-
-def _require_recent_sign_in(request: UserRequest, found: Sequence[User]) -> None:
-    """Raise `SignInTooOld` as the change of an owner's account would."""
-    if any(user.permission_level == "owner" for user in found):
-        request.user.require_recent_sign_in()
-
-
-def _links_question(
-    request: UserRequest,
-    users: UserQueries,
-    links: PasswordLinkService,
-    filters: UserFilters,
-    user_ids: list[str],
-    **shown: Any,
-) -> Page:
-    unused, module = links.unused(user_ids), "download.js"
-    return _question(
-        request, "links", users, filters, user_ids, unused=unused, module=module, **shown
-    )
-
-
-def _question(
-    request: UserRequest,
-    action: str,
-    users: UserQueries,
-    filters: UserFilters,
-    user_ids: list[str],
-    **shown: Any,
-) -> Page:
-    found = users.with_ids(user_ids)
-    _require_recent_sign_in(request, found)
-    if not found:
-        shown = {"problems": [("Select at least one account.", "")], "status": 400} | shown
-    return render_console_page(
-        request,
-        "users/selected",
-        PATH,
-        action=action,
-        path=filters.address(f"{PATH}/{action}"),
-        back=filters.address(),
-        accounts=[(user, full_name(user.name, user.lastname)) for user in found],
-        **shown,
-    )
-
-
-HANDLERS = [ask_to_suspend, ask_for_links, suspend_selected, create_links]
+HANDLERS = [ask_to_change, change_accounts, count_matches]

@@ -22,6 +22,7 @@ const address = new URL(location.href);
 if (["note", "restored"].some((name) => address.searchParams.has(name))) {
   address.searchParams.delete("note");
   address.searchParams.delete("restored");
+  address.searchParams.delete("changed");
   history.replaceState(null, "", address);
 }
 
@@ -42,6 +43,20 @@ for (const all of document.querySelectorAll("[data-picks]")) {
   });
   for (const box of boxes) box.addEventListener("change", show);
   show();
+}
+
+// The number of all that match is counted when somebody selects many: that may look at every account.
+const matching = document.querySelector("[data-counts]");
+if (matching) {
+  let counted;
+  const showNumber = async () => {
+    counted ??= fetch(matching.dataset.counts).then((answer) => (answer.ok ? answer.text() : ""));
+    const number = await counted.catch(() => "");
+    if (number) matching.labels[0].textContent = `Select all ${number} that match`;
+  };
+  for (const box of [matching, document.querySelector("[data-picks]")]) {
+    box.addEventListener("change", showNumber);
+  }
 }
 
 // A page that has found nothing in its time continues by itself, as long as somebody looks at it.

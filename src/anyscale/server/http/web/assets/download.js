@@ -15,7 +15,7 @@ async function send(form, submitter) {
   const response = await fetch(form.action, { method: "POST", body, headers: { Accept: "text/html" } });
   if (response.headers.has("content-disposition")) {
     await save(response);
-    location.replace(location.href);
+    location.replace(form.dataset.download || location.href);
   } else if (response.redirected) {
     location.replace(response.url);
   } else {

@@ -1,0 +1,165 @@
+"""Links for accounts of the list, in one file or by mail: see `selected`."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from litestar import Response
+from litestar.di import NamedDependency
+from litestar.params import FromQuery, RawBody
+
+from anyscale.errors import AlreadyReplaced, AnyscaleError, NotAuthenticated, NotPermitted
+from anyscale.server.core.callers import SessionCaller
+from anyscale.server.core.login.links import MOST, PasswordLinkService
+from anyscale.server.http.console.users.choice import (
+    CHOICE,
+    Choice,
+    Questions,
+    UserIds,
+    read_selected,
+)
+from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.login.sign_in_again import require_recent_sign_in
+from anyscale.server.http.route_handlers import get, post
+from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.http.web.console_page import Page, refused_form
+from anyscale.server.http.web.forms import read_form, read_number
+from anyscale.server.http.web.records_file import BY_MAIL, LINK_NOTES, Rows, link_rows, links_file
+from anyscale.server.http.web.templating import redirect
+
+__all__ = ["HANDLERS"]
+
+
+@get("/users/links", pool="read", dependencies=CHOICE, guards=[require_recent_sign_in])
+def ask_for_links(
+    request: UserRequest,
+    questions: NamedDependency[Questions],
+    choice: NamedDependency[Choice],
+    user_ids: UserIds = None,
+    note: FromQuery[str] = "",
+) -> Page:
+    note = LINK_NOTES.get(note, "")
+    if choice.is_all:
+        return questions.ask_for_all(request, "links", choice, note=note)
+    return questions.ask(request, "links", choice, user_ids or [], note=note)
+
+
+@post("/users/links", dependencies=CHOICE)
+async def create_links(
+    request: UserRequest,
+    body: RawBody,
+    links: NamedDependency[PasswordLinkService],
+    questions: NamedDependency[Questions],
+    pools: NamedDependency[ThreadPools],
+    choice: NamedDependency[Choice],
+) -> Response[Any]:
+    """Create links, and send them as a file: no address and no later page has them.
+
+    Or request that they are mailed. A form that arrives twice does neither: it names the newest
+    link that its user has seen.
+    """
+    if choice.is_all:
+        return await _create_for_all(request, body, links, questions, pools, choice)
+    return await pools.write.run(_create_selected, request, body, links, questions, choice)
+
+
+def _create_selected(
+    request: UserRequest,
+    body: bytes,
+    links: PasswordLinkService,
+    questions: Questions,
+    choice: Choice,
+) -> Response[Any]:
+    user_ids = read_selected(request, body)
+    (text,) = read_form(request, body, "format")
+    newest = read_number(request, body, "newest")
+    try:
+        if text == BY_MAIL:
+            links.mail(user_ids, request.user, newest)
+            return redirect(choice.filters.address(note="mailed", number=len(user_ids)))
+        created = links.create(user_ids, request.user, newest)
+    except AlreadyReplaced:
+        query = urlencode([("user_id", user_id) for user_id in user_ids])
+        return redirect(f"{_repeated(choice)}&{query}")
+    except (NotAuthenticated, NotPermitted):
+        raise
+    except AnyscaleError as error:
+        shown = refused_form(error)
+        return questions.ask(request, "links", choice, user_ids, **shown)
+    return links_file(text).response(link_rows(created, questions.users.with_ids(user_ids)))
+
+
+async def _create_for_all(
+    request: UserRequest,
+    body: bytes,
+    links: PasswordLinkService,
+    questions: Questions,
+    pools: ThreadPools,
+    choice: Choice,
+) -> Response[Any]:
+    request.user.require_recent_sign_in()
+    text, digest, typed = read_form(request, body, "format", "digest", "number")
+    newest = read_number(request, body, "newest")
+    matches = await pools.read.run(questions.find, "links", choice)
+    user_ids = matches.user_ids
+    if problem := questions.problem_of("links", matches, digest, typed):
+        status = 409 if digest != matches.digest else 400
+        return await pools.read.run(
+            questions.ask_for_all, request, "links", choice, problems=[problem], status=status
+        )
+    try:
+        if text == BY_MAIL:
+            await pools.write.run(_mail_all, links, user_ids, request.user, newest)
+            return redirect(choice.filters.address(note="mailed", number=len(user_ids)))
+        part = user_ids[:MOST]
+        first = await pools.write.run(_create, questions, part, request.user, newest)
+    except AlreadyReplaced:
+        return redirect(_repeated(choice))
+    except (NotAuthenticated, NotPermitted):
+        raise
+    except AnyscaleError as error:
+        shown = refused_form(error)
+        return await pools.read.run(questions.ask_for_all, request, "links", choice, **shown)
+    pages = _pages(questions, pools, first, user_ids[MOST:], request.user)
+    return links_file(text).stream(pages)
+
+
+def _repeated(choice: Choice) -> str:
+    path = choice.path("links")
+    return f"{path}{'&' if '?' in path else '?'}note=repeated"
+
+
+def _mail_all(
+    links: PasswordLinkService, user_ids: Sequence[str], caller: SessionCaller, newest: int
+) -> None:
+    """Request the mails, a part at a time. Those that are due already are sent once."""
+    for start in range(0, len(user_ids), MOST):
+        seen = None if start else newest
+        links.mail(user_ids[start : start + MOST], caller, seen, leave_out=True)
+
+
+def _create(
+    questions: Questions,
+    user_ids: Sequence[str],
+    caller: SessionCaller,
+    newest: int | None = None,
+) -> Rows:
+    users = questions.users.with_ids(user_ids)  # one may be deleted after that
+    return link_rows(questions.links.create(user_ids, caller, newest, leave_out=True), users)
+
+
+async def _pages(
+    questions: Questions,
+    pools: ThreadPools,
+    first: Rows,
+    user_ids: Sequence[str],
+    caller: SessionCaller,
+) -> AsyncIterator[Rows]:
+    yield first
+    for start in range(0, len(user_ids), MOST):
+        part = user_ids[start : start + MOST]
+        # The file must be complete, so a full pool ends nothing.
+        yield await pools.write.run_when_free(_create, questions, part, caller)
+
+
+HANDLERS = [ask_for_links, create_links]

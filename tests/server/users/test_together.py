@@ -1,0 +1,89 @@
+"""Accounts that one form suspends or restores together."""
+
+import secrets
+from itertools import count
+
+import pytest
+from tests.server.http.pages.requests import create_owner
+from tests.support.callers import OPERATOR, session_caller
+from tests.support.mail.sending import mails
+from tests.support.users import create_accounts, find_accounts
+
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.accounts import together
+from anyscale.server.core.accounts.together import AccountsTogether
+from anyscale.server.core.callers import SessionCaller
+from anyscale.server.core.mail.outbox import new_mails
+
+NAMES = ("ann", "ben", "cid", "dan")
+
+
+@pytest.fixture
+def ids(control_plane: ControlPlane) -> list[str]:
+    create_accounts(control_plane, *NAMES, "jane", "joe")
+    create_owner(control_plane, "jane")
+    create_owner(control_plane, "joe")
+    return [id_of(control_plane, name) for name in NAMES]
+
+
+def id_of(control_plane: ControlPlane, name: str) -> str:
+    (found,) = find_accounts(control_plane, email=f"{name}@example.com", exact=True)
+    return found.user_id
+
+
+def suspended(control_plane: ControlPlane) -> list[str]:
+    return [user.name for user in find_accounts(control_plane, suspended=True)]
+
+
+def jane(control_plane: ControlPlane) -> SessionCaller:
+    return session_caller(control_plane, id_of(control_plane, "jane"))
+
+
+@pytest.mark.both_stores
+def test_all_but_owners_are_suspended_with_what_belongs_to_them_and_restored(
+    control_plane: ControlPlane, ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together, "_SLICE", 2)
+    caller, accounts = jane(control_plane), control_plane.together
+    owners = [id_of(control_plane, name) for name in ("jane", "joe")]
+    session = session_caller(control_plane, ids[0])
+    control_plane.links.create(ids[:2], OPERATOR)
+    with control_plane.store.write() as tx:
+        tx.outbox.add_many(new_mails(tx.now(), "set_password_link", ids[2:], "local:test"))
+    control_plane.lifecycle.suspend(ids[3], OPERATOR)
+    chosen = [*ids, *owners, "usr_none"]
+
+    assert accounts.change("suspend", chosen, caller, "first", seconds=9) == len(chosen)
+
+    assert sorted(accounts.changed("suspend", "first")) == sorted(ids[:3])
+    with control_plane.store.read() as tx:
+        assert tx.sessions.get(session.session.hash) is None
+        assert tx.links.unused(ids, tx.now()).count == 0
+    assert mails(control_plane) == []
+
+    assert accounts.change(
+        "restore", accounts.changed("suspend", "first"), caller, "second", seconds=9
+    )
+
+    assert find_accounts(control_plane, suspended=True)[0].user_id == ids[3]
+    assert sorted(accounts.changed("restore", "second")) == sorted(ids[:3])
+    assert accounts.changed("suspend", "first") == []
+    entries = control_plane.audit_log.list(0, 1_000)
+    for event in ("account.suspended", "account.restored"):
+        found = [e.subject for e in entries if (e.event, e.actor) == (event, caller.actor)]
+        assert sorted(found) == sorted(ids[:3])
+
+
+def test_a_change_ends_after_its_time_and_continues_with_the_rest(
+    control_plane: ControlPlane, ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together, "_SLICE", 1)
+    ticks, caller, key = count(), jane(control_plane), secrets.token_hex(16)
+    slow = AccountsTogether(control_plane.transactions, clock=lambda: float(next(ticks)))
+
+    done = slow.change("suspend", ids, caller, key, seconds=2)
+
+    assert done == 2
+    assert len(slow.changed("suspend", key)) == 2
+    slow.change("suspend", ids[done:], caller, key, seconds=9)
+    assert sorted(slow.changed("suspend", key)) == sorted(ids)
