@@ -34,8 +34,9 @@ _PAIRS = 3
 _SAMPLES = 400
 _INTERVAL = 0.005
 
-#: times as long as without the flood, at most
-_P99 = 2
+#: Times as long as without the flood, at most. A sign-in gets three quarters of a core that the
+#: flood keeps busy, and waits for it.
+_HEALTHZ, _OURS = 2, 3
 
 
 #: sends one request, the number of which is given
@@ -50,11 +51,14 @@ def measure(folder: Path) -> None:
     with SqliteDatabases(folder).new() as database, site(database, folder) as place:
         for file in (ours, others):
             place.run("user", "batch-create", "-f", file)
-        requests = {"GET /healthz": _healthz, "a sign-in by a hash of ours": _sign_in}
-        for what, request in requests.items():
+        requests = (
+            ("GET /healthz", _healthz, _HEALTHZ),
+            ("a sign-in by a hash of ours", _sign_in, _OURS),
+        )
+        for what, request, limit in requests:
             calm = partial(_p99, place.server.url, request)
             found = pairs(partial(_p99_in_a_flood, place.server, request), calm, _PAIRS)
-            show_beside_idle(f"p99 of {what} during the flood", found, _P99)
+            show_beside_idle(f"p99 of {what} during the flood", found, limit)
 
 
 def _p99_in_a_flood(server: Server, request: _Request) -> Cost:
