@@ -199,6 +199,8 @@ def test_filters_stay_after_back_and_reload_and_in_another_tab(
     owner.get_by_label("Signs in by").select_option("Cannot sign in")
     owner.get_by_role("button", name="Show").click()
     owner.get_by_role("link", name="Next").click()
+    expect(owner.get_by_role("link", name="First")).to_be_visible()
+    expect(owner.get_by_role("rowheader").last).to_be_visible()
     address = owner.url
     shown = owner.get_by_role("rowheader").all_inner_texts()
     owner.get_by_role("rowheader").first.get_by_role("link").click()
@@ -283,9 +285,9 @@ def test_links_of_selected_accounts_are_a_file(owner: Page, staff: Staff) -> Non
     ).to_be_visible()
     with owner.expect_download() as download:
         owner.get_by_role("button", name="Create, as CSV").click()
-    lines = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
+    lines = Path(download.value.path()).read_text(encoding="utf-8-sig").splitlines()
     assert len(lines) == ROWS
-    assert lines[0] == "email,url,expires_at"
+    assert lines[0] == "email,name,lastname,url,expires_at"
     assert staff.ids
 
 
