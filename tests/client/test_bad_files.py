@@ -86,7 +86,7 @@ def test_all_problems_of_a_file_are_reported_at_once_in_order() -> None:
         ),
         (
             "users.yaml:19:10: create_users[6].email: 'JANE@example.com' is also the email of "
-            "create_users[0], on line 4, column 10"
+            "line 4, column 10 (Jane)"
         ),
         (
             "users.yaml:20:13: create_users[6].password: is a YAML alias, which users files do not "

@@ -61,7 +61,7 @@ def test_a_number_whose_format_shows_something_else_is_a_problem(
     value: float, number_format: str
 ) -> None:
     assert problem_of(value, number_format) == (
-        "staff.xlsx:C2: create_users[0].external_id: is a number whose format shows something else "
+        "staff.xlsx:C2: Ann, external_id: is a number whose format shows something else "
         "than its value: format the cell as text, and write it again"
     )
 
@@ -76,7 +76,7 @@ def test_a_number_that_is_shown_with_fewer_digits_is_a_problem(
 
 
 def test_a_number_with_a_fraction_is_a_problem() -> None:
-    assert ":C2: create_users[0].external_id: is a number with a fraction" in problem_of(12.5)
+    assert ":C2: Ann, external_id: is a number with a fraction" in problem_of(12.5)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_booleans_and_their_words_are_booleans() -> None:
 
 
 def test_a_boolean_in_a_text_field_is_a_problem() -> None:
-    assert ":A2: create_users[0].name: is TRUE or FALSE, and not a text" in problem_of(
+    assert ":A2: ann@example.com, name: is TRUE or FALSE, and not a text" in problem_of(
         True, field="name"
     )
 
@@ -128,7 +128,7 @@ def test_a_formula_counts_by_its_stored_value() -> None:
 
 def test_a_formula_without_a_stored_value_is_a_problem() -> None:
     assert problem_of('="4"&"2"') == (
-        "staff.xlsx:C2: create_users[0].external_id: is a formula without a stored value: open the "
+        "staff.xlsx:C2: Ann, external_id: is a formula without a stored value: open the "
         "file in Excel, save it, and take that file"
     )
 
@@ -175,7 +175,7 @@ def test_rows_that_are_missing_and_empty_keep_the_numbers_of_the_others() -> Non
     book.worksheets[0]["B1000000"] = "Ann"
 
     assert lines(saved(book), "staff.xlsx") == [
-        "staff.xlsx:C1000000: create_users[0].email: is empty: every user has one"
+        "staff.xlsx:C1000000: Ann, email: is empty: every user has one"
     ]
 
 
@@ -198,7 +198,9 @@ def test_a_title_above_the_header_is_told_by_its_row() -> None:
 def test_a_duplicate_names_both_cells() -> None:
     book = workbook(("name", "email"), ("Ann", "a@example.com"), ("Bob", "A@example.com"))
 
-    assert lines(saved(book), "staff.xlsx")[0].startswith("staff.xlsx:B3: ")
+    assert lines(saved(book), "staff.xlsx") == [
+        "staff.xlsx:B3: Bob, email: 'A@example.com' is also the email of B2 (Ann)"
+    ]
 
 
 def test_texts_of_several_fonts_and_escapes_are_one_text() -> None:

@@ -34,12 +34,15 @@ class Problem(Struct, frozen=True, kw_only=True):
     cell: str | None = None
     #: The earlier entry with the same email or external id, counted from 0; else None.
     other: int | None = None
+    #: Of a file without the key `create_users`, such as CSV: the name or email of the entry as far
+    #: as it is right, else an empty text.
+    person: str | None = None
 
     @property
     def path(self) -> str:
-        """The place in the input: `create_users[3].email`, `create_users[3]`, or nothing."""
-        if self.index is None:
-            return self.field or ""
+        """The place in the input: `create_users[3].email`, or `Jane Doe, email` in a table."""
+        if self.index is None or self.person is not None:
+            return ", ".join(filter(None, (self.person, self.field)))
         entry = f"create_users[{self.index}]"
         return f"{entry}.{self.field}" if self.field else entry
 
@@ -56,8 +59,8 @@ class Problem(Struct, frozen=True, kw_only=True):
         return ": ".join(part for part in parts if part)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields that are not None, as plain values."""
-        return {key: value for key, value in structs.asdict(self).items() if value is not None}
+        """Return the fields that are set, as plain values."""
+        return {key: one for key, one in structs.asdict(self).items() if one not in (None, "")}
 
 
 class FeatureUnavailable(AnyscaleError):

@@ -25,6 +25,7 @@ from anyscale.errors import BatchUnfinished, ConfigError, Problem
 from anyscale.users_file.entry_collector import EntryCollector, Place
 from anyscale.users_file.input_stream import CapturedInput, Fatal, InputStream
 from anyscale.users_file.manifest import BESIDE, fault_of
+from anyscale.users_file.reading_notes import notes_of
 
 if TYPE_CHECKING:
     from anyscale.users_file.tables.columns import ColumnChoices
@@ -66,6 +67,9 @@ FORMATS = {
 
 #: Their readers limit the size of an entry themselves, and an unfinished file is not valid.
 _WHOLE = frozenset({"json", "jsonl", "keycloak", "django", "xlsx"})
+
+#: They have the key `create_users`, or a list as under it.
+_WITH_KEY = frozenset({"yaml", "json", "jsonl"})
 
 #: the name of standard input on a command line
 STDIN = "-"
@@ -122,8 +126,14 @@ class FileReading:
         if problem.index is None:
             return problem
         line, column = self._entries.place_of_email(problem.index)
-        cell = cell_name(line, column) if self._file.has_cells else None
-        return structs.replace(problem, file=self._file.name, line=line, column=column, cell=cell)
+        return structs.replace(
+            problem,
+            file=self._file.name,
+            line=line,
+            column=column,
+            cell=cell_name(line, column) if self._file.has_cells else None,
+            person="" if self._file.names_people else None,
+        )
 
 
 class UsersFile:
@@ -221,6 +231,11 @@ class UsersFile:
         """Whether places are rows and columns of a spreadsheet."""
         return self.format == "xlsx"
 
+    @property
+    def names_people(self) -> bool:
+        """Whether problems name people, since the file has no key `create_users`."""
+        return self.format not in _WITH_KEY
+
     def progress(self) -> tuple[int, int]:
         return self._source.total if self._source else 0, self.stamp[0]
 
@@ -236,6 +251,7 @@ class UsersFile:
             chosen_sheet=self._sheet,
             cells=self.has_cells,
             column_choices=self.column_choices,
+            people=self.names_people,
             verify=verify,
         )
 
@@ -268,7 +284,7 @@ class UsersFile:
             self._check_manifest(entries)
         except Fatal as error:
             entries.problems.add(self._hinted(error.problem, entries.required))
-        self.notes = entries.notes()
+        self.notes = notes_of(entries)
         if self.may_be_cut and not entries.verify:
             self.notes.append(
                 f"The last line of {self.name} has no end: check that the file is complete."

@@ -73,10 +73,9 @@ _SUSPENDED = (
     "user from the file"
 )
 
-#: fields whose faults may mean that columns are swapped, and that a name is the password
+#: fields whose faults may mean that columns are swapped, and that a name is the password; an email
+#: in another field means it too
 _IN_DOUBT = frozenset({"name", "lastname", "password"})
-
-_ADMINISTRATORS = "Administrators of the other system, who arrive as collaborators"
 
 NOT_A_MAP = "a user must be a map: name, email and so on"
 
@@ -91,6 +90,7 @@ class EntryCollector:
         chosen_sheet: see `UsersFile`.
         cells: whether places are rows and columns of a spreadsheet.
         column_choices: see `UsersFile`.
+        people: whether problems name people, since the file has no key `create_users`.
         verify: see `UserSource.reading`.
     """
 
@@ -104,6 +104,7 @@ class EntryCollector:
         chosen_sheet: str | None = None,
         cells: bool = False,
         column_choices: "ColumnChoices | None" = None,
+        people: bool = False,
         verify: bool = False,
     ) -> None:
         self.file = file
@@ -130,7 +131,7 @@ class EntryCollector:
         self.count: int = 0
         #: valid users so far with blanks around a text, and the line of the first one's email
         self.padded: int = 0
-        self._first_padded = 0
+        self.first_padded: int = 0
         #: rows without an entry so far
         self.blank_rows = 0
         self.chosen_sheet: Final = chosen_sheet
@@ -159,46 +160,20 @@ class EntryCollector:
         self.kept_external_ids: dict[int, str] = {}
         #: position -> full name, of entries to keep that have problems
         self.refused_names: dict[int, str] = {}
+        #: position -> full name, of the other entries to keep
+        self.kept_names: dict[int, str] = {}
         #: of an export, and its place
         self.manifest: tuple[Manifest, Place] | None = None
         #: whether an entry has a `sub`, as those of exports have
         self.is_exported: bool = False
         self._has_cells = cells
+        self._names_people = people
         self._keep = keep
         self._lines = array("I")
         self._columns: array[int] = array("I")
         self._hashes = EmailHashes()
         self._external_ids = EmailHashes()
         self._file_problems = 0
-
-    def notes(self) -> list[str]:
-        """Say in a line each what was recognized, and what was passed over."""
-        columns = ", ".join(
-            f"{shown(name)} as {to}" for name, to in self.recognized_columns.items()
-        )
-        fields = ", ".join(self.passed_over)
-        named = self.sheets if self.chosen_sheet is None else []
-        first, *sheets = map(shown, named or [""])
-        are_roles = "permission_level" in self.passed_over and not self.verify
-        roles = " All users arrive as collaborators." if are_roles else ""
-        left_out = ", ".join(f"{kind} ({number:,})" for kind, number in self.left_out.items())
-        belongings = {kind: number for kind, number in self.belongings.items() if number}
-        others = ", ".join(f"{kind} ({number:,})" for kind, number in belongings.items())
-        users = "1 user has" if self.padded == 1 else f"{self.padded:,} users have"
-        padded = f"{users} blanks around a text, which are kept: the first in line "
-        return [
-            *([f"{padded}{self._first_padded}."] if self.padded else []),
-            *([f"Only the sheet {first} is read, and not {', '.join(sheets)}."] if sheets else []),
-            *([f"Columns of {self.file} are read as fields: {columns}."] if columns else []),
-            *([f"Passed over as entries: {left_out}."] if left_out else []),
-            *([f"Passed over, since they do not arrive: {others}."] if others else []),
-            *([f"{_ADMINISTRATORS}: {self.administrators:,}."] if self.administrators else []),
-            *(
-                [f"Passed over, since only the server sets them: {fields}.{roles}"]
-                if fields
-                else []
-            ),
-        ]
 
     def leave_out(self, kind: str) -> None:
         """Pass over an entry of another system that is not a user, and count it by its kind."""
@@ -234,8 +209,10 @@ class EntryCollector:
             self.passwords += [weak] if weak else []
         if user.sub:
             self.is_exported = True
+        if self._keep and self.count in self._keep and user.name:  # UNSET is false
+            self.kept_names[self.count] = full_name(user.name, user.lastname or None)
         if _is_padded(user):
-            self._first_padded = self._first_padded or line
+            self.first_padded = self.first_padded or line
             self.padded += 1
         self._count(line, column, user.email, user.email_key, user.external_id)
         return user
@@ -313,23 +290,31 @@ class EntryCollector:
         `again` kept those of the entries that `suspects` names.
         """
         same_ids = {index: (one, one) for index, one in again.kept_external_ids.items()}
+        names = again.refused_names | again.kept_names
         for index, original, email in repeated_values(again.kept):
-            detail = f"{shown(email)} is also the email of {self._place_in_words(original)}"
-            self._add_duplicate(index, original, Fault("email", "email_duplicate", detail))
+            detail = f"{shown(email)} is also the email of {self._in_words(original, names)}"
+            fault = Fault("email", "email_duplicate", detail)
+            self._add_duplicate(index, original, fault, names)
         for index, original, one in repeated_values(same_ids):
-            detail = f"{shown(one)} is also the external_id of {self._place_in_words(original)}"
+            detail = f"{shown(one)} is also the external_id of {self._in_words(original, names)}"
             fault = Fault("external_id", "external_id_duplicate", detail)
-            self._add_duplicate(index, original, fault)
+            self._add_duplicate(index, original, fault, names)
 
-    def _add_duplicate(self, index: int, original: int, fault: Fault) -> None:
-        problem = self._problem(PlacedFault(self.place_of_email(index), *fault), index)
+    def _add_duplicate(
+        self, index: int, original: int, fault: Fault, names: Mapping[int, str]
+    ) -> None:
+        placed = PlacedFault(self.place_of_email(index), *fault)
+        problem = self._problem(placed, index, names.get(index, ""))
         self.problems.add(structs.replace(problem, other=original))
 
-    def _place_in_words(self, index: int) -> str:
-        line, column = self.place_of_email(index)
-        return f"create_users[{index}], on line {line}, column {column}"
+    def _in_words(self, index: int, names: Mapping[int, str]) -> str:
+        """Return the place of an entry, and its name: `line 23 (Nils Meyer)`."""
+        place = self.place_of_email(index)
+        words = f"line {place.line}" if self._names_people else "line {}, column {}".format(*place)
+        words = cell_name(*place) if self._has_cells else words
+        return f"{words} ({_unquoted(names[index])})" if names.get(index) else words
 
-    def _problem(self, fault: PlacedFault, index: int | None = None) -> Problem:
+    def _problem(self, fault: PlacedFault, index: int | None = None, person: str = "") -> Problem:
         (line, column), field, code, detail, _ = fault
         return Problem(
             index=index,
@@ -340,17 +325,17 @@ class EntryCollector:
             line=line,
             column=column,
             cell=cell_name(line, column) if self._has_cells else None,
+            person=_unquoted(person) if self._names_people and index is not None else None,
         )
 
     def _refuse(self, place: Place, values: Mapping[str, Any], faults: list[PlacedFault]) -> None:
         assert faults, "an entry without a problem would be lost"
         self.problems.refused.append(self.count)
-        for fault in faults:
-            self.problems.add(self._problem(fault, self.count))
-        if self.count in self._keep and not _IN_DOUBT.intersection(fault.field for fault in faults):
-            self.refused_names[self.count] = full_name(
-                values.get("name") or "", values.get("lastname")
-            )
+        others = (str(value) for field, value in values.items() if field != "email")
+        is_in_doubt = any(fault.field in _IN_DOUBT for fault in faults) or "@" in "".join(others)
+        name = "" if is_in_doubt else full_name(values.get("name") or "", values.get("lastname"))
+        if self.count in self._keep and name:
+            self.refused_names[self.count] = name
         valid = {
             field: value
             for field in ("email", "external_id")
@@ -358,6 +343,8 @@ class EntryCollector:
             and not find_faults({field: value}, self.policy)
         }
         email, external_id = valid.get("email"), valid.get("external_id")
+        for fault in faults:
+            self.problems.add(self._problem(fault, self.count, name or email or ""))
         self._count(
             *place,
             email or "",
@@ -384,6 +371,10 @@ class EntryCollector:
             if self.count in self._keep:
                 self.kept_external_ids[self.count] = external_id
         self.count += 1
+
+
+def _unquoted(name: str) -> str:
+    return shown(name)[1:-1]
 
 
 def _is_padded(user: CheckedUser) -> bool:

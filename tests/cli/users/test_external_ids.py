@@ -150,7 +150,7 @@ def test_a_number_that_was_given_again_does_not_open_the_account_of_who_left(
         refused = run(newcomer, *command, "FILE")
         assert refused.returncode == 2, refused.stderr
         assert (
-            "staff.csv:2:11: create_users[0].external_id: '1' is the external_id of Jane Doe "
+            "staff.csv:2:11: external_id: '1' is the external_id of Jane Doe "
             "(jane@example.com), and no name is the same: if it is the same person, say "
             "`--same-person 1`"
         ) in refused.stderr

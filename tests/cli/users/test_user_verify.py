@@ -71,9 +71,9 @@ def test_a_file_is_as_its_accounts_until_either_changes(anyscale: RunAnyscale, u
     assert found["differences"][0]["account"] == "Engineer"
     title = "title is 'Manager', and 'Engineer' in the account of 'jane@example.com'"
     assert shown.stdout.splitlines() == [
-        f"{users}:2:23: create_users[0]: {title}",
-        f"{users}:4:22: create_users[2]: the account of 'ann@example.com' is suspended",
-        f"{users}:5:22: create_users[3]: 'lou@example.com' has no account",
+        f"{users}:2:23: {title}",
+        f"{users}:4:22: the account of 'ann@example.com' is suspended",
+        f"{users}:5:22: 'lou@example.com' has no account",
     ]
     assert "4 users checked: 3 differences." in shown.stderr
 
@@ -187,7 +187,7 @@ def test_a_file_without_names_is_compared_by_its_emails(
 @pytest.mark.parametrize(
     ("name", "text", "problem"),
     [
-        ("a.csv", "email,name\njane@example.com,\n", ":2:18: create_users[0].name: is empty"),
+        ("a.csv", "email,name\njane@example.com,\n", ":2:18: jane@example.com, name: is empty"),
         ("a.yaml", "create_users: [{email: a@b.example, name: null}]", ".name: is empty"),
         ("a.yaml", "create_users:\n- name:\n  email: a@b.example\n- x\n", ".name: is empty"),
         ("a.jsonl", '{"name": null, "email": "a@b.example"}', ".name: is empty"),
@@ -250,7 +250,7 @@ def test_a_wrong_file_is_refused_before_anything_is_compared(
     file.write_text("email,name\nlou@example.com,Lou\nlou@example.com,\n")
     done = anyscale("user", "verify", "-f", file)
     assert (done.returncode, done.stdout) == (2, "")
-    assert f"{file}:3:17: create_users[1].name: is empty" in done.stderr
+    assert f"{file}:3:17: lou@example.com, name: is empty" in done.stderr
     assert "2 problems; nothing was compared." in done.stderr
     assert "nobody was created" not in done.stderr
     listed = anyscale("user", "verify", "-f", file, "-o", "json")
@@ -292,7 +292,7 @@ def test_a_file_that_is_wrong_at_its_end_has_no_difference_listed(
     file = write_csv(tmp_path / "users.csv", missing, last="lou@example.com,\n")
     done = anyscale("user", "verify", "-f", file)
     assert (done.returncode, done.stdout) == (2, "")
-    assert f"{file}:{missing + 2}:17: create_users[{missing}].name: is empty" in done.stderr
+    assert f"{file}:{missing + 2}:17: lou@example.com, name: is empty" in done.stderr
 
 
 def test_a_wrong_file_is_reported_also_if_the_server_is_down(

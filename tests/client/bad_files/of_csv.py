@@ -54,12 +54,12 @@ CSV = [
         'name,lastname,email,title\n"Jörg,Müller,joerg@example.com,""Chef"""\n"Ann"\n'.encode(),
         [
             (
-                "users.csv:2:1: create_users[0]: this row has 1 cell and the first line names 4 "
-                f"columns; {IN_QUOTES.format('row')}"
+                "users.csv:2:1: this row has 1 cell and the first line names 4 columns; the "
+                "quotes around the whole row make it one cell: remove them"
             ),
             (
-                "users.csv:3:1: create_users[1]: this row has 1 cell and the first line names 4 "
-                "columns; separate its cells by ',', those that are empty too"
+                "users.csv:3:1: this row has 1 cell and the first line names 4 columns; "
+                "separate its cells by ',', those that are empty too"
             ),
         ],
         ["cells", "cells"],
@@ -69,11 +69,18 @@ CSV = [
         "users.csv",
         b'name,email\n"Doe, Jane"\n"Jane,jane@example.com"\n"Jane,jane@example.com,,"\n',
         [
-            *(
-                f"users.csv:{line}:1: create_users[{line - 2}]: this row has 1 cell and the first "
-                f"line names 2 columns; {mend}"
-                for line, mend in enumerate((SEPARATE, IN_QUOTES.format("row"), SEPARATE), 2)
-            )
+            (
+                "users.csv:2:1: this row has 1 cell and the first line names 2 columns; "
+                "separate its cells by ',', those that are empty too"
+            ),
+            (
+                "users.csv:3:1: this row has 1 cell and the first line names 2 columns; the "
+                "quotes around the whole row make it one cell: remove them"
+            ),
+            (
+                "users.csv:4:1: this row has 1 cell and the first line names 2 columns; "
+                "separate its cells by ',', those that are empty too"
+            ),
         ],
         ["cells"] * 3,
     ),
@@ -83,8 +90,8 @@ CSV = [
         b'name,email\n"\n,Doe\rJane, \n""x"\n',
         [
             (
-                "users.csv:2:1: create_users[0]: this row has 1 cell and the first line names 2 "
-                f"columns; {SEPARATE}"
+                "users.csv:2:1: this row has 1 cell and the first line names 2 columns; "
+                "separate its cells by ',', those that are empty too"
             )
         ],
         ["cells"],
@@ -146,10 +153,22 @@ CSV = [
         "users.csv",
         b"name;email;password;title\nJane;jane@example.com;8,46235E+10;1.2E-07\n1.5E+13;1E+11;;\n",
         [
-            f"users.csv:2:23: create_users[0].password: {SHORTENED}",
-            f"users.csv:2:35: create_users[0].title: {SHORTENED}",
-            f"users.csv:3:1: create_users[1].name: {SHORTENED}",
-            f"users.csv:3:9: create_users[1].email: {SHORTENED}",
+            (
+                "users.csv:2:23: jane@example.com, password: looks like a number that a "
+                "spreadsheet has shortened: format the column as text"
+            ),
+            (
+                "users.csv:2:35: jane@example.com, title: looks like a number that a "
+                "spreadsheet has shortened: format the column as text"
+            ),
+            (
+                "users.csv:3:1: name: looks like a number that a spreadsheet has shortened: "
+                "format the column as text"
+            ),
+            (
+                "users.csv:3:9: email: looks like a number that a spreadsheet has shortened: "
+                "format the column as text"
+            ),
         ],
         ["spreadsheet"] * 4,
     ),
@@ -160,14 +179,38 @@ CSV = [
         b"#NV;#N/A;#WERT!;#REF!;#BEZUG!\n"
         b"#NAME?;ann@example.com;;#DIV/0!;#VALUE!\n",
         [
-            f"users.csv:2:1: create_users[0].name: {error_value('#NV')}",
-            f"users.csv:2:5: create_users[0].email: {error_value('#N/A')}",
-            f"users.csv:2:10: create_users[0].password: {error_value('#WERT!')}",
-            f"users.csv:2:17: create_users[0].lastname: {error_value('#REF!')}",
-            f"users.csv:2:23: create_users[0].title: {error_value('#BEZUG!')}",
-            f"users.csv:3:1: create_users[1].name: {error_value('#NAME?')}",
-            f"users.csv:3:25: create_users[1].lastname: {error_value('#DIV/0!')}",
-            f"users.csv:3:33: create_users[1].title: {error_value('#VALUE!')}",
+            (
+                "users.csv:2:1: name: #NV is an error value of a spreadsheet: correct the "
+                "formula, or write the text"
+            ),
+            (
+                "users.csv:2:5: email: #N/A is an error value of a spreadsheet: correct the "
+                "formula, or write the text"
+            ),
+            (
+                "users.csv:2:10: password: #WERT! is an error value of a spreadsheet: correct "
+                "the formula, or write the text"
+            ),
+            (
+                "users.csv:2:17: lastname: #REF! is an error value of a spreadsheet: correct "
+                "the formula, or write the text"
+            ),
+            (
+                "users.csv:2:23: title: #BEZUG! is an error value of a spreadsheet: correct "
+                "the formula, or write the text"
+            ),
+            (
+                "users.csv:3:1: ann@example.com, name: #NAME? is an error value of a "
+                "spreadsheet: correct the formula, or write the text"
+            ),
+            (
+                "users.csv:3:25: ann@example.com, lastname: #DIV/0! is an error value of a "
+                "spreadsheet: correct the formula, or write the text"
+            ),
+            (
+                "users.csv:3:33: ann@example.com, title: #VALUE! is an error value of a "
+                "spreadsheet: correct the formula, or write the text"
+            ),
         ],
         ["spreadsheet"] * 8,
     ),
@@ -178,17 +221,50 @@ CSV = [
         b"Err:502;#SPILL!;#CALC!;#FIELD!;#BLOCKED!\n"
         b"#CONNECT!;ann@example.com;;#BUSY!;#ERROR!\n###;b@example.com;;Err:522;########\n",
         [
-            f"users.csv:2:1: create_users[0].name: {error_value('Err:502')}",
-            f"users.csv:2:9: create_users[0].email: {error_value('#SPILL!')}",
-            f"users.csv:2:17: create_users[0].password: {error_value('#CALC!')}",
-            f"users.csv:2:24: create_users[0].lastname: {error_value('#FIELD!')}",
-            f"users.csv:2:32: create_users[0].title: {error_value('#BLOCKED!')}",
-            f"users.csv:3:1: create_users[1].name: {error_value('#CONNECT!')}",
-            f"users.csv:3:28: create_users[1].lastname: {error_value('#BUSY!')}",
-            f"users.csv:3:35: create_users[1].title: {error_value('#ERROR!')}",
-            f"users.csv:4:1: create_users[2].name: {error_value('###')}",
-            f"users.csv:4:20: create_users[2].lastname: {error_value('Err:522')}",
-            f"users.csv:4:28: create_users[2].title: {error_value('########')}",
+            (
+                "users.csv:2:1: name: Err:502 is an error value of a spreadsheet: correct the "
+                "formula, or write the text"
+            ),
+            (
+                "users.csv:2:9: email: #SPILL! is an error value of a spreadsheet: correct the "
+                "formula, or write the text"
+            ),
+            (
+                "users.csv:2:17: password: #CALC! is an error value of a spreadsheet: correct "
+                "the formula, or write the text"
+            ),
+            (
+                "users.csv:2:24: lastname: #FIELD! is an error value of a spreadsheet: correct "
+                "the formula, or write the text"
+            ),
+            (
+                "users.csv:2:32: title: #BLOCKED! is an error value of a spreadsheet: correct "
+                "the formula, or write the text"
+            ),
+            (
+                "users.csv:3:1: ann@example.com, name: #CONNECT! is an error value of a "
+                "spreadsheet: correct the formula, or write the text"
+            ),
+            (
+                "users.csv:3:28: ann@example.com, lastname: #BUSY! is an error value of a "
+                "spreadsheet: correct the formula, or write the text"
+            ),
+            (
+                "users.csv:3:35: ann@example.com, title: #ERROR! is an error value of a "
+                "spreadsheet: correct the formula, or write the text"
+            ),
+            (
+                "users.csv:4:1: b@example.com, name: ### is an error value of a spreadsheet: "
+                "correct the formula, or write the text"
+            ),
+            (
+                "users.csv:4:20: b@example.com, lastname: Err:522 is an error value of a "
+                "spreadsheet: correct the formula, or write the text"
+            ),
+            (
+                "users.csv:4:28: b@example.com, title: ######## is an error value of a "
+                "spreadsheet: correct the formula, or write the text"
+            ),
         ],
         ["spreadsheet"] * 11,
     ),
@@ -197,8 +273,11 @@ CSV = [
         "users.csv",
         b"name,email,password\nJane,hunter2secret!,jane@example.com\n",
         [
-            f"users.csv:2:6: create_users[0].email: {SWAPPED}",
-            "users.csv:2:21: create_users[0].password: contains the user's own name or email",
+            (
+                "users.csv:2:6: email: is not an email address, and another field is one: are "
+                "the two swapped?"
+            ),
+            "users.csv:2:21: password: contains the user's own name or email",
         ],
         ["email_invalid", "password_personal"],
     ),
@@ -258,8 +337,12 @@ CSV = [
         "users.csv",
         b"Name,Department, EMAIL \nJane,Sales,jane\n",
         [
-            f"users.csv:1:6: unknown column 'Department': {MEND}",
-            "users.csv:2:12: create_users[0].email: 'jane' is not an email address",
+            (
+                "users.csv:1:6: unknown column 'Department': rename it to one of name, email, "
+                "password, is_sso_user, lastname, title, external_id, password_hash, or remove "
+                "it"
+            ),
+            "users.csv:2:12: Jane, email: 'jane' is not an email address",
         ],
         ["unknown_key", "email_invalid"],
     ),
@@ -295,9 +378,17 @@ CSV = [
         "users.csv",
         b"name,,email,,\nJane,x,jane@example.com,,\nJoe,y,joe,,z\n",
         [
-            f"users.csv:2:6: {NAMELESS}",
-            "users.csv:3:7: create_users[1].email: 'joe' is not an email address",
-            f"users.csv:3:12: {NAMELESS}",
+            (
+                "users.csv:2:6: this cell's column has no name: name it one of name, email, "
+                "password, is_sso_user, lastname, title, external_id, password_hash, or remove "
+                "it"
+            ),
+            "users.csv:3:7: Joe, email: 'joe' is not an email address",
+            (
+                "users.csv:3:12: this cell's column has no name: name it one of name, email, "
+                "password, is_sso_user, lastname, title, external_id, password_hash, or remove "
+                "it"
+            ),
         ],
         ["unknown_key", "email_invalid", "unknown_key"],
     ),
@@ -320,12 +411,12 @@ CSV = [
         b"name,email\nJane,jane@example.com,\nJoe,joe@example.com,,x\n",
         [
             (
-                "users.csv:2:1: create_users[0]: this row has 3 cells and the first line names "
-                "2 columns; remove what is empty at its end"
+                "users.csv:2:1: this row has 3 cells and the first line names 2 columns; "
+                "remove what is empty at its end"
             ),
             (
-                "users.csv:3:1: create_users[1]: this row has 4 cells and the first line names "
-                "2 columns; quote a text that holds ','"
+                "users.csv:3:1: this row has 4 cells and the first line names 2 columns; quote "
+                "a text that holds ','"
             ),
         ],
         ["cells", "cells"],
@@ -336,8 +427,8 @@ CSV = [
         b"name,email,\nJane,jane@example.com\n",
         [
             (
-                "users.csv:2:1: create_users[0]: this row has 2 cells and the first line has 3, "
-                "1 of them empty; remove what is empty in the first line"
+                "users.csv:2:1: this row has 2 cells and the first line has 3, 1 of them "
+                "empty; remove what is empty in the first line"
             )
         ],
         ["cells"],
@@ -377,16 +468,16 @@ CSV = [
         ),
         [
             (
-                "users.csv:2:1: create_users[0]: this row has 1 cell and the first line names 6 "
-                "columns; separate its cells by ',', those that are empty too"
+                "users.csv:2:1: this row has 1 cell and the first line names 6 columns; "
+                "separate its cells by ',', those that are empty too"
             ),
             (
-                "users.csv:3:1: create_users[1]: this row has 2 cells and the first line names 6 "
-                "columns; separate its cells by ',', those that are empty too"
+                "users.csv:3:1: this row has 2 cells and the first line names 6 columns; "
+                "separate its cells by ',', those that are empty too"
             ),
             (
-                "users.csv:4:1: create_users[2]: this row has 7 cells and the first line names 6 "
-                "columns; remove what is empty at its end"
+                "users.csv:4:1: this row has 7 cells and the first line names 6 columns; "
+                "remove what is empty at its end"
             ),
         ],
         ["cells", "cells", "cells"],
@@ -397,8 +488,8 @@ CSV = [
         (b"name,email,title\nJane,jane@example.com,Engineer, Platform\n"),
         [
             (
-                "users.csv:2:1: create_users[0]: this row has 4 cells and the first line names 3 "
-                "columns; quote a text that holds ','"
+                "users.csv:2:1: this row has 4 cells and the first line names 3 columns; quote "
+                "a text that holds ','"
             )
         ],
         ["cells"],
@@ -447,14 +538,14 @@ CSV = [
         "semicolons, and a wrong email",
         "users.csv",
         (b"name;email;title\nJ\xc3\xbcrgen;jurgen;Engineer, Platform\n"),
-        ["users.csv:2:8: create_users[0].email: 'jurgen' is not an email address"],
+        ["users.csv:2:8: Jürgen, email: 'jurgen' is not an email address"],
         ["email_invalid"],
     ),
     Bad(
         "tabs, and a wrong email",
         "users.csv",
         (b"name\temail\ttitle\nJ\xc3\xbcrgen\tjurgen\tEngineer; Platform\n"),
-        ["users.csv:2:8: create_users[0].email: 'jurgen' is not an email address"],
+        ["users.csv:2:8: Jürgen, email: 'jurgen' is not an email address"],
         ["email_invalid"],
     ),
     Bad(
@@ -468,7 +559,7 @@ CSV = [
         "a byte order mark, and a wrong email",
         "users.csv",
         (b"\xef\xbb\xbfname,email\nJane,jane\n"),
-        ["users.csv:2:6: create_users[0].email: 'jane' is not an email address"],
+        ["users.csv:2:6: Jane, email: 'jane' is not an email address"],
         ["email_invalid"],
     ),
     Bad(
@@ -481,8 +572,8 @@ CSV = [
             b"Joe,joe,,,,\n"
         ),
         [
-            "users.csv:2:26: create_users[0].title: has a line break at character 9: remove it",
-            "users.csv:4:5: create_users[1].email: 'joe' is not an email address",
+            "users.csv:2:26: Jane, title: has a line break at character 9: remove it",
+            "users.csv:4:5: Joe, email: 'joe' is not an email address",
         ],
         ["character", "email_invalid"],
     ),
@@ -490,14 +581,14 @@ CSV = [
         "quotes inside cells without quotes",
         "users.csv",
         (b'name,email,title\nJa"ne,jane,5" pipes\n'),
-        ["users.csv:2:7: create_users[0].email: 'jane' is not an email address"],
+        ["users.csv:2:7: Ja\"ne, email: 'jane' is not an email address"],
         ["email_invalid"],
     ),
     Bad(
         "doubled quotes before a wrong email",
         "users.csv",
         (b'name,email\n"Jane ""JJ"" Doe",jane\n'),
-        ["users.csv:2:19: create_users[0].email: 'jane' is not an email address"],
+        ["users.csv:2:19: Jane \"JJ\" Doe, email: 'jane' is not an email address"],
         ["email_invalid"],
     ),
     Bad(
@@ -505,8 +596,8 @@ CSV = [
         "users.csv",
         (b"name,email,title\n,,Boss\n"),
         [
-            "users.csv:2:1: create_users[0].name: is empty: every user has one",
-            "users.csv:2:2: create_users[0].email: is empty: every user has one",
+            "users.csv:2:1: name: is empty: every user has one",
+            "users.csv:2:2: email: is empty: every user has one",
         ],
         ["required", "required"],
     ),
@@ -520,9 +611,18 @@ CSV = [
             b"Ann,ann@example.com,,vielleicht,,\n"
         ),
         [
-            f"users.csv:2:24: create_users[0].is_sso_user: {MUST}, not 'maybe': {BOOLEANS}",
-            f"users.csv:3:22: create_users[1].is_sso_user: {MUST}, not '2': {BOOLEANS}",
-            f"users.csv:4:22: create_users[2].is_sso_user: {MUST}: {BOOLEANS}",
+            (
+                "users.csv:2:24: Jane, is_sso_user: must be true or false, not 'maybe': write "
+                "true, yes, on or 1, or else false, no, off, 0 or nothing"
+            ),
+            (
+                "users.csv:3:22: Joe, is_sso_user: must be true or false, not '2': write true, "
+                "yes, on or 1, or else false, no, off, 0 or nothing"
+            ),
+            (
+                "users.csv:4:22: Ann, is_sso_user: must be true or false: write true, yes, on "
+                "or 1, or else false, no, off, 0 or nothing"
+            ),
         ],
         ["type", "type", "type"],
     ),
@@ -538,13 +638,28 @@ CSV = [
             b"Dan;dan@example.com;;nope\n"
         ),
         [
-            "users.csv:2:21: create_users[0].password: is shorter than 8 characters",
-            f"users.csv:2:26: create_users[0].is_sso_user: {MUST}: {BOOLEANS}",
-            "users.csv:3:21: create_users[1].password: is shorter than 8 characters",
-            f"users.csv:3:23: create_users[1].is_sso_user: {MUST}: {BOOLEANS}",
-            f"users.csv:4:24: create_users[2].is_sso_user: {MUST}: {BOOLEANS}",
-            f"users.csv:5:22: create_users[3].is_sso_user: {MUST}: {BOOLEANS}",
-            f"users.csv:6:22: create_users[4].is_sso_user: {MUST}, not 'nope': {BOOLEANS}",
+            "users.csv:2:21: ann@example.com, password: is shorter than 8 characters",
+            (
+                "users.csv:2:26: ann@example.com, is_sso_user: must be true or false: write "
+                "true, yes, on or 1, or else false, no, off, 0 or nothing"
+            ),
+            "users.csv:3:21: joe@example.com, password: is shorter than 8 characters",
+            (
+                "users.csv:3:23: joe@example.com, is_sso_user: must be true or false: write "
+                "true, yes, on or 1, or else false, no, off, 0 or nothing"
+            ),
+            (
+                "users.csv:4:24: Jane, is_sso_user: must be true or false: write true, yes, on "
+                "or 1, or else false, no, off, 0 or nothing"
+            ),
+            (
+                "users.csv:5:22: Eve, is_sso_user: must be true or false: write true, yes, on "
+                "or 1, or else false, no, off, 0 or nothing"
+            ),
+            (
+                "users.csv:6:22: Dan, is_sso_user: must be true or false, not 'nope': write "
+                "true, yes, on or 1, or else false, no, off, 0 or nothing"
+            ),
         ],
         ["password_too_short", "type", "password_too_short", "type", "type", "type", "type"],
     ),
@@ -553,9 +668,13 @@ CSV = [
         "users.csv",
         b"Vorname;Nachname;E-Mail;Passwort;SSO;Ort\nMia;Member;mia;s3cret!;WAHR;\n",
         [
-            f"users.csv:1:38: unknown column 'Ort': {MEND}",
-            "users.csv:2:12: create_users[0].email: 'mia' is not an email address",
-            "users.csv:2:16: create_users[0].password: is shorter than 8 characters",
+            (
+                "users.csv:1:38: unknown column 'Ort': rename it to one of name, email, "
+                "password, is_sso_user, lastname, title, external_id, password_hash, or remove "
+                "it"
+            ),
+            "users.csv:2:12: email: 'mia' is not an email address",
+            "users.csv:2:16: password: is shorter than 8 characters",
         ],
         ["unknown_key", "email_invalid", "password_too_short"],
     ),
@@ -619,15 +738,9 @@ CSV = [
             "Fay,fay@example.com,\n"
         ).encode(),
         [
-            (
-                "users.csv:3:5: create_users[1].external_id: '\u00e97' is also the external_id of "
-                "create_users[0], on line 2, column 6"
-            ),
-            "users.csv:5:1: create_users[3].name: is empty: every user has one",
-            (
-                "users.csv:5:2: create_users[3].external_id: '7' is also the external_id of "
-                "create_users[2], on line 4, column 4"
-            ),
+            "users.csv:3:5: Ann, external_id: 'é7' is also the external_id of line 2 (Jane)",
+            "users.csv:5:1: dee@example.com, name: is empty: every user has one",
+            "users.csv:5:2: external_id: '7' is also the external_id of line 4 (Cy)",
         ],
         ["external_id_duplicate", "required", "external_id_duplicate"],
     ),
@@ -639,19 +752,14 @@ CSV = [
             b"Jane,jane@example.com,,,,\n"
             b"Jane,JANE@example.com,,,,\n"
         ),
-        [
-            (
-                "users.csv:3:6: create_users[1].email: 'JANE@example.com' is also the email of "
-                "create_users[0], on line 2, column 6"
-            )
-        ],
+        [("users.csv:3:6: Jane, email: 'JANE@example.com' is also the email of line 2 (Jane)")],
         ["email_duplicate"],
     ),
     Bad(
         "a short password",
         "users.csv",
         (b"name,email,password,is_sso_user,lastname,title\nJane,jane@example.com,s3cret!,,,\n"),
-        ["users.csv:2:23: create_users[0].password: is shorter than 8 characters"],
+        ["users.csv:2:23: jane@example.com, password: is shorter than 8 characters"],
         ["password_too_short"],
     ),
     Bad(
@@ -709,8 +817,12 @@ CSV = [
         "users.csv",
         b"sep=;\r\nName;Email;Department\r\nJane;jane;Sales\r\n",
         [
-            f"users.csv:2:12: unknown column 'Department': {MEND}",
-            "users.csv:3:6: create_users[0].email: 'jane' is not an email address",
+            (
+                "users.csv:2:12: unknown column 'Department': rename it to one of name, email, "
+                "password, is_sso_user, lastname, title, external_id, password_hash, or remove "
+                "it"
+            ),
+            "users.csv:3:6: Jane, email: 'jane' is not an email address",
         ],
         ["unknown_key", "email_invalid"],
     ),

@@ -268,8 +268,8 @@ JSON = [
         ),
         [
             (
-                "users.json:3:29: create_users[1].email: 'JANE@example.com' is also the email of "
-                "create_users[0], on line 2, column 29"
+                "users.json:3:29: create_users[1].email: 'JANE@example.com' is also the email "
+                "of line 2, column 29 (Jane)"
             )
         ],
         ["email_duplicate"],
@@ -531,8 +531,8 @@ JSON_LINES = [
                 "text in double quotes, true, false or null"
             ),
             (
-                "users.jsonl:3:27: create_users[2].email: 'jane@example.com' is also the email of"
-                " create_users[1], on line 2, column 27"
+                "users.jsonl:3:27: create_users[2].email: 'jane@example.com' is also the email "
+                "of line 2, column 27 (Jane)"
             ),
         ],
         ["syntax", "email_duplicate"],

@@ -448,8 +448,8 @@ YAML = [
         ),
         [
             (
-                "users.yaml:3:23: create_users[1].email: 'Jane@EXAMPLE.com' is also the email of "
-                "create_users[0], on line 2, column 23"
+                "users.yaml:3:23: create_users[1].email: 'Jane@EXAMPLE.com' is also the email "
+                "of line 2, column 23 (Jane)"
             )
         ],
         ["email_duplicate"],
@@ -467,11 +467,11 @@ YAML = [
         [
             (
                 "users.yaml:4:20: create_users[2].email: 'A@example.com' is also the email of "
-                "create_users[0], on line 2, column 20"
+                "line 2, column 20 (A)"
             ),
             (
                 "users.yaml:5:20: create_users[3].email: 'a@Example.com' is also the email of "
-                "create_users[0], on line 2, column 20"
+                "line 2, column 20 (A)"
             ),
         ],
         ["email_duplicate", "email_duplicate"],
@@ -487,7 +487,7 @@ YAML = [
         [
             (
                 "users.yaml:3:20: create_users[1].email: 'a@xn--bcher-kva.example.com' is also "
-                "the email of create_users[0], on line 2, column 20"
+                "the email of line 2, column 20 (A)"
             )
         ],
         ["email_duplicate"],
@@ -504,7 +504,7 @@ YAML = [
             "users.yaml:2:10: create_users[0].name: is blank: every user has a name",
             (
                 "users.yaml:3:20: create_users[1].email: 'a@example.com' is also the email of "
-                "create_users[0], on line 2, column 21"
+                "line 2, column 21"
             ),
             "users.yaml:3:35: create_users[1]: unknown key 'titel': did you mean 'title'?",
         ],

@@ -269,7 +269,7 @@ class _Report:
                 continue  # the summary has their number
             cell = difference.cell or f"{difference.line}:{difference.column}"
             place = f"{self._name}:{cell}"
-            yield f"{place}: create_users[{difference.index}]: {_described(difference, renamed)}"
+            yield f"{place}: {_described(difference, renamed)}"
         for user in self._extra_users():
             state = " (suspended)" if user.suspended_at else ""
             yield f"{user.email}: has an account ({user.user_id}) and is not in the file{state}"

@@ -1,0 +1,32 @@
+"""What a reading recognized and passed over, in words for the user of the file."""
+
+from anyscale.domain.validation import shown
+from anyscale.users_file.entry_collector import EntryCollector
+
+__all__ = ["notes_of"]
+
+_ADMINISTRATORS = "Administrators of the other system, who arrive as collaborators"
+
+
+def notes_of(entries: EntryCollector) -> list[str]:
+    """Say in a line each what was recognized, and what was passed over."""
+    columns = ", ".join(f"{shown(name)} as {to}" for name, to in entries.recognized_columns.items())
+    fields = ", ".join(entries.passed_over)
+    named = entries.sheets if entries.chosen_sheet is None else []
+    first, *sheets = map(shown, named or [""])
+    are_roles = "permission_level" in entries.passed_over and not entries.verify
+    roles = " All users arrive as collaborators." if are_roles else ""
+    left_out = ", ".join(f"{kind} ({number:,})" for kind, number in entries.left_out.items())
+    belongings = {kind: number for kind, number in entries.belongings.items() if number}
+    others = ", ".join(f"{kind} ({number:,})" for kind, number in belongings.items())
+    users = "1 user has" if entries.padded == 1 else f"{entries.padded:,} users have"
+    padded = f"{users} blanks around a text, which are kept: the first in line "
+    return [
+        *([f"{padded}{entries.first_padded}."] if entries.padded else []),
+        *([f"Only the sheet {first} is read, and not {', '.join(sheets)}."] if sheets else []),
+        *([f"Columns of {entries.file} are read as fields: {columns}."] if columns else []),
+        *([f"Passed over as entries: {left_out}."] if left_out else []),
+        *([f"Passed over, since they do not arrive: {others}."] if others else []),
+        *([f"{_ADMINISTRATORS}: {entries.administrators:,}."] if entries.administrators else []),
+        *([f"Passed over, since only the server sets them: {fields}.{roles}"] if fields else []),
+    ]
