@@ -153,7 +153,7 @@ def test_standard_input_is_a_file_named_stdin(anyscale: RunAnyscale) -> None:
     )
 
     assert result.returncode == 2
-    assert "<stdin>:2:5: create_users[0].email: 'foo' is not an email address" in result.stderr
+    assert "<stdin>:2:5: Ann, email: 'foo' is not an email address" in result.stderr
 
 
 @pytest.mark.parametrize(

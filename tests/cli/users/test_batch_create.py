@@ -189,7 +189,7 @@ def test_weak_hashes_need_an_option_and_the_exports_of_others_their_format(
     verified = anyscale("user", "verify", "-f", file, "--format", "ldif")
 
     assert refused.returncode == 2
-    assert f"{file}:5:15: password_hash: is a plain SHA1 digest" in refused.stderr
+    assert ", password_hash: is a plain SHA1 digest" in refused.stderr
     assert "--accept-weak-hashes" in refused.stderr
     assert (created.returncode, verified.returncode) == (0, 0), created.stderr
     assert "Passed over as entries: groups (1)." in created.stderr
