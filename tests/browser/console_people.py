@@ -65,7 +65,9 @@ def person(first: str, last: str, at: int) -> tuple[CheckedUser, str]:
 def create(control_plane: ControlPlane, name: str, people: list[tuple[CheckedUser, str]]) -> None:
     """Create a batch of people."""
     passwords = [(at, password) for at, (_, password) in enumerate(people) if password]
-    control_plane.batches.create(name, [user for user, _ in people], "fail", HOST_USER, passwords)
+    control_plane.batches.create(
+        name, [user for user, _ in people], "fail", HOST_USER, passwords, label=f"{name}.csv"
+    )
 
 
 def populate(site: Site) -> None:
@@ -103,7 +105,7 @@ def populate(site: Site) -> None:
                 "update batches set published_at = published_at - ? where batch_id <> ?",
                 (40 * DAY, owner.batch_id),
             )
-        unfinished = control_plane.batches.open("winter", "fail", HOST_USER)
+        unfinished = control_plane.batches.open("winter", "fail", HOST_USER, "winter.csv")
         some = [person(first, "Moreau", at)[0] for at, first in enumerate(FIRST)]
         control_plane.batches.reserve(unfinished.batch_id, 0, some, HOST_USER)
         for name, (uri, audience) in APPLICATIONS.items():

@@ -47,7 +47,7 @@ HALF_DONE: dict[str, Any] = {
     "running": True,
     "active": False,
     "percent": 55,
-    "text": "1,200 users reserved, 675 passwords to be hashed",
+    "text": "1,200 users read, 675 passwords to secure",
     "message": "",
 }
 
@@ -143,7 +143,7 @@ def undone_batch(page: Page) -> None:
     """Open a batch that is undone; undo it first."""
     page.goto("/console/batches")
     if not page.get_by_role("row").filter(has_text="Undone").count():
-        batch("Created", "Undo this batch")(page)
+        batch("Created", "Undo the import")(page)
         label = page.get_by_label("to delete so many accounts")
         number = page.locator("input[name=expected]").get_attribute("value")
         label.fill(number or "")
@@ -258,7 +258,7 @@ PAGES: dict[str, str | Step] = {
     "batch": batch("Created"),
     "batch-unfinished": batch("Unfinished"),
     "batch-links": batch("Created", "Links for"),
-    "batch-undo": batch("Created", "Undo this batch"),
+    "batch-undo": batch("Created", "Undo the import"),
     "applications": "/console/applications",
     "application": application,
     "application-new": "/console/applications/new",

@@ -82,7 +82,7 @@ def change_email(page: Page, user: str, email: str) -> None:
 
 def refuse_freed_email(page: Page, staff: Staff, at: int = 55) -> None:
     change_email(page, account(staff, at), f"new{at}@example.org")
-    expect(page.get_by_text("The account is corrected.")).to_be_visible()
+    expect(page.get_by_text("The changes are saved.")).to_be_visible()
     change_email(page, account(staff, at + 1), f"u{at}@example.org")
 
 
@@ -93,7 +93,7 @@ def refuse_deletion(page: Page, staff: Staff) -> None:
 
 def open_questions(page: Page, staff: Staff) -> None:
     page.goto("/console/users?q=" + staff.email)
-    for question in page.locator("summary").all():
+    for question in page.locator("main summary").all():
         question.click()
 
 
@@ -127,7 +127,7 @@ PAGES: dict[str, tuple[str, str | Step]] = {
     "own account": ("Jane", open_questions),
     "suspended": ("Person 05", lambda page, staff: page.goto(account(staff, 10))),
     "long name": ("WWW", lambda page, staff: page.goto(account(staff, 2))),
-    "correct": ("Correct the account", lambda page, staff: page.goto(f"{account(staff)}/correct")),
+    "correct": ("Edit the account", lambda page, staff: page.goto(f"{account(staff)}/correct")),
     "freed email": ("There is a problem", refuse_freed_email),
     "role": ("Make Person 15 an owner?", lambda page, staff: page.goto(f"{account(staff)}/role")),
     "factors": ("Remove the sec", lambda page, staff: page.goto(f"{account(staff)}/{RESET}")),
@@ -175,7 +175,7 @@ def test_a_freed_email_is_given_to_another_account_after_a_second_look(
     expect(owner.get_by_role("alert")).to_contain_text("was the email of another account")
     owner.get_by_label("Give the email to this account all the same").check()
     owner.get_by_role("button", name="Save").click()
-    expect(owner.get_by_text("The account is corrected.")).to_be_visible()
+    expect(owner.get_by_text("The changes are saved.")).to_be_visible()
     expect(owner.locator("main")).to_contain_text("u57@example.org")
 
 
@@ -213,7 +213,7 @@ def test_filters_stay_after_back_and_reload_and_in_another_tab(
         assert page.get_by_role("rowheader").all_inner_texts() == shown
         expect(page.get_by_label("Name, email or id")).to_have_value("person")
         expect(page.get_by_label("Signs in by")).to_have_value("none")
-    owner.get_by_label("Role").select_option("Collaborator")
+    owner.get_by_label("Role").select_option("Member")
     owner.get_by_role("button", name="Show").click()
     expect(owner.get_by_role("rowheader")).to_have_count(ROWS)
     assert "after" not in owner.url, "a new filter starts at the first page"
@@ -293,7 +293,7 @@ def test_links_of_selected_accounts_are_a_file(owner: Page, staff: Staff) -> Non
 
 def test_a_user_is_found_and_suspended_by_keyboard(visit: Visit, staff: Staff) -> None:
     page = visit("/console", storage_state=staff.state)
-    press_until(page, "Find a user by name, email or id")
+    press_until(page, "Find a user")
     page.keyboard.type("u30@example.org")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Person 25")).to_be_visible()

@@ -186,7 +186,7 @@ def test_after_the_file_of_links_the_page_says_what_happened(slow: Page, owner: 
     assert len(posts) == 1
     assert_accessible(slow)
     with slow.expect_download() as download:
-        slow.get_by_role("button", name="Create again, as JSON Lines").click()
+        slow.get_by_role("button", name="Create again, for programs").click()
     assert download.value.suggested_filename == "links.jsonl"
     expect(slow.get_by_role("heading", name="3 links were created")).to_be_visible()
     slow.goto(path)

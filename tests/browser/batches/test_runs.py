@@ -135,8 +135,8 @@ def test_an_owner_who_becomes_a_collaborator_in_the_middle_creates_nobody(
     page = visit(run.url, storage_state=owners.state)
     expect(page.get_by_text("the session of the owner who started it was ended")).to_be_visible()
     assert_nobody_created(owners, run, "role")
-    page.locator("summary", has_text="Drop the batch").click()
-    page.get_by_role("button", name="Drop it now").click()
+    page.locator("summary", has_text="Cancel the import").click()
+    page.get_by_role("button", name="Cancel it now").click()
     expect(page.get_by_role("status").first).to_contain_text("no user was created")
     assert owners.state_of(run.url) == "dropped"
 
@@ -151,7 +151,7 @@ def test_an_undo_without_script_deletes_the_unused_accounts_once(
     used = {"email": "undo1@batch.example", "password": SECRET}
     assert user.request("POST", "/v1/sessions", used).status == 200
     plain = visit(page.url, storage_state=owners.state, java_script_enabled=False)
-    plain.get_by_role("link", name="Undo this batch").click()
+    plain.get_by_role("link", name="Undo the import").click()
     expect(plain.get_by_text("2 accounts that were never used will be deleted.")).to_be_visible()
     expect(plain.get_by_text("undo1@batch.example was used since")).to_be_visible()
     plain.get_by_label("Type 2").fill("2")

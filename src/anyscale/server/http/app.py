@@ -176,8 +176,10 @@ def _services(control_plane: ControlPlane) -> dict[str, object]:
             control_plane.account_details,
             control_plane.user_grants,
             control_plane.audit_log,
+            control_plane.users,
             tokens,
             control_plane.mail_queue,
+            control_plane.batches,
         ),
         "questions": Questions(
             control_plane.users, control_plane.listing, control_plane.links, account_count

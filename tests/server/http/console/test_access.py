@@ -1,5 +1,6 @@
 """Who may open the console."""
 
+import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -11,7 +12,7 @@ from tests.support.servers.http_client import HttpClient
 from anyscale.server.http.console.routes import ROUTER
 
 PATHS = sorted(
-    (method, route.path.replace("{", "").replace("}", "").replace(":str", ""))
+    (method, re.sub(r"/?{/?(\w+)(:\w+)?}", r"/\1", route.path))
     for route in ROUTER.routes
     if isinstance(route, HTTPRoute)
     for method in route.methods - {"OPTIONS"}

@@ -216,7 +216,7 @@ def test_a_refused_file_leaves_no_batch(console: Console) -> None:
     page = upload(jane, PATH, many(password="short"))
     assert (page.status, "17 problems" in words(page)) == (422, True)
     assert "There is no batch" not in words(get(jane, f"{PATH}?only=open"))
-    assert "No batch is unfinished" in words(get(jane, f"{PATH}?only=open"))
+    assert "No import is unfinished" in words(get(jane, f"{PATH}?only=open"))
 
 
 def test_a_user_twice_is_refused_by_both_lines(
@@ -228,7 +228,7 @@ def test_a_user_twice_is_refused_by_both_lines(
     lines[2_400] = lines[2]
     page = upload(jane, PATH, b"\n".join(lines))
     assert "2401 d1 d1@batch.example email the same as in line 3 (d1)" in words(page)
-    assert "No batch is unfinished" in words(get(jane, f"{PATH}?only=open"))
+    assert "No import is unfinished" in words(get(jane, f"{PATH}?only=open"))
     with console.control_plane.store.read() as tx:
         (users,) = execute_sql(tx, "select count(*) from users").fetchone()
     assert users == 2, "a row or a reservation is left beside the owners"

@@ -194,11 +194,11 @@ def test_the_text_for_users_names_sso_if_a_user_has_it(open_console: OpenConsole
 def test_the_page_of_a_batch_counts_unused_links_as_the_overview_does(jane: HttpClient) -> None:
     batch_id = create(jane, csv(*new_names(3)))
     page = f"{PATH}/{batch_id}"
-    assert "Cannot sign in yet 3" in words(get(jane, page))
+    assert "Cannot sign in 3" in words(get(jane, page))
     send(jane, f"{page}/links", format="csv", newest="0")
     shown = words(get(jane, page))
-    assert "Unused link 3" in shown
-    assert "Cannot sign in yet" not in shown
+    assert "By an unused link 3" in shown
+    assert "Cannot sign in" not in shown
     assert "who cannot sign in" not in shown
     assert "3 unused links" in shown
     links_page = words(get(jane, f"{page}/links"))
@@ -296,7 +296,7 @@ def test_a_file_that_is_too_large_to_go_on_needs_the_command_of_its_batch(
 ) -> None:
     batch_id = open_batch(console_with, jane, many())
     answer = announce_large_file(jane, f"{PATH}/{batch_id}/continue")
-    assert "it is not the file of a batch of the console" in answer
+    assert "so it was not imported here" in answer
     assert "run the same command again, on the same machine" in answer
     assert "batch-create" not in answer
 
@@ -333,7 +333,7 @@ def test_an_unfinished_batch_waits_for_its_file(console_with: Console, jane: Htt
     batch_id = open_batch(console_with, jane, data)
     page = get(jane, f"{PATH}/{batch_id}")
     assert "Choose the same file to continue" in words(page)
-    assert "17 users reserved, 17 passwords to be hashed" in words(page)
+    assert "17 users read, 17 passwords to secure" in words(page)
     assert "/batch.js?" in page.text
     assert "Another file is refused, and changes nothing" in words(page)
     assert batch_id in get(jane, f"{PATH}?only=open").text
@@ -486,7 +486,7 @@ def test_an_undo_that_the_database_ends_half_way_says_how_many_accounts_it_has_d
     again = get(jane, f"{PATH}/{batch_id}/undo")
     assert "1 account that was never used will be deleted" in words(again)
     done = send(jane, f"{PATH}/{batch_id}/undo", number="1", expected="1")
-    assert "The batch is undone 1 account was deleted No account stayed." in words(done)
+    assert "The import is undone 1 account was deleted No account stayed." in words(done)
 
 
 def fail_at_call(patch: pytest.MonkeyPatch, console: Console, number: int) -> None:
@@ -551,6 +551,6 @@ def test_accounts_of_a_large_batch_are_counted_on_request(
     batch_id = create(jane, csv(*new_names(2)))
     page = get(jane, f"{PATH}/{batch_id}")
     assert "2 accounts were created Count how many can sign in" in words(page)
-    assert "Cannot sign in yet 2" in words(get(jane, f"{PATH}/{batch_id}?counted=yes"))
+    assert "Cannot sign in 2" in words(get(jane, f"{PATH}/{batch_id}?counted=yes"))
     monkeypatch.setattr(pages, "_COUNTED", 2)
-    assert "Cannot sign in yet 2" in words(get(jane, f"{PATH}/{batch_id}"))
+    assert "Cannot sign in 2" in words(get(jane, f"{PATH}/{batch_id}"))

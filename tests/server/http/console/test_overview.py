@@ -4,7 +4,7 @@ import re
 
 from tests.server.http.console.conftest import Console, OpenConsole
 from tests.server.http.pages.requests import get
-from tests.support.callers import OPERATOR
+from tests.support.callers import OPERATOR, session_caller
 from tests.support.users import create_accounts, find_accounts
 
 PART = re.compile(r'href="/console/users\?state=(\w+)">[\w -]+</a></th>\s*<td[^>]*>(\d+)<')
@@ -58,11 +58,40 @@ def test_the_newest_entries_are_shown(open_console: OpenConsole) -> None:
 def test_each_word_of_the_console_is_explained_where_it_is_first_met(console: Console) -> None:
     jane = console.browser()
     assert "There you create and manage accounts." in get(jane, "/").text
-    assert "A batch is a file of users" in get(jane, "/console").text
+    assert "An import creates the accounts" in get(jane, "/console").text
     assert "An owner may manage all accounts" in get(jane, "/console/users").text
 
 
-def test_unfinished_batches_are_listed(console: Console) -> None:
-    batch = console.control_plane.batches.open("key", "fail", OPERATOR)
-    text = get(console.browser(), "/console").text
-    assert f'href="/console/batches/{batch.batch_id}"' in text
+def test_an_import_has_the_name_of_its_file_a_person_and_one_row_on_all_pages(
+    console: Console,
+) -> None:
+    batches, jane = console.control_plane.batches, console.browser()
+    (owner,) = console.control_plane.users.with_emails(["jane@example.com"])
+    assert owner
+    caller = session_caller(console.control_plane, owner.user_id)
+    batch = batches.open("key", "fail", caller, "März.csv")
+    unnamed = batches.open("other", "fail", OPERATOR)
+    rows = []
+    for path in ("/console", "/console/batches"):
+        text = get(jane, path).text
+        rows.append(re.findall(r'<a href="/console/batches/.*?</tr>', text, re.DOTALL)[:2])
+        assert "user:usr_" not in text
+    assert rows[0] == rows[1]
+    of_command, of_jane = rows[0]
+    assert f'href="/console/batches/{batch.batch_id}"><bdi>März.csv</bdi></a>' in of_jane
+    assert f'<a href="/console/users/{owner.user_id}"><bdi>Jane</bdi></a>' in of_jane
+    assert re.search(rf'{unnamed.batch_id}">Users of <time', of_command)
+    assert f"{OPERATOR.actor.removeprefix('local:')}</bdi>, on the server" in of_command
+    page = get(jane, f"/console/batches/{batch.batch_id}").text
+    assert "<h1><bdi>März.csv</bdi></h1>" in page
+    assert page.count(f">{batch.batch_id}<") == 1, "the id is a detail"
+
+
+def test_sign_ins_push_nothing_out_of_what_happened_last(console: Console) -> None:
+    console.control_plane.tokens.create("nightly", "owner", None, OPERATOR)
+    jane = console.browser()
+    for _ in range(12):
+        console.browser()
+    last = get(jane, "/console").text.partition('id="entry-list"')[2]
+    assert "nightly" in last
+    assert " signed in" not in last

@@ -1,5 +1,7 @@
 """What clients see of a batch, and of the users that it created."""
 
+from datetime import datetime
+
 from msgspec import Struct, structs
 
 from anyscale.domain.models.batches import Batch
@@ -11,8 +13,10 @@ from anyscale.server.store.records.user_models import created_user_of
 from anyscale.server.store.transaction import Transaction
 
 __all__ = [
+    "BatchName",
     "InitialSignIns",
     "batch_details",
+    "batch_name",
     "created_users",
     "initial_sign_ins",
     "published_batch",
@@ -38,6 +42,22 @@ def batch_details(tx: Transaction, batch: BatchRecord) -> Batch:
         skipped=sum(chunk.skipped for chunk in chunks),
         hashes_due=sum(chunk.hashes_due for chunk in chunks),
     )
+
+
+class BatchName(Struct, frozen=True):
+    """By what people recognize a batch, and the actor that opened it."""
+
+    label: str | None
+    opened_at: datetime
+    opened_by: str
+    #: whether its one account was created by itself, and not from a file or a list
+    is_single: bool
+
+
+def batch_name(batch: BatchRecord) -> BatchName:
+    """Return what names a batch, without reading its chunks."""
+    opened_at = from_milliseconds(batch.opened_at)
+    return BatchName(batch.label, opened_at, batch.opened_by, batch.origin == "account")
 
 
 class InitialSignIns(Struct, frozen=True):

@@ -3,7 +3,7 @@
 docs/batch-protocol.md describes the protocol. Each call is short, and can be repeated.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
 from msgspec import structs
@@ -15,8 +15,10 @@ from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import FeatureUnavailable, Overloaded
 from anyscale.server.core.audit.entries import append_entries, append_entry
 from anyscale.server.core.batches.batch_details import (
+    BatchName,
     InitialSignIns,
     batch_details,
+    batch_name,
     created_users,
     initial_sign_ins,
     published_batch,
@@ -326,6 +328,17 @@ class BatchService:
         """Return one batch as lists have it, without the numbers of its accounts."""
         with self._transactions.read() as tx:
             return batch_details(tx, require_batch(tx, batch_id))
+
+    def names(self, batch_ids: Iterable[str]) -> dict[str, BatchName]:
+        """Return what names some batches, by their ids; unknown ids are left out."""
+        with self._transactions.read() as tx:
+            found = {one: tx.batches.get(one) for one in batch_ids}
+            return {one: batch_name(batch) for one, batch in found.items() if batch}
+
+    def sign_ins(self, batch_id: str) -> Mapping[str, int]:
+        """Count the accounts of a published batch by how their users can sign in."""
+        with self._transactions.read() as tx:
+            return tx.users.count(require_batch(tx, batch_id).batch_id)
 
     def initial_sign_ins(self, batch_id: str) -> InitialSignIns:
         """Return how the users of a batch could sign in when it was created."""

@@ -31,7 +31,7 @@ from anyscale.server.http.console.edited_fields import read_edited, read_fields
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.login.sign_in_again import require_recent_sign_in
 from anyscale.server.http.route_handlers import get, post
-from anyscale.server.http.web.actors import emails_in
+from anyscale.server.http.web.actors import names_in
 from anyscale.server.http.web.console_page import Page, refused_form, render_console_page
 from anyscale.server.http.web.forms import read_form, read_form_key, read_number
 from anyscale.server.http.web.templating import redirect
@@ -72,7 +72,7 @@ def list_applications(
         note=_NOTES.get(note, ""),
         applications=listed,
         q=q.strip(),
-        emails=emails_in(listed, users),
+        names=names_in(listed, users),
         has_provider=openid is not None,
     )
 
@@ -123,7 +123,7 @@ def show_application(
         application=application,
         connection=connection(application, openid.issuer if openid else None),
         matches=applications.count_matches(application.audience),
-        emails=emails_in([application], users),
+        names=names_in([application], users),
     )
 
 

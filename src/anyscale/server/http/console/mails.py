@@ -8,6 +8,7 @@ from litestar.params import FromQuery, QueryParameter, RawBody
 
 from anyscale.errors import AnyscaleError
 from anyscale.server.core.accounts.queries import UserQueries
+from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.login.links import PasswordLinkService
 from anyscale.server.core.mail.kinds import (
     BECAME_OWNER,
@@ -27,7 +28,7 @@ from anyscale.server.http.api.parameters import MailingId
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.login.sign_in_again import require_recent_sign_in
 from anyscale.server.http.route_handlers import get, post
-from anyscale.server.http.web.actors import emails_in
+from anyscale.server.http.web.actors import names_in
 from anyscale.server.http.web.console_page import (
     NOT_OF_THE_FORM,
     Page,
@@ -71,6 +72,7 @@ def list_mails(
     request: UserRequest,
     mail_queue: NamedDependency[MailQueue],
     users: NamedDependency[UserQueries],
+    batches: NamedDependency[BatchService],
     before: After = "",
     failed_after: After = "",
     note: FromQuery[str] = "",
@@ -91,7 +93,8 @@ def list_mails(
         failed_following=f"{PATH}?failed_after={failed[-1].mail_id}" if more_failed else "",
         first=PATH if before or failed_after else "",
         kinds=KINDS_IN_WORDS,
-        emails=emails_in(mailings, users),
+        names=names_in(mailings, users),
+        batches=batches.names(one.batch_id for one in mailings if one.batch_id),
         note=_NOTES.get(note, ""),
     )
 

@@ -2,7 +2,7 @@
 
 from litestar import Response
 
-from anyscale.errors import NotPermitted
+from anyscale.errors import NotFound, NotPermitted
 from anyscale.server.core.callers import SignInTooOld
 from anyscale.server.http.authentication import require_owner
 from anyscale.server.http.console import (
@@ -10,6 +10,7 @@ from anyscale.server.http.console import (
     audit,
     batches,
     mails,
+    missing,
     overview,
     tokens,
     users,
@@ -35,8 +36,13 @@ ROUTER = session_pages(
         *audit.HANDLERS,
         *applications.HANDLERS,
         *tokens.HANDLERS,
+        *missing.HANDLERS,
     ],
     path="/console",
     guards=[require_owner],
-    exception_handlers={NotPermitted: _refuse, SignInTooOld: redirect_to_sign_in_again},
+    exception_handlers={
+        NotPermitted: _refuse,
+        NotFound: missing.show_missing,
+        SignInTooOld: redirect_to_sign_in_again,
+    },
 )

@@ -24,7 +24,7 @@ Problem = tuple[str, str]
 _SECTIONS = [
     ("/console", "Overview"),
     ("/console/users", "Users"),
-    ("/console/batches", "Batches"),
+    ("/console/batches", "Imports"),
     ("/console/applications", "Applications"),
     ("/console/tokens", "Tokens"),
     ("/console/mails", "Mails"),

@@ -134,7 +134,9 @@ def return_path(connection: Connection) -> str:
     is_own_page = template in pages
     while template not in pages:
         template = template.rpartition("/")[0] or "/"
-    parameters = {name: quote(str(value), safe="") for name, value in scope["path_params"].items()}
+    # The rest of a path, as in `/console/{rest:path}`, begins with a slash.
+    values = {name: str(value).removeprefix("/") for name, value in scope["path_params"].items()}
+    parameters = {name: quote(value, safe="") for name, value in values.items()}
     path = template.format(**parameters)
     query = urlencode(parse_qsl(scope["query_string"].decode("ascii", "replace")))
     return f"{path}?{query}" if query and is_own_page else path

@@ -24,7 +24,8 @@ _USER = f"select {columns(UserRecord)} from live_users"
 
 _WITH_EMAILS = f"select {columns(UserRecord)} from {{live_users_with_emails}}"
 
-_ACCOUNTS = "from live_users where user_id > ? and user_id < ? order by user_id limit ?"
+_IN_RANGE = "where user_id > ? and user_id < ?"
+_ACCOUNTS = f"from live_users {_IN_RANGE} order by user_id limit ?"
 
 _HOLDERS = f"select {columns(EmailHolder)} from users join batches on batches.id = users.batch"
 
@@ -127,17 +128,18 @@ class Users(Table, ABC):
         sql = f"{_USER} where user_id {{any}} order by user_id"
         return self._connection.all(UserRecord, sql, self._connection.texts(user_ids))
 
-    def count(self) -> Mapping[str, int]:
-        """Count the accounts by how their users can sign in. It reads the whole table."""
+    def count(self, batch_id: str = "") -> Mapping[str, int]:
+        """Count all accounts, or those of a batch, by how their users can sign in. Reads them."""
         # Not `group by`, for which SQLite sorts all accounts in memory. By the limit, which no
         # table reaches, how a user can sign in is found once, and not for each count.
         kinds = get_args(SignIn)
         counts = ", ".join(f"count(case when kind = '{kind}' then 1 end)" for kind in kinds)
+        chosen, values = (_IN_RANGE, _id_range(batch_id, "")) if batch_id else ("", ())
         sql = (
-            f"select {counts} from (select {sign_in('live_users')} as kind from live_users"
+            f"select {counts} from (select {sign_in('live_users')} as kind from live_users {chosen}"
             f" limit {2**63 - 1}) as kinds"
         )
-        (row,) = self._connection.rows(sql)
+        (row,) = self._connection.rows(sql, *values)
         return {kind: count for kind, count in zip(kinds, row, strict=True) if count}
 
     def list_named(self, name: str, after: str, limit: int) -> Sequence[UserRecord]:

@@ -23,10 +23,10 @@ from anyscale.server.http.authentication import RENEWS_SESSION
 from anyscale.server.http.console.batches.uploads import CHOICES
 from anyscale.server.http.console.batches.words import shown_state
 from anyscale.server.http.console.mails import KINDS_IN_WORDS
-from anyscale.server.http.console.users.filters import SIGN_IN
+from anyscale.server.http.console.users.filters import SIGN_IN, parts_of
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get, post
-from anyscale.server.http.web.actors import emails_in
+from anyscale.server.http.web.actors import names_in
 from anyscale.server.http.web.console_page import Page, refused_form, render_console_page
 from anyscale.server.http.web.templating import redirect
 from anyscale.server.store.records.login import UnusedLinks
@@ -51,13 +51,13 @@ _ACTIVE_SECONDS = 120.0
 
 #: about a file that no page takes, on the page of a batch
 TOO_LARGE = (
-    "The file has more than 64 MiB, so it is not the file of a batch of the console. If a command "
-    "opened this batch, run the same command again, on the same machine: it continues the batch."
+    "The file has more than 64 MB, so it was not imported here. If a command imports it, run the "
+    "same command again, on the same machine: it continues."
 )
 
 _NOTES = {
-    "dropped": "The batch is dropped: no user was created.",
-    "undone": "The batch is undone.",
+    "dropped": "The import is cancelled: no user was created.",
+    "undone": "The import is undone.",
     "mailed": "The users who cannot sign in get links by mail: see Mails below.",
 }
 
@@ -100,9 +100,9 @@ def list_batches(
         request,
         "batches/list",
         PATH,
-        rows=[(batch, _state(batch, file_runs)) for batch in shown],
+        rows=[(batch, shown_state(batch, file_runs)) for batch in shown],
         is_open=is_open,
-        emails=emails_in(shown, users),
+        names=names_in(shown, users),
         first=f"{PATH}?{query}".rstrip("?&") if before else "",
         following=f"{PATH}?{query}before={shown[-1].batch_id}" if len(found) > _PAGE else "",
         note=_NOTES.get(note, ""),
@@ -135,6 +135,7 @@ def show_batch(
         users=created,
         skipped=batches.skipped(batch_id, limit=_USERS) if batch.skipped else [],
         sign_ins=SIGN_IN,
+        by_sign_in=parts_of(batches.sign_ins(batch_id), batch_id) if batch.remaining else [],
         **_without_sign_in(batch, batches, links),
         public_url=settings.public_url,
         initial=batches.initial_sign_ins(batch_id),
@@ -142,7 +143,8 @@ def show_batch(
         mailings=mailings,
         failed=_failed(mailings, mail_queue),
         kinds=KINDS_IN_WORDS,
-        emails=emails_in([batch, *mailings], users),
+        names=names_in([batch, *mailings], users),
+        batches={batch_id: batch},
         note=_NOTES.get(note, ""),
     )
 
@@ -188,7 +190,6 @@ def _without_sign_in(
         return {}
     skipped = batches.skipped(batch.batch_id, without_credentials=True) if batch.skipped else []
     return {
-        "unused": links.unused_in_batch(batch.batch_id).count,
         "without": batch.without_credentials + len(skipped),
         "linked": unused_links(links, batch.batch_id, skipped).count,
     }
@@ -214,12 +215,13 @@ def batch_page(request: UserRequest, batch: Batch, file_runs: FileRuns, **shown:
     chosen = stopped.fields if stopped else {}
     values: dict[str, Any] = {
         "users": [],
-        "unused": 0,
+        "linked": 0,
         "without": batch.without_credentials,
         "skipped": [],
         "table": None,
+        "by_sign_in": [],
         "mailings": [],
-        "emails": {},
+        "names": {},
         "chosen": chosen,
         **shown,
     }
@@ -232,15 +234,11 @@ def batch_page(request: UserRequest, batch: Batch, file_runs: FileRuns, **shown:
         too_large=TOO_LARGE,
         # Without a row to compare with, every file looks like the one of the batch.
         is_comparable=bool(batch.users or batch.skipped),
-        state=_state(batch, file_runs),
+        state=shown_state(batch, file_runs),
         progress=_progress(batch, file_runs),
         **CHOICES,
         **values,
     )
-
-
-def _state(batch: Batch, file_runs: FileRuns) -> Any:
-    return shown_state(batch, is_running=file_runs.find(batch.batch_id) is not None)
 
 
 def _progress(batch: Batch, file_runs: FileRuns) -> Progress:
@@ -252,9 +250,9 @@ def _progress(batch: Batch, file_runs: FileRuns) -> Progress:
         percent = 20 + 80 * done // total
     elif total:
         percent = 20 * done // total
-    text = f"{batch.users:,} users reserved"
+    text = f"{batch.users:,} users read"
     if batch.hashes_due:
-        text += f", {batch.hashes_due:,} passwords to be hashed"
+        text += f", {batch.hashes_due:,} passwords to secure"
     if run and run.notice:
         text += f". {run.notice}"
     return Progress(

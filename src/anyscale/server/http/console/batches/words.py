@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from anyscale.domain.models.batches import Batch
+from anyscale.server.background.file_runs import FileRuns
 
 __all__ = ["Shown", "shown_state"]
 
@@ -20,7 +21,7 @@ _STATES = {
         "Being undone", "bad", "Some of its accounts are deleted. Continue with the undo to end it."
     ),
     "undone": Shown("Undone", "quiet", "Its accounts were deleted, but for those that stayed."),
-    "dropped": Shown("Dropped", "quiet", "No user of it was created, and its emails are free."),
+    "dropped": Shown("Cancelled", "quiet", "No user of it was created, and its emails are free."),
     "expired": Shown("Expired", "quiet", "Nobody continued it in time. No user of it was created."),
 }
 _RUNNING = Shown("Running", "wait", "No user of it can sign in before all of them can.")
@@ -31,10 +32,10 @@ _OPEN = Shown(
 )
 
 
-def shown_state(batch: Batch, *, is_running: bool) -> Shown:
-    """Return the state of a batch in words."""
+def shown_state(batch: Batch, file_runs: FileRuns) -> Shown:
+    """Return the state of a batch in words; `file_runs` are those of this process."""
     if batch.state == "open":
-        return _RUNNING if is_running else _OPEN
+        return _RUNNING if file_runs.find(batch.batch_id) else _OPEN
     if batch.state == "published":
         accounts = "1 account was" if batch.users == 1 else f"{batch.users:,} accounts were"
         return Shown("Created", "good", f"{accounts} created")

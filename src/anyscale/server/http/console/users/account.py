@@ -12,7 +12,9 @@ from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.names import full_name
 from anyscale.domain.times import day_of, from_milliseconds
 from anyscale.server.core.accounts.account_details import AccountDetails, AccountDetailsQuery
+from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.audit.entries import AuditLog
+from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.mail.queue import MailQueue
 from anyscale.server.core.openid.user_grants import UserGrants
 from anyscale.server.core.tokens.api_tokens import TokenService
@@ -26,7 +28,9 @@ from anyscale.server.http.console.users.filters import PATH, SIGN_IN
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.login.sign_in_again import require_recent_sign_in
 from anyscale.server.http.route_handlers import get
+from anyscale.server.http.web.actors import names_in
 from anyscale.server.http.web.console_page import Page, render_console_page
+from anyscale.server.store.records.users import AccountRecord
 
 __all__ = ["HANDLERS", "UserPages"]
 
@@ -39,7 +43,7 @@ _SHOWN_ENTRIES = 10
 _NOTES = {
     "created": "The account is created.",
     "repeated": "This form arrived twice: the account was created once.{link}",
-    "corrected": "The account is corrected.",
+    "corrected": "The changes are saved.",
     "suspended": "The account is suspended: its user is signed out everywhere.",
     "restored": "The account is restored. {sign_in}",
     "role": "The role is changed, and the user is signed out everywhere. {sign_in}",
@@ -62,8 +66,10 @@ class UserPages(Struct, frozen=True):
     details: AccountDetailsQuery
     grants: UserGrants
     audit_log: AuditLog
+    users: UserQueries
     tokens: TokenService
     mail_queue: MailQueue
+    batches: BatchService
 
     def render(self, request: UserRequest, user_id: str, note: str = "", **shown: Any) -> Page:
         """Return the page of an account, or raise `NotFound`; `note` is a key of `_NOTES`."""
@@ -80,8 +86,14 @@ class UserPages(Struct, frozen=True):
             "mails": self.mail_queue.list_of(user_id),
             "kinds": KINDS_IN_WORDS,
             "entries": shown_entries(self.audit_log, entries),
+            **self._origin(found.account),
         }
         return render_console_page(request, "users/account", PATH, **values | shown)
+
+    def _origin(self, account: AccountRecord) -> dict[str, Any]:
+        """Return the batch that created an account, and the names of people in it."""
+        batch = self.batches.names([account.batch_id]).get(account.batch_id)
+        return {"batch": batch, "names": names_in([batch], self.users) if batch else {}}
 
     def _entries(self, user_id: str) -> list[AuditEntry]:
         """Return the last entries on an account, and by its user."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlencode
 
 from litestar.params import FromQuery, QueryParameter
@@ -13,7 +13,16 @@ from anyscale.errors import RequestInvalid
 from anyscale.server.core.search import NarrowedQuery
 from anyscale.server.store.records.search import SignIn
 
-__all__ = ["NOT_SINCE", "SIGN_IN", "UserFilters", "account_path", "address", "read_filters"]
+__all__ = [
+    "NOT_SINCE",
+    "ROLES",
+    "SIGN_IN",
+    "UserFilters",
+    "account_path",
+    "address",
+    "parts_of",
+    "read_filters",
+]
 
 PATH = "/console/users"
 
@@ -28,6 +37,8 @@ class SignInWords(NamedTuple):
     part: str
     #: after a change of the account
     after: str
+    #: its colour in bars
+    chart: int
 
 
 _AGAIN = "The user can sign in again."
@@ -36,11 +47,11 @@ _NOT_YET = "The user cannot sign in before you create a link."
 _SUSPENDED = "The account is suspended: its user cannot sign in."
 
 SIGN_IN: Mapping[SignIn, SignInWords] = {
-    "password": SignInWords("Password", "good", "By password", _AGAIN),
-    "sso": SignInWords("Single sign-on", "good", "By single sign-on", _AGAIN),
-    "link": SignInWords("Unused link", "wait", "By an unused link", _BY_LINK),
-    "none": SignInWords("Cannot sign in", "bad", "Cannot sign in", _NOT_YET),
-    "suspended": SignInWords("Suspended", "quiet", "Suspended", _SUSPENDED),
+    "password": SignInWords("Password", "good", "By password", _AGAIN, 1),
+    "sso": SignInWords("Single sign-on", "good", "By single sign-on", _AGAIN, 2),
+    "link": SignInWords("Unused link", "wait", "By an unused link", _BY_LINK, 3),
+    "none": SignInWords("Cannot sign in", "bad", "Cannot sign in", _NOT_YET, 4),
+    "suspended": SignInWords("Suspended", "quiet", "Suspended", _SUSPENDED, 5),
 }
 
 
@@ -50,6 +61,7 @@ NOT_SINCE: Mapping[str, str] = {
     "90": "Not for 90 days",
     "365": "Not for a year",
 }
+ROLES: Mapping[str, str] = {"owner": "Owner", "collaborator": "Member"}
 
 
 Sort = Literal["", "created", "email", "-email"]
@@ -119,11 +131,11 @@ class UserFilters(Struct, frozen=True):
     def narrowed(self) -> str:
         """The filters besides the search, in words."""
         state = SIGN_IN[self.state].text if self.state else ""
-        batch = f"batch {self.batch}" if self.batch else ""
+        batch = "from one import" if self.batch else ""
         factor = "without a second factor" if self.factor else ""
         since = dict(self.since_choices).get(self.not_since, "")
         since = f"last sign-in: {since.lower()}" if since else ""
-        return ", ".join(filter(None, [state, self.role.capitalize(), batch, factor, since]))
+        return ", ".join(filter(None, [state, ROLES.get(self.role, ""), batch, factor, since]))
 
     @property
     def since_choices(self) -> list[tuple[str, str]]:
@@ -135,6 +147,19 @@ class UserFilters(Struct, frozen=True):
     def address(self, path: str = PATH, **more: object) -> str:
         """Return the address of a page with these filters."""
         return address(path, **structs.asdict(self), **more)
+
+
+def parts_of(counts: Mapping[str, int], batch_id: str = "") -> list[dict[str, Any]]:
+    """Return the parts of a bar of all accounts, or of those of a batch, each with its list."""
+    return [
+        {
+            "label": words.part,
+            "chart": words.chart,
+            "count": counts.get(sign_in, 0),
+            "href": UserFilters(state=sign_in, batch=batch_id).address(),
+        }
+        for sign_in, words in SIGN_IN.items()
+    ]
 
 
 def address(path: str, **parameters: object) -> str:

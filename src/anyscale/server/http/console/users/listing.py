@@ -13,6 +13,7 @@ from anyscale.errors import RequestInvalid
 from anyscale.server.core.accounts.account_count import AccountCount
 from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.accounts.together import AccountsTogether, StateChange
+from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.search import MAX_CURSOR, FoundPage, UserListing
 from anyscale.server.http.console.users.filters import (
     PATH,
@@ -96,6 +97,7 @@ def show_users(
     account_count: NamedDependency[AccountCount],
     together: NamedDependency[AccountsTogether],
     filters: NamedDependency[UserFilters],
+    batches: NamedDependency[BatchService],
     after: Cursor = "",
     before: Cursor = "",
     last: FromQuery[bool] = False,
@@ -112,6 +114,7 @@ def show_users(
     shown: dict[str, Any] = {"note": _NOTES.get(note, "").format(accounts=_in_accounts(number))}
     if change := _CHANGES.get(note):
         shown = {"changed": _changed(note, change, changed, together, filters)}
+    batch = batches.names([filters.batch]).get(filters.batch)
     try:
         if filters.q:
             page = _search(listing, filters, after)
@@ -120,7 +123,7 @@ def show_users(
             page, links = _list(listing, filters, after, before, is_last=last)
     except RequestInvalid as error:
         page, links, shown = FoundPage([]), PageLinks(), refused_form(error, "q")
-    return _render(request, filters, page, links, count=account_count, **shown)
+    return _render(request, filters, page, links, count=account_count, batch=batch, **shown)
 
 
 def _search(listing: UserListing, filters: UserFilters, after: str) -> FoundPage:

@@ -68,3 +68,13 @@ if (further) {
   goFurther();
   document.addEventListener("visibilitychange", goFurther);
 }
+
+// "/" goes to the search, unless somebody is typing.
+const find = document.getElementById("find");
+for (const hint of document.querySelectorAll("[data-only-with-keys]")) hint.hidden = false;
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.ctrlKey || event.altKey || event.metaKey) return;
+  if (event.target.closest("textarea, select, input:not([type=checkbox], [type=radio])")) return;
+  event.preventDefault();
+  find.select();
+});
