@@ -271,7 +271,7 @@ def test_the_log_is_filtered_by_its_links_and_back_leads_back(page: Page, site: 
 def test_the_download_is_a_file_of_the_chosen_entries(page: Page) -> None:
     page.goto("/console/audit?event=application.created")
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download as JSON Lines").click()
+        page.get_by_role("link", name="Download for programs (JSON Lines)").click()
     assert download.value.suggested_filename == "audit-log.jsonl"
     lines = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
     assert lines

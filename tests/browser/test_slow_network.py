@@ -212,7 +212,7 @@ def test_what_was_typed_survives_the_end_of_the_session(
     slow.goto("/console/applications/new")
     slow.get_by_label("Name").fill("Kept Wiki")
     slow.get_by_label("Redirect URIs").fill(f"{HUB}\n{HUB}/2")
-    slow.get_by_label("Receives refresh tokens").check()
+    slow.get_by_label("Works on while its user is away").check()
     with closing(site.control_plane()) as plane:
         (user,) = plane.users.with_emails([email])
         assert user
@@ -225,7 +225,7 @@ def test_what_was_typed_survives_the_end_of_the_session(
     slow.get_by_role("button", name="Sign in", exact=True).click()
     expect(slow.get_by_label("Name")).to_have_value("Kept Wiki")
     expect(slow.get_by_label("Redirect URIs")).to_have_value(f"{HUB}\n{HUB}/2")
-    expect(slow.get_by_label("Receives refresh tokens")).to_be_checked()
+    expect(slow.get_by_label("Works on while its user is away")).to_be_checked()
     expect(slow.get_by_text("Nothing was changed before")).to_be_visible()
     if with_script:
         assert slow.url.endswith("/console/applications/new")

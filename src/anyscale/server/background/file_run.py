@@ -227,7 +227,7 @@ class FileRun:
         if reading.problems:
             raise BatchRefused(reading.problems, reading.problems.more)
         if number + 1 < reserved:
-            raise KeyReused(f"{self.file.name} is shorter than the file of this batch")
+            raise KeyReused(f"{self.file.name} is shorter than the file of this import")
 
     def _words(self, difference: FieldDifference, reading: Reading) -> str:
         position = difference.position
@@ -240,5 +240,5 @@ class FileRun:
             reserved = shown(difference.reserved) if difference.reserved else "nobody"
             return f"{place} differs: it is {given} instead of {reserved}"
         if difference.field == "skipped":
-            return f"a user from user {position + 1:,} on differs from the file of this batch"
+            return f"a user from user {position + 1:,} on differs from the file of this import"
         return f"{place} differs: {shown(difference.given or '')} has another {difference.field}"

@@ -376,7 +376,7 @@ def test_another_file_is_refused_by_its_first_different_row(
         f"'{reserved}'." in words(page)
     )
     wrong = upload(jane, f"{PATH}/{batch_id}/continue", csv("bob", password="short"))
-    assert wrong.status == 409 or "not the file of this batch" in words(wrong)
+    assert wrong.status == 409 or "not the file of this import" in words(wrong)
     shorter = upload(jane, f"{PATH}/{batch_id}/continue", b"\n".join(lines[:10]) + b"\n")
     assert "it is nobody instead of" in words(shorter)
     monkeypatch.setattr(
@@ -386,7 +386,7 @@ def test_another_file_is_refused_by_its_first_different_row(
     )
     batches.reserve(batch_id, 1, checked_users("z"), OPERATOR)
     shorter = upload(jane, f"{PATH}/{batch_id}/continue", data)
-    assert "Users.csv is shorter than the file of this batch" in words(shorter)
+    assert "Users.csv is shorter than the file of this import" in words(shorter)
     state = get(jane, f"{PATH}/{batch_id}/progress").json
     assert (state["state"], state["users"], state["due"]) == ("open", 18, 17)
     dropped = BATCHES.labels("dropped")._value.get()

@@ -136,7 +136,7 @@ def test_a_former_email_stands_for_the_account_that_had_it(
         console.control_plane.updates.update(user_id, UserChanges(email=email), OPERATOR)
     changes = listed(jane, subject="Robert@example.com", event="account.email_changed")
     assert len(numbers(changes)) == 2
-    file = get(jane, link(changes, "Download as JSON Lines"))
+    file = get(jane, link(changes, "Download for programs (JSON Lines)"))
     assert [json.loads(line)["subject"] for line in file.text.splitlines()] == [user_id] * 2
 
 
@@ -179,7 +179,7 @@ def test_the_download_has_the_chosen_entries_in_their_order(
 ) -> None:
     monkeypatch.setattr(pages, "_READ", 7)
     page = listed(jane, event="batch.dropped", actor="token:robot0")
-    file = get(jane, link(page, "Download as JSON Lines"))
+    file = get(jane, link(page, "Download for programs (JSON Lines)"))
     assert file.headers["content-disposition"] == 'attachment; filename="audit-log.jsonl"'
     assert file.headers["cache-control"] == "no-store"
     lines = [json.loads(line) for line in file.text.splitlines()]

@@ -198,7 +198,7 @@ def test_wrong_dates_are_problems_of_their_fields(
 
 def test_the_download_has_the_period_and_the_user(jane: HttpClient, ids: dict[str, str]) -> None:
     page = listed(jane, q="Ann König", until="2026-10-31", event="account.restored")
-    file = get(jane, address_of(page, "Download as JSON Lines"))
+    file = get(jane, address_of(page, "Download for programs (JSON Lines)"))
     (line,) = file.text.splitlines()
     assert json.loads(line)["subject"] == ids["Ann"]
 

@@ -123,7 +123,7 @@ async def go_on(
             await _batch_id(run)  # the file was compared with the batch
     except BatchRefused as error:
         first = problem_lines(run, error).partition("\n")[0]
-        text = f"This is not the file of this batch, or it was changed: {first}"
+        text = f"This is not the file of this import, or it was changed: {first}"
         shown = _table_shown(run, error)
         shown["problems"].insert(0, (text, "file"))
         return batch_page(request, batch, file_runs, chosen=fields, **shown)

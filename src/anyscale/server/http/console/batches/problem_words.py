@@ -22,9 +22,9 @@ _KINDS: Mapping[str, str] = {
     "email_duplicate": "The same email twice",
     "email_freed": "Email of a former account",
     "email_invalid": "No email address",
-    "email_reserved": "Email of an unfinished batch",
+    "email_reserved": "Email of an unfinished import",
     "external_id_duplicate": "The same personnel number twice",
-    "external_id_reserved": "Personnel number of an unfinished batch",
+    "external_id_reserved": "Personnel number of an unfinished import",
     "manifest_wrong": "Changed export",
     "password_common": "Common password",
     "password_pattern": "Simple password",
@@ -43,9 +43,9 @@ _KINDS: Mapping[str, str] = {
 
 #: code -> what is wrong, if the words of the command say what only a command can mend
 _DETAILS: Mapping[str, str] = {
-    "external_id_exists": "has an account already, with another email: correct the email there",
-    "email_reserved": "is reserved by an unfinished batch: continue or drop it",
-    "external_id_reserved": "is reserved by an unfinished batch: continue or drop it",
+    "external_id_exists": "has an account already, with another email: edit the email there",
+    "email_reserved": "is in an unfinished import: continue or cancel that",
+    "external_id_reserved": "is in an unfinished import: continue or cancel that",
     "email_freed": "was the email of another account, which applications may know: for 30 days no "
     "other account gets it",
 }

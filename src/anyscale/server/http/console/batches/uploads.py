@@ -107,7 +107,7 @@ def too_large(request: AnyRequest) -> str:
     """Return the words about a file of more than `MAX_FILE` octets."""
     host = host_of(request)
     return (
-        f"The file has more than 64 MiB. Use the command for it: anyscale user batch-create -f FILE"
+        f"The file has more than 64 MB. Use the command for it: anyscale user batch-create -f FILE"
         f" --host {host}. Its options --format, --column and --if-exists are the fields of this"
         " page"
     )
