@@ -55,7 +55,7 @@ def numbers(page: HttpResponse) -> list[int]:
 
 def link(page: HttpResponse, text: str) -> str:
     """Give where a link of the pager leads; empty if it is none."""
-    found = re.search(rf'href="([^"]+)">{text}</a>', page.text)
+    found = re.search(rf'href="([^"]+)">{re.escape(text)}</a>', page.text)
     return unescape(found[1]) if found else ""
 
 
