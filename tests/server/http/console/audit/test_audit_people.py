@@ -18,6 +18,7 @@ from anyscale.domain.models.users import UserChanges
 from anyscale.domain.validation import CheckedUser, Policy, check
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.audit.names import names_of
+from anyscale.server.http.console.audit import people
 
 OCTOBER = 1_792_800_000_000  # 2026-10-24 00:00 UTC
 DAY = 86_400_000
@@ -237,3 +238,11 @@ def test_the_names_of_a_page_take_as_many_statements_as_those_of_one_entry(
             names_of(tx, some)
         steps.append(len(plans))
     assert steps[0] == steps[1]
+
+
+def test_a_search_that_takes_long_says_that_it_was_not_completed(
+    jane: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "not all accounts were searched" not in listed(jane, q="acharias").text
+    monkeypatch.setattr(people, "_PAGES", 0)
+    assert "not all accounts were searched" in listed(jane, q="acharias").text

@@ -38,6 +38,8 @@ class Found(Struct, frozen=True):
     choices: Sequence[Choice] = ()
     #: whether there are more users than the choices
     has_more: bool = False
+    #: whether some accounts were not searched for parts of words, which takes long
+    is_partial: bool = False
     problems: Sequence[Problem] = ()
 
 
@@ -50,7 +52,7 @@ def find_people(audit_log: AuditLog, listing: UserListing, filters: LogFilters) 
     if not filters.q:
         return Found(filters, problems=filters.problems)
     try:
-        users = _search(listing, filters.q)
+        users, is_partial = _search(listing, filters.q)
     except RequestInvalid as error:
         return Found(filters, problems=[(sentence(str(error)), "q")])
     chosen = [_choice(filters, user) for user in users]
@@ -62,7 +64,11 @@ def find_people(audit_log: AuditLog, listing: UserListing, filters: LogFilters) 
         subject = structs.replace(filters, q="", subject=filters.q)
         return Found(subject, problems=filters.problems)
     return Found(
-        filters, chosen[:_MOST], has_more=len(chosen) > _MOST, problems=_nobody(chosen, filters)
+        filters,
+        chosen[:_MOST],
+        has_more=len(chosen) > _MOST,
+        is_partial=is_partial,
+        problems=_nobody(chosen, filters),
     )
 
 
@@ -84,7 +90,8 @@ def _with_ids(audit_log: AuditLog, filters: LogFilters) -> LogFilters:
         return filters
 
 
-def _search(listing: UserListing, text: str) -> list[FoundUserRecord]:
+def _search(listing: UserListing, text: str) -> tuple[list[FoundUserRecord], bool]:
+    """Return some users that a search finds, and whether it was not completed."""
     users: list[FoundUserRecord] = []
     cursor: str | None = ""
     for _ in range(_PAGES):
@@ -93,7 +100,7 @@ def _search(listing: UserListing, text: str) -> list[FoundUserRecord]:
         page = listing.search(NarrowedQuery(search=text), cursor, _MOST + 1)
         users += page.users
         cursor = page.cursor
-    return users
+    return users, cursor is not None
 
 
 def _choice(filters: LogFilters, user: FoundUserRecord) -> Choice:
