@@ -112,6 +112,14 @@ def open_links(page: Page, staff: Staff) -> None:
     page.goto("/console/users/links?" + "&".join(f"user_id={one}" for one in staff.ids[:50]))
 
 
+def restore_one(page: Page, staff: Staff) -> None:
+    """Suspend an account of the list and restore it; the note of the last change stays."""
+    page.goto(f"/console/users/suspend?q=u59&user_id={staff.ids[59]}")
+    page.get_by_role("button", name="Suspend 1 account").click()
+    page.get_by_role("button", name="Restore it").click()
+    expect(page.get_by_text("1 account is restored.")).to_be_visible()
+
+
 Step = Callable[[Page, Staff], object]
 
 #: each with its heading
@@ -138,6 +146,10 @@ PAGES: dict[str, tuple[str, str | Step]] = {
     "link": ("A link for", show_link),
     "links": ("Create links for 50 accounts?", open_links),
     "nothing selected": ("There is a problem", "/console/users/suspend"),
+    "all that match": ("Suspend 54 accounts?", "/console/users/suspend?q=person&all=yes"),
+    "links for all": ("Create links for 54 acc", "/console/users/links?q=person&all=yes"),
+    "restore all": ("Restore 1 account?", "/console/users/restore?state=suspended&all=yes"),
+    "restored": ("Users", restore_one),
 }
 
 
@@ -289,6 +301,28 @@ def test_links_of_selected_accounts_are_a_file(owner: Page, staff: Staff) -> Non
     assert len(lines) == ROWS
     assert lines[0] == "email,name,lastname,url,expires_at"
     assert staff.ids
+    # The script shows the page anew.
+    expect(owner.get_by_role("heading", name=f"{ROWS - 1} links were created")).to_be_visible()
+
+
+def test_all_that_match_are_suspended_by_their_number_and_taken_back(owner: Page) -> None:
+    owner.set_viewport_size({"width": 1280, "height": 800})
+    owner.goto("/console/users?q=person")
+    owner.get_by_label("Select all on this page").check()
+    owner.get_by_label(re.compile(r"Select all \d+ that match")).check()
+    owner.get_by_role("button", name="Suspend").click()
+    expect(owner.get_by_role("main")).to_contain_text("suspended already, and left out")
+    button = owner.get_by_role("button", name=re.compile(r"Suspend \d+ accounts"))
+    button.click()
+    expect(owner.get_by_role("alert")).to_contain_text("the number of accounts to suspend")
+    owner.get_by_label("Number of accounts").fill(re.sub(r"\D", "", button.inner_text()))
+    button.click()
+    expect(owner.get_by_role("status").first).to_contain_text("accounts are suspended.")
+    owner.get_by_role("button", name="Restore them").click()
+    expect(owner.get_by_role("status").first).to_contain_text("accounts are restored.")
+    # The account that was suspended before stays so.
+    owner.goto("/console/users?q=u10@example.org&state=suspended")
+    expect(owner.get_by_role("rowheader")).to_have_count(1)
 
 
 def test_a_user_is_found_and_suspended_by_keyboard(visit: Visit, staff: Staff) -> None:
@@ -341,7 +375,7 @@ def test_all_works_without_javascript(visit: Visit, site: Site) -> None:
     page.get_by_role("checkbox").nth(1).check()
     page.get_by_role("button", name="Suspend").click()
     page.get_by_role("button", name="Suspend 2 accounts").click()
-    expect(page.get_by_role("status").first).to_contain_text("The accounts are suspended.")
+    expect(page.get_by_role("status").first).to_contain_text("2 accounts are suspended.")
     page.goto("/console/users/new")
     page.get_by_label("Email").fill("not an email")
     page.get_by_role("button", name="Create the user").click()

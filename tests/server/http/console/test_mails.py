@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 from tests.server.http.console.conftest import Console, OpenConsole, run_console
 from tests.server.http.console.test_batches import create, upload, words
-from tests.server.http.pages.requests import PUBLIC, get, send
+from tests.server.http.pages.requests import PUBLIC, create_owner, get, send
 from tests.support.callers import OPERATOR
 from tests.support.mail.relays import TestRelay, running_relay
 from tests.support.mail.sending import mails
@@ -132,6 +132,18 @@ def test_selected_users_get_links_once_though_the_form_arrives_twice(
     answer = send(jane, "/console/users/links", **form)
     assert "This form arrived twice" in words(get(jane, str(answer.headers["location"])))
     assert (sent(relay, "dora"), mails(console.control_plane)) == ([1], [])
+
+
+def test_all_that_match_get_links_by_mail_but_no_owner(console: Console, relay: TestRelay) -> None:
+    jane, path = console.browser(), "/console/users/links?q=match&all=yes"
+    new_batch(console, "match1", "match2", "match3")
+    create_owner(console.control_plane, "match3")
+    answer = send(jane, path, **mail_form(get(jane, path)))
+    assert answer.headers["location"] == "/console/users?q=match&note=mailed&number=2"
+    wait_until(
+        lambda: sent(relay, "match1", "match2") == [1, 1] and not mails(console.control_plane)
+    )
+    assert sent(relay, "match3") == [0]
 
 
 def test_a_user_gets_a_link_once_though_the_form_arrives_twice(
