@@ -180,6 +180,8 @@ class FileRuns:
         # Only now: the page that shows the error shows no active run.
         if error and not run.opened.done():
             run.opened.set_exception(error)
+        if isinstance(run, FileSync):
+            run.ended.set_result(None)
 
     def _note_stop(self, run: Run, error: AnyscaleError) -> None:
         # Who chose another file by mistake is told so; the others have nothing to learn from it.

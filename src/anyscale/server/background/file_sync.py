@@ -95,7 +95,7 @@ class FileSync:
         self.key: str = f"sync-{form_key}"
         #: becomes the id of the sync as soon as it does something, or an error
         self.opened: Future[str] = Future()
-        #: is done with the run
+        #: is done when the run has ended and its file is closed
         self.ended: Future[None] = Future()
         #: a step, how much of it is done, and how much it is
         self.progress: tuple[str, int, int] = ("Reading", 0, 0)
@@ -138,19 +138,16 @@ class FileSync:
         Raises:
             SyncStopped: something has to be confirmed first; nothing was changed.
         """
-        try:
-            if earlier := self._control_plane.syncs.of_form(self._form_key):
-                self.opened.set_result(earlier.sync_id)
-                return
-            run = self._new_run()
-            plan = self._plan(run)
-            if any(self.open_questions(plan)):
-                raise SyncStopped(plan)
-            choose_kinds(plan, self._chosen)
-            if self._is_first(plan):
-                self._do(run, plan)
-        finally:
-            self.ended.set_result(None)
+        if earlier := self._control_plane.syncs.of_form(self._form_key):
+            self.opened.set_result(earlier.sync_id)
+            return
+        run = self._new_run()
+        plan = self._plan(run)
+        if any(self.open_questions(plan)):
+            raise SyncStopped(plan)
+        choose_kinds(plan, self._chosen)
+        if self._is_first(plan):
+            self._do(run, plan)
 
     def open_questions(self, plan: SyncPlan) -> Iterator[OpenQuestion]:
         """Iterate over what the form leaves open about a plan of all kinds."""

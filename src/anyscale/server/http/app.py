@@ -209,6 +209,7 @@ def _services(control_plane: ControlPlane) -> dict[str, object]:
             pools,
         ),
         "login_options": login_options,
+        "syncs": control_plane.syncs,
         "sso_login": control_plane.sso_login,
         "operator_proofs": OperatorProofs(control_plane.transactions),
         "password_resets": control_plane.password_resets,

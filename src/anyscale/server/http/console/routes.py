@@ -12,6 +12,7 @@ from anyscale.server.http.console import (
     mails,
     missing,
     overview,
+    syncs,
     tokens,
     users,
 )
@@ -32,6 +33,7 @@ ROUTER = session_pages(
         *overview.HANDLERS,
         *users.HANDLERS,
         *batches.HANDLERS,
+        *syncs.HANDLERS,
         *mails.HANDLERS,
         *audit.HANDLERS,
         *applications.HANDLERS,

@@ -1,4 +1,4 @@
-// Sends a users file, to check it and to create its users, and watches a batch.
+// Sends a users file, to check it and to create its users or to update the accounts, and watches the run.
 //
 // The server renders all words and tables; this module puts the pages that it answers into this one,
 // so that the chosen file stays here. It continues by itself if the server was started again.
@@ -66,7 +66,7 @@ async function show(response) {
   // Chromium complains of it on a page that has a focus already.
   for (const element of page.querySelectorAll("[autofocus]")) element.removeAttribute("autofocus");
   main.replaceChildren(...page.getElementById("main").childNodes);
-  if (new URL(response.url).pathname.match(/\/bat_[^/]+$/)) history.replaceState(null, "", response.url);
+  if (new URL(response.url).pathname.match(/\/(bat|syn)_[^/]+$/)) history.replaceState(null, "", response.url);
   bind();
   document.dispatchEvent(new Event("page-shown"));
   (find(".message.problem") ?? find("[data-focus]") ?? main).focus();
@@ -75,7 +75,7 @@ async function show(response) {
 async function save(response) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(await response.blob());
-  link.download = "problems.txt";
+  link.download = response.headers.get("content-disposition").match(/filename="([^"]+)"/)[1];
   link.click();
   URL.revokeObjectURL(link.href);
 }
@@ -166,7 +166,7 @@ async function showAnswer(response) {
     refuse(`A proxy in front of the server refused the file (${response.status}).${size}`);
   } else if (new URL(response.url).pathname === "/sign-in") {
     refuse(SIGNED_OUT);
-  } else if (type.startsWith("text/plain")) {
+  } else if (response.headers.has("content-disposition")) {
     await save(response);
     say("");
   } else if (response.status === 429) {
@@ -249,7 +249,7 @@ async function watch(section) {
     unchangedPolls = progress.text === lastText ? unchangedPolls + 1 : 0;
     lastText = progress.text;
     const isAbandoned = !progress.running && !progress.active && !progress.message;
-    if (isAbandoned && chosenFile && unchangedPolls >= 2) {
+    if (isAbandoned && section.dataset.continue && chosenFile && unchangedPolls >= 2) {
       send(section.dataset.continue);
       return;
     }

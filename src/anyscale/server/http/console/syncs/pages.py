@@ -1,0 +1,303 @@
+"""/console/sync: choose a file of everybody, look at the plan, do it, and see what was done."""
+
+import asyncio
+import re
+from typing import Any, Final
+
+from litestar import Response
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from msgspec import Struct
+
+from anyscale.domain.models.sync import SyncPlan
+from anyscale.domain.names import full_name
+from anyscale.errors import (
+    AnyscaleError,
+    BatchRefused,
+    ConfigError,
+    RequestInvalid,
+    SyncStopped,
+    TooLarge,
+)
+from anyscale.server.background.file_runs import FileRuns
+from anyscale.server.background.file_sync import FileSync, OpenQuestion
+from anyscale.server.background.uploads import MemoryBudget
+from anyscale.server.core.accounts.queries import UserQueries
+from anyscale.server.core.accounts.syncs import SyncService
+from anyscale.server.core.search import NarrowedQuery, UserListing
+from anyscale.server.http.authentication import RENEWS_SESSION
+from anyscale.server.http.console.batches.check_result import problem_lines, wrong_file
+from anyscale.server.http.console.batches.pages import PATH as BATCHES
+from anyscale.server.http.console.batches.uploads import (
+    CHOICES,
+    MAX_UPLOAD,
+    abandoned_with,
+    receive_upload,
+)
+from anyscale.server.http.console.syncs.plan_result import (
+    PLAN_FILE,
+    plan_pages,
+    problems_of,
+    same_people,
+    shown_plan,
+)
+from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.login.sign_in_again import require_recent_sign_in
+from anyscale.server.http.refusals import count_refusal, retry_after
+from anyscale.server.http.route_handlers import get, post
+from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.http.web.actors import emails_in
+from anyscale.server.http.web.console_page import (
+    NOT_OF_THE_FORM,
+    Page,
+    host_of,
+    render_console_page,
+)
+from anyscale.server.http.web.forms import new_form_key, sentence
+from anyscale.server.http.web.templating import redirect
+from anyscale.server.store.records.syncs import SyncRecord
+
+__all__ = ["HANDLERS", "PATH"]
+
+PATH = "/console/sync"
+
+_FORM_KEY = re.compile("[0-9a-f]{32}")
+
+#: syncs that the page of the form lists
+_LISTED = 5
+
+#: people who cannot sign in that the page of a sync names
+_NAMED = 50
+
+#: Seconds while another process may work on a sync: it stores a step each second.
+_ACTIVE_SECONDS = 120.0
+
+#: seconds that a request waits for the end of a short run
+_WAIT_SECONDS = 2.0
+
+_TOO_OLD = (
+    "this needs a sign-in of the last 15 minutes: open /sign-in-again in another tab, and then "
+    "press the button again"
+)
+
+
+class Progress(Struct, frozen=True):
+    """How far a sync is, for the page that watches it."""
+
+    #: `open`, `done` or `stopped`
+    state: str
+    #: whether this process runs it
+    running: bool
+    #: whether another process has worked on it a moment ago
+    active: bool
+    #: of 100
+    percent: int
+    text: str
+    #: why it stopped; empty if it did not, or another process knows
+    message: str
+
+
+@get("/sync", guards=[require_recent_sign_in], pool="read")
+def show_form(
+    request: UserRequest,
+    syncs: NamedDependency[SyncService],
+    users: NamedDependency[UserQueries],
+) -> Page:
+    latest = syncs.latest(_LISTED)
+    return _page(request, {}, latest=latest, emails=emails_in(latest, users))
+
+
+@post("/sync/check", status_code=200, request_max_body_size=MAX_UPLOAD)
+async def check(
+    request: UserRequest,
+    memory_budget: NamedDependency[MemoryBudget],
+    file_runs: NamedDependency[FileRuns],
+    pools: NamedDependency[ThreadPools],
+) -> Response[Any]:
+    """Plan, and change nothing."""
+    fields: dict[str, str] = {}
+    try:
+        async with receive_upload(request, memory_budget, fields) as upload:
+            run = file_runs.check_sync(upload, request.user)
+            async with abandoned_with(request, upload), memory_budget.turn(upload):
+                return await pools.read.run(_checked, request, run, fields)
+    except NOT_OF_THE_FORM:
+        raise
+    except AnyscaleError as error:
+        return _failed(request, fields, error)
+
+
+@post("/sync", status_code=200, request_max_body_size=MAX_UPLOAD)
+async def start(
+    request: UserRequest,
+    memory_budget: NamedDependency[MemoryBudget],
+    file_runs: NamedDependency[FileRuns],
+    pools: NamedDependency[ThreadPools],
+) -> Response[Any]:
+    """Do what the plan says that the owner has seen and confirmed; or show what is open."""
+    fields: dict[str, str] = {}
+    try:
+        async with receive_upload(request, memory_budget, fields) as upload:
+            if not request.user.has_recent_sign_in:
+                # Its page would lose the chosen file.
+                raise RequestInvalid(_TOO_OLD)
+            run = file_runs.start_sync(upload, request.user, _form_key(fields))
+            return await _started(request, run, fields, pools)
+    except NOT_OF_THE_FORM:
+        raise
+    except AnyscaleError as error:
+        return _failed(request, fields, error)
+
+
+@get("/sync/{sync_id:str}", pool="read")
+def show_sync(
+    request: UserRequest,
+    sync_id: FromPath[str],
+    syncs: NamedDependency[SyncService],
+    file_runs: NamedDependency[FileRuns],
+    listing: NamedDependency[UserListing],
+    users: NamedDependency[UserQueries],
+) -> Page:
+    sync, seconds = syncs.get(sync_id)
+    progress = _progress(sync, seconds, file_runs)
+    locked_out = listing.newest(NarrowedQuery(sign_in="none"), limit=_NAMED)
+    return render_console_page(
+        request,
+        "syncs/sync",
+        BATCHES,
+        module="batch.js" if progress.state == "open" else "",
+        sync=sync,
+        emails=emails_in([sync], users),
+        progress=progress,
+        without=[(one, full_name(one.name, one.lastname)) for one in locked_out.users],
+        has_more=locked_out.has_more or locked_out.looked_up_to is not None,
+    )
+
+
+@get("/sync/{sync_id:str}/progress", pool="read", opt={RENEWS_SESSION: False})
+def show_progress(
+    sync_id: FromPath[str],
+    syncs: NamedDependency[SyncService],
+    file_runs: NamedDependency[FileRuns],
+) -> Progress:
+    return _progress(*syncs.get(sync_id), file_runs)
+
+
+def _form_key(fields: dict[str, str]) -> str:
+    key = fields.get("form_key", "")
+    return key if _FORM_KEY.fullmatch(key) else new_form_key()
+
+
+def _checked(request: UserRequest, run: FileSync, fields: dict[str, str]) -> Response[Any]:
+    try:
+        plan = run.plan()
+    except BatchRefused as error:
+        return _wrong(request, run, error, fields)
+    if fields.get("as") == "csv":
+        return PLAN_FILE.stream(plan_pages(plan))
+    return _planned(request, run, plan, fields)
+
+
+async def _started(
+    request: UserRequest,
+    run: FileSync,
+    fields: dict[str, str],
+    pools: ThreadPools,
+) -> Response[Any]:
+    """Wait until a run does something, or has done it if that is short; show its page."""
+    try:
+        # A request that is cancelled does not cancel what others wait for.
+        sync_id = await asyncio.shield(asyncio.wrap_future(run.opened))
+    except BatchRefused as error:
+        return await pools.read.run(_wrong, request, run, error, fields)
+    except SyncStopped as error:
+        return await pools.read.run(_stopped, request, run, error, fields)
+    await asyncio.wait([asyncio.wrap_future(run.ended)], timeout=_WAIT_SECONDS)
+    return redirect(f"{PATH}/{sync_id}")
+
+
+def _stopped(
+    request: UserRequest, run: FileSync, error: SyncStopped, fields: dict[str, str]
+) -> Page:
+    count_refusal(error)
+    questions = list(run.open_questions(error.plan))
+    return _planned(request, run, error.plan, fields, questions, status=error.status)
+
+
+def _planned(
+    request: UserRequest,
+    run: FileSync,
+    plan: SyncPlan,
+    fields: dict[str, str],
+    questions: list[OpenQuestion] | None = None,
+    **values: Any,
+) -> Page:
+    page_plan = shown_plan(run, plan)
+    problems = problems_of(questions or [], page_plan)
+    return _page(request, fields, plan=page_plan, problems=problems, **values)
+
+
+def _wrong(
+    request: UserRequest, run: FileSync, error: BatchRefused, fields: dict[str, str]
+) -> Page:
+    count_refusal(error)
+    if fields.get("as") == "text":
+        headers = {"Content-Disposition": 'attachment; filename="problems.txt"'}
+        lines = problem_lines(error)
+        return Response(lines, media_type="text/plain; charset=utf-8", headers=headers)
+    wrong = same_people(wrong_file(run, error))
+    asks_for_people = bool(error.codes["other_person"])
+    return _page(request, fields, wrong=wrong, asks_for_people=asks_for_people, status=error.status)
+
+
+def _failed(request: UserRequest, fields: dict[str, str], error: AnyscaleError) -> Page:
+    count_refusal(error)
+    text = _too_large(request) if isinstance(error, TooLarge) else sentence(str(error))
+    field = "columns" if isinstance(error, ConfigError) else "file"
+    shown = {"problems": [(text, field)], "status": error.status, "headers": retry_after(error)}
+    return _page(request, fields, **shown)
+
+
+def _too_large(request: UserRequest) -> str:
+    command = f"anyscale user sync -f FILE --host {host_of(request)}"
+    return (
+        "The file is too large for this page: it has more than 64 MiB, or changes more than "
+        f"100,000 accounts. Use the command for it: {command}"
+    )
+
+
+def _page(request: UserRequest, fields: dict[str, str], **values: Any) -> Page:
+    shown: dict[str, Any] = {"plan": None, "wrong": None, "latest": (), "emails": {}}
+    return render_console_page(
+        request,
+        "syncs/new",
+        BATCHES,
+        module="batch.js",
+        too_large=_too_large(request),
+        chosen=fields,
+        **CHOICES,
+        **(shown | values),
+    )
+
+
+def _progress(sync: SyncRecord, seconds: float, file_runs: FileRuns) -> Progress:
+    run, stopped = file_runs.find(sync.sync_id), file_runs.stopped(sync.sync_id)
+    is_active = sync.state == "running" and not stopped and seconds < _ACTIVE_SECONDS
+    done = sync.created + sync.corrected + sync.suspended + sync.restored + sync.unchanged
+    text = f"{done:,} of {sync.total:,} accounts"
+    if run and run.notice:
+        text += f". {run.notice}"
+    state = sync.state
+    if sync.state == "running":
+        state = "open" if run or is_active else "stopped"
+    return Progress(
+        state=state,
+        running=run is not None,
+        active=run is None and is_active,
+        percent=100 * done // max(sync.total, 1),
+        text=text,
+        message=stopped.message if stopped and not run else "",
+    )
+
+
+HANDLERS: Final = [show_form, check, start, show_sync, show_progress]

@@ -1,0 +1,272 @@
+"""The plan of a sync, as its page shows it: what would change, and what has to be confirmed."""
+
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from itertools import chain, islice
+from typing import Any, NamedTuple
+
+from msgspec import Struct, structs
+
+from anyscale.comparison.sync_options import SyncOptions, count_nameless, too_many
+from anyscale.domain.models.sync import LookAlike, StepKind, SyncPlan, SyncStep
+from anyscale.server.background.file_sync import FileSync, OpenQuestion, plan_digest
+from anyscale.server.http.console.batches.check_result import WrongFile
+from anyscale.server.http.console.users.fields import LABELS
+from anyscale.server.http.web.console_page import Problem
+from anyscale.server.http.web.records_file import RecordsFile, Rows
+
+__all__ = ["PLAN_FILE", "ShownPlan", "plan_pages", "problems_of", "same_people", "shown_plan"]
+
+#: people of a kind that the page shows; the download has all
+_SHOWN = 50
+
+#: rows that are sent at once
+_ROWS = 1_000
+
+
+class _Words(NamedTuple):
+    """Words about a kind of steps."""
+
+    #: what its people are, for one and for many
+    one: str
+    many: str
+    #: of the box that includes it; empty for what is not done
+    box: str
+    hint: str
+
+
+_WORDS: Mapping[str, _Words] = {
+    "create": _Words(
+        "new person",
+        "new people",
+        "Create their accounts",
+        "They are in the file and have no account. Passwords of the file are not set: the next "
+        "page offers links.",
+    ),
+    "correct": _Words(
+        "person with other details",
+        "people with other details",
+        "Change the details to those of the file",
+        "An empty cell of the file clears a detail; leave out a column to keep what the accounts "
+        "have.",
+    ),
+    "suspend": _Words(
+        "person who is not in the file",
+        "people who are not in the file",
+        "Suspend their accounts",
+        "They cannot sign in any more, and are signed out. Nothing of them is deleted.",
+    ),
+    "restore": _Words(
+        "person who is back",
+        "people who are back",
+        "Restore their accounts",
+        "An earlier update suspended them, and they are in the file again. They sign in as before.",
+    ),
+    "blocked": _Words(
+        "person who has to wait", "people who have to wait", "", "This cannot be done yet."
+    ),
+    "left": _Words(
+        "account that stays as it is",
+        "accounts that stay as they are",
+        "",
+        "The file says something else, and is not followed.",
+    ),
+}
+
+_KINDS: Sequence[StepKind] = ("create", "correct", "suspend", "restore")
+
+#: in the download
+_DONE: Mapping[str, str] = {
+    "create": "create",
+    "correct": "change",
+    "suspend": "suspend",
+    "restore": "restore",
+    "blocked": "wait",
+    "left": "leave",
+}
+
+PLAN_FILE = RecordsFile(
+    "plan", "csv", ("action", "name", "email", "line", "changes", "reason", "user_id")
+)
+
+_CHANGED = (
+    "Nothing was changed yet: the accounts, the file or your choices are not as they were when the "
+    "plan was shown. Look at this plan, and confirm it."
+)
+
+_NAMELESS = (
+    "Nobody is suspended while the file has people without an account and without a name: add "
+    "their names, or leave the suspensions out."
+)
+
+
+class Change(Struct, frozen=True):
+    """A detail that changes."""
+
+    label: str
+    old: str
+    new: str
+
+
+class ShownStep(Struct, frozen=True):
+    """What would be done to a person."""
+
+    name: str
+    email: str
+    #: empty without an account
+    user_id: str
+    line: int | None
+    changes: Sequence[Change]
+    reason: str
+
+
+class ShownKind(Struct, frozen=True):
+    """People of a kind."""
+
+    kind: str
+    words: _Words
+    count: int
+    rows: Sequence[ShownStep]
+    is_chosen: bool
+
+    @property
+    def more(self) -> int:
+        """How many the page does not show."""
+        return self.count - len(self.rows)
+
+
+class ShownPlan(Struct, frozen=True):
+    """A plan, and what has to be confirmed."""
+
+    name: str
+    checked: int
+    accounts: int
+    #: entries whose accounts are as the file says
+    unchanged: int
+    kinds: Sequence[ShownKind]
+    #: what is not done, with the reasons
+    others: Sequence[ShownKind]
+    #: stands for the steps
+    digest: str
+    is_cut: bool
+    #: kind -> how many steps are to be typed
+    to_type: Mapping[str, int]
+    look_alikes: Sequence[LookAlike]
+    more_look_alikes: int
+    nameless: int
+    notes: Sequence[str]
+
+    @property
+    def steps(self) -> int:
+        """How many steps it has."""
+        return sum(kind.count for kind in self.kinds)
+
+
+def shown_plan(run: FileSync, plan: SyncPlan) -> ShownPlan:
+    """Return a plan as its page shows it."""
+    return ShownPlan(
+        name=run.file.name,
+        checked=plan.checked,
+        accounts=plan.accounts,
+        unchanged=plan.checked - len(_entries_of(plan)),
+        kinds=[_kind(name, plan, is_chosen=run.is_chosen(name)) for name in _KINDS],
+        others=[_kind(name, plan, is_chosen=False) for name in ("blocked", "left")],
+        digest=plan_digest(plan),
+        is_cut=run.file.may_be_cut,
+        to_type={one.kind: one.count for one in too_many(plan, SyncOptions())},
+        look_alikes=plan.look_alikes[:_SHOWN],
+        more_look_alikes=len(plan.look_alikes[_SHOWN:]),
+        nameless=count_nameless(plan) if plan.suspend else 0,
+        notes=run.file.notes,
+    )
+
+
+def problems_of(questions: Sequence[OpenQuestion], plan: ShownPlan) -> list[Problem]:
+    """Return what has to be confirmed, each with its field."""
+    words: dict[OpenQuestion, Problem] = {
+        "changed": (_CHANGED, ""),
+        "cut": ("Say that the file is complete, or export it again.", "complete-yes"),
+        "suspend": (_to_type(plan, "suspend", "accounts to suspend"), "suspend_count"),
+        "emails": (_to_type(plan, "correct", "emails to change"), "correct_count"),
+        "look_alikes": ("Say whether these are two people each.", "they_differ-yes"),
+        "nameless": (_NAMELESS, "suspend-yes"),
+        "nothing": ("Nothing is chosen that would change an account.", ""),
+    }
+    # Only this: the plan that the answers were about is not the one of the page.
+    if "changed" in questions:
+        return [words["changed"]]
+    return [words[question] for question in questions]
+
+
+def same_people(wrong: WrongFile | None) -> WrongFile | None:
+    """Return the problems of a file with the words of the page in place of an option."""
+    if wrong is None:
+        return None
+    option, field = r"say `--same-person (.*?)`", r"write the number \1 into the field below"
+    groups = [
+        [structs.replace(one, detail=re.sub(option, field, one.detail)) for one in group]
+        for group in wrong.groups
+    ]
+    return structs.replace(wrong, groups=groups)
+
+
+async def plan_pages(plan: SyncPlan) -> AsyncIterator[Rows]:
+    """Give the rows of the whole plan, page by page."""
+    every = ((kind, step) for kind in _DONE for step in getattr(plan, kind))
+    rows: Rows = [_row(*one) for one in islice(every, _ROWS)]
+    yield rows
+    while rows := [_row(*one) for one in islice(every, _ROWS)]:
+        yield rows
+
+
+def _row(kind: str, step: SyncStep) -> dict[str, Any]:
+    changes = (
+        f"{one.label}: {one.old or 'empty'} -> {one.new or 'empty'}" for one in _changes(step)
+    )
+    return {
+        "action": _DONE[kind],
+        "name": step.name,
+        "email": step.email,
+        "line": step.line or "",
+        "changes": "; ".join(changes),
+        "reason": step.reason,
+        "user_id": step.user_id or "",
+    }
+
+
+def _to_type(plan: ShownPlan, kind: str, what: str) -> str:
+    count = plan.to_type.get(kind, 0)
+    return f"Type {count:,}, the number of {what}."
+
+
+def _kind(kind: str, plan: SyncPlan, *, is_chosen: bool) -> ShownKind:
+    steps: Sequence[SyncStep] = getattr(plan, kind)
+    return ShownKind(kind, _WORDS[kind], len(steps), list(map(_shown, steps[:_SHOWN])), is_chosen)
+
+
+def _shown(step: SyncStep) -> ShownStep:
+    return ShownStep(
+        step.name, step.email, step.user_id or "", step.line, list(_changes(step)), step.reason
+    )
+
+
+def _changes(step: SyncStep) -> Iterator[Change]:
+    """Iterate over the details of an account that change; none of a new one."""
+    if not step.changes or not step.replaced:
+        return
+    new, old = step.changes.to_dict(), step.replaced.to_dict()
+    for field, label in LABELS.items():
+        if field in new:
+            yield Change(label, _text(old[field]), _text(new[field]))
+
+
+def _text(value: str | bool | None) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value or ""
+
+
+def _entries_of(plan: SyncPlan) -> set[int | None]:
+    """Return the entries of which the plan says something."""
+    steps = chain(plan.create, plan.correct, plan.restore, plan.left, plan.blocked)
+    return {step.index for step in steps} - {None}

@@ -1,0 +1,405 @@
+"""The month in a browser: a file of everybody, its plan, what is confirmed, and what was done."""
+
+import csv
+import io
+import re
+
+import pytest
+from msgspec import structs
+from tests.server.http.console.conftest import Console
+from tests.server.http.console.test_batches import announce_large_file, upload, words
+from tests.server.http.pages.requests import create_owner, get, send
+from tests.support.callers import OPERATOR
+from tests.support.servers.http_client import HttpClient, HttpResponse
+from tests.support.sign_in.sign_ins import let_time_pass
+from tests.support.users import create_accounts
+
+from anyscale.comparison import sync_options
+from anyscale.domain.models.users import User, UserChanges
+from anyscale.server.background import file_sync
+from anyscale.server.core.time_units import HOUR_MS
+from anyscale.server.http.console.syncs.pages import PATH
+
+HEADER = "Personalnr;Vorname;Nachname;E-Mail;Stelle"
+#: who the console has already: jane, an owner, and bob
+EVERYBODY = (";jane;;jane@example.com;", ";bob;;bob@example.com;")
+
+
+@pytest.fixture
+def jane(console: Console) -> HttpClient:
+    return console.browser()
+
+
+def staff(*rows: str, without: str = "") -> bytes:
+    """Return a file of everybody, but one."""
+    present = [row for row in EVERYBODY if not without or without not in row]
+    return "\n".join([HEADER, *present, *rows, ""]).encode()
+
+
+def check(client: HttpClient, data: bytes, **fields: str) -> HttpResponse:
+    return upload(client, f"{PATH}/check", data, "staff.csv", **fields)
+
+
+def hidden(page: HttpResponse) -> dict[str, str]:
+    """Return the hidden fields of the form, and the boxes that are ticked."""
+    found = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', page.text))
+    ticked = re.findall(r'name="([^"]+)" type="checkbox" value="yes" checked', page.text)
+    return found | dict.fromkeys(ticked, "yes")
+
+
+def confirm(client: HttpClient, page: HttpResponse, data: bytes, **fields: str) -> HttpResponse:
+    """Press the button of a plan; an empty field is left out, as a box that is not ticked."""
+    chosen = {name: text for name, text in (hidden(page) | fields).items() if text}
+    return upload(client, PATH, data, "staff.csv", **chosen)
+
+
+def sync(client: HttpClient, data: bytes, **fields: str) -> str:
+    """Check a file and confirm its plan; return the page of the result in words."""
+    answer = confirm(client, check(client, data), data, **fields)
+    assert answer.status == 303, words(answer)
+    return words(get(client, answer.headers["location"]))
+
+
+def account(console: Console, name: str) -> User:
+    (found,) = console.control_plane.users.with_emails([f"{name}@example.com"])
+    assert found, name
+    return found
+
+
+def test_the_form_is_shown_beside_the_other_files(jane: HttpClient) -> None:
+    page = get(jane, PATH)
+    assert page.status == 200
+    assert 'enctype="multipart/form-data"' in page.text
+    assert f'href="{PATH}"' in get(jane, "/console/batches").text
+    assert f'href="{PATH}"' in get(jane, "/console/users").text
+
+
+def test_a_plan_says_who_is_new_has_changed_and_has_left_and_changes_nothing(
+    console: Console, jane: HttpClient
+) -> None:
+    create_accounts(console.control_plane, "ann")
+    page = check(
+        jane, staff(";Ann;;ann@example.com;Chefin", "7;Zoë;Roe;zoe@example.com;", without="bob")
+    )
+    text = words(page)
+    assert page.status == 200
+    assert "staff.csv : 3 people read, nothing was changed yet" in text
+    assert "New 1 Other details 1 Not in the file 1 Back again 0 As in the file 1" in text
+    assert "Zoë Roe zoe@example.com" in text
+    assert "ann@example.com Title: empty → Chefin" in text
+    assert "bob@example.com" in text
+    assert account(console, "bob").suspended_at is None
+    assert account(console, "ann").title is None
+
+
+def test_a_confirmed_plan_is_done_and_its_page_says_what_was_done_and_whom_to_send_links(
+    console: Console, jane: HttpClient
+) -> None:
+    create_accounts(console.control_plane, "ann")
+    data = staff(";Ann;;ann@example.com;Chefin", "7;Zoë;Roe;zoe@example.com;", without="bob")
+    text = sync(jane, data)
+    assert "Update from staff.csv Done" in text
+    assert "Created 1 Changed 1 Suspended 1 Restored 0" in text
+    assert "Links for 1 person" in text
+    assert "Zoë Roe zoe@example.com" in text.partition("Who cannot sign in yet")[2]
+    assert account(console, "bob").suspended_by_sync
+    assert account(console, "ann").title == "Chefin"
+    actor = f"user:{account(console, 'jane').user_id}"
+    events = [
+        one.event for one in console.control_plane.audit_log.list(0, 100) if one.actor == actor
+    ]
+    assert {"batch.published", "account.updated", "account.suspended"} <= set(events)
+    assert "staff.csv" in words(get(jane, PATH))
+
+
+@pytest.mark.parametrize(
+    ("left_out", "done"),
+    [
+        ("create", "Created 0 Changed 1 Suspended 1"),
+        ("correct", "Created 1 Changed 0 Suspended 1"),
+        ("suspend", "Created 1 Changed 1 Suspended 0"),
+    ],
+)
+def test_each_kind_can_be_left_out(
+    console: Console, jane: HttpClient, left_out: str, done: str
+) -> None:
+    create_accounts(console.control_plane, "ann")
+    data = staff(";Ann;;ann@example.com;Chefin", ";Zoë;;zoe@example.com;", without="bob")
+    assert done in sync(jane, data, **{left_out: ""})
+
+
+def test_people_who_are_back_are_restored_if_their_box_is_ticked(
+    console: Console, jane: HttpClient
+) -> None:
+    sync(jane, staff(without="bob"))
+    page = check(jane, staff())
+    assert "1 person who is back" in words(page)
+    assert "restore" not in hidden(page)
+    refused = confirm(jane, page, staff())
+    assert refused.status == 409
+    assert "Nothing is chosen that would change an account." in words(refused)
+    assert "Restored 1" in sync(jane, staff(), restore="yes")
+    assert account(console, "bob").suspended_at is None
+
+
+def test_the_correction_of_a_person_who_is_not_restored_is_left_out_too(
+    console: Console, jane: HttpClient
+) -> None:
+    sync(jane, staff(without="bob"))
+    data = staff(";bob;;bob@example.com;Chef", ";Zoë;;zoe@example.com;", without="bob")
+    assert "Created 1 Changed 0 Suspended 0 Restored 0" in sync(jane, data)
+    assert account(console, "bob").title is None
+
+
+def test_no_file_changes_an_owner(console: Console, jane: HttpClient) -> None:
+    data = staff(";jane;;jane@example.com;Direktorin", without="jane")
+    text = words(check(jane, data))
+    assert "1 account that stays as it is" in text
+    assert "it is an owner's, which no file changes" in text
+    assert "nothing to do" in words(check(jane, staff()))
+    assert "an owner's: owners are kept" in words(check(jane, staff(without="jane")))
+    assert account(console, "jane").suspended_at is None
+
+
+@pytest.fixture
+def low_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sync_options, "_MANY", 0)
+    monkeypatch.setattr(sync_options, "_SHARE", 100)
+
+
+@pytest.mark.usefixtures("low_limits")
+def test_many_suspensions_are_done_only_after_their_number_is_typed(
+    console: Console, jane: HttpClient
+) -> None:
+    data = staff(without="bob")
+    page = check(jane, data)
+    assert "1 of 2 accounts would be suspended." in words(page)
+    for typed in ("", "2", "one"):
+        refused = confirm(jane, page, data, suspend_count=typed)
+        assert (refused.status, "Type 1, the number" in words(refused)) == (409, True)
+    assert account(console, "bob").suspended_at is None
+    assert confirm(jane, page, data, suspend="").status == 409  # nothing else is left to do
+    assert "Suspended 1" in sync(jane, data, suspend_count="1")
+
+
+@pytest.mark.usefixtures("low_limits")
+def test_many_new_emails_are_given_only_after_their_number_is_typed(
+    console: Console, jane: HttpClient
+) -> None:
+    control_plane, bob = console.control_plane, account(console, "bob")
+    control_plane.updates.update(bob.user_id, UserChanges(external_id="7"), OPERATOR)
+    data = staff("7;bob;;robert@example.com;", without="bob")
+    page = check(jane, data)
+    assert "1 of 2 accounts would get another email." in words(page)
+    assert confirm(jane, page, data).status == 409
+    assert "Changed 1" in sync(jane, data, correct_count="1")
+    assert account(console, "robert").user_id == bob.user_id
+
+
+def test_people_who_look_the_same_are_a_question(console: Console, jane: HttpClient) -> None:
+    data = staff(";bob;;bop@example.com;", without="bob")
+    page = check(jane, data)
+    assert "Is an email mistyped?" in words(page)
+    refused = confirm(jane, page, data)
+    assert "Say whether these are two people each." in words(refused)
+    assert account(console, "bob").suspended_at is None
+    assert "Created 1" in sync(jane, data, they_differ="yes")
+
+
+def test_a_file_that_may_be_cut_off_is_a_question(console: Console, jane: HttpClient) -> None:
+    data = staff(without="bob")[:-1]
+    refused = confirm(jane, check(jane, data), data)
+    assert "Say that the file is complete, or export it again." in words(refused)
+    assert account(console, "bob").suspended_at is None
+    assert "Suspended 1" in sync(jane, data, complete="yes")
+
+
+def test_nobody_is_suspended_while_somebody_has_neither_an_account_nor_a_name(
+    console: Console, jane: HttpClient
+) -> None:
+    data = staff(";;;bop@example.com;", ";Zoë;;zoe@example.com;", without="bob")
+    refused = confirm(jane, check(jane, data), data)
+    assert "Nobody is suspended while the file has people" in words(refused)
+    assert account(console, "bob").suspended_at is None
+    assert "Created 1" in sync(jane, data, suspend="")
+
+
+def test_a_number_of_another_person_is_a_problem_that_the_page_can_answer(
+    console: Console, jane: HttpClient
+) -> None:
+    control_plane, bob = console.control_plane, account(console, "bob")
+    control_plane.updates.update(bob.user_id, UserChanges(external_id="7"), OPERATOR)
+    data = staff("7;Robert;;robert@example.com;", without="bob")
+    page = check(jane, data)
+    assert page.status == 422
+    assert "write the number 7 into the field below" in words(page)
+    assert 'name="same_person"' in page.text
+    again = check(jane, data, same_person="7")
+    assert "1 person with other details" in words(again)
+    assert 'name="same_person"' in again.text
+
+
+def test_a_plan_that_is_older_than_a_change_is_shown_anew(
+    console: Console, jane: HttpClient
+) -> None:
+    data = staff(without="bob")
+    page = check(jane, data)
+    create_accounts(console.control_plane, "ann")
+    refused = confirm(jane, page, data)
+    assert refused.status == 409
+    assert "Nothing was changed yet" in words(refused)
+    assert "2 people who are not in the file" in words(refused)
+    assert account(console, "bob").suspended_at is None
+    assert confirm(jane, refused, data).status == 303
+    assert account(console, "ann").suspended_by_sync
+
+
+def test_another_file_than_that_of_the_plan_is_shown_anew(
+    console: Console, jane: HttpClient
+) -> None:
+    page = check(jane, staff(";Zoë;;zoe@example.com;"))
+    refused = confirm(jane, page, staff(without="bob"))
+    assert (refused.status, "Look at this plan" in words(refused)) == (409, True)
+    assert account(console, "bob").suspended_at is None
+
+
+def test_a_form_that_arrives_twice_is_done_once(console: Console, jane: HttpClient) -> None:
+    data = staff(";Zoë;;zoe@example.com;", without="bob")
+    page = check(jane, data)
+    first = confirm(jane, page, data)
+    console.control_plane.lifecycle.restore(account(console, "bob").user_id, OPERATOR)
+    second = confirm(jane, page, data)
+    assert (first.status, second.status) == (303, 303)
+    assert first.headers["location"] == second.headers["location"]
+    assert account(console, "bob").suspended_at is None
+    assert len(console.control_plane.batches.page(open_only=False, before="", limit=10)) == 3
+
+
+def test_a_second_tab_shows_what_is_left(console: Console, jane: HttpClient) -> None:
+    data = staff(";Zoë;;zoe@example.com;", without="bob")
+    first, second = check(jane, data), check(jane, data)
+    assert confirm(jane, first, data).status == 303
+    refused = confirm(jane, second, data)
+    assert (refused.status, "nothing to do" in words(refused)) == (409, True)
+
+
+def test_the_whole_plan_is_downloaded(jane: HttpClient) -> None:
+    data = staff(";Zoë;Roe;zoe@example.com;", ";jane;;jane@example.com;Chefin", without="j")
+    answer = check(jane, data, **{"as": "csv"})
+    assert answer.headers["content-disposition"] == 'attachment; filename="plan.csv"'
+    rows = [tuple(row) for row in csv.reader(io.StringIO(answer.text))]
+    assert [row[:4] for row in rows] == [
+        ("action", "name", "email", "line"),
+        ("create", "Zoë Roe", "zoe@example.com", "3"),
+        ("leave", "jane", "jane@example.com", "4"),
+    ]
+
+
+def test_the_page_shows_fifty_people_of_a_kind(jane: HttpClient) -> None:
+    page = check(jane, staff(*(f";N{at};;n{at}@example.com;" for at in range(60))))
+    assert page.text.count("@example.com</bdi>") == 50
+    assert "And 10 more: download the whole plan." in words(page)
+
+
+def test_a_wrong_file_changes_nothing_and_its_problems_are_shown(jane: HttpClient) -> None:
+    page = check(jane, staff(";Zoë;;zoe;"))
+    assert page.status == 422
+    assert "1 problem in 1 row" in words(page)
+    assert "4 , character 7 email" in words(page)
+    text = check(jane, staff(";Zoë;;zoe;"), **{"as": "text"})
+    assert text.text.startswith("staff.csv:4:7: create_users[2].email: ")
+    assert upload(jane, PATH, staff(";Zoë;;zoe;"), "staff.csv").status == 422
+    empty = check(jane, f"{HEADER}\n".encode())
+    assert "The file staff.csv has no users." in words(empty)
+
+
+def test_a_plan_that_is_too_large_names_the_command(
+    jane: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_sync, "_MOST_STEPS", 1)
+    page = check(jane, staff(";Zoë;;zoe@example.com;", ";Ann;;ann@example.com;"))
+    assert page.status == 413
+    assert "anyscale user sync -f FILE --host" in words(page)
+    assert "anyscale user sync -f FILE --host" in announce_large_file(jane, f"{PATH}/check")
+
+
+def test_an_old_sign_in_is_asked_for_before_the_file_is_chosen_and_before_it_is_done(
+    console: Console, jane: HttpClient
+) -> None:
+    data = staff(without="bob")
+    page = check(jane, data)
+    let_time_pass(console.control_plane.store, HOUR_MS)
+    assert get(jane, PATH).headers["location"].startswith("/sign-in-again?")
+    refused = confirm(jane, page, data)
+    assert refused.status == 400
+    assert "This needs a sign-in of the last 15 minutes" in words(refused)
+    assert account(console, "bob").suspended_at is None
+
+
+def test_an_account_that_changes_after_the_plan_is_left_and_counted(
+    console: Console, jane: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = staff(";Zoë;;zoe@example.com;", without="bob")
+    page, bob = check(jane, data), account(console, "bob")
+    start = console.control_plane.syncs.start
+
+    def start_late(*arguments: object) -> object:
+        console.control_plane.updates.update(bob.user_id, UserChanges(title="Chef"), OPERATOR)
+        return start(*arguments)  # type: ignore[arg-type] # as it was called
+
+    monkeypatch.setattr(console.control_plane.syncs, "start", start_late)
+    text = words(get(jane, confirm(jane, page, data).headers["location"]))
+    assert "Created 1 Changed 0 Suspended 0" in text
+    assert "1 account was left, since somebody changed it after the plan was made." in text
+    assert account(console, "bob").suspended_at is None
+
+
+def test_an_owner_who_loses_the_role_stops_the_run_and_what_was_done_stays(
+    console: Console, jane: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control_plane = console.control_plane
+    create_owner(control_plane, "root")
+    create_accounts(control_plane, "ann")
+    data = staff(without="bob")
+    page, user_id = check(jane, data), account(console, "jane").user_id
+    suspend = control_plane.lifecycle.suspend
+
+    def suspend_and_demote(*arguments: object, **options: object) -> None:
+        suspend(*arguments, **options)  # type: ignore[arg-type] # as it was called
+        control_plane.lifecycle.set_role(user_id, "collaborator", OPERATOR)
+
+    monkeypatch.setattr(control_plane.lifecycle, "suspend", suspend_and_demote)
+    place = confirm(jane, page, data).headers["location"]
+    root = console.browser("root")
+    text = words(get(root, place))
+    assert "Update from staff.csv Stopped" in text
+    assert "session of the owner who started it was ended" in text
+    assert "Check the same file again" in text
+    assert get(root, f"{place}/progress").json()["state"] == "stopped"
+
+
+def test_a_run_that_its_server_has_left_is_shown_as_stopped(
+    console: Console, jane: HttpClient
+) -> None:
+    control_plane = console.control_plane
+    sync = control_plane.syncs.start("a" * 32, "staff.csv", 4, OPERATOR)
+    assert sync
+    place = f"{PATH}/{sync.sync_id}"
+    running = get(jane, f"{place}/progress").json()
+    assert (running["state"], running["active"], running["text"]) == (
+        "open",
+        True,
+        "0 of 4 accounts",
+    )
+    assert "The accounts are being updated" in words(get(jane, place))
+    with control_plane.store.write() as tx:
+        tx.syncs.save(structs.replace(sync, touched_at=tx.now() - HOUR_MS, created=1))
+    assert get(jane, f"{place}/progress").json()["state"] == "stopped"
+    text = words(get(jane, place))
+    assert "The update stopped before its end" in text
+    assert "Created 1" in text
+
+
+def test_an_unknown_sync_has_a_page(jane: HttpClient) -> None:
+    assert get(jane, f"{PATH}/syn_0").status == 404
+    assert send(jane, f"{PATH}/check", name="a").status == 400
