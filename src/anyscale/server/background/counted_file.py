@@ -56,33 +56,45 @@ class CountedFile(UsersFile):
         self.without: array[int] = array("I")
 
     def users(self, entries: EntryCollector) -> Iterator[CheckedUser]:
-        """Read the file as `UsersFile.users` does, and count its users."""
+        """Read the file as `UsersFile.users` does, and count its users.
+
+        Those that are compared with their accounts are not counted: they need not have all fields.
+        """
         self._start()
         for user in self._users(entries):
-            if len(self.first) < _FIRST:
-                self.first.append(structs.replace(user, password_hash=None))
-            if user.has_password:
-                self.with_password += 1
-            elif not user.is_sso_user:
-                self.without.append(entries.count - 1)
-            self.by_sso += user.is_sso_user
-            self.users_read += 1
+            if not entries.verify:
+                self._count(user, entries.count - 1)
             yield user
+
+    def _count(self, user: CheckedUser, position: int) -> None:
+        if len(self.first) < _FIRST:
+            self.first.append(structs.replace(user, password_hash=None))
+        if user.has_password:
+            self.with_password += 1
+        elif not user.is_sso_user:
+            self.without.append(position)
+        self.by_sso += user.is_sso_user
+        self.users_read += 1
 
     def _users(self, entries: EntryCollector) -> Iterator[CheckedUser]:
         yield from super().users(entries)
         self.sheets = entries.sheets
 
-    def people_at(self, positions: Collection[int], policy: Policy) -> dict[int, Person]:
-        """Read the file again for the names and emails at some positions; wrong ones are empty."""
+    def people_at(
+        self, positions: Collection[int], policy: Policy, *, verify: bool = False
+    ) -> dict[int, Person]:
+        """Read the file again for the names and emails at some positions; wrong ones are empty.
+
+        `verify` is that of `UsersFile.reading`.
+        """
         if not positions:
             return {}
-        entries = self.collector(policy, frozenset(positions), verify=False)
+        entries = self.collector(policy, frozenset(positions), verify=verify)
         names = entries.refused_names
         for user in super().users(entries):
             entries.passwords.clear()
             if (position := entries.count - 1) in positions:
-                names[position] = full_name(user.name, user.lastname)
+                names[position] = full_name(user.name or "", user.lastname or None)
         return {
             position: Person(
                 names.get(position, ""),

@@ -212,7 +212,8 @@ class FileSync:
         try:
             plan = run.plan()
         except BatchRefused as error:
-            self.people = self.file.people_at(entries_of(error.problems), Policy())
+            positions = entries_of(error.problems)
+            self.people = self.file.people_at(positions, Policy(), verify=True)
             raise
         if not plan.checked:
             raise no_users(self.file.name)

@@ -375,7 +375,7 @@ def test_an_owner_who_loses_the_role_stops_the_run_and_what_was_done_stays(
     assert "Update from staff.csv Stopped" in text
     assert "session of the owner who started it was ended" in text
     assert "Check the same file again" in text
-    assert get(root, f"{place}/progress").json()["state"] == "stopped"
+    assert get(root, f"{place}/progress").json["state"] == "stopped"
 
 
 def test_a_run_that_its_server_has_left_is_shown_as_stopped(
@@ -385,7 +385,7 @@ def test_a_run_that_its_server_has_left_is_shown_as_stopped(
     sync = control_plane.syncs.start("a" * 32, "staff.csv", 4, OPERATOR)
     assert sync
     place = f"{PATH}/{sync.sync_id}"
-    running = get(jane, f"{place}/progress").json()
+    running = get(jane, f"{place}/progress").json
     assert (running["state"], running["active"], running["text"]) == (
         "open",
         True,
@@ -394,7 +394,7 @@ def test_a_run_that_its_server_has_left_is_shown_as_stopped(
     assert "The accounts are being updated" in words(get(jane, place))
     with control_plane.store.write() as tx:
         tx.syncs.save(structs.replace(sync, touched_at=tx.now() - HOUR_MS, created=1))
-    assert get(jane, f"{place}/progress").json()["state"] == "stopped"
+    assert get(jane, f"{place}/progress").json["state"] == "stopped"
     text = words(get(jane, place))
     assert "The update stopped before its end" in text
     assert "Created 1" in text

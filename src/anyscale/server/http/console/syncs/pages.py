@@ -267,7 +267,13 @@ def _too_large(request: UserRequest) -> str:
 
 
 def _page(request: UserRequest, fields: dict[str, str], **values: Any) -> Page:
-    shown: dict[str, Any] = {"plan": None, "wrong": None, "latest": (), "emails": {}}
+    shown: dict[str, Any] = {
+        "plan": None,
+        "wrong": None,
+        "asks_for_people": False,
+        "latest": (),
+        "emails": {},
+    }
     return render_console_page(
         request,
         "syncs/new",

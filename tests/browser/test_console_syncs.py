@@ -1,0 +1,68 @@
+"""A file of everybody brings the accounts up to date in a browser."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import ViewportSize, expect
+from tests.browser.batches.owners import Owners, run_owners
+from tests.browser.conftest import Visit
+from tests.support.accessibility.checks import assert_accessible
+from tests.support.sign_in.site import Site
+from tests.support.users import create_accounts
+
+#: the width for which WCAG 2.2 (1.4.10) forbids scrolling sideways, and a wide screen
+WIDTHS: tuple[ViewportSize, ...] = (
+    {"width": 320, "height": 640},
+    {"width": 1280, "height": 900},
+)
+
+
+@pytest.fixture(scope="module")
+def owners(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Owners]:
+    folder = tmp_path_factory.mktemp("syncs")
+    with run_owners(folder, folder / "anyscale.db") as owners:
+        yield owners
+
+
+@pytest.fixture
+def site(owners: Owners) -> Site:
+    return owners.site
+
+
+def test_the_month_is_planned_confirmed_and_done(
+    visit: Visit, owners: Owners, tmp_path: Path
+) -> None:
+    create_accounts(owners.control_plane, "ann", "bea", "cid")
+    file = tmp_path / "staff.csv"
+    rows = ["E-Mail;Vorname;Stelle", "ann@example.com;ann;Chefin", "bea@example.com;bea;"]
+    file.write_text("\n".join([*rows, "zoe@example.com;Zoë;", ""]), encoding="utf-8")
+    page = visit("/console/batches", storage_state=owners.state)
+    page.get_by_role("link", name="Update from a file").click()
+    assert_accessible(page)
+    page.get_by_label("File of everybody").set_input_files(file)
+    page.get_by_role("button", name="Check the file").click()
+    expect(page.get_by_role("heading", name=re.compile("3 people read"))).to_be_focused()
+    for width in WIDTHS:
+        page.set_viewport_size(width)
+        assert_accessible(page)
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the whole plan (CSV)").click()
+    assert download.value.suggested_filename == "plan.csv"
+    page.get_by_label("Change the details to those of the file").uncheck()
+    page.get_by_role("button", name="Update the accounts").click()
+    expect(page.get_by_role("heading", name="What was done")).to_be_focused()
+    expect(page).to_have_url(re.compile(r"/console/sync/syn_\w+$"))
+    expect(page.get_by_role("row", name="Zoë zoe@example.com")).to_be_visible()
+    for width in WIDTHS:
+        page.set_viewport_size(width)
+        assert_accessible(page)
+    ann, cid = owners.control_plane.users.with_emails(["ann@example.com", "cid@example.com"])
+    assert ann
+    assert ann.title is None
+    assert cid
+    assert cid.suspended_by_sync
+    page.get_by_role("button", name=re.compile("Links for")).click()
+    expect(page.get_by_role("heading", name=re.compile("Create links for"))).to_be_visible()
