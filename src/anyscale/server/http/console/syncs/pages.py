@@ -41,6 +41,7 @@ from anyscale.server.http.console.syncs.plan_result import (
     same_people,
     shown_plan,
 )
+from anyscale.server.http.console.users.listing import PAGE_USERS
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.login.sign_in_again import require_recent_sign_in
 from anyscale.server.http.refusals import count_refusal, retry_after
@@ -65,9 +66,6 @@ _FORM_KEY = re.compile("[0-9a-f]{32}")
 
 #: syncs that the page of the form lists
 _LISTED = 5
-
-#: people who cannot sign in that the page of a sync names
-_NAMED = 50
 
 #: Seconds while another process may work on a sync: it stores a step each second.
 _ACTIVE_SECONDS = 120.0
@@ -160,7 +158,7 @@ def show_sync(
 ) -> Page:
     sync, seconds = syncs.get(sync_id)
     progress = _progress(sync, seconds, file_runs)
-    locked_out = listing.newest(NarrowedQuery(sign_in="none"), limit=_NAMED)
+    locked_out = listing.newest(NarrowedQuery(sign_in="none"), limit=PAGE_USERS)
     return render_console_page(
         request,
         "syncs/sync",
