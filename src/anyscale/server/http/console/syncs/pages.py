@@ -167,7 +167,10 @@ def show_sync(
         sync=sync,
         emails=emails_in([sync], users),
         progress=progress,
-        without=[(one, full_name(one.name, one.lastname)) for one in locked_out.users],
+        without=[
+            {"user_id": one.user_id, "name": full_name(one.name, one.lastname), "email": one.email}
+            for one in locked_out.users
+        ],
         has_more=locked_out.has_more or locked_out.looked_up_to is not None,
     )
 
