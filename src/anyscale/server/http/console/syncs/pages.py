@@ -158,7 +158,7 @@ def show_sync(
 ) -> Page:
     sync, seconds = syncs.get(sync_id)
     progress = _progress(sync, seconds, file_runs)
-    locked_out = listing.newest(NarrowedQuery(sign_in="none"), limit=PAGE_USERS)
+    locked_out = listing.ordered(NarrowedQuery(sign_in="none"), limit=PAGE_USERS)
     return render_console_page(
         request,
         "syncs/sync",
