@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -344,9 +345,9 @@ def test_an_account_that_changes_after_the_plan_is_left_and_counted(
     page, bob = check(jane, data), account(console, "bob")
     start = console.control_plane.syncs.start
 
-    def start_late(*arguments: object) -> object:
+    def start_late(*arguments: Any) -> object:
         console.control_plane.updates.update(bob.user_id, UserChanges(title="Chef"), OPERATOR)
-        return start(*arguments)  # type: ignore[arg-type] # as it was called
+        return start(*arguments)
 
     monkeypatch.setattr(console.control_plane.syncs, "start", start_late)
     text = words(get(jane, confirm(jane, page, data).headers["location"]))
@@ -365,8 +366,8 @@ def test_an_owner_who_loses_the_role_stops_the_run_and_what_was_done_stays(
     page, user_id = check(jane, data), account(console, "jane").user_id
     suspend = control_plane.lifecycle.suspend
 
-    def suspend_and_demote(*arguments: object, **options: object) -> None:
-        suspend(*arguments, **options)  # type: ignore[arg-type] # as it was called
+    def suspend_and_demote(*arguments: Any, **options: Any) -> None:
+        suspend(*arguments, **options)
         control_plane.lifecycle.set_role(user_id, "collaborator", OPERATOR)
 
     monkeypatch.setattr(control_plane.lifecycle, "suspend", suspend_and_demote)
