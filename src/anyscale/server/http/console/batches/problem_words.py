@@ -1,5 +1,6 @@
 """The problems of a file in the words of its page: the line or cell, the person, what is wrong."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -49,6 +50,9 @@ _DETAILS: Mapping[str, str] = {
     "email_freed": "was the email of another account, which applications may know: for 30 days no "
     "other account gets it",
 }
+
+#: the option of a sync whose field its page shows
+_same_person = re.compile("say `--same-person (.*?)`")
 
 
 class ShownProblem(Struct, frozen=True):
@@ -103,6 +107,7 @@ class ProblemWords(Struct, frozen=True):
     def _detail(self, problem: Problem) -> str:
         if problem.other is None:
             detail = problem.detail.replace("say --accept-weak-hashes", "mark it below")
+            detail = _same_person.sub(r"write the number \1 into the field below", detail)
             return _DETAILS.get(problem.code, detail)
         first = self.people.get(problem.other, Person())
         who = f" ({first.name or first.email})" if first.name or first.email else ""

@@ -14,7 +14,6 @@ from anyscale.domain.names import full_name
 from anyscale.errors import (
     AnyscaleError,
     BatchRefused,
-    ConfigError,
     RequestInvalid,
     SyncStopped,
     TooLarge,
@@ -27,6 +26,7 @@ from anyscale.server.core.accounts.syncs import SyncService
 from anyscale.server.core.search import NarrowedQuery, UserListing
 from anyscale.server.http.authentication import RENEWS_SESSION
 from anyscale.server.http.console.batches.check_result import problem_lines, wrong_file
+from anyscale.server.http.console.batches.columns import column_problems, shown_table
 from anyscale.server.http.console.batches.pages import PATH as BATCHES
 from anyscale.server.http.console.batches.uploads import (
     CHOICES,
@@ -38,7 +38,6 @@ from anyscale.server.http.console.syncs.plan_result import (
     PLAN_FILE,
     plan_pages,
     problems_of,
-    same_people,
     shown_plan,
 )
 from anyscale.server.http.console.users.listing import PAGE_USERS
@@ -235,7 +234,8 @@ def _planned(
 ) -> Page:
     page_plan = shown_plan(run, plan)
     problems = problems_of(questions or [], page_plan)
-    return _page(request, fields, plan=page_plan, problems=problems, **values)
+    table = shown_table(run.file)
+    return _page(request, fields, plan=page_plan, table=table, problems=problems, **values)
 
 
 def _wrong(
@@ -244,18 +244,23 @@ def _wrong(
     count_refusal(error)
     if fields.get("as") == "text":
         headers = {"Content-Disposition": 'attachment; filename="problems.txt"'}
-        lines = problem_lines(error)
+        lines = problem_lines(run, error)
         return Response(lines, media_type="text/plain; charset=utf-8", headers=headers)
-    wrong = same_people(wrong_file(run, error))
-    asks_for_people = bool(error.codes["other_person"])
-    return _page(request, fields, wrong=wrong, asks_for_people=asks_for_people, status=error.status)
+    return _page(
+        request,
+        fields,
+        wrong=wrong_file(run, error),
+        table=shown_table(run.file),
+        problems=column_problems(run.file.choices, error.problems),
+        asks_for_people=bool(error.codes["other_person"]),
+        status=error.status,
+    )
 
 
 def _failed(request: UserRequest, fields: dict[str, str], error: AnyscaleError) -> Page:
     count_refusal(error)
     text = _too_large(request) if isinstance(error, TooLarge) else sentence(str(error))
-    field = "columns" if isinstance(error, ConfigError) else "file"
-    shown = {"problems": [(text, field)], "status": error.status, "headers": retry_after(error)}
+    shown = {"problems": [(text, "file")], "status": error.status, "headers": retry_after(error)}
     return _page(request, fields, **shown)
 
 
@@ -271,6 +276,7 @@ def _page(request: UserRequest, fields: dict[str, str], **values: Any) -> Page:
     shown: dict[str, Any] = {
         "plan": None,
         "wrong": None,
+        "table": None,
         "asks_for_people": False,
         "latest": (),
         "emails": {},

@@ -1,21 +1,19 @@
 """The plan of a sync, as its page shows it: what would change, and what has to be confirmed."""
 
-import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from anyscale.comparison.sync_options import SyncOptions, count_nameless, too_many
 from anyscale.domain.models.sync import LookAlike, StepKind, SyncPlan, SyncStep
 from anyscale.server.background.file_sync import FileSync, OpenQuestion, plan_digest
-from anyscale.server.http.console.batches.check_result import WrongFile
-from anyscale.server.http.console.users.fields import LABELS
+from anyscale.server.http.console.batches.columns import FIELD_LABELS
 from anyscale.server.http.web.console_page import Problem
 from anyscale.server.http.web.records_file import RecordsFile, Rows
 
-__all__ = ["PLAN_FILE", "ShownPlan", "plan_pages", "problems_of", "same_people", "shown_plan"]
+__all__ = ["PLAN_FILE", "ShownPlan", "plan_pages", "problems_of", "shown_plan"]
 
 #: people of a kind that the page shows; the download has all
 _SHOWN = 50
@@ -198,18 +196,6 @@ def problems_of(questions: Sequence[OpenQuestion], plan: ShownPlan) -> list[Prob
     return [words[question] for question in questions]
 
 
-def same_people(wrong: WrongFile | None) -> WrongFile | None:
-    """Return the problems of a file with the words of the page in place of an option."""
-    if wrong is None:
-        return None
-    option, field = r"say `--same-person (.*?)`", r"write the number \1 into the field below"
-    groups = [
-        [structs.replace(one, detail=re.sub(option, field, one.detail)) for one in group]
-        for group in wrong.groups
-    ]
-    return structs.replace(wrong, groups=groups)
-
-
 async def plan_pages(plan: SyncPlan) -> AsyncIterator[Rows]:
     """Give the rows of the whole plan, page by page."""
     every = ((kind, step) for kind in _DONE for step in getattr(plan, kind))
@@ -255,7 +241,7 @@ def _changes(step: SyncStep) -> Iterator[Change]:
     if not step.changes or not step.replaced:
         return
     new, old = step.changes.to_dict(), step.replaced.to_dict()
-    for field, label in LABELS.items():
+    for field, label in FIELD_LABELS.items():
         if field in new:
             yield Change(label, _text(old[field]), _text(new[field]))
 

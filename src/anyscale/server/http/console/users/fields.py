@@ -10,16 +10,7 @@ from anyscale.server.http.web.console_page import Problem
 from anyscale.server.http.web.forms import sentence
 from anyscale.server.store.records.users import AccountRecord
 
-__all__ = [
-    "BOXES",
-    "DETAILS",
-    "LABELS",
-    "TEXTS",
-    "changes_of",
-    "entered",
-    "field_problems",
-    "optional_texts",
-]
+__all__ = ["BOXES", "DETAILS", "TEXTS", "changes_of", "entered", "field_problems", "optional_texts"]
 
 #: the fields that are boxes to tick
 BOXES = ("is_sso_user",)
@@ -43,8 +34,7 @@ DETAILS = {
 #: field -> the text that can be corrected, in the order of the pages
 TEXTS = {"name": Text("First name"), **DETAILS}
 
-#: field -> its name on pages
-LABELS = {field: text.label for field, text in TEXTS.items()} | {
+_LABELS = {field: text.label for field, text in TEXTS.items()} | {
     "email": "Email",
     "password": "Password",
     "is_sso_user": "Single sign-on",
@@ -81,5 +71,5 @@ def field_problems(faults: Iterable[Fault | BatchProblem]) -> list[Problem]:
 
 
 def _problem(field: str, detail: str) -> Problem:
-    text = f"{LABELS[field]}: {detail}" if field in LABELS else detail
+    text = f"{_LABELS[field]}: {detail}" if field in _LABELS else detail
     return sentence(text), _SHOWN_AS.get(field, field)
