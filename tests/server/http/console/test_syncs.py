@@ -307,7 +307,7 @@ def test_the_whole_plan_is_downloaded(jane: HttpClient) -> None:
 
 def test_the_page_shows_fifty_people_of_a_kind(jane: HttpClient) -> None:
     page = check(jane, staff(*(f";N{at};;n{at}@new.example;" for at in range(60))))
-    assert page.text.count("@new.example</bdi>") == 50
+    assert page.text.count('data-label="Email"') == 50
     assert "And 10 more: download the whole plan." in words(page)
 
 
@@ -315,7 +315,7 @@ def test_a_wrong_file_changes_nothing_and_its_problems_are_shown(jane: HttpClien
     page = check(jane, staff(";Zoë;;zoe;"))
     assert page.status == 422
     assert "1 problem in 1 row" in words(page)
-    assert "4 zoe E-Mail 'zoe' is not an email address" in words(page)
+    assert "'zoe' is not an email address" in words(page)
     text = check(jane, staff(";Zoë;;zoe;"), **{"as": "text"})
     assert text.text.startswith("line 4 ")
     assert upload(jane, PATH, staff(";Zoë;;zoe;"), "staff.csv").status == 422
