@@ -46,7 +46,7 @@ from anyscale.server.http.login.sign_in_again import require_recent_sign_in
 from anyscale.server.http.refusals import count_refusal, retry_after
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.thread_pools import ThreadPools
-from anyscale.server.http.web.actors import emails_in
+from anyscale.server.http.web.actors import names_in
 from anyscale.server.http.web.console_page import (
     NOT_OF_THE_FORM,
     Page,
@@ -101,7 +101,7 @@ def show_form(
     users: NamedDependency[UserQueries],
 ) -> Page:
     latest = syncs.latest(_LISTED)
-    return _page(request, {}, latest=latest, emails=emails_in(latest, users))
+    return _page(request, {}, latest=latest, names=names_in(latest, users))
 
 
 @post("/sync/check", status_code=200, request_max_body_size=MAX_UPLOAD)
@@ -164,7 +164,7 @@ def show_sync(
         BATCHES,
         module="batch.js" if progress.state == "open" else "",
         sync=sync,
-        emails=emails_in([sync], users),
+        names=names_in([sync], users),
         progress=progress,
         without=[
             {"user_id": one.user_id, "name": full_name(one.name, one.lastname), "email": one.email}
@@ -279,7 +279,7 @@ def _page(request: UserRequest, fields: dict[str, str], **values: Any) -> Page:
         "table": None,
         "asks_for_people": False,
         "latest": (),
-        "emails": {},
+        "names": {},
     }
     return render_console_page(
         request,
