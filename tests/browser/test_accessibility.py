@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 from tests.browser.conftest import Visit, visits
 from tests.support.accessibility.checks import assert_accessible
+from tests.support.accessibility.layout import assert_fits_screens_and_paper
 from tests.support.sign_in.site import Site, change_password, sign_in
 from tests.support.users import NEW_PASSWORD
 
@@ -109,6 +110,10 @@ def test_no_page_scrolls_sideways_or_has_low_contrast(page: Page) -> None:
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wide <= 0, (zoom, scheme)
         assert page.evaluate(LOW_CONTRAST) == [], (zoom, scheme)
+
+
+def test_every_page_fits_every_screen_and_paper(page: Page) -> None:
+    assert_fits_screens_and_paper(page)
 
 
 def test_header_and_content_of_a_narrow_page_have_the_same_left_edge(page: Page) -> None:
