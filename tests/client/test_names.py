@@ -25,7 +25,7 @@ from anyscale.user.sdk import UserCalls
 TOP = ["Anyscale", "batch", "errors", "user"]
 USER = [
     *("admin_batch_create", "delete", "get", "list", "models", "reset_second_factor", "restore"),
-    *("set_password_link", "set_role", "suspend", "sync", "update", "verify"),
+    *("set_password_link", "set_role", "suspend", "sync", "update", "users_file", "verify"),
 ]
 BATCH = ["drop", "list", "show", "undo"]
 

@@ -11,11 +11,10 @@ import click
 
 from anyscale.cli.problem_report import problems_in_words, report_problems
 from anyscale.cli.terminal import be_quiet, escaped, is_quiet, say
-from anyscale.domain.validation import shown
 from anyscale.errors import BatchRefused, ConfigError
 from anyscale.malloc import return_large_blocks
 from anyscale.users_file import FORMATS, STDIN, UsersFile
-from anyscale.users_file.tables.header import TABLES, chosen_columns, require_table
+from anyscale.users_file.tables.header import TABLES, chosen_columns
 
 __all__ = [
     "UsersFileCommand",
@@ -247,12 +246,5 @@ def open_users_file(path: str) -> Iterator[UsersFile]:
         say("Reading users from the terminal: end with Ctrl-D.")
     choices = _choices()
     with closing(UsersFile.open(path, **choices)) as file:
-        if choices["columns"]:
-            require_table(file.name, file.format, "say --format csv")
-        for name, file_format in (("sheet", "xlsx"), ("encoding", "csv")):
-            if choices[name] is not None and file.format != file_format:
-                raise ConfigError(
-                    f"--{name} is for {FORMATS[file_format].label}, and {shown(file.name)} is read "
-                    f"as {file.format.upper()}: say --format {file_format} if it is"
-                )
+        file.require_options("--format {}".format)
         yield file

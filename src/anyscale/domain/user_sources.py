@@ -4,7 +4,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from msgspec import structs
 
@@ -90,6 +90,7 @@ class Reading(Protocol):
         """Add their places in the input to problems that the control plane has found."""
 
 
+@runtime_checkable
 class UserSource(Protocol):
     """Users that can be read as often as needed."""
 

@@ -21,6 +21,7 @@ __all__ = [
     "suspend",
     "sync",
     "update",
+    "users_file",
     "verify",
 ]
 

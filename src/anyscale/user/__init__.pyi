@@ -12,4 +12,5 @@ set_role = _calls.set_role
 suspend = _calls.suspend
 sync = _calls.sync
 update = _calls.update
+users_file = _calls.users_file
 verify = _calls.verify

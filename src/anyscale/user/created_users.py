@@ -7,15 +7,15 @@ from anyscale.batch_run.run import BatchRun
 from anyscale.batch_run.run_key import CallKey
 from anyscale.call_report import CallReport
 from anyscale.domain.models.users import CreatedUsers, SkippedUser
+from anyscale.domain.user_sources import UserSource
 from anyscale.transport.base import Transport
-from anyscale.user.list_source import ListSource
 
 __all__ = ["create_users", "forget_frames"]
 
 
 def create_users(
     transport: Transport,
-    users: ListSource,
+    users: UserSource,
     report: CallReport,
     idempotency_key: str | None,
     *,

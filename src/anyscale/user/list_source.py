@@ -7,11 +7,20 @@ from msgspec import UNSET
 from anyscale.domain.emails import email_key
 from anyscale.domain.models.users import AdminCreateUser
 from anyscale.domain.passwords import normalized
-from anyscale.domain.user_sources import ProblemList, Reading, split_weak_hash
+from anyscale.domain.user_sources import ProblemList, Reading, UserSource, split_weak_hash
 from anyscale.domain.validation import CheckedUser, Policy, check_fields, find_faults, shown
 from anyscale.errors import Problem
 
-__all__ = ["ListSource"]
+__all__ = ["ListSource", "source_of"]
+
+
+def source_of(users: Iterable[AdminCreateUser] | UserSource) -> UserSource:
+    """Return the argument of a call as a source of users.
+
+    Raises:
+        TypeError: see `ListSource`.
+    """
+    return users if isinstance(users, UserSource) else ListSource(users)
 
 
 class ListSource:

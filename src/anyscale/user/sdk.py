@@ -1,9 +1,10 @@
 """The SDK's calls about users: `anyscale.user` and `Anyscale(...).user`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import date
-from typing import Literal
+from os import PathLike
+from typing import TYPE_CHECKING, Literal
 
 from anyscale.batch_run.run_key import require_key
 from anyscale.call_report import CallReport
@@ -23,13 +24,18 @@ from anyscale.domain.models.users import (
 )
 from anyscale.domain.schemas.users import USER_PAGE, Role
 from anyscale.domain.user_query import UserQuery
+from anyscale.domain.user_sources import UserSource
 from anyscale.errors import AnyscaleError, ConfigError
 from anyscale.keyword_hints import keyword_hints
 from anyscale.transport import open_transport
 from anyscale.user.account_calls import AccountCalls
 from anyscale.user.created_users import create_users, forget_frames
-from anyscale.user.list_source import ListSource
+from anyscale.user.file_source import open_file
+from anyscale.user.list_source import source_of
 from anyscale.user.lookup import check_sizes, find_user
+
+if TYPE_CHECKING:
+    from anyscale.users_file import UsersFile
 
 __all__ = ["UserCalls", "default_calls"]
 
@@ -40,7 +46,7 @@ class UserCalls(AccountCalls):
     @keyword_hints
     def admin_batch_create(
         self,
-        admin_create_users: Iterable[AdminCreateUser],
+        admin_create_users: Iterable[AdminCreateUser] | UserSource,
         *,
         idempotency_key: str | None = None,
         if_exists: Literal["fail", "skip"] = "fail",
@@ -55,7 +61,7 @@ class UserCalls(AccountCalls):
         Whole or nothing: it creates every user and returns a list of them, or none and raises.
 
         Args:
-            admin_create_users: Users to be created by an admin.
+            admin_create_users: Users to be created by an admin, or an opened `users_file`.
             idempotency_key: 1 to 200 visible ASCII characters. The same call with the same key
                 resumes one that was interrupted, and returns the same result if it had completed.
             if_exists: For users who have an account: `fail` refuses the batch, `skip` skips them.
@@ -76,7 +82,7 @@ class UserCalls(AccountCalls):
                 the batch that is left open.
             AnyscaleError: see `anyscale.errors` for the others.
         """
-        users = ListSource(admin_create_users)
+        users = source_of(admin_create_users)
         require_key(idempotency_key)
         if if_exists not in ("fail", "skip"):
             raise ConfigError(f"if_exists must be 'fail' or 'skip', not {if_exists!r}")
@@ -184,7 +190,10 @@ class UserCalls(AccountCalls):
 
     @keyword_hints
     def verify(
-        self, admin_create_users: Iterable[AdminCreateUser], *, same_person: Iterable[str] = ()
+        self,
+        admin_create_users: Iterable[AdminCreateUser] | UserSource,
+        *,
+        same_person: Iterable[str] = (),
     ) -> Iterator[Difference]:
         """Compare all fields of users but the password with those of their accounts.
 
@@ -192,7 +201,8 @@ class UserCalls(AccountCalls):
         difference then.
 
         Args:
-            admin_create_users: Users as they should be.
+            admin_create_users: Users as they should be, or an opened `users_file`: then the fields
+                that it has are compared.
             same_person: External ids of users whose accounts have other emails and names, or are
                 suspended, and are theirs all the same.
 
@@ -201,16 +211,16 @@ class UserCalls(AccountCalls):
                 iteration.
             BatchRefused: entries are wrong; nothing was compared.
         """
-        return self._differences(ListSource(admin_create_users), frozenset(same_person))
+        return self._differences(source_of(admin_create_users), frozenset(same_person))
 
-    def _differences(self, users: ListSource, same_person: frozenset[str]) -> Iterator[Difference]:
+    def _differences(self, users: UserSource, same_person: frozenset[str]) -> Iterator[Difference]:
         with closing(self._open()) as transport:
             yield from Verification(transport, users, same_person=same_person).differences()
 
     @keyword_hints
     def sync(
         self,
-        admin_create_users: Iterable[AdminCreateUser],
+        admin_create_users: Iterable[AdminCreateUser] | UserSource,
         *,
         create: bool = True,
         correct: bool = True,
@@ -226,7 +236,7 @@ class UserCalls(AccountCalls):
         """Bring the accounts up to date with a list of all users; passwords are not set.
 
         Args:
-            admin_create_users: Everybody who is to have an account.
+            admin_create_users: Everybody who is to have an account, or an opened `users_file`.
             create: Create the accounts of new users.
             correct: Correct the accounts that differ. Those of owners stay as they are.
             suspend_missing: Suspend the users who are not in the list, but no owner.
@@ -249,7 +259,7 @@ class UserCalls(AccountCalls):
             SyncStopped: a limit or a question stopped it; nothing was changed.
             BatchUnfinished: something failed on the way: make the same call again.
         """
-        users = ListSource(admin_create_users)
+        users = source_of(admin_create_users)
         check_type("dry_run", dry_run, bool)
         options = SyncOptions(
             create=create,
@@ -264,6 +274,38 @@ class UserCalls(AccountCalls):
         )
         with closing(self._open()) as transport:
             return run_sync(transport, users, options, dry_run=dry_run)
+
+    @keyword_hints
+    def users_file(
+        self,
+        path: str | PathLike[str],
+        *,
+        file_format: str | None = None,
+        columns: Mapping[str, str] | None = None,
+        sheet: str | None = None,
+        encoding: str | None = None,
+    ) -> "UsersFile":
+        """Open a users file, as the command reads it, for the calls that take users.
+
+        Use it in a `with` statement, which closes it. Its problems have their places in the file.
+
+        Args:
+            path: Of a YAML, JSON, JSON Lines, CSV or Excel file, or of another system's export.
+            file_format: `yaml`, `json`, `jsonl`, `csv`, `xlsx`, `ldif`, `keycloak` or `django`. By
+                default, what the name ends with says it.
+            columns: Of CSV and Excel: header -> field, such as `{"Rufname": "name"}`; an empty
+                field leaves the column out.
+            sheet: Of Excel: the name of the sheet. By default, the first visible one is read.
+            encoding: Of CSV, such as `windows-1252`. By default, it is UTF-8.
+
+        Raises:
+            TypeError: an argument has a wrong type.
+            ConfigError: the file cannot be opened, or an argument does not fit its format.
+        """
+        check_type("path", path, str, PathLike)
+        for name, value in (("file_format", file_format), ("sheet", sheet), ("encoding", encoding)):
+            check_type(name, value, str, type(None))
+        return open_file(path, file_format, columns or {}, sheet, encoding)
 
 
 #: The calls on the control plane that the environment names at the time of each call.

@@ -261,6 +261,30 @@ class UsersFile:
     def close(self) -> None:
         self._stream.close()
 
+    def __enter__(self) -> Self:
+        """Close the file at the end of a `with` statement."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def require_options(self, say: Callable[[str], str]) -> None:
+        """Raise `ConfigError` if the caller has chosen what files of another format have.
+
+        `say` returns how the caller says the format.
+        """
+        for what, value, formats in (
+            ("columns are", self._columns, ("csv", "xlsx")),
+            ("a sheet is", self._sheet, ("xlsx",)),
+            ("an encoding is", self._encoding, ("csv",)),
+        ):
+            if value and self.format not in formats:
+                labels = [FORMATS[one].label for one in formats]
+                raise ConfigError(
+                    f"{what} chosen for {' and '.join(labels)}, and {shown(self.name)} is read as "
+                    f"{self.format.upper()}: say {say(formats[0])} if it is {labels[0]}"
+                )
+
     def check_unchanged(self) -> None:
         if self._current_stamp() != self.stamp:
             raise BatchUnfinished(f"{self.name} was changed while it was being read")

@@ -15,7 +15,6 @@ __all__ = [
     "column_name",
     "columns_of",
     "named_column",
-    "require_table",
 ]
 
 #: the formats whose columns the caller can choose
@@ -58,18 +57,6 @@ def chosen_columns(texts: Iterable[str]) -> dict[str, str]:
             raise ConfigError(f"{text}: {again} is given twice")
         columns[name] = field
     return columns
-
-
-def require_table(file_name: str, file_format: str, mend: str) -> None:
-    """Raise `ConfigError` if a file for which the caller chooses columns is not a table.
-
-    `mend` says how the caller says that it is CSV.
-    """
-    if file_format not in TABLES:
-        raise ConfigError(
-            f"columns are chosen for CSV and Excel, and {shown(file_name)} is read as "
-            f"{file_format.upper()}: {mend} if it is CSV"
-        )
 
 
 def column_name(cell: str) -> str:
