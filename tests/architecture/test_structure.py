@@ -118,6 +118,7 @@ def test_a_batch_without_passwords_imports_no_hashing_and_no_parser(
     }
     assert not loaded & heavy
     assert not [name for name in loaded if name.startswith("anyscale.server.core.search")]
+    assert not [name for name in loaded if name.startswith("anyscale.users_file.tables.xlsx")]
     assert ("click" in loaded) == (code == COMMAND)
 
 

@@ -157,7 +157,8 @@ class TableReader:
             elif field not in FIELDS:  # `_read_columns` has reported it
                 continue
             elif field not in FLAGS:
-                if (damage := _damage(cell)) and self._is_read(field):
+                damage = damaged_cell(cell) if type(cell) is str else _damage(cell)
+                if damage and self._is_read(field):
                     faults.append(PlacedFault(place_of[field], field, "spreadsheet", damage))
                 else:
                     # Only these are as they are written: no export for spreadsheets has them.
