@@ -200,8 +200,9 @@ class UsersFile:
         """Open a file by its path, or standard input for `-`.
 
         Raises:
-            ConfigError: it cannot be opened.
+            ConfigError: it cannot be opened, or there is no such encoding.
         """
+        encoding = _named_encoding(encoding) if encoding else None  # before the file is opened
         if path == STDIN:
             try:
                 stream: BinaryIO = CapturedInput(sys.stdin.buffer)
