@@ -18,6 +18,7 @@ from tests.support.ports import free_port
 from tests.support.sign_in.site import SSO_SETTINGS, Site, run_site
 
 from anyscale.domain.models.applications import NewApplication
+from anyscale.domain.models.sync import SyncResult
 from anyscale.domain.validation import CheckedUser, Policy, check
 
 NAMES = [
@@ -36,6 +37,7 @@ class Long(NamedTuple):
     users: list[str]
     batches: list[str]
     application: str
+    update: str
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +77,15 @@ def long(site: Site) -> Long:
         new = NewApplication(name="W" * 90, redirect_uris=[REDIRECT], audience=[])
         application = control_plane.applications.create(new, OPERATOR).application
         control_plane.tokens.create("t" * 64, "owner", None, OPERATOR)
+        update = control_plane.syncs.start("key", label, 9, OPERATOR)
+        assert update
+        control_plane.syncs.save(update, SyncResult(created=1_000_000), OPERATOR, "done")
     return Long(
         state,
         [f"/console/users/{user.user_id}" for user in created.users],
         [f"/console/batches/{batch}" for batch in (created.batch.batch_id, opened.batch_id)],
         f"/console/applications/{application.client_id}",
+        f"/console/sync/{update.sync_id}",
     )
 
 
@@ -103,6 +109,8 @@ PAGES: dict[str, str | Address] = {
     "links": lambda long: f"{long.batches[0]}/links",
     "undo": lambda long: f"{long.batches[0]}/undo",
     "new batch": "/console/batches/new",
+    "updates": "/console/sync",
+    "update": lambda long: long.update,
     "applications": "/console/applications",
     "application": lambda long: long.application,
     "edit": lambda long: f"{long.application}/edit",
