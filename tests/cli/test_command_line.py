@@ -201,7 +201,8 @@ def test_with_sso_only_a_user_without_is_sso_user_is_a_problem(
     call = ("user", "batch-create", "-f", "-", "--format", kind)
     result = anyscale(*call, stdin=users, env={"ANYSCALE_SSO_ONLY": "on"})
     assert result.returncode == 2
-    problem = "create_users[0].is_sso_user: must be true: everybody here signs in by SSO"
+    entry = "a, is_sso_user" if kind == "csv" else "create_users[0].is_sso_user"
+    problem = f"{entry}: must be true: everybody here signs in by SSO"
     assert f"<stdin>:{place}: {problem}" in result.stderr
 
 
