@@ -10,9 +10,11 @@ from urllib.parse import quote
 import pytest
 from tests.server.http.console.conftest import Console, OpenConsole
 from tests.server.http.pages.requests import PUBLIC, fields_of, get, send
+from tests.support.callers import OPERATOR
 from tests.support.paths import ROOT
 from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.sign_in.sign_ins import events_of, let_time_pass
+from tests.support.users import checked_user
 
 from anyscale.domain.audit_chain import AuditEntry
 from anyscale.domain.models.applications import Application
@@ -144,6 +146,23 @@ def test_domains_are_written_as_people_write_them(console: Console, jane: HttpCl
     create(jane, "Spelled", audience="@example.com, Owners;\r\n corp.example.com  b.example.com,")
     hub = find(console, "Spelled")
     assert hub.audience == ["example.com", "owners", "corp.example.com", "b.example.com"]
+
+
+def test_a_batch_whose_users_may_sign_in_is_shown_by_its_name(
+    console: Console, jane: HttpClient
+) -> None:
+    user = checked_user("zoe@joiners.example")
+    made = console.control_plane.batches.create(
+        "joiners", [user], "fail", OPERATOR, label="joiners.xlsx"
+    )
+    create(jane, "For a batch", audience=f"{made.batch.batch_id} owners")
+    client_id = find(console, "For a batch").client_id
+    name = f'<a href="/console/batches/{made.batch.batch_id}"><bdi>joiners.xlsx</bdi>'
+    for path in ("", f"/{client_id}"):
+        page = get(jane, f"/console/applications{path}").text
+        assert re.sub(r"\n", "", page).count(name) == 1
+        assert f">{made.batch.batch_id}<" not in page
+    assert "2 accounts match" in page
 
 
 def test_a_user_opens_the_applications_that_the_user_may_use(

@@ -1,5 +1,6 @@
 """/console/applications: the programs that sign users in; their secrets are shown once."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from anyscale.domain.models.applications import (
 from anyscale.domain.user_query import MAX_QUERY_TEXT
 from anyscale.errors import AlreadyReplaced, ConfigError, NotFound
 from anyscale.server.core.accounts.queries import UserQueries
+from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.openid.applications import ApplicationService
 from anyscale.server.core.openid.provider import OpenIdProvider
 from anyscale.server.http.console.application_fields import (
@@ -60,6 +62,7 @@ def list_applications(
     request: UserRequest,
     applications: NamedDependency[ApplicationService],
     users: NamedDependency[UserQueries],
+    batches: NamedDependency[BatchService],
     openid: NamedDependency[OpenIdProvider | None],
     q: Annotated[str, QueryParameter(max_length=MAX_QUERY_TEXT)] = "",
     note: FromQuery[str] = "",
@@ -73,6 +76,7 @@ def list_applications(
         applications=listed,
         q=q.strip(),
         names=names_in(listed, users),
+        batches=batches.names(_batches_of(listed)),
         has_provider=openid is not None,
     )
 
@@ -112,6 +116,7 @@ def show_application(
     client_id: ClientId,
     applications: NamedDependency[ApplicationService],
     users: NamedDependency[UserQueries],
+    batches: NamedDependency[BatchService],
     openid: NamedDependency[OpenIdProvider | None],
     note: FromQuery[str] = "",
 ) -> Page:
@@ -124,6 +129,7 @@ def show_application(
         connection=connection(application, openid.issuer if openid else None),
         matches=applications.count_matches(application.audience),
         names=names_in([application], users),
+        batches=batches.names(_batches_of([application])),
     )
 
 
@@ -226,6 +232,12 @@ def delete_application(
     with suppress(NotFound):  # the form arrived twice
         applications.delete(client_id, request.user)
     return redirect(f"{_SECTION}?note=deleted")
+
+
+def _batches_of(applications: Iterable[Application]) -> set[str]:
+    """Return the ids of the batches whose users may sign in at some applications."""
+    entries = (entry for one in applications for entry in one.audience)
+    return {entry for entry in entries if entry.startswith("bat_")}
 
 
 def _secret(
