@@ -1,8 +1,10 @@
 """A users file that counts its users, and keeps the first ones to be shown, without passwords."""
 
 from array import array
+from codecs import getincrementaldecoder
 from collections.abc import Collection, Iterator
-from typing import Final, NamedTuple
+from functools import partial
+from typing import BinaryIO, Final, NamedTuple
 
 from msgspec import structs
 
@@ -13,11 +15,27 @@ from anyscale.server.background.uploads import Upload
 from anyscale.users_file import UsersFile
 from anyscale.users_file.entry_collector import EntryCollector
 from anyscale.users_file.tables.columns import ColumnChoices
+from anyscale.users_file.tables.encodings import GUESSED_OCTETS, guess_encoding
 
 __all__ = ["CountedFile", "Person"]
 
-#: users that a page shows
-_FIRST = 20
+#: users that a page shows, and names of an encoding
+_FIRST, _NAMES = 20, 3
+
+#: octets that are decoded at once
+_PIECE = 1 << 20
+
+
+def _is_utf8(stream: BinaryIO) -> bool:
+    """Return whether a file is UTF-8 as far as it is complete."""
+    decoder = getincrementaldecoder("utf-8")()
+    stream.seek(0)
+    try:
+        for piece in iter(partial(stream.read, _PIECE), b""):
+            decoder.decode(piece)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class Person(NamedTuple):
@@ -42,6 +60,9 @@ class CountedFile(UsersFile):
         #: of the latest reading
         self.choices: Final = ColumnChoices(upload.columns)
         self.column_choices = self.choices
+        #: of CSV that is not UTF-8: the one that the form chose, or the most likely one
+        self.encoding: str | None = None
+        self._wanted_encoding = upload.encoding
         #: of the latest reading of a workbook: its visible sheets, of which the first one is read
         #: if none was chosen
         self.sheets: list[str] = []
@@ -52,6 +73,8 @@ class CountedFile(UsersFile):
         self.with_password: int = 0
         self.by_sso: int = 0
         self.first: list[CheckedUser] = []
+        #: the first names in an `encoding` that have other letters than ASCII
+        self.other_names: list[str] = []
         #: positions of the users who could not sign in
         self.without: array[int] = array("I")
 
@@ -64,6 +87,7 @@ class CountedFile(UsersFile):
         for user in self._users(entries):
             if not entries.verify:
                 self._count(user, entries.count - 1)
+            self._note_name(user)
             yield user
 
     def _count(self, user: CheckedUser, position: int) -> None:
@@ -76,9 +100,23 @@ class CountedFile(UsersFile):
         self.by_sso += user.is_sso_user
         self.users_read += 1
 
+    def _note_name(self, user: CheckedUser) -> None:
+        if self.encoding and user.name and len(self.other_names) < _NAMES:  # UNSET is false
+            name = full_name(user.name, user.lastname or None)
+            self.other_names += [] if name.isascii() else [name]
+
     def _users(self, entries: EntryCollector) -> Iterator[CheckedUser]:
+        self._choose_encoding()
         yield from super().users(entries)
         self.sheets = entries.sheets
+
+    def _choose_encoding(self) -> None:
+        if self.encoding or self.format != "csv" or _is_utf8(self._stream):
+            return
+        self._stream.seek(0)
+        guess = guess_encoding(self._stream.read(GUESSED_OCTETS))
+        self.encoding = self._wanted_encoding or (guess.encoding if guess else None)
+        self._encoding = self.encoding
 
     def people_at(
         self, positions: Collection[int], policy: Policy, *, verify: bool = False

@@ -3,7 +3,7 @@
 import asyncio
 import io
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
@@ -13,7 +13,7 @@ from anyscale.errors import Overloaded, RequestInvalid
 from anyscale.users_file import FORMATS, format_of
 from anyscale.users_file.tables.header import column_name
 
-__all__ = ["MIB", "MemoryBudget", "Upload"]
+__all__ = ["ENCODINGS", "MIB", "MemoryBudget", "Upload"]
 
 MIB = 1024 * 1024
 
@@ -25,6 +25,18 @@ _SMALL_FILE = MIB + 64 * 1024
 #: seconds that a request waits for memory, and for its turn
 _WAIT_SECONDS = 30.0
 _RETRY_SECONDS = 30.0
+
+#: the encodings of CSV that a form offers -> what they are on pages
+ENCODINGS: Mapping[str, str] = {
+    "windows-1252": "Western European (windows-1252)",
+    "windows-1250": "Central European (windows-1250)",
+    "windows-1254": "Turkish (windows-1254)",
+    "windows-1251": "Cyrillic (windows-1251)",
+    "windows-1253": "Greek (windows-1253)",
+    "mac-roman": "Mac (mac-roman)",
+    "cp850": "DOS (cp850)",
+    "utf-16": "Unicode (UTF-16)",
+}
 
 _FULL = "The server works on other large files. Your file was not read: try again in a moment."
 _GONE = "the request was given up"
@@ -149,6 +161,12 @@ class Upload:
         return self.fields.get("sheet") or None
 
     @property
+    def encoding(self) -> str | None:
+        """The encoding that the user chose for CSV that is not UTF-8; None for the likely one."""
+        chosen = self.fields.get("encoding", "")
+        return chosen if chosen in ENCODINGS else None
+
+    @property
     def mail_links(self) -> bool:
         """Whether the users that cannot sign in yet are to get links by mail."""
         return self.fields.get("mail_links") == "yes"
@@ -165,7 +183,7 @@ class Upload:
 
     def is_same_as(self, other: "Upload") -> bool:
         """Whether both have the same octets and are read in the same way; both must be open."""
-        readings = [(one.format, one.columns, one.sheet) for one in (self, other)]
+        readings = [(one.format, one.columns, one.sheet, one.encoding) for one in (self, other)]
         return readings[0] == readings[1] and self.content.getvalue() == other.content.getvalue()
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """A check in the console gives the verdicts of the command, problem by problem.
 
-But for columns that stand for no field, which it leaves out: here it reads them as the command.
+But it leaves out columns that stand for no field, and guesses an encoding: here it does neither.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ class Verdicts:
         upload = asyncio.run(received(data, name, if_exists))
         # A check writes nothing, so it looks at no permission.
         run = FileRun(self._control_plane, upload, caller=cast("Any", OPERATOR))
-        run.file.column_choices = None
+        run.file.column_choices, run.file.encoding = None, "utf-8"
         try:
             good = check_file(run)
         except BatchRefused as error:

@@ -251,3 +251,53 @@ def test_choices_are_sent_again_after_a_form_without_a_file(jane: HttpClient) ->
 def test_choices_that_are_too_long_are_refused_and_not_cut(jane: HttpClient) -> None:
     page = upload(jane, CHECK, csv("ann"), "u.csv", columns=f"{'a' * 32_000}=")
     assert (page.status, "more than 32,000 characters" in words(page)) == (400, True)
+
+
+NAMES = ("Müller", "Jäger", "Groß", "Özil")
+
+
+def western(*names: str, encoding: str = "windows-1252") -> bytes:
+    """A file as German Excel writes it, with an email for each name."""
+    rows = [f"Eva;{name};{new_names()[0]}@batch.example" for name in names]
+    return "\r\n".join(["Vorname;Name;E-Mail", *rows, ""]).encode(encoding)
+
+
+def test_letters_that_are_not_utf8_are_asked_for_by_names_in_one_round(
+    shared_console: Console, jane: HttpClient
+) -> None:
+    data = western(*NAMES)
+    page = upload(jane, CHECK, data, "staff.csv")
+    assert page.status == 200
+    assert "4 users read, nothing is wrong" in words(page)
+    question = "Are these names right? Eva Müller, Eva Jäger, Eva Groß If not, choose other letters"
+    assert words(page).count(question) == 2  # above the button that creates, and at the choice
+    chosen = re.findall(r'<option value="([^"]+)" selected>([^<]+)<', page.text)
+    assert ("windows-1252", "Western European (windows-1252)") in chosen
+    other = upload(jane, CHECK, data, "staff.csv", encoding="windows-1251")
+    assert "Are these names right? Eva Mьller" in words(other)
+    create(jane, data, encoding="windows-1252")
+    email = data.decode("windows-1252").splitlines()[1].rpartition(";")[2]
+    (user,) = shared_console.control_plane.users.with_emails([email])
+    assert user
+    assert user.lastname == "Müller"
+
+
+def test_a_file_in_utf8_is_read_as_such_whatever_was_chosen_before(jane: HttpClient) -> None:
+    page = upload(jane, CHECK, western("Müller", encoding="utf-8"), encoding="windows-1252")
+    assert page.status == 200
+    assert "Müller" in words(page)
+    assert 'id="encoding"' not in page.text
+
+
+def test_a_utf8_file_that_was_cut_in_a_letter_is_no_question(jane: HttpClient) -> None:
+    cut = western("Müller", encoding="utf-8") + "Eva;Jä".encode()[:-1]
+    page = upload(jane, CHECK, cut)
+    assert "the file ends in the middle of a character" in words(page)
+    assert 'id="encoding"' not in page.text
+
+
+def test_problems_of_a_file_in_other_letters_are_named_in_the_same_round(jane: HttpClient) -> None:
+    data = western("Müller", "Jäger").replace(b"\r\nEva;J", b"\r\n;J")
+    page = upload(jane, CHECK, data)
+    assert "1 problem in 1 row" in words(page)
+    assert "Are these names right? Eva Müller" in words(page)

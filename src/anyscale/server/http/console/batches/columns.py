@@ -46,6 +46,10 @@ class ShownTable(Struct, frozen=True):
     #: of a workbook; the choice is one of them, or empty for the first one
     sheets: Sequence[str]
     sheet: str
+    #: of CSV that is not UTF-8; else empty
+    encoding: str
+    #: up to three names with other letters than ASCII, as they are read in the encoding
+    names: str
     #: none if the first row may be a user's
     columns: Sequence[Column]
     #: field -> label
@@ -68,6 +72,8 @@ def shown_table(file: CountedFile) -> ShownTable | None:
     return ShownTable(
         sheets=file.sheets if len(file.sheets) > 1 else (),
         sheet=file.sheet or "",
+        encoding=file.encoding or "",
+        names=", ".join(file.other_names),
         columns=columns,
         fields=labels,
         left_out=_left_out(file.choices),

@@ -9,7 +9,7 @@ from msgspec import Struct
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
 from anyscale.errors import RequestInvalid, TooLarge
-from anyscale.server.background.uploads import MIB, MemoryBudget, Upload
+from anyscale.server.background.uploads import ENCODINGS, MIB, MemoryBudget, Upload
 from anyscale.server.http.authentication import require_owner_still
 from anyscale.server.http.dependencies import AnyRequest, UserRequest
 from anyscale.server.http.web.console_page import host_of
@@ -26,12 +26,13 @@ __all__ = [
 #: octets of a file
 MAX_FILE = 64 * MIB
 
-#: what the fields of a form choose from: the formats with their names
+#: what the fields of a form choose from: the formats and the encodings with their names
 CHOICES: dict[str, Any] = {
     "formats": [
         ("", "By the name of the file"),
         *((name, one.label) for name, one in FORMATS.items()),
     ],
+    "encodings": ENCODINGS,
 }
 
 #: octets of a body: a form has some fields besides the file
