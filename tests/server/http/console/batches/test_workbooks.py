@@ -4,13 +4,18 @@ import csv
 import io
 import random
 import re
+import resource
+import time
 from collections.abc import Iterator
 
 import pytest
+from openpyxl import load_workbook
 from tests.client.bad_files.workbooks import saved, workbook
+from tests.client.test_hostile_workbooks import HOSTILE
 from tests.server.http.console.batches.test_columns import rows_of
 from tests.server.http.console.conftest import Console, run_console
 from tests.server.http.console.test_batches import create, new_names, upload, words
+from tests.server.http.pages.requests import PUBLIC, send
 from tests.support.servers.http_client import HttpClient
 
 from anyscale.server.http.console.batches.pages import PATH
@@ -20,7 +25,7 @@ CHECK = f"{PATH}/check"
 
 @pytest.fixture(scope="module")
 def shared_console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
-    with run_console(tmp_path_factory.mktemp("workbooks")) as console:
+    with run_console(tmp_path_factory.mktemp("workbooks"), public_url=PUBLIC) as console:
         yield console
 
 
@@ -110,3 +115,33 @@ def test_a_sheet_is_chosen_if_there_are_several(shared_console: Console, jane: H
 def test_a_workbook_of_one_sheet_has_no_choice(jane: HttpClient) -> None:
     page = upload(jane, CHECK, saved(workbook(("name", "email"), ("A", "a@b.org"))), "staff.xlsx")
     assert 'id="sheet"' not in page.text
+
+
+def test_hostile_workbooks_are_refused_within_two_seconds_and_64_mib(jane: HttpClient) -> None:
+    for what, (make, message) in HOSTILE.items():
+        data = make()
+        memory, since = peak(), time.process_time()
+        page = upload(jane, CHECK, data, "staff.xlsx", **{"as": "text"})
+        assert time.process_time() - since < 2, what
+        assert peak() - memory < 64, what
+        assert message.lstrip(":") in page.text, (what, page.text[:300])
+
+
+def peak() -> float:
+    """Return the MiB that this process, in which the server runs, has had at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def test_links_come_as_a_workbook_of_texts(jane: HttpClient) -> None:
+    (name,) = new_names()
+    rows = f"name,lastname,email\nÖzgür,<Groß> & Co,{name}@batch.example\n=1+1,,x{name}@b.example\n"
+    batch_id = create(jane, rows.encode())
+    answer = send(jane, f"{PATH}/{batch_id}/links", format="xlsx")
+    assert answer.headers["content-disposition"] == 'attachment; filename="links.xlsx"'
+    sheet = load_workbook(io.BytesIO(answer.body)).worksheets[0]
+    header, first, second = sheet.iter_rows(values_only=True)
+    assert header == ("email", "name", "lastname", "url", "expires_at")
+    assert first[:3] == (f"{name}@batch.example", "Özgür", "<Groß> & Co")
+    assert str(first[3]).startswith(f"{PUBLIC}/set-password#mrl_")
+    assert second[1:3] == ("=1+1", "")
+    assert {cell.data_type for row in sheet for cell in row} == {"s"}  # no formula

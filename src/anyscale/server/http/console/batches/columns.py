@@ -11,7 +11,7 @@ from anyscale.server.background.counted_file import CountedFile
 from anyscale.server.http.web.console_page import Problem as PageProblem
 from anyscale.server.http.web.forms import sentence
 from anyscale.users_file.tables.columns import Column, ColumnChoices
-from anyscale.users_file.tables.header import TABLES
+from anyscale.users_file.tables.header import TABLES, column_name
 
 __all__ = ["COLUMN_CODES", "FIELD_LABELS", "ShownTable", "column_problems", "shown_table"]
 
@@ -98,11 +98,11 @@ def column_problems(choices: ColumnChoices, problems: Iterable[Problem]) -> list
         for field, headers in by_field.items()
         if field and len(headers) > 1
     ]
-    named = Counter(filter(None, choices.header))
+    count = Counter(map(column_name, choices.header))
     texts += [
-        f"The file has {count} columns that are named {header}: rename or remove one."
-        for header, count in named.items()
-        if count > 1 and choices.chosen.get(header.lower())
+        f"The file has {count[name]} columns that are named {column.header}: rename or remove one."
+        for column in choices.columns
+        if count[name := column_name(column.header)] > 1 and column.field
     ]
     return [(text, "columns") for text in texts or [sentence(found[0].detail)]]
 
