@@ -133,3 +133,20 @@ def test_a_file_that_is_being_sent_shows_how_much_of_it_is_sent(
     page.get_by_role("button", name="Check the file").click()
     expect(page.get_by_text(re.compile(r"Sending slow\.csv: [1-9][0-9]? %"))).to_be_visible()
     expect(page.get_by_role("heading", name="8,000 users read")).to_be_focused()
+
+
+def test_letters_and_columns_of_a_file_of_german_excel_are_asked_for(
+    visit: Visit, owners: Owners
+) -> None:
+    text = "Vorname;Name;Postfach\r\nEva;Müller;e1@batch.example\r\nOle;Groß;e2@batch.example\r\n"
+    data = text.encode("windows-1252")
+    page = visit("/console/batches/new", storage_state=owners.state)
+    check(page, {"name": "personal.csv", "mimeType": "text/csv", "buffer": data})
+    expect(page.get_by_role("alert")).to_contain_text("No column is read as Email")
+    assert_accessible(page)
+    page.get_by_label("Read Postfach as").select_option(label="Email")
+    page.get_by_role("button", name="Check the file again").click()
+    expect(page.get_by_text("Are these names right? Eva Müller, Ole Groß").first).to_be_visible()
+    assert_accessible(page)
+    page.get_by_role("button", name="Create 2 accounts").click()
+    expect(page.get_by_role("heading", name=CREATED)).to_be_focused()

@@ -269,7 +269,9 @@ def test_letters_that_are_not_utf8_are_asked_for_by_names_in_one_round(
     page = upload(jane, CHECK, data, "staff.csv")
     assert page.status == 200
     assert "4 users read, nothing is wrong" in words(page)
-    question = "Are these names right? Eva Müller, Eva Jäger, Eva Groß If not, choose other letters"
+    question = (
+        "Are these names right? Eva Müller, Eva Jäger, Eva Groß . If not, choose other letters"
+    )
     assert words(page).count(question) == 2  # above the button that creates, and at the choice
     chosen = re.findall(r'<option value="([^"]+)" selected>([^<]+)<', page.text)
     assert ("windows-1252", "Western European (windows-1252)") in chosen
