@@ -113,7 +113,7 @@ def test_no_button_begins_another_run_while_a_file_is_worked_on(
     button.click()
     bar = page.get_by_role("progressbar", name="The file is being worked on")
     expect(bar).to_be_visible()
-    expect(page.get_by_text("The server reads busy.csv")).to_be_visible()
+    expect(page.get_by_text("Sending busy.csv…").first).to_be_visible()
     assert bar.evaluate("bar => bar.matches(':indeterminate')")
     expect(button).to_be_disabled()
     expect(button).to_be_focused()

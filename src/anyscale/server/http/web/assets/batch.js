@@ -99,15 +99,17 @@ async function send(path) {
   setButtonsInactive(true);
   say(`Sending ${chosenFile.name}…`);
   let slow;
-  const sent = () => {
-    showSending(`The server reads ${chosenFile.name}…`);
+  const noteStep = (words, percent) => {
+    if (words) showSending(words, percent);
+    clearTimeout(slow);
     slow = setTimeout(
       () => say(`The server reads ${chosenFile.name}. If it works on other large files, it waits up to 30 seconds…`),
       SLOW_MILLISECONDS,
     );
   };
+  noteStep();
   try {
-    await showAnswer(await post(path, body, sent));
+    await showAnswer(await post(path, body, noteStep));
   } catch {
     if (await isReadable(chosenFile)) refuse(await whyNotSent());
     else {
@@ -122,17 +124,17 @@ async function send(path) {
   }
 }
 
-// Posts a form as `fetch` does, and shows how much of it is sent; `sent` is called after all of it.
-function post(path, body, sent) {
+// Posts a form as `fetch` does, and notes how much of it is sent.
+function post(path, body, noteStep) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("POST", path);
     request.setRequestHeader("Accept", "text/html");
     request.responseType = "blob";
     request.upload.addEventListener("progress", ({ loaded, total }) => {
-      if (loaded < total) showSending(`Sending ${chosenFile.name}:`, Math.floor((100 * loaded) / total));
+      if (loaded < total) noteStep(`Sending ${chosenFile.name}:`, Math.floor((100 * loaded) / total));
     });
-    request.upload.addEventListener("load", sent);
+    request.upload.addEventListener("load", () => noteStep(`The server reads ${chosenFile.name}…`));
     request.addEventListener("error", () => reject(new Error("no connection")));
     request.addEventListener("load", () => {
       const headers = new Headers();
