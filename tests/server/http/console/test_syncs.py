@@ -336,6 +336,16 @@ def test_columns_that_stand_for_no_field_are_left_out_and_can_be_chosen(
     assert account(console, "bob").title == "Chef"
 
 
+def test_a_file_in_other_letters_is_read_and_asked_about(
+    console: Console, jane: HttpClient
+) -> None:
+    data = staff(";Zoë;König;zoe@example.com;").decode().encode("windows-1252")
+    page = check(jane, data)
+    assert "Are these names right? Zoë König" in words(page)
+    assert "Created 1" in sync(jane, data)
+    assert account(console, "zoe").name == "Zoë"
+
+
 def test_a_plan_that_is_too_large_names_the_command(
     jane: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
