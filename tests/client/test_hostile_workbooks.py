@@ -125,7 +125,9 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
         "delete the rows below the last user",
     ),
     "elements in elements": (
-        lambda: _with_part(SHEET, f'<worksheet xmlns="{_MAIN}">{"<a>" * 100_000}'),
+        lambda: _with_part(
+            SHEET, _sheet().replace("<sheetData>", f"{'<a>' * 100}{'</a>' * 100}<sheetData>")
+        ),
         "is damaged or was cut off",
     ),
     "one tag without end": (
