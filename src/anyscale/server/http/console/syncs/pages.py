@@ -267,7 +267,7 @@ def _failed(request: UserRequest, fields: dict[str, str], error: AnyscaleError) 
 def _too_large(request: UserRequest) -> str:
     command = f"anyscale user sync -f FILE --host {host_of(request)}"
     return (
-        "The file is too large for this page: it has more than 64 MiB, or changes more than "
+        "The file is too large for this page: it has more than 64 MB, or changes more than "
         f"100,000 accounts. Use the command for it: {command}"
     )
 
