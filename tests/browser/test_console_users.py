@@ -244,6 +244,29 @@ def test_times_are_those_of_the_zone_of_the_browser_and_utc_without_script(
     assert (minutes[0] - minutes[1]) % 60 == 30
 
 
+def test_a_slash_goes_to_the_search_but_is_typed_in_a_field(visit: Visit, staff: Staff) -> None:
+    page = visit("/console/users", storage_state=staff.state)
+    find, filtered = page.get_by_label("Find a user"), page.get_by_label("Name, email or id")
+    page.keyboard.press("/")
+    expect(find).to_be_focused()
+    expect(find).to_have_value("")
+    filtered.focus()
+    page.keyboard.press("/")
+    expect(filtered).to_have_value("/")
+
+
+def test_dates_are_in_the_language_of_the_page_and_name_their_zone(
+    visit: Visit, staff: Staff
+) -> None:
+    german: dict[str, Any] = {"timezone_id": "Europe/Berlin", "locale": "de-DE"}
+    page = visit(account(staff), storage_state=staff.state, **german)
+    month = r"(Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sept?|Oct|Nov|Dec)"
+    shown = page.get_by_role("main").locator("time[data-clock]").first
+    expect(shown).to_have_text(re.compile(rf"\d+ {month} \d{{4}}, \d\d:\d\d"))
+    expect(shown).to_have_attribute("title", re.compile(r"\d\d:\d\d UTC"))
+    expect(page.get_by_text("Times are in your time zone, Europe/Berlin.")).to_be_visible()
+
+
 def test_names_are_text_on_pages_and_in_files(owner: Page, staff: Staff) -> None:
     for path in ("/console/users?last=true", account(staff, 0)):
         owner.goto(path)
