@@ -233,7 +233,7 @@ def test_more_accounts_than_are_counted_are_many(
     monkeypatch.setattr(audience, "_MOST_COUNTED", 9)
     monkeypatch.setattr(allowed_users, "_MOST_EMAILS", 0)
     shown = get(jane, f"/console/applications/{client_id}").text
-    assert "Of the first million accounts, 1 match" in shown
+    assert "Of the first million accounts, 1 matches" in shown
 
 
 def test_applications_are_listed_by_name_and_found_by_a_part_of_it(jane: HttpClient) -> None:

@@ -519,7 +519,7 @@ def test_an_account_is_suspended_and_restored(console: Console, jane: HttpClient
 def test_a_suspension_by_a_sync_is_told_from_one_by_hand(
     console: Console, jane: HttpClient
 ) -> None:
-    user_id, by_sync = new_user(console, "syd"), "A sync suspended it"
+    user_id, by_sync = new_user(console, "syd"), "An update from a file suspended it"
     console.control_plane.lifecycle.suspend(user_id, OPERATOR, by_sync=True)
     assert by_sync in get(jane, f"/console/users/{user_id}").text
     console.control_plane.lifecycle.suspend(user_id, OPERATOR)

@@ -82,7 +82,12 @@ SAID: dict[str, list[tuple[str, str, dict[str, Any], str]]] = {
     ],
     "account.suspended": [
         (BY_UWE, ANN, {}, "Uwe Lang suspended ann könig"),
-        ("token:hr", EVE, {"by_sync": True}, "The token hr suspended eve@example.com, by a sync"),
+        (
+            "token:hr",
+            EVE,
+            {"by_sync": True},
+            "The token hr suspended eve@example.com, by an update from a file",
+        ),
     ],
     "account.restored": [(BY_UWE, ANN, {}, "Uwe Lang restored ann könig")],
     "account.deleted": [(BY_UWE, NOBODY, {}, "Uwe Lang deleted the account of a user")],

@@ -139,7 +139,7 @@ def test_a_first_row_that_may_be_a_user_is_not_shown_as_columns(jane: HttpClient
         (
             "Vorname;Rufname;E-Mail",
             "Vorname=name\nRufname=name",
-            ["Vorname and Rufname are both read as Name or first name: choose one of them."],
+            ["Vorname and Rufname are read as Name or first name: choose one of them."],
         ),
         (
             "name;email;email",
@@ -172,7 +172,7 @@ def test_problems_have_the_line_the_person_and_the_column(jane: HttpClient) -> N
     data = "\n".join(["Name;E-Mail;Passwort;Abteilung", *rows]).encode()
     page = upload(jane, CHECK, data, "kollegen.csv")
     assert "kollegen.csv : 3 problems in 3 rows" in words(page)
-    assert "No email address: 1" in words(page)
+    assert "Invalid email address: 1" in words(page)
     assert "create_users" not in page.text
     first, second, third = rows_of(page, "problems-1")
     assert first[:3] == ["2", "Lukas Christ", "E-Mail"]

@@ -82,7 +82,8 @@ def _token(verb: str) -> Callable[[Facts], str]:
 
 def _by_sync(verb: str) -> Callable[[Facts], str]:
     def words(facts: Facts) -> str:
-        return f"{{actor}} {verb} {{subject}}" + ", by a sync" * ("by_sync" in facts.details)
+        by = ", by an update from a file" if "by_sync" in facts.details else ""
+        return f"{{actor}} {verb} {{subject}}{by}"
 
     return words
 
@@ -143,8 +144,8 @@ def _audit_exported(facts: Facts) -> str:
 
 _APPLICATION_FIELDS = {
     "name": "the name",
-    "redirect_uris": "the redirect URIs",
-    "post_logout_redirect_uris": "the addresses after signing out",
+    "redirect_uris": "the addresses to return to",
+    "post_logout_redirect_uris": "the addresses to return to after signing out",
     "refresh_tokens": "how long sign-ins last",
     "requires_pkce": "whether PKCE is required",
     "requires_second_factor": "whether a second factor is required",

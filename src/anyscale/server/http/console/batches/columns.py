@@ -94,7 +94,7 @@ def column_problems(choices: ColumnChoices, problems: Iterable[Problem]) -> list
     for column in choices.columns:
         by_field.setdefault(column.field, []).append(column.header)
     texts += [
-        f"{_listed(headers)} are both read as {FIELD_LABELS[field]}: choose one of them."
+        f"{_listed(headers)} are read as {FIELD_LABELS[field]}: choose one of them."
         for field, headers in by_field.items()
         if field and len(headers) > 1
     ]

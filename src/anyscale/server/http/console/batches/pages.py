@@ -250,9 +250,9 @@ def _progress(batch: Batch, file_runs: FileRuns) -> Progress:
         percent = 20 + 80 * done // total
     elif total:
         percent = 20 * done // total
-    text = f"{batch.users:,} users read"
-    if batch.hashes_due:
-        text += f", {batch.hashes_due:,} passwords to secure"
+    text = "1 user read" if batch.users == 1 else f"{batch.users:,} users read"
+    if due := batch.hashes_due:
+        text += ", 1 password to secure" if due == 1 else f", {due:,} passwords to secure"
     if run and run.notice:
         text += f". {run.notice}"
     return Progress(

@@ -22,7 +22,7 @@ _KINDS: Mapping[str, str] = {
     "character": "Forbidden character",
     "email_duplicate": "The same email twice",
     "email_freed": "Email of a former account",
-    "email_invalid": "No email address",
+    "email_invalid": "Invalid email address",
     "email_reserved": "Email of an unfinished import",
     "external_id_duplicate": "The same personnel number twice",
     "external_id_reserved": "Personnel number of an unfinished import",
