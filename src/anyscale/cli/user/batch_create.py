@@ -65,7 +65,7 @@ def _label(_ctx: click.Context, _option: click.Parameter, label: str | None) -> 
 @users_file_option(
     required=True,
     text="Path to a YAML file that contains the information for user accounts to be created. "
-    "JSON, JSON Lines and CSV work too, and - is standard input.",
+    "JSON, JSON Lines, CSV and Excel (.xlsx) work too, and - is standard input.",
 )
 @file_options
 @click.option(
@@ -114,7 +114,8 @@ def batch_create(
       anyscale user batch-create -f staff.csv --column Rufname=name --column Abteilung=
       generate-users | anyscale user batch-create -f - --format jsonl -o json
 
-    The file is YAML, JSON, JSON Lines or CSV, by the ending of its name, or as --format says.
+    The file is YAML, JSON, JSON Lines, CSV or Excel (.xlsx), by the ending of its name, or as
+    --format says.
 
     A user has a name (the first name) and an email, and may have password or password_hash,
     is_sso_user, lastname, title and external_id.
