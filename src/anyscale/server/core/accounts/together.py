@@ -91,7 +91,7 @@ class AccountsTogether:
             at = tx.now() if change == "suspend" else None
             tx.accounts.set_all_suspended(changed, at, key)
             if change == "suspend":
-                _delete_ways_in(tx, changed)
+                _delete_sessions_and_links(tx, changed)
             event = _EVENTS[change]
             append_entries(tx, [Entry(caller.actor, event, user_id, {}) for user_id in changed])
 
@@ -104,7 +104,7 @@ def _changed_by(change: StateChange, accounts: Iterable[AccountRecord]) -> list[
     ]
 
 
-def _delete_ways_in(tx: Transaction, user_ids: Sequence[str]) -> None:
+def _delete_sessions_and_links(tx: Transaction, user_ids: Sequence[str]) -> None:
     """Delete sessions, links and mails of locked accounts, of which none is an owner's.
 
     Other than an owner, a collaborator has created no link of another account.

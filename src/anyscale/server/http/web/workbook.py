@@ -1,7 +1,7 @@
 """A workbook with one sheet of texts, for Excel (ECMA-376, parts 1 and 2).
 
-Written by hand, since the library that reads workbooks stores the sheets that it writes in
-temporary files, and these texts may be secrets.
+Written by hand: openpyxl stores the sheets that it writes in temporary files, and these texts may
+be secrets.
 """
 
 import io
