@@ -26,6 +26,7 @@ def test_what_is_not_there_keeps_the_navigation(shared_console: Console) -> None
         (NOBODY, "There is no such account", "/console/users"),
         ("/console/batches/bat_0", "There is no such import", "/console/batches"),
         ("/console/applications/app_0", "There is no such application", "/console/applications"),
+        ("/console/sync/syn_0", "There is no such update", "/console/sync"),
         ("/console/nonsense", "There is no such page", "/console"),
         ("/console/non/sense?q=1", "There is no such page", "/console"),
     ):

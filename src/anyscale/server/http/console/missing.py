@@ -44,6 +44,12 @@ _IN_SECTION = {
         "/console/batches",
         "All imports",
     ),
+    "sync": Missing(
+        "There is no such update",
+        "It may have been removed, since it is old.",
+        "/console/sync",
+        "Update from a file",
+    ),
     "applications": Missing(
         "There is no such application",
         "It may have been deleted.",
