@@ -23,6 +23,7 @@ __all__ = [
     "FLAGS",
     "MAX_TEXT",
     "NAMED_FIELDS",
+    "SECRETS",
     "SERVER_FIELDS",
     "CheckedUser",
     "ChunkUser",
@@ -45,6 +46,9 @@ SERVER_FIELDS = tuple(field for field in User.__struct_fields__ if field not in 
 
 #: those that are true or false
 FLAGS = frozenset({"is_sso_user", "suspended", "password_initial"})
+
+#: those that no message, page or log shows
+SECRETS = frozenset({"password", "password_hash"})
 
 #: those that exports of users have, and comparisons pass over
 EXPORT_FIELDS = ("suspended", "password_initial", "sub")
@@ -291,7 +295,7 @@ def normalized_changes(changes: UserChanges) -> UserChanges:
 
 
 def _text_faults(field: str, text: str, fields: Mapping[str, str | bool | None]) -> list[Fault]:
-    if field in ("password", "password_hash"):
+    if field in SECRETS:
         return []
     if field == "sub":
         return [] if _is_sub(text) else [Fault(field, "sub_invalid", _NO_SUB)]

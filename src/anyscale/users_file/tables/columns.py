@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from anyscale.domain.validation import FIELDS, SERVER_FIELDS
+from anyscale.domain.validation import FIELDS, SECRETS, SERVER_FIELDS
 from anyscale.users_file.field_words import field_of, is_first_name, meant_field
 from anyscale.users_file.tables.header import column_name
 
@@ -12,9 +12,6 @@ __all__ = ["SAMPLES", "Column", "ColumnChoices", "proposed_fields"]
 
 #: rows whose values are shown
 SAMPLES = 3
-
-#: fields of secrets: a page shows no value of them, and a guess at their names is not enough
-_SECRETS = ("password", "password_hash")
 
 #: the fields that every user has: for these a name that is only similar is enough
 _GUESSED = ("name", "email")
@@ -106,7 +103,7 @@ def _ranked(columns: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
         yield from first_names  # a `Name` beside them is the whole name
     yield from ((name, name) for name in found if name in FIELDS)
     yield from first_names
-    twice = [one for one in _SECRETS if list(found.values()).count(one) > 1]
+    twice = [one for one in SECRETS if list(found.values()).count(one) > 1]
     yield from ((name, field) for name, field in found.items() if field and field not in twice)
     for name, header in columns:
         if (meant := meant_field(header)) in _GUESSED:

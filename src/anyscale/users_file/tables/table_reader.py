@@ -9,6 +9,7 @@ from anyscale.domain.validation import (
     FIELDS,
     FLAGS,
     NAMED_FIELDS,
+    SECRETS,
     SERVER_FIELDS,
     CheckedUser,
     shown,
@@ -27,8 +28,6 @@ from anyscale.users_file.tables.header import column_name, columns_of, named_col
 __all__ = ["TableReader", "UnreadableCell", "names_all"]
 
 _BOOLEANS = "write true, yes, on or 1, or else false, no, off, 0 or nothing"
-
-_SECRETS = ("password", "password_hash")
 
 
 class UnreadableCell(str):
@@ -162,7 +161,7 @@ class TableReader:
                     faults.append(PlacedFault(place_of[field], field, "spreadsheet", damage))
                 else:
                     # Only these are as they are written: no export for spreadsheets has them.
-                    text = cell if field in _SECRETS else unescaped_cell(cell)
+                    text = cell if field in SECRETS else unescaped_cell(cell)
                     values[field] = text or None
             elif (flag := CSV_BOOLEANS.get(cell.strip().lower())) is None:
                 password = dict(zip(self.columns, row, strict=True)).get("password")
@@ -173,7 +172,7 @@ class TableReader:
         return values, faults
 
     def _is_read(self, field: str) -> bool:
-        return field not in _SECRETS or not self._entries.verify
+        return field not in SECRETS or not self._entries.verify
 
     def _check_nameless(self, row: Sequence[str], places: list[Place]) -> None:
         """Report a column without a name once, at its first cell that is not empty."""

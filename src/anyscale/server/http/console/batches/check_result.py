@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from litestar import Response
 from msgspec import Struct
 
 from anyscale.domain.validation import CheckedUser
@@ -17,7 +18,7 @@ from anyscale.server.http.console.batches.problem_words import (
     kinds_in_words,
 )
 
-__all__ = ["GoodFile", "WrongFile", "check_file", "problem_lines", "wrong_file"]
+__all__ = ["GoodFile", "WrongFile", "check_file", "problem_lines", "problems_file", "wrong_file"]
 
 #: problems that are shown at once
 _GROUP = 50
@@ -124,6 +125,13 @@ def problem_lines(run: Run, error: BatchRefused) -> str:
     words = _words(run)
     more = [f"... and {error.more:,} more"] if error.more else []
     return "".join(f"{line}\n" for line in [*(words.shown(p).line for p in error.problems), *more])
+
+
+def problems_file(run: Run, error: BatchRefused) -> Response[str]:
+    """Return all problems as a text that the browser saves."""
+    headers = {"Content-Disposition": 'attachment; filename="problems.txt"'}
+    lines = problem_lines(run, error)
+    return Response(lines, media_type="text/plain; charset=utf-8", headers=headers)
 
 
 def _words(run: Run) -> ProblemWords:

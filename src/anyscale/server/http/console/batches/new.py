@@ -5,7 +5,6 @@ import re
 import secrets
 from typing import Any
 
-from litestar import Response
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
@@ -27,6 +26,7 @@ from anyscale.server.http.console.batches.check_result import (
     WrongFile,
     check_file,
     problem_lines,
+    problems_file,
     wrong_file,
 )
 from anyscale.server.http.console.batches.columns import (
@@ -175,7 +175,7 @@ def _checked(request: UserRequest, run: FileRun, fields: dict[str, str]) -> Page
         good = check_file(run)
     except BatchRefused as error:
         if fields.get("as") == "text":
-            return _text(problem_lines(run, error))
+            return problems_file(run, error)
         return _wrong(request, run, error, fields)
     except AnyscaleError as error:
         return _failed(request, fields, error)
@@ -192,11 +192,6 @@ def _table_shown(run: FileRun, error: BatchRefused) -> dict[str, Any]:
     choices = run.file.choices
     problems = column_problems(choices, error.problems)
     return {"table": shown_table(run.file), "problems": problems, "status": error.status}
-
-
-def _text(lines: str) -> Response[str]:
-    headers = {"Content-Disposition": 'attachment; filename="problems.txt"'}
-    return Response(lines, media_type="text/plain; charset=utf-8", headers=headers)
 
 
 def _failed(request: UserRequest, fields: dict[str, str], error: AnyscaleError) -> Page:

@@ -25,7 +25,7 @@ from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.accounts.syncs import SyncService
 from anyscale.server.core.search import NarrowedQuery, UserListing
 from anyscale.server.http.authentication import RENEWS_SESSION
-from anyscale.server.http.console.batches.check_result import problem_lines, wrong_file
+from anyscale.server.http.console.batches.check_result import problems_file, wrong_file
 from anyscale.server.http.console.batches.columns import column_problems, shown_table
 from anyscale.server.http.console.batches.pages import PATH as BATCHES
 from anyscale.server.http.console.batches.uploads import (
@@ -243,9 +243,7 @@ def _wrong(
 ) -> Page:
     count_refusal(error)
     if fields.get("as") == "text":
-        headers = {"Content-Disposition": 'attachment; filename="problems.txt"'}
-        lines = problem_lines(run, error)
-        return Response(lines, media_type="text/plain; charset=utf-8", headers=headers)
+        return problems_file(run, error)
     return _page(
         request,
         fields,
