@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 from msgspec import structs
 
 from anyscale.errors import StoreUnavailable
+from anyscale.server.core.accounts.bulk_changes import BulkChanges
 from anyscale.server.core.accounts.lifecycle import UserLifecycle
 from anyscale.server.core.accounts.owners import OwnerService
 from anyscale.server.core.accounts.queries import UserQueries
-from anyscale.server.core.accounts.together import AccountsTogether
 from anyscale.server.core.accounts.update import UserUpdateService
 from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.batches.conflicts import freed_since
@@ -112,7 +112,7 @@ class ControlPlane:
             self.links,
             sso_only=settings.policy.sso_only,
         )
-        self.together: Final = AccountsTogether(self.transactions)
+        self.bulk_changes: Final = BulkChanges(self.transactions)
 
     # Imported on use, as what follows: a command that creates some users needs none of these.
 

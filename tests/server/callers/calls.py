@@ -122,9 +122,9 @@ def _restore(control_plane: ControlPlane, caller: Any) -> Ready:
     return lambda: control_plane.lifecycle.restore(user_id, caller)
 
 
-def _change_together(control_plane: ControlPlane, caller: Any) -> Ready:
+def _change_many(control_plane: ControlPlane, caller: Any) -> Ready:
     ids, key = [_new_account(control_plane)], _new_name()
-    return lambda: control_plane.together.change("suspend", ids, caller, key, seconds=9)
+    return lambda: control_plane.bulk_changes.change("suspend", ids, caller, key, seconds=9)
 
 
 def _delete(control_plane: ControlPlane, caller: Any) -> Ready:
@@ -400,7 +400,7 @@ OWNER_CALLS: dict[str, Callable[[ControlPlane, Any], Ready]] = {
     "batches.undo": _undo,
     "lifecycle.suspend": _suspend,
     "lifecycle.restore": _restore,
-    "together.change": _change_together,
+    "bulk_changes.change": _change_many,
     "lifecycle.delete": _delete,
     "lifecycle.set_role": _set_role,
     "factor_removal.remove_all": _remove_factors,

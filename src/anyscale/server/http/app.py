@@ -38,7 +38,7 @@ from anyscale.server.http.authentication import (
 )
 from anyscale.server.http.console import routes as console
 from anyscale.server.http.console.users.account import UserPages
-from anyscale.server.http.console.users.choice import Questions
+from anyscale.server.http.console.users.choice import Confirmations
 from anyscale.server.http.dependencies import provide_each
 from anyscale.server.http.errors import EXCEPTION_HANDLERS
 from anyscale.server.http.login import pages, sso
@@ -181,10 +181,10 @@ def _services(control_plane: ControlPlane) -> dict[str, object]:
             control_plane.mail_queue,
             control_plane.batches,
         ),
-        "questions": Questions(
+        "confirmations": Confirmations(
             control_plane.users, control_plane.listing, control_plane.links, account_count
         ),
-        "together": control_plane.together,
+        "bulk_changes": control_plane.bulk_changes,
         "audit_log": control_plane.audit_log,
         "authenticator": Authenticator(tokens, sessions, control_plane.audit_log, pools.auth),
         "batches": control_plane.batches,

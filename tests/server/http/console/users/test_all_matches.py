@@ -11,7 +11,7 @@ from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.sign_in.sign_ins import let_time_pass
 from tests.support.users import NEW_PASSWORD, checked_user
 
-from anyscale.server.core.accounts import together
+from anyscale.server.core.accounts import bulk_changes
 from anyscale.server.core.time_units import MINUTE_MS
 from anyscale.server.http.console.users import matches, selected
 
@@ -166,7 +166,7 @@ def test_what_one_request_has_no_time_for_is_done_by_the_next_one_and_undone_tog
     console: Console, jane: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     where = add(console, "grape", 5)
-    monkeypatch.setattr(together, "_SLICE", 2)
+    monkeypatch.setattr(bulk_changes, "_SLICE", 2)
     monkeypatch.setattr(selected, "_SECONDS", 0)
     page = ask(jane, SUSPEND, where)
     for done, left in ((2, 3), (4, 1)):

@@ -22,7 +22,7 @@ from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.web.console_page import Page, Problem, render_console_page
 from anyscale.server.http.web.forms import OptionalFormKey, new_form_key, read_texts
 
-__all__ = ["CHOICE", "Choice", "Questions", "UserIds", "read_selected"]
+__all__ = ["CHOICE", "Choice", "Confirmations", "UserIds", "read_selected"]
 
 #: the accounts of a page
 UserIds = Annotated[list[str] | None, QueryParameter(name="user_id", max_items=PAGE_USERS)]
@@ -64,7 +64,7 @@ CHOICE = {
 }
 
 
-class Questions(Struct, frozen=True):
+class Confirmations(Struct, frozen=True):
     """Renders the pages that ask before accounts of the list are changed."""
 
     users: UserQueries

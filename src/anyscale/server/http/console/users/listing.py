@@ -11,8 +11,8 @@ from anyscale.domain.names import full_name
 from anyscale.domain.times import day_of, from_milliseconds
 from anyscale.errors import RequestInvalid
 from anyscale.server.core.accounts.account_count import AccountCount
+from anyscale.server.core.accounts.bulk_changes import BulkChanges, StateChange
 from anyscale.server.core.accounts.queries import UserQueries
-from anyscale.server.core.accounts.together import AccountsTogether, StateChange
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.search import MAX_CURSOR, FoundPage, UserListing
 from anyscale.server.http.console.users.filters import (
@@ -76,12 +76,12 @@ def _changed(
     note: str,
     change: tuple[StateChange, StateChange],
     key: str,
-    together: AccountsTogether,
+    bulk_changes: BulkChanges,
     filters: UserFilters,
 ) -> Changed:
     done, back = change
     undo = filters.address(f"{PATH}/{back}", undo=key)
-    return Changed(note, len(together.changed(done, key)), undo)
+    return Changed(note, len(bulk_changes.changed(done, key)), undo)
 
 
 def _in_accounts(count: int) -> str:
@@ -95,7 +95,7 @@ def show_users(
     listing: NamedDependency[UserListing],
     users: NamedDependency[UserQueries],
     account_count: NamedDependency[AccountCount],
-    together: NamedDependency[AccountsTogether],
+    bulk_changes: NamedDependency[BulkChanges],
     filters: NamedDependency[UserFilters],
     batches: NamedDependency[BatchService],
     after: Cursor = "",
@@ -113,7 +113,7 @@ def show_users(
         return redirect(account_path(found))
     shown: dict[str, Any] = {"note": _NOTES.get(note, "").format(accounts=_in_accounts(number))}
     if change := _CHANGES.get(note):
-        shown = {"changed": _changed(note, change, changed, together, filters)}
+        shown = {"changed": _changed(note, change, changed, bulk_changes, filters)}
     batch = batches.names([filters.batch]).get(filters.batch)
     try:
         if filters.q:

@@ -12,12 +12,12 @@ from litestar.di import NamedDependency
 from litestar.params import RawBody
 
 from anyscale.errors import AnyscaleError, NotFound
+from anyscale.server.core.accounts.bulk_changes import BulkChanges, StateChange
 from anyscale.server.core.accounts.lifecycle import UserLifecycle
-from anyscale.server.core.accounts.together import AccountsTogether, StateChange
 from anyscale.server.http.console.users.choice import (
     CHOICE,
     Choice,
-    Questions,
+    Confirmations,
     UserIds,
     read_selected,
 )
@@ -42,38 +42,42 @@ _DONE: Mapping[StateChange, str] = {"suspend": "suspended", "restore": "restored
 @get(_PATHS, pool="read", dependencies=CHOICE)
 def ask_to_change(
     request: UserRequest,
-    questions: NamedDependency[Questions],
-    together: NamedDependency[AccountsTogether],
+    confirmations: NamedDependency[Confirmations],
+    bulk_changes: NamedDependency[BulkChanges],
     choice: NamedDependency[Choice],
     user_ids: UserIds = None,
 ) -> Page:
     change = _change_of(request)
     if choice.is_all:
-        return questions.ask_for_all(request, change, choice)
+        return confirmations.ask_for_all(request, change, choice)
     if choice.undo:
         request.user.require_recent_sign_in()
-        return questions.ask(request, change, choice, _undone(together, change, choice))
-    return questions.ask(request, change, choice, user_ids or [])
+        return confirmations.ask(request, change, choice, _undone(bulk_changes, change, choice))
+    return confirmations.ask(request, change, choice, user_ids or [])
 
 
 @post(_PATHS, pool="write", dependencies=CHOICE)
 def change_accounts(
     request: UserRequest,
     body: RawBody,
-    questions: NamedDependency[Questions],
+    confirmations: NamedDependency[Confirmations],
     lifecycle: NamedDependency[UserLifecycle],
-    together: NamedDependency[AccountsTogether],
+    bulk_changes: NamedDependency[BulkChanges],
     choice: NamedDependency[Choice],
 ) -> Page:
     change, key = _change_of(request), read_form_key(request, body)
     if choice.is_all:
-        return _change_all(request, body, change, questions, together, choice)
-    user_ids = _undone(together, change, choice) if choice.undo else read_selected(request, body)
+        return _change_all(request, body, change, confirmations, bulk_changes, choice)
+    user_ids = (
+        _undone(bulk_changes, change, choice) if choice.undo else read_selected(request, body)
+    )
     if len(user_ids) > PAGE_USERS:  # a form for all that match is undone: it has changed no owner
-        together.change(change, user_ids, request.user, key, seconds=_SECONDS)
-    elif failed := _change_each(request, change, questions, lifecycle, user_ids, key):
+        bulk_changes.change(change, user_ids, request.user, key, seconds=_SECONDS)
+    elif failed := _change_each(request, change, confirmations, lifecycle, user_ids, key):
         problems = [*failed.values(), (f"All other accounts are {_DONE[change]}.", "")]
-        return questions.ask(request, change, choice, list(failed), problems=problems, status=409)
+        return confirmations.ask(
+            request, change, choice, list(failed), problems=problems, status=409
+        )
     return _done(change, choice, key)
 
 
@@ -81,9 +85,9 @@ def _change_of(request: UserRequest) -> StateChange:
     return "restore" if request.scope["path"].endswith("/restore") else "suspend"
 
 
-def _undone(together: AccountsTogether, change: StateChange, choice: Choice) -> Sequence[str]:
+def _undone(bulk_changes: BulkChanges, change: StateChange, choice: Choice) -> Sequence[str]:
     """Return the accounts of the form that is undone: they have the opposite state."""
-    return together.changed("suspend" if change == "restore" else "restore", choice.undo)
+    return bulk_changes.changed("suspend" if change == "restore" else "restore", choice.undo)
 
 
 def _done(change: StateChange, choice: Choice, key: str) -> Page:
@@ -93,14 +97,14 @@ def _done(change: StateChange, choice: Choice, key: str) -> Page:
 def _change_each(
     request: UserRequest,
     change: StateChange,
-    questions: Questions,
+    confirmations: Confirmations,
     lifecycle: UserLifecycle,
     user_ids: Sequence[str],
     key: str,
 ) -> dict[str, Problem]:
     """Change accounts one by one, owners' too; return why some are not changed."""
-    found = questions.users.with_ids(user_ids)
-    questions.require_recent_sign_in(request, found)  # before any account is changed
+    found = confirmations.users.with_ids(user_ids)
+    confirmations.require_recent_sign_in(request, found)  # before any account is changed
     failed = dict[str, Problem]()
     for user_id in user_ids:
         try:
@@ -121,32 +125,34 @@ def _change_all(
     request: UserRequest,
     body: bytes,
     change: StateChange,
-    questions: Questions,
-    together: AccountsTogether,
+    confirmations: Confirmations,
+    bulk_changes: BulkChanges,
     choice: Choice,
 ) -> Page:
     request.user.require_recent_sign_in()
     key = read_form_key(request, body)
     digest, typed = read_form(request, body, "digest", "number")
-    matches = questions.find(change, choice)
-    if not matches.user_ids and together.changed(change, key):
+    matches = confirmations.find(change, choice)
+    if not matches.user_ids and bulk_changes.changed(change, key):
         return _done(change, choice, key)  # the form arrived twice
-    if problem := questions.problem_of(change, matches, digest, typed):
+    if problem := confirmations.problem_of(change, matches, digest, typed):
         status = 409 if digest != matches.digest else 400
-        return questions.ask_for_all(
+        return confirmations.ask_for_all(
             request, change, choice, problems=[problem], status=status, form_key=key
         )
-    looked_at = together.change(change, matches.user_ids, request.user, key, seconds=_SECONDS)
+    looked_at = bulk_changes.change(change, matches.user_ids, request.user, key, seconds=_SECONDS)
     if looked_at == len(matches.user_ids):
         return _done(change, choice, key)
     note = f"{looked_at:,} accounts are {_DONE[change]}. Press again for the others."
-    return questions.ask_for_all(request, change, choice, note=note, form_key=key)
+    return confirmations.ask_for_all(request, change, choice, note=note, form_key=key)
 
 
 @get("/users/count", pool="read", dependencies=CHOICE, media_type=MediaType.TEXT)
-def count_matches(questions: NamedDependency[Questions], choice: NamedDependency[Choice]) -> str:
+def count_matches(
+    confirmations: NamedDependency[Confirmations], choice: NamedDependency[Choice]
+) -> str:
     """Return how many accounts match, for the script of the list; empty if they are too many."""
-    matches = questions.find("suspend", choice)
+    matches = confirmations.find("suspend", choice)
     return "" if matches.problem else f"{matches.total:,}"
 
 

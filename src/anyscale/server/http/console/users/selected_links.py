@@ -14,7 +14,7 @@ from anyscale.server.core.login.links import MOST, PasswordLinkService
 from anyscale.server.http.console.users.choice import (
     CHOICE,
     Choice,
-    Questions,
+    Confirmations,
     UserIds,
     read_selected,
 )
@@ -33,15 +33,15 @@ __all__ = ["HANDLERS"]
 @get("/users/links", pool="read", dependencies=CHOICE, guards=[require_recent_sign_in])
 def ask_for_links(
     request: UserRequest,
-    questions: NamedDependency[Questions],
+    confirmations: NamedDependency[Confirmations],
     choice: NamedDependency[Choice],
     user_ids: UserIds = None,
     note: FromQuery[str] = "",
 ) -> Page:
     note = LINK_NOTES.get(note, "")
     if choice.is_all:
-        return questions.ask_for_all(request, "links", choice, note=note)
-    return questions.ask(request, "links", choice, user_ids or [], note=note)
+        return confirmations.ask_for_all(request, "links", choice, note=note)
+    return confirmations.ask(request, "links", choice, user_ids or [], note=note)
 
 
 @post("/users/links", dependencies=CHOICE)
@@ -49,7 +49,7 @@ async def create_links(
     request: UserRequest,
     body: RawBody,
     links: NamedDependency[PasswordLinkService],
-    questions: NamedDependency[Questions],
+    confirmations: NamedDependency[Confirmations],
     pools: NamedDependency[ThreadPools],
     choice: NamedDependency[Choice],
 ) -> Response[Any]:
@@ -59,15 +59,15 @@ async def create_links(
     link that its user has seen.
     """
     if choice.is_all:
-        return await _create_for_all(request, body, links, questions, pools, choice)
-    return await pools.write.run(_create_selected, request, body, links, questions, choice)
+        return await _create_for_all(request, body, links, confirmations, pools, choice)
+    return await pools.write.run(_create_selected, request, body, links, confirmations, choice)
 
 
 def _create_selected(
     request: UserRequest,
     body: bytes,
     links: PasswordLinkService,
-    questions: Questions,
+    confirmations: Confirmations,
     choice: Choice,
 ) -> Response[Any]:
     user_ids = read_selected(request, body)
@@ -85,42 +85,42 @@ def _create_selected(
         raise
     except AnyscaleError as error:
         shown = refused_form(error)
-        return questions.ask(request, "links", choice, user_ids, **shown)
-    return links_file(text).response(link_rows(created, questions.users.with_ids(user_ids)))
+        return confirmations.ask(request, "links", choice, user_ids, **shown)
+    return links_file(text).response(link_rows(created, confirmations.users.with_ids(user_ids)))
 
 
 async def _create_for_all(
     request: UserRequest,
     body: bytes,
     links: PasswordLinkService,
-    questions: Questions,
+    confirmations: Confirmations,
     pools: ThreadPools,
     choice: Choice,
 ) -> Response[Any]:
     request.user.require_recent_sign_in()
     text, digest, typed = read_form(request, body, "format", "digest", "number")
     newest = read_number(request, body, "newest")
-    matches = await pools.read.run(questions.find, "links", choice)
+    matches = await pools.read.run(confirmations.find, "links", choice)
     user_ids = matches.user_ids
-    if problem := questions.problem_of("links", matches, digest, typed):
+    if problem := confirmations.problem_of("links", matches, digest, typed):
         status = 409 if digest != matches.digest else 400
         return await pools.read.run(
-            questions.ask_for_all, request, "links", choice, problems=[problem], status=status
+            confirmations.ask_for_all, request, "links", choice, problems=[problem], status=status
         )
     try:
         if text == BY_MAIL:
             await pools.write.run(_mail_all, links, user_ids, request.user, newest)
             return redirect(choice.filters.address(note="mailed", number=len(user_ids)))
         part = user_ids[:MOST]
-        first = await pools.write.run(_create, questions, part, request.user, newest)
+        first = await pools.write.run(_create, confirmations, part, request.user, newest)
     except AlreadyReplaced:
         return redirect(_repeated(choice))
     except (NotAuthenticated, NotPermitted):
         raise
     except AnyscaleError as error:
         shown = refused_form(error)
-        return await pools.read.run(questions.ask_for_all, request, "links", choice, **shown)
-    pages = _pages(questions, pools, first, user_ids[MOST:], request.user)
+        return await pools.read.run(confirmations.ask_for_all, request, "links", choice, **shown)
+    pages = _pages(confirmations, pools, first, user_ids[MOST:], request.user)
     return links_file(text).stream(pages)
 
 
@@ -139,17 +139,17 @@ def _mail_all(
 
 
 def _create(
-    questions: Questions,
+    confirmations: Confirmations,
     user_ids: Sequence[str],
     caller: SessionCaller,
     newest: int | None = None,
 ) -> Rows:
-    users = questions.users.with_ids(user_ids)  # one may be deleted after that
-    return link_rows(questions.links.create(user_ids, caller, newest, leave_out=True), users)
+    users = confirmations.users.with_ids(user_ids)  # one may be deleted after that
+    return link_rows(confirmations.links.create(user_ids, caller, newest, leave_out=True), users)
 
 
 async def _pages(
-    questions: Questions,
+    confirmations: Confirmations,
     pools: ThreadPools,
     first: Rows,
     user_ids: Sequence[str],
@@ -159,7 +159,7 @@ async def _pages(
     for start in range(0, len(user_ids), MOST):
         part = user_ids[start : start + MOST]
         # The file must be complete, so a full pool ends nothing.
-        yield await pools.write.run_when_free(_create, questions, part, caller)
+        yield await pools.write.run_when_free(_create, confirmations, part, caller)
 
 
 HANDLERS = [ask_for_links, create_links]

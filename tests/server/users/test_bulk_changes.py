@@ -10,8 +10,8 @@ from tests.support.mail.sending import mails
 from tests.support.users import create_accounts, find_accounts
 
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.accounts import together
-from anyscale.server.core.accounts.together import AccountsTogether
+from anyscale.server.core.accounts import bulk_changes
+from anyscale.server.core.accounts.bulk_changes import BulkChanges
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.mail.outbox import new_mails
 
@@ -43,8 +43,8 @@ def jane(control_plane: ControlPlane) -> SessionCaller:
 def test_all_but_owners_are_suspended_with_what_belongs_to_them_and_restored(
     control_plane: ControlPlane, ids: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(together, "_SLICE", 2)
-    caller, accounts = jane(control_plane), control_plane.together
+    monkeypatch.setattr(bulk_changes, "_SLICE", 2)
+    caller, accounts = jane(control_plane), control_plane.bulk_changes
     owners = [id_of(control_plane, name) for name in ("jane", "joe")]
     session = session_caller(control_plane, ids[0])
     control_plane.links.create(ids[:2], OPERATOR)
@@ -77,9 +77,9 @@ def test_all_but_owners_are_suspended_with_what_belongs_to_them_and_restored(
 def test_a_change_ends_after_its_time_and_continues_with_the_rest(
     control_plane: ControlPlane, ids: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(together, "_SLICE", 1)
+    monkeypatch.setattr(bulk_changes, "_SLICE", 1)
     ticks, caller, key = count(), jane(control_plane), secrets.token_hex(16)
-    slow = AccountsTogether(control_plane.transactions, clock=lambda: float(next(ticks)))
+    slow = BulkChanges(control_plane.transactions, clock=lambda: float(next(ticks)))
 
     done = slow.change("suspend", ids, caller, key, seconds=2)
 

@@ -14,7 +14,7 @@ from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["AccountsTogether", "StateChange"]
+__all__ = ["BulkChanges", "StateChange"]
 
 StateChange = Literal["suspend", "restore"]
 
@@ -27,7 +27,7 @@ _SLICE = 500
 _PAUSE = 0.001
 
 
-class AccountsTogether:
+class BulkChanges:
     """Changes that an owner makes to many accounts by one form. Owners' accounts stay as they are.
 
     Args:
