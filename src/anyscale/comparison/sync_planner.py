@@ -81,10 +81,10 @@ class Planner:
     def keep(self, users: Mapping[str, CheckedUser]) -> None:
         """Suspend no account of these: the file has an email that it had before.
 
-        An entry with another number is of somebody else.
+        An entry with another number is of somebody else. Any other creates no account.
         """
         reason = "its email was changed, and the file has the former one"
-        suspend = list[SyncStep]()
+        suspend, reasons = list[SyncStep](), dict[str, str]()
         for step in self._plan.suspend:
             assert step.expected
             user = users.get(step.user_id or "")
@@ -92,7 +92,9 @@ class Planner:
                 suspend.append(step)
             else:
                 self._plan.left.append(structs.replace(step, kind="leave", reason=reason))
+                reasons[user.email_key] = _is_former(step)
         self._plan.suspend = suspend
+        self._block_entries(reasons)
 
     @property
     def new_emails(self) -> list[SyncStep]:
@@ -240,30 +242,30 @@ class Planner:
                 left.add(step.user_id)
                 self._kept_emails.append(email_key_or_empty(step.email))
         plan.correct = [step for step in plan.correct if step.user_id not in left]
-        for step in plan.create:
-            if email_key_or_empty(step.email) in kept:
-                reason = _is_kept(step.email)
-                plan.blocked.append(structs.replace(step, kind="leave", reason=reason))
-        self._drop_blocked()
+        emails = {email_key_or_empty(step.email): step.email for step in plan.create}
+        self._block_entries({key: _is_kept(email) for key, email in emails.items() if key in kept})
 
     def _block_freed(self) -> None:
         """Create nobody with an email that an account gives up: see `FREED_DAYS`."""
-        plan = self._plan
-        freed = {email_key_or_empty(step.email): step for step in self.new_emails}
-        if not freed:
-            return
-        for step in plan.create:
-            if former := freed.get(email_key_or_empty(step.email)):
-                reason = (
+        self._block_entries(
+            {
+                email_key_or_empty(former.email): (
                     f"it is the email of {former.name} ({former.user_id}), who gets another one: "
                     f"no other account gets it for {FREED_DAYS} days"
                 )
-                plan.blocked.append(structs.replace(step, kind="leave", reason=reason))
-        self._drop_blocked()
+                for former in self.new_emails
+            }
+        )
 
-    def _drop_blocked(self) -> None:
-        blocked = {step.index for step in self._plan.blocked}
-        self._plan.create = [step for step in self._plan.create if step.index not in blocked]
+    def _block_entries(self, reasons: Mapping[str, str]) -> None:
+        """Create nobody with these emails, by their keys."""
+        create = list[SyncStep]()
+        for step in self._plan.create:
+            if reason := reasons.get(email_key_or_empty(step.email)):
+                self._plan.blocked.append(structs.replace(step, kind="leave", reason=reason))
+            else:
+                create.append(step)
+        self._plan.create = create
 
     def _may_differ(self, leaver: SyncStep, entry: SyncStep) -> bool:
         assert leaver.expected
@@ -292,6 +294,13 @@ def _of_account(
         changes=changes,
         replaced=replaced,
         expected=None if kind == "leave" else _expected(kind, account),
+    )
+
+
+def _is_former(account: SyncStep) -> str:
+    return (
+        f"{account.name} had this email, and has {account.email} now: if it is the same person, "
+        f"write that email into the file; if not, nobody else gets it for {FREED_DAYS} days"
     )
 
 

@@ -257,6 +257,8 @@ def test_a_file_that_is_older_than_a_changed_email_does_not_suspend_its_account(
     file = csv(tmp_path, *STAFF[:3])
     done = anyscale("user", "sync", "-f", file, "--yes")
     assert (done.returncode, left in done.stdout, reason in done.stdout) == (3, True, True)
+    same = "Jane Roe had this email, and has jane.roe@example.com now: if it is the same person"
+    assert (same in done.stdout, "--reuse-email" in done.stdout) == (True, False)
     emails = tmp_path / "emails.csv"
     emails.write_text("email\nboss@example.com\nJANE@example.com\nzoe@example.com\n")
     done = anyscale("user", "sync", "-f", emails, "--suspend-missing", "--yes")
