@@ -45,6 +45,7 @@ _SECTION = "/console/applications"
 
 _NOTES = {
     "checked": "Nothing is wrong. Nothing is saved yet.",
+    "unmatched": "Nothing is saved yet. Look at who may sign in: no account matches a part of it.",
     "deleted": "The application is deleted. All sign-ins there have ended.",
     "repeated": "This form arrived twice: the application was created once.",
     "secret": "This form arrived twice: the application was created once, and its secret was shown "
@@ -273,6 +274,8 @@ def _form(
 ) -> Page:
     """Render the form, with the fields as they were sent."""
     matches = applications.count_matches(audience_of(sent))
+    if matches and matches.unmatched and shown.get("note"):
+        shown["note"] = _NOTES["unmatched"]
     return _render(request, template, sent=sent, matches=matches, programs=PROGRAMS, **shown)
 
 
