@@ -87,7 +87,7 @@ def test_what_else_the_administrator_did_is_three_clicks_away(page: Page) -> Non
     ]
     page.get_by_role("link", name=re.compile("Remove the filter 1 ")).click()
     expect(page.get_by_text("Uwe Lang restored Ann König")).to_be_visible()
-    assert "Days and times are in Europe/Berlin." in page.content()
+    expect(page.get_by_text("imes are in")).to_have_text(["Days and times are in Europe/Berlin."])
 
 
 def test_enter_in_the_field_of_names_shows_what_was_typed(page: Page) -> None:

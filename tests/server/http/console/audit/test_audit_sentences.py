@@ -270,7 +270,7 @@ SAID: dict[str, list[tuple[str, str, dict[str, Any], str]]] = {
             BY_UWE,
             GRAFANA,
             {"fields": ["audience", "name", "new_one"]},
-            "Uwe Lang changed who may sign in, the name and new_one of the application Grafana",
+            "Uwe Lang changed the application Grafana: who may sign in, the name and new_one",
         )
     ],
     "application.secret_rotated": [

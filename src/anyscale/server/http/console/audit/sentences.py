@@ -156,7 +156,7 @@ _APPLICATION_FIELDS = {
 
 def _application_updated(facts: Facts) -> str:
     fields = [_APPLICATION_FIELDS.get(one, one) for one in facts.details["fields"]]
-    return f"{{actor}} changed {_list(fields)} of {{subject}}"
+    return f"{{actor}} changed {{subject}}: {_list(fields)}"
 
 
 def _rotated(facts: Facts) -> str:

@@ -8,7 +8,7 @@ function showOwnTimes() {
     time.textContent = new Date(time.dateTime).toLocaleTimeString("en-GB", { timeZone, timeStyle: time.dataset.clock });
   }
   for (const days of document.querySelectorAll(".days")) regroup(days);
-  for (const words of document.querySelectorAll("[data-zone-words]")) words.textContent = `Days and times are in ${timeZone}.`;
+  document.querySelector("[data-days-zone]").textContent = `Days and times are in ${timeZone}.`;
 }
 
 // An entry of 23:30 may be of another day here: the days are built anew from the entries.
