@@ -1,6 +1,8 @@
 """CSV files of other encodings than UTF-8: the caller names the encoding, and we guess it."""
 
 import io
+import time
+import tracemalloc
 
 import pytest
 from hypothesis import example, given, settings
@@ -76,6 +78,15 @@ def test_octets_that_the_named_encoding_lacks_are_a_problem_at_their_place() -> 
     assert names == ["Ann"]
     assert str(reading.problems[0]) == (
         "staff.csv:3:2: the file is not windows-1252 from here on: name another encoding"
+    )
+
+
+def test_utf16_without_a_byte_order_mark_is_a_problem() -> None:
+    names, reading = reading_of(GERMAN.encode("windows-1252"), "utf-16")
+
+    assert names == []
+    assert str(reading.problems[0]) == (
+        "staff.csv:1:1: the file is not utf-16 from here on: name another encoding"
     )
 
 
@@ -163,3 +174,21 @@ def test_any_octets_can_be_guessed_at(data: bytes) -> None:
     guess = guess_encoding(data)
 
     assert guess is None or list(guess.names) == []
+
+
+@pytest.mark.parametrize(
+    "data", [b"\xe4" * (1 << 23), b"\xe4" + b"\n" * (1 << 23), b"\xe4x\n" * (1 << 21)]
+)
+def test_a_file_of_one_line_or_of_many_is_guessed_at_in_little_time_and_memory(
+    data: bytes,
+) -> None:
+    since = time.process_time()
+    guess_encoding(data)
+    seconds = time.process_time() - since
+    tracemalloc.start()
+    guess_encoding(data[-(1 << 20) :])
+    _size, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert seconds < 2
+    assert peak < 4 << 20

@@ -116,6 +116,16 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
         ),
         "has more styles than Excel allows",
     ),
+    "a long format of many cells": (
+        lambda: packed(
+            parts_of(row("name", "email") + '<row><c s="0"><v>1</v></c></row>' * 99)
+            | {
+                _STYLES: f'<styleSheet xmlns="{_MAIN}"><numFmts><numFmt numFmtId="200" formatCode="'
+                f'{"[" * 30_000}"/></numFmts><cellXfs><xf numFmtId="200"/></cellXfs></styleSheet>'
+            }
+        ),
+        "is a number whose format shows something else than its value",
+    ),
     "a million empty rows": (
         lambda: _empty_rows("", 1_000_000),
         "delete the rows below the last user",
@@ -136,6 +146,10 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "a long text that many cells share": (_shared_by_many, "has too long texts"),
     "entities of entities": (_laughs, "is damaged or was cut off"),
+    "an encoding that is none": (
+        lambda: _with_part(SHEET, f'<?xml version="1.0" encoding="rot13"?>{_sheet()}'),
+        "is damaged or was cut off",
+    ),
     "ten thousand parts": (
         lambda: packed(parts_of(GOOD) | {f"xl/media/{at}.png": "" for at in range(10_000)}),
         "has too many parts",

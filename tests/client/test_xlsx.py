@@ -8,6 +8,7 @@ from tests.client.bad_files.reading import lines, read
 from tests.client.bad_files.workbooks import packed, parts_of, row, saved, workbook
 
 from anyscale.domain.validation import CheckedUser
+from anyscale.users_file.tables import xlsx_workbook
 
 HEADER = ("name", "email", "external_id", "is_sso_user")
 
@@ -215,6 +216,24 @@ def test_texts_of_several_fonts_and_escapes_are_one_text() -> None:
     (user,) = read(packed(parts_of(cells, texts=texts)), "staff.xlsx")[0]
 
     assert user.name == "Ann\u00e9"
+
+
+@pytest.mark.parametrize(
+    ("escaped", "title"), [("a_xD83D_b", "a\ufffdb"), ("a_xD83D__xDE00_b", "a\U0001f600b")]
+)
+def test_half_a_pair_of_utf16_is_no_text(escaped: str, title: str) -> None:
+    rows = row("name", "email", "title") + row("Ann", "ann@example.com", escaped)
+    reading = read(packed(parts_of(rows)), "staff.xlsx")
+
+    shown = [user.title for user in reading[0]] + lines(packed(parts_of(rows)), "staff.xlsx")
+    assert title in " ".join(map(str, shown))
+
+
+def test_shared_texts_of_a_large_file_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xlsx_workbook, "_MOST_TEXTS", 1_000)
+    data = packed(parts_of(row("name", "email"), texts=f"<si><t>{'x' * 1_000}</t></si>"))
+
+    assert "has more texts than its size allows" in lines(data, "staff.xlsx")[0]
 
 
 def test_a_strict_workbook_is_read() -> None:

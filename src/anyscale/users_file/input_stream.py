@@ -237,10 +237,12 @@ class InputStream:
         _, state = self._decoder.getstate()
         try:
             text = self._decoder.decode(piece, final=not piece)
-        except UnicodeDecodeError as error:
+        except UnicodeError as error:
             # The decoder may still have the start of a character from the piece before.
             self._decoder.setstate((b"", state))
-            text = self._decoder.decode(error.object[: error.start], final=True)
+            # UTF-16 without a byte order mark is an error without a place.
+            right = error.object[: error.start] if isinstance(error, UnicodeDecodeError) else b""
+            text = self._decoder.decode(right, final=True)
             self._stop_at(text, "encoding", self._not_in_encoding(is_end=not piece))
         if match := self._forbidden(text):
             text = text[: match.start()]

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
+from anyscale.domain.labels import label_of_file
 from anyscale.domain.validation import FIELDS
 from anyscale.errors import Overloaded, RequestInvalid
 from anyscale.users_file import FORMATS, format_of
@@ -139,14 +140,14 @@ class Upload:
 
     @property
     def name(self) -> str:
-        """The name of the file as the browser sent it."""
-        return self.fields.get("name") or "users"
+        """The name of the file, of visible characters: the browser may send any."""
+        return label_of_file(self.fields.get("name", "")) or "users"
 
     @property
     def format(self) -> str:
         """The format that the user chose, else the one of the name."""
         chosen = self.fields.get("format", "")
-        return chosen if chosen in FORMATS else format_of(self.name)
+        return chosen if chosen in FORMATS else format_of(self.fields.get("name", ""))
 
     @property
     def columns(self) -> dict[str, str]:

@@ -67,8 +67,9 @@ class ColumnChoices(Struct):
             name = column_name(header)
             if name in self.chosen and name not in found:
                 values = [row[at] for row in self.rows if at < len(row) and row[at].strip()]
-                shown = values if _field_in(header) in _SHOWN else []
-                found[name] = Column(header, self.chosen[name], shown)
+                field = self.chosen[name]
+                is_shown = _field_in(header) in _SHOWN and field not in SECRETS
+                found[name] = Column(header, field, values if is_shown else [])
         return list(found.values())
 
 

@@ -23,8 +23,9 @@ _GUESSES = (
     *("mac-roman", "cp850"),
 )
 
-#: octets and lines from which an encoding is guessed
-GUESSED_OCTETS, _MAX_LINES = 1 << 23, 1000
+#: octets and lines from which an encoding is guessed, and octets of these lines that are read in
+#: each encoding: a file may be one line
+GUESSED_OCTETS, _MAX_LINES, _COMPARED = 1 << 23, 1000, 1 << 16
 
 #: names that a guess shows
 _EXAMPLES = 3
@@ -35,6 +36,9 @@ _COMMON = frozenset(
 )
 
 _has_other_octets = re.compile(rb"[^\x01-\x7f]").search
+# One at a time: a list of all lines would take many times their memory.
+_lines = re.compile(rb"[^\r\n]+").finditer
+_text_lines = re.compile("[^\r\n]+").finditer
 _is_utf_16 = re.compile(rb"\xff\xfe(?!\0\0)|\xfe\xff|[^\0]\0[^\0]\0|\0[^\0]\0[^\0]").match
 # Archives, old spreadsheets, PDF and compressed files are no texts.
 _is_binary = re.compile(rb"PK\x03\x04|\xd0\xcf\x11\xe0|\x1f\x8b|%PDF").match
@@ -79,13 +83,14 @@ def guess_encoding(octets: bytes) -> EncodingGuess | None:
         encoding = "utf-16"
         if b"\0" in octets[:2]:  # no byte order mark
             encoding = "utf-16-be" if octets.startswith(b"\0") else "utf-16-le"
-        text = octets.decode(encoding, "replace").splitlines()
-        return EncodingGuess(encoding, _names(text[: 1 + _MAX_LINES]))
+        text = octets.decode(encoding, "replace")
+        wide = [match[0] for match in islice(_text_lines(text), 1 + _MAX_LINES)]
+        return EncodingGuess(encoding, _names(wide))
     if _is_binary(octets) or b"\0" in octets:
         return None
-    header, *rows = octets.splitlines() or [b""]
-    lines = [header, *islice(filter(_has_other_octets, rows), _MAX_LINES)]
-    texts = dict(_decoded(b"\n".join(lines)))
+    rows = (match[0] for match in _lines(octets))
+    lines = [next(rows, b""), *islice(filter(_has_other_octets, rows), _MAX_LINES)]
+    texts = dict(_decoded(b"\n".join(lines)[:_COMPARED]))
     if not texts:
         return None
     best = min(texts, key=lambda name: _oddness(texts[name]))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from anyscale.domain.spreadsheets import is_error_value
@@ -87,6 +88,7 @@ def _number_text(value: str, number_format: str) -> str:
     return _LONG if len(text.lstrip("-")) > digits else text
 
 
+@lru_cache(maxsize=1024)  # most cells of a workbook have one of a few formats
 def _is_date(number_format: str) -> bool:
     if number_format.startswith("#") and number_format[1:].isdigit():
         return number_format in _DATES

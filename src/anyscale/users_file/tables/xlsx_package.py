@@ -189,7 +189,8 @@ def _damage_found() -> Iterator[None]:
         yield
     except (
         *(BadZipFile, zlib.error, struct.error, EOFError, ExpatError),
-        *(NotImplementedError, ValueError, OverflowError, RuntimeError),
+        # A `LookupError` is for the encoding that the XML says it has.
+        *(NotImplementedError, ValueError, OverflowError, RuntimeError, LookupError),
     ):
         raise WorkbookFault(_DAMAGED) from None
 

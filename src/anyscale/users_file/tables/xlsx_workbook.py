@@ -24,11 +24,15 @@ _PACKAGE = f"{_OFFICE[0]}package/2006/"
 #: formats that Excel allows, with which a cell may look
 _MAX_STYLES = 1 << 16
 
+#: characters of a format, as of Excel: of longer ones the beginning tells
+_MAX_FORMAT = 255
+
 #: octets of the parts that list others, and of styles
 _MAX_SMALL_PART, _MAX_STYLES_PART = 1 << 20, 1 << 24
 
-#: octets of shared texts beside so many times those of the file
-_MAX_TEXTS, _TEXTS_RATIO = 1 << 24, 24
+#: octets of shared texts beside so many times those of the file, and those of any file, which are
+#: enough for a million users
+_MAX_TEXTS, _TEXTS_RATIO, _MOST_TEXTS = 1 << 24, 24, 1 << 28
 
 #: characters of one text, as of a cell of Excel
 _MAX_TEXT = 1 << 15
@@ -60,7 +64,11 @@ def _main_tags(*names: str) -> dict[str, str]:
 
 def _unescaped(text: str) -> str:
     """Return a text with the characters that XML cannot have (ECMA-376 part 1, 22.9.2.19)."""
-    return _escape(lambda match: chr(int(match[1], 16)), text) if "_x" in text else text
+    if "_x" not in text:
+        return text
+    text = _escape(lambda match: chr(int(match[1], 16)), text)
+    # They are of UTF-16: half of a pair is no character, and no page could show it.
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 class Sheet(NamedTuple):
@@ -82,7 +90,7 @@ class SharedTexts:
 
     def add(self, text: str) -> None:
         """Add the next text."""
-        self._octets += text.encode("utf-8", "surrogatepass")
+        self._octets += text.encode()
         self._ends.append(len(self._octets))
         if len(self._octets) + len(self._ends) * self._ends.itemsize > self._limit:
             raise WorkbookFault("has more texts than its size allows: save it again in Excel")
@@ -96,7 +104,7 @@ class SharedTexts:
         if not 0 <= number < len(self._ends):
             raise ValueError(number)
         begin = self._ends[number - 1] if number else 0
-        return self._octets[begin : self._ends[number]].decode("utf-8", "surrogatepass")
+        return self._octets[begin : self._ends[number]].decode()
 
 
 class Workbook:
@@ -151,7 +159,8 @@ class Workbook:
 
     def shared_texts(self) -> SharedTexts:
         """Read the texts that cells share."""
-        texts = SharedTexts(_MAX_TEXTS + _TEXTS_RATIO * self.package.size)
+        most = _MAX_TEXTS + _TEXTS_RATIO * self.package.size
+        texts = SharedTexts(min(most, _MOST_TEXTS))
         if self._texts:
             for _ in self.package.parse(self._texts, _SharedTexts(texts)):
                 pass
@@ -209,7 +218,8 @@ class _Formats(PartHandler):
 
     def open(self, tag: str, attributes: dict[str, str]) -> None:
         if tag == "numFmt":
-            self.codes[attributes.get("numFmtId", "")] = attributes.get("formatCode", "")
+            code = attributes.get("formatCode", "")[:_MAX_FORMAT]
+            self.codes[attributes.get("numFmtId", "")] = code
         elif tag == "cellXfs":
             self._is_open = True
         elif self._is_open:

@@ -121,6 +121,15 @@ def test_a_confirmed_plan_is_done_and_its_page_says_what_was_done_and_whom_to_se
     assert "staff.csv" in words(get(jane, PATH))
 
 
+def test_the_name_of_a_file_is_stored_without_what_cannot_be_seen(
+    console: Console, jane: HttpClient
+) -> None:
+    data, name = staff(";Zoë;;zoe@example.com;"), "st\0\x1b\u202eaff.csv"
+    chosen = hidden(upload(jane, f"{PATH}/check", data, name))
+    assert upload(jane, PATH, data, name, **chosen).status == 303
+    assert console.control_plane.syncs.latest(1)[0].file_name == "staff.csv"
+
+
 @pytest.mark.parametrize(
     ("left_out", "done"),
     [

@@ -5,6 +5,7 @@ be secrets.
 """
 
 import io
+import re
 from collections.abc import Iterable
 from html import escape
 from typing import IO, Final
@@ -18,6 +19,9 @@ _SHEETS = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _LINKS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _PACKAGE = "http://schemas.openxmlformats.org/package/2006"
 _TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+
+# Excel reads `_x0041_` as A (ECMA-376 part 1, 22.9.2.19): in an email it would be another one.
+_escapable = re.compile("_(?=x[0-9A-Fa-f]{4}_)").sub
 
 _PARTS = {
     "[Content_Types].xml": f'<Types xmlns="{_PACKAGE}/content-types"><Default Extension="rels"'
@@ -48,7 +52,7 @@ class Workbook:
         """Add rows of texts, which have no control characters."""
         for row in rows:
             cells = "".join(
-                f'<c t="inlineStr"><is><t xml:space="preserve">{escape(text)}</t></is></c>'
+                f'<c t="inlineStr"><is><t xml:space="preserve">{_text(text)}</t></is></c>'
                 for text in row
             )
             self._sheet.write(f"<row>{cells}</row>".encode())
@@ -59,3 +63,7 @@ class Workbook:
         self._sheet.close()
         self._package.close()
         return self._content.getvalue()
+
+
+def _text(text: str) -> str:
+    return escape(_escapable("_x005F_", text))

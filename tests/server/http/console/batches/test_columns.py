@@ -104,6 +104,21 @@ def test_columns_without_a_field_are_left_out_and_named(
     assert (user.name, user.lastname, user.title) == (name, "Muster", "IT")
 
 
+def test_a_column_that_is_chosen_as_a_password_shows_no_value(jane: HttpClient) -> None:
+    data = b"name,email,title\nEva,eva@batch.example,a long 1ne\n"
+    assert "a long 1ne" in upload(jane, CHECK, data, "staff.csv").text
+    page = upload(jane, CHECK, data, "staff.csv", columns="title=password")
+    assert "With a password 1" in words(page)
+    assert "a long 1ne" not in page.text
+
+
+def test_a_file_without_a_byte_order_mark_is_not_read_as_utf16(jane: HttpClient) -> None:
+    data = "name,email\nJörg,joerg@batch.example\n".encode("windows-1252")
+    page = upload(jane, CHECK, data, "staff.csv", encoding="utf-16")
+    assert page.status == 422
+    assert "the file is not utf-16 from here on: name another encoding" in words(page)
+
+
 def test_a_mended_file_may_have_other_columns_than_the_one_before(jane: HttpClient) -> None:
     chosen = columns_of(upload(jane, CHECK, staff("a"), "staff.csv"))
     mended = b"Vorname;Name;E-Mail;Titel\nEva;Alt;eva@batch.example;Dr.\n"

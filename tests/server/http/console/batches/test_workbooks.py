@@ -6,11 +6,12 @@ import random
 import re
 import resource
 import time
+import zipfile
 from collections.abc import Iterator
 
 import pytest
 from openpyxl import load_workbook
-from tests.client.bad_files.workbooks import saved, workbook
+from tests.client.bad_files.workbooks import SHEET, packed, parts_of, row, saved, workbook
 from tests.client.test_hostile_workbooks import HOSTILE
 from tests.server.http.console.batches.test_columns import rows_of
 from tests.server.http.console.conftest import Console, run_console
@@ -18,7 +19,9 @@ from tests.server.http.console.test_batches import create, new_names, upload, wo
 from tests.server.http.pages.requests import PUBLIC, send
 from tests.support.servers.http_client import HttpClient
 
+from anyscale.domain.validation import Policy
 from anyscale.server.http.console.batches.pages import PATH
+from anyscale.users_file import UsersFile
 
 CHECK = f"{PATH}/check"
 
@@ -130,6 +133,24 @@ def test_hostile_workbooks_are_refused_within_two_seconds_and_64_mib(jane: HttpC
 def peak() -> float:
     """Return the MiB that this process, in which the server runs, has had at most."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def test_half_a_pair_of_utf16_is_shown_as_a_mark(jane: HttpClient) -> None:
+    (name,) = new_names()
+    rows = row("name", "email", "title_xD83D_") + row("_xD83D_", f"{name}@b.example", "_xD83D_")
+    page = upload(jane, CHECK, packed(parts_of(rows)), "staff.xlsx")
+    assert page.status < 500
+    assert "title\ufffd" in words(page)
+
+
+def test_a_workbook_of_links_has_emails_that_look_escaped_as_they_are(jane: HttpClient) -> None:
+    (name,) = new_names()
+    email = f"_x0061_{name}@batch.example"
+    batch_id = create(jane, f"name,email\nAnn,{email}\n".encode())
+    answer = send(jane, f"{PATH}/{batch_id}/links", format="xlsx")
+    assert "_x005F_x0061_" in zipfile.ZipFile(io.BytesIO(answer.body)).read(SHEET).decode()
+    reading = UsersFile(io.BytesIO(answer.body), "links.xlsx", "xlsx").reading(Policy())
+    assert [user.email for user in reading] == [email]
 
 
 def test_links_come_as_a_workbook_of_texts(jane: HttpClient) -> None:
