@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 from anyscale.domain.spreadsheets import cell_name
 from anyscale.errors import Problem
 
-__all__ = ["MAX_ENTRY", "CapturedInput", "Fatal", "InputStream"]
+__all__ = ["MAX_ENTRY", "CapturedInput", "Fatal", "InputStream", "is_other_file"]
 
 #: bytes of one entry, comments included; the largest valid one has a fiftieth of it
 MAX_ENTRY: Final = 1 << 20
@@ -269,6 +269,11 @@ class InputStream:
     def _stop_at(self, text: str, code: str, detail: str) -> None:
         line, column = _after(text, self._line, self._column)
         self._fatal = self.fatal(code, detail, line, column)
+
+
+def is_other_file(octets: bytes) -> bool:
+    """Whether a file begins as a workbook, an archive or a document, which are not texts."""
+    return any(re.match(beginning, octets) for beginning, _ in _FOREIGN)
 
 
 def _is_wide(encoding: str | None) -> bool:

@@ -8,10 +8,10 @@ from anyscale.domain.validation import FIELDS, SECRETS, SERVER_FIELDS
 from anyscale.users_file.field_words import field_of, is_first_name, meant_field
 from anyscale.users_file.tables.header import column_name
 
-__all__ = ["SAMPLES", "Column", "ColumnChoices", "proposed_fields"]
+__all__ = ["Column", "ColumnChoices", "proposed_fields"]
 
 #: rows whose values are shown
-SAMPLES = 3
+_SAMPLES = 3
 
 #: the fields that every user has: for these a name that is only similar is enough
 _GUESSED = ("name", "email")
@@ -56,7 +56,7 @@ class ColumnChoices(Struct):
 
     def add_row(self, cells: Sequence[str]) -> None:
         """Keep a row to be shown, if it is one of the first."""
-        if self.header and len(self.rows) < SAMPLES:
+        if self.header and len(self.rows) < _SAMPLES:
             self.rows.append(cells)
 
     @property

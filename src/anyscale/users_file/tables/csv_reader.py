@@ -9,6 +9,7 @@ from itertools import chain, islice
 from anyscale.domain.validation import NAMED_FIELDS, CheckedUser
 from anyscale.users_file.entry_collector import EntryCollector, Place
 from anyscale.users_file.input_stream import InputStream
+from anyscale.users_file.tables.header import delimiter_of
 from anyscale.users_file.tables.table_reader import TableReader, names_all
 
 __all__ = ["looks_like_csv", "read_csv"]
@@ -83,7 +84,7 @@ class _CsvReader:
         if not header:
             detail = f"the file has no users: {self._table.header_rule}"
             raise self._source.fatal("empty", detail, begin, 1)
-        self._delimiter = max(",;\t", key=header.count)
+        self._delimiter = delimiter_of(header)
         rows = csv.reader(chain([header], lines), delimiter=self._delimiter, strict=True)
         try:
             cells = next(rows)

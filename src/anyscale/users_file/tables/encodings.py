@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from anyscale.errors import ConfigError
 from anyscale.users_file.field_words import field_of
+from anyscale.users_file.input_stream import is_other_file
+from anyscale.users_file.tables.header import delimiter_of
 
 __all__ = ["GUESSED_OCTETS", "EncodingGuess", "guess_encoding", "text_encoding"]
 
@@ -40,8 +42,6 @@ _has_other_octets = re.compile(rb"[^\x01-\x7f]").search
 _lines = re.compile(rb"[^\r\n]+").finditer
 _text_lines = re.compile("[^\r\n]+").finditer
 _is_utf_16 = re.compile(rb"\xff\xfe(?!\0\0)|\xfe\xff|[^\0]\0[^\0]\0|\0[^\0]\0[^\0]").match
-# Archives, old spreadsheets, PDF and compressed files are no texts.
-_is_binary = re.compile(rb"PK\x03\x04|\xd0\xcf\x11\xe0|\x1f\x8b|%PDF").match
 
 
 class EncodingGuess(NamedTuple):
@@ -73,7 +73,7 @@ def text_encoding(name: str) -> str | None:
 
 
 def guess_encoding(octets: bytes) -> EncodingGuess | None:
-    """Return the encoding of a CSV file that is not UTF-8; None if it is no text.
+    """Return the encoding of a CSV file that is not UTF-8; None if it is not a text.
 
     Args:
         octets: of the file from its beginning.
@@ -86,7 +86,7 @@ def guess_encoding(octets: bytes) -> EncodingGuess | None:
         text = octets.decode(encoding, "replace")
         wide = [match[0] for match in islice(_text_lines(text), 1 + _MAX_LINES)]
         return EncodingGuess(encoding, _names(wide))
-    if _is_binary(octets) or b"\0" in octets:
+    if is_other_file(octets) or b"\0" in octets:
         return None
     rows = (match[0] for match in _lines(octets))
     lines = [next(rows, b""), *islice(filter(_has_other_octets, rows), _MAX_LINES)]
@@ -132,9 +132,8 @@ def _names(lines: Sequence[str]) -> list[str]:
     """Return the first names of users that the encoding matters for; no other column is shown."""
     if not lines:
         return []
-    delimiter = max(",;\t", key=lines[0].count)
     try:
-        header, *rows = csv.reader(lines, delimiter=delimiter)
+        header, *rows = csv.reader(lines, delimiter=delimiter_of(lines[0]))
     except (csv.Error, ValueError):
         return []
     columns = [at for at, cell in enumerate(header) if field_of(cell) in ("name", "lastname")]

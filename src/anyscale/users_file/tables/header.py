@@ -14,6 +14,7 @@ __all__ = [
     "chosen_columns",
     "column_name",
     "columns_of",
+    "delimiter_of",
     "named_column",
 ]
 
@@ -57,6 +58,11 @@ def chosen_columns(texts: Iterable[str]) -> dict[str, str]:
             raise ConfigError(f"{text}: {again} is given twice")
         columns[name] = field
     return columns
+
+
+def delimiter_of(header: str) -> str:
+    """Return what separates the columns of CSV, by the line of its header."""
+    return max(",;\t", key=header.count)
 
 
 def column_name(cell: str) -> str:

@@ -14,8 +14,6 @@ from anyscale.server.core.search import NarrowedQuery
 from anyscale.server.store.records.search import SignIn
 
 __all__ = [
-    "NOT_SINCE",
-    "ROLES",
     "SIGN_IN",
     "UserFilters",
     "account_path",
@@ -56,12 +54,12 @@ SIGN_IN: Mapping[SignIn, SignInWords] = {
 
 
 #: days without a sign-in -> in words
-NOT_SINCE: Mapping[str, str] = {
+_NOT_SINCE: Mapping[str, str] = {
     "30": "Not for 30 days",
     "90": "Not for 90 days",
     "365": "Not for a year",
 }
-ROLES: Mapping[str, str] = {"owner": "Owner", "collaborator": "Member"}
+_ROLES: Mapping[str, str] = {"owner": "Owner", "collaborator": "Member"}
 
 
 Sort = Literal["", "created", "email", "-email"]
@@ -93,7 +91,7 @@ class UserFilters(Struct, frozen=True):
     role: str = ""
     batch: str = ""
     factor: Literal["none", ""] = ""
-    #: a key of `NOT_SINCE`, or a day
+    #: a key of `_NOT_SINCE`, or a day
     not_since: str = ""
     #: of a list; empty for the newest first
     sort: Sort = ""
@@ -135,14 +133,14 @@ class UserFilters(Struct, frozen=True):
         factor = "without a second factor" if self.factor else ""
         since = dict(self.since_choices).get(self.not_since, "")
         since = f"last sign-in: {since.lower()}" if since else ""
-        return ", ".join(filter(None, [state, ROLES.get(self.role, ""), batch, factor, since]))
+        return ", ".join(filter(None, [state, _ROLES.get(self.role, ""), batch, factor, since]))
 
     @property
     def since_choices(self) -> list[tuple[str, str]]:
         """The choices of `not_since`, each with its text, and the day of an address."""
-        other = self.not_since and self.not_since not in NOT_SINCE
+        other = self.not_since and self.not_since not in _NOT_SINCE
         days = [(self.not_since, f"Not since {self.not_since}")] if other else []
-        return [*NOT_SINCE.items(), *days]
+        return [*_NOT_SINCE.items(), *days]
 
     def address(self, path: str = PATH, **more: object) -> str:
         """Return the address of a page with these filters."""
@@ -175,7 +173,7 @@ def account_path(user_id: str) -> str:
 
 def _day(not_since: str) -> date | None:
     """Return the day of a text of `not_since`; None for an empty one."""
-    if not_since in NOT_SINCE:
+    if not_since in _NOT_SINCE:
         return datetime.now(UTC).date() - timedelta(days=int(not_since))
     try:
         return date.fromisoformat(not_since) if not_since else None
