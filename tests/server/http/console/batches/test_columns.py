@@ -16,8 +16,10 @@ from tests.server.http.console.test_batches import (
     wait_for_state,
     words,
 )
+from tests.support.callers import OPERATOR
 from tests.support.servers.http_client import HttpClient, HttpResponse
 
+from anyscale.domain.models.users import UserChanges
 from anyscale.server.http.console.batches.pages import PATH
 
 CHECK = f"{PATH}/check"
@@ -318,3 +320,18 @@ def test_problems_of_a_file_in_other_letters_are_named_in_the_same_round(jane: H
     page = upload(jane, CHECK, data)
     assert "1 problem in 1 row" in words(page)
     assert "Are these names right? Eva Müller" in words(page)
+
+
+def test_an_email_that_was_changed_says_what_to_do_with_its_row(
+    shared_console: Console, jane: HttpClient
+) -> None:
+    create(jane, b"name,email\nMona,mona@batch.example\n")
+    control_plane = shared_console.control_plane
+    (mona,) = control_plane.users.with_emails(["mona@batch.example"])
+    assert mona
+    married = UserChanges(email="mona.roe@batch.example")
+    control_plane.updates.update(mona.user_id, married, OPERATOR)
+    page = upload(jane, CHECK, b"name,email\nMona,mona@batch.example\nNew,new@batch.example\n")
+    ((line, person, _, detail),) = rows_of(page, "problems-1")
+    assert (line, person) == ("2", "Mona mona@batch.example")
+    assert detail.endswith("if it is the same person, delete the row")

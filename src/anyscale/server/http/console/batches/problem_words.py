@@ -47,8 +47,8 @@ _DETAILS: Mapping[str, str] = {
     "external_id_exists": "has an account already, with another email: edit the email there",
     "email_reserved": "is in an unfinished import: continue or cancel that",
     "external_id_reserved": "is in an unfinished import: continue or cancel that",
-    "email_freed": "was the email of another account, which applications may know: for 30 days no "
-    "other account gets it",
+    "email_freed": "was the email of another account, and no other gets it for 30 days, since "
+    "applications may know it: if it is the same person, delete the row",
 }
 
 #: the option of a sync whose field its page shows
