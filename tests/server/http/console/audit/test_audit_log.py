@@ -373,3 +373,9 @@ def test_a_download_breaks_off_when_its_owner_loses_the_role(
     monkeypatch.setattr(pages, "_READ", 1)
     with pytest.raises(IncompleteRead):
         get(jane, "/console/audit/download")
+
+
+def test_a_name_from_right_to_left_moves_no_other_word(console: Console, jane: HttpClient) -> None:
+    with console.control_plane.store.write() as tx:
+        append_entry(tx, "system", "token.created", "", {"name": "\u05d0\u05d1 (1)"})
+    assert "created the token <bdi>\u05d0\u05d1 (1)</bdi>" in listed(jane).text

@@ -44,6 +44,8 @@ class Part(Struct, frozen=True):
     filter: tuple[str, str] | None = None
     #: a time, which stands after the text
     at: datetime | None = None
+    #: whether somebody wrote the text, perhaps from right to left
+    is_written: bool = False
 
 
 class ShownEntry(Struct, frozen=True):
@@ -139,7 +141,7 @@ def _detail(name: str, value: Any, names: EntryNames) -> Part:
         return Part("", at=from_milliseconds(value))
     if name in _PARTIES:
         return party(str(value), names)
-    return Part("none" if value is None else str(value))
+    return Part("none" if value is None else str(value), is_written=True)
 
 
 def _details(
