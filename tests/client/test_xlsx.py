@@ -1,14 +1,18 @@
 """Excel workbooks are read as their users see them, and each problem names its cell."""
 
 import datetime as dt
+import io
+import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from tests.client.bad_files.reading import lines, read
-from tests.client.bad_files.workbooks import packed, parts_of, row, saved, workbook
+from tests.client.bad_files.workbooks import SHEET, packed, parts_of, row, saved, workbook
 
 from anyscale.domain.validation import CheckedUser
 from anyscale.users_file.tables import xlsx_workbook
+from anyscale.users_file.tables.xlsx_package import Package
 
 HEADER = ("name", "email", "external_id", "is_sso_user")
 
@@ -134,6 +138,42 @@ def test_a_formula_without_a_stored_value_is_a_problem() -> None:
     )
 
 
+def test_a_formula_that_excel_computes_on_opening_is_a_problem() -> None:
+    # XlsxWriter writes 0 in place of every result.
+    cells = (
+        '<row><c t="inlineStr"><is><t>Ann</t></is></c><c t="inlineStr"><is><t>a@example.com</t>'
+        "</is></c><c><f>A1&amp;A2</f><v>0</v></c></row>"
+    )
+    parts = parts_of(row(*HEADER[:3]) + cells, book='<calcPr calcId="124519" fullCalcOnLoad="1"/>')
+
+    (line,) = lines(packed(parts), "staff.xlsx")
+    assert line == (
+        "staff.xlsx:C2: Ann, external_id: is a formula that Excel computes when it opens the "
+        "file: open the file in Excel, save it, and take that file"
+    )
+
+
+@pytest.mark.parametrize(
+    "number_format", ['"DE-"@', "@@", ";;;", '0;0;0;"X"@', "[Blue]\\P@;", "[$EUR]@", "@*-@"]
+)
+def test_a_text_whose_format_shows_another_one_is_a_problem(number_format: str) -> None:
+    assert problem_of("0012", number_format) == (
+        "staff.xlsx:C2: Ann, external_id: is a text whose format shows another one: "
+        "format the cell as text, and write it again"
+    )
+
+
+@pytest.mark.parametrize(
+    "number_format",
+    ["@", '_-* #,##0.00 "EUR"_-;-* #,##0.00_-;_-* "-"??_-;_-@_-', "[Red]@", '"abc"', "0;;;@", "0"],
+)
+def test_a_text_that_its_format_shows_is_read(number_format: str) -> None:
+    book = workbook(HEADER, ("Ann", "ann@example.com", "0012"))
+    book.worksheets[0]["C2"].number_format = number_format
+
+    assert [user.external_id for user in read(saved(book), "staff.xlsx")[0]] == ["0012"]
+
+
 def test_an_address_with_a_link_counts_by_its_text() -> None:
     book = workbook(HEADER, ("Ann", "ann@example.com"))
     book.worksheets[0]["B2"].hyperlink = "mailto:other@example.com"
@@ -216,6 +256,61 @@ def test_texts_of_several_fonts_and_escapes_are_one_text() -> None:
     (user,) = read(packed(parts_of(cells, texts=texts)), "staff.xlsx")[0]
 
     assert user.name == "Ann\u00e9"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        '<c t="inlineStr"><v>7</v><is><t>0012</t></is></c>',
+        '<c t="n"><is><t>0012</t></is></c>',
+        '<c r="C3" t="inlineStr"><is><t>0012</t></is></c>',
+    ],
+)
+def test_a_cell_that_programs_read_differently_is_damage(cell: str) -> None:
+    user = row("Ann", "ann@example.com").replace("</row>", f"{cell}</row>")
+
+    (line,) = lines(packed(parts_of(row(*HEADER[:3]) + user)), "staff.xlsx")
+    assert line.startswith("staff.xlsx: the file is damaged or was cut off")
+
+
+def _prefixed(xml: str) -> str:
+    return re.sub("<(/?)(?=[a-z])", r"<\1x:", xml).replace("xmlns=", "xmlns:x=")
+
+
+#: how other programs write the same workbook
+SPELLINGS: dict[str, Callable[[str, str], tuple[str, str | bytes]]] = {
+    "prefixes": lambda name, xml: (name, _prefixed(xml) if name.startswith("xl/w") else xml),
+    "UTF-16": lambda name, xml: (name, xml.encode("utf-16")),
+    "byte order marks": lambda name, xml: (name, xml.encode("utf-8-sig")),
+    "upper case": lambda name, xml: (name.upper(), xml),
+    "backslashes": lambda name, xml: (name.replace("/", "\\"), xml),
+    "absolute targets": lambda name, xml: (name, xml.replace('"worksheets/', '"/xl/worksheets/')),
+    "reading aids": lambda name, xml: (name, xml.replace("</t></is>", f"</t>{READING_AID}</is>")),
+    "runs": lambda name, xml: (name, re.sub("<t>(.)", r"<r><t>\1</t></r><r><t>", xml)),
+}
+READING_AID = '<rPh sb="0" eb="1"><t>read</t></rPh><phoneticPr fontId="1"/>'
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_the_same_workbook_in_another_spelling_is_read(spelling: str) -> None:
+    parts = parts_of(row("name", "email") + row("J\u00f6rg Wei\u00df", "joerg@example.com"))
+    if spelling == "runs":
+        parts[SHEET] = str(parts[SHEET]).replace("</t></is>", "</t></r></is>")
+    spelt = dict(SPELLINGS[spelling](name, str(parts[name])) for name in reversed(parts))
+    (user,) = read(packed(spelt), "staff.xlsx")[0]
+
+    assert (user.name, user.email) == ("J\u00f6rg Wei\u00df", "joerg@example.com")
+
+
+def test_the_name_of_a_sheet_may_have_escapes() -> None:
+    parts = parts_of(row("name", "email"))
+    parts["xl/workbook.xml"] = str(parts["xl/workbook.xml"]).replace(
+        "Staff", "Gr_x00f6_&quot;A&apos;"
+    )
+
+    assert (
+        xlsx_workbook.Workbook(Package(io.BytesIO(packed(parts)))).sheets[0].name == "Gr\u00f6\"A'"
+    )
 
 
 @pytest.mark.parametrize(

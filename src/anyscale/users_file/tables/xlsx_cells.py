@@ -9,7 +9,7 @@ from anyscale.domain.spreadsheets import is_error_value
 from anyscale.users_file.tables.table_reader import UnreadableCell
 from anyscale.users_file.tables.xlsx_workbook import SharedTexts
 
-__all__ = ["NO_RESULT", "cell_text"]
+__all__ = ["NO_RESULT", "STALE", "cell_text"]
 
 _MEND = "format the cell as text, and write it again"
 
@@ -21,13 +21,18 @@ _FORMATTED = UnreadableCell(
 _LONG = UnreadableCell(
     "a number", f"is a number with more digits than the spreadsheet shows: {_MEND}"
 )
+_DECORATED = UnreadableCell("a text", f"is a text whose format shows another one: {_MEND}")
 _ERROR = UnreadableCell(
     "an error", "is an error value of a spreadsheet: correct the formula, or write the text"
 )
+_MEND_FORMULA = "open the file in Excel, save it, and take that file"
 #: of a formula whose result the file lacks, as one that a program has written
 NO_RESULT: Final = UnreadableCell(
-    "a formula",
-    "is a formula without a stored value: open the file in Excel, save it, and take that file",
+    "a formula", f"is a formula without a stored value: {_MEND_FORMULA}"
+)
+#: of a formula whose stored value does not count: it may be a 0 in place of a text
+STALE: Final = UnreadableCell(
+    "a formula", f"is a formula that Excel computes when it opens the file: {_MEND_FORMULA}"
 )
 _TRUTH = f"is TRUE or FALSE, and not a text: {_MEND}"
 _BOOLEANS = {"1": UnreadableCell("TRUE", _TRUTH), "0": UnreadableCell("FALSE", _TRUTH)}
@@ -43,6 +48,10 @@ _GENERAL_DIGITS, _EXACT_DIGITS = 11, 15
 
 # What is not a code in a format: texts, single characters, colours and conditions.
 _LITERAL = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?![hms]+\])[^\]]*\]', re.IGNORECASE)
+
+# Of a format of texts: in the group what it shows beside the text, else paddings and colours.
+_PARTS = re.compile(r'("[^"]*"|\\.|\[\$[^-\]][^\]]*\])|_.|\*.|\[[^\]]*\]')
+
 _has_date_code = re.compile("[dmyhs]", re.IGNORECASE).search
 
 _number = re.compile(r"[+-]?(?:\d{1,400}\.?\d{0,400}|\.\d{1,400})(?:[eE][+-]?\d{1,3})?").fullmatch
@@ -61,18 +70,18 @@ def cell_text(kind: str, value: str, style: str, texts: SharedTexts, formats: Se
     Raises:
         ValueError: the file is damaged.
     """
-    if kind == "s":
-        return texts[int(value)]
-    if kind in ("str", "inlineStr"):
-        return value
+    at = int(style)
+    number_format = formats[at].lower() if at < len(formats) else "#0"
+    if kind in ("s", "str", "inlineStr"):
+        text = texts[int(value)] if kind == "s" else value
+        return text if _shows_text(number_format) else _DECORATED
     if kind == "b":
         return _BOOLEANS.get(value, _ERROR)
     if kind == "e":
         return value if is_error_value(value) else _ERROR
     if kind == "d":
         return _DATE
-    at = int(style)
-    return _number_text(value, formats[at].lower() if at < len(formats) else "#0")
+    return _number_text(value, number_format)
 
 
 def _number_text(value: str, number_format: str) -> str:
@@ -86,6 +95,14 @@ def _number_text(value: str, number_format: str) -> str:
     text = str(int(number))
     digits = _EXACT_DIGITS if number_format in _DIGITS else _GENERAL_DIGITS
     return _LONG if len(text.lstrip("-")) > digits else text
+
+
+@lru_cache(maxsize=1024)
+def _shows_text(number_format: str) -> bool:
+    """Return whether a text looks as it is: its section is the last one with `@`, or the fourth."""
+    sections = _PARTS.sub(lambda part: "?" if part[1] else "", number_format).split(";")
+    of_text = next((one for one in reversed(sections) if "@" in one), (*sections, *"@@@@")[3])
+    return of_text.strip() in ("@", "general")
 
 
 @lru_cache(maxsize=1024)  # most cells of a workbook have one of a few formats

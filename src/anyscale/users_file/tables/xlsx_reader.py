@@ -10,7 +10,7 @@ from anyscale.errors import Problem
 from anyscale.users_file.entry_collector import TOO_MANY, EntryCollector, Place
 from anyscale.users_file.input_stream import MAX_ENTRY, Fatal, InputStream
 from anyscale.users_file.tables.table_reader import TableReader, names_all
-from anyscale.users_file.tables.xlsx_cells import NO_RESULT, cell_text
+from anyscale.users_file.tables.xlsx_cells import NO_RESULT, STALE, cell_text
 from anyscale.users_file.tables.xlsx_package import Package, WorkbookFault
 from anyscale.users_file.tables.xlsx_workbook import SharedTexts, TextHandler, Workbook
 
@@ -103,7 +103,9 @@ def _rows(workbook: Workbook, part: str, source: InputStream) -> Iterator[_Row]:
     """Iterate over the rows of a sheet that have a text."""
     size = workbook.package.size
     most = _MAX_TEXTS + _TEXTS_RATIO * size
-    handler = _SheetHandler(workbook.shared_texts(), workbook.number_formats(), most)
+    handler = _SheetHandler(
+        workbook.shared_texts(), workbook.number_formats(), most, is_stale=workbook.is_stale
+    )
     for share in workbook.package.parse(part, handler):
         source.total = int(share * size)
         rows, handler.rows = handler.rows, []
@@ -117,15 +119,19 @@ class _SheetHandler(TextHandler):
         texts: that cells share.
         formats: see `Workbook.number_formats`.
         most: octets of all texts.
+        is_stale: see `Workbook.is_stale`.
     """
 
-    def __init__(self, texts: SharedTexts, formats: Sequence[str], most: int) -> None:
+    def __init__(
+        self, texts: SharedTexts, formats: Sequence[str], most: int, *, is_stale: bool
+    ) -> None:
         super().__init__("sheetData", "row", "c", "f", "v")
         #: that have ended
         self.rows: list[_Row] = []
         self._texts = texts
         self._formats = formats
         self._left = most
+        self._is_stale = is_stale
         self._row = 0
         self._cells: list[tuple[int, str]] = []
         self._row_length = 0
@@ -134,14 +140,10 @@ class _SheetHandler(TextHandler):
         self._has_formula = self._has_value = False
 
     def open(self, tag: str, attributes: dict[str, str]) -> None:
+        if tag in ("v", "t") and (tag == "t") != (self._kind == "inlineStr"):
+            raise ValueError(self._kind)  # programs disagree about the value
         if tag == "c":
-            name = attributes.get("r")
-            column = _column(name.rstrip("0123456789")) if name else self._column + 1
-            if not self._column < column <= _LAST_COLUMN:
-                raise ValueError(column)
-            self._column = column
-            self._kind, self._style = attributes.get("t", "n"), attributes.get("s", "0")
-            self._has_formula = self._has_value = False
+            self._begin_cell(attributes)
         elif tag == "v":
             self.is_open = self._has_value = True
         elif tag == "f":
@@ -153,6 +155,18 @@ class _SheetHandler(TextHandler):
             self._row, self._column, self._row_length = row, 0, 0
         else:
             super().open(tag, attributes)
+
+    def _begin_cell(self, attributes: dict[str, str]) -> None:
+        name = attributes.get("r")
+        letters = name.rstrip("0123456789") if name else ""
+        column = _column(letters) if name else self._column + 1
+        if not self._column < column <= _LAST_COLUMN:
+            raise ValueError(column)
+        if name and name != f"{letters}{self._row}":
+            raise ValueError(name)
+        self._column = column
+        self._kind, self._style = attributes.get("t", "n"), attributes.get("s", "0")
+        self._has_formula = self._has_value = False
 
     def close(self, tag: str) -> None:
         if tag == "c":
@@ -170,10 +184,11 @@ class _SheetHandler(TextHandler):
 
     def _end_cell(self) -> None:
         text = self.take()
-        if text:
+        has_result = text or (self._has_value and self._kind == "str")
+        if self._has_formula and (self._is_stale or not has_result):
+            text = STALE if has_result else NO_RESULT
+        elif text:
             text = cell_text(self._kind, text, self._style, self._texts, self._formats)
-        elif self._has_formula and not (self._has_value and self._kind == "str"):
-            text = NO_RESULT
         if not text:
             return
         self._cells.append((self._column, text))

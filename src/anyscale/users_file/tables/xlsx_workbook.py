@@ -129,15 +129,23 @@ class Workbook:
         if main not in package:
             raise WorkbookFault(_OTHER)
         parts = self._related(main, "/worksheet")
-        listed = self._listed(main, _main_tags("sheet", "externalReference"))
+        listed = self._listed(main, _main_tags("sheet", "externalReference", "calcPr"))
         if listed["externalReference"]:
             raise WorkbookFault(_LINKED)
         #: in the order of its tabs
         self.sheets: Final = [
-            Sheet(one.get("name", ""), one.get("state", "visible") == "visible", parts[number])
+            Sheet(
+                _unescaped(one.get("name", "")),
+                one.get("state", "visible") == "visible",
+                parts[number],
+            )
             for one in listed["sheet"]
             if (number := next(filter(None, map(one.get, _RELATIONS)), "")) in parts
         ]
+        #: whether Excel computes all formulas when it opens the file: no stored value counts
+        self.is_stale: Final = any(
+            one.get("fullCalcOnLoad") in ("1", "true") for one in listed["calcPr"]
+        )
         self._texts = next(iter(self._related(main, "/sharedStrings").values()), None)
         self._styles = next(iter(self._related(main, "/styles").values()), None)
 

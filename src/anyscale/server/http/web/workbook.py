@@ -11,6 +11,8 @@ from html import escape
 from typing import IO, Final
 from zipfile import ZIP_DEFLATED, ZipFile
 
+from anyscale.domain.spreadsheets import cell_name
+
 __all__ = ["MEDIA_TYPE", "Workbook"]
 
 MEDIA_TYPE: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -20,7 +22,7 @@ _LINKS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _PACKAGE = "http://schemas.openxmlformats.org/package/2006"
 _TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml"
 
-# Excel reads `_x0041_` as A (ECMA-376 part 1, 22.9.2.19): in an email it would be another one.
+# Excel reads `_x0041_` as A (ECMA-376 part 1, 22.9.2.19): an email or a token would be another.
 _escapable = re.compile("_(?=x[0-9A-Fa-f]{4}_)").sub
 
 _PARTS = {
@@ -42,6 +44,7 @@ class Workbook:
 
     def __init__(self) -> None:
         self._content = io.BytesIO()
+        self._rows = 0
         self._package = ZipFile(self._content, "w", ZIP_DEFLATED)
         for name, text in _PARTS.items():
             self._package.writestr(name, text)
@@ -51,11 +54,14 @@ class Workbook:
     def add(self, rows: Iterable[Iterable[str]]) -> None:
         """Add rows of texts, which have no control characters."""
         for row in rows:
+            self._rows += 1
+            # Gnumeric needs the names of cells.
             cells = "".join(
-                f'<c t="inlineStr"><is><t xml:space="preserve">{_text(text)}</t></is></c>'
-                for text in row
+                f'<c r="{cell_name(self._rows, column)}" t="inlineStr">'
+                f'<is><t xml:space="preserve">{_text(text)}</t></is></c>'
+                for column, text in enumerate(row, 1)
             )
-            self._sheet.write(f"<row>{cells}</row>".encode())
+            self._sheet.write(f'<row r="{self._rows}">{cells}</row>'.encode())
 
     def end(self) -> bytes:
         """Return the file; nothing can be added any more."""

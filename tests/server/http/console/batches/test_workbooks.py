@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 from openpyxl import load_workbook
+from tests.client.bad_files.reading import read
 from tests.client.bad_files.workbooks import SHEET, packed, parts_of, row, saved, workbook
 from tests.client.test_hostile_workbooks import HOSTILE
 from tests.server.http.console.batches.test_columns import rows_of
@@ -21,6 +22,7 @@ from tests.support.servers.http_client import HttpClient
 
 from anyscale.domain.validation import Policy
 from anyscale.server.http.console.batches.pages import PATH
+from anyscale.server.http.web.workbook import Workbook
 from anyscale.users_file import UsersFile
 
 CHECK = f"{PATH}/check"
@@ -166,3 +168,17 @@ def test_links_come_as_a_workbook_of_texts(jane: HttpClient) -> None:
     assert str(first[3]).startswith(f"{PUBLIC}/set-password#mrl_")
     assert second[1:3] == ("=1+1", "")
     assert {cell.data_type for row in sheet for cell in row} == {"s"}  # no formula
+
+
+def test_each_cell_of_a_written_workbook_has_its_name_and_its_text() -> None:
+    text = "https://x.example/set-password#mrl_a_x0041_x0042_-"
+    book = Workbook()
+    book.add([("email", "name")])
+    book.add([("ann@example.com", text)])
+    data = book.end()
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        sheet = archive.read(SHEET).decode()
+
+    # Gnumeric reads no cell without its name.
+    assert re.findall(r'<(?:row|c) r="(\w+)"', sheet) == ["1", "A1", "B1", "2", "A2", "B2"]
+    assert [user.name for user in read(data, "links.xlsx")[0]] == [text]
