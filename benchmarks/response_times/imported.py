@@ -103,7 +103,7 @@ def _flood(port: int) -> Iterator[None]:
 
 
 def _run_flood(port: int, ending: Event) -> None:
-    os.nice(10)  # its work is no work of the server
+    os.nice(10)  # its work is not the server's
     with ThreadPoolExecutor(_CLIENTS) as executor:
         for client in range(_CLIENTS):
             executor.submit(_guess, port, client, ending)

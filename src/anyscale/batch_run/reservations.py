@@ -49,7 +49,7 @@ class Reservations:
     def look_up_all(self, reading: Reading, own_batch: str = "") -> tuple[int, list[Conflict]]:
         """Count the valid users of a reading, and list the entries whose emails others have.
 
-        Without a control plane that responds, a reading that has problems has these alone.
+        Without a control plane that responds, a reading that has problems has only these.
         """
         taken: list[Conflict] = []
         responds = True

@@ -91,7 +91,7 @@ def file_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _choices() -> dict[str, Any]:
-    """Return what the running command was told by these options, as `UsersFile.open` takes it."""
+    """Return the values of these options of the running command, as `UsersFile.open` takes them."""
     choices: dict[str, Any] = click.get_current_context().meta[_CHOICES]
     return choices
 

@@ -28,7 +28,7 @@ def moment(text: str, zone: tzinfo | None, *, is_end: bool = False) -> int:
         is_end: whether it is the end of a period.
 
     Raises:
-        ValueError: it is none, or out of range.
+        ValueError: it is neither, or out of range.
     """
     try:
         if len(text) == len("2026-10-31"):

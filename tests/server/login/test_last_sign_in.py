@@ -58,7 +58,7 @@ def today(control_plane: ControlPlane) -> date:
 
 
 @pytest.mark.parametrize("way", [sign_in_at_home, sign_in_by_sso, sign_in_by_link])
-def test_each_way_to_sign_in_sets_the_day_of_that_account_alone(
+def test_each_way_to_sign_in_sets_the_day_of_only_that_account(
     control_plane: ControlPlane, way: Callable[[ControlPlane], object]
 ) -> None:
     assert last_day(control_plane) is None

@@ -23,7 +23,7 @@ class SyncStep(Struct, frozen=True, kw_only=True, gc=False):
         index (int or None): The entry, counted from 0; None for an account without one.
         line (int or None): The line of its email in the file, counted from 1; None for a list.
         column (int or None): The column of its email, counted from 1; None for a list.
-        cell (str or None): The cell of its email, such as `C24`; None if it is no spreadsheet.
+        cell (str or None): The cell of its email, such as `C24`; None if the file has none.
         changes (UserChanges or None): The fields of a new account, or the new values of one.
         replaced (UserChanges or None): The values that a correction replaces.
         expected (ExpectedUser or None): What the account must be when the step is done; None for an

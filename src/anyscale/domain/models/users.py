@@ -242,7 +242,7 @@ class Difference(Struct, frozen=True):
         account (str, bool or None): Its value in the account.
         user_id (str or None): The account; None if there is none.
         kept (bool): Whether no file changes the field, since the account is an owner's.
-        cell (str or None): The cell of its email, such as `C24`; None if it is no spreadsheet.
+        cell (str or None): The cell of its email, such as `C24`; None if the file has none.
     """
 
     index: int

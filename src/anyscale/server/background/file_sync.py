@@ -67,7 +67,7 @@ _NO_OWNER = (
 
 
 def plan_digest(plan: SyncPlan) -> str:
-    """Return what stands for the steps of a plan: whom they concern, and what they change."""
+    """Return a digest of the steps of a plan: the people, and what changes."""
     digest, encoder = hashlib.sha256(), msgspec.json.Encoder()
     for kind in _KINDS:
         for step in getattr(plan, kind):

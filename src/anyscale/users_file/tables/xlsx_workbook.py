@@ -67,7 +67,7 @@ def _unescaped(text: str) -> str:
     if "_x" not in text:
         return text
     text = _escape(lambda match: chr(int(match[1], 16)), text)
-    # They are of UTF-16: half of a pair is no character, and no page could show it.
+    # They are of UTF-16: half of a pair is not a character, and no page could show it.
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

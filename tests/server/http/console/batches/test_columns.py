@@ -244,7 +244,7 @@ def test_people_who_exist_are_named_beside_the_problems_and_can_be_skipped(
     assert "To be created 1 Skipped: they exist 1" in words(good)
 
 
-def test_a_batch_goes_on_with_the_columns_of_its_file_alone(
+def test_a_batch_continues_with_the_columns_of_its_file(
     shared_console: Console, jane: HttpClient
 ) -> None:
     names = new_names(17)

@@ -59,7 +59,7 @@ class ShownTable(Struct, frozen=True):
 
 
 def shown_table(file: CountedFile) -> ShownTable | None:
-    """Return how a file is read, after it was read; None if it is no table."""
+    """Return how a file is read, after it was read; None if it is not a table."""
     if file.format not in TABLES:
         return None
     columns = file.choices.columns[:_MOST]

@@ -190,6 +190,6 @@ def read_filters(
     not_since: Annotated[str, QueryParameter(max_length=10)] = "",
     sort: FromQuery[Sort] = "",
 ) -> UserFilters:
-    """Read the filters of an address. Raise `RequestInvalid` if a day is none."""
+    """Read the filters of an address. Raise `RequestInvalid` for a day that is invalid."""
     _day(not_since)
     return UserFilters(q.strip(), sign_in, role, batch.strip(), factor, not_since, sort)
