@@ -223,7 +223,7 @@ def test_names_titles_and_sso_of_a_file_are_applied(anyscale: RunAnyscale, tmp_p
     assert (status, "This corrects 3 accounts." in shown) == (1, True)  # one has no account
     assert "3 accounts corrected." in shown
     left = anyscale("user", "verify", "-f", file).stdout.splitlines()
-    assert [line.split(": ", 2)[2] for line in left] == ["'new@example.com' has no account"]
+    assert [line.split(": ", 1)[1] for line in left] == ["'new@example.com' has no account"]
     assert audited(anyscale, "account.updated") == 3
     again = anyscale(*command)
     assert (again.returncode, "There is nothing to correct." in again.stderr) == (1, True)

@@ -108,6 +108,7 @@ def test_the_time_of_suspension_is_in_every_format(
 ) -> None:
     fields = ["email", "name", "permission_level", "created_at", "user_id", "suspended_at"]
     fields += ["lastname", "title", "is_sso_user", "external_id", "suspended_by_sync"]
+    fields += ["last_sign_in_on"]
     check(0, "is suspended.", "user", "suspend", "ann@example.com")
 
     listed = read(anyscale("user", "list", "-o", output).stdout, output)
