@@ -1,6 +1,7 @@
 """Look up the emails of a plan: an account may have had one until a short time ago."""
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from anyscale.comparison.comparison_calls import ComparisonCalls
 from anyscale.comparison.matched_users import CHUNK
@@ -10,9 +11,12 @@ from anyscale.domain.models.batches import Conflict
 from anyscale.domain.models.sync import SyncStep
 from anyscale.domain.validation import CheckedUser
 
-__all__ = ["former_holders", "refused_emails"]
+__all__ = ["REUSE_FOR_ACCOUNT", "former_holders", "refused_emails"]
 
-_REUSE = "to give it to the account at once, say `anyscale user update` with `--reuse-email`"
+#: How the email of an account before can be given to another all the same.
+REUSE_FOR_ACCOUNT: Final = (
+    "to give it to the account at once, say `anyscale user update` with `--reuse-email`"
+)
 
 
 def former_holders(
@@ -30,7 +34,7 @@ def refused_emails(transport: ComparisonCalls, corrections: Sequence[SyncStep]) 
     for at, one in _look_up(transport, emails):
         user_id = corrections[at].user_id or ""
         if one.kind == "reserved" or (one.kind == "freed" and one.user_id != user_id):
-            refused[user_id] = conflict_detail(one, _REUSE)
+            refused[user_id] = conflict_detail(one, REUSE_FOR_ACCOUNT)
     return refused
 
 

@@ -11,7 +11,7 @@ from anyscale.domain.models.batches import Conflict
 from anyscale.domain.validation import shown
 from anyscale.errors import Problem
 
-__all__ = ["FREED_DAYS", "conflict_detail", "conflict_problems", "is_skipped"]
+__all__ = ["FREED_DAYS", "REUSE", "conflict_detail", "conflict_problems", "is_skipped"]
 
 #: Days for which no account gets an email that another one had: applications may know its user.
 FREED_DAYS: Final = 30
@@ -34,7 +34,7 @@ _OTHER_EMAIL = (
 )
 
 #: How the email of a conflict can be given to an account all the same.
-_REUSE = (
+REUSE: Final = (
     "to create it at once, create it with another email, and change that by `anyscale user update` "
     "with `--email` and `--reuse-email`"
 )
@@ -58,7 +58,7 @@ def conflict_problems(conflicts: Iterable[Conflict]) -> Iterator[Problem]:
         )
 
 
-def conflict_detail(conflict: Conflict, reuse: str = _REUSE) -> str:
+def conflict_detail(conflict: Conflict, reuse: str = REUSE) -> str:
     """Describe a conflict; `reuse` says how to give a freed email to an account all the same."""
     field = "external_id" if conflict.external_id else "email"
     value = shown(conflict.external_id or conflict.email)

@@ -20,6 +20,7 @@ from anyscale.domain.models.users import User, UserChanges
 from anyscale.server.background import file_sync
 from anyscale.server.core.time_units import HOUR_MS
 from anyscale.server.http.console.syncs.pages import PATH
+from anyscale.server.http.console.users.listing import PAGE_USERS
 
 HEADER = "Personalnr;Vorname;Nachname;E-Mail;Stelle"
 #: who the console has already: jane, an owner, and bob
@@ -119,6 +120,32 @@ def test_a_confirmed_plan_is_done_and_its_page_says_what_was_done_and_whom_to_se
     ]
     assert {"batch.published", "account.updated", "account.suspended"} <= set(events)
     assert "staff.csv" in words(get(jane, PATH))
+
+
+def test_links_for_the_new_are_offered_if_a_page_cannot_have_all_who_cannot_sign_in(
+    console: Console, jane: HttpClient
+) -> None:
+    many = [f";Old;;old{number}@example.com;" for number in range(PAGE_USERS)]
+    sync(jane, staff(*many))
+    data = staff(";Zoë;;zoe@example.com;", *many)
+    page = get(jane, confirm(jane, check(jane, data), data).headers["location"])
+    assert "old1@example.com" not in page.text
+    (path,) = re.findall('href="([^"]+/links)">Links for the new account<', page.text)
+    links = words(get(jane, path))
+    assert "Create links for 1 user?" in links
+
+
+def test_the_plan_names_no_command_for_an_email_of_a_former_account(
+    console: Console, jane: HttpClient
+) -> None:
+    create_accounts(console.control_plane, "ann")
+    ann = account(console, "ann").user_id
+    console.control_plane.updates.update(ann, UserChanges(email="anna@example.com"), OPERATOR)
+    page = check(jane, staff(";Jane;;anna@example.com;", ";Ann;;ann@example.com;"))
+    text = words(page).partition("1 person who has to wait")[2]
+    assert "no other account gets it before" in text
+    assert "write the present one into it" in text
+    assert "anyscale user update" not in text
 
 
 def test_the_name_of_a_file_is_stored_without_what_cannot_be_seen(

@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
+from anyscale.comparison.former_emails import REUSE_FOR_ACCOUNT
 from anyscale.comparison.sync_options import SyncOptions, count_nameless, too_many
+from anyscale.domain.conflicts import REUSE
 from anyscale.domain.models.sync import LookAlike, StepKind, SyncPlan, SyncStep
 from anyscale.server.background.file_sync import FileSync, OpenQuestion, plan_digest
 from anyscale.server.http.console.batches.columns import FIELD_LABELS
@@ -61,7 +63,11 @@ _WORDS: Mapping[str, _Words] = {
         "An earlier update suspended them, and they are in the file again. They sign in as before.",
     ),
     "blocked": _Words(
-        "person who has to wait", "people who have to wait", "", "This cannot be done yet."
+        "person who has to wait",
+        "people who have to wait",
+        "",
+        "This cannot be done yet. If the file has an email that its person no longer uses, write "
+        "the present one into it.",
     ),
     "left": _Words(
         "account that stays as it is",
@@ -232,8 +238,13 @@ def _kind(kind: str, plan: SyncPlan, *, is_chosen: bool) -> ShownKind:
 
 def _shown(step: SyncStep) -> ShownStep:
     return ShownStep(
-        step.name, step.email, step.user_id or "", step.line, list(_changes(step)), step.reason
+        step.name, step.email, step.user_id or "", step.line, list(_changes(step)), _why(step)
     )
+
+
+def _why(step: SyncStep) -> str:
+    """Return the reason of a step without the commands that would change it."""
+    return step.reason.removesuffix(f": {REUSE}").removesuffix(f": {REUSE_FOR_ACCOUNT}")
 
 
 def _changes(step: SyncStep) -> Iterator[Change]:
