@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import ViewportSize, expect
+from playwright.sync_api import Route, ViewportSize, expect
 from tests.browser.batches.owners import Owners, run_owners
 from tests.browser.conftest import Visit
 from tests.support.accessibility.checks import assert_accessible
@@ -53,7 +53,15 @@ def test_the_month_is_planned_confirmed_and_done(
         page.get_by_role("button", name="Download the whole plan (CSV)").click()
     assert download.value.suggested_filename == "plan.csv"
     page.get_by_label("Change the details to those of the file").uncheck()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/console/sync", hold)
     page.get_by_role("button", name="Update the accounts").click()
+    expect(page.locator("#confirm").get_by_role("progressbar")).to_be_visible()
+    held.pop().continue_()
     expect(page.get_by_role("heading", name="What was done")).to_be_focused()
     expect(page).to_have_url(re.compile(r"/console/sync/syn_\w+$"))
     expect(page.get_by_role("link", name="Zoë")).to_be_visible()

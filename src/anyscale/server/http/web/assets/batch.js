@@ -30,6 +30,11 @@ function say(words) {
   find("[data-live]").textContent = words;
 }
 
+// Shows it beside the button that was pressed, which may be far above the form.
+function showSendingAt(form, button) {
+  if (button && !form.contains(button)) (button.closest(".actions, p") ?? button).after(find("[data-sending]"));
+}
+
 // Shows how much of the file is sent; a bar without a number moves.
 function showSending(words, percent) {
   find("[data-sending-words]").textContent = percent === undefined ? words : `${words} ${percent} %`;
@@ -192,6 +197,7 @@ function submit(event) {
     refuse(find("[data-too-large]").dataset.tooLarge);
     return;
   }
+  showSendingAt(form, event.submitter);
   sentFields = [...new FormData(form, event.submitter)].filter(([name]) => name !== "file");
   send(event.submitter?.getAttribute("formaction") ?? form.action);
 }
