@@ -232,11 +232,11 @@ def test_a_repeated_call_changes_nothing_and_adds_no_audit_entry(
     if name == "restore":
         control_plane.lifecycle.suspend(jane, OPERATOR)
     CALLS[name](control_plane, jane, OPERATOR)
+    if name == "demote":
+        signed_in(control_plane, jane)
     with control_plane.store.read() as tx:
         before = tx.accounts.get(jane)
     noted = last_number(control_plane)
-    if name == "demote":
-        signed_in(control_plane, jane)
 
     CALLS[name](control_plane, jane, OPERATOR)
 

@@ -76,6 +76,7 @@ FREE = {
     ("POST", "/console/batches/{batch_id}/continue"),
     ("POST", "/console/batches/{batch_id}/drop"),
     ("POST", "/console/mails/{mailing_id}/stop"),
+    ("POST", "/console/sync/check"),
     ("POST", "/sign-in-again"),
     ("POST", "/sessions/revoke"),
     ("POST", "/sessions/revoke-others"),
@@ -88,9 +89,11 @@ FREE = {
 }
 
 #: What is called with an old session elsewhere: factors in `tests/server/second_factor/` and
-#: `test_second_factor_pages.py`, those of others below, mails to many in `test_mails.py`.
+#: `test_second_factor_pages.py`, those of others below, mails to many in `test_mails.py`,
+#: and syncs in `test_syncs.py`.
 ELSEWHERE = {
     ("POST", "/console/mails/new"),
+    ("POST", "/console/sync"),
     ("POST", "/console/users/{user_id}/reset-second-factor"),
     ("POST", "/account/second-factor/passkey"),
     ("POST", "/account/second-factor/app"),

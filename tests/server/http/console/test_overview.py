@@ -52,7 +52,7 @@ def test_the_newest_entries_are_shown(open_console: OpenConsole) -> None:
     for number in range(30):
         tokens.create(f"token-{number}", "owner", None, OPERATOR)
     tokens.revoke("token-0", OPERATOR)
-    assert "revoked the token token-0" in get(console.browser(), "/console").text
+    assert "revoked the token <bdi>token-0</bdi>" in get(console.browser(), "/console").text
 
 
 def test_each_word_of_the_console_is_explained_where_it_is_first_met(console: Console) -> None:
