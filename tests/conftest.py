@@ -92,6 +92,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--crowd-users", type=int, default=2_000, help="number of users of each of 8 clients"
     )
+    parser.addoption(
+        "--workbooks", type=int, default=3, help="number of workbooks that the command compares"
+    )
     parser.addoption("--at-once", type=int, default=16, help="uses of one proof at the same time")
     parser.addoption("--histories", type=int, default=12, help="number of histories of accounts")
     parser.addoption("--first-history", type=int, default=0, help="number of the first of them")

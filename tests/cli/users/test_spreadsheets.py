@@ -65,7 +65,11 @@ def test_a_workbook_of_standard_input_names_its_sheet(anyscale: RunAnyscale, sta
     assert "<stdin>: there is no sheet 'Old': the sheets are 'Staff'" in other.stderr
 
 
-@pytest.mark.parametrize("seed", [4, 17, 30])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "seed" in metafunc.fixturenames:
+        metafunc.parametrize("seed", range(4, 4 + metafunc.config.getoption("--workbooks")))
+
+
 def test_a_table_has_the_same_verdicts_as_csv_and_as_workbook(
     anyscale: RunAnyscale, tmp_path: Path, seed: int
 ) -> None:

@@ -79,14 +79,16 @@ def verdict(client: HttpClient, data: bytes, name: str) -> str:
     return found[1]
 
 
-def test_twenty_workbooks_have_the_verdicts_of_csv_of_the_same_cells(jane: HttpClient) -> None:
-    verdicts = []
-    for number in range(20):
+def test_workbooks_have_the_verdicts_of_csv_of_the_same_cells(
+    jane: HttpClient, pytestconfig: pytest.Config
+) -> None:
+    count, verdicts = max(20, pytestconfig.getoption("--workbooks")), []
+    for number in range(count):
         rows = table(number)
         found = verdict(jane, saved(workbook(*rows)), "staff.xlsx")
         assert found == verdict(jane, csv_of(rows), "staff.csv"), rows
         verdicts.append(found)
-    assert 4 < sum(found.isdigit() for found in verdicts) < 16  # both are frequent
+    assert 0.2 < sum(found.isdigit() for found in verdicts) / count < 0.8  # both are frequent
 
 
 def test_a_problem_has_its_cell(jane: HttpClient) -> None:
