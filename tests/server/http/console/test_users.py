@@ -160,7 +160,7 @@ def test_a_search_is_paged_and_keeps_its_filters(
     first = get(jane, "/console/users?q=person&role=collaborator")
     second = get(jane, link_of(first, "Next"))
     assert len(emails_of(first)) == 50
-    assert "there may be more" not in first.text
+    assert "weaker matches" not in first.text
     assert not set(emails_of(first)) & set(emails_of(second))
     assert "role=collaborator" in link_of(first, "Next")
     assert 'value="person"' in second.text
@@ -181,6 +181,15 @@ def test_a_batch_is_a_filter(console: Console, jane: HttpClient) -> None:
     page = get(jane, f"/console/users?batch={batch.batch_id}&last=true")
     assert len(emails_of(page)) == 50
     assert "jane@example.com" not in emails_of(page)
+
+
+def test_a_search_that_is_not_done_says_what_its_next_page_has(
+    jane: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "BLOCKS", 3)
+    page = get(jane, "/console/users?q=p007&role=collaborator")
+    assert len(emails_of(page)) == 1
+    assert "The next page has weaker matches, if there are any" in page.text
 
 
 def test_a_page_that_finds_nothing_in_its_time_goes_on(
