@@ -43,9 +43,6 @@ _DIGITS = {"#1", "0"}
 _DATE_NUMBERS = (*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59))
 _DATES = {f"#{number}" for number in _DATE_NUMBERS}
 
-# A format that fills a number up with zeros, as many personnel numbers have.
-_fills_up = re.compile("0{2,15}").fullmatch
-
 #: digits that a general format shows, and that a number has
 _GENERAL_DIGITS, _EXACT_DIGITS = 11, 15
 
@@ -90,17 +87,14 @@ def cell_text(kind: str, value: str, style: str, texts: SharedTexts, formats: Se
 def _number_text(value: str, number_format: str) -> str:
     if not _number(value):
         raise ValueError(value)
-    is_filled = bool(_fills_up(number_format)) and not value.startswith("-")
-    if number_format not in _GENERAL | _DIGITS and not is_filled:
+    if number_format not in _GENERAL | _DIGITS:
         return _DATE if _is_date(number_format) else _FORMATTED
     number = float(value)
     if not number.is_integer():
         return _FRACTION
     text = str(int(number))
-    digits = _GENERAL_DIGITS if number_format in _GENERAL else _EXACT_DIGITS
-    if len(text.lstrip("-")) > digits:
-        return _LONG
-    return text.zfill(len(number_format)) if is_filled else text
+    digits = _EXACT_DIGITS if number_format in _DIGITS else _GENERAL_DIGITS
+    return _LONG if len(text.lstrip("-")) > digits else text
 
 
 @lru_cache(maxsize=1024)
