@@ -190,7 +190,9 @@ def _places(steps: Sequence[Mapping[str, Any]]) -> object:
 
 
 def _options(options: Any) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in options.__struct_fields__}
+    # Only the console limits the steps: it keeps a plan in the memory of the server.
+    names = set(options.__struct_fields__) - {"most_steps"}
+    return {name: getattr(options, name) for name in names}
 
 
 def _users(entries: Iterable[Entry]) -> list[AdminCreateUser]:
