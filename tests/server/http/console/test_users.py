@@ -210,6 +210,18 @@ def test_a_page_that_finds_nothing_in_its_time_goes_on(
     assert emails_of(page)
 
 
+def test_a_page_that_says_what_was_done_does_not_go_on_by_itself(
+    jane: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who suspends all that match sees an empty list: its note and its undo must stay."""
+    monkeypatch.setattr(pages, "BUDGET", -1)
+    monkeypatch.setattr(listing, "BLOCK_ROWS", 10)
+    page = get(jane, "/console/users?state=password&note=suspended")
+    assert "None found so far" in page.text
+    assert ">Continue</a>" in page.text
+    assert "data-further" not in page.text
+
+
 def test_after_the_last_match_a_page_says_no_more(
     jane: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
