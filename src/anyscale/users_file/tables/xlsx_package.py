@@ -189,8 +189,9 @@ def _damage_found() -> Iterator[None]:
         yield
     except (
         *(BadZipFile, zlib.error, struct.error, EOFError, ExpatError),
-        # A `LookupError` is for the encoding that the XML says it has.
-        *(NotImplementedError, ValueError, OverflowError, RuntimeError, LookupError),
+        # `RuntimeError` is for a part that is encrypted, or packed by a method that `zipfile` does
+        # not have; `LookupError` is for the encoding that the XML says it has.
+        *(ValueError, OverflowError, RuntimeError, LookupError),
     ):
         raise WorkbookFault(_DAMAGED) from None
 

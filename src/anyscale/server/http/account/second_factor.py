@@ -71,7 +71,7 @@ def confirm_app(
 
 
 @get([f"{APP}/confirm", _RECOVERY_CODES])
-async def show_account(request: UserRequest) -> Page:  # noqa: ARG001 - makes the session needed
+async def show_account() -> Page:
     """Show the account to a browser that loads such a page again: codes are shown once."""
     return redirect("/")
 
