@@ -4,6 +4,7 @@ No service has the `Store`, so none can write without one of these methods. Each
 caller in the transaction itself, since permissions end at any moment.
 """
 
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, TypeVar
@@ -20,7 +21,7 @@ from anyscale.server.core.steps import Step
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Store, Transaction
 
-__all__ = ["Transactions", "Unattended"]
+__all__ = ["Transactions", "Unattended", "pause_between_slices"]
 
 #: Why a transaction that writes has no caller to check.
 Unattended = Literal[
@@ -34,7 +35,20 @@ Unattended = Literal[
     "sign-in",  # by a password, a link or SSO: the user has no session yet
 ]
 
+#: seconds
+_PAUSE = 0.001
+
 _Locked = TypeVar("_Locked")
+
+
+def pause_between_slices() -> None:
+    """Let another process write between two transactions of long work.
+
+    Threads take turns at the writer's lock. Another process that waits for a SQLite file has no
+    turn, and looks only now and then whether the file is free; it cannot be seen from here, so the
+    file is left free for a moment.
+    """
+    time.sleep(_PAUSE)
 
 
 class Transactions:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from anyscale.server.core.audit.entries import Entry, append_entries
 from anyscale.server.core.callers import Caller
-from anyscale.server.core.transactions import Transactions
+from anyscale.server.core.transactions import Transactions, pause_between_slices
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
@@ -22,9 +22,6 @@ _EVENTS = {"suspend": "account.suspended", "restore": "account.restored"}
 
 #: accounts of a slice, which takes the writer for less than 50 ms
 _SLICE = 500
-
-#: Seconds between two slices, as of an undo: other writers have their turn.
-_PAUSE = 0.001
 
 
 class BulkChanges:
@@ -70,7 +67,7 @@ class BulkChanges:
             if start and self._clock() >= deadline:
                 return start
             if start:
-                time.sleep(_PAUSE)
+                pause_between_slices()
             self._change_slice(change, user_ids[start : start + _SLICE], caller, key)
         return len(user_ids)
 

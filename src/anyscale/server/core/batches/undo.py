@@ -12,7 +12,7 @@ from anyscale.server.core.batches.batch_state import lock_batch, require_batch
 from anyscale.server.core.callers import Caller, user_actor
 from anyscale.server.core.mail.outbox import end_links, stop_mailings
 from anyscale.server.core.search import defer_filling
-from anyscale.server.core.transactions import Transactions
+from anyscale.server.core.transactions import Transactions, pause_between_slices
 from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
@@ -26,9 +26,6 @@ _SLICE = 500
 _SECONDS_A_CALL = 1.0
 #: accounts that a response names
 _MOST_KEPT = 10_000
-#: Seconds between two slices. Threads take turns at the writer's lock; another process that waits
-#: for a SQLite file has no turn, and looks only now and then whether the file is free.
-_PAUSE = 0.001
 
 
 class _Slice(NamedTuple):
@@ -87,7 +84,7 @@ def undo_part(
         if done.last is None or time.monotonic() >= deadline or len(kept) >= _MOST_KEPT:
             return UndoPart(batch_id, removed, kept, done.last, suspended)
         after = done.last
-        time.sleep(_PAUSE)
+        pause_between_slices()
 
 
 def _check_after(batch_id: str, after: str) -> None:

@@ -32,8 +32,8 @@ _PART = _SLICE = 2_000
 #: during one waits for its end.
 _BUSY_DIVISOR = 4
 
-#: Seconds between two slices. Threads take turns at the writer's lock; another process that waits
-#: for a SQLite file has no turn, and looks only now and then whether the file is free.
+#: Seconds between two slices, for the reason of `pause_between_slices`. There are more slices than
+#: those of other work, and they are shorter.
 _PAUSE = 0.0005
 
 #: The share of the time in which the index is filled if requests never end: the interpreter runs
