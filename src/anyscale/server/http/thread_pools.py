@@ -158,7 +158,7 @@ class HeldAnswers:
 
         The time is the purpose: an answer at a fixed time says nothing about the account.
         """
-        await asyncio.sleep(max(0.0, moment - time.monotonic()))  # for nothing else than the time
+        await asyncio.sleep(max(0.0, moment - time.monotonic()))  # no event: the moment itself
 
 
 class LoginThreadPool:
