@@ -33,7 +33,7 @@ _BOUND_MS = 100.0
 #: pages of a query that are read
 _MOST_PAGES = 100
 
-#: people from whom the frequent names are taken, and how many of the names
+#: people whose names are counted, and how many of the most frequent names are searched for
 _SAMPLE, _FREQUENT = 5_000, 3
 #: accounts of a page of the console
 _SCREEN = 50
