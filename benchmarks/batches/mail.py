@@ -14,8 +14,16 @@ from tests.support.waiting import wait_until
 
 from benchmarks.support.crowd import ACCOUNTS
 from benchmarks.support.databases import Database, SqliteDatabases, each_kind
-from benchmarks.support.files import email_of, write_users
-from benchmarks.support.measuring import Cost, anyscale, p99, pairs, run, show, show_beside_idle
+from benchmarks.support.files import credentials_of, write_users
+from benchmarks.support.measuring import (
+    Cost,
+    anyscale,
+    p99_of_requests,
+    pairs,
+    run,
+    show,
+    show_beside_idle,
+)
 from benchmarks.support.serving import Connection
 from benchmarks.support.sites import Site, site
 
@@ -33,7 +41,6 @@ _MILLISECONDS = 2
 _MAILS_A_MINUTE = 6_000
 
 _SAMPLES = 500
-_INTERVAL = 0.005
 
 #: times as long as without mails that are sent, at most
 _P99 = 2
@@ -126,17 +133,11 @@ def _measure_requests(kind: str, database: Database, folder: Path) -> None:
 
 
 def _p99(place: Site, sign_in: bool) -> Cost:
-    """Return the 99th percentile of many response times."""
     connection = Connection(place.server.url)
-    times = []
-    for number in range(_SAMPLES if not sign_in else _SAMPLES // 5):
-        time.sleep(_INTERVAL)  # the rate of the requests is part of the measurement
-        start = time.perf_counter()
-        if sign_in:
-            i = number % ACCOUNTS
-            credentials = {"email": email_of(i), "password": f"Xk9-vq{i}dtrz"}
-            connection.post("/v1/sessions", json.dumps(credentials))
-        else:
-            connection.get("/healthz")
-        times.append(time.perf_counter() - start)
-    return Cost(p99(times))
+    if not sign_in:
+        return p99_of_requests(lambda _: connection.get("/healthz"), _SAMPLES)
+
+    def request_session(number: int) -> None:
+        connection.post("/v1/sessions", credentials_of(number % ACCOUNTS))
+
+    return p99_of_requests(request_session, _SAMPLES // 5)

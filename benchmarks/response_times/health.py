@@ -1,17 +1,15 @@
 """GET /healthz: its p99 while a batch is hashed on every core, beside its p99 when idle."""
 
-import time
 from pathlib import Path
 
 from benchmarks.support.databases import SqliteDatabases
 from benchmarks.support.files import write_users
 from benchmarks.support.hashing import hashing
-from benchmarks.support.measuring import Cost, p99, pairs, show_beside_idle
+from benchmarks.support.measuring import Cost, p99_of_requests, pairs, show_beside_idle
 from benchmarks.support.serving import Connection
 from benchmarks.support.sites import site
 
 _SAMPLES = 1_000
-_INTERVAL = 0.005
 #: Enough passwords that the server hashes until the last sample.
 _PASSWORDS = 3_000
 
@@ -32,11 +30,6 @@ def measure(folder: Path) -> None:
 
 
 def _p99(url: str) -> Cost:
-    """Return the 99th percentile of many response times."""
     connection = Connection(url)
     connection.get("/healthz")
-    times = []
-    for _ in range(_SAMPLES):
-        time.sleep(_INTERVAL)
-        times.append(connection.seconds("/healthz"))
-    return Cost(p99(times))
+    return p99_of_requests(lambda _: connection.get("/healthz"), _SAMPLES)

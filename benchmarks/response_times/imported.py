@@ -5,7 +5,6 @@ import json
 import multiprocessing
 import os
 import random
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -14,10 +13,12 @@ from itertools import count
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
+from tests.support.waiting import wait_until
+
 from benchmarks.support.crowd import ACCOUNTS
 from benchmarks.support.databases import SqliteDatabases
-from benchmarks.support.files import email_of, write_users
-from benchmarks.support.measuring import Cost, p99, pairs, show_beside_idle
+from benchmarks.support.files import credentials_of, email_of, write_users
+from benchmarks.support.measuring import Cost, p99_of_requests, pairs, show_beside_idle
 from benchmarks.support.serving import Connection, Server
 from benchmarks.support.sites import site
 
@@ -27,12 +28,17 @@ _EXPENSIVE = "$2b$15$"
 #: accounts of the flood: each has some tries until it has to wait
 _FLOODED = 2_000
 
-#: at once, each with a pause in seconds after each request
-_CLIENTS, _PAUSE = 40, 0.1
+#: Sign-ins at once: enough that each core has the next one when it has finished one.
+_CLIENTS = 4 * (os.cpu_count() or 1)
+
+#: seconds of each client after an answer
+_PAUSE = 0.1
 
 _PAIRS = 3
 _SAMPLES = 400
-_INTERVAL = 0.005
+
+#: how many sign-ins to such hashes the server has in work or in line
+_WAITING = 'anyscale_pool_requests{pool="imported_login"}'
 
 #: Times as long as without the flood, at most. A sign-in gets three quarters of a core that the
 #: flood keeps busy, and waits for it.
@@ -62,7 +68,7 @@ def measure(folder: Path) -> None:
 
 
 def _p99_in_a_flood(server: Server, request: _Request) -> Cost:
-    with _flood(server.port):
+    with _flood(server):
         return _p99(server.url, request)
 
 
@@ -71,35 +77,27 @@ def _healthz(connection: Connection, _: int) -> None:
 
 
 def _sign_in(connection: Connection, number: int) -> None:
-    i = number % ACCOUNTS
-    credentials = {"email": email_of(i), "password": f"Xk9-vq{i}dtrz"}
-    connection.post("/v1/sessions", json.dumps(credentials))
+    connection.post("/v1/sessions", credentials_of(number % ACCOUNTS))
 
 
 def _p99(url: str, request: _Request) -> Cost:
-    """Return the 99th percentile of many response times."""
-    connection = Connection(url)
-    times = []
-    for number in range(_SAMPLES):
-        time.sleep(_INTERVAL)  # the rate of the requests is part of the measurement
-        start = time.perf_counter()
-        request(connection, number)
-        times.append(time.perf_counter() - start)
-    return Cost(p99(times))
+    return p99_of_requests(partial(request, Connection(url)), _SAMPLES)
 
 
 @contextmanager
-def _flood(port: int) -> Iterator[None]:
+def _flood(server: Server) -> Iterator[None]:
     """Sign in with wrong passwords until the block ends."""
     ending = multiprocessing.Event()
-    process = multiprocessing.Process(target=_run_flood, args=(port, ending))
+    process = multiprocessing.Process(target=_run_flood, args=(server.port, ending))
     process.start()
-    time.sleep(1)  # the server is as busy as it will be
+    connection = Connection(server.url)
+    wait_until(lambda: connection.metric(_WAITING) >= _CLIENTS // 2, 60)
     try:
         yield
     finally:
         ending.set()
         process.join()
+        wait_until(lambda: connection.metric(_WAITING) == 0, 120)  # before the next calm run
 
 
 def _run_flood(port: int, ending: Event) -> None:

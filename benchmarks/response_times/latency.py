@@ -1,6 +1,5 @@
 """List and sign in: p50 and p99 in ms, when idle and while a batch is created."""
 
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.support.crowd import ACCOUNTS
 from benchmarks.support.databases import each_kind
-from benchmarks.support.files import email_of, write_users
+from benchmarks.support.files import credentials_of, write_users
 from benchmarks.support.measuring import p99, point
 from benchmarks.support.serving import Connection
 from benchmarks.support.sites import Site, site
@@ -74,9 +73,7 @@ class _Requests:
         return times
 
     def _sign_in(self, number: int) -> None:
-        i = self._first + number % ACCOUNTS
-        credentials = {"email": email_of(i), "password": f"Xk9-vq{i}dtrz"}
-        self._user.post("/v1/sessions", json.dumps(credentials))
+        self._user.post("/v1/sessions", credentials_of(self._first + number % ACCOUNTS))
 
 
 def _show(store: str, situation: str, times: dict[str, list[float]]) -> None:

@@ -4,7 +4,6 @@ As a process of its own: `python -m benchmarks.support.crowd HOST:PORT`, which s
 """
 
 import asyncio
-import json
 import os
 import re
 import signal
@@ -16,7 +15,7 @@ from typing import Self
 
 import uvloop
 
-from benchmarks.support.files import email_of
+from benchmarks.support.files import credentials_of
 
 __all__ = ["ACCOUNTS", "Browser", "Crowd", "crowd_process"]
 
@@ -55,9 +54,7 @@ class Browser:
 
     async def sign_in(self, number: int) -> int:
         """Sign in to one of the accounts; return the status."""
-        i = number % ACCOUNTS
-        credentials = {"email": email_of(i), "password": f"Xk9-vq{i}dtrz"}
-        return await self.request("POST", "/v1/sessions", json.dumps(credentials))
+        return await self.request("POST", "/v1/sessions", credentials_of(number % ACCOUNTS))
 
     async def request(self, method: str, path: str, body: str = "") -> int:
         """Send a request, and keep the cookies of the response; return the status."""

@@ -1,10 +1,11 @@
 """Users files of any size, with the same content in each run."""
 
+import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["email_of", "shuffled", "write_users"]
+__all__ = ["credentials_of", "email_of", "shuffled", "write_users"]
 
 _USER = """\
 - name: name{i}
@@ -37,7 +38,7 @@ def write_users(
     with path.open("w", encoding="utf-8") as file:
         file.write("create_users:\n")
         for i in shuffled(count, first):
-            secret = f"  password: '{f'Xk9-vq{i}dtrz' if passwords else ''}'"
+            secret = f"  password: '{_password_of(i) if passwords else ''}'"
             if password_hashes:
                 secret = f"  password_hash: '{password_hashes}{_bcrypt_digits(i)}'"
             file.write(_USER.format(i=i, email=email_of(i), secret=secret))
@@ -61,3 +62,12 @@ def email_of(number: int) -> str:
     # Multiplying by an odd number modulo 2^64 permutes the numbers. Each email then belongs
     # anywhere in an index, which is its slowest case.
     return f"{number * 0x9E3779B97F4A7C15 % 2**64:016x}@example{number % 100}.com"
+
+
+def credentials_of(number: int) -> str:
+    """Return the JSON with which a user with a password signs in."""
+    return json.dumps({"email": email_of(number), "password": _password_of(number)})
+
+
+def _password_of(number: int) -> str:
+    return f"Xk9-vq{number}dtrz"

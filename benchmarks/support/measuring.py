@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ __all__ = [
     "anyscale",
     "claim",
     "p99",
+    "p99_of_requests",
     "pairs",
     "point",
     "python",
@@ -30,6 +32,10 @@ __all__ = [
     "show_beside_idle",
     "timed",
 ]
+
+
+#: seconds between a response and the next request
+_INTERVAL = 0.005
 
 
 class Cost(NamedTuple):
@@ -113,6 +119,15 @@ def timed(work: Callable[[], object]) -> Cost:
 def p99(values: Sequence[float]) -> float:
     """Return the 99th percentile: one of the values, and the highest one of at most a hundred."""
     return sorted(values)[len(values) * 99 // 100]
+
+
+def p99_of_requests(request: Callable[[int], object], count: int) -> Cost:
+    """Return the 99th percentile of response times: a request gets its number."""
+    times = []
+    for number in range(count):
+        time.sleep(_INTERVAL)  # the rate of the requests is part of the measurement
+        times.append(timed(partial(request, number)).wall)
+    return Cost(p99(times))
 
 
 def python(code: str, *arguments: str | Path) -> list[str]:

@@ -133,9 +133,12 @@ class Connection:
 
     def unindexed_accounts(self) -> float:
         """Return how many accounts have no words in the index of the search yet."""
+        return self.metric("anyscale_unindexed_accounts")
+
+    def metric(self, name: str) -> float:
+        """Return the value of a metric, with its labels in the name."""
         lines = self.get("/metrics").decode().splitlines()
-        name = "anyscale_unindexed"
-        return next(float(line.split()[1]) for line in lines if line.startswith(name))
+        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
 
     def _body(self, method: str, path: str, body: str | None = None) -> bytes:
         kind = {"Content-Type": "application/json"} if body else {}
