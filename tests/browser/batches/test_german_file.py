@@ -2,18 +2,15 @@
 
 import io
 import re
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import pytest
 from openpyxl import Workbook
 from playwright.sync_api import FilePayload, Page, Route, expect
-from tests.browser.batches.owners import CREATED, Owners, new_batch, run_owners, users_file
+from tests.browser.batches.owners import CREATED, Owners, new_batch, users_file
 from tests.browser.conftest import Visit
 from tests.support.accessibility.checks import assert_accessible
-from tests.support.sign_in.site import Site
 from tests.support.users import create_accounts
 
 HEADER = ["Vorname", "Name", "E-Mail", "Abteilung", "Geburtsdatum"]
@@ -28,18 +25,6 @@ MISTAKES = {
 }
 
 EXISTING = ["vera20", "vera30", "vera40"]
-
-
-@pytest.fixture(scope="module")
-def owners(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Owners]:
-    folder = tmp_path_factory.mktemp("german")
-    with run_owners(folder, folder / "anyscale.db") as owners:
-        yield owners
-
-
-@pytest.fixture
-def site(owners: Owners) -> Site:
-    return owners.site
 
 
 def people() -> list[list[Any]]:

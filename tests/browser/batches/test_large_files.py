@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -14,28 +13,14 @@ from tests.browser.batches.owners import (
     Owners,
     check_and_create,
     new_batch,
-    run_owners,
     users_file,
 )
 from tests.browser.conftest import Visit
 from tests.server.http.console.test_batches import MULTIPART, multipart
 from tests.server.http.pages.requests import BROWSER
-from tests.support.sign_in.site import Site
 from tests.support.waiting import wait_until
 
 MIB = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def owners(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Owners]:
-    folder = tmp_path_factory.mktemp("large")
-    with run_owners(folder, folder / "anyscale.db") as owners:
-        yield owners
-
-
-@pytest.fixture
-def site(owners: Owners) -> Site:
-    return owners.site
 
 
 def large_file(tag: str, mebibytes: int = 59) -> bytes:

@@ -24,7 +24,6 @@ from tests.server.http.pages.requests import send
 from tests.support.accessibility.axe import violations
 from tests.support.servers.control_planes import NewDeployment
 from tests.support.servers.http_client import HttpClient
-from tests.support.sign_in.site import Site
 from tests.support.users import NEW_PASSWORD
 from tests.support.waiting import wait_until
 
@@ -39,11 +38,6 @@ def owners(
     folder = tmp_path_factory.mktemp("runs")
     with new_deployment() as deployment, run_owners(folder, deployment.database) as owners:
         yield owners
-
-
-@pytest.fixture
-def site(owners: Owners) -> Site:
-    return owners.site
 
 
 def half_done(

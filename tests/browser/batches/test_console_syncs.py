@@ -1,16 +1,13 @@
 """A file of everybody brings the accounts up to date in a browser."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Route, ViewportSize, expect
-from tests.browser.batches.owners import Owners, run_owners
+from tests.browser.batches.owners import Owners
 from tests.browser.conftest import Visit
 from tests.support.accessibility.checks import assert_accessible
 from tests.support.accessibility.layout import assert_fits_screens_and_paper
-from tests.support.sign_in.site import Site
 from tests.support.users import create_accounts
 
 #: the width for which WCAG 2.2 (1.4.10) forbids scrolling sideways, and a wide screen
@@ -18,18 +15,6 @@ WIDTHS: tuple[ViewportSize, ...] = (
     {"width": 320, "height": 640},
     {"width": 1280, "height": 900},
 )
-
-
-@pytest.fixture(scope="module")
-def owners(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Owners]:
-    folder = tmp_path_factory.mktemp("syncs")
-    with run_owners(folder, folder / "anyscale.db") as owners:
-        yield owners
-
-
-@pytest.fixture
-def site(owners: Owners) -> Site:
-    return owners.site
 
 
 def test_the_month_is_planned_confirmed_and_done(

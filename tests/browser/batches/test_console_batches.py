@@ -1,7 +1,6 @@
 """A users file becomes accounts in a browser: by script, by keyboard, through kills and losses."""
 
 import re
-from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -12,32 +11,18 @@ from tests.browser.batches.owners import (
     SECRET,
     Owners,
     new_batch,
-    run_owners,
     start_run,
     users_file,
 )
 from tests.browser.conftest import Visit
 from tests.support.accessibility.checks import assert_accessible, press_until
 from tests.support.callers import OPERATOR
-from tests.support.sign_in.site import Site
 from tests.support.waiting import wait_until
 
 from anyscale.domain.validation import Policy, check
 
 #: the progress of a run that continues
 _RUNNING = {"state": "open", "running": True, "active": True, "message": ""}
-
-
-@pytest.fixture(scope="module")
-def owners(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Owners]:
-    folder = tmp_path_factory.mktemp("batches")
-    with run_owners(folder, folder / "anyscale.db") as owners:
-        yield owners
-
-
-@pytest.fixture
-def site(owners: Owners) -> Site:
-    return owners.site
 
 
 def test_a_file_with_mistakes_is_mended_and_created(
