@@ -3,7 +3,7 @@
 import csv
 import io
 from codecs import BOM_UTF8
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Literal, Protocol, get_args
 
@@ -74,7 +74,9 @@ class RecordsFile(Struct, frozen=True):
     def response(self, rows: Rows) -> Response[str] | Response[bytes]:
         """Return a whole file."""
         if self.format == "xlsx":
-            return Response(self._workbook([rows]).end(), status_code=200, **self._options())
+            book = workbook.Workbook(self.fields)
+            book.add(self._cells(rows))
+            return Response(book.end(), status_code=200, **self._options())
         return Response(self._lines(rows), status_code=200, **self._options())
 
     def stream(self, pages: AsyncIterator[Rows]) -> Stream:
@@ -83,19 +85,20 @@ class RecordsFile(Struct, frozen=True):
 
     async def _parts(self, pages: AsyncIterator[Rows]) -> AsyncIterator[str | bytes]:
         if self.format == "xlsx":
-            yield self._workbook([page async for page in pages]).end()
+            book = workbook.Workbook(self.fields)
+            async for rows in pages:
+                book.add(self._cells(rows))
+            yield book.end()
             return
         is_first = True
         async for rows in pages:
             yield self._lines(rows, is_first=is_first)
             is_first = False
 
-    def _workbook(self, pages: Iterable[Rows]) -> workbook.Workbook:
-        book = workbook.Workbook()
-        book.add([self.fields])
-        for rows in pages:
-            book.add([str(_text(row[field]) or "") for field in self.fields] for row in rows)
-        return book
+    def _cells(self, rows: Rows) -> Iterator[list[str]]:
+        """Iterate over the rows of a workbook."""
+        for row in rows:
+            yield [str(_text(row[field]) or "") for field in self.fields]
 
     def _lines(self, rows: Rows, *, is_first: bool = True) -> str:
         if self.format == "csv":

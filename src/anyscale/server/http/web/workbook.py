@@ -40,9 +40,13 @@ _PARTS = {
 
 
 class Workbook:
-    """Rows that are added one after the other, in memory. No cell is a formula."""
+    """Rows that are added one after the other, in memory. No cell is a formula.
 
-    def __init__(self) -> None:
+    Args:
+        header: the texts of the first row.
+    """
+
+    def __init__(self, header: Iterable[str]) -> None:
         self._content = io.BytesIO()
         self._rows = 0
         self._package = ZipFile(self._content, "w", ZIP_DEFLATED)
@@ -50,6 +54,7 @@ class Workbook:
             self._package.writestr(name, text)
         self._sheet: IO[bytes] = self._package.open("xl/worksheets/sheet1.xml", "w")
         self._sheet.write(f'<worksheet xmlns="{_SHEETS}"><sheetData>'.encode())
+        self.add([header])
 
     def add(self, rows: Iterable[Iterable[str]]) -> None:
         """Add rows of texts, which have no control characters."""

@@ -1,5 +1,6 @@
 """Workbooks in the console: the verdicts of CSV of the same cells, and a choice of the sheet."""
 
+import asyncio
 import csv
 import io
 import random
@@ -7,7 +8,7 @@ import re
 import resource
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from openpyxl import load_workbook
@@ -22,6 +23,7 @@ from tests.support.servers.http_client import HttpClient
 
 from anyscale.domain.validation import Policy
 from anyscale.server.http.console.batches.pages import PATH
+from anyscale.server.http.web.records_file import Rows, links_file
 from anyscale.server.http.web.workbook import Workbook
 from anyscale.users_file import UsersFile
 
@@ -174,8 +176,7 @@ def test_links_come_as_a_workbook_of_texts(jane: HttpClient) -> None:
 
 def test_each_cell_of_a_written_workbook_has_its_name_and_its_text() -> None:
     text = "https://x.example/set-password#mrl_a_x0041_x0042_-"
-    book = Workbook()
-    book.add([("email", "name")])
+    book = Workbook(("email", "name"))
     book.add([("ann@example.com", text)])
     data = book.end()
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -184,3 +185,24 @@ def test_each_cell_of_a_written_workbook_has_its_name_and_its_text() -> None:
     # Gnumeric reads no cell without its name.
     assert re.findall(r'<(?:row|c) r="(\w+)"', sheet) == ["1", "A1", "B1", "2", "A2", "B2"]
     assert [user.name for user in read(data, "links.xlsx")[0]] == [text]
+
+
+def test_links_are_written_into_a_workbook_as_they_are_created() -> None:
+    """100,000 links in one piece would let all other requests wait for a second."""
+    names = dict.fromkeys(("email", "name", "lastname", "url", "expires_at"), "x")
+
+    async def pages() -> AsyncIterator[Rows]:
+        for _ in range(3):
+            rows = iter([names])
+            yield rows
+            assert list(rows) == [], "written before the next ones are created"
+
+    async def read_all() -> bytes:
+        parts = links_file("xlsx").stream(pages()).iterator
+        assert isinstance(parts, AsyncIterator)
+        (whole,) = [part async for part in parts]
+        assert isinstance(whole, bytes)
+        return whole
+
+    with zipfile.ZipFile(io.BytesIO(asyncio.run(read_all()))) as archive:
+        assert archive.read(SHEET).count(b"<row ") == 4
