@@ -198,7 +198,8 @@ def test_the_form_and_the_page_say_how_many_accounts_match(
     checked = send(jane, path, **form, audience="example.com, exmaple.com")
     assert checked.status == 200
     assert "Nothing is wrong" not in checked.text
-    assert "Nothing is saved yet. Look at who may sign in" in checked.text
+    warning = '<div class="message warning" role="status"><p>Nothing is saved yet. Look at who may'
+    assert warning in checked.text
     assert "2 accounts match." in checked.text
     assert "No account matches exmaple.com: check how it is written." in checked.text
     assert fields_of(checked)["audience"] == "example.com, exmaple.com"

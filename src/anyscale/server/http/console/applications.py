@@ -275,7 +275,7 @@ def _form(
     """Render the form, with the fields as they were sent."""
     matches = applications.count_matches(audience_of(sent))
     if matches and matches.unmatched and shown.get("note"):
-        shown["note"] = _NOTES["unmatched"]
+        shown |= {"note": _NOTES["unmatched"], "note_kind": "warning"}
     return _render(request, template, sent=sent, matches=matches, programs=PROGRAMS, **shown)
 
 

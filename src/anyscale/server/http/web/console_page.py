@@ -38,6 +38,7 @@ def render_console_page(
     section: str,
     *,
     note: str = "",
+    note_kind: str = "note",
     problems: Sequence[Problem] = (),
     module: str = "",
     **values: Any,
@@ -49,6 +50,7 @@ def render_console_page(
         template: the name of its template, in the folder `console`.
         section: the address of the section that the navigation marks as the current one.
         note: what a form did, in words.
+        note_kind: `warning` if its user has to look at something.
         problems: of a form, for a summary that takes the focus.
         module: an ES module of the page, besides the one of all pages.
         values: what the template and `render_page` receive.
@@ -61,6 +63,7 @@ def render_console_page(
         sections=[one for one in _SECTIONS if options.has_mail or one[0] != "/console/mails"],
         section=section,
         note=note,
+        note_kind=note_kind,
         problem=" ".join(text for text, _ in problems),
         problems=problems,
         modules=["console.js", *filter(None, [module])],
