@@ -307,6 +307,16 @@ def test_a_link_is_copied_and_shown_once(visit: Visit, staff: Staff, site: Site)
     assert secret not in page.content()
 
 
+def test_all_that_match_are_said_to_be_selected(owner: Page, staff: Staff) -> None:
+    owner.goto("/console/users?state=none&note=linked&number=4")
+    expect(owner).to_have_url(re.compile(r"\?state=none$"))  # without what belongs to the note
+    everyone = owner.get_by_label("that match")
+    everyone.check()
+    expect(owner.get_by_text("All that match are selected")).to_be_visible()
+    everyone.uncheck()
+    expect(owner.get_by_text("0 selected")).to_be_visible()
+
+
 def test_links_of_selected_accounts_are_a_file(owner: Page, staff: Staff) -> None:
     owner.set_viewport_size({"width": 1280, "height": 800})
     owner.goto("/console/users?q=person&state=none")

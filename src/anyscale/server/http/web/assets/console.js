@@ -20,13 +20,12 @@ offerCopies();
 // the page is loaded again.
 const address = new URL(location.href);
 if (["note", "restored"].some((name) => address.searchParams.has(name))) {
-  address.searchParams.delete("note");
-  address.searchParams.delete("restored");
-  address.searchParams.delete("changed");
+  for (const name of ["note", "restored", "changed", "number"]) address.searchParams.delete(name);
   history.replaceState(null, "", address);
 }
 
 // One box picks all rows of a page. Without script the rows are picked one by one.
+const matching = document.querySelector("[data-counts]"); // it picks the rows of all pages
 for (const all of document.querySelectorAll("[data-picks]")) {
   const boxes = [...document.querySelectorAll(`input[name="${all.dataset.picks}"]`)];
   const count = document.getElementById(`${all.dataset.picks}-count`);
@@ -34,19 +33,18 @@ for (const all of document.querySelectorAll("[data-picks]")) {
     const picked = boxes.filter((box) => box.checked).length;
     all.checked = picked === boxes.length;
     all.indeterminate = picked > 0 && picked < boxes.length;
-    if (count) count.textContent = `${picked} selected`;
+    if (count) count.textContent = matching?.checked ? "All that match are selected" : `${picked} selected`;
   };
   all.closest("[hidden]")?.removeAttribute("hidden");
   all.addEventListener("change", () => {
     for (const box of boxes) box.checked = all.checked;
     show();
   });
-  for (const box of boxes) box.addEventListener("change", show);
+  for (const box of [...boxes, matching]) box?.addEventListener("change", show);
   show();
 }
 
 // The number of all that match is counted when somebody selects many: that may look at every account.
-const matching = document.querySelector("[data-counts]");
 if (matching) {
   let counted;
   const showNumber = async () => {
