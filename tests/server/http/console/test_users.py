@@ -237,6 +237,27 @@ def test_after_the_last_match_a_page_says_no_more(
     assert 'href="/console/users?q=p007%40">Back to the first page' in page.text
 
 
+def test_a_page_that_goes_on_after_pages_without_a_match_is_as_the_first_one(
+    console: Console, jane: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "BUDGET", -1)
+    monkeypatch.setattr(tiers, "SCAN_ROWS", 60)
+    monkeypatch.setattr(listing, "BLOCK_ROWS", 10)
+    batch = console.control_plane.batches.find("many")
+    assert batch
+    for filters, words in (
+        ("q=nobodyhasthis", "No users match"),
+        (f"batch={batch.batch_id}&state=password", "There are none of these"),
+    ):
+        page = get(jane, f"/console/users?{filters}")
+        assert "data-further" in page.text
+        while further := re.findall(r'href="([^"]+)" data-further', page.text):
+            page = get(jane, further[0].replace("&amp;", "&"))
+        assert words in page.text
+        assert "No more users match" not in page.text
+        assert ">First<" not in page.text, "it would lead here again"
+
+
 def test_an_empty_list_says_why(jane: HttpClient) -> None:
     assert "No users match" in get(jane, "/console/users?q=nobodyhasthis").text
     empty = get(jane, "/console/users?state=sso&role=owner").text

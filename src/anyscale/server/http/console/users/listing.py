@@ -101,6 +101,7 @@ def show_users(
     after: Cursor = "",
     before: Cursor = "",
     last: FromQuery[bool] = False,
+    none_before: FromQuery[bool] = False,
     note: FromQuery[str] = "",
     number: Annotated[int, QueryParameter(ge=0)] = 0,
     changed: OptionalFormKey = "",
@@ -118,9 +119,11 @@ def show_users(
     try:
         if filters.q:
             page = _search(listing, filters, after)
-            links = _around_search(page, filters, after)
+            links = _around_search(page, filters, is_first=not after or none_before)
+        elif before or last:
+            page, links = _list_backwards(listing, filters, before, is_last=last)
         else:
-            page, links = _list(listing, filters, after, before, is_last=last)
+            page, links = _list(listing, filters, after, is_first=not after or none_before)
     except RequestInvalid as error:
         page, links, shown = FoundPage([]), PageLinks(), refused_form(error, "q")
     return _render(request, filters, page, links, count=account_count, batch=batch, **shown)
@@ -137,25 +140,35 @@ def _search(listing: UserListing, filters: UserFilters, after: str) -> FoundPage
 
 
 def _list(
-    listing: UserListing, filters: UserFilters, after: str, before: str, *, is_last: bool
+    listing: UserListing, filters: UserFilters, after: str, *, is_first: bool
 ) -> tuple[FoundPage, PageLinks]:
-    query = filters.query
-    if before or is_last:
-        page = listing.ordered(query, after=before, backwards=True, limit=PAGE_USERS)
-        if page.has_more or page.looked_up_to:
-            return page, _around_backwards(page, filters, is_last=is_last)
-        # It is the first page, and may have too few accounts: read it from its beginning.
-    page = listing.ordered(query, after=after, limit=PAGE_USERS)
-    return page, _around_forwards(page, filters, after)
+    page = listing.ordered(filters.query, after=after, limit=PAGE_USERS)
+    return page, _around_forwards(page, filters, is_first=is_first)
 
 
-def _around_forwards(page: FoundPage, filters: UserFilters, after: str) -> PageLinks:
+def _list_backwards(
+    listing: UserListing, filters: UserFilters, before: str, *, is_last: bool
+) -> tuple[FoundPage, PageLinks]:
+    page = listing.ordered(filters.query, after=before, backwards=True, limit=PAGE_USERS)
+    if page.has_more or page.looked_up_to:
+        return page, _around_backwards(page, filters, is_last=is_last)
+    # It is the first page, and may have too few accounts: read it from its beginning.
+    return _list(listing, filters, "", is_first=True)
+
+
+def _further(filters: UserFilters, after: str, page: FoundPage, *, is_first: bool) -> str:
+    """Return the address of the next page, which is the first one if nobody was found yet."""
+    none = "true" if is_first and not page.users else ""
+    return filters.address(after=after, none_before=none) if after else ""
+
+
+def _around_forwards(page: FoundPage, filters: UserFilters, *, is_first: bool) -> PageLinks:
     places = [filters.query.place_of(user) for user in page.users]
     following = page.looked_up_to or (places[-1] if page.has_more else "")
     return PageLinks(
-        first=filters.address() if after else "",
-        previous=filters.address(before=places[0]) if after and places else "",
-        next=filters.address(after=following) if following else "",
+        first="" if is_first else filters.address(),
+        previous=filters.address(before=places[0]) if places and not is_first else "",
+        next=_further(filters, following, page, is_first=is_first),
         last=filters.address(last="true") if following else "",
         is_partial=page.looked_up_to is not None,
     )
@@ -172,10 +185,10 @@ def _around_backwards(page: FoundPage, filters: UserFilters, *, is_last: bool) -
     )
 
 
-def _around_search(page: FoundPage, filters: UserFilters, after: str) -> PageLinks:
+def _around_search(page: FoundPage, filters: UserFilters, *, is_first: bool) -> PageLinks:
     return PageLinks(
-        first=filters.address() if after else "",
-        next=filters.address(after=page.cursor) if page.cursor else "",
+        first="" if is_first else filters.address(),
+        next=_further(filters, page.cursor or "", page, is_first=is_first),
         is_partial=page.cursor is not None and len(page.users) < PAGE_USERS,
     )
 
