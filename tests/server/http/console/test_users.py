@@ -696,11 +696,18 @@ def test_after_their_own_account_an_owner_suspends_no_other(
 
 def test_the_account_that_cannot_be_suspended_is_named(console: Console, jane: HttpClient) -> None:
     ids = [new_user(console, "selc"), id_of(console, "jane@example.com")]
-    page = post(jane, "/console/users/suspend", [("user_id", user_id) for user_id in ids])
+    key = "b" * 32
+    pairs = [("form_key", key), *(("user_id", user_id) for user_id in ids)]
+    page = post(jane, "/console/users/suspend", pairs)
     assert page.status == 409
     assert "last owner" in page.text
     assert "Suspend 1 account?" in page.text
+    assert "The others are suspended." in page.text
     assert console.control_plane.users.with_ids(ids[:1])[0].suspended_at
+    assert fields_of(page)["form_key"] == key, "the undo is for both parts"
+    alone = post(jane, "/console/users/suspend", [("user_id", ids[1])])
+    assert alone.status == 409
+    assert "The others" not in alone.text
 
 
 @pytest.mark.parametrize("file_format", ["csv", "jsonl"])

@@ -178,6 +178,16 @@ def test_what_one_request_has_no_time_for_is_done_by_the_next_one_and_undone_tog
     listed = get(jane, answer.headers["location"])
     assert "5 accounts are suspended." in words_of(listed)
 
+    monkeypatch.setattr(selected, "PAGE_USERS", 1)
+    page, path = listed, undo_of(listed)
+    for left in (3, 1):
+        page = send(jane, path, **fields_of(page))
+        assert "2 accounts are restored. Press again for the others." in words_of(page)
+        assert f"Restore {left} account" in page.text
+        assert suspended(console, "grape") == left
+    answer = send(jane, path, **fields_of(page))
+    assert "5 accounts are restored." in words_of(get(jane, answer.headers["location"]))
+
 
 def test_nobody_changes_all_accounts_without_a_filter_or_too_many(
     console: Console, jane: HttpClient, monkeypatch: pytest.MonkeyPatch
@@ -187,7 +197,9 @@ def test_nobody_changes_all_accounts_without_a_filter_or_too_many(
         assert send(jane, f"{path}?all=yes").status == 400
     where = add(console, "hazel", 3)
     monkeypatch.setattr(matches, "MOST", 2)
-    assert "more users than one form can change" in ask(jane, SUSPEND, where).text
+    asked = ask(jane, SUSPEND, where)
+    assert "more users than one form can change" in asked.text
+    assert "users match" not in words_of(asked), "their number is not known"
 
 
 def test_an_old_session_signs_in_again_first(console: Console, jane: HttpClient) -> None:

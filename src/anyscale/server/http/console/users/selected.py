@@ -72,13 +72,22 @@ def change_accounts(
         _undone(bulk_changes, change, choice) if choice.undo else read_selected(request, body)
     )
     if len(user_ids) > PAGE_USERS:  # a form for all that match is undone: it has changed no owner
-        bulk_changes.change(change, user_ids, request.user, key, seconds=_SECONDS)
+        looked_at = bulk_changes.change(change, user_ids, request.user, key, seconds=_SECONDS)
+        if looked_at < len(user_ids):
+            left, note = user_ids[looked_at:], _unfinished(change, looked_at)
+            return confirmations.ask(request, change, choice, left, note=note, form_key=key)
     elif failed := _change_each(request, change, confirmations, lifecycle, user_ids, key):
-        problems = [*failed.values(), (f"All other accounts are {_DONE[change]}.", "")]
+        problems = list(failed.values())
+        if len(failed) < len(user_ids):
+            problems.append((f"The others are {_DONE[change]}.", ""))
         return confirmations.ask(
-            request, change, choice, list(failed), problems=problems, status=409
+            request, change, choice, list(failed), problems=problems, status=409, form_key=key
         )
     return _done(change, choice, key)
+
+
+def _unfinished(change: StateChange, looked_at: int) -> str:
+    return f"{looked_at:,} accounts are {_DONE[change]}. Press again for the others."
 
 
 def _change_of(request: UserRequest) -> StateChange:
@@ -143,7 +152,7 @@ def _change_all(
     looked_at = bulk_changes.change(change, matches.user_ids, request.user, key, seconds=_SECONDS)
     if looked_at == len(matches.user_ids):
         return _done(change, choice, key)
-    note = f"{looked_at:,} accounts are {_DONE[change]}. Press again for the others."
+    note = _unfinished(change, looked_at)
     return confirmations.ask_for_all(request, change, choice, note=note, form_key=key)
 
 
