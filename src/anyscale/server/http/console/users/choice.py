@@ -44,10 +44,10 @@ class Choice(Struct, frozen=True):
     #: the key of the form that is undone; empty if none is
     undo: str = ""
 
-    def path(self, change: Change) -> str:
+    def path(self, change: Change, note: str = "") -> str:
         """Return the address of the form."""
         is_all = "yes" if self.is_all else ""
-        return self.filters.address(f"{PATH}/{change}", all=is_all, undo=self.undo)
+        return self.filters.address(f"{PATH}/{change}", all=is_all, undo=self.undo, note=note)
 
 
 def _read_choice(

@@ -80,7 +80,7 @@ def _create_selected(
         created = links.create(user_ids, request.user, newest)
     except AlreadyReplaced:
         query = urlencode([("user_id", user_id) for user_id in user_ids])
-        return redirect(f"{_repeated(choice)}&{query}")
+        return redirect(f"{choice.path('links', note='repeated')}&{query}")
     except (NotAuthenticated, NotPermitted):
         raise
     except AnyscaleError as error:
@@ -114,7 +114,7 @@ async def _create_for_all(
         part = user_ids[:MOST]
         first = await pools.write.run(_create, confirmations, part, request.user, newest)
     except AlreadyReplaced:
-        return redirect(_repeated(choice))
+        return redirect(choice.path("links", note="repeated"))
     except (NotAuthenticated, NotPermitted):
         raise
     except AnyscaleError as error:
@@ -122,11 +122,6 @@ async def _create_for_all(
         return await pools.read.run(confirmations.ask_for_all, request, "links", choice, **shown)
     pages = _pages(confirmations, pools, first, user_ids[MOST:], request.user)
     return links_file(text).stream(pages)
-
-
-def _repeated(choice: Choice) -> str:
-    path = choice.path("links")
-    return f"{path}{'&' if '?' in path else '?'}note=repeated"
 
 
 def _mail_all(
