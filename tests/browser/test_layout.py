@@ -79,7 +79,7 @@ def long(site: Site) -> Long:
         control_plane.tokens.create("t" * 64, "owner", None, OPERATOR)
         update = control_plane.syncs.start("key", label, 9, OPERATOR)
         assert update
-        control_plane.syncs.save(update, SyncResult(created=1_000_000), OPERATOR, "done")
+        control_plane.syncs.save(update, SyncResult(created=1_000_000), "done")
     return Long(
         state,
         [f"/console/users/{user.user_id}" for user in created.users],

@@ -24,7 +24,6 @@ from tests.support.users import (
 )
 
 from anyscale.domain.models.applications import ApplicationChanges, NewApplication
-from anyscale.domain.models.sync import SyncResult
 from anyscale.domain.models.users import EmailChange, ExpectedUser, UserChanges
 from anyscale.domain.schemas.users import Role
 from anyscale.server.control_plane import ControlPlane
@@ -238,12 +237,6 @@ def _start_sync(control_plane: ControlPlane, caller: Any) -> Ready:
     return lambda: control_plane.syncs.start(form_key, "staff.csv", 1, caller)
 
 
-def _save_sync(control_plane: ControlPlane, caller: Any) -> Ready:
-    sync = control_plane.syncs.start(_new_name(), "staff.csv", 1, OPERATOR)
-    assert sync
-    return lambda: control_plane.syncs.save(sync, SyncResult(created=1), caller)
-
-
 # The calls of signed-in users
 
 
@@ -413,7 +406,6 @@ OWNER_CALLS: dict[str, Callable[[ControlPlane, Any], Ready]] = {
     "links.revoke": _revoke_link,
     "mail_queue.stop": _stop_mailing,
     "syncs.start": _start_sync,
-    "syncs.save": _save_sync,
     "tokens.create": _create_token,
     "tokens.revoke": _revoke_token,
     "applications.create": _create_application,

@@ -237,7 +237,7 @@ class FileSync:
         try:
             run.apply(plan)
         except AnyscaleError:
-            with suppress(AnyscaleError):  # the permission may have ended
+            with suppress(AnyscaleError):  # the error may be that of a database that has failed
                 self._save("stopped")
             raise
         self._save("done")
@@ -254,7 +254,7 @@ class FileSync:
     def _save(self, state: str) -> None:
         if self._record:
             self._saved_at = time.monotonic()
-            self._control_plane.syncs.save(self._record, self._result, self.caller, state)
+            self._control_plane.syncs.save(self._record, self._result, state)
 
     def _require_running(self) -> None:
         if self.is_stopping:

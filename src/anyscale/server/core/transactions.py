@@ -29,6 +29,7 @@ Unattended = Literal[
     "application",  # has authenticated by its secret, or proves itself by its code or token
     "clean-up",  # of what was stored long enough, by the server itself
     "last use",  # of a token or a session, which was checked a moment ago
+    "how far",  # a run is whose calls were checked
     "mail",  # which was requested before, or follows from a change
     "search index",  # which the server fills by itself
     "server key",  # which the first use creates, or the operator in place of another one

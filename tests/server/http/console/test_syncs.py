@@ -443,6 +443,7 @@ def test_an_owner_who_loses_the_role_stops_the_run_and_what_was_done_stays(
     text = words(get(root, place))
     assert "Update from staff.csv Stopped" in text
     assert "session of the owner who started it was ended" in text
+    assert "Created 0 Changed 0 Suspended 1 Restored 0" in text
     assert "Check the same file again" in text
     assert get(root, f"{place}/progress").json["state"] == "stopped"
 

@@ -42,11 +42,9 @@ class SyncService:
             )
             return sync if tx.syncs.add(sync) else None
 
-    def save(
-        self, sync: SyncRecord, result: SyncResult, caller: Caller, state: str = "running"
-    ) -> None:
-        """Store what a sync has done so far."""
-        with self._transactions.write_for(caller) as (tx, _):
+    def save(self, sync: SyncRecord, result: SyncResult, state: str = "running") -> None:
+        """Store what a sync has done so far, also if the permission of its caller has ended."""
+        with self._transactions.write_unattended("how far") as tx:
             saved = structs.replace(
                 sync,
                 touched_at=tx.now(),
