@@ -17,10 +17,12 @@ from tests.support.users import create_accounts
 
 from anyscale.comparison import sync_options
 from anyscale.domain.models.users import User, UserChanges
+from anyscale.errors import StoreUnavailable
 from anyscale.server.background import file_sync
 from anyscale.server.core.time_units import HOUR_MS
 from anyscale.server.http.console.syncs.pages import PATH
 from anyscale.server.http.console.users.listing import PAGE_USERS
+from anyscale.server.store.records.syncs import SyncRecord
 
 HEADER = "Personalnr;Vorname;Nachname;E-Mail;Stelle"
 #: who the console has already: jane, an owner, and bob
@@ -446,6 +448,29 @@ def test_an_owner_who_loses_the_role_stops_the_run_and_what_was_done_stays(
     assert "Created 0 Changed 0 Suspended 1 Restored 0" in text
     assert "Check the same file again" in text
     assert get(root, f"{place}/progress").json["state"] == "stopped"
+
+
+def test_a_run_is_watched_until_its_page_knows_why_it_stopped(
+    console: Console, jane: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control_plane, data = console.control_plane, staff(without="bob")
+    page, states = check(jane, data), list[str]()
+    lifecycle, save = control_plane.lifecycle, control_plane.syncs.save
+
+    def suspend(*_: Any, **__: Any) -> None:
+        raise StoreUnavailable("the disk is full")
+
+    def save_and_look(sync: SyncRecord, *arguments: Any) -> None:
+        save(sync, *arguments)
+        states.append(get(jane, f"{PATH}/{sync.sync_id}/progress").json["state"])
+
+    monkeypatch.setattr(lifecycle, "suspend", suspend)
+    monkeypatch.setattr(control_plane.syncs, "save", save_and_look)
+    place = confirm(jane, page, data).headers["location"]
+    assert states[-1] == "open"
+    assert "The update stopped: nothing changed so far, and then: the disk is full." in words(
+        get(jane, place)
+    )
 
 
 def test_a_run_that_its_server_has_left_is_shown_as_stopped(

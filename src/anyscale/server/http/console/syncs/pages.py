@@ -298,11 +298,10 @@ def _progress(sync: SyncRecord, seconds: float, file_runs: FileRuns) -> Progress
     text = f"{done:,} of {sync.total:,} accounts"
     if run and run.notice:
         text += f". {run.notice}"
-    state = sync.state
-    if sync.state == "running":
-        state = "open" if run or is_active else "stopped"
+    ended = "stopped" if sync.state == "running" else sync.state
     return Progress(
-        state=state,
+        # What an active run has stored may be its end, before this process knows why it stopped.
+        state="open" if run or is_active else ended,
         running=run is not None,
         active=run is None and is_active,
         percent=100 * done // max(sync.total, 1),
