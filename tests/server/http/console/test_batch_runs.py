@@ -27,6 +27,7 @@ from tests.support.waiting import wait_until
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.background import file_runs
+from anyscale.server.background.file_run import FileRun
 from anyscale.server.background.file_runs import FileRuns
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.time_units import HOUR_MS
@@ -156,6 +157,25 @@ def test_signing_out_asks_first_and_then_stops_the_run(console: Console) -> None
     assert "the session of the owner who started it was ended" in words(
         get(bob, f"{PATH}/{batch_id}")
     )
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_session_that_ends_before_its_run_starts_leads_to_the_sign_in(
+    console: Console, monkeypatch: pytest.MonkeyPatch, *, is_new: bool
+) -> None:
+    jane, control_plane, start = console.browser(), console.control_plane, FileRuns.start
+    batch = control_plane.batches.open("a key", "fail", OPERATOR)
+
+    def start_late(*arguments: Any) -> FileRun:
+        caller = control_plane.sessions.authenticate(jane.cookies["__Host-session"])
+        control_plane.sessions.revoke(caller, caller.session.session_id)
+        return start(*arguments)
+
+    monkeypatch.setattr(FileRuns, "start", start_late)
+    path = PATH if is_new else f"{PATH}/{batch.batch_id}/continue"
+    answer = upload(jane, path, many())
+    assert answer.status == 303
+    assert answer.headers["location"].startswith("/sign-in?note=session_expired")
 
 
 def test_a_dropped_run_creates_nobody(console: Console) -> None:

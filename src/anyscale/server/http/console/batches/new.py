@@ -13,8 +13,6 @@ from anyscale.errors import (
     BatchRefused,
     BatchUnfinished,
     KeyReused,
-    Overloaded,
-    RequestInvalid,
     TooLarge,
 )
 from anyscale.server.background.file_run import FileRun
@@ -40,27 +38,24 @@ from anyscale.server.http.console.batches.uploads import (
     MAX_UPLOAD,
     abandoned_with,
     receive_upload,
+    require_sign_in_for,
     too_large,
 )
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.refusals import count_refusal, retry_after
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.thread_pools import ThreadPools
-from anyscale.server.http.web.console_page import Page, render_console_page
+from anyscale.server.http.web.console_page import (
+    NOT_OF_THE_FORM,
+    Page,
+    render_console_page,
+)
 from anyscale.server.http.web.forms import sentence
 from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS"]
 
 _KEY = re.compile("[0-9a-z-]{1,64}")
-
-#: errors that the page shows, before a run has started
-_OF_UPLOADS = (KeyReused, Overloaded, RequestInvalid, TooLarge)
-
-_TOO_OLD = (
-    "links by mail need a sign-in of the last 15 minutes: open /sign-in-again in another "
-    "tab, and then send this form again"
-)
 
 
 @get("/batches/new")
@@ -81,7 +76,9 @@ async def check(
             run = file_runs.check(upload, request.user)
             async with abandoned_with(request, upload), memory_budget.turn(upload):
                 return await pools.read.run(_checked, request, run, fields)
-    except _OF_UPLOADS as error:
+    except NOT_OF_THE_FORM:
+        raise
+    except AnyscaleError as error:
         return _failed(request, fields, error)
 
 
@@ -98,7 +95,9 @@ async def create(
             _require_recent_sign_in(request, upload)
             run = file_runs.start(upload, request.user, f"console-{_key(fields)}")
             return await _opened(request, run, fields, pools)
-    except _OF_UPLOADS as error:
+    except NOT_OF_THE_FORM:
+        raise
+    except AnyscaleError as error:
         return _failed(request, fields, error)
 
 
@@ -130,15 +129,16 @@ async def go_on(
     except TooLarge as error:
         shown = _refused(TOO_LARGE, status=error.status)
         return batch_page(request, batch, file_runs, chosen=fields, **shown)
+    except NOT_OF_THE_FORM:
+        raise
     except AnyscaleError as error:
         return batch_page(request, batch, file_runs, chosen=fields, **_shown(error))
     return redirect(f"{PATH}/{batch.batch_id}")
 
 
 def _require_recent_sign_in(request: UserRequest, upload: Upload) -> None:
-    """Raise `RequestInvalid`, not `SignInTooOld`, whose page would lose the chosen file."""
-    if upload.mail_links and not request.user.has_recent_sign_in:
-        raise RequestInvalid(_TOO_OLD)
+    if upload.mail_links:
+        require_sign_in_for(request, "links by mail need")
 
 
 async def _batch_id(run: FileRun) -> str:
@@ -158,9 +158,7 @@ async def _opened(
     except BatchUnfinished as error:
         if error.batch_id:
             return redirect(f"{PATH}/{error.batch_id}")
-        return _failed(request, fields, error)
-    except AnyscaleError as error:
-        return _failed(request, fields, error)
+        raise
     return redirect(f"{PATH}/{batch_id}")
 
 
@@ -177,8 +175,6 @@ def _checked(request: UserRequest, run: FileRun, fields: dict[str, str]) -> Page
         if fields.get("as") == "text":
             return problems_file(run, error)
         return _wrong(request, run, error, fields)
-    except AnyscaleError as error:
-        return _failed(request, fields, error)
     return _page(request, fields, good=good, table=shown_table(run.file))
 
 

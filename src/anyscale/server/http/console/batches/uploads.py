@@ -20,6 +20,7 @@ __all__ = [
     "MAX_UPLOAD",
     "abandoned_with",
     "receive_upload",
+    "require_sign_in_for",
     "too_large",
 ]
 
@@ -102,6 +103,19 @@ def _announced_size(request: AnyRequest) -> int:
     if size > MAX_UPLOAD:
         raise TooLarge(too_large(request))
     return size
+
+
+def require_sign_in_for(request: UserRequest, what: str) -> None:
+    """Require a recent sign-in for `what`, the beginning of the sentence that says why.
+
+    Raises:
+        RequestInvalid: it is not recent. The page of `SignInTooOld` would lose the chosen file.
+    """
+    if not request.user.has_recent_sign_in:
+        raise RequestInvalid(
+            f"{what} a sign-in of the last 15 minutes: open /sign-in-again in another tab, and then"
+            " press the button again"
+        )
 
 
 def too_large(request: AnyRequest) -> str:

@@ -14,7 +14,6 @@ from anyscale.domain.names import full_name
 from anyscale.errors import (
     AnyscaleError,
     BatchRefused,
-    RequestInvalid,
     SyncStopped,
     TooLarge,
 )
@@ -33,6 +32,7 @@ from anyscale.server.http.console.batches.uploads import (
     MAX_UPLOAD,
     abandoned_with,
     receive_upload,
+    require_sign_in_for,
 )
 from anyscale.server.http.console.syncs.plan_result import (
     PLAN_FILE,
@@ -71,11 +71,6 @@ _ACTIVE_SECONDS = 120.0
 
 #: seconds that a request waits for the end of a short run
 _WAIT_SECONDS = 2.0
-
-_TOO_OLD = (
-    "this needs a sign-in of the last 15 minutes: open /sign-in-again in another tab, and then "
-    "press the button again"
-)
 
 
 class Progress(Struct, frozen=True):
@@ -135,9 +130,7 @@ async def start(
     fields: dict[str, str] = {}
     try:
         async with receive_upload(request, memory_budget, fields) as upload:
-            if not request.user.has_recent_sign_in:
-                # Its page would lose the chosen file.
-                raise RequestInvalid(_TOO_OLD)
+            require_sign_in_for(request, "this needs")
             run = file_runs.start_sync(upload, request.user, _form_key(fields))
             return await _started(request, run, fields, pools)
     except NOT_OF_THE_FORM:
