@@ -23,6 +23,7 @@ from anyscale.server.http.refusals import count_refusal, retry_after
 
 __all__ = [
     "OptionalFormKey",
+    "form_key_or_new",
     "is_form",
     "new_form_key",
     "query_pairs",
@@ -70,6 +71,11 @@ def new_form_key() -> str:
 def read_form_key(request: AnyRequest, body: bytes) -> str:
     """Return the key of a form, which may arrive twice; a new one for a form without a key."""
     (key,) = read_form(request, body, "form_key")
+    return form_key_or_new(key)
+
+
+def form_key_or_new(key: str) -> str:
+    """Return the key of a form, or a new one instead of another text."""
     return key if _FORM_KEY.fullmatch(key) else new_form_key()
 
 

@@ -1,7 +1,6 @@
 """/console/sync: choose a file of everybody, look at the plan, do it, and see what was done."""
 
 import asyncio
-import re
 from typing import Any, Final
 
 from litestar import Response
@@ -53,15 +52,13 @@ from anyscale.server.http.web.console_page import (
     host_of,
     render_console_page,
 )
-from anyscale.server.http.web.forms import new_form_key, sentence
+from anyscale.server.http.web.forms import form_key_or_new, sentence
 from anyscale.server.http.web.templating import redirect
 from anyscale.server.store.records.syncs import SyncRecord
 
 __all__ = ["HANDLERS", "PATH"]
 
 PATH = "/console/sync"
-
-_FORM_KEY = re.compile("[0-9a-f]{32}")
 
 #: syncs that the page of the form lists
 _LISTED = 5
@@ -131,7 +128,8 @@ async def start(
     try:
         async with receive_upload(request, memory_budget, fields) as upload:
             require_sign_in_for(request, "this needs")
-            run = file_runs.start_sync(upload, request.user, _form_key(fields))
+            key = form_key_or_new(fields.get("form_key", ""))
+            run = file_runs.start_sync(upload, request.user, key)
             return await _started(request, run, fields, pools)
     except NOT_OF_THE_FORM:
         raise
@@ -174,11 +172,6 @@ def show_progress(
     file_runs: NamedDependency[FileRuns],
 ) -> Progress:
     return _progress(*syncs.get(sync_id), file_runs)
-
-
-def _form_key(fields: dict[str, str]) -> str:
-    key = fields.get("form_key", "")
-    return key if _FORM_KEY.fullmatch(key) else new_form_key()
 
 
 def _checked(request: UserRequest, run: FileSync, fields: dict[str, str]) -> Response[Any]:
