@@ -124,6 +124,16 @@ def test_a_confirmed_plan_is_done_and_its_page_says_what_was_done_and_whom_to_se
     assert "staff.csv" in words(get(jane, PATH))
 
 
+def test_the_import_of_an_update_names_the_update_and_what_it_did(jane: HttpClient) -> None:
+    data = staff(";Zoë;;zoe@example.com;", without="bob")
+    place = confirm(jane, check(jane, data), data).headers["location"]
+    (path,) = re.findall('href="(/console/batches/bat_[^/"]+)"', get(jane, place).text)
+    page = get(jane, path)
+    assert f'href="{place}"' in page.text
+    expected = "This import is a part of the update from staff.csv : 1 created, 1 suspended."
+    assert expected in words(page)
+
+
 def test_links_for_the_new_are_offered_if_a_page_cannot_have_all_who_cannot_sign_in(
     console: Console, jane: HttpClient
 ) -> None:

@@ -76,6 +76,11 @@ class SyncService:
         with self._transactions.read() as tx:
             return tx.syncs.of_form(form_key)
 
+    def of_batch(self, batch_id: str) -> SyncRecord | None:
+        """Return the sync that has created the accounts of a batch."""
+        with self._transactions.read() as tx:
+            return tx.syncs.of_batch(batch_id)
+
     def latest(self, limit: int) -> Sequence[SyncRecord]:
         """Return the latest syncs, the latest first."""
         with self._transactions.read() as tx:

@@ -29,6 +29,9 @@ class Syncs(Table):
     def of_form(self, form_key: str) -> SyncRecord | None:
         return self._connection.one(SyncRecord, f"{_SYNC} where form_key = ?", form_key)
 
+    def of_batch(self, batch_id: str) -> SyncRecord | None:
+        return self._connection.one(SyncRecord, f"{_SYNC} where batch_id = ?", batch_id)
+
     def list(self, limit: int) -> Sequence[SyncRecord]:
         """Return the latest ones first."""
         sql = f"{_SYNC} order by sync_id desc limit {limit}"

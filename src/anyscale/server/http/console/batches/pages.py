@@ -16,6 +16,7 @@ from anyscale.errors import BatchGone
 from anyscale.server.background.file_runs import FileRuns
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.accounts.queries import UserQueries
+from anyscale.server.core.accounts.syncs import SyncService
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.login.links import PasswordLinkService
 from anyscale.server.core.mail.queue import MailQueue
@@ -119,6 +120,7 @@ def show_batch(
     links: NamedDependency[PasswordLinkService],
     control_plane: NamedDependency[ControlPlane],
     mail_queue: NamedDependency[MailQueue],
+    syncs: NamedDependency[SyncService],
     note: FromQuery[str] = "",
     counted: FromQuery[str] = "",
 ) -> Page:
@@ -145,6 +147,7 @@ def show_batch(
         kinds=KINDS_IN_WORDS,
         names=names_in([batch, *mailings], users),
         batches={batch_id: batch},
+        update=syncs.of_batch(batch_id),
         note=_NOTES.get(note, ""),
     )
 
@@ -221,6 +224,7 @@ def batch_page(request: UserRequest, batch: Batch, file_runs: FileRuns, **shown:
         "table": None,
         "by_sign_in": [],
         "mailings": [],
+        "update": None,
         "names": {},
         "chosen": chosen,
         **shown,
