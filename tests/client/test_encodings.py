@@ -98,6 +98,14 @@ def test_utf8_is_not_read_as_something_else() -> None:
     )
 
 
+@pytest.mark.parametrize("blanks", [0, (1 << 16) - len("name,email\nr@b.io,Ren?")])
+def test_a_file_that_ends_with_its_only_other_letter_is_read(blanks: int) -> None:
+    data = b"email,name\n%sr@b.io,Ren\xe9" % (b"\n" * blanks)  # a character of UTF-8 begins so
+    names, reading = reading_of(data, "windows-1252")
+
+    assert (names, list(reading.problems)) == (["Ren\xe9"], [])
+
+
 def test_a_spreadsheet_gets_no_encoding() -> None:
     _names, reading = reading_of(b"PK\x03\x04\xff\xfe", "windows-1252")
     assert "is an Excel workbook" in reading.problems[0].detail

@@ -2,9 +2,8 @@
 
 import io
 import re
-from codecs import BOM_UTF8, getincrementaldecoder
+from codecs import BOM_UTF8, IncrementalDecoder, getincrementaldecoder
 from collections.abc import Callable
-from contextlib import suppress
 from io import IncrementalNewlineDecoder
 from typing import BinaryIO, Final
 
@@ -145,8 +144,8 @@ class InputStream:
         self._encoding = encoding
         decoder = getincrementaldecoder(encoding or "utf-8")()
         self._decoder = IncrementalNewlineDecoder(decoder, translate=True) if yaml else decoder
-        #: whether its first octets that are not ASCII were found not to be UTF-8
-        self._is_checked = False
+        #: tells whether a text that is to be read otherwise is UTF-8; None once it is not
+        self._utf8 = getincrementaldecoder("utf-8")() if encoding else None
         self._line = 1
         self._column = 1
         self._last_entry = 0
@@ -233,7 +232,8 @@ class InputStream:
             raise self.fatal("too_long", detail, self._line, self._column)
 
     def _checked(self, piece: bytes) -> str:
-        self._check_not_utf8(piece)
+        if self._utf8:
+            self._check_not_utf8(self._utf8, piece)
         _, state = self._decoder.getstate()
         try:
             text = self._decoder.decode(piece, final=not piece)
@@ -251,13 +251,14 @@ class InputStream:
             self.is_terminated = text.endswith(("\n", "\r"))
         return text
 
-    def _check_not_utf8(self, piece: bytes) -> None:
+    def _check_not_utf8(self, decoder: IncrementalDecoder, piece: bytes) -> None:
         """Raise `Fatal` if a text that is to be read otherwise is UTF-8: letters would change."""
-        if not self._encoding or self._is_checked or piece.isascii():
+        try:
+            is_ascii = decoder.decode(piece, final=not piece).isascii()
+        except UnicodeDecodeError:
+            self._utf8 = None
             return
-        self._is_checked = True
-        with suppress(UnicodeDecodeError):
-            getincrementaldecoder("utf-8")().decode(piece)
+        if not is_ascii:
             detail = f"the file is UTF-8, and not {self._encoding}: read it without an encoding"
             raise self.fatal("encoding", detail, self._line, self._column)
 

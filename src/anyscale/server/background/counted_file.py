@@ -28,14 +28,15 @@ _PIECE = 1 << 20
 
 def _is_utf8(stream: BinaryIO) -> bool:
     """Return whether a file is UTF-8 as far as it is complete."""
-    decoder = getincrementaldecoder("utf-8")()
+    decoder, is_ascii = getincrementaldecoder("utf-8")(), True
     stream.seek(0)
     try:
         for piece in iter(partial(stream.read, _PIECE), b""):
-            decoder.decode(piece)
+            is_ascii &= decoder.decode(piece).isascii()
     except UnicodeDecodeError:
         return False
-    return True
+    rest, _state = decoder.getstate()
+    return not (is_ascii and rest)  # a last octet by itself is a letter of another encoding
 
 
 class Person(NamedTuple):

@@ -315,6 +315,12 @@ def test_a_utf8_file_that_was_cut_in_a_letter_is_no_question(jane: HttpClient) -
     assert 'id="encoding"' not in page.text
 
 
+def test_a_file_that_ends_with_its_only_other_letter_is_read_as_it_is(jane: HttpClient) -> None:
+    page = upload(jane, CHECK, b"E-Mail;Name\r\nmaria@batch.example;Jos\xe9")
+    assert "the file ends in the middle of a character" not in words(page)
+    assert 'id="encoding"' in page.text
+
+
 def test_problems_of_a_file_in_other_letters_are_named_in_the_same_round(jane: HttpClient) -> None:
     data = western("Müller", "Jäger").replace(b"\r\nEva;J", b"\r\n;J")
     page = upload(jane, CHECK, data)
