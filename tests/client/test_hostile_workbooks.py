@@ -81,6 +81,18 @@ def _shared_by_many() -> bytes:
     return packed(parts_of(GOOD + many, texts=texts))
 
 
+def _binary() -> bytes:
+    """Return a workbook as Excel writes `.xlsb`, of which only the type of all parts tells it."""
+    kind = "application/vnd.ms-excel.sheet.binary.macroEnabled.main"
+    types = f'<Types xmlns="{_PACKAGE}"><Default Extension="bin" ContentType="{kind}"/></Types>'
+    relations = str(parts_of(GOOD)["_rels/.rels"]).replace("workbook.xml", "workbook.bin")
+    octets = b"\x83\x01\0\x80\x01\x14"
+    return packed(
+        {"[Content_Types].xml": types, "_rels/.rels": relations, "xl/workbook.bin": octets}
+    )
+
+
+_PACKAGE = "http://schemas.openxmlformats.org/package/2006/content-types"
 _TEXTS, _STYLES = "xl/sharedStrings.xml", "xl/styles.xml"
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 
@@ -192,10 +204,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: packed(parts_of(GOOD, kind="sheet.macroEnabled.main+xml")),
         "has macros (.xlsm): save it as .xlsx",
     ),
-    "a binary workbook": (
-        lambda: packed(parts_of(GOOD, kind="sheet.binary.macroEnabled.main")),
-        "(.xls",
-    ),
+    "a binary workbook": (_binary, "is a binary Excel workbook (.xlsb): save it as .xlsx"),
 }
 
 
@@ -247,7 +256,7 @@ _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".ljust(30, b"\0") + b"\x09\0".ljust(48
         (saved(workbook(("name", "email")))[:-30], "is damaged or was cut off"),
     ],
 )
-@pytest.mark.parametrize("name", ["staff.xlsx", "staff.xls", "staff.XLSM"])
+@pytest.mark.parametrize("name", ["staff.xlsx", "staff.xls", "staff.XLSM", "staff.xlsb"])
 def test_another_file_says_how_to_save_it(name: str, data: bytes, message: str) -> None:
     (line,) = lines(data, name)
 

@@ -58,7 +58,7 @@ FORMATS = {
     "yaml": Format("YAML", (".yaml", ".yml"), "yaml_plain_entries:read_yaml"),
     "json": Format("JSON", (".json",), "json_reader:read_json"),
     "jsonl": Format("JSON Lines", (".jsonl", ".ndjson"), "json_reader:read_jsonl"),
-    "xlsx": Format("Excel", (".xlsx", ".xlsm", ".xls"), "tables.xlsx_reader:read_xlsx"),
+    "xlsx": Format("Excel", (".xlsx", ".xlsm", ".xlsb", ".xls"), "tables.xlsx_reader:read_xlsx"),
     "csv": Format("CSV", (".csv", ".tsv"), "tables.csv_reader:read_csv"),
     "ldif": Format("LDIF", (".ldif",), "ldif_reader:read_ldif"),
     "keycloak": Format("Keycloak", (), "keycloak_reader:read_keycloak"),

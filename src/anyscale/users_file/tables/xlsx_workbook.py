@@ -37,10 +37,9 @@ _MAX_TEXTS, _TEXTS_RATIO, _MOST_TEXTS = 1 << 24, 24, 1 << 28
 #: characters of one text, as of a cell of Excel
 _MAX_TEXT = 1 << 15
 
-_KINDS = {
-    "macroEnabled": "has macros (.xlsm): save it as .xlsx, without them",
-    "sheet.binary": "is a binary Excel workbook (.xlsb): save it as .xlsx",
-}
+_BINARY = "is a binary Excel workbook (.xlsb): save it as .xlsx"
+
+_MACROS = "has macros (.xlsm): save it as .xlsx, without them"
 
 _LINKED = (
     "takes values from other workbooks, which may have changed: break the links (Data, Edit "
@@ -121,13 +120,14 @@ class Workbook:
         self.package: Final = package
         if _TYPES_PART not in package:
             raise WorkbookFault(_OTHER)
-        types = self._listed(_TYPES_PART, _TYPES)["Override"]
-        for one, (part, fault) in product(types, _KINDS.items()):
-            if part in one.get("ContentType", ""):
-                raise WorkbookFault(fault)
         main = next(iter(self._related("", "/officeDocument").values()), "")
         if main not in package:
             raise WorkbookFault(_OTHER)
+        if main.lower().endswith(".bin"):
+            raise WorkbookFault(_BINARY)
+        types = self._listed(_TYPES_PART, _TYPES)["Override"]
+        if any("macroEnabled" in one.get("ContentType", "") for one in types):
+            raise WorkbookFault(_MACROS)
         parts = self._related(main, "/worksheet")
         listed = self._listed(main, _main_tags("sheet", "externalReference", "calcPr"))
         if listed["externalReference"]:
