@@ -29,6 +29,7 @@ def milliseconds(text: str) -> int:
 def test_a_date_begins_with_its_first_moment_and_ends_with_the_next_day() -> None:
     assert moment("2026-10-31", UTC) == milliseconds("2026-10-31T00:00:00Z")
     assert moment("2026-10-31", UTC, is_end=True) == milliseconds("2026-11-01T00:00:00Z")
+    assert moment("20261031", UTC, is_end=True) == milliseconds("2026-11-01T00:00:00Z")
     assert moment("2026-01-02", BERLIN_IN_WINTER) == milliseconds("2026-01-01T23:00:00Z")
 
 

@@ -23,7 +23,7 @@ def moment(text: str, zone: tzinfo | None, *, is_end: bool = False) -> int:
     moment of the next day.
 
     Args:
-        text: `2026-10-31`, or `2026-10-31T08:30` with or without a zone.
+        text: `2026-10-31` or `20261031`, or `2026-10-31T08:30` with or without a zone.
         zone: of a date, and of a time without one; None for that of this machine.
         is_end: whether it is the end of a period.
 
@@ -31,15 +31,19 @@ def moment(text: str, zone: tzinfo | None, *, is_end: bool = False) -> int:
         ValueError: it is neither, or out of range.
     """
     try:
-        if len(text) == len("2026-10-31"):
-            day = date.fromisoformat(text) + timedelta(days=is_end)
-            at = datetime.combine(day, time(), zone)
-        else:
-            at = datetime.fromisoformat(text)
-            at = at.replace(tzinfo=at.tzinfo or zone)
+        at = _time_of(text, is_end=is_end)
+        at = at.replace(tzinfo=at.tzinfo or zone)
         return (at.astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)
     except OverflowError as error:  # the year 1, or 9999
         raise ValueError(str(error)) from None
+
+
+def _time_of(text: str, *, is_end: bool) -> datetime:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return datetime.fromisoformat(text)
+    return datetime.combine(day + timedelta(days=is_end), time())
 
 
 def day_of(milliseconds: int | None) -> date | None:
