@@ -81,7 +81,7 @@ def test_the_audit_log_is_listed_by_account_and_period(anyscale: RunAnyscale) ->
 
     for options, problem in {
         ("--from", "1 Oct"): "'1 Oct' is not a date such as 2026-10-01",
-        ("--from", "2026-11-01", "--until", "2026-10-01"): "--until is before --from",
+        ("--from", "2026-11-01", "--until", "2026-10-01"): "--until is not after --from",
     }.items():
         refused = anyscale("audit", "list", *options)
         assert refused.returncode

@@ -25,6 +25,11 @@ from anyscale.cli.root import root
         (["user", "get", "--email", "no@b.io"], 1, "no user with the email 'no@b.io'"),
         (["user", "get"], 2, "give either an email or a name"),
         (["user", "list", "--max-items", "-1"], 2, "-1 is not in the range"),
+        (
+            ["user", "list", "--not-since", "1 Oct"],
+            2,
+            "'--not-since': '1 Oct' is not a date such as 2026-09-30.",
+        ),
         (["batch", "show", "bat_0"], 1, "no batch bat_0: `anyscale batch list` shows the batches"),
         (["user", "list", "--host", ""], 2, "--host is empty: name a server, or use the embedded"),
         (["server", "list-tokens", "--database", ""], 2, "--database is empty: name a database"),

@@ -110,7 +110,7 @@ def list_entries(
       anyscale audit list -o jsonl
     """
     if since is not None and until is not None and until <= since:
-        raise ConfigError("--until is before --from: no entry can be between them")
+        raise ConfigError("--until is not after --from: no entry can be between them")
     only = AuditFilter(actor, event, subject, account, since, until)
     with open_control_plane(host) as transport:
         listed = _newest_first if newest_first else _entries

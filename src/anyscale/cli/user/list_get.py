@@ -1,7 +1,7 @@
 """`anyscale user list` and `anyscale user get`."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, datetime
+from datetime import date
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,14 @@ _FILTERS = (
     *("email", "name", "search", "suspended", "role", "sso"),
     *("without_credentials", "without_second_factor", "not_since"),
 )
+
+
+def _day(_ctx: click.Context, _option: click.Parameter, text: str | None) -> date | None:
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a date such as 2026-09-30.") from None
+
 
 _wide_option = click.option(
     "--wide", is_flag=True, help="Show every field in the table, as all other formats do."
@@ -63,9 +71,8 @@ _wide_option = click.option(
 )
 @click.option(
     "--not-since",
-    type=click.DateTime(["%Y-%m-%d"]),
     metavar="DATE",
-    callback=lambda _context, _option, value: _day(value),
+    callback=_day,
     help="Only those who have not signed in on this day (UTC, such as 2026-09-30) and since, or "
     "never.",
 )
@@ -162,10 +169,6 @@ def _check_argument(argument: str, email: str | None, name: str | None) -> None:
     check_account(argument)
     if not (email is None and name is None):
         raise ConfigError("give either an email or a name, and only once")
-
-
-def _day(value: datetime | None) -> date | None:
-    return value and value.date()
 
 
 def _with_notice_if_empty(users: Iterator["User"]) -> Iterator["User"]:
