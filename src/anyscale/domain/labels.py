@@ -13,12 +13,14 @@ def checked_label(label: str | None) -> str | None:
     """Return a label, and None for an empty one.
 
     Raises:
-        ConfigError: it is too long, or has characters that cannot be seen.
+        ConfigError: it is too long, has characters that cannot be seen, or blanks around it.
     """
     if not label:
         return None
     if len(label) > _MOST or not is_visible(label):
-        raise ConfigError(f"a label has at most {_MOST} visible characters")
+        raise ConfigError(
+            f"a label has at most {_MOST} visible characters, without blanks around it"
+        )
     return label
 
 

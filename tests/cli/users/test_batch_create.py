@@ -47,7 +47,7 @@ def test_a_batch_has_the_name_of_its_file_or_the_label_of_the_command(
     assert "label: New staff" in shown.splitlines()
     assert "created this batch from New staff at" in undo.stderr
     assert refused.returncode == 2
-    assert "--label: a label has at most 200 visible characters" in refused.stderr
+    assert "--label: a label has at most 200 visible characters, without blanks" in refused.stderr
 
 
 def test_the_same_file_a_second_time_is_refused_by_line_and_column(
