@@ -208,7 +208,17 @@ def test_the_first_visible_sheet_is_read_and_the_others_are_named() -> None:
     users, reading = read(saved(book), "staff.xlsx")
 
     assert [user.name for user in users] == ["Ann"]
-    assert reading._file.notes[0] == "Only the sheet 'Staff 2026' is read, and not 'Old'."
+    assert reading._file.notes == [
+        "Only the sheet 'Staff 2026' is read, and not 'Old': choose one to read it."
+    ]
+
+
+def test_blanks_around_a_text_are_told_by_their_row() -> None:
+    _users, reading = read(saved(workbook(HEADER, (), (" Ann", "ann@example.com"))), "staff.xlsx")
+
+    assert reading._file.notes == [
+        "1 user has blanks around a text, which are kept: the first in row 3."
+    ]
 
 
 def test_rows_that_are_missing_and_empty_keep_the_numbers_of_the_others() -> None:
@@ -353,3 +363,4 @@ def test_a_sheet_without_users_says_what_it_needs(header: tuple[str, ...], code:
 
     (problem,) = [problem for problem in reading.problems if problem.code == code]
     assert "the first row must name the columns, name and email" in problem.detail
+    assert ("the sheet 'Staff' has no users" in problem.detail) is (code == "empty")

@@ -166,7 +166,7 @@ class EntryCollector:
         self.manifest: tuple[Manifest, Place] | None = None
         #: whether an entry has a `sub`, as those of exports have
         self.is_exported: bool = False
-        self._has_cells = cells
+        self.has_cells: Final = cells
         self._names_people = people
         self._keep = keep
         self._lines = array("I")
@@ -311,7 +311,7 @@ class EntryCollector:
         """Return the place of an entry, and its name: `line 23 (Nils Meyer)`."""
         place = self.place_of_email(index)
         words = f"line {place.line}" if self._names_people else "line {}, column {}".format(*place)
-        words = cell_name(*place) if self._has_cells else words
+        words = cell_name(*place) if self.has_cells else words
         return f"{words} ({_unquoted(names[index])})" if names.get(index) else words
 
     def _problem(self, fault: PlacedFault, index: int | None = None, person: str = "") -> Problem:
@@ -324,7 +324,7 @@ class EntryCollector:
             file=self.file,
             line=line,
             column=column,
-            cell=cell_name(line, column) if self._has_cells else None,
+            cell=cell_name(line, column) if self.has_cells else None,
             person=_unquoted(person) if self._names_people and index is not None else None,
         )
 

@@ -50,7 +50,10 @@ _FOREIGN = (
 _NOT_UTF8 = (
     "the file is not UTF-8 from here on (Latin-1 or Windows-1252 look like this): save it as UTF-8"
 )
-_TRUNCATED = "the file ends in the middle of a character: it was cut off, or is not UTF-8"
+_TRUNCATED = (
+    "the file ends in the middle of a character: if it was cut off, take the whole one, else save "
+    "it as UTF-8"
+)
 
 
 class CapturedInput(io.BytesIO):

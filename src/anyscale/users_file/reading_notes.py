@@ -14,16 +14,18 @@ def notes_of(entries: EntryCollector) -> list[str]:
     fields = ", ".join(entries.passed_over)
     named = entries.sheets if entries.chosen_sheet is None else []
     first, *sheets = map(shown, named or [""])
+    only = f"Only the sheet {first} is read"
     are_roles = "permission_level" in entries.passed_over and not entries.verify
     roles = " All users arrive as collaborators." if are_roles else ""
     left_out = ", ".join(f"{kind} ({number:,})" for kind, number in entries.left_out.items())
     belongings = {kind: number for kind, number in entries.belongings.items() if number}
     others = ", ".join(f"{kind} ({number:,})" for kind, number in belongings.items())
     users = "1 user has" if entries.padded == 1 else f"{entries.padded:,} users have"
-    padded = f"{users} blanks around a text, which are kept: the first in line "
+    row = "row" if entries.has_cells else "line"
+    padded = f"{users} blanks around a text, which are kept: the first in {row} "
     return [
         *([f"{padded}{entries.first_padded}."] if entries.padded else []),
-        *([f"Only the sheet {first} is read, and not {', '.join(sheets)}."] if sheets else []),
+        *([f"{only}, and not {', '.join(sheets)}: choose one to read it."] if sheets else []),
         *([f"Columns of {entries.file} are read as fields: {columns}."] if columns else []),
         *([f"Passed over as entries: {left_out}."] if left_out else []),
         *([f"Passed over, since they do not arrive: {others}."] if others else []),

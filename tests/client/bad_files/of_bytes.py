@@ -172,8 +172,8 @@ BYTES = [
         (b"create_users:\n- name: Jane\n  email: jane@example.com\n  title: caf\xc3"),
         [
             (
-                "users.yaml:4:13: the file ends in the middle of a character: it was cut off, or "
-                "is not UTF-8"
+                "users.yaml:4:13: the file ends in the middle of a character: if it was cut off, "
+                "take the whole one, else save it as UTF-8"
             )
         ],
         ["encoding"],

@@ -5,7 +5,7 @@ from functools import lru_cache
 from itertools import islice
 from string import ascii_uppercase
 
-from anyscale.domain.validation import NAMED_FIELDS, CheckedUser
+from anyscale.domain.validation import NAMED_FIELDS, CheckedUser, shown
 from anyscale.errors import Problem
 from anyscale.users_file.entry_collector import TOO_MANY, EntryCollector, Place
 from anyscale.users_file.input_stream import MAX_ENTRY, Fatal, InputStream
@@ -56,7 +56,7 @@ def _users(source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser
         raise Fatal(Problem(code="sheet", detail=str(error), file=source.name)) from None
     rows = _rows(workbook, sheet.part, source)
     table = TableReader(source, entries, _HEADER)
-    width = _read_header(table, rows, source, entries)
+    width = _read_header(table, rows, sheet.name, source, entries)
     seen: set[int] = set()
     for number, cells in rows:
         row = [""] * width
@@ -71,13 +71,18 @@ def _users(source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser
 
 
 def _read_header(
-    table: TableReader, rows: Iterator[_Row], source: InputStream, entries: EntryCollector
+    table: TableReader,
+    rows: Iterator[_Row],
+    sheet: str,
+    source: InputStream,
+    entries: EntryCollector,
 ) -> int:
     """Read the first row that is not blank; return the number of its columns."""
     with_text = (row for row in rows if any(text.strip() for _, text in row[1]))
     number, cells = next(with_text, (1, []))
     if not cells:
-        raise source.fatal("empty", f"the sheet has no users: {table.header_rule}", 1, 1)
+        detail = f"the sheet {shown(sheet)} has no users: {table.header_rule}"
+        raise source.fatal("empty", detail, 1, 1)
     width, _ = cells[-1]
     if width > _MAX_COLUMNS:
         raise source.fatal("too_long", TOO_MANY, number, width)
