@@ -56,3 +56,11 @@ def test_a_file_with_wrong_arguments_is_not_opened(
 
     with pytest.raises(ConfigError, match=message):
         anyscale.user.users_file(path, **arguments)
+
+
+@pytest.mark.parametrize("argument", ["path", "columns", "sheet"])
+def test_an_argument_of_a_wrong_type_is_named(argument: str) -> None:
+    arguments: dict[str, Any] = {"path": "staff.csv", argument: [("Rufname", "name")]}
+
+    with pytest.raises(TypeError, match=f"{argument} must be .*, not list"):
+        anyscale.user.users_file(**arguments)

@@ -303,6 +303,7 @@ class UserCalls(AccountCalls):
             ConfigError: the file cannot be opened, or an argument does not fit its format.
         """
         check_type("path", path, str, PathLike)
+        check_type("columns", columns, Mapping, type(None))
         for name, value in (("file_format", file_format), ("sheet", sheet), ("encoding", encoding)):
             check_type(name, value, str, type(None))
         return open_file(path, file_format, columns or {}, sheet, encoding)
