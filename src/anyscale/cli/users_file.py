@@ -13,8 +13,8 @@ from anyscale.cli.problem_report import problems_in_words, report_problems
 from anyscale.cli.terminal import be_quiet, escaped, is_quiet, say
 from anyscale.errors import BatchRefused, ConfigError
 from anyscale.malloc import return_large_blocks
-from anyscale.users_file import FORMATS, STDIN, UsersFile
-from anyscale.users_file.tables.header import TABLES, chosen_columns
+from anyscale.users_file import FORMATS, STDIN, TABLES, UsersFile
+from anyscale.users_file.tables.header import chosen_columns
 
 __all__ = [
     "UsersFileCommand",

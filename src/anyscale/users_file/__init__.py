@@ -30,7 +30,7 @@ from anyscale.users_file.reading_notes import notes_of
 if TYPE_CHECKING:
     from anyscale.users_file.tables.columns import ColumnChoices
 
-__all__ = ["FORMATS", "STDIN", "FileReading", "Format", "UsersFile"]
+__all__ = ["FORMATS", "STDIN", "TABLES", "FileReading", "Format", "UsersFile"]
 
 #: a reader: the text of a file -> the users of its entries, which it hands to the collector
 Read = Callable[[InputStream, EntryCollector], Iterator[CheckedUser]]
@@ -64,6 +64,9 @@ FORMATS = {
     "keycloak": Format("Keycloak", (), "keycloak_reader:read_keycloak"),
     "django": Format("Django", (), "django_reader:read_django"),
 }
+
+#: the formats whose columns the caller can choose
+TABLES = ("csv", "xlsx")
 
 #: Their readers limit the size of an entry themselves, and an unfinished file is not valid.
 _WHOLE = frozenset({"json", "jsonl", "keycloak", "django", "xlsx"})
@@ -275,7 +278,7 @@ class UsersFile:
         `say` returns how the caller says the format.
         """
         for what, value, formats in (
-            ("columns are", self._columns, ("csv", "xlsx")),
+            ("columns are", self._columns, TABLES),
             ("a sheet is", self._sheet, ("xlsx",)),
             ("an encoding is", self._encoding, ("csv",)),
         ):

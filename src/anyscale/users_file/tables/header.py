@@ -9,7 +9,6 @@ from anyscale.errors import ConfigError
 from anyscale.users_file.field_words import field_of, is_first_name, meant_field
 
 __all__ = [
-    "TABLES",
     "ColumnFault",
     "chosen_columns",
     "column_name",
@@ -17,9 +16,6 @@ __all__ = [
     "delimiter_of",
     "named_column",
 ]
-
-#: the formats whose columns the caller can choose
-TABLES = frozenset({"csv", "xlsx"})
 
 #: the column of a header that the caller leaves out
 _LEFT_OUT = "(left out)"

@@ -10,8 +10,9 @@ from anyscale.errors import Problem
 from anyscale.server.background.counted_file import CountedFile
 from anyscale.server.http.web.console_page import Problem as PageProblem
 from anyscale.server.http.web.forms import sentence
+from anyscale.users_file import TABLES
 from anyscale.users_file.tables.columns import Column, ColumnChoices
-from anyscale.users_file.tables.header import TABLES, column_name
+from anyscale.users_file.tables.header import column_name
 
 __all__ = ["COLUMN_CODES", "FIELD_LABELS", "ShownTable", "column_problems", "shown_table"]
 
