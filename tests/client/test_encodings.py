@@ -134,7 +134,7 @@ def test_any_text_of_an_encoding_comes_back_across_pieces(text: str, encoding: s
         *("unicode_escape", "raw_unicode_escape", "undefined", "nonsense", "", "a\0b", "../x"),
     ],
 )
-def test_what_is_no_encoding_of_texts_is_refused(name: str) -> None:
+def test_another_word_than_an_encoding_of_texts_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="is not the encoding of a text file"):
         text_encoding(name)
 

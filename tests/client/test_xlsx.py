@@ -326,7 +326,7 @@ def test_the_name_of_a_sheet_may_have_escapes() -> None:
 @pytest.mark.parametrize(
     ("escaped", "title"), [("a_xD83D_b", "a\ufffdb"), ("a_xD83D__xDE00_b", "a\U0001f600b")]
 )
-def test_half_a_pair_of_utf16_is_no_text(escaped: str, title: str) -> None:
+def test_half_a_pair_of_utf16_is_replaced(escaped: str, title: str) -> None:
     rows = row("name", "email", "title") + row("Ann", "ann@example.com", escaped)
     reading = read(packed(parts_of(rows)), "staff.xlsx")
 

@@ -37,7 +37,7 @@ def test_what_the_user_wants_comes_first_as_far_as_the_file_has_the_column() -> 
     assert list(fields.values()) == ["", "name", "lastname", "email"]
 
 
-def test_columns_that_only_the_server_sets_are_no_choice() -> None:
+def test_columns_that_only_the_server_sets_cannot_be_chosen() -> None:
     fields = proposed_fields(["user_id", "name", "email", "suspended_at", ""], {})
     assert fields == {"name": "name", "email": "email"}
 
