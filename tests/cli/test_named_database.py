@@ -84,6 +84,21 @@ def test_a_data_directory_that_cannot_be_written_is_answered_with_another(
     assert "ANYSCALE_DATA_DIR" not in done.stderr
 
 
+def test_a_data_directory_that_cannot_be_looked_at_is_no_fault_of_the_program(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    """As that of another user; root cannot look at this one either: its name is too long."""
+    users = tmp_path / "users.yaml"
+    users.write_text("create_users: [{name: Jane, email: jane@example.com}]")
+    data = tmp_path / ("x" * 300)
+    for options in ((), ("--dry-run",)):
+        done = anyscale(
+            "user", "batch-create", "-f", users, *options, env={"ANYSCALE_DATA_DIR": str(data)}
+        )
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1] == f"error: {data}/anyscale.db: File name too long"
+
+
 @pytest.mark.parametrize("path", ["/tmp/x.db", "x.db", "data/x"])
 def test_a_file_instead_of_a_url_is_answered_with_its_url(
     path: str, anyscale: RunAnyscale, command: tuple[str, ...]

@@ -136,7 +136,7 @@ def stored_run(path: Path) -> RunRecord | None:
     """Return the run of a resume file, if there is one. Nothing is locked."""
     try:
         return _parsed(path)[0]
-    except OSError:  # there is none
+    except OSError:  # there is none, or it cannot be read
         return None
 
 
@@ -153,7 +153,7 @@ def is_abandoned(folder: Path, batch_id: str) -> Iterator[bool]:
 def _open_file_of(
     folder: Path, batch_id: str
 ) -> contextlib.AbstractContextManager[IO[bytes] | None]:
-    for path in folder.glob("*.run") if folder.is_dir() else ():
+    for path in folder.glob("*.run"):  # none of a folder that cannot be read
         with contextlib.suppress(OSError):
             if _parsed(path)[1] == batch_id:
                 return path.open("rb")

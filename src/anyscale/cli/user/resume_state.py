@@ -36,7 +36,7 @@ class ResumeState:
         self._transport = transport
         self._if_exists = if_exists
         #: Whether this run may resume a previous one, which may have left a batch.
-        self.is_resumed: bool = file.path is not None and self._path_of(file.path).exists()
+        self.is_resumed: bool = self._previous() is not None
         #: Whether the control plane has found that the file differs from what that run read.
         self.text_changed = False
         #: of this run, locked since `get_key`
@@ -61,7 +61,7 @@ class ResumeState:
 
     def find_key(self) -> str | None:
         """Return the key of the previous run, if `get_key` would resume it. Write nothing."""
-        previous = stored_run(self._path_of(self.file.path)) if self.file.path else None
+        previous = self._previous()
         if not previous or not self._has_input_of(previous):
             return None
         try:
@@ -85,8 +85,11 @@ class ResumeState:
         if self._resume_file:
             self._resume_file.close()
 
-    def _path_of(self, users_file: str) -> Path:
-        return resume_file_path(resume_folder(), self._transport.where, users_file)
+    def _previous(self) -> RunRecord | None:
+        if self.file.path is None:
+            return None
+        where = self._transport.where
+        return stored_run(resume_file_path(resume_folder(), where, self.file.path))
 
     def _open(self, users_file: str) -> ResumeFile:
         log_control_plane(self._transport)
