@@ -9,9 +9,9 @@ const SLOW_MILLISECONDS = 3000;
 const POLL_MILLISECONDS = 1000;
 const ANNOUNCEMENT_MILLISECONDS = 5000; // a screen reader needs time to read what it announces
 const SIGNED_OUT = "You are not signed in any more. Sign in in another tab, then try again: this page still has the file.";
-const SIGNED_OUT_OF_RUN = "You are not signed in any more. Sign in to see how the run ended: if it stopped, the same file continues.";
+const SIGNED_OUT_OF_RUN = "You are not signed in any more. Sign in to see how the run ended: if it stopped, choose the same file again.";
 const TOO_BUSY = "The server works on other files. Try again in a moment.";
-const NO_OWNER = "You are no longer an owner, so your running import was stopped. Another owner can continue with the same file.";
+const NO_OWNER = "You are no longer an owner, so your run was stopped. Another owner can choose the same file.";
 
 let chosenFile = null;
 let sentFields = []; // those of the last form besides the file: a run continues with them
