@@ -39,7 +39,7 @@ from anyscale.server.core.callers import SessionCaller
 if TYPE_CHECKING:
     from anyscale.server.store.records.syncs import SyncRecord
 
-__all__ = ["FileSync", "OpenQuestion", "plan_digest"]
+__all__ = ["KINDS", "FileSync", "OpenQuestion", "plan_digest"]
 
 #: What an owner has to answer before a plan is done. `changed`: to look at the plan, which is not
 #: the one that the form is about.
@@ -54,7 +54,8 @@ _SAVE_SECONDS = 1.0
 #: numbers of one field, each on a line, or with commas between them
 _SEPARATORS = re.compile(r"[\s,;]+")
 
-_KINDS: Sequence[StepKind] = ("create", "correct", "suspend", "restore")
+#: the kinds of steps that change something, in the order of a page
+KINDS: Final[Sequence[StepKind]] = ("create", "correct", "suspend", "restore")
 
 _SIGNED_OUT = (
     "The update stopped: the session of the owner who started it was ended. Check the same file "
@@ -69,7 +70,7 @@ _NO_OWNER = (
 def plan_digest(plan: SyncPlan) -> str:
     """Return a digest of the steps of a plan: the people, and what changes."""
     digest, encoder = hashlib.sha256(), msgspec.json.Encoder()
-    for kind in _KINDS:
+    for kind in KINDS:
         for step in getattr(plan, kind):
             digest.update(encoder.encode((kind, step.user_id, step.email, step.changes)))
             digest.update(encoder.encode(step.replaced))
@@ -192,7 +193,7 @@ class FileSync:
         )
 
     def _has_steps(self, plan: SyncPlan) -> bool:
-        return any(getattr(plan, kind) and self.is_chosen(kind) for kind in _KINDS)
+        return any(getattr(plan, kind) and self.is_chosen(kind) for kind in KINDS)
 
     def _new_run(self) -> SyncRun:
         numbers = _SEPARATORS.split(self.upload.fields.get("same_person", ""))

@@ -148,7 +148,7 @@ def show_sync(
 ) -> Page:
     sync, seconds = syncs.get(sync_id)
     progress = _progress(sync, seconds, file_runs)
-    locked_out = listing.ordered(NarrowedQuery(sign_in="none"), limit=PAGE_USERS)
+    without = listing.ordered(NarrowedQuery(sign_in="none"), limit=PAGE_USERS)
     return render_console_page(
         request,
         "syncs/sync",
@@ -159,9 +159,9 @@ def show_sync(
         progress=progress,
         without=[
             {"user_id": one.user_id, "name": full_name(one.name, one.lastname), "email": one.email}
-            for one in locked_out.users
+            for one in without.users
         ],
-        has_more=locked_out.has_more or locked_out.looked_up_to is not None,
+        has_more=without.has_more or without.looked_up_to is not None,
     )
 
 
@@ -244,8 +244,8 @@ def _wrong(
 def _failed(request: UserRequest, fields: dict[str, str], error: AnyscaleError) -> Page:
     count_refusal(error)
     text = _too_large(request) if isinstance(error, TooLarge) else sentence(str(error))
-    shown = {"problems": [(text, "file")], "status": error.status, "headers": retry_after(error)}
-    return _page(request, fields, **shown)
+    problems, headers = [(text, "file")], retry_after(error)
+    return _page(request, fields, problems=problems, status=error.status, headers=headers)
 
 
 def _too_large(request: UserRequest) -> str:

@@ -9,8 +9,8 @@ from msgspec import Struct
 from anyscale.comparison.former_emails import REUSE_FOR_ACCOUNT
 from anyscale.comparison.sync_options import SyncOptions, count_nameless, too_many
 from anyscale.domain.conflicts import REUSE
-from anyscale.domain.models.sync import LookAlike, StepKind, SyncPlan, SyncStep
-from anyscale.server.background.file_sync import FileSync, OpenQuestion, plan_digest
+from anyscale.domain.models.sync import LookAlike, SyncPlan, SyncStep
+from anyscale.server.background.file_sync import KINDS, FileSync, OpenQuestion, plan_digest
 from anyscale.server.http.console.batches.columns import FIELD_LABELS
 from anyscale.server.http.web.console_page import Problem
 from anyscale.server.http.web.records_file import RecordsFile, Rows
@@ -76,8 +76,6 @@ _WORDS: Mapping[str, _Words] = {
         "The file says something else, and is not followed.",
     ),
 }
-
-_KINDS: Sequence[StepKind] = ("create", "correct", "suspend", "restore")
 
 #: in the download
 _DONE: Mapping[str, str] = {
@@ -173,7 +171,7 @@ def shown_plan(run: FileSync, plan: SyncPlan) -> ShownPlan:
         checked=plan.checked,
         accounts=plan.accounts,
         unchanged=plan.checked - len(_entries_of(plan)),
-        kinds=[_kind(name, plan, is_chosen=run.is_chosen(name)) for name in _KINDS],
+        kinds=[_kind(name, plan, is_chosen=run.is_chosen(name)) for name in KINDS],
         others=[_kind(name, plan, is_chosen=False) for name in ("blocked", "left")],
         digest=plan_digest(plan),
         is_cut=run.file.may_be_cut,
