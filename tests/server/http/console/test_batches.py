@@ -112,6 +112,7 @@ def test_weak_hashes_of_an_export_of_another_system_need_the_mark(
     data = json.dumps([{"model": "auth.user", "fields": fields | {"email": f"{name}@b.example"}}])
     refused = upload(jane, f"{PATH}/check", data.encode(), format="django")
     assert "is a plain SHA1 digest" in words(refused)
+    assert "to import it anyway, wrapped in Argon2id, mark it below" in words(refused)
     options = {"format": "django", "accept_weak_hashes": "yes"}
     checked = upload(jane, f"{PATH}/check", data.encode(), **options)
     assert "To be created 1" in words(checked)
