@@ -11,6 +11,7 @@ import pytest
 from tests.support.callers import OPERATOR, personal_token_caller, token_caller
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.databases.stored_data import execute_sql
+from tests.support.mail.sending import UNUSED_RELAY, mails
 from tests.support.servers.control_planes import Deployment
 from tests.support.users import PASSWORD, POLICY, checked_users, find_accounts, passwords_for
 
@@ -194,6 +195,21 @@ def test_links_are_created_for_all_users_or_for_none(control_plane: ControlPlane
         control_plane.links.create([jane] * 1001, OPERATOR)
     assert control_plane.audit_log.list(0, 100) == noted
     control_plane.password_changes.link_account(secret_of(before))
+
+
+def test_accounts_that_changed_since_are_left_out_also_if_none_is_left(
+    deployment: Deployment,
+) -> None:
+    with closing(with_other_settings(deployment, mail=UNUSED_RELAY)) as control_plane:
+        jane, joe = ids(control_plane, "jane", "joe")
+        control_plane.lifecycle.suspend(joe, OPERATOR)
+        noted, left = control_plane.audit_log.list(0, 100), [joe, "usr_none"]
+        assert control_plane.links.create(left, OPERATOR, leave_out=True) == []
+        control_plane.links.mail(left, OPERATOR, leave_out=True)
+        assert mails(control_plane) == []
+        assert control_plane.audit_log.list(0, 100) == noted
+        (link,) = control_plane.links.create([*left, jane], OPERATOR, leave_out=True)
+        assert link.user_id == jane
 
 
 def test_only_owners_may_create_links(control_plane: ControlPlane) -> None:

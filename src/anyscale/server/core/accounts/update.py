@@ -94,8 +94,7 @@ class UserUpdateService:
                 )
             if details:
                 tx.accounts.set_details(user_id, **details)
-            if entries:
-                append_entries(tx, entries)
+            append_entries(tx, entries)
         return UpdatedUser(user_of(updated), has_password=updated.password_hash is not None)
 
     def change_emails(self, changes: Sequence[EmailChange], caller: Caller) -> None:

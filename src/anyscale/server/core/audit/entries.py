@@ -67,7 +67,9 @@ def append_entry(
 
 
 def append_entries(tx: Transaction, entries: Sequence[Entry]) -> None:
-    """Append entries in order, in the transaction of the change that they record."""
+    """Append entries in order, in the transaction of the change that they record, or none."""
+    if not entries:
+        return
     last, now = tx.audit.lock(), tx.now()
     records = []
     for entry in entries:

@@ -102,8 +102,7 @@ class MailQueue:
             if not tx.mailings.get(which) and not tx.mailings.list("", 1, which):
                 raise NotFound(f"there is no mailing of {which!r}")
             stopped = stop_mailings(tx, mailing_id=which, batch_id=which)
-            if stopped:
-                append_entries(tx, stop_entries(stopped, caller.actor))
+            append_entries(tx, stop_entries(stopped, caller.actor))
         return [one.mailing_id for one in stopped]
 
     def _mailing(
