@@ -34,8 +34,7 @@ class Syncs(Table):
 
     def list(self, limit: int) -> Sequence[SyncRecord]:
         """Return the latest ones first."""
-        sql = f"{_SYNC} order by sync_id desc limit {limit}"
-        return self._connection.all(SyncRecord, sql)
+        return self._connection.all(SyncRecord, f"{_SYNC} order by sync_id desc limit ?", limit)
 
     def save(self, sync: SyncRecord) -> None:
         """Store how far a sync is."""
