@@ -239,10 +239,12 @@ def renew_session(
 
 
 def _mark_signed_in(tx: Transaction, locked: LockedAccount) -> None:
-    """Write the day of a sign-in, once a day: most sign-ins write no account."""
+    """Write the day of a sign-in, once a day: most sign-ins write no account.
+
+    A later day was written while the clock was ahead.
+    """
     today = locked.at - locked.at % DAY_MS
-    last = locked.account.last_sign_in
-    if last is None or last < today:
+    if locked.account.last_sign_in != today:
         tx.accounts.mark_signed_in(locked.account.user_id, locked.at, today)
 
 
