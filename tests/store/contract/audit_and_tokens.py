@@ -106,6 +106,17 @@ class AuditAndTokenRules(StoreSteps):
                 first, second = (tx.audit.list(0, 9, only=only) for only in periods)
                 assert [entry.number for entry in [*first, *second]] == [1, 2, 3, 4, 5, 6]
 
+    def test_if_the_clock_was_set_back_a_period_up_to_now_has_the_newest_entries(
+        self, store: Store
+    ) -> None:
+        with store.write() as tx:
+            for number, at in enumerate([10, 20, 30, 15, 25], start=1):
+                tx.audit.add(structs.replace(_entry(number), at=at))
+        with store.read() as tx:
+            for now in range(26, 40):
+                assert tx.audit.list(0, 9, only=AuditFilter(until=now))[-1].number == 5
+                assert tx.audit.list(0, 9, only=AuditFilter(since=now)) == []
+
     def test_the_audit_log_is_listed_by_what_happened_to_an_account(self, store: Store) -> None:
         batch_id = "bat_" + "ab" * 12
         ann, bob = user_ids(batch_id, [7, 8])

@@ -114,6 +114,10 @@ class Audit(Table):
 
     def _last_before(self, at: int) -> int:
         """Return the number of the last entry from before a time; 0 if there is none."""
+        # After the clock was set back, the newest entries are not the latest ones.
+        newest = self.get_last()
+        if newest and newest.at < at:
+            return newest.number
         return self._connection.number(_LAST_BEFORE, at)
 
     def _of_account(self, user_id: str) -> Iterator[tuple[str, Sequence[Any]]]:
