@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,6 +50,25 @@ def test_a_copy_of_a_database_without_its_keys_gets_no_new_one(
     assert not folder.exists()
     (line,) = logged(caplog)
     assert f"{folder} has none: copy the keys here" in line
+
+
+def test_a_server_starts_beside_a_folder_that_it_cannot_look_at(
+    store_deployment: Deployment, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As below a folder of another user; root cannot look at this one either."""
+    folder = tmp_path / ("x" * 300)
+    settings = structs.replace(
+        store_deployment.settings(),
+        second_factor_keys=folder,
+        signing_keys=folder,
+        public_url="https://accounts.example.com",
+    )
+    with caplog.at_level(logging.WARNING), closing(ControlPlane(settings)) as control_plane:
+        control_plane.prepare_seed_keys()
+        assert control_plane.openid
+    lines = "\n".join(logged(caplog))
+    for what in ("no OpenID provider", "no second factor key"):
+        assert f"{what}: cannot read the folder {folder}: File name too long" in lines
 
 
 @pytest.mark.both_stores

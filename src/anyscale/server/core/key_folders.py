@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from anyscale.errors import ConfigError
 
-__all__ = ["DELAY", "LIFETIME", "KeyFiles", "KeyKind", "only_with_entry"]
+__all__ = ["DELAY", "LIFETIME", "KeyFiles", "KeyKind", "is_missing", "only_with_entry"]
 
 #: until a new key is used: in this time every server gets it, and every application the key set
 DELAY = timedelta(hours=1)
@@ -83,7 +83,7 @@ class KeyKind(Struct, Generic[Key], frozen=True):
         except FileNotFoundError:
             paths = []
         except OSError as error:
-            raise ConfigError(f"cannot read the folder {folder}: {error.strerror}") from None
+            raise _unreadable(folder, error) from None
         keys, faults = {}, {}
         for path in paths:
             try:
@@ -125,6 +125,18 @@ class KeyKind(Struct, Generic[Key], frozen=True):
         return {**kept, **files.keys}
 
 
+def is_missing(folder: Path) -> bool:
+    """Whether there is no such folder.
+
+    Raises:
+        ConfigError: this user cannot look.
+    """
+    try:
+        return not folder.exists()
+    except OSError as error:
+        raise _unreadable(folder, error) from None
+
+
 @contextmanager
 def only_with_entry(path: Path) -> Iterator[None]:
     """Delete a new key if the block fails, which records it: each key is in the audit log."""
@@ -133,6 +145,10 @@ def only_with_entry(path: Path) -> Iterator[None]:
     except BaseException:
         path.unlink()
         raise
+
+
+def _unreadable(folder: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"cannot read the folder {folder}: {error.strerror}")
 
 
 def _write_whole(path: Path, content: bytes) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from anyscale.errors import ConfigError, NotFound
+from anyscale.server.core.key_folders import is_missing
 from anyscale.server.core.openid.application_authentication import ApplicationAuthentication
 from anyscale.server.core.openid.authorization import AuthorizationService
 from anyscale.server.core.openid.id_token_hints import IdTokenHints
@@ -50,7 +51,7 @@ class OpenIdProvider:
         self.tokens: Final = GrantTokens(transactions, self.keys, issuer)
         self.logout: Final = LogoutService(transactions, hints)
         try:
-            if creates_key and not folder.exists():
+            if creates_key and is_missing(folder):
                 rotate_keys(transactions, folder, "system")
         except ConfigError as error:
             _log.error("no OpenID provider", extra={"detail": str(error)})

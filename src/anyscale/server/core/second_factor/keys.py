@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from anyscale.errors import ConfigError, SeedKeyMissing
 from anyscale.server.core.audit.entries import append_entry
-from anyscale.server.core.key_folders import DELAY, LIFETIME, KeyKind, only_with_entry
+from anyscale.server.core.key_folders import DELAY, LIFETIME, KeyKind, is_missing, only_with_entry
 from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.server.core.transactions import Transactions
 
@@ -181,7 +181,7 @@ def prepare_seed_keys(transactions: Transactions, folder: Path, *, creates_key: 
     has_seeds = _has_seeds(transactions)
     try:
         # A copy of a database without the folder of its keys gets none: no seed fits a new one.
-        if creates_key and not folder.exists() and not has_seeds:
+        if creates_key and is_missing(folder) and not has_seeds:
             create_next_key(transactions, folder, "system")
         has_key = bool(SEED_KEYS.read_all(folder).keys)
     except ConfigError as error:
