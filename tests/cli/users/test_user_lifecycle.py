@@ -192,6 +192,8 @@ def test_an_error_is_reported_and_changes_nothing(
     both = ("user", "set-password-link", "jane@example.com", "-f", users)
     check(2, f"{ways}, and by only one of them\n", *both)
     check(2, f"{ways}, and by only one of them\n", *both[:3], "--without-credentials")
+    without_file = (*both[:2], "--without-credentials", "--mail", "--sheet", "Staff")
+    check(2, "--sheet is for -f FILE: name the file, or leave it out", *without_file)
     check(2, "name a new one by --output-file", "user", "set-password-link", "-f", users)
     assert levels(anyscale) == before
 

@@ -18,6 +18,7 @@ from anyscale.cli.signals import ignore_signals
 from anyscale.cli.terminal import clear_progress, log, show_progress
 from anyscale.cli.user.account_argument import check_account, find_account
 from anyscale.cli.users_file import (
+    chosen_file_options,
     file_options,
     open_users_file,
     refuse_file,
@@ -105,6 +106,8 @@ def set_password_link(
         raise ConfigError(
             f"name the users by an email, -f FILE, --batch ID or --without-credentials{only}"
         )
+    if users_file is None and (of_a_file := chosen_file_options()):
+        raise ConfigError(f"{of_a_file[0]} is for -f FILE: name the file, or leave it out")
     if mail and output_file is not None:
         raise ConfigError("the server sends the links with --mail: leave out --output-file")
     if not mail and output_file is None and account is None:
