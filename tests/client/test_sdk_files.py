@@ -25,6 +25,13 @@ def test_a_file_is_created_compared_and_brought_up_to_date(tmp_path: Path) -> No
         assert list(anyscale.user.verify(users)) == []
         assert anyscale.user.sync(users).checked == 1
 
+    path.write_bytes(saved(workbook(*(("name", "email"), ("Bob", "bob@example.com")))))
+    with anyscale.user.users_file(path) as users:
+        anyscale.user.sync(users, suspend_missing=False)
+        anyscale.user.admin_batch_create(users, if_exists="skip", label="November")
+    labels = [batch.label for batch in anyscale.batch.list()]
+    assert labels == ["November", "staff.xlsx", "staff.xlsx"]
+
 
 def test_a_wrong_file_raises_problems_with_their_cells(tmp_path: Path) -> None:
     path = tmp_path / "staff.xlsx"

@@ -49,7 +49,7 @@ class BatchRun:
         if_exists: `fail` or `skip`.
         drop_command: returns the command or call that drops an open batch, for a message.
         is_abandoned: tells which open batches may be dropped.
-        label: how people recognize the batch.
+        label: how people recognize the batch; by default, that of the source.
         mail_links: whether the users that cannot sign in yet get links by mail.
         accept_weak_hashes: whether weak hashes are wrapped, and not refused.
         log: receives messages for the user.
@@ -78,7 +78,7 @@ class BatchRun:
         self._if_exists = if_exists
         self._is_abandoned = is_abandoned
         self._drop_command = drop_command
-        self._label = label
+        self._label = source.label if label is None else label
         self._mail_links = mail_links
         self._accept_weak_hashes = accept_weak_hashes
         self._log = log

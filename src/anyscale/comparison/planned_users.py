@@ -27,6 +27,10 @@ class PlannedUsers:
         self._steps = steps
         self._read = 0
 
+    @property
+    def label(self) -> None:
+        """Only the file of the plan has one."""
+
     def reading(
         self,
         policy: Policy,  # noqa: ARG002 - the users were checked before they were planned

@@ -55,7 +55,7 @@ class SyncRun:
         source: the users.
         options: what it may do.
         drop_command: returns the command or call that drops an open batch, for a message.
-        label: how people recognize the batch of the new accounts.
+        label: how people recognize the batch of the new accounts; by default, that of the source.
         log: receives messages for the user.
         on_progress: receives the step, how much of it is done, and how much it is in all.
     """
@@ -75,7 +75,7 @@ class SyncRun:
         self._source = source
         self._options = options
         self._drop_command = drop_command
-        self._label = label
+        self._label = source.label if label is None else label
         self._log = log
         self._on_progress = on_progress
         #: what `apply` has done so far

@@ -94,6 +94,10 @@ class Reading(Protocol):
 class UserSource(Protocol):
     """Users that can be read as often as needed."""
 
+    @property
+    def label(self) -> str | None:
+        """The name of the input, by which people recognize it; None for input that has none."""
+
     def reading(self, policy: Policy, *, verify: bool = False) -> Reading:
         """Start a reading from the beginning.
 

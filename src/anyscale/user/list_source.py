@@ -39,6 +39,10 @@ class ListSource:
         #: users that the current reading has read
         self.read: int = 0
 
+    @property
+    def label(self) -> None:
+        """A list has no name."""
+
     def reading(self, policy: Policy, *, verify: bool = False) -> Reading:
         self.read = 0
         return _ListReading(self, policy, verify=verify)

@@ -65,7 +65,7 @@ class UserCalls(AccountCalls):
             idempotency_key: 1 to 200 visible ASCII characters. The same call with the same key
                 resumes one that was interrupted, and returns the same result if it had completed.
             if_exists: For users who have an account: `fail` refuses the batch, `skip` skips them.
-            label: How people recognize the batch in lists, such as the name of a file.
+            label: How people recognize the batch in lists. Default: the name of a `users_file`.
             dry_run: Check the users and look up their emails, and write nothing.
             mail_links: Let the server mail a link to each created user that cannot sign in yet.
             accept_weak_hashes: Import weak hashes of passwords too, wrapped in Argon2id.

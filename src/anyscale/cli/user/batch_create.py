@@ -142,7 +142,7 @@ def batch_create(
             file,
             state,
             if_exists=if_exists,
-            label=file.label if label is None else label,
+            label=label,
             is_abandoned=partial(is_abandoned, resume_folder()),
             drop_command=lambda batch_id: suggested_command("batch", "drop", argument=batch_id),
             mail_links=mail_links,

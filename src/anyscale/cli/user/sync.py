@@ -131,7 +131,6 @@ def sync(
             file,
             options,
             drop_command=lambda batch_id: suggested_command("batch", "drop", argument=batch_id),
-            label=file.label,
             log=log,
             on_progress=show_progress,
         )
