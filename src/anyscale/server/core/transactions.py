@@ -29,8 +29,8 @@ Unattended = Literal[
     "application",  # has authenticated by its secret, or proves itself by its code or token
     "clean-up",  # of what was stored long enough, by the server itself
     "last use",  # of a token or a session, which was checked a moment ago
-    "how far",  # a run is whose calls were checked
     "mail",  # which was requested before, or follows from a change
+    "progress",  # of a run, whose calls were checked
     "search index",  # which the server fills by itself
     "server key",  # which the first use creates, or the operator in place of another one
     "sign-in",  # by a password, a link or SSO: the user has no session yet

@@ -44,7 +44,7 @@ class SyncService:
 
     def save(self, sync: SyncRecord, result: SyncResult, state: str = "running") -> None:
         """Store what a sync has done so far, also if the permission of its caller has ended."""
-        with self._transactions.write_unattended("how far") as tx:
+        with self._transactions.write_unattended("progress") as tx:
             saved = structs.replace(
                 sync,
                 touched_at=tx.now(),
