@@ -200,6 +200,7 @@ def test_nobody_changes_all_accounts_without_a_filter_or_too_many(
     asked = ask(jane, SUSPEND, where)
     assert "more users than one form can change" in asked.text
     assert "users match" not in words_of(asked), "their number is not known"
+    assert "0 accounts" not in asked.text
 
 
 def test_an_old_session_signs_in_again_first(console: Console, jane: HttpClient) -> None:
