@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from anyscale.domain.phrases import quantity
 from anyscale.domain.times import from_milliseconds
 from anyscale.server.core.time_units import DAY_MS, HOUR_MS, MINUTE_MS
 from anyscale.server.store.records.factors import FactorRecord
@@ -93,5 +94,5 @@ def ago(milliseconds: int) -> str:
     for unit, name in _UNITS:
         count = milliseconds // unit
         if count >= 1:
-            return f"{count} {name}{'' if count == 1 else 's'} ago"
+            return f"{quantity(count, name)} ago"
     return "just now"

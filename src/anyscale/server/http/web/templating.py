@@ -12,6 +12,7 @@ from litestar.datastructures import Cookie
 from litestar.params import FromPath, FromQuery
 
 from anyscale.domain.names import full_name
+from anyscale.domain.phrases import quantity
 from anyscale.domain.times import duration_in_words, from_milliseconds
 from anyscale.errors import NotFound
 from anyscale.server.http.dependencies import AnyRequest
@@ -54,6 +55,7 @@ _templates = Environment(
 _templates.filters["as_json"] = lambda value: msgspec.json.encode(value).decode()
 _templates.globals.update(
     asset=_asset,
+    quantity=quantity,
     duration_in_words=duration_in_words,
     from_milliseconds=from_milliseconds,
     full_name=full_name,

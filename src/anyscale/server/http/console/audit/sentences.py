@@ -7,6 +7,7 @@ their names, and another word in braces for the detail of this name.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from anyscale.domain.phrases import listed, quantity
 from anyscale.server.core.callers import user_actor
 
 __all__ = ["SENTENCES", "Facts", "label_of", "sentence_of"]
@@ -50,23 +51,19 @@ def label_of(event: str) -> str:
     return SENTENCES[event].label if event in SENTENCES else event
 
 
-def _count(number: Any, noun: str) -> str:
-    return f"1 {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def _list(words: list[str]) -> str:
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else "nothing"
+    return listed(words) if words else "nothing"
 
 
 def _published(facts: Facts) -> str:
     skipped = facts.details.get("skipped", 0)
-    left_out = f"; {_count(skipped, 'user')} had an account" if skipped else ""
-    users = _count(facts.details["users"], "account")
+    left_out = f"; {quantity(skipped, 'user')} had an account" if skipped else ""
+    users = quantity(facts.details["users"], "account")
     return f"{{actor}} created {users} by {{subject}}{left_out}"
 
 
 def _accounts_deleted(facts: Facts) -> str:
-    return f"{{actor}} deleted {_count(facts.details['removed'], 'account')} of {{subject}}"
+    return f"{{actor}} deleted {quantity(facts.details['removed'], 'account')} of {{subject}}"
 
 
 def _token(verb: str) -> Callable[[Facts], str]:
@@ -116,7 +113,7 @@ def _updated(facts: Facts) -> str:
 
 
 def _mailing(facts: Facts) -> str:
-    users = _count(facts.details["accounts"], "user")
+    users = quantity(facts.details["accounts"], "user")
     batch = " of {subject}" if facts.subject else ""
     return f"{{actor}} requested mails with links to {users}{batch} who could not sign in"
 
@@ -131,8 +128,8 @@ def _mailing_stopped(facts: Facts) -> str:
 def _users_exported(facts: Facts) -> str:
     details = facts.details
     if "users" in details:
-        hashes = _count(details.get("password_hashes", 0), "hashed password")
-        return f"{{actor}} exported {_count(details['users'], 'user')}, with {hashes}"
+        hashes = quantity(details.get("password_hashes", 0), "hashed password")
+        return f"{{actor}} exported {quantity(details['users'], 'user')}, with {hashes}"
     part = "a part of " if details.get("filtered") else ""
     return f"{{actor}} downloaded {part}the list of users"
 
@@ -197,8 +194,8 @@ def _signed_in(again: str) -> Callable[[Facts], str]:
 def _sessions_revoked(facts: Facts) -> str:
     sessions = facts.details.get("count", 0)
     if facts.is_own:
-        return f"{{actor}} signed out of {_count(sessions, 'other session')}"
-    return f"{{actor}} ended {_count(sessions, 'session')} of {{subject}}"
+        return f"{{actor}} signed out of {quantity(sessions, 'other session')}"
+    return f"{{actor}} ended {quantity(sessions, 'session')} of {{subject}}"
 
 
 _FACTORS = {"totp": "an authenticator app", "passkey": "a passkey"}
@@ -217,21 +214,21 @@ def _factor_removed(facts: Facts) -> str:
 
 
 def _recovery_code(facts: Facts) -> str:
-    left = _count(facts.details.get("left", 0), "code")
+    left = quantity(facts.details.get("left", 0), "code")
     return f"{{actor}} signed in by a recovery code; {left} left"
 
 
 def _recovery_codes(facts: Facts) -> str:
-    return f"{{actor}} created {_count(facts.details.get('count', 0), 'recovery code')}"
+    return f"{{actor}} created {quantity(facts.details.get('count', 0), 'recovery code')}"
 
 
 def _wrong_codes(facts: Facts) -> str:
-    codes = _count(facts.details.get("in_a_row", 0), "wrong one-time code")
+    codes = quantity(facts.details.get("in_a_row", 0), "wrong one-time code")
     return f"Somebody typed {codes} in a row for {{subject}}"
 
 
 def _codes_off(facts: Facts) -> str:
-    codes = _count(facts.details.get("in_a_row", 0), "wrong one")
+    codes = quantity(facts.details.get("in_a_row", 0), "wrong one")
     return f"One-time codes of {{subject}} were turned off, after {codes} in a row"
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
+from anyscale.domain.phrases import listed, quantity
 from anyscale.domain.validation import NAMED_FIELDS
 from anyscale.errors import Problem
 from anyscale.server.background.counted_file import CountedFile
@@ -111,8 +112,7 @@ def column_problems(choices: ColumnChoices, problems: Iterable[Problem]) -> list
 def _left_out(choices: ColumnChoices) -> str:
     headers = [column.header for column in choices.columns if not column.field]
     if choices.nameless:
-        columns = "1 column" if choices.nameless == 1 else f"{choices.nameless} columns"
-        headers.append(f"{columns} without a heading")
+        headers.append(f"{quantity(choices.nameless, 'column')} without a heading")
     if not headers:
         return ""
     is_one = len(headers) == 1 and choices.nameless in (0, 1)
@@ -123,5 +123,4 @@ def _listed(names: Sequence[str]) -> str:
     """Return names as a list in a sentence."""
     if len(names) > _NAMED:
         names = [*names[: _NAMED - 1], f"{len(names) - _NAMED + 1} more"]
-    *others, last = names
-    return f"{', '.join(others)} and {last}" if others else last
+    return listed(names)

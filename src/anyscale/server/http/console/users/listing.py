@@ -8,6 +8,7 @@ from litestar.params import FromQuery, QueryParameter
 from msgspec import Struct, structs
 
 from anyscale.domain.names import full_name
+from anyscale.domain.phrases import quantity
 from anyscale.domain.times import day_of, from_milliseconds
 from anyscale.errors import RequestInvalid
 from anyscale.server.core.accounts.account_count import AccountCount
@@ -84,11 +85,6 @@ def _changed(
     return Changed(note, len(bulk_changes.changed(done, key)), undo)
 
 
-def _in_accounts(count: int) -> str:
-    """Return a number of accounts in words."""
-    return "1 account" if count == 1 else f"{count:,} accounts"
-
-
 @get("/users", pool="read", dependencies={"filters": Provide(read_filters, sync_to_thread=False)})
 def show_users(
     request: UserRequest,
@@ -112,7 +108,8 @@ def show_users(
         and (found := users.find_id(filters.q))
     ):
         return redirect(account_path(found))
-    shown: dict[str, Any] = {"note": _NOTES.get(note, "").format(accounts=_in_accounts(number))}
+    accounts = quantity(number, "account")
+    shown: dict[str, Any] = {"note": _NOTES.get(note, "").format(accounts=accounts)}
     if change := _CHANGES.get(note):
         shown = {"changed": _changed(note, change, changed, bulk_changes, filters)}
     batch = batches.names([filters.batch]).get(filters.batch)
