@@ -16,6 +16,7 @@ from tests.store.contract.steps import (
     user_id_of,
     user_row,
 )
+from tests.store.openid_rules import grant_row
 from tests.store.query_plans import explained
 from tests.support.databases.indexed_words import index_next
 from tests.support.databases.locks import wait_until_blocked
@@ -141,6 +142,39 @@ def test_a_session_that_is_touched_while_it_is_deleted_is_deleted(store: Postgre
             ending = pool.submit(end)
             wait_until_blocked(store, tx)
         assert ending.result(20) == 2
+
+
+@pytest.mark.parametrize("user_ids", [["usr_a"], ["usr_a", "usr_b"]])
+def test_deleting_sessions_and_ending_the_grants_of_an_application_do_not_deadlock(
+    store: PostgresStore, user_ids: Sequence[str]
+) -> None:
+    users = {"grant_2": "usr_a", "grant_1": user_ids[-1]}  # the table has the second one first
+    with store.write() as tx:
+        for grant_id, user_id in users.items():
+            tx.grants.add(grant_row(grant_id, user_id=user_id))
+
+    def end_all() -> None:
+        with store.write() as tx:
+            tx.grants.end_all("app_1")
+
+    def delete() -> None:
+        with store.write() as tx:
+            if len(user_ids) > 1:
+                tx.sessions.delete_of(user_ids)
+            else:
+                tx.sessions.delete(*user_ids)
+
+    with ThreadPoolExecutor(2) as pool:
+        with store.write() as tx:
+            assert tx.grants.lock("grant_1")
+            ending = pool.submit(end_all)
+            wait_until_blocked(store, tx)
+            deleting = pool.submit(delete)
+            wait_until_blocked(store, tx, 2)
+        ending.result()
+        deleting.result()
+    with store.read() as tx:
+        assert tx.grants.last_used("usr_a", 0) == {}
 
 
 def test_a_subject_that_postgresql_cannot_store_is_not_linked(store: PostgresStore) -> None:

@@ -130,8 +130,8 @@ class Grants(Table):
 
     def move(self, session_id: str, new_session_id: str) -> None:
         """Let the grants of a session belong to the session that replaces it."""
-        sql = "update grants set session_id = ? where session_id = ?"
-        self._connection.execute(sql, new_session_id, session_id)
+        change = "update grants set session_id = ?"
+        self._change(change, "session_id = ?", new_session_id, session_id)
 
     def delete(self, grant_id: str) -> None:
         self._connection.execute("delete from grants where grant_id = ?", grant_id)

@@ -1,6 +1,7 @@
 """The tables `sessions` and `devices`."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from msgspec import structs
@@ -86,25 +87,21 @@ class Sessions(Table):
             which, values = f"{which} and session_id = ?", [*values, only]
         # A refresh token may outlive its session, which has expired then.
         if not auth_method:
-            self._connection.execute(f"delete from grants where {which}", *values)
-        # The order is for the locks: two transactions that delete the same sessions cannot
-        # deadlock.
-        sql = (
-            f"delete from sessions where session_id in (select session_id from sessions"
-            f" where {which} and ? in ('', auth_method) order by session_id {{for_update}})"
-        )
-        return self._connection.execute(sql, *values, auth_method)
+            self._delete("grants", "grant_id", which, *values)
+        which = f"{which} and ? in ('', auth_method)"
+        return self._delete("sessions", "session_id", which, *values, auth_method)
 
     def delete_of(self, user_ids: Sequence[str]) -> None:
         """Delete all sessions of accounts, with their grants."""
         ids = self._connection.texts(user_ids)
-        self._connection.execute("delete from grants where user_id {any}", ids)
-        # In the order of `delete`.
-        sql = (
-            "delete from sessions where session_id in (select session_id from sessions"
-            " where user_id {any} order by session_id {for_update})"
-        )
-        self._connection.execute(sql, ids)
+        self._delete("grants", "grant_id", "user_id {any}", ids)
+        self._delete("sessions", "session_id", "user_id {any}", ids)
+
+    def _delete(self, table: str, key: str, where: str, *values: Any) -> int:
+        # The order is for the locks: two transactions that delete or end the same rows cannot
+        # deadlock.
+        found = f"select {key} from {table} where {where} order by {key} {{for_update}}"
+        return self._connection.execute(f"delete from {table} where {key} in ({found})", *values)
 
     def purge(self, unused_since: int, now: int) -> None:
         """Delete the sessions last used before a time, or expired. Locked ones stay for now."""
