@@ -332,8 +332,8 @@ class BatchService:
     def names(self, batch_ids: Iterable[str]) -> dict[str, BatchName]:
         """Return what names some batches, by their ids; unknown ids are left out."""
         with self._transactions.read() as tx:
-            found = {one: tx.batches.get(one) for one in batch_ids}
-            return {one: batch_name(batch) for one, batch in found.items() if batch}
+            found = tx.batches.list_with_ids(list(batch_ids))
+        return {batch.batch_id: batch_name(batch) for batch in found}
 
     def sign_ins(self, batch_id: str) -> Mapping[str, int]:
         """Count the accounts of a published batch by how their users can sign in."""
