@@ -119,7 +119,7 @@ class AuditAndTokenRules(StoreSteps):
 
     def test_the_audit_log_is_listed_by_what_happened_to_an_account(self, store: Store) -> None:
         batch_id = "bat_" + "ab" * 12
-        ann, bob = user_ids(batch_id, [7, 8])
+        ann, bob, cid = user_ids(batch_id, [7, 8, 10])
         own = '{"user_id":"%s"}'
         entries = [
             ("token:x", "batch.published", "bat_other", "{}"),
@@ -138,6 +138,10 @@ class AuditAndTokenRules(StoreSteps):
             ("token:x", "token.revoked", "tok_2", '{"name":"robot"}'),
             ("token:x", "batch.accounts_deleted", batch_id, '{"positions":"0-6,8"}'),  # 15
             ("token:x", "batch.accounts_deleted", batch_id, '{"positions":"9,4-7"}'),
+            ("token:x", "mailing.requested", "", "{}"),  # 17
+            ("token:x", "mailing.requested", batch_id, "{}"),
+            ("token:x", "account.deleted", cid, "{}"),  # 19
+            ("token:x", "mailing.stopped", batch_id, "{}"),
         ]
         with store.write() as tx:
             for number, fields in enumerate(entries, start=1):
@@ -146,6 +150,8 @@ class AuditAndTokenRules(StoreSteps):
         with store.read() as tx:
             listed = tx.audit.list(0, 50, only=AuditFilter(account=ann))
             assert [entry.number for entry in listed] == of_ann
+            listed = tx.audit.list(0, 50, only=AuditFilter(account=cid))
+            assert [entry.number for entry in listed] == [3, 5, 17, 18, 19]
             only = AuditFilter(account=ann, since=5, until=16)
             newest = tx.audit.list(5, 3, newest_first=True, only=only)
             assert [entry.number for entry in newest] == [13, 11, 10]

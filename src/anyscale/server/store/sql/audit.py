@@ -44,8 +44,11 @@ _CREATED = (
     " and event in ('account.created', 'batch.published')"
 )
 
-#: mails to all accounts that cannot be signed in to, since a time
-_TO_ALL = "event in ('mailing.requested', 'mailing.stopped') and subject = '' and number > ?"
+#: mails to all accounts that cannot be signed in to, between two numbers
+_TO_ALL = (
+    "event in ('mailing.requested', 'mailing.stopped') and subject = ''"
+    " and number > ? and number <= ?"
+)
 
 _DELETED = "select number, data from audit where subject = ? and subject <> '' and event = ?"
 
@@ -125,13 +128,19 @@ class Audit(Table):
         actor, batch_id = f"user:{user_id}", batch_id_of(user_id)
         yield f" and {_SUBJECT}", [user_id]
         yield f" and {_FILTERS['actor']}", [actor]
-        yield f" and {_SUBJECT} and {_OF_ALL}", [batch_id]
+        end = self._deleted(batch_id, user_id) or _NUMBERS_END
+        yield f" and {_SUBJECT} and {_OF_ALL} and number <= ?", [batch_id, end]
         ids = self._connection.texts([user_id, batch_id])
-        yield f" and {_TO_ALL}", [self._connection.number(_CREATED, ids)]
-        if number := self._deleted_with_batch(batch_id, user_id):
-            yield " and number = ?", [number]
+        yield f" and {_TO_ALL}", [self._connection.number(_CREATED, ids), end]
+        yield " and number = ?", [end]
         if tokens := self._connection.column(_TOKENS, actor, f'%"user_id":"{user_id}"%'):
             yield " and subject {any} and subject <> ''", [self._connection.texts(tokens)]
+
+    def _deleted(self, batch_id: str, user_id: str) -> int:
+        """Return the number of the entry of the deletion of an account; 0 if there is none."""
+        for number, _ in self._connection.rows(_DELETED, user_id, "account.deleted"):
+            return int(number)
+        return self._deleted_with_batch(batch_id, user_id)
 
     def _deleted_with_batch(self, batch_id: str, user_id: str) -> int:
         """Return the number of the entry of an undo that deleted an account; 0 if there is none."""
