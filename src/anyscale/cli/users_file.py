@@ -136,7 +136,7 @@ def say_notes(file: UsersFile) -> None:
 
 def column_hint(file: UsersFile, error: BatchRefused) -> str | None:
     """Return the way to take unknown columns of a table without editing it."""
-    if file.format not in TABLES or not error.codes["unknown_key"]:
+    if file.format not in TABLES or error.codes["unknown_key"] <= file.nameless_columns:
         return None
     left_out = [f"{name}=" for name in dict.fromkeys(file.unknown_columns.values())]
     if file.proposed_choice:

@@ -186,6 +186,8 @@ class UsersFile:
         self.notes: list[str] = []
         #: place -> header, of columns of a CSV file that stand for no field, in the last reading
         self.unknown_columns: dict[Place, str] = {}
+        #: problems of columns without a name, for which no field can be chosen, in the last reading
+        self.nameless_columns: int = 0
         #: like `Name=lastname`: the choice of a field that mends the header, in the last reading
         self.proposed_choice: str = ""
         #: size in bytes and modification time in nanoseconds, which change with the file
@@ -323,6 +325,7 @@ class UsersFile:
                 "complete."
             )
         self.unknown_columns = entries.unknown_columns
+        self.nameless_columns = entries.nameless_columns
         self.proposed_choice = entries.proposed_choice
 
     def _check_manifest(self, entries: EntryCollector) -> None:

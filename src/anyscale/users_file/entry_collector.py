@@ -144,6 +144,8 @@ class EntryCollector:
         self.recognized_columns: dict[str, str] = {}
         #: place -> header, of the columns of a CSV file that stand for no field
         self.unknown_columns: dict[Place, str] = {}
+        #: problems so far of columns without a name
+        self.nameless_columns: int = 0
         #: see `ColumnFault.choice`
         self.proposed_choice: str = ""
         #: kind -> entries of another system so far that are not users, and were passed over

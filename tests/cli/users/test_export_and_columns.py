@@ -169,6 +169,18 @@ def test_the_hint_names_a_column_that_stands_for_no_field(
     assert "`--column 'Cost centre='` leaves it out" in refused.stderr
 
 
+def test_a_column_without_a_name_gets_no_hint_to_choose_it_by_its_name(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = tmp_path / "staff.csv"
+    for header, is_hinted in (("name,email,", False), ("name,email,,emial", True)):
+        file.write_text(f"{header}\nMia,mia@example.com,7{',' * is_hinted}\n")
+        refused = anyscale("user", "batch-create", "-f", file)
+
+        assert "this cell's column has no name: name it one of" in refused.stderr
+        assert ("Without editing the file: " in refused.stderr) is is_hinted
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

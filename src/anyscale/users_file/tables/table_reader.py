@@ -115,6 +115,7 @@ class TableReader:
         if self._entries.column_choices:
             self._entries.column_choices.nameless += 1
             return
+        self._entries.nameless_columns += 1
         mend = f"name it one of {', '.join(NAMED_FIELDS)}, or remove it"
         detail = f"this cell's column has no name: {mend}"
         self._entries.problem(place, "unknown_key", detail)

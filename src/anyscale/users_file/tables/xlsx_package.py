@@ -109,7 +109,9 @@ class Package:
         if begin == _OLE:
             raise WorkbookFault(_ole_fault(stream))
         if not begin.startswith(_ZIP):
-            raise WorkbookFault("is not an Excel workbook, though it is read as one")
+            raise WorkbookFault(
+                "is not an Excel workbook, though it is read as one: save it as .xlsx"
+            )
         with _damage_found():
             self._zip = ZipFile(_Archive(stream))
         #: octets of the file
