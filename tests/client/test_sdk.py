@@ -6,7 +6,7 @@ import pickle
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -122,6 +122,8 @@ def test_an_element_that_is_no_user_is_a_type_error() -> None:
         (AdminCreateUser("Jane", "jane@example.com"), "AdminCreateUser: put it in a list"),
         (None, "NoneType"),
         (5, "int"),
+        ("staff.xlsx", "str: open a file by `users_file`"),
+        (PurePosixPath("staff.xlsx"), "PurePosixPath: open a file by `users_file`"),
     ],
 )
 def test_an_argument_that_is_no_list_is_a_type_error(call: str, argument: Any, what: str) -> None:

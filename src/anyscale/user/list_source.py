@@ -1,6 +1,8 @@
 """A Python list as a source of users: the argument of the calls of the SDK."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from os import PathLike
 
 from msgspec import UNSET
 
@@ -55,14 +57,15 @@ class ListSource:
 
 
 def _iterator(users: Iterable[AdminCreateUser]) -> Iterator[AdminCreateUser]:
-    try:
-        return iter(users)
-    except TypeError:
-        mend = ": put it in a list" if isinstance(users, AdminCreateUser) else ""
-        kind = type(users).__name__ + mend
-        raise TypeError(
-            f"admin_create_users must be a list of AdminCreateUser, not {kind}"
-        ) from None
+    is_path = isinstance(users, str | PathLike)  # a text can be iterated, by its letters
+    with suppress(TypeError):
+        if not is_path:
+            return iter(users)
+    mend = ": open a file by `users_file`" if is_path else ""
+    if isinstance(users, AdminCreateUser):
+        mend = ": put it in a list"
+    kind = type(users).__name__
+    raise TypeError(f"admin_create_users must be a list of AdminCreateUser, not {kind}{mend}")
 
 
 class _ListReading:
