@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, datetime
 from typing import get_args
 
 from msgspec import structs
@@ -43,6 +43,12 @@ class UserQuery(CheckedModel, frozen=True):
     newest_first: bool = False
     #: Only accounts with exactly this email, in any spelling, or exactly this name.
     exact: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the types: a time is a date for Python, and its day depends on its zone."""
+        super().__post_init__()
+        if isinstance(self.not_since, datetime):
+            raise TypeError("not_since must be date or None, not datetime")
 
 
 def query_fault(query: UserQuery, named: Callable[[str], str] = str) -> str | None:

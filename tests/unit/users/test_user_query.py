@@ -1,5 +1,7 @@
 """The rules of a query, in the words of the caller."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from anyscale.domain.user_query import MAX_QUERY_TEXT, UserQuery, query_fault
@@ -57,3 +59,5 @@ def test_a_fault_names_the_options_of_the_caller() -> None:
 def test_a_value_of_a_wrong_type_is_no_query() -> None:
     with pytest.raises(TypeError, match="search must be str or None, not int"):
         UserQuery(search=7)  # type: ignore[arg-type]  # the mistake that is tested
+    with pytest.raises(TypeError, match="not_since must be date or None, not datetime"):
+        UserQuery(not_since=datetime(2026, 11, 30, tzinfo=UTC))
