@@ -13,7 +13,7 @@ from tests.support.commands.running import RunAnyscale, list_emails, start_comma
 from tests.support.commands.terminal import on_a_terminal
 from tests.support.databases.stored_data import query_database
 from tests.support.faults.faulty_proxy import Fault, FaultyProxy, lose
-from tests.support.faults.pausing import PausingClock
+from tests.support.faults.pausing import Pause
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import write_users_file
 from tests.support.waiting import wait_until
@@ -294,8 +294,8 @@ def begin_undo(batch: str, data: Path) -> CommandProcess:
     It continues when the file `go-on` exists in the data directory.
     """
     undo = "anyscale.server.core.batches.undo"
-    pausing = PausingClock(data / "go-on")
-    constants = {f"{undo}.time": pausing, f"{undo}._SECONDS_A_CALL": 600}
+    pause = Pause(data / "go-on")
+    constants = {f"{undo}.pause_between_slices": pause, f"{undo}._SECONDS_A_CALL": 600}
     running = start_command("batch", "undo", batch, "--yes", constants=constants)
     wait_until(lambda: query_database(data, "select state from batches") == [("undoing",)])
     return running

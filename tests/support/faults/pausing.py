@@ -1,6 +1,5 @@
 """Pauses of a command that the test ends."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -8,23 +7,20 @@ from tests.support.waiting import wait_until
 
 from anyscale.server.core.batches.hash_passwords import hash_passwords
 
-__all__ = ["PausingClock", "PausingHashes"]
+__all__ = ["Pause", "PausingHashes"]
 
 
 #: within which a test has to end its pause
 _SECONDS = 600
 
 
-class PausingClock:
-    """Takes the place of the module `time`; its pauses last until a file exists."""
+class Pause:
+    """Takes the place of a function that pauses; lasts until a file exists."""
 
     def __init__(self, until: Path) -> None:
         self._until = until
 
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def sleep(self, _: float) -> None:
+    def __call__(self) -> None:
         wait_until(self._until.exists, _SECONDS)
 
 

@@ -35,8 +35,9 @@ class ResumeState:
         self.file = file
         self._transport = transport
         self._if_exists = if_exists
-        #: Whether this run may resume a previous one, which may have left a batch.
-        self.is_resumed: bool = self._previous() is not None
+        #: Whether this run may resume a previous one, which may have left a batch: also if the file
+        #: of that run cannot be read now.
+        self.is_resumed: bool = file.path is not None and _exists(self._path_of(file.path))
         #: Whether the control plane has found that the file differs from what that run read.
         self.text_changed = False
         #: of this run, locked since `get_key`
@@ -86,10 +87,10 @@ class ResumeState:
             self._resume_file.close()
 
     def _previous(self) -> RunRecord | None:
-        if self.file.path is None:
-            return None
-        where = self._transport.where
-        return stored_run(resume_file_path(resume_folder(), where, self.file.path))
+        return stored_run(self._path_of(self.file.path)) if self.file.path else None
+
+    def _path_of(self, users_file: str) -> Path:
+        return resume_file_path(resume_folder(), self._transport.where, users_file)
 
     def _open(self, users_file: str) -> ResumeFile:
         log_control_plane(self._transport)
@@ -145,3 +146,7 @@ class ResumeState:
 def resume_folder() -> Path:
     """Return the folder of the resume files."""
     return data_dir(os.environ) / "runs"
+
+
+def _exists(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises errors of the folder

@@ -21,6 +21,8 @@ _NUMBERS_END = 2**63 - 1
 
 _ENTRY = f"select {columns(AuditRecord)} from audit"
 
+_NEWEST = "select max(number) from audit"
+
 #: the second condition is that of the index
 _SUBJECT = "subject = ? and subject <> ''"
 
@@ -73,7 +75,7 @@ class Audit(Table):
         return self.get_last()
 
     def get_last(self) -> AuditRecord | None:
-        return self._connection.one(AuditRecord, f"{_ENTRY} order by number desc limit 1")
+        return self._connection.one(AuditRecord, f"{_ENTRY} where number = ({_NEWEST})")
 
     def add(self, *entries: AuditRecord) -> None:
         """Append entries by one statement, after `lock`."""
