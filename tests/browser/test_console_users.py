@@ -307,6 +307,48 @@ def test_a_link_is_copied_and_shown_once(visit: Visit, staff: Staff, site: Site)
     assert secret not in page.content()
 
 
+def test_a_click_while_a_file_of_links_is_on_its_way_does_not_lose_it(
+    visit: Visit, staff: Staff
+) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page = visit(storage_state=staff.state)
+    page.clock.install()
+    page.route("**/console/users/links", hold)
+    page.goto(f"/console/users/links?user_id={staff.ids[20]}")
+    button = page.get_by_role("button", name="Create, as CSV")
+    button.click()
+    page.clock.fast_forward(60_000)  # so many links take long
+    button.click()
+    with page.expect_download() as download:
+        held[0].continue_()
+    assert "mrl_" in Path(download.value.path()).read_text(encoding="utf-8-sig")
+    assert len(held) == 1
+
+
+def test_a_file_that_breaks_off_after_a_refused_form_is_said_to_be_lost(
+    visit: Visit, staff: Staff
+) -> None:
+    page = visit(f"/console/users/links?user_id={staff.ids[21]}", storage_state=staff.state)
+    refusal = page.content()
+
+    def refuse(route: Route) -> None:
+        route.fulfill(status=409, content_type="text/html", body=refusal)
+
+    page.route("**/console/users/links", refuse)
+    button = page.get_by_role("button", name="Create, as CSV")
+    with page.expect_response("**/console/users/links"):
+        button.click()
+    expect(page.locator("form[aria-busy]")).to_have_count(0)
+    page.unroute("**/console/users/links")
+    page.context.set_offline(True)
+    button.click()
+    expect(page.get_by_text("The file did not arrive whole")).to_be_visible()
+
+
 def test_all_that_match_are_said_to_be_selected(owner: Page, staff: Staff) -> None:
     owner.goto("/console/users?state=none&note=linked&number=4")
     expect(owner).to_have_url(re.compile(r"\?state=none$"))  # without what belongs to the note

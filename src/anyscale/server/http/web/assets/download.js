@@ -1,7 +1,5 @@
 // Sends a form whose answer is a file with secrets, saves the file, and shows the page anew: it says
 // what the server did. Without script the browser saves the file itself, and the page stays.
-const broken = document.getElementById("broken");
-
 async function save(response) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(await response.blob());
@@ -29,10 +27,13 @@ document.addEventListener("submit", async (event) => {
   const form = event.target;
   if (event.defaultPrevented || !form.hasAttribute("data-download")) return;
   event.preventDefault();
+  // The answer to a second request would replace the page, and the file of the first one be lost.
+  if (form.hasAttribute("aria-busy")) return;
   form.setAttribute("aria-busy", "true");
   try {
     await send(form, event.submitter);
   } catch {
+    const broken = document.getElementById("broken"); // of the page that is shown now
     broken.hidden = false;
     broken.focus();
   } finally {
