@@ -58,6 +58,36 @@ def test_accounts_are_read_by_the_rarest_word(
     assert [user.lastname for user in found] == ["Rare"]
 
 
+@pytest.mark.parametrize("text", ["anna miller", "ann mill", "x.org miller anna"])
+def test_a_page_is_full_if_it_can_read_all_rows_of_one_word(
+    store: Store, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(pages, "BLOCKS", 12)  # 2,400 rows, in up to three tiers
+    others = people_named(*["Anna Ott"] * 2_500, *["Ben Miller"] * 1_000)
+    store_batches(store, [others, people_named(*["Anna Miller"] * 60)])
+    index_words(store, 4_000)
+
+    found = patient(store).page(UserQuery(search=text), "", 50).users
+
+    assert [user.lastname for user in found] == ["Miller"] * 50
+
+
+@pytest.mark.parametrize("text", ["anna miller", "miller anna", "x.org anna miller"])
+def test_accounts_are_read_by_the_rarest_of_frequent_words(
+    store: Store, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(search, "INDEX_ROWS", 10)
+    monkeypatch.setattr(search, "_MOST_COUNTED", 20)
+    monkeypatch.setattr(search, "_SAMPLE", 10)
+    monkeypatch.setattr(pages, "BLOCKS", 10)
+    store_batches(store, [people_named(*["Anna Ott"] * 20, *["Anna Ott", "Anna Miller"] * 60)])
+    index_words(store, 1_000)
+
+    found = patient(store).page(UserQuery(search=text), "", 50).users
+
+    assert [user.lastname for user in found] == ["Miller"] * 50
+
+
 @pytest.mark.parametrize("text", ["anna", "anna miller", "miller an", "x.org anna miller"])
 def test_a_page_is_full_while_the_index_has_matches(
     store: Store, monkeypatch: pytest.MonkeyPatch, text: str

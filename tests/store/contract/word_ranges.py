@@ -62,6 +62,19 @@ class RangeRules(WordSteps):
                 assert found == count
             assert tx.words.count(is_leading=False, first="org", end="orh", limit=9) == 6
 
+    def test_the_accounts_with_a_word_have_an_order(self, store: Store) -> None:
+        self._publish_names(store, ["Jane", "Janet", "Jo", "Jane"])
+        with store.read() as tx:
+            for word, is_leading, number, position in [
+                ("jane", True, 0, 0),
+                ("jane", True, 1, 3),
+                ("jane", True, 2, None),
+                ("jan", True, 0, None),
+                ("org", False, 2, 2),
+            ]:
+                place = tx.words.find_place(word, is_leading=is_leading, number=number)
+                assert (place and place.position) == position
+
     def test_words_sort_by_their_characters_in_every_database(self, store: Store) -> None:
         names = ["z", "é", "ß", "a", "山", "\U0001d6c2", "e\u0301e", "Z", "\uff41"]
         self._publish_names(store, names)

@@ -15,7 +15,7 @@ from anyscale.server.core.search.cursor import Key, PagePosition
 from anyscale.server.store.records.users import UserRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["BUDGET", "Step", "StepBlock", "read_page"]
+__all__ = ["BLOCKS", "BUDGET", "Step", "StepBlock", "read_page"]
 
 Found_co = TypeVar("Found_co", bound=UserRecord, covariant=True)
 

@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 from msgspec import Meta
 
 from anyscale.server.core.search.cursor import Key, key_of
-from anyscale.server.core.search.pages import Step, StepBlock
+from anyscale.server.core.search.pages import BLOCKS, Step, StepBlock
 from anyscale.server.core.search.query import MAX_WORDS, SearchText, Tier, tier_of
 from anyscale.server.store.records.search import (
     Filters,
@@ -187,6 +187,17 @@ class _Driver(NamedTuple):
             for kind in self.kinds
         )
 
+    def end_of_sample(self, tx: Transaction) -> IndexPlace:
+        """Return where a number of accounts with the word end: the later, the rarer is the word.
+
+        It is the first place if too few have the word itself, and not only longer ones.
+        """
+        places = [
+            tx.words.find_place(self.first, is_leading=kind == _LEADING, number=_SAMPLE)
+            for kind in self.kinds
+        ]
+        return min((place for place in places if place), default=IndexPlace(0, 0))
+
     def is_first_row(self, row: FoundWord, user: FoundUserRecord) -> bool:
         """Return whether a row is the first one of its account in the range.
 
@@ -203,8 +214,12 @@ class _Driver(NamedTuple):
 
 _LEADING, _OTHER = 0, 1
 
-#: rows of a word that are counted, at most
-_MOST_COUNTED = 1_000
+#: Rows of a word that are counted, at most: as many as a page reads. By a word that has more, it
+#: may end before the first match.
+_MOST_COUNTED = BLOCKS * INDEX_ROWS
+
+#: the accounts with a word by which words that have more rows are compared
+_SAMPLE = 1_000
 
 
 class _WordKey(NamedTuple):
@@ -268,7 +283,9 @@ class _WordStep:
                 rarest, fewest = index, rows
             if not fewest:
                 break
-        return rarest
+        if fewest < _MOST_COUNTED:
+            return rarest
+        return max(range(len(self._drivers)), key=lambda at: self._drivers[at].end_of_sample(tx))
 
 
 def _next_key(after: _WordKey, driver: _Driver, rows: Sequence[FoundWord]) -> Key | None:

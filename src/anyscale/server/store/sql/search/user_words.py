@@ -136,6 +136,15 @@ class Words(Table):
             f"select count(*) from ({rows}) as found", is_leading, *values, limit
         )
 
+    def find_place(self, word: str, *, is_leading: bool, number: int) -> IndexPlace | None:
+        """Return the place of the account that is the `number`th with a word, from 0 on, if any."""
+        sql = (
+            "select publication, position from user_words where is_leading = ? and word = ?"
+            " order by publication, position limit 1 offset ?"
+        )
+        found = self._connection.rows(sql, is_leading, word, number)
+        return IndexPlace(*found[0]) if found else None
+
     def lease(self, end: IndexPlace, holder: str, until: int) -> None:
         """Let a process fill the index up to a place until a time, after `lock`."""
         sql = "update search_index set end_publication = ?, end_position = ?, holder = ?, until = ?"
