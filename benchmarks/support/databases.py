@@ -58,6 +58,11 @@ class Database(NamedTuple):
             with psycopg.connect(self.url) as postgres:
                 postgres.execute(sql.encode())
 
+    def count_chunks(self) -> int:
+        """Count the chunks of all batches."""
+        ((count,),) = self.rows("select count(*) from chunks")
+        return int(count)
+
     @property
     def sqlite_path(self) -> Path | None:
         is_sqlite = self.url.startswith("sqlite:")

@@ -1,23 +1,24 @@
-"""A client that creates a batch, whose passwords the server hashes, beside what is measured."""
+"""A client that creates a batch beside what is measured."""
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.support.measuring import anyscale
 
-__all__ = ["hashing"]
+__all__ = ["hashing", "inserting"]
+
+#: seconds between two looks at what is stored
+_INTERVAL = 0.02
 
 
 @contextmanager
 def hashing(users: Path, environment: Mapping[str, str]) -> Iterator[None]:
     """Run a client whose passwords are hashed for the whole block."""
-    command = anyscale("user", "batch-create", "-f", users)
-    with subprocess.Popen(
-        command, env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as client:
+    with _creating(users, environment) as client:
         assert client.stderr is not None
         while b"Hashing" not in client.stderr.readline():
             assert client.poll() is None
@@ -26,3 +27,30 @@ def hashing(users: Path, environment: Mapping[str, str]) -> Iterator[None]:
         stderr = client.communicate()[1]
     if is_done or client.returncode:
         raise SystemExit(f"the batch was not hashed for the whole time:\n{stderr.decode()}")
+
+
+@contextmanager
+def inserting(
+    users: Path, environment: Mapping[str, str], count_chunks: Callable[[], int]
+) -> Iterator[None]:
+    """Run a client whose users are inserted for the whole block, and end it without the batch."""
+    before = count_chunks()
+    with _creating(users, environment) as client:
+        while (first := count_chunks()) == before:
+            assert client.poll() is None
+            time.sleep(_INTERVAL)
+        yield
+        is_done = client.poll() is not None or count_chunks() == first
+        client.terminate()
+        stderr = client.communicate()[1]
+    if is_done:
+        raise SystemExit(f"users were not inserted for the whole time:\n{stderr.decode()}")
+
+
+def _creating(users: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        anyscale("user", "batch-create", "-f", users),
+        env=os.environ | environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
