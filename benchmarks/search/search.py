@@ -78,6 +78,15 @@ class _Line(NamedTuple):
     query: Callable[[_Draw], Mapping[str, Any]]
 
 
+class _FrequentWords(NamedTuple):
+    """Frequent names of people."""
+
+    first: Sequence[str]
+    last: Sequence[str]
+    #: how many people have a first name, a last name, or both
+    people: Mapping[str, int]
+
+
 def measure(folder: Path, users: int) -> None:
     with each_kind(folder) as kinds:
         for databases in kinds:
@@ -109,33 +118,32 @@ def _measure(kind: str, database: Database, folder: Path, users: int) -> None:
 
 def _compare_words(kind: str, place: Site, folder: Path, users: int) -> None:
     """Compare first pages while users are inserted, and while passwords are hashed."""
-    number = next(_numbers)
+    number, words = next(_numbers), _frequent_words(users)
     path = write_users(folder / f"inserted{number}.yaml", _INSERTED, first=number * _INSERTED)
     with inserting(path, place.client, place.database.count_chunks):
-        _compare_pages(f"{kind}, users are inserted", place, users)
+        _compare_pages(f"{kind}, users are inserted", place, words)
     first = _FIRST_PASSWORD + number * _PASSWORDS
     path = write_users(folder / f"hashed{number}.yaml", _PASSWORDS, passwords=True, first=first)
     with hashing(path, place.client):
-        _compare_pages(f"{kind}, passwords are hashed", place, users)
+        _compare_pages(f"{kind}, passwords are hashed", place, words)
 
 
-def _compare_pages(kind: str, place: Site, users: int) -> None:
+def _compare_pages(kind: str, place: Site, words: _FrequentWords) -> None:
     """Compare the first page of two words, of which many accounts have both, with that of one."""
     connection = Connection(place.server.url, place.token)
-    first, last, matches = _frequent_words(users)
     missing, unindexed = list[int](), list[int]()
 
     def request(text: str) -> None:
         path = f"/v1/users?{urlencode({'limit': _SCREEN, 'search': text})}"
         page = json.loads(connection.get(path))
-        missing.append(min(matches[text], _SCREEN) - len(page["users"]))
+        missing.append(min(words.people[text], _SCREEN) - len(page["users"]))
         unindexed.append(page["unindexed"])
 
     def search(text: str) -> Cost:
         return timed(lambda: request(text))
 
-    turns = itertools.cycle(itertools.product(first, last))
-    singles = itertools.cycle([*first, *last])
+    turns = itertools.cycle(itertools.product(words.first, words.last))
+    singles = itertools.cycle([*words.first, *words.last])
     found = pairs(
         lambda: search(" ".join(next(turns))), lambda: search(next(singles)), _COMPARISONS
     )
@@ -148,12 +156,11 @@ def _compare_pages(kind: str, place: Site, users: int) -> None:
 
 
 @cache
-def _frequent_words(users: int) -> tuple[Sequence[str], Sequence[str], Mapping[str, int]]:
-    """Return frequent first and last names, and how many people have each name or full name."""
+def _frequent_words(users: int) -> _FrequentWords:
     people = [person_at(position) for position in range(users)]
     first, last = Counter(one.name for one in people), Counter(one.lastname for one in people)
-    matches = first + last + Counter(one.full_name for one in people)
-    return _at(_NAMES, first), _at(_LASTNAMES, last), matches
+    both = Counter(one.full_name for one in people)
+    return _FrequentWords(_at(_NAMES, first), _at(_LASTNAMES, last), first + last + both)
 
 
 def _at(places: Sequence[int], words: Counter[str]) -> Sequence[str]:
