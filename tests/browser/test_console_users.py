@@ -374,7 +374,7 @@ def test_links_of_selected_accounts_are_a_file(owner: Page, staff: Staff) -> Non
         owner.get_by_role("button", name="Create, as CSV").click()
     lines = Path(download.value.path()).read_text(encoding="utf-8-sig").splitlines()
     assert len(lines) == ROWS
-    assert lines[0] == "email,name,lastname,url,expires_at"
+    assert lines[0] == "Email,First name,Last name,Link,Works until"
     assert staff.ids
     # The script shows the page anew.
     expect(owner.get_by_role("heading", name=f"{ROWS - 1} links were created")).to_be_visible()

@@ -724,8 +724,12 @@ def test_links_for_selected_accounts_are_a_file(
     assert answer.headers["cache-control"] == "no-store"
     lines = answer.text.removeprefix("\ufeff").splitlines()
     rows = list(csv.DictReader(lines) if file_format == "csv" else map(json.loads, lines))
-    assert {row["name"] for row in rows} == {f"Person {at:03}" for at in (first, first + 1)}
-    found = [(row["email"], row["url"].partition("#")[0]) for row in rows]
+    name, email, url = {
+        "csv": ("First name", "Email", "Link"),
+        "jsonl": ("name", "email", "url"),
+    }[file_format]
+    assert {row[name] for row in rows} == {f"Person {at:03}" for at in (first, first + 1)}
+    found = [(row[email], row[url].partition("#")[0]) for row in rows]
     assert found == [(f"p{at:03}@many.org", f"{PUBLIC}/set-password") for at in (first, first + 1)]
 
 

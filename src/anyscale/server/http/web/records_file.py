@@ -55,6 +55,9 @@ BY_MAIL = "mail"
 #: of the pages that create links as a file
 LINK_NOTES = {"repeated": "This form arrived twice: no link was created by the second one."}
 
+#: a time in UTC, for programs (RFC 3339, 5.6), and as pages show it without script
+_TIME, _PAGE_TIME = "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M UTC"
+
 #: in UTF-8; the framework adds that to a text
 _MEDIA_TYPES = {
     "csv": "text/csv",
@@ -70,11 +73,14 @@ class RecordsFile(Struct, frozen=True):
     name: str
     format: LinkFormat
     fields: tuple[str, ...]
+    #: Of the fields in a spreadsheet that people read, whose times are those of the pages. Without
+    #: them it is for programs too: it has the names of the fields, and times of RFC 3339.
+    headings: tuple[str, ...] = ()
 
     def response(self, rows: Rows) -> Response[str] | Response[bytes]:
         """Return a whole file."""
         if self.format == "xlsx":
-            book = workbook.Workbook(self.fields)
+            book = workbook.Workbook(self._header)
             book.add(self._cells(rows))
             return Response(book.end(), status_code=200, **self._options())
         return Response(self._lines(rows), status_code=200, **self._options())
@@ -85,7 +91,7 @@ class RecordsFile(Struct, frozen=True):
 
     async def _parts(self, pages: AsyncIterator[Rows]) -> AsyncIterator[str | bytes]:
         if self.format == "xlsx":
-            book = workbook.Workbook(self.fields)
+            book = workbook.Workbook(self._header)
             async for rows in pages:
                 book.add(self._cells(rows))
             yield book.end()
@@ -95,14 +101,19 @@ class RecordsFile(Struct, frozen=True):
             yield self._lines(rows, is_first=is_first)
             is_first = False
 
+    @property
+    def _header(self) -> tuple[str, ...]:
+        return self.headings or self.fields
+
     def _cells(self, rows: Rows) -> Iterator[list[str]]:
-        """Iterate over the rows of a workbook."""
+        """Iterate over the rows of a spreadsheet."""
+        times = _PAGE_TIME if self.headings else _TIME
         for row in rows:
-            yield [str(_text(row[field]) or "") for field in self.fields]
+            yield [_text(row[field], times) for field in self.fields]
 
     def _lines(self, rows: Rows, *, is_first: bool = True) -> str:
         if self.format == "csv":
-            return _csv_lines(self.fields, rows, header=is_first)
+            return _csv_lines(self._header if is_first else (), self._cells(rows))
         # with all texts as they are
         lines = (msgspec.json.encode({name: row[name] for name in self.fields}) for row in rows)
         return "".join(f"{line.decode()}\n" for line in lines)
@@ -116,7 +127,8 @@ def links_file(file_format: str) -> RecordsFile:
     """Return the file of created links; `file_format` is a field of a form."""
     fields = ("email", "name", "lastname", "url", "expires_at")
     chosen: LinkFormat = next((one for one in get_args(LinkFormat) if one == file_format), "csv")
-    return RecordsFile("links", chosen, fields)
+    headings = ("Email", "First name", "Last name", "Link", "Works until")
+    return RecordsFile("links", chosen, fields, headings)
 
 
 def link_rows(created: Iterable[PasswordLink], users: Iterable[Named]) -> Rows:
@@ -134,18 +146,20 @@ async def while_owner(request: UserRequest, pages: AsyncIterator[Rows]) -> Async
         await require_owner_still(request)
 
 
-def _csv_lines(fields: tuple[str, ...], rows: Rows, *, header: bool) -> str:
-    """Write rows as CSV, with their names first or not; no cell starts a formula."""
+def _csv_lines(header: tuple[str, ...], rows: Iterable[list[str]]) -> str:
+    """Write rows as CSV, after a header if there is one; no cell starts a formula."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\r\n")  # RFC 4180, 2
     if header:
         buffer.write(BOM_UTF8.decode())  # else Excel reads the text as Windows-1252
-        writer.writerow(fields)
-    writer.writerows([spreadsheet_cell(_text(row[field])) for field in fields] for row in rows)
+        writer.writerow(header)
+    writer.writerows(map(spreadsheet_cell, row) for row in rows)
     return buffer.getvalue()
 
 
-def _text(value: Any) -> Any:
+def _text(value: Any, times: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f"{value:%Y-%m-%dT%H:%M:%SZ}" if isinstance(value, datetime) else value
+    if isinstance(value, datetime):
+        return format(value, times)
+    return "" if value is None else str(value)

@@ -167,9 +167,10 @@ def test_links_come_as_a_workbook_of_texts(jane: HttpClient) -> None:
     assert answer.headers["content-disposition"] == 'attachment; filename="links.xlsx"'
     sheet = load_workbook(io.BytesIO(answer.body)).worksheets[0]
     header, first, second = sheet.iter_rows(values_only=True)
-    assert header == ("email", "name", "lastname", "url", "expires_at")
+    assert header == ("Email", "First name", "Last name", "Link", "Works until")
     assert first[:3] == (f"{name}@batch.example", "Özgür", "<Groß> & Co")
     assert str(first[3]).startswith(f"{PUBLIC}/set-password#mrl_")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", str(first[4]))  # as on pages
     assert second[1:3] == ("=1+1", "")
     assert {cell.data_type for row in sheet for cell in row} == {"s"}  # no formula
 
