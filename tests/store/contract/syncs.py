@@ -38,8 +38,7 @@ class SyncRules(StoreSteps):
         with store.read() as tx:
             assert tx.syncs.list(10) == [second, done]
             assert tx.syncs.list(1) == [second]
-            assert tx.syncs.of_batch("bat_1") == done
-            assert tx.syncs.of_batch("bat_2") is None
+            assert tx.syncs.of_batches(["bat_1", "bat_none"]) == [done]
 
     def test_old_syncs_are_deleted(self, store: Store) -> None:
         with store.write() as tx:

@@ -1,6 +1,6 @@
 """How far the syncs of the console are. The accounts are changed by the calls of the command."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import structs
 
@@ -76,10 +76,10 @@ class SyncService:
         with self._transactions.read() as tx:
             return tx.syncs.of_form(form_key)
 
-    def of_batch(self, batch_id: str) -> SyncRecord | None:
-        """Return the sync that has created the accounts of a batch."""
+    def of_batches(self, batch_ids: Sequence[str]) -> Mapping[str | None, SyncRecord]:
+        """Return the syncs that have created the accounts of some batches, by the batch."""
         with self._transactions.read() as tx:
-            return tx.syncs.of_batch(batch_id)
+            return {sync.batch_id: sync for sync in tx.syncs.of_batches(batch_ids)}
 
     def latest(self, limit: int) -> Sequence[SyncRecord]:
         """Return the latest syncs, the latest first."""

@@ -29,8 +29,10 @@ class Syncs(Table):
     def of_form(self, form_key: str) -> SyncRecord | None:
         return self._connection.one(SyncRecord, f"{_SYNC} where form_key = ?", form_key)
 
-    def of_batch(self, batch_id: str) -> SyncRecord | None:
-        return self._connection.one(SyncRecord, f"{_SYNC} where batch_id = ?", batch_id)
+    def of_batches(self, batch_ids: Sequence[str]) -> Sequence[SyncRecord]:
+        """Return those that have created the accounts of some batches."""
+        sql = f"{_SYNC} where batch_id {{any}}"
+        return self._connection.all(SyncRecord, sql, self._connection.texts(batch_ids))
 
     def list(self, limit: int) -> Sequence[SyncRecord]:
         """Return the latest ones first."""

@@ -89,6 +89,7 @@ def list_batches(
     batches: NamedDependency[BatchService],
     file_runs: NamedDependency[FileRuns],
     users: NamedDependency[UserQueries],
+    syncs: NamedDependency[SyncService],
     only: FromQuery[str] = "",
     before: Before = "",
     note: FromQuery[str] = "",
@@ -104,6 +105,7 @@ def list_batches(
         rows=[(batch, shown_state(batch, file_runs)) for batch in shown],
         is_open=is_open,
         names=names_in(shown, users),
+        updates=syncs.of_batches([batch.batch_id for batch in shown]),
         first=f"{PATH}?{query}".rstrip("?&") if before else "",
         following=f"{PATH}?{query}before={shown[-1].batch_id}" if len(found) > _PAGE else "",
         note=_NOTES.get(note, ""),
@@ -147,7 +149,7 @@ def show_batch(
         kinds=KINDS_IN_WORDS,
         names=names_in([batch, *mailings], users),
         batches={batch_id: batch},
-        update=syncs.of_batch(batch_id),
+        update=syncs.of_batches([batch_id]).get(batch_id),
         note=_NOTES.get(note, ""),
     )
 
