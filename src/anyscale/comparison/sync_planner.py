@@ -22,7 +22,7 @@ from anyscale.domain.names import full_name
 from anyscale.domain.validation import CheckedUser, shown
 from anyscale.errors import TooLarge
 
-__all__ = ["Planner"]
+__all__ = ["Planner", "are_different"]
 
 
 class Planner:
@@ -88,7 +88,7 @@ class Planner:
         for step in self._plan.suspend:
             assert step.expected
             user = users.get(step.user_id or "")
-            if user is None or _are_different(user.external_id, step.expected.external_id):
+            if user is None or are_different(user.external_id, step.expected.external_id):
                 suspend.append(step)
             else:
                 self._plan.left.append(structs.replace(step, kind="leave", reason=reason))
@@ -270,7 +270,7 @@ class Planner:
     def _may_differ(self, leaver: SyncStep, entry: SyncStep) -> bool:
         assert leaver.expected
         assert entry.changes
-        if _are_different(leaver.expected.external_id, entry.changes.external_id):
+        if are_different(leaver.expected.external_id, entry.changes.external_id):
             return True
         keys = {email_key_or_empty(leaver.email), email_key_or_empty(entry.email)}
         return not keys.isdisjoint(self._differing)
@@ -312,7 +312,7 @@ def _expected(kind: StepKind, account: User) -> ExpectedUser:
     )
 
 
-def _are_different(number: str | UnsetType | None, other: str | UnsetType | None) -> bool:
+def are_different(number: str | UnsetType | None, other: str | UnsetType | None) -> bool:
     """Return whether two numbers are known, and of two people."""
     return bool(number and other and number != other)
 

@@ -6,7 +6,9 @@ given again, and emails too: what may be another person's account is a fault, an
 
 import unicodedata
 from collections.abc import Callable, Container
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+
+from msgspec import UnsetType
 
 from anyscale.domain.emails import email_key_or_empty
 from anyscale.domain.models.users import User
@@ -56,7 +58,14 @@ def depends_on_file(user: CheckedUser, by_email: User | None) -> bool:
     return bool(by_email and by_email.external_id and by_email.external_id != user.external_id)
 
 
-def is_other_name(user: CheckedUser, account: User) -> bool:
+class _Named(Protocol):
+    @property
+    def name(self) -> str | UnsetType | None: ...
+    @property
+    def lastname(self) -> str | UnsetType | None: ...
+
+
+def is_other_name(user: _Named, account: _Named) -> bool:
     """Return whether neither the first nor the last name says that it is the same person.
 
     A file without names says nothing, and neither do two people without a last name.

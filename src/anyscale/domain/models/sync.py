@@ -47,8 +47,8 @@ class SyncStep(Struct, frozen=True, kw_only=True, gc=False):
 class LookAlike(Struct, frozen=True, gc=False):
     """An account to suspend and an entry to create that may be the same person.
 
-    They have the same name, and no two different numbers: the email of the entry may be mistyped or
-    cut off.
+    They have no two different numbers. Those of a plan have the same name: the email of the entry
+    may be mistyped or cut off.
     """
 
     suspend: SyncStep

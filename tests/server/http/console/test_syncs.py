@@ -132,6 +132,8 @@ def test_the_import_of_an_update_names_the_update_and_what_it_did(jane: HttpClie
     assert f'href="{place}"' in page.text
     expected = "This import is a part of the update from staff.csv : 1 created, 1 suspended."
     assert expected in words(page)
+    listed = get(jane, "/console/batches")
+    assert f'Part of an <a href="{place}">update</a>: 1 created, 1 suspended' in listed.text
 
 
 def test_links_for_the_new_are_offered_if_a_page_cannot_have_all_who_cannot_sign_in(
@@ -263,6 +265,22 @@ def test_people_who_look_the_same_are_a_question(console: Console, jane: HttpCli
     assert "Say whether these are two people each." in words(refused)
     assert account(console, "bob").suspended_at is None
     assert "Created 1" in sync(jane, data, they_differ="yes")
+
+
+def test_people_who_may_be_one_person_with_another_name_are_named(
+    console: Console, jane: HttpClient
+) -> None:
+    create_accounts(console.control_plane, "eve")
+    changed = staff(";Jane;Roe;jane.roe@example.com;", without="bob")
+    page = check(jane, changed + b";Eva;Roe;eve@example.org;\n")
+    text = words(page)
+    assert text.count("perhaps the same person as") == 3
+    for new, former in (
+        ("Jane Roe , jane.roe@example.com", "bob@example.com"),  # the same first name
+        ("Eva Roe , eve@example.org", "eve@example.com"),
+    ):
+        hint = f"{new} , is new: perhaps the same person as Jane , {former} , who is not in"
+        assert hint in text
 
 
 def test_a_file_that_may_be_cut_off_is_a_question(console: Console, jane: HttpClient) -> None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from anyscale.comparison.former_emails import REUSE_FOR_ACCOUNT
+from anyscale.comparison.possible_pairs import possible_pairs
 from anyscale.comparison.sync_options import SyncOptions, count_nameless, too_many
 from anyscale.domain.conflicts import REUSE
 from anyscale.domain.models.sync import LookAlike, SyncPlan, SyncStep
@@ -155,6 +156,8 @@ class ShownPlan(Struct, frozen=True):
     to_type: Mapping[str, int]
     look_alikes: Sequence[LookAlike]
     more_look_alikes: int
+    #: perhaps one person each, with another name and another email
+    possible_pairs: Sequence[LookAlike]
     nameless: int
     notes: Sequence[str]
 
@@ -178,6 +181,7 @@ def shown_plan(run: FileSync, plan: SyncPlan) -> ShownPlan:
         to_type={one.kind: one.count for one in too_many(plan, SyncOptions())},
         look_alikes=plan.look_alikes[:_SHOWN],
         more_look_alikes=len(plan.look_alikes[_SHOWN:]),
+        possible_pairs=list(possible_pairs(plan)),
         nameless=count_nameless(plan) if plan.suspend else 0,
         notes=run.file.notes,
     )
