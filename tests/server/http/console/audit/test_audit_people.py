@@ -121,6 +121,19 @@ def test_a_deleted_user_is_found_by_the_id_and_named_by_the_email_of_the_log(
     ]
 
 
+def test_a_user_is_found_by_the_beginning_of_a_former_email(
+    shared_console: Console, jane: HttpClient
+) -> None:
+    control_plane = shared_console.control_plane
+    control_plane.batches.create("renamed", [person("Ida", "Unwed")], "fail", operator("root"))
+    (ida,) = control_plane.users.with_emails(["ida.unwed@example.com"])
+    assert ida
+    changes = UserChanges(email="ida.wed@example.com", lastname="Wed")
+    control_plane.updates.update(ida.user_id, changes, operator("root"))
+    for typed in ("ida.unw", "Ida.Unwed@example.com"):
+        assert "from ida.unwed@example.com to ida.wed" in " ".join(sentences(listed(jane, q=typed)))
+
+
 def test_ids_and_actors_are_typed_as_well(jane: HttpClient, ids: dict[str, str]) -> None:
     assert sentences(listed(jane, q=f"user:{ids['Uwe']}"))[-1].startswith(
         "An operator on the server"
