@@ -73,6 +73,8 @@ class CountedFile(UsersFile):
         self.users_read: int = 0
         self.with_password: int = 0
         self.by_sso: int = 0
+        #: A-labels of the emails of those
+        self.sso_domains: set[str] = set()
         self.first: list[CheckedUser] = []
         #: the first names in an `encoding` that have other letters than ASCII
         self.other_names: list[str] = []
@@ -98,7 +100,9 @@ class CountedFile(UsersFile):
             self.with_password += 1
         elif not user.is_sso_user:
             self.without.append(position)
-        self.by_sso += user.is_sso_user
+        if user.is_sso_user:
+            self.by_sso += 1
+            self.sso_domains.add(user.email_key.rpartition("@")[2])
         self.users_read += 1
 
     def _note_name(self, user: CheckedUser) -> None:

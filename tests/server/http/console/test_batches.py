@@ -103,6 +103,20 @@ def test_a_check_counts_the_users_and_creates_none(console_with: Console, jane: 
     assert console_with.control_plane.users.with_emails([f"{one}@batch.example"]) == [None]
 
 
+def test_a_domain_that_single_sign_on_refuses_is_a_warning_before_the_users_are_created(
+    open_console: OpenConsole,
+) -> None:
+    provider = structs.replace(PROVIDER, domains=frozenset({"example.org"}))
+    jane = open_console(public_url=PUBLIC, provider=provider).browser()
+    rows = "Ann,ann@exmaple.org,yes\nBea,bea@example.org,yes\nCid,cid@example.net,\n"
+    page = upload(jane, f"{PATH}/check", f"name,email,is_sso_user\n{rows}".encode())
+    warned = page.text.partition('<div class="message warning">')[2].partition("</div>")[0]
+    assert "single sign-on with an email of <strong>exmaple.org</strong>: check" in warned
+    others = upload(jane, f"{PATH}/check", f"name,email,is_sso_user\n{rows[24:]}".encode())
+    assert "2 users read, nothing is wrong" in words(others)
+    assert "message warning" not in others.text
+
+
 def test_weak_hashes_of_an_export_of_another_system_need_the_mark(
     console_with: Console, jane: HttpClient
 ) -> None:

@@ -81,6 +81,7 @@ def test_columns_without_a_field_are_left_out_and_named(
     assert page.status == 200
     assert "staff.csv : 1 user read, nothing is wrong" in words(page)
     assert "Kostenstelle and Abteilung are left out." in words(page)
+    assert "Values are shown only of columns of names, emails, titles and numbers" in words(page)
     assert rows_of(page, "columns") == [
         ["Kostenstelle", "", ""],
         ["Name", "Muster", ""],

@@ -43,6 +43,8 @@ class GoodFile(Struct, frozen=True):
     suspended: int
     with_password: int
     by_sso: int
+    #: domains of their emails that single sign-on refuses
+    refused_domains: Sequence[str]
     without: int
     first: Sequence[ShownUser]
     notes: Sequence[str]
@@ -86,6 +88,7 @@ def check_file(run: FileRun) -> GoodFile:
         suspended=outcome.suspended,
         with_password=file.with_password,
         by_sso=file.by_sso,
+        refused_domains=run.refused_domains,
         without=sum(position not in skipped for position in file.without),
         first=[
             ShownUser(user, position + 1, _sign_in(user), position in skipped)

@@ -56,6 +56,8 @@ class ShownTable(Struct, frozen=True):
     columns: Sequence[Column]
     #: field -> label
     fields: Mapping[str, str]
+    #: whether a column shows no values, since it may have secrets
+    hides_values: bool
     #: which columns are left out, as a sentence; empty if none is
     left_out: str
 
@@ -78,6 +80,7 @@ def shown_table(file: CountedFile) -> ShownTable | None:
         names=", ".join(file.other_names),
         columns=columns,
         fields=labels,
+        hides_values=not all(column.values for column in columns),
         left_out=_left_out(file.choices),
     )
 
