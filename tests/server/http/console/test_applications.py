@@ -143,7 +143,9 @@ def test_all_wrong_fields_are_named_at_once(jane: HttpClient) -> None:
 
 
 def test_domains_are_written_as_people_write_them(console: Console, jane: HttpClient) -> None:
-    create(jane, "Spelled", audience="@example.com, Owners;\r\n corp.example.com  b.example.com,")
+    later = "corp.example.com, b.example.com"
+    spelled = "@example.com, Owners;\r\n corp.example.com  b.example.com,"
+    create(jane, "Spelled", audience=spelled, unmatched=later)
     hub = find(console, "Spelled")
     assert hub.audience == ["example.com", "owners", "corp.example.com", "b.example.com"]
 
@@ -224,6 +226,26 @@ def test_the_form_and_the_page_say_how_many_accounts_match(
     checked = edit(jane, client_id, audience="Owners", check="yes")
     assert "1 account matches." in checked.text
     assert find(console, "Counted").audience == ["example.com"]
+
+
+def test_a_part_that_no_account_matches_is_a_question_before_it_is_saved(
+    console: Console, jane: HttpClient
+) -> None:
+    typed = "example.com, exmaple.com"
+    asked = create(jane, "Typed", audience=typed)
+    assert asked.status == 400
+    problem = "No account matches exmaple.com: mend it, or say that it is right."
+    assert problem_of(asked) == ("audience", problem)
+    assert "Typed" not in [one.name for one in console.control_plane.applications.list()]
+    again = create(jane, "Typed", audience="example.com, exampel.com", unmatched="exmaple.com")
+    assert "No account matches exampel.com" in problem_of(again)[1]
+    assert create(jane, "Typed", audience=typed, unmatched="exmaple.com").status == 200
+
+    client_id = find(console, "Typed").client_id
+    assert edit(jane, client_id, name="Named").status == 303, "only a new audience is asked about"
+    assert edit(jane, client_id, audience="exampel.com").status == 400
+    assert find(console, "Named").audience == ["example.com", "exmaple.com"]
+    assert edit(jane, client_id, audience="exampel.com", unmatched="exampel.com").status == 303
 
 
 def test_more_accounts_than_are_counted_are_many(

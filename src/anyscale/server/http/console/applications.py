@@ -1,6 +1,6 @@
 """/console/applications: the programs that sign users in; their secrets are shown once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -34,7 +34,7 @@ from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.login.sign_in_again import require_recent_sign_in
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.actors import names_in
-from anyscale.server.http.web.console_page import Page, refused_form, render_console_page
+from anyscale.server.http.web.console_page import Page, Problem, refused_form, render_console_page
 from anyscale.server.http.web.forms import read_form, read_form_key, read_number
 from anyscale.server.http.web.templating import redirect
 from anyscale.server.store.words import fold
@@ -101,6 +101,9 @@ def create_application(
         if is_check(request, body):
             applications.check(fields, is_public=new.is_public)
             return _form(request, applications, sent, note=_NOTES["checked"])
+        if problem := _unmatched(request, body, applications, new.audience):
+            applications.check(fields, is_public=new.is_public)
+            return _form(request, applications, sent, problems=[problem], status=400)
         created = applications.create(new, request.user, form_key)
     except ConfigError as error:
         if first := applications.of_form(form_key, new.name, request.user):
@@ -174,6 +177,11 @@ def edit_application(
         if checks:
             applications.check(changes, is_public=application.is_public, client_id=client_id)
             return _edit_form(request, applications, application, sent, note=_NOTES["checked"])
+        if problem := _unmatched(request, body, applications, changes.get("audience", ())):
+            applications.check(changes, is_public=application.is_public, client_id=client_id)
+            return _edit_form(
+                request, applications, application, sent, problems=[problem], status=400
+            )
         applications.update(client_id, ApplicationChanges(**changes), request.user)
     except ConfigError as error:
         return _edit_form(request, applications, application, sent, **refused(error))
@@ -239,6 +247,17 @@ def _batches_of(applications: Iterable[Application]) -> set[str]:
     """Return the ids of the batches whose users may sign in at some applications."""
     entries = (entry for one in applications for entry in one.audience)
     return {entry for entry in entries if entry.startswith("bat_")}
+
+
+def _unmatched(
+    request: UserRequest, body: bytes, applications: ApplicationService, audience: Sequence[str]
+) -> Problem | None:
+    """Return the question whether parts of who may sign in are right, unless the form says so."""
+    matches = applications.count_matches(audience)
+    unmatched = ", ".join(matches.unmatched) if matches else ""
+    if not unmatched or read_form(request, body, "unmatched") == [unmatched]:
+        return None
+    return f"No account matches {unmatched}: mend it, or say that it is right.", "audience"
 
 
 def _secret(
