@@ -359,6 +359,18 @@ def test_all_that_match_are_said_to_be_selected(owner: Page, staff: Staff) -> No
     expect(owner.get_by_text("0 selected")).to_be_visible()
 
 
+def test_a_row_that_is_taken_out_is_not_changed_with_all_that_match(
+    owner: Page, staff: Staff
+) -> None:
+    owner.goto("/console/users?state=none")
+    owner.get_by_label("Select all on this page").check()
+    everyone = owner.get_by_label("that match")
+    everyone.check()
+    owner.get_by_role("rowheader").first.locator("xpath=..").get_by_role("checkbox").uncheck()
+    expect(everyone).not_to_be_checked()
+    expect(owner.get_by_text(f"{ROWS - 1} selected")).to_be_visible()
+
+
 def test_links_of_selected_accounts_are_a_file(owner: Page, staff: Staff) -> None:
     owner.set_viewport_size({"width": 1280, "height": 800})
     owner.goto("/console/users?q=person&state=none")

@@ -40,7 +40,14 @@ for (const all of document.querySelectorAll("[data-picks]")) {
     for (const box of boxes) box.checked = all.checked;
     show();
   });
-  for (const box of [...boxes, matching]) box?.addEventListener("change", show);
+  for (const box of [all, ...boxes]) {
+    box.addEventListener("change", () => {
+      // Else a row that was taken out would be changed too.
+      if (matching && !box.checked) matching.checked = false;
+      show();
+    });
+  }
+  matching?.addEventListener("change", show);
   show();
 }
 
