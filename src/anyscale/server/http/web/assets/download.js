@@ -18,6 +18,8 @@ async function send(form, submitter) {
     location.replace(response.url);
   } else {
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    // Chromium complains of it on a page that has a focus already.
+    for (const element of page.querySelectorAll("[autofocus]")) element.removeAttribute("autofocus");
     document.getElementById("main").replaceWith(page.getElementById("main"));
     document.querySelector(".message.problem")?.focus();
   }
