@@ -33,12 +33,18 @@ pytest_plugins = [
 ]
 
 # The same examples in each run, so that only a change of the code changes the result. Before a
-# release, `./dev test --hypothesis-profile explore` tries other examples.
-for profile, derandomize in (("tests", True), ("explore", False)):
+# release, `./dev test --hypothesis-profile explore` tries other examples. `second-python` is for a
+# run whose examples all run on another Python as well.
+for profile, derandomize, examples in (
+    ("tests", True, 100),
+    ("explore", False, 100),
+    ("second-python", True, 20),
+):
     settings.register_profile(
         profile,
         deadline=None,
         derandomize=derandomize,
+        max_examples=examples,
         print_blob=True,
         suppress_health_check=[HealthCheck.too_slow],
     )
