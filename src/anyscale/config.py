@@ -35,15 +35,21 @@ class CallerWords(NamedTuple):
     host: str
     token: str
     embedded: str
+    #: where a token comes from that is an argument: of the command, only `anyscale login` has one
+    token_source: str
 
 
 COMMAND = CallerWords(
-    "--host", "set ANYSCALE_CLI_TOKEN", "use the embedded control plane by --host embedded"
+    "--host",
+    "set ANYSCALE_CLI_TOKEN",
+    "use the embedded control plane by --host embedded",
+    "the prompt or standard input",
 )
 PYTHON = CallerWords(
     "host=",
     "pass token= to anyscale.Anyscale or set ANYSCALE_CLI_TOKEN",
     'use the embedded control plane by anyscale.Anyscale(host="embedded")',
+    "token=",
 )
 
 
@@ -52,6 +58,8 @@ class Target(Struct, frozen=True):
 
     host: str | None = None
     token: str | None = None
+    #: the argument, variable or file that has the token, for the message if it is refused
+    token_source: str = ""
 
     def __repr__(self) -> str:
         return f"Target({self.host!r})"
@@ -107,7 +115,7 @@ def resolve(
     chosen = _first(host, words.host, environment, "ANYSCALE_HOST")
     if chosen.value == EMBEDDED:
         return Target()
-    secret = _first(token, "token=", environment, "ANYSCALE_CLI_TOKEN")
+    secret = _first(token, words.token_source, environment, "ANYSCALE_CLI_TOKEN")
     if not (chosen.value and secret.value):
         saved = saved_credentials(environment)
         # The file's token is for the file's host only, and that host for the file's token.
@@ -124,7 +132,7 @@ def resolve(
         raise ConfigError(_without_host(secret.source, environment, words))
     if origin and not checked_token:
         raise ConfigError(_without_token(origin, chosen.source, environment, words))
-    return Target(origin, checked_token)
+    return Target(origin, checked_token, secret.source)
 
 
 def _first(

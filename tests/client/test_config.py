@@ -37,16 +37,16 @@ def test_an_unknown_user_without_a_home_has_no_credentials_file(
 def test_an_argument_goes_before_the_environment() -> None:
     environment = {"ANYSCALE_HOST": HOST, "ANYSCALE_CLI_TOKEN": "env"}
 
-    assert resolve(None, None, environment) == Target(HOST, "env")
-    assert resolve(OTHER, None, environment) == Target(OTHER, "env")
-    assert resolve(OTHER, "mine", environment) == Target(OTHER, "mine")
+    assert resolve(None, None, environment) == Target(HOST, "env", "ANYSCALE_CLI_TOKEN")
+    assert resolve(OTHER, None, environment) == Target(OTHER, "env", "ANYSCALE_CLI_TOKEN")
+    assert resolve(OTHER, "mine", environment) == Target(OTHER, "mine", "token=")
 
 
 def test_the_credentials_file_comes_last(home: Path, credentials: Path) -> None:
     environment = {"HOME": str(home)}
 
-    assert resolve(None, None, environment) == Target(HOST, "saved")
-    assert resolve(OTHER, "mine", environment) == Target(OTHER, "mine")
+    assert resolve(None, None, environment) == Target(HOST, "saved", str(credentials))
+    assert resolve(OTHER, "mine", environment) == Target(OTHER, "mine", "token=")
 
 
 def test_the_files_token_goes_to_the_files_host_only(home: Path, credentials: Path) -> None:
@@ -58,21 +58,28 @@ def test_another_token_goes_to_the_files_host_only_if_the_file_has_none(
     home: Path, credentials: Path
 ) -> None:
     environment = {"HOME": str(home)}
-    for token, variables in (("mine", {}), (None, {"ANYSCALE_CLI_TOKEN": "mine"})):
-        assert resolve(HOST, token, environment | variables) == Target(HOST, "mine")
+    for token, variables, source in (
+        ("mine", {}, "token="),
+        (None, {"ANYSCALE_CLI_TOKEN": "mine"}, "ANYSCALE_CLI_TOKEN"),
+    ):
+        assert resolve(HOST, token, environment | variables) == Target(HOST, "mine", source)
         unused = f"there is no host ({credentials} has one for its own token): name the server by"
         assert unused in message(None, token, COMMAND, **environment, **variables)
 
     credentials.write_text(f'{{"host": "{HOST}"}}', encoding="utf-8")
-    assert resolve(None, None, environment | {"ANYSCALE_CLI_TOKEN": "mine"}) == Target(HOST, "mine")
+    environment["ANYSCALE_CLI_TOKEN"] = "mine"
+    assert resolve(None, None, environment) == Target(HOST, "mine", "ANYSCALE_CLI_TOKEN")
 
 
 def test_the_files_own_token_goes_to_the_files_host_from_wherever_it_comes(
     home: Path, credentials: Path
 ) -> None:
     environment = {"HOME": str(home)}
-    for token, variables in (("saved", {}), (None, {"ANYSCALE_CLI_TOKEN": "saved\n"})):
-        assert resolve(None, token, environment | variables) == Target(HOST, "saved")
+    for token, variables, source in (
+        ("saved", {}, "token="),
+        (None, {"ANYSCALE_CLI_TOKEN": "saved\n"}, "ANYSCALE_CLI_TOKEN"),
+    ):
+        assert resolve(None, token, environment | variables) == Target(HOST, "saved", source)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
@@ -105,7 +112,7 @@ def test_the_host_embedded_chooses_the_embedded_control_plane_whatever_else_is_s
     assert resolve("embedded", None, environment | {"ANYSCALE_HOST": HOST}) == Target()
     assert resolve("embedded", "mine", environment) == Target()
     assert resolve(None, None, environment | {"ANYSCALE_HOST": "embedded"}) == Target()
-    assert resolve(OTHER, "mine", {"ANYSCALE_HOST": "embedded"}) == Target(OTHER, "mine")
+    assert resolve(OTHER, "mine", {"ANYSCALE_HOST": "embedded"}) == Target(OTHER, "mine", "token=")
 
 
 def test_the_credentials_file_may_choose_the_embedded_control_plane(
@@ -138,7 +145,7 @@ def test_a_token_without_a_host_is_an_error_that_names_its_source_and_the_ways_o
     name = f"name the server by {option} or ANYSCALE_HOST, {EMBEDDED[words]}"
     missing = "has a token, and there is no host"
 
-    assert message(None, "mine", words) == f"token= {missing}: {name}"
+    assert message(None, "mine", words) == f"{words.token_source} {missing}: {name}"
     assert (
         message(None, None, words, ANYSCALE_CLI_TOKEN="mine")
         == f"ANYSCALE_CLI_TOKEN {missing}: {name}"

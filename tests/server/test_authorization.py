@@ -59,9 +59,10 @@ def test_tokens_without_permission_create_nothing_and_are_in_the_audit_log(
     unknown = owner[:-7] + ("A" if owner[-7] != "A" else "B") + owner[-6:]
     message = {
         collaborator: "token:carl is a collaborator: this takes an owner's token",
-        revoked: "the token 'eve' was revoked: ask for a new one",
+        revoked: "the token 'eve' was revoked: an owner creates a new one in the console, under "
+        "Tokens, or the operator by `anyscale server create-token`",
         unknown: "the token was not copied whole",
-        "secret": "this is not a musterroll token: tokens start with mrt_",
+        "secret": "this is not a musterroll token, which starts with mrt_",
     }
     for token, text in message.items():
         result = create(token)
@@ -103,7 +104,7 @@ def test_an_expired_token_creates_nothing(
             file.execute("update tokens set expires_at = 1")
     result = create(token)
     assert result.returncode == 1
-    assert "the token 'old' has expired: ask for a new one" in result.stderr
+    assert "the token 'old' has expired: an owner creates a new one" in result.stderr
 
 
 def test_tokens_are_listed_with_their_last_use_and_without_their_secret(

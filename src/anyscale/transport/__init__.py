@@ -37,7 +37,9 @@ def open_transport(
     if target.host and target.token:
         from anyscale.transport.http import HttpTransport
 
-        return HttpTransport(target.host, target.token, on_notice, on_outage)
+        return HttpTransport(
+            target.host, target.token, on_notice, on_outage, token_source=target.token_source
+        )
     from anyscale.transport.embedded import EmbeddedTransport
 
     return EmbeddedTransport.from_environment(environment, on_notice)

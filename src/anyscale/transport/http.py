@@ -304,10 +304,14 @@ class HttpTransport:
         token: str,
         on_notice: Callable[[str], None] = lambda _: None,
         on_outage: Callable[[Outage], None] = lambda _: None,
+        *,
+        token_source: str = "",
     ) -> None:
         self.where: str = host.rstrip("/")
         self.on_notice = on_notice
-        self._client = RetryingClient(self.where, token, _AT_ONCE, on_notice, on_outage)
+        self._client = RetryingClient(
+            self.where, token, _AT_ONCE, on_notice, on_outage, token_source=token_source
+        )
         self.batches: Batches = Batches(self._client)
         self.users: Users = Users(self._client)
         self.links: Links = Links(self._client)

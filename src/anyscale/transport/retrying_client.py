@@ -19,6 +19,7 @@ from anyscale.errors import (
     AnyscaleError,
     ConfigError,
     NotAControlPlane,
+    NotAuthenticated,
     NotFound,
     Overloaded,
     Unavailable,
@@ -74,6 +75,7 @@ class RetryingClient:
         token: of the caller.
         at_once: requests at a time, at most.
         on_notice, on_outage: see `open_transport`.
+        token_source: where the token comes from, for the message if it is refused.
     """
 
     def __init__(
@@ -83,6 +85,8 @@ class RetryingClient:
         at_once: int,
         on_notice: Callable[[str], None],
         on_outage: Callable[[Outage], None] = lambda _: None,
+        *,
+        token_source: str = "",
     ) -> None:
         self.host = host
         self._outages = OutageReporter(host, self._seconds_of_call, on_notice, on_outage)
@@ -91,6 +95,7 @@ class RetryingClient:
             "User-Agent": f"musterroll/{__version__}",
             "Accept-Encoding": "gzip",
         }
+        self._token_source = token_source
         self._pool = _pool(host, at_once)
         self._limit = AdaptiveLimit(at_once)
         self._patience = _FIRST_PATIENCE
@@ -203,6 +208,8 @@ class RetryingClient:
 
     def _error(self, response: Response, *, changes: bool) -> Exception:
         error = error_of(self.host, response, outcome_unknown=changes)
+        if isinstance(error, NotAuthenticated) and self._token_source:
+            error.args = (f"{error}. The token for {self.host} is from {self._token_source}",)
         if response.status in _RESTARTING:
             self._patience = _PATIENCE
         if isinstance(error, Overloaded):

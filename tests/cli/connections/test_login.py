@@ -12,6 +12,9 @@ from tests.support.commands.terminal import on_a_terminal
 from tests.support.servers.control_planes import new_control_plane
 from tests.support.servers.server_in_process import serve_in_process
 
+from anyscale import Anyscale
+from anyscale.errors import NotAuthenticated
+
 OTHER = {"host": "https://other.example.com", "cli_token": "mrt_of_another"}
 
 
@@ -70,7 +73,7 @@ def test_a_token_that_the_server_refuses_is_not_stored(
 ) -> None:
     url, token, intern = server
     for wrong, message in (
-        (token[:-1], "was not copied whole"),
+        (token[:-1], f"The token for {url} is from the prompt or standard input"),
         (intern, "is a collaborator: this takes an owner's token"),
     ):
         done = anyscale("login", "--host", url, stdin=wrong)
@@ -117,3 +120,23 @@ def test_a_variable_that_comes_before_the_file_is_named(
     done = anyscale("login", "--host", url, stdin=token, env={"ANYSCALE_HOST": "embedded"})
     assert "ANYSCALE_HOST is set, and comes before the file" in done.stderr
     assert "ANYSCALE_CLI_TOKEN" not in done.stderr
+
+
+def test_a_refused_token_is_said_to_be_of_its_variable_file_or_argument(
+    server: tuple[str, str, str], anyscale: RunAnyscale, file: Path
+) -> None:
+    url, token, _ = server
+    wrong = token[:-1]
+    mend = "copy it again. If it is lost, an owner creates a new one in the console"
+    source = f"The token for {url} is from"
+    named = anyscale("user", "list", env={"ANYSCALE_HOST": url, "ANYSCALE_CLI_TOKEN": wrong})
+    save(file, {"host": url, "cli_token": wrong})
+    saved = anyscale("user", "list")
+    with pytest.raises(NotAuthenticated) as caught:
+        Anyscale(url, wrong).user.get(email="jane@example.com")
+
+    assert mend in named.stderr
+    assert named.stderr.endswith(f"{source} ANYSCALE_CLI_TOKEN\n")
+    assert saved.stderr.endswith(f"{source} {file}\n")
+    assert str(caught.value).endswith(f"{source} token=")
+    assert wrong not in f"{named.stderr}{saved.stderr}{caught.value!r}"

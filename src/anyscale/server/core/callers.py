@@ -7,7 +7,7 @@ identified, and checks it again in each transaction that writes, since permissio
 import os
 import pwd
 from collections.abc import Collection, Mapping
-from typing import assert_never
+from typing import Final, assert_never
 
 from msgspec import Struct, structs
 
@@ -21,6 +21,7 @@ from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
 __all__ = [
+    "HOW_TO_REPLACE",
     "IDLE_LIMIT",
     "RECENT",
     "Caller",
@@ -47,6 +48,12 @@ _FRESH = 10 * MINUTE_MS
 
 #: milliseconds after a sign-in while an owner may do what cannot be undone
 RECENT = 15 * MINUTE_MS
+
+#: the mend for a token that is refused
+HOW_TO_REPLACE: Final = (
+    "an owner creates a new one in the console, under Tokens, or the operator by `anyscale server "
+    "create-token`"
+)
 
 _NOT_SIGNED_IN = "you are not signed in, or not any more"
 
@@ -179,19 +186,23 @@ def live_token(tx: Transaction, token_hash: bytes) -> TokenCaller:
     """
     token = tx.tokens.get(token_hash)
     if token is None:
-        raise NotAuthenticated("the token is unknown here: is it of another control plane?")
+        raise NotAuthenticated(
+            f"the token is unknown here, as one of another control plane is: {HOW_TO_REPLACE}"
+        )
     actor = actor_of(token)
     if token.revoked_at is not None:
-        raise NotAuthenticated(f"the token {token.name!r} was revoked: ask for a new one", actor)
+        raise NotAuthenticated(f"the token {token.name!r} was revoked: {HOW_TO_REPLACE}", actor)
     if token.expires_at is not None and token.expires_at <= tx.now():
-        raise NotAuthenticated(f"the token {token.name!r} has expired: ask for a new one", actor)
+        raise NotAuthenticated(f"the token {token.name!r} has expired: {HOW_TO_REPLACE}", actor)
     return _with_role_of_owner(tx, token) if token.user_id else TokenCaller(token, None)
 
 
 def _with_role_of_owner(tx: Transaction, token: TokenRecord) -> TokenCaller:
     account = tx.accounts.get(token.user_id or "")
     if account is None:
-        raise NotAuthenticated(f"the account of the token {token.name!r} does not exist any more")
+        raise NotAuthenticated(
+            f"the account of the token {token.name!r} does not exist any more: {HOW_TO_REPLACE}"
+        )
     if account.suspended_at is not None:
         raise NotAuthenticated(
             f"the account of the token {token.name!r} is suspended: ask an administrator",

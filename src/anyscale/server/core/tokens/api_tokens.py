@@ -12,6 +12,7 @@ from anyscale.domain.invisible import is_visible
 from anyscale.errors import ConfigError, NotAuthenticated, NotFound, StoreUnavailable
 from anyscale.server.core.audit.entries import Entry, append_entry
 from anyscale.server.core.callers import (
+    HOW_TO_REPLACE,
     Caller,
     SessionCaller,
     TokenCaller,
@@ -182,9 +183,14 @@ class TokenService:
             NotAuthenticated: it is not a token, or it is unknown, expired or revoked.
         """
         if not token.startswith(PREFIX):
-            raise NotAuthenticated(f"this is not a musterroll token: tokens start with {PREFIX}")
+            raise NotAuthenticated(
+                f"this is not a musterroll token, which starts with {PREFIX}: {HOW_TO_REPLACE}"
+            )
         if not _is_whole(token):
-            raise NotAuthenticated("the token was not copied whole: some of it is missing or wrong")
+            raise NotAuthenticated(
+                "the token was not copied whole, since some of it is missing or wrong: copy it "
+                f"again. If it is lost, {HOW_TO_REPLACE}"
+            )
         with self._transactions.read() as tx:
             caller = live_token(tx, hash_of(token))
             now = tx.now()
