@@ -32,6 +32,8 @@ CHUNK = 2_000
 #: differences that are kept in memory
 KEPT = 10_000
 
+NOT_COMPARED = "The file was not compared to its end, and nothing was changed"
+
 
 def verified(anyscale: RunAnyscale, file: Path, *options: str) -> tuple[int, Any]:
     done = anyscale("user", "verify", "-f", file, "-o", "json", *options)
@@ -343,6 +345,19 @@ def test_a_server_that_is_down_gives_status_3(
         done = anyscale("user", "verify", "-f", file, "-o", output)
         assert (done.returncode, done.stdout) == (3, "")
         assert "is the control plane running?" in done.stderr
+        assert done.stderr.endswith(f"{NOT_COMPARED}: run it again.\n")
+
+
+def test_a_comparison_without_permission_says_with_which_token_to_run_it_again(
+    configured_server: ServerProcess, anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = tmp_path / "users.yaml"
+    file.write_text(FILE, encoding="utf-8")
+    collaborators = configured_server.token("carl", "collaborator")
+    for token, needed in ((collaborators, "an owner's token"), ("mrt_x", "a new token")):
+        done = anyscale("user", "verify", "-f", file, env={"ANYSCALE_CLI_TOKEN": token})
+        assert done.returncode == 3
+        assert done.stderr.endswith(f"{NOT_COMPARED}: run it again with {needed}.\n")
 
 
 @pytest.mark.usefixtures("users")
@@ -355,6 +370,7 @@ def test_differences_that_cannot_be_written_give_status_3(
     done = anyscale("user", "verify", "-f", file, "-o", output, stdout="/dev/full")
     assert done.returncode == 3
     assert "error: standard output could not be written" in done.stderr
+    assert done.stderr.endswith(f"{NOT_COMPARED}: run it again.\n")
 
 
 def test_json_is_written_while_the_rest_is_still_compared(

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from typing import NoReturn
 
 import click
 
@@ -38,11 +39,24 @@ from anyscale.comparison.corrections import Confirmed, Correction, correct, corr
 from anyscale.comparison.verification import Verification
 from anyscale.domain.models.users import Difference, User
 from anyscale.domain.validation import shown
-from anyscale.errors import AnyscaleError, BatchRefused, BatchUnfinished, ConfigError
+from anyscale.errors import (
+    AnyscaleError,
+    BatchRefused,
+    BatchUnfinished,
+    ConfigError,
+    NotAuthenticated,
+    NotPermitted,
+)
 from anyscale.transport.base import Transport
 from anyscale.users_file import UsersFile
 
 DIFFERENT, NOT_COMPARED = 1, 3
+
+#: what the same command needs, run again
+_AGAIN_WITH: dict[type[AnyscaleError], str] = {
+    NotAuthenticated: " with a new token",
+    NotPermitted: " with an owner's token",
+}
 
 
 @click.command("verify", cls=UsersFileCommand)
@@ -117,15 +131,20 @@ def verify(
         except (ConfigError, BatchUnfinished):
             raise
         except AnyscaleError as error:
-            say(f"error: {error}")
-            raise click.exceptions.Exit(NOT_COMPARED) from None
+            _refuse(str(error), _AGAIN_WITH.get(type(error), ""))
         except OutputLost as error:
-            say(f"error: standard output could not be written: {error}")
-            raise click.exceptions.Exit(NOT_COMPARED) from None
+            _refuse(f"standard output could not be written: {error}")
         finally:
             clear_progress()
     if different:
         raise click.exceptions.Exit(DIFFERENT)
+
+
+def _refuse(error: str, needed: str = "") -> NoReturn:
+    """End a command that could not compare, and say how to continue."""
+    say(f"error: {error}")
+    say(f"The file was not compared to its end, and nothing was changed: run it again{needed}.")
+    raise click.exceptions.Exit(NOT_COMPARED) from None
 
 
 def _compared(
