@@ -65,8 +65,7 @@ def test_the_database_is_named_before_it_fails(
 def test_a_data_directory_that_cannot_be_written_is_answered_with_another(
     command: tuple[str, ...], anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
-    home = tmp_path / "file"
-    home.touch()
+    home = "/sys"  # nobody can create a folder there, root included
     users = "create_users: [{name: Jane, email: jane@example.com}]"
     (tmp_path / "users.yaml").write_text(users)
 

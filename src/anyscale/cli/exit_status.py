@@ -31,7 +31,7 @@ REFUSED, WRONG_INPUT, UNFINISHED, INTERRUPTED = 1, 2, 3, 130
 #: how to continue after an interrupt of a run that can be resumed
 GO_ON = "run the same command again to continue where it stopped"
 
-_NOT_WRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR})
+_NOT_WRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 _SKIP = "`--if-exists skip` skips the users who have an account."
 
@@ -104,7 +104,11 @@ def _say_other_folder(cause: BaseException | None) -> None:
     """Say how to use another data directory, if this user cannot write the present one."""
     if not isinstance(cause, OSError) or cause.errno not in _NOT_WRITABLE:
         return
-    failed, folder = Path(os.fsdecode(cause.filename or "")), data_dir(os.environ)
+    failed = Path(os.fsdecode(cause.filename or ""))
+    try:
+        folder = data_dir(os.environ)
+    except ConfigError:  # a command with a server does not need it
+        return
     # A folder above it that cannot be created is named by the error as well.
     if failed.is_relative_to(folder) or folder.is_relative_to(failed):
         say("Set ANYSCALE_DATA_DIR to a folder that you can write to.")

@@ -7,17 +7,25 @@ from pathlib import Path
 
 from anyscale.errors import ConfigError
 
-__all__ = ["data_dir", "home_dir", "no_tilde"]
+__all__ = ["data_dir", "home_dir", "no_file", "no_tilde"]
 
 
 def data_dir(environment: Mapping[str, str]) -> Path:
     """Return `ANYSCALE_DATA_DIR`, or the XDG data directory. It is not created here.
 
     Raises:
-        ConfigError: the variable begins with `~`, or the user has no home.
+        ConfigError: the variable begins with `~`, the user has no home, or there is a file in the
+            place of the folder.
     """
     if path := environment.get("ANYSCALE_DATA_DIR"):
-        return Path(no_tilde("ANYSCALE_DATA_DIR", path))
+        name = "ANYSCALE_DATA_DIR"
+        return no_file(f"{name} is", Path(no_tilde(name, path)), "set it to a folder")
+    default = _default_data_dir(environment)
+    mend = "move it away, or name a folder by ANYSCALE_DATA_DIR"
+    return no_file("the data directory is", default, mend)
+
+
+def _default_data_dir(environment: Mapping[str, str]) -> Path:
     # The specification: all paths must be absolute, and a relative one is to be ignored.
     base = environment.get("XDG_DATA_HOME", "")
     if base.startswith("/"):
@@ -25,6 +33,27 @@ def data_dir(environment: Mapping[str, str]) -> Path:
     if home := home_dir(environment):
         return home / ".local" / "share" / "anyscale"
     raise ConfigError("this user has no home folder: set ANYSCALE_DATA_DIR, or HOME")
+
+
+def no_file(what: str, folder: Path, mend: str) -> Path:
+    """Return a folder, which need not exist.
+
+    Args:
+        what: the beginning of the message, which says who names the folder.
+        folder: its path.
+        mend: the end of the message.
+
+    Raises:
+        ConfigError: in its place, or in that of a folder above it, is something else.
+    """
+    # Functions of `os.path`: those of `Path` raise errors of folders that cannot be looked at.
+    taken = next(one for one in (folder, *folder.parents) if os.path.lexists(one))
+    if not os.path.isdir(taken):  # noqa: PTH112 - see above
+        kind = "a file, and not a folder" if os.path.exists(taken) else "a link to nothing"  # noqa: PTH110 - see above
+        raise ConfigError(
+            f"{what} {folder}, {'which' if taken == folder else f'and {taken}'} is {kind}: {mend}"
+        )
+    return folder
 
 
 def home_dir(environment: Mapping[str, str]) -> Path | None:

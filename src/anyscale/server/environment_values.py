@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from anyscale.domain.data_dir import data_dir, no_tilde
+from anyscale.domain.data_dir import data_dir, no_file, no_tilde
 from anyscale.domain.emails import email_key
 from anyscale.domain.passwords import FORBIDDEN
 from anyscale.domain.urls import (
@@ -78,7 +78,8 @@ class EnvironmentReader:
         try:
             return read(self._environment, *arguments, **options)
         except ConfigError as error:
-            self.errors += error.args
+            # A wrong data directory is one thing, which several settings need.
+            self.errors += (one for one in error.args if one not in self.errors)
             return None
 
 
@@ -121,7 +122,9 @@ def database(environment: Mapping[str, str], *, served: bool) -> Path | str:
         raise ConfigError(wrong_database_url(url, served=served))
     # Three slashes begin a relative path and four an absolute one, as in other tools. We return an
     # absolute path, because it identifies the database of a run in any working directory.
-    return Path(no_tilde("ANYSCALE_DATABASE_URL", path.removeprefix("/"))).absolute()
+    file = Path(no_tilde("ANYSCALE_DATABASE_URL", path.removeprefix("/"))).absolute()
+    no_file("ANYSCALE_DATABASE_URL names a database in", file.parent, "name one in a folder")
+    return file
 
 
 def default_database(environment: Mapping[str, str]) -> Path:

@@ -178,7 +178,7 @@ def _seen(data: Path, copy: Path) -> int:
     return sum(state == "published" for state in batches.values())
 
 
-def test_a_folder_without_write_permission_is_named(
+def test_a_file_where_a_folder_should_be_is_named(
     anyscale: RunAnyscale, tmp_path: Path, home: Path
 ) -> None:
     blocked = tmp_path / "blocked"
@@ -189,7 +189,6 @@ def test_a_folder_without_write_permission_is_named(
         "user", "batch-create", "-f", file, env={"ANYSCALE_DATA_DIR": str(blocked / "data")}
     )
 
-    assert result.returncode == 1
-    assert f"error: cannot keep this run in {blocked}/data/runs" in result.stderr
-    assert "Not a directory" in result.stderr
+    assert result.returncode == 2
+    assert f"error: ANYSCALE_DATA_DIR is {blocked}/data, and {blocked} is a file" in result.stderr
     assert list(home.iterdir()) == []
