@@ -24,6 +24,21 @@ from anyscale.cli.root import root
         (["user", "batch-create", "--user-file", "x"], 2, "No such option '--user-file'"),
         (["user", "get", "--email", "no@b.io"], 1, "no user with the email 'no@b.io'"),
         (["user", "get"], 2, "give either an email or a name"),
+        (
+            ["user", "batch-create", "-f", USERS, "--label", ""],
+            2,
+            "--label: a label cannot be empty: leave it out for the name of the file",
+        ),
+        (
+            ["user", "batch-create", "-f", USERS, "--encoding", ""],
+            2,
+            "'' is not the encoding of a text file: such are windows-1252",
+        ),
+        (
+            ["user", "verify", "-f", USERS, "--sheet", ""],
+            2,
+            "the name of the sheet is empty: leave it out for the first visible one",
+        ),
         (["user", "list", "--max-items", "-1"], 2, "-1 is not in the range"),
         (
             ["user", "list", "--not-since", "1 Oct"],
@@ -64,7 +79,6 @@ def test_an_error_is_one_line(
         ({"ANYSCALE_BATCH_CREATE": "off"}, 1, "only available on customer-hosted clouds"),
         ({"ANYSCALE_BATCH_CREATE": "maybe"}, 2, "ANYSCALE_BATCH_CREATE must be on or off"),
         ({"ANYSCALE_PASSWORD_MIN_LENGTH": "5"}, 2, "must be a whole number from 8 to 1024"),
-        ({"ANYSCALE_DATA_DIR": "/dev/null/x"}, 1, "Not a directory"),
         ({"ANYSCALE_DATABASE_URL": "sqlite:////etc/hostname"}, 1, "the file is not a database"),
     ],
 )
@@ -77,6 +91,39 @@ def test_a_wrong_environment_is_reported_in_one_line(
     assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert "t0ken" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "named"),
+    [
+        ("ANYSCALE_DATA_DIR", "{}", "ANYSCALE_DATA_DIR is {}, which"),
+        ("ANYSCALE_DATA_DIR", "{}/data", "ANYSCALE_DATA_DIR is {}/data, and {}"),
+        ("XDG_DATA_HOME", "{}", "the data directory is {}/anyscale, and {}"),
+        ("ANYSCALE_DATABASE_URL", "sqlite:///{}/x.db", "ANYSCALE_DATABASE_URL names a database in"),
+    ],
+)
+def test_a_file_in_the_place_of_the_data_directory_is_found_before_anything_else(
+    variable: str, value: str, named: str, anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    env = {"ANYSCALE_DATA_DIR": "", variable: value.replace("{}", str(file))}
+    for words in (("user", "batch-create", "-f", USERS, "--dry-run"), ("server", "migrate")):
+        done = anyscale(*words, env=env)
+        assert done.returncode == 2
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"error: {named.replace('{}', str(file))}"), line
+        assert " is a file, and not a folder: " in line
+
+
+def test_a_data_directory_that_is_a_link_to_nothing_is_named(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "not mounted")
+    done = anyscale("user", "list", env={"ANYSCALE_DATA_DIR": str(link)})
+    message = f"ANYSCALE_DATA_DIR is {link}, which is a link to nothing: set it to a folder"
+    assert (done.returncode, done.stderr) == (2, f"error: {message}\n")
 
 
 @pytest.mark.parametrize(
@@ -132,6 +179,7 @@ OWNERS = "Owners are the administrators: say owner."
 ROLE_ARGUMENT = (
     "Invalid value for '{owner|collaborator}': 'admin' is not one of 'owner', 'collaborator'."
 )
+EMPTY = "is empty: give a value, or leave the option out"
 QUIET = "Log lines go to standard error: add `2> /dev/null` to drop them"
 ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
 
@@ -165,6 +213,21 @@ ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
         (["user", "list", "--search", " "], "--search is blank: give at least one character"),
         (["user", "list", "--email", ""], "--email is empty: give at least one character"),
         (["user", "list", "--name", ""], "--name is empty: give at least one character"),
+        (["server", "start", "--host", ""], f"--host {EMPTY}"),
+        (["server", "check", "--mail", ""], f"--mail {EMPTY}"),
+        (["audit", "list", "--actor", ""], f"--actor {EMPTY}"),
+        (["audit", "list", "--event", ""], f"--event {EMPTY}"),
+        (["audit", "list", "--subject", ""], f"--subject {EMPTY}"),
+        (["audit", "list", "--account", ""], f"--account {EMPTY}"),
+        (["user", "sync", "-f", "x", "--they-differ", ""], f"--they-differ {EMPTY}"),
+        (["user", "sync", "-f", "x", "--same-person", ""], f"--same-person {EMPTY}"),
+        (["user", "update", "a@b.io", "--external-id", ""], f"--external-id {EMPTY}"),
+        (["application", "create"], "Missing option '--name'. Missing option '--redirect-uri'."),
+        (["application", "create", "--name", "x"], "Missing option '--redirect-uri'."),
+        (
+            ["user", "set-role"],
+            "Missing argument 'EMAIL|ID'. Missing argument '{owner|collaborator}'.",
+        ),
         (
             ["user", "list", "--search", "a", "--email", "b", "--newest-first"],
             f"{TEXTS} and {ORDER}: leave out --email and --newest-first",

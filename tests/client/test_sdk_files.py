@@ -49,6 +49,8 @@ def test_a_wrong_file_raises_problems_with_their_cells(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         ({"sheet": "Staff"}, "a sheet is chosen for Excel, and .* is read as CSV"),
+        ({"sheet": ""}, "the name of the sheet is empty: leave it out"),
+        ({"encoding": ""}, "'' is not the encoding of a text file: such are windows-1252"),
         ({"encoding": "rot13"}, "'rot13' is not the encoding of a text file"),
         ({"file_format": "xml"}, "file_format must be one of yaml, json"),
         ({"columns": {"Ruf": "nome"}}, "Ruf=nome: the fields are name, email"),
@@ -71,3 +73,8 @@ def test_an_argument_of_a_wrong_type_is_named(argument: str) -> None:
 
     with pytest.raises(TypeError, match=f"{argument} must be .*, not list"):
         anyscale.user.users_file(**arguments)
+
+
+def test_an_empty_label_is_refused() -> None:
+    with pytest.raises(ConfigError, match="a label cannot be empty: leave it out"):
+        anyscale.user.admin_batch_create([], label="")

@@ -88,9 +88,11 @@ class LazyGroup(click.Group):
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """For an unknown option, suggest the one that was probably meant."""
+        """Name all that is missing, and for an unknown option the one that was probably meant."""
         try:
             yield
+        except click.MissingParameter as error:
+            raise _with_all_missing(error) from None
         except click.NoSuchOption as error:
             command, option = error.ctx and error.ctx.info_name, error.option_name
             mend = {**_OF_ALL, **self._option_hints.get(command or "", {})}.get(option)
@@ -129,6 +131,19 @@ class LazyGroup(click.Group):
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self._lazy_commands.items()])
+
+
+def _with_all_missing(error: click.MissingParameter) -> click.UsageError:
+    """Return the error for all parameters that a command needs and did not get.
+
+    click stops at the first one. It has read the others that were given before.
+    """
+    ctx = error.ctx
+    if ctx is None:
+        return error
+    missing = [one for one in ctx.command.params if one.required and one.name not in ctx.params]
+    texts = [f"Missing {one.param_type_name} {one.get_error_hint(ctx)}." for one in missing]
+    return click.UsageError(" ".join(texts), ctx) if len(texts) > 1 else error
 
 
 def _documentation(page: str) -> str:

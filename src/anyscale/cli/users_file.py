@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
+from anyscale.cli.options import not_empty
 from anyscale.cli.problem_report import problems_in_words, report_problems
 from anyscale.cli.terminal import be_quiet, escaped, is_quiet, say
 from anyscale.errors import BatchRefused, ConfigError
@@ -164,6 +165,7 @@ def reading_options() -> list[str]:
 same_person_option = click.option(
     "--same-person",
     multiple=True,
+    callback=not_empty,
     metavar="EXTERNAL_ID",
     help="The account with this external id is that user's, though email and names differ or it is "
     "suspended. Repeat it for each.",

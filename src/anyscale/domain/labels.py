@@ -10,13 +10,16 @@ _MOST = 200
 
 
 def checked_label(label: str | None) -> str | None:
-    """Return a label, and None for an empty one.
+    """Return a label; None stands for none.
 
     Raises:
-        ConfigError: it is too long, has characters that cannot be seen, or blanks around it.
+        ConfigError: it is empty or too long, or has characters that cannot be seen, or blanks
+            around it.
     """
-    if not label:
+    if label is None:
         return None
+    if not label:
+        raise ConfigError("a label cannot be empty: leave it out for the name of the file, if any")
     if len(label) > _MOST or not is_visible(label):
         raise ConfigError(
             f"a label has at most {_MOST} visible characters, without blanks around it"

@@ -87,7 +87,15 @@ def format_of(file_name: str) -> str:
     return next((name for name, one in FORMATS.items() if ending in one.endings), "yaml")
 
 
-def _named_encoding(name: str) -> str | None:
+def _named_sheet(name: str | None) -> str | None:
+    if name == "":
+        raise ConfigError("the name of the sheet is empty: leave it out for the first visible one")
+    return name
+
+
+def _named_encoding(name: str | None) -> str | None:
+    if name is None:
+        return None
     from anyscale.users_file.tables.encodings import text_encoding
 
     return text_encoding(name)
@@ -154,7 +162,7 @@ class UsersFile:
         encoding: of CSV, such as `windows-1252`; None for UTF-8.
 
     Raises:
-        ConfigError: there is no such encoding.
+        ConfigError: there is no such encoding, or the name of the sheet is empty.
     """
 
     def __init__(
@@ -173,8 +181,8 @@ class UsersFile:
         self._stream = stream
         self._source: InputStream | None = None
         self._columns = columns or {}
-        self._sheet = sheet
-        self._encoding = _named_encoding(encoding) if encoding else None
+        self._sheet = _named_sheet(sheet)
+        self._encoding = _named_encoding(encoding)
         #: chooses the fields of the columns of a table in place of `columns`, if it is set
         self.column_choices: ColumnChoices | None = None
         #: entries, once the file was read to its end
@@ -205,9 +213,10 @@ class UsersFile:
         """Open a file by its path, or standard input for `-`.
 
         Raises:
-            ConfigError: it cannot be opened, or there is no such encoding.
+            ConfigError: it cannot be opened, there is no such encoding, or the name of the sheet
+                is empty.
         """
-        encoding = _named_encoding(encoding) if encoding else None  # before the file is opened
+        sheet, encoding = _named_sheet(sheet), _named_encoding(encoding)  # before it is opened
         if path == STDIN:
             try:
                 stream: BinaryIO = CapturedInput(sys.stdin.buffer)

@@ -105,7 +105,7 @@ def test_a_large_batch_is_reserved_hashed_and_published(transport: Transport) ->
 def test_a_batch_keeps_the_label_that_it_was_opened_with(transport: Transport) -> None:
     small = transport.batches.create("small", checked_users("a"), "fail", label="staff.csv").batch
     large = transport.batches.open("large", "fail", "März 2026.csv")
-    transport.batches.create("none", checked_users("b"), "fail", label="")
+    transport.batches.create("none", checked_users("b"), "fail", label=None)
 
     assert (small.label, large.label) == ("staff.csv", "März 2026.csv")
     assert transport.batches.open("large", "fail", "other.csv").label == large.label
@@ -116,12 +116,20 @@ def test_a_batch_keeps_the_label_that_it_was_opened_with(transport: Transport) -
 
 @pytest.mark.parametrize("label", ["two\nlines", "\u202efdp.exe", " ", " x", "x" * 201])
 def test_a_label_has_at_most_200_visible_characters(transport: Transport, label: str) -> None:
+    refuse_label(transport, label, "200 visible characters, without blanks around")
+
+
+def test_a_label_is_not_empty(transport: Transport) -> None:
+    refuse_label(transport, "", "a label cannot be empty: leave it out")
+
+
+def refuse_label(transport: Transport, label: str, message: str) -> None:
     users = checked_users("a")
     for call in (
         lambda: transport.batches.create("key", users, "fail", label=label),
         lambda: transport.batches.open("key", "fail", label),
     ):
-        with pytest.raises(AnyscaleError, match="200 visible characters, without blanks around"):
+        with pytest.raises(AnyscaleError, match=message):
             call()
     assert transport.batches.find("key") is None
 

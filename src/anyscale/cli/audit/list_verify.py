@@ -13,7 +13,7 @@ from msgspec import Raw, structs
 
 from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.formats import output_option, write_json, write_records, write_text
-from anyscale.cli.options import max_items_option, text_or_json_option
+from anyscale.cli.options import max_items_option, not_empty, text_or_json_option
 from anyscale.cli.terminal import say
 from anyscale.domain import audit_chain
 from anyscale.domain.audit_chain import AuditEntry
@@ -58,17 +58,19 @@ _COLUMNS = ("number", "time", "actor", "event", "subject", "data")
 @click.command("list")
 @click.option("--after", type=click.IntRange(min=0), default=0, help="Only those after a number.")
 @click.option(
-    "--actor", default="", help="Only those of an actor: an email, or such as token:jane-laptop."
+    "--actor",
+    callback=not_empty,
+    help="Only those of an actor: an email, or such as token:jane-laptop.",
 )
-@click.option("--event", default="", help="Only those of an event, such as token.created.")
+@click.option("--event", callback=not_empty, help="Only those of an event, such as token.created.")
 @click.option(
     "--subject",
-    default="",
+    callback=not_empty,
     help="Only those about an account by an email that it has or had, or an id like usr_...",
 )
 @click.option(
     "--account",
-    default="",
+    callback=not_empty,
     help="Only what happened to an account and what its user did: an email, or an id like usr_...",
 )
 @click.option(
@@ -88,10 +90,10 @@ _COLUMNS = ("number", "time", "actor", "event", "subject", "data")
 @host_option
 def list_entries(
     after: int,
-    actor: str,
-    event: str,
-    subject: str,
-    account: str,
+    actor: str | None,
+    event: str | None,
+    subject: str | None,
+    account: str | None,
     since: int | None,
     until: int | None,
     newest_first: bool,
@@ -111,7 +113,9 @@ def list_entries(
     """
     if since is not None and until is not None and until <= since:
         raise ConfigError("--until is not after --from: no entry can be between them")
-    only = AuditFilter(actor, event, subject, account, since, until)
+    only = AuditFilter(
+        *(actor or "", event or "", subject or "", account or ""), since=since, until=until
+    )
     with open_control_plane(host) as transport:
         listed = _newest_first if newest_first else _entries
         list_page = partial(transport.audit.list, only=only)

@@ -13,6 +13,7 @@ import click
 
 from anyscale.cli.exit_status import REFUSED
 from anyscale.cli.formats import output_option, write_records, write_text
+from anyscale.cli.options import not_empty
 from anyscale.cli.server.connect import database_option
 from anyscale.cli.terminal import log
 
@@ -33,11 +34,11 @@ _STATUSES: "tuple[Status, ...]" = ("ok", "warn", "fail", "not tried")
     show_default=True,
     help="The file of settings, whose mode and owner are checked.",
 )
-@click.option("--mail", "mail_to", metavar="ADDRESS", default="", help="Send a mail there.")
+@click.option("--mail", "mail_to", metavar="ADDRESS", callback=not_empty, help="Send a mail there.")
 @click.option("--all", "shows_all", is_flag=True, help="Show each check that was not tried.")
 @output_option
 @database_option
-def check(environment_file: Path, mail_to: str, shows_all: bool, output: str) -> None:
+def check(environment_file: Path, mail_to: str | None, shows_all: bool, output: str) -> None:
     """Check settings, files, database, proxy, identity provider and mail; change nothing.
 
     Run it as the server's user, with the server's settings. What is wrong comes first. It exits
@@ -50,7 +51,9 @@ def check(environment_file: Path, mail_to: str, shows_all: bool, output: str) ->
     from anyscale.server.check.run import run_checks  # with the server, which the help needs not
 
     by_status: dict[Status, list[CheckResult]] = defaultdict(list)
-    results = _sorted_into(by_status, run_checks(os.environ, environment_file, mail_to=mail_to))
+    results = _sorted_into(
+        by_status, run_checks(os.environ, environment_file, mail_to=mail_to or "")
+    )
     if output == "text":
         write_text(_text(results, by_status, shows_all=shows_all))
     else:

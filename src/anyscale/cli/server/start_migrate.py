@@ -4,13 +4,20 @@ import os
 
 import click
 
+from anyscale.cli.options import not_empty
 from anyscale.cli.server.connect import database_option, open_local_control_plane
 from anyscale.cli.terminal import log
 from anyscale.server.settings import ListenSettings
 
 
 @click.command("start")
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    callback=not_empty,  # an empty address would be all of this machine's
+    help="The address to listen at.",
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),

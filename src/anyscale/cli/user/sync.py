@@ -12,7 +12,7 @@ from anyscale.cli.connect import (
 )
 from anyscale.cli.exit_status import GO_ON, REFUSED, UNFINISHED, explain_interrupt
 from anyscale.cli.formats import write_json, write_text
-from anyscale.cli.options import text_or_json_option, yes_option
+from anyscale.cli.options import not_empty, text_or_json_option, yes_option
 from anyscale.cli.terminal import (
     MOST_LISTED,
     accounts_in_words,
@@ -63,6 +63,7 @@ _limit = click.IntRange(min=0)
 @click.option(
     "--they-differ",
     multiple=True,
+    callback=not_empty,
     metavar="EMAIL",
     help="The user with this email and the one who looks the same are two people. Repeatable.",
 )

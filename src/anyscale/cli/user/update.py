@@ -4,6 +4,7 @@ import click
 from msgspec import UNSET, UnsetType
 
 from anyscale.cli.connect import host_option, open_control_plane, suggested_command
+from anyscale.cli.options import not_empty
 from anyscale.cli.terminal import log
 from anyscale.cli.user.account_argument import account_argument, check_account, find_account
 from anyscale.domain.models.users import User, UserChanges
@@ -18,7 +19,7 @@ from anyscale.errors import ConfigError
 @click.option("--no-lastname", is_flag=True, help="Clear the last name.")
 @click.option("--title", help="The new title.")
 @click.option("--no-title", is_flag=True, help="Clear the title.")
-@click.option("--external-id", help="The new number or id in another system.")
+@click.option("--external-id", callback=not_empty, help="The new number or id in another system.")
 @click.option("--no-external-id", is_flag=True, help="Clear the external id.")
 @click.option("--sso", is_flag=True, help="Let the user sign in by SSO.")
 @click.option(
