@@ -193,7 +193,7 @@ class _Driver(NamedTuple):
         It is the first place if too few have the word itself, and not only longer ones.
         """
         places = [
-            tx.words.find_place(self.first, is_leading=kind == _LEADING, number=_SAMPLE)
+            tx.words.find_place(self.first, is_leading=kind == _LEADING, number=_SAMPLE - 1)
             for kind in self.kinds
         ]
         return min((place for place in places if place), default=IndexPlace(0, 0))
@@ -218,8 +218,9 @@ _LEADING, _OTHER = 0, 1
 #: may end before the first match.
 _MOST_COUNTED = BLOCKS * INDEX_ROWS
 
-#: the accounts with a word by which words that have more rows are compared
-_SAMPLE = 1_000
+#: The accounts with a word by which frequent words are compared. If whole words have twice as many
+#: rows, leading ones and others, then one of the two kinds has them: they are counted so far.
+_SAMPLE = 500
 
 
 class _WordKey(NamedTuple):
@@ -275,7 +276,8 @@ class _WordStep:
         """Return the index of the driver with the fewest rows. The cursor of later pages has it."""
         if len(self._drivers) == 1:
             return 0
-        rarest, fewest = 0, _MOST_COUNTED
+        most = 2 * _SAMPLE if self._tier is Tier.NAME else _MOST_COUNTED
+        rarest, fewest = 0, most
         for index, driver in enumerate(self._drivers):
             # Count no further than the rarest word so far: a search has up to 24 words.
             rows = driver.count_rows(tx, fewest)
@@ -283,7 +285,7 @@ class _WordStep:
                 rarest, fewest = index, rows
             if not fewest:
                 break
-        if fewest < _MOST_COUNTED:
+        if fewest < most:
             return rarest
         return max(range(len(self._drivers)), key=lambda at: self._drivers[at].end_of_sample(tx))
 
