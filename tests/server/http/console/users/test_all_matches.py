@@ -172,6 +172,7 @@ def test_what_one_request_has_no_time_for_is_done_by_the_next_one_and_undone_tog
     for done, left in ((2, 3), (4, 1)):
         page = send(jane, f"{SUSPEND}{where}&all=yes", **fields_of(page))
         assert "2 accounts are suspended. Press again for the others." in words_of(page)
+        assert 'class="message warning" role="status"' in page.text
         assert f"Suspend {left} account" in page.text
         assert suspended(console, "grape") == done
     answer = send(jane, f"{SUSPEND}{where}&all=yes", **fields_of(page))
@@ -183,6 +184,7 @@ def test_what_one_request_has_no_time_for_is_done_by_the_next_one_and_undone_tog
     for left in (3, 1):
         page = send(jane, path, **fields_of(page))
         assert "2 accounts are restored. Press again for the others." in words_of(page)
+        assert 'class="message warning" role="status"' in page.text
         assert f"Restore {left} account" in page.text
         assert suspended(console, "grape") == left
     answer = send(jane, path, **fields_of(page))

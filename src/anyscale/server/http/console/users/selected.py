@@ -6,6 +6,7 @@ and `all`, and the form a digest. For an undo it has the key of the form that is
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from litestar import MediaType
 from litestar.di import NamedDependency
@@ -74,8 +75,8 @@ def change_accounts(
     if len(user_ids) > PAGE_USERS:  # a form for all that match is undone: it has changed no owner
         looked_at = bulk_changes.change(change, user_ids, request.user, key, seconds=_SECONDS)
         if looked_at < len(user_ids):
-            left, note = user_ids[looked_at:], _unfinished(change, looked_at)
-            return confirmations.ask(request, change, choice, left, note=note, form_key=key)
+            left, shown = user_ids[looked_at:], _unfinished(change, looked_at)
+            return confirmations.ask(request, change, choice, left, form_key=key, **shown)
     elif failed := _change_each(request, change, confirmations, lifecycle, user_ids, key):
         problems = list(failed.values())
         if len(failed) < len(user_ids):
@@ -86,8 +87,9 @@ def change_accounts(
     return _done(change, choice, key)
 
 
-def _unfinished(change: StateChange, looked_at: int) -> str:
-    return f"{looked_at:,} accounts are {_DONE[change]}. Press again for the others."
+def _unfinished(change: StateChange, looked_at: int) -> dict[str, Any]:
+    note = f"{looked_at:,} accounts are {_DONE[change]}. Press again for the others."
+    return {"note": note, "note_kind": "warning"}
 
 
 def _change_of(request: UserRequest) -> StateChange:
@@ -152,8 +154,8 @@ def _change_all(
     looked_at = bulk_changes.change(change, matches.user_ids, request.user, key, seconds=_SECONDS)
     if looked_at == len(matches.user_ids):
         return _done(change, choice, key)
-    note = _unfinished(change, looked_at)
-    return confirmations.ask_for_all(request, change, choice, note=note, form_key=key)
+    shown = _unfinished(change, looked_at)
+    return confirmations.ask_for_all(request, change, choice, form_key=key, **shown)
 
 
 @get("/users/count", pool="read", dependencies=CHOICE, media_type=MediaType.TEXT)
