@@ -280,6 +280,11 @@ function showProgress(section, progress) {
   }
 }
 
+// The second click of a double click is for the page before: it would press what is there now.
+main.addEventListener("click", (event) => {
+  if (event.detail > 1 && event.target.closest("a, button")) event.preventDefault();
+});
+
 function bind() {
   for (const element of main.querySelectorAll("[data-only-without-script]")) element.hidden = true;
   for (const element of main.querySelectorAll("[data-only-with-script]")) element.hidden = false;
