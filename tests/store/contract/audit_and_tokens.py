@@ -2,7 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from itertools import product
+from itertools import groupby, product
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from anyscale.server.core.server_keys import server_key
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.audit import AuditRecord
 from anyscale.server.store.records.batches import ConflictRecord
+from anyscale.server.store.sql import audit
 from anyscale.server.store.transaction import Store
 from anyscale.server.store.user_ids import user_ids
 
@@ -24,6 +25,10 @@ __all__ = ["AuditAndTokenRules", "ServerKeyRules"]
 
 def _entry(number: int) -> AuditRecord:
     return AuditRecord(number, number, "a", "e", "s", "{}", bytes([number]))
+
+
+def _done(entry: AuditRecord) -> tuple[str, str]:
+    return entry.actor, entry.event
 
 
 class AuditAndTokenRules(StoreSteps):
@@ -92,6 +97,30 @@ class AuditAndTokenRules(StoreSteps):
                 listed = tx.audit.list(2, 2, before=6, only=structs.replace(only, actor="a"))
                 between = [n for n in within if 2 < n < 6]
                 assert [entry.number for entry in listed] == between[:2]
+
+    def test_the_end_of_a_run_is_the_last_entry_before_another_actor_or_event(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # The number of the first entry is not 1, as after a purge.
+        done = ["ae", "ae", "ae", "ae", "be", "ae", "ae", "af", "af", "af", "a", "ae"]
+        entries = [
+            structs.replace(_entry(number), actor=one[:1], event=one[1:])
+            for number, one in enumerate(done, start=3)
+        ]
+        with store.write() as tx:
+            tx.audit.add(*entries)
+        with store.read() as tx:
+            for since, until, most in product([None, 5, 10], [None, 6, 13], [2, 3, 100]):
+                monkeypatch.setattr(audit, "_MAX_RUN", most)
+                only = AuditFilter(since=since, until=until)
+                listed = [one for one in entries if (since or 0) <= one.at < (until or 99)]
+                for in_order in (listed, listed[::-1]):
+                    for at, first in enumerate(in_order):
+                        _, run = next(groupby(in_order[at : at + most], _done))
+                        end = tx.audit.end_of_run(
+                            first, newest_first=in_order is not listed, only=only
+                        )
+                        assert end == [*run][-1]
 
     def test_if_the_clock_was_set_back_each_entry_is_in_one_of_two_periods(
         self, store: Store

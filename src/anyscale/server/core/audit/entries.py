@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from msgspec import json, structs
@@ -14,6 +15,7 @@ from anyscale.domain.models.audit import AuditFilter
 from anyscale.errors import StoreUnavailable
 from anyscale.server.core.audit.named_accounts import account_id, with_ids
 from anyscale.server.core.audit.names import EntryNames, names_of
+from anyscale.server.core.audit.runs import Run, ends_of_runs
 from anyscale.server.core.callers import Caller
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.audit import AuditRecord
@@ -122,10 +124,25 @@ class AuditLog:
             found = tx.audit.list(
                 after, limit, before=before, newest_first=newest_first, only=chosen
             )
-        return [
-            AuditEntry(e.number, e.at, e.actor, e.event, e.subject, e.data, e.hash.hex())
-            for e in found
-        ]
+        return [_outside(entry) for entry in found]
+
+    def list_runs(
+        self, limit: int, only: AuditFilter, *, before: int | None = None, after: int | None = None
+    ) -> Sequence[Run]:
+        """Return the newest entries first, or those after a number, with each run as one.
+
+        Args:
+            limit: at most this many runs and other entries.
+            only: a period, and nothing else.
+            before: only those with a smaller number; None for no end.
+            after: in place of `before`, only those with a larger number, the oldest first.
+        """
+        newest_first = after is None
+        place = before if newest_first else after
+        with self._transactions.read() as tx:
+            ends = ends_of_runs(tx, place, only, newest_first=newest_first)
+            found = [sorted(pair, key=lambda one: -one.number) for pair in islice(ends, limit)]
+        return [Run(_outside(newest), _outside(oldest)) for newest, oldest in found]
 
     def with_ids(self, only: AuditFilter) -> AuditFilter:
         """Return a filter with ids in place of emails.
@@ -220,6 +237,10 @@ class AuditLog:
             if len(self._denied) > _MAX_DENIALS:
                 del self._denied[next(iter(self._denied))]
             return times + 1
+
+
+def _outside(e: AuditRecord) -> AuditEntry:
+    return AuditEntry(e.number, e.at, e.actor, e.event, e.subject, e.data, e.hash.hex())
 
 
 def _after(last: AuditRecord | None, entry: Entry, now: int) -> AuditRecord:

@@ -19,6 +19,10 @@ _LOCK = 0x6D757374_61756469
 #: larger than the number of every entry
 _NUMBERS_END = 2**63 - 1
 
+#: Entries that are read for the end of a run: some 10 to 20 ms. A sync or an action of the console
+#: for all that match writes as many at most.
+_MAX_RUN = 100_000
+
 _ENTRY = f"select {columns(AuditRecord)} from audit"
 
 _NEWEST = "select max(number) from audit"
@@ -60,6 +64,13 @@ _TOKENS = "select subject from audit where actor = ? and event = 'token.created'
 # up to the later one are from before. So of two periods, one of which ends when the other begins,
 # exactly one has each entry.
 _LAST_BEFORE = "select number from audit where at < ? order by at desc, number desc limit 1"
+
+# By the key: what is found in a long run is not worth an index that each entry pays for.
+_END_OF_RUN = (
+    f"{_ENTRY} where number {{toward}} coalesce((select number from audit where number > ?"
+    " and number < ? and (actor <> ? or event <> ?) order by number {order} limit 1), ?)"
+    " order by number {back} limit 1"
+)
 
 _ADD = f"insert into audit ({columns(AuditRecord)}) values "
 
@@ -108,6 +119,22 @@ class Audit(Table):
             values += *given, *own, limit
         union = f"{' union '.join(parts)} order by {order} limit ?"
         return self._connection.all(AuditRecord, union, *values, limit)
+
+    def end_of_run(
+        self, first: AuditRecord, *, newest_first: bool = False, only: AuditFilter = ALL
+    ) -> AuditRecord:
+        """Return the last entry before one of another actor or event, in either order.
+
+        It is of the period, and at most the hundred thousandth: a longer run has several ends.
+        """
+        around = (-_MAX_RUN, 1) if newest_first else (-1, _MAX_RUN)
+        low, high = self._numbers(only, *(first.number + distance for distance in around))
+        toward, order, back, end = (
+            (">", "desc", "", low) if newest_first else ("<", "", "desc", high)
+        )
+        sql = _END_OF_RUN.format(toward=toward, order=order, back=back)
+        last = self._connection.one(AuditRecord, sql, low, high, first.actor, first.event, end)
+        return last or first
 
     def _numbers(self, only: AuditFilter, after: int, end: int) -> tuple[int, int]:
         """Return the numbers around the entries of a period and between two numbers."""

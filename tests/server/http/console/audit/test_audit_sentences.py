@@ -7,7 +7,8 @@ from msgspec import json
 
 from anyscale.domain.audit_chain import AuditEntry
 from anyscale.server.core.audit.names import EntryNames, NamedBatch, NamedUser
-from anyscale.server.http.console.audit.entries import ShownEntry, shown_entry
+from anyscale.server.core.audit.runs import Run
+from anyscale.server.http.console.audit.entries import ShownEntry, shown_entry, shown_run
 from anyscale.server.http.console.audit.sentences import SENTENCES
 
 UWE, ANN, EVE, NOBODY = (f"usr_{digit * 32}" for digit in "abcd")
@@ -359,6 +360,38 @@ SAID: dict[str, list[tuple[str, str, dict[str, Any], str]]] = {
 def test_each_event_has_a_sentence(event: str) -> None:
     for actor, subject, details, sentence in SAID[event]:
         assert words(shown(event, actor, subject, **details)) == sentence
+
+
+#: event -> actor, and the sentence of 1,057 entries in a row
+IN_A_ROW = {
+    "account.created": (BY_UWE, "Uwe Lang created 1,057 accounts"),
+    "account.updated": (BY_UWE, "Uwe Lang edited accounts 1,057 times"),
+    "account.email_changed": (BY_UWE, "Uwe Lang changed 1,057 emails"),
+    "account.role_set": (BY_UWE, "Uwe Lang changed 1,057 roles"),
+    "account.suspended": ("token:hr", "The token hr suspended 1,057 accounts"),
+    "account.restored": (BY_ANN, "ann könig restored 1,057 accounts"),
+    "account.deleted": (BY_UWE, "Uwe Lang deleted 1,057 accounts"),
+    "batch.accounts_deleted": (BY_UWE, "Uwe Lang deleted accounts of imports in 1,057 steps"),
+    "links.created": (BY_UWE, "Uwe Lang created 1,057 links"),
+    "links.mail_requested": (BY_UWE, "Uwe Lang requested 1,057 mails with links"),
+    "session.created": (BY_ANN, "ann könig signed in 1,057 times"),
+    "access.denied": ("anonymous", "1,057 entries of somebody: Refused"),
+    "group.joined": ("system", "1,057 entries of the server: group.joined"),
+}
+
+
+@pytest.mark.parametrize("event", IN_A_ROW)
+def test_many_entries_in_a_row_have_one_sentence(event: str) -> None:
+    actor, sentence = IN_A_ROW[event]
+    for seconds, times in {
+        59: "",
+        90: ", from 2027-01-15 08:00 to 2027-01-15 08:01",
+    }.items():
+        ends = (
+            AuditEntry(number, at, actor, event, ANN, "{}", "0f" * 32)
+            for number, at in ((1_063, AT + seconds * 1000), (7, AT))
+        )
+        assert words(shown_run(Run(*ends), NAMES)) == sentence + times
 
 
 def test_an_event_of_another_version_is_shown_by_its_name() -> None:

@@ -12,14 +12,28 @@ from anyscale.domain.audit_chain import AuditEntry
 from anyscale.domain.times import from_milliseconds
 from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.audit.names import EntryNames
-from anyscale.server.http.console.audit.sentences import Facts, sentence_of
+from anyscale.server.core.audit.runs import Run
+from anyscale.server.http.console.audit.sentences import (
+    Facts,
+    label_of,
+    sentence_of,
+    sentence_of_run,
+)
 
-__all__ = ["Part", "ShownEntry", "party", "shown_entries", "shown_entry"]
+__all__ = [
+    "Part",
+    "ShownEntry",
+    "party",
+    "shown_entries",
+    "shown_entry",
+    "shown_run",
+    "shown_runs",
+]
 
 _ACTOR_OF_USER = "user:"
 
 #: details that are times, in milliseconds
-_TIMES = {"expires_at", "before", "encrypts_from", "signs_from"}
+_TIMES = {"expires_at", "before", "encrypts_from", "signs_from", "first_at", "last_at"}
 
 #: details that are ids
 _PARTIES = {"client_id", "user_id"}
@@ -57,12 +71,19 @@ class ShownEntry(Struct, frozen=True):
     words: Sequence[Part]
     #: what the entry has, exactly: labels and texts
     details: Sequence[tuple[str, str]]
+    #: the entries that it stands for; None for itself
+    run: Run | None = None
 
 
 def shown_entries(audit_log: AuditLog, entries: Sequence[AuditEntry]) -> list[ShownEntry]:
     """Return entries as a page shows them, with the names that these have now."""
-    names = audit_log.names(entries)
-    return [shown_entry(entry, names) for entry in entries]
+    return shown_runs(audit_log, [Run(entry, entry) for entry in entries])
+
+
+def shown_runs(audit_log: AuditLog, runs: Sequence[Run]) -> list[ShownEntry]:
+    """Return runs as a page shows them, a line each, with the names that these have now."""
+    names = audit_log.names([run.newest for run in runs])
+    return [shown_run(run, names) for run in runs]
 
 
 def party(id_: str, names: EntryNames, nobody: str = "a deleted user") -> Part:
@@ -112,6 +133,17 @@ def shown_entry(entry: AuditEntry, names: EntryNames) -> ShownEntry:
     return ShownEntry(
         entry.number, entry.time, entry.event, words, list(_details(entry, details, names))
     )
+
+
+def shown_run(run: Run, names: EntryNames) -> ShownEntry:
+    """Return a run as a page shows it; an entry that is not of one as itself."""
+    one, times = run.newest, {"first_at": run.oldest.at, "last_at": run.newest.at}
+    if run.count == 1:
+        return shown_entry(one, names)
+    details = {"count": f"{run.count:,}", "label": label_of(one.event), **times}
+    facts = Facts(one.actor, one.event, "", details)
+    words = _capitalized(list(_parts(sentence_of_run(facts), facts, names)))
+    return ShownEntry(one.number, one.time, one.event, words, [], run)
 
 
 def _parts(words: str, facts: Facts, names: EntryNames) -> Iterator[Part]:

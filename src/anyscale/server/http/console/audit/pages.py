@@ -16,9 +16,10 @@ from anyscale.domain.audit_chain import HEAD, AuditEntry
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.errors import RequestInvalid
 from anyscale.server.core.audit.entries import AUDIT_EXPORTED, AuditLog
+from anyscale.server.core.audit.runs import Run
 from anyscale.server.core.audit.verification import verify_next_slice
 from anyscale.server.core.search import UserListing
-from anyscale.server.http.console.audit.entries import ShownEntry, party, shown_entries
+from anyscale.server.http.console.audit.entries import ShownEntry, party, shown_runs
 from anyscale.server.http.console.audit.filters import PATH, PERIODS, LogFilters, read_filters
 from anyscale.server.http.console.audit.people import Found, find_people
 from anyscale.server.http.console.audit.sentences import label_of
@@ -44,9 +45,9 @@ _FILTERS = {"filters": Provide(read_filters, sync_to_thread=False)}
 
 
 class _Listed(Struct, frozen=True):
-    """A page of entries, the newest first, and the addresses of the pages around it."""
+    """A page of the log, the newest first, and the addresses of the pages around it."""
 
-    entries: Sequence[AuditEntry]
+    runs: Sequence[Run]
     first: str = ""
     previous: str = ""
     next: str = ""
@@ -133,31 +134,44 @@ def _listed(
     audit_log: AuditLog, filters: LogFilters, before: int | None, after: int | None
 ) -> _Listed:
     """Return a page, by the number of an entry before or after it."""
-    only, address = filters.only, filters.address
+    address = filters.address
+    found = _read(audit_log, filters, before, after)
     if after is None:
-        found = audit_log.list(0, _PAGE + 1, before=before, newest_first=True, only=only)
-        entries, is_first = found[:_PAGE], before is None
+        runs, is_first = found[:_PAGE], before is None
         has_older = len(found) > _PAGE
     else:
-        found = audit_log.list(after, _PAGE + 1, only=only)
-        entries, is_first = found[:_PAGE][::-1], len(found) <= _PAGE
+        runs, is_first = found[:_PAGE][::-1], len(found) <= _PAGE
         has_older = after > 0
-    if not entries:
+    if not runs:
         return _Listed([], first="" if is_first else address())
     return _Listed(
-        entries,
+        runs,
         first="" if is_first else address(),
-        previous="" if is_first else address(after=entries[0].number),
-        next=address(before=entries[-1].number) if has_older else "",
+        previous="" if is_first else address(after=runs[0].newest.number),
+        next=address(before=runs[-1].oldest.number) if has_older else "",
         last=address(after=0) if has_older else "",
     )
+
+
+def _read(
+    audit_log: AuditLog, filters: LogFilters, before: int | None, after: int | None
+) -> Sequence[Run]:
+    """Return the lines of a page and one more: runs, or each entry where some are chosen."""
+    only = filters.only
+    if filters == filters.in_period:
+        return audit_log.list_runs(_PAGE + 1, only, before=before, after=after)
+    if after is None:
+        found = audit_log.list(0, _PAGE + 1, before=before, newest_first=True, only=only)
+    else:
+        found = audit_log.list(after, _PAGE + 1, only=only)
+    return [Run(entry, entry) for entry in found]
 
 
 def _page(
     request: UserRequest, audit_log: AuditLog, found: Found, listed: _Listed, **shown: Any
 ) -> Page:
     filters = found.filters
-    entries = shown_entries(audit_log, listed.entries)
+    entries = shown_runs(audit_log, listed.runs)
     events = sorted({*audit_log.list_events(), *filter(None, [filters.event])}, key=label_of)
     return render_console_page(
         request,
@@ -170,6 +184,7 @@ def _page(
         days=list(_by_day(entries, filters)),
         chips=list(_chips(audit_log, filters)),
         narrowed=partial(_narrowed, filters),
+        one_by_one=partial(_one_by_one, filters),
         events=[(event, label_of(event)) for event in events],
         label_of=label_of,
         periods=PERIODS,
@@ -217,6 +232,13 @@ def _day(text: str) -> str:
 def _narrowed(filters: LogFilters, name: str, value: str) -> str:
     """Return the address of the entries of one filter in the same period."""
     return structs.replace(filters.in_period, **{name: value}).address()
+
+
+def _one_by_one(filters: LogFilters, run: Run) -> str:
+    """Return the address of a list that begins with the entries of a run."""
+    newest = run.newest
+    chosen = structs.replace(filters.in_period, actor=newest.actor, event=newest.event)
+    return chosen.address(before=newest.number + 1)
 
 
 HANDLERS = [show_audit_log, verify_audit_log, download_audit_log]

@@ -30,12 +30,21 @@ class Facts(NamedTuple):
 Words = str | Callable[[Facts], str]
 
 
+#: the words of many entries whose event has none
+_MANY = "{count} entries of {actor}: {label}"
+
+#: in milliseconds
+_MINUTE = 60_000
+
+
 class Sentence(NamedTuple):
     """The words of an event."""
 
     #: in a list of events
     label: str
     words: Words
+    #: of many entries in a row; it has the number of entries, and not what they are about
+    many: str = _MANY
 
 
 def sentence_of(facts: Facts) -> str:
@@ -44,6 +53,14 @@ def sentence_of(facts: Facts) -> str:
     if known is None:  # of another version
         return "{actor}: {event}" + (", {subject}" if facts.subject else "")
     return known.words if isinstance(known.words, str) else known.words(facts)
+
+
+def sentence_of_run(facts: Facts) -> str:
+    """Return the sentence of many entries in a row of one actor and event, with words in braces."""
+    known = SENTENCES.get(facts.event)
+    many = known.many if known else _MANY
+    first, last = (facts.details[name] // _MINUTE for name in ("first_at", "last_at"))
+    return many if first == last else many + ", from {first_at} to {last_at}"
 
 
 def label_of(event: str) -> str:
@@ -253,25 +270,47 @@ def _denied(facts: Facts) -> str:
 
 #: event -> its words
 SENTENCES: Mapping[str, Sentence] = {
-    "account.created": Sentence("User created", "{actor} created the account of {subject}"),
-    "account.updated": Sentence("User edited", _updated),
-    "account.email_changed": Sentence(
-        "Email changed", "{actor} changed the email of {subject} from {old_email} to {new_email}"
+    "account.created": Sentence(
+        "User created",
+        "{actor} created the account of {subject}",
+        "{actor} created {count} accounts",
     ),
-    "account.role_set": Sentence("Role changed", _role),
-    "account.suspended": Sentence("User suspended", _by_sync("suspended")),
-    "account.restored": Sentence("User restored", _by_sync("restored")),
-    "account.deleted": Sentence("User deleted", "{actor} deleted the account of {subject}"),
+    "account.updated": Sentence("User edited", _updated, "{actor} edited accounts {count} times"),
+    "account.email_changed": Sentence(
+        "Email changed",
+        "{actor} changed the email of {subject} from {old_email} to {new_email}",
+        "{actor} changed {count} emails",
+    ),
+    "account.role_set": Sentence("Role changed", _role, "{actor} changed {count} roles"),
+    "account.suspended": Sentence(
+        "User suspended", _by_sync("suspended"), "{actor} suspended {count} accounts"
+    ),
+    "account.restored": Sentence(
+        "User restored", _by_sync("restored"), "{actor} restored {count} accounts"
+    ),
+    "account.deleted": Sentence(
+        "User deleted",
+        "{actor} deleted the account of {subject}",
+        "{actor} deleted {count} accounts",
+    ),
     "batch.published": Sentence("Users imported", _published),
     "batch.dropped": Sentence("Import cancelled", "{actor} cancelled {subject}"),
     "batch.expired": Sentence(
         "Import expired", "{actor} ended {subject}, which nobody continued; it created no account"
     ),
-    "batch.accounts_deleted": Sentence("Users of an import deleted", _accounts_deleted),
+    "batch.accounts_deleted": Sentence(
+        "Users of an import deleted",
+        _accounts_deleted,
+        "{actor} deleted accounts of imports in {count} steps",
+    ),
     "batch.undone": Sentence("Import undone", "{actor} completed the undo of {subject}"),
-    "links.created": Sentence("Link created", "{actor} created a link for {subject}"),
+    "links.created": Sentence(
+        "Link created", "{actor} created a link for {subject}", "{actor} created {count} links"
+    ),
     "links.mail_requested": Sentence(
-        "Link by mail requested", "{actor} requested a mail with a link for {subject}"
+        "Link by mail requested",
+        "{actor} requested a mail with a link for {subject}",
+        "{actor} requested {count} mails with links",
     ),
     "mailing.requested": Sentence("Mails with links requested", _mailing),
     "mailing.stopped": Sentence("Mails with links stopped", _mailing_stopped),
@@ -280,7 +319,7 @@ SENTENCES: Mapping[str, Sentence] = {
     ),
     "password.changed": Sentence("Password changed", "{actor} changed their password"),
     "password.set_by_link": Sentence("Password set by a link", "{actor} set a password by a link"),
-    "session.created": Sentence("Signed in", _signed_in("")),
+    "session.created": Sentence("Signed in", _signed_in(""), "{actor} signed in {count} times"),
     "session.renewed": Sentence("Signed in again", _signed_in(" again")),
     "session.revoked": Sentence("Session ended", "A session of {actor} ended"),
     "sessions.revoked": Sentence("Sessions ended", _sessions_revoked),
