@@ -5,7 +5,6 @@ import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
-from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
 
@@ -39,11 +38,7 @@ def connection_to(
     return Relay(settings, "accounts.example.com")
 
 
-def mail() -> EmailMessage:
-    message = EmailMessage()
-    message["From"], message["To"] = "accounts@example.com", TO
-    message.set_content("Hello")
-    return message
+MAIL = f"From: accounts@example.com\r\nTo: {TO}\r\n\r\nHello\r\n".encode()
 
 
 def ends_when_it_is_cut(connection: Relay, step: Callable[[], None]) -> None:
@@ -202,12 +197,12 @@ def test_a_connection_that_is_cut_stays_encrypted(
 def test_what_is_wrong_for_all_mails_ends_none(relay: FaultyRelay, faults: dict[str, str]) -> None:
     connection = connection_to(relay.port)
     relay.faults = faults
-    for step in (partial(connection.send, mail(), TO), partial(connection.probe, TO)):
+    for step in (partial(connection.send, MAIL, TO), partial(connection.probe, TO)):
         with pytest.raises(MailRetry, match=r"localhost:\d+: 5\d\d not you") as raised:
             step()
         assert raised.value.is_of_connection
     relay.faults = {}
-    connection.send(mail(), TO)
+    connection.send(MAIL, TO)
     connection.close()
     assert len(relay.accepted) == 1
 
@@ -217,9 +212,9 @@ def test_what_is_wrong_with_one_mail_ends_it(relay: FaultyRelay, at: str) -> Non
     relay.faults = {at: "554 no"}
     connection = connection_to(relay.port)
     with pytest.raises(MailRefused, match="554 no"):
-        connection.send(mail(), TO)
+        connection.send(MAIL, TO)
     relay.faults = {}
-    connection.send(mail(), TO)
+    connection.send(MAIL, TO)
     connection.close()
     assert relay.connections == 1
 
@@ -237,7 +232,7 @@ def test_words_that_smtp_cannot_say_end_no_mail(
 ) -> None:
     relay.faults = {"EHLO": f"250-relay\r\n250 {extension}", "AUTH": "334 a"}
     with pytest.raises(MailRetry, match="cannot be used in SMTP") as raised:
-        connection_to(relay.port, user=user, password=password).send(mail(), TO)
+        connection_to(relay.port, user=user, password=password).send(MAIL, TO)
     assert raised.value.is_of_connection
     assert "\u00ef" not in str(raised.value)
 
@@ -251,5 +246,5 @@ def test_no_part_of_the_password_is_shown(relay: FaultyRelay, before: int) -> No
             "AUTH": f"535 {'x' * before}{secret}",
         }
         with pytest.raises(MailRetry, match="535 xx") as raised:
-            connection_to(relay.port, user="user", password="correct-horse").send(mail(), TO)
+            connection_to(relay.port, user="user", password="correct-horse").send(MAIL, TO)
         assert str(raised.value).partition("xx")[2].strip("x.") == ""

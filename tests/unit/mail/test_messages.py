@@ -1,6 +1,6 @@
 """The messages, and when a mail is tried again."""
 
-from email import message_from_bytes, policy
+from email import message_from_bytes, message_from_string, policy
 from email.header import decode_header, make_header
 from email.message import EmailMessage
 
@@ -15,13 +15,14 @@ from anyscale.server.core.mail.messages import Composer, Letter, mail_address
 from anyscale.server.core.time_units import MINUTE_MS
 
 ADDRESS = "https://accounts.example.com"
+KIND = "set_password_link"
 
 
-def compose(organization: str = "", **fields: object) -> EmailMessage:
+def compose(organization: str = "", **fields: object) -> bytes:
     values: dict[str, object] = {
         "mail_id": "eml_1",
         "attempt": 2,
-        "kind": "set_password_link",
+        "kind": KIND,
         "address": "jane@example.com",
         "at": 0,
         "code": "mrl_" + "a" * 43,
@@ -31,14 +32,14 @@ def compose(organization: str = "", **fields: object) -> EmailMessage:
     return composer.compose(Letter(**(values | fields)))  # type: ignore[arg-type]  # any fields
 
 
-def received(message: EmailMessage) -> EmailMessage:
-    """Return a message as a mail program reads it."""
-    parsed = message_from_bytes(message.as_bytes(), policy=policy.default)
+def received(message: bytes) -> EmailMessage:
+    """Return a message as a mail program reads it, with its headers in UTF-8 (RFC 6532)."""
+    parsed = message_from_string(message.decode(), policy=policy.default)
     assert isinstance(parsed, EmailMessage)
     return parsed
 
 
-def text_of(message: EmailMessage) -> str:
+def text_of(message: bytes) -> str:
     content: str = received(message).get_content()
     return content.replace("\r\n", "\n")
 
@@ -56,6 +57,19 @@ def test_a_message_says_who_sends_it_when_and_that_a_program_did() -> None:
     assert message.get_content_type() == "text/plain"
 
 
+def test_only_an_address_lets_a_message_have_other_letters_than_ascii() -> None:
+    message = compose("Universität zu Köln")
+    assert message.isascii()
+    assert b"\n" not in message.replace(b"\r\n", b"")
+    assert "\r\nTo: jörg@example.com\r\n".encode() in compose(address="jörg@example.com")
+
+
+def test_a_sender_with_other_letters_than_ascii_stands_as_it_is() -> None:
+    composer = Composer("büro@example.com", "Köln", ADDRESS, "")
+    letter = Letter(mail_id="eml_1", attempt=1, kind=KIND, address="jane@example.com", at=0)
+    assert composer.compose(letter).startswith("From: Köln <büro@example.com>\r\n".encode())
+
+
 @pytest.mark.parametrize("organization", ["", "Universität zu Köln, Institut für Äpfel"])
 def test_link_and_code_are_whole_lines_of_the_decoded_text(organization: str) -> None:
     code = new_link_secret()
@@ -65,7 +79,7 @@ def test_link_and_code_are_whole_lines_of_the_decoded_text(organization: str) ->
     assert "1970-01-02 01:00 UTC" in "\n".join(lines)
     assert organization in "\n".join(lines)
     # By the older parser: the newer one leaves blanks between the parts of a long name.
-    sender = message_from_bytes(compose(organization).as_bytes())["From"]
+    sender = message_from_bytes(compose(organization))["From"]
     expected = f"{organization} <accounts@example.com>" if organization else "accounts@example.com"
     assert str(make_header(decode_header(sender))) == expected
 
@@ -73,7 +87,7 @@ def test_link_and_code_are_whole_lines_of_the_decoded_text(organization: str) ->
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_header_has_a_secret_and_each_text_names_its_address(kind: str) -> None:
     message = compose("An Organization", kind=kind)
-    assert "mrl_" not in str(message.items())
+    assert "mrl_" not in str(received(message).items())
     assert "jane@example.com" in text_of(message)
     assert "An Organization (accounts.example.com)" in text_of(message)
     assert bool(secret_of(text_of(message))) == bool(KINDS[kind].link)
@@ -91,7 +105,7 @@ def test_no_address_adds_a_header(address: str) -> None:
 
 def test_an_address_is_one_recipient_whatever_it_looks_like() -> None:
     for address in ("o'neil+a@example.com", "jörg@example.com", "jane@müller.example.com"):
-        assert len(compose(address=address)["To"].addresses) == 1
+        assert len(received(compose(address=address))["To"].addresses) == 1
 
 
 def test_a_mail_is_tried_again_after_one_two_four_and_at_most_180_minutes() -> None:

@@ -12,7 +12,6 @@ import socket
 import ssl
 from base64 import b64encode
 from contextlib import suppress
-from email.message import EmailMessage
 from io import BufferedReader
 from typing import Final
 
@@ -191,7 +190,7 @@ class Relay:
         if code not in _ACCEPTED:
             raise self._judged(smtp, code, words)
 
-    def send(self, message: EmailMessage, address: str) -> None:
+    def send(self, message: bytes, address: str) -> None:
         """Send a message to one address.
 
         Raises:
@@ -199,11 +198,13 @@ class Relay:
             MailRetry: it is not known to be accepted.
         """
         smtp = self._reused() or self._opened()
+        sender, recipient = mail_address(self._settings.sender), mail_address(address)
+        is_ascii = sender.isascii() and recipient.isascii()
+        if not is_ascii and not smtp.has_extn("SMTPUTF8"):
+            raise MailRefused(_NEEDS_UTF8)
         try:
-            # The address is passed by itself: the text of a header may be read as several.
-            smtp.send_message(message, mail_address(self._settings.sender), [mail_address(address)])
-        except smtplib.SMTPNotSupportedError:
-            raise MailRefused(_NEEDS_UTF8) from None
+            options = () if is_ascii else ("SMTPUTF8", "BODY=8BITMIME")
+            smtp.sendmail(sender, [recipient], message, options)
         except smtplib.SMTPRecipientsRefused as error:
             ((code, words),) = error.recipients.values()
             raise self._judged(smtp, code, words) from None
