@@ -1,9 +1,12 @@
 """The rules of mails: see `interface.Transaction`."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from msgspec import structs
 from tests.store.contract.steps import StoreSteps, user_id_of
+from tests.support.databases.locks import wait_until_blocked
+from tests.support.waiting import wait_until
 
 from anyscale.server.store.records.mail import MailingRecord, MailRecord, QueuedMails
 from anyscale.server.store.transaction import Store
@@ -150,10 +153,24 @@ class OutboxRules(StoreSteps):
 
     def test_the_rate_is_one_row(self, store: Store) -> None:
         with store.write() as tx:
-            assert tx.outbox.lock_rate() == 0
+            assert tx.outbox.lock_rate()[0] == 0
             tx.outbox.set_rate(12)
         with store.write() as tx:
-            assert tx.outbox.lock_rate() == 12
+            assert tx.outbox.lock_rate()[0] == 12
+
+    def test_the_time_of_the_rate_is_read_once_it_is_locked(self, store: Store) -> None:
+        def lock() -> int:
+            with store.write() as tx:
+                return tx.outbox.lock_rate()[1]
+
+        with ThreadPoolExecutor(1) as pool:
+            with store.write() as tx:
+                tx.outbox.lock_rate()
+                second = pool.submit(lock)
+                wait_until_blocked(store, tx)
+                blocked = tx.now()
+                wait_until(lambda: tx.now() > blocked)
+            assert second.result(30) > blocked
 
     def _add_mails(self, store: Store, *mails: MailRecord) -> None:
         with store.write() as tx:

@@ -195,7 +195,7 @@ class MailSender:
             if self._mailing_to_create(tx) is None:
                 return
         with self._transactions.write_unattended("mail", is_slice=True) as tx:
-            free_at = tx.outbox.lock_rate()  # another server may be doing this
+            free_at, _ = tx.outbox.lock_rate()  # another server may be doing this
             if mailing := self._mailing_to_create(tx):
                 self._create_mails_of(tx, mailing.mailing_id, free_at)
 
@@ -221,7 +221,7 @@ class MailSender:
     def _take(self) -> _Taken | float | None:
         """Lease the next mail; return seconds to wait for the rate; None if no mail is due."""
         with self._transactions.write_unattended("mail", is_slice=True) as tx:
-            free_at, now = tx.outbox.lock_rate(), tx.now()
+            free_at, now = tx.outbox.lock_rate()
             # A clock that was set back must not stop the mails for long.
             if now < free_at <= now + self._interval:
                 return (free_at - now) / SECOND_MS

@@ -17,6 +17,7 @@ _WORDS = {
     "strpos": "strpos",
     "true": "true",
     "false": "false",
+    "now": "floor(extract(epoch from clock_timestamp()) * 1000)::int8",
     "digits_of_position": "lpad(to_hex(position), 8, '0')",
     "for_update": "for update",
     "for_update_of_users": "for update of users",
@@ -52,8 +53,6 @@ _OTHERS = """
     where datname = current_database() and pid <> pg_backend_pid()
         and application_name in ('musterroll', current_setting('application_name'))
 """
-
-_NOW = "select floor(extract(epoch from clock_timestamp()) * 1000)"
 
 
 class PostgresConnection(Connection):
@@ -128,7 +127,7 @@ class PostgresConnection(Connection):
         return not any(isinstance(text, str) and "\0" in text for text in texts)
 
     def now(self) -> int:
-        return self.number(_NOW)
+        return self.number("select {now}")
 
 
 @cache

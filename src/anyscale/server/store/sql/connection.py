@@ -37,6 +37,7 @@ class Connection(ABC):
     | `{strpos}` | the function that finds a text in another one |
     | `{true}`, `{false}` | the constants |
     | `{has_provider}` | whether SSO users can sign in at an identity provider, as a constant |
+    | `{now}` | the time of `now` |
     | `{digits_of_position}` | the column `position` as eight hexadecimal digits |
     | `{for_update}`, `{for_update_of_users}` | an exclusive lock on the rows that were found |
     | `{for_key_share}` | a lock on them that waits only for an exclusive one |

@@ -46,6 +46,11 @@ _FIND_DUE = (
     f" union all select * from ({_FIRST_DUE}) as others) as due order by rank limit 1"
 )
 
+# PostgreSQL reads the time of the inner statement before it waits for the lock.
+_LOCK_RATE = (
+    "select free_at, {now} from (select free_at from mail_rate where id = 1 {for_update}) as rate"
+)
+
 #: before all ids of mails and mailings, and after them
 _IDS_END = "~"
 
@@ -53,9 +58,14 @@ _IDS_END = "~"
 class Outbox(Table):
     """Mails that are due or have failed. A mail is leased by moving its `next_at` ahead."""
 
-    def lock_rate(self) -> int:
-        """Lock the one row that a server needs to take a mail; return when the rate allows it."""
-        return self._connection.number("select free_at from mail_rate where id = 1 {for_update}")
+    def lock_rate(self) -> tuple[int, int]:
+        """Lock the one row that a server needs to take a mail.
+
+        Returns:
+            When the rate allows it, and the time at which the row was locked.
+        """
+        [(free_at, now)] = self._connection.rows(_LOCK_RATE)
+        return free_at, now
 
     def set_rate(self, free_at: int) -> None:
         """Set when the rate allows the next mail."""

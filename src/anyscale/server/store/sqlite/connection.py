@@ -26,6 +26,7 @@ _WORDS = {
     "strpos": "instr",
     "true": "1",
     "false": "0",
+    "now": "now_in_milliseconds()",
     "digits_of_position": "printf('%08x', position)",
     "for_update": "",
     "for_update_of_users": "",
@@ -52,6 +53,7 @@ class SqliteConnection(Connection):
         self.driver_connection = connection
         # SQLite has this function from 3.43 on.
         connection.create_function("octet_length", 1, _octet_length, deterministic=True)
+        connection.create_function("now_in_milliseconds", 0, _now)
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         return self.driver_connection.execute(self._translated(sql), values).fetchall()
@@ -91,7 +93,7 @@ class SqliteConnection(Connection):
 
     def now(self) -> int:
         # SQLite has the clock of this machine too, but would take a statement.
-        return time.time_ns() // 1_000_000
+        return _now()
 
     def _table(self, name: str) -> StoredTable:
         found = self.driver_connection.execute(_COLUMNS, (name,)).fetchall()
@@ -115,6 +117,10 @@ def _parts(rows: Iterable[Sequence[Any]]) -> Iterator[list[Sequence[Any]]]:
     iterator = iter(rows)
     while part := list(islice(iterator, _ROWS_A_STATEMENT)):
         yield part
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _octet_length(text: str) -> int:
