@@ -16,8 +16,8 @@ from anyscale.server.core.audit.entries import Entry, append_entries
 from anyscale.server.http.console.audit import pages
 from anyscale.server.store.sql import audit
 
-#: entries of one actor and event after those of another one: a read has 60
-LENGTHS = [1, 3, 4, 200, 2, 61, 1, 1, 60, 5, 1, 1, 59, 130, 3, 2, 1, 7]
+#: Entries of one actor and event after those of another one. A read of 60 ends inside the run of 5.
+LENGTHS = [1, 3, 4, 200, 2, 61, 1, 1, 60, 1, 1, 5, 59, 130, 3, 2, 1, 7]
 
 #: the day on which the entries were written, one a minute
 DAY = 1_600_000_000_000 // 86_400_000 * 86_400_000
