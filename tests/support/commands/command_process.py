@@ -68,6 +68,7 @@ _PREPARED = (
     "tests.support.commands.routes_in_advance",
     "tests.support.commands.patterns_in_advance",
     "tests.support.commands.freeze_modules",
+    "tests.support.commands.large_pages",
 )
 
 fork_server = multiprocessing.get_context("forkserver")

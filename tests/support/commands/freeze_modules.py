@@ -1,4 +1,4 @@
-"""The fork server imports this last: its modules are of no interest to a garbage collector.
+"""The fork server imports this after them: its modules are of no interest to a garbage collector.
 
 A forked process would otherwise visit, and therefore copy, them in each collection.
 """
