@@ -185,11 +185,3 @@ def test_workers_whose_parent_is_killed_while_they_start_log_json_lines(
         assert logged(server).count(died) == 2
     finally:
         kill_all(server, workers)
-
-
-def test_the_death_of_a_worker_is_logged_as_a_warning(database: str, tmp_path: Path) -> None:
-    with ServerProcess(database, tmp_path, workers=2) as server:
-        wait_for(server, "Application startup complete", 2)
-        os.kill(server.worker_pids()[0], signal.SIGKILL)
-        wait_for(server, "worker lost")
-        assert ("warning", "worker lost") in logged(server)

@@ -1,5 +1,6 @@
 """The metrics of batches, workers, schema and accounts, and what a slow database does to them."""
 
+import json
 import os
 import re
 import signal
@@ -168,27 +169,38 @@ def test_accounts_are_counted_seldom(
         assert count.value != first
 
 
-def test_a_worker_that_was_killed_is_not_counted(tmp_path: Path) -> None:
-    with ServerProcess(f"sqlite:///{tmp_path}/anyscale.db", tmp_path, workers=2) as server:
+@pytest.fixture(scope="module")
+def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server whose two workers have started, each of which needs a second of processor time."""
+    folder = tmp_path_factory.mktemp("workers")
+    with ServerProcess(f"sqlite:///{folder}/anyscale.db", folder, workers=2) as server:
         wait_until(lambda: scraped(server.url)["anyscale_workers"] == "2.0")
-        killed = server.worker_pids()[0]
-        environment = Path(f"/proc/{killed}/environ").read_text()
-        (folder,) = re.findall("PROMETHEUS_MULTIPROC_DIR=([^\0]+)", environment)
-        gauges = Path(folder, f"gauge_livesum_{killed}.db")
-        assert gauges.exists()
-        os.kill(killed, signal.SIGKILL)
-        wait_until(lambda: not gauges.exists())
-        wait_until(lambda: len(server.worker_pids()) == 2)
-        wait_until(lambda: scraped(server.url)["anyscale_workers"] == "2.0")
+        yield server
 
 
-def test_a_scrape_waits_for_the_file_of_a_process_that_starts(tmp_path: Path) -> None:
-    with ServerProcess(f"sqlite:///{tmp_path}/anyscale.db", tmp_path, workers=2) as server:
-        wait_until(lambda: scraped(server.url)["anyscale_workers"] == "2.0")
-        environment = Path(f"/proc/{server.worker_pids()[0]}/environ").read_text()
-        (folder,) = re.findall("PROMETHEUS_MULTIPROC_DIR=([^\0]+)", environment)
-        file = Path(folder, "counter_1.db")
-        file.touch()
-        assert HttpClient(server.url).request("GET", "/metrics").status == 429
-        threading.Timer(0.05, lambda: file.write_bytes(bytes(4096))).start()
-        assert scraped(server.url)["anyscale_workers"] == "2.0"
+def folder_of_metrics(server: ServerProcess) -> Path:
+    environment = Path(f"/proc/{server.worker_pids()[0]}/environ").read_text()
+    (folder,) = re.findall("PROMETHEUS_MULTIPROC_DIR=([^\0]+)", environment)
+    return Path(folder)
+
+
+def test_a_scrape_waits_for_the_file_of_a_process_that_starts(two_workers: ServerProcess) -> None:
+    file = folder_of_metrics(two_workers) / "counter_1.db"
+    file.touch()
+    assert HttpClient(two_workers.url).request("GET", "/metrics").status == 429
+    threading.Timer(0.05, lambda: file.write_bytes(bytes(4096))).start()
+    assert scraped(two_workers.url)["anyscale_workers"] == "2.0"
+
+
+def test_a_worker_that_was_killed_is_logged_as_a_warning_and_not_counted(
+    two_workers: ServerProcess,
+) -> None:
+    killed = two_workers.worker_pids()[0]
+    gauges = folder_of_metrics(two_workers) / f"gauge_livesum_{killed}.db"
+    assert gauges.exists()
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: not gauges.exists())
+    wait_until(lambda: len(two_workers.worker_pids()) == 2)
+    wait_until(lambda: scraped(two_workers.url)["anyscale_workers"] == "2.0")
+    lines = map(json.loads, two_workers.log.read_text(encoding="utf-8").splitlines())
+    assert ("warning", "worker lost") in [(line["level"], line["event"]) for line in lines]
