@@ -27,6 +27,7 @@ from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.records.search import FoundUserRecord, FoundWord, IndexPlace
 from anyscale.server.store.records.users import NewEmail
 from anyscale.server.store.transaction import Store
+from anyscale.server.store.words import OF_EMAIL
 
 
 @pytest.fixture
@@ -320,7 +321,7 @@ def test_an_index_finds_words_and_their_accounts(store: PostgresStore, analyzed:
         execute_sql(tx, "analyze" if analyzed else "select 1")
     with store.read() as tx, explained(tx, "explain") as lines:
         found = tx.words.range(
-            is_leading=False,
+            kind=OF_EMAIL,
             first="u1",
             end="u2",
             after=None,

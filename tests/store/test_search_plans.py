@@ -19,6 +19,7 @@ from anyscale.server.store.records.search import Filters, FoundUserRecord, Index
 from anyscale.server.store.records.users import UserRecord
 from anyscale.server.store.sql.search import users_by_email
 from anyscale.server.store.transaction import Store, Transaction
+from anyscale.server.store.words import LEADING
 
 #: SQLite names an index of a constraint by its number.
 BY_ID, BY_EMAIL = "users_pkey", "users_email_key_key"
@@ -215,7 +216,7 @@ def test_words_are_found_by_their_index(many: Store, after: tuple[str, int, int]
     plan = plan_of(
         many,
         lambda tx: tx.words.range(
-            is_leading=True,
+            kind=LEADING,
             first="jane",
             end="janf",
             after=after,

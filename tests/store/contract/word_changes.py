@@ -13,6 +13,7 @@ from tests.support.databases.stored_data import execute_sql
 from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.records.search import IndexPlace
 from anyscale.server.store.transaction import Store, Transaction
+from anyscale.server.store.words import LEADING, OF_EMAIL
 
 __all__ = ["ChangedWordRules"]
 
@@ -119,7 +120,7 @@ class ChangedWordRules(WordSteps):
         self.index(store, limit=1)
         with store.write() as tx:
             tx.words.lease(IndexPlace(1, 1), "filler", 900)
-            tx.words.add([("b", False, 1, 1), ("jane", True, 1, 1)])
+            tx.words.add([("b", OF_EMAIL, 1, 1), ("jane", LEADING, 1, 1)])
         with store.write() as tx:  # accounts that the filler has not read
             tx.accounts.delete(user_id_of(batch, 0))
             tx.accounts.delete(user_id_of(batch, 2))
@@ -155,7 +156,7 @@ class ChangedWordRules(WordSteps):
 
     def test_words_that_an_account_has_already_stay(self, store: Store) -> None:
         self.publish(store, 1, "a@x.org", **JANE)
-        rows = [("a", False, 1, 0), ("jane", True, 1, 0)]
+        rows = [("a", OF_EMAIL, 1, 0), ("jane", LEADING, 1, 0)]
         with store.write() as tx:
             tx.words.add(rows[:1])
             tx.words.add_missing(rows)

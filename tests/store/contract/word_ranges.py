@@ -7,6 +7,7 @@ from tests.store.contract.words import WordSteps
 
 from anyscale.server.store.records.search import FoundUserRecord, FoundWord, IndexPlace
 from anyscale.server.store.transaction import Store, Transaction
+from anyscale.server.store.words import LEADING, OF_EMAIL
 
 __all__ = ["RangeRules"]
 
@@ -31,7 +32,7 @@ class RangeRules(WordSteps):
             ("jo", 3),
         ]
         assert self._range(store, "jp", None) == []
-        assert self._range(store, "org", "org\x01", is_leading=False) == [
+        assert self._range(store, "org", "org\x01", kind=OF_EMAIL) == [
             ("org", at) for at in range(6)
         ]
 
@@ -58,21 +59,21 @@ class RangeRules(WordSteps):
                 ("jane", None, 9, 4),
                 ("jp", None, 9, 0),
             ]:
-                found = tx.words.count(is_leading=True, first=first, end=end, limit=limit)
+                found = tx.words.count(kind=LEADING, first=first, end=end, limit=limit)
                 assert found == count
-            assert tx.words.count(is_leading=False, first="org", end="orh", limit=9) == 6
+            assert tx.words.count(kind=OF_EMAIL, first="org", end="orh", limit=9) == 6
 
     def test_the_accounts_with_a_word_have_an_order(self, store: Store) -> None:
         self._publish_names(store, ["Jane", "Janet", "Jo", "Jane"])
         with store.read() as tx:
-            for word, is_leading, number, position in [
-                ("jane", True, 0, 0),
-                ("jane", True, 1, 3),
-                ("jane", True, 2, None),
-                ("jan", True, 0, None),
-                ("org", False, 2, 2),
+            for word, kind, number, position in [
+                ("jane", LEADING, 0, 0),
+                ("jane", LEADING, 1, 3),
+                ("jane", LEADING, 2, None),
+                ("jan", LEADING, 0, None),
+                ("org", OF_EMAIL, 2, 2),
             ]:
-                place = tx.words.find_place(word, is_leading=is_leading, number=number)
+                place = tx.words.find_place(word, kind=kind, number=number)
                 assert (place and place.position) == position
 
     def test_words_sort_by_their_characters_in_every_database(self, store: Store) -> None:
@@ -142,10 +143,10 @@ class RangeRules(WordSteps):
         self.index(store)
 
     def _range(
-        self, store: Store, first: str, end: str | None, *, is_leading: bool = True
+        self, store: Store, first: str, end: str | None, *, kind: int = LEADING
     ) -> list[tuple[str, int]]:
         with store.read() as tx:
-            rows = self._block(tx, first, end, is_leading=is_leading)
+            rows = self._block(tx, first, end, kind=kind)
         return [(row.word, row.position) for row in rows]
 
     def _block(
@@ -154,13 +155,13 @@ class RangeRules(WordSteps):
         first: str,
         end: str | None,
         *,
-        is_leading: bool = True,
+        kind: int = LEADING,
         after: tuple[str, int, int] | None = None,
         watermark: IndexPlace = _EVERYWHERE,
         limit: int = 100,
     ) -> list[FoundWord]:
         return tx.words.range(
-            is_leading=is_leading,
+            kind=kind,
             first=first,
             end=end,
             after=after,

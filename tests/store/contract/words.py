@@ -19,6 +19,7 @@ from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.records.search import IndexPlace
 from anyscale.server.store.sql.search.unindexed_accounts import END_POSITION
 from anyscale.server.store.transaction import Store
+from anyscale.server.store.words import LEADING, OF_EMAIL, OF_NAME
 
 __all__ = ["JANE", "FillingRules", "WordSteps"]
 
@@ -36,9 +37,9 @@ class WordSteps(StoreSteps):
 
     def stored(self, store: Store) -> list[tuple[Any, ...]]:
         """Return all rows of words, in order."""
-        sql = "select is_leading, word, publication, position from user_words order by 1, 2, 3, 4"
+        sql = "select kind, word, publication, position from user_words order by 1, 2, 3, 4"
         with store.read() as tx:
-            return [(bool(row[0]), *row[1:]) for row in execute_sql(tx, sql).fetchall()]
+            return [tuple(row) for row in execute_sql(tx, sql).fetchall()]
 
     def words(self, store: Store, position: int, publication: int = 1) -> list[str]:
         """Return the words of an account, in order."""
@@ -61,12 +62,12 @@ class FillingRules(WordSteps):
         assert self.stored(store) == []
         assert self.index(store, limit=1) == IndexPlace(1, 0)
         first = [
-            (False, "ann", 1, 0),
-            (False, "j", 1, 0),
-            (False, "org", 1, 0),
-            (False, "x", 1, 0),
-            (True, "doe", 1, 0),
-            (True, "jane", 1, 0),
+            (LEADING, "doe", 1, 0),
+            (LEADING, "jane", 1, 0),
+            (OF_NAME, "ann", 1, 0),
+            (OF_EMAIL, "j", 1, 0),
+            (OF_EMAIL, "org", 1, 0),
+            (OF_EMAIL, "x", 1, 0),
         ]
         assert self.stored(store) == first
         assert self.index(store, limit=1) == IndexPlace(1, END_POSITION)

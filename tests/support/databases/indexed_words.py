@@ -11,7 +11,7 @@ from anyscale.server.store.words import words_of
 
 __all__ = ["index_next", "indexed_words", "words_of_accounts"]
 
-Row = tuple[bool, str, int, int]
+Row = tuple[int, str, int, int]
 
 
 def index_next(tx: Transaction, limit: int) -> IndexPlace:
@@ -25,11 +25,11 @@ def index_next(tx: Transaction, limit: int) -> IndexPlace:
 
 
 def indexed_words(store: Store) -> list[Row]:
-    """Return all rows of the index, in order: is_leading, word, publication, position."""
-    sql = "select is_leading, word, publication, position from user_words"
+    """Return all rows of the index, in order: kind, word, publication, position."""
+    sql = "select kind, word, publication, position from user_words"
     with store.read() as tx:
         rows: list[Any] = execute_sql(tx, sql).fetchall()
-    return sorted((bool(row[0]), *row[1:]) for row in rows)
+    return sorted(tuple(row) for row in rows)
 
 
 def words_of_accounts(store: Store) -> list[Row]:
@@ -38,7 +38,7 @@ def words_of_accounts(store: Store) -> list[Row]:
     with store.read() as tx:
         accounts: list[Any] = execute_sql(tx, sql).fetchall()
     return sorted(
-        (is_leading, word, publication, int(user_id[-8:], 16))
+        (kind, word, publication, int(user_id[-8:], 16))
         for name, lastname, email, publication, user_id in accounts
-        for word, is_leading in words_of(name, lastname, email).items()
+        for word, kind in words_of(name, lastname, email).items()
     )

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from anyscale.server.store.words import MOST_WORDS, fold, forms_of, split_words, words_of
+from anyscale.server.store.words import (
+    LEADING,
+    MOST_WORDS,
+    OF_EMAIL,
+    OF_NAME,
+    fold,
+    forms_of,
+    split_words,
+    words_of,
+)
 
 TEXTS = st.text(max_size=60)
 #: texts with letters whose case and composition differ, and with what separates words
@@ -17,29 +26,33 @@ TYPICAL = st.text(
 
 
 @pytest.mark.parametrize(
-    ("account", "leading", "others"),
+    ("account", "leading", "of_name", "of_email"),
     [
-        (("Jane", "Doe", "j.doe@example.com"), ["jane", "doe"], ["j", "example", "com"]),
-        (("Anna-Lena", None, "al@x.org"), ["anna"], ["lena", "al", "x", "org"]),
-        (("Jane Mary", "O'Brien", "j@x.org"), ["jane", "o"], ["mary", "brien", "j", "x", "org"]),
+        (("Jane", "Doe", "j.doe@example.com"), ["jane", "doe"], [], ["j", "example", "com"]),
+        (("Anna-Lena", None, "al@x.org"), ["anna"], ["lena"], ["al", "x", "org"]),
+        (("Jane Mary", "O'Brien", "j@x.org"), ["jane", "o"], ["mary", "brien"], ["j", "x", "org"]),
         (
             ("JÖRG", "Straße", "j@bücher.de"),
             ["jörg", "jorg", "joerg", "strasse"],
+            [],
             ["j", "bücher", "bucher", "buecher", "de"],
         ),
-        (("Jane", "JANE", "Jane@jane.jane"), ["jane"], []),
-        (("...", "-", "a+b_c@x.org"), [], ["a", "b", "c", "x", "org"]),
-        (("山田 太郎", None, "t@x.org"), ["山田"], ["太郎", "t", "x", "org"]),
+        (("Jane", "JANE", "Jane@jane.jane"), ["jane"], [], []),
+        (("...", "-", "a+b_c@x.org"), [], [], ["a", "b", "c", "x", "org"]),
+        (("山田 太郎", None, "t@x.org"), ["山田"], ["太郎"], ["t", "x", "org"]),
         # a vowel sign and a virama are marks: they split no word
-        (("हिन्दी", None, "h@x.org"), ["हिन्दी"], ["h", "x", "org"]),
+        (("हिन्दी", None, "h@x.org"), ["हिन्दी"], [], ["h", "x", "org"]),
     ],
 )
 def test_an_account_has_the_words_of_its_name_lastname_and_email(
-    account: tuple[str, str | None, str], leading: list[str], others: list[str]
+    account: tuple[str, str | None, str],
+    leading: list[str],
+    of_name: list[str],
+    of_email: list[str],
 ) -> None:
-    words = words_of(*account)
-    assert [word for word, is_leading in words.items() if is_leading] == leading
-    assert [word for word, is_leading in words.items() if not is_leading] == others
+    expected = dict.fromkeys(leading, LEADING) | dict.fromkeys(of_name, OF_NAME)
+    expected |= dict.fromkeys(of_email, OF_EMAIL)
+    assert list(words_of(*account).items()) == list(expected.items())
 
 
 def test_a_long_name_leaves_the_leading_word_of_the_lastname_its_place() -> None:
@@ -102,8 +115,11 @@ def test_every_word_is_part_of_a_folded_text_and_each_leading_one_begins_one(
     assert len(words) <= 3 * MOST_WORDS  # with the plain forms
     parts = [split_words(fold(text or "")) for text in (name, lastname, email)]
     assert set(words) <= {form for part in parts for word in part for form in forms_of(word)}
-    leading = {word for word, is_leading in words.items() if is_leading}
+    leading = {word for word, kind in words.items() if kind == LEADING}
     assert leading == {form for part in parts[:2] for word in part[:1] for form in forms_of(word)}
+    of_name = {form for part in parts[:2] for word in part for form in forms_of(word)}
+    assert {word for word, kind in words.items() if kind != OF_EMAIL} <= of_name
+    assert {word for word, kind in words.items() if kind == OF_EMAIL}.isdisjoint(of_name)
 
 
 def test_latin_and_greek_letters_have_plain_forms_and_others_have_none() -> None:

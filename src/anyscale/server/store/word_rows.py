@@ -5,39 +5,38 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from anyscale.server.store.records.search import AccountTextsRecord, IndexPlace
-from anyscale.server.store.words import words_of
+from anyscale.server.store.words import LEADING, OF_EMAIL, OF_NAME, words_of
 
 __all__ = ["SegmentWords", "Word", "WordRow", "distinct_words", "runs", "words_of_account"]
 
-#: a word, and whether it is a leading one
-Word = tuple[str, bool]
+#: a word and its kind
+Word = tuple[str, int]
 
-#: a word, whether it is a leading one, and the publication and position of the account
-WordRow = tuple[str, bool, int, int]
+#: a word, its kind, and the publication and position of the account
+WordRow = tuple[str, int, int, int]
 
 
 class SegmentWords:
     """Collects the words of accounts that are added in the order of their places."""
 
     def __init__(self) -> None:
-        # In the order of the table: leading words come last.
-        self._places: dict[bool, dict[str, list[IndexPlace]]] = {
-            False: defaultdict(list),
-            True: defaultdict(list),
+        # In the order of the table.
+        self._places: dict[int, dict[str, list[IndexPlace]]] = {
+            kind: defaultdict(list) for kind in (LEADING, OF_NAME, OF_EMAIL)
         }
 
     def add(self, accounts: Iterable[AccountTextsRecord]) -> None:
         for account in accounts:
             place = account.place
-            for word, is_leading in words_of_account(account):
-                self._places[is_leading][word].append(place)
+            for word, kind in words_of_account(account):
+                self._places[kind][word].append(place)
 
     def rows(self) -> Iterator[WordRow]:
         """Generate the rows so that neighbours in the table follow each other."""
-        for is_leading, places in self._places.items():
+        for kind, places in self._places.items():
             for word in sorted(places):
                 for publication, position in places[word]:
-                    yield word, is_leading, publication, position
+                    yield word, kind, publication, position
 
 
 def words_of_account(account: AccountTextsRecord) -> Iterable[Word]:

@@ -7,7 +7,21 @@ words of an account whenever it deletes or changes one.
 import re
 import unicodedata
 
-__all__ = ["MOST_WORDS", "fold", "forms_of", "searchable", "split_words", "words_of"]
+__all__ = [
+    "LEADING",
+    "MOST_WORDS",
+    "OF_EMAIL",
+    "OF_NAME",
+    "fold",
+    "forms_of",
+    "searchable",
+    "split_words",
+    "words_of",
+]
+
+#: The kinds of words: those that begin the name or the last name, other words of these, and words
+#: that only the email has. The index keeps them apart, so that a search for a name reads no emails.
+LEADING, OF_NAME, OF_EMAIL = range(3)
 
 #: words of an account that are stored at most, each with its plain forms
 MOST_WORDS = 24
@@ -76,8 +90,8 @@ def _words(text: str) -> list[str]:
     return _ascii_words(text.lower()) if text.isascii() else split_words(fold(text))
 
 
-def words_of(name: str, lastname: str | None, email: str) -> dict[str, bool]:
-    """Return the first distinct words of an account, and whether each is a leading one.
+def words_of(name: str, lastname: str | None, email: str) -> dict[str, int]:
+    """Return the first distinct words of an account, each with its kind.
 
     Each word is followed by its plain forms.
 
@@ -85,17 +99,18 @@ def words_of(name: str, lastname: str | None, email: str) -> dict[str, bool]:
     come the other words of the name, of the last name and of the email as it is shown.
     """
     first, last = _words(name), _words(lastname or "")
-    words = dict.fromkeys((*first[:1], *last[:1]), True)
-    for word in (*first[1:], *last[1:], *_words(email)):
-        if len(words) == MOST_WORDS:
-            break
-        words.setdefault(word, False)
+    words = dict.fromkeys((*first[:1], *last[:1]), LEADING)
+    for kind, others in ((OF_NAME, (*first[1:], *last[1:])), (OF_EMAIL, _words(email))):
+        for word in others:
+            if len(words) == MOST_WORDS:
+                break
+            words.setdefault(word, kind)
     return words if all(map(str.isascii, words)) else _with_plain_forms(words)
 
 
-def _with_plain_forms(words: dict[str, bool]) -> dict[str, bool]:
-    forms: dict[str, bool] = {}
-    for word, is_leading in words.items():
+def _with_plain_forms(words: dict[str, int]) -> dict[str, int]:
+    forms: dict[str, int] = {}
+    for word, kind in words.items():
         for form in forms_of(word):
-            forms[form] = is_leading or forms.get(form, False)
+            forms[form] = min(kind, forms.get(form, kind))
     return forms

@@ -178,7 +178,7 @@ def _has_words(user: FoundUserRecord, text: SearchText) -> bool:
     return all(any(word.startswith(wanted) for word in words) for wanted in text.words)
 
 
-def _words_of(user: FoundUserRecord) -> dict[str, bool]:
+def _words_of(user: FoundUserRecord) -> dict[str, int]:
     return words_of(user.name, user.lastname, user.email)
 
 

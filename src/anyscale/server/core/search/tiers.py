@@ -18,7 +18,7 @@ from anyscale.server.store.records.search import (
 )
 from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.user_ids import is_id_of
-from anyscale.server.store.words import words_of
+from anyscale.server.store.words import LEADING, OF_EMAIL, OF_NAME, words_of
 
 __all__ = ["INDEX_ROWS", "SCAN_ROWS", "end_of", "passes", "search_steps"]
 
@@ -160,8 +160,8 @@ class _Driver(NamedTuple):
     first: str
     #: the first word after the range; None for no end
     end: str | None
-    #: whether only the leading words of accounts match
-    only_leading: bool
+    #: the kinds of the words of accounts that match
+    kinds: Sequence[int]
     #: the other words of the search
     others: Sequence[str] = ()
 
@@ -172,18 +172,16 @@ class _Driver(NamedTuple):
         is_whole = tier is Tier.NAME or (tier is Tier.NAME_PREFIX and not is_last)
         # U+0001 is part of no word, so the range of a whole word has only that word.
         end = f"{word}\x01" if is_whole else end_of(word)
-        # A name begins with the first word of the search, so there it is a leading word.
-        is_first = tier is not Tier.WORDS and index == 0
-        return cls(word, end, only_leading=is_first, others=[*words[:index], *words[index + 1 :]])
-
-    @property
-    def kinds(self) -> Sequence[int]:
-        return (_LEADING,) if self.only_leading else (_LEADING, _OTHER)
+        kinds: tuple[int, ...] = (LEADING, OF_NAME, OF_EMAIL)
+        if tier is not Tier.WORDS:
+            # A name begins with the first word of the search.
+            kinds = (LEADING, OF_NAME) if index else (LEADING,)
+        return cls(word, end, kinds, [*words[:index], *words[index + 1 :]])
 
     def count_rows(self, tx: Transaction, limit: int) -> int:
         """Count the rows of the range, of each kind up to a limit."""
         return sum(
-            tx.words.count(is_leading=kind == _LEADING, first=self.first, end=self.end, limit=limit)
+            tx.words.count(kind=kind, first=self.first, end=self.end, limit=limit)
             for kind in self.kinds
         )
 
@@ -193,8 +191,7 @@ class _Driver(NamedTuple):
         It is the first place if too few have the word itself, and not only longer ones.
         """
         places = [
-            tx.words.find_place(self.first, is_leading=kind == _LEADING, number=_SAMPLE - 1)
-            for kind in self.kinds
+            tx.words.find_place(self.first, kind=kind, number=_SAMPLE - 1) for kind in self.kinds
         ]
         return min((place for place in places if place), default=IndexPlace(0, 0))
 
@@ -205,21 +202,19 @@ class _Driver(NamedTuple):
         """
         words = words_of(user.name, user.lastname, user.email).items()
         in_range = [
-            (_LEADING if is_leading else _OTHER, word)
-            for word, is_leading in words
+            (kind, word)
+            for word, kind in words
             if self.first <= word and (self.end is None or word < self.end)
         ]
-        return min(in_range, default=(_LEADING, row.word))[1] == row.word
+        return min(in_range, default=(LEADING, row.word))[1] == row.word
 
-
-_LEADING, _OTHER = 0, 1
 
 #: Rows of a word that are counted, at most: as many as a page reads. By a word that has more, it
 #: may end before the first match.
 _MOST_COUNTED = BLOCKS * INDEX_ROWS
 
-#: The accounts with a word by which frequent words are compared. If whole words have twice as many
-#: rows, leading ones and others, then one of the two kinds has them: they are counted so far.
+#: The accounts with a word by which frequent words are compared. If a whole word of names has twice
+#: as many rows, of the two kinds of such words, then one kind has so many: they are counted so far.
 _SAMPLE = 500
 
 
@@ -228,8 +223,8 @@ class _WordKey(NamedTuple):
 
     #: the index of the driver
     driver: Annotated[int, Meta(ge=0, lt=MAX_WORDS)]
-    #: leading words come first
-    kind: Annotated[int, Meta(ge=_LEADING, le=_OTHER)] = _LEADING
+    #: in their order
+    kind: Annotated[int, Meta(ge=LEADING, le=OF_EMAIL)] = LEADING
     word: str = ""
     publication: int = 0
     position: int = 0
@@ -255,7 +250,7 @@ class _WordStep:
         # A forged cursor may name a word that the search does not have.
         driver = self._drivers[after.driver % len(self._drivers)]
         rows = tx.words.range(
-            is_leading=after.kind == _LEADING,
+            kind=after.kind,
             first=driver.first,
             end=driver.end,
             after=after[2:] if after.word else None,
@@ -293,7 +288,7 @@ class _WordStep:
 def _next_key(after: _WordKey, driver: _Driver, rows: Sequence[FoundWord]) -> Key | None:
     if len(rows) == INDEX_ROWS:
         return _WordKey(after.driver, after.kind, *rows[-1][:3])
-    return _WordKey(after.driver, _OTHER) if after.kind < driver.kinds[-1] else None
+    return _WordKey(after.driver, after.kind + 1) if after.kind < driver.kinds[-1] else None
 
 
 class _PartStep:

@@ -527,14 +527,15 @@ create table public_keys (
 );
 
 -- The index of words: the words of the accounts' names, last names and emails. The publication of the
--- batch and the position in it stand for the `user_id`, in a fifth of its size.
+-- batch and the position in it stand for the `user_id`, in a fifth of its size. The kinds: 0 begins the
+-- name or the last name, 1 is another word of them, 2 is only in the email.
 create table user_words (
     -- in this order a row has no padding
     publication bigint not null,
     position bigint not null,
-    is_leading boolean not null,
+    kind smallint not null,
     word text collate "C" not null,
-    primary key (is_leading, word, publication, position)
+    primary key (kind, word, publication, position)
 );
 
 -- One row: how far the index of words is filled, in the order of publication and position. All

@@ -520,13 +520,14 @@ create table public_keys (
 );
 
 -- The index of words: the words of the accounts' names, last names and emails. The publication of the
--- batch and the position in it stand for the `user_id`, in a fifth of its size.
+-- batch and the position in it stand for the `user_id`, in a fifth of its size. The kinds: 0 begins the
+-- name or the last name, 1 is another word of them, 2 is only in the email.
 create table user_words (
-    is_leading integer not null,
+    kind integer not null,
     word text not null,
     publication integer not null,
     position integer not null,
-    primary key (is_leading, word, publication, position)
+    primary key (kind, word, publication, position)
 ) without rowid;
 
 -- One row: how far the index of words is filled, in the order of publication and position. All

@@ -23,10 +23,11 @@ from anyscale.server.store.word_rows import (
     runs,
     words_of_account,
 )
+from anyscale.server.store.words import LEADING, OF_EMAIL, OF_NAME
 
 __all__ = ["Words"]
 
-_COLUMNS = {"word": "text", "is_leading": "bool", "publication": "int8", "position": "int8"}
+_COLUMNS = {"word": "text", "kind": "int2", "publication": "int8", "position": "int8"}
 
 _STATE = f"select {columns(SearchIndexRecord)} from search_index"
 
@@ -46,7 +47,7 @@ _RANGE = f"""
     select found.word, found.publication, found.position, {_USER}
     from (
         select word, publication, position from user_words
-        where is_leading = ? and (word, publication, position) > (?, ?, ?) {{end}}
+        where kind = ? and (word, publication, position) > (?, ?, ?) {{end}}
         order by word, publication, position limit ?
     ) as found
     left join batches on batches.publication = found.publication
@@ -58,7 +59,7 @@ _RANGE = f"""
 # It deletes by ranges of positions, because accounts that follow each other in a batch share many
 # words.
 _REMOVE = (
-    "delete from user_words where is_leading = ? and word {any} and publication = ?"
+    "delete from user_words where kind = ? and word {any} and publication = ?"
     " and position >= ? and position <= ?"
 )
 
@@ -85,7 +86,7 @@ class Words(Table):
     def range(
         self,
         *,
-        is_leading: bool,
+        kind: int,
         first: str,
         end: str | None,
         after: tuple[str, int, int] | None,
@@ -96,7 +97,7 @@ class Words(Table):
         """Return words by (word, publication, position), each with its account.
 
         Args:
-            is_leading: whether to look at leading words, or at the others.
+            kind: of the words: `LEADING`, `OF_NAME` or `OF_EMAIL`.
             first: the first word that may be returned.
             end: the first word that may not be returned; None for no end. `first` and U+0001, which
                 is part of no word and which both databases can store, is the end only of `first`.
@@ -114,7 +115,7 @@ class Words(Table):
             _RANGE.replace("{end}", "" if end is None else "and word < ?").replace(
                 "{parts}", f" and ({CONTAINED})" * len(parts)
             ),
-            is_leading,
+            kind,
             *start,
             *(() if end is None else (end,)),
             limit,
@@ -125,24 +126,24 @@ class Words(Table):
         )
         return [FoundWord(row[0], row[1], row[2], _found_user(row[3:])) for row in rows]
 
-    def count(self, *, is_leading: bool, first: str, end: str | None, limit: int) -> int:
+    def count(self, *, kind: int, first: str, end: str | None, limit: int) -> int:
         """Count rows from a word up to another one, as far as a limit."""
         rows = (
-            "select 1 from user_words where is_leading = ? and word >= ?"
+            "select 1 from user_words where kind = ? and word >= ?"
             f"{'' if end is None else ' and word < ?'} limit ?"
         )
         values = [first] if end is None else [first, end]
         return self._connection.number(
-            f"select count(*) from ({rows}) as found", is_leading, *values, limit
+            f"select count(*) from ({rows}) as found", kind, *values, limit
         )
 
-    def find_place(self, word: str, *, is_leading: bool, number: int) -> IndexPlace | None:
+    def find_place(self, word: str, *, kind: int, number: int) -> IndexPlace | None:
         """Return the place of the account that is the `number`th with a word, from 0 on, if any."""
         sql = (
-            "select publication, position from user_words where is_leading = ? and word = ?"
+            "select publication, position from user_words where kind = ? and word = ?"
             " order by publication, position limit 1 offset ?"
         )
-        found = self._connection.rows(sql, is_leading, word, number)
+        found = self._connection.rows(sql, kind, word, number)
         return IndexPlace(*found[0]) if found else None
 
     def lease(self, end: IndexPlace, holder: str, until: int) -> None:
@@ -199,9 +200,9 @@ class Words(Table):
 
     def _remove_range(self, first: IndexPlace, last: IndexPlace, words: Iterable[Word]) -> None:
         """Remove words of all accounts from one place to another one of its publication."""
-        for is_leading in (False, True):
-            texts = sorted(word for word, leads in words if leads == is_leading)
-            values = (is_leading, self._connection.texts(texts), first.publication)
+        for kind in (LEADING, OF_NAME, OF_EMAIL):
+            texts = sorted(word for word, own in words if own == kind)
+            values = (kind, self._connection.texts(texts), first.publication)
             self._connection.execute(_REMOVE, *values, first.position, last.position)
 
 
