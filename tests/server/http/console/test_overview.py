@@ -55,6 +55,21 @@ def test_the_newest_entries_are_shown(open_console: OpenConsole) -> None:
     assert "revoked the token <bdi>token-0</bdi>" in get(console.browser(), "/console").text
 
 
+def test_many_changes_in_a_row_push_nothing_out_of_what_happened_last(
+    open_console: OpenConsole,
+) -> None:
+    console = open_console()
+    names = [f"u{number}" for number in range(12)]
+    create_accounts(console.control_plane, *names)
+    console.control_plane.tokens.create("laptop", "owner", None, OPERATOR)
+    for user in find_accounts(console.control_plane):
+        if user.email.partition("@")[0] in names:
+            console.control_plane.lifecycle.suspend(user.user_id, OPERATOR)
+    last = get(console.browser(), "/console").text.partition('id="entry-list"')[2]
+    assert "suspended 12 accounts" in last
+    assert "<bdi>laptop</bdi>" in last
+
+
 def test_each_word_of_the_console_is_explained_where_it_is_first_met(console: Console) -> None:
     jane = console.browser()
     assert "There you create and manage accounts." in get(jane, "/").text

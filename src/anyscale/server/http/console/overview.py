@@ -2,14 +2,15 @@
 
 from litestar.di import NamedDependency
 
-from anyscale.domain.audit_chain import AuditEntry
+from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.times import from_milliseconds
 from anyscale.server.background.file_runs import FileRuns
 from anyscale.server.core.accounts.account_count import AccountCount
 from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.audit.entries import AuditLog
+from anyscale.server.core.audit.runs import Run
 from anyscale.server.core.batches.service import BatchService
-from anyscale.server.http.console.audit.entries import shown_entries
+from anyscale.server.http.console.audit.entries import shown_runs
 from anyscale.server.http.console.batches.words import shown_state
 from anyscale.server.http.console.users.filters import parts_of
 from anyscale.server.http.dependencies import UserRequest
@@ -36,7 +37,7 @@ def show_overview(
     file_runs: NamedDependency[FileRuns],
 ) -> Page:
     account_count.refresh()
-    entries = _last_entries(audit_log)
+    runs = _last_runs(audit_log)
     unfinished = batches.page(open_only=True, before="", limit=_SHOWN_BATCHES)
     return render_console_page(
         request,
@@ -51,20 +52,20 @@ def show_overview(
         },
         unfinished=[(batch, shown_state(batch, file_runs)) for batch in unfinished],
         names=names_in(unfinished, users),
-        entries=shown_entries(audit_log, entries),
+        entries=shown_runs(audit_log, runs),
     )
 
 
-def _last_entries(audit_log: AuditLog) -> list[AuditEntry]:
+def _last_runs(audit_log: AuditLog) -> list[Run]:
     """Return the last entries, among some hundred, that are about more than a sign-in."""
-    found: list[AuditEntry] = []
+    found: list[Run] = []
     before = None
     for _ in range(_MOST_LOOKS):
-        entries = audit_log.list(0, _LOOK, before=before, newest_first=True)
-        found += [one for one in entries if not one.event.startswith("session.")]
-        if len(entries) < _LOOK or len(found) >= _SHOWN_ENTRIES:
+        runs = audit_log.list_runs(_LOOK, AuditFilter(), before=before)
+        found += [run for run in runs if not run.newest.event.startswith("session.")]
+        if len(runs) < _LOOK or len(found) >= _SHOWN_ENTRIES:
             break
-        before = entries[-1].number
+        before = runs[-1].oldest.number
     return found[:_SHOWN_ENTRIES]
 
 
