@@ -110,6 +110,17 @@ class NotFound(AnyscaleError):
         """Return the error for the id of a batch that does not exist. A user may leave it empty."""
         return cls(f"there is no batch {batch_id or repr(batch_id)}")
 
+    @classmethod
+    def application(cls, client_id: str) -> Self:
+        """Return the error for the id of an application that does not exist."""
+        shown = client_id or repr(client_id)
+        return cls(f"there is no application {shown}: `anyscale application list` shows them")
+
+    @classmethod
+    def mailing(cls, which: str) -> Self:
+        """Return the error for the id of a mailing that does not exist, or of a batch without."""
+        return cls(f"there is no mailing of {which!r}: `anyscale mail list` shows what is due")
+
 
 class UserAmbiguous(AnyscaleError):
     """Several users match: `emails` lists all of them, the message the first few."""

@@ -1,6 +1,5 @@
 """The control plane over HTTP; a call is repeated until it gets a response."""
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 from urllib.parse import quote
@@ -60,12 +59,11 @@ from anyscale.domain.validation import CheckedUser, ChunkUser, Policy
 from anyscale.errors import NotFound
 from anyscale.transport.base import Outage
 from anyscale.transport.http_applications import Applications
+from anyscale.transport.http_ids import id_in_path
 from anyscale.transport.http_mails import Mails
 from anyscale.transport.retrying_client import RetryingClient
 
 __all__ = ["HttpTransport"]
-
-_is_id = re.compile(r"[0-9A-Za-z_]{1,64}").fullmatch
 
 #: users of a batch, batches or conflicts of a response, at most
 _PAGE = 1000
@@ -334,10 +332,7 @@ class HttpTransport:
 
 
 def _batch_path(batch_id: str) -> str:
-    # A user typed it: it may be empty, or have what no path of the control plane has.
-    if not _is_id(batch_id):
-        raise NotFound.batch(batch_id)
-    return f"/v1/batches/{batch_id}"
+    return f"/v1/batches/{id_in_path(batch_id, NotFound.batch)}"
 
 
 def _user_path(user_id: str) -> str:

@@ -1,7 +1,5 @@
 """The calls of applications over HTTP."""
 
-from urllib.parse import quote
-
 from anyscale.domain.models.applications import (
     Application,
     ApplicationChanges,
@@ -9,6 +7,8 @@ from anyscale.domain.models.applications import (
     NewApplication,
 )
 from anyscale.domain.schemas.applications import ApplicationList, SecretRotation
+from anyscale.errors import NotFound
+from anyscale.transport.http_ids import id_in_path
 from anyscale.transport.retrying_client import RetryingClient
 
 __all__ = ["Applications"]
@@ -41,4 +41,4 @@ class Applications:
 
 
 def _application_path(client_id: str) -> str:
-    return f"/v1/applications/{quote(client_id, safe='')}"
+    return f"/v1/applications/{id_in_path(client_id, NotFound.application)}"

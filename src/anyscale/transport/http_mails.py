@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
 
 from anyscale.domain.models.mail import Mail
 from anyscale.domain.schemas.mail import MailingPage, MailLinks, MailPage, StoppedMailings
+from anyscale.errors import NotFound
+from anyscale.transport.http_ids import id_in_path
 from anyscale.transport.retrying_client import RetryingClient
 
 __all__ = ["Mails"]
@@ -32,7 +33,7 @@ class Mails:
         return self._request(MailPage, "GET", "/v1/mails", **query).mails
 
     def stop(self, which: str) -> Sequence[str]:
-        path = f"/v1/mailings/{quote(which, safe='')}/stop"
+        path = f"/v1/mailings/{id_in_path(which, NotFound.mailing)}/stop"
         return self._request(StoppedMailings, "POST", path).stopped
 
     def _mail_links(self, to: MailLinks) -> None:

@@ -100,7 +100,7 @@ class MailQueue:
         """
         with self._transactions.write_for(caller) as (tx, _):
             if not tx.mailings.get(which) and not tx.mailings.list("", 1, which):
-                raise NotFound(f"there is no mailing of {which!r}")
+                raise NotFound.mailing(which)
             stopped = stop_mailings(tx, mailing_id=which, batch_id=which)
             append_entries(tx, stop_entries(stopped, caller.actor))
         return [one.mailing_id for one in stopped]

@@ -228,7 +228,7 @@ def _formers(application: ApplicationRecord, now: int) -> str:
 
 def _required(application: ApplicationRecord | None, client_id: str) -> ApplicationRecord:
     if application is None:
-        raise NotFound(f"there is no application {client_id}")
+        raise NotFound.application(client_id)
     return application
 
 

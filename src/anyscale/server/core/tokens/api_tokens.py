@@ -160,7 +160,10 @@ class TokenService:
         with self._transactions.write_for(caller, others, recent=not is_own) as (tx, _):
             if token and (revoked := _revoke(tx, token, caller)):
                 return revoked
-        raise NotFound(f"there is no token {name!r} that is not revoked")
+        raise NotFound(
+            f"there is no token {name!r} that is not revoked: `anyscale server list-tokens` lists "
+            "all of them"
+        )
 
     def revoke_personal(self, caller: SessionCaller, token_id: str) -> TokenRecord:
         """Revoke a token of the signed-in user.

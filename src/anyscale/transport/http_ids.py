@@ -1,0 +1,21 @@
+"""Ids in the paths of calls."""
+
+import re
+from collections.abc import Callable
+
+from anyscale.errors import NotFound
+
+__all__ = ["id_in_path"]
+
+_is_id = re.compile(r"[0-9A-Za-z_]{1,64}").fullmatch
+
+
+def id_in_path(text: str, not_found: Callable[[str], NotFound]) -> str:
+    """Return an id as it is. A user typed it: it may be empty, or have what no path has.
+
+    Raises:
+        NotFound: it cannot be an id: the error that `not_found` returns for it.
+    """
+    if not _is_id(text):
+        raise not_found(text)
+    return text
