@@ -58,7 +58,7 @@ def office(site: Site) -> Office:
             at = int(last_month.timestamp() * 1000)
             execute_sql(tx, f"update audit set at = {at} + number where number <= {last.number}")
             append_entries(tx, [Entry(by_uwe, "account.restored", ann, {})])
-            append_entries(tx, [Entry("token:hr", "links.created", uwe, {})] * 5)
+            append_entries(tx, [Entry("token:hr", "links.created", uwe, {})] * 10)
     return Office(site.signed_in(email), ann)
 
 
@@ -135,9 +135,9 @@ def test_details_open_and_the_page_is_accessible_as_a_list(page: Page) -> None:
 
 def test_what_was_done_to_many_is_a_line_that_leads_to_each_entry(page: Page) -> None:
     page.get_by_role("link", name="Audit log").first.click()
-    expect(page.get_by_text("The token hr created 5 links")).to_be_visible()
+    expect(page.get_by_text("The token hr created 10 links")).to_be_visible()
     assert violations(page) == []
     page.get_by_role("link", name=re.compile(r"Show each of the entries \d+ to \d+")).click()
     expect(page.get_by_role("link", name="Remove the filter Link created")).to_be_visible()
     each = page.get_by_text("The token hr created a link for Uwe Lang")
-    expect(each).to_have_count(5)
+    expect(each).to_have_count(10)

@@ -13,8 +13,8 @@ from anyscale.server.store.transaction import Transaction
 
 __all__ = ["Run", "ends_of_runs"]
 
-#: Entries that make a run. Fewer are listed one by one.
-_FEWEST = 4
+#: Entries that make a run. Fewer, such as what somebody did by hand, are listed one by one.
+_FEWEST = 10
 
 #: entries of a read
 _READ = 60

@@ -16,8 +16,8 @@ from anyscale.server.core.audit.entries import Entry, append_entries
 from anyscale.server.http.console.audit import pages
 from anyscale.server.store.sql import audit
 
-#: Entries of one actor and event after those of another one. A read of 60 ends inside the run of 5.
-LENGTHS = [1, 3, 4, 200, 2, 61, 1, 1, 60, 1, 1, 5, 59, 130, 3, 2, 1, 7]
+#: Entries of one actor and event after those of another one. A read of 60 ends inside the run of 11.
+LENGTHS = [1, 9, 10, 200, 2, 61, 1, 1, 60, 1, 1, 11, 55, 130, 9, 2, 1, 13]
 
 #: the day on which the entries were written, one a minute
 DAY = 1_600_000_000_000 // 86_400_000 * 86_400_000
@@ -54,7 +54,7 @@ def log(shared_console: Console) -> Log:
             entry = Entry(f"token:robot{turn % 2}", event, "usr_1", {})
             append_entries(tx, [entry] * length)
             ends = [(at, at) for at in range(number + 1, number + length + 1)]
-            lines += ends if length < 4 else [(number + 1, number + length)]
+            lines += ends if length < 10 else [(number + 1, number + length)]
             number += length
         execute_sql(tx, f"update audit set at = {DAY} + (number - {newest.number}) * 60000")
     return Log(jane, lines[::-1])
@@ -95,7 +95,7 @@ def test_a_run_is_a_line_and_the_page_with_it_is_full(log: Log) -> None:
     page = listed(log)
     assert ends(page)[: len(log.lines)] == log.lines
     assert sentences(page)[0] == (
-        "The token robot1 suspended 7 accounts, from 2020-09-13 08:56 UTC to 2020-09-13 09:02 UTC"
+        "The token robot1 suspended 13 accounts, from 2020-09-13 09:16 UTC to 2020-09-13 09:28 UTC"
     )
 
 
