@@ -97,7 +97,7 @@ def test_enter_in_the_field_of_names_shows_what_was_typed(page: Page) -> None:
     page.get_by_label("Name, email or id").press("Enter")
     expect(page.get_by_role("link", name="Remove the filter Uwe Lang")).to_be_visible()
     expect(page.get_by_label("First day")).to_have_value("")
-    assert "Uwe Lang suspended Ann König" in entries(page)
+    assert "Uwe Lang restored Ann König" in entries(page)
 
 
 def test_days_are_those_of_the_browser(page: Page) -> None:

@@ -16,7 +16,7 @@ from anyscale.server.core.audit.entries import Entry, append_entries
 from anyscale.server.http.console.audit import pages
 from anyscale.server.store.sql import audit
 
-#: Entries of one actor and event after those of another one. A read of 60 ends inside the run of 11.
+#: Entries of one actor and event after those of another one. A read of 60 ends in the run of 11.
 LENGTHS = [1, 9, 10, 200, 2, 61, 1, 1, 60, 1, 1, 11, 55, 130, 9, 2, 1, 13]
 
 #: the day on which the entries were written, one a minute
