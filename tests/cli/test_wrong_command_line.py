@@ -47,7 +47,7 @@ from anyscale.cli.root import root
         ),
         (["batch", "show", "bat_0"], 1, "no batch bat_0: `anyscale batch list` shows the batches"),
         (["user", "list", "--host", ""], 2, "--host is empty: name a server, or use the embedded"),
-        (["server", "list-tokens", "--database", ""], 2, "--database is empty: name a database"),
+        (["server", "list-tokens", "--database", ""], 2, "--database is empty: give a value"),
         (["batch", "drop", "bat_0"], 1, "no batch bat_0: `anyscale batch list` shows the batches"),
         (
             ["user", "get", "--name", "Jane Doe"],
@@ -222,6 +222,10 @@ ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
         (["user", "sync", "-f", "x", "--they-differ", ""], f"--they-differ {EMPTY}"),
         (["user", "sync", "-f", "x", "--same-person", ""], f"--same-person {EMPTY}"),
         (["user", "update", "a@b.io", "--external-id", ""], f"--external-id {EMPTY}"),
+        (["user", "update", "a@b.io", "--lastname", ""], f"--lastname {EMPTY}"),
+        (["user", "update", "a@b.io", "--title", ""], f"--title {EMPTY}"),
+        (["application", "update", "app_x", "--address", ""], f"--address {EMPTY}"),
+        (["audit", "verify", "--database", ""], f"--database {EMPTY}"),
         (["application", "create"], "Missing option '--name'. Missing option '--redirect-uri'."),
         (["application", "create", "--name", "x"], "Missing option '--redirect-uri'."),
         (

@@ -58,7 +58,7 @@ def test_a_user_is_corrected_by_email_and_every_refusal_changes_nothing(
     before = shown(anyscale)
     update(2, "say what to change: --name, --lastname, --title, --external-id, --email or --sso")
     update(2, "say either --title or --no-title, not both", "--title", "x", "--no-title")
-    update(2, "say either --lastname or --no-lastname", "--no-lastname", "--lastname", "")
+    update(2, "say either --lastname or --no-lastname", "--no-lastname", "--lastname", "x")
     update(2, "say either --sso or --no-sso, not both", "--sso", "--no-sso")
     update(2, "error: name: is blank: every user has a name\n", "--name", " ")
     update(2, "title: has 257 characters; 256 are allowed", "--title", "x" * 257)
@@ -71,7 +71,7 @@ def test_a_user_is_corrected_by_email_and_every_refusal_changes_nothing(
     for changed in ("name: 'Jane' -> 'Janet'; title: '=CTO' -> empty.", "It had these values"):
         update(0, f"Jane@example.com is updated. {changed}", "--name", "Janet", "--no-title")
     assert shown(anyscale) == before | {"name": "Janet", "title": None}
-    update(0, "is updated. lastname: 'Doe' -> empty.\n", "--no-lastname", "--title", "")
+    update(0, "is updated. lastname: 'Doe' -> empty.\n", "--no-lastname", "--no-title")
     assert shown(anyscale) == before | {"name": "Janet", "title": None, "lastname": None}
 
     link = "create a link to set one by `anyscale user set-password-link Jane@example.com`"

@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
 from anyscale.cli.formats import output_option, write_json, write_records, write_text
-from anyscale.cli.options import yes_option
+from anyscale.cli.options import not_empty, yes_option
 from anyscale.cli.secret_output import SecretOutput, output_file_option
 from anyscale.cli.terminal import confirm, log
 from anyscale.domain.models.applications import (
@@ -55,6 +55,7 @@ def _uri_options(command: Command) -> Command:
         click.option(
             "--address",
             metavar="URL",
+            callback=not_empty,
             help="Where users open it: those who may sign in there see it on their account page.",
         ),
     ):

@@ -52,6 +52,9 @@ _PAGE = 1_000
 #: a number that no entry has, and that a control plane accepts
 _LARGEST = 2**53
 
+#: the database of an option without a value
+_OF_ENVIRONMENT = "ANYSCALE_DATABASE_URL"
+
 _COLUMNS = ("number", "time", "actor", "event", "subject", "data")
 
 
@@ -140,7 +143,8 @@ def list_entries(
     "--database",
     metavar="[URL]",
     is_flag=False,
-    flag_value="",
+    flag_value=_OF_ENVIRONMENT,
+    callback=not_empty,
     help="Verify a database without a server: sqlite:///path or postgresql://... Default: "
     "ANYSCALE_DATABASE_URL, which other users of this machine do not see.",
 )
@@ -189,7 +193,7 @@ def _open_log(host: str | None, database: str | None) -> Iterator[_ListPage]:
         return
     from anyscale.cli.server.connect import open_local_control_plane
 
-    if database:
+    if database != _OF_ENVIRONMENT:
         os.environ["ANYSCALE_DATABASE_URL"] = database
     with open_local_control_plane(create=False) as control_plane:
         yield control_plane.audit_log.list

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from anyscale.cli.options import not_empty
 from anyscale.cli.terminal import log
 from anyscale.errors import ConfigError
 
@@ -29,11 +30,10 @@ _NO_SECOND_DATABASE = (
 )
 
 
-def _use_database(_ctx: click.Context, _option: click.Parameter, url: str | None) -> None:
-    # The processes that a server starts read the environment as well.
-    if url == "":
-        raise click.UsageError("--database is empty: name a database, or leave the option out")
+def _use_database(ctx: click.Context, option: click.Parameter, url: str | None) -> None:
+    url = not_empty(ctx, option, url)
     if url is not None:
+        # The processes that a server starts read the environment as well.
         os.environ["ANYSCALE_DATABASE_URL"] = url
 
 

@@ -15,9 +15,9 @@ from anyscale.errors import ConfigError
 @click.command("update")
 @account_argument
 @click.option("--name", help="The new first name.")
-@click.option("--lastname", help="The new last name.")
+@click.option("--lastname", callback=not_empty, help="The new last name.")
 @click.option("--no-lastname", is_flag=True, help="Clear the last name.")
-@click.option("--title", help="The new title.")
+@click.option("--title", callback=not_empty, help="The new title.")
 @click.option("--no-title", is_flag=True, help="Clear the title.")
 @click.option("--external-id", callback=not_empty, help="The new number or id in another system.")
 @click.option("--no-external-id", is_flag=True, help="Clear the external id.")
@@ -87,7 +87,7 @@ def _new_value(option: str, value: str | None, *, clear: bool) -> str | UnsetTyp
         if value is not None:
             raise ConfigError(f"say either --{option} or --no-{option}, not both")
         return None
-    return UNSET if value is None else value or None
+    return UNSET if value is None else value
 
 
 def _is_sso_user(sso: bool, no_sso: bool) -> bool | UnsetType:
