@@ -129,8 +129,7 @@ class FileRun:
     def refused_domains(self) -> list[str]:
         """Domains of users by SSO of the file that SSO refuses, perhaps with a typing error."""
         provider = self._control_plane.settings.provider
-        allowed = provider.domains if provider else frozenset[str]()
-        return sorted(self.file.sso_domains - allowed) if allowed else []
+        return provider.refused(self.file.sso_domains) if provider else []
 
     def work(self) -> None:
         """Create the users, and tell which batch that is."""

@@ -6,9 +6,11 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
+from msgspec import UNSET
 
 from anyscale.comparison.sync_options import (
     SyncOptions,
@@ -17,8 +19,9 @@ from anyscale.comparison.sync_options import (
     too_many,
 )
 from anyscale.comparison.sync_run import SyncRun
+from anyscale.domain.emails import email_key_or_empty
 from anyscale.domain.labels import label_of_file
-from anyscale.domain.models.sync import StepKind, SyncPlan, SyncResult
+from anyscale.domain.models.sync import StepKind, SyncPlan, SyncResult, SyncStep
 from anyscale.domain.validation import Policy
 from anyscale.errors import (
     AnyscaleError,
@@ -168,6 +171,13 @@ class FileSync:
         if not self._has_steps(plan):
             yield "nothing"
 
+    def refused_domains(self, plan: SyncPlan) -> list[str]:
+        """Return the domains of new emails of users by SSO that SSO refuses."""
+        provider = self._control_plane.settings.provider
+        emails = filter(None, map(_sso_email, chain(plan.create, plan.correct)))
+        domains = {email_key_or_empty(email).rpartition("@")[2] for email in emails}
+        return provider.refused(domains) if provider else []
+
     def is_chosen(self, kind: StepKind) -> bool:
         """Return whether the steps of a kind are to be done, by the form or before it was shown."""
         fields = self.upload.fields
@@ -265,3 +275,12 @@ class FileSync:
 def _number(text: str) -> int | None:
     digits = re.sub(r"[\s,.]", "", text)
     return int(digits) if digits.isascii() and digits.isdigit() else None
+
+
+def _sso_email(step: SyncStep) -> str | None:
+    """Return the email of a user by SSO who is new, gets it or was not by SSO, else None."""
+    assert step.changes
+    email, is_by_sso = step.changes.email, step.changes.is_sso_user
+    if is_by_sso is UNSET and step.expected:
+        is_by_sso = bool(email) and step.expected.is_sso_user
+    return (email or step.email) if is_by_sso else None

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from msgspec import structs
-from tests.server.http.console.conftest import Console
+from tests.server.http.console.conftest import Console, OpenConsole
 from tests.server.http.console.test_batches import announce_large_file, upload, words
-from tests.server.http.pages.requests import create_owner, get, send
+from tests.server.http.pages.requests import PROVIDER, PUBLIC, create_owner, get, send
 from tests.support.callers import OPERATOR
 from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.sign_in.sign_ins import let_time_pass
@@ -281,6 +281,29 @@ def test_people_who_may_be_one_person_with_another_name_are_named(
     ):
         hint = f"{new} , is new: perhaps the same person as Jane , {former} , who is not in"
         assert hint in text
+
+
+def test_a_domain_that_single_sign_on_refuses_is_a_warning_for_the_new_and_for_new_emails(
+    open_console: OpenConsole,
+) -> None:
+    provider = structs.replace(PROVIDER, domains=frozenset({"example.com"}))
+    console = open_console(public_url=PUBLIC, provider=provider)
+    create_accounts(console.control_plane, "ann")
+    jane = console.browser()
+    header = b"Personalnr,name,email,sso\n,Jane,jane@example.com,\n,Jane,bob@example.com,\n"
+    without_sso = header.replace(b",sso", b"").replace(b"com,", b"com")
+
+    def warned(rows: bytes, header: bytes = header) -> str:
+        page = check(jane, header + rows)
+        assert page.status == 200, words(page)
+        return page.text.partition("by single sign-on with an email of <strong>")[2]
+
+    assert warned(b",Zoe,zoe@exmaple.com,yes\n").startswith("exmaple.com</strong>: check")
+    assert not warned(b",Zoe,zoe@example.com,yes\n,Cid,cid@example.net,no\n")
+    sync(jane, header + b"7,Jane,ann@example.com,yes\n")
+    assert warned(b"7,Jane,ann@exmaple.net\n", without_sso).startswith("exmaple.net</strong>")
+    assert warned(b"7,Jane,ann@exmaple.net,yes\n").startswith("exmaple.net</strong>")
+    assert not warned(b"7,Jane,ann@exmaple.net,no\n")
 
 
 def test_a_file_that_may_be_cut_off_is_a_question(console: Console, jane: HttpClient) -> None:

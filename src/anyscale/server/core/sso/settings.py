@@ -1,6 +1,7 @@
 """The settings of an identity provider. A module of its own: reading settings imports no HTTP."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from msgspec import Struct
@@ -38,3 +39,7 @@ class ProviderSettings(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"ProviderSettings({self.issuer!r})"
+
+    def refused(self, domains: AbstractSet[str]) -> list[str]:
+        """Return those of some domains, as A-labels, whose users it does not sign in, sorted."""
+        return sorted(domains - self.domains) if self.domains else []

@@ -159,6 +159,8 @@ class ShownPlan(Struct, frozen=True):
     #: perhaps one person each, with another name and another email
     possible_pairs: Sequence[LookAlike]
     nameless: int
+    #: domains of new emails that single sign-on refuses
+    refused_domains: Sequence[str]
     notes: Sequence[str]
 
     @property
@@ -183,6 +185,7 @@ def shown_plan(run: FileSync, plan: SyncPlan) -> ShownPlan:
         more_look_alikes=len(plan.look_alikes[_SHOWN:]),
         possible_pairs=list(possible_pairs(plan)),
         nameless=count_nameless(plan) if plan.suspend else 0,
+        refused_domains=run.refused_domains(plan),
         notes=run.file.notes,
     )
 
