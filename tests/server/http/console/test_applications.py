@@ -262,6 +262,24 @@ def test_more_accounts_than_are_counted_are_many(
     assert "Of the first million accounts, 1 matches" in shown
 
 
+def test_a_domain_whose_accounts_were_not_looked_at_is_not_said_to_have_none(
+    console: Console, jane: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The emails are looked at in their order, up to a million."""
+    late = checked_user("zz@later.example")
+    console.control_plane.batches.create("late", [late], "fail", OPERATOR)
+    monkeypatch.setattr(allowed_users, "_MOST_EMAILS", 1)
+    for most in (9, 0):
+        monkeypatch.setattr(audience, "_MOST_COUNTED", most)
+        asked = create(jane, "Late", audience="example.com, later.example")
+        none = "None of the first million accounts matches later.example"
+        assert problem_of(asked) == ("audience", f"{none}: mend it, or say that it is right.")
+        assert f"{none}: check how it is written." in asked.text
+        assert "No account matches" not in asked.text
+        assert "they get accounts later" not in asked.text
+    assert create(jane, "Late", audience="later.example", unmatched="later.example").status == 200
+
+
 def test_applications_are_listed_by_name_and_found_by_a_part_of_it(jane: HttpClient) -> None:
     for name in ("öffentliche Wikis", "Zeta Wiki", "alpha wiki"):
         create(jane, name)

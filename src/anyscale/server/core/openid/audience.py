@@ -29,7 +29,8 @@ class Matches(Struct, frozen=True):
     is_more: bool
     #: whether all emails were looked at: some million are
     is_whole: bool
-    #: the entries that no account matches, such as a domain with a typing error
+    #: The entries that no account matches, such as a domain with a typing error. A domain may be
+    #: one of the emails that were not looked at.
     unmatched: Sequence[str]
 
 
@@ -88,7 +89,7 @@ def count_matches(tx: Transaction, entries: Sequence[str]) -> Matches:
     return Matches(
         min(count, _MOST_COUNTED),
         is_more=count > _MOST_COUNTED,
-        is_whole=is_whole or count > _MOST_COUNTED,
+        is_whole=is_whole,
         unmatched=_unmatched(tx, entries, audience) if count else entries,
     )
 

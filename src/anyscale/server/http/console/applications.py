@@ -255,9 +255,10 @@ def _unmatched(
     """Return the question whether parts of who may sign in are right, unless the form says so."""
     matches = applications.count_matches(audience)
     unmatched = ", ".join(matches.unmatched) if matches else ""
-    if not unmatched or read_form(request, body, "unmatched") == [unmatched]:
+    if not matches or not unmatched or read_form(request, body, "unmatched") == [unmatched]:
         return None
-    return f"No account matches {unmatched}: mend it, or say that it is right.", "audience"
+    none = "No account" if matches.is_whole else "None of the first million accounts"
+    return f"{none} matches {unmatched}: mend it, or say that it is right.", "audience"
 
 
 def _secret(
