@@ -26,7 +26,7 @@ def checked(control_plane: ControlPlane, folder: Path) -> tuple[str, str]:
     database = control_plane.settings.database
     url = f"sqlite:///{database}" if isinstance(database, Path) else str(database)
     environment = {
-        "HOME": str(folder),
+        "HOME": str(folder.parent),
         "ANYSCALE_DATABASE_URL": url,
         "ANYSCALE_SECOND_FACTOR_KEYS": str(folder),
     }
