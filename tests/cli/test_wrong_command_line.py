@@ -214,6 +214,7 @@ ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
         (["user", "list", "--email", ""], "--email is empty: give at least one character"),
         (["user", "list", "--name", ""], "--name is empty: give at least one character"),
         (["server", "start", "--host", ""], f"--host {EMPTY}"),
+        (["server", "check", "--environment-file", ""], f"--environment-file {EMPTY}"),
         (["server", "check", "--mail", ""], f"--mail {EMPTY}"),
         (["audit", "list", "--actor", ""], f"--actor {EMPTY}"),
         (["audit", "list", "--event", ""], f"--event {EMPTY}"),

@@ -29,16 +29,17 @@ _STATUSES: "tuple[Status, ...]" = ("ok", "warn", "fail", "not tried")
 @click.command("check")
 @click.option(
     "--environment-file",
-    type=click.Path(path_type=Path),
+    type=click.Path(),
     default="/etc/musterroll/environment",
     show_default=True,
+    callback=not_empty,  # as a path, an empty text would be the working directory
     help="The file of settings, whose mode and owner are checked.",
 )
 @click.option("--mail", "mail_to", metavar="ADDRESS", callback=not_empty, help="Send a mail there.")
 @click.option("--all", "shows_all", is_flag=True, help="Show each check that was not tried.")
 @output_option
 @database_option
-def check(environment_file: Path, mail_to: str | None, shows_all: bool, output: str) -> None:
+def check(environment_file: str, mail_to: str | None, shows_all: bool, output: str) -> None:
     """Check settings, files, database, proxy, identity provider and mail; change nothing.
 
     Run it as the server's user, with the server's settings. What is wrong comes first. It exits
@@ -52,7 +53,7 @@ def check(environment_file: Path, mail_to: str | None, shows_all: bool, output: 
 
     by_status: dict[Status, list[CheckResult]] = defaultdict(list)
     results = _sorted_into(
-        by_status, run_checks(os.environ, environment_file, mail_to=mail_to or "")
+        by_status, run_checks(os.environ, Path(environment_file), mail_to=mail_to or "")
     )
     if output == "text":
         write_text(_text(results, by_status, shows_all=shows_all))
