@@ -38,7 +38,6 @@ for (const all of document.querySelectorAll("[data-picks]")) {
   all.closest("[hidden]")?.removeAttribute("hidden");
   all.addEventListener("change", () => {
     for (const box of boxes) box.checked = all.checked;
-    show();
   });
   for (const box of [all, ...boxes]) {
     box.addEventListener("change", () => {
