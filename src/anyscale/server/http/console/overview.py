@@ -23,8 +23,9 @@ __all__ = ["HANDLERS"]
 _SHOWN_BATCHES = 5
 _SHOWN_ENTRIES = 10
 
-#: Entries that are read at a time, and how often: sign-ins may be most of them.
-_LOOK, _MOST_LOOKS = 100, 5
+#: Lines that are read at a time, and how often: sign-ins may be most of them. A line may stand for
+#: 100,000 entries, so that only a few more than are shown are read.
+_LOOK, _MOST_LOOKS = 20, 25
 
 
 @get("/", pool="read")
