@@ -66,9 +66,11 @@ class OwnerBrowser:
         return bool(json.loads(progress)["running"])
 
     def _upload(self, path: str, content: bytes) -> tuple[int, str]:
-        kind = {"Content-Type": "application/octet-stream"}
+        """Send the form of a file, as a browser does (RFC 7578)."""
+        head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="users.yaml"\r\n\r\n'
+        kind = {"Content-Type": "multipart/form-data; boundary=b"}
         self._connection.close()  # the server ends a connection that was idle for seconds
-        return self._request("POST", f"{path}?name=users.yaml", content, kind)
+        return self._request("POST", path, b"".join([head, content, b"\r\n--b--\r\n"]), kind)
 
     def _send(self, method: str, path: str, body: object, **headers: str) -> None:
         kind = {"Content-Type": "application/json", **headers}
