@@ -49,6 +49,7 @@ _templates = Environment(
     loader=FileSystemLoader(_FOLDER / "templates"),
     autoescape=True,
     undefined=StrictUndefined,
+    auto_reload=False,  # a server's templates do not change: no page looks at their files
     trim_blocks=True,
     lstrip_blocks=True,
 )

@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import date
-from functools import partial
+from functools import cache, partial
 from itertools import groupby
 from typing import Annotated, Any
 
@@ -183,7 +183,8 @@ def _page(
         listed=listed,
         days=list(_by_day(entries, filters)),
         chips=list(_chips(audit_log, filters)),
-        narrowed=partial(_narrowed, filters),
+        # Many entries of a page have the same actor and event.
+        narrowed=cache(partial(_narrowed, filters)),
         one_by_one=partial(_one_by_one, filters),
         events=[(event, label_of(event)) for event in events],
         label_of=label_of,

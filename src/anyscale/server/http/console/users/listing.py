@@ -159,12 +159,20 @@ def _further(filters: UserFilters, after: str, page: FoundPage, *, is_first: boo
     return filters.address(after=after, none_before=none) if after else ""
 
 
+def _ends(page: FoundPage, filters: UserFilters) -> tuple[str, str]:
+    """Return the places of the first and the last user of a page; empty without users."""
+    if not page.users:
+        return "", ""
+    place_of = filters.query.place_of
+    return place_of(page.users[0]), place_of(page.users[-1])
+
+
 def _around_forwards(page: FoundPage, filters: UserFilters, *, is_first: bool) -> PageLinks:
-    places = [filters.query.place_of(user) for user in page.users]
-    following = page.looked_up_to or (places[-1] if page.has_more else "")
+    first, last = _ends(page, filters)
+    following = page.looked_up_to or (last if page.has_more else "")
     return PageLinks(
         first="" if is_first else filters.address(),
-        previous=filters.address(before=places[0]) if places and not is_first else "",
+        previous=filters.address(before=first) if first and not is_first else "",
         next=_further(filters, following, page, is_first=is_first),
         last=filters.address(last="true") if following else "",
         is_partial=page.looked_up_to is not None,
@@ -172,11 +180,11 @@ def _around_forwards(page: FoundPage, filters: UserFilters, *, is_first: bool) -
 
 
 def _around_backwards(page: FoundPage, filters: UserFilters, *, is_last: bool) -> PageLinks:
-    places = [filters.query.place_of(user) for user in page.users]
+    first, last = _ends(page, filters)
     return PageLinks(
         first=filters.address(),
-        previous=filters.address(before=page.looked_up_to or places[0]),
-        next=filters.address(after=places[-1]) if places and not is_last else "",
+        previous=filters.address(before=page.looked_up_to or first),
+        next=filters.address(after=last) if last and not is_last else "",
         last="" if is_last else filters.address(last="true"),
         is_partial=page.looked_up_to is not None,
     )
