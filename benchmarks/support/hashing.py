@@ -2,17 +2,15 @@
 
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.waiting import wait_until
+
 from benchmarks.support.measuring import anyscale
 
 __all__ = ["hashing", "inserting"]
-
-#: seconds between two looks at what is stored
-_INTERVAL = 0.02
 
 
 @contextmanager
@@ -36,9 +34,8 @@ def inserting(
     """Run a client whose users are inserted for the whole block, and end it without the batch."""
     before = count_chunks()
     with _creating(users, environment) as client:
-        while (first := count_chunks()) == before:
-            assert client.poll() is None
-            time.sleep(_INTERVAL)
+        wait_until(lambda: count_chunks() != before or client.poll() is not None, 600)
+        first = count_chunks()
         yield
         is_done = client.poll() is not None or count_chunks() == first
         client.terminate()
