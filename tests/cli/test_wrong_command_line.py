@@ -116,11 +116,12 @@ def test_a_file_in_the_place_of_the_data_directory_is_found_before_anything_else
         assert " is a file, and not a folder: " in line
 
 
+@pytest.mark.parametrize("target", ["not mounted", "link"])
 def test_a_data_directory_that_is_a_link_to_nothing_is_named(
-    anyscale: RunAnyscale, tmp_path: Path
+    anyscale: RunAnyscale, tmp_path: Path, target: str
 ) -> None:
     link = tmp_path / "link"
-    link.symlink_to(tmp_path / "not mounted")
+    link.symlink_to(tmp_path / target)
     done = anyscale("user", "list", env={"ANYSCALE_DATA_DIR": str(link)})
     message = f"ANYSCALE_DATA_DIR is {link}, which is a link to nothing: set it to a folder"
     assert (done.returncode, done.stderr) == (2, f"error: {message}\n")

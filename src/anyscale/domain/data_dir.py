@@ -4,6 +4,7 @@ import os
 import pwd
 from collections.abc import Mapping
 from pathlib import Path
+from stat import S_ISDIR
 
 from anyscale.errors import ConfigError
 
@@ -46,14 +47,22 @@ def no_file(what: str, folder: Path, mend: str) -> Path:
     Raises:
         ConfigError: in its place, or in that of a folder above it, is something else.
     """
-    # Functions of `os.path`: those of `Path` raise errors of folders that cannot be looked at.
     taken = next(one for one in (folder, *folder.parents) if os.path.lexists(one))
-    if not os.path.isdir(taken):  # noqa: PTH112 - see above
-        kind = "a file, and not a folder" if os.path.exists(taken) else "a link to nothing"  # noqa: PTH110 - see above
+    if kind := _kind_of_other(taken):
         raise ConfigError(
             f"{what} {folder}, {'which' if taken == folder else f'and {taken}'} is {kind}: {mend}"
         )
     return folder
+
+
+def _kind_of_other(path: Path) -> str:
+    """Return what is at a path, in words; nothing for a folder, or if that cannot be known."""
+    try:
+        return "" if S_ISDIR(path.stat().st_mode) else "a file, and not a folder"
+    except PermissionError:  # a link into a folder that this user may not enter
+        return ""
+    except OSError:  # its target does not exist, or it leads to itself
+        return "a link to nothing"
 
 
 def home_dir(environment: Mapping[str, str]) -> Path | None:

@@ -1,6 +1,7 @@
 """What batch-create stores of a run, so that the same command resumes it after a crash."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -62,7 +63,7 @@ class ResumeState:
 
     def find_key(self) -> str | None:
         """Return the key of the previous run, if `get_key` would resume it. Write nothing."""
-        previous = self._previous()
+        previous = stored_run(self._path_of(self.file.path)) if self.file.path else None
         if not previous or not self._has_input_of(previous):
             return None
         try:
@@ -85,9 +86,6 @@ class ResumeState:
         """Close the resume file."""
         if self._resume_file:
             self._resume_file.close()
-
-    def _previous(self) -> RunRecord | None:
-        return stored_run(self._path_of(self.file.path)) if self.file.path else None
 
     def _path_of(self, users_file: str) -> Path:
         return resume_file_path(resume_folder(), self._transport.where, users_file)
@@ -149,4 +147,8 @@ def resume_folder() -> Path:
 
 
 def _exists(path: Path) -> bool:
-    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises errors of the folder
+    """Return whether a file exists; unlike Path.exists, without the errors of its folder."""
+    with suppress(OSError):
+        path.stat()
+        return True
+    return False
