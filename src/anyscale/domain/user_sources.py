@@ -96,7 +96,7 @@ class UserSource(Protocol):
 
     @property
     def label(self) -> str | None:
-        """The name of the input, by which people recognize it; None for input that has none."""
+        """The name that the input has for people, such as that of its file; None without one."""
 
     def reading(self, policy: Policy, *, verify: bool = False) -> Reading:
         """Start a reading from the beginning.

@@ -118,7 +118,7 @@ class NotFound(AnyscaleError):
 
     @classmethod
     def mailing(cls, which: str) -> Self:
-        """Return the error for the id of a mailing that does not exist, or of a batch without."""
+        """Return the error for the id of a mailing, or of its batch, that does not exist."""
         return cls(f"there is no mailing of {which!r}: `anyscale mail list` shows what is due")
 
 

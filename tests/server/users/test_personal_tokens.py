@@ -134,7 +134,7 @@ def test_the_operator_revokes_a_personal_token_by_its_id(
     control_plane: ControlPlane, people: list[str]
 ) -> None:
     control_plane.tokens.create_personal(session_caller(control_plane, people[0]), "laptop", None)
-    with pytest.raises(NotFound, match="`anyscale server list-tokens` lists all of them"):
+    with pytest.raises(NotFound, match="`anyscale server list-tokens` lists all tokens"):
         control_plane.tokens.revoke("laptop", OPERATOR)
     (token,) = control_plane.tokens.list_live(people[0])
     control_plane.tokens.revoke(token.token_id, OPERATOR)

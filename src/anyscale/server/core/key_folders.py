@@ -126,7 +126,7 @@ class KeyKind(Struct, Generic[Key], frozen=True):
 
 
 def is_missing(folder: Path) -> bool:
-    """Whether there is no such folder.
+    """Return whether a folder does not exist.
 
     Raises:
         ConfigError: this user cannot look.

@@ -213,8 +213,9 @@ class _Driver(NamedTuple):
 #: may end before the first match.
 _MOST_COUNTED = BLOCKS * INDEX_ROWS
 
-#: The accounts with a word by which frequent words are compared. If a whole word of names has twice
-#: as many rows, of the two kinds of such words, then one kind has so many: they are counted so far.
+#: Frequent words are compared by the place of their account of this number: the later it is, the
+#: rarer is the word. A whole word of names has rows of two kinds, so with twice as many rows one of
+#: the kinds has such an account, and no more rows are counted.
 _SAMPLE = 500
 
 

@@ -161,8 +161,8 @@ class TokenService:
             if token and (revoked := _revoke(tx, token, caller)):
                 return revoked
         raise NotFound(
-            f"there is no token {name!r} that is not revoked: `anyscale server list-tokens` lists "
-            "all of them"
+            f"no token named {name!r} is left to revoke: `anyscale server list-tokens` lists all "
+            "tokens"
         )
 
     def revoke_personal(self, caller: SessionCaller, token_id: str) -> TokenRecord:
@@ -177,7 +177,7 @@ class TokenService:
             is_own = token is not None and token.user_id == account.user_id
             if token and is_own and (revoked := _revoke(tx, token, caller)):
                 return revoked
-        raise NotFound("you have no such token that is not revoked")
+        raise NotFound("you have no such token, or it is revoked already")
 
     def authenticate(self, token: str) -> TokenCaller:
         """Return the caller of a token, with the role that it has now.

@@ -252,7 +252,7 @@ def _batches_of(applications: Iterable[Application]) -> set[str]:
 def _unmatched(
     request: UserRequest, body: bytes, applications: ApplicationService, audience: Sequence[str]
 ) -> Problem | None:
-    """Return the question whether parts of who may sign in are right, unless the form says so."""
+    """Return a question if parts of the audience match no account and were not confirmed."""
     matches = applications.count_matches(audience)
     unmatched = ", ".join(matches.unmatched) if matches else ""
     if not matches or not unmatched or read_form(request, body, "unmatched") == [unmatched]:

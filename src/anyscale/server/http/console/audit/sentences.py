@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from anyscale.domain.phrases import listed, quantity
 from anyscale.server.core.callers import user_actor
 
-__all__ = ["SENTENCES", "Facts", "label_of", "sentence_of"]
+__all__ = ["SENTENCES", "Facts", "label_of", "sentence_of", "sentence_of_run"]
 
 
 class Facts(NamedTuple):
