@@ -1,7 +1,7 @@
 """HTML pages from Jinja templates, the files that they load, and redirects."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,15 @@ def _asset(name: str) -> str:
     return f"/assets/{name}?v={_VERSIONS[name]}"
 
 
-_templates = Environment(
+class _Environment(Environment):
+    """An environment whose templates have its globals, and none of their own."""
+
+    def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
+        """Return the globals of a template: each import compares them, quicker in a `dict`."""
+        return {**self.globals, **(d or {})}
+
+
+_templates = _Environment(
     loader=FileSystemLoader(_FOLDER / "templates"),
     autoescape=True,
     undefined=StrictUndefined,
@@ -53,6 +61,7 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_templates.filters["number"] = "{:,}".format  # its thousands apart
 _templates.filters["as_json"] = lambda value: msgspec.json.encode(value).decode()
 _templates.globals.update(
     asset=_asset,
