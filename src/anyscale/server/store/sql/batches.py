@@ -76,6 +76,8 @@ class Batches(Table):
 
     def list_with_ids(self, batch_ids: Sequence[str]) -> Sequence[BatchRecord]:
         """Return the batches that have one of some ids, in any order."""
+        if not batch_ids:
+            return []
         sql = f"{_BATCH} where batch_id {{any}}"
         return self._connection.all(BatchRecord, sql, self._connection.texts(batch_ids))
 

@@ -125,6 +125,8 @@ class Users(Table, ABC):
 
     def list_with_ids(self, user_ids: Sequence[str]) -> Sequence[UserRecord]:
         """Return the accounts that have one of some ids, in the order of the ids."""
+        if not user_ids:
+            return []
         sql = f"{_USER} where user_id {{any}} order by user_id"
         return self._connection.all(UserRecord, sql, self._connection.texts(user_ids))
 

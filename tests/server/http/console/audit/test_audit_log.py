@@ -114,6 +114,8 @@ def test_a_subject_selects_its_entries(jane: HttpClient) -> None:
     page = listed(jane, subject="bat_007")
     assert len(numbers(page)) == 1
     assert '<dt>N</dt><dd class="code"><bdi>7</bdi>' in page.text
+    labels = ["Entry", "Time", "Event", "Actor", "Subject", "N", "Hash"]
+    assert re.findall("<dt>(.*?)</dt>", page.text) == labels
 
 
 @pytest.mark.parametrize("field", ["actor", "subject"])

@@ -1,9 +1,9 @@
 """Entries of the audit log as pages show them: sentences with names and links, and details."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from string import Formatter
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -48,7 +48,7 @@ _PAGES = {
 _ACTORS = {"system": "the server", "anonymous": "somebody"}
 
 
-class Part(Struct, frozen=True):
+class Part(NamedTuple):
     """A part of a sentence."""
 
     text: str
@@ -69,10 +69,14 @@ class ShownEntry(Struct, frozen=True):
     time: datetime
     event: str
     words: Sequence[Part]
-    #: what the entry has, exactly: labels and texts
-    details: Sequence[tuple[str, str]]
-    #: the entries that it stands for; None for itself
+    #: the entries that it stands for; None for itself, which has what follows
     run: Run | None = None
+    #: ids, those of users with their emails
+    actor: str = ""
+    subject: str = ""
+    #: labels and texts
+    details: Sequence[tuple[str, str]] = ()
+    hash: str = ""
 
 
 def shown_entries(audit_log: AuditLog, entries: Sequence[AuditEntry]) -> list[ShownEntry]:
@@ -80,10 +84,21 @@ def shown_entries(audit_log: AuditLog, entries: Sequence[AuditEntry]) -> list[Sh
     return shown_runs(audit_log, [Run(entry, entry) for entry in entries])
 
 
-def shown_runs(audit_log: AuditLog, runs: Sequence[Run]) -> list[ShownEntry]:
-    """Return runs as a page shows them, a line each, with the names that these have now."""
+def shown_runs(
+    audit_log: AuditLog, runs: Sequence[Run], link: Callable[[str, str], str] | None = None
+) -> list[ShownEntry]:
+    """Return runs as a page shows them, a line each, with the names that these have now.
+
+    `link` gives the address of a filter; without it the names lead to pages.
+    """
     names = audit_log.names([run.newest for run in runs])
-    return [shown_run(run, names) for run in runs]
+    shown = [shown_run(run, names) for run in runs]
+    return [_filtering(one, link) for one in shown] if link else shown
+
+
+def _filtering(entry: ShownEntry, link: Callable[[str, str], str]) -> ShownEntry:
+    words = [one._replace(href=link(*one.filter)) if one.filter else one for one in entry.words]
+    return msgspec.structs.replace(entry, words=words)
 
 
 def party(id_: str, names: EntryNames, nobody: str = "a deleted user") -> Part:
@@ -129,9 +144,15 @@ def shown_entry(entry: AuditEntry, names: EntryNames) -> ShownEntry:
     """Return an entry as a page shows it."""
     details = msgspec.json.decode(entry.data)
     facts = Facts(entry.actor, entry.event, entry.subject, details)
-    words = _capitalized(list(_parts(sentence_of(facts), facts, names)))
     return ShownEntry(
-        entry.number, entry.time, entry.event, words, list(_details(entry, details, names))
+        entry.number,
+        entry.time,
+        entry.event,
+        _capitalized(list(_parts(sentence_of(facts), facts, names))),
+        actor=_exact(entry.actor, names),
+        subject=_exact(entry.subject, names),
+        details=[(_label(name), _exact_detail(name, details[name], names)) for name in details],
+        hash=entry.hash,
     )
 
 
@@ -143,7 +164,7 @@ def shown_run(run: Run, names: EntryNames) -> ShownEntry:
     details = {"count": f"{run.count:,}", "label": label_of(one.event), **times}
     facts = Facts(one.actor, one.event, "", details)
     words = _capitalized(list(_parts(sentence_of_run(facts), facts, names)))
-    return ShownEntry(one.number, one.time, one.event, words, [], run)
+    return ShownEntry(one.number, one.time, one.event, words, run)
 
 
 def _parts(words: str, facts: Facts, names: EntryNames) -> Iterator[Part]:
@@ -165,7 +186,7 @@ def _capitalized(parts: list[Part]) -> list[Part]:
     if first.filter and first.filter[0] == "account":
         return parts
     text = first.text[:1].upper() + first.text[1:]
-    return [msgspec.structs.replace(first, text=text), *parts[1:]]
+    return [first._replace(text=text), *parts[1:]]
 
 
 def _detail(name: str, value: Any, names: EntryNames) -> Part:
@@ -176,18 +197,8 @@ def _detail(name: str, value: Any, names: EntryNames) -> Part:
     return Part("none" if value is None else str(value), is_written=True)
 
 
-def _details(
-    entry: AuditEntry, details: Mapping[str, Any], names: EntryNames
-) -> Iterator[tuple[str, str]]:
-    yield "Entry", str(entry.number)
-    yield "Time", f"{entry.time:%Y-%m-%d %H:%M:%S} UTC"
-    yield "Event", entry.event
-    yield "Actor", _exact(entry.actor, names)
-    if entry.subject:
-        yield "Subject", _exact(entry.subject, names)
-    for name, value in details.items():
-        yield name.replace("_", " ").capitalize(), _exact_detail(name, value, names)
-    yield "Hash", entry.hash
+def _label(name: str) -> str:
+    return name.replace("_", " ").capitalize()
 
 
 def _exact(id_: str, names: EntryNames) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
-from datetime import date
+from datetime import date, tzinfo
 from functools import cache, partial
 from itertools import groupby
 from typing import Annotated, Any
@@ -171,7 +171,9 @@ def _page(
     request: UserRequest, audit_log: AuditLog, found: Found, listed: _Listed, **shown: Any
 ) -> Page:
     filters = found.filters
-    entries = shown_runs(audit_log, listed.runs)
+    # Many entries of a page have the same actor and event.
+    narrowed = cache(partial(_narrowed, filters))
+    entries = shown_runs(audit_log, listed.runs, narrowed)
     events = sorted({*audit_log.list_events(), *filter(None, [filters.event])}, key=label_of)
     return render_console_page(
         request,
@@ -181,13 +183,11 @@ def _page(
         filters=filters,
         found=found,
         listed=listed,
-        days=list(_by_day(entries, filters)),
+        days=list(_by_day(entries, filters.tzinfo)),
         chips=list(_chips(audit_log, filters)),
-        # Many entries of a page have the same actor and event.
-        narrowed=cache(partial(_narrowed, filters)),
+        narrowed=narrowed,
         one_by_one=partial(_one_by_one, filters),
-        events=[(event, label_of(event)) for event in events],
-        label_of=label_of,
+        events=[("", "Anything"), *((event, label_of(event)) for event in events)],
         periods=PERIODS,
         download=filters.address(f"{PATH}/download"),
         problems=found.problems,
@@ -196,17 +196,18 @@ def _page(
 
 
 def _by_day(
-    entries: Sequence[ShownEntry], filters: LogFilters
-) -> Iterator[tuple[date, list[ShownEntry]]]:
-    for day, of_day in groupby(entries, lambda entry: entry.time.astimezone(filters.tzinfo).date()):
-        yield day, list(of_day)
+    entries: Sequence[ShownEntry], zone: tzinfo
+) -> Iterator[tuple[date, list[tuple[str, ShownEntry]]]]:
+    """Give each day, and the hour and minute of each of its entries."""
+    times = [(entry.time.astimezone(zone), entry) for entry in entries]
+    for day, of_day in groupby(times, lambda one: one[0].date()):
+        yield day, [(f"{time:%H:%M}", entry) for time, entry in of_day]
 
 
 def _chips(audit_log: AuditLog, filters: LogFilters) -> Iterator[Chip]:
-    names = audit_log.names([], filters.account, filters.actor, filters.subject)
     for name, words in (("account", ""), ("actor", "Done by "), ("subject", "Done to ")):
         if text := getattr(filters, name):
-            named = party(text, names)
+            named = party(text, audit_log.names([], text))
             yield Chip(words + named.text, _without(filters, name), named.href)
     if filters.event:
         yield Chip(label_of(filters.event), _without(filters, "event"))

@@ -112,7 +112,7 @@ def show_users(
     shown: dict[str, Any] = {"note": _NOTES.get(note, "").format(accounts=accounts)}
     if change := _CHANGES.get(note):
         shown = {"changed": _changed(note, change, changed, bulk_changes, filters)}
-    batch = batches.names([filters.batch]).get(filters.batch)
+    batch = batches.names([filters.batch]).get(filters.batch) if filters.batch else None
     try:
         if filters.q:
             page = _search(listing, filters, after)
