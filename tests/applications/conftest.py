@@ -174,7 +174,7 @@ def page(browser: Browser) -> Iterator[Page]:
     """A page of a browser without cookies."""
     context = browser.new_context()
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     yield page
     context.close()
 

@@ -11,7 +11,7 @@ from tests.support.sign_in.site import SSO_SETTINGS, Site, run_site
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
 # A loaded machine needs more than the 5 s of Playwright.
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 
 #: Chromium logs on the console the status of a refused page, and a connection that a test cuts
 _REFUSAL = re.compile(
@@ -68,7 +68,7 @@ def visits(browser: Browser, site: Site) -> Iterator[Visit]:
         context = browser.new_context(base_url=site.url, **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.on("console", lambda message: messages.extend(_complaint(message)))
         page.on("pageerror", lambda error: messages.append(str(error)))
         page.goto(path)

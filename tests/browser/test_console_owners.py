@@ -256,6 +256,7 @@ def test_the_log_is_filtered_by_its_links_and_back_leads_back(page: Page, site: 
     expect(entries).to_have_count(ROWS)
     expect(entries.filter(has_text="robot1 cancelled")).to_have_count(ROWS)
     page.get_by_role("link", name="Next").click()
+    expect(page.get_by_role("link", name="First")).to_be_visible()
     address = page.url
     first = entries.first.inner_text()
     page.get_by_role("link", name="Next").click()
@@ -265,7 +266,7 @@ def test_the_log_is_filtered_by_its_links_and_back_leads_back(page: Page, site: 
     assert page.url == address
     assert entries.first.inner_text() == first
     page.get_by_role("link", name="Remove the filter Done by the token robot1").click()
-    assert page.url == f"{site.url}/console/audit"
+    expect(page).to_have_url(f"{site.url}/console/audit")
 
 
 def test_the_download_is_a_file_of_the_chosen_entries(page: Page) -> None:

@@ -56,7 +56,7 @@ def visit(
     """Gives the page of the server, without cookies."""
     context = browser.new_context(base_url=provider_and_server[1].url)
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
 
     def cleared() -> Page:
         context.clear_cookies()

@@ -274,19 +274,17 @@ BLOCKS = """
     )
 """
 
-#: Waits for that, and locks another row, in one statement: PostgreSQL looks for a deadlock once,
-#: `deadlock_timeout` after the other one began to wait.
-LOCK_ONCE_BLOCKING = f"""
-    do $$ begin
-        while not {BLOCKS} loop perform pg_sleep(0.001); end loop;
-        perform 1 from users where email_key = 'a@x.org' for update;
-    end $$
-"""
-
 
 def wait_until_blocked(connection: psycopg.Connection[Any]) -> None:
     """Wait until a transaction waits for a lock of a connection."""
     wait_until(lambda: connection.execute(f"select {BLOCKS}").fetchone() == (True,))
+
+
+def wait_until_waiting(connection: psycopg.Connection[Any], other: psycopg.Connection[Any]) -> None:
+    """Wait until another connection waits for a lock."""
+    sql = "select count(*) > 0 from pg_locks where not granted and pid = %s"
+    pid = other.info.backend_pid
+    wait_until(lambda: connection.execute(sql, (pid,)).fetchone() == (True,))
 
 
 @pytest.mark.parametrize("what", ["reservations", "clears"])
@@ -294,27 +292,34 @@ def test_statements_that_a_deadlock_undid_are_repeated(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     lock = "select 1 from users where email_key = %s for update"
+    emails = ["a@x.org", "b@x.org", "c@x.org", "d@x.org"]
     with closing(PostgresStore(postgres_url)) as store:
         ended, batch = add(store, 1), add(store, 2)
-        reserve(store, ended, ["a@x.org", "b@x.org"])
+        reserve(store, ended, emails[:3])
         drop(store, ended)
     # This side finds the deadlock first, and is the one that PostgreSQL undoes.
-    monkeypatch.setitem(settings(), "deadlock_timeout", "300ms")
-    with closing(PostgresStore(postgres_url)) as store, ThreadPoolExecutor(1) as pool:
-        with psycopg.connect(postgres_url) as other:
-            other.execute("set deadlock_timeout = '30s'")
-            other.execute("set statement_timeout = '60s'")
-            other.execute(lock, ("b@x.org",))
+    monkeypatch.setitem(settings(), "deadlock_timeout", "10ms")
+    with closing(PostgresStore(postgres_url)) as store, ThreadPoolExecutor(2) as pool:
+        with psycopg.connect(postgres_url) as other, psycopg.connect(postgres_url) as third:
+            other.execute("set deadlock_timeout = '60s'")
+            other.execute(lock, ("c@x.org",))
+            third.execute(lock, ("b@x.org",))
             waiting: Future[Any] = (
-                pool.submit(reserve, store, batch, ["b@x.org", "a@x.org", "c@x.org"])
+                pool.submit(reserve, store, batch, emails[::-1])
                 if what == "reservations"
                 else pool.submit(clear, store, ended)
             )
-            other.execute(LOCK_ONCE_BLOCKING)
-        assert not waiting.result(20)
+            wait_until_blocked(third)  # and has locked the first row
+            locking = pool.submit(other.execute, lock, ("a@x.org",))
+            wait_until_waiting(third, other)
+            # PostgreSQL looks for a deadlock once, `deadlock_timeout` after a wait began: now this
+            # side begins the wait that closes the circle.
+            third.rollback()
+            locking.result(60)
+        assert not waiting.result(60)
         with store.read() as tx:
-            owners = tx.users.find_holders(["a@x.org", "b@x.org", "c@x.org"])
-        assert len(owners) == (3 if what == "reservations" else 0)
+            owners = tx.users.find_holders(emails)
+        assert len(owners) == (4 if what == "reservations" else 0)
 
 
 def settings() -> dict[str, str]:

@@ -148,7 +148,7 @@ def test_without_a_connection_each_step_says_so_and_goes_on(
         page.context.set_offline(True)
         expect(page.get_by_text("No connection to the server. Trying again")).to_be_visible()
         page.context.set_offline(False)
-    expect(page.get_by_role("heading", name=CREATED)).to_be_focused(timeout=40_000)
+    expect(page.get_by_role("heading", name=CREATED)).to_be_focused()
     address = page.url
     page.context.set_offline(True)
     with pytest.raises(Error, match="ERR_INTERNET_DISCONNECTED"):
@@ -180,7 +180,7 @@ def test_a_run_ends_without_its_tab(visit: Visit, owners: Owners, tmp_path: Path
         assert owners.state_of(address) == "open"
     again = visit(address, storage_state=owners.state)
     heading = again.get_by_role("heading", name=CREATED)
-    expect(heading).to_be_visible(timeout=20_000)
+    expect(heading).to_be_visible()
 
 
 def test_all_is_done_by_keyboard_and_the_focus_is_always_visible(

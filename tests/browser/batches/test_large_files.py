@@ -116,7 +116,7 @@ def test_two_large_files_and_a_small_one_are_created_and_a_third_large_one_waits
         assert connection.getresponse().status == 303
         connection.close()
     create = third.get_by_role("button", name=re.compile("^Create 1 account"))
-    create.click(timeout=30_000)
-    expect(third.get_by_role("heading", name=CREATED)).to_be_focused(timeout=30_000)
+    create.click()
+    expect(third.get_by_role("heading", name=CREATED)).to_be_focused()
     emails = [f"{tag}@batch.example" for tag in (*tags, "small1")]
     assert all(owners.control_plane.users.with_emails(emails))

@@ -71,7 +71,7 @@ def test_after_a_kill_the_page_that_has_the_file_goes_on_and_so_does_another_bro
     new = visit(other.url, storage_state=owners.add().state)
     go_on(new, file)
     for one, hashes in zip((page, new), before, strict=True):
-        expect(one.get_by_role("heading", name=CREATED)).to_be_visible(timeout=40_000)
+        expect(one.get_by_role("heading", name=CREATED)).to_be_visible()
         after = owners.hashes_of(one.url)
         assert len(after) == MANY
         assert after == after | hashes, "a stored hash has changed"
@@ -101,7 +101,7 @@ def test_a_session_that_another_browser_ends_stops_the_run(
     assert owners.hashes_of(run.url) == hashes
     assert_nobody_created(owners, run, "ended")
     go_on(page, file)
-    expect(page.get_by_role("heading", name=CREATED)).to_be_visible(timeout=40_000)
+    expect(page.get_by_role("heading", name=CREATED)).to_be_visible()
 
 
 def sign_out_everywhere(owner: Owner) -> None:

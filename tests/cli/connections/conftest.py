@@ -1,11 +1,15 @@
 """The command, run against a host."""
 
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests.support.commands.running import CommandResult, RunAnyscale
 from tests.support.users_files import write_users_file
+
+from anyscale.transport import retry_state
 
 
 @pytest.fixture
@@ -24,3 +28,12 @@ def ask(anyscale: RunAnyscale, tmp_path: Path) -> Callable[..., CommandResult]:
         return result
 
     return run
+
+
+@pytest.fixture
+def long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the clock of the retries be 11 seconds later at each look, without any pause."""
+    clock = count(0, 11)
+    monkeypatch.setattr(retry_state, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    for name in ("FIRST_PAUSE", "LONGEST_PAUSE"):
+        monkeypatch.setattr(retry_state, f"_{name}", 0.0)

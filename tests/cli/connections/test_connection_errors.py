@@ -116,11 +116,13 @@ RESPONDED = {
 }
 
 
+@pytest.mark.usefixtures("long_pauses")
 @pytest.mark.parametrize("what", RESPONDED)
 def test_tls_is_no_question_once_anything_has_responded(
     what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anyscale.transport.retrying_client._PATIENCE", 1.0)
+    for patience in ("_PATIENCE", "_FIRST_PATIENCE"):
+        monkeypatch.setattr(f"anyscale.transport.retrying_client.{patience}", 60.0)
     messages: list[str] = []
     with serving_in_turn(RESPONDED[what], *[b""] * 40) as host:
         client = RetryingClient(host, "token", 1, messages.append)

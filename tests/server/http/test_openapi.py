@@ -194,7 +194,7 @@ def operations() -> Iterator[tuple[str, str]]:
 def test_every_call_needs_a_token(served: dict[str, Any]) -> None:
     calls = list(operations())
     assert len(calls) > 30
-    with httpx.Client(base_url=served["base_url"]) as client:
+    with httpx.Client(base_url=served["base_url"], timeout=60) as client:
         for method, path in calls:
             for headers in ({}, {"Authorization": "Bearer mrt_x"}):
                 status = client.request(method, path, headers=headers, json={}).status_code

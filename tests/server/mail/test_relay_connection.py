@@ -55,7 +55,7 @@ def ends_when_it_is_cut(connection: Relay, step: Callable[[], None]) -> None:
         connection.abort()
         return not thread.is_alive()
 
-    wait_until(cut, 10)
+    wait_until(cut)
 
 
 @pytest.fixture
@@ -110,9 +110,9 @@ def test_a_handshake_of_starttls_that_hangs_is_left(served: Served) -> None:
 
     thread = threading.Thread(target=step, daemon=True)
     thread.start()
-    assert in_handshake.wait(10)
+    assert in_handshake.wait(30)
     connection.abort()
-    thread.join(10)
+    thread.join(30)
     assert not thread.is_alive()
 
 
@@ -131,7 +131,10 @@ def test_a_reply_without_an_end_is_given_up(served: Served, greeting: bytes) -> 
     assert raised.value.is_of_connection
 
 
-def test_a_reply_to_quit_without_an_end_is_not_awaited(served: Served) -> None:
+def test_a_reply_to_quit_without_an_end_is_not_awaited(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "_QUIT_TIMEOUT", 60.0)
     ended = threading.Event()
 
     def serve(sock: socket.socket) -> None:
@@ -140,13 +143,13 @@ def test_a_reply_to_quit_without_an_end_is_not_awaited(served: Served) -> None:
         while file.readline().strip().upper() not in (b"QUIT", b""):
             sock.sendall(b"250 OK\r\n")
         sock.sendall(b"221-bye\r\n" * 150)
-        ended.wait(10)  # the reply has no end before the connection has one
+        ended.wait(60)  # the reply has no end before the connection has one
 
     connection = connection_to(served(serve))
     connection.probe(TO)
     thread = threading.Thread(target=connection.close, daemon=True)
     thread.start()
-    thread.join(1)
+    thread.join(30)
     is_left = not thread.is_alive()
     ended.set()
     assert is_left

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.support.waiting import wait_until
+
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.ids import new_id
 from anyscale.server.core.second_factor.keys import create_key
@@ -14,6 +16,9 @@ from anyscale.server.core.second_factor.totp import code_of, new_seed
 from anyscale.server.store.records.factors import FactorRecord
 
 __all__ = ["add_app", "code_shown", "seed_keys_folder"]
+
+#: seconds of a step, and those that are left of one in which a code is compared
+_STEP, _LEFT = 30, 5
 
 
 @functools.cache
@@ -48,5 +53,11 @@ def add_app(control_plane: ControlPlane, user_id: str) -> bytes:
 
 
 def code_shown(seed: bytes, *, seconds_ahead: int = 0) -> str:
-    """Give the code that an app shows now, with a clock that is some seconds ahead."""
-    return code_of(seed, int(time.time() + seconds_ahead) // 30)
+    """Give the code that an app shows now, with a clock that is some seconds ahead.
+
+    The step of such a clock lasts for some seconds more: a server that gets the code after its end
+    would see a smaller difference.
+    """
+    if seconds_ahead:
+        wait_until(lambda: time.time() % _STEP < _STEP - _LEFT)
+    return code_of(seed, int(time.time() + seconds_ahead) // _STEP)

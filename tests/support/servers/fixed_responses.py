@@ -24,7 +24,7 @@ def answering(answer: bytes, *, tls: ssl.SSLContext | None = None) -> Iterator[i
                     client,
                     tls.wrap_socket(client, server_side=True) if tls else client as stream,
                 ):
-                    stream.settimeout(5)
+                    stream.settimeout(60)
                     stream.recv(65536)
                     stream.sendall(answer)
                     stream.shutdown(socket.SHUT_WR)

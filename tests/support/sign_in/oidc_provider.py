@@ -143,7 +143,8 @@ def _tls() -> ssl.SSLContext:
 
 def new_browser(base_url: str = "") -> httpx.Client:
     """Make a client that follows no redirect and, like browsers, trusts loopback without TLS."""
-    client = httpx.Client(base_url=base_url, trust_env=False, verify=_tls())
+    # By default it gives up after 5 seconds, which a request may take on a loaded machine.
+    client = httpx.Client(base_url=base_url, trust_env=False, verify=_tls(), timeout=60)
 
     def allow_http(_: httpx.Response) -> None:
         for cookie in client.cookies.jar:
