@@ -283,7 +283,7 @@ def test_a_pipe_without_an_end_is_read_up_to_its_first_fatal_problem(
     reading = file.reading(Policy())
     list(reading)
     file.close()  # the writer gets BrokenPipeError
-    thread.join(10)
+    thread.join(30)
 
     assert reading.problems
     assert sum(written) < 4 * MIB

@@ -21,7 +21,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
 
 def exchange(host: tuple[str, int], *parts: bytes) -> bytes:
     """Send octets, and read until the server closes the connection."""
-    with socket.create_connection(host, timeout=20) as connection:
+    with socket.create_connection(host, timeout=30) as connection:
         received = b""
         for part in parts:
             connection.sendall(part)

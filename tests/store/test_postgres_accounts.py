@@ -95,7 +95,7 @@ def test_an_insert_waits_for_the_deletion_of_the_account_that_has_the_email(
             tx.accounts.delete(user_id_of(first, 0))
             reserving = pool.submit(reserve)
             wait_until_blocked(store, tx)
-        assert reserving.result(20) == []
+        assert reserving.result(30) == []
 
 
 def test_of_two_requests_of_one_session_the_second_does_not_wait_to_touch_it(
@@ -142,7 +142,7 @@ def test_a_session_that_is_touched_while_it_is_deleted_is_deleted(store: Postgre
             tx.sessions.touch("ses_1", 7_000)
             ending = pool.submit(end)
             wait_until_blocked(store, tx)
-        assert ending.result(20) == 2
+        assert ending.result(30) == 2
 
 
 @pytest.mark.parametrize("user_ids", [["usr_a"], ["usr_a", "usr_b"]])

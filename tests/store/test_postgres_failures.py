@@ -226,7 +226,7 @@ def test_users_are_deleted_in_the_order_of_their_emails(
             other.execute(f"{lock} nowait", ("c@x.org",))
             with pytest.raises(psycopg.errors.LockNotAvailable):
                 other.execute(f"{lock} nowait", ("a@x.org",))
-        assert not deleting.result(20)
+        assert not deleting.result(30)
 
 
 def test_of_chunks_that_overlap_in_opposite_order_each_email_is_inserted_once(

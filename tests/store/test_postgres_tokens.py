@@ -30,7 +30,7 @@ def lock(store: PostgresStore, *, exclusive: bool) -> Callable[[], None]:
 def test_shared_locks_on_a_token_do_not_wait_for_each_other(store: PostgresStore) -> None:
     with ThreadPoolExecutor(1) as pool, store.write() as tx:
         tx.tokens.lock(TOKEN.hash, exclusive=False)
-        pool.submit(lock(store, exclusive=False)).result(20)
+        pool.submit(lock(store, exclusive=False)).result(30)
 
 
 def test_a_flood_of_calls_with_a_token_does_not_delay_its_revocation(store: PostgresStore) -> None:
@@ -42,8 +42,8 @@ def test_a_flood_of_calls_with_a_token_does_not_delay_its_revocation(store: Post
             later = pool.submit(lock(store, exclusive=False))
             wait_until_blocked(store, tx, 2)
             assert not later.done()
-        revoking.result(20)
-        later.result(20)
+        revoking.result(30)
+        later.result(30)
 
 
 def test_a_token_is_used_while_calls_have_it_locked(store: PostgresStore) -> None:

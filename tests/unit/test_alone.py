@@ -51,8 +51,8 @@ def test_a_test_that_is_alone_waits_for_those_that_run_and_no_other_one_begins()
         wait_until(lambda: events == ["alone"])
         assert not later.done()
         ends.set()
-        first.result(20)
-        later.result(20)
+        first.result(30)
+        later.result(30)
     assert events == ["alone", "other"]
 
 

@@ -261,7 +261,7 @@ def test_an_interrupted_run_abandons_a_call_that_does_not_end(
         with BoundedExecutor[None](2, cancelled.set, messages.append) as executor:
             executor.submit(call)
             executor.submit(lambda: None)
-            assert started.wait(20)
+            assert started.wait(30)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -299,7 +299,7 @@ def test_a_run_that_fails_waits_for_its_calls() -> None:
     is_failing, ended = threading.Event(), list[bool]()
 
     def call() -> None:
-        is_failing.wait(20)
+        is_failing.wait(30)
         time.sleep(0.05)  # a moment longer than the block
         ended.append(True)
 
@@ -318,5 +318,5 @@ def test_a_run_that_waits_can_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
     waited = threading.Event()
 
     with BoundedExecutor[bool](1, lambda: None, print, waited.set) as executor:
-        executor.submit(lambda: waited.wait(10))
+        executor.submit(lambda: waited.wait(30))
         assert executor.drain() == [True]

@@ -145,7 +145,7 @@ def test_a_thread_that_waits_is_first_although_nobody_has_woken_it() -> None:
         waiting.start()
         wait_until(partial(_waits_for, lock, 1))
         lock._line.popleft()
-        waiting.join(20)
+        waiting.join(30)
         assert passed.is_set()
     assert not lock.locked()
 
@@ -155,10 +155,10 @@ def test_a_thread_leaves_the_line_with_a_block_whose_end_was_skipped() -> None:
     skipped = lock.lock()
     skipped.__enter__()
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(lock.leave).result(20)
+        pool.submit(lock.leave).result(30)
         assert lock.locked()  # it is the lock of another thread
         lock.leave()
-        assert pool.submit(_lock_at_once, lock).result(20)
+        assert pool.submit(_lock_at_once, lock).result(30)
     skipped.__exit__(None, None, None)
     assert not lock.locked()
 
@@ -174,14 +174,14 @@ def _locked_by_another_thread(lock: WriterLock) -> Iterator[None]:
 
     def work() -> None:
         with lock.lock():
-            done.wait(20)
+            done.wait(30)
 
     working = threading.Thread(target=work)
     working.start()
     wait_until(lock.locked)
     yield
     done.set()
-    working.join(20)
+    working.join(30)
 
 
 def _waits_for(lock: WriterLock, threads: int) -> bool:

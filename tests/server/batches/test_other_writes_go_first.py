@@ -67,7 +67,7 @@ def test_a_write_waits_for_the_slice_of_one_undo_and_goes_before_another(tmp_pat
             wait_until(lambda: len(line) == 3)
             counting = pool.submit(count)
             wait_until(lambda: len(line) == 4)
-        assert counting.result(20) == 1
+        assert counting.result(30) == 1
 
 
 @pytest.mark.parametrize(
@@ -103,6 +103,6 @@ def test_a_write_waits_for_a_slice_of_a_dropped_batch_and_for_a_chunk_of_an_open
             wait_until(lambda: len(line) == 2)
             counting = pool.submit(count)
             wait_until(lambda: len(line) == 3)
-        assert counting.result(20) == left
-        assert deleting.result(20)
+        assert counting.result(30) == left
+        assert deleting.result(30)
         assert count() == (0, 0)

@@ -125,7 +125,7 @@ def test_the_later_batch_releases_its_emails_and_reports_the_existing_ones(
     later = in_background(
         lambda: run_batch(deployment, users_to_create(*"abcde"), log=lambda _: waiting.set())
     )
-    assert waiting.wait(20)
+    assert waiting.wait(30)
 
     # It has released its emails, so that the earlier batch gets the rest.
     wait_until(
@@ -140,7 +140,7 @@ def test_the_later_batch_releases_its_emails_and_reports_the_existing_ones(
     assert not later.done()
     transport.batches.publish(earlier.batch_id, 2)
 
-    assert codes(later.exception(20)) == [(0, "email_exists"), (4, "email_exists")]
+    assert codes(later.exception(30)) == [(0, "email_exists"), (4, "email_exists")]
     assert transport.batches.show(batch.batch_id).state == "dropped"
     assert sorted(accounts(transport)) == ["a", "e"]
 
@@ -156,7 +156,7 @@ def test_the_earlier_batch_waits_and_keeps_its_emails(
     run = in_background(
         lambda: run_batch(deployment, users_to_create(*"abcde"), log=lambda _: waiting.set())
     )
-    assert waiting.wait(20)  # it would have released its emails before it logs this
+    assert waiting.wait(30)  # it would have released its emails before it logs this
 
     assert transport.batches.show(earlier.batch_id).users == 4
     assert transport.batches.reserve(later.batch_id, 1, checked_users("a")).holders == [
@@ -165,7 +165,7 @@ def test_the_earlier_batch_waits_and_keeps_its_emails(
     assert not run.done()
     transport.batches.release(later.batch_id)
 
-    assert run.result(20).created == 5
+    assert run.result(30).created == 5
     assert transport.batches.reserve(later.batch_id, 0, checked_users("e")).conflicts == 1
     assert transport.batches.conflicts(later.batch_id)[0].kind == "exists"
 
@@ -177,11 +177,11 @@ def test_the_later_batch_succeeds_if_the_earlier_one_is_dropped(
     waiting = threading.Event()
     users = users_to_create(*"abcde", password=PASSWORD)
     later = in_background(lambda: run_batch(deployment, users, log=lambda _: waiting.set()))
-    assert waiting.wait(20)
+    assert waiting.wait(30)
 
     transport.batches.drop(earlier.batch_id)
 
-    assert later.result(20).created == 5
+    assert later.result(30).created == 5
     assert accounts(transport) == list("abcde")
 
 
@@ -195,10 +195,10 @@ def test_skip_waits_for_reserved_emails_and_skips_them_once_they_exist(
             deployment, users_to_create(*"abcde"), if_exists="skip", log=lambda _: waiting.set()
         )
     )
-    assert waiting.wait(20)
+    assert waiting.wait(30)
     transport.batches.publish(earlier.batch_id, 1)
 
-    outcome = later.result(20)
+    outcome = later.result(30)
 
     assert (outcome.created, outcome.skipped) == (4, 1)
     assert sorted(accounts(transport)) == list("abcde")
@@ -211,12 +211,12 @@ def test_a_small_batch_waits_for_reserved_emails(
     waiting = threading.Event()
     users = users_to_create("a", "b", password=PASSWORD)
     small = in_background(lambda: run_batch(deployment, users, log=lambda _: waiting.set()))
-    assert waiting.wait(20)
+    assert waiting.wait(30)
     assert not small.done()
 
     transport.batches.release(holder.batch_id)
 
-    assert small.result(20).created == 2
+    assert small.result(30).created == 2
     assert accounts(transport) == ["a", "b"]
 
 
@@ -233,7 +233,7 @@ def test_a_waiting_batch_logs_which_batch_it_waits_for(
     wait_until(lambda: log_lines)
     transport.batches.release(holder.batch_id)
 
-    assert waiting.result(20).created == len(names)
+    assert waiting.result(30).created == len(names)
     (line,) = log_lines
     end = f"batch {holder.batch_id}, opened by {holder.opened_by}, which has reserved some of these"
     assert re.fullmatch(rf"Waiting at most (60|5\d) s for {end} emails\.\.\.", line)

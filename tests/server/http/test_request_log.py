@@ -104,7 +104,7 @@ def test_a_body_that_does_not_arrive_whole_is_no_fault_of_the_server(
 ) -> None:
     with serve_in_process(control_plane) as url:
         host, _, port = url.removeprefix("http://").partition(":")
-        with socket.create_connection((host, int(port)), 20) as connection:
+        with socket.create_connection((host, int(port)), 30) as connection:
             connection.sendall(b"POST /sign-in HTTP/1.1\r\nHost: localhost\r\n" + rest)
         wait_until(lambda: any(line["event"] == "request" for line in lines_of(log)))
 
@@ -118,7 +118,7 @@ def test_a_broken_chunk_of_a_request_that_is_refused_unread_is_no_fault_of_the_s
     head = b"POST /v1/users HTTP/1.1\r\nHost: other.example\r\nTransfer-Encoding: chunked\r\n\r\n"
     with serve_in_process(control_plane) as url:
         host, _, port = url.removeprefix("http://").partition(":")
-        with socket.create_connection((host, int(port)), 20) as connection:
+        with socket.create_connection((host, int(port)), 30) as connection:
             connection.sendall(head + b"zz\r\n")
             while connection.recv(4096):
                 pass

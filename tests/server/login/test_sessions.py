@@ -208,7 +208,7 @@ def test_signing_out_during_another_sign_in_in_the_browser_does_not_deadlock(
             has_revoked.wait(0.5)  # in vain, if signing out waits for the account
 
     def leave() -> None:
-        assert has_started.wait(10)
+        assert has_started.wait(30)
         with suppress(NotAuthenticated):
             control_plane.sessions.revoke(user, user.session.session_id)
 

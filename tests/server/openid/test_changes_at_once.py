@@ -48,7 +48,7 @@ def result(site: Site, call: Callable[[], object], change: Change) -> object:
             running = pool.submit(run)
             wait_until_blocked(store, tx)
             change(tx, application)
-        return running.result(20)
+        return running.result(30)
 
 
 def grants_of(site: Site) -> list[str]:
@@ -126,7 +126,7 @@ def test_a_change_waits_for_a_code_and_ends_it(site: Site) -> None:
             assert tx.applications.lock(site.client_id, exclusive=False)
             running = pool.submit(update, site.client_id, changes, OPERATOR)
             wait_until_blocked(store, tx)
-        running.result(20)
+        running.result(30)
 
     assert grants_of(site) == []
     with pytest.raises(OAuthError, match="invalid_grant"):

@@ -227,7 +227,7 @@ def one_succeeds(calls: Sequence[Callable[[], object]]) -> bool:
     start = Barrier(2)
 
     def is_done(call: Callable[[], object]) -> bool:
-        start.wait(20)
+        start.wait(30)
         try:
             call()
         except (EmailTaken, BatchRefused):

@@ -329,7 +329,7 @@ def test_two_owners_who_delete_each_other_at_once_leave_one(
         at_once = Barrier(2)
 
         def act(one: int) -> type[AnyscaleError] | None:
-            at_once.wait(20)  # noqa: B023 - it is run within this round
+            at_once.wait(30)  # noqa: B023 - it is run within this round
             try:
                 CALLS[name](control_plane, both[1 - one], callers[one])  # noqa: B023 - it is run within this round
             except AnyscaleError as error:
@@ -358,7 +358,7 @@ def test_one_who_becomes_an_owner_meanwhile_is_kept(control_plane: ControlPlane,
             changing = pool.submit(change, jane, OPERATOR, keep_owner=True)
             wait_until_blocked(control_plane.store, tx)
         with pytest.raises(OwnerKept, match="change the role first"):
-            changing.result(20)
+            changing.result(30)
     (account,) = find_accounts(control_plane, email="jane@example.com", exact=True)
     assert (account.suspended_at is None) == (before.suspended_at is None)
 
@@ -486,7 +486,7 @@ def test_accounts_are_locked_in_the_order_of_their_ids(
             # As a user who signs in in the browser of the other one. Neither waits for the other.
             assert [*tx.accounts.lock([second])] == [second]
             assert not doing.done()
-        doing.result(20)
+        doing.result(30)
 
 
 @pytest.mark.parametrize("others", [False, True])
@@ -506,4 +506,4 @@ def test_an_account_is_locked_before_its_sessions_are_deleted(
             wait_until_blocked(control_plane.store, tx)
             assert tx.sessions.delete(jane, only=ends) == 1
         with suppress(NotFound, NotAuthenticated):  # it is ended already
-            ending.result(20)
+            ending.result(30)

@@ -274,7 +274,7 @@ def test_of_two_updates_of_different_fields_at_once_none_is_lost(
         start = Barrier(2)
 
         def act(one: int) -> None:
-            start.wait(20)  # noqa: B023 - it is run within this round
+            start.wait(30)  # noqa: B023 - it is run within this round
             control_plane.updates.update(user_id, changes[one], callers[one])  # noqa: B023 - it is run within this round
 
         with ThreadPoolExecutor(2) as pool:
@@ -295,7 +295,7 @@ def test_two_owners_can_update_each_other_at_once(control_plane: ControlPlane) -
         start = Barrier(2)
 
         def act(one: int) -> None:
-            start.wait(20)  # noqa: B023 - it is run within this round
+            start.wait(30)  # noqa: B023 - it is run within this round
             changes = UserChanges(title=f"title {number}")  # noqa: B023 - it is run within this round
             control_plane.updates.update(both[1 - one], changes, callers[one])
 
@@ -324,12 +324,12 @@ def test_an_update_that_waited_for_another_change_sees_it(
         with control_plane.store.write() as tx:
             tx.accounts.lock([jane])
             updating = pool.submit(update)
-            started.wait(20)
+            started.wait(30)
             if change == "delete":
                 tx.accounts.delete(jane)
             else:
                 tx.accounts.set_suspended(jane, 7)
-        error = updating.result(20)
+        error = updating.result(30)
     if change == "delete":
         assert isinstance(error, NotFound)
         assert updates(control_plane) == []

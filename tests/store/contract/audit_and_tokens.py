@@ -293,7 +293,7 @@ class AuditAndTokenRules(StoreSteps):
                 revoking = pool.submit(revoke)
                 wait_until_blocked(store, tx)
                 happened.append("shared")
-            revoking.result(20)
+            revoking.result(30)
         assert happened == ["shared", "exclusive"]
 
     def test_a_revoked_token_stays_as_it_was_revoked(self, store: Store) -> None:

@@ -37,7 +37,7 @@ class PublicationRules(StoreSteps):
         has_published = Event()
 
         def publish_second() -> None:
-            has_published.wait(20)
+            has_published.wait(30)
             self.end(store, second, "published")
 
         with ThreadPoolExecutor(1) as pool:
@@ -46,7 +46,7 @@ class PublicationRules(StoreSteps):
                 tx.batches.publish(first.id, "local:joe", 5_000)
                 has_published.set()
                 wait_until_blocked(store, tx)
-            publishing.result(20)
+            publishing.result(30)
         assert self._publications(store) == {first.batch_id: 1, second.batch_id: 2}
 
     def test_a_transaction_that_fails_leaves_no_gap(self, store: Store) -> None:

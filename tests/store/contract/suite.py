@@ -102,8 +102,8 @@ class TransactionRules(StoreSteps):
                 tx.words.lock()
                 waiting = pool.submit(write)
                 with pytest.raises(StoreUnavailable, match="for too long"):
-                    waiting.result(20)
-            pool.submit(write, 5).result(20)
+                    waiting.result(30)
+            pool.submit(write, 5).result(30)
 
     def test_a_reader_sees_one_state_whatever_is_written_meanwhile(self, store: Store) -> None:
         self.add(store, 1)

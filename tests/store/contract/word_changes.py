@@ -183,6 +183,6 @@ class ChangedWordRules(WordSteps):
                 working = pool.submit(work)
                 wait_until_blocked(store, tx)
                 index_next(tx, 10)
-            working.result(20)
+            working.result(30)
         assert self.words(store, 0) == (["a", "joe", "org", "x"] if change == "rename" else [])
         assert self.words(store, 1) == ["ann", "b", "doe", "jane", "org", "x"]

@@ -106,7 +106,7 @@ def test_a_transaction_that_writes_ends_before_its_store_is_closed(path: Path) -
             with pytest.raises(TimeoutError):
                 end.result(timeout=0.1)
             tx.batches.add(batch_row(1))
-        end.result(timeout=10)
+        end.result(timeout=30)
     with closing(SqliteStore(path)) as store:
         assert count_batches(store) == 1
 
@@ -210,7 +210,7 @@ def test_ctrl_c_is_noticed_while_another_process_writes(path: Path) -> None:
         assert process.stdout
         assert process.stdout.readline() == b"waiting\n"
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=10) == -signal.SIGINT
+        assert process.wait(timeout=30) == -signal.SIGINT
 
 
 def test_the_error_of_a_failed_statement_says_that_the_transaction_had_begun(path: Path) -> None:

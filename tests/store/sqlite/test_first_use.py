@@ -102,4 +102,4 @@ def test_a_first_use_waits_while_another_process_sets_the_file_up(path: Path) ->
         with pytest.raises(TimeoutError):
             first_use.result(0.2)
         os.close(other)
-        first_use.result(20)
+        first_use.result(30)

@@ -42,6 +42,6 @@ def _is_interrupted(path: Path, number: int) -> bool:
 
     running = threading.Thread(target=run, daemon=True)
     running.start()
-    running.join(20)
+    running.join(30)
     assert not running.is_alive(), f"the store hangs after an interrupt at line {number}"
     return interrupts[0].is_raised

@@ -49,7 +49,7 @@ def on_a_terminal(
     finally:
         for descriptor in (ours, theirs, ended):
             os.close(descriptor)
-    return process.wait(timeout=10), shown.decode()
+    return process.wait(timeout=30), shown.decode()
 
 
 def _talk(ours: int, ended: int, typed: bytes, when: bytes, before: Callable[[], object]) -> bytes:

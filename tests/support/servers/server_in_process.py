@@ -39,7 +39,7 @@ def serve_in_process(control_plane: ControlPlane, port: int = 0) -> Iterator[str
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.stop()
-        thread.join(20)
+        thread.join(30)
         assert not thread.is_alive(), "the server did not end"
         give_back_routes(control_plane)
 

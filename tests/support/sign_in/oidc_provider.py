@@ -82,7 +82,7 @@ class OidcProvider:
         """Stop it."""
         assert self._process
         self._process.send_signal(signal.SIGTERM)
-        self._process.wait(20)
+        self._process.wait(30)
 
     def change(self, login: str, **claims: Any) -> None:
         """Change the claims of an account."""

@@ -146,7 +146,7 @@ def test_closing_finishes_the_jobs_and_leaves_no_process(slow: Profile) -> None:
         right = pool.submit(hashing.verify, stored, PASSWORD)
         wait_until(lambda: right.done() or not idle_workers(hashing))
         hashing.close()
-        assert right.result(timeout=20)
+        assert right.result(timeout=30)
     assert not is_alive(worker)
     assert not idle_workers(hashing)
 

@@ -127,7 +127,7 @@ def test_hashes_wait_for_all_their_chunks_before_a_row_is_locked(
             hashing = pool.submit(batches.hash, batch.batch_id, passwords, OPERATOR)
             wait_until_blocked(control_plane.store, tx)
             execute_sql(tx, rows)  # would be a deadlock
-        assert hashing.result(20) == 2
+        assert hashing.result(30) == 2
 
 
 def test_the_policy_is_enforced_on_hashing(batches: BatchService, hashed: list[str]) -> None:

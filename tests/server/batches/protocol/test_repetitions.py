@@ -151,7 +151,7 @@ def test_the_end_of_a_batch_waits_for_a_reservation_in_progress(
             tx.batches.lock(batch.batch_id, exclusive=False)
             ended = pool.submit(ending(batches, batch.batch_id, end))
             wait_until_blocked(control_plane.store, tx)
-        assert ended.result(20).state == ("published" if end == "publish" else "dropped")
+        assert ended.result(30).state == ("published" if end == "publish" else "dropped")
 
 
 @pytest.mark.parametrize("end", ["publish", "drop"])
@@ -166,7 +166,7 @@ def test_two_ends_of_a_batch_at_once_leave_one_audit_entry(
             tx.audit.lock()  # until both have got as far as they can
             ended = [pool.submit(call) for _ in range(2)]
             wait_until_blocked(control_plane.store, tx, 2)
-        states = {one.result(20).state for one in ended}
+        states = {one.result(30).state for one in ended}
     assert len(states) == 1
     assert [row.event for row in audit_entries(control_plane)] == [f"batch.{states.pop()}"]
 

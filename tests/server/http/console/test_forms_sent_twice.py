@@ -44,7 +44,7 @@ class Servers(NamedTuple):
         start = Barrier(2)
 
         def post(client: HttpClient) -> HttpResponse:
-            start.wait(20)
+            start.wait(30)
             return send(client, path, **form)
 
         with ThreadPoolExecutor(2) as pool:

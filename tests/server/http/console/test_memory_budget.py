@@ -198,8 +198,8 @@ def test_a_check_stops_if_its_browser_is_gone(
     data = csv("ann")
     with raw_request(console.browser(), f"{PATH}/check", len(data)) as connection:
         connection.sendall(data + TAIL)
-        assert started.wait(20)
-    error = ended.result(20)
+        assert started.wait(30)
+    error = ended.result(30)
     assert isinstance(error, RequestInvalid)
     assert str(error) == "the request was given up"
 
@@ -208,7 +208,7 @@ def test_a_check_stops_if_its_browser_is_gone(
 def raw_request(client: HttpClient, path: str, length: int) -> Iterator[socket.socket]:
     """Send the headers of an upload; the block sends its file."""
     host, _, port = client.host.partition(":")
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
         head = (
             f"POST {path} HTTP/1.1\r\nHost: {client.host}\r\n"
             f"Origin: http://{client.host}\r\nAccept: text/html\r\n"
