@@ -10,10 +10,13 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import IO
 
-__all__ = ["free_port", "is_free", "responds_at"]
+__all__ = ["free_port", "is_free", "is_listening", "responds_at"]
 
 #: below the ports that Linux gives to connections: one of those could be taken by any client
 _PORTS = range(20_000, 32_000)
+
+#: a state of /proc/net/tcp
+_LISTENS = "0A"
 
 #: the ports that this process has reserved
 _reserved: set[int] = set()
@@ -41,6 +44,17 @@ def is_free(port: int) -> bool:
         socket.create_server(("127.0.0.1", port)).close()
         return True
     return False
+
+
+def is_listening(port: int) -> bool:
+    """Whether something listens on a port of this machine: only a look, as of proc(5).
+
+    To bind the port, as `is_free` does, would keep a program from it that starts at this moment.
+    """
+    tables = [Path("/proc/net/tcp"), Path("/proc/net/tcp6")]
+    texts = [table.read_text(encoding="ascii") for table in tables if table.exists()]
+    lines = [line.split() for text in texts for line in text.splitlines()]
+    return any(line[1].endswith(f":{port:04X}") and line[3] == _LISTENS for line in lines)
 
 
 @cache

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.directory import PACKAGES, library_path, run_unpacked
-from tests.support.ports import free_port, is_free
+from tests.support.ports import free_port, is_listening
 from tests.support.waiting import wait_until
 
 __all__ = ["Directory", "directory"]
@@ -69,7 +69,7 @@ def directory(ldif: Path, folder: Path) -> Iterator[Directory]:
         [PACKAGES / "usr/sbin/slapd", *arguments], env={"LD_LIBRARY_PATH": library_path()}
     ) as process:
         try:
-            wait_until(lambda: process.poll() is not None or not is_free(port))
+            wait_until(lambda: process.poll() is not None or is_listening(port))
             yield Directory(port)
         finally:
             process.terminate()

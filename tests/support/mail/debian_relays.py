@@ -18,7 +18,7 @@ from typing import Self
 
 from tests.support.mail.delivered import Delivered
 from tests.support.paths import ROOT
-from tests.support.ports import free_port, is_free
+from tests.support.ports import free_port, is_free, is_listening
 from tests.support.waiting import wait_until
 
 __all__ = ["DebianRelay", "OpenSmtpd", "Postfix", "policy_service"]
@@ -104,7 +104,7 @@ class DebianRelay:
                 stderr=log,
             )
         process = self._process
-        wait_until(lambda: process.poll() is not None or not is_free(self.port))
+        wait_until(lambda: process.poll() is not None or is_listening(self.port))
         assert process.poll() is None, self.log.read_text()
 
     def kill(self) -> None:

@@ -8,7 +8,7 @@ from typing import Self
 
 from tests.support.mail import relay_program
 from tests.support.mail.delivered import Delivered
-from tests.support.ports import free_port, is_free
+from tests.support.ports import free_port, is_listening
 from tests.support.waiting import wait_until
 
 __all__ = ["AcceptedMail", "RelayProcess"]
@@ -56,7 +56,7 @@ class RelayProcess:
         self._process = subprocess.Popen(
             [sys.executable, "-S", "-E", relay_program.__file__, *arguments]
         )
-        wait_until(lambda: not is_free(self.port))
+        wait_until(lambda: is_listening(self.port))
 
     def kill(self) -> None:
         """Kill it; what it has accepted stays."""
