@@ -329,7 +329,9 @@ def test_a_check_whether_a_run_is_abandoned_does_not_stop_the_run(
     (kept,) = (data / "runs").iterdir()
     with kept.open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        again = start_command("user", "batch-create", "-f", users)
+        # It waits as long as this lasts, also on a slow machine.
+        constants = {"anyscale.cli.user.resume_file._LOCK_PATIENCE": 60.0}
+        again = start_command("user", "batch-create", "-f", users, constants=constants)
         wait_until(lambda: "Using the control plane" in again.stderr)
         time.sleep(0.05)
 
@@ -351,7 +353,12 @@ def test_an_interrupted_batch_from_standard_input_is_dropped(
 ) -> None:
     passwords = min(1_200, passwords_for_all_cores(2))
     users = write_flow_users_file(tmp_path / "users.yaml", range(1_200), passwords)
-    process = start_command("user", "batch-create", "-f", "-", stdin=users, real_hashes=True)
+    process = start_command(
+        *("user", "batch-create", "-f", "-"),
+        stdin=users,
+        real_hashes=True,
+        constants={"anyscale.batch_run.run._DROP_SECONDS": 60.0},
+    )
     with locked_when(process, data / "anyscale.db", HASHED):
         process.send_signal(signal.SIGINT)
     done = process.finish()

@@ -254,6 +254,7 @@ def test_the_call_of_the_sdk_drops_its_batch_after_ctrl_c(data: Path) -> None:
     count = passwords_for_all_cores(2)
     code = (
         "import anyscale, signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from anyscale.batch_run import run; run._DROP_SECONDS = 60.0\n"
         "from anyscale.user.models import AdminCreateUser\n"
         "anyscale.user.admin_batch_create(AdminCreateUser"
         f"(f'n{{i}}', f'u{{i}}@example.com', f'kx-{{i}}-quvam-dirolt') for i in range({count}))"

@@ -55,6 +55,7 @@ def test_a_used_state_shows_an_expired_sign_in(login: TamperedLogin) -> None:
 def test_the_provider_rests_after_too_many_requests(
     login: TamperedLogin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(identity_provider, "_PAUSE", 600.0)
     respond_with("/token", b"", 429)(login)
     for _ in range(20):
         assert attempt(login).headers["location"].startswith("/sign-in?sso=unavailable")

@@ -52,6 +52,10 @@ os._exit(status)
 """
 
 
+#: A completion gives up after 1.5 seconds, which it may need on a loaded machine.
+_CONSTANTS = {"anyscale.cli.batch.id_completion._SECONDS": 60.0}
+
+
 def path_of_shells() -> str:
     """Give a PATH on which `anyscale` is forked; the other programs are those of this Python."""
     return os.pathsep.join([str(_folder_of_program()), str(BIN), os.environ["PATH"]])
@@ -101,4 +105,4 @@ def _run_for(program: socket.socket) -> None:
     request, streams, *_ = socket.recv_fds(program, 1 << 20, 3)
     program.send(b"%d" % os.getpid())
     arguments, environment, folder = marshal.loads(request)
-    run_main(arguments, environment, folder, streams, False, False, {})
+    run_main(arguments, environment, folder, streams, False, False, _CONSTANTS)

@@ -3,6 +3,7 @@
 import json
 import time
 import unicodedata
+from operator import itemgetter
 from pathlib import Path
 
 import passlib.hash
@@ -37,15 +38,24 @@ def hasher() -> Hasher:
 
 def code_of(text: str, *, accept_weak: bool = False) -> str:
     """Return the code of a refusal, which comes within 10 ms; empty if there is none."""
-    started = time.process_time()
+    # A collection of garbage, or the host of a virtual machine, may lengthen a measurement.
+    refusal, seconds = min(
+        (judged(text, accept_weak=accept_weak) for _ in range(3)), key=itemgetter(1)
+    )
+    assert seconds < 0.01
+    assert refusal is None or not text or text not in refusal.detail
+    return refusal.code if refusal else ""
+
+
+def judged(text: str, *, accept_weak: bool) -> tuple[RefusedHash | None, float]:
+    """Judge a hash; return its refusal, and the processor time of this thread."""
+    started = time.thread_time()
     refusal = None
     try:
         judge(text, SCHEMES, accept_weak=accept_weak)
     except RefusedHash as refused:
         refusal = refused
-    assert time.process_time() - started < 0.01
-    assert refusal is None or not text or text not in refusal.detail
-    return refusal.code if refusal else ""
+    return refusal, time.thread_time() - started
 
 
 # What others have published

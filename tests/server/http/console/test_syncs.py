@@ -20,6 +20,7 @@ from anyscale.domain.models.users import User, UserChanges
 from anyscale.errors import StoreUnavailable
 from anyscale.server.background import file_sync
 from anyscale.server.core.time_units import HOUR_MS
+from anyscale.server.http.console.syncs import pages
 from anyscale.server.http.console.syncs.pages import PATH
 from anyscale.server.http.console.users.listing import PAGE_USERS
 from anyscale.server.store.records.syncs import SyncRecord
@@ -30,7 +31,9 @@ EVERYBODY = (";Jane;;jane@example.com;", ";Jane;;bob@example.com;")
 
 
 @pytest.fixture
-def jane(console: Console) -> HttpClient:
+def jane(console: Console, monkeypatch: pytest.MonkeyPatch) -> HttpClient:
+    # A request waits for the end of its run, also on a slow machine.
+    monkeypatch.setattr(pages, "_WAIT_SECONDS", 60.0)
     return console.browser()
 
 

@@ -79,13 +79,13 @@ def test_a_batch_and_sign_ins_go_on_and_no_waiting_request_is_lost(
             target=lambda: created.append(len(sdk.user.admin_batch_create(users)))
         )
         batch.start()
-        assert HttpClient(process.url).sign_in(password=NEW_PASSWORD).status == 200
+        assert HttpClient(process.url, timeout=120).sign_in(password=NEW_PASSWORD).status == 200
         assert patiently(browser.another().authorize).status == 303
         page = patiently(lambda: browser.get(started.headers["Location"]))
         signed_in = patiently(lambda: browser.submit(page))
         between = patiently(lambda: browser.get(signed_in.headers["Location"]))
         done = patiently(lambda: browser.get(link_of(between)))
-        batch.join(60)
+        batch.join(300)
 
     assert "code=" in done.headers["Location"]
     assert created == [_USERS]
