@@ -53,7 +53,7 @@ os._exit(status)
 
 
 #: A completion gives up after 1.5 seconds, which it may need on a loaded machine.
-_CONSTANTS = {"anyscale.cli.batch.id_completion._SECONDS": 60.0}
+_CONSTANTS: dict[str, object] = {"anyscale.cli.batch.id_completion._SECONDS": 60.0}
 
 
 def path_of_shells() -> str:
