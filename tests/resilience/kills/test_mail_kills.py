@@ -41,8 +41,9 @@ DEFER = 10
 #: seconds in which all mails of a batch have to be sent
 MOST_SECONDS = 200
 
-#: Seconds between the lease of a mail and its first command: it is on its way.
-ON_ITS_WAY = 2.0
+#: Seconds between the lease of a mail and its first command: it is on its way. They are fewer than
+#: those of a lease, after which another server would send it.
+ON_ITS_WAY = 5.0
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
