@@ -7,6 +7,7 @@ from msgspec import structs
 from tests.support.callers import OPERATOR, personal_token_caller, session_caller
 from tests.support.databases.stored_data import execute_sql
 from tests.support.users import checked_users
+from tests.support.waiting import wait_until
 
 from anyscale.errors import ConfigError, NotAuthenticated, NotFound, NotPermitted
 from anyscale.server.control_plane import ControlPlane
@@ -214,11 +215,20 @@ def test_the_audit_log_has_the_user_and_not_the_name_of_the_token(
     assert "jane" not in str([created, revoked])
 
 
+def now(control_plane: ControlPlane) -> int:
+    with control_plane.store.read() as tx:
+        return tx.now()
+
+
 def test_a_new_token_comes_with_its_record_and_is_the_first_of_the_live_ones(
     control_plane: ControlPlane, people: list[str]
 ) -> None:
     jane, joe = people
-    control_plane.tokens.create_personal(session_caller(control_plane, jane), "desktop", None)
+    _, before = control_plane.tokens.create_personal(
+        session_caller(control_plane, jane), "desktop", None
+    )
+    # Tokens of the same millisecond have no order.
+    wait_until(lambda: now(control_plane) > before.created_at)
     secret, token = control_plane.tokens.create_personal(
         session_caller(control_plane, jane), "laptop", 1
     )

@@ -194,7 +194,7 @@ class RayCluster:
         address = f"--address=http://127.0.0.1:{self.dashboard_port}"
         self.run([str(RAY / "serve"), "deploy", address, str(file)]).check_returncode()
 
-    def wait_for_replicas(self, count: int, seconds: float = 120) -> None:
+    def wait_for_replicas(self, count: int, seconds: float = 300) -> None:
         """Wait until the application runs with so many replicas, all of them behind HAProxy."""
 
         def are_ready() -> bool:
