@@ -6,12 +6,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page
 from tests.support.sign_in.site import SSO_SETTINGS, Site, run_site
 from tests.support.users import NEW_PASSWORD, PASSWORD
-
-# A loaded machine needs more than the 5 s of Playwright.
-expect.set_options(timeout=60_000)
 
 #: Chromium logs on the console the status of a refused page, and a connection that a test cuts
 _REFUSAL = re.compile(

@@ -85,7 +85,7 @@ def hashes(database: Path) -> dict[str, str]:
 
 
 def wait_for(condition: Callable[[], bool], process: CommandProcess) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300  # hashing has the lowest priority
     while not condition():
         assert process.poll() is None, "the batch ended too early"
         assert time.monotonic() < deadline

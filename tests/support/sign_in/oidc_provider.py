@@ -72,7 +72,7 @@ class OidcProvider:
         command = ["node", str(FOLDER / "server.mjs"), str(self._file)]
         quiet = subprocess.DEVNULL
         self._process = subprocess.Popen(command, cwd=FOLDER, stdout=quiet, stderr=quiet)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not self._responds():
             assert self._process.poll() is None, "the provider ended: run ./dev test"
             assert time.monotonic() < deadline, "the provider does not respond"

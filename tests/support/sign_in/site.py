@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users import PASSWORD, create_accounts
@@ -153,9 +153,13 @@ def run_chromium() -> Iterator[Browser]:
 
     Its headless shell needs a third of the processor time of the whole browser.
     """
+    # A loaded machine needs more than the 5 seconds of Playwright, and more than 30 for a start.
+    expect.set_options(timeout=60_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium-headless-shell"), args=list(FLAGS)
+            executable_path=shutil.which("chromium-headless-shell"),
+            args=list(FLAGS),
+            timeout=120_000,
         )
         yield browser
         browser.close()
