@@ -125,6 +125,7 @@ def test_somebody_else_may_answer_and_edit_during_the_question(
         "ann@example.com: somebody has edited the account since: another email was expected",
         "zoe@example.com: the account is an owner's",
         "new@example.com: it has an account by now",
+        "4 accounts are not up to date: look at the reason above, and run the same command again.",
     ):
         assert line in shown
     now = accounts(anyscale)
@@ -241,6 +242,7 @@ def test_an_email_that_another_account_had_is_left_and_named(
     )
     done = anyscale("user", "sync", "-f", file, "--yes", "-q")
     assert done.returncode == 3, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("1 account is not up to date: look at the ")
     assert "leave ann@example.com (Anna Moe): 'ann@example.com' was the email of" in done.stdout
     assert "new@example.com" in accounts(anyscale)
     again = anyscale("user", "sync", "-f", file, "--yes", "-q")

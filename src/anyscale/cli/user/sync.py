@@ -151,7 +151,11 @@ def sync(
                 write_json(plan.to_dict())
     if plan.stops:
         raise click.exceptions.Exit(REFUSED)
-    if not dry_run and (plan.blocked or run.result.left):
+    if left := 0 if dry_run else len(plan.blocked) + len(run.result.left):
+        say(
+            f"{accounts_in_words(left)} {'is' if left == 1 else 'are'} not up to date: look at the "
+            "reason above, and run the same command again."
+        )
         raise click.exceptions.Exit(UNFINISHED)
 
 
