@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.against.pages import compare_pages
 from benchmarks.against.trees import Tree, extract, this_tree
 from benchmarks.support.databases import (
     Databases,
@@ -28,7 +29,7 @@ from benchmarks.support.sites import site
 
 __all__ = ["NAMES", "compare"]
 
-NAMES = ("reading", "embedded", "http", "postgres")
+NAMES = ("reading", "embedded", "http", "postgres", "console")
 
 #: times the processor time of the other commit, at most
 _LIMITS = {"read": 1.03, "create": 1.03, "verify": 1.05, "undo": 1.05}
@@ -67,6 +68,9 @@ def compare(commit: str, names: Sequence[str], users: int, rounds: int) -> None:
         trees = this_tree(), extract(commit, folder / "commit")
         file = write_users(folder / "users.yaml", users)
         for target in names:
+            if target == "console":
+                compare_pages(trees, users, rounds)
+                continue
             with _databases(target, folder) as databases:
                 _compare(trees, _Target(target, file, users, databases), rounds)
 

@@ -40,13 +40,13 @@ def this_tree() -> Tree:
 
 
 def extract(commit: str, folder: Path) -> Tree:
-    """Extract the source and the benchmarks of a commit into a folder.
+    """Extract the source and the benchmarks of a commit, and what they use of the tests.
 
     Raises:
         SystemExit: Git does not know the commit.
     """
     folder.mkdir()
-    command = ["git", "-C", str(_ROOT), "archive", commit, "src", "benchmarks"]
+    command = ["git", "-C", str(_ROOT), "archive", commit, "src", "benchmarks", "tests/support"]
     archive = subprocess.run(command, capture_output=True, check=False)
     if archive.returncode:
         raise SystemExit(archive.stderr.decode().strip())
