@@ -10,9 +10,9 @@ _LONGEST = 0.1
 
 
 def wait_until(
-    condition: Callable[[], object], seconds: float = 30, *, interval: float = 0.005
+    condition: Callable[[], object], seconds: float = 120, *, interval: float = 0.005
 ) -> None:
-    """Poll a condition until it is true; fail after so many seconds.
+    """Poll a condition until it is true; fail after so many seconds, enough on a slow machine.
 
     A pause is at least `interval`, and longer the longer the wait has been: beside other tests it
     takes seconds, of which many requests in the pauses of the first moment would need a third.

@@ -69,7 +69,7 @@ def test_users_sign_in_while_the_workers_are_killed_or_stopped(
             with suppress(ProcessLookupError):  # it is replaced
                 os.kill(pid, number)
         assert {sign_in.result() for sign_in in sign_ins} == {200}
-    wait_until(lambda: all(has_ended(pid) for pid in first), 10)
+    wait_until(lambda: all(has_ended(pid) for pid in first))
 
 
 def test_stopped_workers_are_replaced_within_10_seconds(server: ServerProcess) -> None:
@@ -78,7 +78,7 @@ def test_stopped_workers_are_replaced_within_10_seconds(server: ServerProcess) -
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
     start = time.monotonic()
-    wait_until(lambda: all(has_ended(pid) for pid in stopped), 10)
+    wait_until(lambda: all(has_ended(pid) for pid in stopped))
     assert sign_in(server) == 200
     assert time.monotonic() - start < 30
 
@@ -95,4 +95,4 @@ def test_no_worker_outlives_a_server_that_is_killed(server: ServerProcess) -> No
     wait_until(lambda: state_of(workers[0]) == "T")
     assert server._process
     os.kill(server._process.pid, signal.SIGKILL)  # the server alone, and not its process group
-    wait_until(lambda: all(has_ended(pid) for pid in workers), 10)
+    wait_until(lambda: all(has_ended(pid) for pid in workers))

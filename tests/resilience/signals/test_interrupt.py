@@ -238,7 +238,7 @@ def test_a_second_ctrl_c_ends_a_run_at_once(
 
     process.send_signal(signal.SIGINT)
     wait_while_running(process, lambda: "press Ctrl-C again to end at once" in process.stderr)
-    wait_until(lambda: process.poll() is not None or press(process), 30)
+    wait_until(lambda: process.poll() is not None or press(process))
     done = process.finish()
 
     assert done.returncode == 130

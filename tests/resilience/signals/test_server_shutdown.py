@@ -159,12 +159,12 @@ def test_workers_finish_their_requests_and_end_if_their_parent_is_killed(
         with closing(start_request(server)) as client:
             os.kill(server.pid, signal.SIGKILL)
             wait_for(server, "the parent process has died: this worker shuts down", 2)
-            wait_until(lambda: any(map(has_ended, workers)), 10)
+            wait_until(lambda: any(map(has_ended, workers)))
             assert not all(map(has_ended, workers))
             with ServerProcess(database, tmp_path, port=server.port):  # nothing listens there
                 client.sendall(b" " * 98 + b"}")
                 assert client.makefile("rb").read().startswith(b"HTTP/1.1 400 ")
-        wait_until(lambda: all(map(has_ended, workers)), 10)
+        wait_until(lambda: all(map(has_ended, workers)))
         assert "Traceback" not in server.log.read_text(encoding="utf-8")
     finally:
         kill_all(server, workers)

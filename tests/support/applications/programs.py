@@ -136,7 +136,7 @@ def _run(
             stderr=log,
         )
     try:
-        wait_until(lambda: process.poll() is not None or _status(url) == 200, 60, interval=0.05)
+        wait_until(lambda: process.poll() is not None or _status(url) == 200, 300, interval=0.05)
         assert process.poll() is None, (folder / "program.log").read_text()
         yield
     finally:

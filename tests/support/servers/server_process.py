@@ -82,7 +82,7 @@ class ServerProcess:
     def start(self) -> None:
         """Start it in a forked process, and wait until it is ready."""
         # A worker of a killed server may still listen: it is no child of this process.
-        wait_until(lambda: is_free(self.port), 60)
+        wait_until(lambda: is_free(self.port))
         self._process = CommandProcess(
             self._arguments(),
             self._environment,

@@ -325,7 +325,7 @@ def test_no_worker_outlives_a_server_that_is_killed(before: Callable[[int], None
             server.stdin.flush()
         before(pid)
         server.kill()
-    wait_until(lambda: state_of(pid) in ("", "Z"), 10)
+    wait_until(lambda: state_of(pid) in ("", "Z"))
 
 
 def state_of(pid: int) -> str:

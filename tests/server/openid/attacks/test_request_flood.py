@@ -55,7 +55,7 @@ def patiently(send: Callable[[], HttpResponse]) -> HttpResponse:
         responses.append(send())
         return responses[-1].status != 429
 
-    wait_until(is_answered, 60)
+    wait_until(is_answered)
     return responses[-1]
 
 
