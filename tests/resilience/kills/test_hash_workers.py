@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -77,10 +76,8 @@ def test_stopped_workers_are_replaced_within_10_seconds(server: ServerProcess) -
     stopped = workers_of(server)
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
-    start = time.monotonic()
-    wait_until(lambda: all(has_ended(pid) for pid in stopped))
+    wait_until(lambda: all(has_ended(pid) for pid in stopped), 10)
     assert sign_in(server) == 200
-    assert time.monotonic() - start < 30
 
 
 def test_no_worker_outlives_a_server_that_is_killed(server: ServerProcess) -> None:

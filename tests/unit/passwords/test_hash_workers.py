@@ -189,14 +189,23 @@ def test_a_worker_that_dies_or_stops_at_work_is_replaced_and_every_job_is_done(
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_an_idle_worker_that_dies_or_stops_is_replaced_within_10_seconds(
-    number: signal.Signals,
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """How long the imports of the new one take is a matter of the machine."""
+    replaced: list[float] = []
+
+    def replace(profile: Profile, niceness: int) -> HashWorker:
+        replaced.append(time.monotonic())
+        return HashWorker(profile, niceness)
+
     with closing(WorkerQueue(CHEAPEST, 1, niceness=0)) as queue:
         worker = the_worker(queue)
+        monkeypatch.setattr(worker_queue, "HashWorker", replace)
         os.kill(worker.pid, number)
         started = time.monotonic()
         assert queue.run(VerifyJob(None, PASSWORD.encode())) is False
-        assert time.monotonic() - started < 10
+        (moment,) = replaced
+        assert moment - started < 10
         assert not is_alive(worker)
 
 
