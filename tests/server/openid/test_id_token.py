@@ -15,7 +15,7 @@ def test_an_id_token_has_the_required_claims(site: Site) -> None:
     assert (claims["iss"], claims["aud"]) == (ISSUER, site.client_id)
     assert claims["sub"] == site.ids["jane"]
     assert claims["nonce"] == "the nonce"
-    assert claims["iat"] - claims["auth_time"] in (60, 61)
+    assert 60 <= claims["iat"] - claims["auth_time"] < 120
     assert claims["exp"] - claims["iat"] == 600
 
 
