@@ -14,8 +14,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 from hypothesis.internal.constants_ast import Constants
 
-from anyscale.server.core.search import pages
-
 # Asserts of the helpers explain themselves as those of tests do.
 pytest.register_assert_rewrite("tests.support")
 
@@ -33,9 +31,6 @@ pytest_plugins = [
     "tests.support.databases.stored_batches",
     "tests.support.sign_in.tampered_login",
 ]
-
-# Else a page of a search would end where a loaded machine lets the process wait for 30 ms.
-pages.BUDGET = 60.0
 
 # The same examples in each run, so that only a change of the code changes the result. Before a
 # release, `./dev test --hypothesis-profile explore` tries other examples. `second-python` is for a

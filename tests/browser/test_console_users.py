@@ -322,7 +322,8 @@ def test_a_click_while_a_file_of_links_is_on_its_way_does_not_lose_it(
     page.route("**/console/users/links", hold)
     page.goto(f"/console/users/links?user_id={staff.ids[20]}")
     button = page.get_by_role("button", name=re.compile("^Create.*, as CSV$"))
-    button.click()
+    with page.expect_request("**/console/users/links"):
+        button.click()
     page.clock.fast_forward(60_000)  # so many links take long
     button.click()
     with page.expect_download() as download:

@@ -95,7 +95,8 @@ def test_no_button_begins_another_run_while_a_file_is_worked_on(
     page = new_batch(visit, owners.state, users_file(tmp_path, "busy", 2))
     page.route("**/batches/check", hold)
     button = page.get_by_role("button", name="Check the file")
-    button.click()
+    with page.expect_request("**/batches/check"):
+        button.click()
     bar = page.get_by_role("progressbar", name="The file is being worked on")
     expect(bar).to_be_visible()
     expect(page.get_by_text("Sending busy.csv…").first).to_be_visible()

@@ -212,8 +212,6 @@ def run_main(
         # With the lowest priority, a process may take a minute to start beside other tests.
         _set_default(PasswordHashPool, "niceness", SIGN_IN_NICENESS + 1)
         _set_constant("anyscale.server.check.hashing._SECONDS", 0)  # one hash on each core
-    # Else a page of a search would end where a loaded machine lets the process wait for 30 ms.
-    _set_constant("anyscale.server.core.search.pages.BUDGET", 60.0)
     sys.argv = ["anyscale", *arguments]
     terminal._STARTED = time.monotonic()
     main()
