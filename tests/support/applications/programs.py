@@ -99,7 +99,7 @@ def run_openid_client(environment: Mapping[str, str] | None = None) -> Iterator[
         def exchange(message: object) -> dict[str, Any]:
             send.write(json.dumps(message) + "\n")
             send.flush()
-            assert select([output], [], [], 60)[0], "openid-client does not answer"
+            assert select([output], [], [], 180)[0], "openid-client does not answer"
             line = output.readline()
             assert line, errors.read()
             found: dict[str, Any] = json.loads(line)
