@@ -56,6 +56,12 @@ def blocks(page: Path) -> Iterator[tuple[str, str, str]]:
         yield found["before"], found["kind"], found["text"]
 
 
+#: of which something runs
+PAGES_WITH_EXAMPLES = [
+    page for page in PAGES if {"console", "python"} & {kind for _, kind, _ in blocks(page)}
+]
+
+
 def commands(block: str) -> Iterator[tuple[str, str]]:
     for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
         command, _, output = part.partition("\n")
@@ -121,7 +127,9 @@ def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProc
         yield server
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "page", PAGES_WITH_EXAMPLES, ids=lambda page: page.relative_to(ROOT).as_posix()
+)
 def test_the_examples_of_a_page_print_what_it_shows_and_touch_no_server_of_the_reader(
     page: Path, home: Path, tmp_path: Path, live_server: ServerProcess
 ) -> None:
