@@ -94,7 +94,7 @@ _API = Router(
 
 def create_routes(services: State) -> Litestar:
     """Create the routes, which keep nothing of a control plane but their state."""
-    return Litestar(
+    routes = Litestar(
         route_handlers=[
             _API,
             *account.ROUTERS,
@@ -123,6 +123,8 @@ def create_routes(services: State) -> Litestar:
         request_max_body_size=MAX_BODY,
         logging_config=None,
     )
+    count_from_zero(_methods_and_paths(routes))
+    return routes
 
 
 def application(
@@ -135,7 +137,6 @@ def application(
     WORKERS.set(1)
     settings = control_plane.settings
     routes = create_routes(State(_services(control_plane)))
-    count_from_zero(_methods_and_paths(routes))
     routed = MangledLinkMiddleware()(shut_down_when_cancelled(routes))
     inner = HeadMiddleware()(GzipRequestMiddleware()(routed))
     checked = RequestCheckMiddleware(settings.public_url)(inner)

@@ -33,13 +33,14 @@ def write(request: UserRequest, body: RawBody) -> str:
 
 
 HANDLERS: list[HTTPRouteHandler] = [show_email, write]
+#: one for all tests, whose servers share their routes
+OWNERS = session_pages(HANDLERS, path="/owners", guards=[require_owner])
 
 
 @pytest.fixture
 def jane(come: Come, monkeypatch: pytest.MonkeyPatch) -> HttpClient:
     """A client of a server that has a page for owners besides its own ones."""
-    owners = session_pages(HANDLERS, path="/owners", guards=[require_owner])
-    monkeypatch.setattr(pages, "ROUTERS", [*pages.ROUTERS, owners])
+    monkeypatch.setattr(pages, "ROUTERS", [*pages.ROUTERS, OWNERS])
     return come()
 
 
