@@ -5,6 +5,7 @@ from contextlib import closing
 
 import pytest
 from tests.support.callers import OPERATOR
+from tests.support.databases.filled_sqlite import filled_control_plane
 from tests.support.servers.control_planes import Deployment
 from tests.support.sign_in.sign_ins import EMAIL
 from tests.support.users import PASSWORD, checked_user
@@ -15,7 +16,11 @@ from anyscale.server.control_plane import ControlPlane
 @pytest.fixture
 def control_plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
     """A control plane with two accounts, one of them without a password."""
-    with closing(store_deployment.control_plane()) as control_plane:
-        users = [checked_user(EMAIL, PASSWORD), checked_user("none@example.com")]
-        control_plane.batches.create("key", users, "fail", OPERATOR, [(0, PASSWORD)])
+    control_plane, _ = filled_control_plane(store_deployment.settings(), _create_accounts)
+    with closing(control_plane):
         yield control_plane
+
+
+def _create_accounts(control_plane: ControlPlane) -> None:
+    users = [checked_user(EMAIL, PASSWORD), checked_user("none@example.com")]
+    control_plane.batches.create("key", users, "fail", OPERATOR, [(0, PASSWORD)])

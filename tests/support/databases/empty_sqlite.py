@@ -19,7 +19,7 @@ from anyscale.server.settings import Settings
 from anyscale.server.store.schema_versions import steps_of
 from anyscale.server.store.sqlite.store import SqliteStore
 
-__all__ = ["cheap_control_plane", "place_empty_file"]
+__all__ = ["cheap_control_plane", "place_empty_file", "place_file"]
 
 
 def cheap_control_plane(settings: Settings) -> ControlPlane:
@@ -32,13 +32,17 @@ def cheap_control_plane(settings: Settings) -> ControlPlane:
 
 def place_empty_file(path: Path) -> None:
     """Create the file and its folder, both for this user alone, where there is no file."""
-    if path.exists():
-        return
+    if not path.exists():
+        place_file(path, _content(max(steps_of("sqlite"))))
+
+
+def place_file(path: Path, content: bytes) -> None:
+    """Create a file with a content and its folder, unless another thread has created it."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = path.with_name(f"{path.name}.{secrets.token_hex(6)}")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(_content(max(steps_of("sqlite"))))
+        file.write(content)
     with suppress(FileExistsError):
         os.link(new, path)  # whole at once, and never over a file that another thread made
     new.unlink()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from tests.support.databases.empty_sqlite import cheap_control_plane
+from tests.support.databases.filled_sqlite import filled_control_plane
 from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.servers.server_in_process import serve_in_process
 from tests.support.sign_in.openid_provider import (
@@ -16,11 +16,15 @@ from tests.support.sign_in.openid_provider import (
     ISSUER,
     REQUEST,
     VERIFIER,
+    Accounts,
     Site,
+    create_jane_and_kim,
     keys_folder,
 )
-from tests.support.users import NEW_PASSWORD
+from tests.support.sign_in.sign_ins import HOME, change_password, sign_in_at_home
+from tests.support.users import NEW_PASSWORD, PASSWORD
 
+from anyscale.server.control_plane import ControlPlane
 from anyscale.server.settings import Settings
 
 __all__ = ["PAGE", "Browser", "link_of", "open_browser", "parameters_of"]
@@ -110,11 +114,16 @@ def open_browser(folder: Path, **changes: Any) -> Iterator[Browser]:
         signing_keys=keys_folder(folder / "keys"),
         **changes,
     )
-    control_plane = cheap_control_plane(settings)
+    control_plane, accounts = filled_control_plane(settings, _choose_password)
     with serve_in_process(control_plane) as url:
         browser = Browser(url)
-        browser.site = Site(control_plane)
-        first = Browser(url)
-        first.sign_in()
-        first.change_password()
+        browser.site = Site(control_plane, accounts)
         yield browser
+
+
+def _choose_password(control_plane: ControlPlane) -> Accounts:
+    accounts = create_jane_and_kim(control_plane)
+    signed_in = sign_in_at_home(control_plane)
+    user = control_plane.sessions.authenticate(signed_in.session)
+    change_password(control_plane, user, PASSWORD, NEW_PASSWORD, HOME)
+    return accounts

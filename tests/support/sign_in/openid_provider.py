@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from joserfc.jwk import RSAKey
 from msgspec import structs
 from tests.support.callers import OPERATOR
-from tests.support.databases.empty_sqlite import cheap_control_plane
+from tests.support.databases.filled_sqlite import filled_control_plane
 from tests.support.servers.control_planes import Deployment
 from tests.support.sign_in.sign_ins import get_account
 from tests.support.users import create_accounts
@@ -70,26 +70,47 @@ def keys_folder(folder: Path) -> Path:
     return folder
 
 
-class Site:
-    """A provider with the accounts jane and kim, and an application."""
+class Accounts(NamedTuple):
+    """The accounts jane and kim, and an application."""
 
-    def __init__(self, control_plane: ControlPlane) -> None:
+    #: name -> user_id
+    ids: dict[str, str]
+    client_id: str
+    secret: str | None
+
+
+def create_jane_and_kim(control_plane: ControlPlane) -> Accounts:
+    """Create the accounts and the application of a `Site`."""
+    create_accounts(control_plane, "jane", "kim")
+    ids = {
+        name: get_account(control_plane, f"{name}@example.com").user_id for name in ("jane", "kim")
+    }
+    return Accounts(ids, *_create_application(control_plane))
+
+
+def _create_application(control_plane: ControlPlane, **fields: Any) -> tuple[str, str | None]:
+    values = {"name": "Hub", "redirect_uris": [CALLBACK]} | fields
+    created = control_plane.applications.create(NewApplication(**values), OPERATOR)
+    return created.application.client_id, created.client_secret
+
+
+class Site:
+    """A provider with the accounts jane and kim, and an application.
+
+    Args:
+        control_plane: with a provider.
+        accounts: of its database, which `create_jane_and_kim` created.
+    """
+
+    def __init__(self, control_plane: ControlPlane, accounts: Accounts) -> None:
         self.control_plane = control_plane
         assert control_plane.openid
         self.provider = control_plane.openid
-        create_accounts(control_plane, "jane", "kim")
-        self.ids = {
-            name: get_account(control_plane, f"{name}@example.com").user_id
-            for name in ("jane", "kim")
-        }
-        self.client_id, self.secret = self.create_application()
+        self.ids, self.client_id, self.secret = accounts
 
     def create_application(self, **fields: Any) -> tuple[str, str | None]:
         """Create an application; give its id and its secret."""
-        values = {"name": "Hub", "redirect_uris": [CALLBACK]} | fields
-        new = NewApplication(**values)
-        created = self.control_plane.applications.create(new, OPERATOR)
-        return created.application.client_id, created.client_secret
+        return _create_application(self.control_plane, **fields)
 
     @property
     def application(self) -> ApplicationRecord:
@@ -142,8 +163,9 @@ def open_site(deployment: Deployment, folder: Path, **changes: Any) -> Iterator[
         signing_keys=keys_folder(folder / "keys"),
         **changes,
     )
-    with closing(cheap_control_plane(settings)) as control_plane:
-        yield Site(control_plane)
+    control_plane, accounts = filled_control_plane(settings, create_jane_and_kim)
+    with closing(control_plane):
+        yield Site(control_plane, accounts)
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> list[str]:

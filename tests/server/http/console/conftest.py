@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.server.http.pages.requests import create_owner, send
-from tests.support.databases.empty_sqlite import cheap_control_plane
+from tests.support.databases.filled_sqlite import filled_control_plane
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_in_process import serve_in_process
 from tests.support.users import NEW_PASSWORD, PASSWORD, create_accounts
@@ -39,11 +39,16 @@ OpenConsole = Callable[..., Console]
 @contextmanager
 def run_console(folder: Path, **settings: Any) -> Iterator[Console]:
     """Serve a control plane with settings until the block ends."""
-    control_plane = cheap_control_plane(Settings(database=folder / "anyscale.db", **settings))
-    create_accounts(control_plane, "jane", "bob")
-    create_owner(control_plane, "jane")
+    control_plane, _ = filled_control_plane(
+        Settings(database=folder / "anyscale.db", **settings), _create_jane_and_bob
+    )
     with serve_in_process(control_plane) as url:
         yield Console(control_plane, url)
+
+
+def _create_jane_and_bob(control_plane: ControlPlane) -> None:
+    create_accounts(control_plane, "jane", "bob")
+    create_owner(control_plane, "jane")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tests.support.ports import free_port
 from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.servers.server_process import ServerProcess
 from tests.support.sign_in.application_browser import PAGE, Browser, parameters_of
-from tests.support.sign_in.openid_provider import CALLBACK, Site, keys_folder
+from tests.support.sign_in.openid_provider import CALLBACK, Site, create_jane_and_kim, keys_folder
 
 from anyscale.server.settings import Settings
 
@@ -32,7 +32,7 @@ def served(tmp_path: Path) -> Iterator[tuple[ServerProcess, Browser]]:
     database = f"sqlite:///{folder}/anyscale.db"
     with closing(cheap_control_plane(settings)) as control_plane:
         browser = Browser(url)
-        browser.site = Site(control_plane)
+        browser.site = Site(control_plane, create_jane_and_kim(control_plane))
         with ServerProcess(database, folder, port=port, settings=environment) as process:
             first = Browser(url)
             first.sign_in()

@@ -12,7 +12,7 @@ from tests.support.ports import free_port
 from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.servers.server_process import ServerProcess
 from tests.support.sign_in.application_browser import Browser, link_of
-from tests.support.sign_in.openid_provider import REQUEST, Site, keys_folder
+from tests.support.sign_in.openid_provider import REQUEST, Site, create_jane_and_kim, keys_folder
 from tests.support.sign_in.request_flood import request_flood
 from tests.support.users import NEW_PASSWORD
 from tests.support.waiting import wait_until
@@ -41,7 +41,7 @@ def server(tmp_path: Path) -> Iterator[tuple[ServerProcess, Site]]:
         "ANYSCALE_SIGNING_KEYS": str(tmp_path / "keys"),
     }
     with closing(cheap_control_plane(settings)) as control_plane:
-        site = Site(control_plane)
+        site = Site(control_plane, create_jane_and_kim(control_plane))
         url = f"sqlite:///{tmp_path}/anyscale.db"
         with ServerProcess(url, tmp_path, port=port, settings=environment) as server:
             yield server, site
