@@ -6,6 +6,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 from tests.support.callers import OPERATOR
+from tests.support.databases.filled_sqlite import filled_control_plane
 from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.control_planes import HttpDeployment, NewDeployment
 from tests.support.servers.http_client import HttpClient
@@ -27,9 +28,12 @@ def two_accounts(new_deployment: NewDeployment) -> Iterator[HttpDeployment]:
     """Make a control plane over HTTP with two accounts that have initial passwords."""
     with new_deployment(over_http=True) as deployment:
         assert isinstance(deployment, HttpDeployment)
-        with closing(deployment.control_plane()) as control_plane:
-            create_accounts(control_plane, "jane", "kurt")
+        filled_control_plane(deployment.settings(), _create_jane_and_kurt)[0].close()
         yield deployment
+
+
+def _create_jane_and_kurt(control_plane: ControlPlane) -> None:
+    create_accounts(control_plane, "jane", "kurt")
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from contextlib import closing
 import pytest
 from msgspec import structs
 from tests.support.callers import session_caller
+from tests.support.databases.filled_sqlite import filled_control_plane
 from tests.support.databases.stored_data import execute_sql
 from tests.support.mail.sending import UNUSED_RELAY
 from tests.support.second_factor.authenticator_apps import add_app, code_shown
@@ -31,9 +32,13 @@ from anyscale.server.core.second_factor.recovery_codes import recovery_code_hash
 
 @pytest.fixture
 def control_plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
-    with closing(store_deployment.control_plane()) as control_plane:
-        create_accounts(control_plane, "jane", "kim")
+    control_plane, _ = filled_control_plane(store_deployment.settings(), _create_jane_and_kim)
+    with closing(control_plane):
         yield control_plane
+
+
+def _create_jane_and_kim(control_plane: ControlPlane) -> None:
+    create_accounts(control_plane, "jane", "kim")
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 from msgspec import structs
 from tests.support.callers import OPERATOR
 from tests.support.databases.empty_sqlite import cheap_control_plane
+from tests.support.databases.filled_sqlite import filled_control_plane
 from tests.support.databases.stored_data import execute_sql
 from tests.support.second_factor.authenticator import SoftAuthenticator, base64url
 from tests.support.second_factor.passkeys import add_passkey, options_in
@@ -32,11 +33,15 @@ FORM_PAGE = {"Sec-Fetch-Site": "same-origin", "Accept": "text/html"}
 @pytest.fixture
 def control_plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
     """A control plane with two accounts."""
-    with closing(store_deployment.control_plane()) as control_plane:
-        users = [checked_user(email, PASSWORD) for email in (EMAIL, "kim@example.com")]
-        passwords = [(0, PASSWORD), (1, PASSWORD)]
-        control_plane.batches.create("key", users, "fail", OPERATOR, passwords)
+    control_plane, _ = filled_control_plane(store_deployment.settings(), _create_accounts)
+    with closing(control_plane):
         yield control_plane
+
+
+def _create_accounts(control_plane: ControlPlane) -> None:
+    users = [checked_user(email, PASSWORD) for email in (EMAIL, "kim@example.com")]
+    passwords = [(0, PASSWORD), (1, PASSWORD)]
+    control_plane.batches.create("key", users, "fail", OPERATOR, passwords)
 
 
 @pytest.fixture

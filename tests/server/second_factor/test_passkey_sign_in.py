@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.support.callers import OPERATOR
+from tests.support.databases.filled_sqlite import filled_control_plane
 from tests.support.databases.stored_data import execute_sql
 from tests.support.second_factor.authenticator import (
     BACKED_UP,
@@ -52,12 +53,16 @@ SYNCED = PRESENT | VERIFIED | ELIGIBLE | BACKED_UP
 @pytest.fixture
 def control_plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
     """A control plane with three accounts, one of them without a password."""
-    with closing(store_deployment.control_plane()) as control_plane:
-        users = [checked_user(email, PASSWORD) for email in (EMAIL, OTHER)]
-        users.append(checked_user(SSO_USER))
-        passwords = [(0, PASSWORD), (1, PASSWORD)]
-        control_plane.batches.create("key", users, "fail", OPERATOR, passwords)
+    control_plane, _ = filled_control_plane(store_deployment.settings(), _create_accounts)
+    with closing(control_plane):
         yield control_plane
+
+
+def _create_accounts(control_plane: ControlPlane) -> None:
+    users = [checked_user(email, PASSWORD) for email in (EMAIL, OTHER)]
+    users.append(checked_user(SSO_USER))
+    passwords = [(0, PASSWORD), (1, PASSWORD)]
+    control_plane.batches.create("key", users, "fail", OPERATOR, passwords)
 
 
 def answer_of(
