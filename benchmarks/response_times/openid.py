@@ -9,7 +9,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
-from tests.support.sign_in.openid_provider import CALLBACK, VERIFIER, Site, keys_folder
+from tests.support.sign_in.openid_provider import (
+    CALLBACK,
+    VERIFIER,
+    Site,
+    create_jane_and_kim,
+    keys_folder,
+)
 
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.settings import Settings
@@ -52,7 +58,7 @@ def _site(database: Database, keys: Path, folder: Path) -> Iterator[tuple[Site, 
         closing(ControlPlane(settings)) as control_plane,
         served(environment, folder / "server.log") as server,
     ):
-        yield Site(control_plane), server
+        yield Site(control_plane, create_jane_and_kim(control_plane)), server
 
 
 def _measure(kind: str, site: Site, server: Server) -> None:

@@ -15,7 +15,7 @@ from tests.support.ports import free_port
 from tests.support.servers.certificates import create_certificate
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_in_process import serve_in_process
-from tests.support.sign_in.openid_provider import REQUEST, Site, keys_folder
+from tests.support.sign_in.openid_provider import REQUEST, Site, create_jane_and_kim, keys_folder
 from tests.support.users import NEW_PASSWORD
 
 from anyscale.server.core.secrets import new_secret
@@ -45,7 +45,7 @@ def site(tmp_path: Path, certificate: Path) -> Iterator[Site]:
     with ExitStack() as stack:
         url = stack.enter_context(serve_in_process(control_plane))
         client = HttpClient(url)
-        site = Site(control_plane)
+        site = Site(control_plane, create_jane_and_kim(control_plane))
         client.sign_in()
         client.change_password()
         command = nginx(tmp_path, port, int(url.rpartition(":")[2]), certificate)

@@ -9,7 +9,8 @@ from anyscale.server.settings import Settings
 
 STATE = """
     select pg_backend_pid(), current_setting('application_name'),
-        current_setting('statement_timeout'), (select count(*) from pg_prepared_statements),
+        current_setting('statement_timeout'),
+        (select count(*) from pg_prepared_statements where name = 'own'),
         (select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid())
 """
 

@@ -28,8 +28,10 @@ __all__ = ["PostgresDatabases", "new_databases"]
 
 #: a change of the schema changes the number of their rows, or the newest transaction in them
 _CATALOGS = (
-    *("pg_attrdef", "pg_attribute", "pg_class", "pg_constraint", "pg_index", "pg_namespace"),
-    *("pg_proc", "pg_rewrite", "pg_statistic", "pg_trigger", "pg_type"),
+    *("pg_attrdef", "pg_attribute", "pg_class", "pg_constraint", "pg_index", "pg_proc"),
+    *("pg_rewrite", "pg_statistic", "pg_trigger", "pg_type"),
+    # A connection that had a temporary table leaves a schema without one.
+    "pg_namespace where nspname !~ '^pg_(toast_)?temp_'",
 )
 
 _STATE = (
