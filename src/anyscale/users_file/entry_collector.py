@@ -211,9 +211,15 @@ class EntryCollector:
             self.passwords += [weak] if weak else []
         if user.sub:
             self.is_exported = True
-        if self._keep and self.count in self._keep and user.name:  # UNSET is false
-            self.kept_names[self.count] = full_name(user.name, user.lastname or None)
-        if _is_padded(user):
+        name, lastname, title = user.name, user.lastname, user.title  # UNSET is false
+        if self._keep and self.count in self._keep and name:
+            self.kept_names[self.count] = full_name(name, lastname or None)
+        # Here, and for each text by itself: a call or a loop takes twice as long.
+        if (
+            (name and name != name.strip())
+            or (lastname and lastname != lastname.strip())
+            or (title and title != title.strip())
+        ):
             self.first_padded = self.first_padded or line
             self.padded += 1
         self._count(line, column, user.email, user.email_key, user.external_id)
@@ -377,13 +383,3 @@ class EntryCollector:
 
 def _unquoted(name: str) -> str:
     return shown(name)[1:-1]
-
-
-def _is_padded(user: CheckedUser) -> bool:
-    # For each text by itself: a generator takes four times as long. A missing one may be UNSET.
-    name, lastname, title = user.name, user.lastname, user.title
-    return bool(
-        (name and name != name.strip())
-        or (lastname and lastname != lastname.strip())
-        or (title and title != title.strip())
-    )

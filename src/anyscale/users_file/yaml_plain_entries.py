@@ -158,9 +158,11 @@ class PlainEntries:
         if user is None:
             return None
         password = _text(entry["password"]) if user.has_password else None  # or a hash
-        user = self._entries.accept(user, password, *self._place_of_email(entry))
+        text, start = entry.string, entry.start("email")
+        line = self._line + text.count("\n", entry.start(), start)
+        column = start - text.rfind("\n", 0, start)
         self._line += lines
-        return user
+        return self._entries.accept(user, password, line, column)
 
     def _check(
         self,
@@ -180,13 +182,13 @@ class PlainEntries:
             return None
         return check(
             entries.policy,
-            name=name_text,
-            email=email_text,
-            password=None if entries.verify else _text(password),
-            is_sso_user=flag,
-            lastname=entries.default_text if lastname is None else _text(lastname),
-            title=entries.default_text if title is None else _text(title),
-            external_id=entries.default_text if external_id is None else _text(external_id),
+            name_text,
+            email_text,
+            None if entries.verify else _text(password),
+            flag,
+            entries.default_text if lastname is None else _text(lastname),
+            entries.default_text if title is None else _text(title),
+            entries.default_text if external_id is None else _text(external_id),
         )
 
     def _check_all(self, entry: re.Match[str]) -> CheckedUser | None:
@@ -201,11 +203,6 @@ class PlainEntries:
         if None in values.values() and any(values.get(name, "") is None for name in _NOT_NULL):
             return None
         return self._entries.check(values)
-
-    def _place_of_email(self, entry: re.Match[str]) -> tuple[int, int]:
-        text, start = entry.string, entry.start("email")
-        line = self._line + text.count("\n", entry.start(), start)
-        return line, start - text.rfind("\n", 0, start)
 
 
 def _text(value: str | None) -> str | None:
