@@ -61,10 +61,10 @@ _templates = _Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_templates.filters["asset"] = _asset  # a constant, of a name that is one
 _templates.filters["number"] = "{:,}".format  # its thousands apart
 _templates.filters["as_json"] = lambda value: msgspec.json.encode(value).decode()
 _templates.globals.update(
-    asset=_asset,
     quantity=quantity,
     duration_in_words=duration_in_words,
     from_milliseconds=from_milliseconds,
