@@ -17,4 +17,5 @@ def names_in(records: Iterable[Struct], users: UserQueries) -> dict[str, str]:
     """Return the names of the accounts whose ids stand in the fields of records, by their ids."""
     texts = [str(value) for record in records for value in structs.astuple(record)]
     user_ids = sorted({one for text in texts for one in _USER_ID.findall(text)})
-    return {one.user_id: full_name(one.name, one.lastname) for one in users.with_ids(user_ids)}
+    found = users.with_ids(user_ids) if user_ids else []
+    return {one.user_id: full_name(one.name, one.lastname) for one in found}
