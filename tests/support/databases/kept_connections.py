@@ -43,7 +43,7 @@ _kept: dict[tuple[int, str], list[psycopg.Connection[Any]]] = {}
 
 @contextmanager
 def connections_are_kept() -> Iterator[None]:
-    """Let the control planes that the block makes take kept connections, and keep theirs."""
+    """Let the stores that the block makes take kept connections, and keep theirs."""
     _local.is_on = True
     try:
         yield

@@ -95,7 +95,7 @@ def create_with_early_commit(database: Path | str, schema: int) -> None:
 
 def _know(patch: pytest.MonkeyPatch, others: dict[int, str]) -> None:
     for module in _READERS_OF_STEPS:
-        patch.setattr(module, "steps_of", lambda kind: schema_versions.steps_of(kind) | others)
+        patch.setattr(module, "steps_of", lambda kind: {**schema_versions.steps_of(kind), **others})
 
 
 def _kind(database: Path | str) -> str:

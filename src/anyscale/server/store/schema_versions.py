@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from anyscale.errors import StoreUnavailable
@@ -28,7 +29,8 @@ _OTHER_FIRST_STEP = (
 )
 
 
-def steps_of(database: str) -> dict[int, str]:
+@cache
+def steps_of(database: str) -> Mapping[int, str]:
     """Return the SQL of each step by its number, for `sqlite` or `postgres`."""
     # `importlib.resources` takes 6 ms to load, and is not needed: wheels are unpacked.
     folder = Path(__file__).parent / "migrations" / database
