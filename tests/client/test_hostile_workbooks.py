@@ -70,7 +70,7 @@ def _laughs() -> bytes:
 
 
 def _digits(count: int) -> str:
-    return "".join(random.Random(0).choices("0123456789abcdef", k=count))
+    return random.Random(0).randbytes(count // 2).hex()
 
 
 def _shared_by_many() -> bytes:
