@@ -78,11 +78,10 @@ class _KeepingPool(pool.Pool):
     def _connect(self) -> psycopg.Connection[Any]:
         kept = self._kept()
         while kept:
-            connection = kept.pop()
-            with suppress(psycopg.Error):  # it was lost
+            with suppress(IndexError, psycopg.Error):  # another thread took it, or it was lost
+                connection = kept.pop()
                 connection.execute(f"set application_name = '{pool.APPLICATION_NAME}'")
                 return connection
-            connection.close()
         return super()._connect()
 
     def _close_idle(self) -> None:
