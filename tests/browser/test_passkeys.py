@@ -17,8 +17,8 @@ from tests.support.second_factor.virtual_authenticators import (
     add_passkey,
 )
 from tests.support.servers.server_process import ServerProcess
-from tests.support.sign_in.site import Site, change_password
-from tests.support.users import NEW_PASSWORD, PASSWORD
+from tests.support.sign_in.site import Site
+from tests.support.users import NEW_PASSWORD
 
 #: keeps what the page gave to the browser for the field
 NOTE_OFFER = """const get = navigator.credentials?.get.bind(navigator.credentials);
@@ -51,17 +51,14 @@ def visit(browser: Browser, passkey_site: Site) -> Iterator[Visit]:
 
 
 def new_member(site: Site, visit: Visit) -> tuple[Page, str]:
-    """Sign a new member in, who chooses a password."""
-    email, page = site.create_user(), visit("/sign-in")
-    sign_in_here(page, email, PASSWORD)
-    change_password(page, PASSWORD, NEW_PASSWORD)
-    expect(page.get_by_role("heading", name="Your account")).to_be_visible()
-    return page, email
+    """Open the account page of a new member, who has chosen a password."""
+    email = site.create_user()
+    return visit("/", storage_state=site.signed_in(email)), email
 
 
-def sign_in_here(page: Page, email: str, password: str = NEW_PASSWORD) -> None:
+def sign_in_here(page: Page, email: str) -> None:
     page.get_by_label("Email").fill(email)
-    page.get_by_label("Password", exact=True).fill(password)
+    page.get_by_label("Password", exact=True).fill(NEW_PASSWORD)
     page.get_by_role("button", name="Sign in").click()
 
 

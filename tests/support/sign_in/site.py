@@ -51,7 +51,7 @@ FLAGS = (
     "--renderer-process-limit=1",
     f"--enable-features={','.join(_FEATURES)}",
     # The code of a page does not live long enough for what V8 gains by optimizing it.
-    "--js-flags=--no-opt",
+    "--js-flags=--no-opt --no-maglev",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
@@ -120,8 +120,8 @@ class Site:
 
 def state_of(client: HttpClient) -> Any:
     """Return the state of a browser with the cookies of a client, for Playwright."""
-    common = {"domain": "127.0.0.1", "path": "/", "expires": -1, "sameSite": "Lax"}
-    common |= {"secure": True, "httpOnly": True}
+    common = {"domain": client.host.partition(":")[0], "path": "/", "expires": -1}
+    common |= {"sameSite": "Lax", "secure": True, "httpOnly": True}
     return {"cookies": [{"name": n, "value": v, **common} for n, v in client.cookies.items()]}
 
 
