@@ -53,6 +53,7 @@ def test_a_third_large_file_waits_and_a_small_one_does_not(
             await budget.take(60 * MIB, "kim")
         monkeypatch.setattr(memory, "_WAIT_SECONDS", 30.0)
         third = asyncio.create_task(budget.take(60 * MIB, "kim"))
+        await asyncio.sleep(0)  # it begins, and waits
         await budget.give_back(60 * MIB, "joe")
         await third
 
