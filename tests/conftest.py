@@ -73,7 +73,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--fault-points", type=int, default=24, help="number of points of an I/O error"
     )
     parser.addoption(
-        "--signal-tries", type=int, default=24, help="number of signals at the end of a command"
+        "--signal-tries", type=int, default=12, help="number of signals at the end of a command"
     )
     parser.addoption(
         "--resets", type=int, default=90, help="number of forgotten passwords that are timed"
@@ -96,7 +96,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--mail-batches", type=int, default=1, help="number of batches with kills")
     parser.addoption(
-        "--crowd-users", type=int, default=2_000, help="number of users of each of 8 clients"
+        "--crowd-users", type=int, default=1_200, help="number of users of each of 8 clients"
     )
     parser.addoption(
         "--workbooks", type=int, default=3, help="number of workbooks that the command compares"

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,16 @@ from tests.support.servers.fixed_responses import answering, problem
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import write_flow_users_file
 
+from anyscale.domain.validation import Policy
+
 COMMAND = str(Path(sys.executable).parent / "anyscale")
 
 
 #: so many passwords are not one request, and need a bar
 FEW = 20
+
+#: passwords in a chunk of `slow_server`, in place of 128
+CHUNK = 20
 
 
 @pytest.fixture
@@ -39,8 +45,10 @@ def slow_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     def plan(call: str) -> Fault | None:
         return respond_in_turn if call.endswith("/passwords") else None
 
+    small_chunks = {"anyscale.server.settings.Policy": partial(Policy, chunk_passwords=CHUNK)}
+    database = f"sqlite:///{tmp_path}/served/anyscale.db"
     with (
-        ServerProcess(f"sqlite:///{tmp_path}/served/anyscale.db", tmp_path) as server,
+        ServerProcess(database, tmp_path, constants=small_chunks) as server,
         FaultyProxy([server.port], plan) as proxy,
     ):
         monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
@@ -49,7 +57,7 @@ def slow_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 
 
 def users_with_passwords(folder: Path, count: int) -> Path:
-    """Write a users file; a chunk has at most 128 passwords."""
+    """Write a file of users who all have passwords."""
     return write_flow_users_file(folder / "users.yaml", range(count), count)
 
 
@@ -66,7 +74,7 @@ CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 def test_long_work_shows_a_bar_with_a_rate_and_the_time_left(
     slow_server: None, tmp_path: Path
 ) -> None:
-    count = 12 * 128
+    count = 12 * CHUNK
     users = users_with_passwords(tmp_path, count)
 
     status, shown = on_a_terminal("user", "batch-create", "-f", users)
@@ -86,7 +94,7 @@ def test_long_work_shows_a_bar_with_a_rate_and_the_time_left(
 
 
 def test_no_color_disables_colours(slow_server: None, tmp_path: Path) -> None:
-    users = users_with_passwords(tmp_path, 10 * 128)
+    users = users_with_passwords(tmp_path, 10 * CHUNK)
 
     status, shown = on_a_terminal("user", "batch-create", "-f", users, env={"NO_COLOR": "1"})
 
@@ -108,7 +116,7 @@ def test_a_dumb_terminal_gets_no_codes(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_is_answered_below_the_bar(slow_server: None, tmp_path: Path) -> None:
-    users = users_with_passwords(tmp_path, 36 * 128)
+    users = users_with_passwords(tmp_path, 36 * CHUNK)
 
     status, shown = on_a_terminal(
         *("user", "batch-create", "-f", users), env={"NO_COLOR": "1"}, typed=b"\x03", when=b"left"

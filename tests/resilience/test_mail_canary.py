@@ -86,7 +86,7 @@ def test_a_server_that_crashes_writes_no_memory_into_a_file(tmp_path: Path) -> N
     resource.setrlimit(resource.RLIMIT_CORE, (limits[1], limits[1]))
     server = ServerProcess(f"sqlite:///{tmp_path / 'anyscale.db'}", tmp_path)
     try:
-        server.begin()
+        server.begin_installed()
         wait_until(lambda: responds_at(server.port))
         assert resource.prlimit(server.pid, resource.RLIMIT_CORE) == (0, 0)
     finally:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.commands.running import RunAnyscale, start_command
+from tests.support.commands.running import CommandResult, RunAnyscale, start_command
 from tests.support.faults.faulty_proxy import Fault, FaultyProxy, delay
 from tests.support.servers.server_process import ServerProcess
 
@@ -31,6 +31,8 @@ FILE = """create_users:
 CHUNK = 2_000
 #: differences that are kept in memory
 KEPT = 10_000
+#: of these in place of `KEPT`
+FEW_KEPT = 1_000
 
 NOT_COMPARED = "The file was not compared to its end, and nothing was changed"
 
@@ -272,27 +274,32 @@ def test_without_a_control_plane_all_are_missing_and_nothing_is_created(
     assert not list(tmp_path.rglob("anyscale.db"))
 
 
-def test_more_differences_than_are_kept_in_memory_are_all_listed_in_order(
-    anyscale: RunAnyscale, tmp_path: Path
-) -> None:
-    count = 2 * KEPT + 3
+def verify_keeping_few(file: Path, *options: str) -> CommandResult:
+    """Compare a file with the accounts; `FEW_KEPT` differences are kept in memory."""
+    constants = {"anyscale.comparison.verification._KEPT": FEW_KEPT}
+    return start_command("user", "verify", "-f", file, *options, constants=constants).finish()
+
+
+def test_more_differences_than_are_kept_in_memory_are_all_listed_in_order(tmp_path: Path) -> None:
+    count = 2 * CHUNK + 3
     file = write_csv(tmp_path / "users.csv", count)
-    status, found = verified(anyscale, file)
-    assert (status, found["checked"]) == (1, count)
+    done = verify_keeping_few(file, "-o", "json")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["checked"]) == (1, count)
     assert [(d["index"], d["line"], d["email"]) for d in found["differences"]] == [
         (index, index + 2, f"user{index}@example.com") for index in range(count)
     ]
-    shown = anyscale("user", "verify", "-f", file)
+    shown = verify_keeping_few(file)
     assert f"{count} users checked: {count} differences." in shown.stderr
     assert shown.stderr.count("There is no control plane yet") == 1
 
 
-@pytest.mark.parametrize("missing", [1, 2 * KEPT])
+@pytest.mark.parametrize("missing", [1, 2 * CHUNK])
 def test_a_file_that_is_wrong_at_its_end_has_no_difference_listed(
-    missing: int, anyscale: RunAnyscale, tmp_path: Path
+    missing: int, tmp_path: Path
 ) -> None:
     file = write_csv(tmp_path / "users.csv", missing, last="lou@example.com,\n")
-    done = anyscale("user", "verify", "-f", file)
+    done = verify_keeping_few(file)
     assert (done.returncode, done.stdout) == (2, "")
     assert f"{file}:{missing + 2}:17: lou@example.com, name: is empty" in done.stderr
 
@@ -376,7 +383,7 @@ def test_differences_that_cannot_be_written_give_status_3(
 def test_json_is_written_while_the_rest_is_still_compared(
     configured_server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    count = 4 * KEPT
+    count = 3 * KEPT
     file = write_csv(tmp_path / "users.csv", count)
     calls: list[str] = []
     with FaultyProxy([configured_server.port], calls.append) as proxy:
@@ -459,7 +466,7 @@ def test_a_password_in_place_of_the_email_is_never_shown(
 
 def test_a_file_that_changes_while_it_is_read_is_not_blamed_for_problems(tmp_path: Path) -> None:
     path = tmp_path / "users.csv"
-    rows = "".join(f"User {i},user{i}@example.com\n" for i in range(50_000))
+    rows = "".join(f"User {i},user{i}@example.com\n" for i in range(15_000))
     path.write_text(f"name,email\n{rows}", encoding="utf-8")
     for verify in (False, True):
         with closing(UsersFile.open(str(path))) as file:

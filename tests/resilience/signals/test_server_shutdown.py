@@ -64,22 +64,29 @@ def wait_for(server: ServerProcess, event: str, times: int = 1) -> None:
     wait_until(lambda: sum(line.startswith(event) for _, line in logged(server)) >= times)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+#: Seconds after "listening". A forked server is ready after 0.05; the installed one imports for a
+#: longer time, and so do several workers, which are not forked.
+FORKED, IMPORTING = (0.0, 0.01, 0.02), (0.0, 0.25)
+
+
+@pytest.mark.parametrize("ask", [ServerProcess.interrupt, ServerProcess.stop])
 @pytest.mark.parametrize(
-    ("ask", "pause"),
-    [(ServerProcess.interrupt, pause) for pause in (0.0, 0.2, 0.4)]
-    + [(ServerProcess.stop, pause) for pause in (0.0, 0.1, 0.3)],
+    ("begin", "workers", "pause"),
+    [(ServerProcess.begin, 1, pause) for pause in FORKED]
+    + [(ServerProcess.begin, 2, pause) for pause in IMPORTING]
+    + [(ServerProcess.begin_installed, 1, pause) for pause in IMPORTING],
 )
 def test_a_server_that_is_stopped_during_its_start_ends_in_order(
     database: str,
     tmp_path: Path,
+    begin: Callable[[ServerProcess], object],
     workers: int,
-    ask: Callable[[ServerProcess], object],
     pause: float,
+    ask: Callable[[ServerProcess], object],
 ) -> None:
     server = ServerProcess(database, tmp_path, workers)
     try:
-        server.begin()
+        begin(server)
         wait_for(server, "listening")
         time.sleep(pause)
         ask(server)

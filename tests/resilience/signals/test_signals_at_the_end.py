@@ -41,7 +41,7 @@ def test_the_exit_status_is_true_and_so_is_the_same_command_afterwards(
     tries = pytestconfig.getoption("signal_tries")
     for at, number in zip(range(tries), itertools.cycle(SIGNALS), strict=False):
         users = write_flow_users_file(tmp_path / f"{at}.yaml", range(at, at + 1))
-        delay = moments.uniform(0, LAST)
+        delay = LAST * moments.uniform(at, at + 1) / tries  # few tries cover all of the time
         status, log = signalled_after_creation(users, number, delay)
         again = anyscale("user", "batch-create", "-f", users)
         # After 0 the run is over, and its user exists; after 130 the same command reports the end.

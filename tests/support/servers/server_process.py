@@ -69,8 +69,8 @@ class ServerProcess:
         """Change the environment of the next start."""
         self._environment |= settings
 
-    def begin(self) -> None:
-        """Start the installed command, and do not wait until it is ready."""
+    def begin_installed(self) -> None:
+        """Start the installed command, which imports while it starts; do not wait for it."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [ANYSCALE, *self._arguments()],
@@ -83,6 +83,10 @@ class ServerProcess:
         """Start it in a forked process, and wait until it is ready."""
         # A worker of a killed server may still listen: it is no child of this process.
         wait_until(lambda: is_free(self.port))
+        _wait_until(self.begin(), self.port, "/readyz", self.log)
+
+    def begin(self) -> CommandProcess:
+        """Start it in a forked process, and do not wait until it is ready."""
         self._process = CommandProcess(
             self._arguments(),
             self._environment,
@@ -92,7 +96,7 @@ class ServerProcess:
             real_hashes=self._real_hashes,
             constants=self._constants,
         )
-        _wait_until(self._process, self.port, "/readyz", self.log)
+        return self._process
 
     def _arguments(self) -> list[str]:
         return ["server", "start", f"--port={self.port}", f"--workers={self._workers}"]
