@@ -70,7 +70,9 @@ def _modules() -> Iterator[str]:
 _PREPARED = (
     "tests.support.commands.routes_in_advance",
     "tests.support.commands.patterns_in_advance",
+    "tests.support.commands.options_in_advance",
     "tests.support.commands.freeze_modules",
+    "tests.support.commands.no_gaps",
     "tests.support.commands.large_pages",
 )
 
