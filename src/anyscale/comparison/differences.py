@@ -2,7 +2,8 @@
 
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from operator import attrgetter
+from itertools import repeat
+from operator import attrgetter, is_not
 
 from msgspec import UNSET
 
@@ -24,10 +25,15 @@ def values_to_compare(
     Nearly all users are equal to their accounts, so equal values save the calls of `gets_email` and
     `different_fields`.
     """
-    known = [field for field in _FIELDS if any(getattr(user, field) is not UNSET for user in users)]
+    known = [field for field in _FIELDS if _is_set(field, users)]
     if "external_id" in known:
         known.append("email")
     return attrgetter(*(known or _FIELDS))
+
+
+def _is_set(field: str, users: Sequence[CheckedUser]) -> bool:
+    # It looks at all users for a field that none of them has, so not a generator.
+    return any(map(is_not, map(attrgetter(field), users), repeat(UNSET)))
 
 
 def gets_email(user: CheckedUser, account: User) -> bool:

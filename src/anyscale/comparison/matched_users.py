@@ -38,6 +38,8 @@ class _Chunk(NamedTuple):
     #: the position of the first user
     first: int
     users: Sequence[CheckedUser]
+    #: those that the users have, in their order
+    external_ids: Sequence[str]
 
 
 class _LookedUpChunk(NamedTuple):
@@ -97,8 +99,7 @@ class MatchedUsers:
         """
         every = self._chunks(self._reading, "Reading")
         try:
-            for chunk in self._look_up_all(filter(self._is_wanted, every)):
-                yield self._matched_first(chunk)
+            yield from map(self._matched_first, self._look_up_all(filter(self._is_wanted, every)))
         except AnyscaleError:
             # A wrong file is reported also if the control plane cannot be reached.
             self._check_rest(every)
@@ -137,16 +138,16 @@ class MatchedUsers:
         first = 0
         for chunk in chunks(reading, CHUNK):
             self._on_progress(step, *self._source.progress())
-            yield _Chunk(first, chunk.users)
+            external_ids = list(filter(None, map(_external_id, chunk.users)))
+            yield _Chunk(first, chunk.users, external_ids)
             first += len(chunk.users)
 
     def _is_wanted(self, chunk: _Chunk) -> bool:
         """Return whether a chunk of the first reading is to be looked up; keep its external ids."""
         self.count += len(chunk.users)
-        external_ids = _external_ids(chunk.users)
-        for external_id in external_ids:
+        for external_id in chunk.external_ids:
             self._external_ids.add(external_id)
-        return not self._reading.problems and (bool(external_ids) or self._is_needed())
+        return not self._reading.problems and (bool(chunk.external_ids) or self._is_needed())
 
     def _check_rest(self, rest: Iterable[_Chunk]) -> None:
         """Read the users that are left; raise `BatchRefused` if any of the reading was wrong."""
@@ -172,14 +173,14 @@ class MatchedUsers:
             yield from executor.drain()
 
     def _look_up(self, chunk: _Chunk) -> _LookedUpChunk:
-        emails = [user.email for user in chunk.users]
-        external_ids = [] if self._by_email_only else _external_ids(chunk.users)
+        first, users, external_ids = chunk
+        emails = [user.email for user in users]
+        if self._by_email_only or not external_ids:
+            return _LookedUpChunk(first, users, self._transport.users.find(emails, []), [])
         found = self._transport.users.find(emails, external_ids)
-        if not external_ids:
-            return _LookedUpChunk(*chunk, found, [])
         with_id = iter(found[len(emails) :])
-        by_id = [next(with_id) if user.external_id else None for user in chunk.users]
-        return _LookedUpChunk(*chunk, found[: len(emails)], by_id)
+        by_id = [next(with_id) if user.external_id else None for user in users]
+        return _LookedUpChunk(first, users, found[: len(emails)], by_id)
 
     def _matched_first(self, chunk: _LookedUpChunk) -> list[MatchedUser]:
         """Match the users of a chunk, and keep where those are that depend on the source."""
@@ -227,7 +228,3 @@ class MatchedUsers:
             self._problems.add(Problem(index=index, **found.fault._asdict()))
             return []
         return [(index, user, found.account)]
-
-
-def _external_ids(users: Iterable[CheckedUser]) -> list[str]:
-    return list(filter(None, map(_external_id, users)))

@@ -98,6 +98,7 @@ class Verification:
                 if len(kept) >= _KEPT:
                     self._end = (kept[_KEPT - 1].index // CHUNK + 1) * CHUNK
                     kept = [one for one in kept if one.index < self._end]
+            del matched  # it is freed now, while it is in the cache of the processor
         self.checked = int(min(self._end, self._matched.count))
         return kept
 
