@@ -139,6 +139,7 @@ class CheckedUser(ChunkUser, frozen=True, gc=False, kw_only=True, array_like=Tru
 
 def check(
     policy: Policy,
+    *,
     name: str,
     email: str,
     password: str | None,
@@ -185,13 +186,13 @@ def check(
     except ValueError:
         return None
     user = CheckedUser(
-        name,
-        email,
-        bool(password),
-        is_sso_user,
-        lastname,
-        title,
-        external_id and normalized_external_id(external_id),
+        name=name,
+        email=email,
+        has_password=bool(password),
+        is_sso_user=is_sso_user,
+        lastname=lastname,
+        title=title,
+        external_id=external_id and normalized_external_id(external_id),
         email_key=key,
     )
     return _with_imported(user, **imported) if imported else user

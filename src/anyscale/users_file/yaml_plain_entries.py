@@ -182,13 +182,13 @@ class PlainEntries:
             return None
         return check(
             entries.policy,
-            name_text,
-            email_text,
-            None if entries.verify else _text(password),
-            flag,
-            entries.default_text if lastname is None else _text(lastname),
-            entries.default_text if title is None else _text(title),
-            entries.default_text if external_id is None else _text(external_id),
+            name=name_text,
+            email=email_text,
+            password=None if entries.verify else _text(password),
+            is_sso_user=flag,
+            lastname=entries.default_text if lastname is None else _text(lastname),
+            title=entries.default_text if title is None else _text(title),
+            external_id=entries.default_text if external_id is None else _text(external_id),
         )
 
     def _check_all(self, entry: re.Match[str]) -> CheckedUser | None:
