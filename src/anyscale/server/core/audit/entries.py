@@ -14,7 +14,7 @@ from anyscale.domain.audit_chain import FORGOTTEN, ROOT, AuditEntry, Removal, en
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.errors import StoreUnavailable
 from anyscale.server.core.audit.named_accounts import account_id, with_ids
-from anyscale.server.core.audit.names import EntryNames, names_of
+from anyscale.server.core.audit.names import EntryNames, has_id, names_of
 from anyscale.server.core.audit.runs import Run, ends_of_runs
 from anyscale.server.core.callers import Caller
 from anyscale.server.core.transactions import Transactions
@@ -164,6 +164,8 @@ class AuditLog:
 
     def names(self, entries: Sequence[AuditEntry], *ids: str) -> EntryNames:
         """Return the names of all that entries have the ids of, and of some ids."""
+        if not entries and not any(map(has_id, ids)):
+            return EntryNames({}, {}, {}, {})
         with self._transactions.read() as tx:
             return names_of(tx, entries, *ids)
 

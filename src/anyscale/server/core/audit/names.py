@@ -9,7 +9,7 @@ from anyscale.domain.audit_chain import AuditEntry
 from anyscale.domain.names import full_name
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["EntryNames", "NamedBatch", "NamedUser", "names_of"]
+__all__ = ["EntryNames", "NamedBatch", "NamedUser", "has_id", "names_of"]
 
 _USER_ID = re.compile(r"usr_[0-9a-f]{32}")
 _BATCH_ID = re.compile(r"bat_[0-9a-f]{24}")
@@ -38,6 +38,11 @@ class EntryNames(Struct, frozen=True):
     former_emails: Mapping[str, str]
     batches: Mapping[str, NamedBatch]
     applications: Mapping[str, str]
+
+
+def has_id(text: str) -> bool:
+    """Return whether a text has an id that stands for a name: a token and the server have none."""
+    return any(kind in text for kind in ("usr_", "bat_", "app_"))
 
 
 def names_of(tx: Transaction, entries: Sequence[AuditEntry], *ids: str) -> EntryNames:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Annotated
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 from zoneinfo import ZoneInfo
 
 from litestar.params import QueryParameter
@@ -105,7 +105,10 @@ class LogFilters(Struct, frozen=True):
         texts = {names.get(name, name): text for name, text in structs.asdict(self).items() if text}
         if not (self.since or self.until):
             texts.pop("zone", None)
-        query = urlencode(texts | place)
+        # `urlencode` takes twice as long, and a page of the log has sixty addresses.
+        query = "&".join(
+            f"{name}={quote_plus(str(text))}" for name, text in (texts | place).items()
+        )
         return f"{path}?{query}" if query else path
 
 
