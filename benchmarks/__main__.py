@@ -87,7 +87,7 @@ def main() -> None:
     if arguments.against:
         _refuse(parser, "not compared with a commit", set(names) - set(compare.NAMES))
         users, rounds = arguments.users or _USERS, arguments.rounds
-        compare.compare(arguments.against, names or compare.NAMES, users, rounds)
+        compare.compare(arguments.against, names or compare.BATCH, users, rounds)
         return
     _refuse(parser, "no such benchmark", set(names) - set(_BENCHMARKS))
     if arguments.users is not None:

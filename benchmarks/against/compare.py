@@ -27,9 +27,12 @@ from benchmarks.support.measuring import anyscale, python, run, show
 from benchmarks.support.serving import Server
 from benchmarks.support.sites import site
 
-__all__ = ["NAMES", "compare"]
+__all__ = ["BATCH", "NAMES", "compare"]
 
-NAMES = ("reading", "embedded", "http", "postgres", "console")
+#: of the batch, which are compared if no name is given
+BATCH = ("reading", "embedded", "http", "postgres")
+
+NAMES = (*BATCH, "console")
 
 #: times the processor time of the other commit, at most
 _LIMITS = {"read": 1.03, "create": 1.03, "verify": 1.05, "undo": 1.05}

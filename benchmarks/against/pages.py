@@ -81,7 +81,10 @@ def _served(tree: Tree, kind: str, users: int) -> Iterator[_Console]:
                 subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             )
         assert process.stdout
-        place = json.loads(process.stdout.readline())
+        line = process.stdout.readline()
+        if not line:
+            raise SystemExit(f"the console of {tree.folder} could not be served: see above")
+        place = json.loads(line)
         server = Server(place["url"], place["pid"])
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
         yield _Console(server, place["cookie"], place["paths"], connection)
