@@ -154,7 +154,7 @@ def sync(
     if left := 0 if dry_run else len(plan.blocked) + len(run.result.left):
         say(
             f"{accounts_in_words(left)} {'is' if left == 1 else 'are'} not up to date: look at the "
-            "reason above, and run the same command again."
+            "reasons above, correct the file or the accounts, and run the same command again."
         )
         raise click.exceptions.Exit(UNFINISHED)
 
