@@ -332,6 +332,7 @@ def test_requests_to_a_provider_time_out(
     login.provider.responses[path] = slow
     started = time.monotonic()
     login.assert_call_refused(call, "unavailable")
+    assert login.provider.requested_paths[-1] == path
     assert time.monotonic() - started < SLOW / 2
 
 

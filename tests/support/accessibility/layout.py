@@ -10,7 +10,7 @@ WIDTHS = (320, 375, 600, 768, 1_000, 1_024, 1_180, 1_280, 1_440, 1_920)
 #: pixels between the margins of A4: 186 mm
 PAPER = 703
 
-#: pixels: what is below is laid out too, and need not be drawn
+#: height of the window in pixels: a low window is drawn faster
 _LOW = 100
 
 #: The page, if it scrolls sideways, and the boxes whose content is wider than they are. A field

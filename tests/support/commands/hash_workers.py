@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -40,9 +40,12 @@ class _ForkedWorker:
     def __init__(self, command: list[str], environment: Mapping[str, str], group: int) -> None:
         jobs, writer = os.pipe()
         reader, results = os.pipe()
+        # A signal in the first moment would reach the event loop of the server by its descriptor.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         self.pid = os.fork()
         if not self.pid:
-            _work(command, environment, group, jobs, results)
+            _work(command, environment, group, jobs, results, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(jobs)
         os.close(results)
         self.stdin: IO[bytes] = os.fdopen(writer, "wb")
@@ -62,7 +65,12 @@ class _ForkedWorker:
 
 
 def _work(
-    command: list[str], environment: Mapping[str, str], group: int, jobs: int, results: int
+    command: list[str],
+    environment: Mapping[str, str],
+    group: int,
+    jobs: int,
+    results: int,
+    signals: Collection[int],
 ) -> None:
     """Run the program of a worker in this process, which has just been forked, to its end."""
     status = 1
@@ -70,6 +78,7 @@ def _work(
         signal.set_wakeup_fd(-1)  # of the event loop, which is the server's
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.setpgid(0, group)
+        signal.pthread_sigmask(signal.SIG_SETMASK, signals)
         os.dup2(jobs, 0)
         os.dup2(results, 1)
         for descriptor in [int(file.name) for file in Path("/proc/self/fd").iterdir()]:

@@ -1,7 +1,7 @@
 """Connections to PostgreSQL that the next control plane on the same database takes over.
 
 A new connection has to be made, and reads from the catalogs what each of its first statements
-needs: that took half of the processor time of many a test. A kept one has nothing else of the test
+needs: that took half of the processor time of many tests. A kept one has nothing else of the test
 before: no settings, locks, prepared statements or plans.
 """
 
@@ -32,13 +32,14 @@ _MOST = 3
 _RESET = (
     *("close all", "unlisten *", "select pg_advisory_unlock_all()", "reset all"),
     *("deallocate all", "discard plans", "discard temp", "discard sequences"),
-    *(f"set {name} = '{value}'" for name, value in pool._SETTINGS.items()),
-    "set application_name = 'kept by tests'",
 )
+
+#: the parts of an address without the database, and a connection that was made with them
+_Kept = tuple[dict[str, Any], psycopg.Connection[Any]]
 
 _local = threading.local()
 #: database -> connections; only of this process, since a forked one shares their sockets
-_kept: dict[tuple[int, str], list[psycopg.Connection[Any]]] = {}
+_kept: dict[tuple[int, str], list[_Kept]] = {}
 
 
 @contextmanager
@@ -63,13 +64,13 @@ def rename_kept(old: str, new: str) -> None:
 
 def forget_connections(database: str) -> None:
     """Close those of a database, and keep no others."""
-    for connection in _kept.pop((os.getpid(), database), []):
+    for _, connection in _kept.pop((os.getpid(), database), []):
         connection.close()
 
 
 def pids_of_kept(database: str) -> list[int]:
     """Return the processes of the kept connections, which are idle."""
-    return [one.info.backend_pid for one in _kept.get((os.getpid(), database), [])]
+    return [one.info.backend_pid for _, one in _kept.get((os.getpid(), database), [])]
 
 
 class _KeepingPool(pool.Pool):
@@ -79,26 +80,36 @@ class _KeepingPool(pool.Pool):
         kept = self._kept()
         while kept:
             with suppress(IndexError, psycopg.Error):  # another thread took it, or it was lost
-                connection = kept.pop()
-                connection.execute(f"set application_name = '{pool.APPLICATION_NAME}'")
-                return connection
+                parts, connection = kept.pop()
+                if parts == self._parts():
+                    connection.execute(f"set application_name = '{pool.APPLICATION_NAME}'")
+                    return connection
+                connection.close()
         return super()._connect()
 
     def _close_idle(self) -> None:
         while self._idle:
             with suppress(IndexError):  # another thread took it
-                _keep(self._idle.pop().connection, self._kept())
+                _keep(self._idle.pop().connection, self._parts(), self._kept())
 
-    def _kept(self) -> list[psycopg.Connection[Any]] | None:
+    def _parts(self) -> dict[str, Any]:
+        # A database may be renamed.
+        return {name: part for name, part in self._address.parts.items() if name != "dbname"}
+
+    def _kept(self) -> list[_Kept] | None:
         return _kept.get((os.getpid(), self._address.parts["dbname"]))
 
 
-def _keep(connection: psycopg.Connection[Any], kept: list[psycopg.Connection[Any]] | None) -> None:
+def _keep(
+    connection: psycopg.Connection[Any], parts: dict[str, Any], kept: list[_Kept] | None
+) -> None:
+    settings = pool._SETTINGS | {"application_name": "kept by tests"}
+    reset = (*_RESET, *(f"set {name} = '{value}'" for name, value in settings.items()))
     with suppress(psycopg.Error):
         if kept is not None and len(kept) < _MOST:
-            connection.execute("; ".join(_RESET), prepare=False)
+            connection.execute("; ".join(reset), prepare=False)
             connection._prepared = PrepareManager()
-            kept.append(connection)
+            kept.append((parts, connection))
             return
     connection.close()
 
