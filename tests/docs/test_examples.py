@@ -56,7 +56,7 @@ def blocks(page: Path) -> Iterator[tuple[str, str, str]]:
         yield found["before"], found["kind"], found["text"]
 
 
-#: of which something runs
+#: pages that have commands or Python
 PAGES_WITH_EXAMPLES = [
     page for page in PAGES if {"console", "python"} & {kind for _, kind, _ in blocks(page)}
 ]

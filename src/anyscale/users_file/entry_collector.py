@@ -214,7 +214,7 @@ class EntryCollector:
         name, lastname, title = user.name, user.lastname, user.title  # UNSET is false
         if self._keep and self.count in self._keep and name:
             self.kept_names[self.count] = full_name(name, lastname or None)
-        # Here, and for each text by itself: a call or a loop takes twice as long.
+        # Inline and without a loop, since a call or a loop takes twice as long.
         if (
             (name and name != name.strip())
             or (lastname and lastname != lastname.strip())

@@ -31,7 +31,7 @@ FILE = """create_users:
 CHUNK = 2_000
 #: differences that are kept in memory
 KEPT = 10_000
-#: of these in place of `KEPT`
+#: replaces `KEPT` in some tests
 FEW_KEPT = 1_000
 
 NOT_COMPARED = "The file was not compared to its end, and nothing was changed"

@@ -11,8 +11,9 @@ from anyscale.server.store.transaction import Transaction
 
 __all__ = ["EntryNames", "NamedBatch", "NamedUser", "has_id", "names_of"]
 
-_USER_ID = re.compile(r"usr_[0-9a-f]{32}")
-_BATCH_ID = re.compile(r"bat_[0-9a-f]{24}")
+_USER, _BATCH, _APPLICATION = _KINDS = ("usr_", "bat_", "app_")
+_USER_ID = re.compile(_USER + "[0-9a-f]{32}")
+_BATCH_ID = re.compile(_BATCH + "[0-9a-f]{24}")
 
 
 class NamedUser(Struct, frozen=True):
@@ -42,7 +43,7 @@ class EntryNames(Struct, frozen=True):
 
 def has_id(text: str) -> bool:
     """Return whether a text has an id that stands for a name: a token and the server have none."""
-    return any(kind in text for kind in ("usr_", "bat_", "app_"))
+    return any(kind in text for kind in _KINDS)
 
 
 def names_of(tx: Transaction, entries: Sequence[AuditEntry], *ids: str) -> EntryNames:
@@ -51,7 +52,7 @@ def names_of(tx: Transaction, entries: Sequence[AuditEntry], *ids: str) -> Entry
     texts += ids
     users, former = _users(tx, _ids(_USER_ID, texts))
     batches = tx.batches.list_with_ids(_ids(_BATCH_ID, texts))
-    applications = tx.applications.list() if any("app_" in text for text in texts) else []
+    applications = tx.applications.list() if any(_APPLICATION in text for text in texts) else []
     return EntryNames(
         users,
         former,

@@ -48,7 +48,7 @@ def chunk_conflicts(
     What another entry of the same batch has is a duplicate. `batch_id` is that of the entries, or
     empty for users that are only looked up. Of two in `taken` with one email, the last one counts.
     """
-    if not taken:  # nearly always
+    if not taken:  # as nearly always
         return []
     by_key = {one.email_key: one for one in taken}
     by_external_id = {

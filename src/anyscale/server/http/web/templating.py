@@ -61,8 +61,8 @@ _templates = _Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_templates.filters["asset"] = _asset  # a constant, of a name that is one
-_templates.filters["number"] = "{:,}".format  # its thousands apart
+_templates.filters["asset"] = _asset  # computed once if the name is a literal
+_templates.filters["number"] = "{:,}".format  # with thousands separators
 _templates.filters["as_json"] = lambda value: msgspec.json.encode(value).decode()
 _templates.globals.update(
     quantity=quantity,

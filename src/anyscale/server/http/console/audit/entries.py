@@ -69,7 +69,7 @@ class ShownEntry(Struct, frozen=True):
     time: datetime
     event: str
     words: Sequence[Part]
-    #: the entries that it stands for; None for itself, which has what follows
+    #: the entries that it stands for; None for a single entry: only that has the fields below
     run: Run | None = None
     #: ids, those of users with their emails
     actor: str = ""

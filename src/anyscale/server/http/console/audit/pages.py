@@ -205,9 +205,10 @@ def _by_day(
 
 
 def _chips(audit_log: AuditLog, filters: LogFilters) -> Iterator[Chip]:
+    names = audit_log.names([], filters.account, filters.actor, filters.subject)
     for name, words in (("account", ""), ("actor", "Done by "), ("subject", "Done to ")):
         if text := getattr(filters, name):
-            named = party(text, audit_log.names([], text))
+            named = party(text, names)
             yield Chip(words + named.text, _without(filters, name), named.href)
     if filters.event:
         yield Chip(label_of(filters.event), _without(filters, "event"))
