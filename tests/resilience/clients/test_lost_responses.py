@@ -5,9 +5,10 @@ import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
 
 import pytest
+from tests.support.commands.command_process import CommandProcess
 from tests.support.commands.running import BatchCreateCommand, RunAnyscale
 from tests.support.faults.faulty_proxy import Fault, FaultyProxy, lose
 from tests.support.servers.server_process import ServerProcess
@@ -88,16 +89,17 @@ def test_a_command_that_was_killed_without_its_response_reports_the_result_when_
 ) -> None:
     count = 20 if step in SMALL else 1_200
     file = write_users_file(tmp_path / "users.yaml", count, 5)
-    running: list[Any] = []
+    started = SimpleQueue[CommandProcess]()
 
     def kill() -> None:
-        running[0].kill()
+        started.get(timeout=120).kill()
 
     loss = Loss((SMALL | LARGE)[step], kill)
     with FaultyProxy([configured_server.port], loss) as proxy:
         monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
-        running.append(batch_create(file).start())
-        running[0].wait(60)
+        command = batch_create(file).start()
+        started.put(command)
+        command.wait()
         assert loss.happened
 
         shown, log = batch_create(file).finish(tries=1)
