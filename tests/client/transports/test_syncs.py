@@ -1,10 +1,10 @@
 """Syncs that meet others: `tests/resilience/histories` has random ones."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from functools import partial
 
 import pytest
+from tests.support.at_once import at_once
 from tests.support.servers.control_planes import NewDeployment
 from tests.support.users import checked_users, list_accounts
 
@@ -43,21 +43,8 @@ def test_two_syncs_at_once_do_what_one_does(new_deployment: NewDeployment) -> No
     with new_deployment(over_http=True) as deployment:
         transports = [deployment.transport(Policy()) for _ in range(2)]
         for users in (first, second, first):
-            start = Barrier(2)
-
-            def run(
-                transport: Transport,
-                users: Sequence[AdminCreateUser] = users,
-                start: Barrier = start,
-            ) -> SyncRun:
-                one = sync(transport, users)
-                plan = one.plan()
-                start.wait(30)
-                one.apply(plan)
-                return one
-
-            with ThreadPoolExecutor(2) as pool:
-                list(pool.map(run, transports))
+            runs = [sync(transport, users) for transport in transports]
+            at_once([partial(run.apply, run.plan()) for run in runs])
             active = {
                 (user.external_id, user.email, user.lastname)
                 for user in list_accounts(transports[0])

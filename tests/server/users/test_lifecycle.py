@@ -5,9 +5,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from threading import Barrier
 
 import pytest
+from tests.support.at_once import at_once
 from tests.support.callers import (
     OPERATOR,
     personal_token_caller,
@@ -314,6 +314,14 @@ def test_other_accounts_can_be_deleted_beside_the_last_owner(
     CALLS[name](control_plane, carl, OPERATOR)
 
 
+def _refusal_of(call: Callable[[], object]) -> type[AnyscaleError] | None:
+    try:
+        call()
+    except AnyscaleError as error:
+        return type(error)
+    return None
+
+
 @pytest.mark.parametrize("by", ["local", "token"])
 @pytest.mark.parametrize("name", LOSING)
 def test_two_owners_who_delete_each_other_at_once_leave_one(
@@ -326,19 +334,8 @@ def test_two_owners_who_delete_each_other_at_once_leave_one(
         callers = [
             personal_token_caller(control_plane, one) if by == "token" else OPERATOR for one in both
         ]
-        at_once = Barrier(2)
-
-        def act(one: int) -> type[AnyscaleError] | None:
-            at_once.wait(30)  # noqa: B023 - it is run within this round
-            try:
-                CALLS[name](control_plane, both[1 - one], callers[one])  # noqa: B023 - it is run within this round
-            except AnyscaleError as error:
-                return type(error)
-            return None
-
-        with ThreadPoolExecutor(2) as pool:
-            outcomes = list(pool.map(act, range(2)))
-
+        calls = [partial(CALLS[name], control_plane, both[1 - one], callers[one]) for one in (0, 1)]
+        outcomes = at_once([partial(_refusal_of, call) for call in calls])
         refusals = [outcome for outcome in outcomes if outcome is not None]
         assert len(refusals) == 1, outcomes
         assert refusals[0] in (LastOwner, NotPermitted, NotAuthenticated)

@@ -3,12 +3,14 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from threading import Barrier, Event
+from functools import partial
+from threading import Event
 from typing import Any
 
 import pytest
 from msgspec import structs
 from tests.server.users.test_lifecycle import create_users, owners, sessions
+from tests.support.at_once import at_once
 from tests.support.callers import OPERATOR, operator, personal_token_caller
 from tests.support.servers.control_planes import Deployment
 from tests.support.users import PASSWORD, find_accounts
@@ -271,14 +273,8 @@ def test_of_two_updates_of_different_fields_at_once_none_is_lost(
     changes = [UserChanges(title="CTO"), UserChanges(lastname="Doe")]
     for name in map(str, range(6)):
         (user_id,) = create_users(control_plane, f"u{name}")
-        start = Barrier(2)
-
-        def act(one: int) -> None:
-            start.wait(30)  # noqa: B023 - it is run within this round
-            control_plane.updates.update(user_id, changes[one], callers[one])  # noqa: B023 - it is run within this round
-
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(act, range(2)))
+        update = partial(control_plane.updates.update, user_id)
+        at_once([partial(update, changes[one], callers[one]) for one in range(2)])
         found = account(control_plane, user_id)
         assert (found.title, found.lastname) == ("CTO", "Doe")
         fields = [
@@ -292,15 +288,8 @@ def test_two_owners_can_update_each_other_at_once(control_plane: ControlPlane) -
     both = owners(control_plane, "a", "b")
     callers = [personal_token_caller(control_plane, one) for one in both]
     for number in range(6):
-        start = Barrier(2)
-
-        def act(one: int) -> None:
-            start.wait(30)  # noqa: B023 - it is run within this round
-            changes = UserChanges(title=f"title {number}")  # noqa: B023 - it is run within this round
-            control_plane.updates.update(both[1 - one], changes, callers[one])
-
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(act, range(2)))
+        changes, update = UserChanges(title=f"title {number}"), control_plane.updates.update
+        at_once([partial(update, both[1 - one], changes, callers[one]) for one in range(2)])
         assert {account(control_plane, one).title for one in both} == {f"title {number}"}
 
 

@@ -2,16 +2,16 @@
 
 import re
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from html import unescape
-from threading import Barrier
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
 from tests.server.http.console.conftest import Console
 from tests.server.http.pages.requests import PUBLIC, create_owner, get, send
+from tests.support.at_once import at_once
 from tests.support.callers import OPERATOR
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.servers.control_planes import NewDeployment
@@ -41,14 +41,7 @@ class Servers(NamedTuple):
 
     def send_twice(self, path: str, form: dict[str, str]) -> list[HttpResponse]:
         """Send a form at the same moment to both servers; return the answer with a secret first."""
-        start = Barrier(2)
-
-        def post(client: HttpClient) -> HttpResponse:
-            start.wait(30)
-            return send(client, path, **form)
-
-        with ThreadPoolExecutor(2) as pool:
-            answers = list(pool.map(post, (self.first, self.second)))
+        answers = at_once([partial(send, one, path, **form) for one in (self.first, self.second)])
         return sorted(answers, key=lambda answer: not SECRET.search(answer.text))
 
     def count(self, event: str) -> int:
