@@ -17,9 +17,8 @@ from tests.support.waiting import wait_until
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    """A server with one account, whose workers are those of production."""
-    constants = {"tests.support.commands.hash_workers.ARE_FORKED": False}
-    with server_of_jane(tmp_path, constants=constants) as server:
+    """A server with one account."""
+    with server_of_jane(tmp_path) as server:
         yield server
 
 

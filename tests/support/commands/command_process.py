@@ -4,8 +4,7 @@ The start of an interpreter and the imports are most of the processor time of a 
 a server. The fork server of `multiprocessing` does them once for a test process. The rest is real:
 arguments, environment, folder, files, signals and exit status are those of a process of its own.
 Passwords are hashed with the cheapest parameters and not with the lowest priority, and `server
-check` measures one hash on each core, unless a test needs the real ones. The worker processes of a
-server are forked as well.
+check` measures one hash on each core, unless a test needs the real ones.
 """
 
 import atexit
@@ -23,8 +22,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from tests.support.commands import hash_workers
 
 import anyscale
 from anyscale.cli import main, terminal
@@ -217,7 +214,6 @@ def run_main(
         # With the lowest priority, a process may take a minute to start beside other tests.
         _set_default(PasswordHashPool, "niceness", SIGN_IN_NICENESS + 1)
         _set_constant("anyscale.server.check.hashing._SECONDS", 0)  # one hash on each core
-        _set_constant("anyscale.server.core.hashing.worker.subprocess", hash_workers)
     sys.argv = ["anyscale", *arguments]
     terminal._STARTED = time.monotonic()
     main()
