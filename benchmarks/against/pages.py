@@ -4,19 +4,16 @@ Both servers run at the same time, and each page is opened on the one and then o
 what else the machine does meets both. What counts is the server's time, without PostgreSQL.
 """
 
-import http.client
-import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 from benchmarks.against.trees import Tree
+from benchmarks.console.pages import paths_of_pages
 from benchmarks.support.measuring import show
-from benchmarks.support.serving import Server
 
 __all__ = ["compare_pages"]
 
@@ -28,51 +25,31 @@ _REQUESTS = 8
 
 _SERVE = Path(__file__).with_name("serve_pages.py")
 
-
-class _Console(NamedTuple):
-    """The console of a tree, and the browser of an owner."""
-
-    server: Server
-    cookie: str
-    #: by the title of the page
-    paths: Mapping[str, str]
-    connection: http.client.HTTPConnection
-
-    def milliseconds(self, title: str) -> float:
-        """Return the processor time of the server for a page."""
-        before = self.server.cpu_seconds
-        path = self.paths[title]
-        while path:  # a page may redirect
-            self.connection.request("GET", path, headers={"Cookie": self.cookie})
-            response = self.connection.getresponse()
-            response.read()
-            assert response.status in {200, 303}, (title, response.status)
-            path = response.headers.get("location", "")
-        return (self.server.cpu_seconds - before) * 1e3
+#: opens a page, and returns the milliseconds that the server took
+_Open = Callable[[str], float]
 
 
 def compare_pages(trees: Sequence[Tree], users: int, rounds: int) -> None:
-    """Compare the pages that both trees have, on each kind of database."""
+    """Compare all pages of this tree, on each kind of database."""
     for kind in ("SQLite", "PostgreSQL"):
         with ExitStack() as stack:
-            ours, theirs = [stack.enter_context(_served(tree, kind, users)) for tree in trees]
-            for title in ours.paths:
-                if title in theirs.paths:
-                    _compare(f"{kind}: {title}", title, (ours, theirs), rounds * _REQUESTS)
+            consoles = [stack.enter_context(_served(tree, kind, users)) for tree in trees]
+            for title, path in paths_of_pages(users):
+                _compare(f"{kind}: {title}", path, consoles, rounds * _REQUESTS)
 
 
-def _compare(what: str, title: str, consoles: tuple[_Console, _Console], requests: int) -> None:
-    times: dict[int, list[float]] = {0: [], 1: []}
+def _compare(what: str, path: str, consoles: Sequence[_Open], requests: int) -> None:
+    times: list[list[float]] = [[], []]
     for number in range(requests):
         for which in (0, 1) if number % 2 else (1, 0):
-            times[which].append(consoles[which].milliseconds(title))
+            times[which].append(consoles[which](path))
     # Other processes, and what a server does now and then, only add to the time of a request.
-    ours, theirs = (sorted(of_one)[len(of_one) // 10] for of_one in times.values())
+    ours, theirs = (sorted(of_one)[len(of_one) // 10] for of_one in times)
     show(what, ours / theirs, _LIMIT, note=f" ({ours:.2f} / {theirs:.2f} ms)")
 
 
 @contextmanager
-def _served(tree: Tree, kind: str, users: int) -> Iterator[_Console]:
+def _served(tree: Tree, kind: str, users: int) -> Iterator[_Open]:
     """Serve the console of a tree until the end of the block."""
     command = [sys.executable, str(_SERVE), kind, str(users)]
     with TemporaryDirectory() as home, ExitStack() as stack:
@@ -80,13 +57,14 @@ def _served(tree: Tree, kind: str, users: int) -> Iterator[_Console]:
             process = stack.enter_context(
                 subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             )
-        assert process.stdout
-        line = process.stdout.readline()
-        if not line:
-            raise SystemExit(f"the console of {tree.folder} could not be served: see above")
-        place = json.loads(line)
-        server = Server(place["url"], place["pid"])
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
-        yield _Console(server, place["cookie"], place["paths"], connection)
-        connection.close()
+
+        def open_page(path: str) -> float:
+            assert process.stdin
+            assert process.stdout
+            print(path, file=process.stdin, flush=True)
+            if line := process.stdout.readline():
+                return float(line)
+            raise SystemExit(f"{path} could not be opened with {tree.folder}: see above")
+
+        yield open_page
         process.communicate("")

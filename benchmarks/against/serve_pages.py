@@ -1,23 +1,21 @@
-"""Serve the console among many accounts, by the tree on the path, until standard input ends.
+"""Serve the console among many accounts, by the tree on the path, and open its pages.
 
-`compare_pages` runs this file with each tree, so it imports what earlier commits have, too. It
-prints how to open the pages as one line of JSON.
+`compare_pages` runs this file with each tree, so it imports what earlier commits have, too. Each
+line of standard input is the path of a page, each of standard output the milliseconds of processor
+time that the server took for it.
 """
 
-import json
 import sys
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.parse import urlencode
 
 from anyscale.server.core.search.index import SearchIndex
 from anyscale.server.core.transactions import Transactions
-from benchmarks.console import pages
 from benchmarks.support.browsers import OwnerBrowser
 from benchmarks.support.databases import each_kind
 from benchmarks.support.filling import fill, fill_console
-from benchmarks.support.sites import site
+from benchmarks.support.sites import Site, site
 
 
 def main(kind: str, users: int) -> None:
@@ -29,15 +27,15 @@ def main(kind: str, users: int) -> None:
             with closing(database.open_store()) as store:
                 SearchIndex(Transactions(store)).fill()
             with site(database, Path(name)) as place:
-                browser = OwnerBrowser(place)
-                server = {"pid": place.server.pid, "url": place.server.url}
-                paths = {
-                    title: f"{path}?{urlencode(parameters)}".rstrip("?")
-                    for title, path, parameters in pages._pages(users)  # noqa: SLF001 - its name in earlier commits
-                }
-                cookie = browser._cookie  # noqa: SLF001 - its name in earlier commits
-                print(json.dumps(server | {"cookie": cookie, "paths": paths}), flush=True)
-                sys.stdin.read()
+                _open_pages(place)
+
+
+def _open_pages(place: Site) -> None:
+    browser = OwnerBrowser(place)
+    for line in sys.stdin:
+        before = place.server.cpu_seconds
+        browser.open(line.strip())
+        print((place.server.cpu_seconds - before) * 1e3, flush=True)
 
 
 main(sys.argv[1], int(sys.argv[2]))

@@ -8,7 +8,7 @@ from benchmarks.support.browsers import OWNER, OwnerBrowser
 from benchmarks.support.filling import FILLED_BATCH, OPEN_BATCH, filled_email, filled_id
 from benchmarks.support.measuring import p99, show, timed
 
-__all__ = ["measure_pages"]
+__all__ = ["measure_pages", "paths_of_pages"]
 
 #: so few that p99 is the slowest one
 _REQUESTS = 60
@@ -38,11 +38,16 @@ _SEARCHES = (
 
 def measure_pages(kind: str, browser: OwnerBrowser, users: int) -> None:
     """Open each page among accounts of `filling`."""
-    for title, page, parameters in _pages(users):
-        path = f"{page}?{urlencode(parameters)}".rstrip("?")
+    for title, path in paths_of_pages(users):
         browser.open(path)
         times = [timed(partial(browser.open, path)).wall * 1e3 for _ in range(_REQUESTS)]
         show(f"{kind}: p99 of {title}", p99(times), _LIMIT_MS, " ms")
+
+
+def paths_of_pages(users: int) -> Iterator[tuple[str, str]]:
+    """Give the title and the path of each page."""
+    for title, page, parameters in _pages(users):
+        yield title, f"{page}?{urlencode(parameters)}".rstrip("?")
 
 
 _Page = tuple[str, str, dict[str, str]]
