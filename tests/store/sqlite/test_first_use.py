@@ -5,13 +5,14 @@ import os
 import sqlite3
 import subprocess
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 from tests.store.sqlite.steps import add_batch, count_batches
+from tests.support.at_once import at_once
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.sqlite.store import SqliteStore
@@ -52,6 +53,7 @@ def test_eight_processes_may_be_the_first_at_once(path: Path) -> None:
         "import sys; from contextlib import closing; from pathlib import Path\n"
         "from anyscale.server.store.sqlite.store import SqliteStore\n"
         "from tests.store.contract.steps import batch_row\n"
+        "print('ready', flush=True)\n"
         "sys.stdin.readline()\n"
         "with closing(SqliteStore(Path(sys.argv[1]))) as store, store.write() as tx:\n"
         "    tx.batches.add(batch_row(int(sys.argv[2])))\n"
@@ -60,12 +62,16 @@ def test_eight_processes_may_be_the_first_at_once(path: Path) -> None:
         subprocess.Popen(
             [sys.executable, "-c", code, str(path), str(number)],
             stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
         for number in range(8)
     ]
-    for process in processes:  # they have all started: now they continue at once
+    for process in processes:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:  # they have all imported: now they continue at once
         assert process.stdin
         process.stdin.write("go\n")
         process.stdin.flush()
@@ -77,18 +83,15 @@ def test_eight_processes_may_be_the_first_at_once(path: Path) -> None:
         assert count_batches(store) == 8
 
 
+def _use(path: Path, number: int) -> None:
+    with closing(SqliteStore(path)) as store:
+        add_batch(store, number)
+
+
 def test_eight_threads_may_be_the_first_at_once(tmp_path: Path) -> None:
     for attempt in range(10):
         path = tmp_path / str(attempt) / "anyscale.db"
-        start = threading.Barrier(8)
-
-        def use(number: int, path: Path = path, start: threading.Barrier = start) -> None:
-            start.wait()
-            with closing(SqliteStore(path)) as store:
-                add_batch(store, number)
-
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(use, range(8)))
+        at_once([partial(_use, path, number) for number in range(8)])
         with closing(SqliteStore(path)) as store:
             assert count_batches(store) == 8
 
