@@ -13,7 +13,6 @@ import pytest
 from tests.store.contract.steps import batch_row, list_users, rows_of, user_row
 from tests.store.contract.suite import StoreContract
 from tests.store.query_plans import explained
-from tests.support.databases.kept_connections import connections_are_kept
 from tests.support.databases.postgres import PostgresServer, with_database
 from tests.support.databases.stored_data import execute_sql
 
@@ -30,22 +29,17 @@ from anyscale.server.store.transaction import Store, Transaction
 class TestPostgres(StoreContract):
     @pytest.fixture
     def store(self, postgres_url: str) -> Iterator[Store]:
-        with closing(_open_store(postgres_url)) as store:
+        with closing(PostgresStore(postgres_url)) as store:
             yield store
 
     @pytest.fixture
     def store_with_provider(self, postgres_url: str) -> Iterator[Store]:
-        with closing(_open_store(postgres_url, has_provider=True)) as store:
+        with closing(PostgresStore(postgres_url, has_provider=True)) as store:
             yield store
 
     @pytest.fixture
     def set_schema(self, postgres_url: str) -> Callable[[int], None]:
         return lambda number: set_schema(postgres_url, number)
-
-
-def _open_store(url: str, *, has_provider: bool = False) -> PostgresStore:
-    with connections_are_kept():
-        return PostgresStore(url, has_provider=has_provider)
 
 
 @pytest.fixture

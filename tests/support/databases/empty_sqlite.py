@@ -11,8 +11,6 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.support.databases.kept_connections import connections_are_kept
-
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.settings import Settings
@@ -26,8 +24,7 @@ def cheap_control_plane(settings: Settings) -> ControlPlane:
     """Make a control plane with the cheapest hashing profile; the caller closes it."""
     if isinstance(settings.database, Path):
         place_empty_file(settings.database)
-    with connections_are_kept():
-        return ControlPlane(settings, profile=CHEAPEST)
+    return ControlPlane(settings, profile=CHEAPEST)
 
 
 def place_empty_file(path: Path) -> None:

@@ -13,12 +13,6 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
-from tests.support.databases.kept_connections import (
-    forget_connections,
-    keep_connections,
-    pids_of_kept,
-    rename_kept,
-)
 from tests.support.databases.postgres import OTHER_SERVER, execute_at, is_alive, with_database
 from tests.support.waiting import wait_until
 
@@ -60,7 +54,7 @@ _LARGEST = """
 _DISCONNECT_OTHERS = """
     select pid, pg_terminate_backend(pid) from pg_stat_activity
     where datname = current_database() and backend_type = 'client backend'
-        and pid <> pg_backend_pid() and pid <> all(%s)
+        and pid <> pg_backend_pid()
 """
 
 _TABLES_AND_SEQUENCES = """
@@ -102,14 +96,11 @@ class PostgresDatabases:
             if self._restored(name):
                 self._unused.append(name)
                 return
-            forget_connections(name)
         self._execute(f"drop database {name} with (force)")
 
     def _create(self) -> str:
         name = _new_name()
         self._execute(f"create database {name} template {self._template}")
-        if self._reuse:
-            keep_connections(name)
         return name
 
     def _renamed(self, name: str) -> str:
@@ -122,15 +113,13 @@ class PostgresDatabases:
         self._execute(f"update pg_database set datname = '{new_name}' where datname = '{name}'")
         if name in self._restoring:
             self._restoring[new_name] = self._restoring.pop(name)
-        rename_kept(name, new_name)
         return new_name
 
     def _restored(self, name: str) -> bool:
         """Restore the rows of the template; give False if something else has changed."""
         connection = self._restoring.pop(name, None) or self._connected(name)
         with suppress(psycopg.OperationalError):  # a test has ended the connection
-            others = connection.execute(_DISCONNECT_OTHERS, (pids_of_kept(name),))
-            for pid, _ in others.fetchall():
+            for pid, _ in connection.execute(_DISCONNECT_OTHERS).fetchall():
                 _wait_for_end(pid)
             (largest,) = _row(connection, _LARGEST)
             if largest <= _SMALL and _row(connection, _READ_STATE) == self._state:
@@ -161,8 +150,6 @@ class PostgresDatabases:
 
     def close(self) -> None:
         """Close the connections."""
-        for name in self._unused:
-            forget_connections(name)
         for connection in (self._admin, *self._restoring.values()):
             if connection:
                 connection.close()
