@@ -15,6 +15,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import AnyCallable
 from litestar.utils.predicates import is_async_callable
 
+from anyscale.server.http.dependencies import Connection
 from anyscale.server.http.thread_pools import BoundedThreadPool, ThreadPools
 
 __all__ = ["delete", "get", "patch", "post", "put"]
@@ -50,6 +51,20 @@ class _RouteHandler(HTTPRouteHandler):
         if self.has_sync_callable:
             self._fn = _in_thread(app.state, attrgetter(self.opt["pool"]), self.fn)
             self.has_sync_callable: bool = False
+
+    async def authorize_connection(self, connection: Connection) -> None:
+        """Run the guards. The framework copies the handler for each of them."""
+        for guard in self.resolve_guards():
+            await guard(connection, self)  # type: ignore[misc]  # it has made coroutines of all
+
+    def create_kwargs_model(self, path_parameters: dict[str, Any]) -> Any:
+        """Return the model of arguments, which provides one dependency after the other.
+
+        The framework starts a task for each, which takes longer than ours do.
+        """
+        model = super().create_kwargs_model(path_parameters)
+        model.dependency_batches = [{one} for batch in model.dependency_batches for one in batch]
+        return model
 
 
 def _in_thread(
