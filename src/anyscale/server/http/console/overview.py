@@ -53,7 +53,7 @@ def show_overview(
         },
         unfinished=[(batch, shown_state(batch, file_runs)) for batch in unfinished],
         names=names_in(unfinished, users),
-        entries=shown_runs(audit_log, runs),
+        entries=shown_runs(runs, audit_log.names([run.newest for run in runs])),
     )
 
 

@@ -81,17 +81,16 @@ class ShownEntry(Struct, frozen=True):
 
 def shown_entries(audit_log: AuditLog, entries: Sequence[AuditEntry]) -> list[ShownEntry]:
     """Return entries as a page shows them, with the names that these have now."""
-    return shown_runs(audit_log, [Run(entry, entry) for entry in entries])
+    return shown_runs([Run(entry, entry) for entry in entries], audit_log.names(entries))
 
 
 def shown_runs(
-    audit_log: AuditLog, runs: Sequence[Run], link: Callable[[str, str], str] | None = None
+    runs: Sequence[Run], names: EntryNames, link: Callable[[str, str], str] | None = None
 ) -> list[ShownEntry]:
-    """Return runs as a page shows them, a line each, with the names that these have now.
+    """Return runs as a page shows them, a line each.
 
     `link` gives the address of a filter; without it the names lead to pages.
     """
-    names = audit_log.names([run.newest for run in runs])
     shown = [shown_run(run, names) for run in runs]
     return [_filtering(one, link) for one in shown] if link else shown
 

@@ -16,6 +16,7 @@ from anyscale.domain.audit_chain import HEAD, AuditEntry
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.errors import RequestInvalid
 from anyscale.server.core.audit.entries import AUDIT_EXPORTED, AuditLog
+from anyscale.server.core.audit.names import EntryNames
 from anyscale.server.core.audit.runs import Run
 from anyscale.server.core.audit.verification import verify_next_slice
 from anyscale.server.core.search import UserListing
@@ -172,8 +173,10 @@ def _page(
 ) -> Page:
     filters = found.filters
     # Many entries of a page have the same actor and event.
-    narrowed = cache(partial(_narrowed, filters))
-    entries = shown_runs(audit_log, listed.runs, narrowed)
+    narrowed = cache(partial(_narrowed, filters.in_period))
+    newest = [run.newest for run in listed.runs]
+    names = audit_log.names(newest, filters.account, filters.actor, filters.subject)
+    entries = shown_runs(listed.runs, names, narrowed)
     events = sorted({*audit_log.list_events(), *filter(None, [filters.event])}, key=label_of)
     return render_console_page(
         request,
@@ -184,7 +187,7 @@ def _page(
         found=found,
         listed=listed,
         days=list(_by_day(entries, filters.tzinfo)),
-        chips=list(_chips(audit_log, filters)),
+        chips=list(_chips(filters, names)),
         narrowed=narrowed,
         one_by_one=partial(_one_by_one, filters),
         events=[("", "Anything"), *((event, label_of(event)) for event in events)],
@@ -204,8 +207,7 @@ def _by_day(
         yield day, [(f"{time:%H:%M}", entry) for time, entry in of_day]
 
 
-def _chips(audit_log: AuditLog, filters: LogFilters) -> Iterator[Chip]:
-    names = audit_log.names([], filters.account, filters.actor, filters.subject)
+def _chips(filters: LogFilters, names: EntryNames) -> Iterator[Chip]:
     for name, words in (("account", ""), ("actor", "Done by "), ("subject", "Done to ")):
         if text := getattr(filters, name):
             named = party(text, names)
@@ -232,9 +234,9 @@ def _day(text: str) -> str:
     return f"{day.day} {day:%B %Y}"
 
 
-def _narrowed(filters: LogFilters, name: str, value: str) -> str:
-    """Return the address of the entries of one filter in the same period."""
-    return structs.replace(filters.in_period, **{name: value}).address()
+def _narrowed(period: LogFilters, name: str, value: str) -> str:
+    """Return the address of the entries of one filter in a period."""
+    return structs.replace(period, **{name: value}).address()
 
 
 def _one_by_one(filters: LogFilters, run: Run) -> str:
