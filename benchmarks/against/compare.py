@@ -1,7 +1,7 @@
 """Create, verify and undo a batch with two trees in turns, and compare their processor time.
 
-Wall time also depends on what else the machine does. Other processes only add to the time of a run,
-and so does a first run that compiles modules: the least time of several runs counts.
+Wall time also depends on what else the machine does. The processor time of one run varies by a
+tenth, too: the median of the rounds' ratios counts, and it takes eight rounds to tell a twentieth.
 """
 
 import json
@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 from benchmarks.against.pages import compare_pages
@@ -152,15 +153,15 @@ def _batch_id(environment: Mapping[str, str]) -> str:
 
 
 def _show(what: str, ours: Sequence[_Times], theirs: Sequence[_Times], limit: float) -> None:
-    """Print the ratio of the least times, and that of each part."""
-    least = {
-        part: [min(getattr(times, part) for times in of_tree) for of_tree in (ours, theirs)]
-        for part in ("cpu", *_Times._fields)
+    """Print the median of the ratios of all rounds, and the medians of each part."""
+    ratio = median(mine.cpu / other.cpu for mine, other in zip(ours, theirs, strict=True))
+    medians = {
+        part: [median(getattr(times, part) for times in of_tree) for of_tree in (ours, theirs)]
+        for part in _Times._fields
     }
     notes = [
         f"{part} {mine:.2f} / {other:.2f} s = {mine / other:.3f}"
-        for part, (mine, other) in least.items()
-        if other and part != "cpu"
+        for part, (mine, other) in medians.items()
+        if other
     ]
-    mine, other = least["cpu"]
-    show(what, mine / other, limit, note=f" ({', '.join(notes)})")
+    show(what, ratio, limit, note=f" ({', '.join(notes)})")
