@@ -223,6 +223,18 @@ def test_a_name_that_may_be_the_password_is_not_shown(jane: HttpClient) -> None:
     assert "correct-horse" not in page.text.partition('id="columns"')[0]
 
 
+def test_an_account_of_another_person_is_marked_with_its_name(jane: HttpClient) -> None:
+    old, new = new_names(2)
+    create(jane, csv(old))
+    email = f"{old}@batch.example"
+    account = f"{old} , the account of {email}, in a new tab"
+    for name, shown in ((old.upper(), account), (new, f"{account} another name")):
+        page = upload(jane, CHECK, f"name,email\n{name},{email}\n".encode())
+        assert rows_of(page, "existing") == [["2", f"{name} {email}", shown]]
+        hint = "1 of these accounts has another name: perhaps an email is wrong."
+        assert (hint in words(page)) == (name == new)
+
+
 def test_people_who_exist_are_named_beside_the_problems_and_can_be_skipped(
     jane: HttpClient,
 ) -> None:
@@ -233,7 +245,7 @@ def test_people_who_exist_are_named_beside_the_problems_and_can_be_skipped(
     assert "1 problem in 1 row, and 1 person has an account already" in words(page)
     email = f"{old}@batch.example"
     assert rows_of(page, "existing") == [
-        ["2", f"{old} {email}", f"Open the account of {email} in a new tab"]
+        ["2", f"{old} {email}", f"{old} , the account of {email}, in a new tab"]
     ]
     assert f"/console/users?q={quote(email)}" in page.text
     skipping = upload(jane, CHECK, wrong, if_exists="skip")

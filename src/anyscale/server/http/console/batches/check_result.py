@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from litestar import Response
 from msgspec import Struct
 
+from anyscale.domain.names import full_name
 from anyscale.domain.validation import CheckedUser
 from anyscale.errors import BatchRefused
 from anyscale.server.background.file_run import SHOWN, FileRun, no_users
 from anyscale.server.background.file_runs import Run
+from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.http.console.batches.columns import COLUMN_CODES
 from anyscale.server.http.console.batches.problem_words import (
     EXISTS,
@@ -50,6 +52,19 @@ class GoodFile(Struct, frozen=True):
     notes: Sequence[str]
 
 
+class ExistingPerson(Struct, frozen=True):
+    """A row whose person has an account already."""
+
+    problem: ShownProblem
+    #: the name of the account
+    account: str
+
+    @property
+    def has_other_name(self) -> bool:
+        """Whether the account may be that of another person."""
+        return self.account.casefold() != self.problem.name.casefold()
+
+
 class WrongFile(Struct, frozen=True):
     """A file that was refused."""
 
@@ -59,8 +74,8 @@ class WrongFile(Struct, frozen=True):
     rows: int
     kinds: Sequence[tuple[str, int]]
     groups: Sequence[Sequence[ShownProblem]]
-    #: people who have accounts already, and how many they are
-    existing: Sequence[ShownProblem]
+    #: people who have accounts already, those of other names first, and how many they are
+    existing: Sequence[ExistingPerson]
     existing_count: int
     #: problems and people that the page does not show
     more: int
@@ -98,7 +113,7 @@ def check_file(run: FileRun) -> GoodFile:
     )
 
 
-def wrong_file(run: Run, error: BatchRefused) -> WrongFile | None:
+def wrong_file(run: Run, error: BatchRefused, users: UserQueries) -> WrongFile | None:
     """Return what is wrong with a file besides the choices of columns; None if nothing is."""
     codes = Counter({code: n for code, n in error.codes.items() if code not in COLUMN_CODES})
     if not codes:
@@ -115,12 +130,21 @@ def wrong_file(run: Run, error: BatchRefused) -> WrongFile | None:
         rows=len({problem.line for problem in wrong}),
         kinds=kinds_in_words(codes),
         groups=[shown[at : at + _GROUP] for at in range(0, len(shown), _GROUP)],
-        existing=existing,
+        existing=_existing(existing, users),
         existing_count=existing_count,
         more=codes.total() + existing_count - len(problems),
         notes=run.file.notes,
         has_cells=run.file.has_cells,
     )
+
+
+def _existing(problems: Sequence[ShownProblem], users: UserQueries) -> list[ExistingPerson]:
+    accounts = users.with_emails([problem.email for problem in problems])
+    people = [
+        ExistingPerson(one, full_name(user.name, user.lastname) if user else one.name)
+        for one, user in zip(problems, accounts, strict=True)
+    ]
+    return sorted(people, key=lambda person: not person.has_other_name)
 
 
 def problem_lines(run: Run, error: BatchRefused) -> str:

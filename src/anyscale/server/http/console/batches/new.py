@@ -180,7 +180,8 @@ def _checked(request: UserRequest, run: FileRun, fields: dict[str, str]) -> Page
 
 def _wrong(request: UserRequest, run: FileRun, error: BatchRefused, fields: dict[str, str]) -> Page:
     count_refusal(error)
-    return _page(request, fields, wrong=wrong_file(run, error), **_table_shown(run, error))
+    wrong = wrong_file(run, error, request.app.state.users)
+    return _page(request, fields, wrong=wrong, **_table_shown(run, error))
 
 
 def _table_shown(run: FileRun, error: BatchRefused) -> dict[str, Any]:

@@ -233,7 +233,7 @@ def _wrong(
     return _page(
         request,
         fields,
-        wrong=wrong_file(run, error),
+        wrong=wrong_file(run, error, request.app.state.users),
         table=shown_table(run.file),
         problems=column_problems(run.file.choices, error.problems),
         asks_for_people=bool(error.codes["other_person"]),
