@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from anyscale.domain.struct_types import examine_structs
 from anyscale.errors import StoreUnavailable
 from anyscale.server.settings import Settings
 from anyscale.server.store.transaction import Store
@@ -42,6 +43,7 @@ def open_store(settings: Settings, *, create: bool) -> Store:
     Raises:
         StoreUnavailable: it cannot be opened.
     """
+    examine_structs()  # records: threads share the store
     if isinstance(settings.database, str):
         from anyscale.server.store.postgres.store import PostgresStore
 

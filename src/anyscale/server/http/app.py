@@ -11,6 +11,7 @@ from litestar.di import Provide
 from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp
 
+from anyscale.domain.struct_types import examine_structs
 from anyscale.server.background.file_runs import FileRuns
 from anyscale.server.background.mail import MailThreads
 from anyscale.server.background.periodic import start_periodic_work
@@ -135,6 +136,7 @@ def application(
     Tests pass a `create_routes` that takes over the routes of a server that has ended.
     """
     WORKERS.set(1)
+    examine_structs()  # those of requests and cookies
     settings = control_plane.settings
     routes = create_routes(State(_services(control_plane)))
     routed = MangledLinkMiddleware()(shut_down_when_cancelled(routes))

@@ -1,0 +1,53 @@
+"""Threads that are the first to use a struct: msgspec alone would end the process."""
+
+import subprocess
+import sys
+
+import pytest
+
+USE_AT_ONCE = """
+import sys
+from threading import Barrier, Thread
+from typing import Literal
+from msgspec import Struct, convert
+
+def defined(**fields):
+    return type(Struct)("One", (Struct,), {"__annotations__": fields})
+
+def new():
+    return defined(inner=defined(kind=Literal["a", "b"]), number=int)
+
+def use(struct, begin):
+    begin.wait()
+    convert([{"inner": {"kind": "a"}, "number": 1}], list[struct])
+
+sys.setswitchinterval(1e-6)
+structs = [new() for _ in range(300)]
+PREPARE
+for struct in structs:
+    begin = Barrier(4)
+    threads = [Thread(target=use, args=(struct, begin)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+print("done")
+"""
+
+EXAMINE = "from anyscale.domain.struct_types import examine_structs; examine_structs()"
+
+OPEN_CONTROL_PLANE = """
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.settings import Settings
+with TemporaryDirectory() as folder:
+    ControlPlane(Settings(database=Path(folder, "anyscale.db"))).close()
+"""
+
+
+@pytest.mark.parametrize("prepare", [EXAMINE, OPEN_CONTROL_PLANE], ids=["itself", "control plane"])
+def test_threads_may_be_the_first_to_use_a_struct(prepare: str) -> None:
+    source = USE_AT_ONCE.replace("PREPARE", prepare)
+    result = subprocess.run([sys.executable, "-c", source], capture_output=True, check=False)
+    assert (result.returncode, result.stdout) == (0, b"done\n"), result.stderr.decode()
