@@ -235,6 +235,15 @@ def test_an_account_of_another_person_is_marked_with_its_name(jane: HttpClient) 
         assert (hint in words(page)) == (name == new)
 
 
+def test_a_name_in_other_unicode_characters_is_not_another_one(jane: HttpClient) -> None:
+    (new,) = new_names(1)
+    data = f"name,email\nZo\u00eb,{new}@batch.example\n"
+    create(jane, data.encode())
+    page = upload(jane, CHECK, data.replace("\u00eb", "e\u0308").encode())
+    assert "1 person has an account already" in words(page)
+    assert "another name" not in words(page)
+
+
 def test_people_who_exist_are_named_beside_the_problems_and_can_be_skipped(
     jane: HttpClient,
 ) -> None:

@@ -19,6 +19,7 @@ from anyscale.server.http.console.batches.problem_words import (
     ShownProblem,
     kinds_in_words,
 )
+from anyscale.server.store.words import fold
 
 __all__ = ["GoodFile", "WrongFile", "check_file", "problem_lines", "problems_file", "wrong_file"]
 
@@ -62,7 +63,7 @@ class ExistingPerson(Struct, frozen=True):
     @property
     def has_other_name(self) -> bool:
         """Whether the account may be that of another person."""
-        return self.account.casefold() != self.problem.name.casefold()
+        return self.problem.is_by_email and fold(self.account) != fold(self.problem.name)
 
 
 class WrongFile(Struct, frozen=True):
