@@ -1,4 +1,4 @@
-"""Threads that are the first to use a struct: msgspec alone would end the process."""
+"""Several threads may use a struct for the first time, at which msgspec alone would crash."""
 
 import subprocess
 import sys

@@ -55,7 +55,7 @@ class _RouteHandler(HTTPRouteHandler):
     async def authorize_connection(self, connection: Connection) -> None:
         """Run the guards. The framework copies the handler for each of them."""
         for guard in self.resolve_guards():
-            await guard(connection, self)  # type: ignore[misc]  # it has made coroutines of all
+            await guard(connection, self)  # type: ignore[misc]  # `resolve_guards` makes all async
 
     def create_kwargs_model(self, path_parameters: dict[str, Any]) -> Any:
         """Return the model of arguments, which provides one dependency after the other.
