@@ -45,8 +45,17 @@ with TemporaryDirectory() as folder:
     ControlPlane(Settings(database=Path(folder, "anyscale.db"))).close()
 """
 
+CONNECT = """
+from anyscale.transport.retrying_client import RetryingClient
+RetryingClient("http://127.0.0.1:9", "mrt_secret", 1, print).close()
+"""
 
-@pytest.mark.parametrize("prepare", [EXAMINE, OPEN_CONTROL_PLANE], ids=["itself", "control plane"])
+
+@pytest.mark.parametrize(
+    "prepare",
+    [EXAMINE, OPEN_CONTROL_PLANE, CONNECT],
+    ids=["itself", "control plane", "client"],
+)
 def test_threads_may_be_the_first_to_use_a_struct(prepare: str) -> None:
     source = USE_AT_ONCE.replace("PREPARE", prepare)
     result = subprocess.run([sys.executable, "-c", source], capture_output=True, check=False)

@@ -14,6 +14,7 @@ from msgspec import json
 from urllib3.exceptions import HTTPError
 
 from anyscale import __version__
+from anyscale.domain.struct_types import examine_structs
 from anyscale.domain.urls import is_on_loopback
 from anyscale.errors import (
     AnyscaleError,
@@ -88,6 +89,7 @@ class RetryingClient:
         *,
         token_source: str = "",
     ) -> None:
+        examine_structs()  # those of requests and responses
         self.host = host
         self._outages = OutageReporter(host, self._seconds_of_call, on_notice, on_outage)
         self._headers = {
