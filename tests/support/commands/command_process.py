@@ -68,6 +68,7 @@ _PREPARED = (
     "tests.support.commands.routes_in_advance",
     "tests.support.commands.patterns_in_advance",
     "tests.support.commands.options_in_advance",
+    "tests.support.commands.structs_in_advance",
     "tests.support.commands.freeze_modules",
     "tests.support.commands.no_gaps",
     "tests.support.commands.large_pages",
