@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec import Struct, convert
 
 def defined(**fields):
-    return type(Struct)("One", (Struct,), {"__annotations__": fields})
+    return type(Struct)("One", (Struct,), {"__annotations__": fields, "__module__": "anyscale"})
 
 def new():
     return defined(inner=defined(kind=Literal["a", "b"]), number=int)
