@@ -19,6 +19,7 @@ import pytest
 from tests.server.callers.calls import CALLS, ENDS, OWNER_CALLS, new_owner
 
 from anyscale.errors import NotAuthenticated, NotPermitted
+from anyscale.errors.second_factor import PasskeyRefused
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.store.transaction import Transaction
 
@@ -75,7 +76,7 @@ class Racecourse:
         time.sleep(random.uniform(0, JITTER))
         try:
             call()
-        except (NotAuthenticated, NotPermitted):
+        except (NotAuthenticated, NotPermitted, PasskeyRefused):  # which a deleted user has lost
             run.is_refused = True
         run.ended = next(self._moments)
         del self._runs[threading.get_ident()]
