@@ -3,7 +3,6 @@
 import fcntl
 import random
 import socket
-import tempfile
 from contextlib import suppress
 from functools import cache
 from http.client import HTTPConnection, HTTPException
@@ -59,7 +58,8 @@ def is_listening(port: int) -> bool:
 
 @cache
 def _locks() -> IO[bytes]:
-    return Path(tempfile.gettempdir(), "musterroll-test-ports.lock").open("ab")
+    # Not in TMPDIR: each run of the tests may have its own.
+    return Path("/tmp/musterroll-test-ports.lock").open("ab")
 
 
 def responds_at(port: int, path: str = "/healthz") -> bool:

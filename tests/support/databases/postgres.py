@@ -41,7 +41,7 @@ class PostgresServer:
     """
 
     def __init__(self, settings: Mapping[str, str] = _SETTINGS) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+        self._folder = Path(tempfile.mkdtemp(prefix="pg-"))
         self._folder.chmod(0o755)  # the server runs as another user if this one is root
         self._data = self._folder / "data"
         self._data.mkdir()
