@@ -1,4 +1,4 @@
-"""Several threads may use a struct for the first time, at which msgspec alone would crash."""
+"""Threads may be the first to use a struct, although msgspec then ends the process."""
 
 import subprocess
 import sys

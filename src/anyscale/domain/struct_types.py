@@ -15,8 +15,8 @@ def examine_structs() -> None:
     """Examine the fields of all structs of this package that are defined now.
 
     msgspec does so when a struct is first decoded or converted. Two threads that do it at the same
-    time end the process by SIGSEGV (msgspec 0.22), so call this before threads start. The structs
-    that the framework makes of handlers are used by the event loop alone.
+    time end the process by SIGSEGV (msgspec 0.22), so call this before threads start. Only the
+    event loop uses those that the framework makes of handlers.
     """
     structs: list[type[Struct]] = [Struct]
     for struct in structs:  # it grows
