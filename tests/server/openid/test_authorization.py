@@ -7,6 +7,7 @@ from tests.support.callers import OPERATOR
 from tests.support.databases.stored_data import execute_sql
 from tests.support.sign_in.openid_provider import CALLBACK, Site
 from tests.support.sign_in.sign_ins import get_account
+from tests.support.waiting import wait_until
 
 from anyscale.domain.models.applications import ApplicationChanges
 from anyscale.errors import NotFound, RequestInvalid
@@ -244,6 +245,9 @@ def test_a_new_sign_in_cannot_be_left_out_a_moment_after_the_last_one(
     recent = site.sign_in(method=method, ago=30)
     needed = site.start(recent, **changes)
     assert isinstance(needed, SignInNeeded)
+    created_at = site.provider.authorization.stored(needed.request_id, needed.browser).created_at
+    with site.control_plane.store.write() as tx:  # the same millisecond, which is certain so
+        execute_sql(tx, f"update sessions set created_at = {created_at}")
 
     skipped = site.provider.authorization.resume(needed.request_id, recent, needed.browser)
 
@@ -255,6 +259,7 @@ def test_the_clock_of_an_identity_provider_may_be_a_minute_slow(site: Site) -> N
     for method, ago, is_accepted in (("sso", 50, True), ("sso", 70, False), ("link", 50, False)):
         needed = site.start(site.sign_in(ago=120), prompt="login")
         assert isinstance(needed, SignInNeeded)
+        _wait_for_another_millisecond(site)
         session = site.sign_in(method=method, ago=ago)
         decision = resume(needed.request_id, session, needed.browser)
         assert isinstance(decision, Redirection) is is_accepted
@@ -461,3 +466,14 @@ def test_a_hint_may_be_as_long_as_our_id_tokens(site: Site) -> None:
 
     assert isinstance(decision, Redirection)
     assert "code" in decision.parameters
+
+
+def _wait_for_another_millisecond(site: Site) -> None:
+    """Let the clock of the database go on: no user signs in within the moment of a request."""
+
+    def now() -> int:
+        with site.control_plane.transactions.read() as tx:
+            return tx.now()
+
+    begin = now()
+    wait_until(lambda: now() > begin)
