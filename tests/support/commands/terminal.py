@@ -12,6 +12,11 @@ from tests.support.commands.command_process import CommandProcess
 
 __all__ = ["on_a_terminal"]
 
+#: Python looks for signals before it reads, and not while it enters the read: one that comes there
+#: waits for input. A user presses the key again, and so do we, after these seconds of silence.
+_SIGNAL_KEYS = (b"\x03", b"\x1c")
+_SILENCE = 5
+
 
 def on_a_terminal(
     *arguments: str | Path,
@@ -54,15 +59,17 @@ def on_a_terminal(
 
 def _talk(ours: int, ended: int, typed: bytes, when: bytes, before: Callable[[], object]) -> bytes:
     """Type the text when it is due; give what the terminal shows until the process has ended."""
-    shown, deadline = b"", time.monotonic() + 90
+    shown, deadline, is_typed = b"", time.monotonic() + 90, False
     while (left := deadline - time.monotonic()) > 0:
-        ready = select.select([ours, ended], [], [], left)[0]
+        ready = select.select([ours, ended], [], [], min(left, _SILENCE))[0]
         if ours in ready:
             shown += os.read(ours, 65536)
         elif ready:
             break
-        if typed and when in shown:
+        if typed and not is_typed and when in shown:
             before()
             os.write(ours, typed)
-            typed = b""
+            is_typed = True
+        elif not ready and is_typed and typed in _SIGNAL_KEYS:
+            os.write(ours, typed)
     return shown
