@@ -1,4 +1,4 @@
-"""Free ports of this machine, and whether a server responds at one."""
+"""Free ports of this machine, whether a server responds at one, and the end of one."""
 
 import fcntl
 import random
@@ -9,7 +9,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import IO
 
-__all__ = ["free_port", "is_free", "is_listening", "responds_at"]
+__all__ = ["free_port", "is_free", "is_listening", "responds_at", "stop_listening"]
 
 #: below the ports that Linux gives to connections: one of those could be taken by any client
 _PORTS = range(20_000, 32_000)
@@ -72,3 +72,14 @@ def responds_at(port: int, path: str = "/healthz") -> bool:
         return False
     finally:
         connection.close()
+
+
+def stop_listening(listening: socket.socket) -> None:
+    """Close a socket, and end the wait of a thread for its next connection.
+
+    After `close` alone the thread would wait on, and a debugger that stops it let it wait at the
+    next socket with the same number: a client of a later test then got its answer.
+    """
+    with suppress(OSError):
+        listening.shutdown(socket.SHUT_RDWR)
+    listening.close()

@@ -12,6 +12,7 @@ import pytest
 from tests.support.commands.command_process import CommandProcess
 from tests.support.commands.running import CommandResult, start_command
 from tests.support.faults.faulty_proxy import FaultyProxy
+from tests.support.ports import stop_listening
 from tests.support.servers.fixed_responses import IDENTITY, http, problem, serving_in_turn
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import write_users_file
@@ -176,6 +177,6 @@ def test_the_outcome_stays_unknown_after_a_request_that_may_have_arrived(
 
     threading.Thread(target=serve, daemon=True).start()
     result = ask(f"http://127.0.0.1:{listening.getsockname()[1]}")
-    listening.close()
+    stop_listening(listening)
     assert result.returncode == 3, result.stderr
     assert "Run the same command again" in result.stderr

@@ -12,6 +12,7 @@ from itertools import cycle
 from typing import Any, NamedTuple, Self
 
 from msgspec import json
+from tests.support.ports import stop_listening
 
 __all__ = [
     "Exchange",
@@ -89,7 +90,7 @@ class FaultyProxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._listener.close()
+        stop_listening(self._listener)
 
     def finished_history(self) -> list[Exchange]:
         """Wait for the exchanges in progress, also those of a killed client; give the history."""

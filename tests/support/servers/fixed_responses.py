@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from tests.support.ports import stop_listening
+
 IDENTITY = "Musterroll-Api: 1"
 
 
@@ -32,8 +34,10 @@ def answering(answer: bytes, *, tls: ssl.SSLContext | None = None) -> Iterator[i
                         pass
 
     threading.Thread(target=serve, daemon=True).start()
-    yield int(listening.getsockname()[1])
-    listening.close()
+    try:
+        yield int(listening.getsockname()[1])
+    finally:
+        stop_listening(listening)
 
 
 def http(status: str, *headers: str, body: str = "") -> bytes:
@@ -73,5 +77,7 @@ def serving_in_turn(*answers: bytes) -> Iterator[str]:
                 client.sendall(answer)
 
     threading.Thread(target=serve, daemon=True).start()
-    with listening:
+    try:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        stop_listening(listening)
