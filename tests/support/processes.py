@@ -1,7 +1,8 @@
 """`--processes N`: N processes run the tests, and are forked once the tests are collected.
 
 A collection takes seconds, and one is enough for all. Each process takes the tests of the next
-module that none has taken, and sends their reports to the first process, which shows them.
+module that none has taken, and sends their reports to the first process, which shows them. Two of
+three reports only say that the set-up or the end of a test passed, for `--durations`.
 """
 
 import os
@@ -109,8 +110,10 @@ class _Sender:
         self._reports.send((nodeid, location))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Send a report."""
-        hook = self._config.hook
+        """Send a report that is shown."""
+        hook, durations = self._config.hook, self._config.option.durations
+        if report.passed and report.when != "call" and not report.sections and durations is None:
+            return
         self._reports.send(hook.pytest_report_to_serializable(config=self._config, report=report))
 
 
