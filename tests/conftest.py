@@ -112,8 +112,18 @@ def pytest_configure() -> None:
         del os.environ[name]
 
 
-#: what waits most
-_FIRST = ("tests/cli/connections/", "tests/deploy/")
+#: what waits for a third of its time or more
+_FIRST = (
+    "tests/cli/connections/",
+    "tests/deploy/",
+    "tests/browser/test_slow_network.py",
+    "tests/cli/test_terminal.py",
+    "tests/resilience/kills/test_mail_kills.py",
+    "tests/server/mail/test_relay_faults.py",
+    "tests/server/sso/test_provider_responses.py",
+    "tests/server/test_outage_log.py",
+    "tests/server/users/search_index/test_in_a_server.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
