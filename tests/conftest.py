@@ -112,25 +112,6 @@ def pytest_configure() -> None:
         del os.environ[name]
 
 
-#: what waits for a third of its time or more
-_FIRST = (
-    "tests/cli/connections/",
-    "tests/deploy/",
-    "tests/browser/test_slow_network.py",
-    "tests/cli/test_terminal.py",
-    "tests/resilience/kills/test_mail_kills.py",
-    "tests/server/mail/test_relay_faults.py",
-    "tests/server/sso/test_provider_responses.py",
-    "tests/server/test_outage_log.py",
-    "tests/server/users/search_index/test_in_a_server.py",
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put those tests first that wait most: beside each other later, they leave cores idle."""
-    items.sort(key=lambda item: not item.nodeid.startswith(_FIRST))
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
     """Let the garbage collector skip modules and tests, which stay, and run less often.

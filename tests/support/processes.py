@@ -1,7 +1,8 @@
 """`--processes N`: N processes run the tests, and are forked once the tests are collected.
 
 A collection takes seconds, and one is enough for all. Each process takes the tests of the next
-module that none has taken, and sends their reports to the first process, which shows them. Two of
+module that none has taken: one of them first those that mostly wait, since two that wait at the
+same time leave a core idle. It sends their reports to the first process, which shows them. Two of
 three reports only say that the set-up or the end of a test passed, for `--durations`.
 """
 
@@ -21,6 +22,8 @@ _NUMBER = struct.Struct("i")
 #: more bytes than a pipe has
 _MOST = 1 << 20
 
+_Modules = Sequence[Sequence[pytest.Item]]
+
 _Location = tuple[str, int | None, str]
 
 #: of a process that has not started one
@@ -30,6 +33,9 @@ _NO_TEST: tuple[str, _Location] = ("no test", ("tests", None, "no test"))
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option."""
     parser.addoption("--processes", type=int, default=1, help="number of processes for the tests")
+    parser.addini(
+        "waiting", type="linelist", help="beginnings of node ids of tests that mostly wait"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -39,22 +45,22 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     if option.processes == 1 or option.collectonly or session.testsfailed:
         return None
     modules = [list(items) for _, items in groupby(session.items, lambda item: item.path)]
-    queue = _queue(len(modules))
+    waiting = tuple(session.config.getini("waiting"))
+    queues = [_queue(modules, waiting, do_wait=do_wait) for do_wait in (True, False)]
     pids = {}
-    for _ in range(option.processes):
+    for number in range(option.processes):
         reports, sender = Pipe(duplex=False)
         if pid := os.fork():
             sender.close()
             pids[reports] = pid
         else:
             reports.close()
-            _run(session, _taken(modules, queue), sender)
+            _run(session, _taken(modules, queues[::-1] if number else queues), sender)
             return True
     try:
-        _show_reports(session, list(pids), queue)
+        _show_reports(session, list(pids), queues)
     finally:
-        os.read(queue, _MOST)  # no process takes another module
-        os.close(queue)
+        _empty(queues)
         for pid in pids.values():
             os.waitpid(pid, 0)
     if session.shouldfail:
@@ -62,17 +68,26 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     return True
 
 
-def _queue(length: int) -> int:
-    """Give the end of a pipe with the numbers of all modules: one process reads each."""
+def _queue(modules: _Modules, waiting: tuple[str, ...], *, do_wait: bool) -> int:
+    """Give the end of a pipe with the numbers of some modules: one process reads each."""
     end, beginning = os.pipe()
-    os.write(beginning, b"".join(map(_NUMBER.pack, range(length))))
+    for number, items in enumerate(modules):
+        if items[0].nodeid.startswith(waiting) == do_wait:
+            os.write(beginning, _NUMBER.pack(number))
     os.close(beginning)
     return end
 
 
-def _taken(modules: Sequence[Sequence[pytest.Item]], queue: int) -> Iterator[pytest.Item]:
-    while number := os.read(queue, _NUMBER.size):
-        yield from modules[_NUMBER.unpack(number)[0]]
+def _taken(modules: _Modules, queues: Sequence[int]) -> Iterator[pytest.Item]:
+    for queue in queues:
+        while number := os.read(queue, _NUMBER.size):
+            yield from modules[_NUMBER.unpack(number)[0]]
+
+
+def _empty(queues: Sequence[int]) -> None:
+    """Let no process take another module."""
+    for queue in queues:
+        os.read(queue, _MOST)
 
 
 def _run(session: pytest.Session, items: Iterator[pytest.Item], reports: Connection) -> None:
@@ -117,7 +132,9 @@ class _Sender:
         self._reports.send(hook.pytest_report_to_serializable(config=self._config, report=report))
 
 
-def _show_reports(session: pytest.Session, pipes: Sequence[Connection], queue: int) -> None:
+def _show_reports(
+    session: pytest.Session, pipes: Sequence[Connection], queues: Sequence[int]
+) -> None:
     """Show the reports of the processes, until all have ended."""
     config, hook = session.config, session.config.hook
     running = dict.fromkeys(pipes, _NO_TEST)
@@ -137,7 +154,7 @@ def _show_reports(session: pytest.Session, pipes: Sequence[Connection], queue: i
                 report = hook.pytest_report_from_serializable(config=config, data=message)
                 hook.pytest_runtest_logreport(report=report)
         if session.shouldfail:
-            os.read(queue, _MOST)
+            _empty(queues)
 
 
 def _report_of_end(nodeid: str, location: _Location) -> pytest.TestReport:
