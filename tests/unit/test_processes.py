@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.support.paths import ROOT
 
-_OPTIONS = ("-p", "tests.support.processes", "--processes", "3", "-q")
+_OPTIONS = ("-p", "tests.support.processes", "--processes", "3", "-o", "waiting=test_b", "-q")
 
 _PASSES = "import pytest\n@pytest.mark.parametrize('n', range(9))\ndef test_it(n): pass\n"
 
