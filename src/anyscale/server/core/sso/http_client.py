@@ -2,19 +2,22 @@
 
 httpx limits the time of each operation, and not of a request: a server that sends an octet every
 nine seconds keeps a synchronous client for ever. An event loop of its own, for each request, can
-cancel the request wherever it waits. Requests are few: two for a sign-in.
+cancel the request wherever it waits. Requests are few: two for a sign-in. httpx is loaded by the
+first one: a server without an identity provider starts without it.
 """
 
 import asyncio
 import ssl
 from collections.abc import Mapping
 from functools import cache
-
-import httpx
+from typing import TYPE_CHECKING
 
 from anyscale.domain.urls import is_on_loopback
 from anyscale.errors import ProviderUnavailable
 from anyscale.server.core.secrets import SensitiveStruct
+
+if TYPE_CHECKING:
+    import httpx
 
 __all__ = ["HttpResponse", "get", "post"]
 
@@ -39,15 +42,20 @@ class HttpResponse(SensitiveStruct, frozen=True):
 
 def get(url: str) -> HttpResponse:
     """Send GET. Raises `ProviderUnavailable` without a response in time and within the limits."""
-    return _send(httpx.Request("GET", url, headers=_HEADERS))
+    return _send("GET", url, {})
 
 
 def post(url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> HttpResponse:
     """Send a form by POST, and raise as `get` does."""
-    return _send(httpx.Request("POST", url, data=form, headers={**_HEADERS, **headers}))
+    return _send("POST", url, headers, form)
 
 
-def _send(request: httpx.Request) -> HttpResponse:
+def _send(
+    method: str, url: str, headers: Mapping[str, str], form: Mapping[str, str] | None = None
+) -> HttpResponse:
+    import httpx
+
+    request = httpx.Request(method, url, headers={**_HEADERS, **headers}, data=form)
     try:
         return asyncio.run(_send_within(_SECONDS, request))
     except TimeoutError:
@@ -59,7 +67,9 @@ def _send(request: httpx.Request) -> HttpResponse:
         raise ProviderUnavailable(f"the request to {_name(request)} failed: {kind}") from None
 
 
-async def _send_within(seconds: float, request: httpx.Request) -> HttpResponse:
+async def _send_within(seconds: float, request: "httpx.Request") -> HttpResponse:
+    import httpx
+
     # The proxy of the environment is for other hosts.
     use_proxy = not is_on_loopback(str(request.url))
     client = httpx.AsyncClient(verify=_trusted_ca(), trust_env=use_proxy, timeout=seconds)
@@ -78,7 +88,7 @@ def _trusted_ca() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-async def _read(response: httpx.Response) -> bytes:
+async def _read(response: "httpx.Response") -> bytes:
     if response.has_redirect_location:
         raise ProviderUnavailable(f"{_name(response.request)} responds with a redirect")
     if response.headers.get("content-encoding", "identity") != "identity":
@@ -91,6 +101,6 @@ async def _read(response: httpx.Response) -> bytes:
     return body
 
 
-def _name(request: httpx.Request) -> str:
+def _name(request: "httpx.Request") -> str:
     # Without the query, which may have a secret.
     return str(request.url.copy_with(query=None))

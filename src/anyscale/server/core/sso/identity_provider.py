@@ -3,12 +3,12 @@
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Collection, Mapping
 from hashlib import sha256
+from http import HTTPStatus
 from time import monotonic
 from typing import Any, TypeVar
 from urllib.parse import quote_plus, urlencode
 
 import msgspec
-from httpx import codes
 from joserfc.jwk import Key
 from msgspec import Struct
 
@@ -170,11 +170,11 @@ class IdentityProvider:
         }
         headers = self._authenticate(form, metadata.token_endpoint_auth_methods_supported)
         response = post(metadata.token_endpoint, form, headers)
-        if response.status == codes.TOO_MANY_REQUESTS:
+        if response.status == HTTPStatus.TOO_MANY_REQUESTS:
             self._paused_until = monotonic() + _PAUSE
-        elif codes.is_client_error(response.status):
+        elif HTTPStatus.BAD_REQUEST <= response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
             raise SsoRefused("code_refused", detail=error_of(response))
-        elif response.status == codes.INTERNAL_SERVER_ERROR:
+        elif response.status == HTTPStatus.INTERNAL_SERVER_ERROR:
             raise ProviderUnavailable(_FAILS)
         tokens = _decode(response, "the token endpoint", _Tokens)
         if tokens.token_type.lower() != "bearer":
@@ -254,7 +254,7 @@ class IdentityProvider:
 
 
 def _decode(response: HttpResponse, source: str, kind: type[Body]) -> Body:
-    if response.status != codes.OK:
+    if response.status != HTTPStatus.OK:
         raise ProviderUnavailable(f"{source}: HTTP {response.status}")
     try:
         return msgspec.json.decode(response.body, type=kind)
