@@ -42,7 +42,7 @@ def office(site: Site) -> Office:
         ]
         users = [user for user in people if user]
         control_plane.batches.create("office", users, "fail", OPERATOR)
-        found = control_plane.users.with_emails([user.email for user in users])
+        found = control_plane.users.find([user.email for user in users])
         ann, uwe = (user.user_id for user in found if user)
         by_uwe = f"user:{uwe}"
         month = datetime.now(UTC).replace(day=1)

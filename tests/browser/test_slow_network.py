@@ -42,7 +42,7 @@ class Owner(NamedTuple):
 def owner(site: Site) -> Owner:
     with closing(site.control_plane()) as plane:
         create_accounts(plane, "slow", password=None)
-        (user,) = plane.users.with_emails(["slow@example.com"])
+        (user,) = plane.users.find(["slow@example.com"])
         assert user
         batch = plane.batches.create("some", checked_users("a", "b", "c"), "fail", OPERATOR).batch
         new = NewApplication(name="Rotated", redirect_uris=[HUB])
@@ -215,7 +215,7 @@ def test_what_was_typed_survives_the_end_of_the_session(
     slow.get_by_label("Redirect URIs").fill(f"{HUB}\n{HUB}/2")
     slow.get_by_label("Works on while its user is away").check()
     with closing(site.control_plane()) as plane:
-        (user,) = plane.users.with_emails([email])
+        (user,) = plane.users.find([email])
         assert user
         plane.sessions.revoke_all(user.user_id, OPERATOR)
     slow_down(slow)

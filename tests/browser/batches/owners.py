@@ -127,7 +127,7 @@ def _pause(folder: Path) -> Path:
 def _owner(site: Site, control_plane: ControlPlane) -> Owner:
     email = site.create_owner()
     client = HttpClient(site.url).sign_in_first_time(email.partition("@")[0])
-    (user,) = control_plane.users.with_emails([email])
+    (user,) = control_plane.users.find([email])
     assert user
     return Owner(email, user.user_id, client)
 

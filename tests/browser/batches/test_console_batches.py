@@ -83,7 +83,7 @@ def test_each_column_is_chosen_in_a_table_and_others_are_left_out(
         page.get_by_label("Users file").set_input_files(file)
     page.get_by_role("button", name="Create 2 accounts").click()
     expect(page.get_by_role("heading", name=CREATED)).to_be_visible()
-    (user,) = owners.control_plane.users.with_emails([f"export{with_script}0@batch.example"])
+    (user,) = owners.control_plane.users.find([f"export{with_script}0@batch.example"])
     assert user
     assert (user.name, user.title) == ("Person 0", "IT")
 
@@ -99,7 +99,7 @@ def test_a_file_that_changed_after_the_check_is_not_created_unseen(
     page.get_by_role("button", name="Create 2 accounts").click()
     expect(page.get_by_role("alert")).to_contain_text("changed.csv changed since you chose it")
     emails = ["changed0@batch.example", "eve@batch.example"]
-    assert owners.control_plane.users.with_emails(emails) == [None, None]
+    assert owners.control_plane.users.find(emails) == [None, None]
 
 
 def test_a_server_without_memory_for_the_file_loses_no_field(

@@ -49,7 +49,7 @@ def test_the_month_is_planned_confirmed_and_done(
     expect(page.get_by_role("link", name="Zoë")).to_be_visible()
     assert_accessible(page)
     expect(page).to_have_url(re.compile(r"/console/sync/syn_\w+$"))
-    ann, cid = owners.control_plane.users.with_emails(["ann@example.com", "cid@example.com"])
+    ann, cid = owners.control_plane.users.find(["ann@example.com", "cid@example.com"])
     assert ann
     assert ann.title is None
     assert cid

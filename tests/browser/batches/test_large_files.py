@@ -119,4 +119,4 @@ def test_two_large_files_and_a_small_one_are_created_and_a_third_large_one_waits
     create.click()
     expect(third.get_by_role("heading", name=CREATED)).to_be_focused()
     emails = [f"{tag}@batch.example" for tag in (*tags, "small1")]
-    assert all(owners.control_plane.users.with_emails(emails))
+    assert all(owners.control_plane.users.find(emails))

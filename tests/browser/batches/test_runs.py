@@ -114,7 +114,7 @@ def sign_out_everywhere(owner: Owner) -> None:
 def assert_nobody_created(owners: Owners, page: Page, tag: str) -> None:
     assert owners.state_of(page.url) == "open"
     emails = [f"{tag}{at}@batch.example" for at in range(MANY)]
-    assert not any(owners.control_plane.users.with_emails(emails))
+    assert not any(owners.control_plane.users.find(emails))
 
 
 def test_an_owner_who_becomes_a_collaborator_in_the_middle_creates_nobody(
@@ -162,7 +162,7 @@ def test_an_undo_without_script_deletes_the_unused_accounts_once(
     assert "0 accounts were deleted" in again.text
     assert events_of(owners, page) == before
     emails = [f"undo{at}@batch.example" for at in range(3)]
-    found = owners.control_plane.users.with_emails(emails)
+    found = owners.control_plane.users.find(emails)
     assert [user is not None for user in found] == [False, True, False]
 
 

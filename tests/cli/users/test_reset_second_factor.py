@@ -26,7 +26,7 @@ def factors(users: None, data: object) -> None:
     with closing(
         ControlPlane(Settings.from_environment(os.environ, served=False))
     ) as control_plane:
-        [jane] = control_plane.users.with_emails(["jane@example.com"])
+        [jane] = control_plane.users.find(["jane@example.com"])
         assert jane
         with control_plane.store.write() as tx:
             for number in range(2):

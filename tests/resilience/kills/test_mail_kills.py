@@ -193,7 +193,7 @@ def test_no_mail_starts_after_a_suspension_or_an_undo(
     emails = Random(f"{request.node.name}").sample(emails_in_file(users), users)
     suspended, others = set(emails[: users // 4]), set(emails[users // 4 :])
     wait_until(lambda: site.relay.count() >= users // 4, MOST_SECONDS)
-    for user in site.control_plane.users.with_emails(sorted(suspended)):
+    for user in site.control_plane.users.find(sorted(suspended)):
         assert user
         site.control_plane.lifecycle.suspend(user.user_id, OPERATOR)
     suspended_at = time.monotonic()

@@ -43,7 +43,7 @@ def _new_name() -> str:
 
 def new_owner(control_plane: ControlPlane) -> str:
     """Create an owner, and return the id. There is always another one, who stays."""
-    if not control_plane.users.with_emails(["root@example.com"])[0]:
+    if not control_plane.users.find(["root@example.com"])[0]:
         _new_account(control_plane, "root", "owner")
     return _new_account(control_plane, _new_name(), "owner")
 
@@ -51,7 +51,7 @@ def new_owner(control_plane: ControlPlane) -> str:
 def _new_account(control_plane: ControlPlane, name: str = "", role: Role = "collaborator") -> str:
     name = name or _new_name()
     create_accounts(control_plane, name)
-    [user] = control_plane.users.with_emails([f"{name}@example.com"])
+    [user] = control_plane.users.find([f"{name}@example.com"])
     assert user
     control_plane.lifecycle.set_role(user.user_id, role, OPERATOR)
     return user.user_id

@@ -42,7 +42,7 @@ def served(postgres_databases: PostgresDatabases) -> Iterator[Served]:
         control_plane = ControlPlane(Settings(database=database))
         token = control_plane.tokens.create("script", "owner", None, OPERATOR)
         create_accounts(control_plane, "jane", "joe", "boss", "gone", "anna")
-        found = control_plane.users.with_emails(
+        found = control_plane.users.find(
             [f"{name}@example.com" for name in ("jane", "joe", "boss", "gone", "anna")]
         )
         ids = {user.email.partition("@")[0]: user.user_id for user in found if user}

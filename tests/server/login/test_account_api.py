@@ -75,7 +75,7 @@ def link_for(deployment: HttpDeployment, name: str = "jane") -> str:
 def make_owners(deployment: HttpDeployment) -> None:
     """Make the two accounts owners, who alone have tokens."""
     with closing(deployment.control_plane()) as control_plane:
-        for user in control_plane.users.with_emails(["jane@example.com", "kurt@example.com"]):
+        for user in control_plane.users.find(["jane@example.com", "kurt@example.com"]):
             assert user
             control_plane.lifecycle.set_role(user.user_id, "owner", OPERATOR)
 

@@ -27,7 +27,7 @@ def create_jane(control_plane: ControlPlane, *, is_sso_user: bool = False) -> st
         control_plane.batches.create("jane", [user], "fail", OPERATOR, [])
     else:
         create_accounts(control_plane, "jane")
-    [jane] = control_plane.users.with_emails([JANE])
+    [jane] = control_plane.users.find([JANE])
     assert jane
     return jane.user_id
 

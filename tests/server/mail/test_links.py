@@ -18,7 +18,7 @@ CLIENT = ClientInfo("192.0.2.1", "Firefox")
 
 
 def user_ids(control_plane: ControlPlane, *names: str) -> list[str]:
-    found = control_plane.users.with_emails([f"{name}@example.com" for name in names])
+    found = control_plane.users.find([f"{name}@example.com" for name in names])
     return [user.user_id for user in found if user]
 
 

@@ -179,7 +179,7 @@ def test_a_user_who_can_sign_in_by_now_gets_no_mail(
     control_plane: ControlPlane, relay: TestRelay
 ) -> None:
     publish(control_plane)
-    [user] = control_plane.users.with_emails(["a@example.com"])
+    [user] = control_plane.users.find(["a@example.com"])
     assert user
     [link] = control_plane.links.create([user.user_id], OPERATOR)
     client = ClientInfo("192.0.2.1", "Firefox")
@@ -196,7 +196,7 @@ def test_a_mail_by_itself_does_not_wait_for_those_of_a_batch(
     sender = sender_of(control_plane)
     while not relay.received:
         sender.send_next()
-    [user] = control_plane.users.with_emails(["x@example.com"])
+    [user] = control_plane.users.find(["x@example.com"])
     assert user
     control_plane.links.mail([user.user_id], OPERATOR)
     while len(relay.received) < 2:

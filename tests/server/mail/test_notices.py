@@ -29,7 +29,7 @@ CLIENT = ClientInfo("192.0.2.1", "Firefox")
 
 def create_jane(control_plane: ControlPlane, password: str | None = PASSWORD) -> str:
     create_accounts(control_plane, "jane", password=password)
-    [user] = control_plane.users.with_emails(["jane@example.com"])
+    [user] = control_plane.users.find(["jane@example.com"])
     assert user
     return user.user_id
 
@@ -86,7 +86,7 @@ def test_a_new_owner_is_told_and_a_former_one_is_not(
 ) -> None:
     jane = create_jane(control_plane)
     create_accounts(control_plane, "root")
-    [root] = control_plane.users.with_emails(["root@example.com"])
+    [root] = control_plane.users.find(["root@example.com"])
     assert root
     control_plane.lifecycle.set_role(root.user_id, "owner", OPERATOR)
     control_plane.lifecycle.set_role(jane, "owner", OPERATOR)

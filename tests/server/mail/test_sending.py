@@ -26,7 +26,7 @@ from anyscale.server.core.time_units import DAY_MS, MINUTE_MS
 
 def request_links(control_plane: ControlPlane, *names: str) -> None:
     create_accounts(control_plane, *names, password=None)
-    found = control_plane.users.with_emails([f"{name}@example.com" for name in names])
+    found = control_plane.users.find([f"{name}@example.com" for name in names])
     control_plane.links.mail([user.user_id for user in found if user], OPERATOR)
 
 
@@ -236,7 +236,7 @@ def test_an_address_in_another_script_needs_smtputf8_and_fails_with_that_reason(
             users = [checked_user("jörg@example.com"), checked_user("jane@müller.example.com")]
             for user in users:
                 control_plane.batches.create(user.email, [user], "fail", OPERATOR)
-            found = control_plane.users.with_emails([user.email for user in users])
+            found = control_plane.users.find([user.email for user in users])
             control_plane.links.mail([user.user_id for user in found if user], OPERATOR)
             send_all(control_plane)
             reasons = [failed.last_error or "" for failed in mails(control_plane, "failed")]

@@ -35,7 +35,7 @@ def servers(store_deployment: Deployment, relay: TestRelay) -> Iterator[list[Con
 def request_links(server: ControlPlane, names: str = NAMES) -> None:
     for number, part in enumerate(zip(names[::2], names[1::2], strict=True)):
         server.batches.create(f"key-{number}", checked_users(*part), "fail", OPERATOR)
-    users = server.users.with_emails([f"{name}@example.com" for name in names])
+    users = server.users.find([f"{name}@example.com" for name in names])
     server.links.mail([user.user_id for user in users if user], OPERATOR)
 
 

@@ -138,7 +138,7 @@ def test_mails_to_the_same_accounts_that_are_requested_at_once_are_one_each(
     control_plane: ControlPlane,
 ) -> None:
     create_accounts(control_plane, "jane", "joe", password=None)
-    found = control_plane.users.with_emails(["jane@example.com", "joe@example.com"])
+    found = control_plane.users.find(["jane@example.com", "joe@example.com"])
     ids = [user.user_id for user in found if user]
 
     def add(tx: Transaction, actor: str) -> None:

@@ -22,7 +22,7 @@ from anyscale.server.store.records.factors import FactorRecord, FactorState
 
 def account(control_plane: ControlPlane, name: str, role: Any = "collaborator") -> str:
     create_accounts(control_plane, name)
-    [user] = control_plane.users.with_emails([f"{name}@example.com"])
+    [user] = control_plane.users.find([f"{name}@example.com"])
     assert user
     control_plane.lifecycle.set_role(user.user_id, role, OPERATOR)
     return user.user_id

@@ -6,11 +6,14 @@ from contextlib import closing
 import pytest
 from msgspec import json
 from msgspec.structs import replace
-from tests.support.callers import operator
+from tests.support.callers import OPERATOR, operator
 from tests.support.servers.control_planes import Deployment
 from tests.support.users import checked_user, find_accounts
 
+from anyscale.domain.models.users import UserChanges
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.store.records.users import UserRecord
+from anyscale.server.store.sql.users import Users
 from anyscale.user.models import User
 
 EMAILS = ["Jane@Example.com", "straße@example.com", "joe@münchen.example"]
@@ -40,7 +43,7 @@ def emails_of(found: Sequence[User | None]) -> list[str | None]:
 def test_each_account_is_in_the_place_of_its_email(control_plane: ControlPlane) -> None:
     emails = [EMAILS[2], "nobody@example.com", EMAILS[0], EMAILS[1], EMAILS[0]]
     expected = [EMAILS[2], None, EMAILS[0], EMAILS[1], EMAILS[0]]
-    assert emails_of(control_plane.users.with_emails(emails)) == expected
+    assert emails_of(control_plane.users.find(emails)) == expected
 
 
 @pytest.mark.parametrize(
@@ -55,7 +58,7 @@ def test_each_account_is_in_the_place_of_its_email(control_plane: ControlPlane) 
 def test_an_account_is_found_by_any_spelling_of_its_email(
     control_plane: ControlPlane, spelling: str, email: str
 ) -> None:
-    assert emails_of(control_plane.users.with_emails([spelling])) == [email]
+    assert emails_of(control_plane.users.find([spelling])) == [email]
 
 
 @pytest.mark.parametrize(
@@ -64,13 +67,32 @@ def test_an_account_is_found_by_any_spelling_of_its_email(
 def test_a_text_that_is_not_the_email_of_an_account_finds_none(
     control_plane: ControlPlane, text: str
 ) -> None:
-    assert control_plane.users.with_emails([text, EMAILS[0]])[0] is None
+    assert control_plane.users.find([text, EMAILS[0]])[0] is None
 
 
 def test_a_found_account_is_the_same_as_in_a_list(control_plane: ControlPlane) -> None:
-    (suspended,) = control_plane.users.with_emails(EMAILS[:1])
+    (suspended,) = control_plane.users.find(EMAILS[:1])
     assert suspended
     control_plane.lifecycle.suspend(suspended.user_id, operator("jane"))
-    found = control_plane.users.with_emails(EMAILS)
+    found = control_plane.users.find(EMAILS)
     listed = find_accounts(control_plane)
     assert json.encode(found) == json.encode(listed)
+
+
+@pytest.mark.both_stores
+def test_emails_and_external_ids_are_looked_up_at_one_moment(
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (jane,) = control_plane.users.find(EMAILS[:1])
+    assert jane
+    look_up = Users.list_with_emails
+
+    def look_up_and_change(users: Users, email_keys: Sequence[str]) -> Sequence[UserRecord]:
+        found = look_up(users, email_keys)
+        control_plane.updates.update(jane.user_id, UserChanges(external_id="new"), OPERATOR)
+        return found
+
+    monkeypatch.setattr(Users, "list_with_emails", look_up_and_change)
+    by_email, by_external_id = control_plane.users.find(EMAILS[:1], ["P0"])
+
+    assert by_email == by_external_id == jane

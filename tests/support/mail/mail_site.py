@@ -86,7 +86,7 @@ class MailSite:
         """Create accounts without a password, which get links by mail."""
         for email in emails:
             self.control_plane.batches.create(email, [checked_user(email)], "fail", OPERATOR)
-        found = self.control_plane.users.with_emails(list(emails))
+        found = self.control_plane.users.find(list(emails))
         self.control_plane.links.mail([user.user_id for user in found if user], OPERATOR)
 
     def mails(self, state: str = "due") -> Sequence[MailRecord]:
@@ -96,7 +96,7 @@ class MailSite:
 
     def error_of(self, email: str) -> str:
         """Wait until a mail was tried, and return what became of it; empty if it was sent."""
-        [user] = self.control_plane.users.with_emails([email])
+        [user] = self.control_plane.users.find([email])
         assert user
 
         def find() -> MailRecord | None:

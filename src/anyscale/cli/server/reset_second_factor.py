@@ -35,9 +35,7 @@ def reset_second_factor(account: str, reason: str) -> None:
         raise ConfigError(f"--reason: {fault}")
     check_account(account)
     with open_local_control_plane(create=False) as control_plane:
-        [user] = control_plane.users.with_ids([account]) or control_plane.users.with_emails(
-            [account]
-        )
+        [user] = control_plane.users.with_ids([account]) or control_plane.users.find([account])
         if user is None:
             raise NotFound(f"there is no user {account!r} in this database")
         removed = control_plane.factor_removal.remove_all(user.user_id, reason, system_caller())

@@ -109,7 +109,7 @@ def failing_reservations(console: Console) -> Iterator[None]:
 
 
 def user_id(console: Console, name: str = "jane") -> str:
-    (user,) = console.control_plane.users.with_emails([f"{name}@example.com"])
+    (user,) = console.control_plane.users.find([f"{name}@example.com"])
     assert user
     return user.user_id
 
@@ -187,7 +187,7 @@ def test_a_dropped_run_creates_nobody(console: Console) -> None:
         go_on.set()
         wait_until(lambda: not progress(jane, batch_id)["running"])
     assert progress(jane, batch_id)["state"] == "dropped"
-    assert console.control_plane.users.with_emails(["u@batch.example"]) == [None]
+    assert console.control_plane.users.find(["u@batch.example"]) == [None]
 
 
 def test_create_pressed_twice_is_one_batch(console: Console) -> None:

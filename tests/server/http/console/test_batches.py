@@ -100,7 +100,7 @@ def test_a_check_counts_the_users_and_creates_none(console_with: Console, jane: 
     assert "Could not sign in yet 1" in words(page)
     assert "a long 1ne" not in page.text
     assert f"{one}@batch.example" in page.text
-    assert console_with.control_plane.users.with_emails([f"{one}@batch.example"]) == [None]
+    assert console_with.control_plane.users.find([f"{one}@batch.example"]) == [None]
 
 
 def test_a_domain_that_single_sign_on_refuses_is_a_warning_before_the_users_are_created(
@@ -155,7 +155,7 @@ def test_a_file_creates_its_users_once(console_with: Console, jane: HttpClient) 
     again = upload(jane, f"{PATH}/{batch_id}/continue", csv("another"))
     assert (again.status, again.headers["location"]) == (303, f"{PATH}/{batch_id}")
     assert "Links for 1 who cannot sign in" in words(page)
-    (user,) = console_with.control_plane.users.with_emails([f"{name}@batch.example"])
+    (user,) = console_with.control_plane.users.find([f"{name}@batch.example"])
     assert user
     assert batch_id in get(jane, PATH).text
 
@@ -226,7 +226,7 @@ def test_a_link_that_was_sent_before_is_named_before_it_stops_working(
 ) -> None:
     names = new_names(2)
     page = f"{PATH}/{create(jane, csv(*names))}/links"
-    (user, _) = console_with.control_plane.users.with_emails([f"{n}@batch.example" for n in names])
+    (user, _) = console_with.control_plane.users.find([f"{n}@batch.example" for n in names])
     assert user
     send(jane, f"/console/users/{user.user_id}/link", newest="0")
     shown = words(get(jane, page))
@@ -436,7 +436,7 @@ def test_skipped_people_are_named_and_get_links_with_the_others(
     create(jane, csv(without))
     create(jane, csv(by_password, suspended, password="correct horse 7"))
     control_plane = shared_console.control_plane
-    (user,) = control_plane.users.with_emails([f"{suspended}@batch.example"])
+    (user,) = control_plane.users.find([f"{suspended}@batch.example"])
     assert user
     control_plane.lifecycle.suspend(user.user_id, OPERATOR)
     batch_id = create(jane, csv(without, by_password, suspended, new), if_exists="skip")

@@ -48,7 +48,7 @@ class Servers(NamedTuple):
         return [name for name, _ in events_of(self.console.control_plane)].count(event)
 
     def user_id(self, email: str) -> str:
-        (user,) = self.console.control_plane.users.with_emails([email])
+        (user,) = self.console.control_plane.users.find([email])
         assert user
         return user.user_id
 

@@ -304,4 +304,4 @@ def test_a_file_is_not_mailed_after_a_sign_in_that_is_too_old_and_the_form_stays
     assert page.status == 400
     assert "Links by mail need a sign-in of the last 15 minutes" in words(page)
     assert re.search(r'name="mail_links"[^>]* checked', page.text)
-    assert due.control_plane.users.with_emails(["quin@example.com"]) == [None]
+    assert due.control_plane.users.find(["quin@example.com"]) == [None]

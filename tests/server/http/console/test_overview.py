@@ -81,7 +81,7 @@ def test_an_import_has_the_name_of_its_file_a_person_and_one_row_on_all_pages(
     console: Console,
 ) -> None:
     batches, jane = console.control_plane.batches, console.browser()
-    (owner,) = console.control_plane.users.with_emails(["jane@example.com"])
+    (owner,) = console.control_plane.users.find(["jane@example.com"])
     assert owner
     caller = session_caller(console.control_plane, owner.user_id)
     batch = batches.open("key", "fail", caller, "März.csv")

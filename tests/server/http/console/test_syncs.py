@@ -76,7 +76,7 @@ def sync_as(client: HttpClient, data: bytes, **fields: str) -> str:
 
 
 def account(console: Console, name: str) -> User:
-    (found,) = console.control_plane.users.with_emails([f"{name}@example.com"])
+    (found,) = console.control_plane.users.find([f"{name}@example.com"])
     assert found, name
     return found
 

@@ -53,7 +53,7 @@ def jane(console: Console) -> HttpClient:
 
 
 def id_of(console: Console, email: str) -> str:
-    (found,) = console.control_plane.users.with_emails([email])
+    (found,) = console.control_plane.users.find([email])
     assert found
     return found.user_id
 

@@ -56,13 +56,13 @@ def test_a_server_lets_requests_go_before_the_filling(
         waited.append(original(pools))
         return waited[-1]
 
-    def find_late(_: Sequence[str]) -> Sequence[None]:
+    def find_late(*_: Sequence[str]) -> Sequence[None]:
         has_request.set()
         assert is_answered.wait(60)
         return []
 
     monkeypatch.setattr(ThreadPools, "are_busy", are_busy)
-    monkeypatch.setattr(control_plane.users, "with_emails", find_late)
+    monkeypatch.setattr(control_plane.users, "find", find_late)
     token = control_plane.tokens.create("jane", "owner", None, operator("jane"))
     headers = {"Authorization": f"Bearer {token}"}
     with serve_in_process(control_plane) as url, ThreadPoolExecutor(1) as pool:

@@ -17,19 +17,21 @@ class UserQueries:
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
-    def with_emails(self, emails: Sequence[str]) -> list[User | None]:
-        """Return the account of each email, in any spelling; None where there is none."""
+    def find(self, emails: Sequence[str], external_ids: Sequence[str] = ()) -> list[User | None]:
+        """Return the account of each email, then that of each external id; None without one.
+
+        An email may have any spelling. Both are of one moment: an account that has an email and an
+        external id has them in both parts, even if it is changed meanwhile.
+        """
         keys = list(map(email_key_or_empty, emails))
+        wanted = list(map(normalized_external_id, external_ids))
         with self._transactions.read() as tx:
             # Sorted, neighbours are found on one page: the statement takes a quarter less time.
-            found = tx.users.list_with_emails(sorted(filter(None, keys)))
-        users = {email_key_or_empty(record.email): user_of(record) for record in found}
-        return [users.get(key) for key in keys]
-
-    def find(self, emails: Sequence[str], external_ids: Sequence[str] = ()) -> list[User | None]:
-        """Return the account of each email, then that of each external id; None without one."""
-        found = self.with_emails(emails)
-        return [*found, *self._with_external_ids(external_ids)] if external_ids else found
+            by_email = tx.users.list_with_emails(sorted(filter(None, keys)))
+            by_id = tx.users.list_with_external_ids(wanted) if wanted else []
+        with_key = {email_key_or_empty(record.email): user_of(record) for record in by_email}
+        with_id = {record.external_id: user_of(record) for record in by_id}
+        return [*map(with_key.get, keys), *map(with_id.get, wanted)]
 
     def with_ids(self, user_ids: Sequence[str]) -> list[User]:
         """Return the accounts with some ids, in the order of the ids; others are left out."""
@@ -43,10 +45,3 @@ class UserQueries:
                 email_key_or_empty(text), text.lower(), normalized_external_id(text)
             )
         return found[0].user_id if found else None
-
-    def _with_external_ids(self, external_ids: Sequence[str]) -> list[User | None]:
-        wanted = [normalized_external_id(one) for one in external_ids]
-        with self._transactions.read() as tx:
-            found = tx.users.list_with_external_ids(wanted)
-        users = {record.external_id: user_of(record) for record in found}
-        return [users.get(one) for one in wanted]

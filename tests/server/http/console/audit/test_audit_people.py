@@ -41,7 +41,7 @@ def ids(shared_console: Console) -> dict[str, str]:
     root = operator("root")
     people = [person(*names) for names in PEOPLE]
     control_plane.batches.create("people", people, "fail", root)
-    found = control_plane.users.with_emails([one.email for one in people])
+    found = control_plane.users.find([one.email for one in people])
     ids = {user.name: user.user_id for user in found if user}
     with control_plane.store.write() as tx:
         by_uwe = f"user:{ids['Uwe']}"
@@ -126,7 +126,7 @@ def test_a_user_is_found_by_the_beginning_of_a_former_email(
 ) -> None:
     control_plane = shared_console.control_plane
     control_plane.batches.create("renamed", [person("Ida", "Unwed")], "fail", operator("root"))
-    (ida,) = control_plane.users.with_emails(["ida.unwed@example.com"])
+    (ida,) = control_plane.users.find(["ida.unwed@example.com"])
     assert ida
     changes = UserChanges(email="ida.wed@example.com", lastname="Wed")
     control_plane.updates.update(ida.user_id, changes, operator("root"))

@@ -102,7 +102,7 @@ def test_columns_without_a_field_are_left_out_and_named(
     assert columns_of(again) == chosen
     assert "Kostenstelle is left out." in words(again)
     create(jane, staff(name), columns=chosen)
-    (user,) = shared_console.control_plane.users.with_emails([f"{name}@batch.example"])
+    (user,) = shared_console.control_plane.users.find([f"{name}@batch.example"])
     assert user
     assert (user.name, user.lastname, user.title) == (name, "Muster", "IT")
 
@@ -318,7 +318,7 @@ def test_letters_that_are_not_utf8_are_asked_for_by_names_in_one_round(
     assert "Are these names right? Eva Mьller" in words(other)
     create(jane, data, encoding="windows-1252")
     email = data.decode("windows-1252").splitlines()[1].rpartition(";")[2]
-    (user,) = shared_console.control_plane.users.with_emails([email])
+    (user,) = shared_console.control_plane.users.find([email])
     assert user
     assert user.lastname == "Müller"
 
@@ -355,7 +355,7 @@ def test_an_email_that_was_changed_says_what_to_do_with_its_row(
 ) -> None:
     create(jane, b"name,email\nMona,mona@batch.example\n")
     control_plane = shared_console.control_plane
-    (mona,) = control_plane.users.with_emails(["mona@batch.example"])
+    (mona,) = control_plane.users.find(["mona@batch.example"])
     assert mona
     married = UserChanges(email="mona.roe@batch.example")
     control_plane.updates.update(mona.user_id, married, OPERATOR)

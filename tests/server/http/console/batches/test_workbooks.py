@@ -117,7 +117,7 @@ def test_a_sheet_is_chosen_if_there_are_several(shared_console: Console, jane: H
     assert f"{two}@batch.example" in page.text
     create(jane, saved(book), name="staff.xlsx", sheet="Bonn")
     emails = [f"{name}@batch.example" for name in (one, two)]
-    found = shared_console.control_plane.users.with_emails(emails)
+    found = shared_console.control_plane.users.find(emails)
     assert [user is not None for user in found] == [False, True]
 
 

@@ -75,7 +75,7 @@ def test_all_that_match_are_suspended_but_no_owner_and_the_undo_restores_exactly
 ) -> None:
     where = add(console, "apple", 60, owners=2)
     plane = console.control_plane
-    (before,) = (user.user_id for user in plane.users.with_emails(["apple9@example.com"]) if user)
+    (before,) = (user.user_id for user in plane.users.find(["apple9@example.com"]) if user)
     plane.lifecycle.suspend(before, OPERATOR)
     entries = events(console, "account.suspended")
 
@@ -221,9 +221,7 @@ def test_all_that_match_get_links_but_no_owner_and_no_suspended_one(
     console: Console, jane: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     where = add(console, "juniper", 6, owners=1)
-    (out,) = (
-        u.user_id for u in console.control_plane.users.with_emails(["juniper5@example.com"]) if u
-    )
+    (out,) = (u.user_id for u in console.control_plane.users.find(["juniper5@example.com"]) if u)
     console.control_plane.lifecycle.suspend(out, OPERATOR)
     asked = ask(jane, LINKS, where)
     assert "Create links for 4 accounts?" in asked.text

@@ -51,7 +51,7 @@ def logged() -> Iterator[Callable[[], list[dict[str, Any]]]]:
 
 def new_user(console: Console, name: str) -> str:
     create_accounts(console.control_plane, name)
-    (user,) = console.control_plane.users.with_emails([f"{name}@example.com"])
+    (user,) = console.control_plane.users.find([f"{name}@example.com"])
     assert user
     return user.user_id
 
@@ -132,7 +132,7 @@ def test_a_form_that_was_not_accepted_leads_to_its_page_with_the_selection(
 
 def test_an_owner_who_loses_the_role_in_the_middle_changes_nothing_more(console: Console) -> None:
     jane, user_id = console.browser(), new_user(console, "tom")
-    (own,) = console.control_plane.users.with_emails(["jane@example.com"])
+    (own,) = console.control_plane.users.find(["jane@example.com"])
     assert own
     with console.control_plane.store.write() as tx:
         tx.accounts.set_role(own.user_id, "collaborator")
@@ -145,7 +145,7 @@ def test_a_download_breaks_off_when_its_owner_loses_the_role(
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jane = console.browser()
-    (own,) = console.control_plane.users.with_emails(["jane@example.com"])
+    (own,) = console.control_plane.users.find(["jane@example.com"])
     assert own
     ordered = UserListing.ordered
 

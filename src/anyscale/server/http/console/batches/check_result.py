@@ -140,7 +140,7 @@ def wrong_file(run: Run, error: BatchRefused, users: UserQueries) -> WrongFile |
 
 
 def _existing(problems: Sequence[ShownProblem], users: UserQueries) -> list[ExistingPerson]:
-    accounts = users.with_emails([problem.email for problem in problems])
+    accounts = users.find([problem.email for problem in problems])
     people = [
         ExistingPerson(one, full_name(user.name, user.lastname) if user else one.name)
         for one, user in zip(problems, accounts, strict=True)
