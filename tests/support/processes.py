@@ -1,9 +1,9 @@
 """`--processes N`: N processes run the tests, and are forked once the tests are collected.
 
 A collection takes seconds, and one is enough for all. Each process takes the tests of the next
-module that none has taken: one of them first those that mostly wait, since two that wait at the
-same time leave a core idle. It sends their reports to the first process, which shows them. Two of
-three reports only say that the set-up or the end of a test passed, for `--durations`.
+module that none has taken. One process first takes the modules that mostly wait, since two that
+wait at the same time leave a core idle. Each process sends its reports to the first one, which
+shows them: without `--durations`, not those of a set-up or a teardown that passed.
 """
 
 import os
@@ -61,6 +61,8 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
         _show_reports(session, list(pids), queues)
     finally:
         _empty(queues)
+        for queue in queues:
+            os.close(queue)
         for pid in pids.values():
             os.waitpid(pid, 0)
     if session.shouldfail:
@@ -125,7 +127,7 @@ class _Sender:
         self._reports.send((nodeid, location))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Send a report that is shown."""
+        """Send a report, unless the terminal does not show it."""
         hook, durations = self._config.hook, self._config.option.durations
         if report.passed and report.when != "call" and not report.sections and durations is None:
             return
