@@ -1,4 +1,4 @@
-"""A server process collects its garbage, and leaves alone what stays for ever."""
+"""A server process collects garbage, and never visits its modules and routes, which it keeps."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ print(gc.isenabled(), gc.get_freeze_count() > 100_000)
 """
 
 
-def test_garbage_is_collected_after_the_start_without_modules_and_routes(home: Path) -> None:
+def test_a_started_server_collects_garbage_but_not_in_modules_and_routes(home: Path) -> None:
     command = [sys.executable, "-c", _START]
 
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=home)

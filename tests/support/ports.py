@@ -77,8 +77,8 @@ def responds_at(port: int, path: str = "/healthz") -> bool:
 def stop_listening(listening: socket.socket) -> None:
     """Close a socket, and end the wait of a thread for its next connection.
 
-    After `close` alone the thread would wait on, and a debugger that stops it let it wait at the
-    next socket with the same number: a client of a later test then got its answer.
+    `close` does not end that wait. If a debugger then stops the thread, the wait continues at the
+    next socket with the same number, and a client of a later test gets the wrong response.
     """
     with suppress(OSError):
         listening.shutdown(socket.SHUT_RDWR)

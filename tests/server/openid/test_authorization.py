@@ -246,7 +246,7 @@ def test_a_new_sign_in_cannot_be_left_out_a_moment_after_the_last_one(
     needed = site.start(recent, **changes)
     assert isinstance(needed, SignInNeeded)
     created_at = site.provider.authorization.stored(needed.request_id, needed.browser).created_at
-    with site.control_plane.store.write() as tx:  # the same millisecond, which is certain so
+    with site.control_plane.store.write() as tx:  # that of the request
         execute_sql(tx, f"update sessions set created_at = {created_at}")
 
     skipped = site.provider.authorization.resume(needed.request_id, recent, needed.browser)
@@ -469,7 +469,7 @@ def test_a_hint_may_be_as_long_as_our_id_tokens(site: Site) -> None:
 
 
 def _wait_for_another_millisecond(site: Site) -> None:
-    """Let the clock of the database go on: no user signs in within the moment of a request."""
+    """Wait for the clock of the database: no user signs in within a millisecond of a request."""
 
     def now() -> int:
         with site.control_plane.transactions.read() as tx:

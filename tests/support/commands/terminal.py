@@ -12,8 +12,9 @@ from tests.support.commands.command_process import CommandProcess
 
 __all__ = ["on_a_terminal"]
 
-#: Python looks for signals before it reads, and not while it enters the read: one that comes there
-#: waits for input. A user presses the key again, and so do we, after these seconds of silence.
+#: Python checks for signals before it calls read(2). A signal between the check and the call is
+#: handled only after the next input. So these keys are pressed again, as a user would do, after
+#: some seconds without output.
 _SIGNAL_KEYS = (b"\x03", b"\x1c")
 _SILENCE = 5
 

@@ -20,8 +20,8 @@ class UserQueries:
     def find(self, emails: Sequence[str], external_ids: Sequence[str] = ()) -> list[User | None]:
         """Return the account of each email, then that of each external id; None without one.
 
-        An email may have any spelling. Both are of one moment: an account that has an email and an
-        external id has them in both parts, even if it is changed meanwhile.
+        An email may have any spelling. Emails and external ids are read in one transaction: an
+        account that changes meanwhile has the same state in both parts.
         """
         keys = list(map(email_key_or_empty, emails))
         wanted = list(map(normalized_external_id, external_ids))

@@ -341,7 +341,7 @@ def _is_new(caller: SessionCaller, stored: StoredRequest) -> bool:
     """Whether a sign-in is as new as the application wants it.
 
     The time of a sign-in at an identity provider is of another clock. Its session is of ours: one
-    from before the request, or from its millisecond, is not an answer to it.
+    that is not newer than the request does not answer it.
     """
     session = caller.session
     by_other_clock = session.auth_method == "sso" and session.created_at > stored.created_at
