@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 from tests.browser.conftest import Visit, visits
 from tests.support.accessibility.checks import assert_accessible
+from tests.support.accessibility.contrast import low_contrast
 from tests.support.accessibility.layout import assert_fits_screens_and_paper
 from tests.support.sign_in.site import Site, change_password, sign_in
 from tests.support.users import NEW_PASSWORD
@@ -109,7 +110,7 @@ def test_no_page_scrolls_sideways_or_has_low_contrast(page: Page) -> None:
         page.evaluate("size => { document.documentElement.style.fontSize = size }", f"{zoom}00%")
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wide <= 0, (zoom, scheme)
-        assert page.evaluate(LOW_CONTRAST) == [], (zoom, scheme)
+        assert low_contrast(page) == [], (zoom, scheme)
 
 
 def test_every_page_fits_every_screen_and_paper(page: Page) -> None:
@@ -206,41 +207,6 @@ FOCUSED = """
   const style = getComputedStyle(one);
   const shown = style.outlineStyle === "none" ? 0 : parseFloat(style.outlineWidth);
   return { html: one.outerHTML, outline: shown, height: one.getBoundingClientRect().height };
-})()
-"""
-
-#: Texts with a contrast under 4.5 and edges of fields with one under 3 (WCAG 2.2, 1.4.3 and
-#: 1.4.11). The pages use no colour with transparency but `transparent` itself.
-LOW_CONTRAST = """
-(() => {
-  const channels = colour => colour.match(/[\\d.]+/g).map(Number);
-  const light = ([red, green, blue]) => [red, green, blue].map(value => value / 255)
-    .map(value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, value, at) => sum + value * [0.2126, 0.7152, 0.0722][at], 0);
-  const behind = one => {
-    for (; one; one = one.parentElement) {
-      const found = channels(getComputedStyle(one).backgroundColor);
-      if (found[3] !== 0) return found;
-    }
-    return [255, 255, 255];
-  };
-  const contrast = (one, other) => {
-    const [high, low] = [light(one), light(other)].sort((a, b) => b - a);
-    return (high + 0.05) / (low + 0.05);
-  };
-  const wrong = [];
-  for (const one of document.body.querySelectorAll("*")) {
-    if (!one.checkVisibility()) continue;
-    const style = getComputedStyle(one);
-    const text = [...one.childNodes].some(node => node.nodeType === 3 && node.data.trim());
-    const field = one.matches("input, select");
-    if ((text || field) && contrast(channels(style.color), behind(one)) < 4.5)
-      wrong.push(`text: ${one.outerHTML}`);
-    const edge = field && !one.readOnly && one.type !== "checkbox";
-    if (edge && contrast(channels(style.borderTopColor), behind(one.parentElement)) < 3)
-      wrong.push(`edge: ${one.outerHTML}`);
-  }
-  return wrong;
 })()
 """
 

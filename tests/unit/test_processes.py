@@ -24,6 +24,7 @@ _MODULES = {
 }
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("durations", [(), ("--durations=0", "--durations-min=0")], ids=str)
 def test_each_test_runs_once_and_a_failure_and_the_death_of_a_process_are_shown(
     tmp_path: Path, durations: tuple[str, ...]

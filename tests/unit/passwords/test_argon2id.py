@@ -254,6 +254,7 @@ def test_an_absurd_hash_takes_neither_memory_nor_time(absurd: str) -> None:
     assert hasher.needs_rehash(absurd)
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("costs", ["m=65536,t=3,p=4", "m=131072,t=3,p=1", "m=102400,t=2,p=8"])
 def test_hashes_as_other_products_make_them_are_within_the_limits(costs: str) -> None:
     memory, passes, lanes = (int(cost[2:]) for cost in costs.split(","))
@@ -290,6 +291,7 @@ def test_an_account_that_is_missing_costs_what_an_account_costs(
 # Memory
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("lanes", [1, 2])
 def test_too_little_memory_is_no_wrong_password(lanes: int) -> None:
     hasher = Hasher(Profile(memory_kib=128 * 1024, passes=1))

@@ -126,6 +126,7 @@ def django_hashers() -> None:
     ],
 )
 @pytest.mark.usefixtures("django_hashers")
+@pytest.mark.one_python
 def test_hashes_of_django_are_imported_and_verified(hasher: Hasher, name: str, code: str) -> None:
     made = make_password(PASSWORD, hasher=name)
     assert code_of(made) == code
