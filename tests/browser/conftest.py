@@ -19,7 +19,7 @@ _EXPECTED = re.compile(
 )
 
 
-#: rows of a page of the console, in place of 50: axe looks at each of them four times
+#: rows of a page of the console, in place of 50: axe looks at each of them twice
 ROWS = 12
 
 #: entries that one step of a verification of the audit log reads, in place of 20,000

@@ -121,6 +121,14 @@ NASTY: dict[str, tuple[str, Callable[[], Iterator[bytes]]]] = {
         "users.csv",
         then(b"name,email", b",a", MIB // 2, b"\n"),
     ),
+    "half a MB of first names in the header of CSV": (
+        "users.csv",
+        then(b"name,email", b",vorname", MIB // 2, b"\n"),
+    ),
+    "brackets that stay open in the header of CSV": (
+        "users.csv",
+        then(b"name,email,", b"(", MIB // 16, b"\n"),
+    ),
     "a MB of cells in a CSV row": ("users.csv", then(C, b",", MIB - 40_000, b"\n")),
     "many cells, the last one broken": ("users.csv", then(C, b",", MIB // 8, b'"x"y\n')),
     "aliases of 20 levels": ("users.yaml", lambda: iter([LAUGHS])),

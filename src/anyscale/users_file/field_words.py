@@ -88,6 +88,8 @@ def _squashed(key: str) -> str:
     return re.sub(r"\(.*?\)|[\W_]", "", unicodedata.normalize("NFD", key.casefold()))
 
 
+_FIRST_NAME_WORDS = frozenset(map(_squashed, _FIRST_NAMES.split(",")))
+
 _FIELD_OF = {_squashed(field): field for field in FIELDS} | {
     _squashed(name): field for field, names in _OTHER_NAMES.items() for name in names.split(",")
 }
@@ -100,7 +102,7 @@ def field_of(key: str) -> str | None:
 
 def is_first_name(key: str) -> bool:
     """Return whether a key other than `name` is a word for the first name."""
-    return _squashed(key) in map(_squashed, _FIRST_NAMES.split(","))
+    return len(key) <= _LONGEST_NEAR and _squashed(key) in _FIRST_NAME_WORDS
 
 
 @lru_cache(maxsize=256)  # the same mistake is often in every entry

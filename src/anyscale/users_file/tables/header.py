@@ -86,19 +86,21 @@ def columns_of(
         chosen: see `UsersFile`.
         is_header: whether they are names of columns, and not a user's cells.
     """
-    named = _KNOWN.intersection(named_column(cell, chosen) for cell in cells)
-    alone = _meant_once(cells, chosen) - named
+    names = [named_column(cell, chosen) for cell in cells]
+    fields = [field_of(cell) for cell in cells]
+    named = _KNOWN.intersection(names)
+    alone = _meant_once(names, fields) - named
+    last_name = _last_name_column(cells, fields)
     taken = set(FIELDS).intersection(named | alone)
     seen: dict[str, str] = {}
-    for cell in cells:
-        column, fault = named_column(cell, chosen), None
-        if column not in _KNOWN and (field := field_of(cell)) in alone:
-            column = field
+    for cell, name, field in zip(cells, names, fields, strict=True):
+        fault = None
+        column = field if field in alone and name not in _KNOWN else name
         if column in seen:
-            fault = _twice(seen[column], cell, column, cells)
+            fault = _twice(seen[column], cell, column, last_name)
         elif column not in _KNOWN:
             meant = _meant(cell, taken) if is_header else None
-            fault = _unknown(cell, meant, cells, is_header=is_header)
+            fault = _unknown(cell, meant, last_name, is_header=is_header)
             column = meant or column
             taken.add(column)
         if column in FIELDS:
@@ -106,11 +108,21 @@ def columns_of(
         yield column, fault
 
 
-def _meant_once(cells: Iterable[str], chosen: Mapping[str, str]) -> set[str]:
+def _meant_once(names: Iterable[str], fields: Iterable[str | None]) -> set[str]:
     """Return the fields for which one column, which is not named so, is a known word."""
-    unknown = (cell for cell in cells if named_column(cell, chosen) not in _KNOWN)
-    count = Counter(map(field_of, unknown))
-    return {field for field, number in count.items() if field and number == 1}
+    both = zip(names, fields, strict=True)
+    count = Counter(field for name, field in both if field and name not in _KNOWN)
+    return {field for field, number in count.items() if number == 1}
+
+
+def _last_name_column(cells: Iterable[str], fields: Iterable[str | None]) -> str | None:
+    """Return the cell `name`, which probably has last names beside a column of first names.
+
+    If a column is `lastname`, it is None.
+    """
+    if "lastname" in fields:
+        return None
+    return next((cell for cell in cells if column_name(cell) == "name"), None)
 
 
 def _meant(cell: str, taken: set[str]) -> str | None:
@@ -118,8 +130,8 @@ def _meant(cell: str, taken: set[str]) -> str | None:
     return None if meant in taken else meant
 
 
-def _twice(first: str, cell: str, column: str, cells: list[str]) -> ColumnFault:
-    if fault := _last_name(first, cells) or _last_name(cell, cells):
+def _twice(first: str, cell: str, column: str, last_name: str | None) -> ColumnFault:
+    if fault := _first_name(first, last_name) or _first_name(cell, last_name):
         return fault
     if column_name(first) == column_name(cell):
         return ColumnFault("duplicate_key", f"the column {column!r} is there twice")
@@ -127,8 +139,10 @@ def _twice(first: str, cell: str, column: str, cells: list[str]) -> ColumnFault:
     return ColumnFault("duplicate_key", f"{both}: choose another field for one, or leave it out")
 
 
-def _unknown(cell: str, meant: str | None, cells: list[str], *, is_header: bool) -> ColumnFault:
-    if is_header and not meant and (fault := _last_name(cell, cells)):
+def _unknown(
+    cell: str, meant: str | None, last_name: str | None, *, is_header: bool
+) -> ColumnFault:
+    if is_header and not meant and (fault := _first_name(cell, last_name)):
         return fault
     mend = f"rename it to one of {', '.join(NAMED_FIELDS)}, or remove it"
     if meant:
@@ -138,16 +152,15 @@ def _unknown(cell: str, meant: str | None, cells: list[str], *, is_header: bool)
     return ColumnFault("unknown_key", f"{what}: {mend}")
 
 
-def _last_name(cell: str, cells: list[str]) -> ColumnFault | None:
-    """Return the fault of a column of first names beside `name`, if no column is `lastname`.
+def _first_name(cell: str, last_name: str | None) -> ColumnFault | None:
+    """Return the fault of a column of first names, if another one probably has the last names.
 
-    Without the column, people would be created with last names as names.
+    Without it, people would be created with last names as names.
     """
-    name = next((other for other in cells if column_name(other) == "name"), None)
-    if name is None or not is_first_name(cell) or "lastname" in map(field_of, cells):
+    if last_name is None or not is_first_name(cell):
         return None
     detail = (
-        f"{shown(cell)} is the first name, so {shown(name)} is probably the last name: "
-        f"rename {shown(name)} to lastname and {shown(cell)} to name"
+        f"{shown(cell)} is the first name, so {shown(last_name)} is probably the last name: "
+        f"rename {shown(last_name)} to lastname and {shown(cell)} to name"
     )
-    return ColumnFault("unknown_key", detail, f"{name.strip()}=lastname")
+    return ColumnFault("unknown_key", detail, f"{last_name.strip()}=lastname")
