@@ -126,8 +126,18 @@ def test_a_workbook_of_one_sheet_has_no_choice(jane: HttpClient) -> None:
     assert 'id="sheet"' not in page.text
 
 
+#: one of each kind of `HOSTILE`, all of which the reader's own tests have
+KINDS = (
+    "a sheet that unpacks to a thousand times its size",
+    "a long text that many cells share",
+    "entities of entities",
+    "a header of 16,384 columns",
+)
+
+
 def test_hostile_workbooks_are_refused_within_two_seconds_and_64_mib(jane: HttpClient) -> None:
-    for what, (make, message) in HOSTILE.items():
+    for what in KINDS:
+        make, message = HOSTILE[what]
         data = make()
         memory, since = peak(), time.process_time()
         page = upload(jane, CHECK, data, "staff.xlsx", **{"as": "text"})
