@@ -55,7 +55,7 @@ vars(providers)["_get_local_constants"] = Constants
 
 @pytest.fixture(autouse=True)
 def quiet_log() -> None:
-    """Log warnings alone: a test before may have run code that logs all requests."""
+    """Log only warnings: a test before may have run code that logs all requests."""
     logging.getLogger().setLevel(logging.WARNING)
 
 

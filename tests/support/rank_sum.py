@@ -9,7 +9,7 @@ __all__ = ["area_under_curve", "rank_score"]
 def area_under_curve(ours: Sequence[float], others: Sequence[float]) -> float:
     """Give how often one of ours is the larger one: 0.5 where nothing tells them apart.
 
-    It is the area under the curve of who guesses by the time alone (ROC).
+    It is the area under the curve (ROC) of a guess by the time.
     """
     wins = sum((a > b) + (a == b) / 2 for a in ours for b in others)
     return wins / (len(ours) * len(others))

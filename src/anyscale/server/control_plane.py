@@ -229,7 +229,7 @@ class ControlPlane:
 
     @cached_property
     def passkey_login(self) -> "PasskeyLogin | None":
-        """Sign-in by a passkey alone; None where there are no passkeys."""
+        """Sign-in with only a passkey; None where there are no passkeys."""
         if self.ceremonies is None:
             return None
         from anyscale.server.core.login.passkey_login import PasskeyLogin

@@ -108,7 +108,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
     batch_expiry_days: int = 7
     #: days that conflicts of published batches, and dropped batches, are stored
     report_days: int = 90
-    #: days that audit entries are stored; None for ever
+    #: days that audit entries are stored; None: without a limit
     audit_days: int | None = None
 
     @classmethod

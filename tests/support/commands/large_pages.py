@@ -11,7 +11,7 @@ from pathlib import Path
 #: octets
 _LARGE_PAGE = 2 << 20
 
-#: advice of madvise(2), which kernels before 6.1 refuse. It is for the memory of now alone.
+#: advice of madvise(2), which kernels before 6.1 refuse. It concerns only the memory of now.
 _COLLAPSE = 25
 
 #: memory of malloc and of Python: a private mapping of no file

@@ -28,7 +28,7 @@ def cheap_control_plane(settings: Settings) -> ControlPlane:
 
 
 def place_empty_file(path: Path) -> None:
-    """Create the file and its folder, both for this user alone, where there is no file."""
+    """Create the file and its folder, both for this user only, where there is no file."""
     if not path.exists():
         place_file(path, _content(max(steps_of("sqlite"))))
 

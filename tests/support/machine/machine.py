@@ -1,7 +1,7 @@
 """A machine of an operator: a file system root and a network of its own, and one shell of root.
 
 The root is an overlay over the real one, so its programs are there, and what the shell writes is
-gone afterwards. The network has loopback alone.
+gone afterwards. The network has only loopback.
 """
 
 import ctypes

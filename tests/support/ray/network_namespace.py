@@ -19,7 +19,7 @@ sys.stdin.read()
 
 @contextmanager
 def network_namespace() -> Iterator[Sequence[str]]:
-    """Create a network namespace with loopback alone, until the block ends.
+    """Create a network namespace with only loopback, until the block ends.
 
     Give the start of a command that runs another one in it. It is empty, for the network of this
     process, where a user or a container may not create one.

@@ -20,7 +20,7 @@ __all__ = ["add_passkey", "ceremonies_of", "login_of", "options_in", "options_of
 
 
 def login_of(control_plane: ControlPlane) -> PasskeyLogin:
-    """Return the sign-in by a passkey alone."""
+    """Return the sign-in by only a passkey."""
     assert control_plane.passkey_login
     return control_plane.passkey_login
 

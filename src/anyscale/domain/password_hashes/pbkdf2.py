@@ -28,7 +28,7 @@ _DIGESTS = {
     "sha512": (64, 2_000),
 }
 
-# OpenLDAP and passlib write the iterations alone; without a digest, it is SHA-1.
+# OpenLDAP and passlib write only the iterations; without a digest, it is SHA-1.
 _text = re.compile(
     r"(?:\$pbkdf2(?:-(sha\d+))?\$|\{(?i:pbkdf2)(?:-((?i:sha)\d+))?\})"
     r"(?:i=)?(\d+)(?:,l=(\d+))?\$([^$]*)\$([^$]*)"

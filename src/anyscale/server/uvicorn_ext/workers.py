@@ -57,7 +57,7 @@ def _report_dead(pids: set[int]) -> None:
 def set_up_worker() -> None:
     """Name this process, and have it shut down as by SIGTERM when its supervisor has died.
 
-    It would serve for ever otherwise, and no new server could listen at the address.
+    Otherwise it would go on, and no new server could listen at the address.
     """
     _unblock_interrupts()
     with suppress(OSError):  # only Linux has this file

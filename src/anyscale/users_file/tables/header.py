@@ -77,7 +77,7 @@ def columns_of(
 ) -> Iterator[tuple[str, ColumnFault | None]]:
     """Iterate over the columns, each with what is wrong with it: it is unknown, or there twice.
 
-    A column that no field is named like, and that alone is a known word for a field, such as
+    A column that is no field's name, and the only one with a known word for a field, such as
     `Vorname`, is that field. One that only probably stands for a field that is not taken is read as
     that field, for its own problems. It may have no name, as in files of spreadsheets.
 

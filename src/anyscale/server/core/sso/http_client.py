@@ -1,7 +1,7 @@
 """HTTP requests to an identity provider, limited in time and size.
 
 httpx limits the time of each operation, and not of a request: a server that sends an octet every
-nine seconds keeps a synchronous client for ever. An event loop of its own, for each request, can
+nine seconds keeps a synchronous client without end. An event loop of its own, for each request, can
 cancel the request wherever it waits. Requests are few: two for a sign-in. httpx is loaded by the
 first one: a server without an identity provider starts without it.
 """

@@ -1,4 +1,4 @@
-"""/sign-in/passkey: sign in by a passkey alone; and the sign-in page, which offers it."""
+"""/sign-in/passkey: sign in with only a passkey; and the sign-in page, which offers it."""
 
 from typing import Any
 

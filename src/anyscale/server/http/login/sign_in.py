@@ -137,7 +137,7 @@ class LoginFlows(Struct, frozen=True):
             return count(await self.pools.login.run(call, client.address, is_known=True))
 
     async def by_passkey(self, connection: Connection, answer: str) -> LoginResult | HalfSignIn:
-        """Sign in by a passkey alone, as `PasskeyLogin` does."""
+        """Sign in with only a passkey, as `PasskeyLogin` does."""
         client, browser = client_info(connection), read_cookie(connection, BROWSER)
         login = self.require_passkeys()
         with _counted("passkey") as count:

@@ -17,7 +17,7 @@ __all__ = ["RequestLogMiddleware"]
 
 _log = logging.getLogger("anyscale.server")
 
-#: A client may send any word as its method, and each value of a label uses memory for ever.
+#: A client may send any word as its method, and each value of a label keeps its memory.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 #: Requests of machines, several a minute: they are counted, and have no line in the log.
@@ -60,7 +60,7 @@ def _id_for(scope: Any) -> str:
 
 def _record(scope: Any, status: int, seconds: float) -> None:
     method = scope["method"] if scope["method"] in _METHODS else "other"
-    # The route and not the path: a path has ids, and each value of a label uses memory for ever.
+    # The route and not the path: a path has ids, and each value of a label keeps its memory.
     route = scope.get("path_template") or "unknown"
     REQUESTS.labels(method, route, status).inc()
     SECONDS.labels(route).observe(seconds)
