@@ -4,6 +4,7 @@ import re
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -15,6 +16,9 @@ from tests.support.sign_in.site import Site
 
 from anyscale.domain.validation import Policy, check
 from anyscale.server.core.audit.entries import Entry, append_entries
+
+#: of the browser, whose month may be another one than that of UTC
+ZONE = "Europe/Berlin"
 
 
 class Office(NamedTuple):
@@ -45,8 +49,8 @@ def office(site: Site) -> Office:
         found = control_plane.users.find([user.email for user in users])
         ann, uwe = (user.user_id for user in found if user)
         by_uwe = f"user:{uwe}"
-        month = datetime.now(UTC).replace(day=1)
-        last_month = (month - timedelta(days=10)).replace(hour=23, minute=30)
+        month = datetime.now(ZoneInfo(ZONE)).replace(day=1)
+        last_month = (month - timedelta(days=10)).replace(hour=23, minute=30, tzinfo=UTC)
         with control_plane.store.write() as tx:
             entries = [
                 Entry(by_uwe, "account.suspended", ann, {}),
@@ -64,9 +68,7 @@ def office(site: Site) -> Office:
 
 @pytest.fixture
 def page(visit: Visit, office: Office) -> Page:
-    return visit(
-        f"/console/users/{office.ann}", storage_state=office.state, timezone_id="Europe/Berlin"
-    )
+    return visit(f"/console/users/{office.ann}", storage_state=office.state, timezone_id=ZONE)
 
 
 def entries(page: Page) -> list[str]:
@@ -88,7 +90,7 @@ def test_what_else_the_administrator_did_is_three_clicks_away(page: Page) -> Non
     ]
     page.get_by_role("link", name=re.compile("Remove the filter 1 ")).click()
     expect(page.get_by_text("Uwe Lang restored Ann König")).to_be_visible()
-    expect(page.get_by_text("imes are in")).to_have_text(["Days and times are in Europe/Berlin."])
+    expect(page.get_by_text("imes are in")).to_have_text([f"Days and times are in {ZONE}."])
 
 
 def test_enter_in_the_field_of_names_shows_what_was_typed(page: Page) -> None:
