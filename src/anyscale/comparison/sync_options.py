@@ -47,7 +47,8 @@ class TooMany(Struct, frozen=True):
 
     Attributes:
         kind: of the steps.
-        count: how many there are; without a limit of the caller, of emails if they are corrections.
+        count: how many there are; of corrections without a limit of the caller, how many replace an
+            email or a number.
         limit: that of the caller; None for the one that holds without it.
     """
 
@@ -77,8 +78,8 @@ def choose_kinds(plan: SyncPlan, options: SyncOptions) -> None:
 def most_unasked(accounts: int) -> int:
     """Return how many of so many accounts may change before a person has to say a number.
 
-    In a sync these are suspensions or changed emails: a file may be cut off, or of another
-    organization.
+    In a sync these are suspensions, or changed emails and numbers: a file may be cut off, or of
+    another organization, or have lost the zeros of its numbers in a spreadsheet.
     """
     return max(_MANY, accounts // _SHARE)
 
@@ -93,6 +94,14 @@ def new_emails(plan: SyncPlan) -> list[SyncStep]:
     return [one for one in plan.correct if one.changes and one.changes.email is not UNSET]
 
 
+def _gets_identity(step: SyncStep) -> bool:
+    """Return whether a correction replaces what names the user: the email, or a known number."""
+    assert step.changes
+    assert step.replaced
+    has_number = step.changes.external_id is not UNSET and bool(step.replaced.external_id)
+    return step.changes.email is not UNSET or has_number
+
+
 def too_many(plan: SyncPlan, options: SyncOptions) -> Iterator[TooMany]:
     """Iterate over the limits that a plan passes."""
     limits: dict[StepKind, int | None] = {
@@ -105,11 +114,11 @@ def too_many(plan: SyncPlan, options: SyncOptions) -> Iterator[TooMany]:
         if limit is not None and count > limit:
             yield TooMany(kind, count, limit)
     most = most_unasked(plan.accounts)
-    emails = len(new_emails(plan))
+    identities = sum(map(_gets_identity, plan.correct))
     if options.at_most_suspend is None and len(plan.suspend) > most:
         yield TooMany("suspend", len(plan.suspend), None)
-    if options.at_most_correct is None and emails > most:
-        yield TooMany("correct", emails, None)
+    if options.at_most_correct is None and identities > most:
+        yield TooMany("correct", identities, None)
 
 
 def count_nameless(plan: SyncPlan) -> int:
@@ -140,6 +149,6 @@ def stops(plan: SyncPlan, options: SyncOptions) -> Iterator[str]:
 def _in_words(one: TooMany, accounts: int) -> str:
     if one.limit is not None:
         return f"{one.count:,} to {one.kind}, and `--at-most-{one.kind}` is {one.limit:,}"
-    what = "emails to change" if one.kind == "correct" else f"to {one.kind}"
+    what = "emails or numbers to change" if one.kind == "correct" else f"to {one.kind}"
     doubt = in_doubt(f"{one.count:,} {what}", accounts)
     return f"{doubt}, say how many may be by `--at-most-{one.kind}`"

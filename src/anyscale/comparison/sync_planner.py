@@ -313,8 +313,11 @@ def _expected(kind: StepKind, account: User) -> ExpectedUser:
 
 
 def are_different(number: str | UnsetType | None, other: str | UnsetType | None) -> bool:
-    """Return whether two numbers are known, and of two people."""
-    return bool(number and other and number != other)
+    """Return whether two numbers are known, and of two people.
+
+    A spreadsheet drops the zeros that a number begins with.
+    """
+    return bool(number and other and number.lstrip("0") != other.lstrip("0"))
 
 
 def _is_kept(email: str) -> str:

@@ -232,10 +232,30 @@ def test_many_changed_emails_stop_a_sync_without_a_limit_of_its_own() -> None:
         return planner.plan(0)
 
     (reason,) = plan(SyncOptions()).stops
-    assert reason.startswith("51 emails to change, of 0 accounts: if that is right, say how many")
+    assert reason.startswith("51 emails or numbers to change, of 0 accounts: if that is right, say")
     assert plan(SyncOptions(at_most_correct=51)).stops == []
     (reason,) = plan(SyncOptions(at_most_correct=50)).stops
     assert reason == "51 to correct, and `--at-most-correct` is 50"
+
+
+@pytest.mark.parametrize(("before", "is_stopped"), [("00", True), (None, False)], ids=str)
+def test_many_replaced_numbers_stop_a_sync_and_many_first_ones_do_not(
+    before: str | None, is_stopped: bool
+) -> None:
+    planner = Planner(SyncOptions())
+    for index, one in enumerate(many(51)):
+        number = before and f"{before}{one.external_id}"
+        known = structs.replace(one, external_id=number)
+        new = entry(one.email, name=one.name, external_id=one.external_id)
+        planner.add_entries([(index, new, known)])
+    planner.end_entries()
+    assert bool(planner.plan(0).stops) is is_stopped
+
+
+def test_a_number_that_lost_its_zeros_does_not_say_that_two_people_differ() -> None:
+    world = World.of([account(EMAILS[0], external_id="00009")])
+    plan = world.plan([entry(EMAILS[1], external_id="9")], ALL)
+    assert "is an email mistyped or cut off" in plan.stops[0]
 
 
 def test_each_limit_is_about_its_own_kind() -> None:
