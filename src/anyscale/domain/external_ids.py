@@ -8,6 +8,10 @@ import unicodedata
 
 __all__ = ["blank_fault", "is_plain_external_id", "normalized_external_id"]
 
+#: Characters of a text that may be one in any form. In some versions of Python, the time for a
+#: longer one grows with its square.
+_LONGEST = 1_024
+
 
 def is_plain_external_id(text: str) -> bool:
     """Whether a text has no blank around it and no special character, as nearly all of them."""
@@ -16,7 +20,9 @@ def is_plain_external_id(text: str) -> bool:
 
 def normalized_external_id(text: str) -> str:
     """Return the form of a valid external id that is stored and compared."""
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
+    if text.isascii() or len(text) > _LONGEST:
+        return text
+    return unicodedata.normalize("NFC", text)
 
 
 def blank_fault(text: str) -> str:

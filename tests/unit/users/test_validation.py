@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from anyscale.domain.external_ids import normalized_external_id
 from anyscale.domain.validation import (
     FIELDS,
     MAX_TEXT,
@@ -146,6 +147,11 @@ def test_an_external_id_is_stored_as_it_is_in_nfc(external_id: str, stored: str)
     user = checked(external_id=external_id)
     assert user
     assert user.external_id == stored
+
+
+def test_a_text_that_is_too_long_for_an_external_id_is_not_normalized() -> None:
+    text = "e\u0301" * 600
+    assert normalized_external_id(text) == text
 
 
 @pytest.mark.parametrize("field", ["name", "lastname", "title"])
