@@ -230,6 +230,15 @@ def test_rows_that_are_missing_and_empty_keep_the_numbers_of_the_others() -> Non
     ]
 
 
+def test_rows_after_a_long_tag_of_selected_cells_are_read() -> None:
+    parts = parts_of(row("name", "email") + row("Ann", "ann@example.com"))
+    selection = f'<selection sqref="{"A12345 " * 8_192}"/>'
+    view = f"<sheetViews><sheetView>{selection}</sheetView></sheetViews><sheetData>"
+    parts[SHEET] = str(parts[SHEET]).replace("<sheetData>", view)
+
+    assert emails(packed(parts)) == ["ann@example.com"]
+
+
 def test_a_text_in_a_column_without_a_name_is_a_problem_of_its_first_cell() -> None:
     book = workbook(("name", None, "email"), ("Ann", None, "ann@example.com"))
     book.worksheets[0]["XFD3"], book.worksheets[0]["B4"] = "x", "y"

@@ -147,7 +147,9 @@ class Package:
                     raise WorkbookFault(_DAMAGED)
                 yield read / part.file_size
             if not handler.is_done:
+                # After a long tag, expat waits for more octets, and finds the last values only now.
                 parser.Parse(b"", True)
+                yield 1.0
 
     def _checked(self, name: str, most: int) -> ZipInfo:
         part = self._parts.get(_key(name))
