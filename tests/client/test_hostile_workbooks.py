@@ -40,6 +40,10 @@ def _sheet(*rows: str) -> str:
     return sheet.replace("</sheetData>", "".join(rows) + "</sheetData>")
 
 
+def _with_namespace(name: str, elements: str) -> str:
+    return _sheet().replace("<sheetData>", f'<a xmlns="{name}">{elements}</a><sheetData>')
+
+
 def _with_part(name: str, content: str | bytes) -> bytes:
     return packed(parts_of(GOOD) | {name: content})
 
@@ -154,6 +158,16 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "one tag without end": (
         lambda: _with_part(SHEET, _sheet().replace("<row>", f'<row a="{_digits(3 * MIB)}">', 1)),
+        "is damaged or was cut off",
+    ),
+    "a long namespace before many names": (
+        lambda: _with_part(SHEET, _with_namespace("u" * 100_000, "<a/>" * 50_000)),
+        "is damaged or was cut off",
+    ),
+    "a long namespace before many different names": (
+        lambda: _with_part(
+            SHEET, _with_namespace("u" * 20_000, "".join(f"<a{at}/>" for at in range(5_000)))
+        ),
         "is damaged or was cut off",
     ),
     "a long text that many cells share": (_shared_by_many, "has too long texts"),

@@ -27,8 +27,12 @@ _MAX_PART = 1 << 32
 #: octets that are read at once: the cells in them may have long texts
 _PIECE = 1 << 13
 
-#: octets of one tag, and of XML in which no value comes: about 50,000 formatted rows without texts
-_MAX_TAG, _MAX_IDLE = 1 << 20, 1 << 23
+#: octets of one tag, such as that of 8,192 selected cells; and of XML in which no value comes, such
+#: as that of about 50,000 formatted rows without texts
+_MAX_TAG, _MAX_IDLE = 1 << 16, 1 << 23
+
+#: characters of a namespace, which is put before each name of an element or attribute
+_MAX_NAMESPACE = 255
 
 _MAX_DEPTH = 64
 
@@ -201,18 +205,25 @@ def _damage_found() -> Iterator[None]:
 
 
 def _parser(handler: PartHandler) -> XMLParserType:
-    parser = ParserCreate(namespace_separator=" ")
+    # Without an intern table, which would keep each name until the parser ends.
+    parser = ParserCreate(namespace_separator=" ", intern=None)
     parser.buffer_text = True
     parser.StartElementHandler = handler.start
     parser.EndElementHandler = handler.end
     parser.CharacterDataHandler = handler.text
     # No workbook has one, and entities can grow without end.
     parser.StartDoctypeDeclHandler = _refuse_doctype
+    parser.StartNamespaceDeclHandler = _check_namespace
     return parser
 
 
 def _refuse_doctype(*_declaration: object) -> None:
     raise WorkbookFault(_DAMAGED)
+
+
+def _check_namespace(_prefix: str | None, uri: str | None) -> None:
+    if len(uri or "") > _MAX_NAMESPACE:
+        raise WorkbookFault(_DAMAGED)
 
 
 def _key(name: str) -> str:
