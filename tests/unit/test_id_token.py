@@ -1,11 +1,14 @@
 """The bounds of ID tokens: times, lengths and keys, to the last value that is accepted."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from random import Random
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from joserfc.jwk import Key, OctKey, OKPKey, RSAKey
+from joserfc.util import int_to_base64
 
 from anyscale.errors import SsoRefused
 from anyscale.server.core.sso.id_token import _check_times, _is_strong, import_keys, parse_header
@@ -58,3 +61,14 @@ def test_an_rsa_key_has_at_least_2048_bits(bits: int, is_strong: bool) -> None:
 )
 def test_a_provider_that_publishes_a_key_of_another_kind_has_no_key_for_tokens(key: Key) -> None:
     assert import_keys([key.as_dict()]) == []
+
+
+def test_the_private_part_of_a_published_key_costs_no_time_and_is_not_kept() -> None:
+    key = RSAKey.generate_key(2_048).as_dict(private=True)
+    n, d = (int_to_base64(Random(seed).getrandbits(8_192) | 1) for seed in (1, 2))
+    costly = {"kty": "RSA", "e": "AQAB", "n": n, "d": d}  # a second, to look for the factors
+
+    begin = time.process_time()
+    imported = import_keys([costly, key])
+    assert time.process_time() - begin < 0.2
+    assert [one.is_private for one in imported] == [False, False]

@@ -53,6 +53,9 @@ _ENCRYPTED_PARTS = 5  # (RFC 7516, 3.1)
 _MAX_CHARACTERS = 65_536
 _RSA_BITS = 2048
 
+#: the public members of a key that we use (RFC 7517, 4; RFC 7518, 6; RFC 8037, 2)
+_PUBLIC = ("kty", "use", "key_ops", "alg", "kid", "n", "e", "crv", "x", "y")
+
 #: Header parameters that an ID token should not have (Core, 2): some name a key of the token's own
 #: choice, others change what is signed.
 _FORBIDDEN = frozenset({"jwk", "jku", "x5c", "x5u", "crit", "b64"})
@@ -167,7 +170,8 @@ def loggable(value: object) -> str:
 
 def _import_key(jwk: Any) -> Key | None:
     try:
-        key = JWKRegistry.import_key(jwk)
+        # With a private part the library may compute the factors of `n`, which can take minutes.
+        key = JWKRegistry.import_key({name: jwk[name] for name in _PUBLIC if name in jwk})
     except Exception:  # noqa: BLE001 - joserfc raises many kinds for odd keys
         return None
     operations = key.get("key_ops")
