@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from msgspec import structs
 from tests.support.callers import OPERATOR
+from tests.support.second_factor.authenticator_apps import add_app, code_shown
 from tests.support.servers.control_planes import Deployment
 from tests.support.sign_in.sign_ins import (
     CHOSEN,
     EMAIL,
     HOME,
+    completed,
     count_sessions,
     create_link,
     events_of,
@@ -38,6 +40,7 @@ from anyscale.server.core.audit.entries import Entry
 from anyscale.server.core.callers import IDLE_LIMIT
 from anyscale.server.core.hashing.argon2id import Hasher, Profile
 from anyscale.server.core.login import sessions
+from anyscale.server.core.login.half_sign_in import HalfSignIn
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.store.records.login import LinkRecord
 
@@ -182,6 +185,23 @@ def test_a_hash_with_old_parameters_is_replaced_at_the_next_sign_in(
     assert "m=8," in str(get_account(control_plane).password_hash)
     assert get_account(control_plane).password_set_at is None
     sign_in_at_home(control_plane)
+
+
+def test_a_sign_in_that_replaces_the_hash_goes_on_with_the_second_factor(
+    control_plane: ControlPlane,
+) -> None:
+    user_id = get_account(control_plane).user_id
+    seed = add_app(control_plane, user_id)
+    (weaker,) = Hasher(Profile(memory_kib=9, passes=1)).hash([PASSWORD])
+    with control_plane.store.write() as tx:
+        tx.accounts.set_password(user_id, weaker, None)
+    login, second = control_plane.password_login, control_plane.second_factor_login
+
+    begun = login.login(login.prepare(EMAIL, PASSWORD, HOME))
+
+    assert isinstance(begun, HalfSignIn)
+    assert get_account(control_plane).password_hash != weaker
+    assert completed(second.by_code(begun, code_shown(seed), HOME)).user_id == user_id
 
 
 @pytest.mark.parametrize("password", ["jane-1234", "j.a.n.e.77", "aaaaaaaaa", "12345678", "short"])

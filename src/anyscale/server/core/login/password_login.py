@@ -24,6 +24,7 @@ from anyscale.server.core.login.rate_limit import LoginRateLimiter
 from anyscale.server.core.login.sessions import (
     DEVICE_LIMIT,
     ClientInfo,
+    LockedAccount,
     LoginResult,
     lock_for_session,
 )
@@ -180,7 +181,7 @@ class PasswordLogin:
             if locked and locked.account.password_hash == password_hash:
                 self.require_active(locked.account, locked.at)
                 if rehashed:
-                    tx.accounts.set_password(user_id, rehashed, None)
+                    locked = _with_hash(tx, locked, rehashed)
                 return self._gate.complete_sign_in(tx, locked, _shown(locked.at))
         # The password was changed after the account was read, or another sign-in has rehashed it.
         return self.login(structs.replace(attempt, account=locked.account if locked else None))
@@ -263,6 +264,13 @@ def require_passwords(policy: Policy) -> None:
 
 def _is_imported(account: AccountRecord | None) -> bool:
     return account is not None and account.imported_ms is not None
+
+
+def _with_hash(tx: Transaction, locked: LockedAccount, password_hash: str) -> LockedAccount:
+    """Store a new hash of the same password; give the account with it, as half a sign-in needs."""
+    tx.accounts.set_password(locked.account.user_id, password_hash, None)
+    account = structs.replace(locked.account, password_hash=password_hash)
+    return structs.replace(locked, account=account)
 
 
 def _shown(at: int) -> Shown:
