@@ -199,6 +199,25 @@ def test_wrong_current_passwords_are_limited(control_plane: ControlPlane) -> Non
     sign_in_at_home(control_plane)
 
 
+def test_the_right_current_password_is_refused_if_the_limit_was_reached_meanwhile(
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
+    hashing, login = control_plane.password_changes._hashing, control_plane.password_login
+    verify = hashing.verify
+
+    def meanwhile(password_hash: str | None, password: str) -> bool:
+        monkeypatch.undo()
+        for _ in range(10):
+            with pytest.raises(InvalidCredentials):
+                login.verify_current(user, "wrong password", HOME)
+        return verify(password_hash, password)
+
+    monkeypatch.setattr(hashing, "verify", meanwhile)
+    with pytest.raises(TooManyFailedLogins):
+        control_plane.password_changes.change_password(user, PASSWORD, CHOSEN, HOME)
+
+
 def test_a_known_device_is_counted_at_all_addresses_together(
     control_plane: ControlPlane,
 ) -> None:

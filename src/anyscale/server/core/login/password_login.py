@@ -204,6 +204,8 @@ class PasswordLogin:
             self._rate_limiter.record_failure(*source)
             self._audit_writer.record_denied(account)
             raise InvalidCredentials("the current password is wrong")
+        # As in `login`: guesses at the same time count as guesses in turn.
+        self._rate_limiter.check(*source)
 
     def sign_in_again(
         self, caller: SessionCaller, password: str, client: ClientInfo
