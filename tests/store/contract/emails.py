@@ -198,6 +198,21 @@ class EmailRules(WordSteps):
             tx.emails.purge(7)
             assert tx.emails.list_freed(keys, 0) == [FreedEmailRecord("a3@x.org", "", 11)]
 
+    def test_a_deletion_makes_no_email_free_earlier_than_another_account_gave_it_up(
+        self, store: Store
+    ) -> None:
+        batch = self.publish(store, 1, "a@x.org", "b@x.org")
+        first, second = (user_id_of(batch, at) for at in range(2))
+        with store.write() as tx:
+            assert _change(tx, [NewEmail(first, "a2@x.org", "a2@x.org")], 5) == []
+        with store.write() as tx:
+            assert _change(tx, [NewEmail(second, "a@x.org", "a@x.org")], 6) == []
+        for user_id, at in ((second, 9), (first, 10)):
+            with store.write() as tx:
+                tx.emails.free(user_id, at, 0)
+                tx.accounts.delete(user_id)
+                assert tx.emails.list_freed(["a@x.org"], 0)[-1].freed_at == 9
+
     def test_the_words_of_an_account_follow_its_email(self, store: Store) -> None:
         batch = self.publish(store, 1, "a@x.org", "b@x.org", "c@x.org", **JANE)
         self.index(store)

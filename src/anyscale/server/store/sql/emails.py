@@ -48,12 +48,14 @@ _ADD_FORMER = (
     "insert into former_emails (email_key, user_id, freed_at)"
     " select email_key, user_id, ? from users where user_id {any}"
 )
-# Without the account: who it was is deleted.
+# Without the account: who it was is deleted. Of several accounts that had an email, the last one
+# that gave it up counts, whichever is deleted first.
 _FREE_OF_DELETED = (
     "insert into former_emails (email_key, user_id, freed_at)"
     " select email_key, '', freed_at from former_emails where user_id = ? and freed_at > ?"
     " union all select email_key, '', ? from users where user_id = ?"
     " on conflict (email_key, user_id) do update set freed_at = excluded.freed_at"
+    " where excluded.freed_at > former_emails.freed_at"
 )
 _DELETE_OWN = (
     "delete from former_emails where user_id {any} and email_key ="
