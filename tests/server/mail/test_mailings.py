@@ -1,12 +1,15 @@
 """Mails to many accounts: one row, from which the sender creates them a part at a time."""
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 
 import pytest
 from msgspec import structs
 from tests.support.callers import OPERATOR
 from tests.support.databases.empty_sqlite import cheap_control_plane
+from tests.support.databases.locks import wait_until_blocked
 from tests.support.databases.stored_data import execute_sql
 from tests.support.mail.relays import TestRelay
 from tests.support.mail.sending import mails, pass_time, send_all, sender_of
@@ -17,7 +20,10 @@ from anyscale.errors import BatchGone, LinkInvalid, MailUnavailable, NotFound
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.link_secrets import secret_of
 from anyscale.server.core.login.sessions import ClientInfo
+from anyscale.server.core.mail.outbox import Outbox
 from anyscale.server.core.time_units import DAY_MS
+from anyscale.server.store.records.mail import MailingRecord
+from anyscale.server.store.transaction import Transaction
 
 NAMES = "abcdefg"
 
@@ -166,6 +172,33 @@ def test_links_to_all_accounts_that_nobody_can_sign_in_to(
     send_all(control_plane)
     assert names_of(relay) == "abcdef"
     assert control_plane.links.mail_many("", OPERATOR) != first
+
+
+@pytest.mark.both_stores
+@pytest.mark.parametrize("of_a_batch", [True, False])
+def test_two_requests_at_once_are_one_mailing(
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, *, of_a_batch: bool
+) -> None:
+    batch_id = open_batch(control_plane)
+    control_plane.batches.publish(batch_id, 7, OPERATOR)
+    request = partial(control_plane.links.mail_many, batch_id if of_a_batch else "", OPERATOR)
+    others: list[Future[str]] = []
+    find = Outbox.find_running
+
+    def find_while_another_waits(
+        outbox: Outbox, tx: Transaction, which: str, seen: str | None
+    ) -> MailingRecord | None:
+        found = find(outbox, tx, which, seen)
+        monkeypatch.setattr(Outbox, "find_running", find)
+        others.append(pool.submit(request))
+        wait_until_blocked(control_plane.store, tx)
+        return found
+
+    monkeypatch.setattr(Outbox, "find_running", find_while_another_waits)
+    with ThreadPoolExecutor(1) as pool:
+        first = request()
+    assert [other.result() for other in others] == [first]
+    assert len(control_plane.mail_queue.list_mailings()) == 1
 
 
 def test_a_batch_without_accounts_cannot_be_mailed(control_plane: ControlPlane) -> None:

@@ -168,7 +168,7 @@ class PasswordLinkService:
         self._outbox.require_links()
         total = self.count_without_credentials(batch_id)
         with self._transactions.write_after(
-            lambda tx: _lock_published(tx, batch_id), caller, recent=True
+            lambda tx: _lock_mailings(tx, batch_id), caller, recent=True
         ) as (tx, _, _):
             if running := self._outbox.find_running(tx, batch_id, seen):
                 return running.mailing_id
@@ -254,9 +254,14 @@ def _require_seen(tx: Transaction, user_ids: Sequence[str], newest: int | None) 
         raise AlreadyReplaced("a link was created after the caller has looked")
 
 
-def _lock_published(tx: Transaction, batch_id: str) -> None:
-    """Lock a batch, if there is one, so that no undo begins, and require that it has accounts."""
-    if batch_id:
-        batch = lock_batch(tx, batch_id)
-        if batch.state != "published":
-            raise BatchGone(f"batch {batch_id} is {batch.state}: its accounts get no links")
+def _lock_mailings(tx: Transaction, batch_id: str) -> None:
+    """Let no other transaction add a mailing of a batch, or one of all accounts without it.
+
+    No undo of the batch begins either. Require that it has accounts.
+    """
+    if not batch_id:
+        tx.accounts.lock_owners()
+        return
+    batch = lock_batch(tx, batch_id, exclusive=True)
+    if batch.state != "published":
+        raise BatchGone(f"batch {batch_id} is {batch.state}: its accounts get no links")
