@@ -124,6 +124,47 @@ def test_what_a_lease_that_has_ended_finds_changes_nothing(
     assert mails(servers[0], "failed") == []
 
 
+@pytest.mark.both_stores
+@pytest.mark.parametrize("answer", [None, "550 too late"])
+def test_a_mail_that_two_servers_send_since_a_lease_has_ended_counts_once(
+    servers: list[ControlPlane], relay: TestRelay, answer: str | None
+) -> None:
+    servers[0].batches.create("key", checked_users("a", "b"), "fail", OPERATOR, mail_links=True)
+
+    def answer_late(_: str) -> str | None:
+        relay.on_data = lambda _: None
+        pass_time(servers[1], MINUTE_MS)
+        send_all(servers[1])
+        return answer
+
+    relay.on_data = answer_late
+    send_all(servers[0])
+    [mailing] = servers[0].mail_queue.list_mailings()
+    assert (mailing.total, mailing.sent, mailing.failed) == (2, 2, 0)
+
+
+@pytest.mark.both_stores
+@pytest.mark.parametrize("is_stop", [True, False])
+def test_a_mail_that_is_deleted_while_it_is_sent_counts_as_sent(
+    servers: list[ControlPlane], relay: TestRelay, *, is_stop: bool
+) -> None:
+    users = checked_users("a", "b")
+    batch = servers[0].batches.create("key", users, "fail", OPERATOR, mail_links=True).batch
+
+    def delete(_: str) -> None:
+        relay.on_data = lambda _: None
+        if is_stop:
+            servers[1].mail_queue.stop(batch.batch_id, OPERATOR)
+            return
+        for mail in mails(servers[1]):
+            servers[1].lifecycle.suspend(mail.user_id, OPERATOR)
+
+    relay.on_data = delete
+    send_all(servers[0])
+    [mailing] = servers[0].mail_queue.list_mailings()
+    assert (len(relay.received), mailing.sent, mailing.failed) == (1, 1, 0)
+
+
 def test_all_servers_together_keep_the_rate(store_deployment: Deployment, relay: TestRelay) -> None:
     settings = structs.replace(store_deployment.settings(), mail=relay.settings(per_minute=1))
     with ExitStack() as stack:

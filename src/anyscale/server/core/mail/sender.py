@@ -296,7 +296,8 @@ class MailSender:
         with self._transactions.write_unattended("mail", is_slice=True) as tx:
             # The mailing is locked before its mails, as by what stops it.
             _count(tx, mail, sent=1)
-            tx.outbox.remove(mail)
+            if not tx.outbox.remove(mail) and _counts_too_many(tx, mail.mailing_id):
+                _count(tx, mail, sent=-1)
         self.on_result("sent")
 
     def _note_failed(self, mail: MailRecord, error: str) -> None:
@@ -329,9 +330,20 @@ def _stop(tx: Transaction, mailing_id: str) -> bool:
 
 def _fail(tx: Transaction, mail: MailRecord, error: str) -> None:
     _count(tx, mail, failed=1)
-    tx.outbox.set_failed(mail, error)
+    if not tx.outbox.set_failed(mail, error):  # it was deleted, or another server has taken it
+        _count(tx, mail, failed=-1)
 
 
 def _count(tx: Transaction, mail: MailRecord, *, sent: int = 0, failed: int = 0) -> None:
     if mail.mailing_id:
         tx.mailings.count(mail.mailing_id, sent=sent, failed=failed)
+
+
+def _counts_too_many(tx: Transaction, mailing_id: str) -> bool:
+    """Whether a locked mailing counts a mail twice: the lease has ended, and another server has it.
+
+    Else the mail was deleted while it was sent, as a stop does, and nobody else counts it.
+    """
+    mailing = tx.mailings.get(mailing_id)
+    due = tx.outbox.count_of(mailing_id).due
+    return mailing is not None and mailing.sent + mailing.failed + due > mailing.created
