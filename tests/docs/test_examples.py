@@ -4,7 +4,8 @@ A page is one session in a fresh home, whose credentials file names a live serve
 not touch it. A block after a line like "`users.yaml`:" is that file; in a
 `console` block each line that begins with `$ ` is run, and what follows it is what it says. What
 `export` sets, the commands after it have. A command that ends with ` &` is a server: it answers on
-a free port instead of port 8000, and has to stop in order after the page.
+a free port instead of port 8000, and has to stop in order after the page. The next command runs at
+once, as in the shell of a reader.
 """
 
 import inspect
@@ -21,7 +22,7 @@ import click
 import pytest
 from tests.support.commands.command_of_shells import path_of_shells
 from tests.support.paths import BIN, ROOT
-from tests.support.ports import free_port
+from tests.support.ports import free_port, responds_at
 from tests.support.servers.server_process import ServerProcess, run_server_process
 from tests.support.waiting import wait_until
 
@@ -88,19 +89,23 @@ class Session:
         """Run a command of a page; give its output, with the port of the page."""
         command = PORT.sub(str(self._port), command)
         if command.endswith(" &"):
-            server = run_server_process(
-                command.removesuffix(" &"),
-                self._port,
-                folder=self.folder,
-                environment=self.environment,
-            )
-            self._ending.enter_context(server)
+            self._start(command.removesuffix(" &"))
             return ""
         if command.startswith(("export ", "unset ")):
             pairs = self.run(f"{command}; env -0").split("\0")
             self.environment = dict(pair.split("=", 1) for pair in pairs if pair)
             return ""
         return self.run(command).replace(str(self._port), "8000")
+
+    def _start(self, command: str) -> None:
+        server = run_server_process(
+            command, self._port, folder=self.folder, environment=self.environment, waits=False
+        )
+        process = self._ending.enter_context(server)
+        # A server stops in order once it has started, for which some pages do not wait.
+        self._ending.callback(
+            wait_until, lambda: responds_at(self._port) or process.poll() is not None
+        )
 
     def run(self, command: str) -> str:
         if command == "echo $?":

@@ -179,6 +179,7 @@ def run_server_process(
     *,
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    waits: bool = True,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server until the block ends, by a command of the documents; SIGTERM has to stop it.
 
@@ -187,6 +188,7 @@ def run_server_process(
         port: at which the command starts it.
         folder: the working directory.
         environment: more environment variables.
+        waits: whether the block begins only when the server responds.
     """
     process = subprocess.Popen(
         ["sh", "-c", f"exec {command}"],
@@ -196,7 +198,8 @@ def run_server_process(
         stdout=subprocess.DEVNULL,
     )
     try:
-        _wait_until(process, port, "/healthz")  # not /readyz: the documents count its requests
+        if waits:
+            _wait_until(process, port, "/healthz")
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
