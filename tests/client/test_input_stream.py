@@ -51,7 +51,8 @@ class Generated(io.BytesIO):
 def then(start: bytes, again: bytes, size: int, end: bytes = b"") -> Callable[[], Iterator[bytes]]:
     """Generate a start, then the same bytes repeated up to a size, and an end."""
     piece = again * max(1, (1 << 14) // len(again))
-    return lambda: chain([start], repeat(piece, size // len(piece)), [end])
+    # An empty piece would be the end of the stream.
+    return lambda: filter(None, chain([start], repeat(piece, size // len(piece)), [end]))
 
 
 def refused(pieces: Callable[[], Iterator[bytes]], name: str) -> tuple[list[str], float, int]:
