@@ -114,6 +114,10 @@ NASTY: dict[str, tuple[str, Callable[[], Iterator[bytes]]]] = {
     "a MB of short keys at the top of YAML": ("users.yaml", then(b"", b"a: b\n", MIB)),
     "a MB of short JSON keys": ("users.json", then(J, b'"", "a":', MIB)),
     "a MB of short keys on a JSON line": ("users.jsonl", then(b'{"a":""', b',"a":""', MIB)),
+    "lists that stay open on JSON lines": (
+        "users.jsonl",
+        then(b"", b"[" + b"0," * 499 + b"\n", 2 * MIB),
+    ),
     "100 MB of short keys at the top of JSON": (
         "users.json",
         then(b'{"a":1', b',"a":1', 100 * MIB),

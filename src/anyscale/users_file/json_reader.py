@@ -107,7 +107,7 @@ def read_jsonl(source: InputStream, entries: EntryCollector) -> Iterator[Checked
     Raises:
         Fatal: the file cannot be read from some place on.
     """
-    text = JsonText(source)
+    text = JsonText(source, lines=True)
     while text.peek_far():
         end = text.end_of_line()
         if text.text.startswith(_MANIFEST, text.at):

@@ -30,11 +30,13 @@ _decode_numbers = JSONDecoder(parse_int=_number, parse_float=len, parse_constant
 class JsonText:
     """The part of the file that is in memory, and the offset up to which it was read.
 
-    With `numbers`, whole numbers in values are read; else their lengths stand for them.
+    With `numbers`, whole numbers in values are read; else their lengths stand for them. With
+    `lines`, no list or map goes on after the line where it begins.
     """
 
-    def __init__(self, source: InputStream, *, numbers: bool = False) -> None:
+    def __init__(self, source: InputStream, *, numbers: bool = False, lines: bool = False) -> None:
         self.source = source
+        self._has_lines = lines
         self._decode = _decode_numbers if numbers else _decode_value
         self.text: str = ""
         self.at: int = 0
@@ -93,7 +95,10 @@ class JsonText:
         if character == '"':
             return self._string(), offset
         try:
-            value, self.at = self._decode(self.text, offset)
+            if self._has_lines and character in ("[", "{"):
+                value, self.at = self._decoded_line(offset)
+            else:
+                value, self.at = self._decode(self.text, offset)
         except JSONDecodeError as error:
             raise self._broken(error) from None
         except RecursionError:
@@ -148,6 +153,17 @@ class JsonText:
             self.peek()
             return self.fatal("too_long", f"what begins here takes more than {MAX_ENTRY >> 20} MiB")
         return self.fatal("syntax", f"not valid JSON: {detail}")
+
+    def _decoded_line(self, offset: int) -> tuple[Any, int]:
+        """Decode a value that ends on its line; return it and its end."""
+        # Else each of a thousand open lists would be read up to the end of the last one.
+        line = self.text[offset : self.end_of_line() + 1]
+        try:
+            value, size = self._decode(line)
+        except JSONDecodeError as error:
+            error.pos += offset
+            raise
+        return value, offset + size
 
     def _string(self) -> str:
         try:
