@@ -201,6 +201,24 @@ def test_a_file_of_many_users_is_read_in_the_memory_of_their_emails_alone() -> N
     assert mebibytes < 8
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"name": "Jane", "email": "jane@example.com", "%s": ""}',
+        '{"name": "Jane", "email": "jane@%s.com", "password": "correct-horse"}',
+    ],
+)
+def test_long_keys_and_domains_are_not_kept_after_the_reading(line: str) -> None:
+    refused(lambda: iter([line.encode()]), "users.jsonl")  # imports
+    lines = "\n".join(line % (f"{at}-" + "x" * 50_000) for at in range(40)).encode()
+    tracemalloc.start()
+    try:
+        assert list(UsersFile(io.BytesIO(lines), "users.jsonl", "jsonl").reading(Policy())) == []
+        assert tracemalloc.get_traced_memory()[0] < MIB // 2
+    finally:
+        tracemalloc.stop()
+
+
 # --- the stream itself
 
 

@@ -11,6 +11,7 @@ from functools import cache, lru_cache
 from itertools import accumulate, product
 from typing import NamedTuple
 
+from anyscale.domain.emails import MAX_OCTETS
 from anyscale.domain.password_stems import STEMS
 
 __all__ = [
@@ -156,7 +157,7 @@ def password_faults(
 
 def _is_personal(words: list[str], own: UserTexts) -> bool:
     name, lastname, email = (text or "" for text in own)
-    local, _, domain = email.rpartition("@")
+    local, domain = _parts_of(email)
     account = _words(local)
     names = [account, account + _domain_words(domain)]
     for first_name in _spellings(name):
@@ -179,7 +180,7 @@ def _spellings(name: str) -> list[str]:
 
 def _has_common_stem(password: str, email: str, organization: str) -> bool:
     """Return whether the letters of a password are a common word, and little is around them."""
-    own = _domain_stems(email.rpartition("@")[2]) | _name_stems(organization)
+    own = _domain_stems(_parts_of(email)[1]) | _name_stems(organization)
     for text in _in_letters(password):
         stem = "".join([word for word in _words(text) if not word[0].isdigit()])
         is_short = stem and len(password) - len(stem) <= _AROUND_A_STEM
@@ -198,6 +199,12 @@ def _in_letters(password: str) -> Iterator[str]:
     ends = range(letters[-1] + 1, min(letters[-1] + 1 + _BESIDE, len(password)) + 1)
     for table, begin, end in product(_LETTERS, begins, ends):
         yield password[:begin] + password[begin:end].translate(table) + password[end:]
+
+
+def _parts_of(email: str) -> tuple[str, str]:
+    """Return what is before and after the `@`; a longer email is refused, and not kept below."""
+    local, _, domain = email[:MAX_OCTETS].rpartition("@")
+    return local, domain
 
 
 @lru_cache(maxsize=1024)  # a file has few domains

@@ -105,13 +105,15 @@ def is_first_name(key: str) -> bool:
     return len(key) <= _LONGEST_NEAR and _squashed(key) in _FIRST_NAME_WORDS
 
 
-@lru_cache(maxsize=256)  # the same mistake is often in every entry
 def meant_field(key: str) -> str | None:
     """Return the field that an unknown key probably stands for, or None."""
+    return _near_field(key) if len(key) <= _LONGEST_NEAR else None
+
+
+@lru_cache(maxsize=256)  # the same mistake is often in every entry
+def _near_field(key: str) -> str | None:
     from difflib import get_close_matches
 
-    if len(key) > _LONGEST_NEAR:
-        return None
     return field_of(key) or next(iter(get_close_matches(key.strip().lower(), FIELDS, 1)), None)
 
 

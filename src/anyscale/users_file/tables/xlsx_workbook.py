@@ -24,7 +24,7 @@ _PACKAGE = f"{_OFFICE[0]}package/2006/"
 #: formats that Excel allows, with which a cell may look
 _MAX_STYLES = 1 << 16
 
-#: characters of a format, as of Excel: of longer ones the beginning tells
+#: characters of a format, as of Excel, and of its number: of longer ones the beginning tells
 _MAX_FORMAT = 255
 
 #: octets of the parts that list others, and of styles
@@ -227,11 +227,11 @@ class _Formats(PartHandler):
     def open(self, tag: str, attributes: dict[str, str]) -> None:
         if tag == "numFmt":
             code = attributes.get("formatCode", "")[:_MAX_FORMAT]
-            self.codes[attributes.get("numFmtId", "")] = code
+            self.codes[attributes.get("numFmtId", "")[:_MAX_FORMAT]] = code
         elif tag == "cellXfs":
             self._is_open = True
         elif self._is_open:
-            self.numbers.append(attributes.get("numFmtId", "0"))
+            self.numbers.append(attributes.get("numFmtId", "0")[:_MAX_FORMAT])
         if len(self.numbers) + len(self.codes) > _MAX_STYLES:
             raise WorkbookFault(_TOO_MANY_STYLES)
 
