@@ -32,7 +32,7 @@ def personal_token_caller(
 
 
 def session_caller(
-    control_plane: ControlPlane, user_id: str, auth_method: str = "link"
+    control_plane: ControlPlane, user_id: str, auth_method: str = "link", *, is_recent: bool = True
 ) -> SessionCaller:
     """Sign a user in, and return the caller of the session.
 
@@ -41,5 +41,6 @@ def session_caller(
     with control_plane.store.write() as tx:
         locked = lock_for_session(tx, user_id, ClientInfo("192.0.2.1", "Firefox"))
         assert locked
-        secret = create_session(tx, auth_method, locked, authenticated_at=locked.at).session
+        at = locked.at if is_recent else None
+        secret = create_session(tx, auth_method, locked, authenticated_at=at).session
     return control_plane.sessions.authenticate(secret)

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 from msgspec import structs
-from tests.support.callers import session_caller
+from tests.support.callers import OPERATOR, session_caller
 from tests.support.databases.filled_sqlite import filled_control_plane
 from tests.support.databases.stored_data import execute_sql
 from tests.support.mail.sending import UNUSED_RELAY
@@ -122,6 +122,36 @@ def test_after_the_first_factor_the_other_sessions_have_to_show_it(
     assert as_it_is_now(control_plane, jane).session.authenticated_at is not None
     assert add(control_plane, jane, "Second") == []  # with the codes that there are
     assert len(names_of(control_plane, jane)) == 2
+
+
+@pytest.mark.both_stores
+def test_the_first_factor_ends_the_recent_sign_in_of_a_request_that_runs_in_another_session(
+    control_plane: ControlPlane, jane: SessionCaller
+) -> None:
+    control_plane.lifecycle.set_role(jane.account.user_id, "owner", OPERATOR)
+    own, other = new_session(control_plane), new_session(control_plane)
+    kim = get_account(control_plane, "kim@example.com").user_id
+    assert control_plane.links.create([kim], other)
+    add(control_plane, own)
+
+    with pytest.raises(SignInTooOld):
+        control_plane.links.create([kim], other)
+    with pytest.raises(SignInTooOld):
+        control_plane.tokens.create_personal(other, "laptop", 1)
+
+
+def test_a_request_may_run_for_longer_than_its_sign_in_is_recent(
+    control_plane: ControlPlane, jane: SessionCaller
+) -> None:
+    control_plane.lifecycle.set_role(jane.account.user_id, "owner", OPERATOR)
+    kim = get_account(control_plane, "kim@example.com").user_id
+    recent = new_session(control_plane)
+    age(control_plane)
+    now = as_it_is_now(control_plane, recent)
+
+    assert control_plane.links.create([kim], structs.replace(now, at=now.at - 960_000))
+    with pytest.raises(SignInTooOld, match="15 minutes"):
+        control_plane.links.create([kim], now)
 
 
 def test_a_session_without_the_factor_changes_nothing_however_recent_it_is(

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from msgspec import structs
 from tests.store.contract.factors import app_row, passkey_row
 from tests.store.openid_rules import grant_row
 from tests.support.callers import OPERATOR, personal_token_caller, session_caller, token_caller
@@ -128,9 +127,7 @@ def test_an_owner_is_not_made_a_member_to_remove_the_factors(
 def test_a_session_needs_a_recent_sign_in(
     control_plane: ControlPlane, root: str, jane: str
 ) -> None:
-    owner = session_caller(control_plane, root)
-    session = structs.replace(owner.session, authenticated_at=None)
-    owner = structs.replace(owner, session=session)
+    owner = session_caller(control_plane, root, is_recent=False)
     with pytest.raises(SignInTooOld):
         remove(control_plane, jane, owner)
 

@@ -464,7 +464,7 @@ def test_only_another_owner_or_the_operator_changes_the_email_of_an_owner(
 ) -> None:
     jane, joe = owners(control_plane, "jane", "joe")
     of_joe, own = session_caller(control_plane, joe), session_caller(control_plane, jane)
-    old = structs.replace(of_joe, session=structs.replace(of_joe.session, authenticated_at=7))
+    old = session_caller(control_plane, joe, is_recent=False)
     refused: Sequence[tuple[Caller, type[AnyscaleError]]] = [
         (own, NotPermitted),
         (personal_token_caller(control_plane, joe), NotPermitted),
@@ -487,7 +487,7 @@ def test_a_member_changes_no_email_and_each_owner_that_of_a_member(
     with pytest.raises(NotPermitted):
         change(control_plane, kim, "roe@example.com", session_caller(control_plane, kim))
     recent = session_caller(control_plane, jane)
-    old = structs.replace(recent, session=structs.replace(recent.session, authenticated_at=7))
+    old = session_caller(control_plane, jane, is_recent=False)
     with pytest.raises(SignInTooOld):
         change(control_plane, kim, "roe@example.com", old)
     control_plane.updates.update(kim, UserChanges(title="CTO"), old)

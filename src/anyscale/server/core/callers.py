@@ -135,13 +135,20 @@ class SessionCaller(Struct, frozen=True):
 
         It is not so after a sign-in by SSO for which the identity provider did not ask the user.
         """
+        return self._has_recent_sign_in(self.at)
+
+    def _has_recent_sign_in(self, begun_at: int) -> bool:
         authenticated_at = self.session.authenticated_at
         # A time in the future is that of a clock that was set back since.
-        return authenticated_at is not None and 0 <= self.at - authenticated_at <= RECENT
+        return authenticated_at is not None and begun_at - RECENT <= authenticated_at <= self.at
 
-    def require_recent_sign_in(self) -> None:
-        """Raise `SignInTooOld` unless the user proved to be present in the last 15 minutes."""
-        if not self.has_recent_sign_in:
+    def require_recent_sign_in(self, begun_at: int | None = None) -> None:
+        """Raise `SignInTooOld` unless the user proved to be present in the last 15 minutes.
+
+        For a request that began before, the 15 minutes are those before `begun_at`, or later: it
+        may take longer than they last.
+        """
+        if not self._has_recent_sign_in(self.at if begun_at is None else begun_at):
             raise SignInTooOld(
                 "your sign-in is older than 15 minutes: sign in again, and repeat the call"
             )
@@ -241,8 +248,11 @@ def require_accounts(
     return [locked[user_id] for user_id in user_ids]
 
 
-def check_owner(tx: Transaction, caller: Caller) -> None:
-    """Check that a caller is still an owner; lock nothing. Raises as `Transactions` does."""
+def check_owner(tx: Transaction, caller: Caller, *, recent: bool = False) -> None:
+    """Check that a caller is still an owner; lock nothing. Raises as `Transactions` does.
+
+    With `recent`, the sign-in of a session must be recent.
+    """
     match caller:
         case SystemCaller():
             return
@@ -252,6 +262,8 @@ def check_owner(tx: Transaction, caller: Caller) -> None:
             current = live_session(tx, caller.session.hash)
             refuse_unless_owner(current)
             current.refuse_pending()
+            if recent:
+                current.require_recent_sign_in(caller.at)
         case _:
             assert_never(caller)
 

@@ -132,16 +132,19 @@ class Transactions:
 
     @contextmanager
     def write_own(
-        self, caller: SessionCaller, allowed: Collection[Step] = ()
+        self, caller: SessionCaller, allowed: Collection[Step] = (), *, recent: bool = False
     ) -> Iterator[tuple[Transaction, AccountRecord]]:
         """Write what users do to their own account, as owners or not; give the locked account.
 
-        The user need not have done the steps that are allowed.
+        The user need not have done the steps that are allowed. With `recent`, the sign-in must be
+        recent.
         """
         with self._store.write() as tx:
             tx.accounts.lock(_own_account(caller))
             current = live_session(tx, caller.session.hash)
             current.refuse_pending(allowed)
+            if recent:
+                current.require_recent_sign_in(caller.at)
             yield tx, current.account
 
     def write_unattended(
@@ -163,11 +166,9 @@ def _lock_and_check(
     to_lock = {*_own_account(caller), *user_ids}
     locked = tx.accounts.lock(to_lock) if to_lock else {}
     _share_token(tx, caller)
-    check_owner(tx, caller)
     changed = [locked[user_id] for user_id in user_ids if user_id in locked]
     is_of_owner = any(account.permission_level == "owner" for account in changed)
-    if isinstance(caller, SessionCaller) and (recent or is_of_owner):
-        caller.require_recent_sign_in()
+    check_owner(tx, caller, recent=recent or is_of_owner)
     return locked
 
 
