@@ -1,5 +1,6 @@
 """The authorization endpoint decides: an error, a sign-in, or a code."""
 
+import time
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from anyscale.server.core.secrets import new_secret
 from anyscale.server.core.signer import Signer
 from anyscale.server.core.steps import Step
 from anyscale.server.core.transactions import Transactions
+from anyscale.server.store.sqlite import connection
 
 WITHOUT_REDIRECT: list[dict[str, Any]] = [
     {"client_id": "app_none"},
@@ -234,7 +236,29 @@ def test_a_new_sign_in_is_required_in_a_session(site: Site, changes: dict[str, s
     resume = site.provider.authorization.resume
 
     assert isinstance(resume(needed.request_id, old, needed.browser), SignInNeeded)
+    _wait_for_another_millisecond(site)
     assert isinstance(resume(needed.request_id, site.sign_in(), needed.browser), Redirection)
+
+
+@pytest.mark.parametrize("method", ["link", "sso"])
+@pytest.mark.parametrize("wish", ["a new sign-in", "another user"])
+def test_only_a_sign_in_after_the_millisecond_of_a_request_answers_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch, method: str, wish: str
+) -> None:
+    hint = site.exchange(site.code(site.sign_in("kim"))).id_token
+    at = int(time.time() * 1_000)
+    monkeypatch.setattr(connection, "_now", lambda: at)
+    session = site.sign_in(method=method)
+    changes = {"prompt": "login"} if wish == "a new sign-in" else {"id_token_hint": hint}
+    needed = site.start(session, **changes)
+    assert isinstance(needed, SignInNeeded)
+
+    resume = site.provider.authorization.resume
+    assert isinstance(resume(needed.request_id, session, needed.browser), SignInNeeded)
+    monkeypatch.setattr(connection, "_now", lambda: at + 1)
+    answer = resume(needed.request_id, site.sign_in("kim", method), needed.browser)
+    assert isinstance(answer, Redirection)
+    assert "code" in answer.parameters
 
 
 @pytest.mark.parametrize("changes", [{"prompt": "login"}, {"max_age": "1"}], ids=str)
@@ -321,6 +345,7 @@ def test_a_hint_of_another_user_requires_a_sign_in(site: Site) -> None:
 
     needed = site.start(session, id_token_hint=hint)
     assert isinstance(needed, SignInNeeded)
+    _wait_for_another_millisecond(site)
     as_jane = site.provider.authorization.resume(
         needed.request_id, site.sign_in("jane"), needed.browser
     )

@@ -221,7 +221,7 @@ class AuthorizationService:
         with self._transactions.read() as tx:
             now = tx.now()
         if parameters.needs_login or (caller and _is_another_user(parameters, caller)):
-            return now
+            return now + 1  # The session that is not enough may be of this millisecond.
         if parameters.max_age is None:
             return 0
         oldest = now - parameters.max_age * SECOND_MS
