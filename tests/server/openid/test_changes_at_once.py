@@ -1,4 +1,7 @@
-"""An application changes in the moment in which it gets a code or tokens: none survive it."""
+"""An application changes in the moment in which it gets a code or tokens: none survive it.
+
+And it revokes both tokens of a grant in one moment.
+"""
 
 import json
 from collections.abc import Callable
@@ -10,6 +13,7 @@ from tests.server.openid.test_tokens import with_refresh_tokens
 from tests.support.callers import OPERATOR
 from tests.support.databases.locks import wait_until_blocked
 from tests.support.sign_in.openid_provider import Site
+from tests.support.sign_in.sign_ins import events_of
 
 from anyscale.domain.models.applications import ApplicationChanges
 from anyscale.errors import NotFound
@@ -131,3 +135,22 @@ def test_a_change_waits_for_a_code_and_ends_it(site: Site) -> None:
     assert grants_of(site) == []
     with pytest.raises(OAuthError, match="invalid_grant"):
         site.exchange(code)
+
+
+def test_a_grant_whose_tokens_are_revoked_at_once_ends_once(site: Site) -> None:
+    with_refresh_tokens(site)
+    issued, store = site.exchange(site.code(site.sign_in())), site.control_plane.store
+    application, revoke = site.application, site.provider.tokens.revoke
+
+    with ThreadPoolExecutor(2) as pool:
+        with store.write() as tx:
+            tx.accounts.lock([site.ids["jane"]])
+            tokens = str(issued.refresh_token), issued.access_token
+            running = [pool.submit(revoke, application, token) for token in tokens]
+            wait_until_blocked(store, tx, 2)
+        for one in running:
+            one.result(30)
+
+    events = [event for event, _ in events_of(site.control_plane)]
+    assert events.count("authorization.revoked") == 1
+    assert grants_of(site) == []

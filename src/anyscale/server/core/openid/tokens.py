@@ -148,7 +148,8 @@ class GrantTokens:
             )
             if grant and grant.client_id == application.client_id:
                 tx.accounts.lock([grant.user_id])
-                _revoke(tx, grant, "application")
+                if tx.grants.lock(grant.grant_id):  # else another call has ended it
+                    _revoke(tx, grant, "application")
 
     def _signed(self, secrets: _Secrets | None) -> IssuedTokens:
         """Sign the ID token, outside the transaction."""
