@@ -1,6 +1,7 @@
 """The audit log: each entry is chained to the previous one."""
 
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -8,8 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import json, structs
+from tests.support.servers.control_planes import Deployment
 
 from anyscale.domain.audit_chain import FORGOTTEN, entry_hash, verify
+from anyscale.domain.models.audit import AuditFilter
+from anyscale.errors import StoreUnavailable
+from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.audit.entries import AuditLog, append_entry
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.audit import AuditRecord
@@ -95,6 +100,56 @@ def test_an_entry_of_denials_has_the_number_of_those_since_the_previous_one(
         )
         for times in (1, 3, 2, 1)
     ]
+
+
+def denied_times(log: AuditLog) -> list[int]:
+    """Return how many denials each entry has, in order."""
+    entries = log.list(0, 100, only=AuditFilter(event="access.denied"))
+    return [json.decode(entry.data)["times"] for entry in entries]
+
+
+def test_denials_that_end_within_a_minute_are_recorded_by_a_later_clean_up(
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, later, monotonic = control_plane.audit_log, 0.0, time.monotonic
+    monkeypatch.setattr(
+        "anyscale.server.core.audit.entries.time.monotonic", lambda: monotonic() + later
+    )
+    for _ in range(500):
+        log.record_denied("anonymous", "invalid_credentials", "sign in")
+    control_plane.clean_up()
+    assert denied_times(log) == [1]  # there is at most one entry a minute
+    for _ in range(2):
+        later += 60
+        control_plane.clean_up()
+    assert denied_times(log) == [1, 499]
+
+
+def test_denials_that_were_only_counted_are_recorded_when_the_server_stops(
+    store_deployment: Deployment,
+) -> None:
+    with closing(store_deployment.control_plane()) as control_plane:
+        for _ in range(3):
+            control_plane.audit_log.record_denied("anonymous", "invalid_credentials", "sign in")
+    with closing(store_deployment.control_plane()) as control_plane:
+        assert denied_times(control_plane.audit_log) == [1, 2]
+
+
+def test_denials_that_cannot_be_written_are_in_the_next_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**_: object) -> None:
+        raise StoreUnavailable("the disk is full")
+
+    with closing(SqliteStore(tmp_path / "anyscale.db")) as store:
+        log = AuditLog(Transactions(store))
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(store, "write", fail)
+            for _ in range(2):
+                with pytest.raises(StoreUnavailable):
+                    log.record_denied("token:carl", "not_permitted", "GET /v1/users")
+        log.record_denied("token:carl", "not_permitted", "GET /v1/users")
+        assert denied_times(log) == [3]
 
 
 def test_a_forged_removal_is_found_with_the_head_that_was_noted(tmp_path: Path) -> None:

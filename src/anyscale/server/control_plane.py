@@ -80,11 +80,10 @@ class ControlPlane:
         self.audit_log: Final = AuditLog(self.transactions)
         self.sessions: Final = SessionService(self.transactions)
         self._profile, self._hash_in_processes = profile, hash_in_processes
+        sso_only = settings.policy.sso_only
         #: writes what is to be mailed
         self.outbox: Final = Outbox(
-            has_relay=settings.mail is not None,
-            served=settings.served,
-            sso_only=settings.policy.sso_only,
+            has_relay=settings.mail is not None, served=settings.served, sso_only=sso_only
         )
         self.batches: Final = BatchService(
             self.transactions,
@@ -103,14 +102,10 @@ class ControlPlane:
             self.outbox,
             settings.link_page,
             days=settings.link_days,
-            sso_only=settings.policy.sso_only,
+            sso_only=sso_only,
         )
         self.owners: Final = OwnerService(
-            self.transactions,
-            self.hashing,
-            self.lifecycle,
-            self.links,
-            sso_only=settings.policy.sso_only,
+            self.transactions, self.hashing, self.lifecycle, self.links, sso_only=sso_only
         )
         self.bulk_changes: Final = BulkChanges(self.transactions)
 
@@ -366,7 +361,8 @@ class ControlPlane:
             raise StoreUnavailable(NOTHING_YET)
 
     def clean_up(self) -> None:
-        """Expire batches that were not continued, and delete what was stored long enough."""
+        """Expire batches, delete what was stored long enough, and record counted denials."""
+        self.audit_log.record_counted()
         self.batches.expire()
         self.sessions.purge()
         with self.transactions.write_unattended("clean-up") as tx:
@@ -389,6 +385,7 @@ class ControlPlane:
         """Stop the threads and worker processes, and close the database."""
         if "password_login" in self.__dict__:
             self.password_login.close()
+        self.audit_log.close()
         self.hashing.close()
         self.store.close()
 

@@ -282,9 +282,10 @@ def test_a_wrong_password_does_not_wait_for_a_write(
         assert current_thread() is not main_thread(), "there is nothing to write"
         raise StoreUnavailable("not now")
 
-    monkeypatch.setattr(control_plane.store, "write", fail)
-    with pytest.raises(InvalidCredentials, match="email or password is wrong"):
-        sign_in_at_home(control_plane, password="wrong")
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(control_plane.store, "write", fail)
+        with pytest.raises(InvalidCredentials, match="email or password is wrong"):
+            sign_in_at_home(control_plane, password="wrong")
 
 
 def test_two_concurrent_sign_ins_with_a_hash_of_old_parameters_both_succeed(

@@ -4,11 +4,11 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from msgspec import json, structs
+from msgspec import Struct, json, structs
 
 from anyscale.domain.audit_chain import FORGOTTEN, ROOT, AuditEntry, Removal, entry_hash
 from anyscale.domain.models.audit import AuditFilter
@@ -61,6 +61,23 @@ class Entry(NamedTuple):
     data: dict[str, Any]
 
 
+class _Denials(Struct):
+    """Denied requests of one actor for one reason."""
+
+    actor: str
+    reason: str
+    #: of the latest one: the method and the route
+    call: str = ""
+    #: when an entry was last written; before the first one a minute before any time
+    written: float = -_DENIED_EVERY
+    #: how many no entry has yet
+    times: int = 0
+
+    def entry(self, times: int) -> Entry:
+        data = {"reason": self.reason, "call": self.call, "times": times}
+        return Entry(self.actor, "access.denied", "", data)
+
+
 def append_entry(
     tx: Transaction, actor: str, event: str, subject: str, data: dict[str, Any]
 ) -> None:
@@ -91,8 +108,8 @@ class AuditLog:
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
         self._lock = threading.Lock()
-        #: (actor, reason) -> when an entry was last written, and how many denials there were since
-        self._denied: dict[tuple[str, str], tuple[float, int]] = {}
+        #: by actor and reason
+        self._denied: dict[tuple[str, str], _Denials] = {}
         self._writing = threading.Lock()
         #: `NUMBER:HASH` of the last entry when this process logged it; empty before
         self.logged_head: str = ""
@@ -191,10 +208,30 @@ class AuditLog:
         Raises:
             StoreUnavailable: also if the entry of another denial takes long to write.
         """
-        if times := self._due(actor, reason):
-            with self._denial(), self._transactions.write_unattended("access denied") as tx:
-                details = {"reason": reason, "call": call, "times": times}
-                append_entry(tx, actor, "access.denied", "", details)
+        if due := self._due(actor, reason, call):
+            self._write_denied([due])
+
+    def record_counted(self, *, at_end: bool = False) -> None:
+        """Append entries of denials that were only counted, without a later one to write them.
+
+        Those whose latest entry is a minute old; at the end of the process all.
+
+        Raises:
+            StoreUnavailable: see `record_denied`.
+        """
+        now = time.monotonic()
+        latest = now if at_end else now - _DENIED_EVERY
+        with self._lock:
+            due = [one for one in self._denied.values() if one.times and one.written <= latest]
+            for one in due:
+                one.written = now
+        if due:
+            self._write_denied(due)
+
+    def close(self) -> None:
+        """Append the entries that are still due, if the database takes them."""
+        with suppress(StoreUnavailable):
+            self.record_counted(at_end=True)
 
     def purge(self, before: int) -> None:
         """Delete entries from before a time, and append one that says so; at most once a day."""
@@ -227,18 +264,36 @@ class AuditLog:
         finally:
             self._writing.release()
 
-    def _due(self, actor: str, reason: str) -> int:
-        now = time.monotonic()
+    def _due(self, actor: str, reason: str, call: str) -> _Denials | None:
+        """Count a denial; return those like it if their entry is due."""
+        now, key = time.monotonic(), (actor, reason)
         with self._lock:
-            written, times = self._denied.get((actor, reason), (-_DENIED_EVERY, 0))
-            if now - written < _DENIED_EVERY:
-                self._denied[actor, reason] = (written, times + 1)
-                return 0
-            self._denied.pop((actor, reason), None)  # the latest one moves to the end
-            self._denied[actor, reason] = (now, 0)
+            found = self._denied.get(key) or _Denials(actor, reason)
+            found.call = call
+            found.times += 1
+            if now - found.written < _DENIED_EVERY:
+                return None
+            found.written = now
+            self._denied.pop(key, None)  # the latest one moves to the end
+            self._denied[key] = found
             if len(self._denied) > _MAX_DENIALS:
                 del self._denied[next(iter(self._denied))]
-            return times + 1
+            return found
+
+    def _write_denied(self, due: Sequence[_Denials]) -> None:
+        with self._denial():
+            with self._lock:
+                counted = [(one, one.times, one.entry(one.times)) for one in due if one.times]
+            try:
+                with self._transactions.write_unattended("access denied") as tx:
+                    append_entries(tx, [entry for _, _, entry in counted])
+            except StoreUnavailable:
+                for one in due:
+                    one.written = -_DENIED_EVERY  # the next denial or clean-up tries it again
+                raise
+            with self._lock:
+                for one, times, _ in counted:
+                    one.times -= times
 
 
 def _outside(e: AuditRecord) -> AuditEntry:
