@@ -15,7 +15,7 @@ from anyscale.domain.audit_chain import FORGOTTEN, entry_hash, verify
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.errors import StoreUnavailable
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.audit.entries import AuditLog, append_entry
+from anyscale.server.core.audit.entries import AuditLog, Entry, append_entries, append_entry
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.audit import AuditRecord
 from anyscale.server.store.sqlite.store import SqliteStore
@@ -135,12 +135,13 @@ def test_denials_that_were_only_counted_are_recorded_when_the_server_stops(
         assert denied_times(control_plane.audit_log) == [1, 2]
 
 
+def fail(**_: object) -> None:
+    raise StoreUnavailable("the disk is full")
+
+
 def test_denials_that_cannot_be_written_are_in_the_next_entry(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(**_: object) -> None:
-        raise StoreUnavailable("the disk is full")
-
     with closing(SqliteStore(tmp_path / "anyscale.db")) as store:
         log = AuditLog(Transactions(store))
         with monkeypatch.context() as meanwhile:
@@ -216,6 +217,21 @@ def test_old_entries_are_deleted_at_most_once_a_day(
         assert append_and_purge() == [2, 3, 4, 5]
         now += 1
         assert append_and_purge() == [7, 8]
+
+
+def test_a_deletion_of_old_entries_that_failed_is_repeated_by_the_next_clean_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(SqliteStore(tmp_path / "anyscale.db")) as store:
+        log = AuditLog(Transactions(store))
+        with store.write() as tx:
+            append_entries(tx, [Entry("local:jane", "batch.dropped", "bat_1", {})] * 2)
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(store, "write", fail)
+            with pytest.raises(StoreUnavailable):
+                log.purge(2**53)
+        log.purge(2**53)
+        assert [entry.event for entry in log.list(0, 100)] == ["batch.dropped", FORGOTTEN]
 
 
 def test_the_head_is_logged_when_the_chain_has_grown(

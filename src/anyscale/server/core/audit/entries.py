@@ -237,11 +237,11 @@ class AuditLog:
         """Delete entries from before a time, and append one that says so; at most once a day."""
         if time.monotonic() - self._purged < _PURGE_EVERY:
             return
-        self._purged = time.monotonic()
         with self._transactions.write_unattended("clean-up") as tx:
             if last := tx.audit.purge(before):
                 details = Removal(before, f"{last.number}:{last.hash.hex()}")
                 append_entry(tx, "system", FORGOTTEN, f"{last.number + 1}", structs.asdict(details))
+        self._purged = time.monotonic()  # only now: the next clean-up repeats one that failed
 
     def log_head(self) -> None:
         """Log the head of the chain if it has grown: `anyscale audit verify --head` takes it."""
