@@ -1,7 +1,5 @@
 """The check of the hash chain in slices, since one of a million entries takes seconds."""
 
-from collections.abc import Sequence
-
 from msgspec import Struct
 
 from anyscale.domain.audit_chain import (
@@ -45,19 +43,21 @@ def verify_next_slice(audit_log: AuditLog, head: str, noted: str = "") -> ChainS
     """Check the entries after a head, the result of the slice before; empty for the first slice.
 
     The first slice also checks that the log has the head that this server has logged, and `noted`,
-    one that was stored elsewhere; empty for none.
+    one that was stored elsewhere; empty for none. If the log begins after the head by now, as
+    after a removal of old entries, the slice is again a first one.
     """
-    number = int(head.partition(":")[0]) if head else 0
     newest = audit_log.list(0, 1, newest_first=True)
-    # With the entry of the head, whose hash the next one covers.
-    found = audit_log.list(number - 1, _SLICE + 1) if head else audit_log.list(0, _SLICE)
-    verdict = _follow(found, head) if head else _begin(audit_log, found, noted)
-    until = int(verdict.head.partition(":")[0]) if verdict.head else 0
+    verdict = (_follow(audit_log, head) if head else None) or _begin(audit_log, noted)
     last = newest[0].number if newest else 0
-    return ChainSlice(verdict.head, until, last, verdict.fault, verdict.removed)
+    return ChainSlice(verdict.head, _number_of(verdict.head), last, verdict.fault, verdict.removed)
 
 
-def _begin(audit_log: AuditLog, found: Sequence[AuditEntry], noted: str) -> Verdict:
+def _number_of(head: str) -> int:
+    return int(head.partition(":")[0]) if head else 0
+
+
+def _begin(audit_log: AuditLog, noted: str) -> Verdict:
+    found = audit_log.list(0, _SLICE)
     if not found:
         return Verdict(0, "", "it has no entries, and each sign-in adds one")
     first = found[0]
@@ -73,7 +73,7 @@ def _begin(audit_log: AuditLog, found: Sequence[AuditEntry], noted: str) -> Verd
 def _missing_head(audit_log: AuditLog, first: AuditEntry, noted: str) -> str | None:
     """Return which head the log should have and has not; None if it has all."""
     for head, words in (noted, "was noted"), (audit_log.logged_head, "this server has logged"):
-        number = int(head.partition(":")[0]) if head else 0
+        number = _number_of(head)
         # Earlier ones than the first entry were removed in time, which is checked before this.
         if number >= first.number:
             entry = audit_log.list(number - 1, 1)
@@ -82,8 +82,14 @@ def _missing_head(audit_log: AuditLog, first: AuditEntry, noted: str) -> str | N
     return None
 
 
-def _follow(found: Sequence[AuditEntry], head: str) -> Verdict:
-    if not found or head_of(found[0]) != head:
-        fault = f"entry {head.partition(':')[0]} was changed or removed since the check began"
-        return Verdict(0, head, fault)
-    return verify_slice(found[0], found[1:])
+def _follow(audit_log: AuditLog, head: str) -> Verdict | None:
+    """Check the entries after a head; None if the log begins after it by now."""
+    number = _number_of(head)
+    # With the entry of the head, whose hash the next one covers.
+    found = audit_log.list(number - 1, _SLICE + 1)
+    if found and head_of(found[0]) == head:
+        return verify_slice(found[0], found[1:])
+    first = audit_log.list(0, 1)
+    if first and first[0].number > number:
+        return None
+    return Verdict(0, head, f"entry {number} was changed or removed since the check began")

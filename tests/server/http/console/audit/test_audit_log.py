@@ -360,6 +360,22 @@ def test_entries_that_were_removed_in_time_are_named(
     assert f"entry {removal.number}, the newest one" in verify(jane, head_of(page)).text
 
 
+@pytest.mark.parametrize("recorded", [True, False])
+def test_entries_that_are_removed_between_two_slices_need_an_entry_that_says_so(
+    own: tuple[Console, HttpClient], monkeypatch: pytest.MonkeyPatch, *, recorded: bool
+) -> None:
+    console, jane = own
+    monkeypatch.setattr(verification, "_SLICE", 5)
+    head = head_of(verify(jane))
+    if recorded:
+        console.control_plane.audit_log.purge(2**52)
+    else:
+        tamper(console, "delete from audit where number < 9")
+    page = unescape(verify(jane, head).text)
+    assert ("were removed, says entry" in page) == recorded
+    assert ("damaged: the entries before 9 are missing" in page) != recorded
+
+
 def test_a_download_breaks_off_when_its_owner_loses_the_role(
     own: tuple[Console, HttpClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
