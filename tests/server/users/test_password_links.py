@@ -29,7 +29,9 @@ from anyscale.errors import (
     TooLarge,
 )
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.login.links import LeaveOut
 from anyscale.server.core.login.sessions import ClientInfo
+from anyscale.server.core.mail.kinds import LINK
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.user.models import PasswordLink
 
@@ -197,19 +199,22 @@ def test_links_are_created_for_all_users_or_for_none(control_plane: ControlPlane
     control_plane.password_changes.link_account(secret_of(before))
 
 
+@pytest.mark.parametrize("which", ["inactive", "inactive and owners"])
 def test_accounts_that_changed_since_are_left_out_also_if_none_is_left(
-    deployment: Deployment,
+    deployment: Deployment, which: LeaveOut
 ) -> None:
     with closing(with_other_settings(deployment, mail=UNUSED_RELAY)) as control_plane:
-        jane, joe = ids(control_plane, "jane", "joe")
+        jane, joe, carl = ids(control_plane, "jane", "joe", "carl")
         control_plane.lifecycle.suspend(joe, OPERATOR)
-        noted, left = control_plane.audit_log.list(0, 100), [joe, "usr_none"]
-        assert control_plane.links.create(left, OPERATOR, leave_out=True) == []
-        control_plane.links.mail(left, OPERATOR, leave_out=True)
-        assert mails(control_plane) == []
-        assert control_plane.audit_log.list(0, 100) == noted
-        (link,) = control_plane.links.create([*left, jane], OPERATOR, leave_out=True)
-        assert link.user_id == jane
+        control_plane.lifecycle.set_role(carl, "owner", OPERATOR)
+        before, left = control_plane.audit_log.list(0, 100), [joe, "usr_none"]
+        assert control_plane.links.create(left, OPERATOR, leave_out=which) == []
+        control_plane.links.mail(left, OPERATOR, leave_out=which)
+        assert LINK not in {mail.kind for mail in mails(control_plane)}
+        assert control_plane.audit_log.list(0, 100) == before
+        links = control_plane.links.create([*left, carl, jane], OPERATOR, leave_out=which)
+        expected = [jane] if which == "inactive and owners" else [carl, jane]
+        assert [link.user_id for link in links] == expected
 
 
 def test_only_owners_may_create_links(control_plane: ControlPlane) -> None:

@@ -428,6 +428,33 @@ def test_links_come_as_one_file_without_formulas(
     assert answer.text.count(f",{PUBLIC}/set-password#mrl_") == 7
 
 
+def test_accounts_that_change_while_links_are_created_do_not_break_the_file_off(
+    shared_console: Console, jane: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "MOST", 1)
+    control_plane = shared_console.control_plane
+    names = new_names(5)
+    batch_id = create(jane, csv(*names))
+    found, lifecycle = control_plane.links.without_credentials, control_plane.lifecycle
+    changes: dict[str, Callable[..., object]] = {
+        names[0]: lifecycle.suspend,
+        names[2]: lifecycle.delete,
+        names[3]: lambda user_id, caller: lifecycle.set_role(user_id, "owner", caller),
+    }
+
+    def change(*after: Any) -> Any:
+        users = found(*after)
+        for user in users:
+            if act := changes.get(user.name):
+                act(user.user_id, OPERATOR)
+        return users
+
+    monkeypatch.setattr(control_plane.links, "without_credentials", change)
+    answer = send(jane, f"{PATH}/{batch_id}/links", format="csv")
+    listed = [line.partition("@")[0] for line in answer.text.splitlines()[1:]]
+    assert listed == [names[1], *names[3:]]
+
+
 def test_skipped_people_are_named_and_get_links_with_the_others(
     shared_console: Console, jane: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """One-time links with which users set their passwords."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Literal
 
 from anyscale.domain.models.users import PasswordLink, User
 from anyscale.domain.times import from_milliseconds
@@ -19,10 +20,13 @@ from anyscale.server.store.records.user_models import user_of
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["MOST", "PasswordLinkService", "require_active"]
+__all__ = ["MOST", "LeaveOut", "PasswordLinkService", "require_active"]
 
 #: the most links of one call
 MOST = 1_000
+
+#: accounts without which a call goes on: those that are suspended or deleted, or owners' as well
+LeaveOut = Literal["inactive", "inactive and owners"]
 
 
 class PasswordLinkService:
@@ -64,13 +68,13 @@ class PasswordLinkService:
         caller: Caller,
         newest: int | None = None,
         *,
-        leave_out: bool = False,
+        leave_out: LeaveOut | None = None,
     ) -> list[PasswordLink]:
         """Create a link for each of up to `MOST` accounts, in their order, or none if one fails.
 
         The previous link of an account is deleted. `newest` is that of the unused links that the
-        caller has seen: those that others have created since are not replaced. None for any. With
-        `leave_out`, accounts that are suspended, deleted or owners' get no link, and fail nothing.
+        caller has seen: those that others have created since are not replaced. None for any. The
+        accounts of `leave_out` get no link, and fail nothing.
 
         Raises:
             AlreadyReplaced: an account has a newer link.
@@ -114,7 +118,7 @@ class PasswordLinkService:
         caller: Caller,
         newest: int | None = None,
         *,
-        leave_out: bool = False,
+        leave_out: LeaveOut | None = None,
     ) -> None:
         """Send each of up to `MOST` accounts a link by mail, or none if one fails.
 
@@ -231,16 +235,19 @@ def require_active(account: AccountRecord) -> None:
 
 
 def _to_link(
-    locked: Mapping[str, AccountRecord], user_ids: Collection[str], *, leave_out: bool
+    locked: Mapping[str, AccountRecord], user_ids: Collection[str], *, leave_out: LeaveOut | None
 ) -> list[AccountRecord]:
     """Return the accounts that get a link, in their order: see `PasswordLinkService.create`."""
-    if leave_out:
-        found = [locked[user_id] for user_id in user_ids if user_id in locked]
-        return [one for one in found if not one.suspended and one.permission_level != "owner"]
-    accounts = require_accounts(locked, user_ids)
-    for account in accounts:
-        require_active(account)
-    return accounts
+    if leave_out is None:
+        accounts = require_accounts(locked, user_ids)
+        for account in accounts:
+            require_active(account)
+        return accounts
+    found = [locked[user_id] for user_id in user_ids if user_id in locked]
+    active = [one for one in found if not one.suspended]
+    if leave_out == "inactive":
+        return active
+    return [one for one in active if one.permission_level != "owner"]
 
 
 def _require_few(user_ids: Sequence[str]) -> None:

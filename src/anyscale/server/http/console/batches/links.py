@@ -107,7 +107,7 @@ async def create_links(
 
 async def _pages(parts: "_Parts", pools: ThreadPools, created: _Created) -> AsyncIterator[Rows]:
     yield link_rows(created.links, created.of.users)
-    while created.links:
+    while created.of.users:
         # The file must be complete, so a full pool ends nothing.
         created = await pools.write.run_when_free(parts.create, created.of)
         yield link_rows(created.links, created.of.users)
@@ -122,10 +122,11 @@ class _Parts(NamedTuple):
     caller: SessionCaller
 
     def create(self, before: _Users, newest: int | None = None) -> _Created:
-        """Create links for the next part."""
+        """Create links for the next part, but for users who were suspended or deleted meanwhile."""
         part = self._after(before)
         ids = [user.user_id for user in part.users]
-        return _Created(part, self.links.create(ids, self.caller, newest))
+        created = self.links.create(ids, self.caller, newest, leave_out="inactive")
+        return _Created(part, created)
 
     def mail(self, seen: str, newest: int) -> None:
         """Request that all of them get links by mail."""
@@ -134,7 +135,7 @@ class _Parts(NamedTuple):
         skipped = self.batches.skipped(self.batch_id, without_credentials=True)
         for start in range(0, len(skipped), MOST):
             ids = [user.user_id for user in skipped[start : start + MOST]]
-            self.links.mail(ids, self.caller, newest)
+            self.links.mail(ids, self.caller, newest, leave_out="inactive")
 
     def _after(self, before: _Users) -> _Users:
         if before.last_position is None:

@@ -1,7 +1,7 @@
 """Links for accounts of the list, in one file or by mail: see `selected`."""
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from litestar import Response
@@ -28,6 +28,9 @@ from anyscale.server.http.web.records_file import BY_MAIL, LINK_NOTES, Rows, lin
 from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS"]
+
+#: as the form says
+_LEAVE_OUT: Final = "inactive and owners"
 
 
 @get("/users/links", pool="read", dependencies=CHOICE, guards=[require_recent_sign_in])
@@ -130,7 +133,7 @@ def _mail_all(
     """Request the mails, a part at a time. Those that are due already are sent once."""
     for start in range(0, len(user_ids), MOST):
         seen = None if start else newest
-        links.mail(user_ids[start : start + MOST], caller, seen, leave_out=True)
+        links.mail(user_ids[start : start + MOST], caller, seen, leave_out=_LEAVE_OUT)
 
 
 def _create(
@@ -140,7 +143,8 @@ def _create(
     newest: int | None = None,
 ) -> Rows:
     users = confirmations.users.with_ids(user_ids)  # one may be deleted after that
-    return link_rows(confirmations.links.create(user_ids, caller, newest, leave_out=True), users)
+    created = confirmations.links.create(user_ids, caller, newest, leave_out=_LEAVE_OUT)
+    return link_rows(created, users)
 
 
 async def _pages(
