@@ -1,6 +1,7 @@
 """Accounts that one form suspends or restores together."""
 
 import secrets
+from collections.abc import Sequence
 from itertools import count
 
 import pytest
@@ -11,7 +12,7 @@ from tests.support.users import create_accounts, find_accounts
 
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.accounts import bulk_changes
-from anyscale.server.core.accounts.bulk_changes import BulkChanges
+from anyscale.server.core.accounts.bulk_changes import BulkChanges, StateChange
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.mail.outbox import new_mails
 
@@ -32,7 +33,7 @@ def id_of(control_plane: ControlPlane, name: str) -> str:
 
 
 def suspended(control_plane: ControlPlane) -> list[str]:
-    return [user.name for user in find_accounts(control_plane, suspended=True)]
+    return [user.user_id for user in find_accounts(control_plane, suspended=True)]
 
 
 def jane(control_plane: ControlPlane) -> SessionCaller:
@@ -87,3 +88,75 @@ def test_a_change_ends_after_its_time_and_continues_with_the_rest(
     assert len(slow.changed("suspend", key)) == 2
     slow.change("suspend", ids[done:], caller, key, seconds=9)
     assert sorted(slow.changed("suspend", key)) == sorted(ids)
+
+
+def change(
+    control_plane: ControlPlane,
+    kind: StateChange,
+    user_ids: Sequence[str],
+    key: str,
+    *,
+    together: bool,
+    as_before: bool = False,
+) -> None:
+    """Change accounts together, or one by one as a form for some accounts of a page does."""
+    caller, life = jane(control_plane), control_plane.lifecycle
+    if together:
+        control_plane.bulk_changes.change(
+            kind, user_ids, caller, key, seconds=9, as_before=as_before
+        )
+        return
+    for user_id in user_ids:
+        if kind == "suspend":
+            life.suspend(user_id, caller, key=key, as_before=as_before)
+        else:
+            life.restore(user_id, caller, key=key)
+
+
+def is_by_sync(control_plane: ControlPlane, user_id: str) -> bool:
+    (user,) = control_plane.users.with_ids([user_id])
+    return user.suspended_by_sync
+
+
+@pytest.mark.both_stores
+@pytest.mark.parametrize("together", [True, False])
+def test_a_form_makes_suspensions_by_a_sync_ones_by_hand_and_its_undo_does_not_end_them(
+    control_plane: ControlPlane, ids: list[str], together: bool
+) -> None:
+    ann, ben = ids[:2]
+    control_plane.lifecycle.suspend(ann, OPERATOR, by_sync=True)
+    (before,) = control_plane.users.with_ids([ann])
+
+    change(control_plane, "suspend", [ann, ben], "form", together=together)
+
+    (after,) = control_plane.users.with_ids([ann])
+    assert (before.suspended_by_sync, after.suspended_by_sync) == (True, False)
+    assert after.suspended_at == before.suspended_at
+    entries = control_plane.audit_log.list(0, 1_000)[-2:]
+    assert {(one.event, one.subject) for one in entries} == {
+        ("account.suspended", user_id) for user_id in (ann, ben)
+    }
+    undone = control_plane.bulk_changes.changed("suspend", "form")
+    assert undone == [ben]
+    change(control_plane, "restore", undone, "undo", together=together)
+    assert suspended(control_plane) == [ann]
+
+
+@pytest.mark.both_stores
+@pytest.mark.parametrize("together", [True, False])
+def test_the_undo_of_a_restoration_leaves_to_the_syncs_whom_one_had_suspended(
+    control_plane: ControlPlane, ids: list[str], together: bool
+) -> None:
+    ann, ben = ids[:2]
+    control_plane.lifecycle.suspend(ann, OPERATOR, by_sync=True)
+    control_plane.lifecycle.suspend(ben, OPERATOR)
+    change(control_plane, "restore", [ann, ben], "form", together=together)
+    assert not is_by_sync(control_plane, ann), "it is not suspended"
+
+    undone = control_plane.bulk_changes.changed("restore", "form")
+    change(control_plane, "suspend", undone, "undo", together=together, as_before=True)
+
+    assert sorted(undone) == sorted([ann, ben])
+    assert [is_by_sync(control_plane, one) for one in (ann, ben)] == [True, False]
+    control_plane.lifecycle.restore(ann, OPERATOR, by_sync=True)
+    assert suspended(control_plane) == [ben]

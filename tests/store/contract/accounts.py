@@ -225,11 +225,16 @@ class ChangeRules(StoreSteps):
 
         with store.write() as tx:
             tx.accounts.set_suspended(first, 7, by_sync=True)
-            tx.accounts.set_suspended(third, 7, key="other")
+            tx.accounts.set_suspended(third, 7, by_sync=True, key="other")
             tx.accounts.set_all_suspended([first, second], 8, "key")
             assert (found(tx, suspended=True), found(tx, suspended=False)) == ([first, second], [])
         account = self.account(store, first)
-        assert (account.suspended_at, account.suspended_by_sync) == (8, False)
+        assert (account.suspended_at, account.suspended_by_sync) == (8, True)
+        with store.write() as tx:
+            tx.accounts.set_all_by_hand([third])
+            assert tx.accounts.list_changed_with("other", suspended=True) == []
+        account = self.account(store, third)
+        assert (account.suspended_at, account.suspended_by_sync) == (7, False)
         with store.write() as tx:
             tx.accounts.set_suspended(first, 9)
             tx.accounts.set_all_suspended([second], None, "key")

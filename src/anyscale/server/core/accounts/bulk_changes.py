@@ -46,10 +46,13 @@ class BulkChanges:
         key: str,
         *,
         seconds: float,
+        as_before: bool = False,
     ) -> int:
         """Suspend or restore accounts, slice by slice; return how many of the ids were looked at.
 
-        Those that are owners', have that state already or do not exist are passed over.
+        Those that are owners', have that state already or do not exist are passed over. A
+        suspension by a sync becomes one by hand, as `UserLifecycle.suspend` says, and no undo of
+        the form ends it.
 
         Args:
             change: what to do.
@@ -57,6 +60,7 @@ class BulkChanges:
             caller: an owner, whose sign-in is recent.
             key: of the form.
             seconds: after which no further slice begins. There is always one.
+            as_before: see `UserLifecycle.suspend`.
 
         Raises:
             NotAuthenticated, NotPermitted, SignInTooOld: see `Transactions`; slices before may be
@@ -68,7 +72,8 @@ class BulkChanges:
                 return start
             if start:
                 pause_between_slices()
-            self._change_slice(change, user_ids[start : start + _SLICE], caller, key)
+            part = user_ids[start : start + _SLICE]
+            self._change_slice(change, part, caller, key, as_before=as_before)
         return len(user_ids)
 
     def changed(self, change: StateChange, key: str) -> Sequence[str]:
@@ -77,27 +82,43 @@ class BulkChanges:
             return tx.accounts.list_changed_with(key, suspended=change == "suspend")
 
     def _change_slice(
-        self, change: StateChange, user_ids: Sequence[str], caller: Caller, key: str
+        self,
+        change: StateChange,
+        user_ids: Sequence[str],
+        caller: Caller,
+        key: str,
+        *,
+        as_before: bool,
     ) -> None:
         with self._transactions.write_after(
             lambda tx: tx.accounts.lock_owners(), caller, user_ids, recent=True, is_slice=True
         ) as (tx, _, locked):
-            changed = _changed_by(change, (locked[one] for one in user_ids if one in locked))
-            if not changed:
+            accounts = [locked[one] for one in user_ids if one in locked]
+            changed = _with_state(accounts, suspended=change == "restore")
+            by_hand = change == "suspend" and not as_before
+            replaced = _with_state(accounts, suspended=True, by_sync=True) if by_hand else []
+            every = changed + replaced
+            if not every:
                 return
+            if by_hand:
+                tx.accounts.set_all_by_hand(every)
             at = tx.now() if change == "suspend" else None
             tx.accounts.set_all_suspended(changed, at, key)
             if change == "suspend":
-                _delete_sessions_and_links(tx, changed)
+                _delete_sessions_and_links(tx, every)
             event = _EVENTS[change]
-            append_entries(tx, [Entry(caller.actor, event, user_id, {}) for user_id in changed])
+            append_entries(tx, [Entry(caller.actor, event, user_id, {}) for user_id in every])
 
 
-def _changed_by(change: StateChange, accounts: Iterable[AccountRecord]) -> list[str]:
+def _with_state(
+    accounts: Iterable[AccountRecord], *, suspended: bool, by_sync: bool = False
+) -> list[str]:
+    """Return the ids of those that are no owner's; with `by_sync`, which a sync has suspended."""
     return [
         account.user_id
         for account in accounts
-        if account.permission_level != "owner" and account.suspended == (change == "restore")
+        if account.permission_level != "owner" and account.suspended == suspended
+        if account.suspended_by_sync or not by_sync
     ]
 
 

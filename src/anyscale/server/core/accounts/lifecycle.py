@@ -49,6 +49,7 @@ class UserLifecycle:
         by_sync: bool = False,
         expected: ExpectedUser | None = None,
         key: str | None = None,
+        as_before: bool = False,
     ) -> None:
         """Suspend an account: no sign-in, no session, no personal token works.
 
@@ -61,23 +62,28 @@ class UserLifecycle:
             by_sync: whether a sync suspends it.
             expected: what the account must still be.
             key: of a form that suspends several accounts.
+            as_before: whether it undoes a form that has restored the account, and leaves it to the
+                syncs again if one had suspended it.
 
         Raises:
             AccountEdited: a field has another value than expected; nothing is changed.
         """
         with self._lock(user_id, caller) as locked:
             account = locked.account
-            if account.suspended_at is not None and (by_sync or not account.suspended_by_sync):
+            data = {"by_sync": True} if by_sync else {}
+            by_sync = by_sync or (as_before and account.suspended_by_sync)
+            if account.suspended and (by_sync or not account.suspended_by_sync):
                 return
             if keep_owner:
                 locked.refuse_owner()
             require_expected(account, expected)
             locked.require_another_owner()
             since = account.suspended_at or locked.tx.now()
+            if account.suspended:
+                key = None  # an undo of the form does not restore who was suspended before
             locked.tx.accounts.set_suspended(user_id, since, by_sync=by_sync, key=key)
             _delete_sessions_and_links(locked.tx, user_id)
             locked.tx.outbox.delete(user_id=user_id)
-            data = {"by_sync": True} if by_sync else {}
             append_entry(locked.tx, caller.actor, "account.suspended", user_id, data)
 
     def restore(
@@ -104,7 +110,8 @@ class UserLifecycle:
             if by_sync and not locked.account.suspended_by_sync:
                 raise AccountEdited("somebody has suspended the account by hand since")
             require_expected(locked.account, expected)
-            locked.tx.accounts.set_suspended(user_id, None, key=key)
+            was_by_sync = key is not None and locked.account.suspended_by_sync  # for the undo
+            locked.tx.accounts.set_suspended(user_id, None, by_sync=was_by_sync, key=key)
             data = {"by_sync": True} if by_sync else {}
             append_entry(locked.tx, caller.actor, "account.restored", user_id, data)
 

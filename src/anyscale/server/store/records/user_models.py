@@ -25,7 +25,7 @@ def user_of(record: UserRecord) -> User:
         record.title,
         record.is_sso_user,
         record.external_id,
-        record.suspended_by_sync,
+        suspended is not None and record.suspended_by_sync,
         day_of(record.last_sign_in),
     )
 

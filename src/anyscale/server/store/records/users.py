@@ -148,6 +148,7 @@ class UserRecord(Record, frozen=True, gc=False):
     title: str | None
     is_sso_user: bool
     external_id: str | None
+    #: of an account that is not suspended: what it was before a form restored it
     suspended_by_sync: bool
     #: the beginning of the day (UTC) of the last sign-in
     last_sign_in: int | None

@@ -158,18 +158,24 @@ class Accounts(Table):
     ) -> None:
         """Set since when an account is suspended, and whether by a sync; None restores it.
 
-        `key` is that of a form which does so with many accounts.
+        `key` is that of a form which does so with many accounts. An account that it restores may
+        keep `by_sync`, for the undo.
         """
         change = "suspended_at = ?, suspended_by_sync = ?, suspension_key = ?"
         self._update(user_id, change, at, by_sync, key)
 
     def set_all_suspended(self, user_ids: Sequence[str], at: int | None, key: str) -> None:
-        """Do so, by hand and with a key, for locked accounts."""
+        """Do so, with a key, for locked accounts, which keep whether it is by a sync."""
+        sql = "update users set suspended_at = ?, suspension_key = ? where user_id {any}"
+        self._connection.execute(sql, at, key, self._connection.texts(user_ids))
+
+    def set_all_by_hand(self, user_ids: Sequence[str]) -> None:
+        """Make the suspensions of locked accounts ones by hand, which belong to no form."""
         sql = (
-            "update users set suspended_at = ?, suspended_by_sync = {false}, suspension_key = ?"
+            "update users set suspended_by_sync = {false}, suspension_key = null"
             " where user_id {any}"
         )
-        self._connection.execute(sql, at, key, self._connection.texts(user_ids))
+        self._connection.execute(sql, self._connection.texts(user_ids))
 
     def list_changed_with(self, key: str, *, suspended: bool) -> Sequence[str]:
         """Return the ids of the accounts with the key of a form that are suspended, or are not."""

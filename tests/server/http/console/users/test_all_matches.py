@@ -102,6 +102,37 @@ def test_all_that_match_are_suspended_but_no_owner_and_the_undo_restores_exactly
     assert repeated.headers["location"] == undone.headers["location"]
 
 
+def test_accounts_that_a_sync_has_suspended_match_and_an_undo_suspends_them_as_before(
+    console: Console, jane: HttpClient
+) -> None:
+    where, plane = add(console, "lemon", 3), console.control_plane
+
+    def by_sync() -> list[bool]:
+        found = plane.users.find([f"lemon{at}@example.com" for at in range(3)])
+        return [bool(user and user.suspended_by_sync) for user in found]
+
+    (first,) = (user.user_id for user in plane.users.find(["lemon0@example.com"]) if user)
+    plane.lifecycle.suspend(first, OPERATOR, by_sync=True)
+    restored = send(jane, RESTORE, user_id=first, form_key="b" * 32)
+    assert by_sync() == [False] * 3
+    send(jane, undo_of(get(jane, restored.headers["location"])), form_key="c" * 32)
+    assert by_sync() == [True, False, False]
+
+    asked = words_of(ask(jane, SUSPEND, where))
+    answer = confirm(jane, SUSPEND, where)
+
+    assert "Suspend 3 accounts?" in asked
+    reason = (
+        "1 account is suspended by an update from a file: after this, no later file restores it"
+    )
+    assert reason in asked
+    assert by_sync() == [False] * 3
+    listed = get(jane, answer.headers["location"])
+    assert "2 accounts are suspended." in words_of(listed)
+    send(jane, undo_of(listed), form_key="d" * 32)
+    assert suspended(console, "lemon") == 1
+
+
 def test_above_the_limit_of_a_sync_the_number_is_typed(console: Console, jane: HttpClient) -> None:
     where = add(console, "birch", 51)
     page = ask(jane, SUSPEND, where)

@@ -41,22 +41,27 @@ class Matches:
     def __init__(self, change: Change, problem: str = "") -> None:
         #: why they were not looked for, or not found
         self.problem = problem
-        self._is_of_suspended = change == "restore"
+        self._change = change
         self._chosen = set[str]()
         #: the first of those to change, as the list has them
         self.first: list[FoundUserRecord] = []
+        #: those to suspend that a sync has suspended: otherwise one would restore them
+        self.by_sync: set[str] = set()
         #: those that are left out: owners, and those that are suspended already, or are not
         self.owners: set[str] = set()
         self.others: set[str] = set()
 
     def add(self, user: FoundUserRecord) -> None:
         """Add an account; one that was renamed during a search may come twice."""
+        is_suspended = user.suspended_at is not None
+        is_by_sync = self._change == "suspend" and is_suspended and user.suspended_by_sync
         if user.permission_level == "owner":
             self.owners.add(user.user_id)
-        elif (user.suspended_at is not None) != self._is_of_suspended:
+        elif is_suspended != (self._change == "restore") and not is_by_sync:
             self.others.add(user.user_id)
         elif user.user_id not in self._chosen:
             self._chosen.add(user.user_id)
+            self.by_sync.update([user.user_id] if is_by_sync else [])
             self.first += [user] if len(self.first) < PAGE_USERS else []
 
     @property

@@ -73,11 +73,15 @@ def change_accounts(
         _undone(bulk_changes, change, choice) if choice.undo else read_selected(request, body)
     )
     if len(user_ids) > PAGE_USERS:  # a form for all that match is undone: it has changed no owner
-        looked_at = bulk_changes.change(change, user_ids, request.user, key, seconds=_SECONDS)
+        looked_at = bulk_changes.change(
+            change, user_ids, request.user, key, seconds=_SECONDS, as_before=bool(choice.undo)
+        )
         if looked_at < len(user_ids):
             left, shown = user_ids[looked_at:], _unfinished(change, looked_at)
             return confirmations.ask(request, change, choice, left, form_key=key, **shown)
-    elif failed := _change_each(request, change, confirmations, lifecycle, user_ids, key):
+    elif failed := _change_each(
+        request, change, confirmations, lifecycle, user_ids, key, as_before=bool(choice.undo)
+    ):
         problems = list(failed.values())
         if len(failed) < len(user_ids):
             problems.append((f"The others are {_DONE[change]}.", ""))
@@ -112,6 +116,8 @@ def _change_each(
     lifecycle: UserLifecycle,
     user_ids: Sequence[str],
     key: str,
+    *,
+    as_before: bool,
 ) -> dict[str, Problem]:
     """Change accounts one by one, owners' too; return why some are not changed."""
     found = confirmations.users.with_ids(user_ids)
@@ -120,7 +126,7 @@ def _change_each(
     for user_id in user_ids:
         try:
             if change == "suspend":
-                lifecycle.suspend(user_id, request.user, key=key)
+                lifecycle.suspend(user_id, request.user, key=key, as_before=as_before)
             else:
                 lifecycle.restore(user_id, request.user, key=key)
         except NotFound:
