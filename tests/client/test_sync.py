@@ -12,6 +12,7 @@ from tests.support.users import checked_user
 import anyscale
 from anyscale.comparison.sync_options import SyncOptions
 from anyscale.comparison.sync_run import SyncRun, run_sync
+from anyscale.domain.models.users import UserChanges
 from anyscale.errors import BatchRefused, SyncStopped
 from anyscale.server.settings import Settings
 from anyscale.transport.embedded import EmbeddedTransport
@@ -164,3 +165,39 @@ def test_a_number_that_changes_between_two_readings_loses_no_entry_and_repeats_n
         plan = run_sync(transport, ListSource(users), SyncOptions(), dry_run=True)
     assert [step.email for step in plan.correct] == ["ann@example.com", "bob@example.com"]
     assert (plan.checked, plan.suspend) == (2, [])
+
+
+@pytest.mark.parametrize("change", ["email", "number", "new account"])
+def test_nobody_who_gets_an_email_or_a_number_of_the_list_during_the_plan_is_suspended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    monkeypatch.setenv("ANYSCALE_DATA_DIR", str(tmp_path))
+    email = "old@example.com" if change == "number" else "new@example.com"
+    anyscale.user.sync(people("ann") if change == "new account" else people("ann", "old"))
+    users = [*people("ann"), AdminImportUser("Old", "new@example.com", external_id="1")]
+    settings = Settings.from_environment({"ANYSCALE_DATA_DIR": str(tmp_path)}, served=False)
+    with closing(EmbeddedTransport(settings)) as transport:
+        list_users, calls = transport.users.list, count()
+
+        def list_after_a_change(*arguments: Any) -> Any:
+            if next(calls) == 0:
+                change_one()
+            return list_users(*arguments)
+
+        def change_one() -> None:
+            if change == "new account":
+                transport.batches.create("late", [checked_user(email, name="Old")], "fail", [])
+                return
+            (old,) = filter(None, transport.users.find(["old@example.com"]))
+            fields = {"email": email} if change == "email" else {"external_id": "1"}
+            transport.users.update(old.user_id, UserChanges(**fields))
+
+        monkeypatch.setattr(transport.users, "list", list_after_a_change)
+        plan = run_sync(transport, ListSource(users), SyncOptions(), dry_run=False)
+        assert str(plan.done) == "nothing changed"
+        assert plan.blocked[0].email == email
+        run_sync(transport, ListSource(users), SyncOptions(), dry_run=False)
+    assert {user.email: user.external_id for user in anyscale.user.list(suspended=False)} == {
+        "ann@example.com": None,
+        "new@example.com": "1",
+    }

@@ -24,11 +24,14 @@ from anyscale.errors import TooLarge
 
 __all__ = ["Planner", "are_different"]
 
+_GOT_SINCE = "it got an email or a number of the file while the plan was made: sync once more"
+
 
 class Planner:
     """Collects the entries with their accounts, then the accounts that no entry has, and plans.
 
-    It keeps what the plan has, and 8 bytes for each account that an entry has.
+    It keeps what the plan has, 8 bytes for each account that an entry has, and 8 for each email and
+    each number of an entry.
     """
 
     def __init__(self, options: SyncOptions) -> None:
@@ -36,6 +39,9 @@ class Planner:
         self._plan = SyncPlan()
         #: the accounts of the entries, sorted by `end_entries`
         self.seen: IdHashes = IdHashes()
+        #: of all entries
+        self._email_keys = IdHashes()
+        self._numbers = IdHashes()
         #: the entries without an account
         self.new: list[CheckedUser] = []
         #: the keys of the emails of accounts that have an entry and stay as they are
@@ -51,6 +57,9 @@ class Planner:
         self._plan.checked += len(matched)
         values = values_to_compare([user for _, user, _ in matched])
         for index, user, account in matched:
+            self._email_keys.add(user.email_key)
+            if user.external_id:
+                self._numbers.add(user.external_id)
             if account is None:
                 self._add_new(index, user)
                 continue
@@ -63,12 +72,22 @@ class Planner:
 
     def end_entries(self) -> None:
         """Prepare for `add_missing`, after the last entry."""
-        self.seen.sort()
+        for hashes in (self.seen, self._email_keys, self._numbers):
+            hashes.sort()
 
     def add_missing(self, account: User) -> None:
-        """Add an account that no entry has and that is not suspended; raise as `add_entries`."""
+        """Add an account that no entry has and that is not suspended; raise as `add_entries`.
+
+        One with the email or the number of an entry has got it since the entries were looked up: it
+        may be that user's. So it waits, and nobody else is created with its email.
+        """
         if account.permission_level == "owner":
             self._leave(account, "it is not in the file, and an owner's: owners are kept")
+            return
+        key = email_key_or_empty(account.email)
+        if key in self._email_keys or (account.external_id or "") in self._numbers:
+            self._plan.blocked.append(_of_account("leave", account, _GOT_SINCE))
+            self._kept_emails.append(key)
             return
         self._plan.suspend.append(_of_account("suspend", account, "it is not in the file"))
         self._refuse_if_too_large()

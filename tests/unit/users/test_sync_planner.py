@@ -30,7 +30,7 @@ def entry(email: str, **fields: Any) -> CheckedUser:
 
 def account(email: str, **fields: Any) -> User:
     known = {"name": "Ann", "permission_level": "collaborator", "created_at": AT, **fields}
-    return User(email=email, user_id=f"usr_{email}", **known)
+    return User(**{"email": email, "user_id": f"usr_{email}", **known})
 
 
 @dataclass
@@ -189,10 +189,10 @@ def test_an_account_and_an_entry_of_one_name_stop_the_sync_until_they_are_said_t
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs", "is_alike"), [("1", "2", False), ("1", "1", True), ("1", None, True)]
+    ("ours", "theirs", "is_alike"), [("1", "2", False), ("1", None, True), (None, "1", True)]
 )
 def test_two_different_numbers_are_two_people(
-    ours: str, theirs: str | None, is_alike: bool
+    ours: str | None, theirs: str | None, is_alike: bool
 ) -> None:
     world = World.of([account("ann@example.com", external_id=theirs)])
     plan = world.plan([entry("ann@example.co", external_id=ours)], ALL)
@@ -310,6 +310,23 @@ def test_a_former_email_keeps_an_account_unless_another_number_has_it(
     plan = planner.plan(1)
 
     assert (len(plan.suspend), len(plan.left)) == ((0, 1) if is_kept else (1, 0))
+
+
+@pytest.mark.parametrize("found", [None, account("ann@example.com", user_id="usr_deleted")])
+@pytest.mark.parametrize(("email", "number"), [("ANN@example.com", None), ("old@example.com", "1")])
+def test_an_account_that_got_an_email_or_a_number_of_the_file_since_is_not_suspended(
+    found: User | None, email: str, number: str | None
+) -> None:
+    planner = Planner(ALL)
+    planner.add_entries([(0, entry("ann@example.com", external_id="1"), found)])
+    planner.end_entries()
+    planner.add_missing(account(email, external_id=number))
+    planner.add_missing(account("ben@example.com", external_id="2"))
+    plan = planner.plan(2)
+    assert [step.email for step in plan.suspend] == ["ben@example.com"]
+    assert plan.blocked[0].email == email
+    assert "while the plan was made: sync once more" in plan.blocked[0].reason
+    assert not [one for one in plan.create if email_key(one.email) == email_key(email)]
 
 
 @pytest.mark.parametrize("create", [True, False])
