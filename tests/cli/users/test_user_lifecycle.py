@@ -96,7 +96,9 @@ def test_an_account_is_changed_by_its_email(
     assert levels(anyscale)["jane@example.com"] == "owner"
     check(0, "is an owner.", "user", "set-role", "ann@example.com", "owner")
     check(0, "is suspended.", "user", "suspend", jane)
+    check(0, "jane@example.com was suspended already.", "user", "suspend", jane)
     check(0, "is restored.", "user", "restore", jane)
+    check(0, "jane@example.com was not suspended.", "user", "restore", jane)
     check(0, "jane@example.com is a collaborator.", "user", "set-role", jane, "collaborator")
     check(0, "jane@example.com is deleted.", "user", "delete", jane, "--yes")
     assert "jane@example.com" not in levels(anyscale)

@@ -184,7 +184,12 @@ def _change_one(words: _Words, account: str, host: str | None) -> None:
         user = find_account(transport, account)
         change = transport.users.suspend if words.suspend else transport.users.restore
         change(user.user_id)
-    log_change(f"{user.email} is {words.done}.")
+    found = SuspensionPlan(suspend=words.suspend)
+    found.add(user, is_named=True)
+    if found.unchanged:
+        log(f"{user.email} was {words.unchanged}.")
+    else:
+        log_change(f"{user.email} is {words.done}.")
 
 
 def _plan(
