@@ -48,7 +48,10 @@ def test_the_audit_log_is_listed_by_actor_event_and_subject(anyscale: RunAnyscal
     subject = ["--subject", suspended["subject"], "--newest-first"]
     assert list_numbers(anyscale, *subject) == [number + 1, number]
     assert list_numbers(anyscale, *subject, "--actor", suspended["actor"], "--after", f"{number}")
-    assert list_numbers(anyscale, "--actor", "token:nobody") == []
+    for options in (("--actor", "token:nobody"), ("--event", "account.suspend")):
+        assert list_numbers(anyscale, *options) == []
+        empty = anyscale("audit", "list", *options)
+        assert (empty.returncode, empty.stderr) == (0, "No entry matches.\n")
     assert list_numbers(anyscale, "--subject", "Jane@example.com", "--newest-first") == [
         number + 1,
         number,

@@ -8,20 +8,21 @@ reader. Only a command whose output is lost then, such as a secret, looks at it.
 import io
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from unicodedata import combining, east_asian_width
 
 import click
 
-from anyscale.cli.terminal import escaped, null_stream
+from anyscale.cli.terminal import escaped, null_stream, say
 from anyscale.domain.spreadsheets import spreadsheet_cell
 
 __all__ = [
     "OutputLost",
     "output_option",
     "require_written",
+    "with_notice_if_empty",
     "write_fields",
     "write_json",
     "write_pieces",
@@ -29,6 +30,8 @@ __all__ = [
     "write_text",
     "write_yaml",
 ]
+
+Record = TypeVar("Record")
 
 
 class OutputLost(Exception):
@@ -73,6 +76,16 @@ def write_records(records: Iterable[Any], fields: Sequence[str], output: str) ->
     """
     rows = ({field: getattr(record, field) for field in fields} for record in records)
     return write_pieces(_WRITERS[output](rows, fields))
+
+
+def with_notice_if_empty(records: Iterator[Record], notice: str) -> Iterator[Record]:
+    """Iterate over records; if there are none, say so, since a header alone looks like a fault."""
+    first = next(records, None)
+    if first is None:
+        say(notice)
+    else:
+        yield first
+        yield from records
 
 
 def require_written(is_written: bool) -> None:

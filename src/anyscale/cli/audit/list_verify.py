@@ -12,7 +12,13 @@ import click
 from msgspec import Raw, structs
 
 from anyscale.cli.connect import host_option, open_control_plane
-from anyscale.cli.formats import output_option, write_json, write_records, write_text
+from anyscale.cli.formats import (
+    output_option,
+    with_notice_if_empty,
+    write_json,
+    write_records,
+    write_text,
+)
 from anyscale.cli.options import max_items_option, not_empty, text_or_json_option
 from anyscale.cli.terminal import say
 from anyscale.domain import audit_chain
@@ -128,6 +134,8 @@ def list_entries(
         )
         if output in ("json", "jsonl"):  # the data is JSON itself, and is written as it is
             entries = (structs.replace(e, data=Raw(e.data.encode())) for e in entries)
+        elif output == "text" and max_items != 0 and (after or only != AuditFilter()):
+            entries = with_notice_if_empty(entries, "No entry matches.")
         write_records(entries, _COLUMNS, output)
 
 

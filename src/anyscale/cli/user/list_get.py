@@ -1,6 +1,6 @@
 """`anyscale user list` and `anyscale user get`."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from anyscale.cli.connect import host_option, open_control_plane, suggested_search
-from anyscale.cli.formats import output_option, write_fields, write_json, write_records, write_yaml
+from anyscale.cli.formats import (
+    output_option,
+    with_notice_if_empty,
+    write_fields,
+    write_json,
+    write_records,
+    write_yaml,
+)
 from anyscale.cli.options import max_items_option
 from anyscale.cli.role_choice import RoleChoice
-from anyscale.cli.terminal import say
 from anyscale.cli.user.list_command import UserListCommand, query_of
 
 if TYPE_CHECKING:  # imported where it is used, as all that the help of a command does not need
@@ -107,7 +113,7 @@ def list_users(
     with open_control_plane(host) as transport:
         users = iterate_users(transport, chosen, max_items, USER_PAGE)
         if output == "text" and max_items != 0 and any(query[name] for name in _FILTERS):
-            users = _with_notice_if_empty(users)
+            users = with_notice_if_empty(users, "No account matches.")
         _write(users, output, _wide_table() if wide else table)
 
 
@@ -169,16 +175,6 @@ def _check_argument(argument: str, email: str | None, name: str | None) -> None:
     check_account(argument)
     if not (email is None and name is None):
         raise ConfigError("give either an email or a name, and only once")
-
-
-def _with_notice_if_empty(users: Iterator["User"]) -> Iterator["User"]:
-    """Iterate over users; if there are none, say so, since a header alone looks like a fault."""
-    first = next(users, None)
-    if first is None:
-        say("No account matches.")
-    else:
-        yield first
-        yield from users
 
 
 def _write(users: Iterable["User"], output: str, table: Sequence[str]) -> None:
