@@ -15,7 +15,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import click
@@ -77,13 +77,18 @@ def normal(text: str, home: Path) -> list[str]:
 
 
 class Session:
-    def __init__(self, home: Path, folder: Path, path: str, ending: ExitStack) -> None:
+    """A shell of a reader, whose servers run until it is closed, and again for a next page."""
+
+    def __init__(self, home: Path, folder: Path, path: str) -> None:
         self.home = home
         self.folder = folder
         self.status = 0
         self.environment = os.environ | {"PATH": path, "TMPDIR": str(folder.parent)}
-        self._ending = ending
+        self._ending = ExitStack()
         self._port = free_port()
+
+    def close(self) -> None:
+        self._ending.close()
 
     def say(self, command: str) -> str:
         """Run a command of a page; give its output, with the port of the page."""
@@ -151,11 +156,33 @@ def test_the_examples_of_a_page_print_what_it_shows_and_touch_no_server_of_the_r
 
     # The examples of the README run the installed command.
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}" if page.parent == ROOT else path_of_shells()
-    with ExitStack() as ending:
-        run_page(page, Session(home, folder, path, ending))
+    with closing(Session(home, folder, path)) as session:
+        run_page(page, session)
 
     tokens = json.loads(live_server.run("list-tokens", "-o", "json"))
     assert [token["used_at"] for token in tokens if token["name"] == page.as_posix()] == [None]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("README.md", "docs/operations/serving.md"),
+        ("docs/getting-started.md", "docs/users-file.md"),
+        ("docs/getting-started.md", "docs/large-batches.md"),
+        ("docs/getting-started.md", "docs/http.md"),
+        ("docs/getting-started.md", "docs/operations/sqlite.md"),
+    ],
+)
+def test_a_page_prints_what_it_shows_also_in_the_shell_of_the_page_before_it(
+    first: str, second: str, home: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    session = Session(home, folder, path_of_shells())
+
+    for page in (first, second):
+        with closing(session):
+            run_page(ROOT / page, session)
 
 
 def run_page(page: Path, session: Session) -> None:
