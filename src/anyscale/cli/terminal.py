@@ -8,6 +8,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final, TextIO
 
+from anyscale.domain.phrases import with_command
+
 if TYPE_CHECKING:  # loaded when work takes long
     from anyscale.progress import ProgressDisplay
     from anyscale.transport.base import Outage
@@ -68,11 +70,12 @@ def log_change(text: str) -> None:
 def say(text: str) -> None:
     """Write a line. If standard error cannot be written, the work continues without it.
 
-    It may have the text of a server, a database or a file name.
+    It may have the text of a server, a database or a file name. A command in it is named as the
+    operator runs it.
     """
     clear_progress()
     try:
-        sys.stderr.write(f"{escaped(text)}\n")
+        sys.stderr.write(f"{escaped(with_command(text, os.environ))}\n")
         sys.stderr.flush()
     except OSError:
         sys.stderr = null_stream()

@@ -1,8 +1,8 @@
-"""Numbers of things, and lists of things, in sentences."""
+"""What sentences have: numbers and lists of things, and the command that the reader runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-__all__ = ["listed", "quantity"]
+__all__ = ["is_by_admin", "listed", "quantity", "with_command"]
 
 
 def quantity(number: int, noun: str) -> str:
@@ -14,3 +14,15 @@ def listed(words: Sequence[str]) -> str:
     """Return words, at least one, as a list in a sentence: `a, b and c`."""
     *others, last = words
     return f"{', '.join(others)} and {last}" if others else last
+
+
+def is_by_admin(environment: Mapping[str, str]) -> bool:
+    """Whether `musterroll-admin` runs this command, with the settings of the systemd unit."""
+    return "MUSTERROLL_ADMIN" in environment
+
+
+def with_command(text: str, environment: Mapping[str, str]) -> str:
+    """Return a text that names the command which the operator runs."""
+    if is_by_admin(environment):
+        return text.replace("`anyscale ", "`musterroll-admin ")
+    return text

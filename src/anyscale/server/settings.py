@@ -6,6 +6,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from anyscale.domain.passwords import MAX_LENGTH
+from anyscale.domain.phrases import is_by_admin
 from anyscale.domain.validation import Policy
 from anyscale.errors import ConfigError
 from anyscale.server import environment_values as env
@@ -72,6 +73,10 @@ _NO_ADDRESS_OF_SERVER = (
     "ANYSCALE_PUBLIC_URL is not set: run `export ANYSCALE_PUBLIC_URL=https://accounts.example.com` "
     "first, with the address of your server"
 )
+_NO_ADDRESS_IN_FILE = (
+    "ANYSCALE_PUBLIC_URL is not set: set it in /etc/musterroll/environment to the address where "
+    "people reach the server, like https://accounts.example.com, and restart the server"
+)
 
 
 class Settings(SensitiveStruct, frozen=True, kw_only=True):
@@ -100,6 +105,8 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
     second_factor: SecondFactorPolicy = SecondFactorPolicy()
     #: Whether a server has them, and not an embedded control plane.
     served: bool = True
+    #: Whether `musterroll-admin` runs this command.
+    by_admin: bool = False
     #: days after which a one-time link expires
     link_days: int = 7
     #: days after which a password that an administrator set expires, unless it was changed
@@ -146,6 +153,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
                 read(env.number, "ANYSCALE_SECOND_FACTOR_DAYS", 14, 0, 365),
             ),
             served=served,
+            by_admin=is_by_admin(environment),
             provider=_provider(reader),
             mail=_mail(reader) if served else None,
             link_days=read(env.number, "ANYSCALE_LINK_DAYS", 7, 1, 30),
@@ -197,9 +205,11 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
 
     def address(self) -> str:
         """Return the address where users reach the control plane, or raise `ConfigError`."""
-        if self.public_url is None:
-            raise ConfigError(_NO_ADDRESS if self.served else _NO_ADDRESS_OF_SERVER)
-        return self.public_url
+        if self.public_url is not None:
+            return self.public_url
+        if self.by_admin:
+            raise ConfigError(_NO_ADDRESS_IN_FILE)
+        raise ConfigError(_NO_ADDRESS if self.served else _NO_ADDRESS_OF_SERVER)
 
 
 class ListenSettings(Struct, frozen=True):

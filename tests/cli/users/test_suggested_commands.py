@@ -180,6 +180,22 @@ def test_users_of_an_embedded_control_plane_get_links_by_the_suggested_commands(
     assert (tmp_path / "work" / "links.csv").exists()
 
 
+def test_messages_to_the_operator_name_the_command_and_the_file_of_the_operator(
+    anyscale: RunAnyscale, file: str
+) -> None:
+    admin = {"MUSTERROLL_ADMIN": "1"}
+    created = anyscale("user", "batch-create", "-f", file, *FORMAT, env=admin)
+    assert created.returncode == 0, created.stderr
+    assert re.findall(r"`(.+?) bat_", created.stderr) == [
+        "musterroll-admin user set-password-link --batch",
+        "musterroll-admin batch undo",
+    ]
+    assert "ANYSCALE_PUBLIC_URL is not set: set it in /etc/musterroll/environment" in created.stderr
+    assert "`anyscale " not in created.stderr
+    again = anyscale("user", "batch-create", "-f", file, *FORMAT, env=admin)
+    assert "`musterroll-admin user verify -f " in again.stderr
+
+
 def test_nothing_is_said_of_signing_in_if_every_user_can(anyscale: RunAnyscale) -> None:
     user = '{"name": "Ann", "email": "ann@example.com", "password": "correct-donkey-battery"}'
     done = anyscale("user", "batch-create", "-f", "-", *FORMAT, stdin=user)

@@ -55,15 +55,6 @@ class Installation:
         self.environment_file = environment_file
         self.mail_to = mail_to
 
-    @property
-    def by_admin(self) -> bool:
-        """Whether `musterroll-admin` runs this command, with the settings of the systemd unit."""
-        return "MUSTERROLL_ADMIN" in self.environment
-
-    def with_command(self, text: str) -> str:
-        """Return a text that names the command which the operator runs."""
-        return text.replace("`anyscale ", "`musterroll-admin ") if self.by_admin else text
-
     def find_wrong_settings(self) -> list[str]:
         """Return a message for each variable with a wrong value."""
         messages: list[str] = []

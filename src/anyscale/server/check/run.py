@@ -5,6 +5,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from anyscale.domain.phrases import with_command
 from anyscale.errors import AnyscaleError
 from anyscale.server.check import (
     database,
@@ -114,8 +115,6 @@ def run_checks(
             finding = look(installation)
         except (NotTried, NoResponse, AnyscaleError, TimeoutError) as error:
             finding = Finding("not tried", subject, str(error))
-        found, fix = (
-            installation.with_command(finding.found),
-            installation.with_command(finding.fix),
-        )
+        found = with_command(finding.found, environment)
+        fix = with_command(finding.fix, environment)
         yield CheckResult(check, finding.status, finding.looked_at, found, fix)

@@ -4,6 +4,7 @@ import re
 import shlex
 from urllib.parse import urlsplit
 
+from anyscale.domain.phrases import is_by_admin
 from anyscale.domain.urls import is_address, is_loopback_host
 from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
 from anyscale.server.check.installation import Installation
@@ -49,7 +50,7 @@ def check_environment_file_is_read(installation: Installation) -> Finding:
     names = list(dict.fromkeys(_ASSIGNMENT.findall(text)))
     if missing := [name for name in names if name not in installation.environment]:
         fix = f"read it before this command: `set -a; . {shlex.quote(str(path))}; set +a`"
-        if installation.by_admin:
+        if is_by_admin(installation.environment):
             fix = "correct these lines: systemd does not read them either"
         return warn(path, f"this shell does not have its {', '.join(missing)}", fix)
     return ok(path, f"this shell has its {len(names)} variables")
