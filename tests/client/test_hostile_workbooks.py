@@ -187,7 +187,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
                 '<c r="XFD1048576" t="inlineStr"><is><t>x</t></is></c></row>'
             )
         ),
-        ":A1: there is no column email",
+        ":A1: there is no column 'email'",
     ),
     "a header of 16,384 columns": (
         lambda: packed(

@@ -251,7 +251,7 @@ def test_a_text_in_a_column_without_a_name_is_a_problem_of_its_first_cell() -> N
 def test_a_title_above_the_header_is_told_by_its_row() -> None:
     (line,) = lines(saved(workbook(("Staff of 2026",), (), ("name", "email"))), "staff.xlsx")
 
-    assert line.startswith("staff.xlsx:A1: there is no column name and no column email")
+    assert line.startswith("staff.xlsx:A1: there is no column 'name' and no column 'email'")
     assert line.endswith("; row 3 names them: remove the rows above it")
 
 

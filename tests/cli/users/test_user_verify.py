@@ -201,7 +201,7 @@ def test_a_file_without_names_is_compared_by_its_emails(
             "a.csv",
             "title\nBoss\n",
             (
-                "there is no column email: the first line must name the "
+                "there is no column 'email': the first line must name the "
                 "columns, email among them, separated by"
             ),
         ),

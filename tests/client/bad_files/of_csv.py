@@ -102,7 +102,7 @@ CSV = [
         b'"name;email"\n"Jane;jane@example.com"\n',
         [
             (
-                f"users.csv:1:1: there is no column name and no column email: {MUST_NAME}; "
+                f"users.csv:1:1: there is no column 'name' and no column 'email': {MUST_NAME}; "
                 f"{IN_QUOTES.format('line')}"
             )
         ],
@@ -112,21 +112,21 @@ CSV = [
         "a title above the header",
         "users.csv",
         b"Mitarbeiter 2026;;\n;;\nE-Mail;Vorname;Titel\njane@example.com;Jane;\n",
-        [f"users.csv:1:1: there is no column name and no column email: {MUST_NAME}{below(3)}"],
+        [f"users.csv:1:1: there is no column 'name' and no column 'email': {MUST_NAME}{below(3)}"],
         ["columns"],
     ),
     Bad(
         "a title below an empty row, above a header in quotes",
         "users.csv",
         b';;\nStaff;;2026\n"name";"email"\nJane;jane@example.com\n',
-        [f"users.csv:2:1: there is no column name and no column email: {MUST_NAME}{below(3)}"],
+        [f"users.csv:2:1: there is no column 'name' and no column 'email': {MUST_NAME}{below(3)}"],
         ["columns"],
     ),
     Bad(
         "a header too far below a title",
         "users.csv",
         b"Staff\n" + 10 * b"a\n" + b"name,email\nJane,jane@example.com\n",
-        [f"users.csv:1:1: there is no column name and no column email: {MUST_NAME}"],
+        [f"users.csv:1:1: there is no column 'name' and no column 'email': {MUST_NAME}"],
         ["columns"],
     ),
     Bad(
@@ -134,7 +134,7 @@ CSV = [
         "users.csv",
         b"Nachname, Vorname;E-Mail\nDoe, Jane;jane@example.com\n",
         [
-            f"users.csv:1:1: there is no column name and no column email: {MUST_NAME}; {COMMA}",
+            f"users.csv:1:1: there is no column 'name' and no column 'email': {MUST_NAME}; {COMMA}",
             f"users.csv:1:10: unknown column: {MEND}",
         ],
         ["columns", "unknown_key"],
@@ -286,7 +286,7 @@ CSV = [
         "users.csv",
         b"email,secretpw99,name1\n",
         [
-            f"users.csv:1:1: there is no column name: {MUST_NAME}",
+            f"users.csv:1:1: there is no column 'name': {MUST_NAME}",
             f"users.csv:1:7: unknown column: {MEND}",
             f"users.csv:1:18: unknown column: {MEND}",
         ],
@@ -297,7 +297,7 @@ CSV = [
         "users.csv",
         b"E-Mail;Abteilung\njane@example.com;R&D\n",
         [
-            f"users.csv:1:1: there is no column name: {MUST_NAME}",
+            f"users.csv:1:1: there is no column 'name': {MUST_NAME}",
             f"users.csv:1:8: unknown column: {MEND}",
         ],
         ["columns", "unknown_key"],
@@ -306,21 +306,21 @@ CSV = [
         "no header: no cell is shown",
         "users.csv",
         b"Jane,jane@example.com,correct-horse\n",
-        [f"users.csv:1:1: there is no column name and no column email: {MUST_NAME}"],
+        [f"users.csv:1:1: there is no column 'name' and no column 'email': {MUST_NAME}"],
         ["columns"],
     ),
     Bad(
         "no header, and a user called Name: no cell is shown",
         "users.csv",
         b"Name,jane@example.com,correct-horse\n",
-        [f"users.csv:1:1: there is no column email: {MUST_NAME}"],
+        [f"users.csv:1:1: there is no column 'email': {MUST_NAME}"],
         ["columns"],
     ),
     Bad(
         "no column for the email",
         "users.csv",
         (b"name,title\nJane,Engineer\n"),
-        [f"users.csv:1:1: there is no column email: {MUST_NAME}"],
+        [f"users.csv:1:1: there is no column 'email': {MUST_NAME}"],
         ["columns"],
     ),
     Bad(
@@ -350,7 +350,7 @@ CSV = [
         "no header, and a user called Title: no cell is shown",
         "users.csv",
         b"Title,jane@example.com,correct-horse\n",
-        [f"users.csv:1:1: there is no column name and no column email: {MUST_NAME}"],
+        [f"users.csv:1:1: there is no column 'name' and no column 'email': {MUST_NAME}"],
         ["columns"],
     ),
     Bad(
@@ -552,7 +552,7 @@ CSV = [
         "bars between the cells",
         "users.csv",
         (b"name|email\nJane|jane@example.com\n"),
-        [f"users.csv:1:1: there is no column name and no column email: {MUST_NAME}"],
+        [f"users.csv:1:1: there is no column 'name' and no column 'email': {MUST_NAME}"],
         ["columns"],
     ),
     Bad(
@@ -713,7 +713,7 @@ CSV = [
         "users.csv",
         b"Name;Vorname\nMember;Mia\n",
         [
-            f"users.csv:1:1: there is no column email: {MUST_NAME}",
+            f"users.csv:1:1: there is no column 'email': {MUST_NAME}",
             f"users.csv:1:6: unknown column: {MEND}",
         ],
         ["columns", "unknown_key"],
@@ -722,7 +722,7 @@ CSV = [
         "no header, and a user whose name and title are words for columns: no cell is shown",
         "users.csv",
         b"Nome,jane@example.com,correct-horse,,,Position\n",
-        [f"users.csv:1:1: there is no column name and no column email: {MUST_NAME}"],
+        [f"users.csv:1:1: there is no column 'name' and no column 'email': {MUST_NAME}"],
         ["columns"],
     ),
     Bad(
@@ -830,7 +830,7 @@ CSV = [
         "a line for Excel that says bars",
         "users.csv",
         b"sep=|\nname|email\n",
-        [f"users.csv:2:1: there is no column name and no column email: {MUST_NAME}"],
+        [f"users.csv:2:1: there is no column 'name' and no column 'email': {MUST_NAME}"],
         ["columns"],
     ),
     Bad(

@@ -97,8 +97,9 @@ class TableReader:
             is_header = len(known) > 1 or (has_all and not has_email)
             self._read_columns(cells, chain([start], others), is_header=is_header)
         if missing := [field for field in required if field not in named.union(self.columns)]:
-            detail = f"there is no column {' and no column '.join(missing)}: {self.header_rule}"
-            raise self._source.fatal("columns", detail + hint(), *start)
+            columns = " and ".join(f"no column {shown(field)}" for field in missing)
+            detail = f"there is {columns}: {self.header_rule}{hint()}"
+            raise self._source.fatal("columns", detail, *start)
         self._nameless = {at for at, column in enumerate(self.columns) if not column}
 
     def user(self, row: Sequence[str], starts: list[Place]) -> CheckedUser | None:
