@@ -189,8 +189,9 @@ def test_nobody_who_gets_an_email_or_a_number_of_the_list_during_the_plan_is_sus
                 transport.batches.create("late", [checked_user(email, name="Old")], "fail", [])
                 return
             (old,) = filter(None, transport.users.find(["old@example.com"]))
-            fields = {"email": email} if change == "email" else {"external_id": "1"}
-            transport.users.update(old.user_id, UserChanges(**fields))
+            is_email = change == "email"
+            changes = UserChanges(email=email) if is_email else UserChanges(external_id="1")
+            transport.users.update(old.user_id, changes)
 
         monkeypatch.setattr(transport.users, "list", list_after_a_change)
         plan = run_sync(transport, ListSource(users), SyncOptions(), dry_run=False)

@@ -362,7 +362,6 @@ class ControlPlane:
 
     def clean_up(self) -> None:
         """Expire batches, delete what was stored long enough, and record counted denials."""
-        self.audit_log.record_counted()
         self.batches.expire()
         self.sessions.purge()
         with self.transactions.write_unattended("clean-up") as tx:
@@ -380,6 +379,7 @@ class ControlPlane:
         self.user_grants.purge()
         if self.settings.audit_days is not None:
             self.audit_log.purge(now - self.settings.audit_days * DAY_MS)
+        self.audit_log.record_counted()  # last, since it fails while a flood is recorded
 
     def close(self) -> None:
         """Stop the threads and worker processes, and close the database."""
