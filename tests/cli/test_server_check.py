@@ -30,6 +30,12 @@ def test_each_check_is_one_line_and_a_failed_one_ends_with_status_1(anyscale: Ru
     assert result.returncode == 1
 
 
+def test_a_line_ends_a_question_without_a_period(anyscale: RunAnyscale) -> None:
+    result = anyscale("server", "check", env={"ANYSCALE_PUBLIC_ULR": "x"})
+
+    assert "did you mean ANYSCALE_PUBLIC_URL? To fix it: correct the name" in result.stdout
+
+
 def test_what_is_wrong_comes_first_and_what_was_not_tried_last_in_few_lines(
     anyscale: RunAnyscale,
 ) -> None:

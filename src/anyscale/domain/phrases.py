@@ -1,8 +1,8 @@
 """What sentences have: numbers and lists of things, and the command that the reader runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["is_by_admin", "listed", "quantity", "with_command"]
+__all__ = ["in_sentences", "is_by_admin", "listed", "quantity", "with_command"]
 
 
 def quantity(number: int, noun: str) -> str:
@@ -14,6 +14,11 @@ def listed(words: Sequence[str]) -> str:
     """Return words, at least one, as a list in a sentence: `a, b and c`."""
     *others, last = words
     return f"{', '.join(others)} and {last}" if others else last
+
+
+def in_sentences(texts: Iterable[str]) -> str:
+    """Return texts one after the other. A text may end as a question; the last has no period."""
+    return ". ".join(texts).replace("?. ", "? ")
 
 
 def is_by_admin(environment: Mapping[str, str]) -> bool:

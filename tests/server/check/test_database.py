@@ -246,7 +246,7 @@ def test_postgresql_that_does_not_respond_is_found_without_its_password() -> Non
     results = results_of("postgresql://jane:hunter2@127.0.0.1:9/roll")
 
     assert results["database.reachable"].status == "fail"
-    assert "Connection refused" in results["database.reachable"].found
+    assert "Connection refused: is the server running" in results["database.reachable"].found
     assert results["database.schema"].status == "not tried"
     assert "hunter2" not in repr(results)
 

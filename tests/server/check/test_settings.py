@@ -56,7 +56,7 @@ def test_a_misspelled_variable_gets_a_suggestion() -> None:
 
     assert result.status == "warn"
     assert result.found == (
-        "ANYSCALE_PUBLIC_ULR is not known: did you mean ANYSCALE_PUBLIC_URL?; "
+        "ANYSCALE_PUBLIC_ULR is not known: did you mean ANYSCALE_PUBLIC_URL? "
         "ANYSCALE_XYZ is not known"
     )
 

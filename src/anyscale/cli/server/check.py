@@ -16,6 +16,7 @@ from anyscale.cli.formats import output_option, write_records, write_text
 from anyscale.cli.options import not_empty
 from anyscale.cli.server.connect import database_option
 from anyscale.cli.terminal import log
+from anyscale.domain.phrases import in_sentences
 
 if TYPE_CHECKING:
     from anyscale.server.check.findings import Status
@@ -110,8 +111,8 @@ def _lines(result: "CheckResult") -> list[str]:
 
     status_width, check_width = max(map(len, _STATUSES)), max(map(len, CHECKS))
     head = f"{result.status:<{status_width}}  {result.check:<{check_width}}  "
-    fix = f". To fix it: {result.fix}" if result.fix else ""
-    text = f"{result.looked_at}: {result.found}{fix}"
+    fix = [f"To fix it: {result.fix}"] if result.fix else []
+    text = in_sentences([f"{result.looked_at}: {result.found}", *fix])
     width = shutil.get_terminal_size().columns - len(head)
     if not sys.stdout.isatty() or width < len(head):
         return [head + text]

@@ -4,7 +4,7 @@ import re
 import shlex
 from urllib.parse import urlsplit
 
-from anyscale.domain.phrases import is_by_admin
+from anyscale.domain.phrases import in_sentences, is_by_admin
 from anyscale.domain.urls import is_address, is_loopback_host
 from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
 from anyscale.server.check.installation import Installation
@@ -36,7 +36,7 @@ def check_values(installation: Installation) -> Finding:
 def check_names(installation: Installation) -> Finding:
     """Check that there is a setting for each variable."""
     if unknown := unknown_variables(installation.environment):
-        return warn(_ENVIRONMENT, "; ".join(unknown), "correct the name, or remove it")
+        return warn(_ENVIRONMENT, in_sentences(unknown), "correct the name, or remove it")
     return ok(_ENVIRONMENT, f"every {PREFIX}... is a setting")
 
 

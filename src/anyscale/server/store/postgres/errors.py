@@ -59,7 +59,8 @@ class DatabaseAddress:
         """Return a message with the database, the error and what to do."""
         # The details of PostgreSQL are left out: they may cite a row.
         text = error.diag.message_primary or str(error)
-        text = " ".join(text.split()) or type(error).__name__
+        # libpq begins a line with its question "Is the server running ...?"
+        text = " ".join(text.replace("\n\tIs ", ": is ").split()) or type(error).__name__
         if password := self.parts.get("password"):
             text = text.replace(str(password), "***")
         return f"{self}: {_REASONS.get(error.sqlstate or '') or text}"
