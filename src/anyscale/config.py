@@ -33,6 +33,7 @@ class CallerWords(NamedTuple):
     """How the caller names a host and passes a token, for messages."""
 
     host: str
+    #: `{}` stands for the host
     token: str
     embedded: str
     #: where a token comes from that is an argument: of the command, only `anyscale login` has one
@@ -41,7 +42,7 @@ class CallerWords(NamedTuple):
 
 COMMAND = CallerWords(
     "--host",
-    "set ANYSCALE_CLI_TOKEN",
+    "set ANYSCALE_CLI_TOKEN, store one by `anyscale login --host {}`",
     "use the embedded control plane by --host embedded",
     "the prompt or standard input",
 )
@@ -161,7 +162,9 @@ def _without_token(
     if saved.cli_token and source != saved.path:
         which = "another host" if saved.host else 'no host (add "host" to it)'
         unused = f" ({saved.path} has a token for {which})"
-    mend = f'add "cli_token" to it, or {words.token}' if source == saved.path else words.token
+    mend = words.token.format(origin)
+    if source == saved.path:
+        mend = f'add "cli_token" to it, {mend}'
     return f"there is no token for {origin} of {source}{unused}: {mend}, or {words.embedded}"
 
 

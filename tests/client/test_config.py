@@ -161,7 +161,10 @@ def test_a_token_without_a_host_is_an_error_that_names_its_source_and_the_ways_o
     ("words", "option", "mend"),
     [
         (PYTHON, "host=", "pass token= to anyscale.Anyscale or set ANYSCALE_CLI_TOKEN"),
-        (COMMAND, "--host", "set ANYSCALE_CLI_TOKEN"),
+        (
+            *(COMMAND, "--host"),
+            f"set ANYSCALE_CLI_TOKEN, store one by `anyscale login --host {HOST}`",
+        ),
     ],
 )
 def test_a_host_without_a_token_is_an_error_that_names_its_source_and_the_ways_out(
@@ -182,7 +185,7 @@ def test_a_host_without_a_token_is_an_error_that_names_its_source_and_the_ways_o
     )
     credentials.write_text(f'{{"host": "{HOST}"}}', encoding="utf-8")
     assert message(None, None, words, HOME=str(home)) == (
-        f'{missing} of {credentials}: add "cli_token" to it, or {ways}'
+        f'{missing} of {credentials}: add "cli_token" to it, {ways}'
     )
 
 
