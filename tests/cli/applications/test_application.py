@@ -99,7 +99,14 @@ def test_what_is_wrong_is_one_line(anyscale: RunAnyscale) -> None:
         ((*CREATE[:5], "http://hub.example.com"), "must be https://..."),
         (("application", "show", "app_none"), "there is no application app_none"),
         (("application", "delete", "app_none"), "there is no application app_none"),
-        (("application", "update", "app_none"), "there is nothing to change"),
+        (
+            ("application", "update", "app_none"),
+            (
+                "say what to change: --name, --redirect-uri, --address, --post-logout-redirect-uri,"
+                " --for, --for-all, --no-address, --refresh-tokens, --with-pkce or "
+                "--require-second-factor"
+            ),
+        ),
         (
             ("application", "update", "app_none", "--for", "example.com", "--for-all"),
             "--for and --for-all exclude each other",

@@ -207,6 +207,8 @@ def update(
         changes["audience"] = []
     if no_address:
         changes["address"] = None
+    if all(value is UNSET for value in changes.values()):
+        raise ConfigError(f"say what to change: {_options_of_update()}")
     with open_control_plane(host) as transport:
         log_control_plane(transport)
         application = transport.applications.update(client_id, ApplicationChanges(**changes))
@@ -264,6 +266,12 @@ def _lines(created: CreatedApplication) -> str:
 
 def _secret_is(created: CreatedApplication, output: SecretOutput) -> str:
     return "" if created.client_secret is None else f" {output.describe('The new secret')}"
+
+
+def _options_of_update() -> str:
+    parameters = click.get_current_context().command.params
+    *others, last = [one.opts[0] for one in parameters if one.name not in ("client_id", "host")]
+    return f"{', '.join(others)} or {last}"
 
 
 def _sent(value: Any) -> Any:
