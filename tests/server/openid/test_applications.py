@@ -147,7 +147,7 @@ def test_all_that_is_wrong_with_an_application_is_said_at_once(site: Site) -> No
         ("name", "there is an application "),
         ("redirect_uris", "the URI 'http://a.exampl"),
         ("redirect_uris", "the URI 'x' must be http"),
-        ("audience", "'nobody at home' must be"),
+        ("audience", "'nobody at home' names n"),
         ("audience", "there is no batch 'bat_n"),
         ("address", "the address 'http://a.ex"),
     ]

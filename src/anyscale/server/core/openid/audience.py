@@ -64,7 +64,8 @@ def _checked(tx: Transaction, entry: str) -> str:
         return email_key(f"x@{entry.removeprefix('@')}").partition("@")[2]
     except ValueError:
         raise ConfigError(
-            f"{shown(entry)} must be owners, a domain such as example.com, or the id of a batch"
+            f"{shown(entry)} names no users: say owners, a domain such as example.com, or the id "
+            "of a batch"
         ) from None
 
 
