@@ -198,6 +198,17 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
         ),
         ":XFD1: more than 100 keys or columns are wrong",
     ),
+    "rows of one cell under a header of a thousand columns": (
+        lambda: packed(
+            parts_of(
+                '<row><c t="inlineStr"><is><t>name</t></is></c><c t="inlineStr"><is><t>email</t>'
+                '</is></c><c r="ALL1" t="inlineStr"><is><t>title</t></is></c></row>'
+                + "<row><c><v>1</v></c></row>"
+                * 15_000
+            )
+        ),
+        ":B2: 1, email: is empty: every user has one",
+    ),
     "links to other workbooks": (
         lambda: packed(
             parts_of(GOOD, book="<externalReferences><externalReference/></externalReferences>")

@@ -153,11 +153,13 @@ class _CsvReader:
         return "a tab" if self._delimiter == "\t" else repr(self._delimiter)
 
     def _user(self, row: list[str], places: Iterator[Place]) -> CheckedUser | None:
-        start = next(places)
-        if len(row) != len(self._table.columns):
+        start, columns = next(places), self._table.columns
+        if len(row) != len(columns):
             self._entries.refuse(start, "cells", self._cell_count_fault(row))
             return None
-        return self._table.user(row, [start, *places])
+        starts = [start, *places]
+        self._table.check_nameless(row, starts)
+        return self._table.user(row, start, dict(zip(columns, starts, strict=True)))
 
     def _cell_count_fault(self, row: list[str]) -> str:
         columns = len(self._table.columns)

@@ -27,6 +27,9 @@ from anyscale.users_file.tables.header import column_name, columns_of, named_col
 
 __all__ = ["TableReader", "UnreadableCell", "names_all"]
 
+#: of the columns that are read; `_read_columns` reports the others
+_READ = frozenset({*FIELDS, *SERVER_FIELDS})
+
 _BOOLEANS = "write true, yes, on or 1, or else false, no, off, 0 or nothing"
 
 
@@ -67,6 +70,8 @@ class TableReader:
         self.header_rule: Final = header_rule.format(" and ".join(entries.required))
         #: the field of each column; another text for one that is not read
         self.columns: list[str] = []
+        #: the columns that are read: their indexes and fields
+        self.fields: list[tuple[int, str]] = []
         #: indexes of columns without a name in which all cells so far are empty
         self._nameless: set[int] = set()
 
@@ -101,15 +106,28 @@ class TableReader:
             detail = f"there is {columns}: {self.header_rule}{hint()}"
             raise self._source.fatal("columns", detail, *start)
         self._nameless = {at for at, column in enumerate(self.columns) if not column}
+        self.fields = [(at, field) for at, field in enumerate(self.columns) if field in _READ]
 
-    def user(self, row: Sequence[str], starts: list[Place]) -> CheckedUser | None:
-        """Take a row that has a cell for each column; return its user, if it is valid."""
+    def user(
+        self, row: Sequence[str], start: Place, place_of: Mapping[str, Place]
+    ) -> CheckedUser | None:
+        """Take a row; return its user, if it is valid.
+
+        Args:
+            row: a cell for each column.
+            start: where it begins.
+            place_of: field -> the place of its cell.
+        """
         if self._entries.column_choices:
             self._entries.column_choices.add_row(row)
-        self._check_nameless(row, starts)
-        place_of = dict(zip(self.columns, starts, strict=True))
         values, faults = self._values(row, place_of)
-        return self._entries.finish(starts[0], values, place_of, faults)
+        return self._entries.finish(start, values, place_of, faults)
+
+    def check_nameless(self, row: Sequence[str], places: Sequence[Place]) -> None:
+        """Report a column without a name once, at its first cell that is not empty."""
+        for at in sorted(at for at in self._nameless if row[at]):
+            self._nameless.remove(at)
+            self.report_nameless(places[at])
 
     def report_nameless(self, place: Place) -> None:
         """Report a column without a name, at a cell that is not empty."""
@@ -152,11 +170,10 @@ class TableReader:
         """Return the values of a row, and what is wrong with its other cells."""
         values: dict[str, Any] = {}
         faults = []
-        for field, cell in zip(self.columns, row, strict=True):
+        for at, field in self.fields:
+            cell = row[at]
             if field in SERVER_FIELDS:
                 faults += self._entries.pass_over(field, place_of[field], is_set=bool(cell))
-            elif field not in FIELDS:  # `_read_columns` has reported it
-                continue
             elif field not in FLAGS:
                 damage = damaged_cell(cell) if type(cell) is str else _damage(cell)
                 if damage and self._is_read(field):
@@ -166,7 +183,7 @@ class TableReader:
                     text = cell if field in SECRETS else unescaped_cell(cell)
                     values[field] = text or None
             elif (flag := CSV_BOOLEANS.get(cell.strip().lower())) is None:
-                password = dict(zip(self.columns, row, strict=True)).get("password")
+                password = {name: row[index] for index, name in self.fields}.get("password")
                 detail = _damage(cell) or boolean_fault(cell.strip(), _BOOLEANS, password)
                 faults.append(PlacedFault(place_of[field], field, "type", detail))
             else:
@@ -175,12 +192,6 @@ class TableReader:
 
     def _is_read(self, field: str) -> bool:
         return field not in SECRETS or not self._entries.verify
-
-    def _check_nameless(self, row: Sequence[str], places: list[Place]) -> None:
-        """Report a column without a name once, at its first cell that is not empty."""
-        for at in sorted(at for at in self._nameless if row[at]):
-            self._nameless.remove(at)
-            self.report_nameless(places[at])
 
 
 def _damage(cell: str) -> str | None:

@@ -57,16 +57,19 @@ def _users(source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser
     rows = _rows(workbook, sheet.part, source)
     table = TableReader(source, entries, _HEADER)
     width = _read_header(table, rows, sheet.name, source, entries)
-    seen: set[int] = set()
+    #: those that have a name, or were reported
+    known = {at for at, column in enumerate(table.columns, 1) if column}
     for number, cells in rows:
         row = [""] * width
         for column, text in cells:
             if column <= width:
                 row[column - 1] = text
-            elif column not in seen:
-                seen.add(column)
+            if column not in known:
+                known.add(column)
                 table.report_nameless(Place(number, column))
-        if user := table.user(row, [Place(number, column + 1) for column in range(width)]):
+        # Only of the columns that are read: a row of a wide table may have a single cell.
+        places = {field: Place(number, at + 1) for at, field in table.fields}
+        if user := table.user(row, Place(number, 1), places):
             yield user
 
 
