@@ -164,6 +164,15 @@ def test_a_malicious_file_is_refused_soon_and_in_little_memory(
     assert mebibytes < 32
 
 
+def test_a_header_of_more_than_a_thousand_columns_is_refused_before_they_are_looked_at() -> None:
+    header = b"name,email" + b",title" * 998
+
+    assert "'title' is there twice" in refused(lambda: iter([header + b",,,,\n"]), "u.csv")[0][0]
+    assert refused(lambda: iter([header + b",title\n"]), "u.csv")[0] == [
+        "u.csv:1:6000: more than 100 keys or columns are wrong up to here: it is not a users file"
+    ]
+
+
 @pytest.mark.parametrize(
     "email",
     ["a." * 126 + "a", "-" * 254, "@" * 254, "a@" + "a-" * 120 + "a.com", "a@" + "a." * 120 + "1"],

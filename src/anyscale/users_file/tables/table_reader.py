@@ -1,7 +1,7 @@
 """Make users of the rows of a table, whatever its format is."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any, Final, Self
 
 from anyscale.domain.spreadsheets import unescaped_cell
@@ -14,7 +14,7 @@ from anyscale.domain.validation import (
     CheckedUser,
     shown,
 )
-from anyscale.users_file.entry_collector import EntryCollector, Place, PlacedFault
+from anyscale.users_file.entry_collector import TOO_MANY, EntryCollector, Place, PlacedFault
 from anyscale.users_file.field_words import (
     CSV_BOOLEANS,
     boolean_fault,
@@ -29,6 +29,9 @@ __all__ = ["TableReader", "UnreadableCell", "names_all"]
 
 #: of the columns that are read; `_read_columns` reports the others
 _READ = frozenset({*FIELDS, *SERVER_FIELDS})
+
+#: columns up to the last one that has a name; a sheet has 16,384, of which most are empty
+_MAX_COLUMNS = 1000
 
 _BOOLEANS = "write true, yes, on or 1, or else false, no, off, 0 or nothing"
 
@@ -86,10 +89,11 @@ class TableReader:
             hint: returns why the required columns may be missing.
 
         Raises:
-            Fatal: a required column is missing, or one that the caller chose.
+            Fatal: there are too many, a required column is missing, or one that the caller chose.
         """
         others = iter(places)
         start = next(others)
+        self._require_few(cells, others)
         if choices := self._entries.column_choices:
             self._entries.chosen_columns = choices.read_header(cells)
         required, chosen = self._entries.required, self._entries.chosen_columns
@@ -138,6 +142,18 @@ class TableReader:
         mend = f"name it one of {', '.join(NAMED_FIELDS)}, or remove it"
         detail = f"this cell's column has no name: {mend}"
         self._entries.problem(place, "unknown_key", detail)
+
+    def _require_few(self, cells: list[str], others: Iterator[Place]) -> None:
+        """Raise `Fatal` if a column after the last one that may have a name has one.
+
+        Args:
+            cells: of the header.
+            others: the places of its other cells than the first one.
+        """
+        for at, cell in enumerate(cells[_MAX_COLUMNS:], _MAX_COLUMNS):
+            if cell:
+                place = next(islice(others, at - 1, None))
+                raise self._source.fatal("too_long", TOO_MANY, *place)
 
     def _require_chosen(self, cells: list[str], start: Place) -> None:
         """Raise `Fatal` if the caller chose the field of a column that the file lacks."""

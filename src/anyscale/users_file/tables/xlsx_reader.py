@@ -7,7 +7,7 @@ from string import ascii_uppercase
 
 from anyscale.domain.validation import NAMED_FIELDS, CheckedUser, shown
 from anyscale.errors import Problem
-from anyscale.users_file.entry_collector import TOO_MANY, EntryCollector, Place
+from anyscale.users_file.entry_collector import EntryCollector, Place
 from anyscale.users_file.input_stream import MAX_ENTRY, Fatal, InputStream
 from anyscale.users_file.tables.table_reader import TableReader, names_all
 from anyscale.users_file.tables.xlsx_cells import NO_RESULT, STALE, cell_text
@@ -20,9 +20,6 @@ _HEADER = f"the first row must name the columns, {{}} among them, like {', '.joi
 
 #: rows below the first one that may be the header, if a title is above it
 _BELOW = 10
-
-#: columns of a header; a sheet has 16,384
-_MAX_COLUMNS = 1000
 
 #: rows and columns of a sheet of Excel
 _LAST_ROW, _LAST_COLUMN, _LETTERS = 1 << 20, 1 << 14, len("XFD")
@@ -87,8 +84,6 @@ def _read_header(
         detail = f"the sheet {shown(sheet)} has no users: {table.header_rule}"
         raise source.fatal("empty", detail, 1, 1)
     width, _ = cells[-1]
-    if width > _MAX_COLUMNS:
-        raise source.fatal("too_long", TOO_MANY, number, width)
     texts = dict(cells)
     places = [Place(number, column + 1) for column in range(width)]
     table.read_header(
