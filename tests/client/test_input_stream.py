@@ -112,6 +112,10 @@ NASTY: dict[str, tuple[str, Callable[[], Iterator[bytes]]]] = {
     "a MB of short YAML keys": ("users.yaml", then(b"create_users: [{", b"a, ", MIB)),
     "a MB of lists as YAML keys": ("users.yaml", then(b"create_users: [{", b"[]: a, ", MIB)),
     "a MB of short keys at the top of YAML": ("users.yaml", then(b"", b"a: b\n", MIB)),
+    "a MB of directives in YAML": (
+        "users.yaml",
+        lambda: chain((b"%%TAG !a%x! x\n" % at for at in range(75_000)), [b"---\n" + Y]),
+    ),
     "a MB of short JSON keys": ("users.json", then(J, b'"", "a":', MIB)),
     "a MB of short keys on a JSON line": ("users.jsonl", then(b'{"a":""', b',"a":""', MIB)),
     "lists that stay open on JSON lines": (
@@ -286,6 +290,22 @@ def test_yaml_stops_at_every_character_that_its_parser_refuses_or_counts_as_a_li
         text = source(f"a{character}b".encode(), yaml=True).read_text()
 
         assert (text == "a") == bool(is_refused), f"U+{ord(character):04X}"
+
+
+@pytest.mark.parametrize(
+    "above", ["", "# x\n", "x" * ((1 << 16) - 1) + "\n", "x%" * (1 << 16) + "\n"]
+)
+def test_yaml_stops_at_more_than_a_hundred_lines_that_begin_with_a_percent_sign(above: str) -> None:
+    allowed = above + "%TAG ! x\n\n" * 100
+    reading = source(f"{allowed}%a\n".encode(), yaml=True)
+    pieces = -(-len(allowed) // (1 << 16))
+
+    assert "".join(reading.read_text() for _ in range(pieces)) == allowed
+    with pytest.raises(Fatal) as refusal:
+        reading.read_text()
+    problem = refusal.value.problem
+    assert problem.detail == "more than 100 lines begin with %: remove those lines"
+    assert (problem.line, problem.column) == (201 + above.count("\n"), 1)
 
 
 @pytest.mark.parametrize("start", ["a", "ab", "abc", "é"])

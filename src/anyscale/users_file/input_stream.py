@@ -32,6 +32,11 @@ _NOT_IN_YAML = re.compile(
 # not searched by the pattern, since looking for other octets takes a tenth of its time.
 _HARMLESS = bytes({*b"\t\n\r", *range(0x20, 0x7F), *range(0x80, 0x100)} - {0xC2, 0xE2, 0xEF})
 
+#: lines that begin with `%`: libyaml compares each directive of a document with all before it
+_MAX_DIRECTIVES = 100
+
+_directives = re.compile("^%", re.MULTILINE).finditer
+
 # How other files begin. UTF-32 and UTF-16 have a byte order mark, or zeros beside ASCII.
 _UTF = (
     (rb"\xff\xfe\0\0|\0\0\xfe\xff|[^\0]\0\0\0|\0\0\0[^\0]", "UTF-32 text: save it as UTF-8"),
@@ -115,7 +120,7 @@ class InputStream:
         stream: at its beginning.
         entries: returns the number of entries that were read so far. With it, an entry longer than
             `MAX_ENTRY` stops the reading, which limits the memory of a parser.
-        yaml: whether to stop at the characters that YAML forbids.
+        yaml: whether to stop at the characters that YAML forbids, and at too many directives.
         cells: whether places are rows and columns of a spreadsheet.
         encoding: of the text, by Python's name; None for UTF-8.
     """
@@ -142,6 +147,7 @@ class InputStream:
         self._has_cells = cells
         self._entries = entries
         self._is_yaml = yaml
+        self._directives = 0
         self._forbidden = _forbidden_in_yaml if yaml else re.compile("\x00").search
         # YAML takes CR for a line end too, and its parser counts it as one.
         self._encoding = encoding
@@ -250,8 +256,21 @@ class InputStream:
         if match := self._forbidden(text):
             text = text[: match.start()]
             self._stop_at(text, "character", _character_detail(match[0]))
+        if self._is_yaml and ("\n%" in text or text.startswith("%")):
+            text = self._before_directives(text)
         if text:
             self.is_terminated = text.endswith(("\n", "\r"))
+        return text
+
+    def _before_directives(self, text: str) -> str:
+        """Return a text up to the first directive that is too many, where reading stops."""
+        for match in _directives(text):
+            at = match.start()
+            self._directives += at > 0 or self.is_terminated
+            if self._directives > _MAX_DIRECTIVES:
+                detail = f"more than {_MAX_DIRECTIVES} lines begin with %: remove those lines"
+                self._stop_at(text[:at], "syntax", detail)
+                return text[:at]
         return text
 
     def _check_not_utf8(self, decoder: IncrementalDecoder, piece: bytes) -> None:
