@@ -185,7 +185,13 @@ def test_any_octets_can_be_guessed_at(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"\xe4" * (1 << 23), b"\xe4" + b"\n" * (1 << 23), b"\xe4x\n" * (1 << 21)]
+    "data",
+    [
+        b"\xe4" * (1 << 23),
+        b"\xe4" + b"\n" * (1 << 23),
+        b"\xe4x\n" * (1 << 21),
+        b"\xff\xfe" + b",\0" * (1 << 22),
+    ],
 )
 def test_a_file_of_one_line_or_of_many_is_guessed_at_in_little_time_and_memory(
     data: bytes,

@@ -26,7 +26,7 @@ _GUESSES = (
 )
 
 #: octets and lines from which an encoding is guessed, and octets of these lines that are read in
-#: each encoding: a file may be one line
+#: each encoding, or characters of UTF-16: a file may be one line
 GUESSED_OCTETS, _MAX_LINES, _COMPARED = 1 << 23, 1000, 1 << 16
 
 #: names that a guess shows
@@ -83,7 +83,7 @@ def guess_encoding(octets: bytes) -> EncodingGuess | None:
         encoding = "utf-16"
         if b"\0" in octets[:2]:  # no byte order mark
             encoding = "utf-16-be" if octets.startswith(b"\0") else "utf-16-le"
-        text = octets.decode(encoding, "replace")
+        text = octets[: 2 * _COMPARED].decode(encoding, "replace")
         wide = [match[0] for match in islice(_text_lines(text), 1 + _MAX_LINES)]
         return EncodingGuess(encoding, _names(wide))
     if is_other_file(octets) or b"\0" in octets:
