@@ -1,6 +1,7 @@
 """What a sync may do: the kinds of steps, and the limits and questions that stop it."""
 
 from collections.abc import Iterator
+from shlex import quote
 
 from msgspec import UNSET, Struct
 
@@ -134,10 +135,12 @@ def stops(plan: SyncPlan, options: SyncOptions) -> Iterator[str]:
     if not plan.checked:
         yield "there are no users: every account would be suspended"
     for pair in plan.look_alikes:
+        old, new = pair.suspend.email, pair.create.email
         yield (
-            f"{pair.suspend.email} to suspend and {pair.create.email} to create have the name "
-            f"{shown(pair.create.name)}: is an email mistyped or cut off? If they are two "
-            f"people, `--they-differ {pair.create.email}` says so"
+            f"{old} to suspend and {new} to create have the name {shown(pair.create.name)}: is an "
+            "email mistyped or cut off? If the email of one person has changed, "
+            f"`anyscale user update {quote(old)} --email {quote(new)}` corrects the account. If "
+            f"they are two people, `--they-differ {quote(new)}` says so"
         )
     if plan.suspend and (nameless := count_nameless(plan)):
         yield (

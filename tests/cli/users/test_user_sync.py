@@ -1,6 +1,7 @@
 """`anyscale user sync`: a plan, a question, what is done, and what stops it."""
 
 import json
+import re
 import signal
 import threading
 from pathlib import Path
@@ -176,6 +177,18 @@ def test_an_email_that_is_cut_off_suspends_nobody_and_creates_nobody(
         assert "`--they-differ ann@example.co` says so" in done.stderr
     assert anyscale(*command, "--they-differ", "ann@example.co").returncode == 0
     assert suspended(anyscale) == {"ann@example.com"}
+
+
+def test_an_email_that_has_changed_is_corrected_by_the_suggested_command(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    changed = ["ann.roe@example.com,ann,LEE,", *STAFF[:3]]
+    command = ["user", "sync", "-f", csv(tmp_path, *changed), "--yes"]
+    (suggested,) = re.findall(r"`anyscale (user update .+?)`", anyscale(*command).stderr)
+    assert anyscale(*suggested.split()).returncode == 0
+    assert anyscale(*command).returncode == 0
+    assert "ann.roe@example.com" in accounts(anyscale)
+    assert suspended(anyscale) == set()
 
 
 def test_a_file_whose_last_line_has_no_end_changes_nothing_unless_that_is_said(
