@@ -83,7 +83,7 @@ def test_an_old_file_skips_who_has_another_email_by_now(control_plane: ControlPl
 
 def test_an_account_gets_only_a_free_external_id(control_plane: ControlPlane) -> None:
     ann, ben = create(control_plane, user("ann", "1"), user("ben"))
-    with pytest.raises(ExternalIdTaken, match="'1' has an account already"):
+    with pytest.raises(ExternalIdTaken, match=r"'1' is the external_id of ann@example\.com"):
         number(control_plane, ben, "1")
     opened = control_plane.batches.open("open", "fail", OPERATOR)
     control_plane.batches.reserve(opened.batch_id, 0, [user("reserved", "3")], OPERATOR)

@@ -1,6 +1,7 @@
 """Correcting the fields of an account."""
 
 from collections.abc import Sequence
+from shlex import quote
 from typing import Any
 
 from msgspec import UNSET, structs
@@ -13,7 +14,13 @@ from anyscale.domain.models.users import (
     UpdatedUser,
     UserChanges,
 )
-from anyscale.domain.validation import Policy, find_faults, normalized_changes, require_changes
+from anyscale.domain.validation import (
+    Policy,
+    find_faults,
+    normalized_changes,
+    require_changes,
+    shown,
+)
 from anyscale.errors import AccountEdited, ConfigError, ExternalIdTaken, OwnerKept
 from anyscale.server.core.accounts.email_changes import change_emails
 from anyscale.server.core.audit.entries import Entry, append_entries
@@ -172,7 +179,13 @@ def _prepare_details(tx: Transaction, account: AccountRecord, changed: dict[str,
 def _reserve_external_id(tx: Transaction, account: AccountRecord, external_id: str) -> None:
     if holder := tx.external_ids.reserve(account.user_id, external_id):
         conflict = find_conflict(0, account.email, holder, external_id=external_id)
-        raise ExternalIdTaken(conflict_detail(conflict))
+        holding = tx.accounts.get(holder.user_id) if conflict.kind == "exists" else None
+        if holding is None:
+            raise ExternalIdTaken(conflict_detail(conflict))
+        raise ExternalIdTaken(
+            f"{shown(external_id)} is the external_id of {holding.email}: choose another, or clear "
+            f"that one first by `anyscale user update {quote(holding.email)} --no-external-id`"
+        )
 
 
 def _details(changed: dict[str, Any]) -> dict[str, Any]:
