@@ -59,8 +59,8 @@ _wide_option = click.option(
 @click.option(
     "--search",
     metavar="TEXT",
-    help="An email, also as in `Jane Doe <jane@example.com>`, or words or parts of the email, the "
-    "name and the last name.",
+    help="An email, also as in `Jane Doe <jane@example.com>`, a personnel number, or words or "
+    "parts of the email, the name and the last name.",
 )
 @click.option("--suspended", is_flag=True, help="Only those who are suspended.")
 @click.option("--role", type=RoleChoice(), help="Only those with this role.")
