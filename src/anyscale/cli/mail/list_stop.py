@@ -46,7 +46,8 @@ def list_mails(failed: bool, max_items: int | None, output: str, host: str | Non
 def stop(batch_id: str, host: str | None) -> None:
     """Stop the mails to the accounts of a batch.
 
-    What was sent stays sent, and its links work. The id of a mailing (mlg_...) works too.
+    What was sent stays sent, and its links work. The id of a mailing (mlg_...), which `anyscale
+    mail list` shows, works too.
 
     \b
     Example:
