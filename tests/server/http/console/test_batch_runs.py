@@ -47,13 +47,20 @@ def console(open_console: OpenConsole) -> Console:
 
 
 @contextmanager
-def held_before_hashing(console: Console) -> Iterator[threading.Event]:
-    """Let runs wait before they hash, until the event is set."""
+def held_before_hashing(
+    console: Console, reserved: threading.Event | None = None
+) -> Iterator[threading.Event]:
+    """Let runs, which have reserved their emails, wait before they hash, until the event is set.
+
+    The first one sets `reserved`.
+    """
     go_on = threading.Event()
     batches: Any = console.control_plane.batches
     original = batches.hash
 
     def hash_later(*arguments: Any) -> int:
+        if reserved:
+            reserved.set()
         assert go_on.wait(120)
         return int(original(*arguments))
 
@@ -372,9 +379,11 @@ def test_a_run_that_waits_for_another_batch_says_so_and_notices_the_stop(
 ) -> None:
     monkeypatch.setattr(file_runs, "_STOP_SECONDS", 0.0)
     console, runs = with_runs(open_console, monkeypatch)
-    jane, data = console.browser(), many()
-    with held_before_hashing(console):
-        first, waiting = create(jane, data), create(jane, data)
+    jane, data, reserved = console.browser(), many(), threading.Event()
+    with held_before_hashing(console, reserved):
+        first = create(jane, data)
+        assert reserved.wait(120)  # else the first run may wait for the second one
+        waiting = create(jane, data)
         said = re.compile(rf"Waiting at most \d+ s for batch {first},")
         wait_until(lambda: said.search(progress(jane, waiting)["text"]))
         runs.stop()
