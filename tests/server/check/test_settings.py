@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -116,6 +117,16 @@ def test_an_environment_file_that_the_shell_has_not_read_is_noticed(tmp_path: Pa
     assert result(ANYSCALE_LINK_DAYS="3", ANYSCALE_AUDIT_DAYS="40").status == "ok"
     # musterroll-admin reads the file as systemd does.
     assert "systemd does not read them" in result(MUSTERROLL_ADMIN="1").fix
+
+
+def test_an_environment_file_of_blank_lines_is_read_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "environment"
+    file.write_text("\n" * 20_000 + "# links\n \texport  ANYSCALE_LINK_DAYS=3\n")
+    since = time.process_time()
+    results = check_in_process({}, "settings.file_is_read", environment_file=file)
+
+    assert results["settings.file_is_read"].found.endswith("its ANYSCALE_LINK_DAYS")
+    assert time.process_time() - since < 1
 
 
 def test_a_check_that_takes_too_long_is_one_that_was_not_tried(

@@ -20,7 +20,7 @@ __all__ = [
 _ENVIRONMENT = "the environment"
 
 #: as the shell and systemd assign a variable
-_ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)=", re.MULTILINE)
+_ASSIGNMENT = re.compile(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)=", re.MULTILINE)
 
 
 def check_values(installation: Installation) -> Finding:
