@@ -37,6 +37,9 @@ WRONG_FILE = 2
 #: where a command keeps how its file is to be read, and the columns as they were typed
 _CHOICES, _TYPED = f"{__name__}.choices", f"{__name__}.columns"
 
+#: characters of the name of a column that a hint repeats
+_LONGEST = 100
+
 
 def _keep(ctx: click.Context, option: click.Parameter, value: Any) -> None:
     ctx.meta.setdefault(_CHOICES, {})[option.name] = value
@@ -139,7 +142,8 @@ def column_hint(file: UsersFile, error: BatchRefused) -> str | None:
     """Return the way to take unknown columns of a table without editing it."""
     if file.format not in TABLES or error.codes["unknown_key"] <= file.nameless_columns:
         return None
-    left_out = [f"{name}=" for name in dict.fromkeys(file.unknown_columns.values())]
+    names = (name if len(name) <= _LONGEST else "HEADER" for name in file.unknown_columns.values())
+    left_out = list(dict.fromkeys(f"{name}=" for name in names))
     if file.proposed_choice:
         return f"Without editing the file: {_options([file.proposed_choice, *left_out])}."
     them = "them" if len(left_out) > 1 else "it"

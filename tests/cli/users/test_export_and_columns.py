@@ -158,6 +158,18 @@ def test_the_hint_leaves_all_columns_out_that_stand_for_no_field(
     ) in refused.stderr
 
 
+def test_a_hint_does_not_repeat_a_name_that_is_too_long_to_type(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = tmp_path / "staff.csv"
+    file.write_text(f"name,email,{'x' * 10_000}\nMia,mia@example.com,\n")
+
+    refused = anyscale("user", "verify", "-f", file)
+
+    assert "Without editing the file: `--column HEADER=` leaves it out" in refused.stderr
+    assert len(refused.stderr) < 1_000
+
+
 def test_the_hint_names_a_column_that_stands_for_no_field(
     anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
