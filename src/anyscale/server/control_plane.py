@@ -224,7 +224,7 @@ class ControlPlane:
 
     @cached_property
     def passkey_login(self) -> "PasskeyLogin | None":
-        """Sign-in with only a passkey; None where there are no passkeys."""
+        """Sign-in with only a passkey; None if the server does not offer passkeys."""
         if self.ceremonies is None:
             return None
         from anyscale.server.core.login.passkey_login import PasskeyLogin

@@ -77,7 +77,7 @@ def columns_of(
 ) -> Iterator[tuple[str, ColumnFault | None]]:
     """Iterate over the columns, each with what is wrong with it: it is unknown, or there twice.
 
-    A column that is no field's name, and the only one with a known word for a field, such as
+    A column that is not named like a field, and is the only one with a known word for it, such as
     `Vorname`, is that field. One that only probably stands for a field that is not taken is read as
     that field, for its own problems. It may have no name, as in files of spreadsheets.
 
@@ -89,13 +89,13 @@ def columns_of(
     names = [named_column(cell, chosen) for cell in cells]
     fields = [field_of(cell) for cell in cells]
     named = _KNOWN.intersection(names)
-    alone = _meant_once(names, fields) - named
+    recognized = _meant_once(names, fields) - named
     last_name = _last_name_column(cells, fields)
-    taken = set(FIELDS).intersection(named | alone)
+    taken = set(FIELDS).intersection(named | recognized)
     seen: dict[str, str] = {}
     for cell, name, field in zip(cells, names, fields, strict=True):
         fault = None
-        column = field if field in alone and name not in _KNOWN else name
+        column = field if field in recognized and name not in _KNOWN else name
         if column in seen:
             fault = _twice(seen[column], cell, column, last_name)
         elif column not in _KNOWN:

@@ -113,7 +113,7 @@ class BulkChanges:
 def _with_state(
     accounts: Iterable[AccountRecord], *, suspended: bool, by_sync: bool = False
 ) -> list[str]:
-    """Return the ids of those that are no owner's; with `by_sync`, which a sync has suspended."""
+    """Return the ids, without those of owners; with `by_sync`, of accounts that a sync suspended."""
     return [
         account.user_id
         for account in accounts
