@@ -1,6 +1,6 @@
 """What sentences have: numbers and lists of things, and the command that the reader runs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 __all__ = ["in_sentences", "is_by_admin", "listed", "quantity", "with_command"]
 
@@ -16,9 +16,10 @@ def listed(words: Sequence[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def in_sentences(texts: Iterable[str]) -> str:
-    """Return texts one after the other. A text may end as a question; the last has no period."""
-    return ". ".join(texts).replace("?. ", "? ")
+def in_sentences(texts: Sequence[str]) -> str:
+    """Return texts, at least one, as sentences. Questions and the last text get no period."""
+    *others, last = texts
+    return " ".join([*(text if text.endswith("?") else f"{text}." for text in others), last])
 
 
 def is_by_admin(environment: Mapping[str, str]) -> bool:

@@ -46,7 +46,7 @@ __all__ = ["KINDS", "FileSync", "OpenQuestion", "plan_digest"]
 
 #: What an owner has to answer before a plan is done. `changed`: to look at the plan, which is not
 #: the one that the form is about.
-OpenQuestion = Literal["changed", "cut", "suspend", "emails", "look_alikes", "nameless", "nothing"]
+OpenQuestion = Literal["changed", "cut", "suspend", "correct", "look_alikes", "nameless", "nothing"]
 
 #: Steps of a plan at most, of some 700 octets each.
 _MOST_STEPS = 100_000
@@ -163,7 +163,7 @@ class FileSync:
         for one in too_many(plan, SyncOptions()):
             typed = _number(fields.get(f"{one.kind}_count", ""))
             if self.is_chosen(one.kind) and typed != one.count:
-                yield "suspend" if one.kind == "suspend" else "emails"
+                yield "suspend" if one.kind == "suspend" else "correct"
         if plan.look_alikes and fields.get("they_differ") != "yes":
             yield "look_alikes"
         if self.is_chosen("suspend") and plan.suspend and count_nameless(plan):

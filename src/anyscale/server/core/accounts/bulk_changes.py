@@ -113,7 +113,7 @@ class BulkChanges:
 def _with_state(
     accounts: Iterable[AccountRecord], *, suspended: bool, by_sync: bool = False
 ) -> list[str]:
-    """Return the ids, without those of owners; with `by_sync`, of accounts that a sync suspended."""
+    """Return the ids of accounts that are not owners'; with `by_sync`, of suspensions by a sync."""
     return [
         account.user_id
         for account in accounts

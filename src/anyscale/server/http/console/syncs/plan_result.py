@@ -196,7 +196,7 @@ def problems_of(questions: Sequence[OpenQuestion], plan: ShownPlan) -> list[Prob
         "changed": (_CHANGED, ""),
         "cut": ("Say that the file is complete, or export it again.", "complete-yes"),
         "suspend": (_to_type(plan, "suspend", "accounts to suspend"), "suspend_count"),
-        "emails": (_to_type(plan, "correct", "emails or numbers to change"), "correct_count"),
+        "correct": (_to_type(plan, "correct", "emails or numbers to change"), "correct_count"),
         "look_alikes": ("Say whether these are two people each.", "they_differ-yes"),
         "nameless": (_NAMELESS, "suspend-yes"),
         "nothing": ("Nothing is chosen that would change an account.", ""),
