@@ -2,7 +2,8 @@
 
 import gzip
 import json
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ from tests.support.servers.control_planes import HttpDeployment, NewDeployment
 from tests.support.users import POLICY
 
 from anyscale.domain.schemas.batches import BatchCreate, LookUp, UserChunk
+from anyscale.domain.schemas.users import FindUsers
 from anyscale.domain.validation import Policy
 from anyscale.errors import BatchRefused, Problem, RequestInvalid, TooLarge
 from anyscale.server.http.api.user_bodies import check_users, decode_users
+from anyscale.server.http.bodies import decode
 from anyscale.server.http.middleware.gzip_requests import MAX_BODY
 
 JSON = st.recursive(
@@ -96,6 +99,36 @@ def test_too_many_users_are_refused_before_they_are_checked() -> None:
     for user in ({"name": "a", "email": "a@x.org"}, {"name": 1}):
         with pytest.raises(TooLarge):
             decode_users(json.dumps({"create_users": [user] * 4}).encode(), UserChunk, POLICY)
+
+
+@pytest.mark.parametrize(
+    "decode_body",
+    [lambda body: decode_users(body, UserChunk, Policy()), lambda body: decode(body, FindUsers)],
+    ids=["users", "emails"],
+)
+@pytest.mark.parametrize("value", [b'{"a":1}', b'"ab"', b'{"name":"","email":""}'])
+def test_a_body_with_too_many_values_is_refused_before_it_takes_memory(
+    decode_body: Callable[[bytes], object], value: bytes
+) -> None:
+    values = b",".join([value] * 250_000)
+    body = b'{"create_users":[%s],"emails":[%s]}' % (values, values)
+    tracemalloc.start()
+    with pytest.raises(TooLarge, match="more values than a chunk of 10000 users"):
+        decode_body(body)
+    _size, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2 * len(body)
+
+
+def test_commas_and_brackets_in_texts_are_not_values() -> None:
+    users = [{"name": '\\"' + "[{," * 84, "email": f"{n}@x.org"} for n in range(2_000)]
+    read = decode_users(json.dumps({"create_users": users}).encode(), UserChunk, Policy())
+    assert len(read.create_users) == 2_000
+
+
+def test_a_long_text_without_an_end_is_refused_at_once() -> None:
+    with pytest.raises(RequestInvalid):
+        decode_users(b'"' + b'[\\"' * 450_000, UserChunk, Policy())
 
 
 # Over HTTP

@@ -19,7 +19,7 @@ from anyscale.domain.validation import (
     find_faults,
 )
 from anyscale.errors import BatchRefused, Problem, TooLarge
-from anyscale.server.http.bodies import DECODE_ERRORS, invalid_body
+from anyscale.server.http.bodies import DECODE_ERRORS, check_value_count, invalid_body
 
 __all__ = ["check_chunk", "check_users", "decode_users", "passwords_of"]
 
@@ -45,6 +45,7 @@ def decode_users(body: bytes, kind: type[UsersBody], policy: Policy) -> UsersBod
         RequestInvalid: it is not JSON, or a value outside of the users is wrong.
         TooLarge: it has more users than a chunk.
     """
+    check_value_count(body)
     try:
         decoded = msgspec.json.decode(body, type=kind)
     except DECODE_ERRORS as error:
