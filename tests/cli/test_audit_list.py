@@ -48,7 +48,7 @@ def test_the_audit_log_is_listed_by_actor_event_and_subject(anyscale: RunAnyscal
     subject = ["--subject", suspended["subject"], "--newest-first"]
     assert list_numbers(anyscale, *subject) == [number + 1, number]
     assert list_numbers(anyscale, *subject, "--actor", suspended["actor"], "--after", f"{number}")
-    for options in (("--actor", "token:nobody"), ("--event", "account.suspend")):
+    for options in (("--actor", "token:nobody"), ("--event", "account.deleted")):
         assert list_numbers(anyscale, *options) == []
         empty = anyscale("audit", "list", *options)
         assert (empty.returncode, empty.stderr) == (0, "No entry matches.\n")
@@ -56,8 +56,13 @@ def test_the_audit_log_is_listed_by_actor_event_and_subject(anyscale: RunAnyscal
         number + 1,
         number,
     ]
-    refused = anyscale("audit", "list", "--actor", "nobody@example.com")
-    assert (refused.returncode, "no account nobody@example.com" in refused.stderr) == (1, True)
+    for option, text, message in (
+        ("--actor", "nobody@example.com", "no account nobody@example.com"),
+        ("--event", "account.suspend", "no event account.suspend: did you mean account.suspended"),
+        ("--event", "foo", "no event foo; there are access.denied, account.created, "),
+    ):
+        refused = anyscale("audit", "list", option, text, "-o", "json")
+        assert (refused.returncode, message in refused.stderr) == (1, True)
     married = ("user", "update", "jane@example.com", "--email", "jane.roe@example.com")
     assert anyscale(*married).returncode == 0
     for email in ("jane@example.com", "jane.roe@example.com"):

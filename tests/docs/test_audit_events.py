@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tests.support.paths import ROOT
 
+from anyscale.domain.models.audit import EVENTS
 from anyscale.server.http.console.audit.sentences import SENTENCES
 
 GUIDE = (ROOT / "docs" / "operations" / "logs.md").read_text(encoding="utf-8")
@@ -43,3 +44,7 @@ def test_the_guide_lists_each_event_of_the_audit_log_once() -> None:
 
 def test_each_event_has_a_sentence_in_the_console() -> None:
     assert set(SENTENCES) == events_of_the_code()
+
+
+def test_each_event_can_be_filtered_by() -> None:
+    assert set(EVENTS) == events_of_the_code()

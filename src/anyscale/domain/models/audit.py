@@ -1,8 +1,61 @@
 """Which entries of the audit log a listing has."""
 
+from typing import Final
+
 from msgspec import Struct
 
-__all__ = ["AuditFilter"]
+__all__ = ["EVENTS", "AuditFilter"]
+
+#: the guide to the logs explains them
+EVENTS: Final = (
+    "access.denied",
+    "account.created",
+    "account.deleted",
+    "account.email_changed",
+    "account.restored",
+    "account.role_set",
+    "account.suspended",
+    "account.updated",
+    "application.created",
+    "application.deleted",
+    "application.secret_rotated",
+    "application.updated",
+    "audit.exported",
+    "audit.forgotten",
+    "authorization.created",
+    "authorization.revoked",
+    "batch.accounts_deleted",
+    "batch.dropped",
+    "batch.expired",
+    "batch.published",
+    "batch.undone",
+    "database.copied",
+    "factor.added",
+    "factor.codes_off",
+    "factor.removed",
+    "factor.wrong_codes",
+    "identity.linked",
+    "links.created",
+    "links.mail_requested",
+    "mailing.requested",
+    "mailing.stopped",
+    "password.changed",
+    "password.reset_requested",
+    "password.set_by_link",
+    "recovery_code.used",
+    "recovery_codes.created",
+    "second_factor_key.created",
+    "session.created",
+    "session.expired",
+    "session.renewed",
+    "session.revoked",
+    "sessions.revoked",
+    "signing_key.created",
+    "signing_key.revoked",
+    "token.created",
+    "token.revoked",
+    "users.exported",
+)
 
 
 class AuditFilter(Struct, frozen=True):

@@ -1,9 +1,9 @@
-"""The accounts that people name by an email when they look for entries, which have ids."""
+"""What people type when they look for entries: emails in place of ids, and names of events."""
 
 from msgspec import structs
 
 from anyscale.domain.emails import email_key_or_empty
-from anyscale.domain.models.audit import AuditFilter
+from anyscale.domain.models.audit import EVENTS, AuditFilter
 from anyscale.errors import NotFound
 from anyscale.server.core.callers import user_actor
 from anyscale.server.store.transaction import Transaction
@@ -34,8 +34,9 @@ def with_ids(tx: Transaction, only: AuditFilter) -> AuditFilter:
     """Return a filter with ids in place of emails, and the actor of an id.
 
     Raises:
-        NotFound: an email has no account.
+        NotFound: an email has no account, or there is no such event.
     """
+    _check_event(tx, only.event)
     actor = account_id(tx, only.actor)
     if actor.startswith("usr_"):
         actor = user_actor(actor)
@@ -45,3 +46,13 @@ def with_ids(tx: Transaction, only: AuditFilter) -> AuditFilter:
         subject=account_id(tx, only.subject),
         account=account_id(tx, only.account),
     )
+
+
+def _check_event(tx: Transaction, event: str) -> None:
+    if not event or event in EVENTS or event in tx.audit.list_events():  # of another version
+        return
+    from difflib import get_close_matches  # only for an error
+
+    near = get_close_matches(event.lower(), EVENTS)
+    hint = f": did you mean {' or '.join(near)}?" if near else f"; there are {', '.join(EVENTS)}"
+    raise NotFound(f"there is no event {event}{hint}")

@@ -138,8 +138,8 @@ def user_message(error: AnyscaleError) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return a message with a capital at its start and a full stop at its end."""
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+    """Return a message with a capital at its start, and a full stop at its end if it has none."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?')) else '.'}"
 
 
 def _try_again(seconds: float) -> str:

@@ -148,10 +148,21 @@ def test_an_actor_with_an_at_sign_is_no_email(console: Console, jane: HttpClient
     assert len(numbers(listed(jane, actor="local:root@host"))) == 1
 
 
-def test_an_email_without_an_account_is_a_problem_of_its_field(jane: HttpClient) -> None:
-    page = get(jane, "/console/audit?actor=nobody@example.com")
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        (
+            "actor=nobody@example.com",
+            "There is no account nobody@example.com: a deleted one is found by its user_id.",
+        ),
+        ("event=access.deny", "There is no event access.deny: did you mean access.denied?"),
+    ],
+)
+def test_an_unknown_email_or_event_is_a_problem_of_the_page(
+    jane: HttpClient, query: str, problem: str
+) -> None:
+    page = get(jane, f"/console/audit?{query}")
     assert page.status == 404
-    problem = "There is no account nobody@example.com: a deleted one is found by its user_id."
     assert f'<a href="#q">{problem}</a>' in page.text
     assert numbers(page) == []
 
