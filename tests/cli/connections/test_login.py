@@ -86,8 +86,11 @@ def test_a_token_that_the_server_refuses_is_not_stored(
     ("host", "token", "message"),
     [
         ("https://a.example", " \n", "there is no token: nothing was read"),
-        ("embedded", "mrt_x", "the embedded control plane takes no token"),
-        ("http://a.example", "mrt_x", "would receive the token and the passwords unencrypted"),
+        ("https://a.example", "mrt x", "the token has characters that no token has"),
+        # without a token: it is not read before the host is valid
+        ("", "", "--host is empty: name a server"),
+        ("embedded", "", "the embedded control plane takes no token"),
+        ("http://a.example", "", "would receive the token and the passwords unencrypted"),
     ],
 )
 def test_what_cannot_be_stored_is_refused(

@@ -46,13 +46,13 @@ def login(host: str, yes: bool) -> None:
 
 
 def _target(host: str) -> Target:
+    # With any token, so that a wrong host is refused before a person types the real one.
+    if not resolve(host, "any", words=COMMAND).host:
+        raise ConfigError("--host names no server: the embedded control plane takes no token")
     token = _read_token().strip()
     if not token:
         raise ConfigError("there is no token: nothing was read")
-    target = resolve(host, token, words=COMMAND)
-    if not target.host:
-        raise ConfigError("--host names no server: the embedded control plane takes no token")
-    return target
+    return resolve(host, token, words=COMMAND)
 
 
 def _read_token() -> str:
