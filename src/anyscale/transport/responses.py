@@ -26,6 +26,7 @@ from anyscale.errors import (
     AnyscaleError,
     BatchRefused,
     BatchUnfinished,
+    ConfigError,
     FeatureUnavailable,
     NotAControlPlane,
     Overloaded,
@@ -141,15 +142,15 @@ def _document_error(document: ProblemDocument, *, outcome_unknown: bool) -> Anys
             "the control plane does not know this call: "
             "use the same version of musterroll on both sides"
         )
-    detail = document.detail
-    if document.request_id and document.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
-        detail += f" (request {document.request_id})"
     kind = _BY_CODE.get(document.code, ServerFault)
-    if issubclass(kind, Unavailable):
-        return kind(detail, outcome_unknown=outcome_unknown)
     if kind is BatchUnfinished:
         return BatchUnfinished(document.detail, document.batch_id)
-    return kind(detail)
+    *others, detail = (kind is ConfigError and document.details) or [document.detail]
+    if document.request_id and document.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
+        detail += f" (request {document.request_id})"
+    if issubclass(kind, Unavailable):
+        return kind(detail, outcome_unknown=outcome_unknown)
+    return kind(*others, detail)
 
 
 def _check_identity(host: str, response: Response) -> None:

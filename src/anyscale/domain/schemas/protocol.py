@@ -24,6 +24,8 @@ class ProblemDocument(Struct, frozen=True, omit_defaults=True):
     type: str = "about:blank"
     #: identifies the request in the server's log
     request_id: str = ""
+    #: with `config_invalid`: each thing that is wrong, if there are several
+    details: list[str] = []
     #: the problems of a refused batch
     problems: list[Problem] = []
     #: the batch that is left open

@@ -18,6 +18,7 @@ from anyscale.errors import (
     AnyscaleError,
     BatchRefused,
     BatchUnfinished,
+    ConfigError,
     RequestInvalid,
     StoreUnavailable,
     Unavailable,
@@ -110,7 +111,8 @@ def refusal_response(request: AnyRequest, error: AnyscaleError, **more: Any) -> 
         headers["WWW-Authenticate"] = "Bearer"
     problems = error.problems if isinstance(error, BatchRefused) else []
     batch_id = error.batch_id if isinstance(error, BatchUnfinished) else None
-    more = {"problems": problems, "batch_id": batch_id, **more}
+    details = error.args if isinstance(error, ConfigError) and len(error.args) > 1 else []
+    more = {"details": details, "problems": problems, "batch_id": batch_id, **more}
     return _respond(request, error.status, error.code, _detail(error), headers, **more)
 
 
