@@ -1,6 +1,5 @@
 """Decide what a sync does: entries and accounts in, a plan out. It calls no control plane."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import UNSET, UnsetType, structs
@@ -230,14 +229,27 @@ class Planner:
 
     def _look_alikes(self) -> Iterator[LookAlike]:
         """Iterate over the entries to create that may be the person of an account to suspend."""
-        leavers = defaultdict[str, list[SyncStep]](list)
-        for step in self._plan.suspend:
-            leavers[folded(step.name)].append(step)
+        by_name = dict[str, SyncStep]()
+        # By number as well: else a file with new numbers would compare each two of one name.
+        by_number = dict[tuple[str, str | None], tuple[int, SyncStep]]()
+        for at, step in enumerate(self._plan.suspend):
+            assert step.expected
+            if not self._is_said_to_differ(step):
+                name = folded(step.name)
+                by_name.setdefault(name, step)
+                by_number.setdefault((name, _significant(step.expected.external_id)), (at, step))
         for entry in self._plan.create:
-            for leaver in leavers.get(folded(entry.name), ()):
-                if not self._may_differ(leaver, entry):
-                    yield LookAlike(leaver, entry)
-                    break
+            assert entry.changes
+            if self._is_said_to_differ(entry):
+                continue
+            name, number = folded(entry.name), _significant(entry.changes.external_id)
+            if number is None:
+                leaver = by_name.get(name)
+            else:
+                alike = [by_number.get((name, one)) for one in (number, None)]
+                _, leaver = min(filter(None, alike), default=(0, None))
+            if leaver:
+                yield LookAlike(leaver, entry)
 
     def _leave_if_email_is_kept(self) -> None:
         """Leave each account that would get the email of one that is left, and so on.
@@ -286,13 +298,8 @@ class Planner:
                 create.append(step)
         self._plan.create = create
 
-    def _may_differ(self, leaver: SyncStep, entry: SyncStep) -> bool:
-        assert leaver.expected
-        assert entry.changes
-        if are_different(leaver.expected.external_id, entry.changes.external_id):
-            return True
-        keys = {email_key_or_empty(leaver.email), email_key_or_empty(entry.email)}
-        return not keys.isdisjoint(self._differing)
+    def _is_said_to_differ(self, step: SyncStep) -> bool:
+        return email_key_or_empty(step.email) in self._differing
 
 
 def _of_account(
@@ -332,11 +339,13 @@ def _expected(kind: StepKind, account: User) -> ExpectedUser:
 
 
 def are_different(number: str | UnsetType | None, other: str | UnsetType | None) -> bool:
-    """Return whether two numbers are known, and of two people.
+    """Return whether two numbers are known, and of two people."""
+    return bool(number and other) and _significant(number) != _significant(other)
 
-    A spreadsheet drops the zeros that a number begins with.
-    """
-    return bool(number and other and number.lstrip("0") != other.lstrip("0"))
+
+def _significant(number: str | UnsetType | None) -> str | None:
+    """Return a number without the zeros at its start, which a spreadsheet drops; None for none."""
+    return number.lstrip("0") if number else None
 
 
 def _is_kept(email: str) -> str:

@@ -199,6 +199,40 @@ def test_two_different_numbers_are_two_people(
     assert bool(plan.look_alikes) is is_alike
 
 
+@given(
+    st.lists(st.sampled_from([None, "1", "01", "2"]), max_size=4),
+    # with other zeros: an account with exactly the number of an entry is left
+    st.lists(st.sampled_from([None, "001", "002"]), max_size=4),
+    st.sets(st.integers(0, 7)),
+)
+def test_each_entry_is_paired_with_the_first_account_that_may_be_its_person(
+    theirs: list[str | None], ours: list[str | None], differing: set[int]
+) -> None:
+    accounts = [
+        account(f"{at}@a.example", external_id=number, name="Bo" if at == 2 else "Ann")
+        for at, number in enumerate(theirs)
+    ]
+    entries = [entry(f"{at}@b.example", external_id=number) for at, number in enumerate(ours)]
+    emails = frozenset(f"{at % 4}@{'ab'[at // 4]}.example" for at in differing)
+
+    def may_be_one(one: User, other: CheckedUser) -> bool:
+        numbers = {int(number) for number in (one.external_id, other.external_id) if number}
+        is_said_to_differ = not emails.isdisjoint({one.email, other.email})
+        return one.name == other.name and len(numbers) < 2 and not is_said_to_differ
+
+    alike = [[one.email for one in accounts if may_be_one(one, other)] for other in entries]
+    expected = [(one[0], other.email) for one, other in zip(alike, entries, strict=True) if one]
+    plan = World.of(accounts).plan(entries, SyncOptions(they_differ=emails))
+    assert [(pair.suspend.email, pair.create.email) for pair in plan.look_alikes] == expected
+
+
+def test_20_000_people_of_one_name_are_not_compared_in_pairs() -> None:
+    people = range(20_000)  # in pairs it takes a minute
+    world = World.of(account(f"{at}@example.com", external_id=f"a{at}") for at in people)
+    plan = world.plan([entry(f"b{at}@example.com", external_id=f"b{at}") for at in people], ALL)
+    assert (plan.steps, plan.look_alikes) == (40_000, [])
+
+
 def many(number: int) -> list[User]:
     numbers = count()
     return [
