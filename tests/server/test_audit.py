@@ -4,6 +4,7 @@ import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from msgspec import json, structs
 from tests.support.servers.control_planes import Deployment
 
-from anyscale.domain.audit_chain import FORGOTTEN, entry_hash, verify
+from anyscale.cli.audit import list_verify
+from anyscale.domain.audit_chain import FORGOTTEN, AuditEntry, entry_hash, verify
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.errors import StoreUnavailable
 from anyscale.server.control_plane import ControlPlane
@@ -193,6 +195,32 @@ def test_a_removal_has_the_hash_by_which_the_first_remaining_entry_is_verified(
     assert str(verdict.removed).startswith("entries 1-3 were removed, says entry 5 of ")
     changed = structs.replace(entries[0], actor="local:eve")
     assert "entry 4 was changed" in str(verify([changed, *entries[1:]]).fault)
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_entries_that_are_removed_between_two_pages_need_an_entry_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, recorded: bool
+) -> None:
+    monkeypatch.setattr(list_verify, "_PAGE", 2)
+    with closing(SqliteStore(tmp_path / "anyscale.db")) as store:
+        log = AuditLog(Transactions(store))
+        with store.write() as tx:
+            append_entries(tx, [Entry("system", "batch.expired", "", {})] * 6)
+
+        def list_page(after: int, limit: int, **options: Any) -> list[AuditEntry]:
+            found = log.list(after, limit, **options)
+            if recorded:
+                log.purge(2**53)  # once a day
+            elif not after:
+                with closing(sqlite3.connect(tmp_path / "anyscale.db")) as database:
+                    database.execute("delete from audit where number < 6")
+                    database.commit()
+            return found
+
+        verdict = list_verify.verify_log(list_page, None, None)
+    unexplained = "the entries before 6 are missing, and no entry says why"
+    assert verdict.fault == (None if recorded else unexplained)
+    assert (verdict.removed or "").startswith("entries 1-5 were removed") == recorded
 
 
 def test_old_entries_are_deleted_at_most_once_a_day(
