@@ -7,6 +7,7 @@ from anyscale.comparison.comparison_calls import ComparisonCalls
 from anyscale.comparison.id_hashes import IdHashes
 from anyscale.comparison.list_users import list_users
 from anyscale.comparison.matched_users import MatchedUsers, OnProgress
+from anyscale.domain.emails import email_key_or_empty
 from anyscale.domain.models.users import User
 from anyscale.domain.schemas.users import USER_PAGE
 from anyscale.domain.user_query import UserQuery
@@ -17,6 +18,8 @@ __all__ = ["SuspensionPlan", "change_unless_owner", "plan_missing", "plan_named"
 
 _OUTCOME = "nothing was changed"
 
+_GOT_SINCE = "it got an email or a number of the file while the accounts were compared"
+
 
 class SuspensionPlan:
     """The accounts to suspend, or to restore, and the others that a file chooses."""
@@ -25,7 +28,7 @@ class SuspensionPlan:
         self.suspend = suspend
         self.to_change: list[User] = []
         self.owners: list[User] = []
-        #: accounts that could not be changed after all, each with the reason
+        #: accounts that are or could not be changed after all, each with the reason
         self.skipped: list[tuple[User, str]] = []
         #: accounts that are in the state already
         self.unchanged: int = 0
@@ -73,24 +76,35 @@ def plan_missing(
 ) -> SuspensionPlan:
     """Choose the accounts to suspend: of the users who are not in a file.
 
-    `same_person` is as in `match`.
+    An account with the email or the number of an entry that had another account has got it since
+    the file was read: it is skipped. `same_person` is as in `match`.
 
     Raises:
         BatchRefused: the file is wrong.
     """
-    plan, named = SuspensionPlan(suspend=True), IdHashes()
+    plan = SuspensionPlan(suspend=True)
+    named, email_keys, numbers = IdHashes(), IdHashes(), IdHashes()
     matched = MatchedUsers(
         transport, source, _OUTCOME, same_person=same_person, on_progress=on_progress
     )
     for _, user, account in chain.from_iterable(matched):
         plan.users += 1
+        email_keys.add(user.email_key)
+        if user.external_id:
+            numbers.add(user.external_id)
         if account is None:
             plan.without_account.append(user.email)
         else:
             named.add(account.user_id)
-    named.sort()
+    for hashes in (named, email_keys, numbers):
+        hashes.sort()
     for account in list_users(transport, UserQuery(), None, USER_PAGE):
-        if account.user_id not in named:
+        if account.user_id in named:
+            continue
+        has_email = email_key_or_empty(account.email) in email_keys
+        if has_email or (account.external_id or "") in numbers:
+            plan.skipped.append((account, _GOT_SINCE))
+        else:
             plan.add(account, is_named=False)
     return plan
 

@@ -427,6 +427,32 @@ def test_those_who_become_owners_or_are_deleted_meanwhile_are_skipped(
     ]
 
 
+def test_accounts_that_get_an_email_or_a_number_of_the_file_meanwhile_are_skipped(
+    anyscale: RunAnyscale, configured_server: ServerProcess, tmp_path: Path
+) -> None:
+    assert anyscale("user", "batch-create", "-f", "-", stdin=PEOPLE).returncode == 0
+    file = tmp_path / "staff.csv"
+    file.write_text("email,name,external_id\nann@example.com,A,7\n", encoding="utf-8")
+    renamed = [
+        ("ann@example.com", "--email", "roe@example.com"),
+        ("jane@example.com", "--email", "ann@example.com", "--reuse-email"),
+        ("boss@example.com", "--external-id", "7"),
+    ]
+
+    def change(call: str) -> None:
+        while "GET /v1/users?" in call and renamed:
+            assert anyscale("user", "update", *renamed.pop(0)).returncode == 0
+
+    with FaultyProxy([configured_server.port], change) as proxy:
+        command = ["user", "suspend", "--missing-from", str(file), "--yes"]
+        done = anyscale(*command, "--host", proxy.url)
+
+    assert done.returncode == 0, done.stderr
+    assert suspended(anyscale) == {"-zoe@example.com"}
+    for name in ("ann", "boss"):
+        assert f"{name}@example.com: it got an email or a number of the file" in done.stderr
+
+
 def test_a_file_that_changes_while_it_is_read_suspends_nobody(
     anyscale: RunAnyscale, configured_server: ServerProcess, tmp_path: Path
 ) -> None:

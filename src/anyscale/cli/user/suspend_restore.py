@@ -211,6 +211,8 @@ def _plan(
         clear_progress()
     if not plan.users:
         raise ConfigError(f"{file.name} has no users: every account would be suspended")
+    for account, reason in plan.skipped:
+        say(f"{account.email}: {reason}")
     return plan
 
 
