@@ -89,6 +89,19 @@ class Installation:
         database = self.settings.database
         return within_time(lambda: inspect_database(database, read))
 
+    def read(self, read: Callable[[Transaction], Value]) -> Value:
+        """Return what a function reads from the database, in limited time.
+
+        Raises:
+            NotTried: the database cannot be read, or does not have the schema of this program.
+            StoreUnavailable, TimeoutError: it became unavailable after an earlier check.
+        """
+        _ = self.database
+        facts, found = self.inspect(read)
+        if found is None:
+            raise NotTried(f"the schema is {facts.schema}, and not that of this program")
+        return found
+
     @property
     def database(self) -> DatabaseFacts:
         """The facts of the database. Raises `NotTried` if it cannot be read."""

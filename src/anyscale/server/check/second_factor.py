@@ -1,6 +1,6 @@
 """Second factors: the applications that require one, and the owners who have none."""
 
-from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
+from anyscale.server.check.findings import Finding, fail, ok, warn
 from anyscale.server.check.installation import Installation
 from anyscale.server.store.transaction import Transaction
 
@@ -10,10 +10,7 @@ __all__ = ["check_applications", "check_owners"]
 def check_applications(installation: Installation) -> Finding:
     """Check that the server asks for a second factor if an application requires one."""
     name = "the applications"
-    _ = installation.database
-    facts, requiring = installation.inspect(_names)
-    if requiring is None:
-        raise NotTried(f"the schema is {facts.schema}, and not that of this program")
+    requiring = installation.read(_names)
     if not requiring:
         return ok(name, "none requires a second factor")
     if not installation.settings.second_factor.is_on:
@@ -34,10 +31,7 @@ def check_owners(installation: Installation) -> Finding:
     name, policy = "the owners", installation.settings.second_factor
     if not policy.is_on:
         return ok(name, "ANYSCALE_SECOND_FACTOR is off: nobody has a second factor")
-    _ = installation.database
-    facts, count = installation.inspect(lambda tx: tx.factors.count_owners_without())
-    if count is None:
-        raise NotTried(f"the schema is {facts.schema}, and not that of this program")
+    count = installation.read(lambda tx: tx.factors.count_owners_without())
     if not count:
         return ok(name, "each has a second factor")
     found = f"{count} {'has' if count == 1 else 'have'} no second factor"
