@@ -9,10 +9,33 @@ from msgspec import Struct
 from anyscale.server.core.server_keys import server_key
 from anyscale.server.core.transactions import Transactions
 
-__all__ = ["Signer"]
+__all__ = ["Signer", "derive_key", "sign", "unsign"]
 
 #: octets of the HMAC
 _MAC = 32
+
+
+def derive_key(secret: str, purpose: str) -> bytes:
+    """Return the key of one purpose for texts that are only for the browser with this secret."""
+    return hmac.digest(secret.encode(), purpose.encode(), "sha256")
+
+
+def sign(key: bytes, content: bytes) -> str:
+    """Return a text for a cookie or an address, in base64url, that has the content."""
+    return urlsafe_b64encode(content + _signature(key, content)).decode().rstrip("=")
+
+
+def unsign(key: bytes, text: str) -> bytes:
+    """Return the content of a signed text. Raise `ValueError` for any other text."""
+    octets = urlsafe_b64decode(f"{text}==")
+    content, mac = octets[:-_MAC], octets[-_MAC:]
+    if not hmac.compare_digest(mac, _signature(key, content)):
+        raise ValueError("no server of this database has signed this text")
+    return content
+
+
+def _signature(key: bytes, content: bytes) -> bytes:
+    return hmac.digest(key, content, "sha256")
 
 
 class Signer(Struct, frozen=True, dict=True):
@@ -25,20 +48,16 @@ class Signer(Struct, frozen=True, dict=True):
     name: str
 
     def sign(self, content: bytes) -> str:
-        """Return a text for a cookie or an address, in base64url, that has the content."""
-        return urlsafe_b64encode(content + self.signature(content)).decode().rstrip("=")
+        """Return a signed text, as `sign` does."""
+        return sign(self._key, content)
 
     def unsign(self, text: str) -> bytes:
         """Return the content of a signed text. Raise `ValueError` for any other text."""
-        octets = urlsafe_b64decode(f"{text}==")
-        content, mac = octets[:-_MAC], octets[-_MAC:]
-        if not hmac.compare_digest(mac, self.signature(content)):
-            raise ValueError("no server of this database has signed this text")
-        return content
+        return unsign(self._key, text)
 
     def signature(self, content: bytes) -> bytes:
         """Return the HMAC of a content."""
-        return hmac.digest(self._key, content, "sha256")
+        return _signature(self._key, content)
 
     @cached_property
     def _key(self) -> bytes:

@@ -2,7 +2,6 @@
 
 import re
 import zlib
-from base64 import b64encode
 from collections.abc import Iterator
 from html import unescape
 from urllib.parse import quote
@@ -14,7 +13,7 @@ from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.sign_in.sign_ins import let_time_pass
 from tests.support.users import NEW_PASSWORD, create_accounts
 
-from anyscale.server.core.login.return_paths import sign_path
+from anyscale.server.core.signer import derive_key, sign
 from anyscale.server.core.time_units import MINUTE_MS
 from anyscale.server.http.cookies import DEVICE
 from anyscale.server.http.web.kept_forms import COOKIE
@@ -227,8 +226,8 @@ FORGED = {
 def test_a_cookie_that_its_user_has_sealed_shows_an_empty_form(
     jane: HttpClient, content: str
 ) -> None:
-    text = b64encode(FORGED[content]).decode()
-    jane.cookies[COOKIE] = sign_path(jane.cookies[DEVICE], text)
+    key = derive_key(jane.cookies[DEVICE], "kept form")
+    jane.cookies[COOKIE] = sign(key, FORGED[content])
 
     page = get(jane, "/console/tokens/new?restored=yes")
 

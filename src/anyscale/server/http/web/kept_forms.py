@@ -7,7 +7,6 @@ has the mark `restored`, so that a later visit shows an empty form.
 
 import re
 import zlib
-from base64 import b64decode, b64encode
 from contextvars import ContextVar
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
@@ -18,7 +17,7 @@ from litestar.datastructures import Cookie
 from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 
-from anyscale.server.core.login.return_paths import sign_path, unsign_path
+from anyscale.server.core.signer import derive_key, sign, unsign
 from anyscale.server.http.bodies import SMALL_BODY
 from anyscale.server.http.cookies import DEVICE, HostCookie, read_cookie
 from anyscale.server.http.dependencies import AnyRequest, Connection
@@ -87,7 +86,7 @@ def keep_fields(request: AnyRequest, body: bytes, path: str) -> tuple[str, list[
     query = [pair for pair in pairs if pair[0] == "user_id"] + [(_MARK, "yes")]
     fields = {name: text for name, text in pairs if name not in {*_LEFT_OUT, "user_id"}}
     content = zlib.compress(msgspec.json.encode((path.partition("?")[0], fields)), 9)
-    value = sign_path(read_cookie(request, DEVICE), b64encode(content).decode())
+    value = sign(_key(request), content)
     kept = value if len(value) <= _LONGEST else ""
     address = f"{path}{'&' if '?' in path else '?'}{urlencode(query)}"
     return address, [HostCookie(COOKIE, kept, _SECONDS)]
@@ -95,14 +94,18 @@ def keep_fields(request: AnyRequest, body: bytes, path: str) -> tuple[str, list[
 
 def _kept_fields(connection: Connection) -> dict[str, str]:
     """Return the fields that the cookie has for a page; none if it is for another one."""
-    device, value = read_cookie(connection, DEVICE), read_cookie(connection, COOKIE)
     try:
-        packed = b64decode(unsign_path(device, value, ""))
+        packed = unsign(_key(connection), read_cookie(connection, COOKIE))
         content = zlib.decompressobj().decompress(packed, SMALL_BODY)
         path, fields = msgspec.json.decode(content, type=tuple[str, dict[str, str]])
-    except (ValueError, zlib.error, msgspec.MsgspecError):  # its user has the key
+    except (ValueError, zlib.error, msgspec.MsgspecError):
         return {}
     return fields if path == connection.scope["path"] else {}
+
+
+def _key(connection: Connection) -> bytes:
+    """Return the key of a browser: its user may know it."""
+    return derive_key(read_cookie(connection, DEVICE), "kept form")
 
 
 def send_form_again(to: str, **query: str) -> Response[str]:
