@@ -131,6 +131,33 @@ def test_a_running_server_publishes_at_once_what_another_one_has_created(
     assert len(site.provider.keys.published()) == 2
 
 
+def test_without_a_database_the_last_keys_stay_published_and_nothing_is_signed(
+    site: Site,
+    folder: Path,
+    later: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(_: Transactions) -> None:
+        raise StoreUnavailable("the database does not respond")
+
+    keys = site.provider.keys
+    key, published = keys.current(), keys.published()
+    with monkeypatch.context() as outage:
+        outage.setattr(Transactions, "read", fail)
+        later()
+        create_key(folder, datetime.now(UTC))
+
+        assert (keys.current(), keys.published()) == (key, published)
+        for use in (lambda: keys.sign({"sub": "x"}), keys_of(site, folder).current):
+            with pytest.raises(StoreUnavailable):
+                use()
+    assert not logged(caplog)
+
+    later()
+    assert keys.current() != key
+
+
 def test_a_server_names_the_keys_that_it_lacks(site: Site, folder: Path, tmp_path: Path) -> None:
     kid = site.provider.keys.current().kid
     create_key(tmp_path / "other", datetime.now(UTC))

@@ -94,19 +94,30 @@ class SigningKeys:
         return [key for key in self._keys.values() if key.signs_from <= now and key.kid in public]
 
     def _refresh(self) -> None:
-        """Read the folder again, if it is time or the keys of the database have changed."""
-        with self._lock:
-            if time.monotonic() - self._read_at >= LIFETIME:
-                self._keys = SIGNING_KEYS.read_again(self.folder, self._keys)
-                self._register()
-                self._read_at = time.monotonic()
-                self._report()
+        """Read the folder again, if it is time or the keys of the database have changed.
 
-    def _register(self) -> None:
+        Without a database the last keys stay, and the next try is as late as after a success: each
+        one may wait seconds for the database, and all requests wait for the lock.
+        """
+        with self._lock:
+            if time.monotonic() - self._read_at < LIFETIME:
+                return
+            keys = SIGNING_KEYS.read_again(self.folder, self._keys)
+            try:
+                self._register(keys)
+            except StoreUnavailable:
+                if not self._keys:
+                    raise
+            else:
+                self._keys = keys
+                self._report()
+            self._read_at = time.monotonic()
+
+    def _register(self, keys: Mapping[str, SigningKey]) -> None:
         """Store the public parts of new keys, so that every server publishes them."""
         with self._transactions.read() as tx:
             known = {record.kid for record in tx.public_keys.list()}
-        new = [key.public for key in self._keys.values() if key.kid not in known]
+        new = [key.public for key in keys.values() if key.kid not in known]
         if new:
             with self._transactions.write_unattended("server key") as tx:
                 for record in new:
