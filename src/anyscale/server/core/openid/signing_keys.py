@@ -83,12 +83,6 @@ class SigningKeys:
             self._read_public()
         return _jwks(self._public)
 
-    def missing(self) -> list[str]:
-        """Return the ids of the keys of other servers that this one does not have."""
-        self._refresh()
-        own = {key.kid for key in self._keys.values()}
-        return [kid for kid in self._public if kid not in own]
-
     def _due(self) -> list[SigningKey]:
         now, public = time.time() * 1000, self._public
         return [key for key in self._keys.values() if key.signs_from <= now and key.kid in public]
