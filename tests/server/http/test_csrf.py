@@ -162,10 +162,11 @@ def strict_again() -> None:
     """A route whose own option replaces that of its router."""
 
 
-def test_the_option_nearest_to_a_route_is_its_rule(tmp_path: Path) -> None:
+@pytest.mark.parametrize("waiting", [1, -1], ids=["the log has room", "the log is busy"])
+def test_the_option_nearest_to_a_route_is_its_rule(tmp_path: Path, waiting: int) -> None:
     router = Router("/in", route_handlers=[strict, strict_again], opt={CSRF_RULE: csrf_exempt})
     with closing(new_control_plane(tmp_path)) as control_plane:
-        pool = BoundedThreadPool("auth", 1, 1)
+        pool = BoundedThreadPool("auth", 1, waiting)
         authenticator = Authenticator(
             control_plane.tokens, control_plane.sessions, control_plane.audit_log, pool
         )

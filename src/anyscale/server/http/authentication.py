@@ -111,7 +111,7 @@ class Authenticator(Struct, frozen=True):
         scope = connection.scope
         call = f"{scope['method']} {scope.get('path_template', '')}"  # type: ignore[typeddict-item]  # there are no WebSockets
         caller = actor.get() or getattr(error, "actor", None) or "anonymous"
-        with suppress(StoreUnavailable):  # the response does not depend on it
+        with suppress(Overloaded, StoreUnavailable):  # the response does not depend on it
             await self.pool.run(self.audit_log.record_denied, caller, error.code, call)
 
 
