@@ -1,5 +1,6 @@
 """The keys that sign ID tokens: files of one server, public keys of all."""
 
+import errno
 import logging
 import os
 import shutil
@@ -183,6 +184,19 @@ def test_a_key_is_created_once_and_for_its_owner_alone(
     with pytest.raises(ConfigError, match="File exists"):
         create_key(tmp_path / "keys", at)
     assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+def test_a_full_disk_leaves_no_part_of_a_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(ConfigError, match="No space left"):
+        create_key(tmp_path / "keys", datetime.now(UTC))
+
+    assert not list((tmp_path / "keys").iterdir())
 
 
 def test_tokens_that_another_key_or_algorithm_signed_are_not_valid(site: Site) -> None:

@@ -155,11 +155,11 @@ def _write_whole(path: Path, content: bytes) -> None:
     """Create a file, which nobody sees before it is complete and on the disk."""
     part = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
     try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         os.link(part, path)  # fails if another process was first
     finally:
         part.unlink()
