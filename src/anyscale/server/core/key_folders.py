@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from anyscale.errors import ConfigError
 
-__all__ = ["DELAY", "LIFETIME", "KeyFiles", "KeyKind", "is_missing", "only_with_entry"]
+__all__ = ["DELAY", "LIFETIME", "KeyFiles", "KeyKind", "delete_unless_recorded", "is_missing"]
 
 #: until a new key is used: in this time every server gets it, and every application the key set
 DELAY = timedelta(hours=1)
@@ -138,7 +138,7 @@ def is_missing(folder: Path) -> bool:
 
 
 @contextmanager
-def only_with_entry(path: Path) -> Iterator[None]:
+def delete_unless_recorded(path: Path) -> Iterator[None]:
     """Delete a new key if the block fails, which records it: each key is in the audit log."""
     try:
         yield

@@ -17,7 +17,13 @@ from msgspec import Struct
 
 from anyscale.errors import ConfigError, SeedKeyMissing
 from anyscale.server.core.audit.entries import append_entry
-from anyscale.server.core.key_folders import DELAY, LIFETIME, KeyKind, is_missing, only_with_entry
+from anyscale.server.core.key_folders import (
+    DELAY,
+    LIFETIME,
+    KeyKind,
+    delete_unless_recorded,
+    is_missing,
+)
 from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.server.core.transactions import Transactions
 
@@ -157,7 +163,7 @@ def create_next_key(transactions: Transactions, folder: Path, actor: str) -> New
         is_first = not tx.factors.seed_keys() and not SEED_KEYS.read_all(folder).keys
     at = datetime.now(UTC) + (timedelta() if is_first else DELAY)
     path = create_key(folder, at)
-    with only_with_entry(path), transactions.write_unattended("server key") as tx:
+    with delete_unless_recorded(path), transactions.write_unattended("server key") as tx:
         new = SEED_KEYS.read(path)
         data = {"encrypts_from": new.encrypts_from}
         append_entry(tx, actor, "second_factor_key.created", new.fingerprint, data)
