@@ -64,7 +64,7 @@ def test_an_overloaded_server_shows_a_page_that_asks_to_try_again(
     jane = come()
     answer = send(jane, "/sign-in", email="jane@example.com", password=PASSWORD)
     assert (answer.status, answer.headers["retry-after"]) == (429, "1")
-    assert "Many people are signing in" in answer.text
+    assert "The server is busy" in answer.text
     called = jane.sign_in()
     assert (called.status, called.json["code"]) == (429, "overloaded")
     assert called.headers["retry-after"] == "1"

@@ -18,7 +18,7 @@ _TEXTS: dict[int, tuple[str, str]] = {
     ),
     HTTPStatus.FORBIDDEN: (
         "This is not allowed",
-        "Please open the page anew, and try again from there.",
+        "Please open the page again, and try from there.",
     ),
     HTTPStatus.NOT_FOUND: (
         "There is no such page",
@@ -30,7 +30,7 @@ _TEXTS: dict[int, tuple[str, str]] = {
     ),
     HTTPStatus.TOO_MANY_REQUESTS: (
         "Please wait a moment",
-        "Many people are asking at the same time. Please try again soon.",
+        "The server is busy. Please try again in a moment.",
     ),
     HTTPStatus.INTERNAL_SERVER_ERROR: (
         "Something went wrong",

@@ -133,7 +133,7 @@ def user_message(error: AnyscaleError) -> str:
     if isinstance(error, TooManyFailedLogins):
         return f"Too many attempts to sign in. {_try_again(error.retry_after_seconds)}"
     if isinstance(error, Overloaded):
-        return "Many people are signing in right now. Please try again in a moment."
+        return "The server is busy. Please try again in a moment."
     return sentence(str(error))
 
 
