@@ -35,7 +35,7 @@ _LULL = 0.2
 #: sign-ins at once while imported hashes remain
 _REFUSALS = 1_000
 
-_FULL = "too many requests of this kind at once: ask again in a second"
+_FULL = "too many requests of this kind at once: try again in a second"
 
 
 class BoundedThreadPool:

@@ -60,7 +60,7 @@ class Transaction:
     9. The time is the database's.
     10. Of the tokens that are not revoked no two have the same name and the same owner, or the
         same name and no owner. A revoked token stays revoked.
-    11. An account has one link at a time, and only one caller can consume it.
+    11. An account has one link of each kind, and only one caller can consume a link.
     12. A subject of an issuer is linked to one account, and an account to one subject of an issuer.
     13. Transactions that lock the owners run one after the other, and so do those that publish: the
         `publication` of each batch is one more than that of the batch before.

@@ -214,7 +214,7 @@ class Relay:
             raise self._lost(smtp, error) from None
 
     def close(self) -> None:
-        """Take leave of the relay, if there is a connection."""
+        """Close the connection to the relay, if there is one."""
         if self._smtp is not None:
             self._smtp.leave()
 

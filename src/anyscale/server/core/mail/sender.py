@@ -161,7 +161,7 @@ class MailSender:
         self._relay.abort()
 
     def close(self) -> None:
-        """Take leave of the relay."""
+        """Close the connection to the relay."""
         self._relay.close()
 
     def _has_work(self) -> bool:

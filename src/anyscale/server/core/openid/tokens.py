@@ -81,7 +81,7 @@ class GrantTokens:
     def exchange(
         self, application: ApplicationRecord, code: str, redirect_uri: str, verifier: str
     ) -> IssuedTokens:
-        """Exchange a code, once (RFC 6749, 4.1.3). A second use ends what the first one bought.
+        """Exchange a code, once (RFC 6749, 4.1.3). A second use revokes its grant.
 
         Raises:
             OAuthError: `invalid_grant`.

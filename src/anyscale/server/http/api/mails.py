@@ -26,7 +26,7 @@ from anyscale.server.http.route_handlers import get, post
 __all__ = ["ROUTER"]
 
 _TO_MANY = (
-    "Of `batch_id` and `without_credentials` one row is written, from which the mails are created "
+    "For `batch_id` and `without_credentials` one row is written, from which the mails are created "
     "a part at a time; a call that is repeated while they are due changes nothing. A link is "
     "created when its mail is sent, and replaces the earlier one of its account."
 )

@@ -29,7 +29,7 @@ class ShutdownMiddleware(ASGIMiddleware):
             await next_app(scope, receive, send_and_note)
         except asyncio.CancelledError:
             if not is_started:
-                detail = "the control plane was stopped over this request: make it again"
+                detail = "the control plane stopped before this request ended: send it again"
                 raise ServerUnreachable(detail) from None
 
 
