@@ -11,7 +11,8 @@ from anyscale.cli.atomic_file import AtomicFile
 from anyscale.cli.server.connect import open_local_control_plane
 from anyscale.cli.terminal import log, show_progress
 from anyscale.domain.models.exports import Manifest
-from anyscale.server.core.accounts.export import UserExport, exported_users, record_export
+from anyscale.server.core.accounts.export import UserExport, exported_users
+from anyscale.server.core.audit.entries import USERS_EXPORTED
 from anyscale.server.core.callers import system_caller
 from anyscale.server.databases import database_name
 from anyscale.users_file.export_formats import EXPORT_FORMATS, ExportFormat
@@ -35,8 +36,7 @@ def export_to(path: str, file_format: str, *, with_hashes: bool) -> Manifest:
         if os.environ.get("ANYSCALE_HOST", "") not in ("", "embedded"):
             name = database_name(control_plane.settings.database)
             log(f"ANYSCALE_HOST is set, but this command reads {name}.")
-        transactions = control_plane.transactions
-        with exported_users(transactions, with_hashes=with_hashes) as export:
+        with exported_users(control_plane.transactions, with_hashes=with_hashes) as export:
             chosen = EXPORT_FORMATS[file_format](with_hashes=with_hashes)
             manifest = _write_users(file, export, chosen)
         text = json.encode(manifest, order="deterministic").decode()
@@ -44,7 +44,8 @@ def export_to(path: str, file_format: str, *, with_hashes: bool) -> Manifest:
             beside.write(f"{text}\n")
         else:
             file.write(f"\n{COMMENT}{text}\n" if file_format == "ldif" else f'{{"{KEY}":{text}}}\n')
-        record_export(transactions, system_caller(), file_format, manifest)
+        details = _audit_details(file_format, manifest)
+        control_plane.audit_log.record_export(USERS_EXPORTED, system_caller(), details)
         if beside:
             beside.keep()
         file.keep()
@@ -76,3 +77,8 @@ def _write_users(file: AtomicFile, export: UserExport, chosen: ExportFormat) -> 
         password_hashes=hashes,
         left_out={kind: count for kind, count in left_out.items() if count},
     )
+
+
+def _audit_details(file_format: str, manifest: Manifest) -> dict[str, str | int]:
+    hashes = sum(manifest.password_hashes.values())
+    return {"format": file_format, "users": manifest.users, "password_hashes": hashes}

@@ -4,16 +4,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from anyscale.domain.models.exports import ExportedUser, Manifest
+from anyscale.domain.models.exports import ExportedUser
 from anyscale.domain.password_hashes.parsing import parse
-from anyscale.server.core.audit.entries import USERS_EXPORTED, append_entry
-from anyscale.server.core.callers import SystemCaller
 from anyscale.server.core.hashing.schemes.wrapped import PREFIX
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import ExportedRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["UserExport", "exported_users", "record_export"]
+__all__ = ["UserExport", "exported_users"]
 
 #: accounts in a page
 _PAGE = 2_000
@@ -83,13 +81,3 @@ def exported_users(transactions: Transactions, *, with_hashes: bool) -> Iterator
     """Give the accounts as they are now, whatever is written during the block."""
     with transactions.read() as tx:
         yield UserExport(tx, with_hashes=with_hashes)
-
-
-def record_export(
-    transactions: Transactions, caller: SystemCaller, file_format: str, manifest: Manifest
-) -> None:
-    """Append the entry for a file of users to the audit log, before it gets its name."""
-    hashes = sum(manifest.password_hashes.values())
-    data = {"format": file_format, "users": manifest.users, "password_hashes": hashes}
-    with transactions.write_for(caller) as (tx, _):
-        append_entry(tx, caller.actor, USERS_EXPORTED, "", data)
