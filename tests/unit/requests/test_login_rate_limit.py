@@ -192,9 +192,9 @@ def test_a_hundred_unanswered_codes_stop_a_network(clock: Clock) -> None:
     limiter = LoginRateLimiter()
     for _ in range(100):
         limiter.check_exchange("192.0.2.1")
-        limiter.record_failed_exchange("192.0.2.1")
+        limiter.record_unanswered_exchange("192.0.2.1")
         clock.now += 1
-    for call in (limiter.check_exchange, limiter.record_failed_exchange):
+    for call in (limiter.check_exchange, limiter.record_unanswered_exchange):
         with pytest.raises(TooManyFailedLogins) as stopped:
             call("192.0.2.1")
         assert stopped.value.retry_after_seconds == pytest.approx(500)

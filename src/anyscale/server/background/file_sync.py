@@ -150,7 +150,7 @@ class FileSync:
         if any(self.open_questions(plan)):
             raise SyncStopped(plan)
         choose_kinds(plan, self._chosen)
-        if self._is_first(plan):
+        if self._store_start(plan):
             self._do(run, plan)
 
     def open_questions(self, plan: SyncPlan) -> Iterator[OpenQuestion]:
@@ -230,7 +230,7 @@ class FileSync:
             raise no_users(self.file.name)
         return plan
 
-    def _is_first(self, plan: SyncPlan) -> bool:
+    def _store_start(self, plan: SyncPlan) -> bool:
         """Store that the sync starts; return whether the form has not started one before."""
         syncs = self._control_plane.syncs
         record = syncs.start(self._form_key, self.file.name, plan.steps, self.caller)

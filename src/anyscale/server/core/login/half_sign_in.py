@@ -14,7 +14,7 @@ from anyscale.server.core.time_units import MINUTE_MS
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import AccountRecord
 
-__all__ = ["HALF_LIMIT", "HalfSignIn", "HalfSignIns", "Shown", "half_sign_in", "refuse_changed"]
+__all__ = ["HALF_LIMIT", "HalfSignIn", "HalfSignIns", "Shown", "half_sign_in", "require_unchanged"]
 
 #: milliseconds in which the second factor has to follow
 HALF_LIMIT = 10 * MINUTE_MS
@@ -81,7 +81,7 @@ def half_sign_in(account: AccountRecord, shown: Shown, at: int, session_id: str 
     return HalfSignIn(account.user_id, shown, at, _mark(account), session_id)
 
 
-def refuse_changed(half: HalfSignIn, account: AccountRecord | None) -> AccountRecord:
+def require_unchanged(half: HalfSignIn, account: AccountRecord | None) -> AccountRecord:
     """Return the account of half a sign-in, as it is now.
 
     Raises:

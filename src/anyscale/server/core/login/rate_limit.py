@@ -99,7 +99,7 @@ class LoginRateLimiter:
         """Count a code whose exchange was refused, as `record_failure` does."""
         self._record([_refused_count(address), *_site_counts(address)])
 
-    def record_failed_exchange(self, address: str) -> None:
+    def record_unanswered_exchange(self, address: str) -> None:
         """Count a code whose exchange the provider did not answer, as `record_failure` does."""
         self._record([_unanswered_count(address), *_site_counts(address)])
 

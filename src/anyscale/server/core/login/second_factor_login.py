@@ -18,7 +18,7 @@ from anyscale.server.core.login.complete_sign_in import SignInGate
 from anyscale.server.core.login.half_sign_in import (
     HalfSignIn,
     HalfSignIns,
-    refuse_changed,
+    require_unchanged,
 )
 from anyscale.server.core.login.rate_limit import LoginRateLimiter
 from anyscale.server.core.login.sessions import (
@@ -38,7 +38,7 @@ from anyscale.server.core.second_factor.totp import clock_difference, clock_prob
 from anyscale.server.core.second_factor.wrong_codes import (
     count_wrong_code,
     forget_wrong_codes,
-    refuse_codes,
+    why_no_codes,
 )
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.shown_methods import WITH_CODE, united
@@ -105,7 +105,7 @@ class SecondFactorLogin:
         """
         half = self._halves.read(cookie)
         with self._transactions.read() as tx:
-            account = refuse_changed(half, tx.accounts.get(half.user_id))
+            account = require_unchanged(half, tx.accounts.get(half.user_id))
             kinds = tx.factors.kinds(half.user_id)
             has_codes = tx.recovery_codes.count(half.user_id) > 0
         if not kinds:
@@ -129,7 +129,7 @@ class SecondFactorLogin:
             HalfSignInExpired: the account was changed since, or the session was revoked.
         """
         with self._transactions.read() as tx:  # a flood takes no lock
-            refused = refuse_codes(tx.factor_states.get(half.user_id), tx.now())
+            refused = why_no_codes(tx.factor_states.get(half.user_id), tx.now())
         if refused:
             raise refused
         return self._complete(half, client, lambda tx, now: self._use_code(tx, half, code, now))
@@ -187,7 +187,7 @@ class SecondFactorLogin:
         """
         with self._transactions.write_unattended("sign-in") as tx:
             locked = lock_for_session(tx, half.user_id, client)
-            refuse_changed(half, locked.account if locked else None)
+            require_unchanged(half, locked.account if locked else None)
             assert locked
             methods = use(tx, locked.at)
             if isinstance(methods, str):
@@ -221,7 +221,7 @@ class SecondFactorLogin:
         self, tx: Transaction, half: HalfSignIn, code: str, now: int
     ) -> str | AnyscaleError:
         state = tx.factor_states.get(half.user_id)
-        if refused := refuse_codes(state, now):
+        if refused := why_no_codes(state, now):
             return refused
         difference = None
         for factor_id, seed in self._seeds(tx, half.user_id):

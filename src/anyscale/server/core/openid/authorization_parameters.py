@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from anyscale.server.core.openid.protocol import SCOPES, TWO_FACTORS, OAuthError
+from anyscale.server.core.openid.protocol import ACR_TWO_FACTORS, SCOPES, OAuthError
 from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.server.store.records.openid import ApplicationRecord
 
@@ -85,7 +85,7 @@ def checked_parameters(
         max_age=_max_age(values),
         login_hint=values.get("login_hint", ""),
         subject=subject,
-        wants_second_factor=TWO_FACTORS in values.get("acr_values", "").split(),
+        wants_second_factor=ACR_TWO_FACTORS in values.get("acr_values", "").split(),
     )
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from anyscale.domain.names import full_name
-from anyscale.server.core.openid.protocol import ONE_FACTOR, SCOPES, TWO_FACTORS
+from anyscale.server.core.openid.protocol import ACR_ONE_FACTOR, ACR_TWO_FACTORS, SCOPES
 from anyscale.server.core.shown_methods import has_second_factor
 from anyscale.server.store.records.users import AccountRecord
 
@@ -15,7 +15,7 @@ def sign_in_claims(methods: str) -> dict[str, Any]:
 
     `methods` is as in `core.shown_methods`. Without any, as after SSO, there is no `amr`.
     """
-    acr = TWO_FACTORS if has_second_factor(methods) else ONE_FACTOR
+    acr = ACR_TWO_FACTORS if has_second_factor(methods) else ACR_ONE_FACTOR
     return {"acr": acr, **({"amr": methods.split()} if methods else {})}
 
 

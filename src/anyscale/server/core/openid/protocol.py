@@ -2,16 +2,16 @@
 
 __all__ = [
     "ACCESS_SECONDS",
+    "ACR_ONE_FACTOR",
+    "ACR_TWO_FACTORS",
     "AUTHORIZATION_ERRORS",
     "CODE_MS",
     "ID_TOKEN_SECONDS",
-    "ONE_FACTOR",
     "REFRESH_MS",
     "REFRESH_UNUSED_MS",
     "REQUEST_MS",
     "SCOPES",
     "TOKEN_ERRORS",
-    "TWO_FACTORS",
     "OAuthError",
 ]
 
@@ -27,8 +27,8 @@ SCOPES = {
 }
 
 #: the levels of a sign-in: values of `acr` and `acr_values`
-ONE_FACTOR = "1"
-TWO_FACTORS = "2"
+ACR_ONE_FACTOR = "1"
+ACR_TWO_FACTORS = "2"
 
 #: how long a stored authorization request waits for a sign-in
 REQUEST_MS = 10 * MINUTE_MS

@@ -13,7 +13,7 @@ from anyscale.server.core.time_units import MINUTE_MS, SECOND_MS
 from anyscale.server.store.records.factors import FactorState
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["count_wrong_code", "forget_wrong_codes", "refuse_codes"]
+__all__ = ["count_wrong_code", "forget_wrong_codes", "why_no_codes"]
 
 #: wrong codes of an account in a time span, in milliseconds; then it has to wait for its end
 _MOST_WRONG: Final = 10
@@ -27,7 +27,7 @@ _CODES_OFF = (
 )
 
 
-def refuse_codes(state: FactorState, now: int) -> AnyscaleError | None:
+def why_no_codes(state: FactorState, now: int) -> AnyscaleError | None:
     """Return why an account accepts no one-time code now; None if it does."""
     if state.failures >= _MOST_IN_ROW:
         return CodesOff(_CODES_OFF)

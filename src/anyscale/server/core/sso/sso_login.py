@@ -71,7 +71,7 @@ class SsoLogin:
             self._rate_limiter.record_refused_exchange(address)
             raise
         except ProviderUnavailable:
-            self._rate_limiter.record_failed_exchange(address)
+            self._rate_limiter.record_unanswered_exchange(address)
             raise
 
     def login(self, identity: ExternalIdentity, client: ClientInfo) -> LoginResult | HalfSignIn:

@@ -6,7 +6,7 @@ from litestar import Response
 from litestar.di import NamedDependency
 
 from anyscale.errors import NotFound
-from anyscale.server.core.openid.protocol import ONE_FACTOR, SCOPES, TWO_FACTORS
+from anyscale.server.core.openid.protocol import ACR_ONE_FACTOR, ACR_TWO_FACTORS, SCOPES
 from anyscale.server.core.openid.provider import OpenIdProvider
 from anyscale.server.http.openid.cors import CORS
 from anyscale.server.http.route_handlers import get
@@ -51,7 +51,7 @@ def metadata(issuer: str) -> dict[str, Any]:
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": ["authorization_code", "refresh_token"],
-        "acr_values_supported": [ONE_FACTOR, TWO_FACTORS],
+        "acr_values_supported": [ACR_ONE_FACTOR, ACR_TWO_FACTORS],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
         "token_endpoint_auth_methods_supported": _METHODS,
