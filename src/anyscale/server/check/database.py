@@ -4,7 +4,7 @@ import shutil
 import time
 
 from anyscale.errors import StoreUnavailable
-from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
+from anyscale.server.check.findings import Finding, NotTried, fail, judge_clock, ok, warn
 from anyscale.server.check.installation import Installation
 from anyscale.server.other_host import is_meant_for_other_host
 from anyscale.server.store.database_facts import Encryption
@@ -27,9 +27,6 @@ _GIB = 1 << 30
 #: Octets that have to be free. A million accounts take 0.5 GiB, and while they are published the
 #: write-ahead log takes as much again.
 _LEAST, _ENOUGH = _GIB // 4, 2 * _GIB
-
-#: seconds that the clocks of two machines may differ: above it, logs are hard to compare
-_SKEW = 5.0
 
 
 def check_reachable(installation: Installation) -> Finding:
@@ -156,10 +153,7 @@ def check_clock(installation: Installation) -> Finding:
     before = time.time()
     facts, _ = installation.inspect(lambda _: None)
     skew = facts.now / 1000 - (before + time.time()) / 2
-    found = f"it differs from this machine's by {abs(skew):.1f} s"
-    if abs(skew) > _SKEW:
-        return warn("the clock of PostgreSQL", found, "set both by NTP, as by chrony")
-    return ok("the clock of PostgreSQL", found)
+    return judge_clock("the clock of PostgreSQL", skew)
 
 
 def _name(installation: Installation) -> str:

@@ -4,7 +4,10 @@ from typing import Literal
 
 from msgspec import Struct
 
-__all__ = ["Finding", "NotTried", "Status", "fail", "ok", "warn"]
+__all__ = ["Finding", "NotTried", "Status", "fail", "judge_clock", "ok", "warn"]
+
+#: seconds that the clocks of two machines may differ: above it, logs are hard to compare
+_SKEW = 5.0
 
 Status = Literal["ok", "warn", "fail", "not tried"]
 
@@ -37,3 +40,11 @@ def warn(looked_at: object, found: str, fix: str) -> Finding:
 def fail(looked_at: object, found: str, fix: str) -> Finding:
     """Return a finding of an installation that does not work, or not securely."""
     return Finding("fail", str(looked_at), found, fix)
+
+
+def judge_clock(looked_at: str, skew: float) -> Finding:
+    """Return the finding for a clock that is this many seconds ahead of this machine's."""
+    found = f"it differs from this machine's by {abs(skew):.0f} s"
+    if abs(skew) > _SKEW:
+        return warn(looked_at, found, "set both by NTP, for example with chrony")
+    return ok(looked_at, found)

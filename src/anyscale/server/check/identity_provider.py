@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from anyscale.domain.urls import checked_url
 from anyscale.errors import ProviderUnavailable, SsoRefused, StoreUnavailable
-from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
+from anyscale.server.check.findings import Finding, NotTried, fail, judge_clock, ok, warn
 from anyscale.server.check.identity_provider_metadata import (
     ProviderMetadata,
     decode,
@@ -19,9 +19,10 @@ from anyscale.server.check.installation import Installation
 from anyscale.server.check.network import get as get_response
 from anyscale.server.check.network import skew_of, within_time
 from anyscale.server.core.secrets import new_secret
+from anyscale.server.core.sso.error_codes import TEMPORARY
 from anyscale.server.core.sso.http_client import get
 from anyscale.server.core.sso.id_token import ALGORITHMS, LEEWAY, import_keys, loggable
-from anyscale.server.core.sso.identity_provider import IdentityProvider
+from anyscale.server.core.sso.identity_provider import SCOPES, IdentityProvider
 from anyscale.server.core.sso.login_records import SsoAttempt
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.paths import SSO_CALLBACK
@@ -42,12 +43,6 @@ __all__ = [
 
 _ISSUER = "ANYSCALE_SSO_ISSUER"
 
-#: seconds
-_SKEW = 5.0
-
-#: that the server asks for
-_SCOPES = ("openid", "email", "profile")
-
 _ALLOW_SCOPES = "allow the scopes openid, email and profile to this client at the provider"
 
 _SIGN_IN_ONCE = "sign in once, and read the server's log"
@@ -62,9 +57,6 @@ _USER_IS_MISSING = frozenset(
         "login_required",
     }
 )
-
-#: (RFC 6749, 4.1.2.1)
-_TEMPORARY = frozenset({"server_error", "temporarily_unavailable"})
 
 
 class _KeySet(Struct, frozen=True):
@@ -143,10 +135,10 @@ def check_scopes(installation: Installation) -> Finding:
     scopes = _metadata(installation).scopes_supported
     if scopes is None:
         raise NotTried("the metadata do not list the scopes")
-    if missing := [name for name in _SCOPES if name not in scopes]:
+    if missing := [name for name in SCOPES if name not in scopes]:
         found = f"the metadata do not list {', '.join(missing)}: sign-ins may be refused"
         return warn("the scopes", found, _ALLOW_SCOPES)
-    return ok("the scopes", f"the metadata list {', '.join(_SCOPES)}")
+    return ok("the scopes", f"the metadata list {', '.join(SCOPES)}")
 
 
 def check_claims(installation: Installation) -> Finding:
@@ -239,7 +231,7 @@ def _redirect_finding(redirect_uri: str, error: str) -> Finding:
     """Return what a redirect shows that has an error, or a code in its place."""
     if error in _USER_IS_MISSING:
         return ok(redirect_uri, f"the provider redirects to it, and asks for a sign-in ({error})")
-    if not error or error in _TEMPORARY:
+    if not error or error in TEMPORARY:
         found = f"the provider does not say: {error or 'it sends a code, and no user signed in'}"
         return warn(redirect_uri, found, _SIGN_IN_ONCE)
     fix = _ALLOW_SCOPES if error == "invalid_scope" else "correct this client at the provider"
@@ -260,11 +252,10 @@ def check_clock(installation: Installation) -> Finding:
     skew = skew_of(_metadata(installation).date)
     if skew is None:
         raise NotTried("the provider sends no valid header Date")
-    looked_at, fix = "the clock of the provider", "set both by NTP, as by chrony"
-    found = f"it differs from this machine's by {abs(skew):.0f} s"
+    finding = judge_clock("the clock of the provider", skew)
     if abs(skew) > LEEWAY:
-        return fail(looked_at, f"{found}: ID tokens are refused", fix)
-    return warn(looked_at, found, fix) if abs(skew) > _SKEW else ok(looked_at, found)
+        return fail(finding.looked_at, f"{finding.found}: ID tokens are refused", finding.fix)
+    return finding
 
 
 def _settings(installation: Installation) -> ProviderSettings:

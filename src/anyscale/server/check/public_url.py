@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from anyscale import __version__
 from anyscale.domain.schemas.protocol import IDENTITY
-from anyscale.server.check.findings import Finding, fail, ok, warn
+from anyscale.server.check.findings import Finding, fail, judge_clock, ok, warn
 from anyscale.server.check.installation import Installation
 from anyscale.server.check.network import (
     NoResponse,
@@ -28,9 +28,6 @@ __all__ = [
 _DAY_SECONDS = 86_400
 #: before a certificate expires, one that is renewed by itself has been renewed
 _CERTIFICATE_DAYS = 14
-
-#: seconds
-_SKEW = 5.0
 
 _OK = 200
 
@@ -98,10 +95,7 @@ def check_clock(installation: Installation) -> Finding:
     skew = skew_of(response.headers.get("date"))
     if skew is None:
         return warn(looked_at, "it sends no valid header Date", "let the proxy pass it on")
-    found = f"it differs from this machine's by {abs(skew):.0f} s"
-    if abs(skew) > _SKEW:
-        return warn(looked_at, found, "set both by NTP, as by chrony")
-    return ok(looked_at, found)
+    return judge_clock(looked_at, skew)
 
 
 def check_issuer(installation: Installation) -> Finding:

@@ -1,6 +1,7 @@
 """The error codes of a provider: in its redirect, and in a response of its token endpoint."""
 
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -8,12 +9,14 @@ from msgspec import Struct
 from anyscale.errors import ProviderUnavailable, SsoRefused
 from anyscale.server.core.sso.http_client import HttpResponse
 
-__all__ = ["code_of", "error_of"]
+__all__ = ["TEMPORARY", "code_of", "error_of"]
 
 #: Errors that the user caused, and not the configuration (RFC 6749, 4.1.2.1 and OpenID Connect Core
 #: 1.0, 3.1.2.6).
 _CANCELLED = frozenset({"access_denied", "login_required", "interaction_required"})
-_TEMPORARY = frozenset({"server_error", "temporarily_unavailable"})
+
+#: errors of a provider that may sign users in later (RFC 6749, 4.1.2.1)
+TEMPORARY: Final = frozenset({"server_error", "temporarily_unavailable"})
 
 #: The other errors of the authorization and the token endpoint (also RFC 6749, 5.2).
 _OTHER_ERRORS = frozenset(
@@ -34,7 +37,7 @@ _OTHER_ERRORS = frozenset(
         "unsupported_response_type",
     }
 )
-_KNOWN_ERRORS = _CANCELLED | _TEMPORARY | _OTHER_ERRORS
+_KNOWN_ERRORS = _CANCELLED | TEMPORARY | _OTHER_ERRORS
 
 
 class _TokenError(Struct, frozen=True):
@@ -46,7 +49,7 @@ class _TokenError(Struct, frozen=True):
 def code_of(parameters: Mapping[str, str]) -> str:
     """Return the code of the provider's redirect, or raise the error that it has in its place."""
     error = parameters.get("error")
-    if error in _TEMPORARY:
+    if error in TEMPORARY:
         raise ProviderUnavailable(f"it redirects browsers with the error {error}")
     if error is not None:
         known = error if error in _KNOWN_ERRORS else "other"

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from hashlib import sha256
 from http import HTTPStatus
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import quote_plus, urlencode
 
 import msgspec
@@ -32,9 +32,12 @@ from anyscale.server.core.sso.login_records import ExternalIdentity, SsoAttempt
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.core.sso.timed_cache import TimedCache
 
-__all__ = ["IdentityProvider"]
+__all__ = ["SCOPES", "IdentityProvider"]
 
 Body = TypeVar("Body")
+
+#: that a sign-in asks for (OpenID Connect Core 1.0, 5.4)
+SCOPES: Final = ("openid", "email", "profile")
 
 #: seconds that metadata and keys are cached
 _LIFETIME = 3600.0
@@ -110,7 +113,7 @@ class IdentityProvider:
             "response_type": "code",
             "client_id": self._settings.client_id,
             "redirect_uri": self._redirect_uri,
-            "scope": "openid email profile",
+            "scope": " ".join(SCOPES),
             "state": attempt.state,
             "nonce": attempt.nonce,
             "code_challenge": challenge.rstrip("="),
