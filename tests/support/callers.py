@@ -2,6 +2,7 @@
 
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import SessionCaller, SystemCaller, TokenCaller
+from anyscale.server.core.login.half_sign_in import Shown
 from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_for_session
 
 __all__ = ["OPERATOR", "operator", "personal_token_caller", "session_caller", "token_caller"]
@@ -42,5 +43,5 @@ def session_caller(
         locked = lock_for_session(tx, user_id, ClientInfo("192.0.2.1", "Firefox"))
         assert locked
         at = locked.at if is_recent else None
-        secret = create_session(tx, auth_method, locked, authenticated_at=at).session
+        secret = create_session(tx, locked, Shown(auth_method, "", at), None).session
     return control_plane.sessions.authenticate(secret)

@@ -31,6 +31,7 @@ from anyscale.errors import (
     PasswordRefused,
 )
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.login.half_sign_in import Shown
 from anyscale.server.core.login.sessions import (
     LoginResult,
     create_session,
@@ -57,7 +58,7 @@ def test_two_users_who_swap_browsers_at_once_both_sign_in_by_link(
                 tx.links.replace(link)
             locked = [lock_for_session(tx, person.user_id, HOME) for person in people]
             sessions = [
-                create_session(tx, "link", one, authenticated_at=one.at).session
+                create_session(tx, one, Shown("link", "", one.at), None).session
                 for one in locked
                 if one
             ]

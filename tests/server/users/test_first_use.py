@@ -13,6 +13,7 @@ from tests.support.users import PASSWORD, checked_users, find_accounts, password
 from anyscale.errors import InvalidCredentials
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.link_secrets import secret_of
+from anyscale.server.core.login.half_sign_in import Shown
 from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_for_session
 
 CLIENT = ClientInfo("192.0.2.1", "Firefox")
@@ -44,7 +45,7 @@ def sign_in_by_sso(control_plane: ControlPlane, user_id: str) -> None:
     with control_plane.store.write() as tx:
         locked = lock_for_session(tx, user_id, CLIENT)
         assert locked
-        create_session(tx, "sso", locked, authenticated_at=locked.at)
+        create_session(tx, locked, Shown("sso", "", locked.at), None)
 
 
 def set_password_by_link(control_plane: ControlPlane, user_id: str) -> None:

@@ -38,6 +38,7 @@ from anyscale.errors import (
 )
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import Caller
+from anyscale.server.core.login.half_sign_in import Shown
 from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_for_session
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.store.records.login import SessionRecord
@@ -80,7 +81,7 @@ def signed_in(control_plane: ControlPlane, user_id: str) -> str:
     with control_plane.store.write() as tx:
         account = lock_for_session(tx, user_id, ClientInfo("192.0.2.1", "a browser"))
         assert account
-        return create_session(tx, "password", account, authenticated_at=account.at).session
+        return create_session(tx, account, Shown("password", "", account.at), None).session
 
 
 def sessions(control_plane: ControlPlane, user_id: str) -> list[SessionRecord]:

@@ -20,6 +20,7 @@ from anyscale.domain.models.users import UserChanges
 from anyscale.domain.validation import Policy
 from anyscale.errors import AnyscaleError, ConfigError, NotAuthenticated, NotFound
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.login.half_sign_in import Shown
 from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_for_session
 from anyscale.server.store.records.users import AccountRecord
 
@@ -48,7 +49,7 @@ def signed_in(control_plane: ControlPlane, user_id: str, method: str) -> None:
     with control_plane.store.write() as tx:
         locked = lock_for_session(tx, user_id, ClientInfo("192.0.2.1", "a browser"))
         assert locked
-        create_session(tx, method, locked, authenticated_at=locked.at)
+        create_session(tx, locked, Shown(method, "", locked.at), None)
 
 
 def sso_user(control_plane: ControlPlane, name: str, password: str | None = None) -> str:

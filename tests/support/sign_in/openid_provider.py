@@ -20,6 +20,7 @@ from tests.support.users import create_accounts
 
 from anyscale.domain.models.applications import NewApplication
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.login.half_sign_in import Shown
 from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_for_session
 from anyscale.server.core.openid import key_files
 from anyscale.server.core.openid.authorization import (
@@ -127,7 +128,7 @@ class Site:
             locked = lock_for_session(tx, self.ids[name], ClientInfo(ADDRESS, "Firefox"))
             assert locked
             at = locked.at - ago * 1000
-            return create_session(tx, method, locked, authenticated_at=at, methods=methods).session
+            return create_session(tx, locked, Shown(method, methods, at), None).session
 
     def start(
         self, session: str = "", browser: str = "", confirmations: str = "", **changes: Any

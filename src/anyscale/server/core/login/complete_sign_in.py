@@ -3,7 +3,7 @@
 Nothing else creates a session, or renews the sign-in of one.
 """
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.login.half_sign_in import HalfSignIn, Shown, half_sign_in
@@ -35,14 +35,7 @@ class SignInGate(Struct, frozen=True):
             return half_sign_in(account, shown, locked.at)
         is_safe = has_factor or is_complete
         due_at = None if is_safe else self.policy.due_at(tx, account, locked.at)
-        return create_session(
-            tx,
-            shown.auth_method,
-            locked,
-            authenticated_at=shown.authenticated_at,
-            methods=shown.methods,
-            factor_due_at=due_at,
-        )
+        return create_session(tx, locked, shown, due_at)
 
     def renew_sign_in(
         self, tx: Transaction, caller: SessionCaller, shown: Shown
@@ -59,8 +52,10 @@ class SignInGate(Struct, frozen=True):
         is_complete = has_second_factor(shown.methods)
         if not is_complete and self._has_factor(tx, caller.account.user_id):
             return half_sign_in(caller.account, shown, tx.now(), caller.session.session_id)
-        methods = united(caller.session.methods, shown.methods) if is_complete else shown.methods
-        renew_session(tx, caller, shown.auth_method, shown.authenticated_at, methods)
+        if is_complete:
+            methods = united(caller.session.methods, shown.methods)
+            shown = structs.replace(shown, methods=methods)
+        renew_session(tx, caller, shown)
         return None
 
     def _has_factor(self, tx: Transaction, user_id: str) -> bool:

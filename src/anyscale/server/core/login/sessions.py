@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from anyscale.errors import NotFound, StoreUnavailable
 from anyscale.server.core.audit.entries import Entry, append_entries, append_entry
@@ -17,6 +17,7 @@ from anyscale.server.core.callers import (
     user_actor,
 )
 from anyscale.server.core.ids import new_id
+from anyscale.server.core.login.half_sign_in import Shown
 from anyscale.server.core.secrets import SensitiveStruct, hash_of, new_secret
 from anyscale.server.core.steps import ANY_STEP, Step, pending_step
 from anyscale.server.core.time_units import DAY_MS
@@ -182,13 +183,7 @@ def lock_for_session(tx: Transaction, user_id: str, client: ClientInfo) -> Locke
 
 
 def create_session(
-    tx: Transaction,
-    method: str,
-    locked: LockedAccount,
-    *,
-    authenticated_at: int | None,
-    methods: str = "",
-    factor_due_at: int | None = None,
+    tx: Transaction, locked: LockedAccount, shown: Shown, factor_due_at: int | None
 ) -> LoginResult:
     """Create a session, and revoke the one that the browser had (ASVS 5.0, 7.2.4).
 
@@ -198,43 +193,30 @@ def create_session(
 
     Args:
         tx: the transaction.
-        method: how the sign-in began.
         locked: the account.
-        authenticated_at: when the user proved to be present, at the latest now; None if nobody
-            knows.
-        methods: what the user showed: see `core.shown_methods`.
+        shown: what its user has shown.
         factor_due_at: from when on the user has to add a second factor first; None for never.
     """
     user_id, now = locked.account.user_id, locked.at
     secret, device = new_secret(), locked.client.device
     if not tx.devices.exists(hash_of(device)):
         device = new_secret()  # not one that another site or user has put into the browser
-    session = structs.replace(
-        _new_session(locked, method, secret, authenticated_at),
-        methods=methods,
-        factor_due_at=factor_due_at,
-    )
+    session = _new_session(locked, shown, hash_of(secret), factor_due_at)
     entries = [*_revoke_previous(tx, locked, session), *_revoke_oldest(tx, locked)]
     tx.sessions.add(session)
     tx.devices.save(hash_of(device), user_id, now)
     _mark_signed_in(tx, locked)
-    details = {"auth_method": method, "methods": methods}
+    details = {"auth_method": shown.auth_method, "methods": shown.methods}
     created = Entry(user_actor(user_id), "session.created", session.session_id, details)
     append_entries(tx, [*entries, created])
     return LoginResult(user_id, secret, device, pending_step(session, locked.account, now))
 
 
-def renew_session(
-    tx: Transaction,
-    caller: SessionCaller,
-    method: str,
-    authenticated_at: int | None,
-    methods: str,
-) -> None:
-    """Record that the user of a session has signed in again. The arguments are as above."""
+def renew_session(tx: Transaction, caller: SessionCaller, shown: Shown) -> None:
+    """Record what the user of a session has shown in signing in again."""
     session_id = caller.session.session_id
-    tx.sessions.renew(session_id, _not_later(authenticated_at, tx.now()), methods)
-    data = {"auth_method": method, "methods": methods}
+    tx.sessions.renew(session_id, _not_later(shown.authenticated_at, tx.now()), shown.methods)
+    data = {"auth_method": shown.auth_method, "methods": shown.methods}
     append_entry(tx, caller.actor, "session.renewed", session_id, data)
 
 
@@ -279,17 +261,19 @@ def _not_later(at: int | None, now: int) -> int | None:
 
 
 def _new_session(
-    locked: LockedAccount, method: str, secret: str, authenticated_at: int | None
+    locked: LockedAccount, shown: Shown, secret_hash: bytes, factor_due_at: int | None
 ) -> SessionRecord:
     client, now = locked.client, locked.at
     return SessionRecord(
         session_id=new_id("ses_", now),
         user_id=locked.account.user_id,
-        hash=hash_of(secret),
-        auth_method=method,
+        hash=secret_hash,
+        auth_method=shown.auth_method,
+        methods=shown.methods,
         address=client.address,
         user_agent="".join(filter(str.isprintable, client.agent[:_AGENT_LENGTH])),
-        authenticated_at=_not_later(authenticated_at, now),
+        authenticated_at=_not_later(shown.authenticated_at, now),
+        factor_due_at=factor_due_at,
         created_at=now,
         used_at=now,
         expires_at=now + ABSOLUTE_LIMIT,
