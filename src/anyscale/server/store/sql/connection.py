@@ -10,7 +10,7 @@ import msgspec
 
 from anyscale.server.store.records.record import Record
 
-__all__ = ["Connection", "StoredTable", "Table", "columns", "marks"]
+__all__ = ["Connection", "StoredTable", "Table", "changes", "columns", "insert", "marks", "upsert"]
 
 Found = TypeVar("Found", bound=Record)
 
@@ -156,3 +156,22 @@ def columns(record: type[Record], table: str = "", **renamed: str) -> str:
 def marks(record: type[Record]) -> str:
     """Return a placeholder for each field of a record."""
     return ", ".join("?" * len(record.__struct_fields__))
+
+
+def changes(record: type[Record]) -> str:
+    """Return the assignments of all fields of a record, for an update."""
+    return ", ".join(f"{name} = ?" for name in record.__struct_fields__)
+
+
+def insert(table: str, record: type[Record]) -> str:
+    """Return the statement that inserts a record; its values are all fields in their order."""
+    return f"insert into {table} ({columns(record)}) values ({marks(record)})"
+
+
+def upsert(table: str, record: type[Record], key: str) -> str:
+    """Return the statement that inserts a record, or replaces the one that has its key.
+
+    `key` has the columns of a unique index.
+    """
+    replaced = ", ".join(f"{name} = excluded.{name}" for name in record.__struct_fields__)
+    return f"{insert(table, record)} on conflict ({key}) do update set {replaced}"

@@ -5,17 +5,13 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from anyscale.server.store.records.login import LinkRecord, UnusedLinks
-from anyscale.server.store.sql.connection import Table, columns, marks
+from anyscale.server.store.sql.connection import Table, columns, upsert
 from anyscale.server.store.sql.sign_in_methods import ADMIN_LINK, WITHOUT_CREDENTIALS
 from anyscale.server.store.user_ids import end_of_batch, id_prefix
 
 __all__ = ["Identities", "Links"]
 
-_REPLACE = (
-    f"insert into links ({columns(LinkRecord)}) values ({marks(LinkRecord)})"
-    " on conflict (user_id, kind) do update set "
-    + ", ".join(f"{name} = excluded.{name}" for name in LinkRecord.__struct_fields__)
-)
+_REPLACE = upsert("links", LinkRecord, "user_id, kind")
 
 
 #: also if the database can store none of the ids

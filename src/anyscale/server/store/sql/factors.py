@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import structs
 
 from anyscale.server.store.records.factors import FactorKind, FactorRecord, FactorState
-from anyscale.server.store.sql.connection import Table, columns, marks
+from anyscale.server.store.sql.connection import Table, columns, insert, upsert
 
 __all__ = [
     "FactorStates",
@@ -16,12 +16,8 @@ __all__ = [
 ]
 
 _FACTOR = f"select {columns(FactorRecord)} from factors"
-_ADD = f"insert into factors ({columns(FactorRecord)}) values ({marks(FactorRecord)})"
-_SAVE_STATE = (
-    f"insert into factor_states ({columns(FactorState)}) values ({marks(FactorState)})"
-    " on conflict (user_id) do update set "
-    + ", ".join(f"{name} = excluded.{name}" for name in FactorState.__struct_fields__)
-)
+_ADD = insert("factors", FactorRecord)
+_SAVE_STATE = upsert("factor_states", FactorState, "user_id")
 
 
 def without_second_factor(table: str) -> str:

@@ -12,21 +12,18 @@ from anyscale.server.store.records.openid import (
     PublicKeyRecord,
 )
 from anyscale.server.store.sql.allowed_users import DOMAIN
-from anyscale.server.store.sql.connection import Table, columns, marks
+from anyscale.server.store.sql.connection import Table, changes, columns, insert
 
 __all__ = ["Applications", "Grants", "PublicKeys"]
 
 _APPLICATION = f"select {columns(ApplicationRecord)} from applications"
-_ADD_APPLICATION = (
-    f"insert into applications ({columns(ApplicationRecord)}) values ({marks(ApplicationRecord)})"
-)
+_ADD_APPLICATION = insert("applications", ApplicationRecord)
+_REPLACE_APPLICATION = f"update applications set {changes(ApplicationRecord)} where client_id = ?"
 #: that have not ended: see `Grants`
 _GRANT = f"select {columns(GrantRecord)} from grants where expires_at > 0"
-_ADD_GRANT = f"insert into grants ({columns(GrantRecord)}) values ({marks(GrantRecord)})"
-_ADD_KEY = (
-    f"insert into public_keys ({columns(PublicKeyRecord)}) values ({marks(PublicKeyRecord)})"
-    " on conflict do nothing"
-)
+_ADD_GRANT = insert("grants", GrantRecord)
+_REPLACE_GRANT = f"update grants set {changes(GrantRecord)} where grant_id = ?"
+_ADD_KEY = f"{insert('public_keys', PublicKeyRecord)} on conflict do nothing"
 _KEY = f"select {columns(PublicKeyRecord)} from public_keys"
 
 
@@ -63,10 +60,8 @@ class Applications(Table):
 
     def replace(self, application: ApplicationRecord) -> None:
         """Replace all fields of a locked application but its id."""
-        fields = structs.asdict(application)
-        changes = ", ".join(f"{name} = ?" for name in fields)
-        sql = f"update applications set {changes} where client_id = ?"
-        self._connection.execute(sql, *fields.values(), application.client_id)
+        values = structs.astuple(application)
+        self._connection.execute(_REPLACE_APPLICATION, *values, application.client_id)
 
     def touch(self, client_id: str, at: int) -> None:
         """Set when a user last signed in at an application, unless it is being changed."""
@@ -107,10 +102,7 @@ class Grants(Table):
 
     def replace(self, grant: GrantRecord) -> None:
         """Replace all fields of a locked grant but its id."""
-        fields = structs.asdict(grant)
-        changes = ", ".join(f"{name} = ?" for name in fields)
-        sql = f"update grants set {changes} where grant_id = ?"
-        self._connection.execute(sql, *fields.values(), grant.grant_id)
+        self._connection.execute(_REPLACE_GRANT, *structs.astuple(grant), grant.grant_id)
 
     def last_used(self, user_id: str, now: int) -> Mapping[str, int]:
         """Return when a user last signed in at each application, the latest first.

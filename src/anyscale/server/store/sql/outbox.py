@@ -11,19 +11,15 @@ from anyscale.server.store.records.mail import (
     MailRecord,
     QueuedMails,
 )
-from anyscale.server.store.sql.connection import Table, columns, marks
+from anyscale.server.store.sql.connection import Table, columns, insert, upsert
 
 __all__ = ["Mailings", "Outbox"]
 
 _MAIL = f"select {columns(MailRecord)} from outbox"
 _MAILING = f"select {columns(MailingRecord)} from mailings"
 
-_ADD = (
-    f"insert into outbox ({columns(MailRecord)}) values ({marks(MailRecord)})"
-    " on conflict (user_id, kind, address) do update set "
-    + ", ".join(f"{name} = excluded.{name}" for name in MailRecord.__struct_fields__)
-)
-_ADD_MAILING = f"insert into mailings ({columns(MailingRecord)}) values ({marks(MailingRecord)})"
+_ADD = upsert("outbox", MailRecord, "user_id, kind, address")
+_ADD_MAILING = insert("mailings", MailingRecord)
 
 _TYPES = {
     name: "int8" if name in ("created_at", "next_at") else "text"

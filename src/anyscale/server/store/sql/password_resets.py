@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from msgspec import structs
 
 from anyscale.server.store.records.password_resets import PasswordResetRecord
-from anyscale.server.store.sql.connection import Table, columns, marks
+from anyscale.server.store.sql.connection import Table, columns, insert
 
 __all__ = ["PasswordResets"]
 
-_COLUMNS = columns(PasswordResetRecord)
+_ADD = insert("password_resets", PasswordResetRecord)
 _LOCK = 0x6D757374_72657365
 
 
@@ -21,8 +21,7 @@ class PasswordResets(Table):
         self._connection.lock(_LOCK)
 
     def add(self, reset: PasswordResetRecord) -> None:
-        sql = f"insert into password_resets ({_COLUMNS}) values ({marks(PasswordResetRecord)})"
-        self._connection.execute(sql, *structs.astuple(reset))
+        self._connection.execute(_ADD, *structs.astuple(reset))
 
     def latest(self, which: Mapping[str, object], number: int, until: int) -> int:
         """Return when the last but some request with some values was created; 0 without so many.
@@ -50,7 +49,7 @@ class PasswordResets(Table):
     def take_due(self) -> PasswordResetRecord | None:
         """Return the oldest request to look up, and delete its email; None without any."""
         sql = (
-            f"select {_COLUMNS} from password_resets where email is not null"
+            f"select {columns(PasswordResetRecord)} from password_resets where email is not null"
             " order by reset_id limit 1 {skip_locked}"
         )
         if reset := self._connection.one(PasswordResetRecord, sql):

@@ -8,12 +8,12 @@ from msgspec import structs
 
 from anyscale.server.store.records.login import SessionRecord
 from anyscale.server.store.records.users import AccountRecord
-from anyscale.server.store.sql.connection import Table, columns, marks
+from anyscale.server.store.sql.connection import Table, columns, insert
 
 __all__ = ["Devices", "Sessions"]
 
 _SESSION = f"select {columns(SessionRecord)} from sessions"
-_ADD = f"insert into sessions ({columns(SessionRecord)}) values ({marks(SessionRecord)})"
+_ADD = insert("sessions", SessionRecord)
 
 _SESSION_FIELDS = len(SessionRecord.__struct_fields__)
 _SESSION_AND_ACCOUNT = (

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from anyscale.server.store.records.syncs import SyncRecord
-from anyscale.server.store.sql.connection import Table, columns, marks
+from anyscale.server.store.sql.connection import Table, columns, insert
 
 __all__ = ["Syncs"]
 
 _SYNC = f"select {columns(SyncRecord)} from syncs"
-_ADD = f"insert into syncs ({columns(SyncRecord)}) values ({marks(SyncRecord)})"
+_ADD = insert("syncs", SyncRecord)
 _SAVED = SyncRecord.__struct_fields__[SyncRecord.__struct_fields__.index("touched_at") :]
 _SAVE = f"update syncs set {', '.join(f'{name} = ?' for name in _SAVED)} where sync_id = ?"
 

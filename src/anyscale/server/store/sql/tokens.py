@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from anyscale.server.store.records.tokens import TokenRecord
-from anyscale.server.store.sql.connection import Table, columns, marks
+from anyscale.server.store.sql.connection import Table, columns, insert
 
 __all__ = ["Tokens"]
 
 _TOKEN = f"select {columns(TokenRecord)} from tokens"
-_ADD = f"insert into tokens ({columns(TokenRecord)}) values ({marks(TokenRecord)})"
+_ADD = insert("tokens", TokenRecord)
 
 # The role that the owner of the token has now. No join, for which SQLite would read the whole view.
 _ROLE = (
