@@ -23,13 +23,11 @@ from anyscale.server.store.transaction import Transaction
 __all__ = [
     "HOW_TO_REPLACE",
     "IDLE_LIMIT",
-    "RECENT",
     "Caller",
     "SessionCaller",
     "SignInTooOld",
     "SystemCaller",
     "TokenCaller",
-    "actor_of",
     "check_owner",
     "is_live",
     "live_session",

@@ -44,7 +44,7 @@ def hash_passwords(
     plain = [row for row in pending if not isinstance(by_id[row.user_id], WeakHash)]
     texts = {name: secret[1] for name, secret in by_id.items()}
     _check_hashes(policy, weak, texts)
-    _check(hashing, policy, plain, texts)
+    _check_passwords(hashing, policy, plain, texts)
     hashed = hash_secrets(hashing, [by_id[row.user_id] for row in (*plain, *weak)])
     with transactions.write_shared(lambda tx: lock_batch(tx, batch_id), caller) as (tx, batch):
         require_open(batch)
@@ -122,15 +122,15 @@ def _check_hashes(policy: Policy, pending: Sequence[PendingHash], texts: Mapping
         raise BatchRefused(problems)
 
 
-def _check(
+def _check_passwords(
     hashing: PasswordHashPool,
     policy: Policy,
     pending: Sequence[PendingHash],
-    by_id: Mapping[str, str],
+    texts: Mapping[str, str],
 ) -> None:
     """Raise `BatchRefused` with a problem for each password that the policy refuses."""
     faults = hashing.faults(
-        [by_id[row.user_id] for row in pending],
+        [texts[row.user_id] for row in pending],
         [(row.name, row.lastname, row.email) for row in pending],
         policy.password_min_length,
         policy.organization,

@@ -137,10 +137,9 @@ class PasswordChanges:
         except UnicodeEncodeError:
             detail = "The password contains a character that cannot be typed."
             raise PasswordRefused(detail) from None
-        policy = self._policy
-        fault = self._hashing.faults([new], [own], policy.password_min_length, policy.organization)[
-            0
-        ]
+        (fault,) = self._hashing.faults(
+            [new], [own], self._policy.password_min_length, self._policy.organization
+        )
         if fault:
             is_personal = fault.code == "password_personal"
             detail = "contains your own name or email" if is_personal else fault.detail

@@ -11,8 +11,6 @@ from anyscale.server.store.records.mail import MailingRecord, MailRecord
 from anyscale.server.store.transaction import Transaction
 
 __all__ = [
-    "MAILING_PREFIX",
-    "MAIL_PREFIX",
     "NO_PASSWORDS",
     "Outbox",
     "end_links",
@@ -20,9 +18,6 @@ __all__ = [
     "stop_entries",
     "stop_mailings",
 ]
-
-MAIL_PREFIX: Final = "eml_"
-MAILING_PREFIX: Final = "mlg_"
 
 _WITH_LINK: Final = [name for name, kind in KINDS.items() if kind.link]
 
@@ -110,7 +105,7 @@ class Outbox:
         self.require_links()
         now = tx.now()
         mailing = MailingRecord(
-            mailing_id=new_id(MAILING_PREFIX, now),
+            mailing_id=new_id("mlg_", now),
             batch_id=batch_id,
             kind=LINK,
             total=total,
@@ -149,7 +144,7 @@ def new_mails(
     """Return a mail for each of some accounts, which is due now."""
     return [
         MailRecord(
-            mail_id=new_id(MAIL_PREFIX, now),
+            mail_id=new_id("eml_", now),
             kind=kind,
             user_id=user_id,
             address=address,

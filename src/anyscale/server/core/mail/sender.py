@@ -28,7 +28,7 @@ from anyscale.server.store.records.login import LinkRecord
 from anyscale.server.store.records.mail import MailingRecord, MailRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["MailSender", "OnResult", "new_sender"]
+__all__ = ["MailSender", "new_sender"]
 
 #: receives the result of each attempt
 OnResult = Callable[[MailResult], None]

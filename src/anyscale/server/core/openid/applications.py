@@ -84,7 +84,7 @@ class ApplicationService:
                     raise name_in_use(new.name, is_repeatable=is_repeatable)
                 raise ConfigError(FORM_USED)
             uris = {"redirect_uris": application.redirects, "address": application.address}
-            _append(tx, caller, "application.created", application.client_id, **uris)
+            append_entry(tx, caller.actor, "application.created", application.client_id, uris)
         return CreatedApplication(_shown(application), secret, self._issuer)
 
     def list(self) -> list[Application]:
@@ -141,7 +141,7 @@ class ApplicationService:
             tx.applications.replace(changed)
             _end_excluded_grants(tx, application, changed)
             details = {"fields": sorted(sent), **_changed_uris(application, changed)}
-            _append(tx, caller, "application.updated", client_id, **details)
+            append_entry(tx, caller.actor, "application.updated", client_id, details)
         return _shown(changed)
 
     def rotate_secret(
@@ -170,7 +170,7 @@ class ApplicationService:
                 secret_set_at=tx.now(),
             )
             tx.applications.replace(changed)
-            _append(tx, caller, "application.secret_rotated", client_id, now=now)
+            append_entry(tx, caller.actor, "application.secret_rotated", client_id, {"now": now})
         return CreatedApplication(_shown(changed), secret, self._issuer)
 
     def delete(self, client_id: str, caller: Caller) -> None:
@@ -179,7 +179,7 @@ class ApplicationService:
             _lock(tx, client_id)
             tx.grants.end_all(client_id)
             tx.applications.delete(client_id)
-            _append(tx, caller, "application.deleted", client_id)
+            append_entry(tx, caller.actor, "application.deleted", client_id, {})
 
     def _checked(self, tx: Transaction, fields: dict[str, Any], **known: Any) -> dict[str, Any]:
         return checked_fields(tx, fields, has_factors=self._policy.is_on, **known)
@@ -268,7 +268,3 @@ def _shown(application: ApplicationRecord) -> Application:
         created_at=from_milliseconds(application.created_at),
         last_sign_in_at=from_milliseconds(application.used_at) if application.used_at else None,
     )
-
-
-def _append(tx: Transaction, caller: Caller, event: str, client_id: str, **data: Any) -> None:
-    append_entry(tx, caller.actor, event, client_id, data)

@@ -8,7 +8,7 @@ from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["SecondFactorMode", "SecondFactorPolicy", "start_duty"]
+__all__ = ["SecondFactorMode", "SecondFactorPolicy"]
 
 SecondFactorMode = Literal["off", "optional", "owners", "everyone"]
 
@@ -39,7 +39,7 @@ class SecondFactorPolicy(Struct, frozen=True):
         if not self.is_required(account):
             return None
         since = tx.factor_states.get(account.user_id).required_since
-        return self.ends_at(start_duty(tx, account.user_id, now) if since is None else since)
+        return self.ends_at(_start_duty(tx, account.user_id, now) if since is None else since)
 
     def ends_at(self, since: int) -> int:
         """Return when the time without one ends that began at a time."""
@@ -48,10 +48,10 @@ class SecondFactorPolicy(Struct, frozen=True):
     def start_with_role(self, tx: Transaction, user_id: str, now: int) -> None:
         """Let the time of a locked account begin anew, since it is an owner's from now on."""
         if self.mode == "owners":
-            start_duty(tx, user_id, now)
+            _start_duty(tx, user_id, now)
 
 
-def start_duty(tx: Transaction, user_id: str, now: int) -> int:
+def _start_duty(tx: Transaction, user_id: str, now: int) -> int:
     """Let the time in which a locked account has to add a second factor begin; return `now`."""
     state = tx.factor_states.get(user_id)
     tx.factor_states.save(structs.replace(state, required_since=now))

@@ -81,9 +81,10 @@ def check_chunk(users: Sequence[ChunkUser], policy: Policy, first: int = 0) -> l
     valid = _checked(users, [None] * len(users), policy, first)
     if policy.sso_only:
         _refuse_passwords(users, first)
-    for at in [at for at, user in enumerate(users) if user.has_password]:
-        valid[at] = msgspec.structs.replace(valid[at], has_password=True)
-    return valid
+    return [
+        msgspec.structs.replace(checked, has_password=True) if user.has_password else checked
+        for user, checked in zip(users, valid, strict=True)
+    ]
 
 
 def _checked(

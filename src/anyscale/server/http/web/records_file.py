@@ -22,6 +22,7 @@ __all__ = [
     "BY_MAIL",
     "LINK_NOTES",
     "FileFormat",
+    "Named",
     "RecordsFile",
     "Rows",
     "link_rows",

@@ -20,7 +20,7 @@ from anyscale.server.http.web.forms import new_form_key
 from anyscale.server.http.web.kept_forms import restored_note, typed, was_chosen
 from anyscale.server.login_options import LoginOptions
 
-__all__ = ["HANDLERS", "accepts_page", "redirect", "render_page", "render_text"]
+__all__ = ["HANDLERS", "accepts_page", "redirect", "render_page"]
 
 _FOLDER = Path(__file__).parent
 
@@ -99,18 +99,13 @@ def render_page(
     if modules:
         policy.append("connect-src 'self'")
     return Response(
-        render_text(
-            template, options=options, script=script, modules=modules, problem=problem, **values
+        _templates.get_template(f"{template}.html").render(
+            options=options, script=script, modules=modules, problem=problem, **values
         ),
         status_code=status,
         media_type="text/html",
         headers={"Content-Security-Policy": "; ".join(policy), **(headers or {})},
     )
-
-
-def render_text(template: str, /, **values: Any) -> str:
-    """Render a template; the values are escaped."""
-    return _templates.get_template(f"{template}.html").render(**values)
 
 
 def redirect(url: str, *cookies: Cookie) -> Response[str]:

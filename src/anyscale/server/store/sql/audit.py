@@ -37,7 +37,7 @@ _FILTERS = {"actor": "actor = ?", "event": "event = ?", "subject": _SUBJECT}
 _OF_ALL = "event in ('batch.published', 'mailing.requested', 'mailing.stopped')"
 
 #: the filter that selects all entries
-ALL = AuditFilter()
+_ALL = AuditFilter()
 
 _EVENTS = (
     "with recursive found (event) as (select min(event) from audit union all"
@@ -101,7 +101,7 @@ class Audit(Table):
         *,
         before: int | None = None,
         newest_first: bool = False,
-        only: AuditFilter = ALL,
+        only: AuditFilter = _ALL,
     ) -> Sequence[AuditRecord]:
         """Return entries after a number, and before another if there is one, in either order."""
         first, end = self._numbers(only, after, _NUMBERS_END if before is None else before)
@@ -121,7 +121,7 @@ class Audit(Table):
         return self._connection.all(AuditRecord, union, *values, limit)
 
     def end_of_run(
-        self, first: AuditRecord, *, newest_first: bool = False, only: AuditFilter = ALL
+        self, first: AuditRecord, *, newest_first: bool = False, only: AuditFilter = _ALL
     ) -> AuditRecord:
         """Return the last entry before one of another actor or event, in either order.
 
