@@ -252,6 +252,19 @@ def test_a_key_without_an_entry_in_the_audit_log_does_not_stay(
     assert site.provider.keys.verify(site.provider.keys.sign({"sub": "x"})) == {"sub": "x"}
 
 
+def test_a_file_that_cannot_be_deleted_keeps_no_other_revoked_key(site: Site, folder: Path) -> None:
+    kid = site.provider.keys.current().kid
+    stuck = [folder / f"{year}0101T000000Z.pem" for year in (2024, 2026)]
+    for path in stuck:
+        path.mkdir()
+
+    with pytest.raises(ConfigError) as failed:
+        rotate_keys(site.control_plane.transactions, folder, "local:jane", revokes_others=True)
+
+    assert all(f"cannot delete {path}: " in str(failed.value) for path in stuck)
+    assert kid not in {key.kid for key in SIGNING_KEYS.read_all(folder).keys.values()}
+
+
 def test_the_first_key_of_a_control_plane_signs_at_once(
     store_deployment: Deployment, tmp_path: Path
 ) -> None:

@@ -32,8 +32,8 @@ def rotate_keys(
     revoked key any more.
 
     Raises:
-        ConfigError: the key cannot be created; or the file of another key cannot be deleted, which
-            is revoked all the same.
+        ConfigError: the key cannot be created; or files of other keys cannot be deleted, which are
+            revoked all the same.
     """
     signs_now = revokes_others or _has_no_key(transactions, folder)
     path = create_key(folder, datetime.now(UTC) + (timedelta() if signs_now else DELAY))
@@ -65,9 +65,12 @@ def _record(tx: Transaction, new: SigningKey, actor: str, *, revokes_others: boo
 
 
 def _delete_others(path: Path) -> None:
-    for other in path.parent.glob("*.pem"):
+    faults = []
+    for other in sorted(path.parent.glob("*.pem")):
         if other != path:
             try:
                 other.unlink()
-            except OSError as error:
-                raise ConfigError(f"cannot delete {other}: {error.strerror}") from None
+            except OSError as error:  # the other files have secrets too
+                faults.append(f"cannot delete {other}: {error.strerror}")
+    if faults:
+        raise ConfigError("; ".join(faults))
