@@ -18,6 +18,8 @@ from tests.support.users import PASSWORD, create_accounts
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.models.users import UpdatedUser, UserChanges
 from anyscale.domain.validation import Policy, check
+from anyscale.errors import StoreUnavailable
+from anyscale.server.core.accounts.lifecycle import UserLifecycle
 from anyscale.server.core.accounts.update import UserUpdateService
 from anyscale.server.core.search import listing, pages, tiers
 from anyscale.server.http.console.users import download
@@ -708,6 +710,22 @@ def test_the_account_that_cannot_be_suspended_is_named(console: Console, jane: H
     alone = post(jane, "/console/users/suspend", [("user_id", ids[1])])
     assert alone.status == 409
     assert "The others" not in alone.text
+
+
+def test_without_a_database_no_further_account_is_tried(
+    console: Console, jane: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = list[str]()
+
+    def fail(_: UserLifecycle, user_id: str, *__: Any, **___: Any) -> None:
+        tried.append(user_id)
+        raise StoreUnavailable("the disk is full")
+
+    monkeypatch.setattr(UserLifecycle, "suspend", fail)
+    pairs = [("user_id", new_user(console, name)) for name in ("sele", "selg")]
+    page = post(jane, "/console/users/suspend", pairs)
+    assert (page.status, "Something went wrong" in page.text) == (503, True)
+    assert len(tried) == 1
 
 
 @pytest.mark.parametrize("file_format", ["csv", "jsonl"])

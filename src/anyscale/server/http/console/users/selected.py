@@ -26,7 +26,7 @@ from anyscale.server.http.console.users.listing import PAGE_USERS
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.console_page import NOT_OF_THE_FORM, Page, Problem
-from anyscale.server.http.web.forms import read_form, read_form_key, user_message
+from anyscale.server.http.web.forms import read_form, read_form_key, refusal
 from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS"]
@@ -119,7 +119,11 @@ def _change_each(
     *,
     as_before: bool,
 ) -> dict[str, Problem]:
-    """Change accounts one by one, owners' too; return why some are not changed."""
+    """Change accounts one by one, owners' too; return why some are not changed.
+
+    Raises:
+        AnyscaleError: the caller may not go on, or the server cannot, such as without a database.
+    """
     found = confirmations.users.with_ids(user_ids)
     confirmations.require_recent_sign_in(request, found)  # before any account is changed
     failed = dict[str, Problem]()
@@ -134,7 +138,7 @@ def _change_each(
         except NOT_OF_THE_FORM:
             raise  # the caller's own account is suspended now
         except AnyscaleError as error:
-            failed[user_id] = (user_message(error), "")
+            failed[user_id] = (refusal(error)["problem"], "")
     return failed
 
 
