@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -178,6 +179,7 @@ def test_a_key_is_created_once_and_for_its_owner_alone(
     path = create_key(tmp_path / "keys", at)
 
     assert path.stat().st_ino in synced, "a power failure may leave an empty file"
+    assert path.parent.stat().st_ino in synced, "or no file"
     assert path.name == "20260101T000000Z.pem"
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
@@ -186,11 +188,13 @@ def test_a_key_is_created_once_and_for_its_owner_alone(
     assert [one.name for one in path.parent.iterdir()] == [path.name]
 
 
+@pytest.mark.parametrize("is_failing", [stat.S_ISREG, stat.S_ISDIR], ids=["file", "folder"])
 def test_a_full_disk_leaves_no_part_of_a_key(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    is_failing: Callable[[int], bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def fail(descriptor: int) -> None:
+        if is_failing(os.fstat(descriptor).st_mode):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(ConfigError, match="No space left"):

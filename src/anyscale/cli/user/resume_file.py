@@ -17,6 +17,7 @@ from typing import IO, Final
 from msgspec import DecodeError, Struct, ValidationError, json
 
 from anyscale.cli.atomic_file import disk_errors
+from anyscale.disk import flush
 from anyscale.errors import BatchRunning
 
 __all__ = ["ResumeFile", "RunRecord", "is_abandoned", "resume_file_path", "stored_run"]
@@ -80,7 +81,7 @@ class ResumeFile:
         with disk_errors("keep this run in", self._path):
             os.ftruncate(self._descriptor, 0)
             self._append(json.encode(run))
-            _sync_folder(self._path.parent)
+            flush(self._path.parent)  # the name of a new file
         self.batch_id = None
         return key
 
@@ -158,15 +159,6 @@ def _open_file_of(
             if _parsed(path)[1] == batch_id:
                 return path.open("rb")
     return contextlib.nullcontext()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the name of a new file survive a power cut as well."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _try_lock(descriptor: int, patience: float = 0) -> bool:

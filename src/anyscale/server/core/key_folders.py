@@ -15,9 +15,10 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
+from anyscale.disk import flush
 from anyscale.errors import ConfigError
 
-__all__ = ["DELAY", "LIFETIME", "KeyFiles", "KeyKind", "delete_unless_recorded", "is_missing"]
+__all__ = ["DELAY", "LIFETIME", "KeyFiles", "KeyKind", "delete_on_failure", "is_missing"]
 
 #: until a new key is used: in this time every server gets it, and every application the key set
 DELAY = timedelta(hours=1)
@@ -138,8 +139,8 @@ def is_missing(folder: Path) -> bool:
 
 
 @contextmanager
-def delete_unless_recorded(path: Path) -> Iterator[None]:
-    """Delete a new key if the block fails, which records it: each key is in the audit log."""
+def delete_on_failure(path: Path) -> Iterator[None]:
+    """Delete a new key if the block fails: each key is on the disk and in the audit log."""
     try:
         yield
     except BaseException:
@@ -161,6 +162,8 @@ def _write_whole(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.link(part, path)  # fails if another process was first
+        with delete_on_failure(path):
+            flush(path.parent)
     finally:
         part.unlink()
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from anyscale.errors import ConfigError
 from anyscale.server.core.audit.entries import Entry, append_entries
-from anyscale.server.core.key_folders import DELAY, delete_unless_recorded
+from anyscale.server.core.key_folders import DELAY, delete_on_failure
 from anyscale.server.core.openid.key_files import SIGNING_KEYS, SigningKey, create_key
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.transaction import Transaction
@@ -37,7 +37,7 @@ def rotate_keys(
     """
     signs_now = revokes_others or _has_no_key(transactions, folder)
     path = create_key(folder, datetime.now(UTC) + (timedelta() if signs_now else DELAY))
-    with delete_unless_recorded(path), transactions.write_unattended("server key") as tx:
+    with delete_on_failure(path), transactions.write_unattended("server key") as tx:
         _record(tx, SIGNING_KEYS.read(path), actor, revokes_others=revokes_others)
     if revokes_others:
         _delete_others(path)

@@ -21,7 +21,7 @@ from anyscale.server.core.key_folders import (
     DELAY,
     LIFETIME,
     KeyKind,
-    delete_unless_recorded,
+    delete_on_failure,
     is_missing,
 )
 from anyscale.server.core.secrets import SensitiveStruct
@@ -163,7 +163,7 @@ def create_next_key(transactions: Transactions, folder: Path, actor: str) -> New
         is_first = not tx.factors.seed_keys() and not SEED_KEYS.read_all(folder).keys
     at = datetime.now(UTC) + (timedelta() if is_first else DELAY)
     path = create_key(folder, at)
-    with delete_unless_recorded(path), transactions.write_unattended("server key") as tx:
+    with delete_on_failure(path), transactions.write_unattended("server key") as tx:
         new = SEED_KEYS.read(path)
         data = {"encrypts_from": new.encrypts_from}
         append_entry(tx, actor, "second_factor_key.created", new.fingerprint, data)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from anyscale.disk import flush
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.sqlite.connection import SqliteConnection
 from anyscale.server.store.sqlite.database_file import create_file
@@ -71,15 +72,7 @@ def _fill(part: Path) -> Iterator[SqliteConnection]:
 
 def _publish(part: Path, path: Path) -> None:
     """Write a file to the disk and give it its name, unless something has the name by now."""
-    _flush(part)
+    flush(part)
     os.link(part, path)
     part.unlink()
-    _flush(path.parent)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    flush(path.parent)
