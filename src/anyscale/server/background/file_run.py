@@ -15,28 +15,22 @@ from anyscale.domain.validation import shown
 from anyscale.errors import (
     AnyscaleError,
     BatchRefused,
-    BatchUnfinished,
     KeyReused,
-    NotAuthenticated,
-    NotPermitted,
     Problem,
     RequestInvalid,
-    ServerUnreachable,
 )
 from anyscale.server.background.counted_file import CountedFile, Person
 from anyscale.server.background.own_calls import OwnCalls
+from anyscale.server.background.run_state import RunState, stop_reason
 from anyscale.server.background.uploads import Upload
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches.comparison import FieldDifference
 from anyscale.server.core.callers import SessionCaller
 
-__all__ = ["SHOWN", "STOPPED", "FileRun", "StoppedRun", "entries_of", "no_users"]
+__all__ = ["SHOWN", "FileRun", "StoppedRun", "entries_of", "no_users"]
 
 #: problems that a page shows; the text has more
 SHOWN = 1_000
-
-#: why a run stops when its server does
-STOPPED = "the server was stopped"
 
 
 def entries_of(problems: Iterable[Problem]) -> set[int]:
@@ -48,16 +42,6 @@ def entries_of(problems: Iterable[Problem]) -> set[int]:
 def no_users(name: str) -> RequestInvalid:
     """Return the error for a file without users."""
     return RequestInvalid(f"the file {name} has no users")
-
-
-_SIGNED_OUT = (
-    "The run stopped: the session of the owner who started it was ended. No user was created. Sign "
-    "in and choose the same file to continue."
-)
-_NO_OWNER = (
-    "The run stopped: the user who started it is no longer an owner. No user was created. Another "
-    "owner can choose the same file to continue."
-)
 
 
 class StoppedRun(Struct, frozen=True):
@@ -98,11 +82,7 @@ class FileRun:
         self.batch_id: str = batch_id
         #: becomes the id of the batch as soon as it is open, or an error
         self.opened: Future[str] = Future()
-        #: `Reading` or `Hashing`, how much of it is done, and how much it is
-        self.progress: tuple[str, int, int] = ("Reading", 0, 0)
-        #: what it does while there is no progress, such as that it waits for another batch
-        self.notice: str = ""
-        self.is_stopping = False
+        self.state: Final = RunState()
         #: whether the file is known to be the one of the batch
         self.is_compared: bool = False
         #: position -> who it is, of the entries that have problems, and that others repeat
@@ -139,16 +119,12 @@ class FileRun:
         self.store_batch(batch.batch_id)
 
     def stop_message(self, error: AnyscaleError) -> str:
-        """Return why it stopped, for the page of its batch."""
-        cause = error.__cause__ if isinstance(error, BatchUnfinished) else error
-        if isinstance(cause, NotAuthenticated):
-            return _SIGNED_OUT
-        if isinstance(cause, NotPermitted):
-            return _NO_OWNER
+        """Return why it stopped: the page of its batch shows it while the batch is open."""
         if isinstance(error, BatchRefused):
             lines = "; ".join(str(problem) for problem in error.problems[:3])
             return f"The run stopped, and no user was created: {lines}"
-        return f"The run stopped: {error}. Choose the same file to continue."
+        reason = stop_reason(error)
+        return f"The run stopped: {reason}. No user was created. Choose the same file to continue."
 
     def check(self) -> Outcome:
         """Check the file as the command's `--dry-run` does; write nothing."""
@@ -173,7 +149,7 @@ class FileRun:
     def _new_run(self) -> BatchRun:
         # No attribute: a cycle would keep the places of all emails until Python finds it.
         return BatchRun(
-            OwnCalls(self._control_plane, self.caller, self._require_running),
+            OwnCalls(self._control_plane, self.caller, self.state.require_running),
             self.file,
             self,
             if_exists=self._if_exists,
@@ -181,8 +157,8 @@ class FileRun:
             mail_links=self.upload.mail_links,
             accept_weak_hashes=self.upload.accept_weak_hashes,
             drop_command="its page, /console/batches/{}".format,
-            log=self._note,
-            on_progress=self._note_progress,
+            log=self.state.note,
+            on_progress=self.state.note_progress,
         )
 
     @contextmanager
@@ -205,17 +181,6 @@ class FileRun:
         self.batch_id, self.is_compared = batch_id, True
         if not self.opened.done():
             self.opened.set_result(batch_id)
-
-    def _note(self, message: str) -> None:
-        self.notice = message
-
-    def _note_progress(self, phase: str, done: int, total: int, _: int) -> None:
-        self.progress, self.notice = (phase, done, total), ""
-        self._require_running()
-
-    def _require_running(self) -> None:
-        if self.is_stopping:
-            raise ServerUnreachable(STOPPED)
 
     def _require_same_file(self) -> None:
         """Compare the file with the reserved chunks, before anything is changed.

@@ -14,8 +14,9 @@ from anyscale.errors import (
     ServerFault,
     ServerUnreachable,
 )
-from anyscale.server.background.file_run import STOPPED, FileRun, StoppedRun
+from anyscale.server.background.file_run import FileRun, StoppedRun
 from anyscale.server.background.file_sync import FileSync
+from anyscale.server.background.run_state import STOPPED
 from anyscale.server.background.uploads import Upload
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import SessionCaller
@@ -155,7 +156,7 @@ class FileRuns:
             self._is_stopping = True
             threads = list(self._threads.values())
             for run in self._active.values():
-                run.is_stopping = True
+                run.state.is_stopping = True
         deadline = time.monotonic() + _STOP_SECONDS
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))

@@ -26,15 +26,12 @@ from anyscale.domain.validation import Policy
 from anyscale.errors import (
     AnyscaleError,
     BatchRefused,
-    BatchUnfinished,
-    NotAuthenticated,
-    NotPermitted,
-    ServerUnreachable,
     SyncStopped,
 )
 from anyscale.server.background.counted_file import CountedFile, Person
-from anyscale.server.background.file_run import STOPPED, entries_of, no_users
+from anyscale.server.background.file_run import entries_of, no_users
 from anyscale.server.background.own_calls import OwnCalls
+from anyscale.server.background.run_state import RunState, stop_reason
 from anyscale.server.background.uploads import Upload
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import SessionCaller
@@ -59,15 +56,6 @@ _SEPARATORS = re.compile(r"[\s,;]+")
 
 #: the kinds of steps that change something, in the order of a page
 KINDS: Final[Sequence[StepKind]] = ("create", "correct", "suspend", "restore")
-
-_SIGNED_OUT = (
-    "The update stopped: the session of the owner who started it was ended. Check the same file "
-    "again to see what is left."
-)
-_NO_OWNER = (
-    "The update stopped: the user who started it is no longer an owner. Another owner can check "
-    "the same file to see what is left."
-)
 
 
 def plan_digest(plan: SyncPlan) -> str:
@@ -101,11 +89,7 @@ class FileSync:
         self.opened: Future[str] = Future()
         #: is done when the run has ended and its file is closed
         self.ended: Future[None] = Future()
-        #: a step, how much of it is done, and how much it is
-        self.progress: tuple[str, int, int] = ("Reading", 0, 0)
-        #: what it does while there is no progress, such as that it waits for a batch
-        self.notice: str = ""
-        self.is_stopping = False
+        self.state: Final = RunState()
         #: always: it continues nothing
         self.is_compared: Final = True
         #: position -> who it is, of the entries that have problems, and that others repeat
@@ -186,12 +170,8 @@ class FileSync:
 
     def stop_message(self, error: AnyscaleError) -> str:
         """Return why it stopped, for its page."""
-        cause = error.__cause__ if isinstance(error, BatchUnfinished) else error
-        if isinstance(cause, NotAuthenticated):
-            return _SIGNED_OUT
-        if isinstance(cause, NotPermitted):
-            return _NO_OWNER
-        return f"The update stopped: {error}. Check the same file again to see what is left."
+        reason = stop_reason(error)
+        return f"The update stopped: {reason}. Check the same file again to see what is left."
 
     @property
     def _chosen(self) -> SyncOptions:
@@ -208,14 +188,14 @@ class FileSync:
     def _new_run(self) -> SyncRun:
         numbers = _SEPARATORS.split(self.upload.fields.get("same_person", ""))
         return SyncRun(
-            OwnCalls(self._control_plane, self.caller, self._require_running),
+            OwnCalls(self._control_plane, self.caller, self.state.require_running),
             self.file,
             SyncOptions(
                 restore=True, same_person=frozenset(filter(None, numbers)), most_steps=_MOST_STEPS
             ),
             drop_command="its page, /console/batches/{}".format,
             label=label_of_file(self.upload.fields.get("name", "")),
-            log=self._note,
+            log=self.state.note,
             on_progress=self._note_progress,
         )
 
@@ -253,12 +233,8 @@ class FileSync:
             raise
         self._save("done")
 
-    def _note(self, message: str) -> None:
-        self.notice = message
-
     def _note_progress(self, step: str, done: int, total: int) -> None:
-        self.progress, self.notice = (step, done, total), ""
-        self._require_running()
+        self.state.note_progress(step, done, total)
         if time.monotonic() > self._saved_at + _SAVE_SECONDS:
             self._save("running")
 
@@ -266,10 +242,6 @@ class FileSync:
         if self._record:
             self._saved_at = time.monotonic()
             self._control_plane.syncs.save(self._record, self._result, state)
-
-    def _require_running(self) -> None:
-        if self.is_stopping:
-            raise ServerUnreachable(STOPPED)
 
 
 def _number(text: str) -> int | None:

@@ -217,7 +217,7 @@ def test_a_server_that_stops_leaves_the_batch_open(
         assert run
         stopping = threading.Thread(target=runs.stop)
         stopping.start()
-        wait_until(lambda: run.is_stopping)
+        wait_until(lambda: run.state.is_stopping)
         go_on.set()
         stopping.join(30)
     wait_until(lambda: runs.find(batch_id) is None)

@@ -250,7 +250,7 @@ def batch_page(request: UserRequest, batch: Batch, file_runs: FileRuns, **shown:
 def _progress(batch: Batch, file_runs: FileRuns) -> Progress:
     run = file_runs.find(batch.batch_id)
     stopped = file_runs.stopped(batch.batch_id)
-    phase, done, total = run.progress if run else ("", 0, 0)
+    phase, done, total = run.state.progress if run else ("", 0, 0)
     percent = -1
     if total and phase == "Hashing":
         percent = 20 + 80 * done // total
@@ -259,8 +259,8 @@ def _progress(batch: Batch, file_runs: FileRuns) -> Progress:
     text = "1 user read" if batch.users == 1 else f"{batch.users:,} users read"
     if due := batch.hashes_due:
         text += ", 1 password to secure" if due == 1 else f", {due:,} passwords to secure"
-    if run and run.notice:
-        text += f". {run.notice}"
+    if run and run.state.notice:
+        text += f". {run.state.notice}"
     return Progress(
         state=batch.state,
         running=run is not None,

@@ -282,8 +282,8 @@ def _progress(sync: SyncRecord, seconds: float, file_runs: FileRuns) -> Progress
     is_active = sync.state == "running" and not stopped and seconds < _ACTIVE_SECONDS
     done = sync.created + sync.corrected + sync.suspended + sync.restored + sync.unchanged
     text = f"{done:,} of {sync.total:,} accounts"
-    if run and run.notice:
-        text += f". {run.notice}"
+    if run and run.state.notice:
+        text += f". {run.state.notice}"
     ended = "stopped" if sync.state == "running" else sync.state
     return Progress(
         # What an active run has stored may be its end, before this process knows why it stopped.
