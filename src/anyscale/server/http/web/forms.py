@@ -110,7 +110,7 @@ def _pairs(encoded: bytes) -> list[tuple[str, str]]:
 
 
 def refusal(error: AnyscaleError) -> dict[str, Any]:
-    """Return the arguments of a page that shows a refused form.
+    """Count a refused form, and return the arguments of a page that shows it.
 
     Raises:
         AnyscaleError: the error itself, if it is a fault of the server: it has a page of its own.
@@ -118,6 +118,7 @@ def refusal(error: AnyscaleError) -> dict[str, Any]:
     # Without a key, the user may show another factor on the same page.
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, SeedKeyMissing):
         raise error
+    count_refusal(error)
     return {
         "problem": user_message(error),
         "status": error.status,
@@ -126,8 +127,7 @@ def refusal(error: AnyscaleError) -> dict[str, Any]:
 
 
 def user_message(error: AnyscaleError) -> str:
-    """Return the message for a user whose form is refused, and count the refusal."""
-    count_refusal(error)
+    """Return the message for a user whose form is refused."""
     if isinstance(error, TooManyPasswordResets | TooManyWrongCodes):
         return sentence(str(error))
     if isinstance(error, TooManyFailedLogins):

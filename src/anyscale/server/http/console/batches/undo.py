@@ -15,6 +15,7 @@ from anyscale.server.core.callers import SessionCaller
 from anyscale.server.http.console.batches.pages import PATH
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.login.sign_in_again import require_recent_sign_in
+from anyscale.server.http.refusals import count_refusal
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.console_page import Page, render_console_page
 from anyscale.server.http.web.forms import read_form, user_message
@@ -80,8 +81,8 @@ def undo_batch(
     done = _undo(batches, batch_id, request.user, dry_run=False)
     shown: dict[str, Any] = {}
     if done.error:
-        problem = user_message(done.error)
-        shown = {"problems": [(problem, "")], "status": done.error.status}
+        count_refusal(done.error)
+        shown = {"problems": [(user_message(done.error), "")], "status": done.error.status}
     return _page(request, batch, "batches/undone", done, **shown)
 
 
