@@ -72,23 +72,38 @@ def change_accounts(
     user_ids = (
         _undone(bulk_changes, change, choice) if choice.undo else read_selected(request, body)
     )
-    if len(user_ids) > PAGE_USERS:  # a form for all that match is undone: it has changed no owner
-        looked_at = bulk_changes.change(
-            change, user_ids, request.user, key, seconds=_SECONDS, as_before=bool(choice.undo)
-        )
-        if looked_at < len(user_ids):
-            left, shown = user_ids[looked_at:], _unfinished(change, looked_at)
-            return confirmations.ask(request, change, choice, left, form_key=key, **shown)
-    elif failed := _change_each(
+    if len(user_ids) > PAGE_USERS:
+        return _undo_all(request, change, confirmations, bulk_changes, choice, user_ids, key)
+    failed = _change_each(
         request, change, confirmations, lifecycle, user_ids, key, as_before=bool(choice.undo)
-    ):
-        problems = list(failed.values())
-        if len(failed) < len(user_ids):
-            problems.append((f"The others are {_DONE[change]}.", ""))
-        return confirmations.ask(
-            request, change, choice, list(failed), problems=problems, status=409, form_key=key
-        )
-    return _done(change, choice, key)
+    )
+    if not failed:
+        return _done(change, choice, key)
+    problems = list(failed.values())
+    if len(failed) < len(user_ids):
+        problems.append((f"The others are {_DONE[change]}.", ""))
+    return confirmations.ask(
+        request, change, choice, list(failed), problems=problems, status=409, form_key=key
+    )
+
+
+def _undo_all(
+    request: UserRequest,
+    change: StateChange,
+    confirmations: Confirmations,
+    bulk_changes: BulkChanges,
+    choice: Choice,
+    user_ids: Sequence[str],
+    key: str,
+) -> Page:
+    """Undo a form for all that match, which has changed no owner."""
+    looked_at = bulk_changes.change(
+        change, user_ids, request.user, key, seconds=_SECONDS, as_before=True
+    )
+    if looked_at == len(user_ids):
+        return _done(change, choice, key)
+    left, shown = user_ids[looked_at:], _unfinished(change, looked_at)
+    return confirmations.ask(request, change, choice, left, form_key=key, **shown)
 
 
 def _unfinished(change: StateChange, looked_at: int) -> dict[str, Any]:
