@@ -138,13 +138,10 @@ class MailSender:
             self._create_mails()
             self._looks_at = now + _LOOK_SECONDS
         taken = self._take()
-        if isinstance(taken, _Taken):
-            self._send(taken)
-            return 0.0
-        if taken is None:
-            self._looks_at = now
-            return 0.0
-        return taken
+        if isinstance(taken, float):
+            return taken
+        self._send(taken)
+        return 0.0
 
     def watch(self) -> None:
         """Renew the lease of the mail that is being sent, or give it up after a long time."""
@@ -218,8 +215,8 @@ class MailSender:
             tx.outbox.add_many(new_mails(now, mailing.kind, ids, by, mailing_id=mailing_id, rank=1))
             tx.mailings.advance(mailing_id, ids[-1], len(ids), now)
 
-    def _take(self) -> _Taken | float | None:
-        """Lease the next mail; return seconds to wait for the rate; None if no mail is due."""
+    def _take(self) -> _Taken | float:
+        """Lease the next mail, or return the seconds until the next try."""
         with self._transactions.write_unattended("mail", is_slice=True) as tx:
             free_at, now = tx.outbox.lock_rate()
             # A clock that was set back must not stop the mails for long.
@@ -227,7 +224,8 @@ class MailSender:
                 return (free_at - now) / SECOND_MS
             mail = tx.outbox.find_due(now)
             if mail is None:
-                return None
+                self._looks_at = 0.0
+                return 0.0
             # One for each transaction, which locks one account.
             taken = self._prepare(tx, mail, now, free_at)
             if taken or not mail.user_id:
