@@ -29,7 +29,7 @@ from anyscale.errors import (
     TooLarge,
 )
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.login.links import LeaveOut
+from anyscale.server.core.login.links import SkippedAccounts
 from anyscale.server.core.login.sessions import ClientInfo
 from anyscale.server.core.mail.kinds import LINK
 from anyscale.server.core.sso.settings import ProviderSettings
@@ -200,19 +200,19 @@ def test_links_are_created_for_all_users_or_for_none(control_plane: ControlPlane
 
 
 @pytest.mark.parametrize("which", ["inactive", "inactive and owners"])
-def test_accounts_that_changed_since_are_left_out_also_if_none_is_left(
-    deployment: Deployment, which: LeaveOut
+def test_accounts_that_changed_since_are_skipped_also_if_none_is_left(
+    deployment: Deployment, which: SkippedAccounts
 ) -> None:
     with closing(with_other_settings(deployment, mail=UNUSED_RELAY)) as control_plane:
         jane, joe, carl = ids(control_plane, "jane", "joe", "carl")
         control_plane.lifecycle.suspend(joe, OPERATOR)
         control_plane.lifecycle.set_role(carl, "owner", OPERATOR)
         before, left = control_plane.audit_log.list(0, 100), [joe, "usr_none"]
-        assert control_plane.links.create(left, OPERATOR, leave_out=which) == []
-        control_plane.links.mail(left, OPERATOR, leave_out=which)
+        assert control_plane.links.create(left, OPERATOR, skip=which) == []
+        control_plane.links.mail(left, OPERATOR, skip=which)
         assert LINK not in {mail.kind for mail in mails(control_plane)}
         assert control_plane.audit_log.list(0, 100) == before
-        links = control_plane.links.create([*left, carl, jane], OPERATOR, leave_out=which)
+        links = control_plane.links.create([*left, carl, jane], OPERATOR, skip=which)
         expected = [jane] if which == "inactive and owners" else [carl, jane]
         assert [link.user_id for link in links] == expected
 

@@ -305,8 +305,8 @@ class IdentityRules(StoreSteps):
                 assert tx.identities.find(issuer, subject) == user_id
             assert tx.identities.find("https://one", "none") is None
             assert tx.identities.find("https://none", "s1") is None
-            assert tx.identities.is_any_of("https://one")
-            assert not tx.identities.is_any_of("https://none")
+            assert tx.identities.has_issuer("https://one")
+            assert not tx.identities.has_issuer("https://none")
 
     def test_an_account_that_is_unlinked_can_be_linked_to_another_subject(
         self, store: Store

@@ -53,17 +53,17 @@ class MailThreads:
         pause = 0.0
         while not self._stopping.wait(pause):
             pause = _PAUSE_SECONDS
-            with self._noted_failure():
+            with self._log_failures():
                 pause = self._sender.send_next()
         self._sender.close()
 
     def _watch(self) -> None:
         while not self._stopping.wait(_WATCH_SECONDS):
-            with self._noted_failure():
+            with self._log_failures():
                 self._sender.watch()
 
     @contextmanager
-    def _noted_failure(self) -> Iterator[None]:
+    def _log_failures(self) -> Iterator[None]:
         """Log a failure, and continue."""
         try:
             yield

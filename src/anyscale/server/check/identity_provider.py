@@ -177,7 +177,7 @@ def check_second_factor(installation: Installation) -> Finding:
 def _has_linked_account(installation: Installation) -> bool:
     issuer = _settings(installation).issuer
     try:
-        _, is_linked = installation.inspect(lambda tx: tx.identities.is_any_of(issuer))
+        _, is_linked = installation.inspect(lambda tx: tx.identities.has_issuer(issuer))
     except (StoreUnavailable, TimeoutError):
         return False
     return bool(is_linked)

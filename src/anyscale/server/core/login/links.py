@@ -20,13 +20,13 @@ from anyscale.server.store.records.user_models import user_of
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["MOST", "LeaveOut", "PasswordLinkService", "require_active"]
+__all__ = ["MOST", "PasswordLinkService", "SkippedAccounts", "require_active"]
 
 #: the most links of one call
 MOST = 1_000
 
-#: accounts without which a call goes on: those that are suspended or deleted, or owners' as well
-LeaveOut = Literal["inactive", "inactive and owners"]
+#: accounts that a call skips: those that are suspended or deleted, or owners' as well
+SkippedAccounts = Literal["inactive", "inactive and owners"]
 
 
 class PasswordLinkService:
@@ -68,13 +68,13 @@ class PasswordLinkService:
         caller: Caller,
         newest: int | None = None,
         *,
-        leave_out: LeaveOut | None = None,
+        skip: SkippedAccounts | None = None,
     ) -> list[PasswordLink]:
         """Create a link for each of up to `MOST` accounts, in their order, or none if one fails.
 
         The previous link of an account is deleted. `newest` is that of the unused links that the
         caller has seen: those that others have created since are not replaced. None for any. The
-        accounts of `leave_out` get no link, and fail nothing.
+        accounts of `skip` get no link, and fail nothing.
 
         Raises:
             AlreadyReplaced: an account has a newer link.
@@ -91,7 +91,7 @@ class PasswordLinkService:
         with self._transactions.write_after(
             lambda tx: tx.accounts.lock_owners(), caller, secrets, recent=True
         ) as (tx, _, locked):
-            accounts = _to_link(locked, secrets, leave_out=leave_out)
+            accounts = _to_link(locked, secrets, skip=skip)
             secrets = {account.user_id: secrets[account.user_id] for account in accounts}
             _require_seen(tx, list(secrets), newest)
             expires_at = self._replace(tx, secrets, caller.actor)
@@ -118,12 +118,12 @@ class PasswordLinkService:
         caller: Caller,
         newest: int | None = None,
         *,
-        leave_out: LeaveOut | None = None,
+        skip: SkippedAccounts | None = None,
     ) -> None:
         """Send each of up to `MOST` accounts a link by mail, or none if one fails.
 
         The link of an account is created when its mail is sent, and the previous link is deleted
-        then. A mail that is due already is sent once. For `newest` and `leave_out` see `create`.
+        then. A mail that is due already is sent once. For `newest` and `skip` see `create`.
 
         Raises:
             AlreadyReplaced: an account has a newer link.
@@ -141,7 +141,7 @@ class PasswordLinkService:
         with self._transactions.write_after(
             lambda tx: tx.accounts.lock_owners(), caller, user_ids, recent=True
         ) as (tx, _, locked):
-            accounts = _to_link(locked, user_ids, leave_out=leave_out)
+            accounts = _to_link(locked, user_ids, skip=skip)
             linked = [account.user_id for account in accounts]
             _require_seen(tx, linked, newest)
             self._outbox.add_links(tx, linked, caller.actor)
@@ -235,17 +235,17 @@ def require_active(account: AccountRecord) -> None:
 
 
 def _to_link(
-    locked: Mapping[str, AccountRecord], user_ids: Collection[str], *, leave_out: LeaveOut | None
+    locked: Mapping[str, AccountRecord], user_ids: Collection[str], *, skip: SkippedAccounts | None
 ) -> list[AccountRecord]:
     """Return the accounts that get a link, in their order: see `PasswordLinkService.create`."""
-    if leave_out is None:
+    if skip is None:
         accounts = require_accounts(locked, user_ids)
         for account in accounts:
             require_active(account)
         return accounts
     found = [locked[user_id] for user_id in user_ids if user_id in locked]
     active = [one for one in found if not one.suspended]
-    if leave_out == "inactive":
+    if skip == "inactive":
         return active
     return [one for one in active if one.permission_level != "owner"]
 

@@ -110,7 +110,7 @@ class Identities(Table):
         """Delete the links of an account to subjects of identity providers."""
         self._connection.execute("delete from identities where user_id = ?", user_id)
 
-    def is_any_of(self, issuer: str) -> bool:
+    def has_issuer(self, issuer: str) -> bool:
         """Return whether a subject of an issuer is linked to an account."""
         sql = "select user_id from identities where issuer = ? limit 1"
         return bool(self._connection.column(sql, issuer))

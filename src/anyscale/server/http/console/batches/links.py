@@ -125,7 +125,7 @@ class _Parts(NamedTuple):
         """Create links for the next part, but for users who were suspended or deleted meanwhile."""
         part = self._after(before)
         ids = [user.user_id for user in part.users]
-        created = self.links.create(ids, self.caller, newest, leave_out="inactive")
+        created = self.links.create(ids, self.caller, newest, skip="inactive")
         return _Created(part, created)
 
     def mail(self, seen: str, newest: int) -> None:
@@ -135,7 +135,7 @@ class _Parts(NamedTuple):
         skipped = self.batches.skipped(self.batch_id, without_credentials=True)
         for start in range(0, len(skipped), MOST):
             ids = [user.user_id for user in skipped[start : start + MOST]]
-            self.links.mail(ids, self.caller, newest, leave_out="inactive")
+            self.links.mail(ids, self.caller, newest, skip="inactive")
 
     def _after(self, before: _Users) -> _Users:
         if before.last_position is None:

@@ -30,7 +30,7 @@ from anyscale.server.http.web.templating import redirect
 __all__ = ["HANDLERS"]
 
 #: as the form says
-_LEAVE_OUT: Final = "inactive and owners"
+_SKIPPED: Final = "inactive and owners"
 
 
 @get("/users/links", pool="read", dependencies=CHOICE, guards=[require_recent_sign_in])
@@ -133,7 +133,7 @@ def _mail_all(
     """Request the mails, a part at a time. Those that are due already are sent once."""
     for start in range(0, len(user_ids), MOST):
         seen = None if start else newest
-        links.mail(user_ids[start : start + MOST], caller, seen, leave_out=_LEAVE_OUT)
+        links.mail(user_ids[start : start + MOST], caller, seen, skip=_SKIPPED)
 
 
 def _create(
@@ -143,7 +143,7 @@ def _create(
     newest: int | None = None,
 ) -> Rows:
     users = confirmations.users.with_ids(user_ids)  # one may be deleted after that
-    created = confirmations.links.create(user_ids, caller, newest, leave_out=_LEAVE_OUT)
+    created = confirmations.links.create(user_ids, caller, newest, skip=_SKIPPED)
     return link_rows(created, users)
 
 
