@@ -124,11 +124,12 @@ class Outbox:
 
         Or the latest one, if `seen` is the id of an earlier one, or empty.
         """
-        for mailing in tx.mailings.list("", 1, batch_id):
-            is_due = mailing.state == "open" or tx.outbox.count_of(mailing.mailing_id).due
-            is_new = seen is not None and mailing.mailing_id != seen
-            return mailing if is_due or is_new else None
-        return None
+        mailing = next(iter(tx.mailings.list("", 1, batch_id)), None)
+        if mailing is None:
+            return None
+        is_due = mailing.state == "open" or tx.outbox.count_of(mailing.mailing_id).due
+        is_new = seen is not None and mailing.mailing_id != seen
+        return mailing if is_due or is_new else None
 
 
 def new_mails(

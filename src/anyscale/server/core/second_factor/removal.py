@@ -79,10 +79,10 @@ def owner_refusal(tx: Transaction, account: AccountRecord) -> str | None:
             f"operator: {operator}"
         )
     only = AuditFilter(event=_ROLE_SET, subject=account.user_id)
-    for entry in tx.audit.list(0, 1, newest_first=True, only=only):
-        if tx.now() - entry.at < FORMER_OWNER_DAYS * DAY_MS:
-            return (
-                f"this account was an owner's less than {FORMER_OWNER_DAYS} days ago, so only the "
-                f"operator removes its second factors: {operator}"
-            )
+    newest = next(iter(tx.audit.list(0, 1, newest_first=True, only=only)), None)
+    if newest and tx.now() - newest.at < FORMER_OWNER_DAYS * DAY_MS:
+        return (
+            f"this account was an owner's less than {FORMER_OWNER_DAYS} days ago, so only the "
+            f"operator removes its second factors: {operator}"
+        )
     return None

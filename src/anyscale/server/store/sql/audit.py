@@ -167,9 +167,8 @@ class Audit(Table):
 
     def _deleted(self, batch_id: str, user_id: str) -> int:
         """Return the number of the entry of the deletion of an account; 0 if there is none."""
-        for number, _ in self._connection.rows(_DELETED, user_id, "account.deleted"):
-            return int(number)
-        return self._deleted_with_batch(batch_id, user_id)
+        number = self._connection.number(_DELETED, user_id, "account.deleted")
+        return number or self._deleted_with_batch(batch_id, user_id)
 
     def _deleted_with_batch(self, batch_id: str, user_id: str) -> int:
         """Return the number of the entry of an undo that deleted an account; 0 if there is none."""

@@ -34,12 +34,13 @@ class Sessions(Table):
 
     def find(self, session_hash: bytes) -> tuple[SessionRecord, AccountRecord] | None:
         """Return the session with a hash together with its account, by one query."""
-        for row in self._connection.rows(_SESSION_AND_ACCOUNT, session_hash):
-            return (
-                SessionRecord(*row[:_SESSION_FIELDS]),
-                msgspec.convert(row[_SESSION_FIELDS:], AccountRecord, strict=False),
-            )
-        return None
+        row = next(iter(self._connection.rows(_SESSION_AND_ACCOUNT, session_hash)), None)
+        if row is None:
+            return None
+        return (
+            SessionRecord(*row[:_SESSION_FIELDS]),
+            msgspec.convert(row[_SESSION_FIELDS:], AccountRecord, strict=False),
+        )
 
     def list(self, user_id: str) -> Sequence[SessionRecord]:
         """Return the sessions of an account, the latest first."""

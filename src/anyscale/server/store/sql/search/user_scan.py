@@ -120,9 +120,10 @@ class UserScan(Table):
             "select batch_id from users join batches on batches.id = users.batch"
             " where user_id = ? and published_at is null"
         )
-        for batch_id in self._connection.column(sql, user_id):
-            return id_prefix(batch_id) if scan.newest_first else end_of_batch(batch_id)
-        return user_id
+        batch_id = next(iter(self._connection.column(sql, user_id)), None)
+        if batch_id is None:
+            return user_id
+        return id_prefix(batch_id) if scan.newest_first else end_of_batch(batch_id)
 
 
 def indexes_of(filters: Filters, *, has_provider: bool) -> Sequence[ScanIndex]:
