@@ -1,5 +1,6 @@
 """The metadata of an identity provider, with what only checks need."""
 
+from http import HTTPStatus
 from typing import TypeVar
 
 import msgspec
@@ -13,8 +14,6 @@ from anyscale.server.core.sso.settings import ProviderSettings
 __all__ = ["ProviderMetadata", "decode", "fetch_metadata"]
 
 Body = TypeVar("Body")
-
-_OK = 200
 
 
 class ProviderMetadata(Struct, frozen=True):
@@ -44,7 +43,7 @@ def fetch_metadata(settings: ProviderSettings) -> ProviderMetadata:
 
 def decode(response: HttpResponse, kind: type[Body]) -> Body:
     """Decode the JSON of a response, or raise `ProviderUnavailable`."""
-    if response.status != _OK:
+    if response.status != HTTPStatus.OK:
         raise ProviderUnavailable(f"it responds with HTTP {response.status}")
     try:
         return msgspec.json.decode(response.body, type=kind)

@@ -1,5 +1,6 @@
 """The proxy in front of the server: what it passes on, and what it blocks."""
 
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import msgspec
@@ -32,8 +33,6 @@ _MAX_BODY = 64 << 20
 #: Of large bodies: the server refuses POST without a proof there, or redirects it without a
 #: session, before it reads the body.
 _LARGE_BODY_PATHS = (RECEIVED_BODY_PATH, "/console/batches/check")
-
-_CONTINUE, _OK, _BAD_REQUEST, _TOO_LARGE = 100, 200, 400, 413
 
 _NGINX = "in nginx `proxy_set_header"
 
@@ -116,11 +115,11 @@ def _check_body_limit(url: str, path: str) -> Finding:
         response = announce_body(url + path, _MAX_BODY)
     except NoResponse as error:
         return _unclear(looked_at, f"the proxy does not say whether it accepts it: {error}")
-    if response.status == _TOO_LARGE:
+    if response.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         fix = "raise the limit of the proxy, such as `client_max_body_size 64m;` of nginx"
         return fail(looked_at, "the proxy refuses it (413)", fix)
     # Or the server itself responds: then the announcement has passed the proxy.
-    if response.status == _CONTINUE or IDENTITY.lower() in response.headers:
+    if response.status == HTTPStatus.CONTINUE or IDENTITY.lower() in response.headers:
         return ok(looked_at, "the proxy has not refused it before the body was sent")
     return _unclear(looked_at, f"before it has the body, the proxy responds with {response.status}")
 
@@ -132,7 +131,7 @@ def _check_arrival(url: str, proof: str) -> Finding:
         response = send_body(url, RECEIVED_BODY_OCTETS, {PROOF: proof})
     except NoResponse as error:
         return fail(looked_at, f"it does not arrive: {error}", fix)
-    if response.status != _OK or IDENTITY.lower() not in response.headers:
+    if response.status != HTTPStatus.OK or IDENTITY.lower() not in response.headers:
         return fail(looked_at, f"it does not arrive: the response is {response.status}", fix)
     try:
         octets = msgspec.json.decode(response.body, type=ReceivedBody).octets
@@ -152,10 +151,10 @@ def check_metrics(installation: Installation) -> Finding:
     url = f"{installation.proxied_url}/metrics"
     installation.require_control_plane()
     response = get(url)
-    if response.status == _OK and IDENTITY.lower() in response.headers:
+    if response.status == HTTPStatus.OK and IDENTITY.lower() in response.headers:
         fix = "let the proxy answer /metrics with 404, at least for other machines"
         return fail(url, "machines that reach the proxy as this one does can read it", fix)
-    if response.status == _BAD_REQUEST:
+    if response.status == HTTPStatus.BAD_REQUEST:
         raise NotTried("the server refuses the request (400), perhaps for its Host: see proxy.host")
     return ok(url, f"the proxy blocks it ({response.status})")
 

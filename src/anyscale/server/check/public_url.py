@@ -1,6 +1,7 @@
 """The public URL: whether it leads to this server, its certificate and its clock."""
 
 import time
+from http import HTTPStatus
 
 import msgspec
 from msgspec import Struct
@@ -29,8 +30,6 @@ _DAY_SECONDS = 86_400
 #: before a certificate expires, one that is renewed by itself has been renewed
 _CERTIFICATE_DAYS = 14
 
-_OK = 200
-
 
 class _Metadata(Struct, frozen=True):
     """Of the OpenID provider (OpenID Connect Discovery 1.0, 3)."""
@@ -47,7 +46,7 @@ def check_reachable(installation: Installation) -> Finding:
         return fail(url, str(error), "see public_url.certificate")
     except NoResponse as error:
         return fail(url, str(error), "start the server and the proxy, or correct the address")
-    if response.status != _OK:
+    if response.status != HTTPStatus.OK:
         fix = "start the server, and let the proxy pass requests on to it"
         return fail(url, f"a program in front of the server responds with {response.status}", fix)
     if IDENTITY.lower() not in response.headers:
