@@ -30,7 +30,6 @@ from anyscale.server.http.login.sign_in_again import require_recent_sign_in
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.actors import names_in
 from anyscale.server.http.web.console_page import (
-    NOT_OF_THE_FORM,
     Page,
     refused_form,
     render_console_page,
@@ -130,8 +129,6 @@ def send_links(
     (seen,) = read_form(request, body, "mailing")
     try:
         links.mail_many("", request.user, seen)
-    except NOT_OF_THE_FORM:
-        raise
     except AnyscaleError as error:
         return _question(request, links, mail_queue, **refused_form(error))
     return redirect(f"{PATH}?note=mailed")

@@ -14,8 +14,10 @@ __all__ = ["NOT_OF_THE_FORM", "Page", "Problem", "host_of", "refused_form", "ren
 
 Page = Response[str]
 
+_Errors = tuple[type[AnyscaleError], ...]
+
 #: errors that have pages of their own: the form is not wrong
-NOT_OF_THE_FORM = (NotFound, NotAuthenticated, NotPermitted)
+NOT_OF_THE_FORM: _Errors = (NotFound, NotAuthenticated, NotPermitted)
 
 #: a text, and the id of the field that it is about, or an empty text
 Problem = tuple[str, str]
@@ -77,11 +79,20 @@ def host_of(request: AnyRequest) -> str:
     return public_url or f"{request.url.scheme}://{request.url.netloc}"
 
 
-def refused_form(error: AnyscaleError, field: str = "") -> dict[str, Any]:
-    """Return the arguments of a page that shows a refused form; `field` is the wrong one.
+def refused_form(
+    error: AnyscaleError, field: str = "", own_pages: _Errors = NOT_OF_THE_FORM
+) -> dict[str, Any]:
+    """Count a refused form, and return the arguments of a page that shows it.
+
+    Args:
+        error: why it is refused.
+        field: the wrong one.
+        own_pages: errors that have a page of their own.
 
     Raises:
-        AnyscaleError: the error itself, if it is a fault of the server: it has a page of its own.
+        AnyscaleError: the error itself, if it has a page of its own, as a fault of the server has.
     """
+    if isinstance(error, own_pages):
+        raise error
     shown = refusal(error)
     return {"problems": [(shown.pop("problem"), field)], **shown}

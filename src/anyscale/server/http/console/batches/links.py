@@ -23,7 +23,6 @@ from anyscale.server.http.login.sign_in_again import require_recent_sign_in
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.console_page import (
-    NOT_OF_THE_FORM,
     Page,
     refused_form,
     render_console_page,
@@ -95,8 +94,6 @@ async def create_links(
         first = await pools.write.run(parts.create, _Users(), newest)
     except AlreadyReplaced:
         return redirect(f"{PATH}/{batch_id}/links?note=repeated")
-    except NOT_OF_THE_FORM:
-        raise
     except AnyscaleError as error:
         shown = refused_form(error)
         return await pools.read.run(

@@ -36,7 +36,6 @@ from anyscale.server.http.console.users.filters import PATH, account_path, addre
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import post
 from anyscale.server.http.web.console_page import (
-    NOT_OF_THE_FORM,
     Page,
     refused_form,
     render_console_page,
@@ -56,8 +55,6 @@ def _change(
     """Make a change and go back to the account; the page says what the service refuses."""
     try:
         change()
-    except NOT_OF_THE_FORM:
-        raise
     except AnyscaleError as error:
         return pages.render(request, user_id, **refused_form(error))
     return redirect(address(account_path(user_id), note=note))
@@ -122,8 +119,6 @@ def reset_second_factor(
     (reason,) = read_form(request, body, "reason")
     try:
         removed = factor_removal.remove_all(user_id, reason, request.user)
-    except NOT_OF_THE_FORM:
-        raise
     except AnyscaleError as error:
         field = "reason" if isinstance(error, RequestInvalid) else ""
         shown = refused_form(error, field)
@@ -151,8 +146,6 @@ def delete(
         lifecycle.delete(user_id, request.user)
     except NotFound:  # the form arrived twice
         pass
-    except NOT_OF_THE_FORM:
-        raise
     except AnyscaleError as error:
         return user_pages.render_question(request, user_id, "delete", **refused_form(error))
     return redirect(address(PATH, note="deleted"))
@@ -227,8 +220,6 @@ def create_link(
         (link,) = links.create([user_id], request.user, newest)
     except AlreadyReplaced:
         return redirect(address(account_path(user_id), note="link"))
-    except NOT_OF_THE_FORM:
-        raise
     except AnyscaleError as error:
         return user_pages.render(request, user_id, **refused_form(error))
     return render_console_page(

@@ -25,8 +25,8 @@ from anyscale.server.http.console.users.choice import (
 from anyscale.server.http.console.users.listing import PAGE_USERS
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get, post
-from anyscale.server.http.web.console_page import NOT_OF_THE_FORM, Page, Problem
-from anyscale.server.http.web.forms import read_form, read_form_key, refusal
+from anyscale.server.http.web.console_page import Page, Problem, refused_form
+from anyscale.server.http.web.forms import read_form, read_form_key
 from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS"]
@@ -150,10 +150,8 @@ def _change_each(
                 lifecycle.restore(user_id, request.user, key=key)
         except NotFound:
             pass  # it was deleted
-        except NOT_OF_THE_FORM:
-            raise  # the caller's own account is suspended now
         except AnyscaleError as error:
-            failed[user_id] = (refusal(error)["problem"], "")
+            (failed[user_id],) = refused_form(error)["problems"]
     return failed
 
 

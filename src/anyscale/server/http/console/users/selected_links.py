@@ -32,6 +32,9 @@ __all__ = ["HANDLERS"]
 #: as the form says
 _SKIPPED: Final = "inactive and owners"
 
+#: An account that was deleted since has none: the others stay selected.
+_OWN_PAGES = (NotAuthenticated, NotPermitted)
+
 
 @get("/users/links", pool="read", dependencies=CHOICE, guards=[require_recent_sign_in])
 def ask_for_links(
@@ -84,10 +87,8 @@ def _create_selected(
     except AlreadyReplaced:
         query = urlencode([("user_id", user_id) for user_id in user_ids])
         return redirect(f"{choice.path('links', note='repeated')}&{query}")
-    except (NotAuthenticated, NotPermitted):
-        raise
     except AnyscaleError as error:
-        shown = refused_form(error)
+        shown = refused_form(error, own_pages=_OWN_PAGES)
         return confirmations.ask(request, "links", choice, user_ids, **shown)
     return links_file(text).response(link_rows(created, confirmations.users.with_ids(user_ids)))
 
@@ -118,10 +119,8 @@ async def _create_for_all(
         first = await pools.write.run(_create, confirmations, part, request.user, newest)
     except AlreadyReplaced:
         return redirect(choice.path("links", note="repeated"))
-    except (NotAuthenticated, NotPermitted):
-        raise
     except AnyscaleError as error:
-        shown = refused_form(error)
+        shown = refused_form(error, own_pages=_OWN_PAGES)
         return await pools.read.run(confirmations.ask_for_all, request, "links", choice, **shown)
     pages = _pages(confirmations, pools, first, user_ids[MOST:], request.user)
     return links_file(text).stream(pages)
