@@ -20,11 +20,11 @@ from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.users import checked_users
 
-from anyscale.errors import StoreUnavailable
+from anyscale.errors import BatchRefused, StoreUnavailable, TooLarge
 from anyscale.server.core.batches import undo as core_undo
 from anyscale.server.http.console.batches import links, pages
 from anyscale.server.http.console.batches.pages import PATH
-from anyscale.server.http.metrics import BATCHES, UNDONE
+from anyscale.server.http.metrics import BATCHES, REFUSALS, UNDONE
 
 MULTIPART = "multipart/form-data; boundary=b"
 
@@ -310,7 +310,10 @@ def test_a_file_that_is_too_large_to_go_on_needs_the_command_of_its_batch(
     console_with: Console, jane: HttpClient
 ) -> None:
     batch_id = open_batch(console_with, jane, many())
+    counted = REFUSALS.labels(TooLarge.code)
+    before = counted._value.get()
     answer = announce_large_file(jane, f"{PATH}/{batch_id}/continue")
+    assert counted._value.get() == before + 1
     assert "so it was not imported here" in answer
     assert "run the same command again, on the same machine" in answer
     assert "batch-create" not in answer
@@ -390,7 +393,10 @@ def test_another_file_is_refused_by_its_first_different_row(
         "User 3 of users.csv (line 4) differs: it is 'bob@batch.example' instead of "
         f"'{reserved}'." in words(page)
     )
+    counted = REFUSALS.labels(BatchRefused.code)
+    before = counted._value.get()
     wrong = upload(jane, f"{PATH}/{batch_id}/continue", csv("bob", password="short"))
+    assert counted._value.get() == before + 1
     assert wrong.status == 409 or "not the file of this import" in words(wrong)
     shorter = upload(jane, f"{PATH}/{batch_id}/continue", b"\n".join(lines[:10]) + b"\n")
     assert "it is nobody instead of" in words(shorter)

@@ -8,13 +8,7 @@ from typing import Any
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from anyscale.errors import (
-    AnyscaleError,
-    BatchRefused,
-    BatchUnfinished,
-    KeyReused,
-    TooLarge,
-)
+from anyscale.errors import AnyscaleError, BatchRefused, BatchUnfinished, KeyReused
 from anyscale.server.background.file_run import FileRun
 from anyscale.server.background.file_runs import FileRuns
 from anyscale.server.background.uploads import MemoryBudget, Upload
@@ -38,19 +32,15 @@ from anyscale.server.http.console.batches.uploads import (
     MAX_UPLOAD,
     abandoned_with,
     receive_upload,
+    refused_file,
     require_sign_in_for,
     too_large,
 )
 from anyscale.server.http.dependencies import UserRequest
-from anyscale.server.http.refusals import count_refusal, retry_after
+from anyscale.server.http.refusals import count_refusal
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.thread_pools import ThreadPools
-from anyscale.server.http.web.console_page import (
-    NOT_OF_THE_FORM,
-    Page,
-    render_console_page,
-)
-from anyscale.server.http.web.forms import sentence
+from anyscale.server.http.web.console_page import Page, render_console_page
 from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS"]
@@ -76,8 +66,6 @@ async def check(
             run = file_runs.check(upload, request.user)
             async with abandoned_with(request, upload), memory_budget.turn(upload):
                 return await pools.read.run(_checked, request, run, fields)
-    except NOT_OF_THE_FORM:
-        raise
     except AnyscaleError as error:
         return _failed(request, fields, error)
 
@@ -95,8 +83,6 @@ async def create(
             _require_recent_sign_in(request, upload)
             run = file_runs.start(upload, request.user, f"console-{_key(fields)}")
             return await _opened(request, run, fields, pools)
-    except NOT_OF_THE_FORM:
-        raise
     except AnyscaleError as error:
         return _failed(request, fields, error)
 
@@ -121,18 +107,15 @@ async def go_on(
             run = file_runs.start(upload, request.user, key, batch.batch_id, batch.if_exists)
             await _batch_id(run)  # the file was compared with the batch
     except BatchRefused as error:
+        count_refusal(error)
         first = problem_lines(run, error).partition("\n")[0]
         text = f"This is not the file of this import, or it was changed: {first}"
         shown = _table_shown(run, error)
         shown["problems"].insert(0, (text, "file"))
         return batch_page(request, batch, file_runs, chosen=fields, **shown)
-    except TooLarge as error:
-        shown = _refused(TOO_LARGE, status=error.status)
-        return batch_page(request, batch, file_runs, chosen=fields, **shown)
-    except NOT_OF_THE_FORM:
-        raise
     except AnyscaleError as error:
-        return batch_page(request, batch, file_runs, chosen=fields, **_shown(error))
+        shown = refused_file(error, TOO_LARGE)
+        return batch_page(request, batch, file_runs, chosen=fields, **shown)
     return redirect(f"{PATH}/{batch.batch_id}")
 
 
@@ -194,18 +177,7 @@ def _table_shown(run: FileRun, error: BatchRefused) -> dict[str, Any]:
 def _failed(request: UserRequest, fields: dict[str, str], error: AnyscaleError) -> Page:
     if isinstance(error, KeyReused):
         fields = {**fields, "key": ""}  # else the same happens again
-    return _page(request, fields, **_shown(error))
-
-
-def _shown(error: AnyscaleError) -> dict[str, Any]:
-    """Return the arguments of a page that shows an error of a run, also one of the server."""
-    count_refusal(error)
-    shown = _refused(sentence(str(error)), status=error.status)
-    return {**shown, "headers": retry_after(error)}
-
-
-def _refused(text: str, *, status: int) -> dict[str, Any]:
-    return {"problems": [(text, "file")], "status": status}
+    return _page(request, fields, **refused_file(error))
 
 
 def _page(

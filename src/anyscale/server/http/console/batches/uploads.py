@@ -8,11 +8,13 @@ from typing import Any
 from msgspec import Struct
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
-from anyscale.errors import RequestInvalid, TooLarge
+from anyscale.errors import AnyscaleError, RequestInvalid, TooLarge
 from anyscale.server.background.uploads import ENCODINGS, MIB, MemoryBudget, Upload
 from anyscale.server.http.authentication import require_owner_still
 from anyscale.server.http.dependencies import AnyRequest, UserRequest
-from anyscale.server.http.web.console_page import host_of
+from anyscale.server.http.refusals import count_refusal, retry_after
+from anyscale.server.http.web.console_page import NOT_OF_THE_FORM, host_of
+from anyscale.server.http.web.forms import sentence
 from anyscale.users_file import FORMATS
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "MAX_UPLOAD",
     "abandoned_with",
     "receive_upload",
+    "refused_file",
     "require_sign_in_for",
     "too_large",
 ]
@@ -116,6 +119,27 @@ def require_sign_in_for(request: UserRequest, what: str) -> None:
             f"{what} a sign-in of the last 15 minutes: open /sign-in-again in another tab, and then"
             " press the button again"
         )
+
+
+def refused_file(error: AnyscaleError, too_large_text: str = "") -> dict[str, Any]:
+    """Count a refused file, and return the arguments of a page that shows why.
+
+    A fault of the server is shown too: its page would lose the chosen file.
+
+    Args:
+        error: why it is refused.
+        too_large_text: the words about a file that is too large, in place of the error's.
+
+    Raises:
+        AnyscaleError: the error itself, if the form is not wrong.
+    """
+    if isinstance(error, NOT_OF_THE_FORM):
+        raise error
+    count_refusal(error)
+    is_too_large = too_large_text and isinstance(error, TooLarge)
+    text = too_large_text if is_too_large else sentence(str(error))
+    shown = {"problems": [(text, "file")], "status": error.status}
+    return {**shown, "headers": retry_after(error)}
 
 
 def too_large(request: AnyRequest) -> str:

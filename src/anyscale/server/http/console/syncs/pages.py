@@ -10,12 +10,7 @@ from msgspec import Struct
 
 from anyscale.domain.models.sync import SyncPlan
 from anyscale.domain.names import full_name
-from anyscale.errors import (
-    AnyscaleError,
-    BatchRefused,
-    SyncStopped,
-    TooLarge,
-)
+from anyscale.errors import AnyscaleError, BatchRefused, SyncStopped
 from anyscale.server.background.file_runs import FileRuns
 from anyscale.server.background.file_sync import FileSync, OpenQuestion
 from anyscale.server.background.uploads import MemoryBudget
@@ -31,6 +26,7 @@ from anyscale.server.http.console.batches.uploads import (
     MAX_UPLOAD,
     abandoned_with,
     receive_upload,
+    refused_file,
     require_sign_in_for,
 )
 from anyscale.server.http.console.syncs.plan_result import (
@@ -42,17 +38,12 @@ from anyscale.server.http.console.syncs.plan_result import (
 from anyscale.server.http.console.users.listing import PAGE_USERS
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.login.sign_in_again import require_recent_sign_in
-from anyscale.server.http.refusals import count_refusal, retry_after
+from anyscale.server.http.refusals import count_refusal
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.actors import names_in
-from anyscale.server.http.web.console_page import (
-    NOT_OF_THE_FORM,
-    Page,
-    host_of,
-    render_console_page,
-)
-from anyscale.server.http.web.forms import form_key_or_new, sentence
+from anyscale.server.http.web.console_page import Page, host_of, render_console_page
+from anyscale.server.http.web.forms import form_key_or_new
 from anyscale.server.http.web.templating import redirect
 from anyscale.server.store.records.syncs import SyncRecord
 
@@ -110,8 +101,6 @@ async def check(
             run = file_runs.check_sync(upload, request.user)
             async with abandoned_with(request, upload), memory_budget.turn(upload):
                 return await pools.read.run(_checked, request, run, fields)
-    except NOT_OF_THE_FORM:
-        raise
     except AnyscaleError as error:
         return _failed(request, fields, error)
 
@@ -131,8 +120,6 @@ async def start(
             key = form_key_or_new(fields.get("form_key", ""))
             run = file_runs.start_sync(upload, request.user, key)
             return await _started(request, run, fields, pools)
-    except NOT_OF_THE_FORM:
-        raise
     except AnyscaleError as error:
         return _failed(request, fields, error)
 
@@ -242,10 +229,7 @@ def _wrong(
 
 
 def _failed(request: UserRequest, fields: dict[str, str], error: AnyscaleError) -> Page:
-    count_refusal(error)
-    text = _too_large(request) if isinstance(error, TooLarge) else sentence(str(error))
-    problems, headers = [(text, "file")], retry_after(error)
-    return _page(request, fields, problems=problems, status=error.status, headers=headers)
+    return _page(request, fields, **refused_file(error, _too_large(request)))
 
 
 def _too_large(request: UserRequest) -> str:
