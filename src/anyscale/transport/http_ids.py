@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 from anyscale.errors import NotFound
 
-__all__ = ["id_in_path"]
+__all__ = ["id_in_path", "is_id"]
 
-_is_id = re.compile(r"[0-9A-Za-z_]{1,64}").fullmatch
+#: Also those that a server sends are compared with it, where a shell would read them.
+is_id: Callable[[str], object] = re.compile(r"[0-9A-Za-z_]{1,64}").fullmatch
 
 
 def id_in_path(text: str, not_found: Callable[[str], NotFound]) -> str:
@@ -16,6 +17,6 @@ def id_in_path(text: str, not_found: Callable[[str], NotFound]) -> str:
     Raises:
         NotFound: it cannot be an id: the error that `not_found` returns for it.
     """
-    if not _is_id(text):
+    if not is_id(text):
         raise not_found(text)
     return text

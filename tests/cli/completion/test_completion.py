@@ -20,6 +20,7 @@ from tests.support.commands.command_of_shells import path_of_shells
 from tests.support.commands.running import RunAnyscale
 from tests.support.commands.shell import run_shell
 from tests.support.paths import ROOT
+from tests.support.servers.fixed_responses import IDENTITY, http, serving_in_turn
 
 SHELLS = {
     "bash": ["bash", "--norc", "--noprofile", "-i"],
@@ -158,13 +159,30 @@ def test_the_ids_of_batches_are_completed(shell: Shell, anyscale: RunAnyscale) -
     assert completions("anyscale batch drop ", anyscale) == ""
 
 
-def completions(line: str, anyscale: RunAnyscale, **variables: str) -> str:
-    """Return what bash receives for the end of a line."""
+def completions(line: str, anyscale: RunAnyscale, shell: str = "bash", **variables: str) -> str:
+    """Return what bash, or another shell, receives for the end of a line."""
     words = {"COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
-    env = words | {"_ANYSCALE_COMPLETE": "bash_complete"} | variables
+    env = words | {"_ANYSCALE_COMPLETE": f"{shell}_complete"} | variables
     done = anyscale(env=env, timeout=30)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.strip()
+
+
+@pytest.mark.parametrize(("shell", "lines"), [("bash", 1), ("zsh", 3)])
+def test_a_server_completes_no_text_that_a_shell_would_run(
+    shell: str, lines: int, anyscale: RunAnyscale
+) -> None:
+    """bash inserts it without quotes, and a line end in a description begins another completion."""
+    names = ("opened_by", "state", "if_exists"), ("opened_at", "touched_at")
+    batch = dict.fromkeys(names[0], "x") | dict.fromkeys(names[1], "2026-11-28T12:00:00Z")
+    label = "a\nplain\n$(reboot)\n_\x1b]0;"
+    ids = ["bat_1", "bat_$(reboot)", "bat_2\nplain,`reboot`"]
+    body = json.dumps({"batches": [batch | {"batch_id": one, "label": label} for one in ids]})
+    with serving_in_turn(http("200 OK", IDENTITY, body=body)) as host:
+        env = {"ANYSCALE_HOST": host, "ANYSCALE_CLI_TOKEN": "mrt_x"}
+        shown = completions("anyscale batch show ", anyscale, shell, **env)
+    assert shown.splitlines()[0] == {"bash": "plain,bat_1", "zsh": "plain"}[shell]
+    assert (len(shown.splitlines()), "\x1b" in shown) == (lines, False)
 
 
 def test_a_server_that_does_not_respond_completes_nothing_and_does_not_block(

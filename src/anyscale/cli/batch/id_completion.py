@@ -7,6 +7,7 @@ from threading import Thread
 import click
 from click.shell_completion import CompletionItem
 
+from anyscale.cli.terminal import escaped
 from anyscale.domain.models.batches import Batch
 
 __all__ = ["batch_argument"]
@@ -17,14 +18,21 @@ _LATEST = 100
 
 
 def batch_argument(*states: str) -> Callable[..., Callable[..., None]]:
-    """Return the argument `batch_id`, which completes to batches in some states, or in all."""
+    """Return the argument `batch_id`, which completes to batches in some states, or in all.
+
+    Only to what is an id: bash inserts it without quotes, and would run `$(...)` of a server.
+    """
 
     def complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from anyscale.transport.http_ids import is_id
+
         batches = _latest(ctx.params.get("host"))
         return [
             CompletionItem(batch.batch_id, help=_description(batch))
             for batch in batches
-            if batch.batch_id.startswith(incomplete) and (not states or batch.state in states)
+            if is_id(batch.batch_id)
+            and batch.batch_id.startswith(incomplete)
+            and (not states or batch.state in states)
         ]
 
     return click.argument("batch_id", shell_complete=complete)
@@ -52,4 +60,5 @@ def _latest(host: str | None) -> list[Batch]:
 def _description(batch: Batch) -> str:
     counts = f"{batch.state}, {batch.users:,} users"
     when = f"{batch.opened_at:%Y-%m-%d}, {batch.opened_by}"
-    return ", ".join(filter(None, (batch.label, counts, when)))
+    # A line end would begin another completion.
+    return escaped(", ".join(filter(None, (batch.label, counts, when))))
