@@ -1,12 +1,11 @@
 """Validation of ID tokens: signature, issuer, audience and times (OpenID Connect Core, 3.1.3.7)."""
 
 import hashlib
-import math
 import secrets
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 from joserfc import jws
@@ -62,6 +61,9 @@ _FORBIDDEN = frozenset({"jwk", "jku", "x5c", "x5u", "crit", "b64"})
 
 #: (Core, 2)
 _SUBJECT_LENGTH = 255
+
+#: seconds from 1970 to a time that a claim may have, which the database can store
+_MOST_SECONDS = 1e12
 
 #: characters of a provider's value in our log
 _LOGGED_LENGTH = 200
@@ -243,9 +245,15 @@ def _check_times(claims: Mapping[str, Any], now: float) -> None:
 
 def _time(claims: Mapping[str, Any], name: str) -> float:
     value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not _is_time(value):
         raise SsoRefused("times")
     return value
+
+
+def _is_time(value: object) -> TypeGuard[float]:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= _MOST_SECONDS  # JSON has numbers that no float can have
 
 
 def _check_authentication_time(claims: Mapping[str, Any], max_age: int | None, now: float) -> None:
@@ -260,9 +268,7 @@ def _check_authentication_time(claims: Mapping[str, Any], max_age: int | None, n
 def authentication_time(claims: Mapping[str, Any]) -> int | None:
     """Return when the user signed in, in milliseconds since 1970; None if no claim says it."""
     value = claims.get("auth_time")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return int(value * 1000)
+    return int(value * 1000) if _is_time(value) else None
 
 
 def _check_access_token(claims: Mapping[str, Any], alg: str, access_token: str) -> None:
