@@ -218,7 +218,7 @@ class RetryingClient:
             self._patience = _PATIENCE  # the control plane exists, though it is busy
             self._limit.decrease()
             retry_after = response.headers.get("retry-after", "")
-            seconds = float(retry_after) if retry_after.isdigit() else 0.0
+            seconds = float(retry_after) if retry_after.isdecimal() else 0.0
             error.retry_after_seconds = min(seconds, _LONGEST_RETRY_AFTER)
         return error
 

@@ -98,14 +98,13 @@ def test_a_call_is_given_up_if_the_server_stays_busy(monkeypatch: pytest.MonkeyP
     assert re.match("gave up after 99 s: so it is", str(failed.value))
 
 
-def test_a_request_to_a_busy_server_is_repeated(ask: Callable[..., CommandResult]) -> None:
+@pytest.mark.parametrize("after", [b"1", b"\xb2"], ids=["seconds", "a digit that is no number"])
+def test_a_request_to_a_busy_server_is_repeated(
+    after: bytes, ask: Callable[..., CommandResult]
+) -> None:
+    busy = '{"title":"t","status":429,"detail":"busy","code":"overloaded"}'
     answers = [
-        http(
-            "429 Too Many",
-            IDENTITY,
-            "Retry-After: 1",
-            body='{"title":"t","status":429,"detail":"busy","code":"overloaded"}',
-        ),
+        http("429 Too Many", IDENTITY, "Retry-After: ?", body=busy).replace(b"?", after),
         problem(401, "not_authenticated", "your turn"),
     ]
     with serving_in_turn(*answers) as host:
