@@ -290,8 +290,9 @@ def test_deleting_asks_for_the_email_on_a_terminal(
     assert bool(listed) == (status != 0)
 
 
-EVIL = "\x1b]0;pwn\x07\x1b[31mEVIL\u202e\nline2"
-HARMLESS = r"\u001b]0;pwn\u0007\u001b[31mEVIL\u202e\u000aline2"
+EVIL = "\x1b]0;pwn\x07\x9b31mEVIL\u202e\nline2"
+HARMLESS = r"\u001b]0;pwn\u0007\u009b31mEVIL\u202e\u000aline2"
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def test_what_a_database_says_reaches_the_terminal_escaped(
@@ -303,10 +304,13 @@ def test_what_a_database_says_reaches_the_terminal_escaped(
     connection = sqlite3.connect(data / "anyscale.db")
     with connection:
         connection.execute("update users set name = ?", (EVIL,))
+        connection.execute("update audit set data = ?", (EVIL,))
     connection.close()
 
     assert HARMLESS in anyscale("user", "list").stdout
-    assert "\x1b" not in anyscale("user", "list").stdout
+    for output in ("text", "json", "jsonl", "yaml", "csv"):
+        for what in ("user", "audit"):
+            assert not CONTROLS.search(anyscale(what, "list", "-o", output).stdout), output
     [line] = anyscale("user", "list", "-o", "jsonl").stdout.splitlines()
     assert json.loads(line)["name"] == EVIL
 

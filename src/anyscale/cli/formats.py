@@ -200,15 +200,21 @@ output_option: Final = click.option(
 )
 
 
+#: characters that may control a terminal; an escape of JSON is the same text
+_controls = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
 def write_pieces(pieces: Iterable[str]) -> bool:
-    """Write texts as they are, one after the other, until the reader closes the pipe.
+    """Write texts one after the other, until the reader closes the pipe.
+
+    They may have the text of a server or a database: what may control a terminal is escaped.
 
     Raises:
         OutputLost: standard output could not be written.
     """
     try:
         for piece in pieces:
-            sys.stdout.write(piece)
+            sys.stdout.write(_controls.sub(_escape, piece))
         sys.stdout.flush()
     except BrokenPipeError:
         sys.stdout = null_stream()
