@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from msgspec import DecodeError, Struct, ValidationError, json
+from msgspec import Struct, json
 
 from anyscale.domain.data_dir import home_dir
+from anyscale.domain.schemas.protocol import DECODE_ERRORS
 from anyscale.domain.urls import checked_origin, is_on_loopback
 from anyscale.errors import ConfigError
 
@@ -192,7 +193,7 @@ def saved_credentials(environment: Mapping[str, str]) -> _Saved:
         return _Saved()
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-    except (DecodeError, ValidationError):
+    except DECODE_ERRORS:
         raise ConfigError(
             f'{path} must hold {{"host": "...", "cli_token": "..."}}: correct it, or delete it'
         ) from None

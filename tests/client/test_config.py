@@ -92,11 +92,11 @@ def test_a_credentials_file_that_others_can_reach_is_refused(
         resolve(None, None, {"HOME": str(home)})
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"host": 1}', "\x00"])
+@pytest.mark.parametrize("text", [b"", b"[]", b"{", b'{"host": 1}', b"\x00", b'{"host": "\xff"}'])
 def test_an_unreadable_credentials_file_is_reported(
-    text: str, home: Path, credentials: Path
+    text: bytes, home: Path, credentials: Path
 ) -> None:
-    credentials.write_text(text, encoding="utf-8")
+    credentials.write_bytes(text)
 
     with pytest.raises(ConfigError, match=r'must hold \{"host"'):
         resolve(None, None, {"HOME": str(home)})

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from http.client import BadStatusLine, RemoteDisconnected
 from typing import NamedTuple, TypeVar
 
-from msgspec import DecodeError, ValidationError, json
+from msgspec import json
 from urllib3 import BaseHTTPResponse, HTTPHeaderDict
 from urllib3.exceptions import (
     ConnectTimeoutError,
@@ -20,7 +20,7 @@ from urllib3.exceptions import (
 )
 
 from anyscale import errors
-from anyscale.domain.schemas.protocol import API, IDENTITY, ProblemDocument
+from anyscale.domain.schemas.protocol import API, DECODE_ERRORS, IDENTITY, ProblemDocument
 from anyscale.domain.urls import is_on_loopback
 from anyscale.errors import (
     AnyscaleError,
@@ -105,7 +105,7 @@ def decoded(host: str, response: Response, kind: type[Kind]) -> Kind:
         if kind is type(None):
             return kind()
         return json.decode(response.data, type=kind)
-    except (DecodeError, ValidationError) as error:
+    except DECODE_ERRORS as error:
         raise VersionMismatch(
             f"the response of {host} is not understood ({error}): "
             "use the same version of musterroll on both sides"
@@ -124,7 +124,7 @@ def error_of(host: str, response: Response, *, outcome_unknown: bool) -> Anyscal
         document = json.decode(response.data, type=ProblemDocument)
     except VersionMismatch as mismatch:
         return mismatch
-    except (DecodeError, ValidationError):
+    except DECODE_ERRORS:
         return ServerFault(
             f"{host} answers with HTTP {response.status} and no reason",
             outcome_unknown=outcome_unknown,

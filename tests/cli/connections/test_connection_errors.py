@@ -41,6 +41,12 @@ RESPONSES = {
         "speaks version 7 of the interface, and this command version 1",
     ),
     "another answer": (http("200 OK", IDENTITY, body="[]"), "is not understood"),
+    "an answer in another encoding": (
+        http("200 OK", IDENTITY, body='{"organization": "?"}').replace(b"?", b"\xff"),
+        "is not understood",
+    ),
+    "a deep answer": (http("200 OK", IDENTITY, body='{"x":' * 9_000), "is not understood"),
+    "a deep fault": (http("500 Problem", IDENTITY, body='{"x":' * 9_000), "and no reason"),
     "garbage": (b"SSH-2.0-OpenSSH_9.2\r\n", "was cut before the answer came"),
     "nothing": (b"", "was cut before the answer came"),
     "no token": (problem(401, "not_authenticated"), "so it is (request r1234567)"),

@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final
 
-from msgspec import DecodeError, Struct, ValidationError, json
+from msgspec import Struct, json
 
 from anyscale.cli.atomic_file import disk_errors
 from anyscale.disk import flush
+from anyscale.domain.schemas.protocol import DECODE_ERRORS
 from anyscale.errors import BatchRunning
 
 __all__ = ["ResumeFile", "RunRecord", "is_abandoned", "resume_file_path", "stored_run"]
@@ -178,9 +179,9 @@ def _parsed(path: Path) -> tuple[RunRecord | None, str | None]:
     lines = path.read_bytes().split(b"\n")
     try:
         run = json.decode(lines[0], type=RunRecord)
-    except (DecodeError, ValidationError):
+    except DECODE_ERRORS:
         return None, None  # cut short before its key was used
     try:
         return run, json.decode(lines[1], type=_BatchRecord).batch_id
-    except (DecodeError, ValidationError, IndexError):
+    except (*DECODE_ERRORS, IndexError):
         return run, None

@@ -1,16 +1,19 @@
-"""How clients recognize a control plane, and its problem documents."""
+"""How clients recognize a control plane, its problem documents, and what is not JSON of it."""
 
-from msgspec import Struct
+from msgspec import DecodeError, Struct
 
 from anyscale.errors import Problem
 
-__all__ = ["API", "IDENTITY", "ProblemDocument"]
+__all__ = ["API", "DECODE_ERRORS", "IDENTITY", "ProblemDocument"]
 
 #: The header that identifies a control plane; its value is the version of the API.
 IDENTITY = "Musterroll-Api"
 
 
 API = "1"
+
+#: what msgspec raises for a body that it cannot decode
+DECODE_ERRORS = (DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class ProblemDocument(Struct, frozen=True, omit_defaults=True):

@@ -6,18 +6,16 @@ from typing import TypeVar
 
 import msgspec
 
+from anyscale.domain.schemas.protocol import DECODE_ERRORS
 from anyscale.domain.validation import Policy
 from anyscale.errors import RequestInvalid, TooLarge
 
-__all__ = ["DECODE_ERRORS", "SMALL_BODY", "check_value_count", "decode", "invalid_body"]
+__all__ = ["SMALL_BODY", "check_value_count", "decode", "invalid_body"]
 
 Body = TypeVar("Body")
 
 #: Octets of a body that any client may send: the longest password and email fit, escaped as JSON.
 SMALL_BODY = 16 * 1024
-
-#: What msgspec raises for a body that it cannot decode.
-DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _CHUNK_USERS = Policy().chunk_users
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from anyscale.domain.schemas.batches import BatchCreate, LookUp, NewUser, UserChunk
+from anyscale.domain.schemas.protocol import DECODE_ERRORS
 from anyscale.domain.user_sources import WeakHash, split_weak_hash
 from anyscale.domain.validation import (
     EXPORT_FIELDS,
@@ -19,7 +20,7 @@ from anyscale.domain.validation import (
     find_faults,
 )
 from anyscale.errors import BatchRefused, Problem, TooLarge
-from anyscale.server.http.bodies import DECODE_ERRORS, check_value_count, invalid_body
+from anyscale.server.http.bodies import check_value_count, invalid_body
 
 __all__ = ["check_chunk", "check_users", "decode_users", "passwords_of"]
 
