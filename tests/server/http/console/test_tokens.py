@@ -93,6 +93,8 @@ def test_tokens_of_another_user_are_on_the_page_of_the_account(
         answer = send(jane, f"{page}/revoke-token", token_id=token_id)
         assert answer.headers["location"] == f"{page}?note=token_revoked"
     assert "kims" not in get(jane, page).text
+    answer = send(jane, "/console/users/%EF%AC%80%0D%0AA:b/revoke-token", token_id=token_id)
+    assert answer.headers["location"] == "/console/users/%EF%AC%80%0D%0AA%3Ab?note=token_revoked"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from litestar.params import FromQuery, QueryParameter
 from msgspec import Struct, structs
@@ -168,7 +168,7 @@ def address(path: str, **parameters: object) -> str:
 
 def account_path(user_id: str) -> str:
     """Return the path of the page of an account."""
-    return f"{PATH}/{user_id}"
+    return f"{PATH}/{quote(user_id, safe='')}"  # it may be any text of a request
 
 
 def _day(not_since: str) -> date | None:
