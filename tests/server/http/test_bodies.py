@@ -368,6 +368,10 @@ def test_a_nul_character_in_an_id_is_refused(served: tuple[str, dict[str, str]])
     for path in ("/v1/batches/a%00b", "/v1/users?email=a%00"):
         answer = urllib3.request("GET", url + path, headers=token, retries=False)
         assert answer.status == 400
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for body in ("session_id=ses_%00", "session_id=ses_\0", "email=a%00&password=b"):
+        answer = urllib3.request("POST", f"{url}/sign-in", body=body, headers=form)
+        assert (answer.status, answer.json()["code"]) == (400, "request_invalid")
 
 
 @pytest.mark.parametrize(

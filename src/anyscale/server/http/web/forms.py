@@ -104,9 +104,14 @@ def query_pairs(request: AnyRequest) -> list[tuple[str, str]]:
 def _pairs(encoded: bytes) -> list[tuple[str, str]]:
     try:
         text = encoded.decode("ascii")
-        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_FIELD_LIMIT)
+        fields = parse_qsl(
+            text, keep_blank_values=True, errors="strict", max_num_fields=_FIELD_LIMIT
+        )
     except ValueError:  # also UnicodeDecodeError
         raise RequestInvalid("the fields cannot be read") from None
+    if any("\0" in field for pair in fields for field in pair):  # PostgreSQL stores none
+        raise RequestInvalid("a NUL character is part of no name, email or id")
+    return fields
 
 
 def refusal(error: AnyscaleError) -> dict[str, Any]:
