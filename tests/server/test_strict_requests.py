@@ -9,6 +9,7 @@ from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.servers.server_in_process import serve_in_process
 
 from anyscale.server.settings import Settings
+from anyscale.server.uvicorn_ext.strict_protocol import StrictH11Protocol
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +70,19 @@ def test_a_broken_chunk_size_is_one_line_of_the_log_at_most(
             assert not [record for record in caplog.records if record.exc_info]
             odd = [record for record in caplog.records if record.levelno >= logging.WARNING]
             assert len(odd) <= 1, [record.getMessage() for record in odd]
+
+
+@pytest.mark.parametrize("protocol", [b"websocket", b"h2c"])
+def test_a_request_for_another_protocol_is_a_plain_one(
+    host: tuple[str, int],
+    protocol: bytes,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where uvicorn has a library for WebSockets, whose requests pass no check of ours."""
+    monkeypatch.setattr(StrictH11Protocol, "_should_upgrade_to_ws", lambda _: True)
+    head = HEAD.replace(b"Connection: close", b"Connection: close, Upgrade")
+    with caplog.at_level(logging.INFO):
+        received = exchange(host, head + b"Upgrade: " + protocol + b"\r\n\r\n")
+    assert received.startswith(b"HTTP/1.1 200")
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
