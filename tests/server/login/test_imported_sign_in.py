@@ -18,6 +18,7 @@ from msgspec import structs
 from tests.support.callers import OPERATOR
 from tests.support.rank_sum import area_under_curve, rank_score
 from tests.support.servers.control_planes import new_control_plane
+from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_in_process import serve_in_process
 from tests.support.sign_in.sign_ins import HOME, fail_to_sign_in, get_account, sign_in
 from tests.support.users import PASSWORD, checked_user
@@ -103,21 +104,32 @@ def test_a_rehash_that_cannot_be_stored_does_not_fail_the_sign_in(
     assert get_account(control_plane, EMAIL).password_hash == FAST
 
 
-def test_sign_ins_by_hashes_of_ours_do_not_wait_for_those_of_other_systems(
-    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However expensive the hashes are: here each takes until the test ends."""
-    arrive(control_plane, FAST, 6)
+def arrive_beside_jane(control_plane: ControlPlane, number: int) -> None:
+    arrive(control_plane, FAST, number)
     users = [checked_user("jane@example.com", PASSWORD)]
     control_plane.batches.create("ours", users, "fail", OPERATOR, [(0, PASSWORD)])
-    ending, verify = threading.Event(), Hasher.verify
+
+
+def stop_imported(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    """Let sign-ins by `FAST` wait; return what the first one sets, and what ends the wait."""
+    started, ending, verify = threading.Event(), threading.Event(), Hasher.verify
 
     def wait(hasher: Hasher, password_hash: str | None, password: str) -> bool:
         if password_hash == FAST:
+            started.set()
             ending.wait(60)
         return verify(hasher, password_hash, password)
 
     monkeypatch.setattr(Hasher, "verify", wait)
+    return started, ending
+
+
+def test_sign_ins_by_hashes_of_ours_do_not_wait_for_those_of_other_systems(
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However expensive the hashes are: here each takes until the test ends."""
+    arrive_beside_jane(control_plane, 6)
+    _, ending = stop_imported(monkeypatch)
     with serve_in_process(control_plane) as url, ThreadPoolExecutor(6) as executor:
         flood = [executor.submit(request_session, url, f"there{i}@example.com") for i in range(6)]
         try:
@@ -127,6 +139,25 @@ def test_sign_ins_by_hashes_of_ours_do_not_wait_for_those_of_other_systems(
         finally:
             ending.set()
         assert {one.result()[0] for one in flood} == {401}
+
+
+def test_a_known_browser_signs_in_while_others_have_all_places(
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrive_beside_jane(control_plane, 1)
+    monkeypatch.setattr(thread_pools, "_REFUSALS", 1)
+    started, ending = stop_imported(monkeypatch)
+    with serve_in_process(control_plane) as url, ThreadPoolExecutor(1) as executor:
+        known = HttpClient(url)
+        assert known.sign_in().status == 200
+        flood = executor.submit(request_session, url, EMAIL)
+        try:
+            assert started.wait(60)
+            assert request_session(url, "jane@example.com", PASSWORD)[0] == 429
+            assert known.sign_in().status == 200
+        finally:
+            ending.set()
+        assert flood.result()[0] == 401
 
 
 def test_a_known_email_is_refused_when_an_unknown_one_is(

@@ -32,7 +32,7 @@ _CONNECTIONS = 4096
 #: after the other prepares the next one.
 _LULL = 0.2
 
-#: sign-ins at once while imported hashes remain
+#: sign-ins of unknown browsers at once while imported hashes remain
 _REFUSALS = 1_000
 
 _FULL = "too many requests of this kind at once: try again in a second"

@@ -68,7 +68,9 @@ class LoginFlows(Struct, frozen=True):
         pools, address = self.pools.login, attempt.client.address
         call = partial(self.password_login.login, attempt)
         started = time.monotonic()
-        async with pools.refusals.place() if attempt.refusal_seconds else nullcontext():
+        # A known browser needs no place, which a flood of others could have: its own limit is low.
+        needs_place = attempt.refusal_seconds and not attempt.known_device
+        async with pools.refusals.place() if needs_place else nullcontext():
             try:
                 if attempt.is_imported:
                     return await pools.run_imported(call, address)
