@@ -1,13 +1,12 @@
 """Sign-ins by hashes of other systems: no fault of ours fails one, and they delay no others."""
 
-import asyncio
 import http.client
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -191,16 +190,18 @@ def test_refusals_are_not_delayed_once_all_have_signed_in(control_plane: Control
     assert login.prepare(EMAIL, "x", HOME).refusal_seconds == 0
 
 
-async def _take(held: HeldAnswers, places: int) -> None:
-    if places:
-        async with held.place():
-            await _take(held, places - 1)
+def take(held: HeldAnswers, *addresses: str) -> None:
+    with ExitStack() as places:
+        for address in addresses:
+            places.enter_context(held.place(address))
 
 
-def test_no_more_sign_ins_than_a_limit_are_under_way() -> None:
-    held = HeldAnswers(2)
-    asyncio.run(_take(held, 2))
-    with pytest.raises(Overloaded):
-        asyncio.run(_take(held, 3))
-    asyncio.run(_take(held, 2))
+def test_no_more_sign_ins_than_a_limit_are_under_way_and_no_network_has_all() -> None:
+    """A network of IPv4 is one of 256 addresses."""
+    held, one, other = HeldAnswers(4), ["192.0.2.1", "192.0.2.9"], ["198.51.100.1"]
+    take(held, *one, *other, "203.0.113.1")
+    for many in ([*one, *one], [*one, *other, *other], [*one, *other, "203.0.113.1", "::1"]):
+        with pytest.raises(Overloaded):
+            take(held, *many)
+    take(held, *one, *other, "203.0.113.1")
     assert thread_pools._REFUSALS == 1_000

@@ -9,9 +9,9 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
 from typing import Final, ParamSpec, TypeVar
@@ -96,16 +96,38 @@ class BoundedThreadPool:
         self._gauge.inc(calls)
 
 
-class SharedThreadPool:
-    """A pool that the networks of the clients share fairly.
+class FairShares:
+    """Shares places among the networks of the clients: none gets more than it leaves free."""
 
-    A network gets no more places than it leaves free.
-    """
+    def __init__(self) -> None:
+        #: how many places the clients of a network have
+        self._taken: Counter[str] = Counter()
+
+    @contextmanager
+    def take(self, address: str, free: int) -> Iterator[None]:
+        """Take one of the free places for a client until the block ends.
+
+        Raises:
+            Overloaded: the places that the client may take are taken.
+        """
+        network = site_of(address)
+        if self._taken[network] >= free:
+            raise Overloaded(_FULL)
+        self._taken[network] += 1
+        try:
+            yield
+        finally:
+            self._taken[network] -= 1
+            if not self._taken[network]:
+                del self._taken[network]
+
+
+class SharedThreadPool:
+    """A pool that the networks of the clients share fairly."""
 
     def __init__(self, name: str, threads: int, waiting: int) -> None:
         self._pool = BoundedThreadPool(name, threads, waiting)
-        #: how many places the clients of a network have
-        self._taken: Counter[str] = Counter()
+        self._shares = FairShares()
 
     @property
     def is_busy(self) -> bool:
@@ -118,39 +140,34 @@ class SharedThreadPool:
         Raises:
             Overloaded: the places that the client may take are taken.
         """
-        network = site_of(address)
-        if self._taken[network] >= self._pool.free:
-            raise Overloaded(_FULL)
-        self._taken[network] += 1
-        try:
+        with self._shares.take(address, self._pool.free):
             return await self._pool.run(call)
-        finally:
-            self._taken[network] -= 1
-            if not self._taken[network]:
-                del self._taken[network]
 
 
 class HeldAnswers:
-    """Answers that wait for a moment: without a thread, and no more of them than a limit."""
+    """Answers that wait for a moment: without a thread, and no more of them than a limit.
+
+    The networks of the clients share the places fairly.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._inside = 0
+        self._shares = FairShares()
 
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Take a place for a request whose answer may have to wait.
+    @contextmanager
+    def place(self, address: str) -> Iterator[None]:
+        """Take a place for a request of a client whose answer may have to wait.
 
         Raises:
-            Overloaded: there is none.
+            Overloaded: the places that the client may take are taken.
         """
-        if self._inside >= self._limit:
-            raise Overloaded(_FULL)
-        self._inside += 1
-        try:
-            yield
-        finally:
-            self._inside -= 1
+        with self._shares.take(address, self._limit - self._inside):
+            self._inside += 1
+            try:
+                yield
+            finally:
+                self._inside -= 1
 
     @staticmethod
     async def wait_until(moment: float) -> None:

@@ -70,7 +70,7 @@ class LoginFlows(Struct, frozen=True):
         started = time.monotonic()
         # A known browser needs no place, which a flood of others could have: its own limit is low.
         needs_place = attempt.refusal_seconds and not attempt.known_device
-        async with pools.refusals.place() if needs_place else nullcontext():
+        with pools.refusals.place(address) if needs_place else nullcontext():
             try:
                 if attempt.is_imported:
                     return await pools.run_imported(call, address)
