@@ -17,7 +17,7 @@ import pytest
 from tests.support.commands.running import RunAnyscale, run_unread
 from tests.support.commands.terminal import on_a_terminal
 from tests.support.faults.faulty_proxy import Fault, FaultyProxy, delay
-from tests.support.servers.fixed_responses import answering, problem
+from tests.support.servers.fixed_responses import IDENTITY, answering, http, problem
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import write_flow_users_file
 
@@ -321,6 +321,15 @@ def test_what_a_server_says_reaches_the_terminal_escaped(anyscale: RunAnyscale) 
         host = {"ANYSCALE_HOST": f"http://127.0.0.1:{port}", "ANYSCALE_CLI_TOKEN": "t"}
         result = anyscale("user", "list", env=host)
     assert result.stderr.splitlines() == [f"error: {HARMLESS}"]
+
+
+def test_a_hash_of_the_audit_log_that_is_none_is_not_understood(anyscale: RunAnyscale) -> None:
+    texts = dict.fromkeys(["actor", "event", "subject", "data"], "{}")
+    entries = [{"number": at, "at": 1, "hash": "zz", **texts} for at in (5, 6)]
+    with answering(http("200 OK", IDENTITY, body=json.dumps({"entries": entries}))) as port:
+        host = {"ANYSCALE_HOST": f"http://127.0.0.1:{port}", "ANYSCALE_CLI_TOKEN": "t"}
+        result = anyscale("audit", "verify", env=host)
+    assert "is not understood" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["new\nline.yaml", "esc\x1b[31m.yaml"])

@@ -60,7 +60,7 @@ class AuditEntry(Struct, frozen=True):
     #: details, as a JSON text, which the hash covers as it is
     data: str
     #: SHA-256 over the previous hash and the fields of this entry, in hexadecimal digits
-    hash: str
+    hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
     @property
     def time(self) -> datetime:
