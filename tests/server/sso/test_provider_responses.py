@@ -185,6 +185,14 @@ METADATA: Mapping[str, tuple[Tamper, str]] = {
         metadata(authorization_endpoint="https://example.com/a?b#x"),
         "metadata_endpoint",
     ),
+    "send browsers to a query with a line end": (
+        metadata(authorization_endpoint="https://example.com/a?b\r\nSet-Cookie: c=d"),
+        "metadata_endpoint",
+    ),
+    "send browsers to a query of other letters": (
+        metadata(authorization_endpoint="https://example.com/a?\u4e2d"),
+        "metadata_endpoint",
+    ),
 }
 
 
