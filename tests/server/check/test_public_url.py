@@ -234,14 +234,28 @@ def test_a_proxy_that_announces_more_than_it_passes_on_is_found(
     assert result.fix
 
 
-def test_a_response_to_a_body_that_is_not_the_servers_is_found(site: Site) -> None:
-    response = f"client_max_body_size 0; add_header {IDENTITY} x; return 200 hello;"
+#: JSON that is too deep to be read
+DEEP = f"""'{{"x":{"[" * 1_500}'"""
+
+
+@pytest.mark.parametrize("body", ["hello", DEEP], ids=["text", "deep JSON"])
+def test_a_response_to_a_body_that_is_not_the_servers_is_found(site: Site, body: str) -> None:
+    response = f"client_max_body_size 0; add_header {IDENTITY} x; return 200 {body};"
     forged = f"location = {RECEIVED_BODY_PATH} {{ {response} }} location / {{"
     with site.behind_nginx(("location / {", forged)):
         result = site.check("proxy.body")["proxy.body_limit"]
 
     assert result.status == "fail"
     assert result.found == "it does not arrive: another program responds"
+
+
+def test_deep_json_is_not_that_of_the_server(site: Site) -> None:
+    paths = RECEIVED_REQUEST_PATH, "/.well-known/openid-configuration"
+    forged = " ".join(f"location = {path} {{ return 200 {DEEP}; }}" for path in paths)
+    with site.behind_nginx(("location / {", f"{forged} location / {{")):
+        found = {one: site.check(one)[one].status for one in ("public_url.server", "openid.issuer")}
+
+    assert found == {"public_url.server": "fail", "openid.issuer": "warn"}
 
 
 def test_a_body_that_finds_no_connection_has_its_reason() -> None:

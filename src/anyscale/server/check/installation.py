@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
-from anyscale.domain.schemas.protocol import IDENTITY
+from anyscale.domain.schemas.protocol import DECODE_ERRORS, IDENTITY
 from anyscale.domain.schemas.received_request import PROOF, RECEIVED_REQUEST_PATH, ReceivedRequest
 from anyscale.errors import ConfigError, ProviderUnavailable, StoreUnavailable
 from anyscale.server.check.findings import NotTried
@@ -172,7 +172,7 @@ class Installation:
         try:
             response = get(self.public_url + RECEIVED_REQUEST_PATH, headers)
             received = msgspec.json.decode(response.body, type=ReceivedRequest)
-        except (NoResponse, msgspec.MsgspecError):
+        except (NoResponse, *DECODE_ERRORS):
             return None
         return received if received.proof == expected else None
 

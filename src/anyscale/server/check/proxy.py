@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from anyscale.domain.schemas.protocol import IDENTITY
+from anyscale.domain.schemas.protocol import DECODE_ERRORS, IDENTITY
 from anyscale.domain.schemas.received_request import (
     PROOF,
     RECEIVED_BODY_OCTETS,
@@ -135,7 +135,7 @@ def _check_arrival(url: str, proof: str) -> Finding:
         return fail(looked_at, f"it does not arrive: the response is {response.status}", fix)
     try:
         octets = msgspec.json.decode(response.body, type=ReceivedBody).octets
-    except msgspec.DecodeError:
+    except DECODE_ERRORS:
         return fail(looked_at, "it does not arrive: another program responds", fix)
     if octets != RECEIVED_BODY_OCTETS:
         return fail(looked_at, f"the server received {octets} octets of it", fix)

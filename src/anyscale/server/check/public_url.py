@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from anyscale import __version__
-from anyscale.domain.schemas.protocol import IDENTITY
+from anyscale.domain.schemas.protocol import DECODE_ERRORS, IDENTITY
 from anyscale.server.check.findings import Finding, fail, judge_clock, ok, warn
 from anyscale.server.check.installation import Installation
 from anyscale.server.check.network import (
@@ -105,7 +105,7 @@ def check_issuer(installation: Installation) -> Finding:
     try:
         response = get(url)
         metadata = msgspec.json.decode(response.body, type=_Metadata)
-    except (NoResponse, msgspec.MsgspecError) as error:
+    except (NoResponse, *DECODE_ERRORS) as error:
         return warn(url, f"there are no metadata ({error})", "see openid.keys and the server's log")
     if metadata.issuer != issuer:
         return fail(url, f"the issuer is {metadata.issuer}", "start the server with this setting")
