@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 import sys
 import time
 from http import HTTPStatus
@@ -20,6 +21,9 @@ _REPETITION_SECONDS = 60
 
 #: errors that are remembered: above it, all are forgotten
 _MOST_ERRORS = 100
+
+#: characters that JSON has as they are, and that control a terminal or the direction of a text
+_odd = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def configure_logging() -> None:
@@ -104,8 +108,16 @@ def _prepare(record: logging.LogRecord) -> bool:
     return True
 
 
+class _Formatter(JsonFormatter):
+    """Writes JSON that a terminal can show: any visitor may send the address of an application."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        return _odd.sub(lambda found: f"\\u{ord(found[0]):04x}", super().format(record))
+
+
 def _formatter() -> logging.Formatter:
-    formatter = JsonFormatter(
+    formatter = _Formatter(
         ["asctime", "level", "message", "process"],
         rename_fields={"asctime": "time", "message": "event"},
         reserved_attrs=[*RESERVED_ATTRS, "color_message"],

@@ -17,6 +17,7 @@ from tests.support.waiting import wait_until
 
 from anyscale.domain.schemas.users import UserPage
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.http.openid.refusal_log import log_refusal
 from anyscale.server.logging_config import log_handler
 
 _log = logging.getLogger("anyscale.server")
@@ -41,6 +42,16 @@ def control_plane(tmp_path: Path) -> ControlPlane:
 
 def lines_of(log: StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log.getvalue().splitlines()]
+
+
+def test_an_address_of_a_visitor_reaches_a_terminal_escaped(log: StringIO) -> None:
+    """C1 controls as terminals understand them, and what changes the direction of a text."""
+    address = "https://jos\u00e9.example/\x7f\x9b31m\x85\u2028\u202e\u2066"
+    log_refusal("invalid_request", address=address)
+    line = log.getvalue().removesuffix("\n")
+    assert line.isprintable()
+    assert "jos\u00e9" in line
+    assert json.loads(line)["redirect_uri"] == address
 
 
 def test_a_line_of_a_worker_thread_has_the_id_of_its_request(
