@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from itertools import count
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import passlib.hash
@@ -26,7 +27,7 @@ from anyscale.domain.validation import Policy
 from anyscale.errors import HashingUnavailable, Overloaded, StoreUnavailable
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.hashing.argon2id import Hasher
-from anyscale.server.core.hashing.pool import PasswordHashPool
+from anyscale.server.core.hashing.pool import CHEAPEST, PasswordHashPool
 from anyscale.server.http import thread_pools
 from anyscale.server.http.thread_pools import HeldAnswers
 from anyscale.server.store.sql.accounts import Accounts
@@ -179,6 +180,27 @@ def test_a_known_email_is_refused_when_an_unknown_one_is(
     record_property("refusals", f"area under the curve {area:.3f} of {number}")
     assert abs(rank_score(times["there"], times["nobody"])) < 4
     assert number < 100 or abs(area - 0.5) <= 0.05
+
+
+@pytest.mark.parametrize("scheme", [passlib.hash.sha256_crypt, passlib.hash.sha512_crypt])
+def test_a_refusal_is_held_longer_for_a_password_that_takes_longer(
+    control_plane: ControlPlane, scheme: Any
+) -> None:
+    """SHA-crypt reads it in each round: else a long one would tell who has such a hash."""
+    slow = scheme.using(rounds=25_000).hash(PASSWORD)
+    arrive(control_plane, slow)
+    held, taken = [], []
+    for password in ("x" * 8, "x" * 511):
+        attempt = control_plane.password_login.prepare(EMAIL, password, HOME)
+        held.append(attempt.refusal_seconds - 0.1)
+        taken.append(min(_seconds_of(slow, password) for _ in range(3)))
+    assert held[1] / held[0] > 0.8 * taken[1] / taken[0] > 3
+
+
+def _seconds_of(password_hash: str, password: str) -> float:
+    started = time.process_time()
+    assert not Hasher(CHEAPEST).verify(password_hash, password)
+    return time.process_time() - started
 
 
 def test_refusals_are_not_delayed_once_all_have_signed_in(control_plane: ControlPlane) -> None:

@@ -44,6 +44,10 @@ _log = logging.getLogger("anyscale.server")
 #: A machine may be so much slower than the estimate; and what a sign-in takes beside the hash.
 _SLOWER, _OTHER_MS = 3, 100
 
+#: SHA-crypt reads the password in each round: so many octets take as long as the estimate. It takes
+#: none with more than the second number.
+_AS_LONG, _MOST_OCTETS = 48, 511
+
 
 class LoginAttempt(SensitiveStruct, frozen=True):
     """A sign-in whose account was looked up, and whose password is not verified yet."""
@@ -73,10 +77,14 @@ class LoginAttempt(SensitiveStruct, frozen=True):
         """How long a refusal takes at least, so that it does not reveal whose hash is imported.
 
         That is far above the slowest of these hashes, on a slower machine and for a password that
-        is verified in two forms. Without such hashes all refusals take the same time anyway.
+        is verified in two forms, however long it is. Without such hashes all refusals take the same
+        time anyway.
         """
-        slowest = self.slowest_imported
-        return (_SLOWER * slowest + _OTHER_MS) / 1000 if slowest else 0.0
+        if not self.slowest_imported:
+            return 0.0
+        octets = len(self.password.encode(errors="surrogatepass"))
+        slowest = self.slowest_imported * (1 + min(octets, _MOST_OCTETS) / _AS_LONG)
+        return (_SLOWER * slowest + _OTHER_MS) / 1000
 
 
 class PasswordLogin:
