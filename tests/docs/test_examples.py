@@ -1,11 +1,12 @@
 """Every example of the documents runs, and prints what the document shows.
 
-A page is one session in a fresh home, whose credentials file names a live server: the examples must
-not touch it. A block after a line like "`users.yaml`:" is that file; in a
+All pages run in one shell, one after the other, as in that of a reader: first the README, whose
+examples leave accounts, files and variables. The credentials file of the reader names a live
+server: the examples must not touch it. A block after a line like "`users.yaml`:" is that file; in a
 `console` block each line that begins with `$ ` is run, and what follows it is what it says. What
-`export` sets, the commands after it have. A command that ends with ` &` is a server: it answers on
-a free port instead of port 8000, and has to stop in order after the page. The next command runs at
-once, as in the shell of a reader.
+`cd`, `export` and `unset` change, the commands after it have. A command that ends with ` &` is a
+server: it answers on a free port instead of port 8000, and has to stop in order, by `kill %1` or
+after the page. The next command runs at once, as in the shell of a reader.
 """
 
 import inspect
@@ -27,7 +28,8 @@ from tests.support.servers.server_process import ServerProcess, run_server_proce
 from tests.support.waiting import wait_until
 
 OPERATIONS = ROOT / "docs" / "operations"
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *OPERATIONS.glob("*.md")])
+README = ROOT / "README.md"
+PAGES = sorted([README, *(ROOT / "docs").glob("*.md"), *OPERATIONS.glob("*.md")])
 BLOCK = re.compile(r"(?P<before>[^\n]*)\n\n?```(?P<kind>\w*)\n(?P<text>.*?)```\n", re.DOTALL)
 
 PORT = re.compile(r"\b8000\b")
@@ -45,7 +47,7 @@ CHANGING = (
     (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?", "TIME"),
     (r"local:[\w-]+", "local:#"),
     (r"/home/you\b", "HOME"),
-    (r"\S*/tmp\.\w{10}\b", "FOLDER"),
+    (r"[^\s=]*/tmp\.\w{10}\b", "FOLDER"),
     (r"[ -]+$", ""),
     (r" {2,}", "  "),
 )
@@ -57,9 +59,11 @@ def blocks(page: Path) -> Iterator[tuple[str, str, str]]:
         yield found["before"], found["kind"], found["text"]
 
 
-#: pages that have commands or Python
+#: pages that have commands or Python, after the README
 PAGES_WITH_EXAMPLES = [
-    page for page in PAGES if {"console", "python"} & {kind for _, kind, _ in blocks(page)}
+    page
+    for page in PAGES
+    if page != README and {"console", "python"} & {kind for _, kind, _ in blocks(page)}
 ]
 
 
@@ -83,7 +87,11 @@ class Session:
         self.home = home
         self.folder = folder
         self.status = 0
-        self.environment = os.environ | {"PATH": path, "TMPDIR": str(folder.parent)}
+        self.environment = os.environ | {
+            "HOME": str(home),
+            "PATH": path,
+            "TMPDIR": str(home),
+        }
         self._ending = ExitStack()
         self._port = free_port()
 
@@ -96,9 +104,13 @@ class Session:
         if command.endswith(" &"):
             self._start(command.removesuffix(" &"))
             return ""
-        if command.startswith(("export ", "unset ")):
+        if command == "kill %1; wait":
+            self.close()
+            return ""
+        if command.startswith(("cd ", "export ", "unset ")):
             pairs = self.run(f"{command}; env -0").split("\0")
             self.environment = dict(pair.split("=", 1) for pair in pairs if pair)
+            self.folder = Path(self.environment["PWD"])
             return ""
         return self.run(command).replace(str(self._port), "8000")
 
@@ -137,52 +149,38 @@ def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProc
         yield server
 
 
+@pytest.fixture(scope="module")
+def shell(
+    live_server: ServerProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Session]:
+    """The shell of a reader who has followed the README, and begins the other pages."""
+    home = tmp_path_factory.mktemp("reader")
+    credentials = home / ".anyscale" / "credentials.json"
+    credentials.parent.mkdir()
+    saved = {"host": live_server.url, "cli_token": live_server.token("reader")}
+    credentials.write_text(json.dumps(saved), encoding="utf-8")
+    credentials.chmod(0o600)
+    folder = home / "work"
+    folder.mkdir()
+    # The examples of the README run the installed command.
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    with closing(Session(home, folder, path)) as session:
+        run_page(README, session)
+        session.environment["PATH"] = path_of_shells()
+        yield session
+
+
 @pytest.mark.parametrize(
     "page", PAGES_WITH_EXAMPLES, ids=lambda page: page.relative_to(ROOT).as_posix()
 )
-def test_the_examples_of_a_page_print_what_it_shows_and_touch_no_server_of_the_reader(
-    page: Path, home: Path, tmp_path: Path, live_server: ServerProcess
+def test_a_page_prints_what_it_shows_in_the_shell_of_all_pages_before_it(
+    page: Path, shell: Session, live_server: ServerProcess
 ) -> None:
-    token = live_server.token(page.as_posix())
-    credentials = home / ".anyscale" / "credentials.json"
-    credentials.parent.mkdir()
-    saved = {"host": live_server.url, "cli_token": token}
-    credentials.write_text(json.dumps(saved), encoding="utf-8")
-    credentials.chmod(0o600)
-    folder = tmp_path / "work"
-    folder.mkdir()
-    example = (ROOT / "examples" / "users.yaml").read_text(encoding="utf-8")
-    (folder / "users.yaml").write_text(example, encoding="utf-8")
-
-    # The examples of the README run the installed command.
-    path = f"{BIN}{os.pathsep}{os.environ['PATH']}" if page.parent == ROOT else path_of_shells()
-    with closing(Session(home, folder, path)) as session:
-        run_page(page, session)
+    with closing(shell):
+        run_page(page, shell)
 
     tokens = json.loads(live_server.run("list-tokens", "-o", "json"))
-    assert [token["used_at"] for token in tokens if token["name"] == page.as_posix()] == [None]
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        ("README.md", "docs/operations/serving.md"),
-        ("docs/getting-started.md", "docs/users-file.md"),
-        ("docs/getting-started.md", "docs/large-batches.md"),
-        ("docs/getting-started.md", "docs/http.md"),
-        ("docs/getting-started.md", "docs/operations/sqlite.md"),
-    ],
-)
-def test_a_page_prints_what_it_shows_also_in_the_shell_of_the_page_before_it(
-    first: str, second: str, home: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "work"
-    folder.mkdir()
-    session = Session(home, folder, path_of_shells())
-
-    for page in (first, second):
-        with closing(session):
-            run_page(ROOT / page, session)
+    assert [token["used_at"] for token in tokens if token["name"] == "reader"] == [None]
 
 
 def run_page(page: Path, session: Session) -> None:
