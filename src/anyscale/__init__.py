@@ -22,7 +22,9 @@ def __getattr__(name: str) -> object:
         return import_module("anyscale.sdk").Anyscale
     if name in __all__:
         return import_module(f"anyscale.{name}")
-    raise AttributeError(f"module 'anyscale' has no attribute {name!r}")
+    # With `name` and `obj`, Python suggests the name that was probably meant.
+    text = f"module 'anyscale' has no attribute {name!r}"
+    raise AttributeError(text, name=name, obj=import_module(__name__))
 
 
 def __dir__() -> list[str]:

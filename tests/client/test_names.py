@@ -104,8 +104,10 @@ def test_a_module_shows_its_public_names(module: ModuleType, names: list[str]) -
     assert public(dir(module)) == public(module.__all__) == names
     assert "__doc__" in dir(module)
     assert all(getattr(module, name) for name in names)
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+    with pytest.raises(AttributeError, match="no attribute 'nothing'") as caught:
         module.nothing  # noqa: B018 - the access itself is tested
+    # From these, Python suggests the name that was meant.
+    assert (caught.value.name, caught.value.obj) == ("nothing", module)
 
 
 @pytest.mark.parametrize("module", [anyscale, anyscale.user, anyscale.batch])

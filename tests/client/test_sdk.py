@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -111,8 +112,11 @@ def test_any_iterable_is_accepted() -> None:
 
 
 def test_an_element_that_is_no_user_is_a_type_error() -> None:
-    with pytest.raises(TypeError, match=r"admin_create_users\[1\] must be AdminCreateUser"):
+    with pytest.raises(TypeError) as caught:
         anyscale.user.admin_batch_create([*people(1), {"name": "x"}])  # type: ignore[list-item]  # the mistake that is tested
+
+    mend = "write AdminCreateUser(**user)"
+    assert str(caught.value) == f"admin_create_users[1] must be AdminCreateUser, not dict: {mend}"
 
 
 @pytest.mark.parametrize("call", ["admin_batch_create", "verify"])
@@ -124,6 +128,8 @@ def test_an_element_that_is_no_user_is_a_type_error() -> None:
         (5, "int"),
         ("staff.xlsx", "str: open a file by `users_file`"),
         (PurePosixPath("staff.xlsx"), "PurePosixPath: open a file by `users_file`"),
+        (StringIO("name,email"), "StringIO: open a file by `users_file`"),
+        ({"name": "Jane", "email": "jane@example.com"}, "dict: write AdminCreateUser(**user)"),
     ],
 )
 def test_an_argument_that_is_no_list_is_a_type_error(call: str, argument: Any, what: str) -> None:

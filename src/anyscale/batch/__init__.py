@@ -17,7 +17,9 @@ def __getattr__(name: str) -> object:
 
     if name in __all__:
         return getattr(import_module("anyscale.batch.sdk").default_calls, name)
-    raise AttributeError(f"module 'anyscale.batch' has no attribute {name!r}")
+    # With `name` and `obj`, Python suggests the name that was probably meant.
+    text = f"module 'anyscale.batch' has no attribute {name!r}"
+    raise AttributeError(text, name=name, obj=import_module(__name__))
 
 
 def __dir__() -> list[str]:

@@ -35,7 +35,9 @@ def __getattr__(name: str) -> object:
         return import_module("anyscale.user.models")
     if name in __all__:
         return getattr(import_module("anyscale.user.sdk").default_calls, name)
-    raise AttributeError(f"module 'anyscale.user' has no attribute {name!r}")
+    # With `name` and `obj`, Python suggests the name that was probably meant.
+    text = f"module 'anyscale.user' has no attribute {name!r}"
+    raise AttributeError(text, name=name, obj=import_module(__name__))
 
 
 def __dir__() -> list[str]:

@@ -1,7 +1,8 @@
 """A Python list as a source of users: the argument of the calls of the SDK."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from io import IOBase
 from os import PathLike
 
 from msgspec import UNSET
@@ -36,8 +37,8 @@ class ListSource:
         self.users: Sequence[AdminCreateUser] = list(_iterator(users))
         for index, user in enumerate[object](self.users):
             if not isinstance(user, AdminCreateUser):
-                kind = type(user).__name__
-                raise TypeError(f"admin_create_users[{index}] must be AdminCreateUser, not {kind}")
+                what = f"{type(user).__name__}{_mend(user)}"
+                raise TypeError(f"admin_create_users[{index}] must be AdminCreateUser, not {what}")
         #: users that the current reading has read
         self.read: int = 0
 
@@ -57,15 +58,21 @@ class ListSource:
 
 
 def _iterator(users: Iterable[AdminCreateUser]) -> Iterator[AdminCreateUser]:
-    is_path = isinstance(users, str | PathLike)  # a text can be iterated, by its letters
+    # These can be iterated: a text by its letters, a file by its lines, a dict by its keys.
+    is_file = isinstance(users, str | PathLike | IOBase)
     with suppress(TypeError):
-        if not is_path:
+        if not is_file and not isinstance(users, Mapping):
             return iter(users)
-    mend = ": open a file by `users_file`" if is_path else ""
+    mend = ": open a file by `users_file`" if is_file else _mend(users)
     if isinstance(users, AdminCreateUser):
         mend = ": put it in a list"
     kind = type(users).__name__
     raise TypeError(f"admin_create_users must be a list of AdminCreateUser, not {kind}{mend}")
+
+
+def _mend(user: object) -> str:
+    """Say how something becomes a user: those of a JSON file or of pandas are dicts."""
+    return ": write AdminCreateUser(**user)" if isinstance(user, Mapping) else ""
 
 
 class _ListReading:
