@@ -203,13 +203,17 @@ def _rendered(console: "Console", status: _Status, width: int) -> str:
     if status.outage:
         waited = status.now - status.outage.since
         left = f"waiting: {waited:.0f} of {status.outage.patience:.0f} s"
+    percent = f"{status.percent:>4}"
+    texts = (status.phase, percent, rate, left)
+    # On a narrow terminal the bar becomes shorter: rich would shorten the texts.
+    room = width - sum(len(text) + 1 for text in texts)
     line = Table.grid(*[""] * 5, padding=(0, 1))
     for column in line.columns:
         column.no_wrap = True
     line.add_row(
         status.phase,
-        ProgressBar(status.total, status.done, width=_BAR_COLUMNS),
-        Text(f"{status.percent:>4}", "progress.percentage"),
+        ProgressBar(status.total, status.done, width=max(1, min(_BAR_COLUMNS, room))),
+        Text(percent, "progress.percentage"),
         Text(rate, "progress.data.speed"),
         Text(left, "progress.remaining"),
     )

@@ -1,6 +1,7 @@
 """How far work is: its rate, its bar, and the size of what is sent at a time."""
 
 import io
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -177,8 +178,8 @@ def test_a_line_has_no_rate_while_a_call_is_repeated_and_then_a_new_one(
     ]
 
 
-@pytest.mark.parametrize("columns", ["80", "200"])
-def test_a_bar_says_how_long_it_waits_for_a_response(
+@pytest.mark.parametrize("columns", ["40", "60", "80", "200"])
+def test_a_bar_of_any_width_says_how_far_work_is_and_how_long_it_waits_for_a_response(
     clock: Clock, columns: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", columns)
@@ -193,7 +194,8 @@ def test_a_bar_says_how_long_it_waits_for_a_response(
     clock.now += 35
     display.show("Hashing", 20, 100, 20)
     drawn = screen.getvalue().split("\r")
-    assert "/s" in drawn[-2]
+    texts = "".join(re.split(r"\x1b\[[0-9;]*[mK]", drawn[-2]))
+    assert re.fullmatch(r"Hashing [━╸╺ ]+ 20% 5/s 0:00:14 left", texts)
     assert "waiting: 40 of 100 s" in drawn[-1]
     assert "/s" not in drawn[-1]
     assert "left" not in drawn[-1]
