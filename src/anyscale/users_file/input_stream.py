@@ -43,6 +43,14 @@ _UTF = (
     (rb"\xff\xfe|\xfe\xff|[^\0]\0[^\0]\0|\0[^\0]\0[^\0]", "UTF-16 text: save it as UTF-8"),
 )
 _FOREIGN = (
+    (
+        rb"PK\x03\x04[\s\S]{26}mimetypeapplication/vnd\.oasis\.opendocument\.spreadsheet",
+        "an OpenDocument spreadsheet: save it as .xlsx, or as CSV (UTF-8)",
+    ),
+    (
+        rb"PK\x03\x04[\s\S]{,8192}PK\x03\x04[\s\S]{26}word/",
+        "a Word document: copy its table to a spreadsheet, and save that as CSV (UTF-8)",
+    ),
     (rb"PK\x03\x04", "an Excel workbook or a zip archive: say --format xlsx if it is one"),
     (
         rb"\xd0\xcf\x11\xe0",
@@ -50,6 +58,11 @@ _FOREIGN = (
     ),
     (rb"\x1f\x8b", "compressed: unpack it first"),
     (rb"%PDF", "a PDF document: export the users as CSV (UTF-8)"),
+    (rb"\x89PNG|\xff\xd8\xff|GIF8", "an image: export the users as CSV (UTF-8)"),
+    (
+        rb"(?i)\s*<(?:!doctype html|html|head|body|table)\b",
+        "a web page, and not a list: export the users as CSV (UTF-8)",
+    ),
 )
 
 _NOT_UTF8 = (

@@ -1,6 +1,9 @@
 """Files that are empty or not the expected text, and the problems of each."""
 
+from zipfile import ZIP_STORED
+
 from tests.client.bad_files.bad import Bad
+from tests.client.bad_files.workbooks import packed
 
 BYTES = [
     Bad(
@@ -214,6 +217,44 @@ BYTES = [
         "users.yaml",
         b"%PDF-1.7\n",
         ["users.yaml:1:1: the file is a PDF document: export the users as CSV (UTF-8)"],
+        ["encoding"],
+    ),
+    Bad(
+        "an image",
+        "users.csv",
+        b"\xff\xd8\xff\xe0\x00\x10JFIF",
+        ["users.csv:1:1: the file is an image: export the users as CSV (UTF-8)"],
+        ["encoding"],
+    ),
+    Bad(
+        "a web page",
+        "users.csv",
+        b"\n<!DOCTYPE html>\n<html><title>Sign in</title></html>",
+        ["users.csv:1:1: the file is a web page, and not a list: export the users as CSV (UTF-8)"],
+        ["encoding"],
+    ),
+    Bad(
+        "an OpenDocument spreadsheet",
+        "users.ods",
+        packed({"mimetype": "application/vnd.oasis.opendocument.spreadsheet"}, ZIP_STORED),
+        [
+            (
+                "users.ods:1:1: the file is an OpenDocument spreadsheet: save it as .xlsx, or as "
+                "CSV (UTF-8)"
+            )
+        ],
+        ["encoding"],
+    ),
+    Bad(
+        "a Word document",
+        "users.docx",
+        packed({"[Content_Types].xml": "<Types/>", "word/document.xml": "<document/>"}),
+        [
+            (
+                "users.docx:1:1: the file is a Word document: copy its table to a spreadsheet, and "
+                "save that as CSV (UTF-8)"
+            )
+        ],
         ["encoding"],
     ),
 ]
