@@ -291,6 +291,15 @@ ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
             "No such option '--role'. Say `anyscale user set-role EMAIL owner`",
         ),
         (
+            ["user", "update", "a@b.io", "--role", "owner"],
+            "No such option '--role'. Say `anyscale user set-role EMAIL owner`",
+        ),
+        (["login", "https://a.example"], "Missing option '--host'. Say --host https://a.example"),
+        (
+            ["server", "start", "--port", "abc"],
+            "Invalid value for '--port': 'abc' is not a valid number.",
+        ),
+        (
             ["user", "update", "a@b.io", "--is-sso-user"],
             "No such option '--is-sso-user'. Say --sso",
         ),

@@ -1,12 +1,52 @@
 """Options that several commands have."""
 
-from typing import Final, TypeVar
+from shlex import quote
+from typing import Any, Final, TypeVar
 
 import click
 
-__all__ = ["max_items_option", "not_empty", "text_or_json_option", "yes_option"]
+__all__ = [
+    "OptionCommand",
+    "WholeNumber",
+    "max_items_option",
+    "not_empty",
+    "text_or_json_option",
+    "yes_option",
+]
 
 Value = TypeVar("Value")
+
+
+class WholeNumber(click.IntRange):
+    """A number of a range: click's help and errors call it an integer range."""
+
+    name = "number"
+
+
+class OptionCommand(click.Command):
+    """A command that suggests its required option for an argument without it.
+
+    Args:
+        option: such as `-f`.
+    """
+
+    def __init__(self, *args: Any, option: str, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self._option = option
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        arguments = list(args)  # click empties its list
+        try:
+            return super().parse_args(ctx, args)
+        except click.MissingParameter as error:
+            _, words, _ = self.make_parser(ctx).parse_args(arguments)
+            if not words:
+                raise
+            if words == ["help"]:
+                raise click.UsageError(f"Say `{ctx.command_path} --help`.", ctx) from None
+            raise click.UsageError(
+                f"{error.format_message()} Say {self._option} {quote(words[0])}", ctx
+            ) from None
 
 
 def not_empty(_ctx: click.Context, option: click.Parameter, value: Value) -> Value:
@@ -21,7 +61,7 @@ def not_empty(_ctx: click.Context, option: click.Parameter, value: Value) -> Val
 
 
 max_items_option: Final = click.option(
-    "--max-items", type=click.IntRange(min=0), help="At most this many."
+    "--max-items", type=WholeNumber(min=0), help="At most this many."
 )
 
 text_or_json_option: Final = click.option(

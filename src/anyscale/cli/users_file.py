@@ -18,7 +18,6 @@ from anyscale.users_file import FORMATS, STDIN, TABLES, UsersFile
 from anyscale.users_file.tables.header import chosen_columns
 
 __all__ = [
-    "UsersFileCommand",
     "chosen_file_options",
     "column_hint",
     "file_options",
@@ -174,24 +173,6 @@ same_person_option = click.option(
     help="The account with this external id is that user's, though email and names differ or it is "
     "suspended. Repeat it for each.",
 )
-
-
-class UsersFileCommand(click.Command):
-    """A command that suggests `-f FILE` for a file without the option."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        arguments = list(args)  # click empties its list
-        try:
-            return super().parse_args(ctx, args)
-        except click.MissingParameter as error:
-            _, files, _ = self.make_parser(ctx).parse_args(arguments)
-            if not files:
-                raise
-            if files == ["help"]:
-                raise click.UsageError(f"Say `{ctx.command_path} --help`.", ctx) from None
-            raise click.UsageError(
-                f"{error.format_message()} Say -f {quote(files[0])}", ctx
-            ) from None
 
 
 def _one_users_file(

@@ -19,7 +19,7 @@ from anyscale.cli.formats import (
     write_records,
     write_text,
 )
-from anyscale.cli.options import max_items_option, not_empty, text_or_json_option
+from anyscale.cli.options import WholeNumber, max_items_option, not_empty, text_or_json_option
 from anyscale.cli.terminal import say
 from anyscale.domain import audit_chain
 from anyscale.domain.audit_chain import AuditEntry, Verdict
@@ -65,7 +65,7 @@ _COLUMNS = ("number", "time", "actor", "event", "subject", "data")
 
 
 @click.command("list")
-@click.option("--after", type=click.IntRange(min=0), default=0, help="Only those after a number.")
+@click.option("--after", type=WholeNumber(min=0), default=0, help="Only those after a number.")
 @click.option(
     "--actor",
     callback=not_empty,
@@ -144,7 +144,7 @@ def list_entries(
 @click.option(
     "--may-begin-at",
     metavar="NUMBER",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     help="Entries before this one may have been removed since the head was noted.",
 )
 @click.option(

@@ -8,6 +8,7 @@ from getpass import getpass
 import click
 
 from anyscale.cli.login.credentials_file import confirm_replacement, write_credentials
+from anyscale.cli.options import OptionCommand
 from anyscale.cli.terminal import log
 from anyscale.config import COMMAND, Target, credentials_path, resolve
 from anyscale.errors import ConfigError
@@ -17,7 +18,7 @@ from anyscale.transport import open_transport
 _LONGEST = 4096
 
 
-@click.command("login")
+@click.command("login", cls=OptionCommand, option="--host")
 @click.option("--host", required=True, metavar="URL", help="The server: https://...")
 @click.option("--yes", is_flag=True, help="Replace the token of another host without asking.")
 def login(host: str, yes: bool) -> None:

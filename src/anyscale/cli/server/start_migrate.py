@@ -4,7 +4,7 @@ import os
 
 import click
 
-from anyscale.cli.options import not_empty
+from anyscale.cli.options import WholeNumber, not_empty
 from anyscale.cli.server.connect import database_option, open_local_control_plane
 from anyscale.cli.terminal import log
 from anyscale.server.settings import ListenSettings
@@ -20,13 +20,13 @@ from anyscale.server.settings import ListenSettings
 )
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=WholeNumber(0, 65535),
     help="The port to listen at; 0 for any free one, which the log names. Default: ANYSCALE_PORT, "
     "else 8000.",
 )
 @click.option(
     "--workers",
-    type=click.IntRange(1, 256),
+    type=WholeNumber(1, 256),
     help="Processes that handle requests. Default: ANYSCALE_WORKERS, else 1.",
 )
 @database_option

@@ -6,6 +6,7 @@ import click
 from msgspec import structs
 
 from anyscale.cli.formats import output_option, write_records
+from anyscale.cli.options import WholeNumber
 from anyscale.cli.role_choice import RoleChoice
 from anyscale.cli.secret_output import SecretOutput, output_file_option
 from anyscale.cli.server.connect import database_option, open_local_control_plane
@@ -31,7 +32,7 @@ _COLUMNS = ("token_id", "name", "role", *_TIMES, "user_id")
     show_default=True,
     help="Owners can make every call; a collaborator's token can make none in this version.",
 )
-@click.option("--expires-days", type=click.IntRange(1, 3650), help="Default: it does not expire.")
+@click.option("--expires-days", type=WholeNumber(1, 3650), help="Default: it does not expire.")
 @output_file_option
 @database_option
 def create_token(name: str, role: str, expires_days: int | None, output_file: str | None) -> None:

@@ -51,9 +51,14 @@ _OWNERS = ("--owner", "--owners", "--admin", "--admins")
 _LIMITS = ("--limit", "--max", "--count", "--top", "-n")
 _ORDERS = ("--sort", "--order", "--order-by", "--reverse", "--latest")
 _SSO = {"--is-sso-user": "Say --sso"}
-_NOT_UPDATED = _SSO | {
-    "--password": "Users set it themselves: say `anyscale user set-password-link EMAIL`",
-}
+_SET_ROLE = {"--role": "Say `anyscale user set-role EMAIL owner`"}
+_NOT_UPDATED = (
+    _SSO
+    | _SET_ROLE
+    | {
+        "--password": "Users set it themselves: say `anyscale user set-password-link EMAIL`",
+    }
+)
 
 group: Final = LazyGroup(
     "user",
@@ -85,7 +90,7 @@ group: Final = LazyGroup(
         | JSON_HINT,
         "restore": dict.fromkeys(_FILE, "Say -f FILE") | JSON_HINT,
         "suspend": dict.fromkeys(_FILE, "Say -f FILE") | JSON_HINT,
-        "set-role": {"--role": "Say `anyscale user set-role EMAIL owner`"},
+        "set-role": _SET_ROLE,
         "update": _NOT_UPDATED,
         "sync": dict.fromkeys(_FILE, "Say -f FILE") | JSON_HINT,
         "verify": dict.fromkeys(_FILE, "Say -f FILE") | JSON_HINT,

@@ -15,6 +15,7 @@ from anyscale.cli.connect import (
     suggested_command,
 )
 from anyscale.cli.formats import OutputLost, output_option, require_written, write_records
+from anyscale.cli.options import OptionCommand
 from anyscale.cli.problem_report import existing_account_count, report_problems
 from anyscale.cli.signals import ignore_signals
 from anyscale.cli.terminal import clear_progress, is_quiet, log, log_change, say, show_progress
@@ -22,7 +23,6 @@ from anyscale.cli.user.resume_file import is_abandoned
 from anyscale.cli.user.resume_state import ResumeState, resume_folder
 from anyscale.cli.user.sign_in_hint import Hints, mail_hints, sign_in_hints
 from anyscale.cli.users_file import (
-    UsersFileCommand,
     column_hint,
     file_options,
     open_users_file,
@@ -61,7 +61,7 @@ def _label(_ctx: click.Context, _option: click.Parameter, label: str | None) -> 
     return label
 
 
-@click.command("batch-create", cls=UsersFileCommand)
+@click.command("batch-create", cls=OptionCommand, option="-f")
 @users_file_option(
     required=True,
     text="Path to a YAML file that contains the information for user accounts to be created. "

@@ -15,7 +15,7 @@ from anyscale.cli.connect import (
 )
 from anyscale.cli.exit_status import GO_ON, REFUSED, explain_interrupt
 from anyscale.cli.formats import write_json, write_records
-from anyscale.cli.options import text_or_json_option, yes_option
+from anyscale.cli.options import WholeNumber, text_or_json_option, yes_option
 from anyscale.cli.terminal import (
     MOST_LISTED,
     accounts_in_words,
@@ -319,9 +319,7 @@ suspend: click.Command = _command(
     users_file_option(
         "--missing-from", text="Suspend the users who are not in this file: people who left."
     ),
-    click.option(
-        "--at-most", type=click.IntRange(min=0), help="Suspend nobody if it would be more."
-    ),
+    click.option("--at-most", type=WholeNumber(min=0), help="Suspend nobody if it would be more."),
     same_person_option,
     unterminated_option,
 )

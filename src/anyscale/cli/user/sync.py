@@ -12,7 +12,13 @@ from anyscale.cli.connect import (
 )
 from anyscale.cli.exit_status import GO_ON, REFUSED, UNFINISHED, explain_interrupt
 from anyscale.cli.formats import write_json, write_text
-from anyscale.cli.options import not_empty, text_or_json_option, yes_option
+from anyscale.cli.options import (
+    OptionCommand,
+    WholeNumber,
+    not_empty,
+    text_or_json_option,
+    yes_option,
+)
 from anyscale.cli.terminal import (
     MOST_LISTED,
     accounts_in_words,
@@ -26,7 +32,6 @@ from anyscale.cli.terminal import (
 )
 from anyscale.cli.user.sign_in_hint import locked_out_hint, sign_in_hints
 from anyscale.cli.users_file import (
-    UsersFileCommand,
     file_options,
     open_users_file,
     quiet_option,
@@ -47,10 +52,10 @@ from anyscale.users_file import UsersFile
 #: after a plan that does not run
 _NOTHING = "nothing was changed"
 
-_limit = click.IntRange(min=0)
+_limit = WholeNumber(min=0)
 
 
-@click.command("sync", cls=UsersFileCommand)
+@click.command("sync", cls=OptionCommand, option="-f")
 @users_file_option(required=True, text="The file of all users, or - for standard input.")
 @file_options
 @click.option("--create", is_flag=True, help="Create the accounts of new users.")

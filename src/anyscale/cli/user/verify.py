@@ -10,7 +10,7 @@ import click
 from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.exit_status import GO_ON, explain_interrupt
 from anyscale.cli.formats import OutputLost, write_pieces, write_text
-from anyscale.cli.options import text_or_json_option
+from anyscale.cli.options import OptionCommand, WholeNumber, text_or_json_option
 from anyscale.cli.terminal import (
     MOST_LISTED,
     accounts_in_words,
@@ -24,7 +24,6 @@ from anyscale.cli.terminal import (
 )
 from anyscale.cli.user.sign_in_hint import locked_out_hint
 from anyscale.cli.users_file import (
-    UsersFileCommand,
     file_options,
     open_users_file,
     quiet_option,
@@ -59,7 +58,7 @@ _AGAIN_WITH: dict[type[AnyscaleError], str] = {
 }
 
 
-@click.command("verify", cls=UsersFileCommand)
+@click.command("verify", cls=OptionCommand, option="-f")
 @users_file_option(required=True, text="The users file, or - for standard input.")
 @file_options
 @click.option("--extra", is_flag=True, help="List also the accounts that the file lacks.")
@@ -68,7 +67,7 @@ _AGAIN_WITH: dict[type[AnyscaleError], str] = {
 )
 @click.option(
     "--at-most",
-    type=click.IntRange(min=0),
+    type=WholeNumber(min=0),
     help="With --apply: correct nobody if it would be more.",
 )
 @click.option("--yes", is_flag=True, help="With --apply: do not ask for confirmation.")
