@@ -14,6 +14,8 @@ __all__ = ["AtomicFile", "disk_errors"]
 #: errors of file systems without hard links
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
 
+_MENDS = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), ": make room on the disk")
+
 
 class AtomicFile:
     """A new file, written under a temporary name until `keep` gives it its own.
@@ -95,4 +97,5 @@ def disk_errors(action: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreUnavailable(f"cannot {action} {path}: {error.strerror}") from error
+        mend = _MENDS.get(error.errno or 0, "")
+        raise StoreUnavailable(f"cannot {action} {path}: {error.strerror}{mend}") from error

@@ -571,6 +571,8 @@ def test_an_error_half_way_leaves_no_file(
     check(2, "No such file or directory", *command, tmp_path / "nowhere" / "links.csv")
 
 
+FULL_DISK = "No space left on device: make room on the disk"
+
 LOST_FILE = "No file was written, and earlier links of up to 3 users, if any, no longer work"
 
 
@@ -584,7 +586,7 @@ def _suspended(
 @pytest.mark.parametrize(
     ("fault", "status", "message"),
     [
-        ("error=ENOSPC", 1, f"links.csv: No space left on device\n{LOST_FILE}; {AGAIN}\n"),
+        ("error=ENOSPC", 1, f"links.csv: {FULL_DISK}\n{LOST_FILE}; {AGAIN}\n"),
         ("error=EEXIST", 2, f"links.csv exists by now: name a new file\n{LOST_FILE}\n"),
         ("error=EPERM", 0, "3 links are in"),  # as on file systems without hard links
         ("signal=SIGINT", 0, "3 links are in"),  # the file has its name already
