@@ -77,6 +77,11 @@ def test_a_dictionary_of_a_user_makes_an_equal_user() -> None:
         ("is_sso_user", None, "is_sso_user must be bool, not NoneType"),
         ("lastname", [], "lastname must be str or None, not list"),
         ("title", True, "title must be str or None, not bool"),
+        (
+            "lastname",
+            float("nan"),  # of pandas
+            "lastname must be str or None, not float: leave out the empty cells of a table",
+        ),
     ],
 )
 def test_a_wrong_type_is_an_error_that_names_the_field(

@@ -1,5 +1,6 @@
 """The bases of the models: immutable records, most of which check the types of their fields."""
 
+from math import isnan
 from typing import Any, ClassVar, get_args
 
 from msgspec import Struct, UnsetType, structs
@@ -12,7 +13,13 @@ def check_type(name: str, value: Any, *types: type) -> None:
     if not isinstance(value, types):
         named = (kind for kind in types if kind is not UnsetType)
         names = ("None" if kind is type(None) else kind.__name__ for kind in named)
-        raise TypeError(f"{name} must be {' or '.join(names)}, not {type(value).__name__}")
+        mend = ": leave out the empty cells of a table" if _is_nan(value) else ""
+        raise TypeError(f"{name} must be {' or '.join(names)}, not {type(value).__name__}{mend}")
+
+
+def _is_nan(value: object) -> bool:
+    """Whether a value is what pandas has in an empty cell."""
+    return isinstance(value, float) and isnan(value)
 
 
 class Model(Struct, frozen=True, gc=False):
