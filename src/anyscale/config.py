@@ -212,7 +212,7 @@ def _checked_host(host: str, environment: Mapping[str, str]) -> str:
     try:
         origin = checked_origin(host)
     except ValueError as error:
-        raise ConfigError(f"the host must be {error}") from None
+        raise ConfigError(f"the host must be `{EMBEDDED}`, or {error}") from None
     is_plain = origin.startswith("http://") and not is_on_loopback(origin)
     if is_plain and environment.get("ANYSCALE_ALLOW_HTTP") != "1":
         raise ConfigError(

@@ -204,7 +204,7 @@ def test_a_host_without_a_token_is_an_error_that_names_its_source_and_the_ways_o
     ],
 )
 def test_a_wrong_host_is_an_error(host: str) -> None:
-    with pytest.raises(ConfigError, match="the host must be like"):
+    with pytest.raises(ConfigError, match="the host must be `embedded`, or like"):
         resolve(host, "mine", {})
 
 
@@ -225,9 +225,12 @@ def test_a_port_is_not_blamed_for_another_mistake() -> None:
         assert "port" not in str(caught.value)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:8123", "localhost:8123", "roll.example.com"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8123", "localhost:8123", "roll.example.com", "embeded"]
+)
 def test_a_missing_scheme_is_reported(host: str) -> None:
-    with pytest.raises(ConfigError, match=r"https:// or http:// is missing$"):
+    kinds = "the host must be `embedded`, or like https://accounts.example.com"
+    with pytest.raises(ConfigError, match=rf"^{kinds}: https:// or http:// is missing$"):
         resolve(host, "mine", {})
 
 

@@ -34,7 +34,7 @@ def folder(path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (no_database, "the file is not a database"),
+        (no_database, "the file is not a database: name a new file, or restore a backup"),
         (damaged, "restore a backup"),
         (folder, "it is not a regular file"),
         (foreign, "the database of another application"),

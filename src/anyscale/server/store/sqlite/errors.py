@@ -17,7 +17,7 @@ _REASONS = {
     "SQLITE_BUSY": "another process has been writing for too long: try again later",
     "SQLITE_READONLY": "it is read-only for this user",
     "SQLITE_CANTOPEN": "it cannot be opened: check the folder and its permissions",
-    "SQLITE_NOTADB": "the file is not a database",
+    "SQLITE_NOTADB": "the file is not a database: name a new file, or restore a backup",
     # SQLite reports a disk that cannot be read in the same way.
     "SQLITE_CORRUPT": "it is damaged or the disk fails: see to the disk, or restore a backup",
     "SQLITE_IOERR_SHMSIZE": "the disk is full or fails: make room, then run the same command again",
