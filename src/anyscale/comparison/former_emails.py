@@ -47,7 +47,6 @@ def _look_up(transport: ComparisonCalls, emails: Sequence[str]) -> Iterator[tupl
 
 
 def _email_of(email: str) -> CheckedUser:
-    # An entry need not have a name, and its number is that of the account itself.
-    return CheckedUser(
-        name="-", email=email, is_sso_user=False, email_key=email_key_or_empty(email)
-    )
+    # An entry need not have a name, and its number is that of the account itself. Where everybody
+    # signs in by SSO, the control plane looks up nobody else.
+    return CheckedUser(name="-", email=email, is_sso_user=True, email_key=email_key_or_empty(email))

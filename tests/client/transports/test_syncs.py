@@ -1,15 +1,18 @@
 """Syncs that meet others: `tests/resilience/histories` has random ones."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from functools import partial
 
 import pytest
+from msgspec import structs
+from tests.client.transports.steps import Connect
 from tests.support.at_once import at_once
 from tests.support.servers.control_planes import NewDeployment
 from tests.support.users import checked_users, list_accounts
 
 from anyscale.comparison.sync_options import SyncOptions
-from anyscale.comparison.sync_run import SyncRun
+from anyscale.comparison.sync_run import SyncRun, run_sync
 from anyscale.domain.models.batches import Conflict
 from anyscale.domain.models.users import UserChanges
 from anyscale.domain.validation import CheckedUser, Policy
@@ -56,6 +59,21 @@ def test_two_syncs_at_once_do_what_one_does(new_deployment: NewDeployment) -> No
         assert len(list_accounts(transports[0])) == 50
         for transport in transports:
             transport.close()
+
+
+def by_sso(number: int, email: str = "") -> AdminImportUser:
+    return structs.replace(person(number, email or f"u{number}"), is_sso_user=True)
+
+
+def test_where_everybody_signs_in_by_sso_a_sync_corrects_creates_and_suspends(
+    connect: Connect,
+) -> None:
+    with closing(connect(Policy(sso_only=True))) as transport:
+        run_sync(transport, ListSource(map(by_sso, range(3))), ALL, dry_run=False)
+        # The first one has left, another one has another email, the third one stays; one is new.
+        users = [by_sso(1, "new"), *map(by_sso, (2, 3))]
+        plan = run_sync(transport, ListSource(users), ALL, dry_run=False)
+        assert str(plan.done) == "1 created, 1 corrected, 1 suspended"
 
 
 @pytest.fixture
