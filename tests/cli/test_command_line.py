@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from tests.support.commands.running import RunAnyscale
 from tests.support.paths import ROOT
 
 USERS = ROOT / "examples" / "users.yaml"
+
+SSO_ONLY = {"ANYSCALE_SSO_ONLY": "on"}
 
 
 def users_file(folder: Path, count: int, name: str = "users.yaml") -> Path:
@@ -180,7 +183,7 @@ def test_the_operator_can_set_a_stricter_policy(anyscale: RunAnyscale) -> None:
     strict = {"ANYSCALE_PASSWORD_MIN_LENGTH": "15"}
 
     refused = anyscale("user", "batch-create", "-f", "-", stdin=users, env=strict)
-    sso = anyscale("user", "batch-create", "-f", "-", stdin=users, env={"ANYSCALE_SSO_ONLY": "on"})
+    sso = anyscale("user", "batch-create", "-f", "-", stdin=users, env=SSO_ONLY)
 
     assert "<stdin>:2:38: create_users[0].password: is shorter than 15 characters" in refused.stderr
     assert "create_users[0].password: must be empty: everybody here signs in by SSO" in sso.stderr
@@ -199,11 +202,15 @@ def test_with_sso_only_a_user_without_is_sso_user_is_a_problem(
     kind: str, users: str, place: str, anyscale: RunAnyscale
 ) -> None:
     call = ("user", "batch-create", "-f", "-", "--format", kind)
-    result = anyscale(*call, stdin=users, env={"ANYSCALE_SSO_ONLY": "on"})
+    result = anyscale(*call, stdin=users, env=SSO_ONLY)
     assert result.returncode == 2
     entry = "a, is_sso_user" if kind == "csv" else "create_users[0].is_sso_user"
     problem = f"{entry}: must be true: everybody here signs in by SSO"
     assert f"<stdin>:{place}: {problem}" in result.stderr
+    synced = anyscale("user", "sync", *call[2:], "--yes", stdin=users, env=SSO_ONLY)
+    line = place.partition(":")[0]
+    assert synced.returncode == 2
+    assert re.search(rf"<stdin>:{line}:\d+: .*is_sso_user: must be true", synced.stderr)
 
 
 def test_batches_can_be_listed_and_shown(anyscale: RunAnyscale) -> None:

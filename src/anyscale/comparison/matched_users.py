@@ -111,7 +111,7 @@ class MatchedUsers:
                 yield self._matched(chunk, self._undecided[chunk.first])
         if self._problems:
             self._problems.trim()
-            placed = map(self._located, self._problems)
+            placed = map(self.located, self._problems)
             raise BatchRefused(placed, self._problems.more, self._outcome)
         self._source.check_unchanged()
 
@@ -128,9 +128,10 @@ class MatchedUsers:
 
     def locate(self, index: int) -> Problem:
         """Return a problem with the place of the email of a user, if the source has places."""
-        return self._located(Problem(index=index, code="", detail=""))
+        return self.located(Problem(index=index, code="", detail=""))
 
-    def _located(self, problem: Problem) -> Problem:
+    def located(self, problem: Problem) -> Problem:
+        """Add to a problem of a user the place of the email, as `locate` returns it."""
         (placed,) = self._reading.locate([problem])
         return placed
 

@@ -10,7 +10,7 @@ from anyscale.comparison.comparison_calls import ComparisonCalls
 from anyscale.domain.emails import email_key
 from anyscale.domain.models.sync import SyncStep
 from anyscale.domain.user_sources import ProblemList
-from anyscale.domain.validation import CheckedUser, Policy
+from anyscale.domain.validation import CheckedUser, Policy, find_faults
 from anyscale.errors import BatchUndone, Problem
 
 __all__ = ["PlannedUsers", "SyncKey"]
@@ -33,12 +33,12 @@ class PlannedUsers:
 
     def reading(
         self,
-        policy: Policy,  # noqa: ARG002 - the users were checked before they were planned
+        policy: Policy,
         *,
         verify: bool = False,  # noqa: ARG002 - there are no passwords to leave out
     ) -> "_Reading":
         self._read = 0
-        return _Reading(self._users(), self._steps)
+        return _Reading(self._users(), self._steps, policy)
 
     def check_unchanged(self) -> None:
         """Do nothing: a plan does not change."""
@@ -53,16 +53,30 @@ class PlannedUsers:
 
 
 class _Reading:
-    """One reading of planned users: see `anyscale.domain.user_sources.Reading`."""
+    """One reading of planned users: see `anyscale.domain.user_sources.Reading`.
 
-    def __init__(self, users: Iterator[CheckedUser], steps: Sequence[SyncStep]) -> None:
+    The users were checked before they were planned, but not by the policy of the control plane.
+    """
+
+    def __init__(
+        self, users: Iterator[CheckedUser], steps: Sequence[SyncStep], policy: Policy
+    ) -> None:
         self._users = users
         self._steps = steps
-        #: none: the users were checked before they were planned
+        self._policy = policy
         self.problems = ProblemList()
 
     def __iter__(self) -> Iterator[CheckedUser]:
-        return self._users
+        for at, user in enumerate(self._users):
+            # All else of a policy is about passwords, which they do not have.
+            faults = find_faults({"is_sso_user": user.is_sso_user}, self._policy)
+            if not faults:
+                yield user
+                continue
+            self.problems.refused.append(at)
+            found = [Problem(index=at, **fault._asdict()) for fault in faults]
+            for problem in self.locate(found):
+                self.problems.add(problem)
 
     def take_passwords(self) -> list[tuple[int, str]]:
         return []

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SyncRun", "run_sync"]
 
+#: what a refusal says about the accounts
+_NOTHING = "nothing was changed"
+
 #: What says that an account has changed since it was planned, and only this account.
 _CHANGED = (
     AccountEdited,
@@ -93,7 +96,7 @@ class SyncRun:
         entries = MatchedUsers(
             self._transport,
             self._source,
-            "nothing was changed",
+            _NOTHING,
             same_person=self._options.same_person,
             on_progress=self._on_progress,
         )
@@ -108,7 +111,7 @@ class SyncRun:
         if self._options.correct:
             planner.block_emails(refused_emails(self._transport, planner.new_emails))
         plan = _located(planner.plan(listed.count), entries)
-        while plan.create and (taken := self._taken(plan)):
+        while plan.create and (taken := self._taken(plan, entries)):
             plan.blocked += taken
             left = {step.index for step in taken}
             plan.create = [step for step in plan.create if step.index not in left]
@@ -210,13 +213,18 @@ class SyncRun:
         for conflict in outcome.skipped_entries():
             self._leave(steps[conflict.position], "it has an account by now")
 
-    def _taken(self, plan: SyncPlan) -> list[SyncStep]:
-        """Return the users that no batch can create now, each with the reason."""
+    def _taken(self, plan: SyncPlan, entries: MatchedUsers) -> list[SyncStep]:
+        """Return the users that no batch can create now, each with the reason.
+
+        Raises:
+            BatchRefused: the policy of the control plane refuses some of them.
+        """
         try:
             self._batch(plan.create).dry_run()
         except BatchRefused as error:
             if error.input_is_at_fault:
-                raise
+                placed = map(entries.located, error.problems)
+                raise BatchRefused(placed, error.more, _NOTHING) from None
             by_index = {step.index: step for step in plan.create}
             return [
                 structs.replace(by_index[problem.index], kind="leave", reason=problem.detail)

@@ -16,6 +16,7 @@ from anyscale.comparison.sync_run import SyncRun, run_sync
 from anyscale.domain.models.batches import Conflict
 from anyscale.domain.models.users import UserChanges
 from anyscale.domain.validation import CheckedUser, Policy
+from anyscale.errors import BatchRefused
 from anyscale.transport.base import Transport
 from anyscale.user.list_source import ListSource
 from anyscale.user.models import AdminCreateUser, AdminImportUser
@@ -65,14 +66,17 @@ def by_sso(number: int, email: str = "") -> AdminImportUser:
     return structs.replace(person(number, email or f"u{number}"), is_sso_user=True)
 
 
-def test_where_everybody_signs_in_by_sso_a_sync_corrects_creates_and_suspends(
+def test_where_everybody_signs_in_by_sso_a_sync_stops_only_for_a_new_user_who_does_not(
     connect: Connect,
 ) -> None:
     with closing(connect(Policy(sso_only=True))) as transport:
         run_sync(transport, ListSource(map(by_sso, range(3))), ALL, dry_run=False)
-        # The first one has left, another one has another email, the third one stays; one is new.
-        users = [by_sso(1, "new"), *map(by_sso, (2, 3))]
-        plan = run_sync(transport, ListSource(users), ALL, dry_run=False)
+        # The first one has left, another one has another email, the third one stays; two are new.
+        users = [by_sso(1, "new"), *map(by_sso, (2, 3)), person(4, "u4")]
+        with pytest.raises(BatchRefused, match=r"1 problem.*\n.*\[3\].is_sso_user: must be true"):
+            run_sync(transport, ListSource(users), ALL, dry_run=False)
+        assert not any(user.suspended_at for user in list_accounts(transport))
+        plan = run_sync(transport, ListSource(users[:3]), ALL, dry_run=False)
         assert str(plan.done) == "1 created, 1 corrected, 1 suspended"
 
 
