@@ -437,6 +437,20 @@ def test_several_accounts_exchange_their_emails(
     assert changed == ids
 
 
+def test_accounts_that_pass_their_emails_on_in_a_circle_do_so_again(
+    control_plane: ControlPlane,
+) -> None:
+    ids, names = create_users(control_plane, "a", "b", "c"), ["b", "c", "a"]
+    for _ in range(4):
+        emails = [f"{name}@example.com" for name in names]
+        change_several(control_plane, dict(zip(ids, emails, strict=True)))
+        assert emails_of(control_plane, *ids) == emails
+        names = names[1:] + names[:1]
+    for user_id, email in zip(ids, emails, strict=True):
+        change(control_plane, user_id, email.upper())  # it has had the email of others before
+    assert emails_of(control_plane, *ids) == [email.upper() for email in emails]
+
+
 def test_two_accounts_get_no_equal_emails(control_plane: ControlPlane) -> None:
     ids = create_users(control_plane, "a", "b")
     with pytest.raises(EmailTaken, match="two accounts would have the email"):

@@ -59,7 +59,12 @@ class Model:
         others = {email for account, email in self.current.items() if account not in wanted}
         if len(set(emails)) < len(emails) or (others | self.reserved) & set(emails):
             return "taken"
-        freed = any(self.former.get(email, set()) - {account} for account, email in wanted.items())
+        passed_on = {self.current.get(account) for account in wanted}
+        freed = any(
+            self.former.get(email, set()) - {account}
+            for account, email in wanted.items()
+            if email not in passed_on
+        )
         return "freed" if freed and not reuse else ""
 
     def change(self, wanted: Mapping[int, int]) -> None:

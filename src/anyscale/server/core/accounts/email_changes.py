@@ -42,8 +42,8 @@ def change_emails(
         accounts: that get another email, or theirs in another spelling.
         emails: the valid new email of each, by `user_id`.
         caller: who changes them.
-        reuse_email: whether an account may get an email that an account not among these had until
-            a short time ago.
+        reuse_email: whether an account may get an email that none of these has, and another account
+            had until a short time ago.
 
     Raises:
         EmailTaken: another account or an open batch has an email, or two of these would have it.
@@ -57,7 +57,7 @@ def change_emails(
     _refuse_equal(new)
     _refuse_taken(tx, new)
     if not reuse_email:
-        _refuse_freed(tx, new)
+        _refuse_freed(tx, accounts, new)
     for account in accounts:
         # A link that is still to be mailed goes to the new email.
         tx.links.delete(user_id=account.user_id)
@@ -95,8 +95,12 @@ def _refuse_taken(tx: Transaction, new: Sequence[NewEmail]) -> None:
         raise EmailTaken(conflict_detail(find_conflict(0, email, holder)))
 
 
-def _refuse_freed(tx: Transaction, new: Sequence[NewEmail]) -> None:
-    by_key = {one.email_key: one for one in new}
+def _refuse_freed(
+    tx: Transaction, accounts: Sequence[AccountRecord], new: Sequence[NewEmail]
+) -> None:
+    # An email that one of these accounts has by now is passed on, whoever had it before.
+    passed_on = {email_key(account.email) for account in accounts}
+    by_key = {one.email_key: one for one in new if one.email_key not in passed_on}
     for freed in tx.emails.list_freed(list(by_key), freed_since(tx)):
         one = by_key[freed.email_key]
         if freed.user_id != one.user_id:
