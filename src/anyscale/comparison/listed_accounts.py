@@ -46,8 +46,8 @@ class ListedAccounts:
 
     def __init__(self, transport: ComparisonCalls) -> None:
         self._transport = transport
-        #: all, also those that are suspended
-        self.count: int = 0
+        #: how many are not suspended
+        self.active: int = 0
         self._pages: list[_Page] = []
         self._is_left = False
         self._listing: Future[None] | None = None
@@ -74,7 +74,7 @@ class ListedAccounts:
 
     def _every(self) -> Iterator[User]:
         for account in list_users(self._transport, UserQuery(), None, USER_PAGE):
-            self.count += 1
+            self.active += account.suspended_at is None
             yield account
 
     def _list(self) -> None:

@@ -79,6 +79,7 @@ def choose_kinds(plan: SyncPlan, options: SyncOptions) -> None:
 def most_unasked(accounts: int) -> int:
     """Return how many of so many accounts may change before a person has to say a number.
 
+    Those of people who left are not among them: after some years, they are more than the others.
     In a sync these are suspensions, or changed emails and numbers: a file may be cut off, or of
     another organization, or have lost the zeros of its numbers in a spreadsheet.
     """

@@ -138,7 +138,7 @@ class Planner:
         self._plan.correct = correct
 
     def plan(self, accounts: int) -> SyncPlan:
-        """Return the plan, after the last account, of so many."""
+        """Return the plan, after the last account, of so many that are not suspended."""
         plan, options = self._plan, self._options
         plan.accounts = accounts
         for steps in (plan.create, plan.correct, plan.restore):

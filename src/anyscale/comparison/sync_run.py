@@ -110,7 +110,7 @@ class SyncRun:
             planner.keep(former_holders(self._transport, planner.new))
         if self._options.correct:
             planner.block_emails(refused_emails(self._transport, planner.new_emails))
-        plan = _located(planner.plan(listed.count), entries)
+        plan = _located(planner.plan(listed.active), entries)
         while plan.create and (taken := self._taken(plan, entries)):
             plan.blocked += taken
             left = {step.index for step in taken}

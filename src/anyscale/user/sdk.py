@@ -243,8 +243,8 @@ class UserCalls(AccountCalls):
             restore: Restore the users in the list that an earlier sync suspended.
             at_most_create: Change nothing if it would create more accounts.
             at_most_correct: The same of accounts to correct. Without it, more changed emails and
-                external ids than 50, or than a tenth of the accounts if that is more, stop the
-                sync.
+                external ids than 50, or than a tenth of the accounts that are not suspended if
+                that is more, stop the sync.
             at_most_suspend: The same of accounts to suspend.
             they_differ: Emails of users who look like one who left, and are two people.
             same_person: External ids of users whose accounts have other emails and names, or are

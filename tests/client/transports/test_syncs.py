@@ -78,6 +78,8 @@ def test_where_everybody_signs_in_by_sso_a_sync_stops_only_for_a_new_user_who_do
         assert not any(user.suspended_at for user in list_accounts(transport))
         plan = run_sync(transport, ListSource(users[:3]), ALL, dry_run=False)
         assert str(plan.done) == "1 created, 1 corrected, 1 suspended"
+        # The limits are about the others: the accounts of people who left become ever more.
+        assert sync(transport, users[:3]).plan().accounts == 3
 
 
 @pytest.fixture

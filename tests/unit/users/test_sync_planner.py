@@ -52,7 +52,7 @@ class World:
         for known in self.accounts.values():
             if known.suspended_at is None and known.user_id not in planner.seen:
                 planner.add_missing(known)
-        return planner.plan(len(self.accounts))
+        return planner.plan(sum(one.suspended_at is None for one in self.accounts.values()))
 
     def apply(self, plan: SyncPlan) -> None:
         for step in plan.correct:

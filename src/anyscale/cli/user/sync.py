@@ -103,7 +103,7 @@ def sync(
     password is set. After an interruption, the same command continues.
 
     Without --at-most-suspend or --at-most-correct, more suspensions, or changed emails and external
-    ids, than 50, or than a tenth of the accounts if that is more, stop it.
+    ids, than 50, or than a tenth of the accounts that are not suspended if that is more, stop it.
 
     \b
     Exit status:

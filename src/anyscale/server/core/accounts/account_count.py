@@ -40,6 +40,12 @@ class AccountCount:
         """The number of all accounts; None before the first count."""
         return None if self.by_sign_in is None else sum(self.by_sign_in.values())
 
+    @property
+    def active(self) -> int | None:
+        """The number of those that are not suspended; None before the first count."""
+        counted = self.by_sign_in
+        return None if counted is None else sum(counted.values()) - counted.get("suspended", 0)
+
     def refresh(self) -> None:
         """Count, if it is time, and if no other thread does so already.
 

@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from tests.server.http.console.conftest import Console, run_console
+from tests.server.http.console.conftest import Console, OpenConsole, run_console
 from tests.server.http.pages.requests import PUBLIC, create_owner, fields_of, get, send
 from tests.support.callers import OPERATOR
 from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.sign_in.sign_ins import let_time_pass
 from tests.support.users import NEW_PASSWORD, checked_user
 
+from anyscale.comparison import sync_options
 from anyscale.server.core.accounts import bulk_changes
 from anyscale.server.core.time_units import MINUTE_MS
 from anyscale.server.http.console.users import matches, selected
@@ -148,6 +149,19 @@ def test_above_the_limit_of_a_sync_the_number_is_typed(console: Console, jane: H
     few = add(console, "cedar", 50)
     assert "type 50" not in ask(jane, SUSPEND, few).text
     assert confirm(jane, SUSPEND, few).status == 303
+
+
+def test_the_limit_is_about_the_accounts_that_are_not_suspended(
+    open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sync_options, "_MANY", 2)
+    console = open_console(public_url=PUBLIC)
+    add(console, "maple", 30)
+    for user in console.control_plane.users.find([f"maple{at}@example.com" for at in range(27)]):
+        assert user
+        console.control_plane.lifecycle.suspend(user.user_id, OPERATOR)
+    page = ask(console.browser(), SUSPEND, "?q=maple")
+    assert "3 to suspend, of 5 accounts: if that is right, type 3." in words_of(page)
 
 
 def test_a_list_of_suspended_accounts_offers_to_restore_them(

@@ -126,9 +126,11 @@ class Confirmations(Struct, frozen=True):
 
     def _doubt_of(self, change: Change, matches: Matches) -> str:
         """Return why the number has to be typed, by the limit of a sync; empty if it need not."""
-        if self.account_count.value is None:
-            self.account_count.refresh()
-        count, accounts = len(matches.user_ids), self.account_count.value or 0
+        counted = self.account_count
+        if counted.value is None:
+            counted.refresh()
+        count = len(matches.user_ids)
+        accounts = (counted.value if change == "restore" else counted.active) or 0
         if count <= most_unasked(accounts):
             return ""
         return f"{in_doubt(f'{count:,} {_TO[change]}', accounts)}, type {count:,}."
