@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import json, structs
+from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.control_planes import Deployment
 
-from anyscale.cli.audit import list_verify
-from anyscale.domain.audit_chain import FORGOTTEN, AuditEntry, entry_hash, verify
+from anyscale.domain.audit_chain import (
+    FORGOTTEN,
+    AuditEntry,
+    Verdict,
+    entry_hash,
+    verify,
+    verify_log,
+)
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.errors import StoreUnavailable
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.audit.entries import AuditLog, Entry, append_entries, append_entry
+from anyscale.server.core.audit.verification import verify_next_slice
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.audit import AuditRecord
 from anyscale.server.store.sqlite.store import SqliteStore
@@ -197,30 +206,44 @@ def test_a_removal_has_the_hash_by_which_the_first_remaining_entry_is_verified(
     assert "entry 4 was changed" in str(verify([changed, *entries[1:]]).fault)
 
 
-@pytest.mark.parametrize("recorded", [True, False])
-def test_entries_that_are_removed_between_two_pages_need_an_entry_that_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, recorded: bool
-) -> None:
-    monkeypatch.setattr(list_verify, "_PAGE", 2)
+class PurgedMeanwhile(AuditLog):
+    """A log of which another server removes the old entries after the second read."""
+
+    reads = 0
+
+    def list(self, *args: Any, **kwargs: Any) -> list[AuditEntry]:
+        found = super().list(*args, **kwargs)
+        self.reads += 1
+        if self.reads == 2:
+            AuditLog(self._transactions).purge(2**53)
+        return found
+
+
+def test_a_check_finds_no_fault_where_old_entries_are_removed_meanwhile(tmp_path: Path) -> None:
     with closing(SqliteStore(tmp_path / "anyscale.db")) as store:
-        log = AuditLog(Transactions(store))
+        transactions = Transactions(store)
+
+        def purged_meanwhile() -> AuditLog:
+            with store.write() as tx:
+                append_entries(tx, [Entry("local:jane", "batch.dropped", "bat_1", {})] * 4)
+            return PurgedMeanwhile(transactions)
+
+        def verdict_of(log: AuditLog) -> Verdict:
+            def entries_after(number: int) -> Iterator[AuditEntry]:
+                while page := log.list(number, 1):
+                    yield from page
+                    number = page[0].number
+
+            return verify_log(entries_after)
+
+        for _ in range(2):  # at the second time, the first removal is removed as well
+            verdict = verdict_of(purged_meanwhile())
+            assert (verdict.fault, verdict.entries) == (None, 2)
+            done = verify_next_slice(purged_meanwhile(), "")
+            assert (done.fault, done.is_last) == (None, True)
         with store.write() as tx:
-            append_entries(tx, [Entry("system", "batch.expired", "", {})] * 6)
-
-        def list_page(after: int, limit: int, **options: Any) -> list[AuditEntry]:
-            found = log.list(after, limit, **options)
-            if recorded:
-                log.purge(2**53)  # once a day
-            elif not after:
-                with closing(sqlite3.connect(tmp_path / "anyscale.db")) as database:
-                    database.execute("delete from audit where number < 6")
-                    database.commit()
-            return found
-
-        verdict = list_verify.verify_log(list_page, None, None)
-    unexplained = "the entries before 6 are missing, and no entry says why"
-    assert verdict.fault == (None if recorded else unexplained)
-    assert (verdict.removed or "").startswith("entries 1-5 were removed") == recorded
+            execute_sql(tx, "update audit set actor = 'local:eve' where event = 'audit.forgotten'")
+        assert "was changed" in str(verdict_of(AuditLog(transactions)).fault)
 
 
 def test_old_entries_are_deleted_at_most_once_a_day(

@@ -1,7 +1,7 @@
 """The entries of the audit log, and the hash chain that reveals changes of them."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, NamedTuple, Protocol
@@ -21,6 +21,7 @@ __all__ = [
     "head_of",
     "verify",
     "verify_beginning",
+    "verify_log",
     "verify_slice",
 ]
 
@@ -140,6 +141,26 @@ def verify(
     if not fault and not is_found:
         fault = f"the audit log does not contain the head {head}: entries were changed or cut off"
     return Verdict(count, head_of(last), fault, str(removed) if removed else None)
+
+
+def verify_log(
+    entries_after: Callable[[int], Iterator[AuditEntry]],
+    head: str | None = None,
+    may_begin_at: int | None = None,
+) -> Verdict:
+    """Check a log as `verify` does, of which old entries may be removed meanwhile.
+
+    Args:
+        entries_after: gives the entries after a number, in parts that are read one after the other.
+        head: see `verify`.
+        may_begin_at: see `verify`.
+    """
+    while True:
+        first = next(entries_after(0), None)
+        verdict = verify(entries_after(0), head, may_begin_at)
+        # What was removed between two parts seems to be missing: the log then begins later.
+        if verdict.fault is None or next(entries_after(0), None) == first:
+            return verdict
 
 
 def verify_slice(last: AuditEntry | None, entries: Iterable[AuditEntry]) -> Verdict:

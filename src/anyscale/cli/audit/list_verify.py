@@ -22,7 +22,7 @@ from anyscale.cli.formats import (
 from anyscale.cli.options import WholeNumber, max_items_option, not_empty, text_or_json_option
 from anyscale.cli.terminal import say
 from anyscale.domain import audit_chain
-from anyscale.domain.audit_chain import AuditEntry, Verdict
+from anyscale.domain.audit_chain import AuditEntry
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.times import moment
 from anyscale.errors import ConfigError
@@ -181,7 +181,7 @@ def verify(
     if host and database is not None:
         raise ConfigError("choose one of --host and --database")
     with _open_log(host, database) as list_page:
-        verdict = verify_log(list_page, head, may_begin_at)
+        verdict = audit_chain.verify_log(partial(_entries, list_page), head, may_begin_at)
     if output == "json":
         write_json(verdict)
     elif verdict.fault is None:
@@ -205,15 +205,6 @@ def _open_log(host: str | None, database: str | None) -> Iterator[_ListPage]:
         os.environ["ANYSCALE_DATABASE_URL"] = database
     with open_local_control_plane(create=False) as control_plane:
         yield control_plane.audit_log.list
-
-
-def verify_log(list_page: _ListPage, head: str | None, may_begin_at: int | None) -> Verdict:
-    """Verify the whole log, and anew if entries that were not read yet were removed meanwhile."""
-    while True:
-        verdict = audit_chain.verify(_entries(list_page, 0), head, may_begin_at)
-        until = int(verdict.head.partition(":")[0] or _LARGEST)
-        if not verdict.fault or not any(first.number > until for first in list_page(0, 1)):
-            return verdict
 
 
 def _entries(list_page: _ListPage, after: int) -> Iterator[AuditEntry]:

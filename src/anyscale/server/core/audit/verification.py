@@ -65,7 +65,9 @@ def _begin(audit_log: AuditLog, noted: str) -> Verdict:
     removals = audit_log.list(0, 1, only=only)
     beginning = verify_beginning(first, removals[0] if removals else None, noted or None)
     if fault := beginning.fault or _missing_head(audit_log, first, noted):
-        return Verdict(0, "", fault)
+        # Old entries may have been removed since the first read: the log then begins later.
+        is_same = audit_log.list(0, 1) == [first]
+        return Verdict(0, "", fault) if is_same else _begin(audit_log, noted)
     slice_ = verify_slice(None, found)
     return Verdict(slice_.entries, slice_.head, slice_.fault, beginning.removed)
 
