@@ -307,6 +307,8 @@ def test_a_freed_email_is_given_to_another_account_on_request(control_plane: Con
     change(control_plane, joe, "joe@example.com")
     with pytest.raises(EmailFreed):  # the last one who had it is Joe by now
         change(control_plane, jane, "jane@example.com")
+    change(control_plane, joe, "jane@example.com")
+    assert emails_of(control_plane, joe) == ["jane@example.com"]
 
 
 @pytest.mark.both_stores

@@ -50,8 +50,8 @@ class Model:
     def __init__(self) -> None:
         self.current: dict[int, int] = {}
         self.reserved: set[int] = set()
-        #: email -> the accounts that had it before
-        self.former: dict[int, set[int]] = {}
+        #: email -> the accounts that had it before, the last one last
+        self.former: dict[int, dict[int, None]] = {}
 
     def outcome(self, wanted: Mapping[int, int], *, reuse: bool) -> str:
         """Return why accounts, new ones too, cannot get emails; an empty text if they can."""
@@ -61,24 +61,24 @@ class Model:
             return "taken"
         passed_on = {self.current.get(account) for account in wanted}
         freed = any(
-            self.former.get(email, set()) - {account}
+            list(self.former[email])[-1] != account
             for account, email in wanted.items()
-            if email not in passed_on
+            if self.former.get(email) and email not in passed_on
         )
         return "freed" if freed and not reuse else ""
 
     def change(self, wanted: Mapping[int, int]) -> None:
         for account in wanted:
             if account in self.current:
-                self.former.setdefault(self.current[account], set()).add(account)
+                self.former.setdefault(self.current[account], {})[account] = None
         for account, email in wanted.items():
             self.current[account] = email
-            self.former.get(email, set()).discard(account)
+            self.former.get(email, {}).pop(account, None)
 
     def delete(self, account: int) -> None:
         del self.current[account]
         for had in self.former.values():
-            had.discard(account)
+            had.pop(account, None)
 
 
 class History:

@@ -101,8 +101,10 @@ def _refuse_freed(
     # An email that one of these accounts has by now is passed on, whoever had it before.
     passed_on = {email_key(account.email) for account in accounts}
     by_key = {one.email_key: one for one in new if one.email_key not in passed_on}
-    for freed in tx.emails.list_freed(list(by_key), freed_since(tx)):
-        one = by_key[freed.email_key]
+    found = tx.emails.list_freed(list(by_key), freed_since(tx))
+    # Of several accounts that had an email, the last one may have it again.
+    for key, freed in {freed.email_key: freed for freed in found}.items():
+        one = by_key[key]
         if freed.user_id != one.user_id:
             raise EmailFreed(conflict_detail(find_conflict(0, one.email, freed), _REUSE))
 
