@@ -23,6 +23,7 @@ from anyscale.errors import TooLarge
 
 __all__ = ["Planner", "are_different"]
 
+_ONLY_IN_FILE = "it is suspended in the file, but a sync suspends only users who are missing there"
 _GOT_SINCE = "it got an email or a number of the file while the plan was made: sync once more"
 
 
@@ -65,7 +66,10 @@ class Planner:
             self.seen.add(account.user_id)
             if account.suspended_at is not None:
                 self._add_suspended(index, user, account)
-            elif values(user) != values(account):
+                continue
+            if user.suspended:
+                self._plan.left.append(_of_account("leave", account, _ONLY_IN_FILE, index))
+            if values(user) != values(account):
                 self._add_different(index, user, account)
         self._refuse_if_too_large()
 

@@ -412,14 +412,19 @@ def test_an_account_gets_no_email_of_one_that_is_left_nor_do_those_that_wait_for
     ]
 
 
-def test_who_is_suspended_in_the_file_is_neither_created_nor_restored() -> None:
-    world = World.of([account("ben@x.org", suspended_at=AT, suspended_by_sync=True)])
-    entries = [entry(f"{name}@x.org", suspended=True) for name in ("ann", "ben")]
+ONLY_IN_FILE = "it is suspended in the file, but a sync suspends only users who are missing there"
+
+
+def test_who_is_suspended_in_the_file_is_neither_created_nor_restored_and_is_named() -> None:
+    suspended = account("b@x.org", suspended_at=AT, suspended_by_sync=True)
+    world = World.of([suspended, account("c@x.org")])
+    entries = [entry(f"{name}@x.org", suspended=True, lastname="Doe") for name in "abc"]
     plan = world.plan(entries, SyncOptions(restore=True))
 
-    assert not plan.create
-    assert not plan.restore
+    assert [step.email for step in plan.correct] == ["c@x.org"]
+    assert plan.steps == 1
     assert [(step.email, step.reason) for step in plan.left] == [
-        ("ann@x.org", "no account has this email, and the file says that it is suspended"),
-        ("ben@x.org", "a sync suspended it, and the file says so too"),
+        ("a@x.org", "no account has this email, and the file says that it is suspended"),
+        ("b@x.org", "a sync suspended it, and the file says so too"),
+        ("c@x.org", ONLY_IN_FILE),
     ]
