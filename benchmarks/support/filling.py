@@ -54,11 +54,11 @@ _CONSOLE = (
     """,
     """
     insert into chunks (batch, number, digest, user_root, users, skipped, conflicts,
-        hashes_due, passwords, sso_users)
+        hashes_due, passwords, suspended, sso_users)
     select batch, row_number() over (partition by batch order by substr(user_id, 29, 5)) - 1,
         cast('' as {bytes}), cast('' as {bytes}), count(*), 0, 0,
         sum(case when hash_due = {true} then 1 else 0 end),
-        sum(case when hash_due = {true} or password_hash is not null then 1 else 0 end),
+        sum(case when hash_due = {true} or password_hash is not null then 1 else 0 end), 0,
         sum(case when is_sso_user = {true} then 1 else 0 end)
     from users group by batch, substr(user_id, 29, 5)
     """,

@@ -80,16 +80,21 @@ def test_publishing_writes_one_row_however_many_users_there_are(
     assert (mailing.batch_id, mailing.state, mailing.due) == (batch_id, "sending", 7)
 
 
-def test_a_small_batch_mails_links_to_those_who_have_no_password(
+@pytest.mark.both_stores
+def test_a_small_batch_mails_links_to_those_who_have_no_password_and_are_not_suspended(
     control_plane: ControlPlane, relay: TestRelay
 ) -> None:
     users = [checked_user("a@example.com"), checked_user("b@example.com", PASSWORD)]
+    suspended = structs.replace(checked_user("c@example.com"), suspended=True)
+    users.append(suspended)
     for _ in range(2):  # the second call is a repeated one
         control_plane.batches.create(
             "key", users, "fail", OPERATOR, [(1, PASSWORD)], mail_links=True
         )
     send_all(control_plane)
     assert names_of(relay) == "a"
+    [mailing] = control_plane.mail_queue.list_mailings()
+    assert (mailing.total, mailing.sent) == (1, 1)
 
 
 def test_a_batch_that_is_dropped_mails_nobody(

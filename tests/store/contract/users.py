@@ -292,10 +292,11 @@ class CredentialRules(StoreSteps):
         batch = self.add(store, 4)
         with store.write() as tx:
             tx.chunks.save(batch.id, chunk_row(0, users=3, passwords=1, sso_users=2), [])
-            tx.chunks.save(batch.id, chunk_row(1, users=3, passwords=1, sso_users=1), [])
+            chunk = chunk_row(1, users=5, passwords=1, suspended=2, sso_users=1)
+            tx.chunks.save(batch.id, chunk, [])
         with request.getfixturevalue(which).read() as tx:
             counts = tx.chunks.count_accounts(batch.id)
-            assert counts == AccountCounts(all=6, without_credentials=expected)
+            assert counts == AccountCounts(all=8, without_credentials=expected)
             assert tx.chunks.count_accounts(0) == AccountCounts(0, 0)
 
     def test_they_are_listed_in_pages(self, store: Store, batch: BatchRecord) -> None:

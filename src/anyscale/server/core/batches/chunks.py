@@ -84,6 +84,8 @@ class NewChunk:
             users, ids = [users[at] for at in created], [ids[at] for at in created]
         passwords = [user.has_password for user in users].count(True)
         hashes = len(users) - [user.password_hash for user in users].count(None)
+        suspended = [user.has_password for user in users if user.suspended]
+        by_sso = [user.has_password or user.suspended for user in users if user.is_sso_user]
         return ChunkRecord(
             number=self.number,
             digest=self.digest,
@@ -93,7 +95,8 @@ class NewChunk:
             conflicts=len(conflicts) - skipped,
             hashes_due=passwords - hashes,
             passwords=passwords,
-            sso_users=[user.has_password for user in users if user.is_sso_user].count(False),
+            suspended=suspended.count(False),
+            sso_users=by_sso.count(False),
         )
 
 

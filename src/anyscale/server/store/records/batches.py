@@ -72,8 +72,10 @@ class ChunkRecord(Record, frozen=True):
     conflicts: int
     #: of its users, those with a password that is not hashed yet
     hashes_due: int
-    #: of its users, those that were reserved with a password, and SSO users without one
+    #: of its users, those that were reserved with a password
     passwords: int
+    #: of the others, those that were reserved as suspended, and the SSO users that were not
+    suspended: int
     sso_users: int
 
 

@@ -28,7 +28,9 @@ _WITHOUT_PASSWORD = "password_hash is null and suspended_at is null"  # noqa: S1
 WITHOUT_CREDENTIALS = f"({_WITHOUT_PASSWORD} and not (is_sso_user and {{has_provider}}))"
 
 #: How many users of a chunk, as it is in `chunks`, have no credentials when they are created.
-NEW_WITHOUT_CREDENTIALS = "(users - passwords - case when {has_provider} then sso_users else 0 end)"
+NEW_WITHOUT_CREDENTIALS = (
+    "(users - passwords - suspended - case when {has_provider} then sso_users else 0 end)"
+)
 
 
 def sign_in(table: str) -> str:

@@ -54,8 +54,10 @@ create table chunks (
     conflicts bigint not null,
     -- its users with a password that is not hashed yet: counting them takes seconds for a million
     hashes_due bigint not null,
-    -- its users with a password, and its SSO users without one, when the batch was created
+    -- its users with a password; of the others those who were suspended when the batch was created, and
+    -- the SSO users who were not
     passwords bigint not null,
+    suspended bigint not null,
     sso_users bigint not null,
     primary key (batch, number)
 );

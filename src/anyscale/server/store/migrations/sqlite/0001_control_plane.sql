@@ -55,8 +55,10 @@ create table chunks (
     conflicts integer not null,
     -- its users with a password that is not hashed yet: counting them takes seconds for a million
     hashes_due integer not null,
-    -- its users with a password, and its SSO users without one, when the batch was created
+    -- its users with a password; of the others those who were suspended when the batch was created, and
+    -- the SSO users who were not
     passwords integer not null,
+    suspended integer not null,
     sso_users integer not null,
     primary key (batch, number)
 ) without rowid;
