@@ -1,13 +1,17 @@
 """A person who forgot the password gets a link by mail, and nobody learns who has an account."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 from msgspec import structs
+from tests.server.http.pages.requests import PROVIDER
 from tests.support.callers import OPERATOR, session_caller
+from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.databases.stored_data import execute_sql
 from tests.support.mail.relays import TestRelay
-from tests.support.mail.sending import mails, pass_time, send_all
+from tests.support.mail.sending import mails, pass_time, send_all, sender_of
+from tests.support.servers.control_planes import Deployment
 from tests.support.users import NEW_PASSWORD, checked_user, create_accounts
 
 from anyscale.domain.models.audit import AuditFilter
@@ -15,6 +19,7 @@ from anyscale.domain.models.users import UserChanges
 from anyscale.errors import LinkInvalid, NotAuthenticated, TooManyPasswordResets
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.sessions import ClientInfo
+from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.core.time_units import HOUR_MS, MINUTE_MS
 
 CLIENT = ClientInfo("192.0.2.1", "Firefox")
@@ -113,15 +118,21 @@ def test_the_newest_of_several_mails_has_the_link_that_works(
     control_plane.password_changes.link_account(second)
 
 
-def test_a_user_who_signs_in_by_sso_gets_a_mail_that_says_so(
-    control_plane: ControlPlane, relay: TestRelay
+@pytest.mark.parametrize("provider", [PROVIDER, None])
+def test_a_user_who_signs_in_by_sso_gets_a_mail_that_says_so_and_a_link_where_there_is_no_sso(
+    store_deployment: Deployment, relay: TestRelay, provider: ProviderSettings | None
 ) -> None:
-    create_jane(control_plane, is_sso_user=True)
-    request(control_plane)
-    send_all(control_plane)
+    settings = structs.replace(
+        store_deployment.settings(), mail=relay.settings(), provider=provider
+    )
+    with closing(cheap_control_plane(settings)) as control_plane:
+        create_jane(control_plane, is_sso_user=True)
+        request(control_plane)
+        send_all(control_plane)
+        sender_of(control_plane).close()
     [mail] = relay.received
-    assert (mail.recipients, mail.code) == ([JANE], "")
-    assert "single sign-on (SSO)" in mail.text
+    assert (mail.recipients, bool(mail.code)) == ([JANE], provider is None)
+    assert ("single sign-on (SSO)" in mail.text) is (provider is not None)
 
 
 def test_other_people_get_no_mail(control_plane: ControlPlane, relay: TestRelay) -> None:

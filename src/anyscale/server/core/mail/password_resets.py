@@ -40,8 +40,9 @@ def look_up_next(tx: Transaction) -> None:
         (mail,) = new_mails(tx.now(), FORGOTTEN_PASSWORD, [""], _ANONYMOUS, address=reset.reset_id)
         tx.outbox.add(mail)
         return
-    only_sso = account.is_sso_user and account.password_hash is None
-    kind = FORGOTTEN_PASSWORD_SSO if only_sso else FORGOTTEN_PASSWORD
+    # Without an identity provider here, a link is the only way for an SSO user too.
+    (found,) = tx.searched_users.get("", account.user_id)
+    kind = FORGOTTEN_PASSWORD_SSO if found.sign_in == "sso" else FORGOTTEN_PASSWORD
     (mail,) = new_mails(tx.now(), kind, [account.user_id], user_actor(account.user_id))
     tx.outbox.add(mail)
     append_entry(tx, _ANONYMOUS, "password.reset_requested", account.user_id, {})
