@@ -3,22 +3,28 @@
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from typing import Any
 
 import pytest
 from msgspec import structs
-from tests.support.callers import OPERATOR
+from tests.support.callers import OPERATOR, session_caller
 from tests.support.databases.empty_sqlite import cheap_control_plane
+from tests.support.databases.locks import wait_until_blocked
 from tests.support.mail.relays import TestRelay
 from tests.support.mail.sending import mails, pass_time, send_all, sender_of
 from tests.support.servers.control_planes import Deployment
-from tests.support.users import checked_users
+from tests.support.users import checked_users, create_accounts
 
 from anyscale.errors import LinkInvalid
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.mail.sender import MailSender
 from anyscale.server.core.time_units import MINUTE_MS
+from anyscale.server.store.transaction import Transaction
 
 NAMES = "abcdefghijklmnopqrst"
+EMAILS = [f"{name}@example.com" for name in ("ann", "jane", "zoe")]
 
 
 @pytest.fixture
@@ -163,6 +169,36 @@ def test_a_mail_that_is_deleted_while_it_is_sent_counts_as_sent(
     send_all(servers[0])
     [mailing] = servers[0].mail_queue.list_mailings()
     assert (len(relay.received), mailing.sent, mailing.failed) == (1, 1, 0)
+
+
+@pytest.mark.both_stores
+def test_a_link_of_an_owner_who_is_suspended_while_its_mail_is_taken_ends(
+    servers: list[ControlPlane], relay: TestRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_accounts(servers[0], "ann", "jane", "zoe")
+    ann, jane, zoe = (user.user_id for user in servers[0].users.find(EMAILS) if user)
+    for owner in (jane, zoe):
+        servers[0].lifecycle.set_role(owner, "owner", OPERATOR)
+    send_all(servers[0])  # notices
+    servers[0].links.mail([ann], session_caller(servers[0], jane))
+    create = MailSender._new_link
+
+    def create_while_the_owner_is_suspended(
+        sender: MailSender, tx: Transaction, *mail: Any
+    ) -> tuple[str, int]:
+        created = create(sender, tx, *mail)
+        suspensions.append(pool.submit(servers[0].lifecycle.suspend, jane, OPERATOR))
+        wait_until_blocked(servers[0].store, tx)
+        return created
+
+    suspensions: list[Future[None]] = []
+    with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patch:
+        patch.setattr(MailSender, "_new_link", create_while_the_owner_is_suspended)
+        sender_of(servers[0]).send_next()
+        [suspension] = suspensions
+        suspension.result()
+    with pytest.raises(LinkInvalid):
+        servers[0].password_changes.link_account(relay.received[-1].code)
 
 
 def test_all_servers_together_keep_the_rate(store_deployment: Deployment, relay: TestRelay) -> None:

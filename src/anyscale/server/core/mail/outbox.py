@@ -164,10 +164,11 @@ def end_links(tx: Transaction, *, user_id: str = "", by: str = "") -> None:
 
     Those that are to be mailed are not sent, and mailings of the actor are stopped.
     """
-    tx.links.delete(user_id=user_id, by=by)
     if by:
         stop_mailings(tx, by=by)
     tx.outbox.delete(user_id=user_id, by=by, kinds=_WITH_LINK)
+    # After the mails: a sender that has taken one up is waited for, and its link is there then.
+    tx.links.delete(user_id=user_id, by=by)
 
 
 def stop_mailings(
