@@ -20,6 +20,8 @@ from anyscale.cli.root import root
         (["user", "batch-create"], 2, "Missing option '--users-file' / '-f'"),
         (["user", "batch-create", "-f", "none.yaml"], 2, "cannot read none.yaml: No such file"),
         (["user", "batch-create", "-f", "."], 2, "cannot read .: Is a directory"),
+        # It can be opened, and fails as a file of a broken disk does.
+        (["user", "batch-create", "-f", "/proc/self/mem"], 2, "mem: Input/output error"),
         (["user", "batch-create", "-f", "-", "--format", "xml"], 2, "'xml' is not one of"),
         (["user", "batch-create", "--user-file", "x"], 2, "No such option '--user-file'"),
         (["user", "get", "--email", "no@b.io"], 1, "no user with the email 'no@b.io'"),
@@ -39,6 +41,7 @@ from anyscale.cli.root import root
             2,
             "the name of the sheet is empty: leave it out for the first visible one",
         ),
+        (["user", "verify", "-f", "/proc/self/mem"], 2, "cannot read /proc/self/mem: Input/output"),
         (["user", "list", "--max-items", "-1"], 2, "-1 is not in the range"),
         (
             ["user", "list", "--not-since", "1 Oct"],

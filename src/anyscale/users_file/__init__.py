@@ -7,11 +7,11 @@ collects the problems. The command, the SDK and the console use this package. It
 `domain` and `errors`.
 """
 
+import errno
 import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Self
@@ -77,6 +77,9 @@ _WITH_KEY = frozenset({"yaml", "json", "jsonl"})
 #: the name of standard input on a command line
 STDIN = "-"
 
+#: of a file whose name leaves no room for that of its manifest, there is none either
+_NO_MANIFEST = frozenset({errno.ENOENT, errno.ENAMETOOLONG})
+
 #: bytes of the first line that are searched for names of columns
 _MAX_HEADER = 1 << 12
 
@@ -85,6 +88,10 @@ def format_of(file_name: str) -> str:
     """Return the format of a file by its name; YAML for unknown endings."""
     ending = os.path.splitext(file_name)[1].lower()  # noqa: PTH122 - a name, which need not be a path
     return next((name for name, one in FORMATS.items() if ending in one.endings), "yaml")
+
+
+def _unreadable(name: str, error: OSError) -> ConfigError:
+    return ConfigError(f"cannot read {name}: {error.strerror}")
 
 
 def _named_sheet(name: str | None) -> str | None:
@@ -231,7 +238,7 @@ class UsersFile:
             if not Path(path).is_file():  # a pipe: `-f <(generate)`
                 stream, reopenable = CapturedInput(stream), None
         except OSError as error:
-            raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+            raise _unreadable(path, error) from None
         name = os.fsencode(path).decode("utf-8", "backslashreplace")
         chosen = file_format or format_of(path)
         return cls(stream, name, chosen, reopenable, columns, sheet, encoding)
@@ -305,7 +312,11 @@ class UsersFile:
             raise BatchUnfinished(f"{self.name} was changed while it was being read")
 
     def users(self, entries: EntryCollector) -> Iterator[CheckedUser]:
-        """Read from the beginning into `entries`, up to the end or the first fatal problem."""
+        """Read from the beginning into `entries`, up to the end or the first fatal problem.
+
+        Raises:
+            ConfigError: the file or its manifest cannot be read.
+        """
         self._stream.seek(0)
         is_whole = self.format in _WHOLE
         self._source = InputStream(
@@ -323,16 +334,9 @@ class UsersFile:
             self._check_manifest(entries)
         except Fatal as error:
             entries.problems.add(self._hinted(error.problem, entries.required))
-        self.notes = notes_of(entries)
-        if self.may_be_cut and not entries.verify:
-            self.notes.append(
-                f"The last line of {self.name} has no end: check that the file is complete."
-            )
-        elif entries.is_exported and not (entries.manifest or entries.verify):
-            self.notes.append(
-                f"{self.name} has the fields of an export, and no manifest: check that the file is "
-                "complete."
-            )
+        except OSError as error:
+            raise _unreadable(self.name, error) from None
+        self.notes = notes_of(entries, may_be_cut=self.may_be_cut)
         self.unknown_columns = entries.unknown_columns
         self.nameless_columns = entries.nameless_columns
         self.proposed_choice = entries.proposed_choice
@@ -340,9 +344,12 @@ class UsersFile:
     def _check_manifest(self, entries: EntryCollector) -> None:
         """Add a problem if the file is not what its manifest says."""
         if self.format == "csv" and self.path:
-            with suppress(FileNotFoundError):
-                beside = Path(self.path + BESIDE)
-                entries.take_manifest(beside.read_text("utf-8", "replace"), Place(1, 1))
+            try:
+                text = Path(self.path + BESIDE).read_text("utf-8", "replace")
+                entries.take_manifest(text, Place(1, 1))
+            except OSError as error:
+                if error.errno not in _NO_MANIFEST:
+                    raise _unreadable(self.name + BESIDE, error) from None
         if entries.manifest:
             manifest, place = entries.manifest
             if fault := fault_of(manifest, entries.count, self._stream):

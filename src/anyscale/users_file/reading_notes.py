@@ -8,8 +8,8 @@ __all__ = ["notes_of"]
 _ADMINISTRATORS = "Administrators of the other system, who arrive as collaborators"
 
 
-def notes_of(entries: EntryCollector) -> list[str]:
-    """Say in a line each what was recognized, and what was passed over."""
+def notes_of(entries: EntryCollector, *, may_be_cut: bool) -> list[str]:
+    """Say in a line each what was recognized, what was passed over, and what may be missing."""
     columns = ", ".join(f"{shown(name)} as {to}" for name, to in entries.recognized_columns.items())
     fields = ", ".join(entries.passed_over)
     named = entries.sheets if entries.chosen_sheet is None else []
@@ -31,4 +31,16 @@ def notes_of(entries: EntryCollector) -> list[str]:
         *([f"Passed over, since they do not arrive: {others}."] if others else []),
         *([f"{_ADMINISTRATORS}: {entries.administrators:,}."] if entries.administrators else []),
         *([f"Passed over, since only the server sets them: {fields}.{roles}"] if fields else []),
+        *_note_of_end(entries, may_be_cut=may_be_cut),
     ]
+
+
+def _note_of_end(entries: EntryCollector, *, may_be_cut: bool) -> list[str]:
+    if entries.verify:
+        return []
+    if may_be_cut:
+        return [f"The last line of {entries.file} has no end: check that the file is complete."]
+    if entries.is_exported and not entries.manifest:
+        lack = "has the fields of an export, and no manifest"
+        return [f"{entries.file} {lack}: check that the file is complete."]
+    return []

@@ -211,6 +211,15 @@ def test_a_csv_file_is_compared_with_the_manifest_beside_it(small: Place) -> Non
     refused = small.run("user", "verify", "-f", exported)
     assert "the manifest is of other content" in refused.stderr
 
+    manifest = exported.with_name("users.csv.manifest.json")
+    manifest.unlink()
+    manifest.mkdir()
+    refused = small.run("user", "verify", "-f", exported)
+    assert f"error: cannot read {manifest}: Is a directory" in refused.stderr
+    longest = exported.rename(exported.with_name(f"{'x' * 250}.csv"))
+    compared = small.run("user", "verify", "-f", longest)
+    assert "checked: 1 difference" in compared.stderr
+
 
 def test_a_file_with_the_fields_of_an_export_and_without_a_manifest_is_noticed(
     small: Place, place: Callable[[str], Place]

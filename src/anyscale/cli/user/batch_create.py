@@ -210,8 +210,6 @@ def _ended_unless_unfinished(state: ResumeState) -> Iterator[None]:
         with suppress(StoreUnavailable):  # the first error is the one to be reported
             state.end()
         raise
-    except OSError as error:  # of the users file; those of the control plane are translated
-        raise BatchUnfinished(f"cannot read {state.file.name}: {error.strerror}") from error
 
 
 @contextmanager
