@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from anyscale.domain.models.batches import Batch, KeptUser, UndoneBatch
+from anyscale.domain.phrases import quantity
 from anyscale.errors import AnyscaleError, BatchUnfinished, Unavailable
 from anyscale.transport.base import Transport
 
@@ -63,5 +64,5 @@ def _deleted(count: int, *, is_least: bool) -> str:
     """Return the part of a message that says how many accounts are deleted already."""
     if not count:
         return ""
-    accounts = "1 account was" if count == 1 else f"{count:,} accounts were"
+    accounts = f"{quantity(count, 'account')} {'was' if count == 1 else 'were'}"
     return f"{'at least ' if is_least else ''}{accounts} deleted, and "

@@ -5,9 +5,9 @@ import os
 from pathlib import Path
 
 from anyscale.cli.formats import OutputLost
-from anyscale.cli.problem_report import existing_account_count, problems_in_words
 from anyscale.cli.terminal import say
 from anyscale.domain.data_dir import data_dir
+from anyscale.domain.phrases import quantity
 from anyscale.errors import (
     AnyscaleError,
     BatchGone,
@@ -52,8 +52,8 @@ def exit_status_of(error: BaseException) -> int:
         say(interrupted_message())
         return INTERRUPTED
     if isinstance(error, BatchRefused):
-        say(f"error: {problems_in_words(error.count)}; nobody was created.")
-        if existing_account_count(error):
+        say(f"error: {quantity(error.count, 'problem')}; nobody was created.")
+        if error.codes["email_exists"]:
             # The command adds a note if it knows more about the accounts.
             say(next(iter(_notes(error)), _SKIP))
         return WRONG_INPUT if error.input_is_at_fault else REFUSED

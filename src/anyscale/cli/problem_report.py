@@ -2,10 +2,11 @@
 
 from anyscale.cli.formats import write_json
 from anyscale.cli.terminal import say
+from anyscale.domain.phrases import quantity
 from anyscale.errors import BatchRefused
 from anyscale.errors.batches import MAX_PROBLEMS
 
-__all__ = ["existing_account_count", "problems_in_words", "report_problems", "say_problems"]
+__all__ = ["report_problems", "say_problems"]
 
 #: problems that are written as lines; `-o json` writes more
 _MOST_PROBLEMS = 50
@@ -49,14 +50,4 @@ def say_problems(error: BatchRefused, entries: int = 0) -> None:
     for problem in error.problems[:most]:
         say(str(problem))
     if (more := error.count - most) > 0:
-        say(f"... and {problems_in_words(more)} more: `-o json` gives the first {MAX_PROBLEMS:,}")
-
-
-def existing_account_count(error: BatchRefused) -> int:
-    """Return how many of the problems are emails that have an account."""
-    return error.codes["email_exists"]
-
-
-def problems_in_words(count: int) -> str:
-    """Return a number of problems as a message has it: `1 problem`."""
-    return "1 problem" if count == 1 else f"{count} problems"
+        say(f"... and {quantity(more, 'problem')} more: `-o json` gives the first {MAX_PROBLEMS:,}")

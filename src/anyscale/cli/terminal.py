@@ -16,7 +16,6 @@ if TYPE_CHECKING:  # loaded when work takes long
 
 __all__ = [
     "MOST_LISTED",
-    "accounts_in_words",
     "ask",
     "be_quiet",
     "clear_progress",
@@ -119,11 +118,6 @@ def require_terminal(otherwise: str) -> None:
     raise ConfigError(
         f"cannot ask, since standard input is not a terminal: say --yes to continue; {otherwise}"
     )
-
-
-def accounts_in_words(count: int) -> str:
-    """Return a number of accounts as a message has it: `1 account`."""
-    return "1 account" if count == 1 else f"{count:,} accounts"
 
 
 def escaped(text: str) -> str:

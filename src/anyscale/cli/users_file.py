@@ -10,8 +10,9 @@ from typing import Any, Final, NoReturn
 import click
 
 from anyscale.cli.options import not_empty
-from anyscale.cli.problem_report import problems_in_words, report_problems
+from anyscale.cli.problem_report import report_problems
 from anyscale.cli.terminal import be_quiet, escaped, is_quiet, say
+from anyscale.domain.phrases import quantity
 from anyscale.errors import BatchRefused, ConfigError
 from anyscale.malloc import return_large_blocks
 from anyscale.users_file import FORMATS, STDIN, TABLES, UsersFile
@@ -215,7 +216,7 @@ def refuse_file(file: UsersFile, error: BatchRefused, output: str, outcome: str)
     if hint := column_hint(file, error):
         say(hint)
     say_notes(file)
-    say(f"error: {problems_in_words(error.count)}; {outcome}.")
+    say(f"error: {quantity(error.count, 'problem')}; {outcome}.")
     raise click.exceptions.Exit(WRONG_FILE) from None
 
 

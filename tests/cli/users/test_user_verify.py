@@ -290,7 +290,7 @@ def test_more_differences_than_are_kept_in_memory_are_all_listed_in_order(tmp_pa
         (index, index + 2, f"user{index}@example.com") for index in range(count)
     ]
     shown = verify_keeping_few(file)
-    assert f"{count} users checked: {count} differences." in shown.stderr
+    assert f"{count:,} users checked: {count:,} differences." in shown.stderr
     assert shown.stderr.count("There is no control plane yet") == 1
 
 

@@ -12,7 +12,6 @@ from anyscale.cli.exit_status import GO_ON, explain_interrupt
 from anyscale.cli.formats import write_json, write_records
 from anyscale.cli.options import text_or_json_option, yes_option
 from anyscale.cli.terminal import (
-    accounts_in_words,
     confirm,
     log,
     require_terminal,
@@ -20,6 +19,7 @@ from anyscale.cli.terminal import (
     show_progress,
 )
 from anyscale.domain.models.batches import Batch, UndoneBatch
+from anyscale.domain.phrases import quantity
 from anyscale.transport.base import Transport
 
 _COLUMNS = ("user_id", "email", "reason")
@@ -107,7 +107,7 @@ def _undo(transport: Transport, batch: Batch, *, force: bool, dry_run: bool) -> 
 def _show_progress(users: int, looked_at: int, removed: int, *, dry_run: bool) -> None:
     if removed and not dry_run:
         # At least: an interrupt may lose the response of a call that has deleted more.
-        explain_interrupt(f"at least {accounts_in_words(removed)} deleted so far; {GO_ON}")
+        explain_interrupt(f"at least {quantity(removed, 'account')} deleted so far; {GO_ON}")
     show_progress("Checking" if dry_run else "Undoing", looked_at, users)
 
 
@@ -119,14 +119,14 @@ def _origin(batch: Batch) -> str:
 
 
 def _summary(undone: UndoneBatch, *, dry_run: bool) -> str:
-    text = f"{accounts_in_words(undone.removed)} {'would be ' if dry_run else ''}deleted"
+    text = f"{quantity(undone.removed, 'account')} {'would be ' if dry_run else ''}deleted"
     if undone.suspended:
         text += f" ({undone.suspended:,} suspended)"
     if undone.removed_by_others:
         text += f"; other calls deleted {undone.removed_by_others:,} since this one began"
     text += "."
     if undone.kept:
-        text += f" {accounts_in_words(len(undone.kept))} {'would be ' if dry_run else ''}kept."
+        text += f" {quantity(len(undone.kept), 'account')} {'would be ' if dry_run else ''}kept."
     if dry_run and undone.removed:
         text += _CHANGED
     return text

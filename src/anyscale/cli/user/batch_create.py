@@ -16,7 +16,7 @@ from anyscale.cli.connect import (
 )
 from anyscale.cli.formats import OutputLost, output_option, require_written, write_records
 from anyscale.cli.options import OptionCommand
-from anyscale.cli.problem_report import existing_account_count, report_problems
+from anyscale.cli.problem_report import report_problems
 from anyscale.cli.signals import ignore_signals
 from anyscale.cli.terminal import clear_progress, is_quiet, log, log_change, say, show_progress
 from anyscale.cli.user.resume_file import is_abandoned
@@ -255,7 +255,7 @@ def _with_problems_reported(
         report_problems(error, output, state.file.entries)
         if hint := column_hint(state.file, error):
             say(hint)
-        if existing_account_count(error) and (
+        if error.codes["email_exists"] and (
             hint := _hint_of_undo(transport) or _hint_of_rerun(state, error)
         ):
             error.add_note(hint)
@@ -295,7 +295,7 @@ def _report(
 
 def _hint_of_rerun(state: ResumeState, error: BatchRefused) -> str | None:
     """Ask whether the file was created before, if each of its entries has an account."""
-    if existing_account_count(error) < state.file.entries or not state.is_resumable:
+    if error.codes["email_exists"] < state.file.entries or not state.is_resumable:
         return None
     return f"Was this file created already? {_verify_command(state)} compares it with the accounts."
 

@@ -3,7 +3,8 @@
 import click
 
 from anyscale.cli.server.connect import database_option
-from anyscale.cli.terminal import accounts_in_words, log
+from anyscale.cli.terminal import log
+from anyscale.domain.phrases import quantity
 
 _FORMATS = ["jsonl", "csv", "ldif"]
 
@@ -43,7 +44,7 @@ def export(path: str, file_format: str | None, with_password_hashes: bool) -> No
         raise click.UsageError("name the file .jsonl, .csv or .ldif, or say --format")
     manifest = export_to(path, chosen, with_hashes=with_password_hashes)
     verb = "is" if manifest.users == 1 else "are"
-    log(f"{accounts_in_words(manifest.users)} {verb} in {path}, which only you can read.")
+    log(f"{quantity(manifest.users, 'account')} {verb} in {path}, which only you can read.")
     if left_out := manifest.left_out:
         kinds = (f"{kind.replace('_', ' ')} ({count:,})" for kind, count in left_out.items())
         log(f"Not in the file: {', '.join(kinds)}.")

@@ -13,7 +13,7 @@ from anyscale.cli.atomic_file import AtomicFile
 from anyscale.cli.connect import host_option, open_control_plane, suggested_command
 from anyscale.cli.exit_status import explain_interrupt
 from anyscale.cli.formats import OutputLost, require_written, write_text
-from anyscale.cli.problem_report import problems_in_words, say_problems
+from anyscale.cli.problem_report import say_problems
 from anyscale.cli.signals import ignore_signals
 from anyscale.cli.terminal import clear_progress, log, show_progress
 from anyscale.cli.user.account_argument import check_account, find_account
@@ -26,6 +26,7 @@ from anyscale.cli.users_file import (
 )
 from anyscale.comparison.list_users import list_users
 from anyscale.domain.models.users import PasswordLink
+from anyscale.domain.phrases import quantity
 from anyscale.domain.spreadsheets import spreadsheet_cell
 from anyscale.domain.user_query import UserQuery
 from anyscale.domain.validation import CheckedUser, Policy, shown
@@ -145,7 +146,7 @@ def _mail(
     while chunk := list(islice(remaining, _PAGE)):
         transport.mails.send_links(chunk)
         count += len(chunk)
-    log(f"The server mails {'1 link' if count == 1 else f'{count:,} links'}.")
+    log(f"The server mails {quantity(count, 'link')}.")
 
 
 def _write_one(transport: Transport, account: str) -> None:
@@ -209,7 +210,7 @@ def _file_users(transport: Transport, file: UsersFile) -> list[str]:
     if unknown:
         error = BatchRefused(reading.locate(unknown))
         say_problems(error)
-        raise NotFound(f"{problems_in_words(error.count)}; {_NO_LINK}.")
+        raise NotFound(f"{quantity(error.count, 'problem')}; {_NO_LINK}.")
     return list(user_ids.values())
 
 
@@ -239,8 +240,9 @@ def _fill(file: AtomicFile, transport: Transport, total: int, user_ids: Iterable
         ignore_signals()  # once the file has its name, nothing is lost any more
         file.keep()
     count = losses.count
-    links, each = ("1 link is", "It") if count == 1 else (f"{count} links are", "Each")
-    log(f"{links} in {file.path}. {each} works once, until {_time(expires_at)}.")
+    are, each = ("is", "It") if count == 1 else ("are", "Each")
+    links = f"{quantity(count, 'link')} {are} in {file.path}"
+    log(f"{links}. {each} works once, until {_time(expires_at)}.")
     log(f"A link is enough to set the password: give {each.lower()} only to its user.")
     log(_REPLACED)
     if sso_count:

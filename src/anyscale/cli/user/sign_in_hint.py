@@ -5,8 +5,8 @@ from contextlib import suppress
 
 from anyscale.batch_run.outcome import suspended_line
 from anyscale.cli.connect import suggested_command
-from anyscale.cli.terminal import accounts_in_words
 from anyscale.domain.models.batches import Batch
+from anyscale.domain.phrases import quantity
 from anyscale.domain.times import duration_in_words
 from anyscale.errors import AnyscaleError, ConfigError
 from anyscale.transport.base import Transport
@@ -38,7 +38,7 @@ def mail_hints(transport: Transport, batch: Batch) -> Iterator[str]:
         for mailing in transport.mails.list_mailings("", _LATEST).mailings:
             if mailing.batch_id == batch.batch_id:
                 shows = suggested_command("mail", "list")
-                links = "1 link" if mailing.total == 1 else f"{mailing.total:,} links"
+                links = quantity(mailing.total, "link")
                 lasts = duration_in_words(mailing.seconds_left)
                 yield f"The server mails {links}, which takes {lasts}: {shows} shows the rest."
                 return
@@ -48,7 +48,7 @@ def mail_hints(transport: Transport, batch: Batch) -> Iterator[str]:
 def _hint(transport: Transport, count: int, batch_id: str) -> str:
     options = ("--batch", batch_id, "--output-file", "links.csv")
     command = suggested_command("user", "set-password-link", *options)
-    users = f"{count:,} user{'' if count == 1 else 's'} cannot sign in yet"
+    users = f"{quantity(count, 'user')} cannot sign in yet"
     try:
         transport.links.create([])  # raises the reason why no link can be created
     except ConfigError as error:
@@ -62,6 +62,6 @@ def locked_out_hint(count: int) -> str:
         *("user", "set-password-link", "--without-credentials", "--output-file", "links.csv")
     )
     return (
-        f"{accounts_in_words(count)} of them without SSO and without a password: create links, so "
-        f"that their users can sign in, by {command}"
+        f"{quantity(count, 'account')} of them without SSO and without a password: create links, "
+        f"so that their users can sign in, by {command}"
     )

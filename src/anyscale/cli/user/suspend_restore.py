@@ -18,7 +18,6 @@ from anyscale.cli.formats import write_json, write_records
 from anyscale.cli.options import WholeNumber, text_or_json_option, yes_option
 from anyscale.cli.terminal import (
     MOST_LISTED,
-    accounts_in_words,
     clear_progress,
     confirm,
     is_quiet,
@@ -48,6 +47,7 @@ from anyscale.comparison.suspension import (
     plan_named,
 )
 from anyscale.domain.models.users import User
+from anyscale.domain.phrases import quantity
 from anyscale.errors import AnyscaleError, BatchRefused, BatchUnfinished, ConfigError
 from anyscale.transport.base import Transport
 from anyscale.users_file import UsersFile
@@ -158,7 +158,7 @@ def _change(
         if missing_from is not None and plan.without_account:
             _require_accounts(plan, file, dry_run=dry_run)
         if is_stopped:
-            count = accounts_in_words(len(plan.to_change))
+            count = quantity(len(plan.to_change), "account")
             say(f"error: {count} to suspend, and --at-most is {at_most}: nobody was suspended")
             raise click.exceptions.Exit(REFUSED)
         done = 0 if dry_run else _change_all(transport, plan, words, yes=yes)
@@ -217,9 +217,9 @@ def _plan(
 
 
 def _planned(plan: SuspensionPlan, words: _Words) -> str:
-    text = f"{accounts_in_words(len(plan.to_change))} to {words.verb}."
+    text = f"{quantity(len(plan.to_change), 'account')} to {words.verb}."
     if plan.unchanged:
-        text += f" {accounts_in_words(plan.unchanged)} {words.unchanged}."
+        text += f" {quantity(plan.unchanged, 'account')} {words.unchanged}."
     if plan.owners:
         text += f" {len(plan.owners)} kept as owner: {_listed([u.email for u in plan.owners])}."
     if plan.without_account:
@@ -232,9 +232,8 @@ def _list(accounts: list[User], *, shows_all: bool) -> None:
     if listed:
         write_records(listed, _COLUMNS, "text")
     if more := len(accounts) - len(listed):
-        say(
-            f"... and {accounts_in_words(more)} more: --dry-run without --at-most lists all of them"
-        )
+        others = quantity(more, "account")
+        say(f"... and {others} more: --dry-run without --at-most lists all of them")
 
 
 def _require_accounts(plan: SuspensionPlan, file: UsersFile, *, dry_run: bool) -> None:
@@ -260,10 +259,11 @@ def _change_all(transport: Transport, plan: SuspensionPlan, words: _Words, *, ye
     if not plan.to_change:
         return 0
     count = len(plan.to_change)
-    confirm(f"This {words.verb}s {accounts_in_words(count)}.", f"nobody was {words.done}", yes=yes)
+    effect = f"This {words.verb}s {quantity(count, 'account')}."
+    confirm(effect, f"nobody was {words.done}", yes=yes)
     done = 0
     for at, user in enumerate(plan.to_change):
-        explain_interrupt(f"at least {accounts_in_words(done)} {words.done} so far; {GO_ON}")
+        explain_interrupt(f"at least {quantity(done, 'account')} {words.done} so far; {GO_ON}")
         show_progress(words.doing, at, count)
         try:
             if refusal := change_unless_owner(transport, user, suspend=words.suspend):
@@ -272,10 +272,10 @@ def _change_all(transport: Transport, plan: SuspensionPlan, words: _Words, *, ye
             else:
                 done += 1
         except AnyscaleError as error:
-            message = f"{done} of {accounts_in_words(count)} {words.done}, and then: {error}"
+            message = f"{done} of {quantity(count, 'account')} {words.done}, and then: {error}"
             raise BatchUnfinished(message) from error
     clear_progress()
-    log_change(f"{accounts_in_words(done)} {words.done}.")
+    log_change(f"{quantity(done, 'account')} {words.done}.")
     return done
 
 

@@ -21,7 +21,6 @@ from anyscale.cli.options import (
 )
 from anyscale.cli.terminal import (
     MOST_LISTED,
-    accounts_in_words,
     clear_progress,
     confirm,
     is_quiet,
@@ -45,6 +44,7 @@ from anyscale.cli.users_file import (
 from anyscale.comparison.sync_options import SyncOptions
 from anyscale.comparison.sync_run import SyncRun
 from anyscale.domain.models.sync import SyncPlan, SyncResult, SyncStep
+from anyscale.domain.phrases import quantity
 from anyscale.errors import BatchRefused
 from anyscale.transport.base import Transport
 from anyscale.users_file import UsersFile
@@ -158,8 +158,8 @@ def sync(
         raise click.exceptions.Exit(REFUSED)
     if left := 0 if dry_run else len(plan.blocked) + len(run.result.left):
         say(
-            f"{accounts_in_words(left)} {'is' if left == 1 else 'are'} not up to date: look at the "
-            "reasons above, correct the file or the accounts, and run the same command again."
+            f"{quantity(left, 'account')} {'is' if left == 1 else 'are'} not up to date: look at "
+            "the reasons above, correct the file or the accounts, and run the same command again."
         )
         raise click.exceptions.Exit(UNFINISHED)
 
@@ -183,7 +183,7 @@ def _show(plan: SyncPlan, name: str, *, is_cut: bool) -> None:
         shown = steps[:MOST_LISTED] if is_cut else steps
         write_text(_line(step, name) for step in shown)
         if more := len(steps) - len(shown):
-            say(f"... and {accounts_in_words(more)} more to {steps[0].kind}: -o json lists all")
+            say(f"... and {quantity(more, 'account')} more to {steps[0].kind}: -o json lists all")
     for reason in plan.stops[:MOST_LISTED]:
         say(f"error: {reason}")
     if more := len(plan.stops[MOST_LISTED:]):
@@ -217,7 +217,7 @@ def _apply(transport: Transport, run: SyncRun, plan: SyncPlan, *, yes: bool) -> 
     """Ask, and do what the plan says."""
     if not plan.steps:
         return
-    confirm(f"This changes {accounts_in_words(plan.steps)}.", _NOTHING, yes=yes)
+    confirm(f"This changes {quantity(plan.steps, 'account')}.", _NOTHING, yes=yes)
     explain_interrupt(_Interrupted(run.result))
     try:
         run.apply(plan)

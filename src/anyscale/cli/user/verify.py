@@ -13,7 +13,6 @@ from anyscale.cli.formats import OutputLost, write_pieces, write_text
 from anyscale.cli.options import OptionCommand, WholeNumber, text_or_json_option
 from anyscale.cli.terminal import (
     MOST_LISTED,
-    accounts_in_words,
     clear_progress,
     confirm,
     is_quiet,
@@ -37,6 +36,7 @@ from anyscale.cli.users_file import (
 from anyscale.comparison.corrections import Confirmed, Correction, correct, correct_emails
 from anyscale.comparison.verification import Verification
 from anyscale.domain.models.users import Difference, User
+from anyscale.domain.phrases import quantity
 from anyscale.domain.validation import shown
 from anyscale.errors import (
     AnyscaleError,
@@ -189,7 +189,7 @@ def _applied(
         return compared.count
     if not unterminated:
         require_end(file, "a cut value would become that of an account", "nobody was corrected")
-    count = accounts_in_words(confirmed.accounts)
+    count = quantity(confirmed.accounts, "account")
     if at_most is not None and confirmed.accounts > at_most:
         say(f"error: {count} to correct, and --at-most is {at_most}: nobody was corrected")
         raise click.exceptions.Exit(DIFFERENT)
@@ -209,10 +209,10 @@ def _correct_all(transport: Transport, corrections: Iterable[Correction], count:
         for correction, refusal in correct_emails(transport, emails):
             done.note_email(correction, refusal)
     except AnyscaleError as error:
-        message = f"{done.accounts} of {accounts_in_words(count)} corrected, and then: {error}"
+        message = f"{done.accounts} of {quantity(count, 'account')} corrected, and then: {error}"
         raise BatchUnfinished(message) from error
     clear_progress()
-    log_change(f"{accounts_in_words(done.accounts)} corrected.")
+    log_change(f"{quantity(done.accounts, 'account')} corrected.")
     if done.locked_out:
         log_change(locked_out_hint(done.locked_out))
     return done.fields
@@ -253,7 +253,8 @@ class _Done:
         self.fields += 1
 
     def _show(self) -> None:
-        explain_interrupt(f"at least {accounts_in_words(self.accounts)} corrected so far; {GO_ON}")
+        accounts = quantity(self.accounts, "account")
+        explain_interrupt(f"at least {accounts} corrected so far; {GO_ON}")
         show_progress("Correcting", self.accounts, self._count)
 
 
@@ -300,10 +301,8 @@ class _Report:
         yield "}\n"
 
     def summary(self) -> str:
-        checked = self._verification.checked
-        text = f"{checked} user{'' if checked == 1 else 's'} checked: "
-        differences = self._difference_count
-        text += f"{differences} difference{'' if differences == 1 else 's'}."
+        users = quantity(self._verification.checked, "user")
+        text = f"{users} checked: {quantity(self._difference_count, 'difference')}."
         if self._extra:
             text += f" {_extra_counted(self.extra_count, self._suspended_count)}"
         return text
@@ -324,7 +323,7 @@ class _Report:
 
 
 def _extra_counted(count: int, suspended: int) -> str:
-    text = f"{count} account{' is' if count == 1 else 's are'} not in the file"
+    text = f"{quantity(count, 'account')} {'is' if count == 1 else 'are'} not in the file"
     if not suspended:
         return f"{text}."
     return (
