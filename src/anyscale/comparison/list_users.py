@@ -9,10 +9,10 @@ from anyscale.domain.schemas.users import USER_PAGE, UserPage
 from anyscale.domain.user_query import UserQuery, query_fault
 from anyscale.errors import ConfigError, RequestInvalid
 
-__all__ = ["USER_ID", "list_users"]
+__all__ = ["USER_ID_PREFIX", "list_users"]
 
-#: what the id of a user begins with
-USER_ID = "usr_"
+#: how the id of a user begins
+USER_ID_PREFIX = "usr_"
 
 
 def list_users(
@@ -29,7 +29,7 @@ def list_users(
     while remaining > 0:
         page = _page(transport, query, cursor, min(page_size, USER_PAGE, remaining))
         # An id is found by itself: the index of words does not matter.
-        if page.unindexed and not cursor and not (query.search or "").startswith(USER_ID):
+        if page.unindexed and not cursor and not (query.search or "").startswith(USER_ID_PREFIX):
             transport.on_notice(_unindexed(page.unindexed))
         yield from page.users
         remaining -= len(page.users)

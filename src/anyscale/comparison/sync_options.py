@@ -9,15 +9,15 @@ from anyscale.domain.models.sync import StepKind, SyncPlan, SyncStep
 from anyscale.domain.validation import shown
 
 __all__ = [
+    "ExceededLimit",
     "SyncOptions",
-    "TooMany",
     "choose_kinds",
     "count_nameless",
-    "in_doubt",
-    "most_unasked",
+    "default_limit",
+    "exceeded_limits",
+    "limit_question",
     "new_emails",
-    "stops",
-    "too_many",
+    "stop_reasons",
 ]
 
 _MANY, _SHARE = 50, 10
@@ -43,7 +43,7 @@ class SyncOptions(Struct, frozen=True, kw_only=True):
     most_steps: int | None = None
 
 
-class TooMany(Struct, frozen=True):
+class ExceededLimit(Struct, frozen=True):
     """More steps of a kind than a limit allows.
 
     Attributes:
@@ -76,7 +76,7 @@ def choose_kinds(plan: SyncPlan, options: SyncOptions) -> None:
         plan.blocked = [step for step in plan.blocked if step.user_id]
 
 
-def most_unasked(accounts: int) -> int:
+def default_limit(accounts: int) -> int:
     """Return how many of so many accounts may change before a person has to say a number.
 
     Those of people who left are not among them: after some years, they are more than the others.
@@ -86,7 +86,7 @@ def most_unasked(accounts: int) -> int:
     return max(_MANY, accounts // _SHARE)
 
 
-def in_doubt(what: str, accounts: int) -> str:
+def limit_question(what: str, accounts: int) -> str:
     """Return the beginning of the sentence that asks for the number."""
     return f"{what}, of {accounts:,} accounts: if that is right"
 
@@ -96,7 +96,7 @@ def new_emails(plan: SyncPlan) -> list[SyncStep]:
     return [one for one in plan.correct if one.changes and one.changes.email is not UNSET]
 
 
-def _gets_identity(step: SyncStep) -> bool:
+def _replaces_identity(step: SyncStep) -> bool:
     """Return whether a correction replaces what names the user: the email, or a known number."""
     assert step.changes
     assert step.replaced
@@ -104,7 +104,7 @@ def _gets_identity(step: SyncStep) -> bool:
     return step.changes.email is not UNSET or has_number
 
 
-def too_many(plan: SyncPlan, options: SyncOptions) -> Iterator[TooMany]:
+def exceeded_limits(plan: SyncPlan, options: SyncOptions) -> Iterator[ExceededLimit]:
     """Iterate over the limits that a plan passes."""
     limits: dict[StepKind, int | None] = {
         "create": options.at_most_create,
@@ -114,13 +114,13 @@ def too_many(plan: SyncPlan, options: SyncOptions) -> Iterator[TooMany]:
     for kind, limit in limits.items():
         count = len(getattr(plan, kind))
         if limit is not None and count > limit:
-            yield TooMany(kind, count, limit)
-    most = most_unasked(plan.accounts)
-    identities = sum(map(_gets_identity, plan.correct))
+            yield ExceededLimit(kind, count, limit)
+    most = default_limit(plan.accounts)
+    identities = sum(map(_replaces_identity, plan.correct))
     if options.at_most_suspend is None and len(plan.suspend) > most:
-        yield TooMany("suspend", len(plan.suspend), None)
+        yield ExceededLimit("suspend", len(plan.suspend), None)
     if options.at_most_correct is None and identities > most:
-        yield TooMany("correct", identities, None)
+        yield ExceededLimit("correct", identities, None)
 
 
 def count_nameless(plan: SyncPlan) -> int:
@@ -129,9 +129,9 @@ def count_nameless(plan: SyncPlan) -> int:
     return sum(not changes.name for changes in new if changes)
 
 
-def stops(plan: SyncPlan, options: SyncOptions) -> Iterator[str]:
+def stop_reasons(plan: SyncPlan, options: SyncOptions) -> Iterator[str]:
     """Iterate over the reasons why a plan is not done, in the words of the command."""
-    for one in too_many(plan, options):
+    for one in exceeded_limits(plan, options):
         yield _in_words(one, plan.accounts)
     if not plan.checked:
         yield "there are no users: every account would be suspended"
@@ -150,9 +150,9 @@ def stops(plan: SyncPlan, options: SyncOptions) -> Iterator[str]:
         )
 
 
-def _in_words(one: TooMany, accounts: int) -> str:
+def _in_words(one: ExceededLimit, accounts: int) -> str:
     if one.limit is not None:
         return f"{one.count:,} to {one.kind}, and `--at-most-{one.kind}` is {one.limit:,}"
     what = "emails or numbers to change" if one.kind == "correct" else f"to {one.kind}"
-    doubt = in_doubt(f"{one.count:,} {what}", accounts)
+    doubt = limit_question(f"{one.count:,} {what}", accounts)
     return f"{doubt}, say how many may be by `--at-most-{one.kind}`"

@@ -11,7 +11,7 @@ from anyscale.comparison.differences import (
 )
 from anyscale.comparison.id_hashes import IdHashes
 from anyscale.comparison.matched_users import MatchedUser
-from anyscale.comparison.sync_options import SyncOptions, choose_kinds, new_emails, stops
+from anyscale.comparison.sync_options import SyncOptions, choose_kinds, new_emails, stop_reasons
 from anyscale.domain.conflicts import FREED_DAYS
 from anyscale.domain.emails import email_key_or_empty
 from anyscale.domain.matching import folded, is_other_name
@@ -152,7 +152,7 @@ class Planner:
         self._block_freed()
         # Whatever the options leave out, an email that looks mistyped is found.
         choose_kinds(plan, options)
-        plan.stops = list(stops(plan, options))
+        plan.stops = list(stop_reasons(plan, options))
         return plan
 
     def _refuse_if_too_large(self) -> None:

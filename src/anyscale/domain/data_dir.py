@@ -8,7 +8,7 @@ from stat import S_ISDIR
 
 from anyscale.errors import ConfigError
 
-__all__ = ["data_dir", "home_dir", "no_file", "no_tilde"]
+__all__ = ["checked_folder", "checked_path", "data_dir", "home_dir"]
 
 
 def data_dir(environment: Mapping[str, str]) -> Path:
@@ -20,10 +20,10 @@ def data_dir(environment: Mapping[str, str]) -> Path:
     """
     if path := environment.get("ANYSCALE_DATA_DIR"):
         name = "ANYSCALE_DATA_DIR"
-        return no_file(f"{name} is", Path(no_tilde(name, path)), "set it to a folder")
+        return checked_folder(f"{name} is", Path(checked_path(name, path)), "set it to a folder")
     default = _default_data_dir(environment)
     mend = "move it away, or name a folder by ANYSCALE_DATA_DIR"
-    return no_file("the data directory is", default, mend)
+    return checked_folder("the data directory is", default, mend)
 
 
 def _default_data_dir(environment: Mapping[str, str]) -> Path:
@@ -36,7 +36,7 @@ def _default_data_dir(environment: Mapping[str, str]) -> Path:
     raise ConfigError("this user has no home folder: set ANYSCALE_DATA_DIR, or HOME")
 
 
-def no_file(what: str, folder: Path, mend: str) -> Path:
+def checked_folder(what: str, folder: Path, mend: str) -> Path:
     """Return a folder, which need not exist.
 
     Args:
@@ -76,7 +76,7 @@ def home_dir(environment: Mapping[str, str]) -> Path | None:
     return Path(home) if home.startswith("/") else None
 
 
-def no_tilde(name: str, path: str) -> str:
+def checked_path(name: str, path: str) -> str:
     """Return a path. Raise `ConfigError` for a `~` that no shell has replaced by a home folder."""
     if path.startswith("~"):
         raise ConfigError(f"{name} must name the folder in full: nothing replaces the ~ in it")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from anyscale.domain.data_dir import data_dir, no_file, no_tilde
+from anyscale.domain.data_dir import checked_folder, checked_path, data_dir
 from anyscale.domain.emails import email_key
 from anyscale.domain.passwords import FORBIDDEN
 from anyscale.domain.urls import (
@@ -122,8 +122,8 @@ def database(environment: Mapping[str, str], *, served: bool) -> Path | str:
         raise ConfigError(wrong_database_url(url, served=served))
     # Three slashes begin a relative path and four an absolute one, as in other tools. We return an
     # absolute path, because it identifies the database of a run in any working directory.
-    file = Path(no_tilde("ANYSCALE_DATABASE_URL", path.removeprefix("/"))).absolute()
-    no_file("ANYSCALE_DATABASE_URL names a database in", file.parent, "name one in a folder")
+    file = Path(checked_path("ANYSCALE_DATABASE_URL", path.removeprefix("/"))).absolute()
+    checked_folder("ANYSCALE_DATABASE_URL names a database in", file.parent, "name one in a folder")
     return file
 
 
@@ -140,7 +140,7 @@ def keys(
     if not path:
         folder = database.parent if isinstance(database, Path) else data_dir(environment)
         return folder / default
-    return Path(no_tilde(name, path)).absolute()
+    return Path(checked_path(name, path)).absolute()
 
 
 def named(environment: Mapping[str, str], *names: str) -> list[str]:

@@ -1,6 +1,6 @@
 """Find one account, by its email, name or id."""
 
-from anyscale.comparison.list_users import USER_ID, list_users
+from anyscale.comparison.list_users import USER_ID_PREFIX, list_users
 from anyscale.domain.models.base import check_type
 from anyscale.domain.models.users import User
 from anyscale.domain.passwords import FORBIDDEN
@@ -56,7 +56,7 @@ def find_user(
 
 def _find_by_id(transport: Transport, user_id: str) -> User:
     """Return the user with an id, which is the best match of a search for it."""
-    if user_id.startswith(USER_ID) and len(user_id) <= MAX_QUERY_TEXT:
+    if user_id.startswith(USER_ID_PREFIX) and len(user_id) <= MAX_QUERY_TEXT:
         for user in list_users(transport, UserQuery(search=user_id), 1, 1):
             if user.user_id == user_id:
                 return user

@@ -23,7 +23,7 @@ from anyscale.domain.validation import (
     shown,
 )
 from anyscale.errors import Problem
-from anyscale.users_file.email_hashes import EmailHashes, repeated_values
+from anyscale.users_file.duplicates import ValueHashes, repeated_values
 from anyscale.users_file.input_stream import Fatal
 from anyscale.users_file.manifest import parse_manifest
 
@@ -173,8 +173,8 @@ class EntryCollector:
         self._keep = keep
         self._lines = array("I")
         self._columns: array[int] = array("I")
-        self._hashes = EmailHashes()
-        self._external_ids = EmailHashes()
+        self._email_keys = ValueHashes()
+        self._external_ids = ValueHashes()
         self._file_problems = 0
 
     def leave_out(self, kind: str) -> None:
@@ -290,7 +290,7 @@ class EntryCollector:
 
     def suspects(self) -> frozenset[int]:
         """Return the positions of the entries whose email or external id may occur twice."""
-        return self._hashes.repeated() | self._external_ids.repeated()
+        return self._email_keys.repeated() | self._external_ids.repeated()
 
     def add_duplicates(self, again: "EntryCollector") -> None:
         """Add the emails and external ids that occur twice to the problems.
@@ -371,7 +371,7 @@ class EntryCollector:
             self._columns = array("Q", self._columns)
             self._columns.append(column)
         if key is not None:
-            self._hashes.add(key, self.count)
+            self._email_keys.add(key, self.count)
             if self.count in self._keep:
                 self.kept[self.count] = (email, key)
         if external_id:  # a comparison has UNSET for a missing one

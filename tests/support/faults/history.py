@@ -119,7 +119,7 @@ def check_nothing_lost(history: History, stored: StoredState) -> None:
     successful = [exchange for exchange in history if _is_success(exchange)]
     _check_batches(successful, stored)
     dropped = {batch_id for batch_id, _ in _calls("drop", successful)}
-    _check_claims(successful, stored, dropped)
+    _check_reservations(successful, stored, dropped)
     _check_hashes(successful, stored, dropped)
     _check_shown_users(successful, stored)
 
@@ -169,7 +169,7 @@ def _check_batches(successful: History, stored: StoredState) -> None:
             assert users == batch["users"], f"{batch_id} was published with other users"
 
 
-def _check_claims(successful: History, stored: StoredState, dropped: set[str]) -> None:
+def _check_reservations(successful: History, stored: StoredState, dropped: set[str]) -> None:
     emails = defaultdict(set)
     for user in stored.users.values():
         emails[user.batch_id].add(user.email)

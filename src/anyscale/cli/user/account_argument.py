@@ -5,7 +5,7 @@ from typing import Final
 import click
 
 from anyscale.cli.connect import suggested_search
-from anyscale.comparison.list_users import USER_ID
+from anyscale.comparison.list_users import USER_ID_PREFIX
 from anyscale.domain.models.users import User
 from anyscale.domain.validation import shown
 from anyscale.errors import NotFound
@@ -22,7 +22,7 @@ def check_account(account: str) -> None:
 
     Whether there is such an account is left to the control plane.
     """
-    if "@" not in account and not account.startswith(USER_ID):
+    if "@" not in account and not account.startswith(USER_ID_PREFIX):
         raise NotFound(f"there is no user with the email {not_an_email(account)}")
 
 

@@ -130,10 +130,10 @@ def sync(
         they_differ=frozenset(they_differ),
         same_person=frozenset(same_person),
     )
-    with open_users_file(users_file) as file, open_control_plane(host) as to:
-        log_control_plane(to)
+    with open_users_file(users_file) as file, open_control_plane(host) as transport:
+        log_control_plane(transport)
         run = SyncRun(
-            to,
+            transport,
             file,
             options,
             drop_command=lambda batch_id: suggested_command("batch", "drop", argument=batch_id),
@@ -150,7 +150,7 @@ def sync(
         (log_change if is_change else log)(_summary(plan))
         try:
             if not dry_run and not plan.stops:
-                _apply(to, run, plan, yes=yes)
+                _apply(transport, run, plan, yes=yes)
         finally:
             if output == "json":
                 write_json(plan.to_dict())

@@ -16,7 +16,7 @@ from anyscale.comparison.sync_options import (
     SyncOptions,
     choose_kinds,
     count_nameless,
-    too_many,
+    exceeded_limits,
 )
 from anyscale.comparison.sync_run import SyncRun
 from anyscale.domain.emails import email_key_or_empty
@@ -144,7 +144,7 @@ class FileSync:
             yield "changed"
         if self.file.may_be_cut and fields.get("complete") != "yes":
             yield "cut"
-        for one in too_many(plan, SyncOptions()):
+        for one in exceeded_limits(plan, SyncOptions()):
             typed = _number(fields.get(f"{one.kind}_count", ""))
             if self.is_chosen(one.kind) and typed != one.count:
                 yield "suspend" if one.kind == "suspend" else "correct"

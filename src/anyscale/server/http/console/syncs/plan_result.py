@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from anyscale.comparison.former_emails import REUSE_FOR_ACCOUNT
 from anyscale.comparison.possible_pairs import possible_pairs
-from anyscale.comparison.sync_options import SyncOptions, count_nameless, too_many
+from anyscale.comparison.sync_options import SyncOptions, count_nameless, exceeded_limits
 from anyscale.domain.conflicts import REUSE
 from anyscale.domain.models.sync import LookAlike, SyncPlan, SyncStep
 from anyscale.server.background.file_sync import KINDS, FileSync, OpenQuestion, plan_digest
@@ -180,7 +180,7 @@ def shown_plan(run: FileSync, plan: SyncPlan) -> ShownPlan:
         others=[_kind(name, plan, is_chosen=False) for name in ("blocked", "left")],
         digest=plan_digest(plan),
         is_cut=run.file.may_be_cut,
-        to_type={one.kind: one.count for one in too_many(plan, SyncOptions())},
+        to_type={one.kind: one.count for one in exceeded_limits(plan, SyncOptions())},
         look_alikes=plan.look_alikes[:_SHOWN],
         more_look_alikes=len(plan.look_alikes[_SHOWN:]),
         possible_pairs=list(possible_pairs(plan)),

@@ -7,7 +7,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import QueryParameter
 from msgspec import Struct
 
-from anyscale.comparison.sync_options import in_doubt, most_unasked
+from anyscale.comparison.sync_options import default_limit, limit_question
 from anyscale.domain.models.users import User
 from anyscale.domain.names import full_name
 from anyscale.errors import RequestInvalid
@@ -131,9 +131,9 @@ class Confirmations(Struct, frozen=True):
             counted.refresh()
         count = len(matches.user_ids)
         accounts = (counted.value if change == "restore" else counted.active) or 0
-        if count <= most_unasked(accounts):
+        if count <= default_limit(accounts):
             return ""
-        return f"{in_doubt(f'{count:,} {_TO[change]}', accounts)}, type {count:,}."
+        return f"{limit_question(f'{count:,} {_TO[change]}', accounts)}, type {count:,}."
 
     def _page(
         self,

@@ -1,16 +1,16 @@
-"""Find the emails of a file that may occur twice, without keeping their texts in memory."""
+"""Find emails and external ids that occur twice in a file, without keeping them in memory."""
 
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-__all__ = ["EmailHashes", "repeated_values"]
+__all__ = ["ValueHashes", "repeated_values"]
 
 
-class EmailHashes:
-    """Stores the hashes of emails, in 12 bytes each: a million texts would take 100 MB.
+class ValueHashes:
+    """Stores the hashes of values, in 12 bytes each: a million emails would take 100 MB.
 
-    Two emails may have the same hash, so the caller has to compare the texts of what it finds.
+    Two values may have the same hash, so the caller has to compare the texts of what it finds.
     """
 
     _BUCKETS = 64
