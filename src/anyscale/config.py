@@ -166,7 +166,8 @@ def _without_token(
     mend = words.token.format(origin)
     if source == saved.path:
         mend = f'add "cli_token" to it, {mend}'
-    return f"there is no token for {origin} of {source}{unused}: {mend}, or {words.embedded}"
+    missing = f"there is no token for {origin}, named by {source}"
+    return f"{missing}{unused}: {mend}, or {words.embedded}"
 
 
 def credentials_path(environment: Mapping[str, str]) -> Path | None:
@@ -204,7 +205,7 @@ def _token(text: str) -> str | None:
     """Strip blanks, such as the line end of a file. No message of an error quotes the token."""
     token = text.strip()
     if not (token.isascii() and token.isprintable()) or " " in token:
-        raise ConfigError("the token has characters that no token has: was it copied whole?")
+        raise ConfigError("the token has characters that a token cannot have: was it copied whole?")
     return token or None
 
 

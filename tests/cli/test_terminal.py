@@ -125,8 +125,8 @@ def test_ctrl_c_is_answered_below_the_bar(slow_server: None, tmp_path: Path) -> 
     assert status == 130
     end = [line for line in CODES.sub("", shown).splitlines() if line][-2:]
     assert re.fullmatch(
-        r"\(anyscale \+\d+\.\ds\) Stopping after what is under way: "
-        r"press Ctrl-C again to end at once\.\.\.",
+        r"\(anyscale \+\d+\.\ds\) Stopping after the requests in progress: "
+        r"press Ctrl-C again to exit at once\.\.\.",
         end[0],
     )
     assert end[1] == "interrupted: run the same command again to continue where it stopped"

@@ -170,22 +170,22 @@ def test_a_token_without_a_host_is_an_error_that_names_its_source_and_the_ways_o
 def test_a_host_without_a_token_is_an_error_that_names_its_source_and_the_ways_out(
     words: CallerWords, option: str, mend: str, home: Path, credentials: Path
 ) -> None:
-    missing = f"there is no token for {HOST}"
+    missing = f"there is no token for {HOST}, named by"
     ways = f"{mend}, {EMBEDDED[words]}"
 
-    assert message(HOST, None, words) == f"{missing} of {option}: {ways}"
-    assert message(None, None, words, ANYSCALE_HOST=HOST) == f"{missing} of ANYSCALE_HOST: {ways}"
+    assert message(HOST, None, words) == f"{missing} {option}: {ways}"
+    assert message(None, None, words, ANYSCALE_HOST=HOST) == f"{missing} ANYSCALE_HOST: {ways}"
     credentials.write_text('{"cli_token": "saved"}', encoding="utf-8")
     assert message(HOST, None, words, HOME=str(home)) == (
-        f'{missing} of {option} ({credentials} has a token for no host (add "host" to it)): {ways}'
+        f'{missing} {option} ({credentials} has a token for no host (add "host" to it)): {ways}'
     )
     credentials.write_text(f'{{"host": "{OTHER}", "cli_token": "saved"}}', encoding="utf-8")
     assert message(HOST, None, words, HOME=str(home)) == (
-        f"{missing} of {option} ({credentials} has a token for another host): {ways}"
+        f"{missing} {option} ({credentials} has a token for another host): {ways}"
     )
     credentials.write_text(f'{{"host": "{HOST}"}}', encoding="utf-8")
     assert message(None, None, words, HOME=str(home)) == (
-        f'{missing} of {credentials}: add "cli_token" to it, {ways}'
+        f'{missing} {credentials}: add "cli_token" to it, {ways}'
     )
 
 

@@ -272,7 +272,9 @@ def test_an_interrupted_run_abandons_a_call_that_does_not_end(
     never.set()
 
     assert was_in_progress == [True]
-    assert messages == ["Stopping after what is under way: press Ctrl-C again to end at once..."]
+    assert messages == [
+        "Stopping after the requests in progress: press Ctrl-C again to exit at once..."
+    ]
     assert cancelled.is_set()
     assert [thread.daemon for thread in threads] == [True]
 

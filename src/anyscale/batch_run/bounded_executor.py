@@ -16,7 +16,7 @@ _TICK = 0.5
 #: Seconds that an interrupted run, or a closed generator, waits for the calls in progress.
 _GRACE = 2.0
 
-_STOPPING = "Stopping after what is under way: press Ctrl-C again to end at once..."
+_STOPPING = "Stopping after the requests in progress: press Ctrl-C again to exit at once..."
 
 
 class BoundedExecutor(Generic[Result]):

@@ -77,7 +77,7 @@ def choose_kinds(plan: SyncPlan, options: SyncOptions) -> None:
 
 
 def default_limit(accounts: int) -> int:
-    """Return how many of so many accounts may change before a person has to say a number.
+    """Return how many of these accounts may change before a person has to confirm the number.
 
     Those of people who left are not among them: after some years, they are more than the others.
     In a sync these are suspensions, or changed emails and numbers: a file may be cut off, or of
@@ -155,4 +155,4 @@ def _in_words(one: ExceededLimit, accounts: int) -> str:
         return f"{one.count:,} to {one.kind}, and `--at-most-{one.kind}` is {one.limit:,}"
     what = "emails or numbers to change" if one.kind == "correct" else f"to {one.kind}"
     doubt = limit_question(f"{one.count:,} {what}", accounts)
-    return f"{doubt}, say how many may be by `--at-most-{one.kind}`"
+    return f"{doubt}, allow that number by `--at-most-{one.kind}`"

@@ -24,7 +24,7 @@ from anyscale.errors import TooLarge
 __all__ = ["Planner", "are_different"]
 
 _ONLY_IN_FILE = "it is suspended in the file, but a sync suspends only users who are missing there"
-_GOT_SINCE = "it got an email or a number of the file while the plan was made: sync once more"
+_GOT_SINCE = "it got an email or a number of the file while the plan was made: sync again"
 
 
 class Planner:

@@ -68,11 +68,12 @@ class AccountCalls:
             reuse_email: Whether the account may get an email that another account had less than 30
                 days ago. Applications may know its former user by it.
 
-        Returns the account with its new fields.
+        Returns:
+            The account with its new fields.
 
         Raises:
             TypeError: an argument has a wrong type.
-            ConfigError: a value breaks the rules of a users file, or there is none.
+            ConfigError: a value breaks the rules of a users file, or there is no new value.
             NotFound: there is no such user.
             EmailTaken: another account or an unfinished batch has the new email.
             EmailFreed: another account had it less than 30 days ago.

@@ -239,20 +239,20 @@ class UserCalls(AccountCalls):
             admin_create_users: Everybody who is to have an account, or an opened `users_file`.
             create: Create the accounts of new users.
             correct: Correct the accounts that differ. Those of owners stay as they are.
-            suspend_missing: Suspend the users who are not in the list, but no owner.
+            suspend_missing: Suspend the users who are not in the list, except owners.
             restore: Restore the users in the list that an earlier sync suspended.
             at_most_create: Change nothing if it would create more accounts.
-            at_most_correct: The same of accounts to correct. Without it, more changed emails and
-                external ids than 50, or than a tenth of the accounts that are not suspended if
-                that is more, stop the sync.
-            at_most_suspend: The same of accounts to suspend.
-            they_differ: Emails of users who look like one who left, and are two people.
+            at_most_correct: The same for corrections. Without it, more changed emails and external
+                ids than 50, or than a tenth of the accounts that are not suspended if that is more,
+                stop the sync.
+            at_most_suspend: The same for suspensions, with the same default.
+            they_differ: Emails of users who look like a user who left, but are other people.
             same_person: External ids of users whose accounts have other emails and names, or are
                 suspended, and are theirs all the same.
             dry_run: Only plan.
 
         Returns:
-            The plan. `done` has what was done, and what was left since it has changed.
+            The plan. `done` has what was done, and what was left because it has changed.
 
         Raises:
             TypeError: an element is not an `AdminCreateUser`.

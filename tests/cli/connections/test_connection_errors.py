@@ -263,7 +263,7 @@ def test_a_token_may_end_with_a_line_break(
         result = ask(f"http://127.0.0.1:{port}", ANYSCALE_CLI_TOKEN="mrt_secret\r\n")
         assert "hello" in result.stderr
         result = ask(f"http://127.0.0.1:{port}", ANYSCALE_CLI_TOKEN="mrt_secret\nmrt_secret")
-        assert "the token has characters that no token has" in result.stderr
+        assert "the token has characters that a token cannot have" in result.stderr
         assert result.returncode == 2
 
 

@@ -135,7 +135,7 @@ def test_an_undo_asks_on_a_terminal(
     opened = f"{row['opened_by']} created this batch from users.yaml at {at}"
     assert (
         f"{opened} UTC. 2 accounts would be deleted. 1 account would be kept. Accounts that were "
-        "corrected or suspended since are deleted too. This is for good."
+        "corrected or suspended since are deleted too. This cannot be undone."
     ) in shown
     assert list_emails(anyscale) == (emails if status else emails[:1])
 

@@ -105,7 +105,7 @@ def test_ctrl_c_is_acknowledged_while_passwords_are_hashed(tmp_path: Path, data:
     stopping, interrupted = done.stderr.splitlines()[-2:]
     assert done.returncode == 130
     assert stopping.endswith(
-        ") Stopping after what is under way: press Ctrl-C again to end at once..."
+        ") Stopping after the requests in progress: press Ctrl-C again to exit at once..."
     )
     assert interrupted.startswith("interrupted: ")
 
@@ -237,7 +237,7 @@ def test_a_second_ctrl_c_ends_a_run_at_once(
         freeze(server)
 
     process.send_signal(signal.SIGINT)
-    wait_while_running(process, lambda: "press Ctrl-C again to end at once" in process.stderr)
+    wait_while_running(process, lambda: "press Ctrl-C again to exit at once" in process.stderr)
     wait_until(lambda: process.poll() is not None or press(process))
     done = process.finish()
 
@@ -270,7 +270,7 @@ def test_the_call_of_the_sdk_drops_its_batch_after_ctrl_c(data: Path) -> None:
         status = process.wait(60)
 
     assert status == -signal.SIGINT
-    assert first.startswith("Stopping after what is under way: press Ctrl-C again to end at once")
+    assert first.startswith("Stopping after the requests in progress: press Ctrl-C again")
     assert shown.rstrip().endswith("KeyboardInterrupt")
     batches = "select count(*) from batches where state = 'dropped'"
     assert count_in(database_in(data), batches) == 1

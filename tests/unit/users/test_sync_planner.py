@@ -266,7 +266,7 @@ def test_many_changed_emails_stop_a_sync_without_a_limit_of_its_own() -> None:
         return planner.plan(0)
 
     (reason,) = plan(SyncOptions()).stops
-    assert reason.startswith("51 emails or numbers to change, of 0 accounts: if that is right, say")
+    assert reason.startswith("51 emails or numbers to change, of 0 accounts: if that is right, ")
     assert plan(SyncOptions(at_most_correct=51)).stops == []
     (reason,) = plan(SyncOptions(at_most_correct=50)).stops
     assert reason == "51 to correct, and `--at-most-correct` is 50"
@@ -359,7 +359,7 @@ def test_an_account_that_got_an_email_or_a_number_of_the_file_since_is_not_suspe
     plan = planner.plan(2)
     assert [step.email for step in plan.suspend] == ["ben@example.com"]
     assert plan.blocked[0].email == email
-    assert "while the plan was made: sync once more" in plan.blocked[0].reason
+    assert "while the plan was made: sync again" in plan.blocked[0].reason
     assert not [one for one in plan.create if email_key(one.email) == email_key(email)]
 
 

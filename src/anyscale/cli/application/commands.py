@@ -33,7 +33,7 @@ _COLUMNS = (
     *("requires_second_factor", "created_at", "last_sign_in_at"),
 )
 
-_FACTOR = "Only users may sign in there who show a second factor."
+_FACTOR = "Only users who show a second factor may sign in there."
 
 
 def _uri_options(command: Command) -> Command:
@@ -50,7 +50,7 @@ def _uri_options(command: Command) -> Command:
             "post_logout_redirect_uris",
             multiple=True,
             metavar="URI",
-            help="An address to which users return after they signed out. Repeatable.",
+            help="An address to which users return after they sign out. Repeatable.",
         ),
         click.option(
             "--address",
@@ -251,7 +251,7 @@ def delete(client_id: str, yes: bool, host: str | None) -> None:
     with open_control_plane(host) as transport:
         log_control_plane(transport)
         name = transport.applications.get(client_id).name
-        effect = f"Nobody signs in at {name!r} by this server any more, and its secret is gone."
+        effect = f"Users can no longer sign in to {name!r} with this server; its secret is deleted."
         confirm(effect, "it was not deleted", yes=yes)
         transport.applications.delete(client_id)
     log(f"Application {name!r} is deleted.")

@@ -92,7 +92,7 @@ def _confirm(transport: Transport, batch: Batch, *, force: bool) -> None:
     found = _undo(transport, batch, force=force, dry_run=True)
     if not found.removed:
         return
-    effect = f"{_origin(batch)} {_summary(found, dry_run=True)} This is for good."
+    effect = f"{_origin(batch)} {_summary(found, dry_run=True)} This cannot be undone."
     confirm(effect, nobody, yes=False)
 
 

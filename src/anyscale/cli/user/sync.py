@@ -109,7 +109,7 @@ def sync(
     Exit status:
       0    done, or there is nothing to do
       1    a limit, a question or the server stopped it; nothing was changed
-      2    the command line or the file is wrong, or a number in doubt; nothing was changed
+      2    the command line or the file is wrong, or an external id is in doubt; nothing was changed
       3    unfinished, or something is left: run the same command again
       130  interrupted: the same as 3
 

@@ -21,7 +21,7 @@ class NewApplication(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     #: Whether it receives refresh tokens.
     refresh_tokens: bool = False
     requires_pkce: bool = True
-    #: Whether only users may sign in who show a second factor.
+    #: Whether only users who show a second factor may sign in.
     requires_second_factor: bool = False
     #: `owners`, domains and ids of batches: one must match a user; empty for all users.
     audience: list[str] = []
