@@ -219,9 +219,12 @@ def test_batches_can_be_listed_and_shown(anyscale: RunAnyscale) -> None:
     (batch,) = json.loads(anyscale("batch", "list", "-o", "json").stdout)
     shown = json.loads(anyscale("batch", "show", batch["batch_id"], "-o", "json").stdout)
     text = anyscale("batch", "show", batch["batch_id"]).stdout
+    document = anyscale("batch", "show", batch["batch_id"], "-o", "yaml").stdout
+    row = anyscale("batch", "show", batch["batch_id"], "-o", "csv").stdout
 
     assert (batch["state"], batch["users"], batch["skipped"]) == ("published", 2, 0)
     assert batch.items() <= shown.items()
+    assert yaml.safe_load(document).keys() == shown.keys() == set(row.splitlines()[0].split(","))
     assert shown["opened_by"] == shown["published_by"] == "local:root"
     labels = {line.partition(":")[0] for line in text.splitlines()}
     assert {"option --if-exists", "last activity at", "passwords not hashed yet"} <= labels

@@ -23,12 +23,11 @@ __all__ = [
     "output_option",
     "require_written",
     "with_notice_if_empty",
-    "write_fields",
     "write_json",
     "write_pieces",
+    "write_record",
     "write_records",
     "write_text",
-    "write_yaml",
 ]
 
 Record = TypeVar("Record")
@@ -45,17 +44,27 @@ def write_json(value: Any) -> bool:
     return write_pieces([json.format(json.encode(value), indent=2).decode() + "\n"])
 
 
-def write_yaml(record: dict[str, Any]) -> bool:
-    """Write one YAML document of one record."""
-    return write_pieces([_pairs(record, "\n") + "\n"])
+def write_record(
+    record: Any, fields: Iterable[str], output: str, labels: Mapping[str, str] | None = None
+) -> bool:
+    """Write fields of one record: one document in JSON and YAML, else as a list of one.
 
+    As text, each field is a line; `labels` are for names that say too little.
 
-def write_fields(fields: Mapping[str, Any], labels: Mapping[str, str] | None = None) -> bool:
-    """Write the fields of one record, one a line; `labels` are for names that say too little."""
+    Raises:
+        OutputLost: standard output could not be written.
+    """
+    values = {field: getattr(record, field) for field in fields}
+    if output == "json":
+        return write_json(values)
+    if output == "yaml":
+        return write_pieces([_pairs(values, "\n") + "\n"])
+    if output != "text":
+        return write_pieces(_WRITERS[output]([values], list(values)))
     names = labels or {}
     return write_text(
         f"{names.get(field, field.replace('_', ' '))}: {_line_value(value)}"
-        for field, value in fields.items()
+        for field, value in values.items()
     )
 
 

@@ -63,7 +63,8 @@ def test_an_application_is_created_shown_changed_and_deleted(anyscale: RunAnysca
     assert (listed["name"], listed["audience"]) == ("Notebooks", [])
     assert (listed["address"], listed["last_sign_in_at"]) == (HUB, None)
     anyscale("application", "update", client_id, "--no-address")
-    assert "address: -" in anyscale("application", "show", client_id).stdout
+    lines = anyscale("application", "show", client_id).stdout.splitlines()
+    assert {"address: -", f"redirect uris: {CALLBACK}", "is public: false"} <= set(lines)
     assert listed["requires_second_factor"] is False
     rotated = anyscale("application", "rotate-secret", client_id)
     assert "works for an hour" in rotated.stderr

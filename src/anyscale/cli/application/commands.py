@@ -7,7 +7,7 @@ import click
 from msgspec import UNSET
 
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
-from anyscale.cli.formats import output_option, write_json, write_records, write_text
+from anyscale.cli.formats import output_option, write_record, write_records
 from anyscale.cli.options import not_empty, yes_option
 from anyscale.cli.secret_output import SecretOutput, output_file_option
 from anyscale.cli.terminal import confirm, log
@@ -152,15 +152,7 @@ def show(client_id: str, output: str, host: str | None) -> None:
     """
     with open_control_plane(host) as transport:
         application = transport.applications.get(client_id)
-    if output == "json":
-        write_json(application)
-    elif output == "text":
-        write_text(
-            f"{field.replace('_', ' ')}: {_shown(getattr(application, field))}"
-            for field in application.__struct_fields__
-        )
-    else:
-        write_records([application], application.__struct_fields__, output)
+    write_record(application, application.__struct_fields__, output)
 
 
 @click.command("update")
@@ -278,13 +270,3 @@ def _sent(value: Any) -> Any:
     if value is None or value == ():
         return UNSET
     return list(value) if isinstance(value, tuple) else value
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(value) or "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if value is None:
-        return "-"
-    return f"{value:%Y-%m-%d %H:%M:%S} UTC" if hasattr(value, "strftime") else str(value)

@@ -6,7 +6,7 @@ from anyscale.batch.sdk import list_batches as iterate_batches
 from anyscale.cli.batch.id_completion import batch_argument
 from anyscale.cli.batch.unknown_batch import unknown_explained
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
-from anyscale.cli.formats import output_option, write_fields, write_json, write_records
+from anyscale.cli.formats import output_option, write_record, write_records
 from anyscale.cli.options import max_items_option, yes_option
 from anyscale.cli.terminal import confirm, log
 from anyscale.domain.models.batches import Batch
@@ -73,17 +73,12 @@ def show_batch(batch_id: str, output: str, host: str | None) -> None:
     """
     with open_control_plane(host) as transport, unknown_explained():
         batch = transport.batches.show(batch_id)
-    if output == "json":
-        write_json(batch)
-    elif output == "text":
-        shown = {
-            field: value
-            for field, value in batch.to_dict().items()
-            if field != "opened_by_caller" and not (value is None and field in _OF_ACCOUNTS)
-        }
-        write_fields(shown, _LABELS)
-    else:
-        write_records([batch], batch.__struct_fields__, output)
+    hidden = []
+    if output == "text":
+        unknown = [field for field in _OF_ACCOUNTS if getattr(batch, field) is None]
+        hidden = ["opened_by_caller", *unknown]
+    fields = [field for field in batch.__struct_fields__ if field not in hidden]
+    write_record(batch, fields, output, _LABELS)
 
 
 @click.command("drop")

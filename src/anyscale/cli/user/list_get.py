@@ -11,10 +11,8 @@ from anyscale.cli.connect import host_option, open_control_plane, suggested_sear
 from anyscale.cli.formats import (
     output_option,
     with_notice_if_empty,
-    write_fields,
-    write_json,
+    write_record,
     write_records,
-    write_yaml,
 )
 from anyscale.cli.options import max_items_option
 from anyscale.cli.role_choice import RoleChoice
@@ -137,16 +135,7 @@ def get_user(
       anyscale user get jane@example.com -o json
       anyscale user get --name Jane
     """
-    user = _user(argument, email, name, host)
-    record = {field: getattr(user, field) for field in _record()}
-    if output == "json":
-        write_json(record)
-    elif output == "yaml":
-        write_yaml(record)
-    elif output == "text":
-        write_fields(record)
-    else:
-        write_records([user], _record(), output)
+    write_record(_user(argument, email, name, host), _record(), output)
 
 
 def _user(argument: str | None, email: str | None, name: str | None, host: str | None) -> "User":
