@@ -13,6 +13,7 @@ from itertools import islice
 from anyscale.batch_run.run_calls import BatchCalls
 from anyscale.domain.conflicts import is_skipped
 from anyscale.domain.models.batches import Batch, Conflict
+from anyscale.domain.times import TIME
 from anyscale.errors import AnyscaleError, BatchGone
 
 __all__ = ["EmailConflicts", "IsAbandoned"]
@@ -75,7 +76,7 @@ class EmailConflicts:
             way_out = "You opened it: run that file again"
         return (
             f"Batch {batch.batch_id} has reserved some of these emails, and was last active at "
-            f"{batch.touched_at:%Y-%m-%d %H:%M:%S} UTC. {way_out}, or drop it by "
+            f"{batch.touched_at:{TIME}}. {way_out}, or drop it by "
             f"{self._drop_command(batch.batch_id)}."
         )
 

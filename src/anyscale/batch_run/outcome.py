@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from anyscale.domain.models.batches import Batch, Conflict
 from anyscale.domain.models.users import AdminCreatedUser
+from anyscale.domain.times import TIME
 
 __all__ = ["Outcome", "suspended_line"]
 
@@ -37,7 +38,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
         if self.suspended:
             lines.append(suspended_line(self.suspended))
         if self.batch and self.was_published:
-            at = f"{self.batch.published_at:%Y-%m-%d %H:%M:%S} UTC"
+            at = f"{self.batch.published_at:{TIME}}"
             lines.append(f"They were already created by batch {self.batch.batch_id} at {at}.")
         return lines
 

@@ -9,9 +9,9 @@ from msgspec import UNSET
 
 from anyscale.domain.matching import has_other_email
 from anyscale.domain.models.users import User, UserChanges
-from anyscale.domain.validation import CheckedUser
+from anyscale.domain.validation import CheckedUser, shown
 
-__all__ = ["different_fields", "gets_email", "values_to_compare"]
+__all__ = ["different_fields", "gets_email", "shown_change", "shown_value", "values_to_compare"]
 
 #: what an administrator enters about a user, except the email and the password
 _FIELDS = tuple(field for field in UserChanges.__struct_fields__ if field != "email")
@@ -47,6 +47,18 @@ def different_fields(user: CheckedUser, account: User) -> Iterator[str]:
         ours, theirs = getattr(user, field), getattr(account, field)
         if ours is not UNSET and ours != theirs and not _is_same_text(ours, theirs):
             yield field
+
+
+def shown_value(value: str | bool | None) -> str:
+    """Return the value of a field as messages show it: `'Jane'`, `true` or `empty`."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return shown(value) if value else "empty"
+
+
+def shown_change(field: str, old: str | bool | None, new: str | bool | None) -> str:
+    """Return the old and the new value of a field as messages show them."""
+    return f"{field}: {shown_value(old)} -> {shown_value(new)}"
 
 
 def _is_same_text(ours: str | bool | None, theirs: str | bool | None) -> bool:

@@ -7,6 +7,7 @@ from msgspec import UNSET, UnsetType, structs
 from anyscale.comparison.differences import (
     different_fields,
     gets_email,
+    shown_change,
     values_to_compare,
 )
 from anyscale.comparison.id_hashes import IdHashes
@@ -359,14 +360,8 @@ def _is_kept(email: str) -> str:
 def _difference(changes: UserChanges, replaced: UserChanges) -> str:
     old, new = replaced.to_dict(), changes.to_dict()
     fields = sorted(new, key=lambda field: field != "email")
-    return "; ".join(f"{field}: {_shown(old[field])} -> {_shown(new[field])}" for field in fields)
+    return "; ".join(shown_change(field, old[field], new[field]) for field in fields)
 
 
 def _name(user: CheckedUser) -> str:
     return full_name(user.name or "", user.lastname or None)
-
-
-def _shown(value: str | bool | None) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return shown(value) if value else "empty"

@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple, Protocol
 
 from msgspec import DecodeError, Meta, Struct, json
 
-from anyscale.domain.times import from_milliseconds
+from anyscale.domain.times import TIME, from_milliseconds
 
 __all__ = [
     "FORGOTTEN",
@@ -221,7 +221,7 @@ class _Removed(NamedTuple):
         return None
 
     def __str__(self) -> str:
-        number, time = self.first.number, f"{self.by.time:%Y-%m-%d %H:%M:%S} UTC"
+        number, time = self.first.number, f"{self.by.time:{TIME}}"
         text = f"entries 1-{number - 1} were removed, says entry {self.by.number} of {time}"
         if self.last:
             return text

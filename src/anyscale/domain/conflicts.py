@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from anyscale.domain.models.batches import Conflict
+from anyscale.domain.times import TIME
 from anyscale.domain.validation import shown
 from anyscale.errors import Problem
 
@@ -71,7 +72,7 @@ def conflict_detail(conflict: Conflict, reuse: str = REUSE) -> str:
         return f"{value} was the email of another account{_freed(conflict)}: {reuse}"
     opened = ""
     if conflict.reserved_by and conflict.reserved_since:  # of a batch that still exists
-        since = f"{conflict.reserved_since:%Y-%m-%d %H:%M:%S} UTC"
+        since = f"{conflict.reserved_since:{TIME}}"
         opened = f", which {conflict.reserved_by} opened at {since}"
     # No whole command: how the reader reaches the control plane is not known here.
     return (

@@ -2,8 +2,12 @@
 
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
+from typing import Final
 
-__all__ = ["day_of", "duration_in_words", "from_milliseconds", "moment", "start_of"]
+__all__ = ["TIME", "day_of", "duration_in_words", "from_milliseconds", "moment", "start_of"]
+
+#: how messages show a time in UTC: a format of `datetime`
+TIME: Final = "%Y-%m-%d %H:%M:%S UTC"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400

@@ -10,6 +10,7 @@ from anyscale.cli.formats import output_option, write_record, write_records
 from anyscale.cli.options import max_items_option, yes_option
 from anyscale.cli.terminal import confirm, log
 from anyscale.domain.models.batches import Batch
+from anyscale.domain.times import TIME
 
 _COLUMNS = (
     "batch_id",
@@ -21,8 +22,6 @@ _COLUMNS = (
     "opened_at",
     "published_at",
 )
-
-_TIME = "%Y-%m-%d %H:%M:%S UTC"
 
 #: labels in the text of `batch show` for fields whose names say too little
 _LABELS = {
@@ -113,7 +112,7 @@ def _confirm_drop(batch: Batch) -> None:
         return
     label = f" ({batch.label})" if batch.label else ""
     effect = (
-        f"{batch.opened_by} opened this batch{label} at {batch.opened_at:{_TIME}}; it was last "
-        f"active at {batch.touched_at:{_TIME}}. A run that works on it fails."
+        f"{batch.opened_by} opened this batch{label} at {batch.opened_at:{TIME}}; it was last "
+        f"active at {batch.touched_at:{TIME}}. A run that works on it fails."
     )
     confirm(effect, "the batch was not dropped", yes=False)

@@ -20,6 +20,7 @@ from anyscale.cli.terminal import (
 )
 from anyscale.domain.models.batches import Batch, UndoneBatch
 from anyscale.domain.phrases import quantity
+from anyscale.domain.times import TIME
 from anyscale.transport.base import Transport
 
 _COLUMNS = ("user_id", "email", "reason")
@@ -113,9 +114,7 @@ def _show_progress(users: int, looked_at: int, removed: int, *, dry_run: bool) -
 
 def _origin(batch: Batch) -> str:
     label = f" from {batch.label}" if batch.label else ""
-    return (
-        f"{batch.opened_by} created this batch{label} at {batch.opened_at:%Y-%m-%d %H:%M:%S} UTC."
-    )
+    return f"{batch.opened_by} created this batch{label} at {batch.opened_at:{TIME}}."
 
 
 def _summary(undone: UndoneBatch, *, dry_run: bool) -> str:

@@ -16,6 +16,7 @@ from anyscale.cli.user.resume_file import (
 )
 from anyscale.domain.data_dir import data_dir
 from anyscale.domain.models.batches import Batch
+from anyscale.domain.times import TIME
 from anyscale.errors import BatchUndone, NotFound
 from anyscale.transport.base import Transport
 from anyscale.users_file import UsersFile
@@ -120,7 +121,7 @@ class ResumeState:
                 say(f"{entries} shows who dropped it, and when (`batch.dropped`).")
             return False
         if batch and batch.state == "open":
-            since = f"{batch.opened_at:%Y-%m-%d %H:%M:%S} UTC"
+            since = f"{batch.opened_at:{TIME}}"
             log(f"Continuing with batch {batch.batch_id}, opened at {since}.")
         return True
 

@@ -28,6 +28,7 @@ from anyscale.comparison.list_users import list_users
 from anyscale.domain.models.users import PasswordLink
 from anyscale.domain.phrases import quantity
 from anyscale.domain.spreadsheets import spreadsheet_cell
+from anyscale.domain.times import TIME
 from anyscale.domain.user_query import UserQuery
 from anyscale.domain.validation import CheckedUser, Policy, shown
 from anyscale.errors import (
@@ -156,7 +157,7 @@ def _write_one(transport: Transport, account: str) -> None:
         require_written(write_text([link.url]))
         ignore_signals()  # nothing is lost any more
     log(
-        f"The link works once, until {_time(link.expires_at)}. Give it only to {link.email}: "
+        f"The link works once, until {link.expires_at:{TIME}}. Give it only to {link.email}: "
         "it is enough to set the password."
     )
     log(_REPLACED)
@@ -242,7 +243,7 @@ def _fill(file: AtomicFile, transport: Transport, total: int, user_ids: Iterable
     count = losses.count
     are, each = ("is", "It") if count == 1 else ("are", "Each")
     links = f"{quantity(count, 'link')} {are} in {file.path}"
-    log(f"{links}. {each} works once, until {_time(expires_at)}.")
+    log(f"{links}. {each} works once, until {expires_at:{TIME}}.")
     log(f"A link is enough to set the password: give {each.lower()} only to its user.")
     log(_REPLACED)
     if sso_count:
@@ -319,7 +320,3 @@ def _write_links(
             sso_count += link.is_sso_user
         show_progress("Creating links", losses.count, max(losses.count, total))
     return sso_count, expires_at
-
-
-def _time(time: datetime) -> str:
-    return f"{time:%Y-%m-%d %H:%M:%S} UTC"

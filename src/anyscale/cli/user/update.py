@@ -7,8 +7,9 @@ from anyscale.cli.connect import host_option, open_control_plane, suggested_comm
 from anyscale.cli.options import not_empty
 from anyscale.cli.terminal import log
 from anyscale.cli.user.account_argument import account_argument, check_account, find_account
+from anyscale.comparison.differences import shown_change
 from anyscale.domain.models.users import User, UserChanges
-from anyscale.domain.validation import Policy, require_changes, shown
+from anyscale.domain.validation import Policy, require_changes
 from anyscale.errors import ConfigError
 
 
@@ -99,17 +100,11 @@ def _is_sso_user(sso: bool, no_sso: bool) -> bool | UnsetType:
 def _differences(before: User, after: User) -> str:
     """Return the old and the new values of the fields that changed."""
     changed = [
-        f"{field}: {_shown(old)} -> {_shown(new)}"
+        shown_change(field, old, new)
         for field in UserChanges.__struct_fields__
         if (old := getattr(before, field)) != (new := getattr(after, field))
     ]
     return f"{'; '.join(changed)}." if changed else "It had these values already."
-
-
-def _shown(value: str | bool | None) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return shown(value) if value else "empty"
 
 
 def _require_some(changes: UserChanges) -> None:

@@ -34,6 +34,7 @@ from anyscale.cli.users_file import (
     users_file_option,
 )
 from anyscale.comparison.corrections import Confirmed, Correction, correct, correct_emails
+from anyscale.comparison.differences import shown_value
 from anyscale.comparison.verification import Verification
 from anyscale.domain.models.users import Difference, User
 from anyscale.domain.phrases import quantity
@@ -351,18 +352,12 @@ def _described(difference: Difference, renamed: Difference | None) -> str:
     """Describe a difference; `renamed` is the last one that was of an email."""
     email = shown(difference.email)
     if renamed and renamed.index == difference.index:  # the email of the account is another one
-        email = _value(renamed.account)
+        email = shown_value(renamed.account)
     if difference.kind == "missing":
         return f"{email} has no account"
     if difference.kind == "suspended":
         return f"the account of {email} is suspended"
-    ours, theirs = map(_value, (difference.file, difference.account))
+    ours, theirs = map(shown_value, (difference.file, difference.account))
     kept = ", which no file changes since it is an owner's" if difference.kept else ""
     whose = "with the same external_id" if difference is renamed else f"of {email}"
     return f"{difference.field} is {ours}, and {theirs} in the account {whose}{kept}"
-
-
-def _value(value: str | bool | None) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "empty" if not value else shown(value)

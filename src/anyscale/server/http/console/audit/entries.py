@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from anyscale.domain.audit_chain import AuditEntry
-from anyscale.domain.times import from_milliseconds
+from anyscale.domain.times import TIME, from_milliseconds
 from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.audit.names import EntryNames
 from anyscale.server.core.audit.runs import Run
@@ -214,5 +214,5 @@ def _exact_detail(name: str, value: Any, names: EntryNames) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value))
     if name in _TIMES:
-        return f"{from_milliseconds(value):%Y-%m-%d %H:%M:%S} UTC"
+        return f"{from_milliseconds(value):{TIME}}"
     return _exact(str(value), names)
