@@ -1,9 +1,9 @@
 """`anyscale user suspend` and `restore`: one account, or those that a users file chooses."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from inspect import cleandoc
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
@@ -107,70 +107,52 @@ def _command(words: _Words, text: str, *more: _Decorator) -> click.Command:
     return click.command(words.verb, help=cleandoc(text) + _EXIT_STATUS)(callback)
 
 
+class _FileChoices(NamedTuple):
+    """The options of a change of the accounts that a file chooses."""
+
+    dry_run: bool
+    yes: bool
+    output: str
+    at_most: int | None = None
+    same_person: Sequence[str] = ()
+    unterminated: bool = False
+
+
 def _change(
     words: _Words,
     *,
     account: str | None,
     users_file: str | None,
     missing_from: str | None = None,
-    dry_run: bool,
-    at_most: int | None = None,
-    same_person: Sequence[str] = (),
-    unterminated: bool = False,
-    yes: bool,
-    output: str,
     host: str | None,
+    **options: Any,
 ) -> None:
-    path = users_file if users_file is not None else missing_from
-    chosen = [way for way in (account, users_file, missing_from) if way is not None]
-    if len(chosen) != 1:
+    choices = _FileChoices(**options)
+    if sum(way is not None for way in (account, users_file, missing_from)) != 1:
         ways = (
             "EMAIL|ID, -f FILE and --missing-from FILE" if words.suspend else "EMAIL|ID and -f FILE"
         )
         raise click.UsageError(f"say one of {ways}")
-    if missing_from is None and (unterminated or same_person):
-        option = "--unterminated" if unterminated else "--same-person"
+    if missing_from is None and (choices.unterminated or choices.same_person):
+        option = "--unterminated" if choices.unterminated else "--same-person"
         raise click.UsageError(f"{option} is for --missing-from")
-    if path is None:
-        assert account is not None
-        _refuse_with_an_account(
-            words,
-            {
-                "--dry-run": dry_run,
-                "--at-most": at_most is not None,
-                **dict.fromkeys(chosen_file_options(), True),
-                "-o json": output == "json",
-            },
-        )
+    if account is not None:
+        _refuse_with_an_account(words, choices)
         _change_one(words, account, host)
-        return
-    with open_users_file(path) as file, open_control_plane(host) as transport:
-        log_control_plane(transport)
-        plan = _plan(transport, file, words, output, same_person, missing=users_file is None)
-        say_notes(file)
-        if missing_from is not None and not unterminated:
-            require_end(file, "the users after it would be suspended", "nobody was suspended")
-        is_stopped = at_most is not None and len(plan.to_change) > at_most
-        is_change = is_stopped or (bool(plan.to_change or plan.without_account) and not dry_run)
-        if output == "text" and (is_change or not is_quiet()):
-            _list(plan.to_change, shows_all=not (is_stopped or is_quiet()))
-        (log_change if is_change else log)(_planned(plan, words))
-        if missing_from is not None and plan.without_account:
-            _require_accounts(plan, file, dry_run=dry_run)
-        if is_stopped:
-            count = quantity(len(plan.to_change), "account")
-            say(f"error: {count} to suspend, and --at-most is {at_most}: nobody was suspended")
-            raise click.exceptions.Exit(REFUSED)
-        done = 0 if dry_run else _change_all(transport, plan, words, yes=yes)
-        if output == "json":
-            write_json(_document(plan, words, done))
-    # An email may be mistyped: the account that was meant is as before.
-    if users_file is not None and plan.without_account:
-        raise click.exceptions.Exit(REFUSED)
+    else:
+        path = users_file if users_file is not None else missing_from
+        assert path is not None
+        _change_by_file(words, path, choices, host, missing=users_file is None)
 
 
-def _refuse_with_an_account(words: _Words, options: Mapping[str, bool]) -> None:
+def _refuse_with_an_account(words: _Words, choices: _FileChoices) -> None:
     """Raise `UsageError` for an option that only a file has, such as `--dry-run`."""
+    options = {
+        "--dry-run": choices.dry_run,
+        "--at-most": choices.at_most is not None,
+        **dict.fromkeys(chosen_file_options(), True),
+        "-o json": choices.output == "json",
+    }
     if given := [name for name, is_given in options.items() if is_given]:
         files = "-f FILE and --missing-from FILE" if words.suspend else "-f FILE"
         raise click.UsageError(
@@ -192,21 +174,47 @@ def _change_one(words: _Words, account: str, host: str | None) -> None:
         log_change(f"{user.email} is {words.done}.")
 
 
+def _change_by_file(
+    words: _Words, path: str, choices: _FileChoices, host: str | None, *, missing: bool
+) -> None:
+    """Change the accounts of a file, or those that are `missing` in it."""
+    with open_users_file(path) as file, open_control_plane(host) as transport:
+        log_control_plane(transport)
+        plan = _plan(transport, file, words, choices, missing=missing)
+        say_notes(file)
+        if missing and not choices.unterminated:
+            require_end(file, "the users after it would be suspended", "nobody was suspended")
+        is_stopped = choices.at_most is not None and len(plan.to_change) > choices.at_most
+        _show(plan, words, choices, is_stopped=is_stopped)
+        if missing and plan.without_account:
+            _require_accounts(plan, file, dry_run=choices.dry_run)
+        if is_stopped:
+            count = quantity(len(plan.to_change), "account")
+            limit = f"--at-most is {choices.at_most}"
+            say(f"error: {count} to suspend, and {limit}: nobody was suspended")
+            raise click.exceptions.Exit(REFUSED)
+        done = 0 if choices.dry_run else _change_all(transport, plan, words, yes=choices.yes)
+        if choices.output == "json":
+            write_json(_document(plan, words, done))
+    # An email may be mistyped: the account that was meant is as before.
+    if not missing and plan.without_account:
+        raise click.exceptions.Exit(REFUSED)
+
+
 def _plan(
     transport: Transport,
     file: UsersFile,
     words: _Words,
-    output: str,
-    same_person: Sequence[str],
+    choices: _FileChoices,
     *,
     missing: bool,
 ) -> SuspensionPlan:
     try:
         if not missing:
             return plan_named(transport, file, show_progress, suspend=words.suspend)
-        plan = plan_missing(transport, file, show_progress, same_person)
+        plan = plan_missing(transport, file, show_progress, choices.same_person)
     except BatchRefused as error:
-        refuse_file(file, error, output, f"nobody was {words.done}")
+        refuse_file(file, error, choices.output, f"nobody was {words.done}")
     finally:
         clear_progress()
     if not plan.users:
@@ -214,6 +222,14 @@ def _plan(
     for account, reason in plan.skipped:
         say(f"{account.email}: {reason}")
     return plan
+
+
+def _show(plan: SuspensionPlan, words: _Words, choices: _FileChoices, *, is_stopped: bool) -> None:
+    is_change = bool(plan.to_change or plan.without_account) and not choices.dry_run
+    is_change = is_change or is_stopped
+    if choices.output == "text" and (is_change or not is_quiet()):
+        _list(plan.to_change, shows_all=not (is_stopped or is_quiet()))
+    (log_change if is_change else log)(_planned(plan, words))
 
 
 def _planned(plan: SuspensionPlan, words: _Words) -> str:
