@@ -1,14 +1,17 @@
 """`--output-file`: a secret goes to a new file that only its owner can read, or is revoked."""
 
 import os
+import signal
 import sqlite3
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.support.commands.running import CommandResult, RunAnyscale, run_unread
+from tests.support.commands.running import CommandResult, RunAnyscale, run_unread, start_command
 from tests.support.faults.fault_injection import run_under_strace
+from tests.support.waiting import wait_until
 
 from anyscale.cli import secret_output
 from anyscale.cli.secret_output import SecretOutput
@@ -17,6 +20,10 @@ from anyscale.errors import StoreUnavailable
 COMMANDS = {
     "token": ("server", "create-token", "--name", "jane-laptop"),
     "link": ("server", "create-owner", "--email", "jane@example.com"),
+}
+MAY_EXIST = {
+    "token": "token may have been created, and nobody has it: `anyscale server list-tokens` shows",
+    "link": "owner may have been created, and nobody has the link: run the same command again",
 }
 BEGINNINGS = {"token": "mrt_", "link": "https://accounts.example.com/set-password#mrl_"}
 
@@ -154,9 +161,24 @@ def test_an_interrupt_revokes_the_secret(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(secret_output, "write_text", stop)
     revoked = []
-    with SecretOutput(None) as output, pytest.raises(KeyboardInterrupt):
+    with SecretOutput(None, "") as output, pytest.raises(KeyboardInterrupt):
         output.write("mrt_x", revoke=lambda: revoked.append(1))
     assert revoked == [1]
+
+
+def test_an_interrupt_before_a_secret_is_written_says_what_may_exist(
+    kind: str, anyscale: RunAnyscale, data: Path
+) -> None:
+    anyscale("server", "migrate")
+    with closing(sqlite3.connect(data / "anyscale.db", isolation_level=None)) as connection:
+        connection.execute("begin immediate")
+        process = start_command(*COMMANDS[kind])
+        wait_until(lambda: "Using" in process.stderr)
+        process.send_signal(signal.SIGINT)
+        stopped = process.finish()
+
+    assert stopped.returncode == 130
+    assert f"interrupted: the {MAY_EXIST[kind]}" in stopped.stderr
 
 
 def test_a_secret_that_nobody_reads_is_revoked(kind: str, valid_secrets: Secrets) -> None:
@@ -195,6 +217,6 @@ def test_a_secret_that_could_not_be_revoked_either_is_reported(
         raise StoreUnavailable("the disk is full")
 
     monkeypatch.setattr(secret_output, "write_text", fail)
-    with SecretOutput(None) as output, pytest.raises(StoreUnavailable):
+    with SecretOutput(None, "") as output, pytest.raises(StoreUnavailable):
         output.write("mrt_x", revoke=fail)
     assert "revoking it failed: the disk is full" in capsys.readouterr().err

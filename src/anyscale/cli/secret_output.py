@@ -7,7 +7,9 @@ from typing import Final, Self
 import click
 
 from anyscale.cli.atomic_file import AtomicFile
+from anyscale.cli.exit_status import explain_interrupt
 from anyscale.cli.formats import require_written, write_text
+from anyscale.cli.signals import ignore_signals
 from anyscale.cli.terminal import log
 from anyscale.errors import AnyscaleError
 
@@ -26,17 +28,20 @@ class SecretOutput:
 
     Args:
         path: the new file; None for standard output.
+        interrupted: what an interrupt may leave before the secret is written, and how to continue.
 
     Raises:
         ConfigError: the file exists, or cannot be created.
     """
 
-    def __init__(self, path: str | None) -> None:
+    def __init__(self, path: str | None, interrupted: str) -> None:
         self._path = path
+        self._interrupted = interrupted
         self._cleanup = ExitStack()
         self._file = self._cleanup.enter_context(AtomicFile(path)) if path is not None else None
 
     def __enter__(self) -> Self:
+        explain_interrupt(self._interrupted)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -58,10 +63,12 @@ class SecretOutput:
             StoreUnavailable: the disk is full, or fails.
         """
         try:
+            explain_interrupt("")  # an interrupt revokes the secret now
             self._write(secret)
         except BaseException:
             _revoke(revoke, lost)
             raise
+        ignore_signals()  # nothing is lost any more
 
     def describe(self, subject: str = "It") -> str:
         """Return where the secret is, as a sentence for the user; `subject` begins it."""

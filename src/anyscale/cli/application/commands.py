@@ -33,6 +33,15 @@ _COLUMNS = (
     *("requires_second_factor", "created_at", "last_sign_in_at"),
 )
 
+#: what an interrupt may leave
+_MAY_EXIST = (
+    "the application may have been created, and nobody has its secret: `anyscale application list` "
+    "shows it"
+)
+_MAY_BE_REPLACED = (
+    "the secret may have been replaced, and nobody has the new one: run the same command again"
+)
+
 _FACTOR = "Only users who show a second factor may sign in there."
 
 
@@ -111,7 +120,10 @@ def create(
         audience=list(audience),
         address=address,
     )
-    with SecretOutput(output_file) as output, open_control_plane(host) as transport:
+    with (
+        SecretOutput(output_file, _MAY_EXIST) as output,
+        open_control_plane(host) as transport,
+    ):
         log_control_plane(transport)
         created = transport.applications.create(new)
         client_id = created.application.client_id
@@ -219,7 +231,10 @@ def rotate_secret(client_id: str, now: bool, output_file: str | None, host: str 
     Example:
       anyscale application rotate-secret app_0193... --output-file secret
     """
-    with SecretOutput(output_file) as output, open_control_plane(host) as transport:
+    with (
+        SecretOutput(output_file, _MAY_BE_REPLACED) as output,
+        open_control_plane(host) as transport,
+    ):
         log_control_plane(transport)
         created = transport.applications.rotate_secret(client_id, now=now)
         former = f"The former secret of {client_id} {_WORKS[not now]}."

@@ -14,6 +14,9 @@ from anyscale.server.core.accounts.owners import CreatedOwner
 from anyscale.server.core.callers import SystemCaller, system_caller
 from anyscale.server.settings import Settings
 
+#: what an interrupt may leave
+_MAY_EXIST = "the owner may have been created, and nobody has the link: run the same command again"
+
 
 @click.command("create-owner")
 @click.option("--email", required=True, help="The owner's email; an existing account is used.")
@@ -33,7 +36,10 @@ def create_owner(email: str, name: str | None, output_file: str | None) -> None:
     settings = Settings.from_environment(os.environ, served=True)
     if not settings.policy.sso_only:
         settings.address()  # raises before a database is created if no link can be created
-    with SecretOutput(output_file) as output, open_local_control_plane() as control_plane:
+    with (
+        SecretOutput(output_file, _MAY_EXIST) as output,
+        open_local_control_plane() as control_plane,
+    ):
         caller = system_caller()
         owner = _created(control_plane, email, name, caller)
         log(f"{owner.email} is an owner{'' if owner.existed else ' of a new account'}.")

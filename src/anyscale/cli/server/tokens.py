@@ -16,6 +16,11 @@ from anyscale.server.core.callers import system_caller
 
 _TIMES = ("created_at", "expires_at", "used_at", "revoked_at")
 
+#: what an interrupt may leave
+_MAY_EXIST = (
+    "the token may have been created, and nobody has it: `anyscale server list-tokens` shows it"
+)
+
 _COLUMNS = ("token_id", "name", "role", *_TIMES, "user_id")
 
 
@@ -42,7 +47,10 @@ def create_token(name: str, role: str, expires_days: int | None, output_file: st
     Example:
       anyscale server create-token --name jane-laptop --expires-days 90 --output-file token
     """
-    with SecretOutput(output_file) as output, open_local_control_plane() as control_plane:
+    with (
+        SecretOutput(output_file, _MAY_EXIST) as output,
+        open_local_control_plane() as control_plane,
+    ):
         tokens, caller = control_plane.tokens, system_caller()
         token = tokens.create(name, role, expires_days, caller)
         output.write(token, revoke=lambda: tokens.revoke(name, caller))
