@@ -10,6 +10,7 @@ import pytest
 from tests.support.commands.command_process import CommandProcess, CommandResult
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.directory import run_unpacked
+from tests.support.faults.fault_injection import run_under_strace
 from tests.support.sign_in.sign_ins import sign_in
 from tests.support.slapd import directory
 
@@ -219,6 +220,19 @@ def test_a_csv_file_is_compared_with_the_manifest_beside_it(small: Place) -> Non
     longest = exported.rename(exported.with_name(f"{'x' * 250}.csv"))
     compared = small.run("user", "verify", "-f", longest)
     assert "checked: 1 difference" in compared.stderr
+
+
+def test_an_interrupt_while_an_export_gets_its_name_leaves_it_and_its_manifest(
+    small: Place, tmp_path: Path
+) -> None:
+    options = ["-f", "-e", "trace=linkat", "-e", "inject=linkat:signal=SIGINT:when=1"]
+    exported = tmp_path / "users.csv"
+    environment = {"ANYSCALE_DATABASE_URL": f"sqlite:///{small.database}"}
+    done = run_under_strace(
+        [*options, "-o", str(tmp_path / "log")], "user", "export", "-o", exported, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in tmp_path.glob("*.*")} == {"users.csv", "users.csv.manifest.json"}
 
 
 def test_a_file_with_the_fields_of_an_export_and_without_a_manifest_is_noticed(

@@ -9,6 +9,7 @@ from msgspec import json
 
 from anyscale.cli.atomic_file import AtomicFile
 from anyscale.cli.server.connect import open_local_control_plane
+from anyscale.cli.signals import ignore_signals
 from anyscale.cli.terminal import log, show_progress
 from anyscale.domain.models.exports import Manifest
 from anyscale.server.core.accounts.export import UserExport, exported_users
@@ -45,6 +46,7 @@ def export_to(path: str, file_format: str, *, with_hashes: bool) -> Manifest:
         else:
             file.write(f"\n{COMMENT}{text}\n" if file_format == "ldif" else f'{{"{KEY}":{text}}}\n')
         details = _audit_details(file_format, manifest)
+        ignore_signals()  # what the audit log has from here on exists, a CSV file with its manifest
         control_plane.audit_log.record_export(USERS_EXPORTED, system_caller(), details)
         if beside:
             beside.keep()
