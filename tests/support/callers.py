@@ -24,12 +24,11 @@ def token_caller(
     return control_plane.tokens.authenticate(secret)
 
 
-def personal_token_caller(
-    control_plane: ControlPlane, user_id: str, name: str = "laptop"
-) -> TokenCaller:
+def personal_token_caller(control_plane: ControlPlane, user_id: str) -> TokenCaller:
     """Create a token of a user, and return its caller."""
     user = session_caller(control_plane, user_id)
-    return control_plane.tokens.authenticate(control_plane.tokens.create_personal(user, name, 1)[0])
+    secret, _ = control_plane.tokens.create_personal(user, "laptop", 1)
+    return control_plane.tokens.authenticate(secret)
 
 
 def session_caller(

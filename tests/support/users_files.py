@@ -25,9 +25,9 @@ def write_users_file(path: Path, count: int, passwords: int, prefix: str = "user
     return path
 
 
-def emails_in_file(count: int, prefix: str = "user") -> list[str]:
+def emails_in_file(count: int) -> list[str]:
     """List the emails of a file that `write_users_file` wrote, sorted."""
-    return sorted(f"{prefix}{i}@example.com" for i in range(count))
+    return sorted(f"user{i}@example.com" for i in range(count))
 
 
 def write_flow_users_file(

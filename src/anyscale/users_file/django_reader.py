@@ -35,7 +35,7 @@ class _Fields(Struct):
 
 def read_django(source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
     """Read the users, in order; see `read_export`."""
-    return read_export(source, entries, "users", _map_object, {})
+    return read_export(source, entries, _map_object, {})
 
 
 def _map_object(one: dict[str, Any]) -> Mapped:

@@ -16,6 +16,10 @@ from anyscale.users_file.json_scanner import JsonText, members
 __all__ = ["Mapped", "read_export"]
 
 
+#: of the list of users, in a map
+_KEY = "users"
+
+
 class Mapped(NamedTuple):
     """What a mapping makes of an entry."""
 
@@ -34,7 +38,6 @@ class Mapped(NamedTuple):
 def read_export(
     source: InputStream,
     entries: EntryCollector,
-    key: str,
     map_entry: Callable[[dict[str, Any]], Mapped],
     counted: Mapping[str, str],
 ) -> Iterator[CheckedUser]:
@@ -43,7 +46,6 @@ def read_export(
     Args:
         source: the file.
         entries: receives the entries.
-        key: of the list in the map.
         map_entry: returns what an entry is, or raises `msgspec.DecodeError`.
         counted: other keys of the map -> the kind of the entries of their lists.
 
@@ -57,14 +59,14 @@ def read_export(
     elif character == "{":
         for _ in members(text, "}"):
             name, _ = text.take_key()
-            if name == key and text.peek_far() == "[":
+            if name == _KEY and text.peek_far() == "[":
                 yield from _list(text, entries, map_entry)
             else:
                 _skip(text, entries, counted.get(name, ""))
     else:
         raise text.fatal("top", "the file must hold a list, or a map with one: export it as JSON")
     if not entries.count and not entries.left_out:
-        raise source.fatal("empty", f"the file has no users: it needs {key!r}", 1, 1)
+        raise source.fatal("empty", f"the file has no users: it needs {_KEY!r}", 1, 1)
 
 
 def _list(

@@ -54,7 +54,7 @@ class _User(Struct, rename="camel"):
 
 def read_keycloak(source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
     """Read the users, in order; see `read_export`."""
-    return read_export(source, entries, "users", _map_user, {"groups": "groups"})
+    return read_export(source, entries, _map_user, {"groups": "groups"})
 
 
 def _map_user(entry: dict[str, Any]) -> Mapped:

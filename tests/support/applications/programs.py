@@ -5,14 +5,12 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from http.client import HTTPConnection
 from pathlib import Path
 from select import select
 from typing import Any
-from urllib.parse import urlsplit
 
 from tests.support.paths import ROOT
-from tests.support.ports import free_port
+from tests.support.ports import free_port, responds_at
 from tests.support.waiting import wait_until
 
 __all__ = ["SignIn", "run_apache", "run_jupyterhub", "run_openid_client"]
@@ -52,7 +50,7 @@ def run_apache(folder: Path, port: int, pasted: str) -> Iterator[str]:
         text = text.replace(f"@{name}@", value)
     (folder / "apache.conf").write_text(text)
     command = ["/usr/sbin/apache2", "-f", str(folder / "apache.conf"), "-DFOREGROUND"]
-    with _run(command, folder, f"{url}/bye.html"):
+    with _run(command, folder, port, "/bye.html"):
         yield url
 
 
@@ -76,7 +74,7 @@ def run_jupyterhub(folder: Path, port: int, pasted: str) -> Iterator[str]:
     }
     command = [str(JUPYTERHUB / "jupyterhub"), "-f", str(FOLDER / "jupyterhub_config.py")]
     # Until the hub has registered its route, the proxy responds with 404.
-    with _run(command, folder, f"{url}/hub/health", environment):
+    with _run(command, folder, port, "/hub/health", environment):
         yield url
 
 
@@ -124,9 +122,13 @@ def run_openid_client(environment: Mapping[str, str] | None = None) -> Iterator[
 
 @contextmanager
 def _run(
-    command: list[str], folder: Path, url: str, environment: Mapping[str, str] | None = None
+    command: list[str],
+    folder: Path,
+    port: int,
+    path: str,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[None]:
-    """Run a program and what it starts until the block ends, once a URL answers with 200."""
+    """Run a program and what it starts until the block ends, once a path answers with 200."""
     with (folder / "program.log").open("wb") as log:
         process = subprocess.Popen(
             command,
@@ -136,7 +138,9 @@ def _run(
             stderr=log,
         )
     try:
-        wait_until(lambda: process.poll() is not None or _status(url) == 200, 300, interval=0.05)
+        wait_until(
+            lambda: process.poll() is not None or responds_at(port, path), 300, interval=0.05
+        )
         assert process.poll() is None, (folder / "program.log").read_text()
         yield
     finally:
@@ -146,15 +150,3 @@ def _run(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _status(url: str) -> int:
-    parts = urlsplit(url)
-    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=5)
-    try:
-        connection.request("GET", parts.path)
-        return connection.getresponse().status
-    except OSError:
-        return 0
-    finally:
-        connection.close()

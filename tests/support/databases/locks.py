@@ -41,9 +41,7 @@ def count_in(database: Path, sql: str) -> int:
 
 
 @contextmanager
-def locked_when(
-    process: _Process, database: Path, sql: str, more_than: int = 0, seconds: float = 120
-) -> Iterator[None]:
+def locked_when(process: _Process, database: Path, sql: str, more_than: int = 0) -> Iterator[None]:
     """Lock a SQLite file for the block, as soon as a query gives a larger number.
 
     The batch of a process that writes it is open then, and stays open until the block ends.
@@ -53,7 +51,7 @@ def locked_when(
         assert process.poll() is None, getattr(process, "stderr", "")
         return count_in(database, sql) > more_than
 
-    wait_until(is_due, seconds)
+    wait_until(is_due)
     with closing(sqlite3.connect(database, timeout=30, isolation_level=None)) as connection:
         connection.execute("begin immediate")
         assert connection.execute(_OPEN).fetchone()[0], "the batch ended too early"

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from tests.support.faults.stopping import process_state
 
 # Read before any test, since each test removes the caller's variables.
 OTHER_SERVER = os.environ.get("ANYSCALE_TEST_POSTGRES", "")
@@ -121,8 +122,7 @@ class PostgresServer:
 def is_alive(pid: int) -> bool:
     """Whether a process runs and is no zombie."""
     with suppress(FileNotFoundError, ProcessLookupError):
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-        return state not in "ZX"
+        return process_state(Path(f"/proc/{pid}")) not in "ZX"
     return False
 
 

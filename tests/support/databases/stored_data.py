@@ -9,7 +9,6 @@ from anyscale.server.store.transaction import Transaction
 
 __all__ = [
     "StoredRows",
-    "count_stored_hashes",
     "execute_sql",
     "query_database",
     "read_database_copy",
@@ -77,9 +76,3 @@ def query_database(data: Path, sql: str) -> list[tuple[object, ...]]:
         return []
     finally:
         connection.close()
-
-
-def count_stored_hashes(data: Path) -> int:
-    """Count the password hashes that a running command has stored."""
-    rows = query_database(data, "select count(*) from users where password_hash is not null")
-    return int(str(rows[0][0])) if rows else 0

@@ -115,9 +115,9 @@ class MailSite:
         with self.control_plane.store.read() as tx:
             return tx.links.get(hash_of(code)) is not None
 
-    def responds(self, seconds: float = 30) -> None:
+    def responds(self) -> None:
         """Send requests and sign in, each of which has to be answered in time."""
-        with closing(HTTPConnection("127.0.0.1", self.server.port, timeout=seconds)) as connection:
+        with closing(HTTPConnection("127.0.0.1", self.server.port, timeout=30)) as connection:
             for path in ("/healthz", "/readyz", "/sign-in", "/metrics"):
                 connection.request("GET", path)
                 response = connection.getresponse()

@@ -59,12 +59,9 @@ class RayCluster:
     Args:
         database: its URL.
         workers: nodes beside the head, which has no replica; with 0 it has the only one.
-        variables: more environment variables of the nodes.
     """
 
-    def __init__(
-        self, database: str, variables: Mapping[str, str] | None = None, *, workers: int = 2
-    ) -> None:
+    def __init__(self, database: str, *, workers: int = 2) -> None:
         # A short path: the names of Ray's sockets are long, and a name has at most 107 octets.
         self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
         self.sessions = self.folder / "ray"
@@ -74,7 +71,7 @@ class RayCluster:
         self._gcs_port = free_port()
         self._workers = workers
         self._enter: Sequence[str] = ()
-        self._environment = self._variables(database) | dict(variables or {})
+        self._environment = self._variables(database)
 
     def _variables(self, database: str) -> dict[str, str]:
         inherited = {
@@ -194,14 +191,14 @@ class RayCluster:
         address = f"--address=http://127.0.0.1:{self.dashboard_port}"
         self.run([str(RAY / "serve"), "deploy", address, str(file)]).check_returncode()
 
-    def wait_for_replicas(self, count: int, seconds: float = 300) -> None:
+    def wait_for_replicas(self, count: int) -> None:
         """Wait until the application runs with so many replicas, all of them behind HAProxy."""
 
         def are_ready() -> bool:
             assert self.nodes[0].is_started()
             return len(self.replicas()) == count == len(self.targets())
 
-        wait_until(are_ready, seconds, interval=_POLL)
+        wait_until(are_ready, 300, interval=_POLL)
 
     def replicas(self) -> list[str]:
         """List the replicas that run."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from tests.support.faults.stopping import process_state
+
 __all__ = ["RayNode"]
 
 
@@ -89,8 +91,8 @@ def _is_hashing(pid: int) -> bool:
     """Whether a process is a worker that hashes, and that runs or waits for a core."""
     folder = Path(f"/proc/{pid}")
     with suppress(OSError):  # it has ended
-        state = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-        return state == "R" and b"core.hashing.worker" in (folder / "cmdline").read_bytes()
+        is_running = process_state(folder) == "R"
+        return is_running and b"core.hashing.worker" in (folder / "cmdline").read_bytes()
     return False
 
 

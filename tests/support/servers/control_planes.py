@@ -43,20 +43,14 @@ class CheapTransport(EmbeddedTransport):
         return cheap_control_plane(self._settings) if create else super()._open(create=False)
 
 
-def new_control_plane(
-    folder: Path, policy: Policy = POLICY, *, available: bool = True
-) -> ControlPlane:
+def new_control_plane(folder: Path, policy: Policy = POLICY) -> ControlPlane:
     """Make a control plane on SQLite, with the cheapest hashing profile; the caller closes it."""
-    settings = Settings(database=folder / "anyscale.db", policy=policy, batch_create=available)
-    return cheap_control_plane(settings)
+    return cheap_control_plane(Settings(database=folder / "anyscale.db", policy=policy))
 
 
-def embedded_transport(
-    folder: Path, policy: Policy = POLICY, *, available: bool = True
-) -> Transport:
+def embedded_transport(folder: Path, policy: Policy = POLICY) -> Transport:
     """Make a transport to the control plane of a folder; the first write creates its database."""
-    database = folder / "data" / "anyscale.db"
-    return CheapTransport(Settings(database=database, policy=policy, batch_create=available))
+    return CheapTransport(Settings(database=folder / "data" / "anyscale.db", policy=policy))
 
 
 class Deployment:

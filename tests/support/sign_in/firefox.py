@@ -42,11 +42,11 @@ class FirefoxError(Exception):
 class _WebSocket:
     """The client's end of a WebSocket for text."""
 
-    def __init__(self, port: int, path: str) -> None:
+    def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=_SECONDS)
         key = base64.b64encode(os.urandom(16)).decode()
         self._socket.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
+            f"GET /session HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
             f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
             "Sec-WebSocket-Version: 13\r\n\r\n".encode()
         )
@@ -96,7 +96,7 @@ class Firefox:
     """A running Firefox."""
 
     def __init__(self, port: int) -> None:
-        self._socket: Final = _WebSocket(port, "/session")
+        self._socket: Final = _WebSocket(port)
         self._last = 0
         self.send("session.new", capabilities={"alwaysMatch": {}})
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from html import unescape
-from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,7 +17,7 @@ from urllib.parse import urljoin
 
 import httpx
 import pytest
-from tests.support.ports import free_port
+from tests.support.ports import free_port, responds_at
 
 __all__ = [
     "CLIENT_SECRET",
@@ -73,7 +72,7 @@ class OidcProvider:
         quiet = subprocess.DEVNULL
         self._process = subprocess.Popen(command, cwd=FOLDER, stdout=quiet, stderr=quiet)
         deadline = time.monotonic() + 120
-        while not self._responds():
+        while not responds_at(self.port, "/.well-known/openid-configuration"):
             assert self._process.poll() is None, "the provider ended: run ./dev test"
             assert time.monotonic() < deadline, "the provider does not respond"
             time.sleep(0.02)
@@ -100,16 +99,6 @@ class OidcProvider:
         new = self._file.with_suffix(".new")
         new.write_text(json.dumps(configuration), encoding="utf-8")
         new.replace(self._file)
-
-    def _responds(self) -> bool:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
-        try:
-            connection.request("GET", "/.well-known/openid-configuration")
-            return connection.getresponse().status == 200
-        except OSError:
-            return False
-        finally:
-            connection.close()
 
 
 def _client(name: str, method: str, redirect_uris: list[str], **more: str) -> dict[str, Any]:
@@ -154,18 +143,17 @@ def new_browser(base_url: str = "") -> httpx.Client:
     return client
 
 
-def sign_in_at_provider(url: str, login: str, *, browser: httpx.Client | None = None) -> str:
-    """Sign in at the provider, and consent.
+def sign_in_at_provider(url: str, login: str) -> str:
+    """Sign in at the provider in a new browser, and consent.
 
     Args:
         url: of the control plane, which redirects to the provider.
         login: a key of `ACCOUNTS`.
-        browser: by default a new one.
 
     Returns:
         The URL of the callback, with its query.
     """
-    with browser or new_browser() as client:
+    with new_browser() as client:
         response = client.get(url)
         while True:
             if response.has_redirect_location:

@@ -12,6 +12,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+from tests.support.faults.stopping import process_state
 from tests.support.hashing import profile_that_takes
 from tests.support.users import PASSWORD
 from tests.support.waiting import wait_until
@@ -340,8 +341,7 @@ def test_no_worker_outlives_a_server_that_is_killed(before: Callable[[int], None
 def state_of(pid: int) -> str:
     """Return the state of a process: R runs, S sleeps, T is stopped, Z has ended; or nothing."""
     with suppress(OSError):
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-        return stat.rpartition(")")[2].split()[0]
+        return process_state(Path(f"/proc/{pid}"))
     return ""
 
 
