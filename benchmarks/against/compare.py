@@ -4,9 +4,6 @@ Wall time also depends on what else the machine does. The processor time of one 
 tenth, too: the median of the rounds' ratios counts, and it takes eight rounds to tell a twentieth.
 """
 
-import json
-import os
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,7 +21,7 @@ from benchmarks.support.databases import (
     postgres_server,
 )
 from benchmarks.support.files import write_users
-from benchmarks.support.measuring import anyscale, python, run, show
+from benchmarks.support.measuring import anyscale, latest_batch, python, run, show
 from benchmarks.support.serving import Server
 from benchmarks.support.sites import site
 
@@ -135,7 +132,7 @@ def _batch(target: _Target, environment: Mapping[str, str], server: Server | Non
     return {
         "create": step("user", "batch-create", "-f", target.file),
         "verify": step("user", "verify", "-f", target.file),
-        "undo": step("batch", "undo", _batch_id(environment), "--yes"),
+        "undo": step("batch", "undo", latest_batch(environment), "--yes"),
     }
 
 
@@ -143,13 +140,6 @@ def _others(server: Server | None, databases: Databases | None) -> tuple[float, 
     """Return the processor time of the server and of PostgreSQL so far."""
     postgres = databases.cpu_seconds if isinstance(databases, PostgresDatabases) else 0
     return (server.cpu_seconds if server else 0), postgres
-
-
-def _batch_id(environment: Mapping[str, str]) -> str:
-    command = anyscale("batch", "list", "-o", "json")
-    listed = subprocess.run(command, env=os.environ | environment, check=True, capture_output=True)
-    batch_id: str = json.loads(listed.stdout)[0]["batch_id"]
-    return batch_id
 
 
 def _show(what: str, ours: Sequence[_Times], theirs: Sequence[_Times], limit: float) -> None:

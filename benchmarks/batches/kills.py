@@ -5,7 +5,6 @@ a run takes without them. What is visible is read from the database itself, by t
 reader uses.
 """
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from typing import NamedTuple
 
 from benchmarks.support.databases import Databases, each_kind
 from benchmarks.support.files import email_of, write_users
-from benchmarks.support.measuring import claim, show
+from benchmarks.support.measuring import claim, latest_batch, show
 from benchmarks.support.sites import Client, Site, site
 
 _KILLS = 5
@@ -118,7 +117,7 @@ def _check_undo(databases: Databases, work: _Work) -> Iterator[bool]:
     with _site(databases, work) as place:
         before = _listing(place)
         place.run("user", "batch-create", "-f", work.file)
-        batch_id = json.loads(place.run("batch", "list", "-o", "json"))[0]["batch_id"]
+        batch_id = latest_batch(place.client)
         what = f"{databases.name}: undo of {work.users:,} users, client and server killed"
         undo = _undo_with_kills(place, work, batch_id)
         note = f" (left: {', '.join(f'{share:.0%}' for share in undo.left)})"

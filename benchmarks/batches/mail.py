@@ -1,7 +1,6 @@
 """Mail the links of a batch: beside the same batch without, a mail's CPU time, p99 of requests."""
 
 import itertools
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from benchmarks.support.files import credentials_of, write_users
 from benchmarks.support.measuring import (
     Cost,
     anyscale,
+    latest_batch,
     p99_of_requests,
     pairs,
     run,
@@ -116,7 +116,7 @@ def _measure_requests(kind: str, database: Database, folder: Path) -> None:
         place.run("user", "batch-create", "-f", known)
         users = write_users(folder / "users.yaml", _SAMPLES * 100, first=ACCOUNTS)
         place.run("user", "batch-create", "-f", users)
-        batch = json.loads(place.run("batch", "list", "-o", "jsonl").splitlines()[0])["batch_id"]
+        batch = latest_batch(place.client)
 
         def busy(sign_in: bool) -> Cost:
             place.run("user", "set-password-link", "--batch", batch, "--mail")

@@ -4,9 +4,6 @@ Smaller batches come first, for the plots of the report. Beside each batch over 
 `bulk_create` inserts the same users into the same table on the same database.
 """
 
-import json
-import os
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +12,7 @@ from benchmarks.batches.reading import BARE
 from benchmarks.django_peer.run import bulk_create_seconds
 from benchmarks.support.databases import Databases, each_kind
 from benchmarks.support.files import write_users
-from benchmarks.support.measuring import anyscale, point, python, run, show
+from benchmarks.support.measuring import anyscale, latest_batch, point, python, run, show
 from benchmarks.support.serving import Server
 from benchmarks.support.sites import site
 
@@ -78,7 +75,7 @@ def _measure_size(target: _Target, size: int, file: Path) -> dict[str, _Step]:
     parse = _Step(run(python(BARE, file)).wall / size * 1e6, 0, 0)
     create = _step(target, size, ("user", "batch-create", "-f", file))
     verify = _step(target, size, ("user", "verify", "-f", file))
-    undo = _step(target, size, ("batch", "undo", _latest_batch(target.environment), "--yes"))
+    undo = _step(target, size, ("batch", "undo", latest_batch(target.environment), "--yes"))
     steps = {"parse": parse, "create": create, "verify": verify, "undo": undo}
     if target.databases:
         steps["django"] = _Step(bulk_create_seconds(target.databases, size) / size * 1e6)
@@ -92,15 +89,6 @@ def _step(target: _Target, size: int, command: Sequence[str | Path]) -> _Step:
     cost = run(anyscale(*command), dict(target.environment))
     server_peak = target.server.peak_memory if target.server else 0
     return _Step(cost.wall / size * 1e6, cost.peak, server_peak)
-
-
-def _latest_batch(environment: Mapping[str, str]) -> str:
-    command = anyscale("batch", "list", "-o", "json")
-    listed = subprocess.run(
-        command, env=os.environ | environment, check=True, capture_output=True, text=True
-    )
-    batch_id: str = json.loads(listed.stdout)[0]["batch_id"]
-    return batch_id
 
 
 def _add_points(target: _Target, size: int, steps: Mapping[str, _Step]) -> None:

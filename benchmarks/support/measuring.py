@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +21,7 @@ __all__ = [
     "Result",
     "anyscale",
     "claim",
+    "latest_batch",
     "p99",
     "p99_of_requests",
     "pairs",
@@ -138,6 +139,14 @@ def python(code: str, *arguments: str | Path) -> list[str]:
 def anyscale(*arguments: str | Path) -> list[str]:
     """Return the command that runs `anyscale`."""
     return [str(Path(sys.executable).parent / "anyscale"), *map(str, arguments)]
+
+
+def latest_batch(environment: Mapping[str, str]) -> str:
+    """Return the id of the batch that was opened last, by a command with more variables."""
+    command = anyscale("batch", "list", "-o", "json")
+    listed = subprocess.run(command, env=os.environ | environment, check=True, capture_output=True)
+    batch_id: str = json.loads(listed.stdout)[0]["batch_id"]
+    return batch_id
 
 
 class Result(NamedTuple):
