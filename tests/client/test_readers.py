@@ -29,6 +29,8 @@ every_format = pytest.mark.parametrize(
     "name", ["users.yaml", "users.json", "users.jsonl", "users.csv"]
 )
 
+MANAGER = '{"email": "jane@example.com", "title": "Manager"}'
+
 PLACE_IN_A_FILE = ["create_users:\n- name: Jane\n  ", "name,email\n", '{"create_users": [', ""]
 
 
@@ -236,6 +238,53 @@ def test_a_comparison_hints_at_csv_if_the_file_names_only_the_email(name: str, h
 
     assert lines(data, name, verify=True)[0].endswith(hint)
     assert not lines(data, name)[0].endswith(hint)  # creating users requires their names
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("hr.csv", "email;title\njane@example.com;Manager\nzoe@example.com;\n"),
+        ("hr.jsonl", MANAGER + '\n{"email": "zoe@example.com"}\n'),
+        ("hr.json", "[" + MANAGER + ', {"title": null, "email": "zoe@example.com"}]'),
+        (
+            "hr.yaml",
+            (
+                "create_users:\n- email: jane@example.com\n  title: Manager\n"
+                "- email: zoe@example.com\n"
+            ),
+        ),
+        (
+            "flow.yaml",
+            "create_users: [{email: jane@example.com, title: Manager}, {email: zoe@example.com}]",
+        ),
+    ],
+)
+def test_an_email_is_enough_for_a_comparison_in_every_format(name: str, text: str) -> None:
+    users, reading = read(text.encode(), name, verify=True)
+    assert reading.problems == []
+    assert [(user.email, user.title or None) for user in users] == [
+        ("jane@example.com", "Manager"),
+        ("zoe@example.com", None),
+    ]
+    assert "name" in lines(text.encode(), name)[0]  # creating users requires it
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("a.csv", "email,name\njane@example.com,\n", ":2:18: jane@example.com, name: is empty"),
+        ("a.yaml", "create_users: [{email: a@b.example, name: null}]", ".name: is empty"),
+        ("a.yaml", "create_users:\n- name:\n  email: a@b.example\n- x\n", ".name: is empty"),
+        ("a.jsonl", '{"name": null, "email": "a@b.example"}', ".name: is empty"),
+        ("a.jsonl", '{"name": " ", "email": "a@b.example"}', ".name: is blank"),
+        ("a.jsonl", '{"title": "Boss"}', "create_users[0].email: is missing"),
+        ("a.csv", "title\nBoss\n", "there is no column 'email': the first line must name the "),
+    ],
+)
+def test_an_empty_name_and_a_missing_email_are_problems_also_in_a_comparison(
+    name: str, text: str, problem: str
+) -> None:
+    assert problem in lines(text.encode(), name, verify=True)[0]
 
 
 def test_a_comparison_names_an_unknown_column_beside_the_email() -> None:

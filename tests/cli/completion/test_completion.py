@@ -34,6 +34,9 @@ SETUP = {
     ". ./completion",
     "fish": "function fish_prompt; echo -n 'READY> '; end; source ./completion",
 }
+#: Ctrl-U
+CLEAR_LINE = "\x15"
+
 _escapes = re.compile(
     rb"\x1b(\[[0-9;?<>=]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\\\)|[=>()][0-9A-Z]?)"
 )
@@ -118,24 +121,22 @@ def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shell]:
         yield session
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "anyscale user batch-create -f per",
-        "anyscale user batch-create --users-file per",
-        "anyscale user batch-create --users-file=per",
-        "anyscale user verify -f per",
-        "anyscale server create-token --name x --output-file per",
-    ],
-)
-def test_the_name_of_a_file_is_completed(shell: Shell, line: str) -> None:
-    shell.type(f"{line}\t")
-    shell.shown(f"{line}sonnel.yaml")
+#: a line as it is typed, and what the shell adds to it
+COMPLETED = {
+    "anyscale user batch-create -f per": "sonnel.yaml",
+    "anyscale user batch-create --users-file per": "sonnel.yaml",
+    "anyscale user batch-create --users-file=per": "sonnel.yaml",
+    "anyscale user verify -f per": "sonnel.yaml",
+    "anyscale server create-token --name x --output-file per": "sonnel.yaml",
+    "anyscale user batch-create --if-exists=sk": "ip",
+}
 
 
-def test_a_value_is_completed_after_the_option_and_in_its_word(shell: Shell) -> None:
-    shell.type("anyscale user batch-create --if-exists=sk\t")
-    shell.shown("--if-exists=skip")
+def test_files_and_values_are_completed_after_the_option_and_in_its_word(shell: Shell) -> None:
+    for line, rest in COMPLETED.items():
+        shell.type(f"{line}\t")
+        shell.shown(line + rest)
+        shell.type(CLEAR_LINE)
 
 
 def test_the_descriptions_of_fish_have_their_commas(tmp_path: Path) -> None:
@@ -155,7 +156,7 @@ def test_the_ids_of_batches_are_completed(shell: Shell, anyscale: RunAnyscale) -
     for command in ("show", "undo"):
         shell.type(f"anyscale batch {command} bat\t")
         shell.shown(f"anyscale batch {command} {batch}")
-        shell.type("\x15")  # Ctrl-U removes the line
+        shell.type(CLEAR_LINE)
     assert completions("anyscale batch drop ", anyscale) == ""
 
 
