@@ -14,6 +14,7 @@ from tests.support.faults.fault_injection import run_under_strace
 from tests.support.waiting import wait_until
 
 from anyscale.cli import secret_output
+from anyscale.cli.atomic_file import AtomicFile
 from anyscale.cli.secret_output import SecretOutput
 from anyscale.errors import StoreUnavailable
 
@@ -164,6 +165,19 @@ def test_an_interrupt_revokes_the_secret(monkeypatch: pytest.MonkeyPatch) -> Non
     with SecretOutput(None, "") as output, pytest.raises(KeyboardInterrupt):
         output.write("mrt_x", revoke=lambda: revoked.append(1))
     assert revoked == [1]
+
+
+def test_a_file_that_is_kept_survives_a_power_failure_with_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, synced = tmp_path / "secret", list[tuple[int, bool]]()
+    monkeypatch.setattr(
+        os, "fsync", lambda number: synced.append((os.fstat(number).st_ino, path.exists()))
+    )
+    with AtomicFile(str(path)) as file:
+        file.keep()
+
+    assert synced == [(path.stat().st_ino, False), (tmp_path.stat().st_ino, True)]
 
 
 def test_an_interrupt_before_a_secret_is_written_says_what_may_exist(

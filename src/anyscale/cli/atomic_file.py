@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
+from anyscale.disk import flush
 from anyscale.errors import ConfigError, StoreUnavailable
 
 __all__ = ["AtomicFile", "disk_errors"]
@@ -75,6 +76,8 @@ class AtomicFile:
             self._stream.flush()
             os.fsync(self._stream.fileno())
             self._link()
+        with suppress(OSError):  # not every file system can, and the file is complete
+            flush(self._path.parent)
 
     def _link(self) -> None:
         if self._replaces:
