@@ -93,18 +93,6 @@ def test_long_work_shows_a_bar_with_a_rate_and_the_time_left(
     assert any(code != "\x1b[0m" for code in COLOUR.findall(shown))
 
 
-def test_no_color_disables_colours(slow_server: None, tmp_path: Path) -> None:
-    users = users_with_passwords(tmp_path, 10 * CHUNK)
-
-    status, shown = on_a_terminal("user", "batch-create", "-f", users, env={"NO_COLOR": "1"})
-
-    assert status == 0, shown
-    assert not COLOUR.search(shown)
-    assert frames_of(shown)[0].split() == ["Hashing", "0%"]
-    assert "-" not in "".join(frames_of(shown))
-    assert "left" in frames_of(shown)[-1]  # the columns of the rate and of the time have colours
-
-
 def test_a_dumb_terminal_gets_no_codes(tmp_path: Path) -> None:
     users = users_with_passwords(tmp_path, FEW)
 
@@ -115,14 +103,19 @@ def test_a_dumb_terminal_gets_no_codes(tmp_path: Path) -> None:
     assert all(line.startswith("(anyscale +") for line in shown.splitlines()[:-1])
 
 
-def test_ctrl_c_is_answered_below_the_bar(slow_server: None, tmp_path: Path) -> None:
+def test_ctrl_c_is_answered_below_a_bar_that_has_no_colours_with_no_color(
+    slow_server: None, tmp_path: Path
+) -> None:
     users = users_with_passwords(tmp_path, 36 * CHUNK)
 
     status, shown = on_a_terminal(
         *("user", "batch-create", "-f", users), env={"NO_COLOR": "1"}, typed=b"\x03", when=b"left"
-    )
+    )  # the columns of the rate and of the time, "left", have colours
 
     assert status == 130
+    assert not COLOUR.search(shown)
+    assert frames_of(shown)[0].split() == ["Hashing", "0%"]
+    assert "-" not in "".join(frames_of(shown))
     end = [line for line in CODES.sub("", shown).splitlines() if line][-2:]
     assert re.fullmatch(
         r"\(anyscale \+\d+\.\ds\) Stopping after the requests in progress: "
