@@ -94,6 +94,28 @@ def test_a_sync_that_was_killed_while_it_created_is_continued_and_repeated_after
         assert third.result.created == 1_001
 
 
+def test_the_progress_of_corrections_is_at_most_their_number(tmp_path: Path) -> None:
+    def user(number: int, email: str, lastname: str) -> AdminImportUser:
+        return AdminImportUser(
+            "Ann", f"{email}@example.com", lastname=lastname, external_id=str(number)
+        )
+
+    shown: list[tuple[str, int, int]] = []
+    before = [user(number, f"a{number}", "Doe") for number in range(4)]
+    after = [user(0, "b0", "Roe"), *(user(number, f"a{number}", "Roe") for number in range(1, 4))]
+    settings = Settings.from_environment({"ANYSCALE_DATA_DIR": str(tmp_path)}, served=False)
+    with closing(EmbeddedTransport(settings)) as transport:
+        run_sync(transport, ListSource(before), SyncOptions(), dry_run=False)
+        run = SyncRun(
+            *(transport, ListSource(after), SyncOptions()),
+            drop_command=str,
+            on_progress=lambda *progress: shown.append(progress),
+        )
+        run.apply(run.plan())
+    assert str(run.result) == "4 corrected"
+    assert shown[-5:] == [*(("Correcting", at, 4) for at in range(4)), ("Changing emails", 0, 1)]
+
+
 def killed_batches(transport: EmbeddedTransport) -> list[str]:
     """Let the process end when a batch is published; return the calls that were too late."""
     calls: list[str] = []

@@ -1,6 +1,6 @@
 """Plan a sync and do it: the calls of the control plane."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import structs
@@ -128,34 +128,32 @@ class SyncRun:
         """
         plan.done = self.result
         users = self._transport.users
-        with_email = [step for step in plan.correct if step.changes and step.changes.email]
-        others = [step for step in plan.correct if not (step.changes and step.changes.email)]
+
+        def restore(step: SyncStep) -> None:
+            users.restore(_id(step), keep_owner=True, by_sync=True, expected=step.expected)
+
+        def suspend(step: SyncStep) -> None:
+            users.suspend(_id(step), keep_owner=True, by_sync=True, expected=step.expected)
+
         # Before the corrections, which are of accounts that are not suspended.
-        self._each(
-            "Restoring",
-            plan.restore,
-            "restored",
-            lambda step: users.restore(
-                _id(step), keep_owner=True, by_sync=True, expected=step.expected
-            ),
-        )
-        self._each("Correcting", others, "corrected", self._correct)
+        for _ in self._each("Restoring", plan.restore, restore):
+            self.result.restored += 1
+        with_email: dict[str, SyncStep] = {}
+        for step in self._each("Correcting", plan.correct, self._correct):
+            if _correction(step).email_change:
+                with_email[_id(step)] = step
+            else:
+                self.result.corrected += 1
         self._correct_emails(with_email)
-        self._each(
-            "Suspending",
-            plan.suspend,
-            "suspended",
-            lambda step: users.suspend(
-                _id(step), keep_owner=True, by_sync=True, expected=step.expected
-            ),
-        )
+        for _ in self._each("Suspending", plan.suspend, suspend):
+            self.result.suspended += 1
         if plan.create:
             self._create(plan.create)
 
     def _each(
-        self, doing: str, steps: Sequence[SyncStep], done: str, do: Callable[[SyncStep], None]
-    ) -> None:
-        """Do steps one by one, and count them as `done`, a field of the result."""
+        self, doing: str, steps: Sequence[SyncStep], do: Callable[[SyncStep], None]
+    ) -> Iterator[SyncStep]:
+        """Do steps one by one; iterate over those that were done."""
         for at, step in enumerate(steps):
             self._on_progress(doing, at, len(steps))
             try:
@@ -165,7 +163,7 @@ class SyncRun:
             except AnyscaleError as error:
                 raise self._unfinished(error) from error
             else:
-                setattr(self.result, done, getattr(self.result, done) + 1)
+                yield step
 
     def _correct(self, step: SyncStep) -> None:
         """Correct an account, but not its email."""
@@ -178,25 +176,14 @@ class SyncRun:
         if details.is_sso_user is False and not updated.has_password:
             self.result.locked_out += 1
 
-    def _correct_emails(self, steps: Sequence[SyncStep]) -> None:
-        """Correct accounts with other emails, those at one moment that pass theirs on."""
-        due: dict[str, SyncStep] = {}
-        for step in steps:
-            try:
-                self._correct(step)
-            except _CHANGED as error:
-                self._leave(step, str(error))
-            except AnyscaleError as error:
-                raise self._unfinished(error) from error
-            else:
-                due[_id(step)] = step
+    def _correct_emails(self, steps: Mapping[str, SyncStep]) -> None:
+        """Change the emails of accounts by id, those at one moment that pass theirs on."""
+        corrections = list(map(_correction, steps.values()))
         try:
-            for one, refusal in correct_emails(
-                self._transport, list(map(_correction, due.values()))
-            ):
-                self._on_progress("Correcting", self.result.corrected, len(steps))
+            for at, (one, refusal) in enumerate(correct_emails(self._transport, corrections)):
+                self._on_progress("Changing emails", at, len(steps))
                 if refusal:
-                    self._leave(due[one.user_id], refusal)
+                    self._leave(steps[one.user_id], refusal)
                 else:
                     self.result.corrected += 1
         except AnyscaleError as error:
