@@ -42,7 +42,7 @@ class RunState:
 
 
 def stop_reason(error: AnyscaleError) -> str:
-    """Return why a run stopped, for another owner: the one who started it may be none any more."""
+    """Return why a run stopped, in words for any owner: its starter may not be one any more."""
     cause = error.__cause__ if isinstance(error, BatchUnfinished) else error
     if isinstance(cause, NotAuthenticated):
         return "the session of the owner who started it was ended"
