@@ -1,7 +1,7 @@
 """`python -m benchmarks.django_peer DATABASE COUNT [BATCH_SIZE]`: insert users, print the seconds.
 
 The database has our schema and a batch, so columns and indexes are the same ones. Reading a file,
-validation, an audit log and HTTP are no part of the time: the rows are in memory before it starts.
+validation, an audit log and HTTP are not part of the time: the rows are in memory before it starts.
 There is one transaction, and no signal has a receiver.
 """
 

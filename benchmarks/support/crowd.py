@@ -118,7 +118,7 @@ class Crowd:
 
 @contextmanager
 def crowd_process(address: str) -> Iterator[None]:
-    """Run a crowd in a process of its own: its work is no work of the process that measures."""
+    """Run a crowd in a process of its own: the process that measures does none of its work."""
     command = [sys.executable, "-m", "benchmarks.support.crowd", address]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout

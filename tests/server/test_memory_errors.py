@@ -1,4 +1,4 @@
-"""A lack of memory is no fault of the program: what the server and the command say."""
+"""A lack of memory is not a fault of the program: what the server and the command say."""
 
 import re
 import resource
@@ -21,7 +21,7 @@ NO_THREAD = RuntimeError("can't start new thread")
 
 NO_MEMORY = "error: there is not enough memory: see `ulimit -v`, or the limits of the container"
 
-#: hashlib, without its library, is no such error: it logs and continues
+#: hashlib, without its library, is not such an error: it logs and continues
 FAULT = re.compile(r"fault of this program \((MemoryError|ImportError|RuntimeError)")
 
 #: the most memory that the command takes before it works: MiB of address space

@@ -184,7 +184,7 @@ volumeMounts:
 - name: ANYSCALE_SMTP_TLS
   value: {{ .tls | quote }}
 - name: ANYSCALE_MAIL_FROM
-  value: {{ required "mail.from is missing: set it to the address of the sender, a mailbox that somebody reads" .from | quote }}
+  value: {{ required "mail.from is missing: set it to the address of the sender, a mailbox that someone reads" .from | quote }}
 - name: ANYSCALE_MAIL_PER_MINUTE
   value: {{ .perMinute | quote }}
 {{- if .user }}

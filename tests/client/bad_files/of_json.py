@@ -393,7 +393,7 @@ JSON = [
         ["empty"],
     ),
     Bad(
-        "entries that are no maps",
+        "entries that are not maps",
         "users.json",
         b'{"create_users": [null, 1, "Jane", []]}\n',
         [
@@ -610,7 +610,7 @@ JSON_LINES = [
         ["syntax", "syntax"],
     ),
     Bad(
-        "lines that are no maps",
+        "lines that are not maps",
         "users.jsonl",
         (b'1\n[]\n"Jane"\nnull\n{"name": "Jane", "email": "jane@example.com"}\n'),
         [

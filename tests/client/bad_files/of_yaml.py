@@ -755,7 +755,7 @@ YAML = [
         ["type"],
     ),
     Bad(
-        "entries that are no maps",
+        "entries that are not maps",
         "users.yaml",
         (b"create_users:\n- Jane\n- [Jane]\n-\n- ~\n- name:Joe\n"),
         [
@@ -900,7 +900,7 @@ YAML = [
         ["type", "type"],
     ),
     Bad(
-        "keys that are no texts",
+        "keys that are not texts",
         "users.yaml",
         (
             b"create_users:\n"

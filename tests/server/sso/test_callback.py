@@ -146,7 +146,7 @@ BROWSERS: Mapping[str, tuple[Tamper, str, str]] = {
     "without a state": (query(state=None), "expired", "state"),
     "with another state": (query(state="x" * 43), "expired", "state"),
     "with an empty state": (query(state=""), "expired", "state"),
-    "with a state that is no ASCII": (query(state="é"), "expired", "state"),
+    "with a state that is not ASCII": (query(state="é"), "expired", "state"),
     "with two states": (twice("state"), "refused", "response_malformed"),
     "without its cookie": (lambda at: at.client.cookies.clear(), "expired", "cookie_missing"),
     "with the cookie of another browser": (of_another_browser, "expired", "state"),

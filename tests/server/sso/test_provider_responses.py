@@ -82,7 +82,7 @@ ANSWERS: Mapping[str, tuple[Tamper, str, str]] = {
         "unavailable",
         "JSON",
     ),
-    "the ID token is no text": (tokens(id_token=None), "unavailable", "not the JSON"),
+    "the ID token is not a text": (tokens(id_token=None), "unavailable", "not the JSON"),
     "the token is of another type": (tokens(token_type="mac"), "refused", "token_type"),
     "no JSON comes": (respond_with("/token", b"<html>"), "unavailable", "not the JSON"),
     "a list comes": (respond_with("/token", b"[]"), "unavailable", "not the JSON"),
@@ -103,7 +103,7 @@ ANSWERS: Mapping[str, tuple[Tamper, str, str]] = {
     "the keys are too many": (respond_with("/keys", HUGE), "unavailable", "too much"),
     "the keys are none": (publish_keys(), "refused", "key_unknown"),
     "the keys are not JSON": (respond_with("/keys", b"<html>"), "unavailable", "not the JSON"),
-    "the keys are no list": (respond_with("/keys", {"keys": {}}), "unavailable", "not the JSON"),
+    "the keys are not a list": (respond_with("/keys", {"keys": {}}), "unavailable", "not the JSON"),
     "the keys are elsewhere": (
         respond_with("/keys", b"", 302, Location=ELSEWHERE),
         "unavailable",
@@ -113,7 +113,7 @@ ANSWERS: Mapping[str, tuple[Tamper, str, str]] = {
     "the key is for encryption": (changed_key(use="enc"), "refused", "key_unknown"),
     "the key may only sign": (changed_key(key_ops=["sign"]), "refused", "key_unknown"),
     "the key is for another use": (changed_key(alg="RS512"), "refused", "key_unknown"),
-    "the key is no key": (changed_key(n="!"), "refused", "key_unknown"),
+    "the key is not a key": (changed_key(n="!"), "refused", "key_unknown"),
     "the key is of no kind": (changed_key(kty="DSA"), "refused", "key_unknown"),
     "the key is a secret": (
         publish_keys({"kty": "oct", "k": "c2VjcmV0", "kid": RIGHT_KID}),

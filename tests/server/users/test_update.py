@@ -77,7 +77,7 @@ def test_the_fields_that_are_set_are_changed_and_no_others(control_plane: Contro
         assert getattr(updated.user, field) == value
     assert find_accounts(control_plane, email="jane@example.com", exact=True) == [updated.user]
     assert account(control_plane, joe) == others
-    assert account(control_plane, jane).used_at is None  # a correction is no use of the account
+    assert account(control_plane, jane).used_at is None  # a correction is not a use of the account
 
 
 def test_last_name_and_title_can_be_cleared_and_emptied(control_plane: ControlPlane) -> None:

@@ -1,4 +1,4 @@
-"""Files that are no database of ours, or belong to others, are refused and stay as they are."""
+"""Files that are not a database of ours, or belong to others, are refused and stay as they are."""
 
 import os
 import re

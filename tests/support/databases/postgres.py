@@ -120,7 +120,7 @@ class PostgresServer:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs and is no zombie."""
+    """Whether a process runs and is not a zombie."""
     with suppress(FileNotFoundError, ProcessLookupError):
         return process_state(Path(f"/proc/{pid}")) not in "ZX"
     return False

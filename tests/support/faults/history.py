@@ -196,7 +196,7 @@ def _check_shown_users(successful: History, stored: StoredState) -> None:
         users = exchange.response_json.get("users")
         if isinstance(users, list):  # of a batch, it is a number
             lost = {(user["user_id"], user["email"]) for user in users} - accounts
-            assert not lost, f"{exchange.call}: {len(lost)} users of a response are no accounts"
+            assert not lost, f"{exchange.call}: {len(lost)} users of a response are not accounts"
 
 
 def _positions(exchange: Exchange) -> tuple[int, ...]:

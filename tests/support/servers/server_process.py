@@ -81,7 +81,7 @@ class ServerProcess:
 
     def start(self) -> None:
         """Start it in a forked process, and wait until it is ready."""
-        # A worker of a killed server may still listen: it is no child of this process.
+        # A worker of a killed server may still listen: it is not a child of this process.
         wait_until(lambda: is_free(self.port))
         _wait_until(self.begin(), self.port, "/readyz", self.log)
 

@@ -1,4 +1,4 @@
-"""Hashing and verifying one password: both libraries, and texts that are no hash."""
+"""Hashing and verifying one password: both libraries, and texts that are not hashes."""
 
 import resource
 import time
@@ -187,7 +187,7 @@ def test_a_hash_with_another_parameter_needs_a_rehash(other: argon2.PasswordHash
     assert not Hasher(CHEAPEST).needs_rehash(argon2.PasswordHasher(1, 8, 1).hash(PASSWORD))
 
 
-# Texts that are no hash
+# Texts that are not hashes
 
 
 @given(st.data())

@@ -141,7 +141,7 @@ def test_a_batch_with_a_missing_chunk_is_not_published(
         with pytest.raises(BatchUnfinished, match=f"1 of {entries} users.*chunks are") as caught:
             batches.publish(batch.batch_id, entries, JOE)
     assert caught.value.batch_id == batch.batch_id
-    assert caught.value.status == 409  # a mistake of the caller is no outage
+    assert caught.value.status == 409  # a mistake of the caller is not an outage
     assert account_emails(control_plane) == []
 
 

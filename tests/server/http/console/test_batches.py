@@ -342,7 +342,7 @@ def open_batch(console: Console, jane: HttpClient, data: bytes, *, reserved: byt
 
 
 def many(password: str = "correct horse 7") -> bytes:
-    """A file that is no small batch: 17 users with passwords."""
+    """A file that is not a small batch: 17 users with passwords."""
     return csv(*new_names(17), password=password)
 
 

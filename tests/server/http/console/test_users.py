@@ -135,7 +135,7 @@ def test_the_headings_sort_the_list_and_its_pages_by_email_and_by_creation(
     for page in (by_email, oldest):
         assert page.text.count("aria-sort") == page.text.count('aria-sort="ascending"') == 1
         assert ">Clear</a>" in page.text, "the filters stay"
-    assert ">Clear</a>" not in get(jane, "/console/users?sort=email").text, "an order is no filter"
+    assert ">Clear</a>" not in get(jane, "/console/users?sort=email").text, "order is not a filter"
 
 
 def test_a_search_keeps_its_own_order(jane: HttpClient) -> None:

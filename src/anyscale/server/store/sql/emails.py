@@ -121,7 +121,7 @@ class Emails(Table):
         self._connection.execute(_ADD_FORMER, at, ids)
         placeholders = self._connection.texts(map(_placeholder_id, emails))
         self._connection.execute("delete from users where user_id {any}", placeholders)
-        # Accounts may swap their emails, and no two rows ever have one: an id is no email.
+        # Accounts may swap their emails, and no two rows ever have one: an id is not an email.
         self._connection.execute("update users set email_key = user_id where user_id {any}", ids)
         for new in emails:
             folded = None if new.email.isascii() else searchable(new.email)
