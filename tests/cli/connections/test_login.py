@@ -86,7 +86,7 @@ def test_a_token_that_the_server_refuses_is_not_stored(
     ("host", "token", "message"),
     [
         ("https://a.example", " \n", "there is no token: nothing was read"),
-        ("https://a.example", "mrt x", "the token has characters that no token has"),
+        ("https://a.example", "mrt x", "the token has characters that a token cannot have"),
         # without a token: it is not read before the host is valid
         ("", "", "--host is empty: name a server"),
         ("embedded", "", "the embedded control plane takes no token"),
