@@ -19,6 +19,7 @@ def test_the_month_is_planned_confirmed_and_done(
     file.write_text("\n".join([*rows, "zoe@example.com;Zoë;", ""]), encoding="utf-8")
     page = visit("/console/batches", storage_state=owners.state)
     page.get_by_role("link", name="Update from a file").click()
+    expect(page.get_by_label("File of everybody")).to_be_visible()
     assert_accessible(page)
     page.get_by_label("File of everybody").set_input_files(file)
     page.get_by_role("button", name="Check the file").click()
