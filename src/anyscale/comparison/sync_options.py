@@ -49,7 +49,7 @@ class ExceededLimit(Struct, frozen=True):
     Attributes:
         kind: of the steps.
         count: how many there are; of corrections without a limit of the caller, how many replace an
-            email or a number.
+            email or a number, or end SSO.
         limit: that of the caller; None for the one that holds without it.
     """
 
@@ -80,7 +80,7 @@ def default_limit(accounts: int) -> int:
     """Return how many of these accounts may change before a person has to confirm the number.
 
     Those of people who left are not among them: after some years, they are more than the others.
-    In a sync these are suspensions, or changed emails and numbers: a file may be cut off, or of
+    In a sync these are suspensions, or changes of how users are known: a file may be cut off, or of
     another organization, or have lost the zeros of its numbers in a spreadsheet.
     """
     return max(_MANY, accounts // _SHARE)
@@ -97,11 +97,14 @@ def new_emails(plan: SyncPlan) -> list[SyncStep]:
 
 
 def _replaces_identity(step: SyncStep) -> bool:
-    """Return whether a correction replaces what names the user: the email, or a known number."""
+    """Return whether a correction replaces the email or a known number, or ends SSO.
+
+    Without SSO, an account is unlinked from the identity provider.
+    """
     assert step.changes
     assert step.replaced
     has_number = step.changes.external_id is not UNSET and bool(step.replaced.external_id)
-    return step.changes.email is not UNSET or has_number
+    return step.changes.email is not UNSET or has_number or step.changes.is_sso_user is False
 
 
 def exceeded_limits(plan: SyncPlan, options: SyncOptions) -> Iterator[ExceededLimit]:
@@ -153,6 +156,7 @@ def stop_reasons(plan: SyncPlan, options: SyncOptions) -> Iterator[str]:
 def _in_words(one: ExceededLimit, accounts: int) -> str:
     if one.limit is not None:
         return f"{one.count:,} to {one.kind}, and `--at-most-{one.kind}` is {one.limit:,}"
-    what = "emails or numbers to change" if one.kind == "correct" else f"to {one.kind}"
-    doubt = limit_question(f"{one.count:,} {what}", accounts)
+    replaced = "get another email or number, or to lose SSO"
+    what = replaced if one.kind == "correct" else one.kind
+    doubt = limit_question(f"{one.count:,} to {what}", accounts)
     return f"{doubt}, allow that number by `--at-most-{one.kind}`"

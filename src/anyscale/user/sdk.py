@@ -242,9 +242,9 @@ class UserCalls(AccountCalls):
             suspend_missing: Suspend the users who are not in the list, except owners.
             restore: Restore the users in the list that an earlier sync suspended.
             at_most_create: Change nothing if it would create more accounts.
-            at_most_correct: The same for corrections. Without it, more changed emails and external
-                ids than 50, or than a tenth of the accounts that are not suspended if that is more,
-                stop the sync.
+            at_most_correct: The same for corrections. Without it, more accounts that get another
+                email or external id or lose SSO than 50, or than a tenth of the accounts that are
+                not suspended if that is more, stop the sync.
             at_most_suspend: The same for suspensions, with the same default.
             they_differ: Emails of users who look like a user who left, but are other people.
             same_person: External ids of users whose accounts have other emails and names, or are

@@ -266,7 +266,8 @@ def test_many_changed_emails_stop_a_sync_without_a_limit_of_its_own() -> None:
         return planner.plan(0)
 
     (reason,) = plan(SyncOptions()).stops
-    assert reason.startswith("51 emails or numbers to change, of 0 accounts: if that is right, ")
+    changes = "51 to get another email or number, or to lose SSO, of 0 accounts"
+    assert reason.startswith(f"{changes}: if that is right, ")
     assert plan(SyncOptions(at_most_correct=51)).stops == []
     (reason,) = plan(SyncOptions(at_most_correct=50)).stops
     assert reason == "51 to correct, and `--at-most-correct` is 50"
@@ -284,6 +285,13 @@ def test_many_replaced_numbers_stop_a_sync_and_many_first_ones_do_not(
         planner.add_entries([(index, new, known)])
     planner.end_entries()
     assert bool(planner.plan(0).stops) is is_stopped
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["ends", "begins"])
+def test_an_end_of_many_sso_sign_ins_stops_a_sync_and_a_beginning_does_not(ends: bool) -> None:
+    world = World.of(structs.replace(one, is_sso_user=ends) for one in many(51))
+    entries = [entry(one.email, name=one.name, is_sso_user=not ends) for one in many(51)]
+    assert bool(world.plan(entries, ALL).stops) is ends
 
 
 def test_a_number_that_lost_its_zeros_does_not_say_that_two_people_differ() -> None:

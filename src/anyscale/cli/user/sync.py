@@ -102,8 +102,9 @@ def sync(
     --create, --correct or --suspend-missing it does only that. Owners stay as they are, and no
     password is set. After an interruption, the same command continues.
 
-    Without --at-most-suspend or --at-most-correct, more suspensions, or changed emails and external
-    ids, than 50, or than a tenth of the accounts that are not suspended if that is more, stop it.
+    Without --at-most-suspend or --at-most-correct, more suspensions, or accounts with another email
+    or external id or without SSO from then on, than 50, or than a tenth of the accounts that are
+    not suspended if that is more, stop it.
 
     \b
     Exit status:

@@ -254,8 +254,10 @@ def test_many_new_emails_are_given_only_after_their_number_is_typed(
     control_plane.updates.update(bob.user_id, UserChanges(external_id="7"), OPERATOR)
     data = staff("7;Jane;;robert@example.com;", without="bob")
     page = check(jane, data)
-    assert "1 of 2 accounts would get another email or number." in words(page)
-    assert confirm(jane, page, data).status == 409
+    text = "1 of 2 accounts would get another email or number, or lose single sign-on."
+    assert text in words(page)
+    refused = confirm(jane, page, data)
+    assert (refused.status, "Type 1, the number of accounts" in words(refused)) == (409, True)
     assert "Changed 1" in sync(jane, data, correct_count="1")
     assert account(console, "robert").user_id == bob.user_id
 

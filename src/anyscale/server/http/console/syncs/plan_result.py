@@ -97,6 +97,8 @@ _CHANGED = (
     "plan was shown. Look at this plan, and confirm it."
 )
 
+_REPLACED = "accounts that get another email or number, or lose single sign-on"
+
 _NAMELESS = (
     "Nobody is suspended while the file has people without an account and without a name: add "
     "their names, or leave the suspensions out."
@@ -196,7 +198,7 @@ def problems_of(questions: Sequence[OpenQuestion], plan: ShownPlan) -> list[Prob
         "changed": (_CHANGED, ""),
         "cut": ("Say that the file is complete, or export it again.", "complete-yes"),
         "suspend": (_to_type(plan, "suspend", "accounts to suspend"), "suspend_count"),
-        "correct": (_to_type(plan, "correct", "emails or numbers to change"), "correct_count"),
+        "correct": (_to_type(plan, "correct", _REPLACED), "correct_count"),
         "look_alikes": ("Say whether these are two people each.", "they_differ-yes"),
         "nameless": (_NAMELESS, "suspend-yes"),
         "nothing": ("Nothing is chosen that would change an account.", ""),
