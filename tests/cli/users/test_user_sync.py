@@ -1,6 +1,7 @@
 """`anyscale user sync`: a plan, a question, what is done, and what stops it."""
 
 import json
+import os
 import re
 import signal
 import threading
@@ -13,6 +14,11 @@ from tests.support.commands.running import CommandResult, RunAnyscale, start_com
 from tests.support.commands.terminal import on_a_terminal
 from tests.support.faults.faulty_proxy import Fault, FaultyProxy, lose_at
 from tests.support.servers.server_process import ServerProcess
+from tests.support.users import checked_users
+
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.callers import system_caller
+from anyscale.server.settings import Settings
 
 QUESTION = b"Type yes to continue:"
 HEADER = "email,name,lastname,title\n"
@@ -126,7 +132,7 @@ def test_somebody_else_may_answer_and_edit_during_the_question(
         "ann@example.com: somebody has edited the account since: another email was expected",
         "zoe@example.com: the account is an owner's",
         "new@example.com: it has an account by now",
-        "4 accounts are not up to date: look at the reasons above, correct the file or the ",
+        "4 accounts are not up to date: look at the reasons above, mend what they name, and run",
     ):
         assert line in shown
     now = accounts(anyscale)
@@ -260,6 +266,27 @@ def test_an_email_that_another_account_had_is_left_and_named(
     assert "new@example.com" in accounts(anyscale)
     again = anyscale("user", "sync", "-f", file, "--yes", "-q")
     assert (again.returncode, "ann@example.com" in again.stdout) == (3, True)
+
+
+def test_an_open_batch_that_has_an_email_of_the_file_is_named_with_the_command_that_drops_it(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    # As after a sync of more than 1,000 new users that was killed, and another file since.
+    control_plane = ControlPlane(Settings.from_environment(os.environ, served=False))
+    caller = system_caller()
+    batch_id = control_plane.batches.open("sync-other", "skip", caller).batch_id
+    control_plane.batches.reserve(batch_id, 0, checked_users("new"), caller)
+    control_plane.close()
+    command = ("user", "sync", "-f", csv(tmp_path, *STAFF, "new@example.com,New,New,"), "--yes")
+    drop = ("anyscale", "batch", "drop", batch_id)
+
+    left = anyscale(*command, "--quiet")
+
+    assert (left.returncode, f"unfinished batch {batch_id}" in left.stdout) == (3, True)
+    assert f"run that file again, or drop it by `{' '.join(drop)}`." in left.stderr
+    assert anyscale(*drop[1:], "--yes").returncode == 0
+    done = anyscale(*command, "--quiet")
+    assert (done.returncode, "1 created." in done.stderr) == (0, True), done.stderr
 
 
 def test_a_file_that_is_older_than_a_changed_email_does_not_suspend_its_account(

@@ -138,7 +138,7 @@ def sync(
             file,
             options,
             drop_command=lambda batch_id: suggested_command("batch", "drop", argument=batch_id),
-            log=log,
+            log=log_change,  # it creates accounts, or says which open batch is in the way
             on_progress=show_progress,
         )
         plan = _plan(run, file, output)
@@ -160,7 +160,7 @@ def sync(
     if left := 0 if dry_run else len(plan.blocked) + len(run.result.left):
         say(
             f"{quantity(left, 'account')} {'is' if left == 1 else 'are'} not up to date: look at "
-            "the reasons above, correct the file or the accounts, and run the same command again."
+            "the reasons above, correct what they name, and run the same command again."
         )
         raise click.exceptions.Exit(UNFINISHED)
 
