@@ -1,7 +1,10 @@
-"""Look up the emails of a plan: an account may have had one until a short time ago."""
+"""Look up what a plan gives to accounts: a former email, or what an open batch has reserved."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
+from uuid import uuid4
+
+from msgspec import structs
 
 from anyscale.comparison.comparison_calls import ComparisonCalls
 from anyscale.comparison.matched_users import CHUNK
@@ -11,7 +14,7 @@ from anyscale.domain.models.batches import Conflict
 from anyscale.domain.models.sync import SyncStep
 from anyscale.domain.validation import CheckedUser
 
-__all__ = ["REUSE_FOR_ACCOUNT", "former_holders", "refused_emails"]
+__all__ = ["REUSE_FOR_ACCOUNT", "former_holders", "refused_emails", "refused_numbers"]
 
 #: How the email of an account before can be given to another all the same.
 REUSE_FOR_ACCOUNT: Final = (
@@ -23,30 +26,46 @@ def former_holders(
     transport: ComparisonCalls, users: Sequence[CheckedUser]
 ) -> dict[str, CheckedUser]:
     """Return the users whose emails accounts had until a short time ago, by the `user_id`."""
-    found = _look_up(transport, [user.email for user in users])
+    found = _look_up(transport, [_with_email(user.email) for user in users])
     return {one.user_id: users[at] for at, one in found if one.kind == "freed" and one.user_id}
 
 
 def refused_emails(transport: ComparisonCalls, corrections: Sequence[SyncStep]) -> dict[str, str]:
     """Return why accounts cannot get the emails of corrections yet, by the `user_id`."""
-    emails = [str(step.changes.email) for step in corrections if step.changes]
+    users = [_with_email(str(step.changes.email)) for step in corrections if step.changes]
     refused: dict[str, str] = {}
-    for at, one in _look_up(transport, emails):
+    for at, one in _look_up(transport, users):
         user_id = corrections[at].user_id or ""
         if one.kind == "reserved" or (one.kind == "freed" and one.user_id != user_id):
             refused[user_id] = conflict_detail(one, REUSE_FOR_ACCOUNT)
     return refused
 
 
-def _look_up(transport: ComparisonCalls, emails: Sequence[str]) -> Iterator[tuple[int, Conflict]]:
-    """Iterate over the conflicts of emails, each with the position of its email."""
-    for start in range(0, len(emails), CHUNK):
-        part = list(map(_email_of, emails[start : start + CHUNK]))
-        for one in transport.batches.look_up(part, 0):
+def refused_numbers(transport: ComparisonCalls, corrections: Sequence[SyncStep]) -> dict[str, str]:
+    """Return why accounts cannot get the external ids of corrections yet, by the `user_id`."""
+    users = [_with_number(str(step.changes.external_id)) for step in corrections if step.changes]
+    return {
+        corrections[at].user_id or "": conflict_detail(one)
+        for at, one in _look_up(transport, users)
+        if one.kind == "reserved"
+    }
+
+
+def _look_up(
+    transport: ComparisonCalls, users: Sequence[CheckedUser]
+) -> Iterator[tuple[int, Conflict]]:
+    """Iterate over the conflicts of users, each with the position of its user."""
+    for start in range(0, len(users), CHUNK):
+        for one in transport.batches.look_up(users[start : start + CHUNK], 0):
             yield start + one.position, one
 
 
-def _email_of(email: str) -> CheckedUser:
+def _with_number(number: str) -> CheckedUser:
+    # With an email that nobody has: the conflict of that of the account would hide the other one.
+    return structs.replace(_with_email(f"{uuid4().hex}@number.invalid"), external_id=number)
+
+
+def _with_email(email: str) -> CheckedUser:
     # An entry need not have a name, and its number is that of the account itself. Where everybody
     # signs in by SSO, the control plane looks up nobody else.
     return CheckedUser(name="-", email=email, is_sso_user=True, email_key=email_key_or_empty(email))

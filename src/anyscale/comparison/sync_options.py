@@ -16,7 +16,6 @@ __all__ = [
     "default_limit",
     "exceeded_limits",
     "limit_question",
-    "new_emails",
     "stop_reasons",
 ]
 
@@ -89,11 +88,6 @@ def default_limit(accounts: int) -> int:
 def limit_question(what: str, accounts: int) -> str:
     """Return the beginning of the sentence that asks for the number."""
     return f"{what}, of {accounts:,} accounts: if that is right"
-
-
-def new_emails(plan: SyncPlan) -> list[SyncStep]:
-    """Return the corrections that give an account another email."""
-    return [one for one in plan.correct if one.changes and one.changes.email is not UNSET]
 
 
 def _replaces_identity(step: SyncStep) -> bool:

@@ -1,6 +1,7 @@
 """Decide what a sync does: entries and accounts in, a plan out. It calls no control plane."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 from msgspec import UNSET, UnsetType, structs
 
@@ -12,7 +13,7 @@ from anyscale.comparison.differences import (
 )
 from anyscale.comparison.id_hashes import IdHashes
 from anyscale.comparison.matched_users import MatchedUser
-from anyscale.comparison.sync_options import SyncOptions, choose_kinds, new_emails, stop_reasons
+from anyscale.comparison.sync_options import SyncOptions, choose_kinds, stop_reasons
 from anyscale.domain.conflicts import FREED_DAYS
 from anyscale.domain.emails import email_key_or_empty
 from anyscale.domain.matching import folded, is_other_name
@@ -26,6 +27,10 @@ __all__ = ["Planner", "are_different"]
 
 _ONLY_IN_FILE = "it is suspended in the file, but a sync suspends only users who are missing there"
 _GOT_SINCE = "it got an email or a number of the file while the plan was made: sync again"
+
+
+#: a field whose value only one account has
+Unique = Literal["email", "external_id"]
 
 
 class Planner:
@@ -119,13 +124,12 @@ class Planner:
         self._plan.suspend = suspend
         self._block_entries(reasons)
 
-    @property
-    def new_emails(self) -> list[SyncStep]:
-        """The corrections that give an account another email, of those that were added so far."""
-        return new_emails(self._plan)
+    def corrections_of(self, field: Unique) -> list[SyncStep]:
+        """Return those that give an account another email or number, of what was added so far."""
+        return [one for one in self._plan.correct if one.changes and getattr(one.changes, field)]
 
-    def block_emails(self, reasons: Mapping[str, str]) -> None:
-        """Leave the emails of these accounts, by the `user_id`, and correct all else of them."""
+    def block(self, field: Unique, reasons: Mapping[str, str]) -> None:
+        """Leave this field of these accounts, by the `user_id`, and correct all else of them."""
         correct = list[SyncStep]()
         for step in self._plan.correct:
             reason = reasons.get(step.user_id or "")
@@ -133,10 +137,11 @@ class Planner:
                 correct.append(step)
                 continue
             self._plan.blocked.append(structs.replace(step, kind="leave", reason=reason))
-            self._kept_emails.append(email_key_or_empty(step.email))
+            if field == "email":
+                self._kept_emails.append(email_key_or_empty(step.email))
             assert step.changes
             assert step.replaced
-            changes = structs.replace(step.changes, email=UNSET)
+            changes = structs.replace(step.changes, **{field: UNSET})
             if changes.to_dict():
                 reason = _difference(changes, step.replaced)
                 correct.append(structs.replace(step, changes=changes, reason=reason))
@@ -264,7 +269,7 @@ class Planner:
         plan, kept = self._plan, set[str]()
         waiting = {
             email_key_or_empty(str(step.changes.email)): step
-            for step in self.new_emails
+            for step in self.corrections_of("email")
             if step.changes
         }
         left = set[str | None]()
@@ -289,7 +294,7 @@ class Planner:
                     f"it is the email of {former.name} ({former.user_id}), who gets another one: "
                     f"no other account gets it for {FREED_DAYS} days"
                 )
-                for former in self.new_emails
+                for former in self.corrections_of("email")
             }
         )
 

@@ -8,7 +8,7 @@ from msgspec import structs
 from anyscale.batch_run.run import BatchRun
 from anyscale.comparison.comparison_calls import ComparisonCalls
 from anyscale.comparison.corrections import Correction, correct_emails
-from anyscale.comparison.former_emails import former_holders, refused_emails
+from anyscale.comparison.former_emails import former_holders, refused_emails, refused_numbers
 from anyscale.comparison.listed_accounts import ListedAccounts
 from anyscale.comparison.matched_users import MatchedUsers, OnProgress
 from anyscale.comparison.planned_users import PlannedUsers, SyncKey
@@ -109,7 +109,10 @@ class SyncRun:
         if planner.suspends:
             planner.keep(former_holders(self._transport, planner.new))
         if self._options.correct:
-            planner.block_emails(refused_emails(self._transport, planner.new_emails))
+            emails = planner.corrections_of("email")
+            planner.block("email", refused_emails(self._transport, emails))
+            numbers = planner.corrections_of("external_id")
+            planner.block("external_id", refused_numbers(self._transport, numbers))
         plan = _located(planner.plan(listed.active), entries)
         while plan.create and (taken := self._taken(plan, entries)):
             plan.blocked += taken

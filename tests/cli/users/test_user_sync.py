@@ -132,7 +132,7 @@ def test_somebody_else_may_answer_and_edit_during_the_question(
         "ann@example.com: somebody has edited the account since: another email was expected",
         "zoe@example.com: the account is an owner's",
         "new@example.com: it has an account by now",
-        "4 accounts are not up to date: look at the reasons above, mend what they name, and run",
+        "4 accounts are not up to date: look at the reasons above, correct what they name, and run",
     ):
         assert line in shown
     now = accounts(anyscale)

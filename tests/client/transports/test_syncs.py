@@ -134,15 +134,17 @@ def test_an_account_that_somebody_changes_after_the_plan_is_left_and_named(
     assert before == after
 
 
-def test_a_plan_names_the_emails_that_accounts_cannot_get_yet_and_asks_once_for_all(
+def test_a_plan_names_emails_and_numbers_that_accounts_cannot_get_yet_and_asks_once_for_all(
     served: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = sync(served, [person(at, f"u{at}") for at in range(5)])
+    unnumbered = AdminCreateUser("Name 9", "u9@example.com", lastname="Doe")
+    first = sync(served, [*(person(at, f"u{at}") for at in range(5)), unnumbered])
     first.apply(first.plan())
     ids = {user.external_id: user.user_id for user in list_accounts(served)}
     served.users.update(ids["0"], UserChanges(email="new0@example.com"))
     batch_id = served.batches.open("left-open", "fail").batch_id
-    served.batches.reserve(batch_id, 0, checked_users("reserved"))
+    (user,) = checked_users("reserved")
+    served.batches.reserve(batch_id, 0, [structs.replace(user, external_id="9")])
     calls: list[int] = []
     look_up = served.batches.look_up
 
@@ -153,25 +155,29 @@ def test_a_plan_names_the_emails_that_accounts_cannot_get_yet_and_asks_once_for_
     monkeypatch.setattr(served.batches, "look_up", noted)
     people = [
         *(person(0, "new0"), person(1, "u0", "Roe"), person(2, "u1"), person(3, "reserved")),
-        person(4, "new4"),
+        *(person(4, "new4"), person(9, "u9", "Roe")),
     ]
     run = sync(served, people)
     plan = run.plan()
-    assert calls == [4]
-    freed, reserved = plan.blocked
-    assert [(step.kind, step.index) for step in plan.blocked] == [("leave", 1), ("leave", 3)]
+    assert calls == [4, 1], "emails, then numbers"
+    freed, reserved, number = plan.blocked
+    assert [(step.kind, step.index) for step in plan.blocked] == [
+        *(("leave", 1), ("leave", 3), ("leave", 5)),
+    ]
     assert "'u0@example.com' was the email of another account until" in freed.reason
     assert "`anyscale user update` with `--reuse-email`" in freed.reason
     assert f"is reserved by the unfinished batch {batch_id}" in reserved.reason
+    assert number.reason.startswith(f"'9' is reserved by the unfinished batch {batch_id}")
     assert [step.reason for step in plan.left] == [
         "'u1@example.com' is the email of an account that stays"
     ]
     assert [(step.index, step.reason) for step in plan.correct] == [
         (1, "lastname: 'Doe' -> 'Roe'"),
         (4, "email: 'u4@example.com' -> 'new4@example.com'"),
+        (5, "lastname: 'Doe' -> 'Roe'"),
     ]
     run.apply(plan)
-    assert (str(run.result), run.result.left) == ("2 corrected", [])
+    assert (str(run.result), run.result.left) == ("3 corrected", [])
     served.users.update(ids["0"], UserChanges(email="u0@example.com"))
     back = sync(served, [person(0, "new0")]).plan()
     assert [step.index for step in back.correct] == [0], "an account gets its own email again"

@@ -104,6 +104,7 @@ class Planning:
         yield
         if self._options.correct:
             self._block_emails()
+            self._block_numbers()
         is_unclear = any(self._look_alikes())
         self._leave_if_email_is_kept()
         self._block_given_up()
@@ -270,11 +271,20 @@ class Planning:
             code = self._model.conflict({"email": one.new_email})
             is_freed = code == "email_freed" and self._model.freed(one.new_email)[-1] != one.user_id
             if is_freed or code == "email_reserved":
-                self.plan.blocked.append((one.user_id, one.at))
                 self._kept_keys.append(key_of(one.old_email))
-                at = self.plan.correct.index(one)
-                rest = [one._replace(changes=one.details)] if one.details else []
-                self.plan.correct[at : at + 1] = rest
+                self._block_field(one, "email")
+
+    def _block_numbers(self) -> None:
+        for one in [one for one in self.plan.correct if one.changes.get("external_id")]:
+            number = {"email": "-@number.invalid", "external_id": one.changes["external_id"]}
+            if self._model.conflict(number) == "external_id_reserved":
+                self._block_field(one, "external_id")
+
+    def _block_field(self, one: Correction, field: str) -> None:
+        self.plan.blocked.append((one.user_id, one.at))
+        rest = {name: value for name, value in one.changes.items() if name != field}
+        at = self.plan.correct.index(one)
+        self.plan.correct[at : at + 1] = [one._replace(changes=rest)] if rest else []
 
     def _leave_if_email_is_kept(self) -> None:
         """Leave each account that would get the email of one that stays, and so on."""

@@ -386,7 +386,7 @@ def test_nobody_is_created_with_the_email_of_an_account_that_keeps_it(create: bo
         ]
     )
     planner.end_entries()
-    planner.block_emails({refused.user_id: "it is reserved"})
+    planner.block("email", {refused.user_id: "it is reserved"})
     plan = planner.plan(2)
     assert [step.index for step in plan.create] == ([4] if create else [])
     assert [(step.index, step.reason) for step in plan.blocked] == [

@@ -94,8 +94,9 @@ class SyncPlan(Struct, kw_only=True):
         suspend (list[SyncStep]): Accounts to suspend, in the order of their creation.
         restore (list[SyncStep]): Accounts to restore, in the order of the entries.
         left (list[SyncStep]): Accounts and entries that the sync leaves as they are, with a reason.
-        blocked (list[SyncStep]): Entries whose account cannot be created, or get its email, yet,
-            and accounts that got an email or a number of an entry meanwhile, with a reason.
+        blocked (list[SyncStep]): Entries whose account cannot be created, or get its email or
+            number, yet, and accounts that got an email or a number of an entry meanwhile, with a
+            reason.
         look_alikes (list[LookAlike]): Pairs that stop the sync.
         stops (list[str]): Why the sync stops before it does anything; empty if it does not.
         done (SyncResult or None): What was done; None before, and for a dry run.
