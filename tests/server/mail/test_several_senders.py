@@ -19,6 +19,7 @@ from tests.support.users import checked_users, create_accounts
 
 from anyscale.errors import LinkInvalid
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.mail.password_resets import look_up_next
 from anyscale.server.core.mail.sender import MailSender
 from anyscale.server.core.time_units import MINUTE_MS
 from anyscale.server.store.transaction import Transaction
@@ -199,6 +200,24 @@ def test_a_link_of_an_owner_who_is_suspended_while_its_mail_is_taken_ends(
         suspension.result()
     with pytest.raises(LinkInvalid):
         servers[0].password_changes.link_account(relay.received[-1].code)
+
+
+@pytest.mark.parametrize("store_kind", ["postgres"], indirect=True)
+def test_a_server_pauses_while_another_one_looks_up_the_only_forgotten_password(
+    servers: list[ControlPlane], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up = list[bool]()
+
+    def noted(tx: Transaction) -> bool:
+        looked_up.append(look_up_next(tx))
+        return looked_up[-1]
+
+    monkeypatch.setattr("anyscale.server.core.mail.sender.look_up_next", noted)
+    servers[0].password_resets.request("jane@example.com", "192.0.2.1")
+    with servers[0].store.write() as tx:
+        assert tx.password_resets.take_due()
+        assert sender_of(servers[1]).send_next() == 1.0
+    assert looked_up == [False]
 
 
 def test_all_servers_together_keep_the_rate(store_deployment: Deployment, relay: TestRelay) -> None:

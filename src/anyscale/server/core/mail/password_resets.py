@@ -24,8 +24,10 @@ RESET_LIFETIME: Final = 55 * MINUTE_MS
 _ANONYMOUS = "anonymous"
 
 
-def look_up_next(tx: Transaction) -> None:
+def look_up_next(tx: Transaction) -> bool:
     """Create the mail of the oldest request, if its email has an account that can sign in.
+
+    Return whether there was a request, but for those that other servers look up now.
 
     Else it creates a mail to nobody: it takes its place in the rate, so that the time of a mail to
     oneself does not tell which emails before it have an account.
@@ -33,19 +35,22 @@ def look_up_next(tx: Transaction) -> None:
     Only the email that an account has now counts: a former one may be the mailbox of somebody else.
     """
     reset = tx.password_resets.take_due()
-    if reset is None or reset.email is None or reset.created_at + RESET_LIFETIME <= tx.now():
-        return
+    if reset is None:
+        return False
+    if reset.email is None or reset.created_at + RESET_LIFETIME <= tx.now():
+        return True
     account = _lock_account(tx, email_key(reset.email))
     if account is None or account.suspended_at is not None:
         (mail,) = new_mails(tx.now(), FORGOTTEN_PASSWORD, [""], _ANONYMOUS, address=reset.reset_id)
         tx.outbox.add(mail)
-        return
+        return True
     # Without an identity provider here, a link is the only way for an SSO user too.
     (found,) = tx.searched_users.get("", account.user_id)
     kind = FORGOTTEN_PASSWORD_SSO if found.sign_in == "sso" else FORGOTTEN_PASSWORD
     (mail,) = new_mails(tx.now(), kind, [account.user_id], user_actor(account.user_id))
     tx.outbox.add(mail)
     append_entry(tx, _ANONYMOUS, "password.reset_requested", account.user_id, {})
+    return True
 
 
 def _lock_account(tx: Transaction, key: str) -> AccountRecord | None:

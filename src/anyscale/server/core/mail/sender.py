@@ -130,7 +130,8 @@ class MailSender:
     def send_next(self) -> float:
         """Send a mail if one is due and the rate allows it; return the seconds until the next."""
         now = time.monotonic()
-        if now >= self._looks_at:
+        has_looked = now >= self._looks_at
+        if has_looked:
             if not self._has_work():
                 self._relay.close()
                 return _IDLE_SECONDS
@@ -138,6 +139,10 @@ class MailSender:
             self._create_mails()
             self._looks_at = now + _LOOK_SECONDS
         taken = self._take()
+        if taken is None:
+            self._looks_at = 0.0
+            # What there was to do a moment ago, another server does.
+            return _IDLE_SECONDS if has_looked else 0.0
         if isinstance(taken, float):
             return taken
         self._send(taken)
@@ -176,7 +181,8 @@ class MailSender:
                 if not tx.password_resets.count_due(1):
                     return
             with self._transactions.write_unattended("mail", is_slice=True) as tx:
-                look_up_next(tx)
+                if not look_up_next(tx):
+                    return
 
     def _mailing_to_create(self, tx: Transaction) -> MailingRecord | None:
         """Return the mailing of which more mails are to be created by now."""
@@ -215,8 +221,8 @@ class MailSender:
             tx.outbox.add_many(new_mails(now, mailing.kind, ids, by, mailing_id=mailing_id, rank=1))
             tx.mailings.advance(mailing_id, ids[-1], len(ids), now)
 
-    def _take(self) -> _Taken | float:
-        """Lease the next mail, or return the seconds until the next try."""
+    def _take(self) -> _Taken | float | None:
+        """Lease the next mail, or return the seconds until the next try; None if none is due."""
         with self._transactions.write_unattended("mail", is_slice=True) as tx:
             free_at, now = tx.outbox.lock_rate()
             # A clock that was set back must not stop the mails for long.
@@ -224,8 +230,7 @@ class MailSender:
                 return (free_at - now) / SECOND_MS
             mail = tx.outbox.find_due(now)
             if mail is None:
-                self._looks_at = 0.0
-                return 0.0
+                return None
             # One for each transaction, which locks one account.
             taken = self._prepare(tx, mail, now, free_at)
             if taken or not mail.user_id:
