@@ -149,6 +149,9 @@ def test_a_weak_hash_in_ldif_is_refused_at_its_line_and_column(slapcat: str) -> 
     assert read(slapcat, "ldif", weak=False, verify=True)[1].problems == []
 
 
+PERSON = "objectClass: person\ncn: A\nmail: a@b.org\n"
+
+
 @pytest.mark.parametrize(
     ("text", "place", "code"),
     [
@@ -157,6 +160,11 @@ def test_a_weak_hash_in_ldif_is_refused_at_its_line_and_column(slapcat: str) -> 
         ("dn: x\nmail:: ?\n", (2, 8), "syntax"),
         ("dn: x\nmail:< file:///etc/passwd\n", (2, 8), "syntax"),
         ("dn: x\nchangetype: modify\n", (2, 1), "syntax"),
+        # Each would lose a person without a word.
+        (f"dn: x\n{PERSON}dn: y\n{PERSON}", (5, 1), "syntax"),
+        (f"dn: x\n{PERSON} \ndn: y\n{PERSON}", (6, 1), "syntax"),
+        (f"dn: x\n\n{PERSON}", (3, 1), "syntax"),
+        (f"dn: x\n{PERSON}".replace("\n", "\r"), (1, 6), "syntax"),
         ("dn: x\nobjectClass: person\ncn: A\nmail: no\n", (4, 7), "email_invalid"),
         (
             "# a\n#\n  b\ndn: x\nobjectClass: person\nmail: a@\n b@c.org\ncn: A\n",

@@ -44,6 +44,9 @@ _SYNTAX = (
 )
 
 
+_OLD_MAC = "the file has line ends of old Macs (CR): save it with LF or CRLF"
+
+
 class _Value(NamedTuple):
     text: str
     place: Place
@@ -67,7 +70,8 @@ def read_ldif(source: InputStream, entries: EntryCollector) -> Iterator[CheckedU
             entries.take_manifest(line.text.removeprefix(COMMENT), line.place)
         elif line.text:
             _take(line, entry, source)
-        elif entry and "dn" in entry:
+        elif entry:
+            _require_name(entry, source)
             is_empty = False
             if user := _user(entry, entries):
                 yield user
@@ -85,6 +89,8 @@ def _logical_lines(source: InputStream) -> Iterator[_Value]:
     parts, number, first = [""], 0, 1
     for text in _lines(source):
         number += 1
+        if "\r" in text:
+            raise source.fatal("syntax", _OLD_MAC, number, text.index("\r") + 1)
         if text.startswith(" "):
             parts.append(text[1:])
             continue
@@ -113,6 +119,8 @@ def _take(line: _Value, entry: dict[str, list[_Value]], source: InputStream) -> 
     name, kind = match[1].lower(), match[2]
     if name not in _WANTED:
         return
+    if name == "dn" in entry:  # two persons would be one
+        raise source.fatal("syntax", "a blank line is missing before this entry", *line.place)
     text, place = line.text[match.end() :], Place(line.place.line, match.end() + 1)
     if kind == "<":
         raise source.fatal("syntax", f"{match[1]} is in another file: export it whole", *place)
@@ -125,6 +133,14 @@ def _take(line: _Value, entry: dict[str, list[_Value]], source: InputStream) -> 
     if name == "changetype":
         raise source.fatal("syntax", "this file lists changes: export the entries", *line.place)
     entry.setdefault(name, []).append(_Value(text, place))
+
+
+def _require_name(entry: dict[str, list[_Value]], source: InputStream) -> None:
+    """Raise `Fatal` if attributes are not under a `dn`: they are the rest of another entry."""
+    if "dn" not in entry:
+        ((_, place), *_), *_ = entry.values()
+        detail = "this is not under the dn: of an entry: remove the blank line above it"
+        raise source.fatal("syntax", detail, place.line, 1)
 
 
 def _user(entry: dict[str, list[_Value]], entries: EntryCollector) -> CheckedUser | None:
