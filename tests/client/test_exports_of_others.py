@@ -198,6 +198,12 @@ def test_a_locked_account_arrives_suspended(lock: str) -> None:
         assert (reading.problems, user.suspended) == ([], is_suspended)
 
 
+def test_an_export_of_active_directory_is_read() -> None:
+    person = "dn: CN=A,DC=b,DC=org\r\nchangetype: add\r\n" + PERSON.replace("\n", "\r\n")
+    _, reading, users = read(person, "ldif")  # as ldifde writes it
+    assert (reading.problems, found(users)) == ([], [("A", None, "a@b.org", None, False)])
+
+
 @given(st.text(), st.sampled_from(["ldif", "keycloak", "django"]))
 def test_any_text_is_read_or_refused(text: str, file_format: str) -> None:
     data = text.encode(errors="surrogatepass")

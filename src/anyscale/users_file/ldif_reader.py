@@ -131,6 +131,8 @@ def _take(line: _Value, entry: dict[str, list[_Value]], source: InputStream) -> 
             detail = f"{match[1]} is not base64 of UTF-8 text"
             raise source.fatal("syntax", detail, *place) from None
     if name == "changetype":
+        if text.strip().lower() == "add":  # ldifde of Active Directory writes whole entries so
+            return
         raise source.fatal("syntax", "this file lists changes: export the entries", *line.place)
     entry.setdefault(name, []).append(_Value(text, place))
 
