@@ -341,18 +341,22 @@ def test_users_of_keycloak_arrive_with_their_passwords() -> None:
             "hashIterations": 20_000,
             "algorithm": "pbkdf2",
         },
+        requiredActions=["CONFIGURE_TOTP", "UPDATE_PASSWORD"],
     )
+    dan = keycloak_user("dan", requiredActions=["UPDATE_PASSWORD"])
     robot = keycloak_user("service-account-x", email=None, serviceAccountClientId="x")
 
-    file, reading, users = read(realm(ann, ben, cy, robot), "keycloak")
+    file, reading, users = read(realm(ann, ben, cy, dan, robot), "keycloak")
 
     assert reading.problems == []
     assert found(users) == [
         ("Ann", "Roe", "ann@example.com", None, False),
         ("ben", None, "ben@example.com", None, True),
         ("cy", None, "cy@example.com", None, False),
+        ("dan", None, "dan@example.com", None, False),
     ]
-    assert all(Hasher(CHEAPEST).verify(user.password_hash, PASSWORD) for user in users)
+    assert all(Hasher(CHEAPEST).verify(user.password_hash, PASSWORD) for user in users[:3])
+    assert [user.password_initial for user in users] == [False, False, True, False]
     assert file.notes == [
         "Passed over as entries: service accounts (1).",
         "Passed over, since they do not arrive: groups (1), second factors (1), identities (1).",
@@ -383,6 +387,7 @@ JSON = st.recursive(
 FIELDS = (
     *("username", "email", "firstName", "lastName", "enabled", "credentials"),
     *("realmRoles", "clientRoles", "federatedIdentities", "serviceAccountClientId"),
+    "requiredActions",
 )
 
 
@@ -418,6 +423,7 @@ MALFORMED = {
     ),
     "roles that are maps": ("keycloak", realm(keycloak_user("ann", realmRoles=[{"name": "x"}]))),
     "an email that is a number": ("keycloak", realm(keycloak_user("ann", email=5))),
+    "a list of realms": ("keycloak", f"[{json.dumps({'realm': 'a', 'users': [{}]})}]"),
     "a password that is a number": (
         "django",
         '[{"model": "x.user", "fields": {"email": "a@x.org", "password": 5, "last_login": 0}}]',

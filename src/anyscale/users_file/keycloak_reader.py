@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from msgspec import Struct, convert, json
+from msgspec import Struct, ValidationError, convert, json
 
 from anyscale.domain.validation import CheckedUser
 from anyscale.users_file.entry_collector import EntryCollector
@@ -13,6 +13,9 @@ from anyscale.users_file.input_stream import InputStream
 __all__ = ["read_keycloak"]
 
 _ADMINISTRATORS = {"admin", "realm-admin"}
+
+#: what a user has to do whose password an administrator has chosen
+_NEW_ONE = "UPDATE_PASSWORD"
 
 
 class _Hashed(Struct, rename="camel"):
@@ -50,6 +53,7 @@ class _User(Struct, rename="camel"):
     realm_roles: list[str] | None = None
     client_roles: dict[str, list[str]] | None = None
     service_account_client_id: str | None = None
+    required_actions: list[str] | None = None
 
 
 def read_keycloak(source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
@@ -58,6 +62,8 @@ def read_keycloak(source: InputStream, entries: EntryCollector) -> Iterator[Chec
 
 
 def _map_user(entry: dict[str, Any]) -> Mapped:
+    if "realm" in entry:  # `kc.sh export` writes a list of them without `--realm`
+        raise ValidationError("it is a realm, and not a user; export it by --realm")
     user = convert(entry, _User)
     credentials = user.credentials or []
     passwords = [one for one in credentials if one.type == "password"]
@@ -76,6 +82,7 @@ def _map_user(entry: dict[str, Any]) -> Mapped:
         "email": user.email,
         "password_hash": _hash(passwords[0]) if passwords else None,
         "suspended": user.enabled is False,
+        "password_initial": bool(passwords) and _NEW_ONE in (user.required_actions or []),
     }
     return Mapped(values, is_administrator=is_administrator, left_out=left_out)
 
