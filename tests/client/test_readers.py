@@ -351,6 +351,28 @@ def test_csv_columns_are_known_in_any_case_and_with_blanks_around(header: str) -
     assert (jane.is_sso_user, jane.lastname) == (True, "Doe")
 
 
+@pytest.mark.parametrize(
+    "header", ['"Name";"E-Mail (work, not private)"', '"E-Mail\n(work, a;b)";Name']
+)
+def test_separators_and_line_ends_in_the_quotes_of_a_header_separate_no_columns(
+    header: str,
+) -> None:
+    row = "jane@example.com;Jane" if header.endswith("Name") else "Jane;jane@example.com"
+
+    (jane,), reading = read(f"{header}\n{row}\n".encode(), "users.csv")
+
+    assert reading.problems == []
+    assert (jane.name, jane.email) == ("Jane", "jane@example.com")
+    line, _ = reading._entries.place_of_email(0)
+    assert line == header.count("\n") + 2
+
+
+def test_a_quote_in_a_header_leaves_the_lines_below_it_their_numbers() -> None:
+    _, reading = read(b'name,email,title "\nJane,jane@example.com,\nJoe,oops,\n', "users.csv")
+
+    assert [problem.line for problem in reading.problems] == [3]
+
+
 def test_empty_csv_columns_are_skipped() -> None:
     (jane, joe), reading = read(
         b"name,,email,,\nJane,,jane@example.com,,\nJoe,,joe@example.com,,", "users.csv"

@@ -53,6 +53,16 @@ def _names_all(line: str, fields: Iterable[str]) -> bool:
     return names_all(re.split("[,;\t]", line), fields)
 
 
+def _rest_of_cells(line: str, lines: Iterator[str]) -> list[str]:
+    """Return the lines after a line in which its cells end, as far as its quotes tell."""
+    ahead: list[str] = []
+    quotes = line.count('"')
+    while quotes % 2 and len(ahead) < _BELOW and (line := next(lines, "")):
+        ahead.append(line)
+        quotes += line.count('"')
+    return ahead
+
+
 def read_csv(source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
     """Read the users of a CSV file, in order; problems go to `entries`.
 
@@ -84,8 +94,11 @@ class _CsvReader:
         if not header:
             detail = f"the file has no users: {self._table.header_rule}"
             raise self._source.fatal("empty", detail, begin, 1)
-        self._delimiter = delimiter_of(header)
-        rows = csv.reader(chain([header], lines), delimiter=self._delimiter, strict=True)
+        ahead = _rest_of_cells(header, lines)
+        self._delimiter = delimiter_of("".join([header, *ahead]))
+        del self._record[1:]  # a quote may open no cell, so that they are of the next records
+        lines = chain([header], self._recorded(ahead), lines)
+        rows = csv.reader(lines, delimiter=self._delimiter, strict=True)
         try:
             cells = next(rows)
             places = self._take()
@@ -111,6 +124,11 @@ class _CsvReader:
         if rest:
             self._record.append(rest)
             yield rest
+
+    def _recorded(self, lines: Iterable[str]) -> Iterator[str]:
+        for line in lines:
+            self._record.append(line)
+            yield line
 
     def _first_with_text(self, lines: Iterator[str]) -> str:
         """Skip rows of empty cells, which spreadsheets may have above the header."""

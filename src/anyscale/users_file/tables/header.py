@@ -1,5 +1,6 @@
 """The header of a table: which column has which field, and what is wrong with the others."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -19,6 +20,8 @@ __all__ = [
 
 #: the column of a header that the caller leaves out
 _LEFT_OUT = "(left out)"
+
+_IN_QUOTES = re.compile('"[^"]*"')
 
 _KNOWN = frozenset({"", _LEFT_OUT, *FIELDS, *SERVER_FIELDS})
 
@@ -57,8 +60,9 @@ def chosen_columns(texts: Iterable[str]) -> dict[str, str]:
 
 
 def delimiter_of(header: str) -> str:
-    """Return what separates the columns of CSV, by the line of its header."""
-    return max(",;\t", key=header.count)
+    """Return what separates the columns of CSV, by its header. What is in quotes is of a name."""
+    bare = _IN_QUOTES.sub("", header)
+    return max(",;\t", key=lambda one: (bare.count(one), header.count(one)))
 
 
 def column_name(cell: str) -> str:
