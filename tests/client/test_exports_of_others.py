@@ -415,6 +415,18 @@ def test_any_value_of_a_field_of_django_is_read_or_refused(field: str, value: ob
     assert reading.problems or users or file.notes
 
 
+@pytest.mark.parametrize("file_format", ["keycloak", "django"])
+def test_a_second_export_in_a_file_is_refused_and_not_passed_over(file_format: str) -> None:
+    fields = {"email": "a@x.org", "password": "!x", "first_name": "A", "last_login": None}
+    dump = json.dumps([{"model": "auth.user", "pk": 1, "fields": fields}])
+    export = {"keycloak": realm(keycloak_user("ann")), "django": dump}[file_format]
+
+    (problem,) = read(f"{export}\n{export}\n", file_format)[1].problems
+
+    assert (problem.code, problem.line, problem.column) == ("documents", 2, 1)
+    assert read(f"{export} \n", file_format)[1].problems == []
+
+
 MALFORMED = {
     "a credential that is not a map": ("keycloak", realm(keycloak_user("ann", "x"))),
     "a text that is not JSON": (

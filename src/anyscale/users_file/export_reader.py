@@ -65,6 +65,8 @@ def read_export(
                 _skip(text, entries, counted.get(name, ""))
     else:
         raise text.fatal("top", "the file must hold a list, or a map with one: export it as JSON")
+    if text.peek_far():  # such as a second export, whose users would be lost
+        raise text.fatal("documents", "something follows the export: move it to a file of its own")
     if not entries.count and not entries.left_out:
         raise source.fatal("empty", f"the file has no users: it needs {_KEY!r}", 1, 1)
 
