@@ -167,6 +167,16 @@ def test_the_encoding_is_guessed_from_names(encoding: str, names: list[str]) -> 
     assert (guess.encoding, guess.names) == (encoding, names)
 
 
+def test_a_file_that_is_utf8_but_for_a_few_octets_gets_no_other_encoding() -> None:
+    whole, damaged = "Jürgen;j@x.org\nZoë;z@x.org\n".encode(), "André;a@x.org\n".encode("cp1252")
+    data = b"Name;E-Mail\n" + whole + damaged
+
+    assert guess_encoding(data) is None
+    _names, reading = reading_of(data)
+    assert reading.problems[0].line == 4
+    assert "--encoding" not in reading.problems[0].detail
+
+
 def test_only_names_are_shown_and_at_most_three() -> None:
     rows = "".join(f"Jörg {at};pässwort;x@example.com\n" for at in range(9))
     guess = guess_encoding(f"Name;Passwort;E-Mail\n{rows}".encode("cp1252"))

@@ -73,7 +73,9 @@ def text_encoding(name: str) -> str | None:
 
 
 def guess_encoding(octets: bytes) -> EncodingGuess | None:
-    """Return the encoding of a CSV file that is not UTF-8; None if it is not a text.
+    """Return the encoding of a CSV file that is not UTF-8; None if it has none.
+
+    It is not a text, or UTF-8 for the most part: any encoding would make `JÃ¼rgen` of its names.
 
     Args:
         octets: of the file from its beginning.
@@ -90,11 +92,18 @@ def guess_encoding(octets: bytes) -> EncodingGuess | None:
         return None
     rows = (match[0] for match in _lines(octets))
     lines = [next(rows, b""), *islice(filter(_has_other_octets, rows), _MAX_LINES)]
-    texts = dict(_decoded(b"\n".join(lines)[:_COMPARED]))
-    if not texts:
+    compared = b"\n".join(lines)[:_COMPARED]
+    texts = dict(_decoded(compared))
+    if not texts or _is_damaged_utf8(compared):
         return None
     best = min(texts, key=lambda name: _oddness(texts[name]))
     return EncodingGuess(best, _names(texts[best].split("\n")))
+
+
+def _is_damaged_utf8(octets: bytes) -> bool:
+    text = octets.decode("utf-8", "replace")
+    damaged = text.count("\ufffd")
+    return sum(not one.isascii() for one in text) - damaged > damaged
 
 
 def _decoded(octets: bytes) -> Iterator[tuple[str, str]]:
