@@ -214,11 +214,16 @@ def test_the_first_visible_sheet_is_read_and_the_others_are_named() -> None:
 
 
 def test_blanks_around_a_text_are_told_by_their_row() -> None:
-    _users, reading = read(saved(workbook(HEADER, (), (" Ann", "ann@example.com"))), "staff.xlsx")
+    header = ("name", "email", "password")
+    for row_of_ann in (
+        (" Ann", "ann@example.com"),
+        ("Ann", "ann@example.com", "correct horse battery "),
+    ):
+        _users, reading = read(saved(workbook(header, (), row_of_ann)), "staff.xlsx")
 
-    assert reading._file.notes == [
-        "1 user has blanks around a text, which are kept: the first in row 3."
-    ]
+        assert reading._file.notes == [
+            "1 user has blanks around a text, which are kept: the first in row 3."
+        ]
 
 
 def test_rows_that_are_missing_and_empty_keep_the_numbers_of_the_others() -> None:

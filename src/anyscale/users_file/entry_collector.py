@@ -204,8 +204,10 @@ class EntryCollector:
         self, user: CheckedUser, password: str | None, line: int, column: int
     ) -> CheckedUser:
         """Take a valid entry, its password and the place of its email."""
+        is_padded = False
         if password and not self.verify:
             self.passwords.append((self.count, normalized(password)))
+            is_padded = password != password.strip()
         if user.password_hash:
             user, weak = split_weak_hash(user, self.count)
             self.passwords += [weak] if weak else []
@@ -216,7 +218,8 @@ class EntryCollector:
             self.kept_names[self.count] = full_name(name, lastname or None)
         # Inline and without a loop, since a call or a loop takes twice as long.
         if (
-            (name and name != name.strip())
+            is_padded
+            or (name and name != name.strip())
             or (lastname and lastname != lastname.strip())
             or (title and title != title.strip())
         ):
