@@ -7,6 +7,7 @@ __all__ = [
     "cell_name",
     "is_error_value",
     "is_shortened_number",
+    "is_text_formula",
     "spreadsheet_cell",
     "unescaped_cell",
 ]
@@ -26,6 +27,9 @@ _is_error = re.compile(r"Err:\d{3}|#{3,}").fullmatch
 
 # What a spreadsheet saves of 84623517090 in a column that is not formatted as text.
 _is_shortened = re.compile(r"-?\d(?:[.,]\d+)?E[+-]\d{2,3}").fullmatch
+
+# How programs write a text such as 0042 so that a spreadsheet keeps its zeros.
+_is_text_formula = re.compile('="[^"]*"').fullmatch
 
 # A spreadsheet may also begin a cell after a semicolon or a tab, ignore blanks before the sign, and
 # take the full-width signs for the ASCII ones. An apostrophe before it may belong to the text.
@@ -69,6 +73,11 @@ def is_error_value(cell: str) -> bool:
 def is_shortened_number(cell: str) -> bool:
     """Return whether a cell is what a spreadsheet saves of a long number."""
     return bool(_is_shortened(cell))
+
+
+def is_text_formula(cell: str) -> bool:
+    """Return whether a cell is a formula of a text, such as `="0042"`, which shows that text."""
+    return cell[:1] == "=" and bool(_is_text_formula(cell))  # most cells need no pattern
 
 
 def _is_damaged(text: str) -> bool:

@@ -8,7 +8,11 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from anyscale.domain.spreadsheets import is_error_value, is_shortened_number
+from anyscale.domain.spreadsheets import (
+    is_error_value,
+    is_shortened_number,
+    is_text_formula,
+)
 from anyscale.domain.validation import FIELDS, NAMED_FIELDS, shown
 
 __all__ = [
@@ -125,14 +129,16 @@ def unknown_key(key: str) -> str:
 
 
 def damaged_cell(cell: str) -> str | None:
-    """Return the message for a cell whose text a spreadsheet has replaced, or None.
+    """Return the message for a cell that has not the text that a spreadsheet shows, or None.
 
-    The text is lost. The message does not show a number, which may stand for a password.
+    The message shows neither a number nor a text, which may stand for a password.
     """
     if is_error_value(cell):
         return f"{cell} is an error value of a spreadsheet: correct the formula, or write the text"
     if is_shortened_number(cell):
         return "looks like a number that a spreadsheet has shortened: format the column as text"
+    if is_text_formula(cell):
+        return 'is a formula for a spreadsheet (="..."): write only the text that is in its quotes'
     return None
 
 

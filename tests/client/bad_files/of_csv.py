@@ -33,6 +33,9 @@ def swapped(column: str) -> str:
 SHORTENED = "looks like a number that a spreadsheet has shortened: format the column as text"
 
 
+FORMULA = 'is a formula for a spreadsheet (="..."): write only the text that is in its quotes'
+
+
 def error_value(text: str) -> str:
     return f"{text} is an error value of a spreadsheet: correct the formula, or write the text"
 
@@ -169,6 +172,19 @@ CSV = [
                 "users.csv:3:9: email: looks like a number that a spreadsheet has shortened: "
                 "format the column as text"
             ),
+        ],
+        ["spreadsheet"] * 4,
+    ),
+    Bad(
+        "formulas that keep the zeros of a text in a spreadsheet",
+        "users.csv",
+        b'name;email;password;external_id\nJane;j@x.org;="correct horse";="0042"\n'
+        b'="Al";a@x.org;;"=""0043"""\n',
+        [
+            f"users.csv:2:14: j@x.org, password: {FORMULA}",
+            f"users.csv:2:31: j@x.org, external_id: {FORMULA}",
+            f"users.csv:3:1: a@x.org, name: {FORMULA}",
+            f"users.csv:3:16: a@x.org, external_id: {FORMULA}",
         ],
         ["spreadsheet"] * 4,
     ),
