@@ -314,6 +314,7 @@ def test_users_of_keycloak_arrive_with_their_passwords() -> None:
             {"hashIterations": 27_500, "algorithm": "pbkdf2-sha256"},
         ),
         {"type": "otp", "secretData": "{}", "credentialData": "{}"},
+        {"type": "password-history", "secretData": "{}", "credentialData": "{}"},
         firstName="Ann",
         lastName="Roe",
         realmRoles=["default-roles-demo"],

@@ -14,6 +14,9 @@ __all__ = ["read_keycloak"]
 
 _ADMINISTRATORS = {"admin", "realm-admin"}
 
+#: the types of credentials that are passwords: the present one, and those before it
+_PASSWORDS = ("password", "password-history")
+
 #: what a user has to do whose password an administrator has chosen
 _NEW_ONE = "UPDATE_PASSWORD"
 
@@ -68,7 +71,7 @@ def _map_user(entry: dict[str, Any]) -> Mapped:
     credentials = user.credentials or []
     passwords = [one for one in credentials if one.type == "password"]
     left_out = {
-        "second factors": len(credentials) - len(passwords),
+        "second factors": sum(one.type not in _PASSWORDS for one in credentials),
         "identities": len(user.federated_identities or []),
     }
     roles = [user.realm_roles or [], *(user.client_roles or {}).values()]
