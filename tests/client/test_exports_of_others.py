@@ -198,6 +198,16 @@ def test_a_locked_account_arrives_suspended(lock: str) -> None:
         assert (reading.problems, user.suspended) == ([], is_suspended)
 
 
+@pytest.mark.parametrize("reset", ["TRUE", "FALSE"])
+def test_a_password_that_has_to_be_changed_arrives_as_an_initial_one(reset: str) -> None:
+    text = f"dn: x\n{PERSON}pwdReset: {reset}\n"
+
+    _, _, (user,) = read(f"{text}userPassword: {{CRYPT}}$6$s${'a' * 86}\n", "ldif")
+    _, _, (without,) = read(text, "ldif")
+
+    assert (user.password_initial, without.password_initial) == (reset == "TRUE", False)
+
+
 def test_an_export_of_active_directory_is_read() -> None:
     person = "dn: CN=A,DC=b,DC=org\r\nchangetype: add\r\n" + PERSON.replace("\n", "\r\n")
     _, reading, users = read(person, "ldif")  # as ldifde writes it

@@ -26,7 +26,10 @@ _FIELDS = {
 
 #: what locked accounts have: of OpenLDAP, of 389 Directory Server and of Active Directory
 _LOCKS = ("pwdaccountlockedtime", "nsaccountlock", "useraccountcontrol")
-_WANTED = frozenset((*_FIELDS, *_LOCKS, "dn", "objectclass", "changetype"))
+#: what OpenLDAP has where an administrator has chosen the password, which has to be changed
+_RESET = "pwdreset"
+
+_WANTED = frozenset((*_FIELDS, *_LOCKS, _RESET, "dn", "objectclass", "changetype"))
 
 _PEOPLE = {"person", "organizationalperson", "inetorgperson", "posixaccount", "account", "user"}
 _GROUPS = {"groupofnames", "groupofuniquenames", "posixgroup", "group", "groupofmembers"}
@@ -163,6 +166,8 @@ def _user(entry: dict[str, list[_Value]], entries: EntryCollector) -> CheckedUse
     faults = _password(values, places)
     if _is_locked(entry):
         values["suspended"] = True
+    if "password_hash" in values:
+        values["password_initial"] = _is_true(entry, _RESET)
     return entries.finish(entry["dn"][0].place, values, places, faults)
 
 
@@ -180,13 +185,12 @@ def _password(values: dict[str, Any], places: dict[str, Place]) -> list[PlacedFa
     return []
 
 
+def _is_true(entry: dict[str, list[_Value]], attribute: str) -> bool:
+    return any(value.text.lower() == "true" for value in entry.get(attribute, ()))
+
+
 def _is_locked(entry: dict[str, list[_Value]]) -> bool:
-    for attribute in _LOCKS:
-        for value in entry.get(attribute, ()):
-            if attribute == "pwdaccountlockedtime":
-                return True
-            if attribute == "nsaccountlock" and value.text.lower() == "true":
-                return True
-            if value.text.isdecimal() and int(value.text[:10]) & _DISABLED:
-                return True
-    return False
+    if "pwdaccountlockedtime" in entry or _is_true(entry, "nsaccountlock"):
+        return True
+    flags = [value.text for value in entry.get("useraccountcontrol", ())]
+    return any(flag.isdecimal() and int(flag[:10]) & _DISABLED for flag in flags)
