@@ -98,12 +98,13 @@ def test_an_option_names_the_field_of_a_column_or_leaves_it_out(
     anyscale: RunAnyscale, control_plane: object, tmp_path: Path
 ) -> None:
     file = tmp_path / "personal.csv"
-    file.write_text("Name;Vorname;Login=Mail;Abteilung\nMuster;Mia;mia@example.com;IT\n")
+    header = "Name;Vorname;Login=Mail;Bu\u0308ro"  # as macOS spells it
+    file.write_text(f"{header}\nMuster;Mia;mia@example.com;IT\n", "utf-8")
 
     refused = anyscale("user", "batch-create", "-f", file)
     options = ["--column", "Name=lastname", "--column=vorname=name", "--column", "Login=Mail=email"]
     created = anyscale(
-        "user", "batch-create", "-f", file, *options, "--column", "Abteilung=", "-o", "json"
+        "user", "batch-create", "-f", file, *options, "--column", "B\u00fcro=", "-o", "json"
     )
 
     assert refused.returncode == 2

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
+from unicodedata import normalize
 
 from anyscale.domain.validation import FIELDS, NAMED_FIELDS, SERVER_FIELDS, shown
 from anyscale.errors import ConfigError
@@ -67,7 +68,8 @@ def delimiter_of(header: str) -> str:
 
 def column_name(cell: str) -> str:
     """Return the column that a cell of the header names."""
-    return " ".join(cell.split()).lower()  # files have `Name`, ` EMAIL `, and names of two lines
+    # Files have `Name`, ` EMAIL `, names of two lines, and `Prénom` in either form of Unicode.
+    return " ".join(normalize("NFC", cell).split()).lower()
 
 
 def named_column(cell: str, chosen: Mapping[str, str]) -> str:
