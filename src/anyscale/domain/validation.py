@@ -12,6 +12,7 @@ from anyscale.domain.external_ids import (
     is_plain_external_id,
     normalized_external_id,
 )
+from anyscale.domain.invisible import INVISIBLE
 from anyscale.domain.models.users import AdminCreateUser, AdminImportUser, User, UserChanges
 from anyscale.domain.password_hashes import SCHEMES, can_be_imported
 from anyscale.domain.passwords import FORBIDDEN, password_fault
@@ -299,7 +300,10 @@ def _text_faults(field: str, text: str, fields: Mapping[str, str | bool | None])
         return []
     if field == "sub":
         return [] if _is_sub(text) else [Fault(field, "sub_invalid", _NO_SUB)]
-    if match := FORBIDDEN.search(text):
+    match = FORBIDDEN.search(text)
+    if field == "external_id":  # two that look the same would be two people
+        match = match or INVISIBLE.search(text)
+    if match:
         return [Fault(field, "character", _character_detail(match))]
     if field == "email":
         return _email_faults(text, fields)

@@ -130,9 +130,13 @@ def test_the_quick_check_refuses_exactly_what_the_thorough_one_finds(
 
 @pytest.mark.parametrize(
     ("external_id", "code"),
-    [("", "blank"), (" ", "blank"), ("7 ", "blank"), ("\u00a07", "blank"), ("x" * 257, "too_long")],
+    [
+        *(("", "blank"), (" ", "blank"), ("7 ", "blank"), ("\u00a07", "blank")),
+        *(("\ufeff7", "character"), ("4\u200b2", "character"), ("42\u00ad", "character")),
+        ("x" * 257, "too_long"),
+    ],
 )
-def test_an_external_id_has_no_blank_around_it_and_at_most_256_characters(
+def test_an_external_id_has_nothing_that_cannot_be_seen_and_at_most_256_characters(
     external_id: str, code: str
 ) -> None:
     assert checked(external_id=external_id) is None
