@@ -36,6 +36,9 @@ SHORTENED = "looks like a number that a spreadsheet has shortened: format the co
 FORMULA = 'is a formula for a spreadsheet (="..."): write only the text that is in its quotes'
 
 
+BLANK_BEFORE = "the blank before the quotes of this cell makes them a part of its text: remove it"
+
+
 def error_value(text: str) -> str:
     return f"{text} is an error value of a spreadsheet: correct the formula, or write the text"
 
@@ -187,6 +190,17 @@ CSV = [
             f"users.csv:3:16: a@x.org, external_id: {FORMULA}",
         ],
         ["spreadsheet"] * 4,
+    ),
+    Bad(
+        "blanks before quotes",
+        "users.csv",
+        b'email, name, title\nj@x.org, "Jane", "Boss"\nk@x.org,Kim, "a, b"\n'
+        b'l@x.org,Lee,"a, ""b"" c"\nm@x.org," ""Mo""",\n',
+        [
+            f"users.csv:2:9: {BLANK_BEFORE}",
+            f"users.csv:3:13: {BLANK_BEFORE}",
+        ],
+        ["cells"] * 2,
     ),
     Bad(
         "error values of a spreadsheet",

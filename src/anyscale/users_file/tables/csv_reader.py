@@ -21,6 +21,8 @@ _HEADER = (
 
 _IN_QUOTES = "the quotes around the whole {} make it one cell: remove them"
 
+_BLANK_BEFORE = "the blank before the quotes of this cell makes them a part of its text: remove it"
+
 #: lines below the first one that may be the header, if a title is above it
 _BELOW = 10
 
@@ -81,8 +83,12 @@ class _CsvReader:
         self._table = TableReader(source, entries, _HEADER)
         #: lines of the current record, to find positions in them
         self._record: list[str] = []
+        #: the text of the last record that was taken
+        self._text = ""
         self._next_line = 1
         self._delimiter = ""
+        #: how a cell begins whose quotes are a part of its text
+        self._blank_quote = ""
 
     def users(self) -> Iterator[CheckedUser]:
         lines = self._lines()
@@ -96,6 +102,7 @@ class _CsvReader:
             raise self._source.fatal("empty", detail, begin, 1)
         ahead = _rest_of_cells(header, lines)
         self._delimiter = delimiter_of("".join([header, *ahead]))
+        self._blank_quote = f'{self._delimiter} "'
         del self._record[1:]  # a quote may open no cell, so that they are of the next records
         lines = chain([header], self._recorded(ahead), lines)
         rows = csv.reader(lines, delimiter=self._delimiter, strict=True)
@@ -139,10 +146,10 @@ class _CsvReader:
 
     def _take(self) -> Iterator[Place]:
         """Return the places of the current record's cells; start the next record."""
-        first, text = self._next_line, "".join(self._record)
+        first, self._text = self._next_line, "".join(self._record)
         self._next_line += len(self._record)
         self._record = []
-        return self._places(first, text)
+        return self._places(first, self._text)
 
     def _places(self, line: int, text: str) -> Iterator[Place]:
         """Iterate over the places of a record's cells, up to the first one that is not valid."""
@@ -172,12 +179,21 @@ class _CsvReader:
 
     def _user(self, row: list[str], places: Iterator[Place]) -> CheckedUser | None:
         start, columns = next(places), self._table.columns
+        if self._blank_quote in self._text and (at := self._open_quotes(row)):
+            place = next(islice(places, at - 1, None))
+            self._entries.refuse(place, "cells", _BLANK_BEFORE)
+            return None
         if len(row) != len(columns):
             self._entries.refuse(start, "cells", self._cell_count_fault(row))
             return None
         starts = [start, *places]
         self._table.check_nameless(row, starts)
         return self._table.user(row, start, dict(zip(columns, starts, strict=True)))
+
+    def _open_quotes(self, row: list[str]) -> int:
+        """Return the index of a cell with a blank before its quotes, or 0."""
+        cells = (at for at, cell in enumerate(row) if cell.startswith(' "'))
+        return next((at for at in cells if self._delimiter + row[at] in self._text), 0)
 
     def _cell_count_fault(self, row: list[str]) -> str:
         columns = len(self._table.columns)
