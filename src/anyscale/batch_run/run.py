@@ -16,7 +16,7 @@ from anyscale.batch_run.outcome import Outcome
 from anyscale.batch_run.reservations import Reservations
 from anyscale.batch_run.run_calls import BatchCalls, Progress, RunCalls
 from anyscale.batch_run.run_key import RunKey
-from anyscale.domain.conflicts import conflict_problems, is_skipped
+from anyscale.domain.conflicts import RESERVED_CODES, conflict_problems, is_skipped
 from anyscale.domain.models.batches import Batch, Created
 from anyscale.domain.models.users import AdminCreatedUser
 from anyscale.domain.user_sources import Chunk, Reading, UserSource, chunks
@@ -189,7 +189,7 @@ class BatchRun:
                     label=self._label,
                 )
             except BatchRefused as error:
-                if not any(problem.code == "email_reserved" for problem in error.problems):
+                if not any(problem.code in RESERVED_CODES for problem in error.problems):
                     raise
             taken = conflicts.not_skipped(self._batches.look_up(chunk.users, 0))
             if conflicts.are_final(taken) and (blocking := conflicts.blocking(taken)):

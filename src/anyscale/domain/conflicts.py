@@ -12,7 +12,14 @@ from anyscale.domain.times import TIME
 from anyscale.domain.validation import shown
 from anyscale.errors import Problem
 
-__all__ = ["FREED_DAYS", "REUSE", "conflict_detail", "conflict_problems", "is_skipped"]
+__all__ = [
+    "FREED_DAYS",
+    "RESERVED_CODES",
+    "REUSE",
+    "conflict_detail",
+    "conflict_problems",
+    "is_skipped",
+]
 
 #: Days for which no account gets an email that another one had: applications may know its user.
 FREED_DAYS: Final = 30
@@ -29,6 +36,9 @@ _EXTERNAL_ID_CODES = {
     "duplicate": "external_id_duplicate",
     "reserved": "external_id_reserved",
 }
+
+#: The codes of the problems that end with the open batch that causes them.
+RESERVED_CODES: Final = frozenset({_CODES["reserved"], _EXTERNAL_ID_CODES["reserved"]})
 
 _OTHER_EMAIL = (
     "if the email of its user has changed, `anyscale user verify --apply` corrects the account"

@@ -27,7 +27,7 @@ from anyscale.domain.models.batches import Conflict
 from anyscale.errors import BatchRefused
 from anyscale.transport.base import Transport
 from anyscale.user.list_source import ListSource
-from anyscale.user.models import AdminCreateUser, Batch
+from anyscale.user.models import AdminCreateUser, AdminImportUser, Batch
 
 pytestmark = pytest.mark.both_stores
 
@@ -350,15 +350,21 @@ def test_a_batch_that_cannot_be_shown_does_not_hide_the_problems(transport: Tran
 
 
 @pytest.mark.parametrize("names", ["ab", "abcdefg"], ids=["small", "large"])
+@pytest.mark.parametrize("reserved", ["b", "b.typing.error"], ids=["email", "external id"])
 def test_an_abandoned_batch_is_dropped(
-    deployment: Deployment, transport: Transport, names: str
+    deployment: Deployment, transport: Transport, names: str, reserved: str
 ) -> None:
-    holder = open_with(transport, "b")
+    holder = transport.batches.open("holder", "fail")
+    (user,) = checked_users(reserved)
+    chunk = [msgspec.structs.replace(user, external_id="0042")]
+    transport.batches.reserve(holder.batch_id, 0, chunk)
     log_lines: list[str] = []
+    users = users_to_create(*names)
+    users[1] = AdminImportUser("Jane", users[1].email, external_id="0042")
 
     outcome = run_batch(
         deployment,
-        users_to_create(*names),
+        users,
         is_abandoned=lambda batch_id: nullcontext(batch_id == holder.batch_id),
         log=log_lines.append,
         hasty=True,

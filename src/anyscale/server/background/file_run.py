@@ -9,6 +9,7 @@ from msgspec import Struct, structs
 
 from anyscale.batch_run.outcome import Outcome
 from anyscale.batch_run.run import BatchRun
+from anyscale.domain.conflicts import RESERVED_CODES
 from anyscale.domain.labels import label_of_file
 from anyscale.domain.user_sources import Reading, chunks
 from anyscale.domain.validation import shown
@@ -142,7 +143,7 @@ class FileRun:
                 else:
                     run.dry_run()
             except BatchRefused as error:
-                if any(problem.code != "email_reserved" for problem in error.problems):
+                if any(problem.code not in RESERVED_CODES for problem in error.problems):
                     raise
             return run.run()
 

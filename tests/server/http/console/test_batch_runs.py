@@ -374,16 +374,20 @@ def test_a_stop_has_one_deadline_for_all_runs(
         assert time.monotonic() - began < 2 * file_runs._STOP_SECONDS
 
 
+@pytest.mark.parametrize("domain", [b"@", b"@other."], ids=["email", "external id"])
 def test_a_run_that_waits_for_another_batch_says_so_and_notices_the_stop(
-    open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
+    open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch, domain: bytes
 ) -> None:
     monkeypatch.setattr(file_runs, "_STOP_SECONDS", 0.0)
     console, runs = with_runs(open_console, monkeypatch)
-    jane, data, reserved = console.browser(), many(), threading.Event()
+    jane, reserved = console.browser(), threading.Event()
+    header, *rows = many().splitlines()
+    numbered = (b"%s,%d" % (row, number) for number, row in enumerate(rows))
+    data = b"\n".join([header + b",external_id", *numbered])
     with held_before_hashing(console, reserved):
         first = create(jane, data)
         assert reserved.wait(120)  # else the first run may wait for the second one
-        waiting = create(jane, data)
+        waiting = create(jane, data.replace(b"@", domain))
         said = re.compile(rf"Waiting at most \d+ s for batch {first},")
         wait_until(lambda: said.search(progress(jane, waiting)["text"]))
         runs.stop()
