@@ -263,7 +263,7 @@ CODES = (
     r'return "(\w+_\w+)", ',
     r'PasswordFault\("([a-z_]+)", ',
     r'RefusedHash\(\s*"([a-z_]+)"',
-    r': "((?:email|external_id)_\w+)"',
+    r': "((?:email|external_id|sub)_\w+)"',
     r'^    [45]\d\d: "([a-z_]+)",',  # of an error of the framework
 )
 

@@ -35,6 +35,9 @@ __all__ = ["BatchRun"]
 
 _USERS_PER_RESPONSE = 10_000
 
+#: The codes of problems that may end with an open batch: that of a `sub` only if it is abandoned.
+_MAY_END = RESERVED_CODES | {"sub_taken"}
+
 #: Seconds that a run that was interrupted, or given up, waits until its batch is dropped.
 _DROP_SECONDS = 2.0
 
@@ -189,7 +192,7 @@ class BatchRun:
                     label=self._label,
                 )
             except BatchRefused as error:
-                if not any(problem.code in RESERVED_CODES for problem in error.problems):
+                if not any(problem.code in _MAY_END for problem in error.problems):
                     raise
             taken = conflicts.not_skipped(self._batches.look_up(chunk.users, 0))
             if conflicts.are_final(taken) and (blocking := conflicts.blocking(taken)):

@@ -30,6 +30,7 @@ _CODES = {
     "duplicate": "email_duplicate",
     "reserved": "email_reserved",
     "freed": "email_freed",
+    "sub": "sub_taken",
 }
 _EXTERNAL_ID_CODES = {
     "exists": "external_id_exists",
@@ -43,6 +44,8 @@ RESERVED_CODES: Final = frozenset({_CODES["reserved"], _EXTERNAL_ID_CODES["reser
 _OTHER_EMAIL = (
     "if the email of its user has changed, `anyscale user verify --apply` corrects the account"
 )
+
+_SUB_TAKEN = "is the sub of another account, which applications would take for this user"
 
 #: How the email of a conflict can be given to an account all the same.
 REUSE: Final = (
@@ -60,9 +63,10 @@ def conflict_problems(conflicts: Iterable[Conflict]) -> Iterator[Problem]:
     """Describe conflicts; a reader of files adds the lines and columns."""
     for conflict in conflicts:
         codes = _EXTERNAL_ID_CODES if conflict.external_id else _CODES
+        field = "sub" if conflict.kind == "sub" else "email"
         yield Problem(
             index=conflict.position,
-            field="external_id" if conflict.external_id else "email",
+            field="external_id" if conflict.external_id else field,
             code=codes[conflict.kind],
             detail=conflict_detail(conflict),
             other=conflict.other,
@@ -78,6 +82,8 @@ def conflict_detail(conflict: Conflict, reuse: str = REUSE) -> str:
         return f"{value} has an account already{end}"
     if conflict.kind == "duplicate":
         return f"{value} is also the {field} of create_users[{conflict.other}]"
+    if conflict.kind == "sub":
+        return _SUB_TAKEN
     if conflict.kind == "freed":
         return f"{value} was the email of another account{_freed(conflict)}: {reuse}"
     opened = ""

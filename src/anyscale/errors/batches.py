@@ -120,11 +120,11 @@ class BatchRefused(AnyscaleError):
         return {"code": self.code, "problems": problems, "more": self.more}
 
 
-#: Accounts and open batches have the emails and external ids of these.
+#: Accounts and open batches have the emails, external ids and subs of these.
 _TAKEN = frozenset(
     {
         *("email_exists", "email_reserved", "email_freed"),
-        *("external_id_exists", "external_id_reserved"),
+        *("external_id_exists", "external_id_reserved", "sub_taken"),
     }
 )
 

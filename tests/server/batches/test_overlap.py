@@ -350,17 +350,17 @@ def test_a_batch_that_cannot_be_shown_does_not_hide_the_problems(transport: Tran
 
 
 @pytest.mark.parametrize("names", ["ab", "abcdefg"], ids=["small", "large"])
-@pytest.mark.parametrize("reserved", ["b", "b.typing.error"], ids=["email", "external id"])
+@pytest.mark.parametrize("field", ["email", "external_id", "sub"])
 def test_an_abandoned_batch_is_dropped(
-    deployment: Deployment, transport: Transport, names: str, reserved: str
+    deployment: Deployment, transport: Transport, names: str, field: str
 ) -> None:
-    holder = transport.batches.open("holder", "fail")
-    (user,) = checked_users(reserved)
-    chunk = [msgspec.structs.replace(user, external_id="0042")]
-    transport.batches.reserve(holder.batch_id, 0, chunk)
-    log_lines: list[str] = []
     users = users_to_create(*names)
-    users[1] = AdminImportUser("Jane", users[1].email, external_id="0042")
+    same = {field: users[1].email if field == "email" else "0042"}
+    users[1] = msgspec.structs.replace(AdminImportUser("Jane", users[1].email), **same)
+    holder = transport.batches.open("holder", "fail")
+    (reserved,) = checked_users("b" if field == "email" else "b.typing.error")
+    transport.batches.reserve(holder.batch_id, 0, [msgspec.structs.replace(reserved, **same)])
+    log_lines: list[str] = []
 
     outcome = run_batch(
         deployment,

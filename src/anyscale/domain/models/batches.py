@@ -103,14 +103,14 @@ class UndoneBatch(Struct, frozen=True):
 
 
 class Conflict(Struct, frozen=True, kw_only=True):
-    """An entry whose email or external id is taken."""
+    """An entry whose email, external id or `sub` is taken."""
 
     #: The entry, counted from 0.
     position: int
     #: Its email, as it was entered.
     email: str
-    #: `exists` (an account), `duplicate` (another entry), `reserved` (another open batch) or
-    #: `freed` (another account had it a short time ago)
+    #: `exists` (an account), `duplicate` (another entry), `reserved` (another open batch), `freed`
+    #: (another account had it a short time ago) or `sub` (its `sub` is another user's)
     kind: str
     #: The other entry, if it is a duplicate.
     other: int | None = None

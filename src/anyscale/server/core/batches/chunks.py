@@ -19,11 +19,21 @@ from anyscale.domain.validation import CheckedUser
 from anyscale.errors import KeyReused
 from anyscale.server.core.audit.entries import root_of
 from anyscale.server.core.batches.batch_state import lock_batch, require_open, touch
-from anyscale.server.core.batches.conflicts import chunk_conflicts, freed_since
-from anyscale.server.core.batches.subjects import with_free_subjects
+from anyscale.server.core.batches.conflicts import chunk_conflicts, freed_since, merged_conflicts
+from anyscale.server.core.batches.subjects import (
+    clear_obsolete_subjects,
+    find_subjects,
+    subject_conflicts,
+    without_subjects,
+)
 from anyscale.server.core.callers import Caller
 from anyscale.server.core.transactions import Transactions
-from anyscale.server.store.records.batches import BatchRecord, ChunkRecord, ConflictRecord
+from anyscale.server.store.records.batches import (
+    BatchRecord,
+    ChunkRecord,
+    ConflictRecord,
+    EmailHolder,
+)
 from anyscale.server.store.records.users import FreedEmailRecord, new_users
 from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.user_ids import user_ids
@@ -54,10 +64,10 @@ class NewChunk:
 
     def reserve(self, tx: Transaction, batch: BatchRecord, *, again: bool = False) -> ReservedChunk:
         """Insert the users, and save and return the outcome; `again` if there is one already."""
-        users = with_free_subjects(tx, self.users, self.ids, self.first)
-        holders = tx.users.insert(batch.id, new_users(self.ids, users, tx.now()))
+        by_subject, holders = self._insert(tx, batch)
         freed = self._take_freed(tx, batch)
-        conflicts = chunk_conflicts(self.batch_id, self.first, self.users, [*holders, *freed])
+        taken = chunk_conflicts(self.batch_id, self.first, self.users, [*holders, *freed])
+        conflicts = merged_conflicts(taken, by_subject)
         record = self._record(conflicts)
         if again and record.passwords:  # some of them may have hashes since the first time
             due = tx.users.count_pending(batch.id, self.ids[0], self.ids[-1])
@@ -69,6 +79,19 @@ class NewChunk:
         )
         open_batches = sorted({conflict.holder for conflict in conflicts if conflict.holder})
         return ReservedChunk(record.users, record.skipped, record.conflicts, open_batches)
+
+    def _insert(
+        self, tx: Transaction, batch: BatchRecord
+    ) -> tuple[dict[int, Conflict], Sequence[EmailHolder]]:
+        """Insert the users whose `sub` is free; return the others, and the holders of emails."""
+        found = find_subjects(tx, self.users, self.ids)
+        clear_obsolete_subjects(tx, found)
+        refused = subject_conflicts(self.batch_id, self.users, found, self.first)
+        users, ids = without_subjects(self.users, found), self.ids
+        if refused:
+            free = [at for at in range(len(users)) if self.first + at not in refused]
+            users, ids = [users[at] for at in free], [ids[at] for at in free]
+        return refused, tx.users.insert(batch.id, new_users(ids, users, tx.now()))
 
     def _take_freed(self, tx: Transaction, batch: BatchRecord) -> Sequence[FreedEmailRecord]:
         if not self.ids:

@@ -20,6 +20,7 @@ __all__ = [
     "free_positions",
     "freed_since",
     "list_conflicts",
+    "merged_conflicts",
     "refuse_conflicts",
 ]
 
@@ -66,6 +67,16 @@ def chunk_conflicts(
             # An entry may be skipped for an account that it has, by its email or its external id.
             conflicts += sorted(found, key=lambda conflict: conflict.kind != "exists")[:1]
     return conflicts
+
+
+def merged_conflicts(
+    taken: Sequence[Conflict], by_subject: dict[int, Conflict]
+) -> Sequence[Conflict]:
+    """Return the conflicts of a chunk, one for each entry: that of its `sub` counts first."""
+    if not by_subject:  # as nearly always
+        return taken
+    found = {conflict.position: conflict for conflict in taken} | by_subject
+    return [found[position] for position in sorted(found)]
 
 
 def _conflicts(

@@ -40,11 +40,13 @@ from anyscale.server.core.batches.conflicts import (
     chunk_conflicts,
     find_taken,
     list_conflicts,
+    merged_conflicts,
     refuse_conflicts,
 )
 from anyscale.server.core.batches.hash_passwords import hash_passwords
 from anyscale.server.core.batches.publish import add_mailing, publish, require_same_count
 from anyscale.server.core.batches.small_batch import create_small, find_replay
+from anyscale.server.core.batches.subjects import find_subjects, subject_conflicts
 from anyscale.server.core.callers import Caller, check_owner
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.mail.outbox import Outbox
@@ -148,7 +150,9 @@ class BatchService:
         """Return the conflicts that a chunk of users would have, from a position on."""
         with self._transactions.read() as tx:
             taken = find_taken(tx, users)
-        return chunk_conflicts("", first, users, taken)
+            subjects = find_subjects(tx, users)
+        by_subject = subject_conflicts("", users, subjects, first)
+        return list(merged_conflicts(chunk_conflicts("", first, users, taken), by_subject))
 
     def find(self, key: str) -> Batch | None:
         """Return the open or published batch with an idempotency key.

@@ -235,6 +235,7 @@ class SubjectHolder(Record, frozen=True, gc=False):
     sub: str
     user_id: str
     email_key: str
+    batch_id: str
     #: of its batch
     state: str
 
