@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
+from functools import cached_property
 from itertools import islice
 
 from anyscale.batch_run.run_calls import BatchCalls
@@ -47,8 +48,16 @@ class EmailConflicts:
         self._is_abandoned = is_abandoned
         self._log = log
         self._drop_command = drop_command
-        self._deadline = time.monotonic() + wait_seconds
+        self._wait_seconds = wait_seconds
         self._announced: set[str] = set()
+
+    @cached_property
+    def _deadline(self) -> float:
+        """When the time to wait is up, which begins with the first conflict.
+
+        To read a large file up to that conflict may take longer than the run waits.
+        """
+        return time.monotonic() + self._wait_seconds
 
     def not_skipped(self, conflicts: Iterable[Conflict]) -> list[Conflict]:
         return [one for one in conflicts if not is_skipped(one, self._if_exists)]
@@ -82,7 +91,7 @@ class EmailConflicts:
 
     def are_final(self, conflicts: Iterable[Conflict]) -> bool:
         """Return True if waiting cannot help: the email has an account, or the time is up."""
-        return any(c.kind != "reserved" for c in conflicts) or time.monotonic() > self._deadline
+        return any(c.kind != "reserved" for c in conflicts) or self._deadline <= time.monotonic()
 
     def wait(self, conflicts: Iterable[Conflict], own: Batch | None = None) -> None:
         """Drop the abandoned batches that have reserved emails, and wait for the others.

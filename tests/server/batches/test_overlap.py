@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -20,6 +21,7 @@ from tests.support.servers.control_planes import Deployment, NewDeployment, embe
 from tests.support.users import PASSWORD, POLICY, checked_users, list_accounts, users_to_create
 from tests.support.waiting import wait_until
 
+from anyscale.batch_run import email_conflicts
 from anyscale.batch_run.email_conflicts import EmailConflicts, IsAbandoned
 from anyscale.batch_run.outcome import Outcome
 from anyscale.batch_run.run import BatchRun
@@ -253,6 +255,25 @@ def test_a_run_logs_once_which_batch_it_waits_for_however_often_it_waits(
         rules.wait(conflicts)
 
     assert len(log_lines) == 1
+
+
+def test_the_time_to_wait_begins_with_the_first_conflict(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_with(transport, "b")
+    conflicts = transport.batches.look_up(checked_users("b"), 0)
+    seconds = 0.0
+    monkeypatch.setattr(email_conflicts, "time", SimpleNamespace(monotonic=lambda: seconds))
+    rules = EmailConflicts(
+        transport.batches, "fail", lambda _: nullcontext(False), lambda _: None, 60, str
+    )
+
+    seconds = 3_600.0  # a large file was read for an hour
+    assert not rules.are_final(conflicts)
+    seconds = 3_659.0
+    assert not rules.are_final(conflicts)
+    seconds = 3_660.0
+    assert rules.are_final(conflicts)
 
 
 def test_an_existing_account_is_reported_without_waiting_for_reserved_emails(
