@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 from tests.support.run_keys import OnceKey
 from tests.support.servers.control_planes import embedded_transport
-from tests.support.users import checked_users, users_to_create
+from tests.support.users import checked_users, list_accounts, users_to_create
 
 from anyscale.batch_run.run import BatchRun
 from anyscale.domain.models.batches import ReservedChunk
@@ -18,6 +18,7 @@ from anyscale.errors import BatchRefused, BatchUnfinished, Unavailable
 from anyscale.transport.base import Transport
 from anyscale.user.list_source import ListSource
 from anyscale.user.models import AdminCreateUser
+from anyscale.users_file import UsersFile
 
 #: four chunks of three users
 NAMES = "abcdefghijkl"
@@ -117,6 +118,23 @@ def test_a_control_plane_that_stops_responding_hides_no_wrong_entry(
     users = users_to_create(*NAMES)
     users[0] = AdminCreateUser("Jane", "foo")
     assert refused(transport, users, monkeypatch)[1] == [(0, "email_invalid")]
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("count", [2, 12])
+def test_a_file_that_is_written_while_it_is_read_creates_nobody(
+    transport: Transport, tmp_path: Path, count: int, dry_run: bool
+) -> None:
+    path = tmp_path / "users.csv"
+    lines = [f"Jane,u{at}@example.com\n" for at in range(count)]
+    path.write_text("".join(["name,email\n", *lines[:-1]]))
+    with UsersFile.open(str(path)) as file:
+        with path.open("a") as still_written:
+            still_written.write(lines[-1])
+        run = BatchRun(transport, file, OnceKey("run"), if_exists="fail", drop_command=str)
+        with pytest.raises(BatchUnfinished, match="was changed while it was being read"):
+            run.dry_run() if dry_run else run.run()
+    assert list_accounts(transport) == []
 
 
 def test_a_batch_whose_publication_lost_its_response_is_not_named_as_open(

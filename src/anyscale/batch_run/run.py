@@ -105,6 +105,7 @@ class BatchRun:
         reservations = self._reservations(self._conflicts())
         count, taken = reservations.look_up_all(reading, batch.batch_id if batch else "")
         reservations.refuse(reading, taken)
+        self._source.check_unchanged()
         skipped = [one for one in taken if is_skipped(one, self._if_exists)]
         return Outcome(
             dry_run=True,
@@ -120,7 +121,7 @@ class BatchRun:
         Raises:
             BatchRefused: entries are wrong or taken; nobody was created, and no batch remains.
             BatchUnfinished: something failed on the way; `batch_id` names the batch that is left
-                open.
+                open. Or the input has changed while it was read.
         """
         reading = self._source.reading(self._policy)
         head = next(chunks(reading, self._policy.small_users + 1), Chunk([], []))
@@ -159,6 +160,7 @@ class BatchRun:
         return Reservations(self._source, self._policy, self._calls, conflicts, self._on_progress)
 
     def _create_small(self, reading: Reading, chunk: Chunk) -> Outcome:
+        self._source.check_unchanged()
         if not chunk.users:
             return Outcome(created=0, skipped=0, skipped_entries=list)
         try:
