@@ -1,5 +1,6 @@
 """The same command resumes an unfinished run, and logs what it does."""
 
+import errno
 import fcntl
 import json
 import os
@@ -18,6 +19,8 @@ from tests.support.faults.stopping import stop_process
 from tests.support.hashing import passwords_for_all_cores
 from tests.support.users_files import write_flow_users_file
 from tests.support.waiting import wait_until
+
+from anyscale.cli.user.resume_file import ResumeFile, is_abandoned
 
 Create = Callable[..., CommandResult]
 
@@ -337,6 +340,30 @@ def test_a_check_whether_a_run_is_abandoned_does_not_stop_the_run(
 
     done = again.finish()
     assert done.returncode == 0, done.stderr
+
+
+def test_an_abandoned_run_is_noticed_in_a_home_on_nfs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = fcntl.flock
+
+    def lock_on_nfs(descriptor: int, operation: int) -> None:
+        """As NFS since Linux 2.6.12: see flock(2)."""
+        mode = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
+        if operation & fcntl.LOCK_EX and mode == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", lock_on_nfs)
+    folder = tmp_path / "runs"
+    run = ResumeFile(folder, "https://a.example.com", "users.yaml")
+    run.start_new((1, 1), "fail")
+    run.store_batch("bat_1")
+    with is_abandoned(folder, "bat_1") as abandoned:
+        assert not abandoned
+    run.close()
+    with is_abandoned(folder, "bat_1") as abandoned:
+        assert abandoned
 
 
 def test_the_first_command_creates_a_private_data_directory(

@@ -158,7 +158,7 @@ def _open_file_of(
     for path in folder.glob("*.run"):  # none of a folder that cannot be read
         with contextlib.suppress(OSError):
             if _parsed(path)[1] == batch_id:
-                return path.open("rb")
+                return path.open("r+b")  # NFS locks only files that are open for writing
     return contextlib.nullcontext()
 
 
