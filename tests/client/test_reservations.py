@@ -11,10 +11,11 @@ from tests.support.run_keys import OnceKey
 from tests.support.servers.control_planes import embedded_transport
 from tests.support.users import checked_users, list_accounts, users_to_create
 
+from anyscale.batch_run.outcome import Outcome
 from anyscale.batch_run.run import BatchRun
 from anyscale.domain.models.batches import ReservedChunk
 from anyscale.domain.validation import CheckedUser
-from anyscale.errors import BatchRefused, BatchUnfinished, Unavailable
+from anyscale.errors import BatchRefused, BatchUnfinished, KeyReused, Unavailable
 from anyscale.transport.base import Transport
 from anyscale.user.list_source import ListSource
 from anyscale.user.models import AdminCreateUser
@@ -118,6 +119,23 @@ def test_a_control_plane_that_stops_responding_hides_no_wrong_entry(
     users = users_to_create(*NAMES)
     users[0] = AdminCreateUser("Jane", "foo")
     assert refused(transport, users, monkeypatch)[1] == [(0, "email_invalid")]
+
+
+def test_a_small_batch_that_was_begun_chunk_by_chunk_is_continued(transport: Transport) -> None:
+    begun = transport.batches.open("run", "fail")
+    transport.batches.reserve(begun.batch_id, 0, checked_users("a", "b"))
+
+    def run(*names: str) -> Outcome:
+        source = ListSource(users_to_create(*names))
+        return BatchRun(transport, source, OnceKey("run"), if_exists="fail", drop_command=str).run()
+
+    with pytest.raises(KeyReused):
+        run("a", "c")
+    outcome = run("a", "b")
+
+    assert outcome.batch
+    assert (outcome.batch.batch_id, outcome.batch.state) == (begun.batch_id, "published")
+    assert [user.email for user in outcome.users] == ["a@example.com", "b@example.com"]
 
 
 @pytest.mark.parametrize("dry_run", [True, False])

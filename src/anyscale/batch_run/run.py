@@ -126,11 +126,11 @@ class BatchRun:
         reading = self._source.reading(self._policy)
         head = next(chunks(reading, self._policy.small_users + 1), Chunk([], []))
         if len(head.users) > self._policy.small_users:
-            return self._create_large()
+            return self._create_large(self._key.get_key())
         if reading.problems:  # all of them: it was read to the end
             self._reservations(self._conflicts()).refuse_input(reading.problems)
         if len(head.passwords) > self._policy.small_passwords:
-            return self._create_large()
+            return self._create_large(self._key.get_key())
         return self._create_small(reading, head)
 
     def _compare(self, batch: Batch) -> Outcome:
@@ -163,8 +163,15 @@ class BatchRun:
         self._source.check_unchanged()
         if not chunk.users:
             return Outcome(created=0, skipped=0, skipped_entries=list)
+        key = self._key.get_key()
         try:
-            created = self._send_single_request(chunk)
+            created = self._send_single_request(key, chunk)
+        except KeyReused:
+            batch = self._batches.find(key)
+            if not batch or batch.state != "open":
+                raise
+            # Another client, or a version with other limits, has begun it chunk by chunk.
+            return self._create_large(key)
         except BatchRefused as error:
             raise BatchRefused(reading.locate(error.problems), error.more) from None
         except Unavailable as error:
@@ -180,9 +187,9 @@ class BatchRun:
             skipped_entries=lambda: created.skipped,
         )
 
-    def _send_single_request(self, chunk: Chunk) -> Created:
+    def _send_single_request(self, key: str, chunk: Chunk) -> Created:
         """Create a batch that reserves nothing beforehand, so other batches never wait for it."""
-        key, conflicts = self._key.get_key(), self._conflicts()
+        conflicts = self._conflicts()
         while True:
             try:
                 return self._batches.create(
@@ -202,8 +209,8 @@ class BatchRun:
                 raise BatchRefused(conflict_problems(blocking))
             conflicts.wait(taken)
 
-    def _create_large(self) -> Outcome:
-        batch = self._batches.open(self._key.get_key(), self._if_exists, self._label)
+    def _create_large(self, key: str) -> Outcome:
+        batch = self._batches.open(key, self._if_exists, self._label)
         was_published = batch.state == "published"
         try:
             self._key.store_batch(batch.batch_id)
