@@ -518,6 +518,18 @@ def test_an_undo_shows_first_what_would_go_and_stay(
     assert "0 accounts" in words(again)
 
 
+def test_a_page_whose_import_was_undone_begins_a_new_one(jane: HttpClient) -> None:
+    data = csv(*new_names(2))
+    first = create(jane, data, key="undone-page")
+    send(jane, f"{PATH}/{first}/undo", number="2", expected="2")
+    page = upload(jane, PATH, data, key="undone-page")  # after "back" in the browser
+    assert page.status == 409
+    assert "The import of this page was undone: press the button again" in words(page)
+    key = re.search(r'name="key" value="(\w+)"', page.text)
+    assert key
+    assert create(jane, data, key=key[1]) != first
+
+
 def test_an_undo_that_the_database_ends_half_way_says_how_many_accounts_it_has_deleted(
     console_with: Console, jane: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from anyscale.errors import AnyscaleError, BatchRefused, BatchUnfinished, KeyReused
+from anyscale.errors import AnyscaleError, BatchRefused, BatchUndone, BatchUnfinished, KeyReused
 from anyscale.server.background.file_run import FileRun
 from anyscale.server.background.file_runs import FileRuns
 from anyscale.server.background.uploads import MemoryBudget, Upload
@@ -44,6 +44,8 @@ from anyscale.server.http.web.console_page import Page, render_console_page
 from anyscale.server.http.web.templating import redirect
 
 __all__ = ["HANDLERS"]
+
+_UNDONE = "the import of this page was undone: press the button again to begin a new one"
 
 _KEY = re.compile("[0-9a-z-]{1,64}")
 
@@ -175,8 +177,10 @@ def _table_shown(run: FileRun, error: BatchRefused) -> dict[str, Any]:
 
 
 def _failed(request: UserRequest, fields: dict[str, str], error: AnyscaleError) -> Page:
-    if isinstance(error, KeyReused):
+    if isinstance(error, KeyReused | BatchUndone):
         fields = {**fields, "key": ""}  # else the same happens again
+    if isinstance(error, BatchUndone):
+        error = BatchUndone(_UNDONE)
     return _page(request, fields, **refused_file(error))
 
 
