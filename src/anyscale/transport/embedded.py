@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from msgspec import structs
+
 from anyscale.domain.validation import Policy
 from anyscale.errors import FeatureUnavailable, StoreUnavailable
 from anyscale.server.control_plane import ControlPlane, empty_control_plane
@@ -112,7 +114,9 @@ class EmbeddedTransport:
             raise FeatureUnavailable
         # It raises if the database is another user's, before a run creates a folder beside it.
         database_exists(self._database)
-        return self._settings.policy
+        from anyscale.server.core.hashing.schemes import verified_schemes
+
+        return structs.replace(self._settings.policy, hash_schemes=verified_schemes())
 
     def cancel_retries(self) -> None:
         """Do nothing: no call is repeated here."""
