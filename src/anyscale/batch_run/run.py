@@ -6,7 +6,7 @@ is visible before it is published.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import cached_property, partial
 
 from msgspec import structs
@@ -25,6 +25,7 @@ from anyscale.errors import (
     AnyscaleError,
     BatchGone,
     BatchRefused,
+    BatchUndone,
     BatchUnfinished,
     KeyReused,
     Overloaded,
@@ -37,6 +38,8 @@ _USERS_PER_RESPONSE = 10_000
 
 #: The codes of problems that may end with an open batch: that of a `sub` only if it is abandoned.
 _MAY_END = RESERVED_CODES | {"sub_taken"}
+
+_CREATED_BEFORE = "These users are refused now, but an earlier run of them had created batch {}."
 
 #: Seconds that a run that was interrupted, or given up, waits until its batch is dropped.
 _DROP_SECONDS = 2.0
@@ -128,10 +131,22 @@ class BatchRun:
         if len(head.users) > self._policy.small_users:
             return self._create_large(self._key.get_key())
         if reading.problems:  # all of them: it was read to the end
+            self._log_earlier_batch()
             self._reservations(self._conflicts()).refuse_input(reading.problems)
         if len(head.passwords) > self._policy.small_passwords:
             return self._create_large(self._key.get_key())
         return self._create_small(reading, head)
+
+    def _log_earlier_batch(self) -> None:
+        """Log the batch that an earlier run has created of an input that is refused now.
+
+        The rules or the options have changed, and the refusal says that nobody was created.
+        """
+        with suppress(Unavailable, BatchUndone):
+            key = self._key.find_key()
+            batch = self._batches.find(key) if key else None
+            if batch and batch.state == "published":
+                self._log(_CREATED_BEFORE.format(batch.batch_id))
 
     def _compare(self, batch: Batch) -> Outcome:
         """Compare the users with those of a published batch, as the run of its key would."""
@@ -269,6 +284,8 @@ class BatchRun:
         try:
             if batch.state == "open":
                 self._drop(batch, _DROP_SECONDS if is_short else None)
+            elif isinstance(error, BatchRefused):
+                self._log(_CREATED_BEFORE.format(batch.batch_id))
         except TimeoutError:
             left_open = f"{detail}; batch {batch.batch_id} may be left open"
             raise BatchUnfinished(left_open, batch.batch_id) from error

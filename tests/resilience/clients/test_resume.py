@@ -1,6 +1,5 @@
 """The same command resumes an unfinished run, and logs what it does."""
 
-import errno
 import fcntl
 import json
 import os
@@ -19,8 +18,6 @@ from tests.support.faults.stopping import stop_process
 from tests.support.hashing import passwords_for_all_cores
 from tests.support.users_files import write_flow_users_file
 from tests.support.waiting import wait_until
-
-from anyscale.cli.user.resume_file import ResumeFile, is_abandoned
 
 Create = Callable[..., CommandResult]
 
@@ -276,6 +273,22 @@ def test_a_file_that_changed_after_an_unwritten_result_names_the_earlier_batch(
     )
 
 
+@pytest.mark.parametrize("count", [2, 1_200])
+def test_a_policy_that_changed_after_an_unwritten_result_names_the_earlier_batch(
+    count: int, anyscale: RunAnyscale, data: Path, tmp_path: Path
+) -> None:
+    users = write_flow_users_file(tmp_path / "users.yaml", range(count), 1)
+    anyscale("user", "batch-create", "-f", users, "-o", "json", stdout="/dev/full")
+
+    longer = {"ANYSCALE_PASSWORD_MIN_LENGTH": "64"}
+    result = anyscale("user", "batch-create", "-f", users, env=longer)
+
+    ((batch_id,),) = rows(data, "select batch_id from batches")
+    assert result.returncode == 2
+    assert "is shorter than 64 characters" in result.stderr
+    assert f"but an earlier run of them had created batch {batch_id}." in result.stderr
+
+
 @pytest.mark.parametrize("garbage", [b"", b"{", b'{"key": 1}\n', b"\xff\x00\n\n", b"[]\nnull\n"])
 def test_a_damaged_state_file_is_ignored(
     garbage: bytes, anyscale: RunAnyscale, data: Path, tmp_path: Path
@@ -340,30 +353,6 @@ def test_a_check_whether_a_run_is_abandoned_does_not_stop_the_run(
 
     done = again.finish()
     assert done.returncode == 0, done.stderr
-
-
-def test_an_abandoned_run_is_noticed_in_a_home_on_nfs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lock = fcntl.flock
-
-    def lock_on_nfs(descriptor: int, operation: int) -> None:
-        """As NFS since Linux 2.6.12: see flock(2)."""
-        mode = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
-        if operation & fcntl.LOCK_EX and mode == os.O_RDONLY:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        lock(descriptor, operation)
-
-    monkeypatch.setattr(fcntl, "flock", lock_on_nfs)
-    folder = tmp_path / "runs"
-    run = ResumeFile(folder, "https://a.example.com", "users.yaml")
-    run.start_new((1, 1), "fail")
-    run.store_batch("bat_1")
-    with is_abandoned(folder, "bat_1") as abandoned:
-        assert not abandoned
-    run.close()
-    with is_abandoned(folder, "bat_1") as abandoned:
-        assert abandoned
 
 
 def test_the_first_command_creates_a_private_data_directory(
