@@ -193,7 +193,8 @@ class FileRun:
         reading = self.file.reading(self.policy)
         number = -1
         for number, chunk in enumerate(chunks(reading, self.policy.chunk_users)):
-            difference = self._batches.difference(self.batch_id, number, chunk.users)
+            passwords = () if reading.problems else chunk.passwords
+            difference = self._batches.difference(self.batch_id, number, chunk.users, passwords)
             if difference and not reading.problems:
                 raise KeyReused(self._words(difference, reading))
         if reading.problems:

@@ -416,6 +416,21 @@ def test_another_file_is_refused_by_its_first_different_row(
     assert "no user was created" in words(get(jane, f"{PATH}/{batch_id}?note=dropped"))
 
 
+def test_the_same_users_with_new_passwords_are_another_file(
+    console_with: Console, jane: HttpClient
+) -> None:
+    data = many()
+    batch_id = open_batch(console_with, jane, data)
+    hashed = [(4, "correct horse 7"), (5, "correct horse 7")]
+    assert console_with.control_plane.batches.hash(batch_id, hashed, OPERATOR) == 2
+    page = upload(jane, f"{PATH}/{batch_id}/continue", data.replace(b"horse 7", b"horse 8"))
+    assert page.status == 409
+    email = data.split(b"\n")[5].decode().split(",")[1]
+    assert f"User 5 of users.csv (line 6) differs: '{email}' has another password" in words(page)
+    assert upload(jane, f"{PATH}/{batch_id}/continue", data).status == 303
+    wait_for_state(jane, batch_id, "published")
+
+
 def test_links_come_as_one_file_without_formulas(
     jane: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,17 +1,25 @@
 """Compare a chunk of users with the reserved one, and find the first user that differs."""
 
 from collections.abc import Sequence
+from itertools import islice
 
 from msgspec import Struct
 
+from anyscale.domain.user_sources import WeakHash
 from anyscale.domain.validation import CheckedUser
+from anyscale.server.core.batches.batch_state import require_batch
 from anyscale.server.core.batches.chunks import chunk_digest
+from anyscale.server.core.hashing.pool import PasswordHashPool
+from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.records.users import ReservedRecord
 from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.user_ids import user_id
 
-__all__ = ["FieldDifference", "find_difference"]
+__all__ = ["FieldDifference", "compare_chunk"]
+
+#: passwords of a chunk of which one is compared: the users of the first ones may be skipped
+_COMPARED = 100
 
 _FIELDS = [field for field in ReservedRecord.__struct_fields__ if field != "user_id"]
 
@@ -28,7 +36,32 @@ class FieldDifference(Struct, frozen=True):
     field: str
 
 
-def find_difference(
+def compare_chunk(
+    transactions: Transactions,
+    hashing: PasswordHashPool,
+    batch_id: str,
+    number: int,
+    first: int,
+    users: Sequence[CheckedUser],
+    passwords: Sequence[tuple[int, str]],
+) -> FieldDifference | None:
+    """Return the first user of a chunk that differs from the reserved ones, if any.
+
+    Of the passwords, one is compared that has a hash. `first` is the position of the first user.
+    """
+    with transactions.read() as tx:
+        batch = require_batch(tx, batch_id)
+        difference = _find_difference(tx, batch, number, first, users)
+        stored = None if difference else _find_hash(tx, batch, passwords)
+    if stored:
+        position, password, password_hash = stored
+        if not hashing.verify(password_hash, password):
+            email = users[position - first].email
+            return FieldDifference(position, email, email, "password")
+    return difference
+
+
+def _find_difference(
     tx: Transaction,
     batch: BatchRecord,
     number: int,
@@ -37,7 +70,7 @@ def find_difference(
 ) -> FieldDifference | None:
     """Return the first user that differs from the reserved ones; None if the digests are equal.
 
-    A chunk that is not reserved yet has no difference. `first` is the position of its first user.
+    A chunk that is not reserved yet has no difference.
     """
     stored = {chunk.number: chunk for chunk in tx.chunks.list(batch.id)}.get(number)
     if stored is None or stored.digest == chunk_digest(users, batch.if_exists):
@@ -58,6 +91,21 @@ def find_difference(
             return FieldDifference(position, given.email if given else None, reserved, field)
     # Only a skipped user differs, and only its email is stored.
     return FieldDifference(first, None, None, "skipped")
+
+
+def _find_hash(
+    tx: Transaction, batch: BatchRecord, passwords: Sequence[tuple[int, str]]
+) -> tuple[int, str, str] | None:
+    """Return a password with its position and the hash that an earlier run has stored, if any.
+
+    Digests cover no password, and a stored hash is kept: the users of a file with new passwords
+    would get some of the old ones. One is compared, since that takes as long as a sign-in.
+    """
+    plain = (secret for secret in passwords if not isinstance(secret, WeakHash))
+    by_id = {user_id(batch.batch_id, secret[0]): secret for secret in islice(plain, _COMPARED)}
+    for stored in tx.users.list_hashes(batch.id, list(by_id)):
+        return (*by_id[stored.user_id], stored.password_hash)
+    return None
 
 
 def _differing_field(

@@ -35,7 +35,7 @@ from anyscale.server.core.batches.batch_state import (
 )
 from anyscale.server.core.batches.chunks import NewChunk, reserve_chunk
 from anyscale.server.core.batches.cleanup import delete_rows, expire_batch
-from anyscale.server.core.batches.comparison import FieldDifference, find_difference
+from anyscale.server.core.batches.comparison import FieldDifference, compare_chunk
 from anyscale.server.core.batches.conflicts import (
     chunk_conflicts,
     find_taken,
@@ -201,12 +201,20 @@ class BatchService:
             return len(tx.chunks.list(require_batch(tx, batch_id).id))
 
     def difference(
-        self, batch_id: str, number: int, users: Sequence[CheckedUser]
+        self,
+        batch_id: str,
+        number: int,
+        users: Sequence[CheckedUser],
+        passwords: Sequence[tuple[int, str]] = (),
     ) -> FieldDifference | None:
-        """Compare a chunk with the reserved one of its number; None if there is no difference."""
-        with self._transactions.read() as tx:
-            batch = require_batch(tx, batch_id)
-            return find_difference(tx, batch, number, number * self.policy.chunk_users, users)
+        """Compare a chunk with the reserved one of its number; None if there is no difference.
+
+        Of the passwords, one that has a hash already is compared.
+        """
+        first = number * self.policy.chunk_users
+        return compare_chunk(
+            self._transactions, self._hashing, batch_id, number, first, users, passwords
+        )
 
     def key_of(self, batch_id: str, caller: Caller) -> str:
         """Return the idempotency key of a batch, which any owner needs to continue it."""

@@ -18,6 +18,7 @@ __all__ = [
     "NewHash",
     "NewUserRecord",
     "NewUsers",
+    "ReservedHash",
     "ReservedRecord",
     "SubjectHolder",
     "UserRecord",
@@ -227,6 +228,13 @@ class NewHash(NamedTuple):
 
     def __repr__(self) -> str:
         return f"NewHash({self.user_id!r})"
+
+
+class ReservedHash(Record, frozen=True, gc=False):
+    """The hash of a row of an open batch."""
+
+    user_id: str
+    password_hash: str
 
 
 class SubjectHolder(Record, frozen=True, gc=False):

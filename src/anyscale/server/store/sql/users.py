@@ -10,6 +10,7 @@ from anyscale.server.store.records.users import (
     AccountRecord,
     NewHash,
     NewUsers,
+    ReservedHash,
     ReservedRecord,
     UserRecord,
 )
@@ -76,6 +77,14 @@ class Users(Table, ABC):
         """Return the rows of a batch from one `user_id` up to another one, in order."""
         sql = f"{_RESERVED} where batch = ? and user_id >= ? and user_id < ? order by user_id"
         return self._connection.all(ReservedRecord, sql, batch, first_id, end_id)
+
+    def list_hashes(self, batch: int, user_ids: Sequence[str]) -> Sequence[ReservedHash]:
+        """Return the hashes that rows of a batch have, by `user_id`."""
+        sql = (
+            f"select {columns(ReservedHash)} from users"
+            " where batch = ? and password_hash is not null and user_id {any} order by user_id"
+        )
+        return self._connection.all(ReservedHash, sql, batch, self._connection.texts(user_ids))
 
     def count_pending(self, batch: int, first_id: str = FIRST_ID, last_id: str = IDS_END) -> int:
         """Count the rows of a batch whose password is not hashed yet, from one id to another."""
