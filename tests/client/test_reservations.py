@@ -1,5 +1,6 @@
 """The emails of a batch are reserved chunk by chunk, and only as long as nothing is wrong."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
@@ -107,6 +108,18 @@ def test_emails_that_exist_are_named_with_the_wrong_entries(
     assert problems == [(0, invalid), (4, invalid), (11, invalid), (1, exists), (10, exists)]
     _, of_skipping = refused(transport, users, monkeypatch, "skip")
     assert of_skipping == [(0, invalid), (4, invalid), (11, invalid)]
+
+
+def test_a_limit_of_processes_lets_a_run_make_one_call_at_a_time(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: threading.Thread) -> NoReturn:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    users = ListSource(users_to_create(*NAMES))
+    run = BatchRun(transport, users, OnceKey("run"), if_exists="fail", drop_command=str)
+    assert run.run().created == len(NAMES)
 
 
 def test_a_control_plane_that_stops_responding_hides_no_wrong_entry(

@@ -93,5 +93,8 @@ def start_call(call: Callable[[], Result]) -> Future[Result]:
         except BaseException as error:  # noqa: BLE001 - it is raised where the result is returned
             future.set_exception(error)
 
-    threading.Thread(target=run, name="chunk", daemon=True).start()
+    try:
+        threading.Thread(target=run, name="chunk", daemon=True).start()
+    except RuntimeError:  # a limit of processes: one call at a time needs no other thread
+        run()
     return future
