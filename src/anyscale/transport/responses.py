@@ -81,12 +81,23 @@ def read_response(host: str, response: BaseHTTPResponse) -> Response:
             raise NotAControlPlane(
                 f"{host} answers with more than {_MAX_BODY >> 20} MiB, which no control plane does"
             )
-        if not (data or response.status == HTTPStatus.NO_CONTENT or _has_length(response)):
-            # Python takes the end of a connection inside the headers for the end of the headers.
-            raise ProtocolError("the response ends inside its headers")
+        if response.status != HTTPStatus.NO_CONTENT and not _has_length(response):
+            _require_whole(response, data)
         return Response(response.status, response.headers, data)
     finally:
         response.release_conn() if response.closed else response.close()
+
+
+def _require_whole(response: BaseHTTPResponse, data: bytes) -> None:
+    """Raise `ProtocolError` if a body without a length was cut off: the connection ends it."""
+    if not data:
+        # Python takes the end of a connection inside the headers for the end of the headers.
+        raise ProtocolError("the response ends inside its headers")
+    if IDENTITY in response.headers:
+        try:
+            json.decode(data)
+        except DECODE_ERRORS:
+            raise ProtocolError("the response ends inside its body") from None
 
 
 def _has_length(response: BaseHTTPResponse) -> bool:

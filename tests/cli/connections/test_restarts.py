@@ -61,8 +61,16 @@ def test_a_server_that_does_not_return_is_explained(
     assert message in str(failed.value)
 
 
-def test_a_request_that_a_proxy_gave_up_is_sent_again() -> None:
-    answers = (http("408 Request Timeout"), http("200 OK", IDENTITY, body='{"a": 1}'))
+GIVEN_UP = {
+    "the request": http("408 Request Timeout"),
+    # A proxy that speaks HTTP/1.0: the end of the connection is that of the body.
+    "the response": b'HTTP/1.0 200 OK\r\n%s\r\n\r\n{"a": ' % IDENTITY.encode(),
+}
+
+
+@pytest.mark.parametrize("what", GIVEN_UP)
+def test_a_request_that_a_proxy_gave_up_is_sent_again(what: str) -> None:
+    answers = (GIVEN_UP[what], http("200 OK", IDENTITY, body='{"a": 1}'))
     with answering_in_turn(*answers) as client:
         assert client.request(dict[str, int], "GET", "/v1/policy") == {"a": 1}
 
