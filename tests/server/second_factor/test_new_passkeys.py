@@ -196,16 +196,26 @@ def test_a_credential_of_another_account_is_not_added_twice(
     assert factors_of(control_plane) == []
 
 
-def test_an_old_sign_in_adds_nothing(control_plane: ControlPlane, browser: HttpClient) -> None:
+def test_an_old_sign_in_adds_nothing_and_the_page_keeps_what_is_replaced(
+    control_plane: ControlPlane, browser: HttpClient
+) -> None:
     answer = SoftAuthenticator(ORIGIN).create(options_in(browser.request("GET", PAGE)))
     with control_plane.store.write() as tx:
         execute_sql(tx, "update sessions set authenticated_at = 5")
 
-    shown, sent = browser.request("GET", PAGE), send(browser, PAGE, answer)
+    shown = browser.request("GET", PAGE)
+    sent = send(browser, PAGE, answer, name="New", replaces="fac_1")
     assert (shown.status, sent.status) == (303, 307)
     assert shown.headers["location"].startswith("/sign-in-again?to=")
     assert sent.headers["location"].startswith("/sign-in/form?")
     assert factors_of(control_plane) == []
+
+    send(browser, sent.headers["location"], answer, name="New", replaces="fac_1")
+    with control_plane.store.write() as tx:
+        execute_sql(tx, "update sessions set authenticated_at = created_at")
+    again = browser.request("GET", f"{PAGE}?restored=yes").text
+    assert 'value="New"' in again
+    assert 'name="replaces" value="fac_1"' in again
 
 
 def test_a_stolen_session_without_the_factor_adds_none(
