@@ -33,7 +33,8 @@ BEFORE_PASSWORD = {*ALWAYS, "PUT /v1/me/password", "GET /password", "POST /passw
 BEFORE_FACTOR = {
     *ALWAYS,
     *("GET /account/second-factor", "GET /account/second-factor/app"),
-    *("POST /account/second-factor/app", "POST /account/second-factor/app/confirm"),
+    "POST /account/second-factor/app",
+    *("GET /account/second-factor/app/confirm", "POST /account/second-factor/app/confirm"),
     *("POST /v1/me/factors/totp", "POST /v1/me/factors/totp/confirm"),
     # to add one takes a recent sign-in
     *("GET /sign-in-again", "POST /sign-in-again", "GET /sign-in-again/sso"),

@@ -21,6 +21,7 @@ from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.openid.continuation import Continuation
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.forms import read_form, refusal
+from anyscale.server.http.web.kept_forms import restored_note
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.paths import RECOVERED
 
@@ -70,10 +71,17 @@ def confirm_app(
     return redirect(f"/?note={'factor_replaced' if replaces else 'factor_added'}")
 
 
-@get([f"{APP}/confirm", _RECOVERY_CODES])
+@get(f"{APP}/confirm", pool="read", opt={ALLOWED_STEPS: {Step.SECOND_FACTOR}})
+def show_begun_app(request: UserRequest, factors: NamedDependency[FactorService]) -> Page:
+    """Show the app whose first code is awaited, such as after a sign-in, or else the account."""
+    app = factors.pending_app(request.user)
+    return _app_page(request, app, "") if app else redirect("/")
+
+
+@get(_RECOVERY_CODES)
 async def show_account() -> Page:
-    """Show the account to a browser that loads such a page again: codes are shown once."""
-    return redirect("/")
+    """Show the account to a browser that loads this page again: codes are shown once."""
+    return redirect("/?restored=yes" if restored_note() else "/")
 
 
 @post(_RECOVERY_CODES, pool="read", status_code=200)
@@ -146,6 +154,7 @@ HANDLERS = [
     show_app,
     begin_app,
     confirm_app,
+    show_begun_app,
     show_account,
     renew_recovery_codes,
     remove_factor,
