@@ -31,7 +31,7 @@ FORMS = {
     "/console/applications/{client_id}/edit": {"name": "Renamed", "without_pkce": "yes"},
     "/console/users/new": {"email": "ada@example.com", "name": "Ada", "is_sso_user": "yes"},
     "/console/users/{user_id}/correct": {"name": "Anna", "title": "Ärztin"},
-    "/console/tokens/new": {"name": "laptop", "days": "365"},
+    "/console/tokens/new": {"name": "laptop", "days": "365", "replaces": "tok_1"},
     "/console/users/{user_id}/delete": {"email": "ann@example.com"},
     "/console/batches/{batch_id}/undo": {"number": "1"},
 }

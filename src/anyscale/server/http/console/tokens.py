@@ -70,7 +70,9 @@ def create_token(
     except ConfigError as error:
         if first := tokens.of_form(form_key, name, request.user):
             return render_console_page(request, "tokens/repeated", _SECTION, token=first, days=days)
-        return _form(request, name=name, days=days, **refused_form(error, "name"))
+        return _form(
+            request, name=name, days=days, replaces=replaces, **refused_form(error, "name")
+        )
     # There is no redirect, which would have to store the secret or to put it into an address.
     shown: Any = {"name": token.name, "token": secret, "host": host_of(request)}
     return render_console_page(request, "tokens/secret", _SECTION, **shown)
@@ -89,7 +91,7 @@ def revoke_token(
 def _form(request: UserRequest, **shown: Any) -> Page:
     """Render the form, with the fields as they were sent."""
     choices = [(value, text) for value, (text, _) in _VALID_FOR.items()]
-    values = {"name": "", "days": _DEFAULT, "choices": choices, **shown}
+    values = {"name": "", "days": _DEFAULT, "replaces": "", "choices": choices, **shown}
     return render_console_page(request, "tokens/new", _SECTION, **values)
 
 
