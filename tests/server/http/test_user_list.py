@@ -26,7 +26,7 @@ def list_users(new_deployment: NewDeployment) -> Iterator[List]:
             {"Authorization": f"Bearer {deployment.token}"},
         )
         yield lambda **query: client.request(
-            "GET", f"/v1/users?{urlencode(query)}", headers=headers
+            "GET", f"/v1/users?{urlencode(query, doseq=True)}", headers=headers
         )
 
 
@@ -114,6 +114,12 @@ def test_a_parameter_that_no_list_has_is_refused(list_users: List, name: str) ->
         "match, name, not_since, order, role, search, sso, suspended, "
         "without_credentials, without_second_factor"
     )
+
+
+def test_a_parameter_that_is_there_twice_is_refused(list_users: List) -> None:
+    refused = list_users(limit=1, email=["a@", "b@"])
+    assert (refused.status, refused.json["code"]) == (400, "request_invalid")
+    assert refused.json["detail"] == "this call takes the query parameter 'email' once"
 
 
 def test_the_message_says_how_to_go_on(list_users: List) -> None:

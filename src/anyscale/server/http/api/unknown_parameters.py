@@ -1,6 +1,7 @@
-"""Refuses query parameters that a call does not have.
+"""Refuses query parameters that a call does not have, or that are there twice.
 
-A server that ignored them would answer `?serach=jane` with all users.
+A server that ignored them would answer `?serach=jane` with all users, and `?email=a&email=b` with
+those of the last one.
 """
 
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ __all__ = ["refuse_unknown_parameters"]
 
 
 def refuse_unknown_parameters(connection: Connection, handler: BaseRouteHandler) -> None:
-    """Raise `RequestInvalid` if a request has a query parameter that its call does not have."""
+    """Raise `RequestInvalid` for a query parameter that is unknown, or there twice."""
     if not connection.scope["query_string"]:
         return
     known = _parameters(handler)
@@ -24,6 +25,8 @@ def refuse_unknown_parameters(connection: Connection, handler: BaseRouteHandler)
         if name not in known:
             there_are = f"it has {', '.join(known)}" if known else "it has none"
             raise RequestInvalid(f"this call has no query parameter {name[:64]!r}: {there_are}")
+        if len(connection.query_params.getall(name)) > 1:
+            raise RequestInvalid(f"this call takes the query parameter {name!r} once")
 
 
 @lru_cache(maxsize=128)
