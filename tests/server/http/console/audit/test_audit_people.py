@@ -200,6 +200,7 @@ def test_a_month_is_chosen_by_a_button(jane: HttpClient) -> None:
         ({"from": "1 Oct"}, "This is not a date such as 2026-10-31."),
         ({"until": "9999-12-31"}, "This is not a date such as 2026-10-31."),
         ({"from": "2026-10-02", "until": "2026-10-01"}, "The last day is before the first one."),
+        ({"from": "2026-10-02", "until": "20261001"}, "The last day is before the first one."),
     ],
 )
 def test_wrong_dates_are_problems_of_their_fields(
@@ -208,6 +209,12 @@ def test_wrong_dates_are_problems_of_their_fields(
     page = listed(jane, **query)
     assert page.status == 400
     assert problem in page.text
+
+
+def test_a_date_without_hyphens_is_one(jane: HttpClient) -> None:
+    page = listed(jane, **{"from": "20261001", "until": "2026-10-31"})
+    assert page.status == 200
+    assert 'value="2026-10-01"' in page.text
 
 
 def test_the_download_has_the_period_and_the_user(jane: HttpClient, ids: dict[str, str]) -> None:

@@ -120,6 +120,14 @@ def _is_date(text: str) -> bool:
     return "0002" < text < "9999"  # what is left can be converted to any zone
 
 
+def _iso(text: str) -> str:
+    """Return a date as fields of forms have it, such as `2026-10-31`; any other text as it is."""
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        return text
+
+
 def _days_of(period: str, today: date) -> Sequence[str]:
     """Return the first and the last day of a period; nothing for an unknown one."""
     first = today.replace(day=1)
@@ -146,7 +154,7 @@ def read_filters(
     period: _Date = "",
 ) -> LogFilters:
     """Read the filters of an address; a period replaces the dates."""
-    texts = (q, account, actor, event, subject, since, until, zone)
+    texts = (q, account, actor, event, subject, _iso(since.strip()), _iso(until.strip()), zone)
     read = LogFilters(*map(str.strip, texts)).with_typed()
     if days := _days_of(period, datetime.now(read.tzinfo).date()):
         read = structs.replace(read, since=days[0], until=days[1])
