@@ -143,6 +143,17 @@ def test_a_change_of_an_application_that_another_made_meanwhile_is_still_noticed
     assert hub.audience == ["owners"]
 
 
+def test_after_the_sign_in_the_page_says_that_the_password_was_not_changed(
+    console: Console, jane: HttpClient
+) -> None:
+    send(console.browser(), "/sessions/revoke-others")
+    form = {"current": NEW_PASSWORD, "new": "never set 1", "again": "never set 1"}
+    asked = follow(jane, send(jane, "/password", **form))
+    page = sign_in(jane, asked, email="jane@example.com")
+    assert "Change your password" in page.text
+    assert "Nothing was changed before" in page.text
+
+
 def test_a_bookmark_arrives_after_the_sign_in(console: Console) -> None:
     client = HttpClient(console.url)
     bookmark = "/console/users?q=ann+k%C3%B6nig&state=link"
