@@ -89,9 +89,12 @@ def test_a_new_password_revokes_the_sessions_of_other_browsers(site: Site, visit
     page.get_by_role("link", name="Change password").click()
     change_password(page, NEW_PASSWORD, f"{NEW_PASSWORD} again", "Change password")
     expect(page.get_by_role("status")).to_contain_text("Your password is changed")
-    other.reload()
-    expect(other).to_have_url("/sign-in")
+    other.goto("/password")
     expect(other.get_by_role("status")).to_contain_text("You are not signed in any more.")
+    expect(other).to_have_url("/sign-in?to=%2Fpassword")
+    other.reload()
+    expect(other.get_by_role("status")).to_have_count(0)
+    expect(other.locator("input[name=to]").first).to_have_value("/password")
 
 
 def test_a_refused_password_shows_the_reason_and_changes_nothing(site: Site, visit: Visit) -> None:

@@ -33,7 +33,11 @@ if (reveal) {
 // A note confirms what was just done. It goes out of the address, so that it is not shown again when
 // the page is loaded again.
 const note = document.querySelector(".message.note");
-if (note) history.replaceState(null, "", location.pathname);
+if (note) {
+  const address = new URL(location.href);
+  for (const name of ["note", "restored"]) address.searchParams.delete(name);
+  history.replaceState(null, "", address);
+}
 
 // A slip is shown before the form is sent, so that all fields keep their texts: the
 // server never sends a password back. The server checks everything again.
