@@ -385,6 +385,7 @@ def test_links_of_selected_accounts_are_a_file(owner: Page, staff: Staff) -> Non
     expect(
         owner.get_by_role("heading", name=f"Create links for {ROWS - 1} accounts?")
     ).to_be_visible()
+    owner.get_by_role("link", name="Skip to the content").press("Enter")
     with owner.expect_download() as download:
         owner.get_by_role("button", name="Create, as CSV").click()
     lines = Path(download.value.path()).read_text(encoding="utf-8-sig").splitlines()

@@ -13,7 +13,8 @@ async function send(form, submitter) {
   const response = await fetch(form.action, { method: "POST", body, headers: { Accept: "text/html" } });
   if (response.headers.has("content-disposition")) {
     await save(response);
-    location.replace(form.dataset.download || location.href);
+    // With the `#` of a link to a part of the page, the browser would only scroll to it.
+    location.replace(form.dataset.download || location.pathname + location.search);
   } else if (response.redirected) {
     location.replace(response.url);
   } else {
