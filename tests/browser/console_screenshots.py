@@ -146,7 +146,7 @@ def undone_batch(page: Page) -> None:
     page.goto("/console/batches")
     if not page.get_by_role("row").filter(has_text="Undone").count():
         batch("Created", "Undo the import")(page)
-        label = page.get_by_label("to delete so many accounts")
+        label = page.locator("input[name=number]")
         number = page.locator("input[name=expected]").get_attribute("value")
         label.fill(number or "")
         page.get_by_role("button", name="Delete").click()

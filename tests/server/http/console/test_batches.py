@@ -521,8 +521,10 @@ def test_an_undo_shows_first_what_would_go_and_stay(
     page = get(jane, f"{PATH}/{batch_id}/undo")
     assert "1 account that was never used will be deleted. 1 will stay" in words(page)
     assert f"{used}@batch.example was used since" in words(page)
-    refused = send(jane, f"{PATH}/{batch_id}/undo", number="2", expected="1")
-    assert (refused.status, "Type 1" in words(refused)) == (400, True)
+    assert "Delete 1 account Cancel" in words(page)
+    for number, before in (("2", "1"), ("1", "2")):  # or one more was used since
+        refused = send(jane, f"{PATH}/{batch_id}/undo", number=number, expected=before)
+        assert (refused.status, "Type 1, the number" in words(refused)) == (400, True)
     assert send(jane, f"{PATH}/{batch_id}/undo").status == 400
     before = UNDONE._value.get()
     done = send(jane, f"{PATH}/{batch_id}/undo", number="1", expected="1")

@@ -74,8 +74,7 @@ def undo_batch(
 ) -> Page:
     typed, expected = read_form(request, body, "number", "expected")
     if typed.replace(",", "").strip() != expected or not expected:
-        problems = [(f"Type {expected}, the number of accounts to be deleted.", "number")]
-        return _question(request, batches, batch_id, problems=problems, status=400)
+        return _question(request, batches, batch_id, is_mistyped=True)
     # Before the undo: a database that fails during it must not hide what was deleted.
     batch = batches.show(batch_id, request.user)
     done = _undo(batches, batch_id, request.user, dry_run=False)
@@ -86,9 +85,15 @@ def undo_batch(
     return _page(request, batch, "batches/undone", done, **shown)
 
 
-def _question(request: UserRequest, batches: BatchService, batch_id: str, **shown: Any) -> Page:
+def _question(
+    request: UserRequest, batches: BatchService, batch_id: str, *, is_mistyped: bool = False
+) -> Page:
     batch = batches.show(batch_id, request.user)
     would = _undo(batches, batch_id, request.user, dry_run=True)
+    shown: dict[str, Any] = {}
+    if is_mistyped:
+        problem = f"Type {would.removed}, the number of accounts to be deleted."
+        shown = {"problems": [(problem, "number")], "status": 400}
     return _page(request, batch, "batches/undo", would, **shown)
 
 
