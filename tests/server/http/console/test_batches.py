@@ -247,6 +247,7 @@ def test_a_field_of_the_form_does_not_rename_the_file(jane: HttpClient) -> None:
     field = '\r\n--b\r\nContent-Disposition: form-data; name="name"\r\n\r\nusers.json'
     page = upload(jane, f"{PATH}/check", csv("a") + field.encode(), "users.csv")
     assert "users.csv : 1 user read, nothing is wrong" in words(page)
+    assert "The first user. Passwords are not shown." in words(page)
 
 
 def test_without_script_a_form_does_the_same(jane: HttpClient) -> None:
