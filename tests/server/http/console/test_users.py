@@ -21,6 +21,7 @@ from anyscale.domain.validation import Policy, check
 from anyscale.errors import StoreUnavailable
 from anyscale.server.core.accounts.lifecycle import UserLifecycle
 from anyscale.server.core.accounts.update import UserUpdateService
+from anyscale.server.core.login.links import PasswordLinkService
 from anyscale.server.core.search import listing, pages, tiers
 from anyscale.server.http.console.users import download
 from anyscale.server.http.metrics import HASHES
@@ -749,6 +750,24 @@ def test_links_for_selected_accounts_are_a_file(
     assert {row[name] for row in rows} == {f"Person {at:03}" for at in (first, first + 1)}
     found = [(row[email], row[url].partition("#")[0]) for row in rows]
     assert found == [(f"p{at:03}@many.org", f"{PUBLIC}/set-password") for at in (first, first + 1)]
+
+
+def test_the_links_of_others_arrive_if_an_account_is_deleted_in_the_same_moment(
+    console: Console, jane: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, stays = (new_user(console, name, password=None) for name in ("seli", "selj"))
+    create = PasswordLinkService.create
+
+    def create_and_delete(*arguments: Any, **options: Any) -> Any:
+        created = create(*arguments, **options)
+        console.control_plane.lifecycle.delete(gone, OPERATOR)
+        return created
+
+    monkeypatch.setattr(PasswordLinkService, "create", create_and_delete)
+    pairs = [("user_id", gone), ("user_id", stays), ("format", "jsonl")]
+    file = post(jane, "/console/users/links", pairs)
+    assert file.status == 200
+    assert "selj@example.com" in file.text
 
 
 def test_links_for_a_suspended_account_are_refused(console: Console, jane: HttpClient) -> None:

@@ -83,6 +83,7 @@ def _create_selected(
         if text == BY_MAIL:
             links.mail(user_ids, request.user, newest)
             return redirect(choice.filters.address(note="mailed", number=len(user_ids)))
+        users = confirmations.users.with_ids(user_ids)  # one may be deleted after that
         created = links.create(user_ids, request.user, newest)
     except AlreadyReplaced:
         query = urlencode([("user_id", user_id) for user_id in user_ids])
@@ -90,7 +91,7 @@ def _create_selected(
     except AnyscaleError as error:
         shown = refused_form(error, own_pages=_OWN_PAGES)
         return confirmations.ask(request, "links", choice, user_ids, **shown)
-    return links_file(text).response(link_rows(created, confirmations.users.with_ids(user_ids)))
+    return links_file(text).response(link_rows(created, users))
 
 
 async def _create_for_all(
