@@ -71,6 +71,9 @@ def test_a_user_with_one_shows_it_and_arrives(browser: Browser) -> None:
     started = browser.authorize()  # in a session from before the factor
     half = browser.sign_in_at(started.headers["Location"])
     assert half.headers["Location"] == "/sign-in/second-factor"
+    page = browser.get("/sign-in/second-factor")
+    (other,) = re.findall(r'href="([^"]+)">Sign in as somebody else', page.text)
+    assert "Sign in to Hub" in browser.get(other).text
     complete = send(browser, "/sign-in/second-factor", code=code_shown(seed))
 
     assert level(browser, browser.go_on(complete)) == "2"

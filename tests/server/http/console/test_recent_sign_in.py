@@ -237,6 +237,7 @@ def test_an_owner_with_a_second_factor_shows_it_too_and_continues(
     answer = again(old, signed(old))
     assert answer.headers["location"] == "/sign-in/second-factor"
     assert get(old, GUARDED).status == 303  # the password alone renews nothing
+    assert "somebody else" not in get(old, "/sign-in/second-factor").text  # jane is signed in
     answer = send(old, "/sign-in/second-factor", code=code_shown(seed))
     assert answer.headers["location"] == GUARDED
     assert get(old, GUARDED).status == 200

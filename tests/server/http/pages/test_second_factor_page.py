@@ -105,6 +105,8 @@ def test_a_password_leads_to_the_page_and_a_code_to_the_account(site: Site) -> N
 def test_the_page_leads_where_the_user_wanted_to_go(site: Site) -> None:
     jane = site.browser()
     begin(jane, to="/password?x=1")
+    page = get(jane, PAGE)
+    assert 'href="/sign-in?to=%2Fpassword%3Fx%3D1">Sign in as somebody else' in page.text
     assert send(jane, PAGE, code=site.code()).headers["location"] == "/password?x=1"
 
 

@@ -4,6 +4,7 @@ What the user has shown so far is in a cookie, which nothing but these two reads
 """
 
 from typing import Any
+from urllib.parse import urlencode
 
 from litestar import Response
 from litestar.di import NamedDependency
@@ -37,9 +38,11 @@ from anyscale.server.http.errors import error_responses, refusal_response
 from anyscale.server.http.login.refused_passkeys import passkey_refusal
 from anyscale.server.http.login.schemas import LoginResponse, SecondFactorRequest
 from anyscale.server.http.login.sign_in import LoginFlows
+from anyscale.server.http.openid.authorize import resumed_id
 from anyscale.server.http.openid.continuation import Continuation
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.forms import read_form, refusal
+from anyscale.server.http.web.kept_forms import own_page
 from anyscale.server.http.web.session_pages import STEP_PAGES
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.login_options import LoginOptions
@@ -181,9 +184,18 @@ def _chosen(pending: PendingSignIn, by: str) -> str:
 
 def _page(options: LoginOptions, pending: PendingSignIn, chosen: str, **shown: Any) -> Page:
     values = {"problem": "", "wrong": chosen if shown.get("problem") else "", **shown}
+    values["sign_in"] = _sign_in_page(pending.half.path)
     return render_page(
         "second_factor", script=True, options=options, pending=pending, chosen=chosen, **values
     )
+
+
+def _sign_in_page(path: str) -> str:
+    """Return the address where somebody else signs in, and continues where this user would."""
+    if request_id := resumed_id(path):
+        return f"/sign-in?{urlencode({'authorization': request_id})}"
+    is_page = path.partition("?")[0] != "/"  # the note of the account page is for this user
+    return f"/sign-in?{urlencode({'to': path})}" if is_page and own_page(path) else "/sign-in"
 
 
 def _start_again() -> Page:

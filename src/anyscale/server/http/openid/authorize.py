@@ -34,7 +34,7 @@ from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.login_options import LoginOptions
 from anyscale.server.paths import AUTHORIZE, LOGOUT
 
-__all__ = ["HANDLERS", "REQUEST_EXPIRED", "resume_path"]
+__all__ = ["HANDLERS", "REQUEST_EXPIRED", "resume_path", "resumed_id"]
 
 Page = Response[str]
 Decision = Redirection | SignInNeeded | ConfirmationNeeded
@@ -190,6 +190,12 @@ def by_form(request: AnyRequest, body: RawBody) -> Page:
 def resume_path(request_id: str) -> str:
     """Return the address where a browser continues with a stored request after a form."""
     return f"{_CONTINUE}?{_query(request_id)}"
+
+
+def resumed_id(path: str) -> str:
+    """Return the id of the request with which an address of `resume_path` continues; else empty."""
+    start = resume_path("")
+    return path.removeprefix(start) if path.startswith(start) else ""
 
 
 def _query(request_id: str) -> str:
