@@ -13,7 +13,7 @@ from tests.server.http.console.conftest import Console, run_console
 from tests.server.http.pages.requests import BROWSER, fields_of, get, send
 from tests.support.callers import OPERATOR
 from tests.support.servers.http_client import HttpClient, HttpResponse
-from tests.support.users import PASSWORD, create_accounts
+from tests.support.users import PASSWORD, checked_user, create_accounts
 
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.models.users import UpdatedUser, UserChanges
@@ -471,6 +471,24 @@ def test_owners_change_the_email_of_each_other_and_not_their_own(
     assert correct(jane, kim, email="kirk.roe@example.com").status == 303
     assert id_of(console, "kirk.roe@example.com") == kim
     console.control_plane.lifecycle.set_role(kim, "collaborator", OPERATOR)
+
+
+def test_blanks_around_a_name_are_removed_and_none_are_added(
+    console: Console, jane: HttpClient
+) -> None:
+    user = checked_user("blanks@example.com", name=" Ann ")  # as in a file
+    console.control_plane.batches.create("blanks", [user], "fail", OPERATOR)
+    user_id = id_of(console, "blanks@example.com")
+    correct(jane, user_id, title=" Engineer ")
+    correct(jane, user_id, name="Ann")
+    correct(jane, user_id, name="Ann  ")
+    send(jane, "/console/users/new", email="blanks2@example.com", name=" Ann ", lastname=" ")
+    ids = [user_id, id_of(console, "blanks2@example.com")]
+    found = console.control_plane.users.with_ids(ids)
+    assert [(one.name, one.lastname, one.title) for one in found] == [
+        ("Ann", None, "Engineer"),
+        ("Ann", None, None),
+    ]
 
 
 def test_a_personnel_number_is_given_shown_corrected_and_downloaded(

@@ -33,13 +33,18 @@ def read_edited(
     sent = read_fields(request, body, *current)
     opened_values = read_form(request, body, *(f"opened_{name}" for name in current))
     opened = dict(zip(current, opened_values, strict=True))
-    edited = {name: text for name, text in sent.items() if lines_of(text) != lines_of(opened[name])}
+    edited = {name: text for name, text in sent.items() if _is_edited(text, opened[name])}
     problems = [
         _changed_box(name, current[name]) if name in boxes else _changed(name, current[name])
         for name, text in edited.items()
         if lines_of(current[name]) not in (lines_of(opened[name]), lines_of(text))
     ]
     return edited, problems
+
+
+def _is_edited(text: str, opened: str) -> bool:
+    """Whether a text is another one, but for blanks that were typed around it."""
+    return opened.splitlines() not in (text.splitlines(), text.strip().splitlines())
 
 
 def lines_of(text: str) -> list[str]:

@@ -31,7 +31,13 @@ from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.http.api.parameters import UserId
 from anyscale.server.http.console.edited_fields import read_edited
 from anyscale.server.http.console.users.account import UserPages
-from anyscale.server.http.console.users.fields import BOXES, changes_of, entered, field_problems
+from anyscale.server.http.console.users.fields import (
+    BOXES,
+    changes_of,
+    entered,
+    field_problems,
+    without_blanks,
+)
 from anyscale.server.http.console.users.filters import PATH, account_path, address
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import post
@@ -176,6 +182,7 @@ def correct(
     """Change the edited fields. If another request has changed one, its value is shown first."""
     current = entered(user_pages.details.get(user_id).account)
     edited, problems = read_edited(request, body, current, BOXES)
+    edited = without_blanks(edited)
     show = partial(user_pages.render_correction, request, user_id, edited)
     if problems:
         return show(problems=problems, status=409)

@@ -10,7 +10,16 @@ from anyscale.server.http.web.console_page import Problem
 from anyscale.server.http.web.forms import sentence
 from anyscale.server.store.records.users import AccountRecord
 
-__all__ = ["BOXES", "DETAILS", "TEXTS", "changes_of", "entered", "field_problems", "optional_texts"]
+__all__ = [
+    "BOXES",
+    "DETAILS",
+    "TEXTS",
+    "changes_of",
+    "entered",
+    "field_problems",
+    "optional_texts",
+    "without_blanks",
+]
 
 #: the fields that are boxes to tick
 BOXES = ("is_sso_user",)
@@ -50,6 +59,15 @@ def entered(account: AccountRecord) -> dict[str, str]:
     return {**texts, "email": account.email, "is_sso_user": "yes" if account.is_sso_user else ""}
 
 
+def without_blanks(fields: Mapping[str, str]) -> dict[str, str]:
+    """Return fields of a form without the blanks that somebody typed or pasted around names.
+
+    A personnel number with a blank is refused: see `domain.external_ids`.
+    """
+    kept = ("external_id", "password")
+    return {name: text if name in kept else text.strip() for name, text in fields.items()}
+
+
 def optional_texts(fields: Mapping[str, str]) -> dict[str, str | None]:
     """Return those optional texts that a form has; an empty one is None."""
     return {name: fields[name] or None for name in DETAILS if name in fields}
@@ -58,8 +76,6 @@ def optional_texts(fields: Mapping[str, str]) -> dict[str, str | None]:
 def changes_of(fields: Mapping[str, str]) -> UserChanges:
     """Return the changes for those fields of a form that it has."""
     values: dict[str, Any] = {**fields, **optional_texts(fields)}
-    if "email" in fields:
-        values["email"] = fields["email"].strip()
     if "is_sso_user" in fields:
         values["is_sso_user"] = fields["is_sso_user"] == "yes"
     return UserChanges(**values)

@@ -18,6 +18,7 @@ from anyscale.server.http.console.users.fields import (
     TEXTS,
     field_problems,
     optional_texts,
+    without_blanks,
 )
 from anyscale.server.http.console.users.filters import PATH, account_path, address
 from anyscale.server.http.dependencies import UserRequest
@@ -50,8 +51,7 @@ def create_user(
     batches: NamedDependency[BatchService],
     links: NamedDependency[PasswordLinkService],
 ) -> Page:
-    entered = dict(zip(_FIELDS, read_form(request, body, *_FIELDS), strict=True))
-    entered["email"] = entered["email"].strip()
+    entered = without_blanks(dict(zip(_FIELDS, read_form(request, body, *_FIELDS), strict=True)))
     fields, password = _fields_of(entered), entered["password"]
     user = check(batches.policy, **fields)
     if user is None:
