@@ -362,6 +362,19 @@ def test_all_that_match_are_said_to_be_selected(owner: Page, staff: Staff) -> No
     expect(owner.get_by_text("0 selected")).to_be_visible()
 
 
+def test_all_that_match_are_not_counted_after_the_session_has_ended(
+    visit: Visit, staff: Staff
+) -> None:
+    page = visit("/console/users?state=none", storage_state=staff.state)
+    page.context.clear_cookies()
+    with page.expect_response(re.compile("/sign-in")) as answer:
+        page.get_by_label("that match").check()
+    assert answer.value.ok
+    page.evaluate("fetch('/sign-in').then((later) => later.text())")
+    expect(page.get_by_text("All that match are selected")).to_be_visible()
+    expect(page.get_by_label("Select all that match, on all pages")).to_be_checked()
+
+
 def test_a_row_that_is_taken_out_is_not_changed_with_all_that_match(
     owner: Page, staff: Staff
 ) -> None:

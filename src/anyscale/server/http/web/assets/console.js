@@ -54,7 +54,9 @@ for (const all of document.querySelectorAll("[data-picks]")) {
 if (matching) {
   let counted;
   const showNumber = async () => {
-    counted ??= fetch(matching.dataset.counts).then((answer) => (answer.ok ? answer.text() : ""));
+    // An ended session leads to the sign-in page.
+    const textOf = (answer) => (answer.ok && !answer.redirected ? answer.text() : "");
+    counted ??= fetch(matching.dataset.counts).then(textOf);
     const number = await counted.catch(() => "");
     if (number) matching.labels[0].textContent = `Select all ${number} that match`;
   };
