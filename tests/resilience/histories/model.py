@@ -174,13 +174,13 @@ class Model:
         for rows in self.reserved.values():
             yield from rows
 
-    def freed(self, email: str | None) -> list[str]:
-        """Return the accounts that had an email until less than 30 days ago, the last one last."""
-        return [
-            user_id
-            for (key, user_id), days in self.former.items()
-            if key == key_of(email) and days < FREED_DAYS
-        ]
+    def freed(self, email: str | None) -> str | None:
+        """Return the last account that had an email until less than 30 days ago; None for none."""
+        last = None
+        for (key, user_id), days in self.former.items():
+            if key == key_of(email) and days < FREED_DAYS:
+                last = user_id
+        return last
 
     def conflict(self, entry: Entry) -> str:
         """Return the code of the problem of a new user; an empty text if there is none."""
@@ -193,7 +193,7 @@ class Model:
             return "email_reserved"
         if any(number and one.external_id == number for one in self._reserved()):
             return "external_id_reserved"
-        return "email_freed" if self.freed(email) else ""
+        return "" if self.freed(email) is None else "email_freed"
 
     # Batches
 
@@ -288,8 +288,9 @@ class Model:
         taken = {one.key for one in [*others, *self._reserved()]}
         if len(set(keys)) < len(keys) or taken.intersection(keys):
             raise Refused("email_taken")
+        own = {self.accounts[user_id].key for user_id in emails}  # these are passed on
         for user_id, email in emails.items():
-            if not reuse_email and set(self.freed(email)) - {user_id}:
+            if not (reuse_email or key_of(email) in own or self.freed(email) in (None, user_id)):
                 raise Refused("email_freed")
         for user_id in emails:
             self.former[self.accounts[user_id].key, user_id] = 0

@@ -240,11 +240,11 @@ class Planning:
 
     def _keep_former_holders(self, matched: Mapping[int, Account | None]) -> None:
         """Suspend nobody whose former email the file has: the file is older than the change."""
-        former = dict[str, Entry]()
+        former = dict[str | None, Entry]()
         for index, account in sorted(matched.items()):
             entry = self._entries[index]
             if account is None and self._model.conflict({"email": entry["email"]}) == "email_freed":
-                former[self._model.freed(entry["email"])[-1]] = entry
+                former[self._model.freed(entry["email"])] = entry
         kept = [
             one
             for one in self.plan.suspend
@@ -269,7 +269,7 @@ class Planning:
         """Leave the emails that accounts cannot get yet, and correct all else of these."""
         for one in [one for one in self.plan.correct if one.new_email]:
             code = self._model.conflict({"email": one.new_email})
-            is_freed = code == "email_freed" and self._model.freed(one.new_email)[-1] != one.user_id
+            is_freed = code == "email_freed" and self._model.freed(one.new_email) != one.user_id
             if is_freed or code == "email_reserved":
                 self._kept_keys.append(key_of(one.old_email))
                 self._block_field(one, "email")

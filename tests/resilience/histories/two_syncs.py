@@ -27,7 +27,8 @@ def check_two_syncs(before: Model, after: Model, *syncs: Sync) -> None:
 def _is_new(account: Account, before: Model, entries: Iterable[Entry]) -> bool:
     """Return whether an entry has the email of a new account, and nobody had it before."""
     is_in_file = any(key_of(entry["email"]) == account.key for entry in entries)
-    return is_in_file and not before.by_email(account.email) and not before.freed(account.email)
+    is_free = not before.by_email(account.email) and before.freed(account.email) is None
+    return is_in_file and is_free
 
 
 def _check_account(was: Account, now: Account, entries: Iterable[Entry]) -> None:
