@@ -232,9 +232,14 @@ class Planning:
                 for one in now
                 if one and not one.suspended and one.user_id not in seen
             ]
+        keys = {key_of(entry["email"]) for entry in self._entries}
         for account in missing:
             if account.is_owner:
                 self.plan.left.append((account.user_id, None))
+            elif account.key in keys or account.external_id in self._numbers:
+                # It got them since the entries were matched.
+                self.plan.blocked.append((account.user_id, None))
+                self._kept_keys.append(account.key)
             else:
                 self.plan.suspend.append(account)
 
