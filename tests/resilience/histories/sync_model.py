@@ -75,13 +75,17 @@ class SyncModel:
                 expected = all_of(account, is_suspended=True)
                 model.restore(account.user_id, "sync", expected, keep_owner=True)
                 self._done.restored += 1
+        with_email = list[Correction]()
         for one in plan.correct:
-            if "email" not in one.changes:
+            if one.details:
                 yield
-                with self._leaving(one.user_id, one.at):
-                    self._correct_details(one)
+            with self._leaving(one.user_id, one.at):
+                self._correct_details(one)
+                if one.new_email:
+                    with_email.append(one)
+                else:
                     self._done.corrected += 1
-        yield from self._correct_emails([one for one in plan.correct if "email" in one.changes])
+        yield from self._correct_emails(with_email)
         for account in plan.suspend:
             yield
             with self._leaving(account.user_id, None):
@@ -105,15 +109,8 @@ class SyncModel:
                 del expected["email"]
             self._model.update(one.user_id, one.details, expected)
 
-    def _correct_emails(self, corrections: Iterable[Correction]) -> Moments:
-        due = list[Correction]()
-        for one in corrections:
-            if one.details:
-                yield
-            with self._leaving(one.user_id, one.at):
-                self._correct_details(one)
-                due.append(one)
-        chains = _chains(due)
+    def _correct_emails(self, corrections: Sequence[Correction]) -> Moments:
+        chains = _chains(corrections)
         for chain in chains:
             if len(chain) > 1:
                 yield
