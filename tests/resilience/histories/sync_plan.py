@@ -244,7 +244,10 @@ class Planning:
                 self.plan.suspend.append(account)
 
     def _keep_former_holders(self, matched: Mapping[int, Account | None]) -> None:
-        """Suspend nobody whose former email the file has: the file is older than the change."""
+        """Suspend nobody whose former email the file has, and create nobody with it.
+
+        The file is older than the change.
+        """
         former = dict[str | None, Entry]()
         for index, account in sorted(matched.items()):
             entry = self._entries[index]
@@ -258,6 +261,7 @@ class Planning:
         ]
         self.plan.suspend = [one for one in self.plan.suspend if one not in kept]
         self.plan.left += [(one.user_id, None) for one in kept]
+        self._block_with_email_of({key_of(former[one.user_id]["email"]) for one in kept})
 
     def _look_alikes(self) -> Iterator[bool]:
         differing = set(map(key_of, self._options.they_differ))
