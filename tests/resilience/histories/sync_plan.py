@@ -363,7 +363,8 @@ def _is_stranger(entry: Entry, account: Account) -> bool:
 
 
 def _are_two(number: str | None, other: str | None) -> bool:
-    return bool(number and other and number != other)
+    # Spreadsheets drop zeros.
+    return bool(number and other and number.lstrip("0") != other.lstrip("0"))
 
 
 def _full_name(values: Mapping[str, object]) -> str:
