@@ -109,7 +109,7 @@ class RandomSteps:
             ["email", "email", "external_id", "lastname", "title"], random.randint(1, 2)
         )
         values = {
-            "email": self._email(),
+            "email": random.choice([self._email(), self._former_email(model)]),
             "external_id": random.choice([*_NUMBERS, None]),
             "lastname": random.choice(_LAST_NAMES),
             "title": random.choice(_TITLES),
@@ -292,6 +292,9 @@ class RandomSteps:
     def _email(self) -> str:
         email = self._random.choice(_EMAILS)
         return self._rarely(email.capitalize(), email)
+
+    def _former_email(self, model: Model) -> str:
+        return self._random.choice([key for key, _ in model.former] or [self._email()])
 
     def _any_id(self, model: Model) -> str:
         user_id = self._random.choice(list(model.accounts))
