@@ -88,7 +88,7 @@ def write_records(records: Iterable[Any], fields: Sequence[str], output: str) ->
 
 
 def with_notice_if_empty(records: Iterator[Record], notice: str) -> Iterator[Record]:
-    """Iterate over records; if there are none, say so, since only a header looks like a fault."""
+    """Iterate over records; without any, say so, since a header by itself looks like a fault."""
     first = next(records, None)
     if first is None:
         say(notice)

@@ -61,7 +61,7 @@ def _look_up(
 
 
 def _with_number(number: str) -> CheckedUser:
-    # With an email that nobody has: the conflict of that of the account would hide the other one.
+    # With an unused email: a conflict of the own email would hide that of the number.
     return structs.replace(_with_email(f"{uuid4().hex}@number.invalid"), external_id=number)
 
 

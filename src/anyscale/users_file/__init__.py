@@ -77,7 +77,7 @@ _WITH_KEY = frozenset({"yaml", "json", "jsonl"})
 #: the name of standard input on a command line
 STDIN = "-"
 
-#: of a file whose name leaves no room for that of its manifest, there is none either
+#: errors of opening a manifest that does not exist, or whose name would be too long
 _NO_MANIFEST = frozenset({errno.ENOENT, errno.ENAMETOOLONG})
 
 #: bytes of the first line that are searched for names of columns

@@ -62,8 +62,8 @@ class AdminImportUser(AdminCreateUser, frozen=True, gc=False):
         suspended (bool): Whether the account is suspended from the beginning. Default: False.
         password_initial (bool): Whether the user has to change the password of `password_hash`, as
             one of `password`. Default: False.
-        sub (str or None): The id by which applications know the user, from an export of another
-            control plane. Default: None, for the `user_id`.
+        sub (str or None): The id that identifies the user to applications, from an export of
+            another control plane. Default: None, for the `user_id`.
     """
 
     external_id: str | None = None

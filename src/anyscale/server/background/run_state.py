@@ -22,12 +22,12 @@ class RunState:
     def __init__(self) -> None:
         #: a step, how much of it is done, and how much it is
         self.progress: tuple[str, int, int] = ("Reading", 0, 0)
-        #: what it does while there is no progress, such as that it waits for another batch
+        #: why its progress stands still, for example since it waits for another batch
         self.notice: str = ""
         self.is_stopping = False
 
     def note(self, message: str) -> None:
-        """Note what the run does while there is no progress."""
+        """Note why the progress stands still."""
         self.notice = message
 
     def note_progress(self, step: str, done: int, total: int, _: int = 0) -> None:

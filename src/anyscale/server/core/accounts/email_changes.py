@@ -98,7 +98,7 @@ def _refuse_taken(tx: Transaction, new: Sequence[NewEmail]) -> None:
 def _refuse_freed(
     tx: Transaction, accounts: Sequence[AccountRecord], new: Sequence[NewEmail]
 ) -> None:
-    # An email that one of these accounts has by now is passed on, whoever had it before.
+    # An email that one of these accounts has now is passed on, even if others had it before.
     passed_on = {email_key(account.email) for account in accounts}
     by_key = {one.email_key: one for one in new if one.email_key not in passed_on}
     found = tx.emails.list_freed(list(by_key), freed_since(tx))

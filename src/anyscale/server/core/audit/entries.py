@@ -134,7 +134,7 @@ class AuditLog:
             only: which of them; None for all. An email is that of an account.
 
         Raises:
-            NotFound: no account has an email of the filter, or had it; there is no such event.
+            NotFound: an email of the filter never was that of an account, or the event is unknown.
         """
         with self._transactions.read() as tx:
             chosen = with_ids(tx, only or AuditFilter())
@@ -165,7 +165,7 @@ class AuditLog:
         """Return a filter with ids in place of emails.
 
         Raises:
-            NotFound: no account has an email of the filter, or had it; there is no such event.
+            NotFound: an email of the filter never was that of an account, or the event is unknown.
         """
         with self._transactions.read() as tx:
             return with_ids(tx, only)

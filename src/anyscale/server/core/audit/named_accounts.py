@@ -34,7 +34,7 @@ def with_ids(tx: Transaction, only: AuditFilter) -> AuditFilter:
     """Return a filter with ids in place of emails, and the actor of an id.
 
     Raises:
-        NotFound: an email has no account, or there is no such event.
+        NotFound: an email has no account, or the event is unknown.
     """
     _check_event(tx, only.event)
     actor = account_id(tx, only.actor)

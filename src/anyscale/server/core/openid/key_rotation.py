@@ -33,7 +33,7 @@ def rotate_keys(
 
     Raises:
         ConfigError: the key cannot be created; or files of other keys cannot be deleted, which are
-            revoked all the same.
+            revoked anyway.
     """
     signs_now = revokes_others or _has_no_key(transactions, folder)
     path = create_key(folder, datetime.now(UTC) + (timedelta() if signs_now else DELAY))
