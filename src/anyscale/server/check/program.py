@@ -1,8 +1,10 @@
 """The installed files of this program: PyPI has another package that owns the same ones."""
 
 import base64
+import csv
 import hashlib
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
 
 from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
 from anyscale.server.check.installation import Installation
@@ -42,13 +44,17 @@ def _find(name: str) -> Distribution | None:
 
 def _changed_files(own: Distribution) -> list[str]:
     changed = []
-    for path in own.files or ():
+    # `Distribution.files` leaves out missing ones since Python 3.12.
+    for path, file_hash, _ in csv.reader((own.read_text("RECORD") or "").splitlines()):
+        algorithm, _, expected = file_hash.partition("=")
         # Compiled files have no hash. Scripts name their interpreter, which a moved folder changes.
-        if path.hash and path.parts[0] == _PACKAGE:
+        if expected and path.startswith(f"{_PACKAGE}/"):
             try:
-                digest = hashlib.new(path.hash.mode, path.read_binary()).digest()
+                digest = hashlib.new(
+                    algorithm, Path(str(own.locate_file(path))).read_bytes()
+                ).digest()
             except OSError:
                 digest = b""
-            if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != path.hash.value:
-                changed.append(str(path))
+            if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != expected:
+                changed.append(path)
     return changed
