@@ -14,6 +14,19 @@ __all__ = ["CertificateAuthority"]
 
 _DAY = timedelta(days=1)
 
+# Python 3.13 and later refuse an authority without them (RFC 5280, section 4.2.1).
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    key_cert_sign=True,
+    crl_sign=True,
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 class CertificateAuthority:
     """An authority with a key of its own.
@@ -26,8 +39,13 @@ class CertificateAuthority:
         self._folder = folder
         self._key: Final = ec.generate_private_key(ec.SECP256R1())
         self._name: Final = _name("tests")
-        certificate = _builder(self._name, self._name, self._key, _DAY).add_extension(
-            x509.BasicConstraints(ca=True, path_length=0), critical=True
+        certificate = (
+            _builder(self._name, self._name, self._key, _DAY)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_SIGNS_CERTIFICATES, critical=True)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False
+            )
         )
         #: for those who trust it
         self.certificate: Final = folder / "authority.pem"
@@ -37,8 +55,13 @@ class CertificateAuthority:
     def issue(self, host: str, *, expires_in: timedelta = _DAY) -> Path:
         """Write a file with a key, and its certificate for a host, which may have expired."""
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(_name(host), self._name, key, expires_in).add_extension(
-            x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False
+        authority_key = self._key.public_key()
+        builder = (
+            _builder(_name(host), self._name, key, expires_in)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key), critical=False
+            )
         )
         certificate = builder.sign(self._key, SHA256()).public_bytes(Encoding.PEM)
         secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
