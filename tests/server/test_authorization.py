@@ -5,7 +5,7 @@ import socket
 import sqlite3
 import urllib.request
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,7 @@ def test_an_expired_token_creates_nothing(
         with psycopg.connect(database) as connection:
             connection.execute("update tokens set expires_at = 1")
     else:
-        with sqlite3.connect(tmp_path / "served" / "anyscale.db") as file:
+        with closing(sqlite3.connect(tmp_path / "served" / "anyscale.db")) as file, file:
             file.execute("update tokens set expires_at = 1")
     result = create(token)
     assert result.returncode == 1
@@ -230,7 +230,7 @@ def test_the_audit_log_is_verified_against_a_noted_head(
     assert (again.returncode, again.stdout.splitlines()[0]) == (0, "chain: intact")
     change = "update audit set actor = 'token:eve' where number = 2"
     if database.startswith("sqlite"):
-        with sqlite3.connect(tmp_path / "served" / "anyscale.db") as file:
+        with closing(sqlite3.connect(tmp_path / "served" / "anyscale.db")) as file, file:
             file.execute(change)
     else:
         import psycopg
