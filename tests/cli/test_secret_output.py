@@ -4,6 +4,7 @@ import os
 import signal
 import sqlite3
 import stat
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -13,8 +14,9 @@ from tests.support.commands.running import CommandResult, RunAnyscale, run_unrea
 from tests.support.faults.fault_injection import run_under_strace
 from tests.support.waiting import wait_until
 
-from anyscale.cli import secret_output
+from anyscale.cli import prepare_streams, secret_output
 from anyscale.cli.atomic_file import AtomicFile
+from anyscale.cli.formats import OutputLost
 from anyscale.cli.secret_output import SecretOutput
 from anyscale.errors import StoreUnavailable
 
@@ -200,8 +202,20 @@ def test_a_secret_that_nobody_reads_is_revoked(kind: str, valid_secrets: Secrets
 
     assert done.returncode == 3
     assert "It could not be written, so it was revoked." in done.stderr
-    assert "error: standard output could not be written: its reader has left" in done.stderr
+    assert "error: standard output could not be written: nothing reads it" in done.stderr
     assert valid_secrets() == 0
+
+
+def test_a_secret_for_a_standard_output_that_the_shell_has_closed_is_revoked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    prepare_streams()
+    revoked = []
+    with SecretOutput(None, "") as output, pytest.raises(OutputLost, match="nothing reads it"):
+        output.write("mrt_x", revoke=lambda: revoked.append(1))
+    sys.stdout.close()
+    assert revoked == [1]
 
 
 @pytest.mark.parametrize(

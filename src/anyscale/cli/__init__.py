@@ -31,11 +31,11 @@ def main() -> None:
 
     if COMPLETION in os.environ:
         import_module("anyscale.cli.completion.shells")  # registers them
-    _prepare_streams()
+    prepare_streams()
     root(prog_name="anyscale", terminal_width=_terminal_width())
 
 
-def _prepare_streams() -> None:
+def prepare_streams() -> None:
     """Write UTF-8, whatever the locale: a name that cannot be written must not fail a batch."""
     from anyscale.cli.terminal import null_stream
 

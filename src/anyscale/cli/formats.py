@@ -1,8 +1,9 @@
 """Standard output: data, as text, JSON, JSON Lines, YAML or CSV.
 
 Each `write_...` returns whether all was written. It was not if the reader has closed the pipe, as
-`... | head` does: the command continues, since its work and its exit status do not depend on a
-reader. Only a command whose output is lost then, such as a secret, looks at it.
+`... | head` does, or the shell has closed standard output (`>&-`): the command continues, since its
+work and its exit status do not depend on a reader. Only a command whose output is lost then, such
+as a secret, looks at it.
 """
 
 import io
@@ -15,7 +16,7 @@ from unicodedata import combining, east_asian_width
 
 import click
 
-from anyscale.cli.terminal import escaped, null_stream, say
+from anyscale.cli.terminal import escaped, is_null_stream, null_stream, say
 from anyscale.domain.spreadsheets import spreadsheet_cell
 
 __all__ = [
@@ -100,7 +101,7 @@ def with_notice_if_empty(records: Iterator[Record], notice: str) -> Iterator[Rec
 def require_written(is_written: bool) -> None:
     """Raise `OutputLost` if the result of a `write_...` says that nobody has read the output."""
     if not is_written:
-        raise OutputLost("its reader has left")
+        raise OutputLost("nothing reads it")
 
 
 Rows = Iterable[dict[str, Any]]
@@ -232,4 +233,4 @@ def write_pieces(pieces: Iterable[str]) -> bool:
         # Python would flush standard output once more at exit, and print an error.
         sys.stdout = null_stream()
         raise OutputLost(error.strerror or str(error)) from error
-    return True
+    return not is_null_stream(sys.stdout)

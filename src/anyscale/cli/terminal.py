@@ -21,6 +21,7 @@ __all__ = [
     "clear_progress",
     "confirm",
     "escaped",
+    "is_null_stream",
     "is_quiet",
     "log",
     "log_change",
@@ -152,3 +153,8 @@ def clear_progress() -> None:
 def null_stream() -> TextIO:
     """Return a stream that discards all text, in place of one that cannot be written."""
     return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - pathlib takes long to load
+
+
+def is_null_stream(stream: TextIO) -> bool:
+    """Return whether a stream is in place of one that cannot be written."""
+    return getattr(stream, "name", None) == os.devnull
