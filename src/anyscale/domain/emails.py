@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from anyscale.domain.invisible import INVISIBLE
+from anyscale.domain.characters import INVISIBLE
 
 __all__ = ["MAX_OCTETS", "email_key", "email_key_or_empty", "email_prefix_key"]
 

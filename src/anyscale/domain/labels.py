@@ -1,6 +1,6 @@
 """Labels of batches: how people recognize a batch, such as by the name of its file."""
 
-from anyscale.domain.invisible import INVISIBLE, is_visible
+from anyscale.domain.characters import INVISIBLE, is_visible
 from anyscale.errors import ConfigError
 
 __all__ = ["checked_label", "label_of_file"]

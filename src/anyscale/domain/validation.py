@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 from msgspec import UNSET, Struct, structs
 
+from anyscale.domain.characters import INVISIBLE, character_detail, damage_of, may_be_damaged
 from anyscale.domain.emails import MAX_OCTETS, email_key
 from anyscale.domain.external_ids import (
     blank_fault,
     is_plain_external_id,
     normalized_external_id,
 )
-from anyscale.domain.invisible import INVISIBLE
 from anyscale.domain.models.users import AdminCreateUser, AdminImportUser, User, UserChanges
 from anyscale.domain.password_hashes import SCHEMES, can_be_imported
 from anyscale.domain.passwords import FORBIDDEN, password_fault
@@ -50,6 +50,8 @@ FLAGS = frozenset({"is_sso_user", "suspended", "password_initial"})
 
 #: those that no message, page or log shows
 SECRETS = frozenset({"password", "password_hash"})
+
+_NAMES = frozenset({"name", "lastname"})
 
 #: those that exports of users have, and comparisons pass over
 EXPORT_FIELDS = ("suspended", "password_initial", "sub")
@@ -159,6 +161,7 @@ def check(
     text = f"{name}{email}{lastname}{title}"
     if not (
         text.isprintable()
+        and (text.isascii() or not may_be_damaged(text))
         and len(text) <= MAX_TEXT
         and name  # a comparison has UNSET for a missing name, which is false and no fault
         and not name.isspace()
@@ -300,11 +303,8 @@ def _text_faults(field: str, text: str, fields: Mapping[str, str | bool | None])
         return []
     if field == "sub":
         return [] if _is_sub(text) else [Fault(field, "sub_invalid", _NO_SUB)]
-    match = FORBIDDEN.search(text)
-    if field == "external_id":  # two that look the same would be two people
-        match = match or INVISIBLE.search(text)
-    if match:
-        return [Fault(field, "character", _character_detail(match))]
+    if fault := _character_fault(field, text):
+        return [fault]
     if field == "email":
         return _email_faults(text, fields)
     if blank := _blank_fault(field, text):
@@ -319,10 +319,13 @@ def _blank_fault(field: str, text: str) -> str:
     return "is blank: every user has a name" if field == "name" and not text.strip() else ""
 
 
-def _character_detail(match: re.Match[str]) -> str:
-    name = {"\n": "a line break", "\t": "a tab"}.get(match[0])
-    name = name or f"the invisible character U+{ord(match[0]):04X}"
-    return f"has {name} at character {match.start() + 1}: remove it"
+def _character_fault(field: str, text: str) -> Fault | None:
+    if damage := damage_of(text, is_name=field in _NAMES):
+        return Fault(field, "damaged", damage)
+    match = FORBIDDEN.search(text)
+    if field == "external_id":  # two that look the same would be two people
+        match = match or INVISIBLE.search(text)
+    return Fault(field, "character", character_detail(match)) if match else None
 
 
 def _email_faults(email: str, fields: Mapping[str, str | bool | None]) -> list[Fault]:

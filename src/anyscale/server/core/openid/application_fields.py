@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import json
 
-from anyscale.domain.invisible import is_visible
+from anyscale.domain.characters import is_visible
 from anyscale.domain.validation import MAX_TEXT, shown
 from anyscale.errors import ConfigError
 from anyscale.server.core.openid.audience import checked_audience

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from anyscale.domain.invisible import is_visible
+from anyscale.domain.characters import is_visible
 from anyscale.errors import CodeRefused, ConfigError, NotFound, NotPermitted
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.callers import SessionCaller, SignInTooOld, live_session

@@ -8,7 +8,7 @@ from shlex import quote
 
 from msgspec import structs
 
-from anyscale.domain.invisible import is_visible
+from anyscale.domain.characters import is_visible
 from anyscale.errors import ConfigError, NotAuthenticated, NotFound, StoreUnavailable
 from anyscale.server.core.audit.entries import Entry, append_entry
 from anyscale.server.core.callers import (

@@ -20,6 +20,7 @@ _KINDS: Mapping[str, str] = {
     "blank": "Only blanks",
     "cells": "Number of cells",
     "character": "Forbidden character",
+    "damaged": "Damaged letters",
     "email_duplicate": "The same email twice",
     "email_freed": "Email of a former account",
     "email_invalid": "Invalid email address",
