@@ -1,7 +1,5 @@
 """The overview and the pages of users in a browser: accessible, by keyboard, without script."""
 
-import csv
-import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -13,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 from tests.browser.conftest import ROWS, Visit, visits
 from tests.store.contract.factors import app_row
-from tests.support.accessibility.axe import keep_axe, violations
+from tests.support.accessibility.axe import keep_axe
 from tests.support.accessibility.checks import assert_accessible, press_until
 from tests.support.callers import OPERATOR
 from tests.support.sign_in.site import Site, change_password, sign_in
@@ -49,14 +47,15 @@ def staff(site: Site) -> Staff:
             is_sso_user=False,
             lastname=None,
             title=None,
-            external_id="8" * 256 if at == 50 else f"P-{at}",
+            external_id="8" * 256 if at == 5 else f"P-{at}",
         )
         for at, name in enumerate(names)
     ]
     with closing(site.control_plane()) as control_plane:
         created = control_plane.batches.create("staff", [u for u in users if u], "fail", OPERATOR)
         control_plane.batches.open("unfinished", "fail", OPERATOR)
-        control_plane.lifecycle.suspend(created.users[10].user_id, OPERATOR)
+        for at in (2, 10):
+            control_plane.lifecycle.suspend(created.users[at].user_id, OPERATOR)
         with control_plane.store.write() as tx:
             tx.factors.add(app_row(1, created.users[20].user_id))
     email = site.create_owner()
@@ -80,10 +79,10 @@ def change_email(page: Page, user: str, email: str) -> None:
     page.get_by_role("button", name="Save").click()
 
 
-def refuse_freed_email(page: Page, staff: Staff, at: int = 55) -> None:
-    change_email(page, account(staff, at), f"new{at}@example.org")
+def refuse_freed_email(page: Page, staff: Staff) -> None:
+    change_email(page, account(staff, 55), "new@example.org")
     expect(page.get_by_text("The changes are saved.")).to_be_visible()
-    change_email(page, account(staff, at + 1), f"u{at}@example.org")
+    change_email(page, account(staff, 56), "u55@example.org")
 
 
 def refuse_deletion(page: Page, staff: Staff) -> None:
@@ -98,7 +97,7 @@ def open_questions(page: Page, staff: Staff) -> None:
 
 
 def open_menu(page: Page, _: Staff) -> None:
-    page.goto("/console/users?q=person+0")
+    page.goto("/console/users?q=person&state=none")
     page.locator("summary", has_text="Download").click()
     page.get_by_label("Select all on this page").check()
 
@@ -106,10 +105,6 @@ def open_menu(page: Page, _: Staff) -> None:
 def show_link(page: Page, staff: Staff) -> None:
     page.goto(account(staff, 21))
     page.get_by_role("button", name="Create a link").click()
-
-
-def open_links(page: Page, staff: Staff) -> None:
-    page.goto("/console/users/links?" + "&".join(f"user_id={one}" for one in staff.ids[:50]))
 
 
 def restore_one(page: Page, staff: Staff) -> None:
@@ -125,30 +120,21 @@ Step = Callable[[Page, Staff], object]
 #: each with its heading
 PAGES: dict[str, tuple[str, str | Step]] = {
     "overview": ("Overview", "/console"),
-    "list": ("Users", "/console/users"),
     "last page": ("Users", "/console/users?last=true"),
     "menu": ("Users", open_menu),
-    "search": ("Users", "/console/users?q=person+0&state=none"),
-    "no match": ("No users match", "/console/users?q=zzzz"),
     "wrong search": ("There is a problem", f"/console/users?q={'+'.join(ascii_lowercase)}"),
     "account": ("Person 15", lambda page, staff: page.goto(account(staff))),
     "own account": ("Jane", open_questions),
-    "suspended": ("Person 05", lambda page, staff: page.goto(account(staff, 10))),
-    "long name": ("WWW", lambda page, staff: page.goto(account(staff, 2))),
-    "correct": ("Edit the account", lambda page, staff: page.goto(f"{account(staff)}/correct")),
+    "suspended": ("WWW", lambda page, staff: page.goto(account(staff, 2))),
     "freed email": ("There is a problem", refuse_freed_email),
     "role": ("Make Person 15 an owner?", lambda page, staff: page.goto(f"{account(staff)}/role")),
     "factors": ("Remove the sec", lambda page, staff: page.goto(f"{account(staff)}/{RESET}")),
-    "delete": ("Delete the account", lambda page, staff: page.goto(f"{account(staff)}/delete")),
     "refused deletion": ("There is a problem", refuse_deletion),
-    "new": ("Create a user", "/console/users/new"),
     "refused new": ("There is a problem", refuse_new),
     "link": ("A link for", show_link),
-    "links": ("Create links for 50 accounts?", open_links),
     "nothing selected": ("There is a problem", "/console/users/suspend"),
     "all that match": ("Suspend 54 accounts?", "/console/users/suspend?q=person&all=yes"),
     "links for all": ("Create links for 54 acc", "/console/users/links?q=person&all=yes"),
-    "restore all": ("Restore 1 account?", "/console/users/restore?state=suspended&all=yes"),
     "restored": ("Users", restore_one),
 }
 
@@ -180,17 +166,6 @@ def test_every_page_is_accessible_narrow_and_wide_in_light_and_dark(
     assert_accessible(owner)
 
 
-def test_a_freed_email_is_given_to_another_account_after_a_second_look(
-    owner: Page, staff: Staff
-) -> None:
-    refuse_freed_email(owner, staff, 57)
-    expect(owner.get_by_role("alert")).to_contain_text("was the email of another account")
-    owner.get_by_label("Give the email to this account all the same").check()
-    owner.get_by_role("button", name="Save").click()
-    expect(owner.get_by_text("The changes are saved.")).to_be_visible()
-    expect(owner.locator("main")).to_contain_text("u57@example.org")
-
-
 def test_a_problem_has_the_focus_and_leads_to_its_field(owner: Page, staff: Staff) -> None:
     refuse_new(owner, staff)
     summary = owner.get_by_role("alert")
@@ -202,14 +177,9 @@ def test_a_problem_has_the_focus_and_leads_to_its_field(owner: Page, staff: Staf
     expect(field).to_have_accessible_description(re.compile("is not an email address"))
 
 
-def test_filters_stay_after_back_and_reload_and_in_another_tab(
-    owner: Page, visit: Visit, staff: Staff
-) -> None:
+def test_filters_stay_after_back_and_reload(owner: Page) -> None:
     owner.set_viewport_size({"width": 1280, "height": 800})
-    owner.goto("/console/users")
-    owner.get_by_label("Name, email or id").fill("person")
-    owner.get_by_label("Signs in by").select_option("Cannot sign in")
-    owner.get_by_role("button", name="Show").click()
+    owner.goto("/console/users?q=person&state=none")
     owner.get_by_role("link", name="Next").click()
     expect(owner.get_by_role("link", name="First")).to_be_visible()
     expect(owner.get_by_role("rowheader").last).to_be_visible()
@@ -220,12 +190,10 @@ def test_filters_stay_after_back_and_reload_and_in_another_tab(
     expect(owner.get_by_role("heading", name="Signing in")).to_be_visible()
     owner.go_back()
     owner.reload()
-    other = visit(address, storage_state=staff.state)
-    for page in (owner, other):
-        assert page.url == address
-        assert page.get_by_role("rowheader").all_inner_texts() == shown
-        expect(page.get_by_label("Name, email or id")).to_have_value("person")
-        expect(page.get_by_label("Signs in by")).to_have_value("none")
+    assert owner.url == address
+    assert owner.get_by_role("rowheader").all_inner_texts() == shown
+    expect(owner.get_by_label("Name, email or id")).to_have_value("person")
+    expect(owner.get_by_label("Signs in by")).to_have_value("none")
     owner.get_by_label("Role").select_option("Member")
     owner.get_by_role("button", name="Show").click()
     expect(owner.get_by_role("rowheader")).to_have_count(ROWS)
@@ -233,60 +201,30 @@ def test_filters_stay_after_back_and_reload_and_in_another_tab(
     expect(owner).not_to_have_url(re.compile("after"))
 
 
-def test_times_are_those_of_the_zone_of_the_browser_and_utc_without_script(
+def test_times_are_in_the_zone_of_the_browser_and_the_language_of_the_page(
     visit: Visit, staff: Staff
 ) -> None:
-    zone: dict[str, Any] = {"timezone_id": "Asia/Kolkata", "locale": "en-GB"}
-    page = visit(account(staff), storage_state=staff.state, **zone)
-    plain = visit(account(staff), storage_state=staff.state, java_script_enabled=False)
-    in_utc = plain.locator("time").first.inner_text()
-    shown = page.locator("time").first
-    expect(shown).to_have_attribute("title", in_utc)
-    minutes = [int(text[-2:]) for text in (shown.inner_text(), in_utc.removesuffix(" UTC"))]
-    assert (minutes[0] - minutes[1]) % 60 == 30
-
-
-def test_a_slash_goes_to_the_search_but_is_typed_in_a_field(visit: Visit, staff: Staff) -> None:
-    page = visit("/console/users", storage_state=staff.state)
-    find, filtered = page.get_by_label("Find a user"), page.get_by_label("Name, email or id")
-    page.keyboard.press("/")
-    expect(find).to_be_focused()
-    expect(find).to_have_value("")
-    filtered.focus()
-    page.keyboard.press("/")
-    expect(filtered).to_have_value("/")
-
-
-def test_dates_are_in_the_language_of_the_page_and_name_their_zone(
-    visit: Visit, staff: Staff
-) -> None:
-    german: dict[str, Any] = {"timezone_id": "Europe/Berlin", "locale": "de-DE"}
+    german: dict[str, Any] = {"timezone_id": "Australia/Adelaide", "locale": "de-DE"}
     page = visit(account(staff), storage_state=staff.state, **german)
     month = r"(Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sept?|Oct|Nov|Dec)"
     shown = page.get_by_role("main").locator("time[data-clock]").first
     expect(shown).to_have_text(re.compile(rf"\d+ {month} \d{{4}}, \d\d:\d\d"))
-    expect(shown).to_have_attribute("title", re.compile(r"\d\d:\d\d UTC"))
-    expect(page.get_by_text("Times are in your time zone, Europe/Berlin.")).to_be_visible()
+    in_utc = shown.get_attribute("title") or ""
+    assert re.search(r"\d\d:\d\d UTC$", in_utc)
+    minutes = [int(text[-2:]) for text in (shown.inner_text(), in_utc.removesuffix(" UTC"))]
+    assert (minutes[0] - minutes[1]) % 60 == 30
+    expect(page.get_by_text("Times are in your time zone, Australia/Adelaide.")).to_be_visible()
 
 
-def test_names_are_text_on_pages_and_in_files(owner: Page, staff: Staff) -> None:
-    for path in ("/console/users?last=true", account(staff, 0)):
-        owner.goto(path)
-        expect(owner.get_by_text(SCRIPT).first).to_be_visible()
-        assert owner.title() != "gone"
-        assert owner.locator("script:not([src])").count() == 0
-    rows = {}
-    for kind in ("CSV", "JSON Lines"):
-        owner.goto("/console/users?q=u0")
-        owner.locator("summary", has_text="Download").click()
-        with owner.expect_download() as download:
-            owner.get_by_role("link", name=kind).click()
-        rows[kind] = Path(download.value.path()).read_text(encoding="utf-8")
-    cells = {row["email"]: row["name"] for row in csv.DictReader(rows["CSV"].splitlines())}
-    texts = {row["email"]: row["name"] for row in map(json.loads, rows["JSON Lines"].splitlines())}
-    for at, name in enumerate(NAMES):
-        assert texts[f"u{at:02}@example.org"] == name
-        assert cells[f"u{at:02}@example.org"] == name.replace("=cmd", "'=cmd")
+def test_a_slash_goes_to_the_search_but_is_typed_in_a_field(owner: Page) -> None:
+    owner.goto("/console/users")
+    find, filtered = owner.get_by_label("Find a user"), owner.get_by_label("Name, email or id")
+    owner.keyboard.press("/")
+    expect(find).to_be_focused()
+    expect(find).to_have_value("")
+    filtered.focus()
+    owner.keyboard.press("/")
+    expect(filtered).to_have_value("/")
 
 
 def test_a_link_is_copied_and_shown_once(visit: Visit, staff: Staff, site: Site) -> None:
@@ -352,7 +290,7 @@ def test_a_file_that_breaks_off_after_a_refused_form_is_said_to_be_lost(
     expect(page.get_by_text("The file did not arrive whole")).to_be_visible()
 
 
-def test_all_that_match_are_said_to_be_selected(owner: Page, staff: Staff) -> None:
+def test_all_that_match_are_said_to_be_selected_until_a_row_is_taken_out(owner: Page) -> None:
     owner.goto("/console/users?state=none&note=linked&number=4")
     expect(owner).to_have_url(re.compile(r"\?state=none$"))  # without what belongs to the note
     everyone = owner.get_by_label("that match")
@@ -360,6 +298,11 @@ def test_all_that_match_are_said_to_be_selected(owner: Page, staff: Staff) -> No
     expect(owner.get_by_text("All that match are selected")).to_be_visible()
     everyone.uncheck()
     expect(owner.get_by_text("0 selected")).to_be_visible()
+    owner.get_by_label("Select all on this page").check()
+    everyone.check()
+    owner.get_by_role("rowheader").first.locator("xpath=..").get_by_role("checkbox").uncheck()
+    expect(everyone).not_to_be_checked()
+    expect(owner.get_by_text(f"{ROWS - 1} selected")).to_be_visible()
 
 
 def test_all_that_match_are_not_counted_after_the_session_has_ended(
@@ -375,23 +318,10 @@ def test_all_that_match_are_not_counted_after_the_session_has_ended(
     expect(page.get_by_label("Select all that match, on all pages")).to_be_checked()
 
 
-def test_a_row_that_is_taken_out_is_not_changed_with_all_that_match(
-    owner: Page, staff: Staff
-) -> None:
-    owner.goto("/console/users?state=none")
-    owner.get_by_label("Select all on this page").check()
-    everyone = owner.get_by_label("that match")
-    everyone.check()
-    owner.get_by_role("rowheader").first.locator("xpath=..").get_by_role("checkbox").uncheck()
-    expect(everyone).not_to_be_checked()
-    expect(owner.get_by_text(f"{ROWS - 1} selected")).to_be_visible()
-
-
 def test_links_of_selected_accounts_are_a_file(owner: Page, staff: Staff) -> None:
     owner.set_viewport_size({"width": 1280, "height": 800})
     owner.goto("/console/users?q=person&state=none")
     owner.get_by_label("Select all on this page").check()
-    expect(owner.get_by_text(f"{ROWS} selected")).to_be_visible()
     owner.get_by_role("rowheader").first.locator("xpath=..").get_by_role("checkbox").uncheck()
     expect(owner.get_by_text(f"{ROWS - 1} selected")).to_be_visible()
     owner.get_by_role("button", name="Create links").click()
@@ -404,29 +334,8 @@ def test_links_of_selected_accounts_are_a_file(owner: Page, staff: Staff) -> Non
     lines = Path(download.value.path()).read_text(encoding="utf-8-sig").splitlines()
     assert len(lines) == ROWS
     assert lines[0] == "Email,First name,Last name,Link,Works until"
-    assert staff.ids
     # The script shows the page anew.
     expect(owner.get_by_role("heading", name=f"{ROWS - 1} links were created")).to_be_visible()
-
-
-def test_all_that_match_are_suspended_by_their_number_and_taken_back(owner: Page) -> None:
-    owner.set_viewport_size({"width": 1280, "height": 800})
-    owner.goto("/console/users?q=person")
-    owner.get_by_label("Select all on this page").check()
-    owner.get_by_label(re.compile(r"Select all \d+ that match")).check()
-    owner.get_by_role("button", name="Suspend").click()
-    expect(owner.get_by_role("main")).to_contain_text("suspended already, and left out")
-    button = owner.get_by_role("button", name=re.compile(r"Suspend \d+ accounts"))
-    button.click()
-    expect(owner.get_by_role("alert")).to_contain_text("the number of accounts to suspend")
-    owner.get_by_label("Number of accounts").fill(re.sub(r"\D", "", button.inner_text()))
-    button.click()
-    expect(owner.get_by_role("status").first).to_contain_text("accounts are suspended.")
-    owner.get_by_role("button", name="Restore them").click()
-    expect(owner.get_by_role("status").first).to_contain_text("accounts are restored.")
-    # The account that was suspended before stays so.
-    owner.goto("/console/users?q=u10@example.org&state=suspended")
-    expect(owner.get_by_role("rowheader")).to_have_count(1)
 
 
 def test_a_user_is_found_and_suspended_by_keyboard(visit: Visit, staff: Staff) -> None:
@@ -484,12 +393,3 @@ def test_all_works_without_javascript(visit: Visit, site: Site) -> None:
     page.get_by_label("Email").fill("not an email")
     page.get_by_role("button", name="Create the user").click()
     expect(page.get_by_role("alert")).to_be_focused()
-
-
-def test_a_collaborator_is_told_so(visit: Visit, site: Site) -> None:
-    page = visit(storage_state=site.signed_in(site.create_user()))
-    expect(page.get_by_role("heading", name="Your account")).to_be_visible()
-    expect(page.get_by_role("link", name="Open the console")).to_have_count(0)
-    page.goto("/console/users")
-    expect(page.get_by_role("heading", name="Only for owners")).to_be_visible()
-    assert violations(page) == []
