@@ -80,14 +80,10 @@ def test_each_user_of_a_batch_signs_in_by_the_right_method_only(
     one_has_a_password_and_must_change_it(visit())
     one_has_a_link(visit(), link_of(anyscale, batch_id, tmp_path))
     assert without_credentials(anyscale, batch_id) == 0
-    for _ in range(2):  # the second time to the same account
-        by_sso(page := visit(), "jane")
-        is_at_home(page, "jane@example.com")
-    # An email without an account, of another domain, of a user without SSO, an unverified one, and
-    # one of an account that is linked to another subject.
-    for login in ("nobody", "stranger", "password", "unverified", "other"):
-        by_sso(page := visit(), login)
-        is_outside(page)
+    by_sso(page := visit(), "jane")
+    is_at_home(page, "jane@example.com")
+    by_sso(page := visit(), "password")  # a user without SSO
+    is_outside(page)
     listed = anyscale("user", "list", "-o", "jsonl").stdout.splitlines()
     assert [json.loads(line)["email"] for line in listed] == [
         user["email"] for user in USERS["create_users"]
