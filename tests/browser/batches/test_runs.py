@@ -1,43 +1,27 @@
-"""Runs in a browser on both databases: kills, ended sessions, other files, and undoing."""
+"""Runs in a browser: kills, ended sessions and other files."""
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
 from playwright.sync_api import Page, expect
 from tests.browser.batches.owners import (
     CREATED,
     SECRET,
     Owner,
     Owners,
-    batch_of,
-    check_and_create,
-    new_batch,
-    run_owners,
     start_run,
     users_file,
 )
 from tests.browser.conftest import Visit
 from tests.server.http.pages.requests import send
 from tests.support.accessibility.axe import violations
-from tests.support.servers.control_planes import NewDeployment
 from tests.support.servers.http_client import HttpClient
 from tests.support.users import NEW_PASSWORD
 from tests.support.waiting import wait_until
 
 #: users of a run that something interrupts: a batch of fewer is one call
 MANY = 17
-
-
-@pytest.fixture(scope="module")
-def owners(
-    new_deployment: NewDeployment, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Owners]:
-    folder = tmp_path_factory.mktemp("runs")
-    with new_deployment() as deployment, run_owners(folder, deployment.database) as owners:
-        yield owners
 
 
 def half_done(
@@ -115,58 +99,3 @@ def assert_nobody_created(owners: Owners, page: Page, tag: str) -> None:
     assert owners.state_of(page.url) == "open"
     emails = [f"{tag}{at}@batch.example" for at in range(MANY)]
     assert not any(owners.control_plane.users.find(emails))
-
-
-def test_an_owner_who_becomes_a_collaborator_in_the_middle_creates_nobody(
-    visit: Visit, owners: Owners, tmp_path: Path
-) -> None:
-    caller, file = owners.add(), users_file(tmp_path, "role", MANY, SECRET)
-    with owners.half_hashed():
-        run = half_done(visit, owners, caller.state, file)
-        path = f"/console/users/{caller.user_id}/role"
-        assert send(owners.owner.client, path, role="collaborator").status == 303
-    expect(run.get_by_role("alert")).to_contain_text("You are not signed in any more")
-    page = visit(run.url, storage_state=owners.state)
-    expect(page.get_by_text("the session of the owner who started it was ended")).to_be_visible()
-    assert_nobody_created(owners, run, "role")
-    page.locator("summary", has_text="Cancel the import").click()
-    page.get_by_role("button", name="Cancel it now").click()
-    expect(page.get_by_role("status").first).to_contain_text("no user was created")
-    assert owners.state_of(run.url) == "dropped"
-
-
-def test_an_undo_without_script_deletes_the_unused_accounts_once(
-    visit: Visit, owners: Owners, tmp_path: Path
-) -> None:
-    page = new_batch(visit, owners.state, users_file(tmp_path, "undo", 3, SECRET))
-    check_and_create(page)
-    expect(page.get_by_role("heading", name=CREATED)).to_be_focused()
-    user = HttpClient(owners.site.url)
-    used = {"email": "undo1@batch.example", "password": SECRET}
-    assert user.request("POST", "/v1/sessions", used).status == 200
-    plain = visit(page.url, storage_state=owners.state, java_script_enabled=False)
-    plain.get_by_role("link", name="Undo the import").click()
-    expect(plain.get_by_text("2 accounts that were never used will be deleted.")).to_be_visible()
-    expect(plain.get_by_text("undo1@batch.example was used since")).to_be_visible()
-    plain.get_by_label("Type 2").fill("2")
-    plain.get_by_role("button", name="Delete 2 accounts").click()
-    expect(plain.get_by_role("heading", name="2 accounts were deleted")).to_be_visible()
-    expect(plain.get_by_text("undo1@batch.example was used since")).to_be_visible()
-    before = events_of(owners, page)
-    assert before
-    plain.goto(f"{page.url}/undo")
-    expect(plain.get_by_text(re.compile("0 accounts"))).to_be_visible()
-    again = send(
-        owners.owner.client, f"/console/batches/{batch_of(page.url)}/undo", number="0", expected="0"
-    )
-    assert "0 accounts were deleted" in again.text
-    assert events_of(owners, page) == before
-    emails = [f"undo{at}@batch.example" for at in range(3)]
-    found = owners.control_plane.users.find(emails)
-    assert [user is not None for user in found] == [False, True, False]
-
-
-def events_of(owners: Owners, page: Page) -> list[str]:
-    """Return the entries of the audit log about a batch."""
-    entries = owners.control_plane.audit_log.list(0, 1_000)
-    return [entry.event for entry in entries if entry.subject == batch_of(page.url)]

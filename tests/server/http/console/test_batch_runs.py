@@ -190,6 +190,7 @@ def test_a_dropped_run_creates_nobody(console: Console) -> None:
     jane = console.browser()
     with held_before_hashing(console) as go_on:
         batch_id = create(jane, many())
+        assert f'action="{PATH}/{batch_id}/drop"' in get(jane, f"{PATH}/{batch_id}").text
         assert send(jane, f"{PATH}/{batch_id}/drop").status == 303
         go_on.set()
         wait_until(lambda: not progress(jane, batch_id)["running"])

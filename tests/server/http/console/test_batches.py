@@ -523,6 +523,7 @@ def test_an_undo_shows_first_what_would_go_and_stay(
     assert "1 account that was never used will be deleted. 1 will stay" in words(page)
     assert f"{used}@batch.example was used since" in words(page)
     assert "Delete 1 account Cancel" in words(page)
+    assert f'action="{PATH}/{batch_id}/undo"' in page.text
     for number, before in (("2", "1"), ("1", "2")):  # or one more was used since
         refused = send(jane, f"{PATH}/{batch_id}/undo", number=number, expected=before)
         assert (refused.status, "Type 1, the number" in words(refused)) == (400, True)
@@ -532,8 +533,16 @@ def test_an_undo_shows_first_what_would_go_and_stay(
     assert UNDONE._value.get() == before + 1
     assert "1 account was deleted" in words(done)
     assert f"{used}@batch.example was used since" in words(done)
+    emails = [f"{used}@batch.example", f"{unused}@batch.example"]
+    found = console_with.control_plane.users.find(emails)
+    assert [user is not None for user in found] == [True, False]
     again = get(jane, f"{PATH}/{batch_id}/undo")
     assert "0 accounts" in words(again)
+    entries = console_with.control_plane.audit_log.list(0, 1, newest_first=True)
+    assert "0 accounts were deleted" in words(
+        send(jane, f"{PATH}/{batch_id}/undo", number="0", expected="0")
+    )
+    assert console_with.control_plane.audit_log.list(0, 1, newest_first=True) == entries
 
 
 def test_a_page_whose_import_was_undone_begins_a_new_one(jane: HttpClient) -> None:
