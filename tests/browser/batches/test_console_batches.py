@@ -252,8 +252,8 @@ def test_the_pages_are_accessible_narrow_and_wide_in_light_and_dark(
     page = visit(storage_state=owners.state)
     keep_axe(page)
     for path in (
-        *("", "/new", of_published, f"{of_published}/undo", f"{of_published}/links"),
-        *(f"/{batch.batch_id}" for batch in (undone, dropped, unfinished)),
+        *("", of_published, f"{of_published}/undo", f"{of_published}/links"),
+        *(f"/{batch.batch_id}" for batch in (undone, unfinished)),
     ):
         page.goto(f"/console/batches{path}")
         assert_accessible(page)
