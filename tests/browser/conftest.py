@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 from tests.support.sign_in.site import SSO_SETTINGS, Site, run_site
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
@@ -54,23 +54,52 @@ def browser(chromium: Browser) -> Browser:
 Visit = Callable[..., Page]
 
 
+@pytest.fixture(scope="module")
+def kept_context(browser: Browser, site: Site) -> Iterator[BrowserContext]:
+    """A browser for the first page of each test of a module.
+
+    A new one needs a process of its own and has empty caches: twice the processor time.
+    """
+    context = browser.new_context(base_url=site.url)
+    context.new_page()  # the process ends with the last page
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def visit(browser: Browser, site: Site) -> Iterator[Visit]:
+def context(kept_context: BrowserContext) -> Iterator[BrowserContext]:
+    """This browser, without cookies of the test before."""
+    yield kept_context
+    kept_context.clear_cookies()
+    kept_context.set_offline(False)
+
+
+@pytest.fixture
+def visit(browser: Browser, site: Site, context: BrowserContext) -> Iterator[Visit]:
     """Opens a page with no cookies; its console has to stay empty."""
-    with visits(browser, site) as visit:
+    with visits(browser, site, context) as visit:
         yield visit
 
 
 @contextmanager
-def visits(browser: Browser, site: Site) -> Iterator[Visit]:
-    """Open pages as `visit` does, until the block ends."""
-    messages: list[str] = []
-    contexts = []
+def visits(browser: Browser, site: Site, first: BrowserContext | None = None) -> Iterator[Visit]:
+    """Open pages as `visit` does, until the block ends.
 
-    def opened(path: str = "/", **options: Any) -> Page:
-        context = browser.new_context(base_url=site.url, **options)
-        contexts.append(context)
+    Args:
+        browser: for contexts, which share no cookies.
+        site: with the pages.
+        first: the context of the first page, if this has no options but cookies.
+    """
+    messages: list[str] = []
+    pages: list[Page] = []
+
+    def opened(path: str = "/", storage_state: Any = None, **options: Any) -> Page:
+        context = first if first and not (pages or options) else None
+        context = context or browser.new_context(base_url=site.url, **options)
+        if storage_state:
+            context.add_cookies(storage_state["cookies"])
         page = context.new_page()
+        pages.append(page)
         page.set_default_timeout(60_000)
         page.on("console", lambda message: messages.extend(_complaint(message)))
         page.on("pageerror", lambda error: messages.append(str(error)))
@@ -78,8 +107,10 @@ def visits(browser: Browser, site: Site) -> Iterator[Visit]:
         return page
 
     yield opened
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
+        if page.context is not first:
+            page.context.close()
     assert messages == []
 
 

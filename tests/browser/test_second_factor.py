@@ -134,8 +134,11 @@ def test_each_page_is_accessible_and_a_phone_reads_the_code_in_the_dark(
 def test_the_codes_are_copied_and_printed_without_what_is_around_them(
     visit: Visit, site: Site
 ) -> None:
-    page = visit("/account/second-factor/app", storage_state=site.signed_in(site.create_user()))
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = visit(
+        "/account/second-factor/app",
+        storage_state=site.signed_in(site.create_user()),
+        permissions=["clipboard-read", "clipboard-write"],
+    )
     page.get_by_role("button", name="Show the QR code").click()
     add_app(page, "Phone")
     codes = CODE.findall(page.locator("#codes").inner_text())

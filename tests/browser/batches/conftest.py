@@ -14,6 +14,6 @@ def owners(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Owners]:
         yield owners
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def site(owners: Owners) -> Site:
     return owners.site
