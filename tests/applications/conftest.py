@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from msgspec import structs
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.support.applications.redirecting import (
     RedirectingApplication,
     run_redirecting_application,
@@ -169,14 +169,23 @@ def browser(chromium: Browser) -> Browser:
     return chromium
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page of a browser without cookies."""
+@pytest.fixture(scope="module")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser whose process goes on from one test to the next."""
     context = browser.new_context()
+    context.new_page()  # the process ends with the last page
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A page of a browser without cookies."""
     page = context.new_page()
     page.set_default_timeout(60_000)
     yield page
-    context.close()
+    page.close()
+    context.clear_cookies()
 
 
 def sign_in_by_sso(page: Page, login: str) -> None:
@@ -203,16 +212,16 @@ def enter_code(page: Page, code: str) -> None:
 
 def create_user_with_passkey(
     provider: Provider, page: Page, name: str, options: dict[str, Any]
-) -> tuple[str, Device]:
-    """Create an account whose user adds a passkey and signs out; give its email, and the device."""
+) -> str:
+    """Create an account whose user adds a passkey and signs out; give its email."""
     email = provider.create_user(name)
     page.goto(provider.url)
     sign_in(page, email)
-    device = Device(page, options)
+    Device(page, options)
     add_passkey(page)
     expect(page.get_by_role("heading", name=re.compile("recovery codes"))).to_be_visible()
     page.context.clear_cookies()
-    return email, device
+    return email
 
 
 def use_passkey(page: Page) -> None:
