@@ -132,6 +132,12 @@ WRONG_FORMS = [
     ),
     (
         "/password",
+        {"current": NEW_PASSWORD, "new": NEW_PASSWORD, "again": NEW_PASSWORD},
+        "new",
+        "The new password is the one that you have.",
+    ),
+    (
+        "/password",
         {"current": NEW_PASSWORD, "new": "four grey owls asleep", "again": "four grey owls"},
         "again",
         "The two new passwords are not the same.",

@@ -1,9 +1,11 @@
 """The pages to sign in and to set a password: their methods, their links and their redirects."""
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.server.http.pages.requests import BROWSER, PROVIDER, PUBLIC, Come, get, send
+from tests.server.http.pages.requests import BROWSER, PROVIDER, PUBLIC, Come, fields_of, get, send
+from tests.support.sign_in.site import create_link
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
 from anyscale.domain.validation import Policy
@@ -97,6 +99,31 @@ def test_a_valid_link_shows_its_account(good: bool, suspended: bool, come: Come)
         assert ("jane@example.com" in page.text) == works
         assert ("<form" in page.text) == works
         assert ('href="/sign-in"' in page.text) != works
+
+
+def test_a_link_that_is_pasted_into_the_page_sets_a_password_without_script(come: Come) -> None:
+    control_planes: list[ControlPlane] = []
+    jane = come(control_planes.append)
+    link = create_link(control_planes[0], "jane@example.com")
+    page = get(jane, "/set-password")
+    assert 'name="link" type="text"' in page.text
+    form = fields_of(page) | {"link": f" {PUBLIC}{link} "}
+    opened = send(jane, "/set-password", **form)
+    assert opened.status == 200
+    form = fields_of(opened)
+    answer = send(jane, "/set-password", **form, new=NEW_PASSWORD, again=NEW_PASSWORD)
+    assert answer.headers["location"] == "/?note=password_set"
+
+
+def test_too_many_wrong_passwords_show_the_time_to_wait(come: Come) -> None:
+    jane = come()
+    for _ in range(10):
+        assert jane.sign_in(password="not the password").status == 401
+    answer = send(jane, "/sign-in", email="jane@example.com", password=PASSWORD)
+    assert answer.status == 429
+    assert re.search(
+        r"Too many attempts to sign in\. Please try again in (9|10) minutes", answer.text
+    )
 
 
 def test_a_link_whose_sign_a_mail_gateway_encoded_leads_to_the_page(come: Come) -> None:
