@@ -88,7 +88,9 @@ def codes_of(page: HttpResponse) -> list[str]:
 
 
 def test_a_user_adds_an_app_and_gets_recovery_codes_once(jane: Jane) -> None:
-    assert "Add an authenticator app" in get(jane.client, "/").text
+    account = get(jane.client, "/").text
+    assert "Somebody who learns your password cannot sign in with it" in account
+    assert "Add an authenticator app" in account
 
     page = jane.add("Work phone")
     assert page.status == 200
