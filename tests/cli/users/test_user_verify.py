@@ -19,8 +19,6 @@ from anyscale.domain.validation import Policy
 from anyscale.errors import BatchUnfinished
 from anyscale.users_file import UsersFile
 
-COMMAND = str(Path(sys.executable).parent / "anyscale")
-
 FILE = """create_users:
 - {name: Jane, email: jane@example.com, lastname: Doe, title: Engineer}
 - {name: Zoë, email: zoe@example.com, is_sso_user: true}
@@ -29,10 +27,16 @@ FILE = """create_users:
 
 #: users that one call looks up
 CHUNK = 2_000
-#: differences that are kept in memory
-KEPT = 10_000
-#: replaces `KEPT` in some tests
+#: differences that are kept in memory, in place of 10,000
 FEW_KEPT = 1_000
+
+#: the command, in an interpreter of its own
+KEEPING_FEW = f"""
+import anyscale.cli
+import anyscale.comparison.verification
+anyscale.comparison.verification._KEPT = {FEW_KEPT}
+anyscale.cli.main()
+"""
 
 NOT_COMPARED = "The file was not compared to its end, and nothing was changed"
 
@@ -323,13 +327,14 @@ def test_differences_that_cannot_be_written_give_status_3(
 def test_json_is_written_while_the_rest_is_still_compared(
     configured_server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    count = 3 * KEPT
+    count = 5 * CHUNK
     file = write_csv(tmp_path / "users.csv", count)
     calls: list[str] = []
     with FaultyProxy([configured_server.port], calls.append) as proxy:
         monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
         # Nothing reads the rest, so that the command waits with a full pipe.
-        command = [COMMAND, "user", "verify", "-f", str(file), "-o", "json"]
+        arguments = ["user", "verify", "-f", str(file), "-o", "json"]
+        command = [sys.executable, "-c", KEEPING_FEW, *arguments]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
             assert running.stdout
             first = [running.stdout.readline() for _ in range(2)]
@@ -337,7 +342,7 @@ def test_json_is_written_while_the_rest_is_still_compared(
             rest = running.stdout.read()
     assert first[0] == '{"differences": [\n'
     assert json.loads(first[1].removesuffix(",\n"))["index"] == 0
-    assert KEPT <= compared < count
+    assert FEW_KEPT <= compared < count
     assert (running.returncode, json.loads("".join(first) + rest)["checked"]) == (1, count)
 
 
