@@ -22,6 +22,9 @@ from anyscale.cli.root import root
 
 LIST = "`anyscale batch list` shows the batches"
 
+#: accounts that one transaction of an undo looks at
+SLICE = 500
+
 
 @pytest.fixture
 def users(tmp_path: Path) -> Path:
@@ -107,37 +110,44 @@ def test_undo_and_drop_say_first_which_control_plane_they_use(
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize(
-    ("typed", "status", "end"),
-    [
-        (b"yes\n", 0, "2 accounts deleted. 1 account kept."),
-        (b" yes \n", 0, "2 accounts deleted. 1 account kept."),
-        (b"no\n", 2, "error: that is not yes: nobody was deleted"),
-        (b"y\n", 2, "error: that is not yes: nobody was deleted"),
-        (b"YES\n", 2, "error: that is not yes: nobody was deleted"),
-        (b"\n", 2, "error: that is not yes: nobody was deleted"),
-        (b"\x04", 2, "error: that is not yes: nobody was deleted"),
-        (b"\x03", 130, "interrupted"),
-    ],
-)
-def test_an_undo_asks_on_a_terminal(
-    anyscale: RunAnyscale, users: Path, typed: bytes, status: int, end: str
+def answer(batch: str, typed: bytes) -> tuple[int, str]:
+    """Undo a batch on a terminal; give the exit status, and what the terminal shows."""
+    return on_a_terminal("batch", "undo", batch, typed=typed, when=b"Type yes to continue:")
+
+
+def test_an_undo_says_on_a_terminal_what_it_would_delete_and_asks(
+    anyscale: RunAnyscale, users: Path
 ) -> None:
     batch = create(anyscale, users)
     emails = list_emails(anyscale)
     assert anyscale("user", "set-role", emails[0], "owner").returncode == 0
     (row,) = json.loads(anyscale("batch", "list", "-o", "json").stdout)
 
-    found, shown = on_a_terminal("batch", "undo", batch, typed=typed, when=b"Type yes to continue:")
+    status, shown = answer(batch, b"yes\n")
 
-    assert (found, end in shown) == (status, True), shown
+    assert (status, "2 accounts deleted. 1 account kept." in shown) == (0, True), shown
     at = row["opened_at"][:19].replace("T", " ")
     opened = f"{row['opened_by']} created this batch from users.yaml at {at}"
     assert (
         f"{opened} UTC. 2 accounts would be deleted. 1 account would be kept. Accounts that were "
         "corrected or suspended since are deleted too. This cannot be undone."
     ) in shown
-    assert list_emails(anyscale) == (emails if status else emails[:1])
+    assert list_emails(anyscale) == emails[:1]
+
+
+def test_an_undo_deletes_nobody_unless_the_answer_is_yes(
+    anyscale: RunAnyscale, users: Path
+) -> None:
+    batch = create(anyscale, users)
+
+    for typed in (b"no\n", b"y\n", b"YES\n", b"\n", b"\x04"):
+        status, shown = answer(batch, typed)
+        assert (status, "error: that is not yes: nobody was deleted" in shown) == (2, True), shown
+    status, shown = answer(batch, b"\x03")
+    assert (status, "interrupted" in shown) == (130, True), shown
+    assert len(list_emails(anyscale)) == 3
+    status, shown = answer(batch, b" yes \n")
+    assert (status, "3 accounts deleted." in shown) == (0, True), shown
 
 
 def test_an_undo_needs_yes_without_a_terminal(anyscale: RunAnyscale, users: Path) -> None:
@@ -245,7 +255,7 @@ def test_undoing_creates_no_control_plane(anyscale: RunAnyscale, tmp_path: Path)
 
 
 def test_an_undo_that_was_killed_goes_on(anyscale: RunAnyscale, tmp_path: Path, data: Path) -> None:
-    batch = create(anyscale, write_users_file(tmp_path / "users.yaml", 1_200, 0))
+    batch = create(anyscale, write_users_file(tmp_path / "users.yaml", SLICE + 7, 0))
 
     left = kill_undo(anyscale, batch, data)
     (unfinished,) = json.loads(anyscale("batch", "list", "--open", "-o", "json").stdout)
@@ -262,7 +272,7 @@ def test_an_undo_that_was_killed_goes_on(anyscale: RunAnyscale, tmp_path: Path, 
 def test_a_run_whose_emails_are_those_of_an_unfinished_undo_says_so(
     anyscale: RunAnyscale, tmp_path: Path, data: Path
 ) -> None:
-    users = write_users_file(tmp_path / "users.yaml", 1_200, 0)
+    users = write_users_file(tmp_path / "users.yaml", SLICE + 7, 0)
     batch = create(anyscale, users)
     left = kill_undo(anyscale, batch, data)
     hint = (
@@ -289,7 +299,7 @@ def test_a_run_whose_emails_are_those_of_an_unfinished_undo_says_so(
 
 
 def begin_undo(batch: str, data: Path) -> CommandProcess:
-    """Undo a batch in a process that waits, in its first call, after the first 500 accounts.
+    """Undo a batch in a process that waits, in its first call, after the first slice.
 
     It continues when the file `go-on` exists in the data directory.
     """
@@ -308,7 +318,7 @@ def kill_undo(anyscale: RunAnyscale, batch: str, data: Path) -> int:
     running.kill()
     assert running.wait() == -9
     left = len(list_emails(anyscale))
-    assert left == before - 500
+    assert left == before - SLICE
     assert state(anyscale, batch) == "undoing"
     return left
 
@@ -316,7 +326,7 @@ def kill_undo(anyscale: RunAnyscale, batch: str, data: Path) -> int:
 def test_an_undo_that_is_interrupted_in_its_first_call_says_what_may_be_deleted(
     anyscale: RunAnyscale, tmp_path: Path, data: Path
 ) -> None:
-    batch = create(anyscale, write_users_file(tmp_path / "users.yaml", 600, 0))
+    batch = create(anyscale, write_users_file(tmp_path / "users.yaml", SLICE + 7, 0))
     running = begin_undo(batch, data)
     running.send_signal(signal.SIGINT)
     done = running.finish()
@@ -327,16 +337,16 @@ def test_an_undo_that_is_interrupted_in_its_first_call_says_what_may_be_deleted(
 def test_of_two_undos_at_once_each_counts_its_own_accounts_and_those_of_the_other(
     anyscale: RunAnyscale, tmp_path: Path, data: Path
 ) -> None:
-    batch = create(anyscale, write_users_file(tmp_path / "users.yaml", 1_200, 0))
+    batch = create(anyscale, write_users_file(tmp_path / "users.yaml", SLICE + 7, 0))
     first = begin_undo(batch, data)
     second = anyscale("batch", "undo", batch, "--yes")
     (data / "go-on").touch()
     done = first.finish()
 
     assert (done.returncode, second.returncode) == (0, 0), done.stderr
-    assert second.stderr.splitlines()[-1].endswith(") 700 accounts deleted.")
+    assert second.stderr.splitlines()[-1].endswith(") 7 accounts deleted.")
     assert done.stderr.splitlines()[-1].endswith(
-        ") 500 accounts deleted; other calls deleted 700 since this one began."
+        f") {SLICE} accounts deleted; other calls deleted 7 since this one began."
     )
 
 
