@@ -22,6 +22,7 @@ from pathlib import Path
 import click
 import pytest
 from tests.support.commands.command_of_shells import path_of_shells
+from tests.support.databases.stored_data import query_database
 from tests.support.paths import BIN, ROOT
 from tests.support.ports import free_port, responds_at
 from tests.support.servers.server_process import ServerProcess, run_server_process
@@ -30,7 +31,7 @@ from tests.support.waiting import wait_until
 OPERATIONS = ROOT / "docs" / "operations"
 README = ROOT / "README.md"
 PAGES = sorted([README, *(ROOT / "docs").glob("*.md"), *OPERATIONS.glob("*.md")])
-BLOCK = re.compile(r"(?P<before>[^\n]*)\n\n?```(?P<kind>\w*)\n(?P<text>.*?)```\n", re.DOTALL)
+BLOCK = re.compile(r"^(?P<before>.*)\n\n?```(?P<kind>\w*)\n(?P<text>(?:.*\n)*?)```\n", re.MULTILINE)
 
 PORT = re.compile(r"\b8000\b")
 
@@ -179,8 +180,8 @@ def test_a_page_prints_what_it_shows_in_the_shell_of_all_pages_before_it(
     with closing(shell):
         run_page(page, shell)
 
-    tokens = json.loads(live_server.run("list-tokens", "-o", "json"))
-    assert [token["used_at"] for token in tokens if token["name"] == "reader"] == [None]
+    used = query_database(live_server.log.parent, "select name, used_at from tokens")
+    assert used == [("reader", None)]
 
 
 def run_page(page: Path, session: Session) -> None:
