@@ -40,7 +40,6 @@ def create(anyscale: RunAnyscale, users: Path) -> str:
     return batch_id
 
 
-@pytest.mark.usefixtures("control_plane")
 @pytest.mark.parametrize("output", ["text", "json"])
 def test_the_last_line_of_a_run_undoes_its_batch(
     anyscale: RunAnyscale, users: Path, output: str
@@ -235,16 +234,15 @@ def test_accounts_that_were_used_are_kept_and_by_force_only_the_last_owner(
 
 
 @pytest.mark.usefixtures("control_plane")
-@pytest.mark.parametrize("words", [["undo"], ["undo", "--dry-run"], ["show"], ["drop"]])
-def test_a_batch_that_does_not_exist_is_refused(
-    anyscale: RunAnyscale, users: Path, words: list[str]
-) -> None:
+def test_a_batch_that_does_not_exist_is_refused(anyscale: RunAnyscale, users: Path) -> None:
     create(anyscale, users)
     # The second one is a variable that is not set, the last one part of a path.
-    for name, shown in (("bat_none", "bat_none"), ("", "''"), ("../bat_x", "../bat_x")):
-        done = anyscale("batch", *words, name)
-        assert (done.returncode, done.stdout) == (1, "")
-        assert f"error: there is no batch {shown}: {LIST}\n" in done.stderr
+    names = {"bat_none": "bat_none", "": "''", "../bat_x": "../bat_x"}
+    for words in (["undo"], ["undo", "--dry-run"], ["show"], ["drop"]):
+        for name, shown in names.items():
+            done = anyscale("batch", *words, name)
+            assert (done.returncode, done.stdout) == (1, ""), (words, name)
+            assert f"error: there is no batch {shown}: {LIST}\n" in done.stderr, (words, name)
 
 
 def test_undoing_creates_no_control_plane(anyscale: RunAnyscale, tmp_path: Path) -> None:

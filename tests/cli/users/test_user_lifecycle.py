@@ -51,6 +51,12 @@ def control_plane(control_plane: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ANYSCALE_PUBLIC_URL", ADDRESS)
 
 
+@pytest.fixture
+def public_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A public URL for the embedded control plane, in the environment."""
+    monkeypatch.setenv("ANYSCALE_PUBLIC_URL", ADDRESS)
+
+
 @pytest.fixture(name="check")
 def new_checker(anyscale: RunAnyscale) -> "CommandChecker":
     return CommandChecker(anyscale)
@@ -201,7 +207,7 @@ def test_an_error_is_reported_and_changes_nothing(
 
 
 def test_an_option_of_files_changes_no_account_that_is_named(
-    control_plane: None, users: Path, check: CommandChecker, anyscale: RunAnyscale
+    users: Path, check: CommandChecker, anyscale: RunAnyscale
 ) -> None:
     before = anyscale("user", "list", "-o", "json").stdout
     for options in (["--dry-run"], ["--at-most", "0"], ["-o", "json"], ["--column", "a=name"]):
@@ -267,7 +273,7 @@ def test_a_deletion_says_in_which_control_plane(
 
 
 def test_links_of_a_file_say_that_earlier_links_no_longer_work(
-    control_plane: None, users: Path, tmp_path: Path, check: CommandChecker
+    public_url: None, users: Path, tmp_path: Path, check: CommandChecker
 ) -> None:
     command = ("user", "set-password-link", "-f", users, "--output-file")
     replaced = ") Earlier links, if any, no longer work.\n"
@@ -399,7 +405,7 @@ def test_one_link_goes_to_standard_output(
 
 
 def test_a_file_of_one_link_is_described_in_the_singular(
-    control_plane: None, users: Path, check: CommandChecker, tmp_path: Path
+    public_url: None, users: Path, check: CommandChecker, tmp_path: Path
 ) -> None:
     check(0, "updated", "user", "update", "jane@example.com", "--sso")
     path = tmp_path / "one.csv"
@@ -476,7 +482,7 @@ def test_links_are_created_for_everybody_who_cannot_sign_in_yet(
     ],
 )
 def test_a_file_of_emails_alone_is_enough_for_links(
-    control_plane: None,
+    public_url: None,
     users: Path,
     check: CommandChecker,
     tmp_path: Path,
@@ -494,7 +500,7 @@ def test_a_file_of_emails_alone_is_enough_for_links(
 
 
 def test_links_leave_out_the_columns_that_the_command_proposes(
-    control_plane: None, users: Path, check: CommandChecker, tmp_path: Path
+    public_url: None, users: Path, check: CommandChecker, tmp_path: Path
 ) -> None:
     file, path = tmp_path / "staff.csv", tmp_path / "links.csv"
     file.write_text("Login=Mail;Vorname;E-Mail;Abteilung\n-;Ann;ann@example.com;IT\n")
@@ -525,7 +531,7 @@ def test_an_account_is_named_by_its_id_in_every_command(
 
 
 def test_no_file_is_created_if_no_user_needs_a_link(
-    control_plane: None, check: CommandChecker, anyscale: RunAnyscale, tmp_path: Path
+    public_url: None, check: CommandChecker, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     path = tmp_path / "links.csv"
     text = "create_users:\n- {name: A, email: a@b.io, password: correct-donkey-battery}\n"

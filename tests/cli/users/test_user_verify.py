@@ -99,7 +99,6 @@ def test_accounts_that_the_file_lacks_are_listed_on_demand(
     assert "1 account is not in the file." in shown.stderr
 
 
-@pytest.mark.usefixtures("control_plane")
 def test_the_accounts_that_the_file_lacks_show_whether_they_are_suspended(
     anyscale: RunAnyscale, users: Path
 ) -> None:
