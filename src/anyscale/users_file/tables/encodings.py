@@ -5,6 +5,7 @@ import csv
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import islice, pairwise
 from typing import NamedTuple
 
@@ -133,6 +134,7 @@ def _oddness_of(before: str, one: str) -> int:
     return 2 * is_run + (one not in _COMMON)
 
 
+@cache
 def _script(letter: str) -> str:
     return "LATIN" if letter.isascii() else unicodedata.name(letter, "").partition(" ")[0]
 
