@@ -285,11 +285,14 @@ def test_only_yaml_stops_at_the_characters_that_yaml_does_not_allow(character: s
 
 
 def test_yaml_stops_at_every_character_that_its_parser_refuses_or_counts_as_a_line_end() -> None:
-    for character in map(chr, [*range(0xD800), *range(0xE000, 0x10100)]):
-        is_refused = Reader.NON_PRINTABLE.search(character) or character in "\x85\u2028\u2029\ufeff"
-        text = source(f"a{character}b".encode(), yaml=True).read_text()
+    characters = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x10100)]))
+    refused = {*Reader.NON_PRINTABLE.findall(characters), *"\x85\u2028\u2029\ufeff"}
+    allowed = "".join(one for one in characters if one not in refused)
 
-        assert (text == "a") == bool(is_refused), f"U+{ord(character):04X}"
+    text = "".join(iter(source(allowed.encode(), yaml=True).read_text, ""))
+    assert text == allowed.replace("\r", "\n")
+    for one in refused:
+        assert source(f"a{one}b".encode(), yaml=True).read_text() == "a", f"U+{ord(one):04X}"
 
 
 @pytest.mark.parametrize(
@@ -359,14 +362,14 @@ def test_a_pipe_is_read_again_from_memory() -> None:
 
 
 def test_the_first_problems_by_place_are_kept_and_the_others_counted() -> None:
-    lines = [b'{"name": "A", "email": "a@x.org"}'] * 2 + [b"{}"] * 25_000
+    lines = [b'{"name": "A", "email": "a@x.org"}'] * 2 + [b"{}"] * 12_500
     file = UsersFile(io.BytesIO(b"\n".join(lines)), "users.jsonl", "jsonl")
     reading = file.reading(Policy())
     assert len(list(reading)) == 2
 
     problems = reading.problems
     assert [problems[0].code, problems[0].line] == ["email_duplicate", 2]  # it was found last
-    assert (len(problems), problems.more) == (MAX_PROBLEMS, 50_001 - MAX_PROBLEMS)
+    assert (len(problems), problems.more) == (MAX_PROBLEMS, 25_001 - MAX_PROBLEMS)
     assert problems[-1].line == 2 + MAX_PROBLEMS // 2
 
 

@@ -37,25 +37,32 @@ PLACE_IN_A_FILE = ["create_users:\n- name: Jane\n  ", "name,email\n", '{"create_
 # Most of the time goes into making the users, so each example has all writers write the same ones.
 
 
+def users_of_files(people: list[Row]) -> dict[str, list[CheckedUser | None]]:
+    """Return the users that each format can express, by the name of its file."""
+    names = {name for name, _ in WRITERS.values()}
+    return {name: [checked(as_written(name, row)) for row in people] for name in names}
+
+
 @given(people=rows)
 def test_users_come_back_as_every_writer_wrote_them(people: list[Row]) -> None:
+    expected = users_of_files(people)
     for title, (name, write) in WRITERS.items():
         users, reading = read(write(people).encode(), name)
 
         assert reading.problems == [], title
-        written = [as_written(name, row) for row in people]
-        assert users == [checked(row) for row in written], title
-        assert reading.take_passwords() == passwords(written), title
+        assert users == expected[name], title
+        assert reading.take_passwords() == passwords(people), title
         assert reading.take_passwords() == []
 
 
 @settings(max_examples=30)
 @given(people=rows, mark=st.booleans())
 def test_a_byte_order_mark_changes_nothing(people: list[Row], mark: bool) -> None:
+    expected = users_of_files(people)
     for title, (name, write) in WRITERS.items():
         text = write(people).encode("utf-8-sig" if mark else "utf-8")
 
-        assert read(text, name)[0] == [checked(as_written(name, row)) for row in people], title
+        assert read(text, name)[0] == expected[name], title
 
 
 @settings(max_examples=30)
@@ -582,7 +589,7 @@ def test_a_valid_file_in_small_pieces_has_the_same_users(
 @every_format
 def test_places_stay_right_over_many_chunks(name: str) -> None:
     """A file of many pieces, each of which ends inside a user."""
-    count = 6_000 if name == "users.yaml" else 30_000  # JSON is read in pieces of a MB
+    count = 30_000 if name == "users.json" else 6_000  # it is read in pieces of a MB
     text = {
         "users.yaml": "create_users:\n"
         + "".join(f"- name: Zoë {n}\n  email: zoë{n}@example.com\n" for n in range(count))

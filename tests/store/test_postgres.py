@@ -167,20 +167,18 @@ def test_the_last_page_of_accounts_is_found_as_quickly_as_the_first(store: Postg
     assert "Sort" not in plan
 
 
-@pytest.mark.parametrize(
-    ("index", "only"),
-    [
-        ("audit_actor", AuditFilter(actor="a7")),
-        ("audit_event", AuditFilter(event="e7")),
-        ("audit_subject", AuditFilter(subject="s7")),
-        ("audit_actor_event", AuditFilter(actor="a7", event="e7")),
-        ("audit_subject_actor", AuditFilter(actor="a7", subject="s7")),
-        ("audit_subject_event", AuditFilter(event="e7", subject="s7")),
-    ],
-    ids=["actor", "event", "subject", "actor and event", "actor and subject", "event and subject"],
-)
+FILTERS_BY_INDEX = {
+    "audit_actor": AuditFilter(actor="a7"),
+    "audit_event": AuditFilter(event="e7"),
+    "audit_subject": AuditFilter(subject="s7"),
+    "audit_actor_event": AuditFilter(actor="a7", event="e7"),
+    "audit_subject_actor": AuditFilter(actor="a7", subject="s7"),
+    "audit_subject_event": AuditFilter(event="e7", subject="s7"),
+}
+
+
 def test_a_filter_of_the_audit_log_reads_its_index_in_the_order_of_the_page(
-    store: PostgresStore, index: str, only: AuditFilter
+    store: PostgresStore,
 ) -> None:
     entries = [
         AuditRecord(at, at, f"a{at % 500}", f"e{at % 500}", f"s{at % 500}", "{}", bytes(32))
@@ -188,12 +186,13 @@ def test_a_filter_of_the_audit_log_reads_its_index_in_the_order_of_the_page(
     ]
     with store.write() as tx:
         tx.audit.add(*entries)
-    with store.read() as tx, explained(tx, "explain") as plans:
-        found = tx.audit.list(0, 3, before=4_000, newest_first=True, only=only)
-    assert [entry.number for entry in found] == [3_507, 3_007, 2_507]
-    plan = "\n".join(plans)
-    assert re.search(rf"\b{index}\b", plan)
-    assert "Sort" not in plan
+    for index, only in FILTERS_BY_INDEX.items():
+        with store.read() as tx, explained(tx, "explain") as plans:
+            found = tx.audit.list(0, 3, before=4_000, newest_first=True, only=only)
+        assert [entry.number for entry in found] == [3_507, 3_007, 2_507]
+        plan = "\n".join(plans)
+        assert re.search(rf"\b{index}\b", plan), (index, plan)
+        assert "Sort" not in plan, (index, plan)
 
 
 def test_a_period_of_the_audit_log_is_found_by_the_index_of_times(store: PostgresStore) -> None:

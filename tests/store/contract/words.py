@@ -17,6 +17,7 @@ from tests.support.databases.stored_data import execute_sql
 
 from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.records.search import IndexPlace
+from anyscale.server.store.sql.search import unindexed_accounts
 from anyscale.server.store.sql.search.unindexed_accounts import END_POSITION
 from anyscale.server.store.transaction import Store
 from anyscale.server.store.words import LEADING, OF_EMAIL, OF_NAME
@@ -93,8 +94,11 @@ class FillingRules(WordSteps):
         end = IndexPlace(3, END_POSITION)
         assert watermarks[1:] == [IndexPlace(2, END_POSITION), IndexPlace(3, 2), end, end]
 
-    def test_no_account_of_many_small_batches_is_passed_over(self, store: Store) -> None:
-        sizes = [1, 0, 1, 3, 1, 1, 8, 0, 2, 1] * 40
+    def test_no_account_of_many_small_batches_is_passed_over(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(unindexed_accounts, "_MOST_PUBLICATIONS", 30)
+        sizes = [1, 0, 1, 3, 1, 1, 8, 0, 2, 1] * 4
         with store.write() as tx:
             for number, size in enumerate(sizes, 1):
                 batch = tx.batches.add(batch_row(number))

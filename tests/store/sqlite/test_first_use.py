@@ -52,11 +52,11 @@ def test_eight_processes_may_be_the_first_at_once(path: Path) -> None:
     code = (
         "import sys; from contextlib import closing; from pathlib import Path\n"
         "from anyscale.server.store.sqlite.store import SqliteStore\n"
-        "from tests.store.contract.steps import batch_row\n"
+        "from anyscale.server.store.records.audit import AuditRecord\n"
         "print('ready', flush=True)\n"
         "sys.stdin.readline()\n"
         "with closing(SqliteStore(Path(sys.argv[1]))) as store, store.write() as tx:\n"
-        "    tx.batches.add(batch_row(int(sys.argv[2])))\n"
+        "    tx.audit.add(AuditRecord(int(sys.argv[2]), 1, 'a', 'e', 's', '{}', b''))\n"
     )
     processes = [
         subprocess.Popen(
@@ -79,8 +79,8 @@ def test_eight_processes_may_be_the_first_at_once(path: Path) -> None:
     errors = [process.communicate()[1] for process in processes]
 
     assert errors == [""] * 8
-    with closing(SqliteStore(path)) as store:
-        assert count_batches(store) == 8
+    with closing(SqliteStore(path)) as store, store.read() as tx:
+        assert len(tx.audit.list(-1, 9)) == 8
 
 
 def _use(path: Path, number: int) -> None:
