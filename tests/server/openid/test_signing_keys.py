@@ -48,6 +48,25 @@ def test_the_next_key_signs_after_its_time_and_is_published_at_once(
     assert len(keys.published()) == 2
 
 
+def test_a_running_server_checks_the_primes_of_a_key_once(
+    site: Site, folder: Path, later: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[bytes] = []
+    original = RSAKey.import_key
+
+    def import_key(content: bytes) -> RSAKey:
+        checked.append(content)
+        return original(content)
+
+    monkeypatch.setattr(RSAKey, "import_key", import_key)
+    new = create_key(folder, datetime.now(UTC))
+    keys = keys_of(site, folder)
+    for _ in range(3):
+        later()
+        keys.current()
+    assert checked == [new.read_bytes()]
+
+
 def test_a_token_of_the_key_before_is_still_valid(site: Site, folder: Path) -> None:
     token = site.provider.keys.sign({"sub": "x"})
     create_key(folder, datetime.now(UTC))

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -22,7 +21,6 @@ from anyscale.domain.models.applications import NewApplication
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.half_sign_in import Shown
 from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_for_session
-from anyscale.server.core.openid import key_files
 from anyscale.server.core.openid.authorization import (
     ConfirmationNeeded,
     Redirection,
@@ -49,12 +47,6 @@ REQUEST = {
     "code_challenge": CHALLENGE,
     "code_challenge_method": "S256",
 }
-
-# OpenSSL checks the primes of a key for 30 ms: once is enough for the one key of `keys_folder`, of
-# which each test makes a provider.
-vars(key_files)["RSAKey"] = SimpleNamespace(
-    import_key=functools.cache(RSAKey.import_key), generate_key=RSAKey.generate_key
-)
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 import warnings
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -52,10 +53,17 @@ def create_key(folder: Path, at: datetime) -> Path:
     return SIGNING_KEYS.create(folder, at, pem)
 
 
+# OpenSSL checks the primes of a key for 40 ms. A server reads its files each minute, while requests
+# wait.
+@lru_cache(maxsize=8)
+def _import(content: bytes) -> RSAKey:
+    with warnings.catch_warnings(action="ignore", category=SecurityWarning):
+        return RSAKey.import_key(content)
+
+
 def _parse(path: Path, content: bytes, signs_from: int) -> SigningKey:
     try:
-        with warnings.catch_warnings(action="ignore", category=SecurityWarning):
-            pair = RSAKey.import_key(content)
+        pair = _import(content)
         is_usable = pair.is_private and pair.raw_value.key_size >= _BITS
     except TypeError:  # of cryptography, which gets no password
         raise ConfigError(f"{path} is encrypted: store the key without a password") from None
