@@ -15,7 +15,7 @@ __all__ = [
     "record_hashed",
 ]
 
-_MEASURED = 20
+_MEASURED = 8
 
 #: of a hash with the memory of `OWASP`: more would be refused as absurd
 _MOST_PASSES = 50

@@ -255,7 +255,7 @@ def test_an_absurd_hash_takes_neither_memory_nor_time(absurd: str) -> None:
 
 
 @pytest.mark.one_python
-@pytest.mark.parametrize("costs", ["m=65536,t=3,p=4", "m=131072,t=3,p=1", "m=102400,t=2,p=8"])
+@pytest.mark.parametrize("costs", ["m=65536,t=3,p=4", "m=131072,t=3,p=1"])
 def test_hashes_as_other_products_make_them_are_within_the_limits(costs: str) -> None:
     memory, passes, lanes = (int(cost[2:]) for cost in costs.split(","))
     stored = argon2.PasswordHasher(passes, memory, lanes).hash(PASSWORD)

@@ -172,7 +172,7 @@ def start_jobs(queue: WorkerQueue, *numbers: int) -> list[Future[list[str]]]:
 
 
 @pytest.mark.usefixtures("often_watched")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_worker_that_dies_or_stops_at_work_is_replaced_and_every_job_is_done(
     queue: WorkerQueue, slow: Profile, number: signal.Signals
 ) -> None:
