@@ -106,11 +106,10 @@ def test_too_many_users_are_refused_before_they_are_checked() -> None:
     [lambda body: decode_users(body, UserChunk, Policy()), lambda body: decode(body, FindUsers)],
     ids=["users", "emails"],
 )
-@pytest.mark.parametrize("value", [b'{"a":1}', b'"ab"', b'{"name":"","email":""}'])
 def test_a_body_with_too_many_values_is_refused_before_it_takes_memory(
-    decode_body: Callable[[bytes], object], value: bytes
+    decode_body: Callable[[bytes], object],
 ) -> None:
-    values = b",".join([value] * 250_000)
+    values = b",".join([b'{"a":1}', b'"ab"', b'{"name":"","email":""}'] * 80_000)
     body = b'{"create_users":[%s],"emails":[%s]}' % (values, values)
     tracemalloc.start()
     with pytest.raises(TooLarge, match="more values than a chunk of 10000 users"):
