@@ -31,21 +31,12 @@ from anyscale.transport.base import Transport
 from anyscale.user.list_source import ListSource
 from anyscale.user.models import AdminCreateUser, AdminImportUser, Batch
 
-pytestmark = pytest.mark.both_stores
-
 PATIENT = msgspec.structs.replace(POLICY, reservation_wait=60)
 HASTY = msgspec.structs.replace(POLICY, reservation_wait=0.3)
 
 DROP = "`drop {}`".format
 
 Say = Callable[[str], None]
-
-
-@pytest.fixture
-def deployment(store_kind: str, new_deployment: NewDeployment) -> Iterator[Deployment]:
-    """Each transport and each store once."""
-    with new_deployment(over_http=store_kind == "postgres") as deployment:
-        yield deployment
 
 
 @pytest.fixture
@@ -450,17 +441,24 @@ def check_the_outcomes(
     assert transport.batches.look_up(checked_users("nobody"), 0) == []
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.fixture
+def each_once(store_kind: str, new_deployment: NewDeployment) -> Iterator[Deployment]:
+    """Each transport and each store once."""
+    with new_deployment(over_http=store_kind == "postgres") as deployment:
+        yield deployment
+
+
+@pytest.mark.both_stores
 def test_eight_threads_with_overlapping_lists_create_each_email_once(
-    deployment: Deployment, seed: int
+    each_once: Deployment,
 ) -> None:
-    random = Random(seed)
+    random = Random(0)
     lists = [random.sample([f"u{n}" for n in range(400)], 100) for _ in range(8)]
     policy = msgspec.structs.replace(PATIENT, chunk_users=25)
     start = threading.Barrier(8)
 
     def run(at: int) -> list[str] | int:
-        with closing(deployment.transport(policy)) as transport:
+        with closing(each_once.transport(policy)) as transport:
             batch = BatchRun(
                 transport,
                 ListSource(users_to_create(*lists[at])),
@@ -484,7 +482,7 @@ def test_eight_threads_with_overlapping_lists_create_each_email_once(
     with ThreadPoolExecutor(8) as pool:
         outcomes = list(pool.map(run, range(8)))
 
-    with closing(deployment.transport(policy)) as transport:
+    with closing(each_once.transport(policy)) as transport:
         check_the_outcomes(transport, lists, outcomes)
 
 
