@@ -1,13 +1,15 @@
 """`verify --apply`, `suspend` and `restore` with a file: a dry run, a question, a report, again."""
 
 import json
+import os
 import re
 from pathlib import Path
 from socket import socket
 
 import pytest
-from tests.support.commands.running import RunAnyscale, run_unread
+from tests.support.commands.running import RunAnyscale, run_command, run_unread
 from tests.support.commands.terminal import on_a_terminal
+from tests.support.databases.empty_sqlite import place_file
 from tests.support.faults.faulty_proxy import Fault, FaultyProxy
 from tests.support.servers.server_process import ServerProcess
 
@@ -20,11 +22,22 @@ PEOPLE = """create_users:
 QUESTION = b"Type yes to continue:"
 
 
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The content of a database that has the accounts of `PEOPLE`, the first one an owner."""
+    folder = tmp_path_factory.mktemp("people")
+    environment = os.environ | {"ANYSCALE_HOST": "embedded", "ANYSCALE_DATA_DIR": str(folder)}
+    create = ("user", "batch-create", "-f", "-")
+    for words in (create, ("user", "set-role", "boss@example.com", "owner")):
+        done = run_command(words, environment, folder=folder, stdin=PEOPLE.encode())
+        assert done.returncode == 0, done.stderr
+    return (folder / "anyscale.db").read_bytes()
+
+
 @pytest.fixture(autouse=True)
-def _people(anyscale: RunAnyscale, monkeypatch: pytest.MonkeyPatch) -> None:
+def _people(people: bytes, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANYSCALE_HOST", "embedded")
-    assert anyscale("user", "batch-create", "-f", "-", stdin=PEOPLE).returncode == 0
-    assert anyscale("user", "set-role", "boss@example.com", "owner").returncode == 0
+    place_file(data / "anyscale.db", people)
 
 
 def csv(folder: Path, *lines: str) -> Path:

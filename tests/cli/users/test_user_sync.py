@@ -10,8 +10,9 @@ from socket import socket
 from typing import Any
 
 import pytest
-from tests.support.commands.running import CommandResult, RunAnyscale, start_command
+from tests.support.commands.running import CommandResult, RunAnyscale, run_command, start_command
 from tests.support.commands.terminal import on_a_terminal
+from tests.support.databases.empty_sqlite import place_file
 from tests.support.faults.faulty_proxy import Fault, FaultyProxy, lose_at
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users import checked_users
@@ -34,14 +35,24 @@ def csv(folder: Path, *lines: str, end: str = "\n") -> Path:
     return file
 
 
-@pytest.fixture(autouse=True)
-def _people(anyscale: RunAnyscale, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Create the staff, and make the first one an owner."""
-    monkeypatch.setenv("ANYSCALE_HOST", "embedded")
-    done = anyscale("user", "sync", "-f", csv(tmp_path, *STAFF), "--yes")
+@pytest.fixture(scope="module")
+def staff(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The content of a database that has the staff, the first one an owner."""
+    folder = tmp_path_factory.mktemp("staff")
+    environment = os.environ | {"ANYSCALE_HOST": "embedded", "ANYSCALE_DATA_DIR": str(folder)}
+    sync = ("user", "sync", "-f", csv(folder, *STAFF), "--yes")
+    done = run_command(sync, environment, folder=folder)
     assert done.returncode == 0, done.stderr
     assert "4 created." in done.stderr
-    assert anyscale("user", "set-role", "boss@example.com", "owner").returncode == 0
+    promote = ("user", "set-role", "boss@example.com", "owner")
+    assert run_command(promote, environment, folder=folder).returncode == 0
+    return (folder / "anyscale.db").read_bytes()
+
+
+@pytest.fixture(autouse=True)
+def _people(staff: bytes, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANYSCALE_HOST", "embedded")
+    place_file(data / "anyscale.db", staff)
 
 
 def accounts(anyscale: RunAnyscale) -> dict[str, dict[str, Any]]:
