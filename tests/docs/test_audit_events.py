@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from tests.support.paths import ROOT
 
@@ -16,6 +17,7 @@ SOURCE = ROOT / "src" / "anyscale"
 _EVENT = re.compile(r"(?!anyscale\.)[a-z_]+\.[a-z_]+")
 
 
+@cache
 def events_of_the_code() -> set[str]:
     """Return the names of events in the modules that append entries."""
     modules = [SOURCE / "domain" / "audit_chain.py", *(SOURCE / "server" / "core").rglob("*.py")]
