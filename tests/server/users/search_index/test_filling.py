@@ -311,9 +311,10 @@ def test_processes_that_fill_at_once_give_each_account_its_words_once(
 KILLED_WHILE_FILLING = """
 import os, sys
 from pathlib import Path
-from tests.support.databases.schema_steps import open_store
 from anyscale.server.core.search import index as search_index
 from anyscale.server.core.transactions import Transactions
+from anyscale.server.databases import open_store
+from anyscale.server.settings import Settings
 from anyscale.server.store.sql.search.unindexed_accounts import UnindexedAccounts
 from anyscale.server.store.sql.search.user_words import Words
 
@@ -346,7 +347,8 @@ else:
     name = "_fill_segment" if place == "committed" else "_write"
     setattr(index, name, killing(getattr(index, name), False))
 url = sys.argv[1]
-store = open_store(url if "://" in url else Path(url))
+database = url if "://" in url else Path(url)
+store = open_store(Settings(database=database), create=False)
 search_index.SearchIndex(Transactions(store)).fill()
 """
 
