@@ -215,7 +215,8 @@ def one_during_the_other(
         yield [running, waiting]
 
 
-@pytest.mark.both_stores
+# SQLite has one transaction that writes, so that the cases above and test_races.py suffice.
+@pytest.mark.parametrize("store_kind", ["postgres"], indirect=True, scope="module")
 @pytest.mark.parametrize(
     ("name", "way"),
     [
