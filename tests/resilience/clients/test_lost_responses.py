@@ -1,18 +1,25 @@
 """A response is lost, at each step of a batch: the command reports the right result, once."""
 
 import json
+import os
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from queue import SimpleQueue
+from urllib.parse import urlsplit
 
 import pytest
 from tests.support.commands.command_process import CommandProcess
 from tests.support.commands.running import BatchCreateCommand, RunAnyscale
 from tests.support.faults.faulty_proxy import Fault, FaultyProxy, lose
+from tests.support.servers.control_planes import Deployment, HttpDeployment, NewDeployment
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import emails_in_file, write_users_file
+
+from anyscale.domain.models.audit import AuditFilter
+from anyscale.domain.validation import Policy
 
 #: step -> the first line of its request
 SMALL = {
@@ -47,42 +54,56 @@ class Loss:
         return lose(client, response)
 
 
-def published(anyscale: RunAnyscale) -> int:
+@pytest.fixture
+def served(new_deployment: NewDeployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
+    """A server in this process that the environment names."""
+    with new_deployment(over_http=True) as deployment:
+        assert isinstance(deployment, HttpDeployment)
+        monkeypatch.setenv("ANYSCALE_HOST", deployment.url(Policy()))
+        monkeypatch.setenv("ANYSCALE_CLI_TOKEN", deployment.token)
+        yield deployment
+
+
+@contextmanager
+def losing(loss: Loss, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Lose a response between the command and the server that the environment names."""
+    port = urlsplit(os.environ["ANYSCALE_HOST"]).port
+    assert port
+    with FaultyProxy([port], loss) as proxy:
+        monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
+        yield
+    assert loss.happened
+
+
+def published(deployment: Deployment) -> int:
     """Count the published batches in the audit log."""
-    listed = anyscale("audit", "list", "-o", "jsonl")
-    assert listed.returncode == 0, listed.stderr
-    return sum(
-        json.loads(line)["event"] == "batch.published" for line in listed.stdout.splitlines()
-    )
+    only = AuditFilter(event="batch.published")
+    with closing(deployment.control_plane()) as control_plane, control_plane.store.read() as tx:
+        return len(tx.audit.list(-1, 9, only=only))
 
 
 @pytest.mark.parametrize("step", [*SMALL, *LARGE])
 def test_the_command_retries_after_a_lost_response_and_reports_each_user_once(
-    configured_server: ServerProcess,
+    served: Deployment,
     batch_create: Callable[[Path], BatchCreateCommand],
-    anyscale: RunAnyscale,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     step: str,
 ) -> None:
     count = 20 if step in SMALL else 1_200
     file = write_users_file(tmp_path / "users.yaml", count, 5)
-    loss = Loss((SMALL | LARGE)[step])
-    with FaultyProxy([configured_server.port], loss) as proxy:
-        monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
+    with losing(Loss((SMALL | LARGE)[step]), monkeypatch):
         shown, log = batch_create(file).finish(tries=1)
 
-        assert loss.happened
-        assert sorted(shown) == emails_in_file(count)
-        assert f"{count} users created." in log
-        assert published(anyscale) == 1
+    assert sorted(shown) == emails_in_file(count)
+    assert f"{count} users created." in log
+    assert published(served) == 1
 
 
 @pytest.mark.parametrize("step", [*SMALL, *LARGE])
 def test_a_command_that_was_killed_without_its_response_reports_the_result_when_it_runs_again(
-    configured_server: ServerProcess,
+    served: Deployment,
     batch_create: Callable[[Path], BatchCreateCommand],
-    anyscale: RunAnyscale,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     step: str,
@@ -94,20 +115,17 @@ def test_a_command_that_was_killed_without_its_response_reports_the_result_when_
     def kill() -> None:
         started.get(timeout=120).kill()
 
-    loss = Loss((SMALL | LARGE)[step], kill)
-    with FaultyProxy([configured_server.port], loss) as proxy:
-        monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
+    with losing(Loss((SMALL | LARGE)[step], kill), monkeypatch):
         command = batch_create(file).start()
         started.put(command)
         command.wait()
-        assert loss.happened
 
         shown, log = batch_create(file).finish(tries=1)
 
-        assert sorted(shown) == emails_in_file(count)
-        done = step in ("create", "publish", "users")
-        assert ("already created by batch" in log) == done
-        assert published(anyscale) == 1
+    assert sorted(shown) == emails_in_file(count)
+    done = step in ("create", "publish", "users")
+    assert ("already created by batch" in log) == done
+    assert published(served) == 1
 
 
 def test_a_run_whose_result_was_lost_stays_unfinished_while_the_server_is_down(
@@ -129,7 +147,7 @@ def test_a_run_whose_result_was_lost_stays_unfinished_while_the_server_is_down(
 
 @pytest.mark.parametrize("earlier", ["", "undo", "user delete"])
 def test_an_undo_counts_the_accounts_that_a_call_without_a_response_has_deleted(
-    configured_server: ServerProcess,
+    served: Deployment,
     anyscale: RunAnyscale,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -149,12 +167,9 @@ def test_an_undo_counts_the_accounts_that_a_call_without_a_response_has_deleted(
             assert anyscale("user", "set-role", email, "owner").returncode == 0
         assert json.loads(anyscale(*undo).stdout)["removed"] == 1
         undo, removed = [*undo, "--force"], 1
-    loss = Loss(r"POST /v1/batches/\w+/undo")
-    with FaultyProxy([configured_server.port], loss) as proxy:
-        monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
+    with losing(Loss(r"POST /v1/batches/\w+/undo"), monkeypatch):
         done = anyscale(*undo)
         again = anyscale(*undo)
 
-    assert loss.happened
     assert (done.returncode, json.loads(done.stdout)["removed"]) == (0, removed), done.stderr
     assert json.loads(again.stdout)["removed"] == 0

@@ -23,10 +23,18 @@ def execute_sql(tx: Transaction, sql: str, values: tuple[object, ...] = ()) -> A
     return connection.execute(sql.replace("?", mark), values)
 
 
+_ACCOUNTS = """
+    select email from users join batches on batches.id = users.batch
+    where state = 'published' order by email
+"""
+
+
 class StoredRows(NamedTuple):
     """The rows of a database, of published and open batches."""
 
     emails: list[str]
+    #: the emails of accounts, which are the rows of published batches
+    accounts: list[str]
     #: email -> PHC string
     hashes: dict[str, str]
     #: batch_id -> state
@@ -45,18 +53,20 @@ def read_database_copy(data: Path, copy: Path) -> StoredRows:
             shutil.copy(file, copy)
     path = copy / "anyscale.db"
     if not path.exists():
-        return StoredRows([], {}, {})
+        return StoredRows([], [], {}, {})
     connection = sqlite3.connect(path)
     try:
         assert connection.execute("pragma integrity_check").fetchall() == [("ok",)]
         if not connection.execute("select 1 from sqlite_master").fetchone():
-            return StoredRows([], {}, {})
+            return StoredRows([], [], {}, {})
         query = connection.execute("select email, password_hash from users order by email")
         users = dict(query.fetchall())
+        published = connection.execute(_ACCOUNTS).fetchall()
         batches = dict(connection.execute("select batch_id, state from batches").fetchall())
     finally:
         connection.close()
-    return StoredRows(list(users), {email: phc for email, phc in users.items() if phc}, batches)
+    hashes = {email: phc for email, phc in users.items() if phc}
+    return StoredRows(list(users), [email for (email,) in published], hashes, batches)
 
 
 def run_state_files(data: Path) -> list[Path]:
