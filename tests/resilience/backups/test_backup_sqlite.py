@@ -15,7 +15,7 @@ from tests.support.commands.command_of_shells import path_of_shells
 from tests.support.commands.command_process import CommandProcess
 from tests.support.commands.running import CommandResult, RunAnyscale, start_command
 from tests.support.commands.shell import run_shell
-from tests.support.hashing import passwords_for_all_cores
+from tests.support.faults.pausing import PausingHashes
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
 from tests.support.servers.server_process import ServerProcess
@@ -51,8 +51,8 @@ def restore_sqlite(copy: Path, folder: Path) -> str:
     return f"sqlite:///{folder / 'anyscale.db'}"
 
 
-#: passwords in the first chunk of a run
-FIRST_CHUNK = 8
+#: of the open batch, and those that have a password: more than the first chunks of a run
+USERS, PASSWORDS = 1_100, 200
 
 
 class BackUp(Struct, frozen=True):
@@ -64,9 +64,8 @@ class BackUp(Struct, frozen=True):
     port: int
     token: str
     head: str
-    #: of the open batch, each with a password
+    #: of the open batch
     users: Path
-    count: int
 
     def environment(self) -> dict[str, str]:
         host = f"http://127.0.0.1:{self.port}"
@@ -85,7 +84,7 @@ def hashes(database: Path) -> dict[str, str]:
 
 
 def wait_for(condition: Callable[[], bool], process: CommandProcess) -> None:
-    deadline = time.monotonic() + 300  # hashing has the lowest priority
+    deadline = time.monotonic() + 120
     while not condition():
         assert process.poll() is None, "the batch ended too early"
         assert time.monotonic() < deadline
@@ -100,32 +99,25 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> BackUp:
     folder.mkdir()
     server = {"ANYSCALE_DATABASE_URL": f"sqlite:///{database}"}
     token = shell("anyscale server create-token --name jane", folder, **server).strip()
-    # The copy is made meanwhile, and hashing has the lowest priority.
-    count = passwords_for_all_cores(10)
-    backup = BackUp(
-        folder / "backup.db",
-        folder,
-        port,
-        token,
-        "",
-        write_flow_users_file(tmp_path / "many.yaml", range(count), count, "n"),
-        count,
-    )
+    users = write_flow_users_file(tmp_path / "many.yaml", range(USERS), PASSWORDS, "n")
+    backup = BackUp(folder / "backup.db", folder, port, token, "", users)
     environment = backup.environment() | {"HOME": str(folder)}
-    with ServerProcess(server["ANYSCALE_DATABASE_URL"], tmp_path, port=port, real_hashes=True):
+    (pause := tmp_path / "pause").touch()
+    constants = {"anyscale.server.core.batches.service.hash_passwords": PausingHashes(pause)}
+    with ServerProcess(server["ANYSCALE_DATABASE_URL"], tmp_path, port=port, constants=constants):
         example = ROOT / "examples" / "users.yaml"
         shell(f"anyscale user batch-create -f {example}", folder, **environment)
         shell(page_command("> backup.head"), folder, **environment)
         client = start_command("user", "batch-create", "-f", backup.users, env=environment)
         try:
-            wait_for(lambda: len(hashes(database)) > FIRST_CHUNK, client)
+            wait_for(lambda: len(hashes(database)) > 0, client)
             back_up_sqlite(database, folder)
             assert client.poll() is None, "the batch ended too early"
         finally:
             client.kill()
     shutil.rmtree(database.parent)
     head = re.findall(r"^head: (\S+)", (folder / "backup.head").read_text(), re.MULTILINE)[0]
-    return BackUp(backup.copy, folder, port, token, head, backup.users, count)
+    return BackUp(backup.copy, folder, port, token, head, users)
 
 
 @pytest.fixture
@@ -200,11 +192,11 @@ def test_an_open_batch_resumes_after_the_restore(
     with ServerProcess(url, tmp_path, port=backup.port):
         batch_id = open_batch(anyscale, backup)
         result = create(anyscale, backup)
-        assert len(emails(anyscale, backup)) == 2 + backup.count
+        assert len(emails(anyscale, backup)) == 2 + USERS
 
     assert result.returncode == 0, result.stderr
     assert f"Continuing with batch {batch_id}" in result.stderr
-    assert FIRST_CHUNK < len(before) < backup.count
+    assert 0 < len(before) < PASSWORDS
     assert before.items() <= hashes(tmp_path / "restored" / "anyscale.db").items()
 
 
@@ -227,7 +219,7 @@ def test_an_open_batch_can_be_dropped_after_the_restore(
         result = create(anyscale, backup, **elsewhere)
 
     assert result.returncode == 0, result.stderr
-    assert f"{backup.count} users created." in result.stderr
+    assert f"{USERS} users created." in result.stderr
 
 
 def test_a_head_that_was_noted_after_the_backup_is_refused(

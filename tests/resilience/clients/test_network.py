@@ -4,6 +4,7 @@ import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -26,6 +27,8 @@ from tests.support.faults.stopping import stop_process
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import emails_in_file, write_users_file
 from tests.support.waiting import wait_until
+
+from anyscale.domain.validation import Policy
 
 
 @pytest.fixture
@@ -82,13 +85,14 @@ def test_a_batch_uses_both_servers_behind_a_load_balancer(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    file = write_users_file(tmp_path / "users.yaml", 21_000, 200)
-    one, other = (ServerProcess(postgres_url, tmp_path) for _ in range(2))
+    file = write_users_file(tmp_path / "users.yaml", 4_200, 200)
+    constants = {"anyscale.server.settings.Policy": partial(Policy, chunk_users=2_000)}
+    one, other = (ServerProcess(postgres_url, tmp_path, constants=constants) for _ in range(2))
     with one, other, FaultyProxy([one.port, other.port], lambda _: None) as balancer:
         monkeypatch.setenv("ANYSCALE_HOST", balancer.url)
         monkeypatch.setenv("ANYSCALE_CLI_TOKEN", one.token())
         shown, log = batch_create(file).finish(tries=1)
-        assert len(shown) == 21_000, log
+        assert len(shown) == 4_200, log
         for server in (one, other):
             log = server.log.read_text(encoding="utf-8")
             assert "/v1/batches/{batch_id}/chunks/{number}" in log

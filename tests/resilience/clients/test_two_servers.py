@@ -32,16 +32,16 @@ def test_a_second_server_on_a_sqlite_file_warns_and_loses_nothing(
         environments = [*served, {"ANYSCALE_DATABASE_URL": url}]
 
         def create(number: int) -> str:
-            file = write_users_file(tmp_path / f"{number}.yaml", 1_500, 0, prefix=f"run{number}")
+            file = write_users_file(tmp_path / f"{number}.yaml", 1_100, 0, prefix=f"run{number}")
             run = anyscale("user", "batch-create", "-f", file, env=environments[number])
             return run.stderr
 
         with ThreadPoolExecutor(3) as pool:
             for shown in pool.map(create, range(3)):
-                assert "1500 users created." in shown
+                assert "1100 users created." in shown
         for environment in environments:
             listed = anyscale("user", "list", "-o", "jsonl", env=environment).stdout
-            assert len(listed.splitlines()) == 4_500
+            assert len(listed.splitlines()) == 3_300
             assert "intact" in anyscale("audit", "verify", env=environment).stdout
         assert first.stop() == 0
         with ServerProcess(url, tmp_path) as third:
