@@ -89,6 +89,7 @@ class CommandProcess:
         environment: all of its variables.
         folder: the working directory.
         stdin: a file or a FIFO.
+        stdout: a file or a device; by default a new file.
         log: a file to which it appends its standard error; by default a new one.
         terminal: its path, if it controls the command, and is all of its streams.
         new_session: whether it leads a session of its own.
@@ -105,6 +106,7 @@ class CommandProcess:
         *,
         folder: Path,
         stdin: str | Path = os.devnull,
+        stdout: str | Path | None = None,
         log: Path | None = None,
         terminal: str = "",
         new_session: bool = False,
@@ -114,7 +116,7 @@ class CommandProcess:
     ) -> None:
         self.args = list(map(str, arguments))
         number = next(_numbers)
-        self._stdout = output_folder() / f"{number}.stdout"
+        self._stdout = Path(stdout or output_folder() / f"{number}.stdout")
         self._stderr = log or output_folder() / f"{number}.stderr"
         for file in (self._stdout, self._stderr):
             file.touch()
@@ -189,6 +191,8 @@ _folders: list[Path] = []
 
 
 def _text(file: Path) -> str:
+    if not file.is_file():  # a device
+        return ""
     return file.read_bytes().decode("utf-8", "surrogateescape")
 
 

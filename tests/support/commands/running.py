@@ -46,9 +46,11 @@ def anyscale(tmp_path: Path) -> RunAnyscale:
     ) -> CommandResult:
         octets = stdin.encode("utf-8", "surrogateescape") if isinstance(stdin, str) else stdin
         environment = os.environ | dict(env or {})
-        if stdout or any(name.startswith(_START_VARIABLES) for name in env or {}):
-            return _run_installed(arguments, environment, folder, octets, stdout, timeout)
-        return run_command(arguments, environment, folder=folder, stdin=octets, timeout=timeout)
+        if any(name.startswith(_START_VARIABLES) for name in env or {}):
+            return _run_installed(arguments, environment, folder, octets, timeout)
+        return run_command(
+            arguments, environment, folder=folder, stdin=octets, stdout=stdout, timeout=timeout
+        )
 
     return run
 
@@ -58,23 +60,20 @@ def _run_installed(
     environment: Mapping[str, str],
     folder: Path,
     stdin: bytes | None,
-    stdout: str | Path | None,
     timeout: float,
 ) -> CommandResult:
     """Run the installed command, in an interpreter of its own."""
-    with Path(stdout or os.devnull).open("wb") as file:
-        done = subprocess.run(
-            [ANYSCALE, *map(str, arguments)],
-            cwd=folder,
-            input=stdin or b"",
-            env=environment,
-            stdout=file if stdout else subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            timeout=timeout,
-            check=False,
-        )
+    done = subprocess.run(
+        [ANYSCALE, *map(str, arguments)],
+        cwd=folder,
+        input=stdin or b"",
+        env=environment,
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+    )
     output, log = (
-        (octets or b"").decode("utf-8", "surrogateescape") for octets in (done.stdout, done.stderr)
+        octets.decode("utf-8", "surrogateescape") for octets in (done.stdout, done.stderr)
     )
     return CommandResult(done.args, done.returncode, output, log)
 
@@ -85,6 +84,7 @@ def run_command(
     *,
     folder: Path,
     stdin: bytes | None = None,
+    stdout: str | Path | None = None,
     timeout: float = 120,
 ) -> CommandResult:
     """Run the command in a forked process, and wait for its end.
@@ -93,12 +93,14 @@ def run_command(
         subprocess.TimeoutExpired: it took longer, and was killed.
     """
     if not stdin:
-        return CommandProcess(arguments, environment, folder=folder).finish(timeout)
+        process = CommandProcess(arguments, environment, folder=folder, stdout=stdout)
+        return process.finish(timeout)
     with TemporaryDirectory() as name:
         fifo = Path(name, "stdin")
         os.mkfifo(fifo)
         threading.Thread(target=_write, args=(fifo, stdin), daemon=True).start()
-        return CommandProcess(arguments, environment, folder=folder, stdin=fifo).finish(timeout)
+        process = CommandProcess(arguments, environment, folder=folder, stdin=fifo, stdout=stdout)
+        return process.finish(timeout)
 
 
 def _write(fifo: Path, octets: bytes) -> None:
