@@ -142,12 +142,12 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
         ),
         "is a number whose format shows something else than its value",
     ),
-    "a million empty rows": (
-        lambda: _empty_rows("", 1_000_000),
+    "300,000 empty rows": (
+        lambda: _empty_rows("", 300_000),
         "delete the rows below the last user",
     ),
     "many rows of empty cells": (
-        lambda: _empty_rows("ABC", 150_000),
+        lambda: _empty_rows("ABC", 90_000),
         "delete the rows below the last user",
     ),
     "elements in elements": (
@@ -176,8 +176,8 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: _with_part(SHEET, f'<?xml version="1.0" encoding="rot13"?>{_sheet()}'),
         "is damaged or was cut off",
     ),
-    "ten thousand parts": (
-        lambda: packed(parts_of(GOOD) | {f"xl/media/{at}.png": "" for at in range(10_000)}),
+    "five thousand parts": (
+        lambda: packed(parts_of(GOOD) | {f"xl/media/{at}.png": "" for at in range(5_000)}),
         "has too many parts",
     ),
     "its first and last cell": (

@@ -34,14 +34,16 @@ class Secrets:
         self.codes.append(code_shown(seed, seconds_ahead=ahead))
         return self.codes[-1]
 
-    def traces(self) -> list[re.Pattern[bytes]]:
-        """Return what remains of each secret that is encoded, or of which a part is left."""
+    def traces_in(self, content: bytes) -> list[bytes]:
+        """Return what content has of each secret that is encoded, or of which a part is left."""
         texts = [text for seed in self.seeds for text in encoded(seed)]
         for code in self.recovery_codes:
             texts += [code[:14].encode(), code.replace("-", "")[:12].encode()]
-        found = [re.compile(re.escape(text), re.IGNORECASE) for text in texts]
+        # Of texts of a MB, this takes a tenth of the time of patterns that ignore the case.
+        lower = content.lower()
         # Six digits are part of many numbers.
-        return found + [re.compile(rf"\b{code}\b".encode()) for code in self.codes]
+        codes = rf"\b(?:{'|'.join(self.codes)})\b".encode()
+        return [text for text in texts if text.lower() in lower] + re.findall(codes, content)
 
 
 def encoded(secret: bytes) -> list[bytes]:
@@ -121,5 +123,4 @@ def test_no_seed_code_or_recovery_code_is_stored_logged_or_exported(
     assert b"recovery_code.used" in places["audit list"]
     assert any(b"second-factor/app" in content for content in places.values())
     for name, content in places.items():
-        for trace in secrets.traces():
-            assert not trace.search(content), (name, trace)
+        assert secrets.traces_in(content) == [], name
