@@ -2,6 +2,7 @@
 
 import re
 import resource
+import signal
 import subprocess
 import sys
 from errno import ENOMEM
@@ -29,6 +30,12 @@ PEAK = """
 import anyscale.cli.root, re
 print(int(re.search(r"VmPeak:\\s+(\\d+)", open("/proc/self/status").read())[1]) // 1024)
 """
+
+
+def limit_to(memory: int) -> None:
+    """Limit this process to a number of octets, and to 10 seconds of processor time."""
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
 
 
 @pytest.mark.parametrize("error", [MemoryError(), NO_THREAD])
@@ -61,8 +68,10 @@ def test_a_command_under_a_limit_names_the_memory_or_works(tmp_path: Path) -> No
             capture_output=True,
             text=True,
             check=False,
-            preexec_fn=partial(resource.setrlimit, resource.RLIMIT_AS, (limit, limit)),
+            preexec_fn=partial(limit_to, limit),
         )
+        if done.returncode == -signal.SIGXCPU and sys.version_info < (3, 13, 8):
+            continue  # Python itself may handle a MemoryError in a loop (cpython#134163)
         assert not FAULT.search(done.stderr), (more, done.stderr)
         named += done.stderr.splitlines()[-1] == NO_MEMORY
     assert named, "one of the limits is too small"
