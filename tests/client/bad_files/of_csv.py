@@ -43,6 +43,9 @@ def error_value(text: str) -> str:
     return f"{text} is an error value of a spreadsheet: correct the formula, or write the text"
 
 
+LOST_LETTER = "has U+FFFD at character 3, where a letter was lost: write the letter"
+
+
 COMMA = "read with ',' as the separator"
 
 SEPARATE = "separate its cells by ',', those that are empty too"
@@ -486,6 +489,17 @@ CSV = [
         b"Name,email, NAME\nJane,jane@example.com,Joe\n",
         ["users.csv:1:12: the column 'name' is there twice"],
         ["duplicate_key"],
+    ),
+    Bad(
+        "letters that another program has damaged",
+        "users.csv",
+        "name,email,lastname\nJÃ¼rg,j@x.org,GroÃŸ\nAna,a@x.org,Pe\ufffda\n".encode(),
+        [
+            "users.csv:2:1: j@x.org, name: was read in a wrong encoding: write 'Jürg'",
+            "users.csv:2:15: j@x.org, lastname: was read in a wrong encoding: write 'Groß'",
+            f"users.csv:3:13: a@x.org, lastname: {LOST_LETTER}",
+        ],
+        ["damaged"] * 3,
     ),
     Bad(
         "rows that are too short and too long",
