@@ -73,7 +73,8 @@ def test_a_command_under_a_limit_names_the_memory_or_works(tmp_path: Path) -> No
         if done.returncode == -signal.SIGXCPU and sys.version_info < (3, 13, 8):
             continue  # Python itself may handle a MemoryError in a loop (cpython#134163)
         assert not FAULT.search(done.stderr), (more, done.stderr)
-        named += done.stderr.splitlines()[-1] == NO_MEMORY
+        # With the smallest limits, Python can lack the memory to write anything.
+        named += done.stderr.splitlines()[-1:] == [NO_MEMORY]
     assert named, "one of the limits is too small"
 
 
