@@ -24,14 +24,6 @@ SignIn = Callable[..., dict[str, Any]]
 
 JUPYTERHUB = ROOT / ".venv" / "jupyterhub" / "bin"
 
-#: Half of the time of a start, an optional library of JSON schemas would compile its grammar.
-_HUB = """
-import sys
-sys.modules["rfc3987_syntax"] = None
-from jupyterhub.app import main
-main()
-"""
-
 
 @contextmanager
 def run_apache(folder: Path, port: int, pasted: str) -> Iterator[str]:
@@ -80,7 +72,7 @@ def run_jupyterhub(folder: Path, port: int, pasted: str) -> Iterator[str]:
         "HUB_TEXT": pasted,
         "PATH": f"{JUPYTERHUB}:{os.environ['PATH']}",
     }
-    command = [str(JUPYTERHUB / "python"), "-c", _HUB, "-f", str(FOLDER / "jupyterhub_config.py")]
+    command = [str(JUPYTERHUB / "jupyterhub"), "-f", str(FOLDER / "jupyterhub_config.py")]
     # Until the hub has registered its route, the proxy responds with 404.
     with _run(command, folder, port, "/hub/health", environment):
         yield url
