@@ -48,7 +48,7 @@ from anyscale.server.store.sql.accounts import Accounts
 pytestmark = pytest.mark.both_stores
 
 #: as often as two who do it at once may miss each other
-ROUNDS = 4
+ROUNDS = 12
 
 
 def let_pass(control_plane: ControlPlane, days: int) -> None:
