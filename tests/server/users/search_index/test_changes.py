@@ -56,7 +56,7 @@ def test_filling_waits_while_a_batch_is_undone_and_goes_on_if_the_undo_is_abando
     assert indexed_words(control_plane.store) == words_of_accounts(control_plane.store)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(6))
 def test_no_word_of_a_deleted_or_renamed_account_stays_whatever_races_with_the_filling(
     control_plane: ControlPlane, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
