@@ -11,6 +11,7 @@ from functools import cache, lru_cache
 from itertools import accumulate, product
 from typing import NamedTuple
 
+from anyscale.domain.characters import damage_of
 from anyscale.domain.emails import MAX_OCTETS
 from anyscale.domain.password_stems import STEMS
 
@@ -130,6 +131,8 @@ def password_fault(
     if FORBIDDEN.search(password):
         detail = "has a control, bidirectional or surrogate character; a password cannot hold one"
         return PasswordFault("character", detail)
+    if lost := damage_of(password, is_name=False):
+        return PasswordFault("damaged", lost)
     password = normalized(password)
     if len(password) < minimum:
         return PasswordFault("password_too_short", f"is shorter than {minimum} characters")

@@ -320,7 +320,7 @@ def _blank_fault(field: str, text: str) -> str:
 
 
 def _character_fault(field: str, text: str) -> Fault | None:
-    if damage := damage_of(text, is_name=field in _NAMES):
+    if not text.isascii() and (damage := damage_of(text, is_name=field in _NAMES)):
         return Fault(field, "damaged", damage)
     match = FORBIDDEN.search(text)
     if field == "external_id":  # two that look the same would be two people

@@ -41,6 +41,11 @@ def test_a_lost_letter_is_in_no_field(field: str) -> None:
     assert faults(**{field: "Pe\ufffda"}) == [Fault(field, "damaged", detail)]
 
 
+def test_a_lost_letter_of_a_password_is_refused_since_nobody_can_type_it() -> None:
+    detail = "has U+FFFD at character 12, where a letter was lost: write the letter"
+    assert faults(password="correct hor\ufffde battery") == [Fault("password", "damaged", detail)]
+
+
 @pytest.mark.parametrize(
     "name", ["JOÃO", "ÂNGELA", "LÍŠKA", "ÄÄRI", "ÅSLUND", "GARÇÃO", "Ñandú", "Αθηνά", "Đặng", "Ã"]
 )
