@@ -10,7 +10,6 @@ import time
 import urllib.request
 from collections.abc import Callable
 from contextlib import closing, suppress
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -70,18 +69,12 @@ def wait_for(server: ServerProcess, event: str, times: int = 1) -> None:
 FORKED, IMPORTING = (0.0, 0.01, 0.02), (0.0, 0.25)
 
 
+@pytest.mark.parametrize("ask", [ServerProcess.interrupt, ServerProcess.stop])
 @pytest.mark.parametrize(
-    ("begin", "workers", "pause", "ask"),
-    [
-        (ServerProcess.begin, workers, pause, ask)
-        for workers, pauses in ((1, FORKED), (2, IMPORTING))
-        for pause in pauses
-        for ask in (ServerProcess.interrupt, ServerProcess.stop)
-    ]
-    + [
-        (ServerProcess.begin_installed, 1, 0.0, ServerProcess.interrupt),
-        (ServerProcess.begin_installed, 1, 0.25, ServerProcess.stop),
-    ],
+    ("begin", "workers", "pause"),
+    [(ServerProcess.begin, 1, pause) for pause in FORKED]
+    + [(ServerProcess.begin, 2, pause) for pause in IMPORTING]
+    + [(ServerProcess.begin_installed, 1, pause) for pause in IMPORTING],
 )
 def test_a_server_that_is_stopped_during_its_start_ends_in_order(
     database: str,
@@ -104,18 +97,12 @@ def test_a_server_that_is_stopped_during_its_start_ends_in_order(
         server.kill()
 
 
-#: Workers that need no imports. They inherit what handles signals, which new interpreters do not.
-FORKED_WORKERS = {"uvicorn._subprocess.spawn": get_context("fork")}
-
-
-@pytest.mark.parametrize(
-    ("workers", "pause", "constants"),
-    [(1, 0.0, {}), (1, 0.05, {}), (2, 0.0, FORKED_WORKERS), (2, 0.05, {})],
-)
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("pause", [0.0, 0.05])
 def test_a_second_ctrl_c_ends_a_server_without_a_traceback(
-    database: str, tmp_path: Path, workers: int, pause: float, constants: dict[str, object]
+    database: str, tmp_path: Path, workers: int, pause: float
 ) -> None:
-    with ServerProcess(database, tmp_path, workers, constants=constants) as server:
+    with ServerProcess(database, tmp_path, workers) as server:
         wait_for(server, "Application startup complete", workers)
         server.interrupt()
         time.sleep(pause)
