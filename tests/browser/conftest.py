@@ -68,7 +68,7 @@ def kept_context(browser: Browser, site: Site) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def context(kept_context: BrowserContext) -> Iterator[BrowserContext]:
-    """This browser, without cookies of the test before."""
+    """This browser, without the cookies of the test before."""
     yield kept_context
     kept_context.clear_cookies()
     kept_context.set_offline(False)
