@@ -33,9 +33,9 @@ print(int(re.search(r"VmPeak:\\s+(\\d+)", open("/proc/self/status").read())[1]) 
 
 
 def limit_to(memory: int) -> None:
-    """Limit this process to a number of octets, and to 10 seconds of processor time."""
+    """Limit this process to a number of octets, and to 3 seconds of processor time."""
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
+    resource.setrlimit(resource.RLIMIT_CPU, (3, 3))
 
 
 @pytest.mark.parametrize("error", [MemoryError(), NO_THREAD])
