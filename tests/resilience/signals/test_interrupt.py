@@ -12,9 +12,10 @@ import pytest
 from tests.support.commands.command_process import CommandProcess
 from tests.support.commands.running import RunAnyscale, start_command
 from tests.support.databases.locks import HASHED, count_in, locked_when
-from tests.support.faults.pausing import PausingHashes
+from tests.support.faults.pausing import PausingHashes, paused_calls
 from tests.support.faults.stopping import stop_process
 from tests.support.hashing import passwords_for_all_cores
+from tests.support.paths import ROOT
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import write_flow_users_file
 from tests.support.waiting import wait_until
@@ -47,6 +48,14 @@ def pause(tmp_path: Path) -> Path:
 
 def database_in(data: Path) -> Path:
     return data / "anyscale.db"
+
+
+def has_calls_in_progress(pause: Path) -> bool:
+    """Return whether a run waits for chunks of passwords that cannot be hashed now.
+
+    A chunk may wait in its thread before the run has noted it; by the next one, it has.
+    """
+    return paused_calls(pause) > 1
 
 
 def wait_while_running(process: CommandProcess, condition: Callable[[], object]) -> None:
@@ -102,17 +111,16 @@ def test_an_interrupted_run_resumes_by_the_same_command(
     assert f"{count} users created." in again.stderr
 
 
-def test_ctrl_c_is_acknowledged_while_passwords_are_hashed(tmp_path: Path, data: Path) -> None:
-    count = passwords_for_all_cores(2)
-    users = write_flow_users_file(tmp_path / "users.yaml", range(count), count)
-    process = start_command(
-        *("user", "batch-create", "-f", users), real_hashes=True, constants=PATIENT
-    )
-    # No chunk that is hashed can be stored, so none of those under way ends: it is acknowledged
-    # before the wait for them, which would last for an hour.
-    with locked_when(process, database_in(data), HASHED):
-        process.send_signal(signal.SIGINT)
-        wait_while_running(process, lambda: "press Ctrl-C again" in process.stderr)
+def test_ctrl_c_is_acknowledged_while_passwords_are_hashed(tmp_path: Path, pause: Path) -> None:
+    users = write_flow_users_file(tmp_path / "users.yaml", range(PASSWORDS), PASSWORDS)
+    command = ("user", "batch-create", "-f", users)
+    constants = PATIENT | {HASH_PASSWORDS: PausingHashes(pause)}
+    process = start_command(*command, constants=constants)
+    wait_while_running(process, lambda: has_calls_in_progress(pause))
+    process.send_signal(signal.SIGINT)
+    # It is acknowledged before the wait for the calls in progress, which would last for an hour.
+    wait_while_running(process, lambda: "press Ctrl-C again" in process.stderr)
+    pause.unlink()
     done = process.finish()
 
     stopping, interrupted = done.stderr.splitlines()[-2:]
@@ -232,6 +240,7 @@ def test_a_second_ctrl_c_ends_a_run_at_once(
     server, database = served
     users = write_flow_users_file(tmp_path / "users.yaml", range(PASSWORDS), PASSWORDS)
     process = start_command("user", "batch-create", "-f", users, constants=PATIENT)
+    wait_while_running(process, lambda: has_calls_in_progress(pause))
     with locked_when(process, database, HASHED):
         freeze(server)
 
@@ -249,22 +258,26 @@ def test_a_second_ctrl_c_ends_a_run_at_once(
     assert "Continuing with batch" in again.stderr
 
 
-def test_the_call_of_the_sdk_drops_its_batch_after_ctrl_c(data: Path) -> None:
-    count = passwords_for_all_cores(2)
+def test_the_call_of_the_sdk_drops_its_batch_after_ctrl_c(data: Path, pause: Path) -> None:
     code = (
-        "import anyscale, signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "import anyscale, pathlib, signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from anyscale.batch_run import run; run._DROP_SECONDS = 60.0\n"
+        "from anyscale.server.core.batches import service\n"
         "from anyscale.user.models import AdminCreateUser\n"
+        "from tests.support.faults.pausing import PausingHashes\n"
+        f"service.hash_passwords = PausingHashes(pathlib.Path({str(pause)!r}))\n"
         "anyscale.user.admin_batch_create(AdminCreateUser"
-        f"(f'n{{i}}', f'u{{i}}@example.com', f'kx-{{i}}-quvam-dirolt') for i in range({count}))"
+        f"(f'n{{i}}', f'u{{i}}@example.com', f'kx-{{i}}-quvam-dirolt') for i in range({PASSWORDS}))"
     )
     command = [sys.executable, "-c", code]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
-        # Until it has said so, no call under way ends.
-        with locked_when(process, database_in(data), HASHED):
-            process.send_signal(signal.SIGINT)
-            first = process.stderr.readline()
+        # Until it has said so, no call in progress ends.
+        wait_until(lambda: has_calls_in_progress(pause) or process.poll() is not None)
+        process.send_signal(signal.SIGINT)
+        first = process.stderr.readline()
+        pause.unlink()
         shown = process.stderr.read()
         status = process.wait(60)
 

@@ -1,5 +1,7 @@
 """Pauses of a command that the test ends."""
 
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,7 @@ from tests.support.waiting import wait_until
 
 from anyscale.server.core.batches.hash_passwords import hash_passwords
 
-__all__ = ["Pause", "PausingHashes"]
+__all__ = ["Pause", "PausingHashes", "paused_calls"]
 
 
 #: within which a test has to end its pause
@@ -28,7 +30,8 @@ class PausingHashes:
     """Takes the place of `hash_passwords`; while a file exists, it hashes a chunk of each batch.
 
     That is the chunk which arrives first. It need not be the first one of the batch: a client sends
-    several at once, and those that wait here would keep that one from its turn.
+    several at once, and those that wait here would keep that one from its turn. Each call that
+    waits adds an octet to the file: see `paused_calls`.
     """
 
     def __init__(self, during: Path) -> None:
@@ -39,5 +42,17 @@ class PausingHashes:
     def __call__(self, *arguments: Any) -> int:
         batch_id, ((position, _), *_) = arguments[3:5]
         if self._first.setdefault(batch_id, position) != position:
+            self._count_call()
             wait_until(lambda: not self._during.exists(), _SECONDS)
         return hash_passwords(*arguments)
+
+    def _count_call(self) -> None:
+        with suppress(FileNotFoundError):  # the pause has ended
+            file = os.open(self._during, os.O_WRONLY | os.O_APPEND)
+            os.write(file, b".")
+            os.close(file)
+
+
+def paused_calls(during: Path) -> int:
+    """Return how many calls wait, or have waited, in the `PausingHashes` of a file."""
+    return during.stat().st_size
