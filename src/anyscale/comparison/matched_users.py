@@ -162,10 +162,17 @@ class MatchedUsers:
         yield from self._look_up_all(chunk for chunk in every if is_wanted(chunk.first))
 
     def _look_up_all(self, to_look_up: Iterable[_Chunk]) -> Iterator[_LookedUpChunk]:
-        """Look users up chunk by chunk, while the next chunk is read."""
+        """Look users up chunk by chunk; over HTTP while the next chunk is read.
+
+        The control plane of this process would take as long from the reading: SQLite gives back the
+        interpreter's lock for each row, and another thread would only wait for it.
+        """
+        transport = self._transport
+        if transport.reservations_at_once == 1:
+            yield from map(self._look_up, to_look_up)
+            return
         from anyscale.batch_run.bounded_executor import BoundedExecutor
 
-        transport = self._transport
         with BoundedExecutor[_LookedUpChunk](
             transport.reservations_at_once, transport.cancel_retries, transport.on_notice
         ) as executor:
