@@ -15,6 +15,7 @@ from anyscale.domain.spreadsheets import cell_name
 from anyscale.domain.user_sources import ProblemList, split_weak_hash
 from anyscale.domain.validation import (
     FIELDS,
+    IMPORTED_FIELDS,
     CheckedUser,
     Fault,
     Policy,
@@ -233,7 +234,8 @@ class EntryCollector:
         fields = self._defaults | values
         if self.verify:
             fields["password"] = fields["password_hash"] = None
-        return check(self.policy, **fields)
+        imported = {field: fields.pop(field) for field in IMPORTED_FIELDS}
+        return check(self.policy, **fields, imported=imported)
 
     def finish(
         self,

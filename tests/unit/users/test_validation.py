@@ -114,8 +114,7 @@ def test_the_quick_check_refuses_exactly_what_the_thorough_one_finds(
         lastname=lastname,
         title=title,
         external_id=external_id,
-        password_hash=password_hash,
-        sub=sub,
+        imported={"password_hash": password_hash, "sub": sub},
     )
     values = name, email, password, is_sso_user, lastname, title, external_id, password_hash
     given = dict(zip(FIELDS[: len(values)], values, strict=True)) | {"sub": sub}

@@ -12,7 +12,7 @@ from anyscale.domain.schemas.batches import BatchCreate, LookUp, NewUser, UserCh
 from anyscale.domain.schemas.protocol import DECODE_ERRORS
 from anyscale.domain.user_sources import WeakHash, split_weak_hash
 from anyscale.domain.validation import (
-    EXPORT_FIELDS,
+    IMPORTED_FIELDS,
     CheckedUser,
     ChunkUser,
     Policy,
@@ -25,8 +25,6 @@ from anyscale.server.http.bodies import check_value_count, invalid_body
 __all__ = ["check_chunk", "check_users", "decode_users", "passwords_of"]
 
 UsersBody = TypeVar("UsersBody", BatchCreate, UserChunk, LookUp)
-
-_NOTHING: dict[str, Any] = {}
 
 #: unknown keys that are reported for one user
 _UNKNOWN_KEYS = 10
@@ -106,13 +104,13 @@ def _checked(
             lastname=user.lastname,
             title=user.title,
             external_id=user.external_id,
-            **(
+            imported=(
                 _imported(user)
                 if user.password_hash
                 or user.suspended
                 or user.password_initial
                 or user.sub is not None
-                else _NOTHING
+                else None
             ),
         )
         for user, password in zip(users, passwords, strict=True)
@@ -130,7 +128,7 @@ def _checked(
 
 
 def _imported(user: NewUser | ChunkUser) -> dict[str, Any]:
-    return {field: getattr(user, field) for field in ("password_hash", *EXPORT_FIELDS)}
+    return {field: getattr(user, field) for field in IMPORTED_FIELDS}
 
 
 def _refuse_passwords(users: Sequence[ChunkUser], first: int) -> None:
