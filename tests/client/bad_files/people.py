@@ -10,7 +10,7 @@ from unicodedata import normalize
 import yaml
 from hypothesis import strategies as st
 
-from anyscale.domain.validation import FIELDS, FLAGS, CheckedUser, Policy, check
+from anyscale.domain.validation import FIELDS, FLAGS, IMPORTED_FIELDS, CheckedUser, Policy, check
 
 Row = dict[str, Any]
 
@@ -56,7 +56,9 @@ _locals = st.sampled_from(["jane", "O'Neil", "jörg", "用户", "#1", "a+b", "no
 
 
 def checked(row: Row, policy: Policy | None = None) -> CheckedUser | None:
-    return check(policy or Policy(), **{field: row[field] for field in FIELDS})
+    imported = {field: row[field] for field in IMPORTED_FIELDS}
+    others = {field: row[field] for field in FIELDS if field not in imported}
+    return check(policy or Policy(), **others, imported=imported)
 
 
 def passwords(rows: list[Row]) -> list[tuple[int, str]]:
