@@ -1,6 +1,5 @@
 """Turn HTTP responses, and failures to get one, into results and errors."""
 
-import os
 import ssl
 from http import HTTPStatus
 from http.client import BadStatusLine, RemoteDisconnected
@@ -20,6 +19,7 @@ from urllib3.exceptions import (
 )
 
 from anyscale import errors
+from anyscale.certificates import certificate_advice
 from anyscale.domain.schemas.protocol import API, DECODE_ERRORS, IDENTITY, ProblemDocument
 from anyscale.domain.urls import is_on_loopback
 from anyscale.errors import (
@@ -51,13 +51,6 @@ _BY_CODE: dict[str, type[AnyscaleError]] = {
     and issubclass(kind, AnyscaleError)
     and kind not in (BatchRefused, FeatureUnavailable, errors.UserAmbiguous)
 }
-
-
-# Codes of OpenSSL's x509_vfy.h: not yet valid, expired; another host name, another IP address; and
-# those of X509_V_FLAG_X509_STRICT, which Python sets since 3.13.
-_WRONG_TIME = frozenset({9, 10})
-_WRONG_HOST = frozenset({62, 64})
-_MALFORMED = range(79, 94)
 
 
 class Response(NamedTuple):
@@ -262,7 +255,9 @@ def _after_handshake(error: SSLError) -> bool:
 def _tls(error: SSLError, where: str) -> str:
     cause = error.args[0] if error.args else error
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({cause.verify_message}); {_certificate(cause)}"
+        return (
+            f"its certificate is not trusted ({cause.verify_message}); {certificate_advice(cause)}"
+        )
     # Only these errors are those of an answer that is not TLS. A server that refuses the handshake
     # speaks TLS, and must not be tried without it. `where` may also be "the proxy for ...".
     is_plain = any(word in str(cause).upper() for word in ("WRONG_VERSION", "RECORD_LAYER"))
@@ -275,19 +270,3 @@ def _tls(error: SSLError, where: str) -> str:
             "See docs/operations/tls.md"
         )
     return "it does not speak TLS as expected: is it https?"
-
-
-def _certificate(error: ssl.SSLCertVerificationError) -> str:
-    """Return what to do about a certificate that was refused."""
-    if error.verify_code in _WRONG_TIME:
-        return "renew it, or set the clock of this machine"
-    if error.verify_code in _WRONG_HOST:
-        return "use the host name that the certificate is for"
-    if error.verify_code in _MALFORMED:
-        return (
-            "create it anew with the extensions that RFC 5280 requires, of an authority keyUsage "
-            "with keyCertSign: docs/operations/tls.md has the openssl commands"
-        )
-    if file := os.environ.get("SSL_CERT_FILE"):
-        return f"is {file}, which SSL_CERT_FILE names, the file of its certificate authority?"
-    return "set SSL_CERT_FILE to the file of your certificate authority"

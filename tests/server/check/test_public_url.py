@@ -282,7 +282,15 @@ def test_an_untrusted_certificate_has_one_fix(site: Site, monkeypatch: pytest.Mo
         results = site.check()
 
     assert results["public_url.reachable"].fix == "see public_url.certificate"
-    assert "SSL_CERT_FILE" in (results["public_url.certificate"].fix or "")
+    assert "set SSL_CERT_FILE" in (results["public_url.certificate"].fix or "")
+
+
+def test_an_address_without_tls_is_found(site: Site) -> None:
+    address = f"https://127.0.0.1:{site.server_port}"
+    result = site.check(ANYSCALE_PUBLIC_URL=address)["public_url.certificate"]
+
+    assert "TLS failed" in result.found
+    assert (result.fix or "").startswith("correct the address, or let the proxy serve it with TLS")
 
 
 def test_a_proxy_that_the_server_does_not_trust_is_found(

@@ -113,13 +113,21 @@ def test_a_connection_that_is_cut_loses_no_mail(
     assert not any(site.link_works(mail.code) for mail in mails[:-1])
 
 
-@pytest.mark.parametrize("case", ["of another host", "of nobody", "expired"])
+@pytest.mark.parametrize(
+    ("case", "advice"),
+    [
+        ("of another host", "use the host name that the certificate is for"),
+        ("of nobody", "SSL_CERT_FILE"),
+        ("expired", "renew it"),
+    ],
+)
 def test_a_relay_with_a_wrong_certificate_gets_neither_a_mail_nor_the_password(
     site: MailSite,
     relay: FaultyRelay,
     authority: CertificateAuthority,
     tmp_path: Path,
     case: str,
+    advice: str,
 ) -> None:
     certificates = {
         "of another host": lambda: authority.issue("relay.example.com"),
@@ -130,7 +138,9 @@ def test_a_relay_with_a_wrong_certificate_gets_neither_a_mail_nor_the_password(
     relay.certificate = str(certificates[case]())
     relay.commands.clear()
     site.request_links(email)
-    assert "the certificate of the relay is not valid" in site.error_of(email)
+    error = site.error_of(email)
+    assert "the certificate of the relay is not valid" in error
+    assert advice in error
     assert {line.split()[0].upper() for _, line in relay.commands} == {"EHLO", "STARTTLS"}
     assert relay.accepted == []
 

@@ -15,6 +15,8 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
+from anyscale.certificates import certificate_advice
+
 __all__ = [
     "NoResponse",
     "Response",
@@ -41,6 +43,11 @@ class NoResponse(Exception):
 
 class TlsFailed(NoResponse):
     """There is no TLS, or the certificate is not trusted."""
+
+    def __init__(self, reason: str, advice: str) -> None:
+        super().__init__(reason)
+        #: what to do
+        self.advice: str = advice
 
 
 class Response(NamedTuple):
@@ -184,9 +191,11 @@ def _limited(step: Callable[[], Value]) -> Value:
     try:
         return within_time(step)
     except ssl.SSLCertVerificationError as error:
-        raise TlsFailed(f"its certificate is not trusted: {error.verify_message}") from None
+        reason = f"its certificate is not trusted: {error.verify_message}"
+        raise TlsFailed(reason, certificate_advice(error)) from None
     except ssl.SSLError as error:
-        raise TlsFailed(f"TLS failed: {error.reason or error}") from None
+        advice = "correct the address, or let the proxy serve it with TLS"
+        raise TlsFailed(f"TLS failed: {error.reason or error}", advice) from None
     except socket.gaierror as error:
         raise NoResponse(f"its name cannot be resolved: {error.strerror}") from None
     except TimeoutError:

@@ -61,10 +61,7 @@ def check_certificate(installation: Installation) -> Finding:
     try:
         seconds = get_certificate_end(url) - time.time()
     except TlsFailed as error:
-        file = installation.environment_file
-        fix = (
-            f"renew the certificate, or name the file of your authority by SSL_CERT_FILE in {file}"
-        )
+        fix = f"{error.advice} ({installation.environment_file} has the settings)"
         return fail(f"the certificate of {url}", str(error), fix)
     days = int(seconds // _DAY_SECONDS)
     found = f"it is trusted, and expires in {days} {'day' if days == 1 else 'days'}"

@@ -15,6 +15,7 @@ from contextlib import suppress
 from io import BufferedReader
 from typing import Final
 
+from anyscale.certificates import certificate_advice
 from anyscale.server.core.link_secrets import without_secrets
 from anyscale.server.core.mail.messages import mail_address
 from anyscale.server.core.mail.settings import MailSettings
@@ -266,7 +267,8 @@ class Relay:
         if isinstance(error, smtplib.SMTPResponseException):
             return f"{error.smtp_code} {self._shown(error.smtp_error)}"
         if isinstance(error, ssl.SSLCertVerificationError):
-            return f"the certificate of the relay is not valid: {error.verify_message}"
+            reason = f"the certificate of the relay is not valid: {error.verify_message}"
+            return f"{reason}; {certificate_advice(error)}"
         if isinstance(error, TimeoutError):
             return "the relay did not respond in time"
         if isinstance(error, ValueError):  # whose text may have a letter of the password
