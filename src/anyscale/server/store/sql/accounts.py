@@ -44,13 +44,10 @@ _TEXTS = f"select {columns(AccountTextsRecord)} from live_users where user_id = 
 _PUBLICATION = "(select publication from batches where batches.id = users.batch)"
 # A range of ids costs one look-up in an index, and a list of ids costs one for each id. In an empty
 # table, such as the sessions of unused accounts, a list of 500 ids takes 50 times as long.
-_RANGE = "where user_id >= ? and user_id <= ? and not user_id {any}"
-_DELETE = (
-    f"delete from users {_RANGE}"
-    f" returning {columns(DeletedAccountRecord, publication=_PUBLICATION)}"
-)
-
-_DELETE_FORMER_EMAILS = f"delete from former_emails {_RANGE} returning email_key"
+_RANGE = "where user_id >= ? and user_id <= ?"
+_KEEPING = "and not user_id {any}"
+_DELETED = columns(DeletedAccountRecord, publication=_PUBLICATION)
+_DELETED_TEXTS = columns(AccountTextsRecord, publication=_PUBLICATION)
 
 _BELONGINGS = (
     "grants",
@@ -222,22 +219,32 @@ class Accounts(Table):
             last: the `user_id` of the last account, of the same batch.
             keep: the ids of those between them that stay.
         """
-        values = first, last, self._connection.texts(keep)
         found = self._connection.column(_FIND_TABLES, *(first, last) * len(_WITH_ACCOUNTS))
+        which, values = _RANGE, [first, last]
+        if keep:
+            which, values = f"{_RANGE} {_KEEPING}", [first, last, self._connection.texts(keep)]
         for table in _BELONGINGS:
             if table in found:
-                self._connection.execute(f"delete from {table} {_RANGE}", *values)
+                self._connection.execute(f"delete from {table} {which}", *values)
         former = list[str]()
         if "former_emails" in found:
-            former = self._connection.column(_DELETE_FORMER_EMAILS, *values)
-        deleted = self._connection.all(DeletedAccountRecord, _DELETE, *values)
-        if "conflicts" in found:
-            emails = [*(account.email_key for account in deleted), *former]
-            keys = self._connection.texts(emails)
-            self._connection.execute(_CLEAR_CONFLICTS_OF_EMAILS, keys)
-            ids = self._connection.texts(one.external_id for one in deleted if one.external_id)
-            self._connection.execute(_CLEAR_CONFLICTS_OF_EXTERNAL_IDS, ids)
-        self._words.remove(deleted)
+            sql = f"delete from former_emails {which} returning email_key"
+            former = self._connection.column(sql, *values)
+        self._words.remove(self._delete_accounts(which, values, former, found))
+
+    def _delete_accounts(
+        self, which: str, values: Sequence[Any], former: Sequence[str], found: Collection[str]
+    ) -> Sequence[AccountTextsRecord]:
+        """Delete accounts, whose emails become empty texts in conflicts; return their texts."""
+        delete = f"delete from users {which} returning"
+        if "conflicts" not in found:  # as nearly always; each column of a row takes time
+            return self._connection.all(AccountTextsRecord, f"{delete} {_DELETED_TEXTS}", *values)
+        deleted = self._connection.all(DeletedAccountRecord, f"{delete} {_DELETED}", *values)
+        keys = self._connection.texts([*(account.email_key for account in deleted), *former])
+        self._connection.execute(_CLEAR_CONFLICTS_OF_EMAILS, keys)
+        ids = self._connection.texts(one.external_id for one in deleted if one.external_id)
+        self._connection.execute(_CLEAR_CONFLICTS_OF_EXTERNAL_IDS, ids)
+        return deleted
 
     def _update(self, user_id: str, change: str, *values: object) -> None:
         sql = f"update users set {change} where {_IS_ACCOUNT}"
