@@ -61,6 +61,8 @@ class NewChunk:
         self.users = users
         self.digest: Final = chunk_digest(users, batch.if_exists)
         self.ids: Final = user_ids(batch.batch_id, range(first, first + len(users)))
+        # Few chunks have users of other systems, so the others are searched for them only once.
+        self._are_imported = any(user.password_hash or user.suspended or user.sub for user in users)
 
     def reserve(self, tx: Transaction, batch: BatchRecord, *, again: bool = False) -> ReservedChunk:
         """Insert the users, and save and return the outcome; `again` if there is one already."""
@@ -84,14 +86,17 @@ class NewChunk:
         self, tx: Transaction, batch: BatchRecord
     ) -> tuple[dict[int, Conflict], Sequence[EmailHolder]]:
         """Insert the users whose `sub` is free; return the others, and the holders of emails."""
-        found = find_subjects(tx, self.users, self.ids)
-        clear_obsolete_subjects(tx, found)
-        refused = subject_conflicts(self.batch_id, self.users, found, self.first)
-        users, ids = without_subjects(self.users, found), self.ids
+        users, ids, refused = self.users, self.ids, dict[int, Conflict]()
+        if self._are_imported:
+            found = find_subjects(tx, users, ids)
+            clear_obsolete_subjects(tx, found)
+            refused = subject_conflicts(self.batch_id, users, found, self.first)
+            users = without_subjects(users, found)
         if refused:
             free = [at for at in range(len(users)) if self.first + at not in refused]
             users, ids = [users[at] for at in free], [ids[at] for at in free]
-        return refused, tx.users.insert(batch.id, new_users(ids, users, tx.now()))
+        imported_at = tx.now() if self._are_imported else None
+        return refused, tx.users.insert(batch.id, new_users(ids, users, imported_at))
 
     def _take_freed(self, tx: Transaction, batch: BatchRecord) -> Sequence[FreedEmailRecord]:
         if not self.ids:
@@ -106,8 +111,9 @@ class NewChunk:
             created = [at for at in range(len(users)) if at not in taken]
             users, ids = [users[at] for at in created], [ids[at] for at in created]
         passwords = [user.has_password for user in users].count(True)
-        hashes = len(users) - [user.password_hash for user in users].count(None)
-        suspended = [user.has_password for user in users if user.suspended]
+        imported = users if self._are_imported else []
+        hashes = [user.password_hash is not None for user in imported].count(True)
+        suspended = [user.has_password for user in imported if user.suspended]
         by_sso = [user.has_password or user.suspended for user in users if user.is_sso_user]
         return ChunkRecord(
             number=self.number,

@@ -93,8 +93,13 @@ class NewUsers:
         return map(self._build, sorted(range(len(self)), key=self._email_keys.__getitem__))
 
 
-def new_users(ids: Sequence[str], users: Sequence[CheckedUser], now: int = 0) -> NewUsers:
-    """Return the rows of users with these ids. Those of other systems were changed `now`."""
+def new_users(
+    ids: Sequence[str], users: Sequence[CheckedUser], imported_at: int | None = None
+) -> NewUsers:
+    """Return the rows of users with these ids.
+
+    `imported_at` is the time of the import if any of them comes from another system.
+    """
     # The same as `NewUserRecord(...)`, without a call of a Python function for each row.
     new = partial(tuple.__new__, NewUserRecord)
 
@@ -119,18 +124,19 @@ def new_users(ids: Sequence[str], users: Sequence[CheckedUser], now: int = 0) ->
         )
 
     def build_imported(at: int) -> tuple[Any, ...]:
-        return build(at) + _imported(users[at], now)
+        return build(at) + _imported(users[at], imported_at)
 
     keys = [user.email_key for user in users]
-    are_imported = any(user.password_hash or user.suspended or user.sub for user in users)
-    return NewUsers(keys, build_imported if are_imported else build, are_imported=are_imported)
+    if imported_at is None:
+        return NewUsers(keys, build)
+    return NewUsers(keys, build_imported, are_imported=True)
 
 
-def _imported(user: CheckedUser, now: int) -> ImportedRecord:
-    suspended_at, text = (now if user.suspended else None), user.password_hash
+def _imported(user: CheckedUser, at: int | None) -> ImportedRecord:
+    suspended_at, text = (at if user.suspended else None), user.password_hash
     if text is None:
         return ImportedRecord(None, None, None, suspended_at, user.sub)
-    set_at = None if user.password_initial else now
+    set_at = None if user.password_initial else at
     return ImportedRecord(text, set_at, parse(text).milliseconds, suspended_at, user.sub)
 
 
