@@ -452,6 +452,8 @@ def test_the_certificate_of_a_provider_must_be_trusted(
 ) -> None:
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+    else:
+        monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     monkeypatch.setattr(fetching, "_trusted_ca", fetching._trusted_ca.__wrapped__)
     with new_tampered_login(tmp_path, certificate) as login:
         if trusted:
@@ -459,4 +461,6 @@ def test_the_certificate_of_a_provider_must_be_trusted(
             login.assert_signed_in()
         else:
             login.assert_call_refused(login.start, "unavailable")
-            assert "CERTIFICATE_VERIFY_FAILED" in str([vars(one) for one in caplog.records])
+            logged = str([vars(one) for one in caplog.records])
+            assert "its certificate is not trusted (self-signed certificate); " in logged
+            assert "set SSL_CERT_FILE to the file of your certificate authority" in logged

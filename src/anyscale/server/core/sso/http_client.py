@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
+from anyscale.certificates import certificate_advice
 from anyscale.domain.urls import is_on_loopback
 from anyscale.errors import ProviderUnavailable
 from anyscale.server.core.secrets import SensitiveStruct
@@ -61,10 +62,21 @@ def _send(
     except TimeoutError:
         raise ProviderUnavailable(f"{_name(request)} took over {_SECONDS:.0f} seconds") from None
     except httpx.ConnectError as error:  # before the request was sent: the text has none of it
-        raise ProviderUnavailable(f"{_name(request)} cannot be reached: {error}") from None
+        raise ProviderUnavailable(f"{_name(request)} cannot be reached: {_reason(error)}") from None
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         kind = type(error).__name__
         raise ProviderUnavailable(f"the request to {_name(request)} failed: {kind}") from None
+
+
+def _reason(error: "httpx.ConnectError") -> str:
+    """Return why no connection was opened, and what to do about a certificate."""
+    cause: BaseException | None = error
+    while cause:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            reason = f"its certificate is not trusted ({cause.verify_message})"
+            return f"{reason}; {certificate_advice(cause)}"
+        cause = cause.__cause__ or cause.__context__
+    return str(error)
 
 
 async def _send_within(seconds: float, request: "httpx.Request") -> HttpResponse:
