@@ -56,7 +56,7 @@ _NAMES = frozenset({"name", "lastname"})
 #: those that exports of users have, and comparisons pass over
 _EXPORT_FIELDS = ("suspended", "password_initial", "sub")
 
-#: those that `check` takes apart, since few files have them
+#: those that `check` takes as one mapping, since few files have them
 IMPORTED_FIELDS = ("password_hash", *_EXPORT_FIELDS)
 
 #: those that messages name, which people write
