@@ -131,7 +131,7 @@ def _batch(store: PostgresStore, users: Sequence[CheckedUser]) -> None:
 
 def _bare(url: str, users: Sequence[CheckedUser]) -> Cost:
     ids = user_ids(f"bat_{'f' * 24}", range(len(users)))
-    rows = [(*row, 1) for row in new_users(ids, users)]
+    rows = [(*row, 1) for row in new_users(ids, users, None)]
     with psycopg.connect(url) as connection:
         cost = timed(lambda: _copy(connection, rows))
     _execute(url, *_EMPTY)

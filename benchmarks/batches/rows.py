@@ -34,7 +34,7 @@ control_plane = ControlPlane(Settings(database=Path(sys.argv[1])))
 size = control_plane.batches.policy.chunk_users
 with control_plane.store.write() as tx:
     batch = tx.batches.add(new_batch(tx, "key", "fail", "local:bench"))
-rows = list(new_users(user_ids(batch.batch_id, range(count)), users))
+rows = list(new_users(user_ids(batch.batch_id, range(count)), users, None))
 start = time.perf_counter()
 for number, first in enumerate(range(0, count, size)):
     part = rows[first:first + size]

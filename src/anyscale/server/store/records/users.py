@@ -94,11 +94,11 @@ class NewUsers:
 
 
 def new_users(
-    ids: Sequence[str], users: Sequence[CheckedUser], imported_at: int | None = None
+    ids: Sequence[str], users: Sequence[CheckedUser], imported_at: int | None
 ) -> NewUsers:
     """Return the rows of users with these ids.
 
-    `imported_at` is the time of the import if any of them comes from another system.
+    `imported_at` is the time of the import; None if none of them comes from another system.
     """
     # The same as `NewUserRecord(...)`, without a call of a Python function for each row.
     new = partial(tuple.__new__, NewUserRecord)
