@@ -170,9 +170,8 @@ same_person_option = click.option(
     "--same-person",
     multiple=True,
     callback=not_empty,
-    metavar="EXTERNAL_ID",
-    help="The account with this external id is that user's, though email and names differ or it is "
-    "suspended. Repeat it for each.",
+    metavar="NUMBER|EMAIL",
+    help="The account in question is that of the user with this external id or email. Repeatable.",
 )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from anyscale.batch_run.run_calls import RunCalls
+from anyscale.domain.models.sync import GivenAnswer
 from anyscale.domain.models.users import (
     EmailChange,
     ExpectedUser,
@@ -48,6 +49,13 @@ class AccountCalls(Protocol):
         """Change the emails of up to 1,000 accounts at one moment: they may swap theirs.
 
         It is refused as a whole, also if one of them is an owner's.
+        """
+
+    def answer_questions(self, answers: Sequence[GivenAnswer], *, dry_run: bool) -> list[bool]:
+        """Store up to 1,000 answers to questions of a sync, and return which of them hold.
+
+        The words of an answer hold for the first change that they were the answer to. With
+        `dry_run` they are only looked up.
         """
 
     def suspend(

@@ -5,7 +5,7 @@ matched in a second reading, which looks up only the chunks that have some.
 """
 
 from array import array
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import count, repeat
 from operator import attrgetter
@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from anyscale.comparison.comparison_calls import ComparisonCalls
 from anyscale.comparison.id_hashes import IdHashes
-from anyscale.domain.matching import depends_on_file, match
+from anyscale.domain.matching import Conflict, depends_on_file, match
 from anyscale.domain.models.users import User
 from anyscale.domain.user_sources import ProblemList, Reading, UserSource, chunks
-from anyscale.domain.validation import CheckedUser, Policy
-from anyscale.errors import AnyscaleError, BatchRefused, BatchUnfinished, Problem
+from anyscale.domain.validation import CheckedUser, Fault, Policy
+from anyscale.errors import AnyscaleError, BatchRefused, Problem
 
 __all__ = ["CHUNK", "MatchedUser", "MatchedUsers", "OnProgress"]
 
@@ -57,7 +57,6 @@ class MatchedUsers:
         transport: of the control plane.
         source: the users.
         outcome: what a refusal says about the accounts.
-        same_person: see `match`.
         by_email_only: whether external ids are ignored.
         is_needed: whether a chunk without external ids has to be looked up.
         on_progress: see `OnProgress`.
@@ -69,7 +68,6 @@ class MatchedUsers:
         source: UserSource,
         outcome: str,
         *,
-        same_person: Container[str] = (),
         by_email_only: bool = False,
         is_needed: Callable[[], bool] = lambda: True,
         on_progress: OnProgress = lambda *_: None,
@@ -77,7 +75,6 @@ class MatchedUsers:
         self._transport = transport
         self._source = source
         self._outcome = outcome
-        self._same_person = same_person
         self._by_email_only = by_email_only
         self._is_needed = is_needed
         self._on_progress = on_progress
@@ -87,7 +84,8 @@ class MatchedUsers:
         #: where in their chunks users are whose accounts depend on the others, by the first user of
         #: the chunk: whatever an account becomes between the readings, they are matched once
         self._undecided: dict[int, Sequence[int]] = {}
-        self._problems = ProblemList()
+        #: users who have the number of one account and the email of another, by their positions
+        self.conflicts: dict[int, tuple[CheckedUser, Conflict]] = {}
         #: users that were read
         self.count: int = 0
 
@@ -95,7 +93,7 @@ class MatchedUsers:
         """Iterate over the users in their order, and then over those that depend on others.
 
         Raises:
-            BatchRefused: users are wrong, or may have the accounts of others. It comes last.
+            BatchRefused: users are wrong. It comes last.
         """
         every = self._chunks(self._reading, "Reading")
         try:
@@ -109,22 +107,21 @@ class MatchedUsers:
         if self._undecided:
             for chunk in self._look_up_again(self._undecided.__contains__):
                 yield self._matched(chunk, self._undecided[chunk.first])
-        if self._problems:
-            self._problems.trim()
-            placed = map(self.located, self._problems)
-            raise BatchRefused(placed, self._problems.more, self._outcome)
         self._source.check_unchanged()
 
-    def rest(self, first: int) -> Iterator[Sequence[MatchedUser]]:
-        """Iterate once more over the users from a position on, the first one of a chunk, in order.
+    def refuse(self, faults: Iterable[tuple[int, Fault]]) -> None:
+        """Raise a `BatchRefused` if there are faults of users, each with the user's position."""
+        problems = ProblemList()
+        for index, fault in faults:
+            problems.add(Problem(index=index, **fault._asdict()))
+        if problems:
+            problems.trim()
+            raise BatchRefused(map(self.located, problems), problems.more, self._outcome)
 
-        Raises:
-            BatchUnfinished: somebody has changed an account since.
-        """
+    def rest(self, first: int) -> Iterator[Sequence[MatchedUser]]:
+        """Iterate once more over the users from a position on, that of the first one of a chunk."""
         for chunk in self._look_up_again(lambda start: start >= first):
             yield self._matched(chunk, range(len(chunk.users)))
-            if self._problems:
-                raise BatchUnfinished(f"the accounts have changed: {self._problems[0].detail}")
 
     def locate(self, index: int) -> Problem:
         """Return a problem with the place of the email of a user, if the source has places."""
@@ -224,15 +221,9 @@ class MatchedUsers:
     def _decided(
         self, index: int, user: CheckedUser, by_email: User | None, by_id: User | None
     ) -> list[MatchedUser]:
-        """Match a user, or add to the problems why that is not clear."""
-        found = match(
-            user,
-            by_id,
-            by_email,
-            is_in_file=self._external_ids.__contains__,
-            same_person=self._same_person,
-        )
-        if found.fault:
-            self._problems.add(Problem(index=index, **found.fault._asdict()))
+        """Match a user, or add to the conflicts why no account can be chosen."""
+        found = match(user, by_id, by_email, is_in_file=self._external_ids.__contains__)
+        if found.conflict:
+            self.conflicts[index] = user, found.conflict
             return []
         return [(index, user, found.account)]

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from itertools import product
 
-from anyscale.comparison.sync_planner import are_different
-from anyscale.domain.matching import is_other_name
+from anyscale.comparison.sync_steps import are_different
+from anyscale.domain.matching import has_common_name
 from anyscale.domain.models.sync import LookAlike, SyncPlan, SyncStep
 
 __all__ = ["possible_pairs"]
@@ -18,14 +18,12 @@ def possible_pairs(plan: SyncPlan) -> Iterator[LookAlike]:
     """Iterate over accounts to suspend and entries to create that have something in common.
 
     That is the first or the last name, or the part of the email before the `@`, and no two
-    different numbers. Those of `look_alikes`, which stop a sync, are left out. A large plan has
-    none.
+    different numbers. Those of questions are not in a plan. A large plan has none.
     """
     if len(plan.create) * len(plan.suspend) > _MOST_COMPARED:
         return
-    asked = {(pair.suspend.user_id, pair.create.email) for pair in plan.look_alikes}
     for entry, leaver in product(plan.create, plan.suspend):
-        if _may_be_one(entry, leaver) and (leaver.user_id, entry.email) not in asked:
+        if _may_be_one(entry, leaver):
             yield LookAlike(leaver, entry)
 
 
@@ -35,7 +33,7 @@ def _may_be_one(entry: SyncStep, leaver: SyncStep) -> bool:
     if are_different(entry.changes.external_id, leaver.expected.external_id):
         return False
     is_same_part = _before_at(entry.email) == _before_at(leaver.email)
-    return is_same_part or not is_other_name(entry.changes, leaver.expected)
+    return is_same_part or has_common_name(entry.changes, leaver.expected)
 
 
 def _before_at(email: str) -> str:

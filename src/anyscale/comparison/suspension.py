@@ -1,6 +1,5 @@
 """Choose the accounts that a file says to suspend or restore, and do it; owners are kept."""
 
-from collections.abc import Container
 from itertools import chain
 
 from anyscale.comparison.comparison_calls import ComparisonCalls
@@ -69,24 +68,20 @@ def plan_named(
 
 
 def plan_missing(
-    transport: ComparisonCalls,
-    source: UserSource,
-    on_progress: OnProgress,
-    same_person: Container[str] = (),
+    transport: ComparisonCalls, source: UserSource, on_progress: OnProgress
 ) -> SuspensionPlan:
     """Choose the accounts to suspend: of the users who are not in a file.
 
     An account with the email or the number of an entry that had another account has got it since
-    the file was read: it is skipped. `same_person` is as in `match`.
+    the file was read: it is skipped. So is one of which it is not sure whose it is: the file names
+    it.
 
     Raises:
         BatchRefused: the file is wrong.
     """
     plan = SuspensionPlan(suspend=True)
     named, email_keys, numbers = IdHashes(), IdHashes(), IdHashes()
-    matched = MatchedUsers(
-        transport, source, _OUTCOME, same_person=same_person, on_progress=on_progress
-    )
+    matched = MatchedUsers(transport, source, _OUTCOME, on_progress=on_progress)
     for _, user, account in chain.from_iterable(matched):
         plan.users += 1
         email_keys.add(user.email_key)
@@ -96,6 +91,9 @@ def plan_missing(
             plan.without_account.append(user.email)
         else:
             named.add(account.user_id)
+    for _, conflict in matched.conflicts.values():
+        for one in conflict.accounts:
+            named.add(one.user_id)
     for hashes in (named, email_keys, numbers):
         hashes.sort()
     for account in list_users(transport, UserQuery(), None, USER_PAGE):

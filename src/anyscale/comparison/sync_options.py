@@ -1,12 +1,11 @@
 """What a sync may do: the kinds of steps, and the limits and questions that stop it."""
 
-from collections.abc import Iterator
-from shlex import quote
+from collections.abc import Iterator, Mapping
+from typing import Literal
 
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
 from anyscale.domain.models.sync import StepKind, SyncPlan, SyncStep
-from anyscale.domain.validation import shown
 
 __all__ = [
     "ExceededLimit",
@@ -21,13 +20,18 @@ __all__ = [
 
 _MANY, _SHARE = 50, 10
 
+#: whether an entry and an account are one person or two
+Answer = Literal["same", "differ"]
+
 
 class SyncOptions(Struct, frozen=True, kw_only=True):
     """What a sync may do.
 
-    `they_differ` has emails of entries or accounts that look alike and are two people, and
-    `same_person` external ids as `match` takes them. A plan of more than `most_steps` is refused,
-    for the sake of the memory.
+    `same_person` has external ids or emails of entries whose accounts are theirs, `they_differ`
+    emails of entries or accounts that are two people, and `renumbered` is how many people have new
+    numbers: see `anyscale.comparison.answers`. `answers` has those that hold, `same` or `differ`,
+    by the `change` of their questions. A plan of more than `most_steps` is refused, for the sake of
+    the memory.
     """
 
     create: bool = True
@@ -39,6 +43,8 @@ class SyncOptions(Struct, frozen=True, kw_only=True):
     at_most_suspend: int | None = None
     they_differ: frozenset[str] = frozenset()
     same_person: frozenset[str] = frozenset()
+    renumbered: int | None = None
+    answers: Mapping[str, Answer] = {}
     most_steps: int | None = None
 
 
@@ -47,8 +53,8 @@ class ExceededLimit(Struct, frozen=True):
 
     Attributes:
         kind: of the steps.
-        count: how many there are; of corrections without a limit of the caller, how many replace an
-            email or a number, or end SSO.
+        count: how many there are; of corrections without a limit of the caller, how many replace a
+            name, an email or a number, clear a value, or end SSO.
         limit: that of the caller; None for the one that holds without it.
     """
 
@@ -90,15 +96,18 @@ def limit_question(what: str, accounts: int) -> str:
     return f"{what}, of {accounts:,} accounts: if that is right"
 
 
-def _replaces_identity(step: SyncStep) -> bool:
-    """Return whether a correction replaces the email or a known number, or ends SSO.
+def _is_grave(step: SyncStep) -> bool:
+    """Return whether a correction replaces how a user is known, clears a value, or ends SSO.
 
-    Without SSO, an account is unlinked from the identity provider.
+    A column may be empty by mistake, or of other people. Without SSO, an account is unlinked from
+    the identity provider. A value that an account has not had is no loss.
     """
     assert step.changes
     assert step.replaced
-    has_number = step.changes.external_id is not UNSET and bool(step.replaced.external_id)
-    return step.changes.email is not UNSET or has_number or step.changes.is_sso_user is False
+    new, old = step.changes.to_dict(), step.replaced.to_dict()
+    if new.get("is_sso_user") is False:
+        return True
+    return any(old[field] and (field != "title" or not new[field]) for field in new)
 
 
 def exceeded_limits(plan: SyncPlan, options: SyncOptions) -> Iterator[ExceededLimit]:
@@ -113,11 +122,11 @@ def exceeded_limits(plan: SyncPlan, options: SyncOptions) -> Iterator[ExceededLi
         if limit is not None and count > limit:
             yield ExceededLimit(kind, count, limit)
     most = default_limit(plan.accounts)
-    identities = sum(map(_replaces_identity, plan.correct))
+    grave = sum(map(_is_grave, plan.correct))
     if options.at_most_suspend is None and len(plan.suspend) > most:
         yield ExceededLimit("suspend", len(plan.suspend), None)
-    if options.at_most_correct is None and identities > most:
-        yield ExceededLimit("correct", identities, None)
+    if options.at_most_correct is None and grave > most:
+        yield ExceededLimit("correct", grave, None)
 
 
 def count_nameless(plan: SyncPlan) -> int:
@@ -132,14 +141,6 @@ def stop_reasons(plan: SyncPlan, options: SyncOptions) -> Iterator[str]:
         yield _in_words(one, plan.accounts)
     if not plan.checked:
         yield "there are no users: every account would be suspended"
-    for pair in plan.look_alikes:
-        old, new = pair.suspend.email, pair.create.email
-        yield (
-            f"{old} to suspend and {new} to create have the name {shown(pair.create.name)}: is an "
-            "email mistyped or cut off? If the email of one person has changed, "
-            f"`anyscale user update {quote(old)} --email {quote(new)}` corrects the account. If "
-            f"they are two people, `--they-differ {quote(new)}` says so"
-        )
     if plan.suspend and (nameless := count_nameless(plan)):
         yield (
             f"{nameless:,} without an account and without a name: an email may be "
@@ -150,7 +151,7 @@ def stop_reasons(plan: SyncPlan, options: SyncOptions) -> Iterator[str]:
 def _in_words(one: ExceededLimit, accounts: int) -> str:
     if one.limit is not None:
         return f"{one.count:,} to {one.kind}, and `--at-most-{one.kind}` is {one.limit:,}"
-    replaced = "get another email or number, or to lose SSO"
+    replaced = "get another name, email or number, or to lose a value or SSO"
     what = replaced if one.kind == "correct" else one.kind
     doubt = limit_question(f"{one.count:,} to {what}", accounts)
     return f"{doubt}, allow that number by `--at-most-{one.kind}`"

@@ -1,32 +1,46 @@
 """Decide what a sync does: entries and accounts in, a plan out. It calls no control plane."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from msgspec import UNSET, UnsetType, structs
+from msgspec import UNSET, structs
 
-from anyscale.comparison.differences import (
-    different_fields,
-    gets_email,
-    shown_change,
-    values_to_compare,
-)
+from anyscale.comparison.differences import values_to_compare
 from anyscale.comparison.id_hashes import IdHashes
+from anyscale.comparison.look_alikes import look_alikes
+from anyscale.comparison.lost_letters import lacks_letters, lost_letters
 from anyscale.comparison.matched_users import MatchedUser
+from anyscale.comparison.questions import change_id, question_of, question_of_pair
 from anyscale.comparison.sync_options import SyncOptions, choose_kinds, stop_reasons
+from anyscale.comparison.sync_steps import (
+    are_different,
+    changes_of,
+    differing_fields,
+    name_of,
+    shown_changes,
+    step_of_account,
+)
 from anyscale.domain.conflicts import FREED_DAYS
 from anyscale.domain.emails import email_key_or_empty
-from anyscale.domain.matching import folded, is_other_name
-from anyscale.domain.models.sync import LookAlike, StepKind, SyncPlan, SyncStep
-from anyscale.domain.models.users import ExpectedUser, User, UserChanges
+from anyscale.domain.matching import Conflict, doubt_of, has_other_email
+from anyscale.domain.models.sync import QuestionKind, SyncPlan, SyncStep
+from anyscale.domain.models.users import User, UserChanges
 from anyscale.domain.names import full_name
-from anyscale.domain.validation import CheckedUser, shown
+from anyscale.domain.validation import CheckedUser, Fault, shown
 from anyscale.errors import TooLarge
 
-__all__ = ["Planner", "are_different"]
+__all__ = ["Planner"]
 
 _ONLY_IN_FILE = "it is suspended in the file, but a sync suspends only users who are missing there"
 _GOT_SINCE = "it got an email or a number of the file while the plan was made: sync again"
+_LOST_LETTERS = (
+    "no account has this email, and the name has `?` where a letter may be lost: write the letters "
+    "into the file; save it as an Excel workbook or as CSV UTF-8"
+)
+_IS_OF_ANOTHER = (
+    "it is another person, and the {what} is that of {name}: change the {what} of that account, or "
+    "delete it, before this one can be created"
+)
 
 
 #: a field whose value only one account has
@@ -52,7 +66,8 @@ class Planner:
         self.new: list[CheckedUser] = []
         #: the keys of the emails of accounts that have an entry and stay as they are
         self._kept_emails: list[str] = []
-        self._differing = frozenset(map(email_key_or_empty, options.they_differ))
+        #: values that are damaged, each with the position of its entry
+        self.damaged: list[tuple[int, Fault]] = []
 
     def add_entries(self, matched: Sequence[MatchedUser]) -> None:
         """Add entries, each with its account if it has one.
@@ -63,21 +78,25 @@ class Planner:
         self._plan.checked += len(matched)
         values = values_to_compare([user for _, user, _ in matched])
         for index, user, account in matched:
-            self._email_keys.add(user.email_key)
-            if user.external_id:
-                self._numbers.add(user.external_id)
+            self._add_identity(user)
             if account is None:
                 self._add_new(index, user)
                 continue
             self.seen.add(account.user_id)
-            if account.suspended_at is not None:
-                self._add_suspended(index, user, account)
-                continue
-            if user.suspended:
-                self._plan.left.append(_of_account("leave", account, _ONLY_IN_FILE, index))
-            if values(user) != values(account):
-                self._add_different(index, user, account)
+            if values(user) != values(account) or account.suspended_at is not None:
+                self._add_account(index, user, account)
+            elif user.suspended:
+                self._plan.left.append(step_of_account("leave", account, _ONLY_IN_FILE, index))
         self._refuse_if_too_large()
+
+    def add_conflicts(self, conflicts: Mapping[int, tuple[CheckedUser, Conflict]]) -> None:
+        """Add entries that have the number of one account and the email of another."""
+        self._plan.checked += len(conflicts)
+        for index, (user, conflict) in conflicts.items():
+            self._add_identity(user)
+            for account in conflict.accounts:
+                self.seen.add(account.user_id)
+            self._ask(index, user, "two_accounts", conflict.detail, conflict.accounts)
 
     def end_entries(self) -> None:
         """Prepare for `add_missing`, after the last entry."""
@@ -95,10 +114,10 @@ class Planner:
             return
         key = email_key_or_empty(account.email)
         if key in self._email_keys or (account.external_id or "") in self._numbers:
-            self._plan.blocked.append(_of_account("leave", account, _GOT_SINCE))
+            self._plan.blocked.append(step_of_account("leave", account, _GOT_SINCE))
             self._kept_emails.append(key)
             return
-        self._plan.suspend.append(_of_account("suspend", account, "it is not in the file"))
+        self._plan.suspend.append(step_of_account("suspend", account, "it is not in the file"))
         self._refuse_if_too_large()
 
     @property
@@ -143,7 +162,7 @@ class Planner:
             assert step.replaced
             changes = structs.replace(step.changes, **{field: UNSET})
             if changes.to_dict():
-                reason = _difference(changes, step.replaced)
+                reason = shown_changes(changes, step.replaced)
                 correct.append(structs.replace(step, changes=changes, reason=reason))
         self._plan.correct = correct
 
@@ -153,7 +172,9 @@ class Planner:
         plan.accounts = accounts
         for steps in (plan.create, plan.correct, plan.restore):
             steps.sort(key=lambda step: step.index or 0)
-        plan.look_alikes = list(self._look_alikes())
+        if options.create or options.suspend_missing:
+            self._ask_about_look_alikes()
+        plan.questions.sort(key=lambda question: question.index or 0)
         self._leave_if_email_is_kept()
         self._block_freed()
         # Whatever the options leave out, an email that looks mistyped is found.
@@ -166,8 +187,16 @@ class Planner:
         if most is not None and self._plan.steps + len(self._plan.left) > most:
             raise TooLarge(f"the file changes more than {most:,} accounts")
 
+    def _add_identity(self, user: CheckedUser) -> None:
+        self._email_keys.add(user.email_key)
+        if user.external_id:
+            self._numbers.add(user.external_id)
+
     def _add_new(self, index: int, user: CheckedUser) -> None:
         self.new.append(user)
+        if lacks_letters(user) and not self._answer_to(user, None):
+            self._ask(index, user, "lost_letters", _LOST_LETTERS)
+            return
         reason = "no account has this email"
         if user.external_id:
             reason += " or this number"
@@ -180,86 +209,121 @@ class Planner:
         step = SyncStep(
             kind="create" if is_created else "leave",
             email=user.email,
-            name=_name(user),
+            name=name_of(user),
             reason=reason,
             index=index,
             changes=UserChanges(**values),
         )
         (self._plan.create if is_created else self._plan.left).append(step)
 
-    def _add_different(self, index: int, user: CheckedUser, account: User) -> None:
-        email = ["email"] if gets_email(user, account) else []
-        fields = [*email, *different_fields(user, account)]
-        if not fields:
-            return
-        changes = UserChanges(**{field: getattr(user, field) for field in fields})
-        replaced = UserChanges(**{field: getattr(account, field) for field in fields})
-        reason = _difference(changes, replaced)
-        if account.permission_level == "owner":
-            self._leave(account, f"it is an owner's, which no file changes: {reason}", index)
-            return
-        step = _of_account("correct", account, reason, index, changes, replaced)
-        self._plan.correct.append(step)
+    def _add_account(self, index: int, user: CheckedUser, account: User) -> None:
+        """Add an entry that is not as its account, or whose account is suspended.
 
-    def _add_suspended(self, index: int, user: CheckedUser, account: User) -> None:
-        """Restore the account of an entry, if a sync has suspended it.
-
-        A suspended account is corrected only if it is restored: else an email that was given to
-        another person would first rename the account of the person who left, and then open it.
+        The first rule that applies decides. A suspended account is corrected only if it is
+        restored: else an email that was given to another person would first rename the account of
+        the person who left, and then open it.
         """
         if account.permission_level == "owner":
-            self._leave(account, "it is suspended, and an owner's: owners are kept", index)
-        elif not account.suspended_by_sync:
-            self._leave(account, "it was suspended by hand, and stays so", index)
+            self._add_owner(index, user, account)
+        elif account.suspended_at is not None and user.suspended:
+            self._leave(account, "it is suspended, and the file says so too", index)
+        elif damaged := list(lost_letters(user, account)):
+            self.damaged += ((index, fault) for fault in damaged)
+        elif not self._is_sure(index, user, account):
+            pass  # it is a question, or two people as the administrator has answered
+        elif account.suspended_at is not None:
+            self._add_suspended(index, user, account)
         elif user.suspended:
-            self._leave(account, "a sync suspended it, and the file says so too", index)
+            self._plan.left.append(step_of_account("leave", account, _ONLY_IN_FILE, index))
+            self._add_different(index, user, account)
+        else:
+            self._add_different(index, user, account)
+
+    def _add_owner(self, index: int, user: CheckedUser, account: User) -> None:
+        if account.suspended_at is not None:
+            self._leave(account, "it is suspended, and an owner's: owners are kept", index)
+        elif fields := differing_fields(user, account):
+            reason = shown_changes(*changes_of(fields, user, account))
+            self._leave(account, f"it is an owner's, which no file changes: {reason}", index)
+
+    def _add_different(self, index: int, user: CheckedUser, account: User) -> None:
+        if fields := differing_fields(user, account):
+            changes, replaced = changes_of(fields, user, account)
+            reason = shown_changes(changes, replaced)
+            step = step_of_account("correct", account, reason, index, changes, replaced)
+            self._plan.correct.append(step)
+
+    def _add_suspended(self, index: int, user: CheckedUser, account: User) -> None:
+        """Restore the account of an entry, if a sync has suspended it."""
+        if not account.suspended_by_sync:
+            self._leave(account, "it was suspended by hand, and stays so", index)
         elif not self._options.restore:
             reason = "a sync suspended it, and it is in the file again: `--restore` restores it"
             self._leave(account, reason, index)
-        elif self._may_be_another_person(user, account):
-            reason = (
-                f"a sync suspended it, and the file has its email or its number for "
-                f"{shown(_name(user))}: if that is the same person, restore it by hand"
-            )
-            self._leave(account, reason, index)
         else:
             reason = "a sync suspended it, and it is in the file again"
-            self._plan.restore.append(_of_account("restore", account, reason, index))
+            self._plan.restore.append(step_of_account("restore", account, reason, index))
             self._add_different(index, user, account)
 
-    def _may_be_another_person(self, user: CheckedUser, account: User) -> bool:
-        """Return whether no name of an entry is that of its account. Emails say nothing."""
-        is_confirmed = user.external_id in self._options.same_person
-        return bool(user.name) and is_other_name(user, account) and not is_confirmed
+    def _is_sure(self, index: int, user: CheckedUser, account: User) -> bool:
+        """Return whether an account is that of its entry; add what follows if it is not."""
+        doubt = doubt_of(user, account)
+        if doubt is None:
+            return True
+        answer = self._answer_to(user, account)
+        if answer == "differ":
+            self._add_two_people(index, user, account)
+        elif answer is None:
+            self._ask(index, user, doubt.kind, doubt.detail, [account])
+        return answer == "same"
+
+    def _add_two_people(self, index: int, user: CheckedUser, account: User) -> None:
+        """Add an account that the file lacks, and an entry that waits for its email or number."""
+        what = "number" if has_other_email(user, account) else "email"
+        reason = _IS_OF_ANOTHER.format(what=what, name=full_name(account.name, account.lastname))
+        step = SyncStep(
+            kind="leave", email=user.email, name=name_of(user), reason=reason, index=index
+        )
+        self._plan.blocked.append(step)
+        self._kept_emails.append(email_key_or_empty(account.email))
+        if account.suspended_at is None:
+            self._plan.suspend.append(step_of_account("suspend", account, "it is not in the file"))
+
+    def _ask(
+        self,
+        index: int,
+        user: CheckedUser,
+        kind: QuestionKind,
+        reason: str,
+        accounts: Sequence[User] = (),
+    ) -> None:
+        """Leave an entry and its accounts: they are in doubt."""
+        self._kept_emails += (email_key_or_empty(account.email) for account in accounts)
+        self._plan.questions.append(question_of(index, user, kind, reason, *accounts[:1]))
+
+    def _answer_to(self, user: CheckedUser, account: User | None) -> str | None:
+        answers = self._options.answers
+        return answers.get(change_id(user, account)) if answers else None
 
     def _leave(self, account: User, reason: str, index: int | None = None) -> None:
-        self._plan.left.append(_of_account("leave", account, reason, index))
+        self._plan.left.append(step_of_account("leave", account, reason, index))
         if index is not None:
             self._kept_emails.append(email_key_or_empty(account.email))
 
-    def _look_alikes(self) -> Iterator[LookAlike]:
-        """Iterate over the entries to create that may be the person of an account to suspend."""
-        by_name = dict[str, SyncStep]()
-        # By number as well: else a file with new numbers would compare each two of one name.
-        by_number = dict[tuple[str, str | None], tuple[int, SyncStep]]()
-        for at, step in enumerate(self._plan.suspend):
-            assert step.expected
-            if not self._is_said_to_differ(step):
-                name = folded(step.name)
-                by_name.setdefault(name, step)
-                by_number.setdefault((name, _significant(step.expected.external_id)), (at, step))
-        for entry in self._plan.create:
-            assert entry.changes
-            if self._is_said_to_differ(entry):
+    def _ask_about_look_alikes(self) -> None:
+        """Neither suspend nor create those who may be one person."""
+        asked = set[tuple[str | None, str]]()
+        for pair in look_alikes(self._plan.suspend, self._plan.create):
+            question = question_of_pair(pair)
+            if self._options.answers.get(question.change) == "differ":
                 continue
-            name, number = folded(entry.name), _significant(entry.changes.external_id)
-            if number is None:
-                leaver = by_name.get(name)
-            else:
-                alike = [by_number.get((name, one)) for one in (number, None)]
-                _, leaver = min(filter(None, alike), default=(0, None))
-            if leaver:
-                yield LookAlike(leaver, entry)
+            self._plan.look_alikes.append(pair)
+            asked |= {(pair.suspend.user_id, ""), (None, pair.create.email)}
+            self._kept_emails.append(email_key_or_empty(pair.suspend.email))
+            self._plan.questions.append(question)
+        plan = self._plan
+        plan.suspend = [step for step in plan.suspend if (step.user_id, "") not in asked]
+        plan.create = [step for step in plan.create if (None, step.email) not in asked]
 
     def _leave_if_email_is_kept(self) -> None:
         """Leave each account that would get the email of one that is left, and so on.
@@ -308,30 +372,6 @@ class Planner:
                 create.append(step)
         self._plan.create = create
 
-    def _is_said_to_differ(self, step: SyncStep) -> bool:
-        return email_key_or_empty(step.email) in self._differing
-
-
-def _of_account(
-    kind: StepKind,
-    account: User,
-    reason: str,
-    index: int | None = None,
-    changes: UserChanges | None = None,
-    replaced: UserChanges | None = None,
-) -> SyncStep:
-    return SyncStep(
-        kind=kind,
-        email=account.email,
-        name=full_name(account.name, account.lastname),
-        reason=reason,
-        user_id=account.user_id,
-        index=index,
-        changes=changes,
-        replaced=replaced,
-        expected=None if kind == "leave" else _expected(kind, account),
-    )
-
 
 def _is_former(account: SyncStep) -> str:
     return (
@@ -340,33 +380,5 @@ def _is_former(account: SyncStep) -> str:
     )
 
 
-def _expected(kind: StepKind, account: User) -> ExpectedUser:
-    """Return all that a plan knows of an account: what is decided is about this."""
-    fields = {field: getattr(account, field) for field in UserChanges.__struct_fields__}
-    return ExpectedUser(
-        **fields, permission_level=account.permission_level, suspended=kind == "restore"
-    )
-
-
-def are_different(number: str | UnsetType | None, other: str | UnsetType | None) -> bool:
-    """Return whether two numbers are known, and of two people."""
-    return bool(number and other) and _significant(number) != _significant(other)
-
-
-def _significant(number: str | UnsetType | None) -> str | None:
-    """Return a number without the zeros at its start, which a spreadsheet drops; None for none."""
-    return number.lstrip("0") if number else None
-
-
 def _is_kept(email: str) -> str:
     return f"{shown(email)} is the email of an account that stays"
-
-
-def _difference(changes: UserChanges, replaced: UserChanges) -> str:
-    old, new = replaced.to_dict(), changes.to_dict()
-    fields = sorted(new, key=lambda field: field != "email")
-    return "; ".join(shown_change(field, old[field], new[field]) for field in fields)
-
-
-def _name(user: CheckedUser) -> str:
-    return full_name(user.name or "", user.lastname or None)

@@ -1,11 +1,12 @@
 """Plan a sync and do it: the calls of the control plane."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import structs
 
 from anyscale.batch_run.run import BatchRun
+from anyscale.comparison.answers import MatchedAnswer, matched_answers
 from anyscale.comparison.comparison_calls import ComparisonCalls
 from anyscale.comparison.corrections import Correction, correct_emails
 from anyscale.comparison.former_emails import former_holders, refused_emails, refused_numbers
@@ -14,7 +15,8 @@ from anyscale.comparison.matched_users import MatchedUsers, OnProgress
 from anyscale.comparison.planned_users import PlannedUsers, SyncKey
 from anyscale.comparison.sync_options import SyncOptions
 from anyscale.comparison.sync_planner import Planner
-from anyscale.domain.models.sync import LookAlike, SyncPlan, SyncResult, SyncStep
+from anyscale.domain.models.sync import LookAlike, Question, SyncPlan, SyncResult, SyncStep
+from anyscale.domain.schemas.users import MAX_ANSWERS
 from anyscale.domain.user_sources import UserSource
 from anyscale.errors import (
     AccountEdited,
@@ -35,8 +37,18 @@ if TYPE_CHECKING:
 
 __all__ = ["SyncRun", "run_sync"]
 
+_ANSWERED_MEANWHILE = "another sync has answered the same questions: sync again"
+
 #: what a refusal says about the accounts
 _NOTHING = "nothing was changed"
+
+#: a step or a question
+Located = TypeVar("Located", SyncStep, Question)
+
+_STALE = (
+    "`{}` was the answer to another change, and holds only for that: correct the account by "
+    "`anyscale user update`"
+)
 
 #: What says that an account has changed since it was planned, and only this account.
 _CHANGED = (
@@ -83,6 +95,8 @@ class SyncRun:
         self._on_progress = on_progress
         #: what `apply` has done so far
         self.result: SyncResult = SyncResult()
+        #: of the caller, to questions of the plan
+        self._answers: Sequence[MatchedAnswer] = ()
         #: of the created accounts
         self.batch: Batch | None = None
 
@@ -92,23 +106,37 @@ class SyncRun:
         Raises:
             BatchRefused: entries are wrong.
         """
-        planner = Planner(self._options)
+        plan = self._plan(self._options)
+        answers = matched_answers(self._options, plan.questions)
+        if not answers:
+            return plan
+        given = [one.given for one in answers]
+        holds = self._transport.users.answer_questions(given, dry_run=True)
+        self._answers = [one for one, does_hold in zip(answers, holds, strict=True) if does_hold]
+        by_change = {
+            change: answer for one in self._answers for change, answer in one.by_change.items()
+        }
+        stale = [one for one, does_hold in zip(answers, holds, strict=True) if not does_hold]
+        if by_change:
+            plan = self._plan(structs.replace(self._options, answers=by_change))
+        return _with_stale(plan, stale)
+
+    def _plan(self, options: SyncOptions) -> SyncPlan:
+        planner = Planner(options)
         entries = MatchedUsers(
-            self._transport,
-            self._source,
-            _NOTHING,
-            same_person=self._options.same_person,
-            on_progress=self._on_progress,
+            self._transport, self._source, _NOTHING, on_progress=self._on_progress
         )
         with ListedAccounts(self._transport) as listed:
             for matched in entries:
                 planner.add_entries(matched)
+            entries.refuse(planner.damaged)
+            planner.add_conflicts(entries.conflicts)
             planner.end_entries()
             for account in listed.missing(planner.seen):
                 planner.add_missing(account)
         if planner.suspends:
             planner.keep(former_holders(self._transport, planner.new))
-        if self._options.correct:
+        if options.correct:
             emails = planner.corrections_of("email")
             planner.block("email", refused_emails(self._transport, emails))
             numbers = planner.corrections_of("external_id")
@@ -131,6 +159,7 @@ class SyncRun:
         """
         plan.done = self.result
         users = self._transport.users
+        self._store_answers()
 
         def restore(step: SyncStep) -> None:
             users.restore(_id(step), keep_owner=True, by_sync=True, expected=step.expected)
@@ -152,6 +181,17 @@ class SyncRun:
             self.result.suspended += 1
         if plan.create:
             self._create(plan.create)
+
+    def _store_answers(self) -> None:
+        """Store what the answers were the answers to: they hold for nothing else from now on."""
+        given = [one.given for one in self._answers]
+        try:
+            for start in range(0, len(given), MAX_ANSWERS):
+                part = given[start : start + MAX_ANSWERS]
+                if not all(self._transport.users.answer_questions(part, dry_run=False)):
+                    raise BatchUnfinished(_ANSWERED_MEANWHILE)
+        except AnyscaleError as error:
+            raise self._unfinished(error) from error
 
     def _each(
         self, doing: str, steps: Sequence[SyncStep], do: Callable[[SyncStep], None]
@@ -256,6 +296,19 @@ def run_sync(
     return plan
 
 
+def _with_stale(plan: SyncPlan, stale: Iterable[MatchedAnswer]) -> SyncPlan:
+    """Say of questions that an answer of the caller was the answer to another change."""
+    words = {question.change: one.words for one in stale for question in one.questions}
+    if words:
+        plan.questions = [
+            structs.replace(one, reason=f"{one.reason}; {_STALE.format(words[one.change])}")
+            if one.change in words
+            else one
+            for one in plan.questions
+        ]
+    return plan
+
+
 def _correction(step: SyncStep) -> Correction:
     assert step.changes
     assert step.expected
@@ -270,13 +323,13 @@ def _id(step: SyncStep) -> str:
 def _located(plan: SyncPlan, entries: MatchedUsers) -> SyncPlan:
     """Add the lines and columns of their entries to the steps of a plan."""
 
-    def located(step: SyncStep) -> SyncStep:
+    def located(step: Located) -> Located:
         if step.index is None:
             return step
         placed = entries.locate(step.index)
         return structs.replace(step, line=placed.line, column=placed.column, cell=placed.cell)
 
-    for kind in ("create", "correct", "restore", "left", "blocked"):
+    for kind in ("create", "correct", "restore", "left", "blocked", "questions"):
         setattr(plan, kind, list(map(located, getattr(plan, kind))))
     plan.look_alikes = [LookAlike(pair.suspend, located(pair.create)) for pair in plan.look_alikes]
     return plan

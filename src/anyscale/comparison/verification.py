@@ -3,6 +3,8 @@
 import math
 from collections.abc import Container, Iterator, Sequence
 
+from msgspec import structs
+
 from anyscale.comparison.comparison_calls import ComparisonCalls
 from anyscale.comparison.differences import (
     different_fields,
@@ -11,12 +13,14 @@ from anyscale.comparison.differences import (
 )
 from anyscale.comparison.id_hashes import IdHashes
 from anyscale.comparison.list_users import list_users
+from anyscale.comparison.lost_letters import lost_letters
 from anyscale.comparison.matched_users import CHUNK, MatchedUser, MatchedUsers, OnProgress
+from anyscale.domain.matching import doubt_of
 from anyscale.domain.models.users import KEPT_OF_OWNERS, Difference, User
 from anyscale.domain.schemas.users import USER_PAGE
 from anyscale.domain.user_query import UserQuery
 from anyscale.domain.user_sources import UserSource
-from anyscale.domain.validation import CheckedUser
+from anyscale.domain.validation import CheckedUser, Fault
 
 __all__ = ["Verification"]
 
@@ -34,8 +38,8 @@ class Verification:
         transport: of the control plane.
         source: the users.
         keep_ids: whether `extra` will be called: it needs 8 bytes for each user.
-        same_person: external ids of people whose accounts have other emails or names, or are
-            suspended, as the administrator says.
+        same_person: external ids, or emails of users without one, whose accounts are theirs, as the
+            administrator says.
         on_progress: see `OnProgress`.
     """
 
@@ -49,18 +53,20 @@ class Verification:
         on_progress: OnProgress = lambda *_: None,
     ) -> None:
         self._transport = transport
+        self._same_person = same_person
         self._source = source
         self._matched = MatchedUsers(
             transport,
             source,
             "nothing was compared",
-            same_person=same_person,
             is_needed=lambda: self._is_open,
             on_progress=on_progress,
         )
         #: the position of the first user that the first reading does not compare
         self._end: float = math.inf
         self._seen = IdHashes() if keep_ids else None
+        #: values that have lost letters, each with the position of its user
+        self._damaged: list[tuple[int, Fault]] = []
         #: users that were compared so far
         self.checked: int = 0
 
@@ -68,7 +74,7 @@ class Verification:
         """Check all users of the source, then iterate over their differences, in their order.
 
         Raises:
-            BatchRefused: entries are wrong, before the first difference.
+            BatchRefused: entries are wrong or damaged, before the first difference.
         """
         yield from self._check_all()
         for matched in () if self._is_open else self._matched.rest(self.checked):
@@ -99,6 +105,12 @@ class Verification:
                     self._end = (kept[_KEPT - 1].index // CHUNK + 1) * CHUNK
                     kept = [one for one in kept if one.index < self._end]
             del matched  # it is freed now, while it is in the cache of the processor
+        self._matched.refuse(self._damaged)
+        for index, (user, conflict) in self._matched.conflicts.items():
+            for account in conflict.accounts:
+                self._note_seen(account)
+            kept.append(self._question(index, user, conflict.accounts[0], conflict.detail))
+        kept.sort(key=lambda difference: difference.index)
         self.checked = int(min(self._end, self._matched.count))
         return kept
 
@@ -113,9 +125,15 @@ class Verification:
             if account is None:
                 yield self._difference(index, user, "missing")
                 continue
-            if self._seen is not None:
-                self._seen.add(account.user_id)
+            self._note_seen(account)
             is_equal = values(user) == values(account)
+            if not is_equal or account.suspended_at is not None:
+                if damaged := list(lost_letters(user, account)):
+                    self._damaged += ((index, fault) for fault in damaged)
+                doubt = None if self._is_said_to_be(user) else doubt_of(user, account)
+                if doubt:
+                    yield self._question(index, user, account, doubt.detail)
+                    continue
             # The email comes first: it says which account the other differences are of.
             if not is_equal and gets_email(user, account):
                 yield self._difference(index, user, "different", account, "email")
@@ -124,6 +142,18 @@ class Verification:
             if not is_equal:
                 for field in different_fields(user, account):
                     yield self._difference(index, user, "different", account, field)
+
+    def _is_said_to_be(self, user: CheckedUser) -> bool:
+        return (user.external_id or user.email) in self._same_person
+
+    def _note_seen(self, account: User) -> None:
+        if self._seen is not None:
+            self._seen.add(account.user_id)
+
+    def _question(self, index: int, user: CheckedUser, account: User, reason: str) -> Difference:
+        """Return the difference that the account may be another person's: a sync asks about it."""
+        question = self._difference(index, user, "question", account)
+        return structs.replace(question, reason=reason)
 
     def _difference(
         self,

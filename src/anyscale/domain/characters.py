@@ -1,8 +1,17 @@
 """Characters that a text should not have: invisible ones, and those that damage has left."""
 
 import re
+import unicodedata
 
-__all__ = ["INVISIBLE", "character_detail", "damage_of", "is_visible", "may_be_damaged"]
+__all__ = [
+    "INVISIBLE",
+    "character_detail",
+    "damage_of",
+    "has_lost_letters",
+    "is_visible",
+    "may_be_damaged",
+    "may_lack_letters",
+]
 
 #: With one of these, two texts look the same and are not. They are the property
 #: `Default_Ignorable_Code_Point` (Unicode 17.0, DerivedCoreProperties.txt), which Python does not
@@ -63,6 +72,69 @@ def damage_of(text: str, *, is_name: bool) -> str | None:
     is_shown = repaired.isprintable() and len(repaired) <= _MAX_SHOWN
     instead = f"write '{repaired}'" if is_shown else "write it anew"
     return f"was read in a wrong encoding: {instead}"
+
+
+#: Encodings of lists: a program writes one of them, and another one reads it as another of them.
+_WRITTEN_OR_READ = ("utf-8", "cp1252", "latin-1", "cp1250", "iso8859-2", "cp850", "mac_roman")
+
+#: what an encoder writes in place of letters that its encoding lacks, and U+FFFD
+_REPLACED = re.compile("[?\ufffd]+")
+
+#: what is neither a letter nor a digit nor stands between names
+_SIGN = re.compile(r"[^\w\s.,'\u2019-]")
+
+
+def has_lost_letters(text: str, whole: str) -> bool:
+    """Return whether a text is another one whose letters were replaced on its way.
+
+    That is by `?` or U+FFFD, one or some for each, or by those of another encoding. Texts that are
+    equal have lost nothing.
+
+    Args:
+        text: such as `?ukasz`.
+        whole: such as `Łukasz`.
+    """
+    if text == whole or (text.isascii() and "?" not in text):
+        return False
+    return _is_replaced(text, whole) or _is_misread(text, whole)
+
+
+def may_lack_letters(text: str) -> bool:
+    """Return whether a name has `?` or U+FFFD beside letters: no name has such signs."""
+    return bool(_REPLACED.search(text))
+
+
+def _is_replaced(text: str, whole: str) -> bool:
+    if not _REPLACED.search(text):
+        return False
+    # An encoder of octets writes up to four signs for a letter; a mark is a sign of its own.
+    parts = _REPLACED.split(text)
+    signs = [len(found) for found in _REPLACED.findall(text)]
+    pattern = re.escape(parts[0]) + "".join(
+        f"[^\\W\\d_]{{1,{count}}}{re.escape(part)}"
+        for count, part in zip(signs, parts[1:], strict=True)
+    )
+    return re.fullmatch(pattern, unicodedata.normalize("NFC", whole), re.IGNORECASE) is not None
+
+
+def _is_misread(text: str, whole: str) -> bool:
+    # Read again as it was written, a misread text becomes whole: that is a repair. UTF-8 has more
+    # octets than letters, and other misread texts have signs in place of letters.
+    if len(text) <= len(whole) and (_SIGN.search(whole) or not _SIGN.search(text)):
+        return False
+    return any(
+        _read_as(whole, written, read) == text
+        for written in _WRITTEN_OR_READ
+        for read in _WRITTEN_OR_READ
+        if written != read
+    )
+
+
+def _read_as(whole: str, written: str, read: str) -> str:
+    try:
+        return whole.encode(written).decode(read)
+    except UnicodeError:
+        return whole
 
 
 def _letter(two: re.Match[str]) -> str:

@@ -1,61 +1,56 @@
-"""Whose account a user of a file has: by the external id first, and by the email second.
+"""Who is who: which account a user of a file means, and whether that is sure.
 
-An email changes with a marriage, so the external id decides if both are known. But numbers are
-given again, and emails too: what may be another person's account is a fault, and not a match.
+The external id finds the account first, and the email second. Numbers and emails are given again,
+so both are evidence: what is not sure is a doubt, and nothing is done to its people until an
+administrator has answered. The document `operations/sync.md` has the rules in a table.
 """
 
 import unicodedata
-from collections.abc import Callable, Container
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, Protocol
 
 from msgspec import UnsetType
 
+from anyscale.domain.characters import has_lost_letters
 from anyscale.domain.emails import email_key_or_empty
 from anyscale.domain.models.users import User
 from anyscale.domain.names import full_name
-from anyscale.domain.validation import CheckedUser, Fault, shown
+from anyscale.domain.validation import CheckedUser, shown
 
-__all__ = ["Match", "depends_on_file", "folded", "has_other_email", "is_other_name", "match"]
+
+class Conflict(NamedTuple):
+    """Why no account can be chosen: the user has the number of one and the email of another."""
+
+    accounts: tuple[User, ...]
+    #: what to do
+    detail: str
 
 
 class Match(NamedTuple):
-    """The account of a user; None if the user has none, or if something is wrong."""
+    """The account that a user means; None without one, and if accounts are in conflict."""
 
     account: User | None
-    #: why it may be another person's account; None for a clear match
-    fault: Fault | None = None
+    conflict: Conflict | None = None
 
 
-def match(
-    user: CheckedUser,
-    by_external_id: User | None,
-    by_email: User | None,
-    *,
-    is_in_file: Callable[[str], bool],
-    same_person: Container[str] = (),
-) -> Match:
-    """Return the account of a user. No two users of a file have the same one.
+_Text = str | UnsetType | None
+_Pairs = Sequence[tuple[_Text, _Text]]
 
-    Args:
-        user: of a file in which no external id and no email is there twice.
-        by_external_id: the account with the external id of the user.
-        by_email: the account with the email of the user.
-        is_in_file: whether the file has an external id. It is called if `depends_on_file`.
-        same_person: external ids of which the administrator says that the account is the user's.
+DoubtKind = Literal["other_person", "renumbered", "returned"]
+
+
+class Doubt(NamedTuple):
+    """Why an account may be another person's.
+
+    Attributes:
+        kind: `renumbered` if only the numbers differ, as when all people get new ones; `returned`
+            if a sync has suspended the account and it is not surely the same person who is back;
+            else `other_person`.
+        detail: the evidence, for a message.
     """
-    if by_external_id is None:
-        return _by_email(user, by_email, is_in_file, same_person)
-    if by_email and by_email.user_id != by_external_id.user_id:
-        if not _gets_other_email(by_email, is_in_file):
-            return Match(None, _two_accounts(user, by_external_id, by_email))
-    elif by_email:
-        return Match(by_external_id)
-    return _by_external_id(user, by_external_id, same_person)
 
-
-def depends_on_file(user: CheckedUser, by_email: User | None) -> bool:
-    """Return whether a match depends on the other users of the file."""
-    return bool(by_email and by_email.external_id and by_email.external_id != user.external_id)
+    kind: DoubtKind
+    detail: str
 
 
 class _Named(Protocol):
@@ -65,43 +60,110 @@ class _Named(Protocol):
     def lastname(self) -> str | UnsetType | None: ...
 
 
-def is_other_name(user: _Named, account: _Named) -> bool:
-    """Return whether neither the first nor the last name says that it is the same person.
-
-    A file without names says nothing, and neither do two people without a last name.
-    """
-    pairs = (user.name, account.name), (user.lastname, account.lastname)
-    return not any(ours and theirs and folded(ours) == folded(theirs) for ours, theirs in pairs)
-
-
-def _by_external_id(user: CheckedUser, account: User, same_person: Container[str]) -> Match:
-    """Match an account that has the external id and another email."""
-    if user.external_id in same_person:
-        return Match(account)
-    if account.suspended_at is not None:
-        return Match(None, _other_person(user, account, "whose account is suspended"))
-    if is_other_name(user, account):
-        return Match(None, _other_person(user, account, "and no name is the same"))
-    return Match(account)
-
-
-def _by_email(
+def match(
     user: CheckedUser,
-    account: User | None,
+    by_external_id: User | None,
+    by_email: User | None,
+    *,
     is_in_file: Callable[[str], bool],
-    same_person: Container[str],
 ) -> Match:
-    if account is None or not account.external_id:
+    """Return the account that a user means. No two users of a file mean the same one.
+
+    Args:
+        user: of a file in which no external id and no email is there twice.
+        by_external_id: the account with the external id of the user.
+        by_email: the account with the email of the user.
+        is_in_file: whether the file has an external id. It is called if `depends_on_file`.
+    """
+    if by_external_id is None:
+        return _by_email(user, by_email, is_in_file)
+    is_other = by_email is not None and by_email.user_id != by_external_id.user_id
+    if by_email and is_other and not _gets_other_email(by_email, is_in_file):
+        return Match(None, _two_accounts(user, by_external_id, by_email))
+    return Match(by_external_id)
+
+
+def depends_on_file(user: CheckedUser, by_email: User | None) -> bool:
+    """Return whether a match depends on the other users of the file."""
+    return bool(by_email and by_email.external_id and by_email.external_id != user.external_id)
+
+
+def doubt_of(user: CheckedUser, account: User) -> Doubt | None:
+    """Return why the account that a user means may be another person's; None if it is sure."""
+    names = compare_names(user, account)
+    if user.external_id and account.external_id and user.external_id != account.external_id:
+        return _doubt_of_other_number(user, account, names)
+    if account.suspended_by_sync:
+        return _doubt_of_return(user, account, names)
+    if user.external_id and user.external_id == account.external_id:
+        if not has_other_email(user, account) or names in ("same", "similar"):
+            return None
+        subject = f"{shown(user.external_id)} is the external_id of {_named(account)}"
+        return Doubt("other_person", f"{subject}, and neither the email nor a name is the same")
+    if names != "other":
+        return None
+    return Doubt("other_person", f"{_email_of(user, account)}, and no name is the same")
+
+
+def compare_names(user: _Named, account: _Named) -> Literal["same", "similar", "other", "unknown"]:
+    """Compare the names of a user with those of an account.
+
+    Returns:
+        `same` if the whole name is the same, also in one column; `similar` if the first or the last
+        name is; `unknown` if the user has no names.
+    """
+    if not user.name and not user.lastname:
+        return "unknown"
+    if user.name and _is_same(_whole(user), _whole(account)):
+        return "same"
+    if user.lastname and account.lastname:
+        pairs: _Pairs = [(user.name, account.name), (user.lastname, account.lastname)]
+    else:
+        pairs = _ends(user, account)
+    is_similar = any(ours and theirs and _is_same(ours, theirs) for ours, theirs in pairs)
+    return "similar" if is_similar else "other"
+
+
+def has_common_name(user: _Named, account: _Named) -> bool:
+    """Return whether the first or the last name says that it may be the same person."""
+    return compare_names(user, account) in ("same", "similar")
+
+
+def _doubt_of_other_number(user: CheckedUser, account: User, names: str) -> Doubt:
+    """Two different numbers are two people, unless all people get new numbers."""
+    subject = f"{_email_of(user, account)}, whose external_id is {shown(account.external_id or '')}"
+    if names != "same":
+        return Doubt("other_person", f"{subject}, and the whole name is not the same")
+    if account.suspended_at is not None:
+        return Doubt("returned", f"{subject}, and whose account is suspended")
+    return Doubt("renumbered", f"{subject}, and only the numbers differ")
+
+
+def _doubt_of_return(user: CheckedUser, account: User, names: str) -> Doubt | None:
+    differing = []
+    if names != "same":
+        differing.append("the whole name")
+    if has_other_email(user, account):
+        differing.append("the email")
+    if bool(user.external_id) != bool(account.external_id):
+        differing.append("the number")
+    if not differing:
+        return None
+    what = f"a sync suspended the account of {_named(account)}"
+    return Doubt("returned", f"{what}, and {' and '.join(differing)} may be another person's")
+
+
+def _by_email(user: CheckedUser, account: User | None, is_in_file: Callable[[str], bool]) -> Match:
+    if account is None or not account.external_id or not is_in_file(account.external_id):
         return Match(account)
-    if is_in_file(account.external_id):  # it is the account of that user, who gets another email
-        if _gets_other_email(account, is_in_file):
-            return Match(None)
-        return Match(None, _two_accounts(user, account, account))
-    is_renumbered = user.external_id and user.external_id not in same_person
-    if is_renumbered and is_other_name(user, account):
-        what = f"whose external_id is {shown(account.external_id)}, and no name is the same"
-        return Match(None, _other_person(user, account, what))
-    return Match(account)
+    # It is the account of the user with that number, who gets another email.
+    if _gets_other_email(account, is_in_file):
+        return Match(None)
+    detail = (
+        f"{shown(user.email)} is the email of {_named(account)}, an owner who has another "
+        "email in this file, and no file changes the email of an owner"
+    )
+    return Match(None, Conflict((account,), detail))
 
 
 def _gets_other_email(account: User, is_in_file: Callable[[str], bool]) -> bool:
@@ -111,34 +173,42 @@ def _gets_other_email(account: User, is_in_file: Callable[[str], bool]) -> bool:
     return is_in_file(account.external_id)
 
 
-def _two_accounts(user: CheckedUser, by_external_id: User, by_email: User) -> Fault:
-    if by_external_id is by_email:
-        detail = (
-            f"{shown(user.email)} is the email of {_named(by_email)}, an owner who has another "
-            "email in this file, and no file changes the email of an owner"
-        )
-        return Fault("email", "two_accounts", detail)
+def _two_accounts(user: CheckedUser, by_external_id: User, by_email: User) -> Conflict:
     detail = (
         f"{shown(user.external_id or '')} is the external_id of {_named(by_external_id)}, and "
         f"{shown(user.email)} is the email of {_named(by_email)}: correct one of the two, or give "
         "that account another email in the same file, by its external_id"
     )
-    return Fault("external_id", "two_accounts", detail)
+    return Conflict((by_external_id, by_email), detail)
 
 
-def _other_person(user: CheckedUser, account: User, what: str) -> Fault:
-    has_number = user.external_id == account.external_id
-    subject = shown(user.external_id or "") if has_number else shown(user.email)
-    field = "external_id" if has_number else "email"
-    detail = (
-        f"{subject} is the {field} of {_named(account)}, {what}: if it is the same person, say "
-        f"`--same-person {user.external_id}`; if not, remove it from that account first"
-    )
-    return Fault(field, "other_person", detail)
+def _email_of(user: CheckedUser, account: User) -> str:
+    return f"{shown(user.email)} is the email of {_named(account)}"
 
 
 def _named(account: User) -> str:
     return f"{full_name(account.name, account.lastname)} ({account.email})"
+
+
+def _whole(one: _Named) -> str:
+    return full_name(one.name or "", one.lastname or None)
+
+
+def _ends(user: _Named, account: _Named) -> _Pairs:
+    """Return the first and the last words of names of which one has no last name of its own.
+
+    It may be there with the first name, in one column.
+    """
+    ours, theirs = _whole(user).split(), _whole(account).split()
+    if not user.name:
+        return [(user.lastname, theirs[-1])]
+    firsts = (ours[0], theirs[0])
+    return [firsts, (ours[-1], theirs[-1])] if len(ours) > 1 and len(theirs) > 1 else [firsts]
+
+
+def _is_same(ours: str, theirs: str) -> bool:
+    """Return whether two names are the same, or the account lost letters that the file has."""
+    return folded(ours) == folded(theirs) or has_lost_letters(theirs, ours)
 
 
 def folded(name: str) -> str:

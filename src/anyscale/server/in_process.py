@@ -20,6 +20,7 @@ from anyscale.domain.models.applications import (
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.models.batches import Batch, Conflict, Created, ReservedChunk
 from anyscale.domain.models.mail import Mail
+from anyscale.domain.models.sync import GivenAnswer
 from anyscale.domain.models.users import (
     AdminCreatedUser,
     EmailChange,
@@ -146,6 +147,10 @@ class Users(_Calls):
 
     def change_emails(self, changes: Sequence[EmailChange]) -> None:
         self._opened("change").updates.change_emails(changes, self._caller)
+
+    def answer_questions(self, answers: Sequence[GivenAnswer], *, dry_run: bool) -> list[bool]:
+        syncs = self._opened("read" if dry_run else "change").syncs
+        return syncs.answer(answers, self._caller, dry_run=dry_run)
 
     def suspend(
         self,

@@ -9,6 +9,7 @@ from msgspec import UNSET, convert, structs
 from anyscale.domain.audit_chain import AuditEntry
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.models.batches import Batch, Conflict, Created, ReservedChunk
+from anyscale.domain.models.sync import GivenAnswer
 from anyscale.domain.models.users import (
     AdminCreatedUser,
     EmailChange,
@@ -37,6 +38,7 @@ from anyscale.domain.schemas.batches import (
     UserChunk,
 )
 from anyscale.domain.schemas.users import (
+    AnswersThatHold,
     EmailChanges,
     FindUsers,
     FoundUsers,
@@ -48,6 +50,7 @@ from anyscale.domain.schemas.users import (
     SecondFactorReset,
     SetPasswordLinks,
     Suspension,
+    SyncAnswers,
     UserList,
     UserPage,
     UserUpdate,
@@ -204,6 +207,10 @@ class Users:
 
     def change_emails(self, changes: Sequence[EmailChange]) -> None:
         self._request(type(None), "POST", "/v1/users:changeEmails", EmailChanges(list(changes)))
+
+    def answer_questions(self, answers: Sequence[GivenAnswer], *, dry_run: bool) -> list[bool]:
+        body = SyncAnswers(list(answers), dry_run=dry_run)
+        return self._request(AnswersThatHold, "POST", "/v1/users:answerQuestions", body).hold
 
     def suspend(
         self,

@@ -203,8 +203,8 @@ class UserCalls(AccountCalls):
         Args:
             admin_create_users: Users as they should be, or an opened `users_file`: then the fields
                 that it has are compared.
-            same_person: External ids of users whose accounts have other emails and names, or are
-                suspended, and are theirs all the same.
+            same_person: External ids, or emails of users without one, of users whose accounts are
+                theirs all the same.
 
         Raises:
             TypeError: an element is not an `AdminCreateUser`. All other errors come at the first
@@ -231,6 +231,7 @@ class UserCalls(AccountCalls):
         at_most_suspend: int | None = None,
         they_differ: Iterable[str] = (),
         same_person: Iterable[str] = (),
+        renumbered: int | None = None,
         dry_run: bool = False,
     ) -> SyncPlan:
         """Bring the accounts up to date with a list of all users; passwords are not set.
@@ -243,21 +244,24 @@ class UserCalls(AccountCalls):
             restore: Restore the users in the list that an earlier sync suspended.
             at_most_create: Change nothing if it would create more accounts.
             at_most_correct: The same for corrections. Without it, more accounts that get another
-                email or external id or lose SSO than 50, or than a tenth of the accounts that are
-                not suspended if that is more, stop the sync.
+                name, email or external id, or lose a value or SSO, than 50, or than a tenth of the
+                accounts that are not suspended if that is more, stop the sync.
             at_most_suspend: The same for suspensions, with the same default.
-            they_differ: Emails of users who look like a user who left, but are other people.
-            same_person: External ids of users whose accounts have other emails and names, or are
-                suspended, and are theirs all the same.
+            they_differ: Emails of users who are other people than the accounts in `questions`.
+            same_person: External ids or emails of users who are the people of these accounts. An
+                answer holds for one change, and not for a later one of the same email or number.
+            renumbered: How many users of `questions` have only new numbers, and are the same.
             dry_run: Only plan.
 
         Returns:
-            The plan. `done` has what was done, and what was left because it has changed.
+            The plan. `done` has what was done, and what was left because it has changed;
+            `questions` has the users of whom it is not sure who they are: nothing was done to their
+            accounts.
 
         Raises:
             TypeError: an element is not an `AdminCreateUser`.
             BatchRefused: entries are wrong; nothing was changed.
-            SyncStopped: a limit or a question stopped it; nothing was changed.
+            SyncStopped: a limit stopped it; nothing was changed.
             BatchUnfinished: something failed on the way: make the same call again.
         """
         users = source_of(admin_create_users)
@@ -272,6 +276,7 @@ class UserCalls(AccountCalls):
             at_most_suspend=at_most_suspend,
             they_differ=frozenset(they_differ),
             same_person=frozenset(same_person),
+            renumbered=renumbered,
         )
         with closing(self._open()) as transport:
             return run_sync(transport, users, options, dry_run=dry_run)

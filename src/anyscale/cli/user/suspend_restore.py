@@ -212,7 +212,7 @@ def _plan(
     try:
         if not missing:
             return plan_named(transport, file, show_progress, suspend=words.suspend)
-        plan = plan_missing(transport, file, show_progress, choices.same_person)
+        plan = plan_missing(transport, file, show_progress)
     except BatchRefused as error:
         refuse_file(file, error, choices.output, f"nobody was {words.done}")
     finally:

@@ -29,6 +29,7 @@ from anyscale.cli.terminal import (
     say,
     show_progress,
 )
+from anyscale.cli.user.questions import say_questions, show_questions
 from anyscale.cli.user.sign_in_hint import locked_out_hint, sign_in_hints
 from anyscale.cli.users_file import (
     file_options,
@@ -70,9 +71,12 @@ _limit = WholeNumber(min=0)
     multiple=True,
     callback=not_empty,
     metavar="EMAIL",
-    help="The user with this email and the one who looks the same are two people. Repeatable.",
+    help="The user with this email and the account in question are two people. Repeatable.",
 )
 @same_person_option
+@click.option(
+    "--renumbered", type=_limit, help="So many users have new numbers, and are the same people."
+)
 @unterminated_option
 @click.option("--dry-run", is_flag=True, help="Only show the plan.")
 @yes_option
@@ -90,6 +94,7 @@ def sync(
     at_most_suspend: int | None,
     they_differ: tuple[str, ...],
     same_person: tuple[str, ...],
+    renumbered: int | None,
     unterminated: bool,
     dry_run: bool,
     yes: bool,
@@ -102,16 +107,20 @@ def sync(
     --create, --correct or --suspend-missing it does only that. Owners stay as they are, and no
     password is set. After an interruption, the same command continues.
 
-    Without --at-most-suspend or --at-most-correct, more suspensions, or accounts with another email
-    or external id or without SSO from then on, than 50, or than a tenth of the accounts that are
-    not suspended if that is more, stop it.
+    If it is not sure whose an account is, it asks, and leaves the people of that question as they
+    are: --same-person, --renumbered and --they-differ answer. Values that lost letters are problems
+    of the file.
+
+    Without --at-most-suspend or --at-most-correct, more suspensions, or accounts that get another
+    name, email or external id or lose a value or SSO, than 50, or than a tenth of the accounts that
+    are not suspended if that is more, stop it.
 
     \b
     Exit status:
       0    done, or there is nothing to do
-      1    a limit, a question or the server stopped it; nothing was changed
-      2    the command line or the file is wrong, or an external id is in doubt; nothing was changed
-      3    unfinished, or something is left: run the same command again
+      1    a limit or the server stopped it; nothing was changed
+      2    the command line or the file is wrong; nothing was changed
+      3    unfinished, or something is left, such as a question
       130  interrupted: the same as 3
 
     \b
@@ -130,6 +139,7 @@ def sync(
         at_most_suspend=at_most_suspend,
         they_differ=frozenset(they_differ),
         same_person=frozenset(same_person),
+        renumbered=renumbered,
     )
     with open_users_file(users_file) as file, open_control_plane(host) as transport:
         log_control_plane(transport)
@@ -147,7 +157,7 @@ def sync(
             require_end(file, "a part of it would be taken for the whole", _NOTHING)
         if output == "text":
             _show(plan, file.name, is_cut=bool(plan.stops) or is_quiet())
-        is_change = bool(plan.steps or plan.blocked or plan.stops)
+        is_change = bool(plan.steps or plan.blocked or plan.stops or plan.questions)
         (log_change if is_change else log)(_summary(plan))
         try:
             if not dry_run and not plan.stops:
@@ -157,11 +167,15 @@ def sync(
                 write_json(plan.to_dict())
     if plan.stops:
         raise click.exceptions.Exit(REFUSED)
-    if left := 0 if dry_run else len(plan.blocked) + len(run.result.left):
+    left = 0 if dry_run else len(plan.blocked) + len(run.result.left)
+    if left:
         say(
             f"{quantity(left, 'account')} {'is' if left == 1 else 'are'} not up to date: look at "
             "the reasons above, correct what they name, and run the same command again."
         )
+    if plan.questions:
+        say_questions(plan.questions)
+    if left or plan.questions:
         raise click.exceptions.Exit(UNFINISHED)
 
 
@@ -175,10 +189,11 @@ def _plan(run: SyncRun, file: UsersFile, output: str) -> SyncPlan:
 
 
 def _show(plan: SyncPlan, name: str, *, is_cut: bool) -> None:
-    """Write the steps of a plan, and in a list that is cut at most 50 of each kind.
+    """Write the questions and the steps of a plan, in a list that is cut at most 50 of each kind.
 
     A quiet run says nothing of what stays as it is.
     """
+    show_questions(plan.questions, name, is_cut=is_cut)
     kinds = [plan.create, plan.correct, plan.restore, plan.suspend, plan.blocked]
     for steps in kinds if is_quiet() else [*kinds, plan.left]:
         shown = steps[:MOST_LISTED] if is_cut else steps
@@ -208,7 +223,9 @@ def _summary(plan: SyncPlan) -> str:
         )
         if steps
     ]
-    text = f"{plan.checked:,} users checked: {', '.join(counts) or 'nothing to do'}."
+    text = f"{quantity(plan.checked, 'user')} checked: {', '.join(counts) or 'nothing to do'}."
+    if plan.questions:
+        text += f" {quantity(len(plan.questions), 'question')}."
     if left := len(plan.left) + len(plan.blocked):
         text += f" {left:,} left as {'it is' if left == 1 else 'they are'}."
     return f"{text} {_NOTHING.capitalize()}." if plan.stops else text

@@ -113,6 +113,10 @@ def verify(
     """
     if at_most is not None and not apply:
         raise click.UsageError("--at-most is for --apply")
+    if same_person and apply:
+        raise click.UsageError(
+            "--same-person is for a comparison: `anyscale user sync --correct` corrects the account"
+        )
     if unterminated and not apply:
         raise click.UsageError("--unterminated is for --apply")
     with open_users_file(users_file) as file:
@@ -122,7 +126,7 @@ def verify(
                 different = report.count
                 if apply:
                     different = _applied(
-                        *(transport, file, report, at_most, same_person),
+                        *(transport, file, report, at_most),
                         unterminated=unterminated,
                         yes=yes,
                     )
@@ -177,7 +181,6 @@ def _applied(
     file: UsersFile,
     compared: "_Report",
     at_most: int | None,
-    same_person: Sequence[str],
     *,
     unterminated: bool,
     yes: bool,
@@ -195,9 +198,7 @@ def _applied(
         say(f"error: {count} to correct, and --at-most is {at_most}: nobody was corrected")
         raise click.exceptions.Exit(DIFFERENT)
     confirm(f"This corrects {count}.", "nobody was corrected", yes=yes)
-    now = _Report(
-        file.name, Verification(transport, file, same_person=same_person), None, extra=False
-    )
+    now = _Report(file.name, Verification(transport, file), None, extra=False)
     fields = _correct_all(transport, confirmed.corrections(now.differences()), confirmed.accounts)
     return now.count - fields + compared.extra_count
 
@@ -353,6 +354,8 @@ def _described(difference: Difference, renamed: Difference | None) -> str:
     email = shown(difference.email)
     if renamed and renamed.index == difference.index:  # the email of the account is another one
         email = shown_value(renamed.account)
+    if difference.kind == "question":
+        return f"{difference.reason}: is it the same person? `anyscale user sync` asks"
     if difference.kind == "missing":
         return f"{email} has no account"
     if difference.kind == "suspended":

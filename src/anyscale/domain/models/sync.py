@@ -1,12 +1,21 @@
 """The plan of a sync: what it would do to each account, and why."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct, to_builtins
+from msgspec import Meta, Struct, to_builtins
 
 from anyscale.domain.models.users import ExpectedUser, UserChanges
 
-__all__ = ["LookAlike", "StepKind", "SyncPlan", "SyncResult", "SyncStep"]
+__all__ = [
+    "GivenAnswer",
+    "LookAlike",
+    "Question",
+    "QuestionKind",
+    "StepKind",
+    "SyncPlan",
+    "SyncResult",
+    "SyncStep",
+]
 
 StepKind = Literal["create", "correct", "suspend", "restore", "leave"]
 
@@ -44,11 +53,70 @@ class SyncStep(Struct, frozen=True, kw_only=True, gc=False):
     expected: ExpectedUser | None = None
 
 
+QuestionKind = Literal[
+    "other_person", "renumbered", "returned", "two_accounts", "look_alike", "lost_letters"
+]
+
+
+class Question(Struct, frozen=True, kw_only=True, gc=False):
+    """An entry of which it is not sure who it is: nothing is done to its people.
+
+    Attributes:
+        kind (str): `other_person` (the account may be another person's), `renumbered` (only the
+            numbers differ), `returned` (a suspended account, and somebody else may be back),
+            `two_accounts` (the number of one account and the email of another), `look_alike` (an
+            account that the file lacks has the same name) or `lost_letters` (a new user's name has
+            `?` in place of letters).
+        email (str): Of the entry.
+        name (str): Of the entry.
+        reason (str): What is in doubt.
+        change (str): Stands for the account, its former values and the new ones.
+        number (str or None): The external id of the entry.
+        user_id (str or None): The account; None if there is none.
+        account_email (str or None): The email of the account.
+        account_name (str or None): The name of the account.
+        index (int or None): The entry, counted from 0.
+        line (int or None): The line of its email in the file, counted from 1; None for a list.
+        column (int or None): The column of its email, counted from 1; None for a list.
+        cell (str or None): The cell of its email, such as `C24`; None if the file has none.
+        changes (UserChanges or None): What the account would get.
+        replaced (UserChanges or None): What that would replace.
+    """
+
+    kind: QuestionKind
+    email: str
+    name: str
+    reason: str
+    change: str
+    number: str | None = None
+    user_id: str | None = None
+    account_email: str | None = None
+    account_name: str | None = None
+    index: int | None = None
+    line: int | None = None
+    column: int | None = None
+    cell: str | None = None
+    changes: UserChanges | None = None
+    replaced: UserChanges | None = None
+
+
+class GivenAnswer(Struct, frozen=True, forbid_unknown_fields=True):
+    """An answer to a question of a sync, as hashes (SHA-256 in hexadecimal digits).
+
+    Attributes:
+        words (str): Of the words of the answer, such as an option of the command.
+        change (str): Of the account, its former values and the new ones.
+    """
+
+    words: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    change: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
 class LookAlike(Struct, frozen=True, gc=False):
     """An account to suspend and an entry to create that may be the same person.
 
     They have no two different numbers. Those of a plan have the same name: the email of the entry
-    may be mistyped or cut off.
+    may be mistyped or cut off. Each is a question, too.
     """
 
     suspend: SyncStep
@@ -97,7 +165,8 @@ class SyncPlan(Struct, kw_only=True):
         blocked (list[SyncStep]): Entries whose account cannot be created, or get its email or
             number, yet, and accounts that got an email or a number of an entry meanwhile, with a
             reason.
-        look_alikes (list[LookAlike]): Pairs that stop the sync.
+        questions (list[Question]): Entries of which it is not sure who they are, in their order.
+        look_alikes (list[LookAlike]): The pairs of the questions of that kind.
         stops (list[str]): Why the sync stops before it does anything; empty if it does not.
         done (SyncResult or None): What was done; None before, and for a dry run.
     """
@@ -110,6 +179,7 @@ class SyncPlan(Struct, kw_only=True):
     restore: list[SyncStep] = []
     left: list[SyncStep] = []
     blocked: list[SyncStep] = []
+    questions: list[Question] = []
     look_alikes: list[LookAlike] = []
     stops: list[str] = []
     done: SyncResult | None = None

@@ -236,13 +236,15 @@ class Difference(Struct, frozen=True):
         line (int or None): The line of its email in the file, counted from 1; None for a list.
         column (int or None): The column of its email, counted from 1; None for a list.
         email (str): As the file has it.
-        kind (str): `missing` (there is no account), `different` (of one field) or `suspended`.
+        kind (str): `missing` (there is no account), `different` (of one field), `suspended`, or
+            `question` (the account may be another person's; no field is compared then).
         field (str or None): The field that is different.
         file (str, bool or None): Its value in the file.
         account (str, bool or None): Its value in the account.
         user_id (str or None): The account; None if there is none.
         kept (bool): Whether no file changes the field, since the account is an owner's.
         cell (str or None): The cell of its email, such as `C24`; None if the file has none.
+        reason (str or None): What is in doubt; None for all other kinds.
     """
 
     index: int
@@ -256,6 +258,7 @@ class Difference(Struct, frozen=True):
     user_id: str | None = None
     kept: bool = False
     cell: str | None = None
+    reason: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return a dictionary representation of the model."""

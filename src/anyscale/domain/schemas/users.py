@@ -4,11 +4,14 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from anyscale.domain.models.sync import GivenAnswer
 from anyscale.domain.models.users import EmailChange, ExpectedUser, PasswordLink, User, UserChanges
 
 __all__ = [
+    "MAX_ANSWERS",
     "MAX_EMAIL_CHANGES",
     "USER_PAGE",
+    "AnswersThatHold",
     "EmailChanges",
     "FindUsers",
     "FoundUsers",
@@ -20,6 +23,7 @@ __all__ = [
     "SecondFactorReset",
     "SetPasswordLinks",
     "Suspension",
+    "SyncAnswers",
     "UserIds",
     "UserList",
     "UserPage",
@@ -135,3 +139,21 @@ class PasswordLinks(Struct, frozen=True):
     """The links that were created."""
 
     links: list[PasswordLink]
+
+
+#: answers of one call
+MAX_ANSWERS = 1_000
+
+
+class SyncAnswers(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Answers to the questions of a sync."""
+
+    answers: Annotated[list[GivenAnswer], Meta(max_length=MAX_ANSWERS)]
+    #: Whether they are only looked up.
+    dry_run: bool = False
+
+
+class AnswersThatHold(Struct, frozen=True):
+    """Which answers hold, in the order of the request."""
+
+    hold: list[bool]

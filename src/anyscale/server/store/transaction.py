@@ -28,6 +28,7 @@ from anyscale.server.store.sql.search.user_words import Words
 from anyscale.server.store.sql.search.users_by_email import UsersByEmail
 from anyscale.server.store.sql.server_keys import ServerKeys
 from anyscale.server.store.sql.sessions import Devices, Sessions
+from anyscale.server.store.sql.sync_answers import SyncAnswers
 from anyscale.server.store.sql.syncs import Syncs
 from anyscale.server.store.sql.tokens import Tokens
 from anyscale.server.store.sql.users import Users
@@ -128,6 +129,7 @@ class Transaction:
         self.outbox: Final = Outbox(connection)
         self.mailings: Final = Mailings(connection)
         self.syncs: Final = Syncs(connection)
+        self.sync_answers: Final = SyncAnswers(connection)
         self.password_resets: Final = PasswordResets(connection)
         self.identities: Final = Identities(connection)
         self.tokens: Final = Tokens(connection)

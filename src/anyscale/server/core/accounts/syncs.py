@@ -1,16 +1,16 @@
-"""How far the syncs of the console are. The accounts are changed by the calls of the command."""
+"""How far syncs of the console are, and answers. The calls of the command change the accounts."""
 
 from collections.abc import Mapping, Sequence
 
 from msgspec import structs
 
-from anyscale.domain.models.sync import SyncResult
+from anyscale.domain.models.sync import GivenAnswer, SyncResult
 from anyscale.errors import NotFound
 from anyscale.server.core.callers import Caller
 from anyscale.server.core.ids import new_id
 from anyscale.server.core.time_units import SECOND_MS
 from anyscale.server.core.transactions import Transactions
-from anyscale.server.store.records.syncs import SyncRecord
+from anyscale.server.store.records.syncs import AnswerRecord, SyncRecord
 
 __all__ = ["SyncService"]
 
@@ -85,3 +85,26 @@ class SyncService:
         """Return the latest syncs, the latest first."""
         with self._transactions.read() as tx:
             return tx.syncs.list(limit)
+
+    def answer(
+        self, answers: Sequence[GivenAnswer], caller: Caller, *, dry_run: bool
+    ) -> list[bool]:
+        """Store answers to questions, and return which of them hold.
+
+        The words of an answer hold for the first change that they were the answer to: a script that
+        keeps them decides nothing else.
+
+        Raises:
+            NotPermitted: the caller is not an owner.
+        """
+        words = [one.words for one in answers]
+        if dry_run:
+            with self._transactions.read() as tx:
+                given = tx.sync_answers.find(words)
+        else:
+            with self._transactions.write_for(caller) as (tx, _):
+                now = tx.now()
+                for one in answers:
+                    tx.sync_answers.add(AnswerRecord(one.words, one.change, now))
+                given = tx.sync_answers.find(words)
+        return [given.get(one.words, one.change) == one.change for one in answers]

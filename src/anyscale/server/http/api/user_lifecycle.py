@@ -9,6 +9,7 @@ from litestar.params import QueryParameter, RawBody
 
 from anyscale.domain.models.users import UpdatedUser, UserChanges
 from anyscale.domain.schemas.users import (
+    AnswersThatHold,
     EmailChanges,
     PasswordLinks,
     RemovedFactors,
@@ -17,9 +18,11 @@ from anyscale.domain.schemas.users import (
     SecondFactorReset,
     SetPasswordLinks,
     Suspension,
+    SyncAnswers,
     UserUpdate,
 )
 from anyscale.server.core.accounts.lifecycle import UserLifecycle
+from anyscale.server.core.accounts.syncs import SyncService
 from anyscale.server.core.accounts.update import UserUpdateService
 from anyscale.server.core.login.links import PasswordLinkService
 from anyscale.server.core.second_factor.removal import FactorRemoval
@@ -99,6 +102,22 @@ def change_emails(
     request: OwnerRequest, body: RawBody, updates: NamedDependency[UserUpdateService]
 ) -> None:
     updates.change_emails(decode(body, EmailChanges).changes, request.user)
+
+
+@post(
+    "/users:answerQuestions",
+    pool="write",
+    operation_id="answerQuestions",
+    summary="Store the answers to questions of a sync, and return which of them hold.",
+    description="The words of an answer hold for the first change that they were the answer to.",
+    status_code=200,
+    responses=error_responses(413),
+)
+def answer_questions(
+    request: OwnerRequest, body: RawBody, syncs: NamedDependency[SyncService]
+) -> AnswersThatHold:
+    sent = decode(body, SyncAnswers)
+    return AnswersThatHold(syncs.answer(sent.answers, request.user, dry_run=sent.dry_run))
 
 
 @post(
@@ -219,6 +238,7 @@ def create_links(
 _HANDLERS = [
     update,
     change_emails,
+    answer_questions,
     suspend,
     restore,
     set_role,

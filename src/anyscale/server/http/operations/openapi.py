@@ -32,6 +32,7 @@ from anyscale.domain.schemas.users import (
     SecondFactorReset,
     SetPasswordLinks,
     Suspension,
+    SyncAnswers,
     UserUpdate,
 )
 from anyscale.server.http.account.schemas import (
@@ -62,6 +63,7 @@ _BODIES: dict[str, type[msgspec.Struct]] = {
     "mailSetPasswordLinks": MailLinks,
     "updateUser": UserUpdate,
     "changeEmails": EmailChanges,
+    "answerQuestions": SyncAnswers,
     "suspendUser": Suspension,
     "resetSecondFactor": SecondFactorReset,
     "restoreUser": Restoration,

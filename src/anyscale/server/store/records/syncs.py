@@ -1,8 +1,16 @@
-"""The record of a sync that the console has started."""
+"""The records of the syncs that the console has started, and of the answers to questions."""
 
 from anyscale.server.store.records.record import Record
 
-__all__ = ["SyncRecord"]
+__all__ = ["AnswerRecord", "SyncRecord"]
+
+
+class AnswerRecord(Record, frozen=True):
+    """What an answer to a question of a sync was the answer to: see `GivenAnswer`."""
+
+    words: str
+    change: str
+    answered_at: int
 
 
 class SyncRecord(Record, frozen=True):

@@ -368,6 +368,15 @@ create table syncs (
     batch_id text collate "C"
 );
 
+-- Answers of administrators to the questions of syncs, as hashes: each holds for one change.
+create table sync_answers (
+    -- of the words of the answer
+    words text collate "C" not null primary key,
+    -- of the account, its former values and the new ones
+    change text collate "C" not null,
+    answered_at bigint not null
+);
+
 -- Requests of people who forgot their password, whether they have an account or not. Requests stay for a
 -- day, because they are counted.
 create table password_resets (

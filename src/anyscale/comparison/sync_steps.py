@@ -1,0 +1,80 @@
+"""The steps of a plan: what is done to one account, and what it must be when it is done."""
+
+from collections.abc import Iterable
+
+from msgspec import UnsetType
+
+from anyscale.comparison.differences import different_fields, gets_email, shown_change
+from anyscale.domain.models.sync import StepKind, SyncStep
+from anyscale.domain.models.users import ExpectedUser, User, UserChanges
+from anyscale.domain.names import full_name
+from anyscale.domain.validation import CheckedUser
+
+
+def step_of_account(
+    kind: StepKind,
+    account: User,
+    reason: str,
+    index: int | None = None,
+    changes: UserChanges | None = None,
+    replaced: UserChanges | None = None,
+) -> SyncStep:
+    """Return a step of an account, which must still be as it is now when the step is done."""
+    return SyncStep(
+        kind=kind,
+        email=account.email,
+        name=full_name(account.name, account.lastname),
+        reason=reason,
+        user_id=account.user_id,
+        index=index,
+        changes=changes,
+        replaced=replaced,
+        expected=None if kind == "leave" else _expected(kind, account),
+    )
+
+
+def differing_fields(user: CheckedUser, account: User) -> list[str]:
+    """Return the fields that a correction would change, the email first."""
+    email = ["email"] if gets_email(user, account) else []
+    return [*email, *different_fields(user, account)]
+
+
+def changes_of(
+    fields: Iterable[str], user: CheckedUser, account: User
+) -> tuple[UserChanges, UserChanges]:
+    """Return the new values of fields of an account, and the former ones."""
+    fields = list(fields)
+    changes, replaced = (
+        UserChanges(**{field: getattr(one, field) for field in fields}) for one in (user, account)
+    )
+    return changes, replaced
+
+
+def shown_changes(changes: UserChanges, replaced: UserChanges) -> str:
+    """Return changes as a message shows them, the email first."""
+    old, new = replaced.to_dict(), changes.to_dict()
+    fields = sorted(new, key=lambda field: field != "email")
+    return "; ".join(shown_change(field, old[field], new[field]) for field in fields)
+
+
+def name_of(user: CheckedUser) -> str:
+    """Return the whole name of a user of a file."""
+    return full_name(user.name or "", user.lastname or None)
+
+
+def are_different(number: str | UnsetType | None, other: str | UnsetType | None) -> bool:
+    """Return whether two numbers are known, and of two people."""
+    return bool(number and other) and significant(number) != significant(other)
+
+
+def significant(number: str | UnsetType | None) -> str | None:
+    """Return a number without the zeros at its start, which a spreadsheet drops; None for none."""
+    return number.lstrip("0") if number else None
+
+
+def _expected(kind: StepKind, account: User) -> ExpectedUser:
+    """Return all that a plan knows of an account: what is decided is about this."""
+    fields = {field: getattr(account, field) for field in UserChanges.__struct_fields__}
+    return ExpectedUser(
+        **fields, permission_level=account.permission_level, suspended=kind == "restore"
+    )
