@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from anyscale.domain.characters import has_lost_letters
 from anyscale.domain.emails import email_key_or_empty
@@ -100,7 +100,7 @@ def doubt_of(user: CheckedUser, account: User) -> Doubt | None:
             return None
         subject = f"{shown(user.external_id)} is the external_id of {_named(account)}"
         return Doubt("other_person", f"{subject}, and neither the email nor a name is the same")
-    if names != "other":
+    if names != "other" or not _is_whole_change(user, account):
         return None
     return Doubt("other_person", f"{_email_of(user, account)}, and no name is the same")
 
@@ -204,6 +204,20 @@ def _ends(user: _Named, account: _Named) -> _Pairs:
         return [(user.lastname, theirs[-1])]
     firsts = (ours[0], theirs[0])
     return [firsts, (ours[-1], theirs[-1])] if len(ours) > 1 and len(theirs) > 1 else [firsts]
+
+
+def _is_whole_change(user: _Named, account: _Named) -> bool:
+    """Return whether the first and the last name of an account would both become another one.
+
+    None of them is the same. A file may have only one of them, or both in one column.
+    """
+    if not user.name:
+        return False
+    in_words = len(_whole(user).split()) > 1 and len(_whole(account).split()) > 1
+    is_other_last = user.lastname is not UNSET and (
+        folded(user.lastname or "") != folded(account.lastname or "")
+    )
+    return in_words or is_other_last
 
 
 def _is_same(ours: str, theirs: str) -> bool:
