@@ -15,7 +15,7 @@ from anyscale.comparison.id_hashes import IdHashes
 from anyscale.comparison.list_users import list_users
 from anyscale.comparison.lost_letters import lost_letters
 from anyscale.comparison.matched_users import CHUNK, MatchedUser, MatchedUsers, OnProgress
-from anyscale.domain.matching import doubt_of
+from anyscale.domain.matching import Doubt, doubt_of
 from anyscale.domain.models.users import KEPT_OF_OWNERS, Difference, User
 from anyscale.domain.schemas.users import USER_PAGE
 from anyscale.domain.user_query import UserQuery
@@ -128,10 +128,8 @@ class Verification:
             self._note_seen(account)
             is_equal = values(user) == values(account)
             if not is_equal or account.suspended_at is not None:
-                if damaged := list(lost_letters(user, account)):
-                    self._damaged += ((index, fault) for fault in damaged)
-                doubt = None if self._is_said_to_be(user) else doubt_of(user, account)
-                if doubt:
+                self._damaged += ((index, fault) for fault in lost_letters(user, account))
+                if doubt := self._doubt_of(user, account):
                     yield self._question(index, user, account, doubt.detail)
                     continue
             # The email comes first: it says which account the other differences are of.
@@ -143,8 +141,13 @@ class Verification:
                 for field in different_fields(user, account):
                     yield self._difference(index, user, "different", account, field)
 
-    def _is_said_to_be(self, user: CheckedUser) -> bool:
-        return (user.external_id or user.email) in self._same_person
+    def _doubt_of(self, user: CheckedUser, account: User) -> Doubt | None:
+        if (user.external_id or user.email) in self._same_person:
+            return None
+        doubt = doubt_of(user, account)
+        # No file changes the number of an owner: there is nothing to ask.
+        is_kept = account.permission_level == "owner" and doubt and doubt.kind == "renumbered"
+        return None if is_kept else doubt
 
     def _note_seen(self, account: User) -> None:
         if self._seen is not None:

@@ -216,7 +216,7 @@ def test_exactly_one_way_chooses_the_accounts(anyscale: RunAnyscale, arguments: 
 
 
 CHANGED = """create_users:
-- {email: jane@example.com, name: "'Jane' \\"$HOME\\"", lastname: null, title: -f}
+- {email: jane@example.com, name: "'Jane' \\"$HOME\\"", lastname: Doe, title: -f}
 - {email: -zoe@example.com, name: Zoe, is_sso_user: false}
 - {email: ann@example.com, lastname: Müller}
 - {email: new@example.com, name: New}

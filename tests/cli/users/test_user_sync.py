@@ -156,7 +156,7 @@ def test_somebody_else_may_answer_and_edit_during_the_question(
     [
         (STAFF[:2], ["--at-most-suspend", "1"], "2 to suspend, and `--at-most-suspend` is 1"),
         (
-            [line.replace("e,", "e!,") for line in STAFF],
+            [f"{line}Boss" for line in STAFF],
             ["--at-most-correct", "2"],
             "3 to correct, and `--at-most-correct` is 2",
         ),
@@ -189,9 +189,11 @@ def test_an_email_that_is_cut_off_suspends_nobody_and_creates_nobody(
     command = ["user", "sync", "-f", csv(tmp_path, *cut), "--yes"]
     for kind in ([], ["--create"], ["--suspend-missing"]):
         done = anyscale(*command, *kind)
-        assert (done.returncode, accounts(anyscale)) == (1, before), done.stderr
-        assert "ann@example.com to suspend and ann@example.co to create" in done.stderr
-        assert "`--they-differ ann@example.co` says so" in done.stderr
+        assert (done.returncode, accounts(anyscale)) == (3, before), done.stderr
+        assert "ann LEE (ann@example.com), who has the same name" in done.stdout.replace(
+            "Ann Lee", "ann LEE"
+        )
+        assert "--they-differ=ann@example.co" in done.stderr
     assert anyscale(*command, "--they-differ", "ann@example.co").returncode == 0
     assert suspended(anyscale) == {"ann@example.com"}
 
@@ -201,7 +203,7 @@ def test_an_email_that_has_changed_is_corrected_by_the_suggested_command(
 ) -> None:
     changed = ["ann.roe@example.com,ann,LEE,", *STAFF[:3]]
     command = ["user", "sync", "-f", csv(tmp_path, *changed), "--yes"]
-    (suggested,) = re.findall(r"`anyscale (user update .+?)`", anyscale(*command).stderr)
+    (suggested,) = re.findall(r"^  anyscale (user update .+)$", anyscale(*command).stderr, re.M)
     assert anyscale(*suggested.split()).returncode == 0
     assert anyscale(*command).returncode == 0
     assert "ann.roe@example.com" in accounts(anyscale)
@@ -255,7 +257,8 @@ def test_an_email_of_a_person_who_left_does_not_open_the_account_for_another(
     file = csv(tmp_path, *STAFF[:3], "ann@example.com,Cid,Moe,")
     for _ in range(2):
         done = anyscale("user", "sync", "-f", file, "--yes", "--restore")
-        assert "the file has its email or its number for 'Cid Moe'" in done.stdout
+        assert done.returncode == 3
+        assert "a sync suspended the account of Ann Lee (ann@example.com)" in done.stdout
     ann = accounts(anyscale)["ann@example.com"]
     assert (ann["name"], bool(ann["suspended_at"])) == ("Ann", True)
 
@@ -408,3 +411,40 @@ def test_the_same_command_continues_after_an_interrupt(
     assert now["s0@example.com"]["lastname"] == "New"
     quiet = anyscale("user", "sync", "-f", file, "--yes", "-q")
     assert (quiet.returncode, quiet.stdout + quiet.stderr) == (0, "")
+
+
+def test_an_answer_holds_for_one_change_and_a_script_that_keeps_it_opens_nothing(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    def sync(*lines: str) -> CommandResult:
+        file = csv(tmp_path, *STAFF[:3], *lines)
+        return anyscale(
+            *("user", "sync", "-f", file, "--yes", "--restore"),
+            *("--same-person", "ann@example.com", "--they-differ", "bea@example.com"),
+        )
+
+    answered = sync("ann@example.com,Bea,Moe,")
+    assert (answered.returncode, "1 corrected." in answered.stderr) == (0, True), answered.stderr
+    again = sync("ann@example.com,Bea,Moe,")
+    assert (again.returncode, "nothing to do" in again.stderr) == (0, True)
+    later = sync("ann@example.com,Cleo,Poe,")
+    assert later.returncode == 3
+    assert "was the answer to another change, and holds only for that" in later.stdout
+    assert accounts(anyscale)["ann@example.com"]["name"] == "Bea"
+    # Nor does it open the account of a leaver.
+    assert sync().returncode == 0
+    assert sync("ann@example.com,Cleo,Poe,").returncode == 3
+    assert suspended(anyscale) == {"ann@example.com"}
+
+
+def test_letters_that_were_lost_are_problems_and_change_nothing(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = csv(tmp_path, "boss@example.com,Boss,Berg,", "zoe@example.com,Zo?,Roe,")
+    done = anyscale("user", "sync", "-f", file, "--yes", "-o", "json")
+    assert done.returncode == 2
+    (problem,) = json.loads(done.stdout)["problems"]
+    assert (problem["line"], problem["field"], problem["code"]) == (3, "name", "damaged")
+    assert "'Zo?', which is 'Zoë' of the account" in problem["detail"]
+    assert anyscale("user", "verify", "-f", file).returncode == 2
+    assert suspended(anyscale) == set()

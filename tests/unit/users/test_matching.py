@@ -1,4 +1,4 @@
-"""Whose account a user of a file has, as rules about any accounts and any file."""
+"""Who is who: which account a user of a file means, and when that is in doubt."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from msgspec import UNSET, structs
 
 from anyscale.domain.emails import email_key
-from anyscale.domain.matching import Match, depends_on_file, has_other_email, is_other_name, match
+from anyscale.domain.matching import (
+    Match,
+    compare_names,
+    depends_on_file,
+    doubt_of,
+    has_other_email,
+    match,
+)
 from anyscale.domain.models.users import User
 from anyscale.domain.validation import CheckedUser
 
@@ -48,7 +55,6 @@ class World(NamedTuple):
 
     accounts: Sequence[User]
     file: Sequence[CheckedUser]
-    same_person: frozenset[str] = frozenset()
 
     def matches(self) -> list[Match]:
         by_number = {one.external_id: one for one in self.accounts if one.external_id}
@@ -64,7 +70,6 @@ class World(NamedTuple):
                 by_number.get(user.external_id or ""),
                 by_email.get(user.email),
                 is_in_file=is_in_file,
-                same_person=self.same_person,
             )
             for user in self.file
         ]
@@ -111,7 +116,6 @@ worlds = st.builds(
         )
     ),
     unique(st.builds(row, _emails, _numbers, _names, _lasts)),
-    st.frozensets(st.sampled_from("12345"), max_size=2),
 )
 
 
@@ -134,8 +138,8 @@ def test_no_two_users_have_the_same_account(world: World) -> None:
     )
 )
 @example(World([account("a", "1", role="owner")], [row("b", "1"), row("a", "2")]))
-def test_without_a_fault_the_file_can_be_applied_and_then_matches_again(world: World) -> None:
-    if any(one.fault for one in world.matches()):
+def test_without_a_conflict_the_file_can_be_applied_and_then_matches_again(world: World) -> None:
+    if any(one.conflict for one in world.matches()):
         return
     after = world.applied()
     emails = [one.email for one in after.accounts]
@@ -158,22 +162,30 @@ def test_without_a_fault_the_file_can_be_applied_and_then_matches_again(world: W
 
 
 @given(worlds)
-def test_an_account_that_has_the_external_id_is_the_match_or_a_fault(world: World) -> None:
+def test_an_account_that_has_the_external_id_is_the_match_or_in_conflict(world: World) -> None:
     by_number = {one.external_id: one for one in world.accounts}
     for user, found in zip(world.file, world.matches(), strict=True):
         if user.external_id and (owned := by_number.get(user.external_id)):
-            assert found.account == owned or found.fault
+            assert found.account == owned or found.conflict
         elif found.account:
             assert found.account.email == user.email
-        assert not (found.account and found.fault)
+        assert not (found.account and found.conflict)
 
 
 @given(worlds)
-def test_by_number_alone_nobody_gets_the_account_of_another_person(world: World) -> None:
+def test_without_a_doubt_a_number_or_an_email_and_a_name_say_that_it_is_the_same_person(
+    world: World,
+) -> None:
     for user, one in world.pairs():
-        if has_other_email(user, one) and user.external_id not in world.same_person:
-            assert one.suspended_at is None
-            assert not is_other_name(user, one)
+        if doubt_of(user, one):
+            continue
+        is_same_number = bool(user.external_id) and user.external_id == one.external_id
+        assert is_same_number or not (user.external_id and one.external_id)
+        if has_other_email(user, one):
+            assert is_same_number
+            assert user.name == one.name or (user.lastname and user.lastname == one.lastname)
+        elif not is_same_number:
+            assert user.name == one.name or user.lastname == one.lastname
 
 
 @given(worlds, st.sampled_from([None, UNSET]))
@@ -182,7 +194,7 @@ def test_a_file_without_external_ids_is_matched_by_emails(world: World, missing:
     by_email = {one.email: one for one in world.accounts}
     found = world._replace(file=file).matches()
     assert [one.account for one in found] == [by_email.get(user.email) for user in file]
-    assert not any(one.fault for one in found)
+    assert not any(one.conflict for one in found)
 
 
 @given(worlds)
@@ -195,68 +207,89 @@ def test_a_match_that_does_not_depend_on_the_file_is_the_same_in_any_file(world:
             assert alone == whole[at]
 
 
-@pytest.mark.parametrize(
-    ("accounts", "file", "detail"),
-    [
-        (
-            [account("a", "1"), account("b", last="Roe")],
-            row("b", "1"),
-            (
-                "'1' is the external_id of Jane (a@x.org), and 'b@x.org' is the email of Jane Roe "
-                "(b@x.org): correct one of the two, or give that account another email in the "
-                "same file, by its external_id"
-            ),
-        ),
-        (
-            [account("a", "1", "Bob", "Doe")],
-            row("b", "1", "Jane"),
-            (
-                "'1' is the external_id of Bob Doe (a@x.org), and no name is the same: if it is "
-                "the same person, say `--same-person 1`; if not, remove it from that account first"
-            ),
-        ),
-        (
-            [account("a", "1", suspended="yes")],
-            row("b", "1"),
-            (
-                "'1' is the external_id of Jane (a@x.org), whose account is suspended: if it is "
-                "the same person, say `--same-person 1`; if not, remove it from that account first"
-            ),
-        ),
-        (
-            [account("a", "1", "Bob")],
-            row("a", "2", "Jane"),
-            (
-                "'a@x.org' is the email of Bob (a@x.org), whose external_id is '1', and no name "
-                "is the same: if it is the same person, say `--same-person 2`; if not, remove it "
-                "from that account first"
-            ),
-        ),
-    ],
-)
-def test_a_fault_names_both_people_and_the_ways_out(
-    accounts: Sequence[User], file: CheckedUser, detail: str
-) -> None:
-    (found,) = World(accounts, [file]).matches()
-    assert found.fault
-    assert found.fault.detail == detail
-    if "--same-person" in detail:
-        assert file.external_id
-        (confirmed,) = World(accounts, [file], frozenset([file.external_id])).matches()
-        assert confirmed == Match(accounts[0])
+def test_a_conflict_names_both_people_and_the_ways_out() -> None:
+    accounts = [account("a", "1"), account("b", last="Roe")]
+    (found,) = World(accounts, [row("b", "1")]).matches()
+    assert found.conflict
+    assert found.conflict.accounts == tuple(accounts)
+    assert found.conflict.detail == (
+        "'1' is the external_id of Jane (a@x.org), and 'b@x.org' is the email of Jane Roe "
+        "(b@x.org): correct one of the two, or give that account another email in the "
+        "same file, by its external_id"
+    )
+
+
+#: the account `1, Jane Doe, a@x.org`, or one that a sync suspended or that has no number
+JANE = account("a", "1", "Jane", "Doe")
+GONE = structs.replace(JANE, suspended_at=NOW, suspended_by_sync=True)
+UNNUMBERED = structs.replace(JANE, external_id=None)
+UNNUMBERED_GONE = structs.replace(GONE, external_id=None)
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs", "is_other"),
+    ("known", "user", "kind"),
     [
-        (("Jane", "Doe"), ("JANE", "Roe"), False),
-        (("Jane", "Müller"), ("Ann", "Mu\u0308ller "), False),
-        (("Jane", "Doe"), ("Doe", "Jane"), True),
-        (("Jane", None), ("Bob", None), True),
-        ((UNSET, UNSET), ("Bob", "Doe"), True),
+        # the same number
+        (JANE, row("a", "1", "Bob", "Roe"), None),
+        (JANE, row("z", "1", "Jane", "Roe"), None),
+        (JANE, row("z", "1", "Bob", "Doe"), None),
+        (JANE, row("z", "1", "Jane Roe"), None),
+        (JANE, row("z", "1", "Bob", "Roe"), "other_person"),
+        (JANE, row("z", "1", "Doe", "Jane"), "other_person"),
+        (JANE, row("z", "1", UNSET, UNSET), "other_person"),
+        # another number
+        (JANE, row("a", "9", "JANE", "doe "), "renumbered"),
+        (JANE, row("a", "9", "Jane Doe"), "renumbered"),
+        (JANE, row("a", "01", "Jane", "Doe"), "renumbered"),
+        (JANE, row("a", "9", "Jane", "Roe"), "other_person"),
+        (JANE, row("a", "9", "Bob", "Doe"), "other_person"),
+        (JANE, row("a", "01", "Bob", "Doe"), "other_person"),
+        (JANE, row("a", "9", UNSET, UNSET), "other_person"),
+        (GONE, row("a", "9", "Jane", "Doe"), "returned"),
+        # a number on one side at most
+        (UNNUMBERED, row("a", "9", "Jane", "Roe"), None),
+        (UNNUMBERED, row("a", "9", "Bob", "Roe"), "other_person"),
+        (UNNUMBERED, row("a", None, "Bob", "Doe"), None),
+        (UNNUMBERED, row("a", None, "Bob", "Roe"), "other_person"),
+        (UNNUMBERED, row("a", None, "Bob Roe"), "other_person"),
+        (UNNUMBERED, row("a", None, "Bob", UNSET), None),
+        (UNNUMBERED, row("a", None, UNSET, "Roe"), None),
+        (UNNUMBERED, row("a", None, UNSET, UNSET), None),
+        (JANE, row("a", None, "Bob", "Roe"), "other_person"),
+        # people who are back
+        (GONE, row("a", "1", "Jane", "Doe"), None),
+        (GONE, row("a", "1", "Jane Doe"), None),
+        (GONE, row("z", "1", "Jane", "Doe"), "returned"),
+        (GONE, row("a", "1", "Jane", "Roe"), "returned"),
+        (GONE, row("a", "1", UNSET, UNSET), "returned"),
+        (GONE, row("a", None, "Jane", "Doe"), "returned"),
+        (UNNUMBERED_GONE, row("a", None, "Jane", "Doe"), None),
+        (UNNUMBERED_GONE, row("a", None, "Jane", "Roe"), "returned"),
+        (UNNUMBERED_GONE, row("a", None, "Jane", UNSET), "returned"),
+        (UNNUMBERED_GONE, row("a", "9", "Jane", "Doe"), "returned"),
     ],
 )
-def test_a_person_is_known_by_the_first_or_the_last_name(
-    ours: tuple[str, str | None], theirs: tuple[str, str | None], is_other: bool
+def test_what_is_in_doubt(known: User, user: CheckedUser, kind: str | None) -> None:
+    doubt = doubt_of(user, known)
+    assert (doubt and doubt.kind) == kind
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "result"),
+    [
+        (("Jane", "Doe"), ("JANE", "Roe"), "similar"),
+        (("Jane", "Müller"), ("Ann", "Mu\u0308ller "), "similar"),
+        (("Jane", "Doe"), ("Doe", "Jane"), "other"),
+        (("Jane", None), ("Bob", None), "other"),
+        (("Jane", None), ("Jane", None), "same"),
+        (("Jane Doe", None), ("Jane", "Doe"), "same"),
+        (("Anna Maria Doe", None), ("Anna Maria", "Roe"), "similar"),
+        (("Łukasz", "Wójcik"), ("?ukasz", "W?jcik"), "same"),
+        ((UNSET, "Doe"), ("Bob", "Doe"), "similar"),
+        ((UNSET, UNSET), ("Bob", "Doe"), "unknown"),
+    ],
+)
+def test_names_are_compared_also_in_one_column(
+    ours: tuple[str, str | None], theirs: tuple[str, str | None], result: str
 ) -> None:
-    assert is_other_name(row("a", "1", *ours), account("a", "1", *theirs)) is is_other
+    assert compare_names(row("a", "1", *ours), account("a", "1", *theirs)) == result

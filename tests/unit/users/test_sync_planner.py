@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET, structs
 
+from anyscale.comparison.answers import matched_answers
 from anyscale.comparison.sync_options import SyncOptions
 from anyscale.comparison.sync_planner import Planner
 from anyscale.domain.emails import email_key
@@ -109,6 +110,8 @@ def test_after_a_sync_the_accounts_are_as_in_the_file_but_those_that_it_left(
     world.apply(plan)
 
     left = {email_key(step.email) for step in plan.left}
+    left |= {email_key(one.email) for one in plan.questions}
+    left |= {email_key(one.account_email) for one in plan.questions if one.account_email}
     of_entries = {one.email_key: one for one in entries}
     for key, now in world.accounts.items():
         was = before.get(key)
@@ -119,9 +122,10 @@ def test_after_a_sync_the_accounts_are_as_in_the_file_but_those_that_it_left(
             assert now.suspended_at is None
         else:
             assert now.suspended_at is not None
-    assert set(world.accounts) == set(before) | set(of_entries)
+    assert set(world.accounts) == set(before) | (set(of_entries) - left)
     again = world.plan(entries, ALL)
     assert (again.steps, again.left) == (0, plan.left)
+    assert [one.change for one in again.questions] == [one.change for one in plan.questions]
 
 
 @given(ENTRIES, ACCOUNTS, st.sampled_from(["create", "correct", "suspend_missing", "restore"]))
@@ -144,7 +148,7 @@ def test_an_owner_is_listed_and_left() -> None:
     assert kept.reason == "it is not in the file, and an owner's: owners are kept"
 
 
-def test_only_an_account_that_a_sync_suspended_is_restored_and_only_for_the_same_name() -> None:
+def test_only_an_account_that_a_sync_suspended_is_restored_and_only_for_the_whole_name() -> None:
     by_sync = {"suspended_at": AT, "suspended_by_sync": True}
     world = World.of(
         [
@@ -152,28 +156,38 @@ def test_only_an_account_that_a_sync_suspended_is_restored_and_only_for_the_same
             account("same@example.com", lastname="Doe", **by_sync),
             account("other@example.com", lastname="Doe", **by_sync),
             account("single@example.com", **by_sync),
+            account("number@example.com", external_id="1", **by_sync),
+            account("none@example.com", **by_sync),
         ]
     )
     entries = [
         entry("hand@example.com", lastname="Roe"),
-        entry("same@example.com", lastname="Roe"),
-        entry("other@example.com", name="Zoe", lastname="Roe"),
+        entry("same@example.com", lastname="DOE", title="Boss"),
+        entry("other@example.com", lastname="Roe"),
         entry("single@example.com", name="Zoe"),
+        entry("number@example.com"),
+        entry("none@example.com", name=UNSET, lastname=UNSET),
     ]
     plan = world.plan(entries, ALL)
     assert [step.email for step in plan.restore] == ["same@example.com"]
     assert [step.email for step in plan.correct] == ["same@example.com"]
-    by_hand, other, single = plan.left
-    assert by_hand.reason == "it was suspended by hand, and stays so"
-    assert "its email or its number for 'Zoe Roe'" in other.reason
-    assert "its email or its number for 'Zoe'" in single.reason
+    assert [step.reason for step in plan.left] == ["it was suspended by hand, and stays so"]
+    assert [(one.email, one.kind) for one in plan.questions] == [
+        ("other@example.com", "returned"),
+        ("single@example.com", "returned"),
+        ("number@example.com", "returned"),
+        ("none@example.com", "returned"),
+    ]
 
     without = world.plan(entries, SyncOptions())
-    assert (without.steps, len(without.left)) == (0, 4)
+    assert (without.steps, len(without.left), len(without.questions)) == (0, 2, 4)
     assert "`--restore` restores it" in without.left[1].reason
+    same = {one.change: "same" for one in plan.questions}
+    answered = world.plan(entries, structs.replace(ALL, answers=same))
+    assert (len(answered.restore), answered.questions) == (5, [])
 
 
-def test_an_account_and_an_entry_of_one_name_stop_the_sync_until_they_are_said_to_differ() -> None:
+def test_an_account_and_an_entry_of_one_name_are_a_question_until_they_are_said_to_differ() -> None:
     world = World.of([account("ann@example.com", lastname="Doe"), account("cid@example.com")])
     entries = [entry("ann@example.co", name="ANN ", lastname="doe"), entry("cid@example.com")]
 
@@ -182,10 +196,14 @@ def test_an_account_and_an_entry_of_one_name_stop_the_sync_until_they_are_said_t
         assert [(pair.suspend.email, pair.create.email) for pair in plan.look_alikes] == [
             ("ann@example.com", "ann@example.co")
         ]
-        assert "`--they-differ ann@example.co`" in plan.stops[0]
+        (question,) = plan.questions
+        assert (question.kind, question.email) == ("look_alike", "ann@example.co")
+        assert (plan.stops, plan.steps) == ([], 0)
     for email in ("ANN@example.com", "ann@Example.co"):
-        plan = world.plan(entries, SyncOptions(they_differ=frozenset({email})))
-        assert (plan.stops, plan.steps) == ([], 2)
+        options = SyncOptions(they_differ=frozenset({email}))
+        (answer,) = matched_answers(options, plan.questions)
+        answered = world.plan(entries, structs.replace(options, answers=answer.by_change))
+        assert (answered.questions, answered.steps) == ([], 2)
 
 
 @pytest.mark.parametrize(
@@ -217,13 +235,21 @@ def test_each_entry_is_paired_with_the_first_account_that_may_be_its_person(
 
     def may_be_one(one: User, other: CheckedUser) -> bool:
         numbers = {int(number) for number in (one.external_id, other.external_id) if number}
-        is_said_to_differ = not emails.isdisjoint({one.email, other.email})
-        return one.name == other.name and len(numbers) < 2 and not is_said_to_differ
+        return one.name == other.name and len(numbers) < 2
 
     alike = [[one.email for one in accounts if may_be_one(one, other)] for other in entries]
     expected = [(one[0], other.email) for one, other in zip(alike, entries, strict=True) if one]
-    plan = World.of(accounts).plan(entries, SyncOptions(they_differ=emails))
+    options = SyncOptions(they_differ=emails)
+    plan = World.of(accounts).plan(entries, options)
     assert [(pair.suspend.email, pair.create.email) for pair in plan.look_alikes] == expected
+    answers = {
+        change: answer
+        for one in matched_answers(options, plan.questions)
+        for change, answer in one.by_change.items()
+    }
+    open_pairs = [pair for pair in expected if emails.isdisjoint(pair)]
+    plan = World.of(accounts).plan(entries, structs.replace(options, answers=answers))
+    assert [(pair.suspend.email, pair.create.email) for pair in plan.look_alikes] == open_pairs
 
 
 def test_20_000_people_of_one_name_are_not_compared_in_pairs() -> None:
@@ -266,25 +292,106 @@ def test_many_changed_emails_stop_a_sync_without_a_limit_of_its_own() -> None:
         return planner.plan(0)
 
     (reason,) = plan(SyncOptions()).stops
-    changes = "51 to get another email or number, or to lose SSO, of 0 accounts"
+    changes = "51 to get another name, email or number, or to lose a value or SSO, of 0 accounts"
     assert reason.startswith(f"{changes}: if that is right, ")
     assert plan(SyncOptions(at_most_correct=51)).stops == []
     (reason,) = plan(SyncOptions(at_most_correct=50)).stops
     assert reason == "51 to correct, and `--at-most-correct` is 50"
 
 
-@pytest.mark.parametrize(("before", "is_stopped"), [("00", True), (None, False)], ids=str)
-def test_many_replaced_numbers_stop_a_sync_and_many_first_ones_do_not(
-    before: str | None, is_stopped: bool
+def test_many_first_numbers_do_not_stop_a_sync() -> None:
+    world = World.of(structs.replace(one, external_id=None) for one in many(51))
+    plan = world.plan(
+        [entry(one.email, name=one.name, external_id=one.external_id) for one in many(51)], ALL
+    )
+    assert (plan.stops, len(plan.correct)) == ([], 51)
+
+
+@pytest.mark.parametrize("zeros", ["00", "9"])
+def test_other_numbers_of_the_same_people_are_one_question_that_their_count_answers(
+    zeros: str,
 ) -> None:
-    planner = Planner(SyncOptions())
-    for index, one in enumerate(many(51)):
-        number = before and f"{before}{one.external_id}"
-        known = structs.replace(one, external_id=number)
-        new = entry(one.email, name=one.name, external_id=one.external_id)
-        planner.add_entries([(index, new, known)])
+    world = World.of(
+        structs.replace(one, external_id=f"{zeros}{one.external_id}") for one in many(51)
+    )
+    entries = [entry(one.email, name=one.name, external_id=one.external_id) for one in many(51)]
+    plan = world.plan(entries, ALL)
+    assert (plan.steps, {one.kind for one in plan.questions}) == (0, {"renumbered"})
+    assert matched_answers(SyncOptions(renumbered=50), plan.questions) == []
+    (answer,) = matched_answers(SyncOptions(renumbered=51), plan.questions)
+    answered = world.plan(entries, structs.replace(ALL, answers=answer.by_change))
+    assert (len(answered.correct), answered.questions) == (51, [])
+    assert "51 to get another name, email or number" in answered.stops[0]
+
+
+@pytest.mark.parametrize("field", ["name", "lastname", "title"])
+@pytest.mark.parametrize(
+    ("old", "new", "is_stopped"),
+    [("Doe", None, True), ("Doe", "", True), (None, "Doe", False), ("", "Doe", False)],
+)
+def test_many_values_that_become_empty_stop_a_sync_and_many_first_ones_do_not(
+    field: str, old: str | None, new: str | None, is_stopped: bool
+) -> None:
+    if field == "name":  # an account has one, and a file may replace it
+        old, new = ("Doe", "Roe") if is_stopped else (new, new)
+    world = World.of(structs.replace(one, **{field: old}) for one in many(51))
+    entries = [
+        entry(one.email, **{"name": one.name, "title": UNSET, field: new}) for one in many(51)
+    ]
+    assert bool(world.plan(entries, ALL).stops) is is_stopped
+
+
+def test_a_question_leaves_its_people_and_all_else_is_done() -> None:
+    world = World.of(
+        [
+            account("a@x.org", external_id="1", name="Ann", lastname="Auer"),
+            account("b@x.org", external_id="2", name="Bob", lastname="Berg"),
+            account("c@x.org", external_id="3", name="Cid", lastname="Cole"),
+        ]
+    )
+    entries = [
+        entry("a@x.org", external_id="9", name="Ann", lastname="Zorn"),
+        entry("b@x.org", external_id="2", name="Bob", lastname="Neu"),
+        entry("d@x.org", external_id="4", name="Dan", lastname="Dorn"),
+    ]
+    plan = world.plan(entries, ALL)
+    assert [(one.email, one.kind) for one in plan.questions] == [("a@x.org", "other_person")]
+    assert [step.email for step in plan.correct] == ["b@x.org"]
+    assert [step.email for step in plan.create] == ["d@x.org"]
+    assert [step.email for step in plan.suspend] == ["c@x.org"]
+
+    differ = {one.change: "differ" for one in plan.questions}
+    two = world.plan(entries, structs.replace(ALL, answers=differ))
+    assert [step.email for step in two.suspend] == ["a@x.org", "c@x.org"]
+    assert [(step.email, step.name) for step in two.blocked] == [("a@x.org", "Ann Zorn")]
+
+
+def test_letters_that_the_account_has_and_the_file_lost_are_problems_and_repairs_are_not() -> None:
+    world = World.of(
+        [
+            account("a@x.org", name="Łukasz", lastname="Wójcik"),
+            account("b@x.org", name="?ukasz", lastname="W?jcik"),
+            account("c@x.org", name="?ukasz"),
+        ]
+    )
+    entries = [
+        entry("a@x.org", name="?ukasz", lastname="WÃ³jcik"),
+        entry("b@x.org", name="Łukasz", lastname="Wójcik"),
+        entry("c@x.org", name="?ukasz"),
+        entry("d@x.org", name="Ji?í"),
+    ]
+    planner = Planner(ALL)
+    planner.add_entries(
+        [(at, one, world.accounts.get(one.email_key)) for at, one in enumerate(entries)]
+    )
+    assert [(index, fault.field, fault.code) for index, fault in planner.damaged] == [
+        (0, "name", "damaged"),
+        (0, "lastname", "damaged"),
+    ]
     planner.end_entries()
-    assert bool(planner.plan(0).stops) is is_stopped
+    plan = planner.plan(3)
+    assert [step.email for step in plan.correct] == ["b@x.org"]
+    assert [(one.email, one.kind) for one in plan.questions] == [("d@x.org", "lost_letters")]
 
 
 @pytest.mark.parametrize("ends", [True, False], ids=["ends", "begins"])
@@ -297,7 +404,7 @@ def test_an_end_of_many_sso_sign_ins_stops_a_sync_and_a_beginning_does_not(ends:
 def test_a_number_that_lost_its_zeros_does_not_say_that_two_people_differ() -> None:
     world = World.of([account(EMAILS[0], external_id="00009")])
     plan = world.plan([entry(EMAILS[1], external_id="9")], ALL)
-    assert "is an email mistyped or cut off" in plan.stops[0]
+    assert "is an email mistyped, cut off or new?" in plan.questions[0].reason
 
 
 def test_each_limit_is_about_its_own_kind() -> None:
@@ -433,6 +540,6 @@ def test_who_is_suspended_in_the_file_is_neither_created_nor_restored_and_is_nam
     assert plan.steps == 1
     assert [(step.email, step.reason) for step in plan.left] == [
         ("a@x.org", "no account has this email, and the file says that it is suspended"),
-        ("b@x.org", "a sync suspended it, and the file says so too"),
+        ("b@x.org", "it is suspended, and the file says so too"),
         ("c@x.org", ONLY_IN_FILE),
     ]
