@@ -118,7 +118,8 @@ class SyncRun:
         }
         stale = [one for one, does_hold in zip(answers, holds, strict=True) if not does_hold]
         if by_change:
-            plan = self._plan(structs.replace(self._options, answers=by_change))
+            every = {**self._options.answers, **by_change}
+            plan = self._plan(structs.replace(self._options, answers=every))
         return _with_stale(plan, stale)
 
     def _plan(self, options: SyncOptions) -> SyncPlan:

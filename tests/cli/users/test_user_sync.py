@@ -203,7 +203,9 @@ def test_an_email_that_has_changed_is_corrected_by_the_suggested_command(
 ) -> None:
     changed = ["ann.roe@example.com,ann,LEE,", *STAFF[:3]]
     command = ["user", "sync", "-f", csv(tmp_path, *changed), "--yes"]
-    (suggested,) = re.findall(r"^  anyscale (user update .+)$", anyscale(*command).stderr, re.M)
+    (suggested,) = re.findall(
+        r"^  anyscale (user update .+)$", anyscale(*command).stderr, re.MULTILINE
+    )
     assert anyscale(*suggested.split()).returncode == 0
     assert anyscale(*command).returncode == 0
     assert "ann.roe@example.com" in accounts(anyscale)

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from itertools import chain
@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET
 
 from anyscale.comparison.sync_options import (
+    Answer,
     SyncOptions,
     choose_kinds,
     count_nameless,
@@ -39,11 +40,11 @@ from anyscale.server.core.callers import SessionCaller
 if TYPE_CHECKING:
     from anyscale.server.store.records.syncs import SyncRecord
 
-__all__ = ["KINDS", "FileSync", "OpenQuestion", "plan_digest"]
+__all__ = ["ANSWER", "KINDS", "FileSync", "OpenQuestion", "plan_digest"]
 
 #: What an owner has to answer before a plan is done. `changed`: to look at the plan, which is not
 #: the one that the form is about.
-OpenQuestion = Literal["changed", "cut", "suspend", "correct", "look_alikes", "nameless", "nothing"]
+OpenQuestion = Literal["changed", "cut", "suspend", "correct", "nameless", "nothing"]
 
 #: Steps of a plan at most, of some 700 octets each.
 _MOST_STEPS = 100_000
@@ -51,8 +52,8 @@ _MOST_STEPS = 100_000
 #: seconds between two times that the progress is stored
 _SAVE_SECONDS = 1.0
 
-#: numbers of one field, each on a line, or with commas between them
-_SEPARATORS = re.compile(r"[\s,;]+")
+#: The names of the fields with answers to questions, before the change that each is about.
+ANSWER: Final = "answer-"
 
 #: the kinds of steps that change something, in the order of a page
 KINDS: Final[Sequence[StepKind]] = ("create", "correct", "suspend", "restore")
@@ -148,8 +149,6 @@ class FileSync:
             typed = _number(fields.get(f"{one.kind}_count", ""))
             if self.is_chosen(one.kind) and typed != one.count:
                 yield "suspend" if one.kind == "suspend" else "correct"
-        if plan.look_alikes and fields.get("they_differ") != "yes":
-            yield "look_alikes"
         if self.is_chosen("suspend") and plan.suspend and count_nameless(plan):
             yield "nameless"
         if not self._has_steps(plan):
@@ -186,12 +185,15 @@ class FileSync:
         return any(getattr(plan, kind) and self.is_chosen(kind) for kind in KINDS)
 
     def _new_run(self) -> SyncRun:
-        numbers = _SEPARATORS.split(self.upload.fields.get("same_person", ""))
+        fields = self.upload.fields
         return SyncRun(
             OwnCalls(self._control_plane, self.caller, self.state.require_running),
             self.file,
             SyncOptions(
-                restore=True, same_person=frozenset(filter(None, numbers)), most_steps=_MOST_STEPS
+                restore=True,
+                renumbered=_number(fields.get("renumbered_count", "")),
+                answers=dict(_answers(fields)),
+                most_steps=_MOST_STEPS,
             ),
             drop_command="its page, /console/batches/{}".format,
             label=label_of_file(self.upload.fields.get("name", "")),
@@ -242,6 +244,14 @@ class FileSync:
         if self._record:
             self._saved_at = time.monotonic()
             self._control_plane.syncs.save(self._record, self._result, state)
+
+
+def _answers(fields: Mapping[str, str]) -> Iterator[tuple[str, Answer]]:
+    """Iterate over the answers of a form, each with the change that it is about."""
+    known: dict[str, Answer] = {"same": "same", "differ": "differ"}
+    for name, text in fields.items():
+        if name.startswith(ANSWER) and (answer := known.get(text)):
+            yield name.removeprefix(ANSWER), answer
 
 
 def _number(text: str) -> int | None:

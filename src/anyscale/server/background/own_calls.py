@@ -1,9 +1,10 @@
 """The calls of a run to the control plane of its own process, for the session that started it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from anyscale.domain.models.batches import Batch
+from anyscale.domain.models.sync import GivenAnswer
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.in_process import Batches, Users
@@ -28,6 +29,19 @@ class _Batches(Batches):
         return super().show(batch_id)
 
 
+class _Users(Users):
+    """The calls for accounts of a run."""
+
+    def answer_questions(
+        self,
+        answers: Sequence[GivenAnswer],
+        *,
+        dry_run: bool,  # noqa: ARG002 - none is stored
+    ) -> list[bool]:
+        """Let all answers hold: a form has those to the plan that its page has shown."""
+        return [True] * len(answers)
+
+
 class OwnCalls:
     """The calls of a run: see `RunCalls` and `ComparisonCalls`.
 
@@ -47,7 +61,7 @@ class OwnCalls:
         self.policy: Callable[[], Policy] = control_plane.batches.available_policy
         self.on_notice: Callable[[str], None] = lambda _: None
         self.batches: Final = _Batches(control_plane, caller, check)
-        self.users: Final = Users(lambda _: control_plane, caller)
+        self.users: Final = _Users(lambda _: control_plane, caller)
 
     def cancel_retries(self) -> None:
         """Do nothing: no call is repeated here."""

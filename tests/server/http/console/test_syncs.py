@@ -254,7 +254,10 @@ def test_many_new_emails_are_given_only_after_their_number_is_typed(
     control_plane.updates.update(bob.user_id, UserChanges(external_id="7"), OPERATOR)
     data = staff("7;Jane;;robert@example.com;", without="bob")
     page = check(jane, data)
-    text = "1 of 2 accounts would get another email or number, or lose single sign-on."
+    text = (
+        "1 of 2 accounts would get another name, email or number, or lose a detail or single "
+        "sign-on."
+    )
     assert text in words(page)
     refused = confirm(jane, page, data)
     assert (refused.status, "Type 1, the number of accounts" in words(refused)) == (409, True)
@@ -262,14 +265,27 @@ def test_many_new_emails_are_given_only_after_their_number_is_typed(
     assert account(console, "robert").user_id == bob.user_id
 
 
-def test_people_who_look_the_same_are_a_question(console: Console, jane: HttpClient) -> None:
+def answer_field(page: HttpResponse, name: str) -> str:
+    """Return the field of the answer to the question about a person."""
+    (found,) = re.findall(rf'for="(answer-[0-9a-f]+)">Who is {name}\?', page.text)
+    return str(found)
+
+
+def test_people_who_look_the_same_are_a_question_that_leaves_both(
+    console: Console, jane: HttpClient
+) -> None:
     data = staff(";Jane;;bop@example.com;", without="bob")
     page = check(jane, data)
-    assert "Is an email mistyped?" in words(page)
+    assert "1 question: who is who?" in words(page)
+    assert "an email may be mistyped or new" in words(page)
     refused = confirm(jane, page, data)
-    assert "Say whether these are two people each." in words(refused)
+    assert "Nothing is chosen that would change an account." in words(refused)
     assert account(console, "bob").suspended_at is None
-    assert "Created 1" in sync(jane, data, they_differ="yes")
+    answers = {answer_field(page, "Jane"): "differ"}
+    changed = confirm(jane, page, data, **answers)
+    assert (changed.status, "your choices are not as they were" in words(changed)) == (409, True)
+    assert "Created 1" in sync_as(jane, data, **answers)
+    assert account(console, "bob").suspended_at
 
 
 def test_people_who_may_be_one_person_with_another_name_are_named(
@@ -330,19 +346,38 @@ def test_nobody_is_suspended_while_somebody_has_neither_an_account_nor_a_name(
     assert "Changed 1 Suspended 0" in sync(jane, data, suspend="")
 
 
-def test_a_number_of_another_person_is_a_problem_that_the_page_can_answer(
+def test_a_number_of_another_person_is_a_question_that_the_page_can_answer(
     console: Console, jane: HttpClient
 ) -> None:
     control_plane, bob = console.control_plane, account(console, "bob")
     control_plane.updates.update(bob.user_id, UserChanges(external_id="7"), OPERATOR)
     data = staff("7;Robert;;robert@example.com;", without="bob")
     page = check(jane, data)
-    assert page.status == 422
-    assert "write the number 7 into the field below" in words(page)
-    assert 'name="same_person"' in page.text
-    again = check(jane, data, same_person="7")
+    assert "it may be another person" in words(page)
+    field = answer_field(page, "Robert")
+    again = check(jane, data, **{field: "same"})
     assert "1 person with other details" in words(again)
-    assert 'name="same_person"' in again.text
+    two = check(jane, data, **{field: "differ"})
+    assert "1 person who is not in the file" in words(two)
+    assert "1 person who has to wait" in words(two)
+    # An answer is about this account and these values, in whatever file it is sent again.
+    other = check(jane, data.replace(b"robert@", b"rob@"), **{field: "same"})
+    assert "1 question: who is who?" in words(other)
+    assert "Changed 1" in sync_as(jane, data, **{field: "same"})
+    assert account(console, "robert").user_id == bob.user_id
+
+
+def test_people_with_other_numbers_are_one_question_and_their_count_is_typed(
+    console: Console, jane: HttpClient
+) -> None:
+    control_plane, bob = console.control_plane, account(console, "bob")
+    control_plane.updates.update(bob.user_id, UserChanges(external_id="7"), OPERATOR)
+    data = staff("107;Jane;;bob@example.com;", without="bob")
+    page = check(jane, data)
+    assert "1 person has the same email and the same name, and another number." in words(page)
+    assert "who is who" in words(check(jane, data, renumbered_count="2"))
+    assert "Changed 1" in sync_as(jane, data, renumbered_count="1")
+    assert account(console, "bob").external_id == "107"
 
 
 def test_a_plan_that_is_older_than_a_change_is_shown_anew(

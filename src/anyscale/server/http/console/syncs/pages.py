@@ -223,7 +223,6 @@ def _wrong(
         wrong=wrong_file(run, error, request.app.state.users),
         table=shown_table(run.file),
         problems=column_problems(run.file.choices, error.problems),
-        asks_for_people=bool(error.codes["other_person"]),
         status=error.status,
     )
 
@@ -245,7 +244,6 @@ def _page(request: UserRequest, fields: dict[str, str], **values: Any) -> Page:
         "plan": None,
         "wrong": None,
         "table": None,
-        "asks_for_people": False,
         "latest": (),
         "names": {},
     }

@@ -6,12 +6,19 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
+from anyscale.comparison.answers import can_differ, option_of
 from anyscale.comparison.former_emails import REUSE_FOR_ACCOUNT
 from anyscale.comparison.possible_pairs import possible_pairs
 from anyscale.comparison.sync_options import SyncOptions, count_nameless, exceeded_limits
 from anyscale.domain.conflicts import REUSE
-from anyscale.domain.models.sync import LookAlike, SyncPlan, SyncStep
-from anyscale.server.background.file_sync import KINDS, FileSync, OpenQuestion, plan_digest
+from anyscale.domain.models.sync import (
+    LookAlike,
+    Question,
+    QuestionKind,
+    SyncPlan,
+    SyncStep,
+)
+from anyscale.server.background.file_sync import ANSWER, KINDS, FileSync, OpenQuestion, plan_digest
 from anyscale.server.http.console.batches.columns import FIELD_LABELS
 from anyscale.server.http.web.console_page import Problem
 from anyscale.server.http.web.records_file import RecordsFile, Rows
@@ -80,6 +87,7 @@ _WORDS: Mapping[str, _Words] = {
 
 #: in the download
 _DONE: Mapping[str, str] = {
+    "questions": "ask",
     "create": "create",
     "correct": "change",
     "suspend": "suspend",
@@ -92,12 +100,24 @@ PLAN_FILE = RecordsFile(
     "plan", "csv", ("action", "name", "email", "line", "changes", "reason", "user_id")
 )
 
+_WHY: Mapping[QuestionKind, str] = {
+    "other_person": "The name or the number says that it may be another person.",
+    "renumbered": "Only the number is another one.",
+    "returned": "An update suspended the account, and its name, email or number is another one.",
+    "two_accounts": "The number is that of this account, and the email that of another one. "
+    "Correct the file, or one of the accounts.",
+    "look_alike": "The account is not in the file, and the name is the same: an email may be "
+    "mistyped or new. If the email is new, edit the account, and check the file again.",
+    "lost_letters": "The name has a question mark, so a letter may be lost. Save the list as an "
+    "Excel workbook or as CSV UTF-8.",
+}
+
 _CHANGED = (
     "Nothing was changed yet: the accounts, the file or your choices are not as they were when the "
     "plan was shown. Look at this plan, and confirm it."
 )
 
-_REPLACED = "accounts that get another email or number, or lose single sign-on"
+_REPLACED = "accounts that get another name, email or number, or lose a detail or single sign-on"
 
 _NAMELESS = (
     "Nobody is suspended while the file has people without an account and without a name: add "
@@ -140,6 +160,18 @@ class ShownKind(Struct, frozen=True):
         return self.count - len(self.rows)
 
 
+class ShownQuestion(Struct, frozen=True):
+    """An entry of which it is not sure who it is."""
+
+    question: Question
+    why: str
+    #: the field of the answer
+    field: str
+    #: answers that can be given: value -> label
+    answers: Mapping[str, str]
+    changes: Sequence[Change]
+
+
 class ShownPlan(Struct, frozen=True):
     """A plan, and what has to be confirmed."""
 
@@ -156,8 +188,11 @@ class ShownPlan(Struct, frozen=True):
     is_cut: bool
     #: kind -> how many steps are to be typed
     to_type: Mapping[str, int]
-    look_alikes: Sequence[LookAlike]
-    more_look_alikes: int
+    #: of whom it is not sure who they are: the first ones
+    questions: Sequence[ShownQuestion]
+    more_questions: int
+    #: how many of all questions are about other numbers only
+    renumbered: int
     #: perhaps one person each, with another name and another email
     possible_pairs: Sequence[LookAlike]
     nameless: int
@@ -183,8 +218,9 @@ def shown_plan(run: FileSync, plan: SyncPlan) -> ShownPlan:
         digest=plan_digest(plan),
         is_cut=run.file.may_be_cut,
         to_type={one.kind: one.count for one in exceeded_limits(plan, SyncOptions())},
-        look_alikes=plan.look_alikes[:_SHOWN],
-        more_look_alikes=len(plan.look_alikes[_SHOWN:]),
+        questions=list(map(_question, plan.questions[:_SHOWN])),
+        more_questions=len(plan.questions[_SHOWN:]),
+        renumbered=sum(one.kind == "renumbered" for one in plan.questions),
         possible_pairs=list(possible_pairs(plan)),
         nameless=count_nameless(plan) if plan.suspend else 0,
         refused_domains=run.refused_domains(plan),
@@ -199,7 +235,6 @@ def problems_of(questions: Sequence[OpenQuestion], plan: ShownPlan) -> list[Prob
         "cut": ("Say that the file is complete, or export it again.", "complete-yes"),
         "suspend": (_to_type(plan, "suspend", "accounts to suspend"), "suspend_count"),
         "correct": (_to_type(plan, "correct", _REPLACED), "correct_count"),
-        "look_alikes": ("Say whether these are two people each.", "they_differ-yes"),
         "nameless": (_NAMELESS, "suspend-yes"),
         "nothing": ("Nothing is chosen that would change an account.", ""),
     }
@@ -218,7 +253,7 @@ async def plan_pages(plan: SyncPlan) -> AsyncIterator[Rows]:
         yield rows
 
 
-def _row(kind: str, step: SyncStep) -> dict[str, Any]:
+def _row(kind: str, step: SyncStep | Question) -> dict[str, Any]:
     changes = (
         f"{one.label}: {one.old or 'empty'} -> {one.new or 'empty'}" for one in _changes(step)
     )
@@ -231,6 +266,18 @@ def _row(kind: str, step: SyncStep) -> dict[str, Any]:
         "reason": step.reason,
         "user_id": step.user_id or "",
     }
+
+
+def _question(one: Question) -> ShownQuestion:
+    answers = {"": "Leave as it is"}
+    if option_of(one):
+        answers["same"] = "The same person"
+    if one.kind == "lost_letters":
+        answers["differ"] = "The name is right"
+    elif can_differ(one):
+        answers["differ"] = "Two people"
+    field = f"{ANSWER}{one.change}" if len(answers) > 1 else ""
+    return ShownQuestion(one, _WHY[one.kind], field, answers, list(_changes(one)))
 
 
 def _to_type(plan: ShownPlan, kind: str, what: str) -> str:
@@ -254,7 +301,7 @@ def _why(step: SyncStep) -> str:
     return step.reason.removesuffix(f": {REUSE}").removesuffix(f": {REUSE_FOR_ACCOUNT}")
 
 
-def _changes(step: SyncStep) -> Iterator[Change]:
+def _changes(step: SyncStep | Question) -> Iterator[Change]:
     """Iterate over the details of an account that change; none of a new one."""
     if not step.changes or not step.replaced:
         return
@@ -273,4 +320,5 @@ def _text(value: str | bool | None) -> str:
 def _entries_of(plan: SyncPlan) -> set[int | None]:
     """Return the entries of which the plan says something."""
     steps = chain(plan.create, plan.correct, plan.restore, plan.left, plan.blocked)
-    return {step.index for step in steps} - {None}
+    asked = {question.index for question in plan.questions}
+    return ({step.index for step in steps} | asked) - {None}
