@@ -7,6 +7,7 @@ can run at the same moment.
 import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 from tests.store.contract.factors import app_row
 from tests.store.openid_rules import grant_row
@@ -24,6 +25,7 @@ from tests.support.users import (
 )
 
 from anyscale.domain.models.applications import ApplicationChanges, NewApplication
+from anyscale.domain.models.sync import GivenAnswer
 from anyscale.domain.models.users import EmailChange, ExpectedUser, UserChanges
 from anyscale.domain.schemas.users import Role
 from anyscale.server.control_plane import ControlPlane
@@ -155,6 +157,11 @@ def _change_emails(control_plane: ControlPlane, caller: Any) -> Ready:
         user_id, f"new-{name}@example.com", ExpectedUser(email=f"{name}@example.com")
     )
     return lambda: control_plane.updates.change_emails([change], caller)
+
+
+def _answer(control_plane: ControlPlane, caller: Any) -> Ready:
+    answer = GivenAnswer(uuid4().hex * 2, "0" * 64)
+    return lambda: control_plane.syncs.answer([answer], caller, dry_run=False)
 
 
 def _revoke_all_sessions(control_plane: ControlPlane, caller: Any) -> Ready:
@@ -406,6 +413,7 @@ OWNER_CALLS: dict[str, Callable[[ControlPlane, Any], Ready]] = {
     "links.revoke": _revoke_link,
     "mail_queue.stop": _stop_mailing,
     "syncs.start": _start_sync,
+    "syncs.answer": _answer,
     "tokens.create": _create_token,
     "tokens.revoke": _revoke_token,
     "applications.create": _create_application,

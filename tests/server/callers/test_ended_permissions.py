@@ -30,7 +30,7 @@ from anyscale.server.store.transaction import Transaction
 TABLES = (
     *("batches", "chunks", "users", "sessions", "devices", "links", "tokens"),
     *("factors", "recovery_codes", "factor_states"),
-    *("applications", "grants", "outbox", "mailings", "syncs", "audit"),
+    *("applications", "grants", "outbox", "mailings", "syncs", "sync_answers", "audit"),
     *("factors", "recovery_codes"),
 )
 
