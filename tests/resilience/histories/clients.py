@@ -180,6 +180,7 @@ def outcome_of_plan(plan: Mapping[str, Any]) -> object:
         ("suspend", frozenset(step["user_id"] for step in plan["suspend"])),
         ("left", _places(plan["left"])),
         ("blocked", _places(plan["blocked"])),
+        ("questions", _places(plan["questions"])),
         ("stopped", bool(plan["stops"])),
         ("done", done and (*counts, _places(done["left"]))),
     )
@@ -190,8 +191,15 @@ def _places(steps: Sequence[Mapping[str, Any]]) -> object:
 
 
 def _options(options: Any) -> dict[str, Any]:
-    # Only the console limits the steps: it keeps a plan in the memory of the server.
-    names = set(options.__struct_fields__) - {"most_steps"}
+    # Only the console limits the steps: it keeps a plan in the memory of the server. Answers are in
+    # the histories of months.
+    names = set(options.__struct_fields__) - {
+        "most_steps",
+        "answers",
+        "same_person",
+        "they_differ",
+        "renumbered",
+    }
     return {name: getattr(options, name) for name in names}
 
 

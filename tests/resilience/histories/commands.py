@@ -26,8 +26,6 @@ def with_options_of_command(step: Step) -> Step:
         at_most_create=limits[0],
         at_most_correct=limits[1],
         at_most_suspend=limits[2],
-        they_differ=o.they_differ,
-        same_person=o.same_person,
     )
     return Sync(step.entries, options)
 
@@ -63,8 +61,6 @@ def _options(options: SyncOptions) -> Iterator[str]:
         limit = getattr(options, f"at_most_{kind}")
         if limit is not None:
             yield f"--at-most-{kind}={limit}"
-    yield from (f"--they-differ={email}" for email in options.they_differ)
-    yield from (f"--same-person={number}" for number in options.same_person)
 
 
 def _write(entries: Sequence[Entry], file: Path) -> str:

@@ -60,10 +60,9 @@ def _suspend_for_ever(self: Planner, index: int, _: object, account: Any) -> Non
 
 
 def _correct_owners(self: Planner, index: int, user: Any, account: Any) -> None:
-    _add_different(self, index, user, structs.replace(account, permission_level="collaborator"))
+    collaborator = structs.replace(account, permission_level="collaborator")
+    Planner._add_different(self, index, user, collaborator)
 
-
-_add_different = Planner._add_different
 
 _SERVER = "anyscale.server.core.accounts"
 _PLANNER = "anyscale.comparison.sync_planner.Planner"
@@ -77,7 +76,7 @@ FAULTS = (
     Fault(
         "a sync corrects owners",
         {
-            f"{_PLANNER}._add_different": _correct_owners,
+            f"{_PLANNER}._add_owner": _correct_owners,
             f"{_SERVER}.update.KEPT_OF_OWNERS": frozenset(),
         },
     ),
@@ -117,11 +116,11 @@ FAULTS = (
         },
     ),
     Fault("an old file suspends who has another email", {f"{_PLANNER}.keep": nothing}),
-    Fault("nobody looks alike", {f"{_PLANNER}._look_alikes": none_of}),
+    Fault("nobody looks alike", {"anyscale.comparison.sync_planner.look_alikes": none_of}),
     Fault("an email that is given up goes to a new user", {f"{_PLANNER}._block_freed": nothing}),
     Fault(
         "a number opens the account of another person",
-        {"anyscale.domain.matching.is_other_name": _no},
+        {"anyscale.comparison.sync_planner.doubt_of": nothing},
     ),
     Fault(
         "an undo deletes accounts that were used",

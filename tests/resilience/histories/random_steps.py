@@ -170,14 +170,10 @@ class RandomSteps:
         if random.random() < 0.15:
             for row in rows:
                 row.pop("external_id")
-        return Sync(_unique(rows), self._options(rows, model))
+        return Sync(_unique(rows), self._options())
 
-    def _options(self, rows: _Rows, model: Model) -> SyncOptions:
+    def _options(self) -> SyncOptions:
         random = self._random
-        numbers = [row.get("external_id") for row in rows]
-        suspended = [one.external_id for one in model.accounts.values() if one.suspended]
-        number = random.choice([one for one in suspended if one in numbers] or numbers or [None])
-        email = random.choice(rows)["email"] if rows else None
         return SyncOptions(
             create=random.random() < 0.9,
             correct=random.random() < 0.9,
@@ -186,8 +182,6 @@ class RandomSteps:
             at_most_suspend=self._rarely(random.randint(0, 2), None),
             at_most_correct=self._rarely(random.randint(0, 2), None),
             at_most_create=self._rarely(random.randint(0, 1), None),
-            they_differ=frozenset({email} if email and random.random() < 0.3 else ()),
-            same_person=frozenset({number} if number and random.random() < 0.3 else ()),
         )
 
     def _marry(self, rows: _Rows, _: Model) -> None:

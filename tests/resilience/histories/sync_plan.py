@@ -1,4 +1,4 @@
-"""A model of the plan of a sync, by docs/operations/sync.md and docs/operations/leavers.md."""
+"""A model of the plan of a sync, by docs/operations/sync.md and docs/operations/who-is-who.md."""
 
 from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,6 +49,8 @@ class Plan:
     #: accounts and entries that stay as they are
     left: list[tuple[str | None, int | None]] = field(default_factory=list)
     blocked: list[tuple[str | None, int | None]] = field(default_factory=list)
+    #: entries in doubt, each with its account
+    questions: list[tuple[str | None, int]] = field(default_factory=list)
     is_stopped: bool = False
 
     def outcome(self, done: object) -> object:
@@ -63,6 +65,7 @@ class Plan:
             ("suspend", frozenset(one.user_id for one in self.suspend)),
             ("left", frozenset(self.left)),
             ("blocked", frozenset(self.blocked)),
+            ("questions", frozenset(self.questions)),
             ("stopped", self.is_stopped),
             ("done", done),
         )
@@ -87,7 +90,7 @@ class Planning:
         self.plan = Plan()
 
     def make(self) -> Moments:
-        """Make the plan; raise `Refused` if entries may have the accounts of others."""
+        """Make the plan."""
         listed = self._active() if self._lists_in_advance else []
         yield
         matched = self._match_clear()
@@ -105,11 +108,12 @@ class Planning:
         if self._options.correct:
             self._block_emails()
             self._block_numbers()
-        is_unclear = any(self._look_alikes())
+        if self._options.create or self._options.suspend_missing:
+            self._ask_about_look_alikes()
         self._leave_if_email_is_kept()
         self._block_given_up()
         self._leave_out()
-        self.plan.is_stopped = is_unclear or self._is_too_much() or not self._entries
+        self.plan.is_stopped = self._is_too_much() or not self._entries
         yield
         self._block_taken()
 
@@ -118,7 +122,8 @@ class Planning:
 
     def _match_clear(self) -> dict[int, Account | None]:
         """Match the entries whose accounts do not depend on the rest of the file."""
-        self._problems = list[tuple[int, str]]()
+        #: the accounts of entries that have the number of one and the email of another
+        self._conflicts = dict[int, list[Account]]()
         self._depending = list[int]()
         matched = dict[int, Account | None]()
         for index, entry in enumerate(self._entries):
@@ -134,15 +139,18 @@ class Planning:
         found = dict[int, Account | None]()
         for index in self._depending:
             found |= self._matched(index)
-        if self._problems:
-            raise Refused("batch_refused", self._problems)
         return found
 
     def _matched(self, index: int) -> dict[int, Account | None]:
+        entry = self._entries[index]
         try:
-            account = self._account_of(self._entries[index])
-        except Refused as doubt:
-            self._problems.append((index, str(doubt)))
+            account = self._account_of(entry)
+        except Refused:
+            holders = (
+                self._model.by_number(entry.get("external_id")),
+                self._model.by_email(entry["email"]),
+            )
+            self._conflicts[index] = [one for one in holders if one]
             return {}
         return {index: account and self._model.copy().accounts[account.user_id]}
 
@@ -153,28 +161,21 @@ class Planning:
             self._model.by_number(number),
             self._model.by_email(entry["email"]),
         )
-        is_confirmed = number in self._options.same_person
         if owner_of_number is None:
-            return self._by_email(entry, owner_of_email, is_confirmed=is_confirmed)
+            return self._by_email(owner_of_email)
         if owner_of_email is owner_of_number:
             return owner_of_number
         if owner_of_email and not self._gives_up_email(owner_of_email):
             raise Refused("two_accounts")
-        if not is_confirmed and (owner_of_number.suspended or _is_stranger(entry, owner_of_number)):
-            raise Refused("other_person")
         return owner_of_number
 
-    def _by_email(
-        self, entry: Entry, account: Account | None, *, is_confirmed: bool
-    ) -> Account | None:
+    def _by_email(self, account: Account | None) -> Account | None:
         if account is None or not account.external_id:
             return account
         if account.external_id in self._numbers:
             if account.is_owner:
                 raise Refused("two_accounts")
             return None
-        if entry.get("external_id") and not is_confirmed and _is_stranger(entry, account):
-            raise Refused("other_person")
         return account
 
     def _gives_up_email(self, account: Account) -> bool:
@@ -186,20 +187,21 @@ class Planning:
             account = matched[index]
             if account is None:
                 self.plan.create.append(index)
+            elif not account.is_owner and _is_in_doubt(self._entries[index], account):
+                self._ask(index, account)
             elif account.suspended:
                 self._add_suspended(index, account)
             else:
                 self._add_different(index, account)
+        for index, accounts in self._conflicts.items():
+            self._ask(index, *accounts)
+
+    def _ask(self, index: int, account: Account, *others: Account) -> None:
+        self.plan.questions.append((account.user_id, index))
+        self._kept_keys += [one.key for one in (account, *others)]
 
     def _add_suspended(self, index: int, account: Account) -> None:
-        entry = self._entries[index]
-        is_confirmed = entry.get("external_id") in self._options.same_person
-        if (
-            account.is_owner
-            or account.suspended == "hand"
-            or not self._options.restore
-            or (_is_stranger(entry, account) and not is_confirmed)
-        ):
+        if account.is_owner or account.suspended == "hand" or not self._options.restore:
             self._leave(index, account)
             return
         self.plan.restore.append((index, account))
@@ -224,6 +226,7 @@ class Planning:
         self, matched: Mapping[int, Account | None], listed: Sequence[Account]
     ) -> None:
         seen = {account.user_id for account in matched.values() if account}
+        seen |= {one.user_id for accounts in self._conflicts.values() for one in accounts}
         missing = [one for one in listed if one.user_id not in seen]
         if self._lists_in_advance is not None:  # they are looked up once more, by their emails
             now = [self._model.by_email(one.email) for one in missing]
@@ -263,16 +266,28 @@ class Planning:
         self.plan.left += [(one.user_id, None) for one in kept]
         self._block_with_email_of({key_of(former[one.user_id]["email"]) for one in kept})
 
-    def _look_alikes(self) -> Iterator[bool]:
-        differing = set(map(key_of, self._options.they_differ))
+    def _ask_about_look_alikes(self) -> None:
+        """Leave entries and accounts that the file lacks which have the same name."""
+        pairs = list(self._look_alikes())
+        for account, index in pairs:
+            self.plan.questions.append((account.user_id, index))
+            self._kept_keys.append(account.key)
+        left, asked = {one.user_id for one, _ in pairs}, {index for _, index in pairs}
+        self.plan.suspend = [one for one in self.plan.suspend if one.user_id not in left]
+        self.plan.create = [index for index in self.plan.create if index not in asked]
+
+    def _look_alikes(self) -> Iterator[tuple[Account, int]]:
+        """Iterate over the entries, each with the first account that may be its person."""
         for index in self.plan.create:
             entry = self._entries[index]
-            for account in self.plan.suspend:
-                if _full_name(entry) == _full_name(vars(account)):
-                    yield not (
-                        _are_two(account.external_id, entry.get("external_id"))
-                        or {account.key, key_of(entry["email"])} & differing
-                    )
+            alike = (
+                account
+                for account in self.plan.suspend
+                if _full_name(entry) == _full_name(vars(account))
+                and not _are_two(account.external_id, entry.get("external_id"))
+            )
+            if account := next(alike, None):
+                yield account, index
 
     def _block_emails(self) -> None:
         """Leave the emails that accounts cannot get yet, and correct all else of these."""
@@ -354,6 +369,21 @@ def all_of(account: Account, *, is_suspended: bool) -> Expected:
         "permission_level": "collaborator",
         "suspended": is_suspended,
     }
+
+
+def _is_in_doubt(entry: Entry, account: Account) -> bool:
+    """Return whether the account may be another person's."""
+    ours, theirs = entry.get("external_id"), account.external_id
+    is_whole_name = _full_name(entry) == _full_name(vars(account))
+    is_same_email = key_of(entry["email"]) == account.key
+    if ours and theirs and ours != theirs:
+        return True
+    if account.suspended == "sync":
+        return not (is_whole_name and is_same_email and bool(ours) == bool(theirs))
+    if ours and theirs:
+        return not is_same_email and _is_stranger(entry, account)
+    is_other_last = (entry.get("lastname") or None) != (account.lastname or None)
+    return _is_stranger(entry, account) and is_other_last
 
 
 def _is_stranger(entry: Entry, account: Account) -> bool:
