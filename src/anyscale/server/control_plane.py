@@ -187,7 +187,7 @@ class ControlPlane:
         """Completes all sign-ins."""
         from anyscale.server.core.login.complete_sign_in import SignInGate
 
-        return SignInGate(self.settings.second_factor)
+        return SignInGate(self.settings.second_factor, self._rate_limiter)
 
     @cached_property
     def second_factor_login(self) -> "SecondFactorLogin":
@@ -200,7 +200,6 @@ class ControlPlane:
             self.seed_keys,
             self.outbox,
             self.ceremonies,
-            self._rate_limiter,
         )
 
     @cached_property

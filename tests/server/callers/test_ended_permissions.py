@@ -28,7 +28,7 @@ from anyscale.server.settings import Settings
 from anyscale.server.store.transaction import Transaction
 
 TABLES = (
-    *("batches", "chunks", "users", "sessions", "devices", "links", "tokens"),
+    *("batches", "chunks", "users", "sessions", "half_sign_ins", "devices", "links", "tokens"),
     *("factors", "recovery_codes", "factor_states"),
     *("applications", "grants", "outbox", "mailings", "syncs", "sync_answers", "audit"),
     *("factors", "recovery_codes"),

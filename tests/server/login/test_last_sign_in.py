@@ -21,6 +21,7 @@ from tests.support.users import PASSWORD, find_accounts
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.complete_sign_in import SignInGate
 from anyscale.server.core.login.half_sign_in import Shown
+from anyscale.server.core.login.rate_limit import LoginRateLimiter
 from anyscale.server.core.login.sessions import lock_for_session
 from anyscale.server.store.sql.accounts import Accounts
 
@@ -35,7 +36,7 @@ def sign_in_by_sso(control_plane: ControlPlane) -> object:
         locked = lock_for_session(tx, get_account(control_plane).user_id, HOME)
         assert locked
         shown = Shown("sso", "", locked.at)
-        gate = SignInGate(control_plane.settings.second_factor)
+        gate = SignInGate(control_plane.settings.second_factor, LoginRateLimiter())
         return gate.complete_sign_in(tx, locked, shown)
 
 

@@ -201,7 +201,10 @@ def test_a_sign_in_that_replaces_the_hash_goes_on_with_the_second_factor(
 
     assert isinstance(begun, HalfSignIn)
     assert get_account(control_plane).password_hash != weaker
-    assert completed(second.by_code(begun, code_shown(seed), HOME)).user_id == user_id
+    assert (
+        completed(second.by_code(second.pending(begun.secret).half, code_shown(seed), HOME)).user_id
+        == user_id
+    )
 
 
 @pytest.mark.parametrize("password", ["jane-1234", "j.a.n.e.77", "aaaaaaaaa", "12345678", "short"])

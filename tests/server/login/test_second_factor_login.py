@@ -32,17 +32,19 @@ from anyscale.errors import (
     HalfSignInExpired,
     NotAuthenticated,
     SeedKeyMissing,
+    TooManyFailedLogins,
     TooManyWrongCodes,
 )
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import SignInTooOld
 from anyscale.server.core.login.half_sign_in import HalfSignIn
-from anyscale.server.core.login.sessions import LoginResult
+from anyscale.server.core.login.sessions import ClientInfo, LoginResult
 from anyscale.server.core.second_factor.policy import SecondFactorPolicy
 from anyscale.server.core.second_factor.recovery_codes import (
     new_recovery_codes,
     recovery_code_hash,
 )
+from anyscale.server.store.records.login import HalfSignInRecord
 
 MINUTE = 60_000
 
@@ -53,18 +55,24 @@ def seed(control_plane: ControlPlane) -> bytes:
     return add_app(control_plane, get_account(control_plane).user_id)
 
 
-def half(control_plane: ControlPlane, password: str = PASSWORD) -> HalfSignIn:
-    """Show the password of an account that has a second factor."""
+def cookie_of(
+    control_plane: ControlPlane, password: str = PASSWORD, client: ClientInfo = HOME
+) -> str:
+    """Show the password of an account that has a second factor; return the cookie."""
     login = control_plane.password_login
-    result = login.login(login.prepare(EMAIL, password, HOME))
+    result = login.login(login.prepare(EMAIL, password, client))
     assert isinstance(result, HalfSignIn)
-    return read_again(control_plane, result)
+    return result.secret
 
 
-def read_again(control_plane: ControlPlane, half: HalfSignIn) -> HalfSignIn:
-    """Return half a sign-in as the cookie of a browser keeps it."""
-    login = control_plane.second_factor_login
-    return login.pending(login.sign(half)).half
+def half(control_plane: ControlPlane, password: str = PASSWORD) -> HalfSignInRecord:
+    """Show the password of an account that has a second factor."""
+    return control_plane.second_factor_login.pending(cookie_of(control_plane, password)).half
+
+
+def read_again(control_plane: ControlPlane, half: HalfSignIn) -> HalfSignInRecord:
+    """Return half a sign-in as the database keeps it."""
+    return control_plane.second_factor_login.pending(half.secret).half
 
 
 def methods_of(control_plane: ControlPlane, result: LoginResult) -> tuple[str, str]:
@@ -192,7 +200,9 @@ def test_signing_in_again_in_another_session_is_refused(control_plane: ControlPl
     assert begun
     other = structs.replace(HOME, session=second.session)
     with pytest.raises(HalfSignInExpired, match="another session"):
-        control_plane.second_factor_login.by_code(begun, code_shown(seed), other)
+        control_plane.second_factor_login.by_code(
+            read_again(control_plane, begun), code_shown(seed), other
+        )
 
 
 def test_a_code_works_once(control_plane: ControlPlane, seed: bytes) -> None:
@@ -316,28 +326,73 @@ def test_a_wrong_clock_is_not_named_to_one_who_guesses(
 def test_half_a_sign_in_ends_after_ten_minutes(control_plane: ControlPlane, seed: bytes) -> None:
     login = control_plane.second_factor_login
     for at, works in ((-9 * MINUTE, True), (-11 * MINUTE, False), (2 * MINUTE, False)):
-        begun = half(control_plane)
-        cookie = login.sign(structs.replace(begun, at=begun.at + at))
+        cookie = cookie_of(control_plane)
+        begun = login.pending(cookie).half
+        with control_plane.store.write() as tx:
+            moved = "update half_sign_ins set created_at = created_at + ? where hash = ?"
+            execute_sql(tx, moved, (at, begun.hash))
         if works:
             assert login.pending(cookie).email == EMAIL
         else:
             with pytest.raises(HalfSignInExpired):
                 login.pending(cookie)
+            with pytest.raises(HalfSignInExpired):
+                login.by_code(begun, code_shown(seed), HOME)
+    control_plane.clean_up()
+    with control_plane.store.read() as tx:
+        assert execute_sql(tx, "select count(*) from half_sign_ins").fetchone()[0] == 2
 
 
-@pytest.mark.parametrize("change", ["password", "email", "suspended", "deleted"])
-def test_a_changed_account_ends_half_a_sign_in(
-    control_plane: ControlPlane, seed: bytes, change: str
+def test_who_has_the_password_keeps_out_no_known_browser(
+    control_plane: ControlPlane, many_sign_ins: pytest.MonkeyPatch
 ) -> None:
-    begun, login = half(control_plane), control_plane.second_factor_login
-    cookie, user_id = login.sign(begun), get_account(control_plane).user_id
+    many_sign_ins.undo()
+    known = structs.replace(HOME, device=sign_in_at_home(control_plane).device)
+    seed = add_app(control_plane, get_account(control_plane).user_id)
+    for number in range(50):
+        for _ in range(20):
+            cookie_of(control_plane, client=ClientInfo(f"203.0.113.{number}", "curl"))
+    with pytest.raises(TooManyFailedLogins):
+        cookie_of(control_plane, client=ClientInfo("198.51.100.1", "a new one"))
+
+    login = control_plane.second_factor_login
+    begun = login.pending(cookie_of(control_plane, client=known)).half
+    assert login.by_code(begun, code_shown(seed), known)
+
+
+ENDS = (
+    *("password", "email", "sso", "suspended", "suspended and restored", "many suspended"),
+    *("signed out", "signed out elsewhere", "deleted"),
+)
+
+
+@pytest.mark.parametrize("change", ENDS)
+def test_a_changed_account_ends_half_a_sign_in(control_plane: ControlPlane, change: str) -> None:
+    signed_in = set_by_link(control_plane, create_link(control_plane), CHOSEN, HOME)
+    seed = add_app(control_plane, get_account(control_plane).user_id)
+    cookie, login = cookie_of(control_plane, CHOSEN), control_plane.second_factor_login
+    begun, user_id = login.pending(cookie).half, get_account(control_plane).user_id
     if change == "password":
         control_plane.password_changes.by_link(create_link(control_plane), CHOSEN, HOME)
     elif change == "email":
         changes = UserChanges(email="new@example.com")
         control_plane.updates.update(user_id, changes, OPERATOR)
+    elif change == "sso":
+        control_plane.updates.update(user_id, UserChanges(is_sso_user=True), OPERATOR)
+    elif change == "signed out":
+        control_plane.sessions.revoke_all(user_id, OPERATOR)
+    elif change == "signed out elsewhere":
+        user = control_plane.sessions.authenticate(signed_in.session)
+        control_plane.sessions.revoke_others(user)
     elif change == "suspended":
         suspend(control_plane)
+    elif change == "suspended and restored":
+        control_plane.lifecycle.suspend(user_id, OPERATOR)
+        control_plane.lifecycle.restore(user_id, OPERATOR)
+    elif change == "many suspended":
+        with control_plane.store.write() as tx:
+            tx.accounts.lock([user_id])
+            tx.sessions.delete_of([user_id])
     else:
         with control_plane.store.write() as tx:
             tx.accounts.delete(user_id)
@@ -347,10 +402,10 @@ def test_a_changed_account_ends_half_a_sign_in(
         login.by_code(begun, code_shown(seed), HOME)
 
 
-@pytest.mark.parametrize("cookie", ["", "x", "A" * 400, "\N{LATIN SMALL LETTER A WITH DIAERESIS}"])
-def test_a_cookie_that_no_server_has_signed_is_refused(
-    control_plane: ControlPlane, cookie: str
-) -> None:
+@pytest.mark.parametrize(
+    "cookie", ["", "x", "A" * 43, "A" * 400, "\N{LATIN SMALL LETTER A WITH DIAERESIS}"]
+)
+def test_a_cookie_of_no_sign_in_is_refused(control_plane: ControlPlane, cookie: str) -> None:
     with pytest.raises(HalfSignInExpired):
         control_plane.second_factor_login.pending(cookie)
 

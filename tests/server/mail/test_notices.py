@@ -23,6 +23,7 @@ from anyscale.server.core.second_factor.recovery_codes import (
     recovery_code_hash,
 )
 from anyscale.server.store.records.factors import FactorState
+from anyscale.server.store.records.login import HalfSignInRecord
 
 CLIENT = ClientInfo("192.0.2.1", "Firefox")
 
@@ -95,12 +96,12 @@ def test_a_new_owner_is_told_and_a_former_one_is_not(
     assert subjects == ["Your account is an owner's now"]
 
 
-def begin_sign_in(control_plane: ControlPlane) -> HalfSignIn:
+def begin_sign_in(control_plane: ControlPlane) -> HalfSignInRecord:
     """Show the password of an account that has a second factor."""
     login = control_plane.password_login
     half = login.login(login.prepare("jane@example.com", PASSWORD, CLIENT))
     assert isinstance(half, HalfSignIn)
-    return half
+    return control_plane.second_factor_login.pending(half.secret).half
 
 
 def test_a_recovery_code_that_was_used_is_told(

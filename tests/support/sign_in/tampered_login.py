@@ -247,7 +247,7 @@ def _forget(control_plane: ControlPlane) -> None:
         settings.provider,
         settings.sso_redirect_uri(),
         LoginRateLimiter(),
-        SignInGate(settings.second_factor),
+        SignInGate(settings.second_factor, LoginRateLimiter()),
     )
     vars(control_plane.sso_login).update(vars(oidc))
 

@@ -205,12 +205,52 @@ def test_a_hundred_unanswered_codes_stop_a_network(clock: Clock) -> None:
 def test_sign_ins_of_an_account_are_limited_by_minute(clock: Clock) -> None:
     limiter = LoginRateLimiter()
     for _ in range(60):
-        limiter.record_sign_in("usr_a")
+        limiter.record_sign_in("usr_a", "password", "")
     for _ in range(2):  # the refused one is not counted
         with pytest.raises(TooManyFailedLogins) as stopped:
-            limiter.record_sign_in("usr_a")
+            limiter.record_sign_in("usr_a", "password", "")
         assert stopped.value.retry_after_seconds == pytest.approx(60)
-    limiter.record_sign_in("usr_b")
+    limiter.record_sign_in("usr_b", "password", "")
     limiter.check("192.0.2.1", "jane@example.com")
     clock.now += 61
-    limiter.record_sign_in("usr_a")
+    limiter.record_sign_in("usr_a", "password", "")
+
+
+@pytest.mark.parametrize(("method", "known_by"), [("passkey", ""), ("password", "a browser")])
+def test_sign_ins_of_strangers_do_not_count_for_passkeys_and_known_browsers(
+    clock: Clock, method: str, known_by: str
+) -> None:
+    limiter = LoginRateLimiter()
+    for _ in range(60):
+        limiter.record_sign_in("usr_a", "password", "")
+    for _ in range(60):
+        limiter.record_sign_in("usr_a", method, known_by)
+    with pytest.raises(TooManyFailedLogins):
+        limiter.record_sign_in("usr_a", method, known_by)
+
+
+def test_half_sign_ins_count_by_network_and_by_known_browser(clock: Clock) -> None:
+    limiter = LoginRateLimiter()
+
+    def begin(address: str, known_by: str = "") -> None:
+        limiter.record_half_sign_in("usr_a", address, known_by)
+
+    for _ in range(20):
+        begin("192.0.2.1")
+        begin("192.0.2.1", "a browser")
+    for address, known_by in (("192.0.2.1", ""), ("192.0.2.1", "a browser"), ("::1", "a browser")):
+        with pytest.raises(TooManyFailedLogins):
+            begin(address, known_by)
+    begin("192.0.2.2")
+    begin("192.0.2.1", "another browser")
+    limiter.record_half_sign_in("usr_b", "192.0.2.1", "")
+    limiter.record_sign_in("usr_a", "password", "")
+
+
+def test_half_sign_ins_of_an_account_from_everywhere_are_bounded(clock: Clock) -> None:
+    limiter = LoginRateLimiter()
+    for number in range(1_000):
+        limiter.record_half_sign_in("usr_a", f"192.0.{number // 256}.{number % 256}", "")
+    with pytest.raises(TooManyFailedLogins):
+        limiter.record_half_sign_in("usr_a", "198.51.100.1", "")
+    limiter.record_half_sign_in("usr_a", "198.51.100.1", "a browser")

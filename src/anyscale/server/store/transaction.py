@@ -18,6 +18,7 @@ from anyscale.server.store.sql.factors import (
     RecoveryCodes,
     UsedChallenges,
 )
+from anyscale.server.store.sql.half_sign_ins import HalfSignIns
 from anyscale.server.store.sql.openid import Applications, Grants, PublicKeys
 from anyscale.server.store.sql.outbox import Mailings, Outbox
 from anyscale.server.store.sql.password_resets import PasswordResets
@@ -65,8 +66,8 @@ class Transaction:
     12. A subject of an issuer is linked to one account, and an account to one subject of an issuer.
     13. Transactions that lock the owners run one after the other, and so do those that publish: the
         `publication` of each batch is one more than that of the batch before.
-    14. Deleting accounts deletes their grants, sessions, second factors, recovery codes, devices,
-        links, identities, tokens, former emails and mails.
+    14. Deleting accounts deletes their grants, sessions, half sign-ins, second factors, recovery
+        codes, devices, links, identities, tokens, former emails and mails.
     15. Calls about accounts neither return nor change rows of batches that are not published.
     16. A search for a text that the database cannot store finds nothing.
     17. In the order of publication and position, all accounts up to the watermark of the index of
@@ -77,7 +78,8 @@ class Transaction:
         for it. Shared locks do not wait for each other.
     19. A server key that is stored never changes. If several transactions add it, all read the key
         of one of them.
-    20. Deleting sessions deletes their grants, also where the session itself has expired.
+    20. Deleting sessions deletes their grants, also where the session itself has expired. Deleting
+        all sessions of an account, or all but one, deletes its half sign-ins.
     21. No two applications have one name. No two rows of a table have one `form_key`. A public key
         that was revoked stays revoked.
     22. An exclusive lock on an application waits for every other lock on it. A grant that has ended
@@ -120,6 +122,7 @@ class Transaction:
         self.exports: Final = Exports(connection)
         self.external_ids: Final = ExternalIds(connection)
         self.sessions: Final = Sessions(connection)
+        self.half_sign_ins: Final = HalfSignIns(connection)
         self.devices: Final = Devices(connection)
         self.factors: Final = Factors(connection)
         self.recovery_codes: Final = RecoveryCodes(connection)

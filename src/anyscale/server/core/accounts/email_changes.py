@@ -62,6 +62,8 @@ def change_emails(
         # A link that is still to be mailed goes to the new email.
         tx.links.delete(user_id=account.user_id)
         _notify(tx, outbox, account, emails[account.user_id], caller)
+    # An identity provider may name a user by the email: with another one, the identity may change.
+    tx.half_sign_ins.delete_of([account.user_id for account in accounts])
     tx.emails.replace(new, tx.now())
     return [_entry(caller, account, emails) for account in accounts]
 

@@ -168,6 +168,8 @@ def _edit(account: AccountRecord, edited: Sequence[str]) -> str:
 def _prepare_details(tx: Transaction, account: AccountRecord, changed: dict[str, Any]) -> None:
     # The rows of the account come before the index of words: see the order of locks of
     # `Transaction`.
+    if "is_sso_user" in changed:
+        tx.half_sign_ins.delete_of([account.user_id])
     if changed.get("is_sso_user") is False:
         tx.sessions.delete(account.user_id, auth_method="sso")
         tx.grants.delete_all(user_id=account.user_id)

@@ -58,7 +58,6 @@ class PasskeyLogin:
             TooManyFailedLogins: the account has too many sign-ins in this minute.
         """
         user_id = shown.factor.user_id
-        self._password_login.record_sign_in(user_id)
         with self._transactions.write_unattended("sign-in") as tx:
             locked = lock_for_session(tx, user_id, client)
             if locked is None:
@@ -85,7 +84,6 @@ class PasskeyLogin:
         """
         user_id = caller.account.user_id
         shown = self.ceremonies.verify(answer, Purpose.SIGN_IN_AGAIN, browser, user_id)
-        self._password_login.record_sign_in(user_id)
         with self._transactions.write_own(caller) as (tx, account):
             now = tx.now()
             self._password_login.require_active(account, now)

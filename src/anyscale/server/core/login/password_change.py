@@ -81,9 +81,8 @@ class PasswordChanges:
         if is_same:
             raise PasswordRefused("The new password is the one that you have.")
         password_hash = self._hash(new, account)
-        self._login.record_sign_in(account.user_id)
         with self._transactions.write_own(caller, {Step.PASSWORD}) as (tx, own):
-            locked = LockedAccount(own, client, caller.session, tx.now())
+            locked = LockedAccount(own, client, caller.session, caller.session.session_id, tx.now())
             if own.password_hash != account.password_hash:
                 raise InvalidCredentials("the password was changed at the same time")
             self._login.require_active(own, locked.at)

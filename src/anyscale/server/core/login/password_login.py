@@ -22,13 +22,13 @@ from anyscale.server.core.login.complete_sign_in import SignInGate
 from anyscale.server.core.login.half_sign_in import HalfSignIn, Shown
 from anyscale.server.core.login.rate_limit import LoginRateLimiter
 from anyscale.server.core.login.sessions import (
-    DEVICE_LIMIT,
     ClientInfo,
     LockedAccount,
     LoginResult,
+    known_device,
     lock_for_session,
 )
-from anyscale.server.core.secrets import SensitiveStruct, hash_of
+from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.server.core.shown_methods import PASSWORD
 from anyscale.server.core.steps import Step
 from anyscale.server.core.time_units import DAY_MS
@@ -127,9 +127,10 @@ class PasswordLogin:
         key = _key(email)
         with self._transactions.read() as tx:
             account = tx.accounts.find(key)
-            known_device = _known_device(tx, account, client.device)
+            # It looks without an account too, so that the time is the same.
+            device = known_device(tx, account.user_id if account else "", client.device)
             slowest = tx.accounts.slowest_imported()
-        attempt = LoginAttempt(key, password, client, account, known_device, slowest)
+        attempt = LoginAttempt(key, password, client, account, device, slowest)
         self._rate_limiter.check(*attempt.source)
         return attempt
 
@@ -142,7 +143,8 @@ class PasswordLogin:
         Raises:
             InvalidCredentials: the email or the password is wrong, or the account is suspended.
             PasswordExpired: the password that an administrator set was not changed in time.
-            TooManyFailedLogins: a limit was reached while this attempt waited.
+            TooManyFailedLogins: a limit was reached while this attempt waited, or the account has
+                too many sign-ins in this minute.
             StoreUnavailable: the database cannot be written.
         """
         self._rate_limiter.check(*attempt.source)
@@ -158,7 +160,6 @@ class PasswordLogin:
     def _complete(
         self, attempt: LoginAttempt, user_id: str, password_hash: str
     ) -> LoginResult | HalfSignIn:
-        self.record_sign_in(user_id)
         rehashed = self._rehashed(password_hash, attempt.password)
         try:
             return self._store(attempt, user_id, password_hash, rehashed)
@@ -194,10 +195,6 @@ class PasswordLogin:
         # The password was changed after the account was read, or another sign-in has rehashed it.
         return self.login(structs.replace(attempt, account=locked.account if locked else None))
 
-    def record_sign_in(self, user_id: str) -> None:
-        """Count a sign-in by a right password, as `LoginRateLimiter.record_sign_in` does."""
-        self._rate_limiter.record_sign_in(user_id)
-
     def verify_current(self, caller: SessionCaller, password: str, client: ClientInfo) -> None:
         """Verify the password of a signed-in user, within the limits of sign-ins.
 
@@ -227,7 +224,6 @@ class PasswordLogin:
         """
         require_passwords(self._policy)
         self.verify_current(caller, password, client)
-        self.record_sign_in(caller.account.user_id)
         with self._transactions.write_own(caller, {Step.SECOND_FACTOR}) as (tx, account):
             now = tx.now()
             if account.password_hash != caller.account.password_hash:
@@ -285,12 +281,6 @@ def _with_hash(tx: Transaction, locked: LockedAccount, password_hash: str) -> Lo
 
 def _shown(at: int) -> Shown:
     return Shown("password", PASSWORD, at)
-
-
-def _known_device(tx: Transaction, account: AccountRecord | None, device: str) -> str:
-    # It looks without an account too, so that the time is the same.
-    user_id, since = account.user_id if account else "", tx.now() - DEVICE_LIMIT
-    return device if tx.devices.is_known(hash_of(device), user_id, since) else ""
 
 
 def _key(email: str) -> str:

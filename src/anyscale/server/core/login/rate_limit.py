@@ -1,4 +1,4 @@
-"""Limits of failed sign-ins, by account and network, and of all sign-ins of an account.
+"""Limits of failed sign-ins, by account and network, and of the sign-ins of an account.
 
 The counts are in the memory of this process, so that a flood of wrong passwords writes nothing:
 docs/decisions/0008-sign-in.md.
@@ -42,8 +42,14 @@ _CODES = _Limit(10, 10 * _MINUTE)
 #: an office with one address cannot help that.
 _UNANSWERED_CODES = _Limit(100, 10 * _MINUTE)
 
-#: Of an account, from anywhere: each one writes a session and an audit entry.
+#: Of an account by one method, from one browser that the account knows, or from all others: each
+#: one writes a session and an audit entry.
 _SIGN_INS = _Limit(60, _MINUTE, "sign-ins")
+#: Of an account, by a first factor without the second one: from one browser that the account knows,
+#: or from one address (of IPv6 a /64). Each one writes a row, which lasts ten minutes.
+_HALF_SIGN_INS = _Limit(20, _MINUTE, "sign-ins")
+#: of an account, the same from all browsers that it does not know
+_ALL_HALF_SIGN_INS = _Limit(1_000, 10 * _MINUTE, "sign-ins")
 
 _LONGEST = 60 * _MINUTE
 
@@ -83,13 +89,35 @@ class LoginRateLimiter:
         """
         self._record(_counts(address, account, known_device))
 
-    def record_sign_in(self, user_id: str) -> None:
-        """Count a sign-in of an account, after its user was authenticated.
+    def record_sign_in(self, user_id: str, method: str, known_by: str) -> None:
+        """Count a complete sign-in of an account.
+
+        Strangers and the user are counted apart: another method, and each browser that the account
+        knows, has a count of its own.
+
+        Args:
+            user_id: of the account.
+            method: how it began: see `Shown.auth_method`.
+            known_by: see `LockedAccount.known_by`.
 
         Raises:
             TooManyFailedLogins: too many were counted in the last minute; this one is not counted.
         """
-        self._record([(_SIGN_INS, _key("sign-ins", user_id))])
+        self._record([(_SIGN_INS, _key("sign-ins", user_id, method, known_by))])
+
+    def record_half_sign_in(self, user_id: str, address: str, known_by: str) -> None:
+        """Count a sign-in that waits for its second factor, as `record_sign_in` does.
+
+        Strangers who know the password have such sign-ins, so they count by the network of the
+        client, if the account does not know its browser.
+        """
+        if known_by:
+            self._record([(_HALF_SIGN_INS, _key("known half sign-ins", user_id, known_by))])
+            return
+        by_address = _key("half sign-ins", user_id, subscriber_of(address))
+        self._record(
+            [(_HALF_SIGN_INS, by_address), (_ALL_HALF_SIGN_INS, _key("half sign-ins", user_id))]
+        )
 
     def check_exchange(self, address: str) -> None:
         """Check that a code of the identity provider may be exchanged, as `check` does."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from anyscale.errors import (
     AnyscaleError,
@@ -15,12 +15,7 @@ from anyscale.errors import (
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.callers import live_session, user_actor
 from anyscale.server.core.login.complete_sign_in import SignInGate
-from anyscale.server.core.login.half_sign_in import (
-    HalfSignIn,
-    HalfSignIns,
-    require_unchanged,
-)
-from anyscale.server.core.login.rate_limit import LoginRateLimiter
+from anyscale.server.core.login.half_sign_in import Shown, find_half_sign_in
 from anyscale.server.core.login.sessions import (
     ClientInfo,
     LockedAccount,
@@ -44,6 +39,7 @@ from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.shown_methods import WITH_CODE, united
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.factors import FactorKind
+from anyscale.server.store.records.login import HalfSignInRecord
 from anyscale.server.store.transaction import Transaction
 
 __all__ = ["PendingSignIn", "SecondFactorLogin"]
@@ -59,7 +55,7 @@ _WRONG_RECOVERY_CODE = "this is not one of your recovery codes, or it was used b
 class PendingSignIn(Struct, frozen=True):
     """Half a sign-in, and what its user can show next."""
 
-    half: HalfSignIn
+    half: HalfSignInRecord
     email: str
     kinds: frozenset[FactorKind]
     has_recovery_codes: bool
@@ -82,19 +78,18 @@ class SecondFactorLogin:
         seed_keys: SeedKeys,
         outbox: Outbox,
         ceremonies: PasskeyCeremonies | None,
-        rate_limiter: LoginRateLimiter,
     ) -> None:
         self._transactions = transactions
         self._outbox = outbox
         self._gate = gate
         self._seed_keys = seed_keys
         self._ceremonies = ceremonies
-        self._rate_limiter = rate_limiter
-        self._halves = HalfSignIns(transactions)
 
-    def sign(self, half: HalfSignIn) -> str:
-        """Return the value of the cookie of half a sign-in."""
-        return self._halves.sign(half)
+    def set_path(self, cookie: str, path: str) -> None:
+        """Set where the user of a cookie continues: a path of ours."""
+        # A power cut may undo it: then the user continues at the account page.
+        with self._transactions.write_unattended("sign-in", durable=False) as tx:
+            tx.half_sign_ins.set_path(hash_of(cookie), path)
 
     def pending(self, cookie: str) -> PendingSignIn:
         """Return what the user of a cookie can show.
@@ -103,9 +98,8 @@ class SecondFactorLogin:
             HalfSignInExpired: it is too old, or the account was changed since, or has no second
                 factor any more.
         """
-        half = self._halves.read(cookie)
         with self._transactions.read() as tx:
-            account = require_unchanged(half, tx.accounts.get(half.user_id))
+            half, account = find_half_sign_in(tx, hash_of(cookie))
             kinds = tx.factors.kinds(half.user_id)
             has_codes = tx.recovery_codes.count(half.user_id) > 0
         if not kinds:
@@ -115,7 +109,7 @@ class SecondFactorLogin:
             options = self._ceremonies.options_for(half.user_id, Purpose.SECOND_STEP, cookie)
         return PendingSignIn(half, account.email, kinds, has_codes, is_owner, options)
 
-    def by_code(self, half: HalfSignIn, code: str, client: ClientInfo) -> LoginResult | None:
+    def by_code(self, half: HalfSignInRecord, code: str, client: ClientInfo) -> LoginResult | None:
         """Complete a sign-in by a one-time code.
 
         Returns:
@@ -135,7 +129,7 @@ class SecondFactorLogin:
         return self._complete(half, client, lambda tx, now: self._use_code(tx, half, code, now))
 
     def by_recovery_code(
-        self, half: HalfSignIn, code: str, client: ClientInfo
+        self, half: HalfSignInRecord, code: str, client: ClientInfo
     ) -> LoginResult | None:
         """Complete a sign-in by a recovery code, as `by_code` does. It has no limits: 120 bits."""
         code_hash = recovery_code_hash(code)
@@ -155,7 +149,7 @@ class SecondFactorLogin:
         return self._complete(half, client, use)
 
     def by_passkey(
-        self, half: HalfSignIn, answer: str, cookie: str, client: ClientInfo
+        self, half: HalfSignInRecord, answer: str, cookie: str, client: ClientInfo
     ) -> LoginResult | None:
         """Complete a sign-in by the answer to `passkey_options`, as `by_code` does.
 
@@ -170,13 +164,11 @@ class SecondFactorLogin:
             raise PasskeyRefused("off")
         ceremonies = self._ceremonies
         shown = ceremonies.verify(answer, Purpose.SECOND_STEP, cookie, half.user_id)
-        # One password could begin any number of sign-ins: no passkey has to wait for a next code.
-        self._rate_limiter.record_sign_in(half.user_id)
         return self._complete(half, client, lambda tx, now: ceremonies.use(tx, shown, now))
 
     def _complete(
         self,
-        half: HalfSignIn,
+        half: HalfSignInRecord,
         client: ClientInfo,
         use: Callable[[Transaction, int], str | AnyscaleError],
     ) -> LoginResult | None:
@@ -187,26 +179,26 @@ class SecondFactorLogin:
         """
         with self._transactions.write_unattended("sign-in") as tx:
             locked = lock_for_session(tx, half.user_id, client)
-            require_unchanged(half, locked.account if locked else None)
+            find_half_sign_in(tx, half.hash)  # it may have ended since
             assert locked
             methods = use(tx, locked.at)
             if isinstance(methods, str):
                 forget_wrong_codes(tx, half.user_id)
+                tx.half_sign_ins.delete(half.hash)
                 return self._finish(tx, half, locked, client, methods)
         raise methods
 
     def _finish(
         self,
         tx: Transaction,
-        half: HalfSignIn,
+        half: HalfSignInRecord,
         locked: LockedAccount,
         client: ClientInfo,
         methods: str,
     ) -> LoginResult | None:
-        shown = structs.replace(half.shown, methods=united(half.shown.methods, methods))
         # By SSO the provider says when the user was there, by a clock of its own.
-        if shown.auth_method != "sso":
-            shown = structs.replace(shown, authenticated_at=locked.at)
+        at = half.authenticated_at if half.auth_method == "sso" else locked.at
+        shown = Shown(half.auth_method, united(half.methods, methods), at)
         if not half.session_id:
             result = self._gate.complete_sign_in(tx, locked, shown)
             assert isinstance(result, LoginResult)
@@ -218,7 +210,7 @@ class SecondFactorLogin:
         return None
 
     def _use_code(
-        self, tx: Transaction, half: HalfSignIn, code: str, now: int
+        self, tx: Transaction, half: HalfSignInRecord, code: str, now: int
     ) -> str | AnyscaleError:
         state = tx.factor_states.get(half.user_id)
         if refused := why_no_codes(state, now):

@@ -17,7 +17,7 @@ from anyscale.server.core.callers import (
     user_actor,
 )
 from anyscale.server.core.ids import new_id
-from anyscale.server.core.login.half_sign_in import Shown
+from anyscale.server.core.login.half_sign_in import HALF_LIMIT, Shown
 from anyscale.server.core.secrets import SensitiveStruct, hash_of, new_secret
 from anyscale.server.core.steps import ANY_STEP, Step, pending_step
 from anyscale.server.core.time_units import DAY_MS
@@ -34,6 +34,7 @@ __all__ = [
     "LoginResult",
     "SessionService",
     "create_session",
+    "known_device",
     "lock_for_session",
     "renew_session",
 ]
@@ -137,10 +138,11 @@ class SessionService:
         return count
 
     def purge(self) -> None:
-        """Delete expired sessions and links, and devices that are not known any more."""
+        """Delete expired sessions, half sign-ins and links, and devices that are not known any more."""
         with self._transactions.write_unattended("clean-up") as tx:
             now = tx.now()
             tx.sessions.purge(now - IDLE_LIMIT, now)
+            tx.half_sign_ins.purge(now - HALF_LIMIT)
             tx.links.purge(now)
             tx.used_challenges.purge(now)
             tx.devices.purge(now - DEVICE_LIMIT)
@@ -153,6 +155,9 @@ class LockedAccount(Struct, frozen=True):
     client: ClientInfo
     #: the session that the browser has now: its account, perhaps another one, is locked as well
     previous: SessionRecord | None
+    #: What tells this browser from those of strangers: the device cookie, if the account knows it,
+    #: or the session that the user is in; else empty.
+    known_by: str
     #: milliseconds since 1970, by the database's clock; the time of the session and its entries
     at: int
 
@@ -179,7 +184,16 @@ def lock_for_session(tx: Transaction, user_id: str, client: ClientInfo) -> Locke
     previous = tx.sessions.get(hash_of(client.session)) if client.session else None
     locked = tx.accounts.lock({user_id} | ({previous.user_id} if previous else set()))
     account = locked.get(user_id)
-    return LockedAccount(account, client, previous, tx.now()) if account else None
+    if account is None:
+        return None
+    known_by = known_device(tx, user_id, client.device) if client.device else ""
+    return LockedAccount(account, client, previous, known_by, tx.now())
+
+
+def known_device(tx: Transaction, user_id: str, device: str) -> str:
+    """Return the device cookie of a browser, if the account knows it; else an empty text."""
+    since = tx.now() - DEVICE_LIMIT
+    return device if tx.devices.is_known(hash_of(device), user_id, since) else ""
 
 
 def create_session(
@@ -199,7 +213,7 @@ def create_session(
     """
     user_id, now = locked.account.user_id, locked.at
     secret, device = new_secret(), locked.client.device
-    if not tx.devices.exists(hash_of(device)):
+    if not (device and tx.devices.exists(hash_of(device))):
         device = new_secret()  # not one that another site or user has put into the browser
     session = _new_session(locked, shown, hash_of(secret), factor_due_at)
     entries = [*_revoke_previous(tx, locked, session), *_revoke_oldest(tx, locked)]

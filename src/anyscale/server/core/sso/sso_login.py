@@ -84,7 +84,6 @@ class SsoLogin:
         """
         with self._transactions.read() as tx:
             user_id = self._find_user(tx, identity)
-        self._rate_limiter.record_sign_in(user_id)
         with self._transactions.write_unattended("sign-in") as tx:
             locked = lock_for_session(tx, user_id, client)
             if locked is None:
@@ -116,7 +115,6 @@ class SsoLogin:
             raise SsoRefused("other_session", caller.actor)
         if caller.account.user_id != user_id:
             raise SsoRefused("other_user", caller.actor)
-        self._rate_limiter.record_sign_in(user_id)
         with self._transactions.write_own(caller, {Step.SECOND_FACTOR}) as (tx, account):
             is_new = self._link(tx, identity, account)
             half = self._gate.renew_sign_in(tx, caller, _shown(identity))

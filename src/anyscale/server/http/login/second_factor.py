@@ -1,6 +1,6 @@
 """The second part of a sign-in: `/sign-in/second-factor` and `/v1/sessions/second-factor`.
 
-What the user has shown so far is in a cookie, which nothing but these two reads.
+A cookie, which nothing but these two reads, names what the user has shown so far.
 """
 
 from typing import Any
@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 from litestar import Response
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, RawBody
-from msgspec import structs
 
 from anyscale.errors import (
     AnyscaleError,
@@ -52,7 +51,7 @@ __all__ = ["CALLS", "PAGES", "continue_sign_in", "respond_to_sign_in", "show_sec
 
 Page = Response[str]
 
-#: octets of a path in the cookie: of a longer one the query is left out
+#: characters of a stored path: of a longer one the query is left out
 _LONGEST_PATH = 1_500
 
 #: what the page of the second part is opened for
@@ -84,8 +83,9 @@ async def continue_sign_in(
 async def show_second_factor(login: LoginFlows, half: HalfSignIn, path: str) -> Page:
     """Redirect to the page of the second factor, which leads to a path of ours."""
     path = path if len(path) <= _LONGEST_PATH else path.partition("?")[0]
-    cookie = await login.half_cookie(structs.replace(half, path=path))
-    return redirect(SECOND_FACTOR, half_cookie(cookie))
+    if path != "/":
+        await login.set_half_path(half, path)
+    return redirect(SECOND_FACTOR, half_cookie(half.secret))
 
 
 async def respond_to_sign_in(
@@ -94,12 +94,11 @@ async def respond_to_sign_in(
     """Respond to a call: with the cookies of a session, or with what the account can show next."""
     if isinstance(result, LoginResult):
         return _login_response(result)
-    cookie = await login.half_cookie(result)
-    pending = await login.pending(cookie)
+    pending = await login.pending(result.secret)
     factors = [*sorted(pending.kinds), *(["recovery_code"] if pending.has_recovery_codes else [])]
     error = SecondFactorNeeded("show a second factor: POST /v1/sessions/second-factor")
     response = refusal_response(request, error, factors=factors)
-    response.set_cookie(half_cookie(cookie))
+    response.set_cookie(half_cookie(result.secret))
     return response
 
 

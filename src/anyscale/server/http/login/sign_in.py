@@ -28,6 +28,7 @@ from anyscale.server.http.dependencies import Connection
 from anyscale.server.http.login.refused_passkeys import record_refused_code
 from anyscale.server.http.metrics import SIGN_INS
 from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.store.records.login import HalfSignInRecord
 from anyscale.server.store.records.users import AccountRecord
 
 if TYPE_CHECKING:
@@ -172,16 +173,21 @@ class LoginFlows(Struct, frozen=True):
             raise NotFound("there are no passkeys here")
         return self.passkeys
 
-    async def half_cookie(self, half: HalfSignIn) -> str:
-        """Return the value of the cookie of half a sign-in."""
-        return await self.pools.login.look_ups.run(self.second_factor.sign, half)
+    async def set_half_path(self, half: HalfSignIn, path: str) -> None:
+        """Set where the user of half a sign-in continues, as `SecondFactorLogin` does."""
+        await self.pools.login.applications.run(self.second_factor.set_path, half.secret, path)
 
     async def pending(self, cookie: str) -> PendingSignIn:
         """Return what the user of a cookie can show next, as `SecondFactorLogin` does."""
         return await self.pools.login.look_ups.run(self.second_factor.pending, cookie)
 
     async def by_second_factor(
-        self, connection: Connection, half: HalfSignIn, *, code: str = "", recovery_code: str = ""
+        self,
+        connection: Connection,
+        half: HalfSignInRecord,
+        *,
+        code: str = "",
+        recovery_code: str = "",
     ) -> LoginResult | None:
         """Complete half a sign-in by a one-time code or a recovery code: `SecondFactorLogin`."""
         client = client_info(connection)
@@ -196,7 +202,7 @@ class LoginFlows(Struct, frozen=True):
                 raise
 
     async def complete_by_passkey(
-        self, connection: Connection, half: HalfSignIn, answer: str
+        self, connection: Connection, half: HalfSignInRecord, answer: str
     ) -> LoginResult | None:
         """Complete half a sign-in by a passkey, as `SecondFactorLogin.by_passkey` does."""
         client, cookie = client_info(connection), read_cookie(connection, HALF_SIGN_IN)

@@ -1,8 +1,8 @@
-"""The records of sessions and set-password links."""
+"""The records of sessions, half sign-ins and set-password links."""
 
 from anyscale.server.store.records.record import Record
 
-__all__ = ["LinkRecord", "SessionRecord", "UnusedLinks"]
+__all__ = ["HalfSignInRecord", "LinkRecord", "SessionRecord", "UnusedLinks"]
 
 
 class SessionRecord(Record, frozen=True):
@@ -28,6 +28,26 @@ class SessionRecord(Record, frozen=True):
     methods: str = ""
     #: from when on adding a second factor comes first; None if none is due
     factor_due_at: int | None = None
+
+
+class HalfSignInRecord(Record, frozen=True):
+    """A sign-in that needs a second factor. Of its cookie only the hash is stored."""
+
+    #: SHA-256 of the cookie
+    hash: bytes
+    user_id: str
+    #: the session whose user signs in again; empty if the sign-in creates a session
+    session_id: str
+    #: of the first factor, as in `SessionRecord`
+    auth_method: str
+    methods: str
+    authenticated_at: int | None
+    #: the address where the user continues: a path of ours, perhaps with an application's request
+    path: str
+    created_at: int
+
+    def __repr__(self) -> str:
+        return f"HalfSignInRecord({self.user_id!r})"
 
 
 class LinkRecord(Record, frozen=True):

@@ -52,6 +52,7 @@ _DELETED_TEXTS = columns(AccountTextsRecord, publication=_PUBLICATION)
 _BELONGINGS = (
     "grants",
     "sessions",
+    "half_sign_ins",
     "factors",
     "recovery_codes",
     "factor_states",

@@ -78,7 +78,7 @@ class Sessions(Table):
     def delete(self, user_id: str, *, only: str = "", keep: str = "", auth_method: str = "") -> int:
         """Delete the sessions of an account, with their grants; return how many sessions.
 
-        `only` is the `session_id` of the one to delete, `keep` that of one that stays.
+        If all of them end, or all but one, the half sign-ins of the account end as well. `only` is the `session_id` of the one to delete, `keep` that of one that stays.
         `auth_method` selects those that were created by one sign-in method.
         """
         if not self._connection.can_store(user_id, only, keep):
@@ -89,13 +89,16 @@ class Sessions(Table):
         # A refresh token may outlive its session, which has expired then.
         if not auth_method:
             self._delete("grants", "grant_id", which, *values)
+        if not (auth_method or only):
+            self._connection.execute("delete from half_sign_ins where user_id = ?", user_id)
         which = f"{which} and ? in ('', auth_method)"
         return self._delete("sessions", "session_id", which, *values, auth_method)
 
     def delete_of(self, user_ids: Sequence[str]) -> None:
-        """Delete all sessions of accounts, with their grants."""
+        """Delete all sessions and half sign-ins of accounts, with their grants."""
         ids = self._connection.texts(user_ids)
         self._delete("grants", "grant_id", "user_id {any}", ids)
+        self._connection.execute("delete from half_sign_ins where user_id {any}", ids)
         self._delete("sessions", "session_id", "user_id {any}", ids)
 
     def _delete(self, table: str, key: str, where: str, *values: Any) -> int:

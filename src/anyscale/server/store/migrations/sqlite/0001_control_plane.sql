@@ -189,6 +189,24 @@ create table sessions (
 
 create index sessions_user on sessions (user_id);
 
+-- Sign-ins whose user has shown the first factor, and has a second one. A row lasts ten minutes.
+create table half_sign_ins (
+    hash blob not null primary key,
+    user_id text not null,
+    -- the session whose user signs in again; empty if the sign-in creates a session
+    session_id text not null,
+    auth_method text not null,
+    methods text not null,
+    authenticated_at integer,
+    -- where the user continues: a path of ours
+    path text not null,
+    created_at integer not null
+) without rowid;
+
+create index half_sign_ins_user on half_sign_ins (user_id);
+
+create index half_sign_ins_created on half_sign_ins (created_at);
+
 -- Second factors. An app has a seed, and a passkey a public key.
 create table factors (
     factor_id text not null primary key,
