@@ -375,6 +375,25 @@ def test_users_of_keycloak_arrive_with_their_passwords() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "open_email",
+    [
+        {"emailVerified": False},
+        {"requiredActions": ["VERIFY_EMAIL"]},
+        {"emailVerified": True, "requiredActions": ["UPDATE_EMAIL"]},
+    ],
+)
+def test_a_user_of_keycloak_whose_email_nobody_has_verified_is_passed_over_and_counted(
+    open_email: dict[str, Any],
+) -> None:
+    verified = keycloak_user("ann", firstName="Ann", emailVerified=True)
+    others = keycloak_user("boss", firstName="Boss") | open_email
+    file, reading, users = read(realm(verified, others), "keycloak")
+    assert not reading.problems
+    assert [user.name for user in users] == ["Ann"]
+    assert "Passed over as entries: users whose email is not verified (1)." in file.notes
+
+
 def test_one_bad_user_of_keycloak_refuses_the_file() -> None:
     wrong = credential({"value": "AAAA", "salt": "AAAA"}, {"algorithm": "unknown-plugin"})
     _, reading, _ = read(realm(keycloak_user("ann"), keycloak_user("ben", wrong)), "keycloak")

@@ -34,6 +34,25 @@ for struct in structs:
 print("done")
 """
 
+#: each thread that creates its first client does so
+EXAMINE_AT_ONCE = """
+from anyscale.domain.struct_types import examine_structs
+def examine(begin, structs):
+    begin.wait()
+    examine_structs()
+    for struct in structs:
+        convert([{"inner": {"kind": "a"}, "number": 1}], list[struct])
+
+for _ in range(20):
+    structs = [new() for _ in range(100)]
+    begin = Barrier(4)
+    threads = [Thread(target=examine, args=(begin, structs)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+"""
+
 EXAMINE = "from anyscale.domain.struct_types import examine_structs; examine_structs()"
 
 OPEN_CONTROL_PLANE = """
@@ -53,10 +72,25 @@ RetryingClient("http://127.0.0.1:9", "mrt_secret", 1, print).close()
 
 @pytest.mark.parametrize(
     "prepare",
-    [EXAMINE, OPEN_CONTROL_PLANE, CONNECT],
-    ids=["itself", "control plane", "client"],
+    [EXAMINE, OPEN_CONTROL_PLANE, CONNECT, EXAMINE_AT_ONCE],
+    ids=["itself", "control plane", "client", "at once"],
 )
 def test_threads_may_be_the_first_to_use_a_struct(prepare: str) -> None:
     source = USE_AT_ONCE.replace("PREPARE", prepare)
     result = subprocess.run([sys.executable, "-c", source], capture_output=True, check=False)
     assert (result.returncode, result.stdout) == (0, b"done\n"), result.stderr.decode()
+
+
+@pytest.mark.parametrize("file_format", ["keycloak", "django", "ldif", "jsonl", "yaml", "csv"])
+def test_the_structs_of_a_reader_are_examined_before_it_reads(file_format: str) -> None:
+    source = f"""
+import io
+from anyscale.domain import struct_types
+from anyscale.domain.validation import Policy
+from anyscale.users_file import UsersFile
+list(UsersFile(io.BytesIO(b"[]"), "x", {file_format!r}).reading(Policy()))
+before = len(struct_types._examined)
+struct_types.examine_structs()
+assert len(struct_types._examined) == before
+"""
+    subprocess.run([sys.executable, "-c", source], check=True)

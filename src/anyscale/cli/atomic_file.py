@@ -7,21 +7,19 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
-from anyscale.disk import flush
+from anyscale.disk import create_unnamed, flush, give_name
 from anyscale.errors import ConfigError, StoreUnavailable
 
 __all__ = ["AtomicFile", "disk_errors"]
-
-#: errors of file systems without hard links
-_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
 
 _MENDS = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), ": make room on the disk")
 
 
 class AtomicFile:
-    """A new file, written under a temporary name until `keep` gives it its own.
+    """A new file, written without a name until `keep` gives it its own.
 
-    Without `keep`, it is removed.
+    Without `keep`, it is removed. Where a file has to have a name, that is a hidden one, and a
+    process that is killed leaves it behind.
 
     Args:
         path: of the file.
@@ -39,13 +37,17 @@ class AtomicFile:
             raise ConfigError("the name of the output file is empty: name a new file")
         if not self._path.name or (not replaces and os.path.lexists(path)):
             raise ConfigError(f"{path} exists: name a new file")
-        self._temporary = self._path.with_name(f".{os.urandom(12).hex()}.part")
-        try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            descriptor = os.open(self._temporary, flags, 0o600)
-        except OSError as error:
-            raise ConfigError(f"cannot write {path}: {error.strerror}") from None
+        unnamed = None if replaces else create_unnamed(self._path.parent)
+        descriptor, self._temporary = unnamed or self._create_hidden()
         self._stream = os.fdopen(descriptor, "w", encoding="utf-8", newline="")
+
+    def _create_hidden(self) -> tuple[int, Path]:
+        hidden = self._path.with_name(f".{os.urandom(12).hex()}.part")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            return os.open(hidden, flags, 0o600), hidden
+        except OSError as error:
+            raise ConfigError(f"cannot write {self.path}: {error.strerror}") from None
 
     def __enter__(self) -> Self:
         return self
@@ -53,7 +55,7 @@ class AtomicFile:
     def __exit__(self, *_: object) -> None:
         with suppress(OSError):  # what could not be written is removed anyway
             self._stream.close()
-        with suppress(OSError):
+        with suppress(OSError):  # a file without a name is gone by now
             self._temporary.unlink(missing_ok=True)
 
     def write(self, text: str) -> int:
@@ -84,14 +86,9 @@ class AtomicFile:
             self._temporary.replace(self._path)
             return
         try:
-            # Not `rename`, which would replace a file that exists.
-            os.link(self._temporary, self._path, follow_symlinks=False)
+            give_name(self._temporary, self._path)
         except FileExistsError:
             raise ConfigError(f"{self._path} exists by now: name a new file") from None
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            self._temporary.rename(self._path)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from msgspec import structs
 
 from anyscale.domain.labels import label_of_file
 from anyscale.domain.spreadsheets import cell_name
+from anyscale.domain.struct_types import examine_structs
 from anyscale.domain.validation import CheckedUser, Policy, shown
 from anyscale.errors import BatchUnfinished, ConfigError, Problem
 from anyscale.users_file.entry_collector import EntryCollector, Place
@@ -50,6 +51,7 @@ class Format(NamedTuple):
         """Read the entries of a file: see the reader."""
         module, function = self.reader.split(":")
         reader: Read = getattr(import_module(f"{__name__}.{module}"), function)
+        examine_structs()  # those of the reader
         return reader(source, entries)
 
 

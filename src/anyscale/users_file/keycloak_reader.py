@@ -21,6 +21,10 @@ _PASSWORDS = ("password", "password-history")
 _NEW_ONE = "UPDATE_PASSWORD"
 
 
+#: what a user has to do whose email nobody has verified, or is about to change
+_OPEN_EMAILS = frozenset({"VERIFY_EMAIL", "UPDATE_EMAIL"})
+
+
 class _Hashed(Struct, rename="camel"):
     """The parameters and the tag of a hash."""
 
@@ -47,6 +51,7 @@ class _User(Struct, rename="camel"):
     """What is read of a user."""
 
     email: str | None = None
+    email_verified: bool | None = None
     first_name: str | None = None
     last_name: str | None = None
     username: str | None = None
@@ -79,6 +84,10 @@ def _map_user(entry: dict[str, Any]) -> Mapped:
     if not user.email:
         kind = "service accounts" if user.service_account_client_id else "users without an email"
         return Mapped(None, kind, left_out=left_out)
+    # Keycloak would not let this user in, and applications are told that all emails here are
+    # verified: anybody may have registered the email of somebody else.
+    if user.email_verified is False or _OPEN_EMAILS.intersection(user.required_actions or []):
+        return Mapped(None, "users whose email is not verified", left_out=left_out)
     values = {
         "name": user.first_name or user.username,
         "lastname": user.last_name,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -291,3 +292,18 @@ def test_an_ldif_export_is_read_back_and_refused_if_entries_are_missing(
     exported.write_text("\n\n".join([entries[0], *entries[2:]]), encoding="utf-8")
     refused = small.run("user", "verify", "-f", exported)
     assert "the manifest counts 4 users, and the file has 3" in refused.stderr
+
+
+def test_an_export_that_is_killed_leaves_no_hash_in_the_folder(
+    small: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANYSCALE_DATABASE_URL", f"sqlite:///{small.database}")
+    folder = small.folder / "export"
+    folder.mkdir()
+    options = ("-f", "-e", "trace=fsync", "-e", "inject=fsync:signal=SIGKILL:when=1")
+    done = run_under_strace(
+        [*options, "-o", str(small.folder / "log")],
+        *("user", "export", "-o", folder / "e.csv", "--with-password-hashes"),
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert list(folder.iterdir()) == []

@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
-from anyscale.disk import flush
+from anyscale.disk import flush, give_name
 from anyscale.errors import ConfigError
 
 __all__ = ["DELAY", "LIFETIME", "KeyFiles", "KeyKind", "delete_on_failure", "is_missing"]
@@ -161,11 +161,11 @@ def _write_whole(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.link(part, path)  # fails if another process was first
+        give_name(part, path)  # fails if another process was first
         with delete_on_failure(path):
             flush(path.parent)
     finally:
-        part.unlink()
+        part.unlink(missing_ok=True)
 
 
 def _content(path: Path) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from anyscale.disk import flush
+from anyscale.disk import flush, give_name
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.sqlite.connection import SqliteConnection
 from anyscale.server.store.sqlite.database_file import create_file
@@ -73,6 +73,6 @@ def _fill(part: Path) -> Iterator[SqliteConnection]:
 def _publish(part: Path, path: Path) -> None:
     """Write a file to the disk and give it its name, unless something has the name by now."""
     flush(part)
-    os.link(part, path)
-    part.unlink()
+    give_name(part, path)
+    part.unlink(missing_ok=True)
     flush(path.parent)
