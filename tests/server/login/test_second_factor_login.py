@@ -1,7 +1,10 @@
 """Every sign-in passes one gate: with a second factor it is complete after two steps."""
 
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from threading import Barrier
 
 import pytest
 from msgspec import structs
@@ -240,12 +243,12 @@ def wrong_code(seed: bytes) -> str:
     return next(code for number in range(99) if (code := f"{number:06}") not in near)
 
 
-def test_ten_wrong_codes_in_ten_minutes_have_to_wait(
+def test_seven_wrong_codes_in_ten_minutes_have_to_wait(
     control_plane: ControlPlane, seed: bytes
 ) -> None:
     begun, login = half(control_plane), control_plane.second_factor_login
     (recovery, *_) = add_recovery_codes(control_plane)
-    for _ in range(10):
+    for _ in range(7):
         with pytest.raises(CodeRefused):
             login.by_code(begun, wrong_code(seed), HOME)
     with pytest.raises(
@@ -258,11 +261,98 @@ def test_ten_wrong_codes_in_ten_minutes_have_to_wait(
     assert [event for event, _ in events_of(control_plane)].count("factor.wrong_codes") == 1
 
 
+def fail_in_turn(control_plane: ControlPlane, seed: bytes, client: ClientInfo) -> int:
+    """Enter wrong codes until no more are accepted; return how many there were."""
+    begun, count = half(control_plane), 0
+    while count < 200:
+        try:
+            control_plane.second_factor_login.by_code(begun, wrong_code(seed), client)
+        except CodeRefused:
+            count += 1
+        except (TooManyWrongCodes, CodesOff):
+            return count
+    return count
+
+
+def test_wrong_codes_of_a_stranger_leave_some_to_a_known_browser_and_no_more_in_all(
+    control_plane: ControlPlane,
+) -> None:
+    known = structs.replace(HOME, device=sign_in_at_home(control_plane).device)
+    seed = add_app(control_plane, get_account(control_plane).user_id)
+    copied = [fail_in_turn(control_plane, seed, client) for client in (HOME, known, HOME)]
+    assert copied == [7, 3, 0]
+
+    def set_failures(failures: int, window: int) -> None:
+        with control_plane.store.write() as tx:
+            changed = "update factor_states set failures = ?, window_failures = ?"
+            execute_sql(tx, changed, (failures, window))
+
+    set_failures(96, 0)
+    assert [fail_in_turn(control_plane, seed, client) for client in (HOME, known)] == [1, 3]
+    with pytest.raises(CodesOff, match="none is accepted any more"):
+        control_plane.second_factor_login.by_code(half(control_plane), code_shown(seed), known)
+    set_failures(97, 7)
+    with pytest.raises(CodesOff, match="in a browser that you have not signed in with"):
+        control_plane.second_factor_login.by_code(half(control_plane), code_shown(seed), HOME)
+    begun = half(control_plane)
+    assert control_plane.second_factor_login.by_code(begun, code_shown(seed), known)
+
+
+def test_an_owner_whose_codes_are_off_is_told_to_ask_the_operator(
+    control_plane: ControlPlane, seed: bytes
+) -> None:
+    begun, login = half(control_plane), control_plane.second_factor_login
+    with pytest.raises(CodeRefused):
+        login.by_code(begun, wrong_code(seed), HOME)
+    with control_plane.store.write() as tx:
+        execute_sql(tx, "update factor_states set failures = 100")
+    with pytest.raises(CodesOff, match="or ask an owner"):
+        login.by_code(begun, code_shown(seed), HOME)
+    control_plane.lifecycle.set_role(begun.user_id, "owner", OPERATOR)
+    with pytest.raises(CodesOff, match="ask the operator"):
+        login.by_code(half(control_plane), code_shown(seed), HOME)
+
+
+@pytest.mark.both_stores
+def test_wrong_codes_at_once_are_no_more_than_in_turn(
+    store_deployment: Deployment, control_plane: ControlPlane, seed: bytes
+) -> None:
+    begun, wrong = half(control_plane), wrong_code(seed)
+    with closing(store_deployment.control_plane()) as other, ThreadPoolExecutor(16) as threads:
+        servers = [control_plane, other]
+        start = Barrier(16)
+
+        def send(number: int) -> str:
+            start.wait()
+            try:
+                servers[number % 2].second_factor_login.by_code(begun, wrong, HOME)
+            except AnyscaleError as error:
+                return error.code
+            return "accepted"
+
+        codes = Counter(threads.map(send, range(16 * 6)))
+    assert codes["code_refused"] == 7
+    assert codes["too_many_wrong_codes"] == 16 * 6 - 7
+
+
+@pytest.mark.parametrize("damaged", ["AAAA", "A", "ä"])
+def test_an_app_whose_seed_is_damaged_stops_no_other_app(
+    control_plane: ControlPlane, seed: bytes, damaged: str
+) -> None:
+    with control_plane.store.write() as tx:
+        execute_sql(tx, "update factors set seed = substr(seed, 1, 21) || ?", (damaged,))
+    login = control_plane.second_factor_login
+    with pytest.raises(SeedKeyMissing, match="add the app again"):
+        login.by_code(half(control_plane), code_shown(seed), HOME)
+    second = add_app(control_plane, get_account(control_plane).user_id)
+    assert login.by_code(half(control_plane), code_shown(second), HOME)
+
+
 def test_a_flood_of_wrong_codes_lets_the_account_in_after_the_wait(
     control_plane: ControlPlane, seed: bytes
 ) -> None:
     begun, login = half(control_plane), control_plane.second_factor_login
-    for _ in range(10):
+    for _ in range(7):
         with pytest.raises(CodeRefused):
             login.by_code(begun, wrong_code(seed), HOME)
     with control_plane.store.write() as tx:
@@ -278,7 +368,7 @@ def test_after_a_hundred_wrong_codes_in_a_row_only_a_recovery_code_helps(
     with pytest.raises(CodeRefused):
         login.by_code(begun, wrong_code(seed), HOME)
     with control_plane.store.write() as tx:
-        execute_sql(tx, "update factor_states set failures = 99, window_failures = 0")
+        execute_sql(tx, "update factor_states set failures = 96, window_failures = 0")
     with pytest.raises(CodeRefused):
         login.by_code(begun, wrong_code(seed), HOME)
     with pytest.raises(CodesOff, match="recovery code"):
@@ -292,7 +382,7 @@ def test_wrong_codes_are_counted_for_all_servers(
     store_deployment: Deployment, control_plane: ControlPlane, seed: bytes
 ) -> None:
     with closing(store_deployment.control_plane()) as other:
-        for number in range(10):
+        for number in range(7):
             login = (control_plane, other)[number % 2].second_factor_login
             with pytest.raises(CodeRefused):
                 login.by_code(half(control_plane), wrong_code(seed), HOME)

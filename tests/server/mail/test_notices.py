@@ -122,9 +122,9 @@ def test_a_recovery_code_that_was_used_is_told(
 @pytest.mark.parametrize(
     ("failures", "subject"),
     [
-        (8, None),
-        (9, "Somebody has entered wrong codes for your account"),
-        (99, "Codes do not work for your account any more"),
+        (5, None),
+        (6, "Somebody has entered wrong codes for your account"),
+        (96, "Codes do not work for your account any more"),
     ],
 )
 def test_the_last_wrong_code_before_a_limit_is_told(

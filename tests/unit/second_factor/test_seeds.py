@@ -7,12 +7,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from nacl.exceptions import CryptoError
 
 from anyscale.errors import SeedKeyMissing
 from anyscale.server.core.second_factor import keys
 from anyscale.server.core.second_factor.keys import SEED_KEYS, SeedKeys
-from anyscale.server.core.second_factor.seeds import decrypt_seed, encrypt_seed
+from anyscale.server.core.second_factor.seeds import SeedDamaged, decrypt_seed, encrypt_seed
 from anyscale.server.core.second_factor.totp import new_seed
 
 SEED = new_seed()
@@ -37,11 +36,11 @@ def test_the_text_of_another_account_or_a_changed_one_is_refused(tmp_path: Path)
     server = SeedKeys(tmp_path)
     text = encrypt_seed(server, SEED, "usr_1")
 
-    with pytest.raises(CryptoError):
+    with pytest.raises(SeedDamaged):
         decrypt_seed(server, text, "usr_2")
     for place in range(17, len(text) - 2):
         other = text[:place] + ("A" if text[place] != "A" else "B") + text[place + 1 :]
-        with pytest.raises(CryptoError):
+        with pytest.raises(SeedDamaged):
             decrypt_seed(server, other, "usr_1")
 
 

@@ -18,7 +18,6 @@ from anyscale.server.store.sql.factors import (
     RecoveryCodes,
     UsedChallenges,
 )
-from anyscale.server.store.sql.half_sign_ins import HalfSignIns
 from anyscale.server.store.sql.openid import Applications, Grants, PublicKeys
 from anyscale.server.store.sql.outbox import Mailings, Outbox
 from anyscale.server.store.sql.password_resets import PasswordResets
@@ -28,7 +27,7 @@ from anyscale.server.store.sql.search.user_scan import UserScan
 from anyscale.server.store.sql.search.user_words import Words
 from anyscale.server.store.sql.search.users_by_email import UsersByEmail
 from anyscale.server.store.sql.server_keys import ServerKeys
-from anyscale.server.store.sql.sessions import Devices, Sessions
+from anyscale.server.store.sql.sessions import Devices, HalfSignIns, Sessions
 from anyscale.server.store.sql.sync_answers import SyncAnswers
 from anyscale.server.store.sql.syncs import Syncs
 from anyscale.server.store.sql.tokens import Tokens

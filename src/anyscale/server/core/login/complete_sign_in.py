@@ -24,8 +24,8 @@ __all__ = ["SignInGate"]
 class SignInGate(Struct, frozen=True):
     """Completes sign-ins, by password, link, SSO and passkey.
 
-    Its methods raise `TooManyFailedLogins` if the account has too many sign-ins of this kind in this
-    minute: see `LoginRateLimiter`.
+    Its methods raise `TooManyFailedLogins` if the account has too many sign-ins of this kind in
+    this minute: see `LoginRateLimiter`.
     """
 
     policy: SecondFactorPolicy

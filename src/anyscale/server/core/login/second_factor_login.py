@@ -20,6 +20,7 @@ from anyscale.server.core.login.sessions import (
     ClientInfo,
     LockedAccount,
     LoginResult,
+    known_device,
     lock_for_session,
 )
 from anyscale.server.core.mail.kinds import RECOVERY_CODE_USED
@@ -38,7 +39,7 @@ from anyscale.server.core.second_factor.wrong_codes import (
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.shown_methods import WITH_CODE, united
 from anyscale.server.core.transactions import Transactions
-from anyscale.server.store.records.factors import FactorKind
+from anyscale.server.store.records.factors import FactorKind, FactorState
 from anyscale.server.store.records.login import HalfSignInRecord
 from anyscale.server.store.transaction import Transaction
 
@@ -123,10 +124,20 @@ class SecondFactorLogin:
             HalfSignInExpired: the account was changed since, or the session was revoked.
         """
         with self._transactions.read() as tx:  # a flood takes no lock
-            refused = why_no_codes(tx.factor_states.get(half.user_id), tx.now())
+            is_known = bool(known_device(tx, half.user_id, client.device))
+            state = tx.factor_states.get(half.user_id)
+            refused = why_no_codes(tx, state, tx.now(), is_known=is_known)
         if refused:
             raise refused
-        return self._complete(half, client, lambda tx, now: self._use_code(tx, half, code, now))
+
+        def use(tx: Transaction, now: int) -> str | AnyscaleError:
+            # Others may have entered wrong ones since: codes at the same time count as in turn.
+            state = tx.factor_states.get(half.user_id)
+            if refused := why_no_codes(tx, state, now, is_known=is_known):
+                return refused
+            return self._use_code(tx, state, code, now)
+
+        return self._complete(half, client, use)
 
     def by_recovery_code(
         self, half: HalfSignInRecord, code: str, client: ClientInfo
@@ -210,13 +221,10 @@ class SecondFactorLogin:
         return None
 
     def _use_code(
-        self, tx: Transaction, half: HalfSignInRecord, code: str, now: int
+        self, tx: Transaction, state: FactorState, code: str, now: int
     ) -> str | AnyscaleError:
-        state = tx.factor_states.get(half.user_id)
-        if refused := why_no_codes(state, now):
-            return refused
         difference = None
-        for factor_id, seed in self._seeds(tx, half.user_id):
+        for factor_id, seed in self._seeds(tx, state.user_id):
             step = matching_step(seed, code, now)
             if step is not None and tx.factors.use_step(factor_id, step, now):
                 return WITH_CODE
@@ -228,8 +236,8 @@ class SecondFactorLogin:
     def _seeds(self, tx: Transaction, user_id: str) -> list[tuple[str, bytes]]:
         """Return the apps of an account, by their ids, with their seeds.
 
-        One whose key is missing does not count beside others: its user has added a new one. Raises
-        `SeedKeyMissing` if there are no others.
+        One that cannot be decrypted does not count beside others: its user has added a new one.
+        Raises `SeedKeyMissing` if there are no others.
         """
         seeds, missing = list[tuple[str, bytes]](), None
         for app in tx.factors.list(user_id):

@@ -138,7 +138,7 @@ class SessionService:
         return count
 
     def purge(self) -> None:
-        """Delete expired sessions, half sign-ins and links, and devices that are not known any more."""
+        """Delete what has expired: sessions, half sign-ins, links, and devices known no more."""
         with self._transactions.write_unattended("clean-up") as tx:
             now = tx.now()
             tx.sessions.purge(now - IDLE_LIMIT, now)

@@ -45,7 +45,7 @@ BECAME_OWNER: Final = "became_owner"
 FACTOR_ADDED: Final = "factor_added"
 FACTOR_REMOVED: Final = "factor_removed"
 RECOVERY_CODE_USED: Final = "recovery_code_used"
-#: ten one-time codes were wrong after a right password
+#: several one-time codes were wrong after a right password
 WRONG_CODES: Final = "wrong_codes"
 #: a hundred of them in a row
 CODES_OFF: Final = "codes_off"

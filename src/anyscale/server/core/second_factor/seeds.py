@@ -3,14 +3,22 @@
 XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03): its nonce is long enough to be random.
 """
 
+import logging
 import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
+from anyscale.errors import SeedKeyMissing
 from anyscale.server.core.second_factor.keys import SeedKeys
 
-__all__ = ["decrypt_seed", "encrypt_seed"]
+__all__ = ["SeedDamaged", "decrypt_seed", "encrypt_seed"]
 
 _NONCE = 24
+
+_log = logging.getLogger("anyscale.server")
+
+
+class SeedDamaged(SeedKeyMissing):
+    """A seed cannot be decrypted, although its key is there."""
 
 
 def encrypt_seed(keys: SeedKeys, seed: bytes, user_id: str) -> str:
@@ -31,11 +39,19 @@ def decrypt_seed(keys: SeedKeys, text: str, user_id: str) -> bytes:
 
     Raises:
         SeedKeyMissing: this server does not have the key.
-        CryptoError: the text was changed, or is of another account.
+        SeedDamaged: the text was changed, or is of another account.
     """
     from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt as decrypt
+    from nacl.exceptions import CryptoError
 
     fingerprint, _, encoded = text.partition(":")
-    octets = urlsafe_b64decode(encoded)
     key = keys.find(fingerprint)
-    return decrypt(octets[_NONCE:], user_id.encode(), octets[:_NONCE], key.secret)
+    try:
+        octets = urlsafe_b64decode(encoded)
+        return decrypt(octets[_NONCE:], user_id.encode(), octets[:_NONCE], key.secret)
+    except (CryptoError, ValueError):
+        _log.error("a seed is damaged", extra={"user_id": user_id})
+        raise SeedDamaged(
+            "the one-time codes of your app cannot be checked any more: sign in by a passkey or a "
+            "recovery code, and add the app again"
+        ) from None

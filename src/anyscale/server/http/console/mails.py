@@ -54,7 +54,7 @@ KINDS_IN_WORDS: Final[Mapping[str, str]] = {
     FACTOR_ADDED: "Notice: a second factor was added",
     FACTOR_REMOVED: "Notice: a second factor was removed",
     RECOVERY_CODE_USED: "Notice: a recovery code was used",
-    WRONG_CODES: "Notice: ten wrong codes",
+    WRONG_CODES: "Notice: wrong codes",
     CODES_OFF: "Notice: codes do not work any more",
 }
 

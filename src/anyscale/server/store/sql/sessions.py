@@ -1,4 +1,4 @@
-"""The tables `sessions` and `devices`."""
+"""The tables `sessions`, `half_sign_ins` and `devices`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,14 +6,15 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from anyscale.server.store.records.login import SessionRecord
+from anyscale.server.store.records.login import HalfSignInRecord, SessionRecord
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.sql.connection import Table, columns, insert
 
-__all__ = ["Devices", "Sessions"]
+__all__ = ["Devices", "HalfSignIns", "Sessions"]
 
 _SESSION = f"select {columns(SessionRecord)} from sessions"
 _ADD = insert("sessions", SessionRecord)
+_ADD_HALF = insert("half_sign_ins", HalfSignInRecord)
 
 _SESSION_FIELDS = len(SessionRecord.__struct_fields__)
 _SESSION_AND_ACCOUNT = (
@@ -78,7 +79,9 @@ class Sessions(Table):
     def delete(self, user_id: str, *, only: str = "", keep: str = "", auth_method: str = "") -> int:
         """Delete the sessions of an account, with their grants; return how many sessions.
 
-        If all of them end, or all but one, the half sign-ins of the account end as well. `only` is the `session_id` of the one to delete, `keep` that of one that stays.
+        If all of them end, or all but one, the half sign-ins of the account end as well.
+
+        `only` is the `session_id` of the one to delete, `keep` that of one that stays.
         `auth_method` selects those that were created by one sign-in method.
         """
         if not self._connection.can_store(user_id, only, keep):
@@ -116,6 +119,41 @@ class Sessions(Table):
             " where used_at < ? or expires_at <= ? {skip_locked})"
         )
         self._connection.execute(sql, unused_since, now)
+
+
+class HalfSignIns(Table):
+    """Sign-ins whose user has not shown the second factor yet. Lock the account before a change.
+
+    Deleting all sessions of an account, by `Sessions`, deletes them too.
+    """
+
+    def add(self, half: HalfSignInRecord) -> None:
+        self._connection.execute(_ADD_HALF, *structs.astuple(half))
+
+    def get(self, half_hash: bytes) -> HalfSignInRecord | None:
+        sql = f"select {columns(HalfSignInRecord)} from half_sign_ins where hash = ?"
+        return self._connection.one(HalfSignInRecord, sql, half_hash)
+
+    def set_path(self, half_hash: bytes, path: str) -> None:
+        """Set where the user continues."""
+        sql = "update half_sign_ins set path = ? where hash = ?"
+        self._connection.execute(sql, path, half_hash)
+
+    def delete(self, half_hash: bytes) -> None:
+        self._connection.execute("delete from half_sign_ins where hash = ?", half_hash)
+
+    def delete_of(self, user_ids: Sequence[str]) -> None:
+        """Delete all half sign-ins of accounts."""
+        ids = self._connection.texts(user_ids)
+        self._connection.execute("delete from half_sign_ins where user_id {any}", ids)
+
+    def purge(self, before: int) -> None:
+        """Delete those that began before a time. Locked ones stay for now."""
+        sql = (
+            "delete from half_sign_ins where hash in"
+            " (select hash from half_sign_ins where created_at < ? {skip_locked})"
+        )
+        self._connection.execute(sql, before)
 
 
 class Devices(Table):
