@@ -62,7 +62,8 @@ def test_an_owner_sends_links_by_a_double_click_and_stops_what_is_due(
     path = f"/console/batches/{batch.batch_id}"
     page = visit(f"{path}/links", storage_state=site.signed_in(site.create_owner()))
     assert_accessible(page)
-    page.get_by_role("button", name="Send links by mail").dblclick()
+    page.get_by_label("Mails, each to its user").check()
+    page.get_by_role("button", name="Create the links").dblclick()
     expect(page.get_by_text("The users who cannot sign in get links by mail")).to_be_visible()
     failed = page.get_by_role("table", name="Mails of the latest request that have failed")
     wait_until(lambda: relay.to("elsa@example.com"))  # Finn's is the next

@@ -161,15 +161,17 @@ def test_after_the_file_of_links_the_page_says_what_happened(slow: Page, owner: 
     expect(slow.get_by_role("heading", name="Create links for 3 users?")).to_be_visible()
     slow_down(slow)
     posts = posts_of(slow)
+    slow.get_by_label("A CSV file").check()
     with slow.expect_download() as download:
-        slow.get_by_role("button", name="Create, as CSV").dblclick(delay=BETWEEN)
+        slow.get_by_role("button", name="Create the links").dblclick(delay=BETWEEN)
     assert download.value.path().read_text(encoding="utf-8").count("#mrl_") == 3
     expect(slow.get_by_role("heading", name="3 links were created")).to_be_visible()
     expect(slow.get_by_text("The 3 links sent before stop working.")).to_be_visible()
     assert len(posts) == 1
     assert_accessible(slow)
+    slow.get_by_label("A file for programs").check()
     with slow.expect_download() as download:
-        slow.get_by_role("button", name="Create again, for programs").click()
+        slow.get_by_role("button", name="Create the links again").click()
     assert download.value.suggested_filename == "links.jsonl"
     expect(slow.get_by_role("heading", name="3 links were created")).to_be_visible()
     slow.goto(path)
@@ -182,7 +184,7 @@ def test_a_file_that_breaks_off_is_said(slow: Page, owner: Owner) -> None:
     slow.goto(f"/console/users/links?user_id={owner.user_id}")
     slow_down(slow)
     slow.route(re.compile("/console/users/links"), lambda route: route.abort())
-    slow.get_by_role("button", name=re.compile("as CSV")).click()
+    slow.get_by_role("button", name="Create the link").click()
     expect(slow.get_by_role("alert").filter(has_text="did not arrive whole")).to_be_focused()
     assert_accessible(slow)
 

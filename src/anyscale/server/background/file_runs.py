@@ -4,6 +4,8 @@ import logging
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Final
 
@@ -51,6 +53,7 @@ class FileRuns:
     def __init__(self, control_plane: ControlPlane) -> None:
         self._control_plane = control_plane
         self._active: dict[str, Run] = {}
+        self._checks: list[Run] = []
         self._threads: dict[str, threading.Thread] = {}
         self._stopped: OrderedDict[str, StoppedRun] = OrderedDict()
         self._lock = threading.Lock()
@@ -139,6 +142,26 @@ class FileRuns:
         """Return the run of a batch or a sync, if this process has it."""
         with self._lock:
             return next((r for r in self._active.values() if r.run_id == run_id), None)
+
+    @contextmanager
+    def checking(self, run: Run) -> Iterator[None]:
+        """Let `of_form` find a check in the block."""
+        with self._lock:
+            self._checks.append(run)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._checks.remove(run)
+
+    def of_form(self, form_key: str, session_id: str) -> Run | None:
+        """Return the check or the run of a form of a session, if this process has it."""
+        with self._lock:
+            runs = [*self._checks, *self._active.values()]
+        for run in runs:
+            if run.upload.form_key == form_key and run.caller.session.session_id == session_id:
+                return run
+        return None
 
     def of_session(self, session_id: str) -> list[Run]:
         """Return the runs of a session that have pages."""

@@ -144,6 +144,11 @@ class Upload:
         return label_of_file(self.fields.get("name", "")) or "users"
 
     @property
+    def form_key(self) -> str:
+        """The key of the form that sent it; empty if it has none."""
+        return self.fields.get("form_key") or self.fields.get("key", "")
+
+    @property
     def format(self) -> str:
         """The format that the user chose, else the one of the name."""
         chosen = self.fields.get("format", "")

@@ -82,7 +82,7 @@ def test_a_new_application_shows_its_secret_once(console: Console, jane: HttpCli
         shown = get(jane, path).text
         assert secret not in shown
         assert "Hub" in shown
-        assert re.search(r'href="/console/users/usr_\w+"><bdi>Jane</bdi></a>', shown)
+        assert re.search(r'href="/console/users/usr_\w+"><bdi translate=no>Jane</bdi></a>', shown)
 
 
 def test_a_public_application_has_no_secret(console: Console, jane: HttpClient) -> None:
@@ -159,7 +159,7 @@ def test_a_batch_whose_users_may_sign_in_is_shown_by_its_name(
     )
     create(jane, "For a batch", audience=f"{made.batch.batch_id} owners")
     client_id = find(console, "For a batch").client_id
-    name = f'<a href="/console/batches/{made.batch.batch_id}"><bdi>joiners.xlsx</bdi>'
+    name = f'<a href="/console/batches/{made.batch.batch_id}"><bdi translate=no>joiners.xlsx</bdi>'
     for path in ("", f"/{client_id}"):
         page = get(jane, f"/console/applications{path}").text
         assert re.sub(r"\n", "", page).count(name) == 1
@@ -176,7 +176,8 @@ def test_a_user_opens_the_applications_that_the_user_may_use(
     create(jane, "No tile")
     bob = console.browser("bob")
     tile = (
-        r'<li><a href="([^"]+)" rel="noopener noreferrer"><strong>(.*?)</strong> <span .*?>(.*?)<'
+        r'<li><a href="([^"]+)" rel="noopener noreferrer"><strong><bdi translate=no>(.*?)</bdi>'
+        r"</strong> <span .*?>(.*?)<"
     )
     assert re.findall(tile, get(bob, "/").text) == [
         ("https://hub.example.com:8443/a?b=1&amp;c=2", "Tile &lt;all&gt;", "hub.example.com:8443")
@@ -284,11 +285,11 @@ def test_applications_are_listed_by_name_and_found_by_a_part_of_it(jane: HttpCli
     for name in ("öffentliche Wikis", "Zeta Wiki", "alpha wiki"):
         create(jane, name)
     page = get(jane, "/console/applications?q=+WIKI+").text
-    found = re.findall(r"<bdi>(.*?)</bdi></a></th>", page)
+    found = re.findall(r"<bdi translate=no>(.*?)</bdi></a></th>", page)
     assert found == sorted(found, key=str.casefold)
     assert {"öffentliche Wikis", "Zeta Wiki", "alpha wiki"} <= set(found)
     listed = get(jane, f"/console/applications?q={quote('ÖFF')}").text
-    assert re.findall(r"<bdi>(.*?)</bdi></a></th>", listed) == ["öffentliche Wikis"]
+    assert re.findall(r"<bdi translate=no>(.*?)</bdi></a></th>", listed) == ["öffentliche Wikis"]
     none = get(jane, "/console/applications?q=nothing").text
     assert "No application matches" in none
     assert 'value="nothing"' in none
@@ -329,7 +330,7 @@ def test_an_application_is_deleted_after_a_question(console: Console, jane: Http
     create(jane, "Gone")
     client_id = find(console, "Gone").client_id
     path = f"/console/applications/{client_id}/delete"
-    assert "Delete <bdi>Gone</bdi>?" in get(jane, path).text
+    assert "Delete <bdi translate=no>Gone</bdi>?" in get(jane, path).text
     assert find(console, "Gone").client_id == client_id  # asking deletes nothing
     answer = send(jane, path)
     assert answer.headers["location"] == "/console/applications?note=deleted"
@@ -553,7 +554,10 @@ def test_the_pages_have_all_that_a_program_needs_to_be_pasted(
     assert f"OIDCRedirectURI {grafana}\n" in once["apache"]
     opened = re.findall(r'<details class="paste" open>\n<summary>(.*?)<', page.text)
     assert opened == ["Grafana"]
-    assert 'returns to <span class="code">https://example.com/hub/oauth_callback<' in page.text
+    assert (
+        'returns to <span translate=no class="code">https://example.com/hub/oauth_callback<'
+        in page.text
+    )
 
 
 def test_a_public_application_has_the_text_of_a_page(

@@ -29,6 +29,7 @@ NO_RELAY = MailSettings(
     host="127.0.0.1", port=1, tls="none", sender="accounts@example.com", per_minute=1
 )
 
+CHOICE = 'name="format" type="radio" value="mail"'
 BUTTON = 'name="format" value="mail"'
 
 
@@ -72,7 +73,11 @@ def id_of(path: str) -> str:
 
 def mail_form(page: HttpResponse) -> dict[str, str]:
     """Return the hidden fields of the form of a page that has the button, with the button's."""
-    [form] = [one for one in re.findall("<form.*?</form>", page.text, re.DOTALL) if BUTTON in one]
+    [form] = [
+        one
+        for one in re.findall("<form.*?</form>", page.text, re.DOTALL)
+        if BUTTON in one or CHOICE in one
+    ]
     fields = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form)
     return {name: unescape(value) for name, value in fields} | {"format": "mail"}
 
@@ -277,6 +282,7 @@ def test_without_a_relay_nothing_is_offered_and_a_form_is_refused(
         text = get(jane, page).text
         assert "mail_links" not in text
         assert BUTTON not in text
+        assert CHOICE not in text
         assert "/console/mails" not in text
     for path in (f"{batch}/links", "/console/users/links", f"{user}/link", "/console/mails/new"):
         assert "No mail relay is set" in refused(jane, path, user_id=user_id)

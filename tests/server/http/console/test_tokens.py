@@ -34,7 +34,7 @@ def secret_of(page: HttpResponse) -> str:
 
 def token_id(client: HttpClient, name: str) -> str:
     found = re.search(
-        rf"<bdi>{name}</bdi>.*?name=\"token_id\" value=\"(tok_\w+)\"",
+        rf"<bdi translate=no>{name}</bdi>.*?name=\"token_id\" value=\"(tok_\w+)\"",
         get(client, "/console/tokens").text,
         re.DOTALL,
     )
@@ -88,7 +88,9 @@ def test_tokens_of_another_user_are_on_the_page_of_the_account(
     assert "kims" not in get(jane, "/console/tokens").text
     page = f"/console/users/{kim.account.user_id}"
     account = get(jane, page).text
-    (token_id,) = re.findall(r"<bdi>kims</bdi>.*?value=\"(tok_\w+)\"", account, re.DOTALL)
+    (token_id,) = re.findall(
+        r"<bdi translate=no>kims</bdi>.*?value=\"(tok_\w+)\"", account, re.DOTALL
+    )
     for _ in range(2):
         answer = send(jane, f"{page}/revoke-token", token_id=token_id)
         assert answer.headers["location"] == f"{page}?note=token_revoked"

@@ -24,7 +24,7 @@ def test_the_account_page_shows_no_part_of_a_name_twice(come: Come) -> None:
     ):
         changes = UserChanges(name=name, lastname=lastname)
         control_planes[0].updates.update(account.user_id, changes, OPERATOR)
-        assert f"<dd>{shown}</dd>" in get(jane, "/").text
+        assert f"<dd><bdi translate=no>{shown}</bdi></dd>" in get(jane, "/").text
 
 
 def test_an_owner_revokes_a_token_on_the_account_page(come: Come) -> None:
@@ -86,5 +86,5 @@ def test_the_account_page_shows_the_title_and_the_hour_of_each_sign_in(come: Com
         control_plane.batches.create("ann", [user], "fail", OPERATOR, [(0, PASSWORD)])
 
     page = get(come(titled).sign_in_first_time("ann"), "/").text
-    assert "<dt>Title</dt><dd>Head of &lt;b&gt;</dd>" in page
+    assert "<dt>Title</dt><dd><bdi translate=no>Head of &lt;b&gt;</bdi></dd>" in page
     assert re.search(r">\d+ \w+ 20\d\d, \d\d:\d\d UTC</time>", page)

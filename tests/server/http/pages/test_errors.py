@@ -34,7 +34,7 @@ def test_browsers_get_error_pages_and_other_clients_problem_documents(come: Come
     assert answer.headers["content-type"] == "application/problem+json"
     fault = get(jane, "/")
     number = fault.headers["x-request-id"][:8]
-    assert f'<span class="code" id="number">{number}</span>' in fault.text
+    assert f'<span translate=no class="code" id="number">{number}</span>' in fault.text
     assert 'data-copy="number"' in fault.text
     assert "NoneType" not in fault.text
 

@@ -65,5 +65,5 @@ def test_the_name_of_the_organization_is_on_every_page(come: Come) -> None:
     jane = come(organization="Müller & Töchter")
     for answer in every_page(jane):
         assert re.search(r"<title>[^<]* \N{EN DASH} Müller &amp; Töchter</title>", answer.text)
-        assert re.search(r'<p class="brand">.* Müller &amp; Töchter</p>', answer.text)
+        assert re.search(r'<p class="brand">.*>Müller &amp; Töchter</span></p>', answer.text)
     assert "your account at Müller &amp; Töchter." in get(jane, "/").text

@@ -92,7 +92,7 @@ def test_a_password_leads_to_the_page_and_a_code_to_the_account(site: Site) -> N
     )
     assert not is_signed_in(jane)
     page = get(jane, PAGE)
-    assert "<strong>jane@example.com</strong>" in page.text
+    assert "<strong><bdi translate=no>jane@example.com</bdi></strong>" in page.text
     assert 'autocomplete="one-time-code"' in page.text
     assert "recovery code" not in page.text
     code = site.code()

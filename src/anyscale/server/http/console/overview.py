@@ -39,6 +39,7 @@ def show_overview(
 ) -> Page:
     account_count.refresh()
     runs = _last_runs(audit_log)
+    has_factors = request.app.state.login_options.has_second_factors
     unfinished = batches.page(open_only=True, before="", limit=_SHOWN_BATCHES)
     return render_console_page(
         request,
@@ -47,9 +48,10 @@ def show_overview(
         total=account_count.value,
         parts_of_all=parts_of(account_count.by_sign_in or {}),
         counted=from_milliseconds(account_count.at),
+        without_sign_in=(account_count.by_sign_in or {}).get("none", 0),
         without_factor={
-            "all": account_count.without_second_factor,
-            "owners": account_count.owners_without_second_factor,
+            "all": account_count.without_second_factor if has_factors else 0,
+            "owners": account_count.owners_without_second_factor if has_factors else 0,
         },
         unfinished=[(batch, shown_state(batch, file_runs)) for batch in unfinished],
         names=names_in(unfinished, users),

@@ -1,12 +1,14 @@
 """HTML pages from Jinja templates, the files that they load, and redirects."""
 
 import hashlib
+import re
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.ext import Extension
 from litestar import Response, get
 from litestar.datastructures import Cookie
 from litestar.params import FromPath, FromQuery
@@ -45,6 +47,18 @@ def _asset(name: str) -> str:
     return f"/assets/{name}?v={_VERSIONS[name]}"
 
 
+#: the start of an element with a text that means something only as it is: of people, or code
+_AS_IT_IS = re.compile(r'<(?:bdi|code|pre|output)\b|<\w+(?= class="(?:[\w-]+ )*code[ "])')
+
+
+class _NotTranslated(Extension):
+    """Keeps browsers from translating names, emails, ids and secrets, in each template."""
+
+    def preprocess(self, source: str, *_: object) -> str:
+        """Return the source of a template with the attribute `translate`."""
+        return _AS_IT_IS.sub(r"\g<0> translate=no", source)
+
+
 class _Environment(Environment):
     """An environment whose templates have its globals, and none of their own."""
 
@@ -60,6 +74,7 @@ _templates = _Environment(
     auto_reload=False,  # a server's templates do not change: no page looks at their files
     trim_blocks=True,
     lstrip_blocks=True,
+    extensions=[_NotTranslated],
 )
 _templates.filters["asset"] = _asset  # computed once if the name is a literal
 _templates.filters["number"] = "{:,}".format  # with thousands separators

@@ -72,7 +72,8 @@ def sentences(page: HttpResponse) -> list[str]:
 
 def address_of(page: HttpResponse, text: str) -> str:
     found = re.search(
-        rf'href="([^"]+)">(?:<bdi>)?(?:<span class="hidden-text">)?{re.escape(text)}<', page.text
+        rf'href="([^"]+)">(?:<bdi translate=no>)?(?:<span class="hidden-text">)?{re.escape(text)}<',
+        page.text,
     )
     assert found, text
     return unescape(found[1])

@@ -4,7 +4,7 @@
 batches, `undo` and `links` what comes after. `background` runs what `new` starts.
 """
 
-from anyscale.server.http.console.batches import links, new, pages, templates, undo
+from anyscale.server.http.console.batches import file_progress, links, new, pages, templates, undo
 
 __all__ = ["HANDLERS"]
 
@@ -14,4 +14,5 @@ HANDLERS = [
     *undo.HANDLERS,
     *links.HANDLERS,
     *templates.HANDLERS,
+    *file_progress.HANDLERS,
 ]

@@ -99,8 +99,9 @@ async def check(
     try:
         async with receive_upload(request, memory_budget, fields) as upload:
             run = file_runs.check_sync(upload, request.user)
-            async with abandoned_with(request, upload), memory_budget.turn(upload):
-                return await pools.read.run(_checked, request, run, fields)
+            with file_runs.checking(run):
+                async with abandoned_with(request, upload), memory_budget.turn(upload):
+                    return await pools.read.run(_checked, request, run, fields)
     except AnyscaleError as error:
         return _failed(request, fields, error)
 

@@ -1,6 +1,7 @@
 """/console/users: search accounts, and page through them."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 from litestar.di import NamedDependency, Provide
@@ -199,8 +200,14 @@ def _around_search(page: FoundPage, filters: UserFilters, *, is_first: bool) -> 
 
 
 def _render(
-    request: UserRequest, filters: UserFilters, page: FoundPage, links: PageLinks, **shown: Any
+    request: UserRequest,
+    filters: UserFilters,
+    page: FoundPage,
+    links: PageLinks,
+    count: AccountCount,
+    **shown: Any,
 ) -> Page:
+    found, found_at = _number_found(filters, page, links, count)
     return render_console_page(
         request,
         "users/list",
@@ -210,12 +217,36 @@ def _render(
         all_found=UserFilters(filters.q).address(),
         has_filters=filters.unsorted != UserFilters(),
         is_without_credentials=filters.unsorted in _WITHOUT_CREDENTIALS,
-        states=[("", "All"), *((name, words.text) for name, words in SIGN_IN.items())],
+        states=[
+            ("", "Any way to sign in"),
+            *((name, words.text) for name, words in SIGN_IN.items()),
+        ],
         rows=_rows(page),
         unindexed=page.unindexed,
         links=links,
+        found=found,
+        found_at=found_at,
         **{"changed": None} | shown,
     )
+
+
+def _number_found(
+    filters: UserFilters, page: FoundPage, links: PageLinks, count: AccountCount
+) -> tuple[int, datetime | None]:
+    """Return how many users match, and when they were counted; 0 if nobody has counted them.
+
+    A count of any filters would look at every account.
+    """
+    if not (links.first or links.previous or links.next or links.is_partial):
+        return len(page.users), None
+    by_sign_in = count.by_sign_in or {}
+    counted = {
+        UserFilters(): count.value,
+        UserFilters(factor="none"): count.without_second_factor,
+        UserFilters(factor="none", role="owner"): count.owners_without_second_factor,
+        **{UserFilters(state=one): by_sign_in.get(one) for one in SIGN_IN},
+    }
+    return counted.get(filters.unsorted) or 0, from_milliseconds(count.at)
 
 
 def _rows(page: FoundPage) -> Sequence[dict[str, Any]]:

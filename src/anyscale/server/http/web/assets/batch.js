@@ -48,7 +48,29 @@ function setButtonsInactive(inactive) {
   for (const button of main.querySelectorAll("form[data-upload] button, button[form=upload]")) button.ariaDisabled = inactive;
 }
 
+// Shows what was confirmed in place of the page that asked, until the server answers.
+function showDoing(words) {
+  const section = document.createElement("section");
+  const heading = document.createElement("h2");
+  section.className = "doing";
+  heading.tabIndex = -1;
+  heading.textContent = words;
+  section.append(heading, find("[data-sending]"));
+  find("h1").after(section);
+  main.classList.add("leaving");
+  heading.focus();
+}
+
+function endDoing() {
+  main.classList.remove("leaving");
+  const section = find(".doing");
+  if (!section) return;
+  find("form[data-upload]").append(find("[data-sending]"));
+  section.remove();
+}
+
 function refuse(words) {
+  endDoing();
   say("");
   const box = document.createElement("div");
   box.className = "message problem";
@@ -95,13 +117,14 @@ async function isReadable(file) {
 }
 
 // Sends the file and the fields, and shows what the server answers.
-async function send(path) {
+async function send(path, doing) {
   const body = new FormData();
   for (const [name, value] of sentFields) body.append(name, value);
   // Of a file itself, browsers send the present content, also if it changed after it was checked.
   body.append("file", chosenFile.slice(), chosenFile.name);
   isSending = true;
   setButtonsInactive(true);
+  if (doing) showDoing(doing);
   say(`Sending ${chosenFile.name}…`);
   let slow;
   const noteStep = (words, percent) => {
@@ -113,8 +136,13 @@ async function send(path) {
     );
   };
   noteStep();
+  const [, key] = sentFields.find(([name]) => ["key", "form_key"].includes(name)) ?? [];
   try {
-    await showAnswer(await post(path, body, noteStep));
+    const watching = { key, ends: false };
+    const answer = await post(path, body, noteStep, () => watchReading(watching, noteStep)).finally(() => {
+      watching.ends = true;
+    });
+    await showAnswer(answer);
   } catch {
     if (await isReadable(chosenFile)) refuse(await whyNotSent());
     else {
@@ -124,13 +152,14 @@ async function send(path) {
     }
   } finally {
     clearTimeout(slow);
+    endDoing();
     isSending = false;
     setButtonsInactive(false);
   }
 }
 
 // Posts a form as `fetch` does, and notes how much of it is sent.
-function post(path, body, noteStep) {
+function post(path, body, noteStep, noteSent) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("POST", path);
@@ -139,7 +168,10 @@ function post(path, body, noteStep) {
     request.upload.addEventListener("progress", ({ loaded, total }) => {
       if (loaded < total) noteStep(`Sending ${chosenFile.name}:`, Math.floor((100 * loaded) / total));
     });
-    request.upload.addEventListener("load", () => noteStep(`The server reads ${chosenFile.name}…`));
+    request.upload.addEventListener("load", () => {
+      noteStep(`The server reads ${chosenFile.name}…`);
+      noteSent();
+    });
     request.addEventListener("error", () => reject(new Error("no connection")));
     request.addEventListener("load", () => {
       const headers = new Headers();
@@ -153,6 +185,19 @@ function post(path, body, noteStep) {
     });
     request.send(body);
   });
+}
+
+// Asks how much of the file the server has read, until its answer is there.
+async function watchReading(watching, noteStep) {
+  while (watching.key) {
+    await pause(POLL_MILLISECONDS);
+    const response = await request(`/console/file-progress/${watching.key}`, "application/json");
+    if (watching.ends || response?.redirected) return;
+    // Of several server processes, only the one that reads the file knows.
+    const { text, percent } = response?.ok ? await response.json() : {};
+    if (watching.ends) return;
+    if (text) noteStep(text, percent);
+  }
 }
 
 // A server that refuses a request before it has read the file may close the connection: ask it again.
@@ -199,7 +244,7 @@ function submit(event) {
   }
   showSendingAt(form, event.submitter);
   sentFields = [...new FormData(form, event.submitter)].filter(([name]) => name !== "file");
-  send(event.submitter?.getAttribute("formaction") ?? form.action);
+  send(event.submitter?.getAttribute("formaction") ?? form.action, event.submitter?.dataset.doing);
 }
 
 // Lets a file be dropped, and keeps the file that was chosen on the page before.
