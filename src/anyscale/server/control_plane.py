@@ -28,6 +28,8 @@ from anyscale.server.settings import Settings
 from anyscale.server.store.schema_versions import NOTHING_YET
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from anyscale.server.core.accounts.account_details import AccountDetailsQuery
     from anyscale.server.core.accounts.syncs import SyncService
     from anyscale.server.core.login.complete_sign_in import SignInGate
@@ -286,7 +288,8 @@ class ControlPlane:
         """Takes the requests of people who forgot their password."""
         from anyscale.server.core.login.password_resets import PasswordResets
 
-        return PasswordResets(self.transactions, available=self.settings.login_options.mails_links)
+        is_available = self.settings.login_options.mails_links
+        return PasswordResets(self.transactions, self.settings.mail if is_available else None)
 
     @cached_property
     def mail_queue(self) -> "MailQueue":
@@ -297,13 +300,13 @@ class ControlPlane:
         return MailQueue(self.transactions, mail.per_minute if mail else 0)
 
     @cached_property
-    def mail_sender(self) -> "MailSender | None":
-        """Sends the mails that are due; None without a relay. Imported on use: it takes 30 ms."""
+    def mail_senders(self) -> "Sequence[MailSender]":
+        """Send the mails that are due; none without a relay. Imported on use: it takes 30 ms."""
         if self.settings.mail is None:
-            return None
-        from anyscale.server.core.mail.sender import new_sender
+            return []
+        from anyscale.server.core.mail.sender import new_senders
 
-        return new_sender(
+        return new_senders(
             self.transactions,
             self.settings.mail,
             organization=self.settings.organization,

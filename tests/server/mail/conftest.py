@@ -7,6 +7,7 @@ import pytest
 from msgspec import structs
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.mail.relays import TestRelay, running_relay
+from tests.support.mail.sending import close_senders
 from tests.support.servers.control_planes import Deployment
 
 from anyscale.server.control_plane import ControlPlane
@@ -32,5 +33,4 @@ def control_plane(store_deployment: Deployment, relay: TestRelay) -> Iterator[Co
     settings = structs.replace(store_deployment.settings(), mail=relay.settings())
     with closing(cheap_control_plane(settings)) as control_plane:
         yield control_plane
-        assert control_plane.mail_sender
-        control_plane.mail_sender.close()
+        close_senders(control_plane)

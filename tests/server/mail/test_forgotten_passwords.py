@@ -10,7 +10,7 @@ from tests.support.callers import OPERATOR, session_caller
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.databases.stored_data import execute_sql
 from tests.support.mail.relays import TestRelay
-from tests.support.mail.sending import mails, pass_time, send_all, sender_of
+from tests.support.mail.sending import close_senders, mails, pass_time, send_all
 from tests.support.servers.control_planes import Deployment
 from tests.support.users import NEW_PASSWORD, checked_user, create_accounts
 
@@ -21,6 +21,8 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.sessions import ClientInfo
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.core.time_units import HOUR_MS, MINUTE_MS
+from anyscale.server.store.records.users import AccountRecord
+from anyscale.server.store.sql.accounts import Accounts
 
 CLIENT = ClientInfo("192.0.2.1", "Firefox")
 JANE = "jane@example.com"
@@ -129,7 +131,7 @@ def test_a_user_who_signs_in_by_sso_gets_a_mail_that_says_so_and_a_link_where_th
         create_jane(control_plane, is_sso_user=True)
         request(control_plane)
         send_all(control_plane)
-        sender_of(control_plane).close()
+        close_senders(control_plane)
     [mail] = relay.received
     assert (mail.recipients, bool(mail.code)) == ([JANE], provider is None)
     assert ("single sign-on (SSO)" in mail.text) is (provider is not None)
@@ -144,6 +146,23 @@ def test_other_people_get_no_mail(control_plane: ControlPlane, relay: TestRelay)
     control_plane.lifecycle.suspend(jane, OPERATOR)
     request(control_plane, "j.doe@example.com")
     request(control_plane, "nobody@example.com")
+    send_all(control_plane)
+    assert (relay.received, mails(control_plane)) == ([], [])
+
+
+def test_an_email_that_changes_while_it_is_looked_up_gets_no_mail(
+    control_plane: ControlPlane, relay: TestRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_jane(control_plane)
+    find = Accounts.find
+
+    def find_before_a_change(accounts: Accounts, key: str) -> AccountRecord | None:
+        found = find(accounts, key)
+        accounts._connection.execute("update users set email = 'j@example.org'")
+        return found
+
+    request(control_plane)
+    monkeypatch.setattr(Accounts, "find", find_before_a_change)
     send_all(control_plane)
     assert (relay.received, mails(control_plane)) == ([], [])
 
@@ -281,7 +300,7 @@ def test_the_table_stays_small_and_keeps_what_was_not_looked_up(
             execute_sql(
                 tx,
                 "insert into password_resets"
-                f" select 'pwr_z{number}', null, email_hash, subscriber, site, created_at"
+                f" select 'pwr_z{number}', null, email_hash, subscriber, site, created_at, due_at"
                 " from password_resets where email is not null",
             )
     control_plane.clean_up()

@@ -1,11 +1,16 @@
 """Links to set a password, sent by mail."""
 
 import re
+from contextlib import closing
 
 import pytest
+from msgspec import structs
 from tests.support.callers import OPERATOR, session_caller, token_caller
+from tests.support.databases.empty_sqlite import cheap_control_plane
+from tests.support.mail.faulty_relay import CUT, faulty_relay
 from tests.support.mail.relays import TestRelay
-from tests.support.mail.sending import mails, send_all
+from tests.support.mail.sending import UNUSED_RELAY, close_senders, mails, pass_time, send_all
+from tests.support.servers.control_planes import Deployment
 from tests.support.users import NEW_PASSWORD, create_accounts
 
 from anyscale.domain.models.users import UserChanges
@@ -13,6 +18,7 @@ from anyscale.errors import LinkInvalid, LinkRefused
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.link_secrets import secret_of
 from anyscale.server.core.login.sessions import ClientInfo
+from anyscale.server.core.time_units import MINUTE_MS
 
 CLIENT = ClientInfo("192.0.2.1", "Firefox")
 
@@ -45,15 +51,85 @@ def test_a_link_arrives_works_once_and_leaves_nothing_in_the_outbox(
     assert mails(control_plane) == []
 
 
-def test_the_link_stands_on_a_line_of_its_own_and_its_code_on_the_next_one(
+def test_the_link_and_its_code_stand_on_lines_of_their_own(
     control_plane: ControlPlane, relay: TestRelay
 ) -> None:
     request_links(control_plane, "jane")
     send_all(control_plane)
     [mail] = relay.received
-    link = r"^https://accounts\.example\.com/set-password#(mrl_[A-Za-z0-9]{43})\n\1$"
+    link = r"^https://accounts\.example\.com/set-password#(mrl_[A-Za-z0-9]{43})$(?s:.*)^\1$"
     assert re.search(link, mail.text, re.MULTILINE)
     assert "mrl_" not in mail.message.as_string().partition("\n\n")[0]
+
+
+@pytest.mark.parametrize("stage", ["on_recipient", "on_data"])
+@pytest.mark.parametrize("reply", ["550 no", "450 later"])
+def test_a_mail_that_is_not_delivered_replaces_no_link(
+    control_plane: ControlPlane, relay: TestRelay, stage: str, reply: str
+) -> None:
+    create_accounts(control_plane, "jane", password=None)
+    [jane] = user_ids(control_plane, "jane")
+    [link] = control_plane.links.create([jane], OPERATOR)
+    control_plane.links.mail([jane], OPERATOR)
+    codes = []
+
+    def answer(text: str) -> str:
+        codes.append(secret_of(text))
+        return reply
+
+    setattr(relay, stage, answer)
+    send_all(control_plane)
+    assert control_plane.links.unused([jane]).count == 1
+    for code in filter(None, codes):  # the relay has seen it, and it is nobody's
+        with pytest.raises(LinkInvalid):
+            control_plane.password_changes.link_account(code)
+    set_password(control_plane, secret_of(link.url))
+
+
+@pytest.mark.both_stores
+def test_a_mail_that_is_delivered_replaces_the_link_and_no_link_of_another_kind(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    create_accounts(control_plane, "jane", password=None)
+    [jane] = user_ids(control_plane, "jane")
+    [link] = control_plane.links.create([jane], OPERATOR)
+    control_plane.password_resets.request("jane@example.com", "192.0.2.1")
+    control_plane.links.mail([jane], OPERATOR)
+    send_all(control_plane)
+    with pytest.raises(LinkInvalid):
+        control_plane.password_changes.link_account(secret_of(link.url))
+    for mail in relay.received:
+        control_plane.password_changes.link_account(mail.code)
+    assert len(relay.received) == 2
+
+
+def test_a_link_works_whose_mail_has_arrived_though_the_reply_was_lost(
+    store_deployment: Deployment,
+) -> None:
+    with faulty_relay() as relay:
+        mail = structs.replace(UNUSED_RELAY, port=relay.port, per_minute=60_000)
+        settings = structs.replace(store_deployment.settings(), mail=mail)
+        with closing(cheap_control_plane(settings)) as control_plane:
+            create_accounts(control_plane, "jane", password=None)
+            [jane] = user_ids(control_plane, "jane")
+            [link] = control_plane.links.create([jane], OPERATOR)
+            control_plane.links.mail([jane], OPERATOR)
+            relay.faults = {"end of data": CUT}
+            send_all(control_plane)
+            [arrived] = relay.accepted
+            relay.faults = {"RCPT": CUT}  # another attempt does not arrive
+            pass_time(control_plane, MINUTE_MS)
+            send_all(control_plane)
+            for code in (secret_of(link.url), arrived.code):
+                control_plane.password_changes.link_account(code)
+            relay.faults = {}
+            pass_time(control_plane, 2 * MINUTE_MS)
+            send_all(control_plane)
+            for code in (secret_of(link.url), arrived.code):
+                with pytest.raises(LinkInvalid):
+                    control_plane.password_changes.link_account(code)
+            set_password(control_plane, relay.accepted[1].code)
+            close_senders(control_plane)
 
 
 def test_the_newest_of_several_mails_has_the_link_that_works(

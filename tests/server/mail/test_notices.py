@@ -7,22 +7,26 @@ import pytest
 from msgspec import structs
 from tests.support.callers import OPERATOR, session_caller
 from tests.support.databases.empty_sqlite import cheap_control_plane
+from tests.support.databases.stored_data import execute_sql
 from tests.support.mail.relays import TestRelay
 from tests.support.mail.sending import mails, send_all
 from tests.support.second_factor.authenticator_apps import add_app
 from tests.support.servers.control_planes import Deployment
 from tests.support.users import NEW_PASSWORD, PASSWORD, create_accounts
 
-from anyscale.domain.models.users import UserChanges
+from anyscale.domain.models.users import EmailChange, ExpectedUser, UserChanges
+from anyscale.domain.times import from_milliseconds
 from anyscale.errors import CodeRefused
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.half_sign_in import HalfSignIn
 from anyscale.server.core.login.sessions import ClientInfo
+from anyscale.server.core.mail.kinds import FACTOR_ADDED
 from anyscale.server.core.second_factor.recovery_codes import (
     new_recovery_codes,
     recovery_code_hash,
 )
-from anyscale.server.store.records.factors import FactorState
+from anyscale.server.core.time_units import DAY_MS
+from anyscale.server.store.records.factors import FactorRecord, FactorState
 from anyscale.server.store.records.login import HalfSignInRecord
 
 CLIENT = ClientInfo("192.0.2.1", "Firefox")
@@ -155,14 +159,84 @@ def test_factors_that_an_owner_has_removed_are_told(
     assert sent(control_plane, relay) == [("jane@example.com", subject)]
 
 
-def test_a_notice_comes_after_a_link_for_which_a_user_waits(
+def test_notices_to_many_come_after_links_and_notices_to_one(
     control_plane: ControlPlane, relay: TestRelay
 ) -> None:
     jane = create_jane(control_plane)
+    create_accounts(control_plane, "ann", "joe")
+    found = control_plane.users.find(["ann@example.com", "joe@example.com"])
+    changes = [
+        EmailChange(user.user_id, f"new.{user.email}", ExpectedUser(email=user.email))
+        for user in found
+        if user
+    ]
+    control_plane.updates.change_emails(changes, OPERATOR)
     change_password(control_plane, jane)
     control_plane.links.mail([jane], OPERATOR)
     send_all(control_plane)
-    assert [bool(mail.code) for mail in relay.received] == [True, False]
+    to_jane = [mail.recipients == ["jane@example.com"] for mail in relay.received]
+    assert to_jane == [True] * 2 + [False] * 4
+
+
+def test_a_suspension_deletes_the_mails_to_the_account(control_plane: ControlPlane) -> None:
+    jane = create_jane(control_plane)
+    change_password(control_plane, jane)
+    assert len(mails(control_plane)) == 1
+    control_plane.lifecycle.suspend(jane, OPERATOR)
+    assert mails(control_plane) == []
+
+
+@pytest.mark.parametrize("has_link", [True, False])
+def test_a_suspended_account_gets_no_mail_that_is_due_nevertheless(
+    control_plane: ControlPlane, relay: TestRelay, *, has_link: bool
+) -> None:
+    jane = create_jane(control_plane)
+    if has_link:
+        control_plane.links.mail([jane], OPERATOR)
+    else:
+        change_password(control_plane, jane)
+    with control_plane.store.write() as tx:
+        execute_sql(tx, "update users set suspended_at = 1")
+    send_all(control_plane)
+    assert (relay.received, mails(control_plane), mails(control_plane, "failed")) == ([], [], [])
+    with control_plane.store.read() as tx:
+        assert tx.connection.column("select count(*) from links") == [0]
+
+
+def added_on(milliseconds: int) -> str:
+    at = from_milliseconds(milliseconds)
+    return f"{at.day} {at:%B %Y, %H:%M} UTC"
+
+
+def test_two_changes_of_factors_that_become_one_mail_are_both_named(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    jane = create_jane(control_plane)
+    add_app(control_plane, jane)
+    # No relay takes a mail while somebody else adds a passkey.
+    with control_plane.store.write() as tx:
+        at = tx.now()
+        for number, days in enumerate((0, 1)):
+            passkey = FactorRecord(
+                factor_id=f"fac_z{number}",
+                user_id=jane,
+                kind="passkey",
+                name="<b>Call 555",
+                created_at=at + days * DAY_MS,
+                confirmed_at=at + days * DAY_MS,
+                credential_id=bytes([number]),
+            )
+            assert tx.factors.add(passkey)
+            control_plane.outbox.add_notice(tx, FACTOR_ADDED, jane, "user:jane")
+    send_all(control_plane)
+    [mail] = relay.received
+    passkeys = [f"    a passkey, added on {added_on(at + days * DAY_MS)}\n" for days in (0, 1)]
+    assert "".join(passkeys) in mail.text
+    assert "    an app that shows codes, added on " in mail.text
+    assert "555" not in mail.text
+    control_plane.factor_removal.remove_all(jane, "lost phone", OPERATOR)
+    send_all(control_plane)
+    assert "that it has now:\n\n    none\n" in relay.received[-1].text
 
 
 @pytest.fixture
@@ -177,4 +251,4 @@ def test_without_a_relay_nothing_is_to_be_mailed(without_relay: ControlPlane) ->
     change_password(without_relay, jane)
     without_relay.updates.update(jane, UserChanges(email="j.doe@example.com"), OPERATOR)
     without_relay.lifecycle.set_role(jane, "owner", OPERATOR)
-    assert (mails(without_relay), without_relay.mail_sender) == ([], None)
+    assert (mails(without_relay), without_relay.mail_senders) == ([], [])

@@ -4,7 +4,7 @@ import socket
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -77,6 +77,18 @@ def served() -> Iterator[Served]:
             return int(listening.getsockname()[1])
 
         yield serve
+
+
+@pytest.mark.parametrize(
+    ("host", "name"), [("127.0.0.1", "[127.0.0.1]"), ("::1", "[IPv6:::1]"), ("a.org", "a.org")]
+)
+def test_a_server_calls_itself_by_a_name_or_an_address_in_brackets(
+    relay: FaultyRelay, host: str, name: str
+) -> None:
+    settings = MailSettings(host="127.0.0.1", port=relay.port, tls="none", sender="a@example.com")
+    with closing(Relay(settings, host)) as connection:
+        connection.probe("jane@example.com")
+    assert f"ehlo {name}" in [command for _, command in relay.commands]
 
 
 def read_to_the_end(sock: socket.socket) -> None:

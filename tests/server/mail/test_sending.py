@@ -12,7 +12,7 @@ from msgspec import structs
 from tests.support.callers import OPERATOR
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.mail.relays import RELAY_PASSWORD, USER, TestRelay, running_relay
-from tests.support.mail.sending import mails, pass_time, send_all, sender_of
+from tests.support.mail.sending import close_senders, mails, pass_time, send_all, sender_of
 from tests.support.mail.silent_relay import SilentRelay
 from tests.support.servers.certificates import create_certificate
 from tests.support.servers.control_planes import Deployment
@@ -35,7 +35,7 @@ def control_plane_with(deployment: Deployment, mail: MailSettings) -> Iterator[C
     settings = structs.replace(deployment.settings(), mail=mail)
     with closing(cheap_control_plane(settings)) as control_plane:
         yield control_plane
-        sender_of(control_plane).close()
+        close_senders(control_plane)
 
 
 # Replies
@@ -51,6 +51,24 @@ def test_a_mail_that_is_refused_for_good_is_kept_with_the_words_of_the_relay(
     [failed] = mails(control_plane, "failed")
     assert failed.last_error == "550 5.1.1 <b>no such</b> user here"
     assert (failed.attempts, relay.received) == (1, [])
+
+
+def test_each_result_of_an_attempt_is_counted(
+    control_plane: ControlPlane, relay: TestRelay
+) -> None:
+    results = list[str]()
+    for sender in control_plane.mail_senders:
+        sender.on_result = results.append
+    replies = {"jane": "550 no", "joe": "450 later", "ann": None}
+    relay.on_recipient = lambda address: replies[address.partition("@")[0]]
+    for name in replies:
+        request_links(control_plane, name)
+        send_all(control_plane)
+    unusual = checked_user("=?a?q?=2c?=?=@example.com")
+    control_plane.batches.create("unusual", [unusual], "fail", OPERATOR, mail_links=True)
+    control_plane.password_resets.request("ann@example.com", "192.0.2.1")
+    send_all(control_plane)
+    assert results == ["failed", "retried", "sent", "sent", "failed"]
 
 
 def test_a_relay_that_quotes_a_link_leaves_no_secret_in_the_outbox(

@@ -13,14 +13,21 @@ from tests.support.callers import OPERATOR, session_caller
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.databases.locks import wait_until_blocked
 from tests.support.mail.relays import TestRelay
-from tests.support.mail.sending import mails, pass_time, send_all, sender_of
+from tests.support.mail.sending import (
+    close_senders,
+    mails,
+    make_requests_due,
+    pass_time,
+    send_all,
+    sender_of,
+)
 from tests.support.servers.control_planes import Deployment
 from tests.support.users import checked_users, create_accounts
 
 from anyscale.errors import LinkInvalid
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.mail.attempts import Attempts
 from anyscale.server.core.mail.password_resets import look_up_next
-from anyscale.server.core.mail.sender import MailSender
 from anyscale.server.core.time_units import MINUTE_MS
 from anyscale.server.store.transaction import Transaction
 
@@ -36,7 +43,7 @@ def servers(store_deployment: Deployment, relay: TestRelay) -> Iterator[list[Con
         servers = [stack.enter_context(closing(cheap_control_plane(settings))) for _ in range(2)]
         yield servers
         for server in servers:
-            sender_of(server).close()
+            close_senders(server)
 
 
 def request_links(server: ControlPlane, names: str = NAMES) -> None:
@@ -75,7 +82,7 @@ def test_the_mail_of_a_server_that_died_is_sent_by_another_one_with_a_link_that_
     def die(*_: object) -> None:
         raise Killed
 
-    monkeypatch.setattr(died, "_note_sent", die)
+    monkeypatch.setattr(died._attempts, "note_sent", die)
     with pytest.raises(Killed):
         died.send_next()
     [first] = relay.received
@@ -94,8 +101,9 @@ def test_the_mail_of_a_server_that_died_is_sent_by_another_one_with_a_link_that_
 
 
 def test_a_server_that_still_sends_keeps_its_lease(
-    servers: list[ControlPlane], relay: TestRelay
+    servers: list[ControlPlane], relay: TestRelay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("anyscale.server.core.mail.sender._RENEW_SECONDS", 0.0)
     request_links(servers[0], "ab")
     sender = sender_of(servers[0])
 
@@ -182,19 +190,19 @@ def test_a_link_of_an_owner_who_is_suspended_while_its_mail_is_taken_ends(
         servers[0].lifecycle.set_role(owner, "owner", OPERATOR)
     send_all(servers[0])  # notices
     servers[0].links.mail([ann], session_caller(servers[0], jane))
-    create = MailSender._new_link
+    create = Attempts._new_link
 
     def create_while_the_owner_is_suspended(
-        sender: MailSender, tx: Transaction, *mail: Any
+        attempts: Attempts, tx: Transaction, *mail: Any
     ) -> tuple[str, int]:
-        created = create(sender, tx, *mail)
+        created = create(attempts, tx, *mail)
         suspensions.append(pool.submit(servers[0].lifecycle.suspend, jane, OPERATOR))
         wait_until_blocked(servers[0].store, tx)
         return created
 
     suspensions: list[Future[None]] = []
     with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patch:
-        patch.setattr(MailSender, "_new_link", create_while_the_owner_is_suspended)
+        patch.setattr(Attempts, "_new_link", create_while_the_owner_is_suspended)
         sender_of(servers[0]).send_next()
         [suspension] = suspensions
         suspension.result()
@@ -212,11 +220,12 @@ def test_a_server_pauses_while_another_one_looks_up_the_only_forgotten_password(
         looked_up.append(look_up_next(tx))
         return looked_up[-1]
 
-    monkeypatch.setattr("anyscale.server.core.mail.sender.look_up_next", noted)
+    monkeypatch.setattr("anyscale.server.core.mail.password_resets.look_up_next", noted)
     servers[0].password_resets.request("jane@example.com", "192.0.2.1")
+    make_requests_due(servers[0])
     with servers[0].store.write() as tx:
-        assert tx.password_resets.take_due()
-        assert sender_of(servers[1]).send_next() == 1.0
+        assert tx.password_resets.take_due(tx.now())
+        assert servers[1].mail_senders[1].send_next() == 1.0
     assert looked_up == [False]
 
 
@@ -233,4 +242,4 @@ def test_all_servers_together_keep_the_rate(store_deployment: Deployment, relay:
         assert sender_of(servers[1]).send_next() == 0.0
         assert len(relay.received) == 2
         for server in servers:
-            sender_of(server).close()
+            close_senders(server)

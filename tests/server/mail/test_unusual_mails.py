@@ -14,15 +14,15 @@ from tests.support.users import checked_user, create_accounts
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.mail.kinds import LINK
 from anyscale.server.core.mail.outbox import new_mails
-from anyscale.server.core.mail.password_resets import look_up_next
-from anyscale.server.core.time_units import DAY_MS, HOUR_MS, MINUTE_MS
+from anyscale.server.core.time_units import DAY_MS, MINUTE_MS
+from anyscale.server.store.records.mail import MANY
 from anyscale.server.store.transaction import Transaction
 
 
 @pytest.fixture
 def control_plane(control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> ControlPlane:
     """A control plane that creates two mails of a mailing at a time."""
-    monkeypatch.setattr(sender_of(control_plane), "_most_created", 2)
+    monkeypatch.setattr(sender_of(control_plane)._lane.source, "_most_created", 2)
     return control_plane
 
 
@@ -96,43 +96,6 @@ def test_a_fault_of_ours_ends_no_mail(
     assert len(relay.received) == 1
 
 
-def test_a_mail_to_nobody_is_not_listed(control_plane: ControlPlane) -> None:
-    control_plane.password_resets.request("nobody@example.com", "192.0.2.1")
-    with control_plane.store.write() as tx:
-        look_up_next(tx)
-    with control_plane.store.read() as tx:
-        assert tx.outbox.queued().due == 1
-    assert control_plane.mail_queue.list_mails(failed=False) == []
-
-
-def test_each_request_takes_a_place_of_the_rate_whether_it_has_an_account_or_not(
-    control_plane: ControlPlane, relay: TestRelay, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sender = sender_of(control_plane)
-    monkeypatch.setattr(sender, "_interval", HOUR_MS)
-    create_accounts(control_plane, "jane", "joe", "own")
-    for names in (("jane", "joe"), ("nobody", "noone")):
-        for name in names:
-            control_plane.password_resets.request(f"{name}@example.com", "192.0.2.1")
-            with control_plane.store.write() as tx:
-                look_up_next(tx)
-        # Of mails of the same millisecond, the own one might be the first.
-        pass_time(control_plane, 1)
-        control_plane.password_resets.request("own@example.com", "192.0.2.1")
-        waits = 0
-        # Until all are sent: those of one millisecond have any order.
-        while not relay.to("own@example.com") or control_plane.mail_queue.queued().due:
-            # In the seconds that it waits for the rate, the rate lets one more mail through.
-            if sender.send_next() > 1:
-                waits += 1
-                with control_plane.store.write() as tx:
-                    execute_sql(tx, "update mail_rate set free_at = 0")
-        assert waits == 2
-        relay.received.clear()
-        with control_plane.store.write() as tx:
-            execute_sql(tx, "update mail_rate set free_at = 0")
-
-
 @pytest.mark.both_stores
 def test_mails_to_the_same_accounts_that_are_requested_at_once_are_one_each(
     control_plane: ControlPlane,
@@ -142,7 +105,7 @@ def test_mails_to_the_same_accounts_that_are_requested_at_once_are_one_each(
     ids = [user.user_id for user in found if user]
 
     def add(tx: Transaction, actor: str) -> None:
-        tx.outbox.add_many(new_mails(tx.now(), LINK, sorted(ids, reverse=True), actor, rank=1))
+        tx.outbox.add_many(new_mails(tx.now(), LINK, sorted(ids, reverse=True), actor, rank=MANY))
 
     def add_second() -> None:
         with control_plane.store.write() as tx:

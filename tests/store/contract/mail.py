@@ -8,7 +8,15 @@ from tests.store.contract.steps import StoreSteps, user_id_of
 from tests.support.databases.locks import wait_until_blocked
 from tests.support.waiting import wait_until
 
-from anyscale.server.store.records.mail import MailingRecord, MailRecord, QueuedMails
+from anyscale.server.store.records.mail import (
+    FORGOTTEN,
+    MANY,
+    RANKS,
+    SINGLE,
+    MailingRecord,
+    MailRecord,
+    QueuedMails,
+)
 from anyscale.server.store.transaction import Store
 
 __all__ = ["MailRules"]
@@ -22,7 +30,7 @@ def mail_row(number: int, user_id: str, **fields: Any) -> MailRecord:
         "user_id": user_id,
         "address": "",
         "mailing_id": "",
-        "rank": 0,
+        "rank": SINGLE,
         "requested_by": "local:jane",
         "created_at": 1_000,
         "next_at": 1_000 + number,
@@ -51,23 +59,23 @@ class OutboxRules(StoreSteps):
         self, store: Store
     ) -> None:
         many, later, first = (
-            mail_row(1, "usr_a", rank=1),
+            mail_row(1, "usr_a", rank=MANY),
             mail_row(3, "usr_b"),
             mail_row(2, "usr_c"),
         )
         self._add_mails(store, many, later, first)
         with store.write() as tx:
             for expected in (first, later, many):
-                assert tx.outbox.find_due(2_000) == expected
+                assert tx.outbox.find_due(RANKS, 2_000) == expected
                 assert tx.outbox.lease(expected, 9_000)
-            assert tx.outbox.find_due(2_000) is None
-            assert tx.outbox.find_due(9_000)
+            assert tx.outbox.find_due(RANKS, 2_000) is None
+            assert tx.outbox.find_due(RANKS, 9_000)
 
     def test_a_mail_is_not_due_before_its_time(self, store: Store) -> None:
         self._add_mails(store, mail_row(5, "usr_a"))
         with store.read() as tx:
-            assert tx.outbox.find_due(1_004) is None
-            assert tx.outbox.find_due(1_005)
+            assert tx.outbox.find_due(RANKS, 1_004) is None
+            assert tx.outbox.find_due(RANKS, 1_005)
 
     def test_only_one_lease_of_a_mail_is_given_and_only_it_counts(self, store: Store) -> None:
         mail = mail_row(1, "usr_a")
@@ -93,7 +101,7 @@ class OutboxRules(StoreSteps):
         self._add_mails(store, mail)
         with store.write() as tx:
             assert tx.outbox.set_failed(mail, "550 no")
-            assert tx.outbox.find_due(9_000) is None
+            assert tx.outbox.find_due(RANKS, 9_000) is None
             [failed] = tx.outbox.list("failed", "", 10)
             assert failed.last_error == "550 no"
             tx.outbox.purge(1_000)
@@ -111,7 +119,7 @@ class OutboxRules(StoreSteps):
         self._add_mails(store, *mails)
         with store.write() as tx:
             assert tx.outbox.list("due", "", 10) == mails[1:]
-            tx.outbox.add_many([mail_row(5, "usr_a", rank=1), mail_row(6, "usr_b", rank=1)])
+            tx.outbox.add_many([mail_row(5, "usr_a", rank=MANY), mail_row(6, "usr_b", rank=MANY)])
             assert [mail.mail_id for mail in tx.outbox.list("due", "", 10)] == [
                 *("eml_2", "eml_3", "eml_5", "eml_6")
             ]
@@ -122,14 +130,13 @@ class OutboxRules(StoreSteps):
             mail_row(1, "usr_a"),
             mail_row(2, "usr_b", requested_by="user:usr_a"),
             mail_row(3, "usr_a", kind="password_changed"),
-            mail_row(4, "", address="pwr_1"),  # to nobody: it stays, and is not listed
+            mail_row(4, "usr_c"),
         )
         with store.write() as tx:
             tx.outbox.delete(user_id="usr_a", by="user:usr_a", kinds=["set_password_link"])
-            assert [mail.mail_id for mail in tx.outbox.list("due", "", 10)] == ["eml_3"]
-            assert tx.outbox.queued().due == 2
+            assert [mail.mail_id for mail in tx.outbox.list("due", "", 10)] == ["eml_3", "eml_4"]
             tx.outbox.delete(user_id="usr_a")
-            assert (tx.outbox.list("due", "", 10), tx.outbox.queued().due) == ([], 1)
+            assert [mail.mail_id for mail in tx.outbox.list("due", "", 10)] == ["eml_4"]
 
     def test_deleting_an_account_deletes_its_mails(self, store: Store) -> None:
         batch = self.publish(store, 1, "a@x.org", "b@x.org")
@@ -151,21 +158,33 @@ class OutboxRules(StoreSteps):
         with store.read() as tx:
             assert tx.outbox.queued() == QueuedMails(2, 5)
 
-    def test_the_rate_is_one_row(self, store: Store) -> None:
+    def test_each_share_of_the_rate_is_one_row(self, store: Store) -> None:
         with store.write() as tx:
-            assert tx.outbox.lock_rate()[0] == 0
-            tx.outbox.set_rate(12)
+            assert (tx.outbox.lock_rate(1)[0], tx.outbox.lock_rate(2)[0]) == (0, 0)
+            tx.outbox.set_rate(1, 12)
         with store.write() as tx:
-            assert tx.outbox.lock_rate()[0] == 12
+            assert (tx.outbox.lock_rate(1)[0], tx.outbox.lock_rate(2)[0]) == (12, 0)
+
+    def test_another_attempt_of_a_forgotten_password_is_a_mail_by_itself(
+        self, store: Store
+    ) -> None:
+        self._add_mails(store, mail_row(1, "usr_a", rank=FORGOTTEN))
+        with store.write() as tx:
+            mail = tx.outbox.find_due([FORGOTTEN], 2_000)
+            assert mail
+            leased = tx.outbox.lease(mail, 9_000)
+            assert leased
+            assert (leased.rank, tx.outbox.find_due([FORGOTTEN], 9_000)) == (SINGLE, None)
+            assert tx.outbox.find_due([SINGLE], 9_000) == leased
 
     def test_the_time_of_the_rate_is_read_once_it_is_locked(self, store: Store) -> None:
         def lock() -> int:
             with store.write() as tx:
-                return tx.outbox.lock_rate()[1]
+                return tx.outbox.lock_rate(1)[1]
 
         with ThreadPoolExecutor(1) as pool:
             with store.write() as tx:
-                tx.outbox.lock_rate()
+                tx.outbox.lock_rate(1)
                 second = pool.submit(lock)
                 wait_until_blocked(store, tx)
                 blocked = tx.now()

@@ -28,7 +28,7 @@ QUICK: Mapping[str, object] = {
     "anyscale.server.core.mail.kinds.MINUTE_MS": 200,
     "anyscale.server.core.mail.sender._IDLE_SECONDS": 0.05,
     "anyscale.server.core.mail.sender._LEASE": 6_000,
-    "anyscale.server.background.mail._WATCH_SECONDS": 0.5,
+    "anyscale.server.core.mail.sender._RENEW_SECONDS": 0.5,
     "anyscale.server.background.mail._REPLY_SECONDS": 0.3,
     "anyscale.server.core.mail.sender._LOG_EVERY": 0.0,
 }

@@ -12,7 +12,7 @@ from anyscale.domain.emails import email_key
 from anyscale.server.core.link_secrets import new_link_secret, secret_of, without_secrets
 from anyscale.server.core.mail.kinds import KINDS, pause
 from anyscale.server.core.mail.messages import Composer, Letter, mail_address
-from anyscale.server.core.time_units import MINUTE_MS
+from anyscale.server.core.time_units import DAY_MS, HOUR_MS, MINUTE_MS
 
 ADDRESS = "https://accounts.example.com"
 KIND = "set_password_link"
@@ -64,6 +64,52 @@ def test_only_an_address_lets_a_message_have_other_letters_than_ascii() -> None:
     assert "\r\nTo: jörg@example.com\r\n".encode() in compose(address="jörg@example.com")
 
 
+def test_a_sender_whose_domain_alone_has_other_letters_gives_a_message_in_ascii() -> None:
+    composer = Composer("konten@müller.example", "Müller & Söhne", ADDRESS, "")
+    letter = Letter(mail_id="eml_1", attempt=1, kind=KIND, address="jane@example.com", at=0)
+    message = composer.compose(letter)
+    assert message.isascii()
+    assert b" <konten@xn--mller-kva.example>\r\n" in message
+
+
+@pytest.mark.parametrize(
+    ("host", "domain"),
+    [
+        ("accounts.example.com", "accounts.example.com"),
+        ("127.0.0.1", "[127.0.0.1]"),
+        ("[::1]", "[IPv6:::1]"),
+        ("[2001:DB8::1]", "[IPv6:2001:db8::1]"),
+    ],
+)
+def test_an_ip_address_stands_in_brackets_in_a_message_id(host: str, domain: str) -> None:
+    composer = Composer("accounts@example.com", "", f"http://{host}:8080", "")
+    letter = Letter(mail_id="eml_1", attempt=1, kind=KIND, address="jane@example.com", at=0)
+    assert f"Message-ID: <eml_1.1@{domain}>\r\n".encode() in composer.compose(letter)
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "words"),
+    [
+        (HOUR_MS, "for one hour"),
+        (23 * HOUR_MS, "for 23 hours"),
+        (DAY_MS, "until Thursday, 3 December"),
+        (7 * DAY_MS, "until Wednesday, 9 December"),
+        (60 * DAY_MS, "until Sunday, 31 January 2027"),
+    ],
+)
+def test_a_mail_says_how_long_its_link_works_without_a_zone(lifetime: int, words: str) -> None:
+    at = 1_796_241_780_000  # 2 December 2026, 19:03 UTC
+    text = text_of(compose(at=at, expires_at=at + lifetime))
+    assert f"The link works once, {words}.\n" in text
+    assert "UTC" not in text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_line_of_a_template_is_broken(kind: str) -> None:
+    lines = compose(kind=kind).partition(b"\r\n\r\n")[2].split(b"\r\n")
+    assert [line for line in lines if line.endswith(b"=") and b"set-password" not in line] == []
+
+
 def test_a_sender_with_other_letters_than_ascii_stands_as_it_is() -> None:
     composer = Composer("büro@example.com", "Köln", ADDRESS, "")
     letter = Letter(mail_id="eml_1", attempt=1, kind=KIND, address="jane@example.com", at=0)
@@ -75,8 +121,8 @@ def test_link_and_code_are_whole_lines_of_the_decoded_text(organization: str) ->
     code = new_link_secret()
     lines = text_of(compose(organization, code=code)).splitlines()
     at = lines.index(f"{ADDRESS}/set-password#{code}")
-    assert lines[at + 1] == code
-    assert "1970-01-02 01:00 UTC" in "\n".join(lines)
+    assert lines.index(code) > at
+    assert "The link works once, until Friday, 2 January." in lines
     assert organization in "\n".join(lines)
     # By the older parser: the newer one leaves blanks between the parts of a long name.
     sender = message_from_bytes(compose(organization))["From"]

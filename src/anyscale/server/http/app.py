@@ -158,7 +158,7 @@ def _services(control_plane: ControlPlane) -> dict[str, object]:
     pools = ThreadPools()
     sessions, tokens = control_plane.sessions, control_plane.tokens
     control_plane.batches.on_change = count_change
-    if sender := control_plane.mail_sender:
+    for sender in control_plane.mail_senders:
         sender.on_result = count_mail
     login_options = control_plane.settings.login_options
     account_count = AccountCount(control_plane.transactions)
@@ -230,7 +230,7 @@ async def _lifespan(routes: Litestar) -> AsyncIterator[None]:
     pools: ThreadPools = routes.state.pools
     file_runs: FileRuns = routes.state.file_runs
     tasks = start_periodic_work(control_plane, pools.are_busy)
-    mail = MailThreads(control_plane.mail_sender) if control_plane.mail_sender else None
+    mail = MailThreads(control_plane.mail_senders) if control_plane.mail_senders else None
     if mail:
         mail.start()
     try:

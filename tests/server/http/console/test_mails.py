@@ -205,7 +205,7 @@ def test_a_mailing_is_stopped_and_says_before_how_long_it_takes(due: Console) ->
     path, jane = new_batch(due, "hal", "ida", "jim"), due.browser()
     send(jane, f"{path}/links", **mail_form(get(jane, f"{path}/links")))
     # The notice that jane became an owner is due before them.
-    assert "Being sent 3 due, about 4 min left" in words(get(jane, path))
+    assert "Being sent 3 due, about 5 min left" in words(get(jane, path))
     assert "Links are being mailed to them: 0 of 3" in words(get(jane, f"{path}/links"))
     page = get(jane, "/console/mails")
     [action] = re.findall(r'action="(/console/mails/\w+/stop)"', page.text)

@@ -61,7 +61,8 @@ def change_emails(
     for account in accounts:
         # A link that is still to be mailed goes to the new email.
         tx.links.delete(user_id=account.user_id)
-        _notify(tx, outbox, account, emails[account.user_id], caller)
+        email = emails[account.user_id]
+        _notify(tx, outbox, account, email, caller, is_one_of_many=len(accounts) > 1)
     # An identity provider may name a user by the email: with another one, the identity may change.
     tx.half_sign_ins.delete_of([account.user_id for account in accounts])
     tx.emails.replace(new, tx.now())
@@ -112,11 +113,24 @@ def _refuse_freed(
 
 
 def _notify(
-    tx: Transaction, outbox: Outbox, account: AccountRecord, email: str, caller: Caller
+    tx: Transaction,
+    outbox: Outbox,
+    account: AccountRecord,
+    email: str,
+    caller: Caller,
+    *,
+    is_one_of_many: bool,
 ) -> None:
     addresses = {email_key(one): one for one in (account.email, email)}
     for address in addresses.values():
-        outbox.add_notice(tx, EMAIL_CHANGED, account.user_id, caller.actor, address)
+        outbox.add_notice(
+            tx,
+            EMAIL_CHANGED,
+            account.user_id,
+            caller.actor,
+            address,
+            is_one_of_many=is_one_of_many,
+        )
 
 
 def _entry(caller: Caller, account: AccountRecord, emails: Mapping[str, str]) -> Entry:

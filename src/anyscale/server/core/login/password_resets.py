@@ -1,8 +1,12 @@
 """Requests of people who forgot their password, and their limits.
 
-A request is stored and counted alike whether the email has an account or not. The sender of mails
-looks the account up: see `core.mail.password_resets`. The counts are in the database, so all
-servers share them; those of a network never refuse the requests of others.
+A request is stored, counted and looked up alike whether the email has an account or not. The sender
+of mails looks the account up: see `core.mail.password_resets`. The counts are in the database, so
+all servers share them; those of a network never refuse the requests of others.
+
+Each request has a slot of some seconds to itself, in which its mail is sent if there is one. So the
+time of a mail to oneself does not tell which requests before it have an account. Requests beyond
+some slots share them, each at a random time: a flood delays nobody for long.
 """
 
 import math
@@ -15,6 +19,8 @@ from anyscale.errors import NotFound, Overloaded, RequestInvalid, TooManyPasswor
 from anyscale.server.core.ids import new_id
 from anyscale.server.core.login.networks import site_of, subscriber_of
 from anyscale.server.core.mail.password_resets import RESET_LIFETIME
+from anyscale.server.core.mail.settings import MailSettings
+from anyscale.server.core.mail.shares import slot
 from anyscale.server.core.signer import Signer
 from anyscale.server.core.time_units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from anyscale.server.core.transactions import Transactions
@@ -57,6 +63,13 @@ _OF_SITE = _Limit(("email_hash", "site"), 1, DAY_MS)
 #: run leaves as many.
 _MOST_DUE = 20_000
 
+#: Milliseconds from a request to its slot, at least: a sender looks once a second when the next
+#: one begins.
+_NOTICE = 2 * SECOND_MS
+
+#: slots that requests have to themselves at a time
+_SLOTS = 8
+
 #: requests of a day, so that the table stays small: beyond this number the oldest are not counted
 _MOST_COUNTED = 20_000
 
@@ -74,12 +87,14 @@ class PasswordResets:
 
     Args:
         transactions: of the control plane.
-        available: whether there are passwords, and a relay that takes mails.
+        mail: of the control plane; None if it has no relay, or no passwords.
     """
 
-    def __init__(self, transactions: Transactions, *, available: bool) -> None:
+    def __init__(self, transactions: Transactions, mail: MailSettings | None) -> None:
         self._transactions = transactions
-        self._available = available
+        self._available = mail is not None
+        #: the milliseconds that a request has to itself
+        self._slot = slot(mail.per_minute) if mail else 0
         self._signer = Signer(transactions, "password_resets")
 
     def require_available(self) -> None:
@@ -109,8 +124,11 @@ class PasswordResets:
             _require_below_limits(tx, values)
             now = tx.now()
             reset_id = new_id("pwr_", now)
+            due_at = self._due_at(tx, now)
             tx.password_resets.add(
-                PasswordResetRecord(reset_id=reset_id, email=email, created_at=now, **values)
+                PasswordResetRecord(
+                    reset_id=reset_id, email=email, created_at=now, due_at=due_at, **values
+                )
             )
 
     def purge(self) -> None:
@@ -118,7 +136,19 @@ class PasswordResets:
         with self._transactions.write_unattended("clean-up") as tx:
             now = tx.now()
             tx.password_resets.forget(now - RESET_LIFETIME)
+            tx.password_resets.advance(now, now + RESET_LIFETIME)
             tx.password_resets.purge(now - DAY_MS, now + MINUTE_MS, _MOST_COUNTED)
+
+    def _due_at(self, tx: Transaction, now: int) -> int:
+        """Return when the slot of a new request begins."""
+        first = now + _NOTICE
+        last = first + self._slot * (_SLOTS - 1)
+        due_at = max(first, tx.password_resets.last_due(last) + self._slot)
+        if due_at <= last:
+            return due_at
+        import secrets  # with `random`, whose tables most commands need not compute
+
+        return first + secrets.randbelow(last - first)
 
     def _values(self, email: str, address: str) -> _Values:
         try:
@@ -135,7 +165,7 @@ class PasswordResets:
 
 
 def _require_below_limits(tx: Transaction, values: _Values) -> None:
-    if tx.password_resets.count_due(_MOST_DUE) >= _MOST_DUE:
+    if tx.password_resets.count_waiting(_MOST_DUE) >= _MOST_DUE:
         raise Overloaded(
             "too many links were requested: try again in a minute", MINUTE_MS / SECOND_MS
         )

@@ -60,6 +60,8 @@ class MailKind(Struct, frozen=True):
     link: str = ""
     #: milliseconds after which the link expires; 0 for those of an administrator's link
     link_lifetime: int = 0
+    #: whether it names the second factors of the account
+    names_factors: bool = False
 
 
 KINDS: Final[Mapping[str, MailKind]] = {
@@ -69,8 +71,8 @@ KINDS: Final[Mapping[str, MailKind]] = {
     PASSWORD_CHANGED: MailKind(),
     EMAIL_CHANGED: MailKind(),
     BECAME_OWNER: MailKind(),
-    FACTOR_ADDED: MailKind(),
-    FACTOR_REMOVED: MailKind(),
+    FACTOR_ADDED: MailKind(names_factors=True),
+    FACTOR_REMOVED: MailKind(names_factors=True),
     RECOVERY_CODE_USED: MailKind(),
     WRONG_CODES: MailKind(),
     CODES_OFF: MailKind(),

@@ -3,23 +3,44 @@
 No header has a secret, or a text that a user or an administrator has entered, but for addresses.
 """
 
+from collections.abc import Mapping
 from email import policy
 from email.headerregistry import Address
 from email.utils import format_datetime
 from functools import cache
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from quopri import encodestring
 from string import Template
 from typing import Final
 from urllib.parse import urlsplit
 
+from msgspec import Struct
+
 from anyscale.domain.emails import email_key
 from anyscale.domain.times import from_milliseconds
 from anyscale.server.core.secrets import SensitiveStruct
+from anyscale.server.core.time_units import HOUR_MS
+from anyscale.server.store.records.factors import FactorKind
 
-__all__ = ["Composer", "Letter", "mail_address"]
+__all__ = ["Composer", "FactorInMail", "Letter", "domain_of", "mail_address"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
+
+_HOURS_OF_DAY = 24
+
+_FACTORS: Final[Mapping[FactorKind, str]] = {
+    "totp": "an app that shows codes",
+    "passkey": "a passkey",
+}
+
+
+class FactorInMail(Struct, frozen=True):
+    """A second factor of the account."""
+
+    kind: FactorKind
+    #: milliseconds since 1970
+    added_at: int
 
 
 class Letter(SensitiveStruct, frozen=True, kw_only=True):
@@ -37,6 +58,8 @@ class Letter(SensitiveStruct, frozen=True, kw_only=True):
     code: str = ""
     #: when the link expires, in milliseconds since 1970
     expires_at: int = 0
+    #: those that the account has, if the mail is about them
+    factors: tuple[FactorInMail, ...] = ()
 
 
 #: Those of all messages. As the rest of a message they are text and not objects of `email`, which
@@ -60,12 +83,13 @@ class Composer:
     """
 
     def __init__(self, sender: str, organization: str, public_url: str, link_page: str) -> None:
-        # The name is encoded, unless the address itself needs SMTPUTF8.
+        # The name is encoded, unless the address as the relay gets it needs SMTPUTF8.
         self._from: Final = _folded(
-            "From", _address(sender, organization), utf8=not sender.isascii()
+            "From", _address(sender, organization), utf8=not mail_address(sender).isascii()
         )
-        self._host: Final = urlsplit(public_url).hostname or ""
-        self._place: Final = f"{organization} ({self._host})" if organization else self._host
+        host = urlsplit(public_url).hostname or ""
+        self._domain: Final = domain_of(host)
+        self._place: Final = f"{organization} ({host})" if organization else host
         self._link_page = link_page
 
     def compose(self, letter: Letter) -> bytes:
@@ -78,7 +102,7 @@ class Composer:
         headers = (
             f"{self._from}To: {_address(letter.address)}\r\n{subject}"
             f"Date: {format_datetime(from_milliseconds(letter.at))}\r\n"
-            f"Message-ID: <{letter.mail_id}.{letter.attempt}@{self._host}>\r\n{_HEADERS}\r\n"
+            f"Message-ID: <{letter.mail_id}.{letter.attempt}@{self._domain}>\r\n{_HEADERS}\r\n"
         )
         return headers.encode() + encodestring(text.substitute(self._values(letter)).encode())
 
@@ -88,8 +112,33 @@ class Composer:
             "code": letter.code,
             "link": f"{self._link_page}#{letter.code}",
             "place": self._place,
-            "until": f"{from_milliseconds(letter.expires_at):%Y-%m-%d %H:%M} UTC",
+            "until": _until(letter.at, letter.expires_at),
+            "factors": "\r\n".join(map(_factor_in_words, letter.factors)) or "    none",
         }
+
+
+def domain_of(host: str) -> str:
+    """Return a host as the domain of SMTP and of a message id: an IP address stands in brackets."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    return f"[IPv6:{address}]" if isinstance(address, IPv6Address) else f"[{address}]"
+
+
+def _until(at: int, expires_at: int) -> str:
+    """Return how long a link works that is sent at a time."""
+    hours = (expires_at - at) // HOUR_MS
+    if hours < _HOURS_OF_DAY:
+        return "for one hour" if hours == 1 else f"for {hours} hours"
+    # A day, since the zone of the reader is not known.
+    day, today = from_milliseconds(expires_at), from_milliseconds(at)
+    return f"until {day:%A}, {day.day} {day:{'%B' if day.year == today.year else '%B %Y'}}"
+
+
+def _factor_in_words(factor: FactorInMail) -> str:
+    at = from_milliseconds(factor.added_at)
+    return f"    {_FACTORS[factor.kind]}, added on {at.day} {at:%B %Y, %H:%M} UTC"
 
 
 def mail_address(email: str) -> str:

@@ -7,7 +7,7 @@ from anyscale.errors import LinkRefused, MailUnavailable
 from anyscale.server.core.audit.entries import Entry
 from anyscale.server.core.ids import new_id
 from anyscale.server.core.mail.kinds import KINDS, LINK
-from anyscale.server.store.records.mail import MailingRecord, MailRecord
+from anyscale.server.store.records.mail import MANY, SINGLE, MailingRecord, MailRecord
 from anyscale.server.store.transaction import Transaction
 
 __all__ = [
@@ -60,7 +60,14 @@ class Outbox:
             raise MailUnavailable(_NO_RELAY if self._served else _NO_SERVER)
 
     def add_notice(
-        self, tx: Transaction, kind: str, user_id: str, actor: str, address: str = ""
+        self,
+        tx: Transaction,
+        kind: str,
+        user_id: str,
+        actor: str,
+        address: str = "",
+        *,
+        is_one_of_many: bool = False,
     ) -> None:
         """Add a mail that tells a user about a change, if there is a relay.
 
@@ -70,10 +77,12 @@ class Outbox:
             user_id: of a locked account.
             actor: who made the change.
             address: that gets the mail; empty for the email of the account when it is sent.
+            is_one_of_many: whether it is sent after the mails by themselves: a sync may add
+                thousands.
         """
         if self.has_relay:
-            # After those for which a user waits, such as a link: a sync may add thousands.
-            (mail,) = new_mails(tx.now(), kind, [user_id], actor, address=address, rank=1)
+            rank = MANY if is_one_of_many else SINGLE
+            (mail,) = new_mails(tx.now(), kind, [user_id], actor, address=address, rank=rank)
             tx.outbox.add(mail)
 
     def add_links(self, tx: Transaction, user_ids: Sequence[str], actor: str) -> None:
@@ -83,7 +92,8 @@ class Outbox:
             LinkRefused, MailUnavailable: see `require_links`.
         """
         self.require_links()
-        tx.outbox.add_many(new_mails(tx.now(), LINK, user_ids, actor, rank=int(len(user_ids) > 1)))
+        rank = MANY if len(user_ids) > 1 else SINGLE
+        tx.outbox.add_many(new_mails(tx.now(), LINK, user_ids, actor, rank=rank))
 
     def add_mailing(
         self, tx: Transaction, batch_id: str, total: int, actor: str
@@ -140,7 +150,7 @@ def new_mails(
     *,
     address: str = "",
     mailing_id: str = "",
-    rank: int = 0,
+    rank: int = SINGLE,
 ) -> list[MailRecord]:
     """Return a mail for each of some accounts, which is due now."""
     return [

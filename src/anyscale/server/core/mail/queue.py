@@ -10,6 +10,7 @@ from anyscale.errors import NotFound
 from anyscale.server.core.audit.entries import append_entries
 from anyscale.server.core.callers import Caller
 from anyscale.server.core.mail.outbox import stop_entries, stop_mailings
+from anyscale.server.core.mail.shares import others_per_minute
 from anyscale.server.core.time_units import SECOND_MS
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.mail import MailCounts, MailingRecord, MailRecord
@@ -110,7 +111,8 @@ class MailQueue:
     ) -> Mailing:
         due = _due(record, created)
         done = "stopped" if record.state == "stopped" else "sent"
-        minutes = waiting.get(record.mailing_id, 0) / self._per_minute if self._per_minute else 0
+        rate = others_per_minute(self._per_minute)
+        minutes = waiting.get(record.mailing_id, 0) / rate if rate else 0
         return Mailing(
             mailing_id=record.mailing_id,
             batch_id=record.batch_id or None,

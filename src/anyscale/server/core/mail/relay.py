@@ -13,11 +13,11 @@ import ssl
 from base64 import b64encode
 from contextlib import suppress
 from io import BufferedReader
-from typing import Final
+from typing import Any, Final
 
 from anyscale.certificates import certificate_advice
 from anyscale.server.core.link_secrets import without_secrets
-from anyscale.server.core.mail.messages import mail_address
+from anyscale.server.core.mail.messages import domain_of, mail_address
 from anyscale.server.core.mail.settings import MailSettings
 
 __all__ = ["MailRefused", "MailRetry", "Relay"]
@@ -26,7 +26,10 @@ __all__ = ["MailRefused", "MailRetry", "Relay"]
 #: before it accepts it, and a mail whose reply was not awaited is sent again.
 _TIMEOUT = 180.0
 
-#: seconds to connect, and to be greeted
+#: Seconds to connect, which nothing can cut.
+_TCP_TIMEOUT = 20.0
+
+#: seconds to be greeted
 _CONNECT_TIMEOUT = 60.0
 
 #: seconds to send QUIT, and then to wait for the beginning of the reply
@@ -44,7 +47,7 @@ _MOST_WORDS = 300
 _OK, _GREETING = 250, 220
 
 #: codes of replies (RFC 5321, section 4.2.1)
-_ACCEPTED, _REFUSED = range(200, 300), range(500, 600)
+_ACCEPTED, _DEFERRED, _REFUSED = range(200, 300), range(400, 500), range(500, 600)
 
 #: Replies of 5xx that are about the connection and not about the mail: commands out of order, as
 #: after an error that the relay has not forgotten, and authentication (RFC 4954, section 6).
@@ -64,10 +67,14 @@ class MailRefused(Exception):
 class MailRetry(Exception):
     """A mail is not known to be accepted, and is to be tried again. The message says why."""
 
-    def __init__(self, reason: str, *, is_of_connection: bool = False) -> None:
+    def __init__(
+        self, reason: str, *, is_of_connection: bool = False, may_have_arrived: bool = False
+    ) -> None:
         super().__init__(reason)
         #: Whether the reason has nothing of the mail.
         self.is_of_connection: bool = is_of_connection
+        #: Whether its text was sent, and no reply came.
+        self.may_have_arrived: bool = may_have_arrived
 
 
 class _Replies(BufferedReader):
@@ -101,6 +108,8 @@ class _Connection(smtplib.SMTP):
         #: A duplicate of the socket below TLS. A TLS handshake takes the socket itself away, and
         #: `shutdown` of a TLS socket lets another thread write plain text.
         self._wire: socket.socket | None = None
+        #: whether the text of a mail was begun
+        self.has_sent_text = False
 
     def open(self) -> None:
         """Connect, encrypt and authenticate.
@@ -121,6 +130,10 @@ class _Connection(smtplib.SMTP):
         self.ehlo_or_helo_if_needed()
         if settings.user:
             self.login(settings.user, settings.password)
+
+    def data(self, msg: Any) -> tuple[int, bytes]:
+        self.has_sent_text = True
+        return super().data(msg)
 
     def leave(self) -> None:
         """Send QUIT, and close. The reply is not read to its end, which may never come."""
@@ -152,7 +165,8 @@ class _Connection(smtplib.SMTP):
         return super().getreply()
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        sock = socket.create_connection((host, port), timeout)
+        sock = socket.create_connection((host, port), min(timeout, _TCP_TIMEOUT))
+        sock.settimeout(timeout)
         self._wire = sock.dup()
         if self._settings.tls == "tls":
             return ssl.create_default_context().wrap_socket(sock, server_hostname=host)
@@ -164,12 +178,12 @@ class Relay:
 
     Args:
         settings: of the relay.
-        host: how this server calls itself.
+        host: the host of this server: a name or an IP address.
     """
 
     def __init__(self, settings: MailSettings, host: str) -> None:
         self._settings: Final = settings
-        self._host: Final = host
+        self._host: Final = domain_of(host)
         self._passwords: Final = _written_passwords(settings)
         self._smtp: _Connection | None = None
 
@@ -205,6 +219,7 @@ class Relay:
             raise MailRefused(_NEEDS_UTF8)
         try:
             options = () if is_ascii else ("SMTPUTF8", "BODY=8BITMIME")
+            smtp.has_sent_text = False
             smtp.sendmail(sender, [recipient], message, options)
         except smtplib.SMTPRecipientsRefused as error:
             ((code, words),) = error.recipients.values()
@@ -255,13 +270,19 @@ class Relay:
             return MailRefused(text)
         if code in _OF_CONNECTION:
             smtp.close()
-        return MailRetry(text)
+        # Other codes are none of SMTP.
+        is_reply = code in _REFUSED or code in _DEFERRED
+        return MailRetry(text, may_have_arrived=smtp.has_sent_text and not is_reply)
 
     def _lost(self, smtp: _Connection, error: OSError | ValueError) -> MailRetry:
         """Close a connection that could not be opened, or is of no use; return the error for it."""
         smtp.close()
         where = f"{self._settings.host}:{self._settings.port}"
-        return MailRetry(f"{where}: {self._reason(error)}", is_of_connection=True)
+        return MailRetry(
+            f"{where}: {self._reason(error)}",
+            is_of_connection=True,
+            may_have_arrived=smtp.has_sent_text,
+        )
 
     def _reason(self, error: OSError | ValueError) -> str:
         if isinstance(error, smtplib.SMTPResponseException):

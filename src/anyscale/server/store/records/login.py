@@ -62,6 +62,9 @@ class LinkRecord(Record, frozen=True):
     #: A link replaces the one of its account that has the same kind. `admin`: of an administrator;
     #: `self`: requested by a person who forgot the password.
     kind: str = "admin"
+    #: The mail and the attempt to send it, until the relay has accepted it: the link works, and has
+    #: replaced no other one yet. Else empty.
+    mail: str = ""
 
 
 class UnusedLinks(Record, frozen=True):

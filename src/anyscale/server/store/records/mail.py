@@ -2,7 +2,20 @@
 
 from anyscale.server.store.records.record import Record
 
-__all__ = ["MailCounts", "MailRecord", "MailingRecord", "QueuedMails"]
+__all__ = [
+    "FORGOTTEN",
+    "MANY",
+    "RANKS",
+    "SINGLE",
+    "MailCounts",
+    "MailRecord",
+    "MailingRecord",
+    "QueuedMails",
+]
+
+#: The ranks of mails: the first attempt of one to a user who forgot the password, a mail by itself,
+#: and one of many, which comes after the others.
+FORGOTTEN, SINGLE, MANY = RANKS = 0, 1, 2
 
 
 class MailRecord(Record, frozen=True):
@@ -11,13 +24,12 @@ class MailRecord(Record, frozen=True):
     mail_id: str
     #: what it is about: see `core.mail.kinds`
     kind: str
-    #: Empty for a mail to nobody, which is not sent: see `core.mail.password_resets`.
     user_id: str
     #: empty for the email that the account has when the mail is sent
     address: str
     #: empty for a mail that was requested by itself
     mailing_id: str
-    #: 0: a user waits for it; 1: any other one, which comes after
+    #: one of `RANKS`
     rank: int
     requested_by: str
     created_at: int

@@ -17,6 +17,8 @@ class PasswordResetRecord(Record, frozen=True):
     subscriber: str
     site: str
     created_at: int
+    #: when the account is looked up, whether there is one or not
+    due_at: int
 
     def __repr__(self) -> str:
         return f"PasswordResetRecord({self.reset_id!r})"

@@ -5,14 +5,20 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from anyscale.server.store.records.login import LinkRecord, UnusedLinks
-from anyscale.server.store.sql.connection import Table, columns, upsert
+from anyscale.server.store.sql.connection import Table, columns, insert, upsert
 from anyscale.server.store.sql.sign_in_methods import ADMIN_LINK, WITHOUT_CREDENTIALS
 from anyscale.server.store.user_ids import end_of_batch, id_prefix
 
 __all__ = ["Identities", "Links"]
 
-_REPLACE = upsert("links", LinkRecord, "user_id, kind")
+_ADD = insert("links", LinkRecord)
+_REPLACE = upsert("links", LinkRecord, "user_id, kind, mail")
 
+# The order is for the locks: two transactions that delete the same links cannot deadlock.
+_DELETE = (
+    "delete from links where hash in"
+    " (select hash from links where {which} order by user_id, kind, mail {for_update})"
+)
 
 #: also if the database can store none of the ids
 _NONE = UnusedLinks(0, 0, 0)
@@ -24,11 +30,29 @@ _UNUSED = (
 
 
 class Links(Table):
-    """One-time links to set a password; one of each kind for an account."""
+    """One-time links to set a password.
+
+    An account has one of each kind that was delivered, and those that are being mailed.
+    """
 
     def replace(self, link: LinkRecord) -> None:
-        """Insert the link of an account in place of its previous one of the same kind."""
+        """Insert the link of an account in place of all its previous ones of the same kind."""
         self._connection.execute(_REPLACE, *structs.astuple(link))
+        self._delete("user_id = ? and kind = ? and hash <> ?", link.user_id, link.kind, link.hash)
+
+    def add(self, link: LinkRecord) -> None:
+        """Insert a link that is being mailed. The previous ones of its account stay."""
+        self._connection.execute(_ADD, *structs.astuple(link))
+
+    def deliver(self, link_hash: bytes) -> None:
+        """Let a link whose mail was accepted replace the earlier ones of its account and kind.
+
+        It may be deleted by now, and a later mail may be on its way.
+        """
+        if link := self.get(link_hash):
+            earlier = "user_id = ? and kind = ? and created_at <= ? and hash <> ?"
+            self._delete(earlier, link.user_id, link.kind, link.created_at, link_hash)
+            self._connection.execute("update links set mail = '' where hash = ?", link_hash)
 
     def get(self, link_hash: bytes) -> LinkRecord | None:
         sql = f"select {columns(LinkRecord)} from links where hash = ?"
@@ -69,20 +93,11 @@ class Links(Table):
 
     def delete(self, *, user_id: str = "", by: str = "") -> None:
         """Delete the links of an account, and those that an actor created; either may be empty."""
-        # The order is for the locks: two transactions that delete the same links cannot deadlock.
-        sql = (
-            "delete from links where hash in (select hash from links"
-            " where user_id = ? or created_by = ? order by user_id, kind {for_update})"
-        )
-        self._connection.execute(sql, user_id, by)
+        self._delete("user_id = ? or created_by = ?", user_id, by)
 
     def delete_of(self, user_ids: Sequence[str]) -> None:
-        """Delete the links of accounts, in the order of `delete`."""
-        sql = (
-            "delete from links where hash in (select hash from links"
-            " where user_id {any} order by user_id, kind {for_update})"
-        )
-        self._connection.execute(sql, self._connection.texts(user_ids))
+        """Delete the links of accounts."""
+        self._delete("user_id {any}", self._connection.texts(user_ids))
 
     def purge(self, now: int) -> None:
         """Delete the links that have expired. Locked ones stay for now."""
@@ -91,6 +106,9 @@ class Links(Table):
             " (select hash from links where expires_at <= ? {skip_locked})"
         )
         self._connection.execute(sql, now)
+
+    def _delete(self, which: str, *values: object) -> None:
+        self._connection.execute(_DELETE.replace("{which}", which), *values)
 
 
 class Identities(Table):

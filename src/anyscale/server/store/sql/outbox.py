@@ -6,6 +6,9 @@ from operator import attrgetter
 from msgspec import structs
 
 from anyscale.server.store.records.mail import (
+    FORGOTTEN,
+    RANKS,
+    SINGLE,
     MailCounts,
     MailingRecord,
     MailRecord,
@@ -34,17 +37,19 @@ _COUNTS = (
     " count(case when state = 'failed' then 1 end) from outbox"
 )
 
-# The first of each rank by the index, which a list of ranks would not use: 0 is of those whose
-# users wait for them, 1 of many.
+# By the index, which a list of ranks would not use.
 _FIRST_DUE = f"{_MAIL} where state = 'due' and rank = ? and next_at <= ? order by next_at limit 1"
-_FIND_DUE = (
-    f"select * from (select * from ({_FIRST_DUE}) as urgent"
-    f" union all select * from ({_FIRST_DUE}) as others) as due order by rank limit 1"
-)
 
 # PostgreSQL reads the time of the inner statement before it waits for the lock.
 _LOCK_RATE = (
-    "select free_at, {now} from (select free_at from mail_rate where id = 1 {for_update}) as rate"
+    "select free_at, {now} from (select free_at from mail_rate where id = ? {for_update}) as rate"
+)
+
+# Another attempt of a forgotten password is a mail by itself.
+_LEASE = (
+    "update outbox set next_at = ?, attempts = attempts + 1,"
+    f" rank = case when rank = {FORGOTTEN} then {SINGLE} else rank end"
+    f" where {_OF_ATTEMPT} and state = 'due' returning {columns(MailRecord)}"
 )
 
 #: before all ids of mails and mailings, and after them
@@ -54,18 +59,18 @@ _IDS_END = "~"
 class Outbox(Table):
     """Mails that are due or have failed. A mail is leased by moving its `next_at` ahead."""
 
-    def lock_rate(self) -> tuple[int, int]:
-        """Lock the one row that a server needs to take a mail.
+    def lock_rate(self, share: int) -> tuple[int, int]:
+        """Lock the one row that a server needs to take a mail of a share of the rate.
 
         Returns:
             When the rate allows it, and the time at which the row was locked.
         """
-        [(free_at, now)] = self._connection.rows(_LOCK_RATE)
+        [(free_at, now)] = self._connection.rows(_LOCK_RATE, share)
         return free_at, now
 
-    def set_rate(self, free_at: int) -> None:
-        """Set when the rate allows the next mail."""
-        self._connection.execute("update mail_rate set free_at = ? where id = 1", free_at)
+    def set_rate(self, share: int, free_at: int) -> None:
+        """Set when the rate allows the next mail of a share."""
+        self._connection.execute("update mail_rate set free_at = ? where id = ?", free_at, share)
 
     def add(self, mail: MailRecord) -> None:
         """Insert a mail in place of an equal one to the same account and address."""
@@ -83,17 +88,14 @@ class Outbox(Table):
         rows = [structs.astuple(mail) for mail in sorted(mails, key=attrgetter("user_id"))]
         self._connection.insert_missing("outbox", _TYPES, rows)
 
-    def find_due(self, now: int) -> MailRecord | None:
-        """Return the mail that comes next; None if none is due."""
-        return self._connection.one(MailRecord, _FIND_DUE, 0, now, 1, now)
+    def find_due(self, ranks: Iterable[int], now: int) -> MailRecord | None:
+        """Return the mail of some ranks that comes next; None if none is due."""
+        found = (self._connection.one(MailRecord, _FIRST_DUE, rank, now) for rank in ranks)
+        return next(filter(None, found), None)
 
     def lease(self, mail: MailRecord, until: int) -> MailRecord | None:
         """Take a mail up, unless somebody else did or deleted it; return it as it is now."""
-        sql = (
-            f"update outbox set next_at = ?, attempts = attempts + 1 where {_OF_ATTEMPT}"
-            f" and state = 'due' returning {columns(MailRecord)}"
-        )
-        return self._connection.one(MailRecord, sql, until, mail.mail_id, mail.attempts)
+        return self._connection.one(MailRecord, _LEASE, until, mail.mail_id, mail.attempts)
 
     def renew(self, mail: MailRecord, until: int) -> None:
         """Lease a mail for longer, unless it is not leased by now."""
@@ -140,11 +142,8 @@ class Outbox(Table):
     def list(
         self, state: str, after: str, limit: int, mailing_id: str | None = None
     ) -> Sequence[MailRecord]:
-        """Return mails in a state by `mail_id`, after one; of a mailing, or '' for single ones.
-
-        Without those to nobody.
-        """
-        which, values = "state = ? and mail_id > ? and user_id <> ''", [state, after]
+        """Return mails in a state by `mail_id`, after one; of a mailing, or '' for single ones."""
+        which, values = "state = ? and mail_id > ?", [state, after]
         if mailing_id is not None:
             which, values = f"{which} and mailing_id = ?", [*values, mailing_id]
         sql = f"{_MAIL} where {which} order by mail_id limit ?"
@@ -178,7 +177,7 @@ class Outbox(Table):
     def advance(self, to: int, after: int) -> None:
         """Let mails that are due after a time be due: a clock was ahead when it was set."""
         sql = "update outbox set next_at = ? where state = 'due' and rank = ? and next_at > ?"
-        for rank in (0, 1):  # by the index
+        for rank in RANKS:  # by the index
             self._connection.execute(sql, to, rank, after)
 
     def purge(self, before: int) -> None:

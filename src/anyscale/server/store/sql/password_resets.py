@@ -38,27 +38,41 @@ class PasswordResets(Table):
         )
         return self._connection.number(sql, *which.values(), until, number - 1)
 
-    def count_due(self, most: int) -> int:
+    def count_waiting(self, most: int) -> int:
         """Count the requests to look up, at most some."""
         sql = (
             "select count(*) from"
-            " (select 1 from password_resets where email is not null limit ?) as due"
+            " (select 1 from password_resets where email is not null limit ?) as waiting"
         )
         return self._connection.number(sql, most)
 
-    def take_due(self) -> PasswordResetRecord | None:
-        """Return the oldest request to look up, and delete its email; None without any."""
+    def last_due(self, until: int) -> int:
+        """Return when the last request is looked up, but for those after a time; 0 without any."""
+        sql = "select coalesce(max(due_at), 0) from password_resets where due_at <= ?"
+        return self._connection.number(sql, until)
+
+    def next_due(self) -> int | None:
+        """Return when the next request is to be looked up; None without any."""
+        sql = "select min(due_at) from password_resets where email is not null"
+        [due_at] = self._connection.column(sql)
+        return None if due_at is None else int(due_at)
+
+    def take_due(self, now: int) -> PasswordResetRecord | None:
+        """Return the next request that is due, and delete its email; None without any.
+
+        The others for the same email, which wait too, are looked up with it.
+        """
         sql = (
-            f"select {columns(PasswordResetRecord)} from password_resets where email is not null"
-            " order by reset_id limit 1 {skip_locked}"
+            f"select {columns(PasswordResetRecord)} from password_resets"
+            " where email is not null and due_at <= ? order by due_at limit 1 {skip_locked}"
         )
-        if reset := self._connection.one(PasswordResetRecord, sql):
-            self._forget("reset_id = ?", reset.reset_id)
+        if reset := self._connection.one(PasswordResetRecord, sql, now):
+            self._forget("email_hash = ?", reset.email_hash)
         return reset
 
     def forget(self, before: int) -> None:
         """Delete the emails of the requests that were created before a time."""
-        self._forget("email is not null and created_at < ?", before)
+        self._forget("created_at < ?", before)
 
     def purge(self, before: int, until: int, most: int) -> None:
         """Delete the requests before a time and after one, and the oldest beyond some.
@@ -72,5 +86,11 @@ class PasswordResets(Table):
         )
         self._connection.execute(sql, before, until, most)
 
+    def advance(self, to: int, after: int) -> None:
+        """Let requests that are due after a time be due: a clock was ahead when they were made."""
+        sql = "update password_resets set due_at = ? where email is not null and due_at > ?"
+        self._connection.execute(sql, to, after)
+
     def _forget(self, which: str, value: object) -> None:
-        self._connection.execute(f"update password_resets set email = null where {which}", value)
+        sql = f"update password_resets set email = null where email is not null and {which}"
+        self._connection.execute(sql, value)

@@ -15,8 +15,9 @@ __all__ = [
     "sign_in",
 ]
 
-#: A link that a user has requested says nothing about the account.
-ADMIN_LINK = "links.kind = 'admin'"
+#: A link that a user has requested says nothing about the account, and one that is being mailed may
+#: never arrive.
+ADMIN_LINK = "links.kind = 'admin' and links.mail = ''"
 
 #: the condition of the index `users_sso`
 SSO_USER = "is_sso_user = {true}"

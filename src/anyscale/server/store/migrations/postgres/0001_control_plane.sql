@@ -282,7 +282,8 @@ create index devices_user on devices (user_id);
 
 create index devices_used on devices (used_at);
 
--- One-time links with which users set their passwords: the newest of each account and kind.
+-- One-time links with which users set their passwords: of each account and kind the newest one that was
+-- delivered, and those of mails that the relay has not accepted yet.
 create table links (
     hash bytea not null primary key,
     user_id text collate "C" not null,
@@ -292,7 +293,9 @@ create table links (
     -- `admin`: an administrator created it. One that a user requests is of another kind, and does not
     -- replace it.
     kind text collate "C" not null,
-    unique (user_id, kind)
+    -- the mail and the attempt to send it, until the relay has accepted it; else empty
+    mail text collate "C" not null,
+    unique (user_id, kind, mail)
 );
 
 -- Mails that are due or have failed. None has a secret: the sender creates the one of a link when it
@@ -305,7 +308,8 @@ create table outbox (
     address text collate "C" not null,
     -- empty for a mail that was requested by itself
     mailing_id text collate "C" not null,
-    -- 0: a user waits for it; 1: any other one, which comes after
+    -- 0: the first attempt of a mail to a user who forgot the password, which has a share of the rate
+    -- to itself; 1: a mail by itself; 2: one of many, which comes after
     rank integer not null,
     requested_by text collate "C" not null,
     created_at bigint not null,
@@ -352,13 +356,14 @@ create index mailings_open on mailings (mailing_id) where state = 'open';
 
 create index mailings_batch on mailings (batch_id);
 
--- One row, which all servers lock to take a mail: when the rate allows the next one.
+-- The shares of the rate, each of which all servers lock to take a mail: when it allows the next one.
+-- 1 is for all mails but those to users who forgot their password, which have 2.
 create table mail_rate (
-    id integer primary key check (id = 1),
+    id integer primary key check (id in (1, 2)),
     free_at bigint not null
 );
 
-insert into mail_rate (id, free_at) values (1, 0);
+insert into mail_rate (id, free_at) values (1, 0), (2, 0);
 
 -- The syncs of the console: files of all users, and how far the accounts are brought up to date.
 create table syncs (
@@ -406,10 +411,14 @@ create table password_resets (
     -- networks of the client
     subscriber text collate "C" not null,
     site text collate "C" not null,
-    created_at bigint not null
+    created_at bigint not null,
+    -- when the account is looked up, whether there is one or not
+    due_at bigint not null
 );
 
-create index password_resets_due on password_resets (reset_id) where email is not null;
+create index password_resets_waiting on password_resets (due_at) where email is not null;
+
+create index password_resets_due on password_resets (due_at);
 
 create index password_resets_email on password_resets (email_hash, created_at);
 
