@@ -276,6 +276,55 @@ def test_after_a_recovery_code_a_page_offers_to_replace_or_keep_what_was_lost(ja
     assert "7 are left" in account
 
 
+def test_who_replaces_what_was_lost_comes_to_what_waits_for_the_sign_in(jane: Jane) -> None:
+    codes = codes_of(jane.add("Lost phone"))
+    for button in ("app", "recovery-codes"):
+        other = HttpClient(f"http://{jane.client.host}")
+        sign_in = {"email": "jane@example.com", "password": NEW_PASSWORD, "to": "/password"}
+        send(other, "/sign-in", **sign_in)
+        recovery = {"by": "recovery_code", "recovery_code": codes.pop()}
+        answer = send(other, "/sign-in/second-factor", **recovery)
+        page = get(other, answer.headers["location"])
+        assert 'href="/password">Keep everything, and continue</a>' in page.text
+        form = fields_of(page)
+        if button == "app":
+            page = get(other, send(other, APP, **form).headers["location"])
+            refused = send(other, f"{APP}/confirm", **fields_of(page) | {"code": "1"})
+            form = fields_of(refused) | {"code": code_shown(seed_of(page))}
+            assert send(other, f"{APP}/confirm", **form).headers["location"] == "/password"
+        else:
+            page = send(other, "/account/second-factor/recovery-codes", to=form["to"])
+            assert 'href="/password">I have kept them</a>' in page.text
+
+
+def test_an_app_that_is_begun_again_in_another_window_is_named(jane: Jane) -> None:
+    first, second = jane.begin(), jane.begin()
+    form = fields_of(first) | {"code": code_shown(seed_of(first))}
+    refused = send(jane.client, f"{APP}/confirm", **form)
+    assert "You have begun again in another window: scan the new picture" in refused.text
+    assert seed_of(refused) == seed_of(second)
+    form = fields_of(refused) | {"code": code_shown(seed_of(second))}
+    assert codes_of(send(jane.client, f"{APP}/confirm", **form))
+
+
+def test_an_app_whose_session_has_ended_is_named(jane: Jane) -> None:
+    begun = jane.begin()
+    with jane.control_plane.store.write() as tx:
+        execute_sql(tx, "delete from sessions")
+    form = fields_of(begun) | {"code": code_shown(seed_of(begun))}
+    answer = send(jane.client, f"{APP}/confirm", **form)
+    while answer.status == 303:
+        page = answer = get(jane.client, answer.headers["location"])
+    answer = send(
+        jane.client,
+        "/sign-in",
+        **fields_of(page) | {"email": "jane@example.com", "password": NEW_PASSWORD},
+    )
+    while answer.status == 303:
+        answer = get(jane.client, answer.headers["location"])
+    assert "No app waits for its first code" in answer.text
+
+
 def test_the_page_after_a_recovery_code_follows_only_signed_paths(jane: Jane) -> None:
     page = get(jane.client, "/account/second-factor/recovered?to=https://evil.example")
 

@@ -47,6 +47,10 @@ _NAME_LENGTH: Final = 64
 
 _APP: Final = "totp"
 _DEFAULT_NAME: Final = "Authenticator app"
+_BEGUN_AGAIN: Final = (
+    "you have begun again in another window: scan the new picture, enter its code, and delete the "
+    "first entry in your app"
+)
 _WRONG_CODE: Final = "this code is wrong: enter the one that the app shows now"
 
 
@@ -137,7 +141,12 @@ class FactorService:
         return self._new_app(caller.account, app, self._seed(app)) if app else None
 
     def confirm_app(
-        self, caller: SessionCaller, code: str, name: str = "", replaces: str = ""
+        self,
+        caller: SessionCaller,
+        code: str,
+        name: str = "",
+        replaces: str = "",
+        factor_id: str = "",
     ) -> Sequence[str]:
         """Let the new app of a user count, which has shown a code.
 
@@ -146,13 +155,14 @@ class FactorService:
             code: as the app shows it; it is used up.
             name: of the app, for the user.
             replaces: the id of a factor that is removed; empty for none.
+            factor_id: of the app whose picture the user has seen; empty for the one that waits.
 
         Returns:
             Recovery codes, which are shown this once; none if the account had a factor before.
 
         Raises:
             NotFound: the session has not begun to add an app.
-            CodeRefused: the code is wrong.
+            CodeRefused: the code is wrong, or the session has begun again with another app.
             ConfigError: the name is too long.
             SeedKeyMissing: this server cannot read the seed.
         """
@@ -162,6 +172,8 @@ class FactorService:
             app = _pending_app(tx, user)
             if app is None:
                 raise NotFound("you have not begun to add an app, or have added it by now")
+            if factor_id not in ("", app.factor_id):
+                raise CodeRefused(_BEGUN_AGAIN)
             step = _matching_step(self._seed(app), code, now)
             tx.factors.use_step(app.factor_id, step, now)
             tx.factors.confirm(app.factor_id, name, now)

@@ -40,6 +40,10 @@ _NOTES = {
     "codes_kept": "Your second factor is set up, and you have kept your recovery codes.",
     "factor_added": "The second factor is added. You can use it from your next sign-in on.",
     "factor_replaced": "The new second factor is added, and the old one is removed.",
+    "no_app": (
+        "No app waits for its first code. If you have scanned a picture and signed in again since, "
+        "delete its entry in the app, and add the app again."
+    ),
     "factor_removed": "It is removed, and does not work any more.",
     "application_revoked": "You are signed out of the application as far as this server goes.",
     "token_revoked": "The token is revoked. Programs that use it cannot sign in any more.",

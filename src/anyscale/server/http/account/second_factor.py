@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlencode
 
 from litestar import Response
 from litestar.di import NamedDependency
@@ -25,7 +26,7 @@ from anyscale.server.http.web.kept_forms import restored_note
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.paths import RECOVERED
 
-__all__ = ["APP", "HANDLERS", "show_recovery_codes"]
+__all__ = ["APP", "HANDLERS", "follow_added", "show_recovery_codes"]
 
 Page = Response[str]
 
@@ -37,20 +38,26 @@ _RECOVERY_CODES = "/account/second-factor/recovery-codes"
 
 @get(APP, pool="read", opt={ALLOWED_STEPS: {Step.SECOND_FACTOR}})
 def show_app(
-    request: UserRequest, factors: NamedDependency[FactorService], replaces: FromQuery[str] = ""
+    request: UserRequest,
+    factors: NamedDependency[FactorService],
+    replaces: FromQuery[str] = "",
+    to: FromQuery[str] = "",
 ) -> Page:
-    return _app_page(request, factors.pending_app(request.user), replaces)
+    app = factors.pending_app(request.user)
+    return _app_page(request, app, replaces=replaces, to=to)
 
 
 @post(APP, pool="read", opt={ALLOWED_STEPS: {Step.SECOND_FACTOR}})
 def begin_app(request: UserRequest, body: RawBody, factors: NamedDependency[FactorService]) -> Page:
-    (replaces,) = read_form(request, body, "replaces")
+    replaces, to = read_form(request, body, "replaces", "to")
     try:
         factors.begin_app(request.user)
     except (ConfigError, SeedKeyMissing) as error:
-        return _app_page(request, None, replaces, **refusal(error))
+        return _app_page(request, None, replaces=replaces, to=to, **refusal(error))
     known = [one.factor_id for one in factors.list(request.user).factors]
-    return redirect(f"{APP}?replaces={replaces}" if replaces in known else APP)
+    query = {"replaces": replaces if replaces in known else "", "to": to}
+    query = {name: text for name, text in query.items() if text}
+    return redirect(f"{APP}?{urlencode(query)}" if query else APP)
 
 
 @post(f"{APP}/confirm", pool="read", status_code=200, opt={ALLOWED_STEPS: {Step.SECOND_FACTOR}})
@@ -59,23 +66,27 @@ def confirm_app(
     body: RawBody,
     factors: NamedDependency[FactorService],
 ) -> Page:
-    code, name, replaces = read_form(request, body, "code", "name", "replaces")
+    code, name, replaces, to, factor_id = read_form(
+        request, body, "code", "name", "replaces", "to", "factor_id"
+    )
     try:
-        codes = factors.confirm_app(request.user, code, name, replaces)
+        codes = factors.confirm_app(request.user, code, name, replaces, factor_id)
     except NotFound:  # another window has added it
         return redirect("/")
     except (CodeRefused, ConfigError) as error:
-        return _refused(request, factors, error, replaces, name)
+        return _refused(request, factors, error, replaces=replaces, to=to, name=name)
     if codes:
         return show_recovery_codes(request, codes, is_first=True)
-    return redirect(f"/?note={'factor_replaced' if replaces else 'factor_added'}")
+    return follow_added(request, replaces, to)
 
 
 @get(f"{APP}/confirm", pool="read", opt={ALLOWED_STEPS: {Step.SECOND_FACTOR}})
 def show_begun_app(request: UserRequest, factors: NamedDependency[FactorService]) -> Page:
     """Show the app whose first code is awaited, such as after a sign-in, or else the account."""
     app = factors.pending_app(request.user)
-    return _app_page(request, app, "") if app else redirect("/")
+    if app:
+        return _app_page(request, app)
+    return redirect("/?note=no_app" if restored_note() else "/")
 
 
 @get(_RECOVERY_CODES)
@@ -85,12 +96,15 @@ async def show_account() -> Page:
 
 
 @post(_RECOVERY_CODES, pool="read", status_code=200)
-def renew_recovery_codes(request: UserRequest, factors: NamedDependency[FactorService]) -> Page:
+def renew_recovery_codes(
+    request: UserRequest, body: RawBody, factors: NamedDependency[FactorService]
+) -> Page:
+    (to,) = read_form(request, body, "to")
     try:
         codes = factors.renew_recovery_codes(request.user)
     except NotFound:  # another window has removed the last factor
         return redirect("/")
-    return show_recovery_codes(request, codes, is_first=False)
+    return show_recovery_codes(request, codes, is_first=False, to=to)
 
 
 @post("/account/second-factor/remove", pool="read")
@@ -108,38 +122,56 @@ def show_recovered(
     request: UserRequest, factors: NamedDependency[FactorService], to: FromQuery[str] = ""
 ) -> Page:
     """Offer to replace the factor that the user could not show; `to` is a signed path."""
-    listed = factors.list(request.user)
+    listed, following = factors.list(request.user), _path_of(request, to, "/")
     return _page(
         request,
         "recovered",
         factors=factor_views(listed.factors, request.user.at),
         recovery_codes=listed.recovery_codes,
-        following=unsign_path(read_cookie(request, SESSION), to, "/"),
+        to=to if following != "/" else "",
+        following=following,
     )
 
 
-def show_recovery_codes(request: UserRequest, codes: Sequence[str], *, is_first: bool) -> Page:
+def follow_added(request: UserRequest, replaces: str, to: str) -> Page:
+    """Redirect to what waits for a user who has added a factor, or to the account page.
+
+    `to` is a signed path.
+    """
+    note = "factor_replaced" if replaces else "factor_added"
+    return redirect(_path_of(request, to, f"/?note={note}"))
+
+
+def show_recovery_codes(
+    request: UserRequest, codes: Sequence[str], *, is_first: bool, to: str = ""
+) -> Page:
     """Show new recovery codes, this once: they are not stored, so that there is no redirect.
 
-    `is_first` is whether the user had no second factor before, for which an application may wait.
+    `is_first` is whether the user had no second factor before, for which an application may wait;
+    `to` is the signed path of what waits otherwise.
     """
     continuations = request.app.state.continuations
     following = continuations.find_newest(request) if is_first else Continuation()
-    path = following.path(note="codes_kept")
+    path = _path_of(request, to, following.path(note="codes_kept"))
     return _page(request, "recovery_codes", codes=codes, is_first=is_first, following=path)
 
 
+def _path_of(request: UserRequest, to: str, default: str) -> str:
+    """Return a signed path of ours, unless it is the account page, or else the default."""
+    path = unsign_path(read_cookie(request, SESSION), to, "/")
+    return default if path == "/" else path
+
+
 def _refused(
-    request: UserRequest, factors: FactorService, error: AnyscaleError, replaces: str, name: str
+    request: UserRequest, factors: FactorService, error: AnyscaleError, **shown: str
 ) -> Page:
     wrong = "code" if isinstance(error, CodeRefused) else "name"
-    shown = refusal(error)
     app = factors.pending_app(request.user)
-    return _app_page(request, app, replaces, wrong=wrong, name=name, **shown)
+    return _app_page(request, app, wrong=wrong, **shown, **refusal(error))
 
 
-def _app_page(request: UserRequest, app: NewApp | None, replaces: str, **shown: Any) -> Page:
-    values: dict[str, Any] = {"wrong": "", "name": "", "replaces": replaces, **shown}
+def _app_page(request: UserRequest, app: NewApp | None, **shown: Any) -> Page:
+    values: dict[str, Any] = {"wrong": "", "name": "", "replaces": "", "to": "", **shown}
     if app:
         values |= {"qr_code": qr_code(app.uri), "secret": seed_text(app.seed), "uri": app.uri}
     return _page(request, "add_app", app=app, **values)
