@@ -34,6 +34,10 @@ Value = TypeVar("Value")
 #: for each step, from the lookup of a name to the last octet
 SECONDS = 10.0
 
+#: Seconds of one wait. A signal that comes between two instructions, just before a wait, does not
+#: interrupt it: Python calls its handler after the wait.
+_TICK = 0.2
+
 _MAX_OCTETS = 1 << 20
 
 
@@ -77,9 +81,10 @@ def within_time(step: Callable[[], Value]) -> Value:
             outcome.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
-    wait([outcome], SECONDS)
-    if not outcome.done():
-        raise TimeoutError(f"it took over {SECONDS:.0f} seconds")
+    deadline = time.monotonic() + SECONDS
+    while not wait([outcome], _TICK).done:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"it took over {SECONDS:.0f} seconds")
     return outcome.result()
 
 
