@@ -1,13 +1,14 @@
 """The list of commands in the help of a group."""
 
 import os
+import pty
 import re
 import subprocess
 
 import click
 import pytest
 from tests.support.commands.running import RunAnyscale
-from tests.support.paths import ROOT
+from tests.support.paths import ANYSCALE, ROOT
 
 from anyscale.cli.lazy_group import LazyGroup
 from anyscale.cli.root import root
@@ -116,3 +117,22 @@ def test_the_manual_page_has_every_group_and_command_of_users() -> None:
     )
     assert "EXIT STATUS" in checked.stdout
     assert checked.stderr == ""
+
+
+def test_a_terminal_without_a_size_has_80_columns() -> None:
+    ours, theirs = pty.openpty()  # of 0 columns
+    try:
+        for arguments, status in ((["user", "--help"], 0), (["user", "verify", "--nope"], 2)):
+            done = subprocess.run(
+                [ANYSCALE, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=theirs,
+                stderr=subprocess.PIPE,
+                check=False,
+            )
+            assert done.returncode == status, done.stderr
+            assert b"Traceback" not in done.stderr
+        assert b"batch-create" in os.read(ours, 65536)
+    finally:
+        os.close(ours)
+        os.close(theirs)

@@ -49,8 +49,11 @@ def prepare_streams() -> None:
 
 
 def _terminal_width() -> int:
-    """Return the width of help texts in columns. click would import shutil to find it."""
+    """Return the width of help texts in columns. click would import shutil to find it.
+
+    A terminal without a size has 0 columns: such as one of `docker run -t`.
+    """
     try:
-        return min(80, os.get_terminal_size(1).columns)
+        return min(80, os.get_terminal_size(1).columns or 80)
     except OSError:
         return 80
