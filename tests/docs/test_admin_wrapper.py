@@ -55,6 +55,20 @@ def test_an_environment_file_is_read_as_systemd_reads_it(text: str, wrapper: Mod
     assert wrapper.settings_in(text) == FILES[text]
 
 
+def test_a_line_that_systemd_ignores_is_named_without_its_text(
+    wrapper: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert wrapper.settings_in("\N{ZERO WIDTH NO-BREAK SPACE}A=secret\n; B\nB=2\nexport C=3") == {
+        "B": "2"
+    }
+
+    first, second = capsys.readouterr().err.splitlines()
+    assert "environment:1: systemd and this command ignore this line" in first
+    assert "environment:4: " in second
+    assert "without a byte order mark" in first
+    assert "secret" not in first
+
+
 def documented_settings() -> list[str]:
     """Give the lines of all environment files that the pages show."""
     pages = (ROOT / "docs" / "operations").glob("*.md")

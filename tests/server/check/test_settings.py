@@ -119,6 +119,48 @@ def test_an_environment_file_that_the_shell_has_not_read_is_noticed(tmp_path: Pa
     assert "systemd does not read them" in result(MUSTERROLL_ADMIN="1").fix
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "fix"),
+    [
+        ("\N{ZERO WIDTH NO-BREAK SPACE}A=1\nB=2\n", 1, "without a byte order mark"),
+        ("A=1\n\nsecret words\n", 3, "to NAME=value"),
+        ("A-B=secret words\n", 1, "to NAME=value"),
+        ("A='two\nlines'\n# B\nsecret words", 4, "to NAME=value"),
+    ],
+)
+def test_a_line_that_nobody_reads_is_named_without_its_text(
+    text: str, line: int, fix: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "environment"
+    file.write_text(text, encoding="utf-8")
+
+    result = check_in_process({"B": "2", "A": "1"}, "settings.file", environment_file=file)[
+        "settings.file_is_read"
+    ]
+
+    assert result.status == "warn"
+    assert result.found.endswith(f"ignore it: line {line}")
+    assert fix in result.fix
+    assert "secret words" not in str(result)
+
+
+def test_values_of_several_lines_are_no_lines_that_nobody_reads(tmp_path: Path) -> None:
+    file = tmp_path / "environment"
+    file.write_text("; a comment\nA='two\nlines' \"and\\\"\nmore\" b\nB=it's \\\nlong\n  C=\n")
+
+    result = check_in_process(dict.fromkeys("ABC", ""), "settings.file", environment_file=file)
+
+    assert result["settings.file_is_read"].found == "this shell has its 3 variables"
+
+
+def test_sso_as_the_only_way_to_sign_in_needs_a_provider() -> None:
+    result = settings_of(HOME="/home/jane", ANYSCALE_SSO_ONLY="on")["settings.values"]
+
+    assert result.status == "fail"
+    assert result.found.endswith("nobody can sign in")
+    assert "ANYSCALE_SSO_ISSUER" in result.fix
+
+
 def test_an_environment_file_of_blank_lines_is_read_at_once(tmp_path: Path) -> None:
     file = tmp_path / "environment"
     file.write_text("\n" * 20_000 + "# links\n \texport  ANYSCALE_LINK_DAYS=3\n")
