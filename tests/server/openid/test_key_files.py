@@ -53,6 +53,21 @@ WRONG_FILES = [
 ]
 
 
+def test_a_new_key_has_3072_bits_and_one_of_2048_still_signs(site: Site, folder: Path) -> None:
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    create_key(folder, at)
+    earlier = folder / "20260101T000000Z.pem"
+    earlier.touch(mode=0o600)
+    earlier.write_bytes(private_bytes(GOOD))
+
+    keys = SIGNING_KEYS.read_all(folder)
+
+    assert not keys.faults
+    sizes = {name: key.pair.raw_value.key_size for name, key in keys.keys.items()}
+    assert sizes["20260102T000000Z.pem"] == 3072
+    assert sizes[earlier.name] == 2048
+
+
 @pytest.fixture
 def folder(site: Site) -> Path:
     return site.provider.keys.folder

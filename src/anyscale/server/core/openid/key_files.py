@@ -17,7 +17,12 @@ from anyscale.server.store.records.openid import PublicKeyRecord
 __all__ = ["ALGORITHM", "SIGNING_KEYS", "SigningKey", "create_key"]
 
 ALGORITHM = "RS256"
-_BITS = 2048
+
+#: Bits of a new key: a strength of 128 bits (NIST SP 800-57 Part 1, 5.6.1).
+_BITS = 3072
+
+#: of a key that somebody else created, or an earlier version (RFC 7518, 3.3)
+_LEAST_BITS = 2048
 
 
 class SigningKey(Struct, frozen=True):
@@ -64,13 +69,13 @@ def _import(content: bytes) -> RSAKey:
 def _parse(path: Path, content: bytes, signs_from: int) -> SigningKey:
     try:
         pair = _import(content)
-        is_usable = pair.is_private and pair.raw_value.key_size >= _BITS
+        is_usable = pair.is_private and pair.raw_value.key_size >= _LEAST_BITS
     except TypeError:  # of cryptography, which gets no password
         raise ConfigError(f"{path} is encrypted: store the key without a password") from None
     except (JoseError, UnsupportedAlgorithm, ValueError):
         raise ConfigError(f"{path} must contain an RSA key as PEM") from None
     if not is_usable:
-        raise ConfigError(f"{path} must contain a private RSA key of at least {_BITS} bits")
+        raise ConfigError(f"{path} must contain a private RSA key of at least {_LEAST_BITS} bits")
     return SigningKey(pair, signs_from)
 
 
