@@ -133,11 +133,12 @@ def test_people_of_a_directory_arrive_with_their_passwords(slapcat: str) -> None
     ((position, weak),) = reading.take_passwords()
     assert position == 2
     assert Hasher(CHEAPEST).verify(weak, PASSWORD)
-    (note,) = file.notes
-    assert note == (
+    passed_over, suspended = file.notes
+    assert passed_over == (
         "Passed over as entries: entries that are not people (1), groups (1), "
         "people without an email (1)."
     )
+    assert suspended == "Users who are suspended in export.ldif, and arrive so: 1."
 
 
 def test_a_weak_hash_in_ldif_is_refused_at_its_line_and_column(slapcat: str) -> None:
@@ -196,6 +197,26 @@ def test_a_locked_account_arrives_suspended(lock: str) -> None:
     for more, is_suspended in ((f"{lock}\r\n", True), ("userAccountControl: 512\r\n", False)):
         _, reading, (user,) = read(text + more, "ldif")
         assert (reading.problems, user.suspended) == ([], is_suspended)
+
+
+@pytest.mark.parametrize(
+    ("times", "many"),
+    [
+        (["000001010000Z"], "1."),
+        (
+            ["000001010000Z", "20200101000000Z"],
+            "2; 1 of them was locked out after wrong passwords, and that may be over.",
+        ),
+    ],
+)
+def test_a_reading_says_how_many_arrive_suspended(times: list[str], many: str) -> None:
+    text = "dn: x\nobjectClass: person\ncn: A\nmail: a@b.org\n\n"
+    for at, lock in enumerate(times):
+        text += f"dn: y\nobjectClass: person\ncn: B\nmail: b{at}@b.org\n"
+        text += f"pwdAccountLockedTime: {lock}\n\n"
+    note = f"Users who are suspended in export.ldif, and arrive so: {many}"
+    assert read(text, "ldif")[0].notes == [note]
+    assert read(text, "ldif", verify=True)[0].notes == []
 
 
 @pytest.mark.parametrize("reset", ["TRUE", "FALSE"])
@@ -286,6 +307,7 @@ def test_users_of_django_arrive_with_their_passwords(dumpdata: str) -> None:
     assert file.notes == [
         "Passed over as entries: users without an email (1), groups (1).",
         "Administrators of the other system, who arrive as collaborators: 1.",
+        "Users who are suspended in export.django, and arrive so: 1.",
     ]
 
 
@@ -372,6 +394,7 @@ def test_users_of_keycloak_arrive_with_their_passwords() -> None:
         "Passed over as entries: service accounts (1).",
         "Passed over, since they do not arrive: groups (1), second factors (1), identities (1).",
         "Administrators of the other system, who arrive as collaborators: 1.",
+        "Users who are suspended in export.keycloak, and arrive so: 1.",
     ]
 
 

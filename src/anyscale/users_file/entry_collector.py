@@ -155,6 +155,10 @@ class EntryCollector:
         self.belongings: Counter[str] = Counter()
         #: administrators of the other system so far
         self.administrators: int = 0
+        #: valid users so far who are suspended
+        self.suspended: int = 0
+        #: those of them whom a directory has locked out, perhaps for a time that is over
+        self.locked_out: int = 0
         #: the fields so far that only the server sets, in order
         self.passed_over: dict[str, None] = {}
         #: position -> email and its key
@@ -214,6 +218,8 @@ class EntryCollector:
             self.passwords += [weak] if weak else []
         if user.sub:
             self.is_exported = True
+        if user.suspended:
+            self.suspended += 1
         name, lastname, title = user.name, user.lastname, user.title  # UNSET is false
         if self._keep and self.count in self._keep and name:
             self.kept_names[self.count] = full_name(name, lastname or None)

@@ -26,6 +26,10 @@ _FIELDS = {
 
 #: what locked accounts have: of OpenLDAP, of 389 Directory Server and of Active Directory
 _LOCKS = ("pwdaccountlockedtime", "nsaccountlock", "useraccountcontrol")
+
+#: the time of a lock of OpenLDAP that an administrator has set, and that does not end
+_FOR_EVER = "000001010000z"
+
 #: what OpenLDAP has where an administrator has chosen the password, which has to be changed
 _RESET = "pwdreset"
 
@@ -168,7 +172,11 @@ def _user(entry: dict[str, list[_Value]], entries: EntryCollector) -> CheckedUse
         values["suspended"] = True
     if "password_hash" in values:
         values["password_initial"] = _is_true(entry, _RESET)
-    return entries.finish(entry["dn"][0].place, values, places, faults)
+    user = entries.finish(entry["dn"][0].place, values, places, faults)
+    # How long it lasts, `pwdLockoutDuration` says, which is in another entry or in no entry.
+    if user and any(time.text.lower() != _FOR_EVER for time in entry.get(_LOCKS[0], ())):
+        entries.locked_out += 1
+    return user
 
 
 def _password(values: dict[str, Any], places: dict[str, Place]) -> list[PlacedFault]:
@@ -190,7 +198,7 @@ def _is_true(entry: dict[str, list[_Value]], attribute: str) -> bool:
 
 
 def _is_locked(entry: dict[str, list[_Value]]) -> bool:
-    if "pwdaccountlockedtime" in entry or _is_true(entry, "nsaccountlock"):
+    if _LOCKS[0] in entry or _is_true(entry, "nsaccountlock"):
         return True
     flags = [value.text for value in entry.get("useraccountcontrol", ())]
     return any(flag.isdecimal() and int(flag[:10]) & _DISABLED for flag in flags)

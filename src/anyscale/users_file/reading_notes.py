@@ -30,9 +30,20 @@ def notes_of(entries: EntryCollector, *, may_be_cut: bool) -> list[str]:
         *([f"Passed over as entries: {left_out}."] if left_out else []),
         *([f"Passed over, since they do not arrive: {others}."] if others else []),
         *([f"{_ADMINISTRATORS}: {entries.administrators:,}."] if entries.administrators else []),
+        *_note_of_suspended(entries),
         *([f"Passed over, since only the server sets them: {fields}.{roles}"] if fields else []),
         *_note_of_end(entries, may_be_cut=may_be_cut),
     ]
+
+
+def _note_of_suspended(entries: EntryCollector) -> list[str]:
+    if entries.verify or not entries.suspended:
+        return []
+    locked = entries.locked_out
+    were = "1 of them was" if locked == 1 else f"{locked:,} of them were"
+    more = f"; {were} locked out after wrong passwords, and that may be over" if locked else ""
+    users = f"Users who are suspended in {entries.file}, and arrive so"
+    return [f"{users}: {entries.suspended:,}{more}."]
 
 
 def _note_of_end(entries: EntryCollector, *, may_be_cut: bool) -> list[str]:

@@ -244,6 +244,33 @@ def test_a_damaged_hash_is_refused(text: str) -> None:
     assert code_of(text, accept_weak=True) in ("password_hash_invalid", "password_hash_unknown")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"$argon2id$v=19$m=19456,t=2,p=1$${_TAG}",
+        f"$argon2id$v=19$m=19456,t=2,p=1${_SALT}$",
+        f"$scrypt$ln=14,r=8,p=1$${_TAG}",
+        f"$scrypt$ln=14,r=8,p=1${_SALT}$",
+        "scrypt$16384$salt$8$1$",
+        f"$pbkdf2-sha256$100000$${_TAG}",
+        f"$pbkdf2-sha256$100000${_SALT}$",
+        "pbkdf2_sha256$600000$salt$",
+        "{SSHA}",
+        "md5$salt$",
+        "$sha256$",
+    ],
+)
+def test_no_part_of_a_hash_may_be_empty(text: str) -> None:
+    with pytest.raises(RefusedHash) as refused:
+        parse(text)
+    assert refused.value.code in ("password_hash_invalid", "password_hash_unknown")
+
+
+def test_scrypt_may_use_256_mebibytes_and_no_octet_more() -> None:
+    assert not code_of(f"$scrypt$ln=18,r=8,p=1${_SALT}${_TAG}")
+    assert code_of(f"$scrypt$ln=18,r=9,p=1${_SALT}${_TAG}") == "password_hash_too_costly"
+
+
 @pytest.mark.parametrize("text", [f"$2x$12${'a' * 53}", "ab1Hv2Lg7ltQo", "$gy$j9T$salt$hash", "!"])
 def test_a_scheme_that_nobody_should_use_is_unknown(text: str) -> None:
     assert code_of(text, accept_weak=True) == "password_hash_unknown"
