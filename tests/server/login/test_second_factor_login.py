@@ -6,11 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from threading import Barrier
 
+import msgspec
 import pytest
 from msgspec import structs
 from tests.support.callers import OPERATOR
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.databases.stored_data import execute_sql
+from tests.support.second_factor.authenticator import base64url
 from tests.support.second_factor.authenticator_apps import add_app, code_shown
 from tests.support.servers.control_planes import Deployment
 from tests.support.sign_in.sign_ins import (
@@ -40,13 +42,14 @@ from anyscale.errors import (
 )
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import SignInTooOld
-from anyscale.server.core.login.half_sign_in import HalfSignIn
+from anyscale.server.core.login.half_sign_in import HalfSignIn, Shown, add_half_sign_in
 from anyscale.server.core.login.sessions import ClientInfo, LoginResult
 from anyscale.server.core.second_factor.policy import SecondFactorPolicy
 from anyscale.server.core.second_factor.recovery_codes import (
     new_recovery_codes,
     recovery_code_hash,
 )
+from anyscale.server.core.signer import sign
 from anyscale.server.store.records.login import HalfSignInRecord
 
 MINUTE = 60_000
@@ -498,6 +501,40 @@ def test_a_changed_account_ends_half_a_sign_in(control_plane: ControlPlane, chan
 def test_a_cookie_of_no_sign_in_is_refused(control_plane: ControlPlane, cookie: str) -> None:
     with pytest.raises(HalfSignInExpired):
         control_plane.second_factor_login.pending(cookie)
+
+
+@pytest.mark.both_stores
+def test_a_thief_of_the_database_and_all_keys_shows_no_password(
+    store_deployment: Deployment, control_plane: ControlPlane, seed: bytes
+) -> None:
+    cookie = cookie_of(control_plane)
+    with control_plane.store.read() as tx:
+        names = list(tx.server_keys.names())
+        rows = execute_sql(tx, "select * from half_sign_ins").fetchall()
+        keys = [tx.server_keys.get(name) for name in names]
+    stored = [value for row in rows for value in row]
+    content = msgspec.json.encode({"user_id": get_account(control_plane).user_id})
+    written = [sign(key, content) for key in (*keys, bytes.fromhex("aa" * 32)) if key]
+    octets = [bytes(one) for one in stored if isinstance(one, bytes | memoryview)]
+    texts = [*map(str, stored), *(one.hex() for one in octets), *map(base64url, octets)]
+    assert "half_sign_in" not in names
+    assert cookie not in texts
+    with closing(store_deployment.control_plane()) as other:
+        for server in (control_plane, other):
+            for forged in (*written, *texts):
+                with pytest.raises(HalfSignInExpired):
+                    server.second_factor_login.pending(forged)
+        assert other.second_factor_login.pending(cookie).email == EMAIL
+
+
+def test_a_suspended_account_completes_no_sign_in_that_was_left(
+    control_plane: ControlPlane, seed: bytes
+) -> None:
+    suspend(control_plane)
+    with control_plane.store.write() as tx:
+        half = add_half_sign_in(tx, get_account(control_plane).user_id, Shown("link", "pwd", 1))
+    with pytest.raises(HalfSignInExpired):
+        control_plane.second_factor_login.pending(half.secret)
 
 
 def test_without_its_key_a_code_is_refused_and_not_counted(

@@ -12,6 +12,7 @@ from tests.support.databases.locks import wait_until_blocked
 
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.errors import StoreUnavailable
+from anyscale.server.core.key_replacement import replace_server_keys, what_ends
 from anyscale.server.core.server_keys import server_key
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.audit import AuditRecord
@@ -361,6 +362,17 @@ class ServerKeyRules(StoreSteps):
             with store.write() as tx:
                 tx.server_keys.add("one", key)
                 assert tx.server_keys.get("one") == b"first"
+
+    def test_all_keys_are_replaced_at_once_and_by_name(self, store: Store) -> None:
+        transactions = Transactions(store)
+        before = {name: server_key(transactions, name) for name in ("one", "sso_cookie")}
+        assert what_ends(transactions) == [
+            "one: a key of another version",
+            "sso_cookie: users at the identity provider begin their sign-in again",
+        ]
+        assert replace_server_keys(transactions, "local:root") == 2
+        after = {name: server_key(transactions, name) for name in before}
+        assert all(len(after[name]) == 32 and after[name] != before[name] for name in before)
 
     def test_several_servers_that_need_a_key_at_once_get_the_same_one(self, store: Store) -> None:
         start = threading.Barrier(8)

@@ -41,6 +41,10 @@ _COMMANDS = {
         "start_migrate:migrate",
         "Upgrade the schema of the database to this version, as `server start` does.",
     ),
+    "replace-server-keys": (
+        "server_keys:replace_server_keys",
+        "Replace the random keys that the database has, after a copy of it was stolen.",
+    ),
     "reset-second-factor": (
         "reset_second_factor:reset_second_factor",
         "Remove the second factors of a user who has lost them, also those of an owner.",
@@ -67,6 +71,7 @@ group: Final = LazyGroup(
         "create-second-factor-key": "docs/operations/second-factor-keys.md",
         "create-signing-key": "docs/operations/signing-keys.md",
         "migrate": "docs/operations/upgrade.md",
+        "replace-server-keys": "docs/operations/second-factor-keys.md",
         "reset-second-factor": "docs/operations/second-factors.md",
     }
     | dict.fromkeys(("create-token", "list-tokens", "revoke-token"), "docs/operations/tokens.md"),

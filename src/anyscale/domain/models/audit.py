@@ -45,6 +45,7 @@ EVENTS: Final = (
     "recovery_code.used",
     "recovery_codes.created",
     "second_factor_key.created",
+    "server_keys.replaced",
     "session.created",
     "session.expired",
     "session.renewed",

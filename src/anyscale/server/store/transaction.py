@@ -75,8 +75,8 @@ class Transaction:
         that have words, run one after the other.
     18. An exclusive lock on a token waits for every other lock on it, and later shared ones wait
         for it. Shared locks do not wait for each other.
-    19. A server key that is stored never changes. If several transactions add it, all read the key
-        of one of them.
+    19. A server key that is stored changes only by `server_keys.replace`. If several transactions
+        add it, all read the key of one of them.
     20. Deleting sessions deletes their grants, also where the session itself has expired. Deleting
         all sessions of an account, or all but one, deletes its half sign-ins.
     21. No two applications have one name. No two rows of a table have one `form_key`. A public key

@@ -1,5 +1,7 @@
 """The table `server_keys`."""
 
+from collections.abc import Sequence
+
 from anyscale.server.store.sql.connection import Table
 
 __all__ = ["ServerKeys"]
@@ -17,3 +19,11 @@ class ServerKeys(Table):
         """Store a key, unless there is one of this name."""
         sql = "insert into server_keys (name, key) values (?, ?) on conflict do nothing"
         self._connection.execute(sql, name, key)
+
+    def names(self) -> Sequence[str]:
+        """Return the names of all keys, in order."""
+        return self._connection.column("select name from server_keys order by name")
+
+    def replace(self, name: str, key: bytes) -> None:
+        """Store another key in place of the one that there is."""
+        self._connection.execute("update server_keys set key = ? where name = ?", key, name)

@@ -350,6 +350,14 @@ SAID: dict[str, list[tuple[str, str, dict[str, Any], str]]] = {
     "signing_key.revoked": [
         ("local:root", "kid", {}, "An operator on the server revoked a signing key")
     ],
+    "server_keys.replaced": [
+        (
+            "local:root",
+            "",
+            {"names": ["sso_cookie"]},
+            "An operator on the server replaced the keys that the database has",
+        )
+    ],
     "second_factor_key.created": [
         ("system", "b2dc", {}, "The server created a key for second factors")
     ],

@@ -353,6 +353,9 @@ SENTENCES: Mapping[str, Sentence] = {
     "database.copied": Sentence("Database copied", "{actor} copied the whole database to {to}"),
     "signing_key.created": Sentence("Signing key created", "{actor} created a signing key"),
     "signing_key.revoked": Sentence("Signing key revoked", "{actor} revoked a signing key"),
+    "server_keys.replaced": Sentence(
+        "Keys of the database replaced", "{actor} replaced the keys that the database has"
+    ),
     "second_factor_key.created": Sentence(
         "Second factor key created", "{actor} created a key for second factors"
     ),
