@@ -762,6 +762,6 @@ def test_a_user_is_named_by_the_id_in_every_call(monkeypatch: pytest.MonkeyPatch
     anyscale.user.delete(user_id=user_id)
     with pytest.raises(NotFound, match=f"there is no user with the id '{user_id}'"):
         anyscale.user.get(user_id=user_id)
-    for arguments in ({}, {"email": jane.email, "user_id": user_id}):
+    for email, id_ in ((None, None), (jane.email, user_id)):
         with pytest.raises(ConfigError, match="give either an email or a user_id"):
-            anyscale.user.suspend(**arguments)
+            anyscale.user.suspend(email=email, user_id=id_)

@@ -8,6 +8,7 @@ import click
 __all__ = [
     "OptionCommand",
     "WholeNumber",
+    "keep_links_option",
     "max_items_option",
     "not_empty",
     "text_or_json_option",
@@ -68,4 +69,11 @@ text_or_json_option: Final = click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
 
+#: of changes of an account that end the links which its user created
+keep_links_option: Final = click.option(
+    "--keep-links",
+    is_flag=True,
+    help="Keep the unused links that this owner created for others. They end otherwise: the owner "
+    "may have a copy of each.",
+)
 yes_option: Final = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")

@@ -159,9 +159,15 @@ class Users(_Calls):
         keep_owner: bool = False,
         by_sync: bool = False,
         expected: ExpectedUser | None = None,
+        keep_links: bool = False,
     ) -> None:
         self._opened("change").lifecycle.suspend(
-            user_id, self._caller, keep_owner=keep_owner, by_sync=by_sync, expected=expected
+            user_id,
+            self._caller,
+            keep_owner=keep_owner,
+            by_sync=by_sync,
+            expected=expected,
+            keep_links=keep_links,
         )
 
     def restore(
@@ -176,11 +182,12 @@ class Users(_Calls):
             user_id, self._caller, keep_owner=keep_owner, by_sync=by_sync, expected=expected
         )
 
-    def delete(self, user_id: str) -> None:
-        self._opened("change").lifecycle.delete(user_id, self._caller)
+    def delete(self, user_id: str, *, keep_links: bool = False) -> None:
+        self._opened("change").lifecycle.delete(user_id, self._caller, keep_links=keep_links)
 
-    def set_role(self, user_id: str, role: Role) -> None:
-        self._opened("change").lifecycle.set_role(user_id, role, self._caller)
+    def set_role(self, user_id: str, role: Role, *, keep_links: bool = False) -> None:
+        lifecycle = self._opened("change").lifecycle
+        lifecycle.set_role(user_id, role, self._caller, keep_links=keep_links)
 
     def reset_second_factor(self, user_id: str, reason: str) -> int:
         removal = self._opened("change").factor_removal

@@ -15,7 +15,7 @@ from anyscale.domain.models.applications import (
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.models.batches import Batch
 from anyscale.domain.models.mail import Mail
-from anyscale.domain.models.users import PasswordLink, User
+from anyscale.domain.models.users import ExpectedUser, PasswordLink, User
 from anyscale.domain.schemas.batches import UndoPart
 from anyscale.domain.schemas.mail import MailingPage
 from anyscale.domain.schemas.users import Role
@@ -61,10 +61,24 @@ class Batches(BatchCalls, Protocol):
 class Users(AccountCalls, Protocol):
     """Accounts."""
 
-    def delete(self, user_id: str) -> None:
+    def suspend(
+        self,
+        user_id: str,
+        *,
+        keep_owner: bool = False,
+        by_sync: bool = False,
+        expected: ExpectedUser | None = None,
+        keep_links: bool = False,
+    ) -> None:
+        """Suspend an account: see `AccountCalls`.
+
+        Links that the user created for others end, unless `keep_links`; so with the calls below.
+        """
+
+    def delete(self, user_id: str, *, keep_links: bool = False) -> None:
         """Delete an account and erase the data of its user."""
 
-    def set_role(self, user_id: str, role: Role) -> None:
+    def set_role(self, user_id: str, role: Role, *, keep_links: bool = False) -> None:
         """Make an account an `owner` or a `collaborator`."""
 
     def reset_second_factor(self, user_id: str, reason: str) -> int:

@@ -219,8 +219,9 @@ class Users:
         keep_owner: bool = False,
         by_sync: bool = False,
         expected: ExpectedUser | None = None,
+        keep_links: bool = False,
     ) -> None:
-        body = Suspension(by_sync, expected or UNSET)
+        body = Suspension(by_sync, expected or UNSET, keep_links)
         self._set_suspended(user_id, "suspend", body, keep_owner=keep_owner)
 
     def restore(
@@ -240,11 +241,13 @@ class Users:
         parameters: dict[str, Any] = {"keep_owner": "true"} if keep_owner else {}
         self._request(type(None), "POST", f"{_user_path(user_id)}/{call}", body, **parameters)
 
-    def delete(self, user_id: str) -> None:
-        self._request(type(None), "DELETE", _user_path(user_id))
+    def delete(self, user_id: str, *, keep_links: bool = False) -> None:
+        parameters: dict[str, Any] = {"keep_links": "true"} if keep_links else {}
+        self._request(type(None), "DELETE", _user_path(user_id), **parameters)
 
-    def set_role(self, user_id: str, role: Role) -> None:
-        self._request(type(None), "PUT", f"{_user_path(user_id)}/role", RoleSet(role))
+    def set_role(self, user_id: str, role: Role, *, keep_links: bool = False) -> None:
+        body = RoleSet(role, keep_links)
+        self._request(type(None), "PUT", f"{_user_path(user_id)}/role", body)
 
     def reset_second_factor(self, user_id: str, reason: str) -> int:
         path, body = f"{_user_path(user_id)}/resetSecondFactor", SecondFactorReset(reason)

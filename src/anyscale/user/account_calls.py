@@ -95,15 +95,27 @@ class AccountCalls:
             return users.update(user.user_id, changes, reuse_email=reuse_email).user
 
     @keyword_hints
-    def suspend(self, *, email: str | None = None, user_id: str | None = None) -> None:
+    def suspend(
+        self,
+        *,
+        email: str | None = None,
+        user_id: str | None = None,
+        keep_links: bool = False,
+    ) -> None:
         """Suspend an account: it cannot sign in, its sessions end and its tokens stop.
+
+        Args:
+            email: Of the user.
+            user_id: Of the user, in place of the email.
+            keep_links: Keep the unused links that this user created for others. They end
+                otherwise: the user may have a copy of each.
 
         Raises:
             NotFound: there is no such user.
             LastOwner: the account is the last owner.
         """
         with self._account(email, user_id) as (transport, user):
-            transport.users.suspend(user.user_id)
+            transport.users.suspend(user.user_id, keep_links=keep_links)
 
     @keyword_hints
     def restore(self, *, email: str | None = None, user_id: str | None = None) -> None:
@@ -116,15 +128,26 @@ class AccountCalls:
             transport.users.restore(user.user_id)
 
     @keyword_hints
-    def delete(self, *, email: str | None = None, user_id: str | None = None) -> None:
+    def delete(
+        self,
+        *,
+        email: str | None = None,
+        user_id: str | None = None,
+        keep_links: bool = False,
+    ) -> None:
         """Delete an account and erase all data of its user. This cannot be undone.
+
+        Args:
+            email: Of the user.
+            user_id: Of the user, in place of the email.
+            keep_links: See `suspend`.
 
         Raises:
             NotFound: there is no such user.
             LastOwner: the account is the last owner.
         """
         with self._account(email, user_id) as (transport, user):
-            transport.users.delete(user.user_id)
+            transport.users.delete(user.user_id, keep_links=keep_links)
 
     @keyword_hints
     def set_role(
@@ -133,8 +156,15 @@ class AccountCalls:
         email: str | None = None,
         role: Literal["owner", "collaborator"],
         user_id: str | None = None,
+        keep_links: bool = False,
     ) -> None:
         """Make an account an owner or a collaborator; its sessions are revoked.
+
+        Args:
+            email: Of the user.
+            role: The new role.
+            user_id: Of the user, in place of the email.
+            keep_links: See `suspend`.
 
         Raises:
             NotFound: there is no such user.
@@ -143,7 +173,7 @@ class AccountCalls:
         if role not in ("owner", "collaborator"):
             raise ConfigError(f"role must be 'owner' or 'collaborator', not {role!r}")
         with self._account(email, user_id) as (transport, user):
-            transport.users.set_role(user.user_id, role)
+            transport.users.set_role(user.user_id, role, keep_links=keep_links)
 
     @keyword_hints
     def reset_second_factor(

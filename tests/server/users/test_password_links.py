@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import timedelta
 from hashlib import sha256
 
@@ -95,6 +95,30 @@ def test_a_link_is_invalid_once_its_creator_is_no_owner(control_plane: ControlPl
         assert control_plane.password_changes.link_account(secret_of(link)).user_id == joe
         end()
         with pytest.raises(LinkInvalid):
+            control_plane.password_changes.link_account(secret_of(link))
+
+
+@pytest.mark.parametrize("keep", [True, False], ids=["kept", "ended"])
+@pytest.mark.parametrize("end", ["suspend", "delete", "set_role"])
+def test_what_becomes_of_the_links_of_a_former_owner_is_in_the_log(
+    control_plane: ControlPlane, end: str, keep: bool
+) -> None:
+    joe, una, jane, ann = ids(control_plane, "joe", "una", "jane", "ann")
+    lifecycle, role = control_plane.lifecycle, ["collaborator"] if end == "set_role" else []
+    for owner in (jane, ann):
+        lifecycle.set_role(owner, "owner", OPERATOR)
+    caller = personal_token_caller(control_plane, jane)
+    links = control_plane.links.create([joe, una, jane], caller)[:2]  # one is not for another user
+    assert control_plane.links.count_made([jane]) == 2
+
+    getattr(lifecycle, end)(jane, *role, OPERATOR, keep_links=keep)
+
+    log = control_plane.audit_log.list(0, 10, newest_first=True)
+    data = next(one.data for one in log if one.subject == jane)
+    assert f'"links_{"kept" if keep else "ended"}":2' in data
+    assert data.count("links_") == 1
+    for link in links:
+        with nullcontext() if keep else pytest.raises(LinkInvalid):
             control_plane.password_changes.link_account(secret_of(link))
 
 

@@ -15,7 +15,7 @@ from anyscale.cli.connect import (
 )
 from anyscale.cli.exit_status import GO_ON, REFUSED, explain_interrupt
 from anyscale.cli.formats import write_json, write_records
-from anyscale.cli.options import WholeNumber, text_or_json_option, yes_option
+from anyscale.cli.options import WholeNumber, keep_links_option, text_or_json_option, yes_option
 from anyscale.cli.terminal import (
     MOST_LISTED,
     clear_progress,
@@ -116,6 +116,7 @@ class _FileChoices(NamedTuple):
     at_most: int | None = None
     same_person: Sequence[str] = ()
     unterminated: bool = False
+    keep_links: bool = False
 
 
 def _change(
@@ -138,7 +139,9 @@ def _change(
         raise click.UsageError(f"{option} is for --missing-from")
     if account is not None:
         _refuse_with_an_account(words, choices)
-        _change_one(words, account, host)
+        _change_one(words, account, host, keep_links=choices.keep_links)
+    elif choices.keep_links:
+        raise click.UsageError("--keep-links is for EMAIL|ID: a file never suspends an owner")
     else:
         path = users_file if users_file is not None else missing_from
         assert path is not None
@@ -160,12 +163,14 @@ def _refuse_with_an_account(words: _Words, choices: _FileChoices) -> None:
         )
 
 
-def _change_one(words: _Words, account: str, host: str | None) -> None:
+def _change_one(words: _Words, account: str, host: str | None, *, keep_links: bool) -> None:
     check_account(account)
     with open_control_plane(host) as transport:
         user = find_account(transport, account)
-        change = transport.users.suspend if words.suspend else transport.users.restore
-        change(user.user_id)
+        if words.suspend:
+            transport.users.suspend(user.user_id, keep_links=keep_links)
+        else:
+            transport.users.restore(user.user_id)
     found = SuspensionPlan(suspend=words.suspend)
     found.add(user, is_named=True)
     if found.unchanged:
@@ -338,6 +343,7 @@ suspend: click.Command = _command(
     click.option("--at-most", type=WholeNumber(min=0), help="Suspend nobody if it would be more."),
     same_person_option,
     unterminated_option,
+    keep_links_option,
 )
 
 restore: click.Command = _command(

@@ -96,6 +96,8 @@ class Suspension(Struct, frozen=True, forbid_unknown_fields=True):
     by_sync: bool = False
     #: what the account must be
     expected: ExpectedUser | UnsetType = UNSET
+    #: Links that the user created for others stay, if nobody has used them.
+    keep_links: bool = False
 
 
 class Restoration(Struct, frozen=True, forbid_unknown_fields=True):
@@ -124,6 +126,8 @@ class RoleSet(Struct, frozen=True, forbid_unknown_fields=True):
     """The new role of an account."""
 
     role: Role
+    #: Links that the user created for others stay, if nobody has used them.
+    keep_links: bool = False
 
 
 UserIds = list[Annotated[str, Meta(pattern="^usr_[0-9a-f]+$", max_length=64)]]

@@ -212,6 +212,21 @@ def test_an_old_session_changes_nothing_that_needs_a_recent_sign_in(
     assert rows(console) != before
 
 
+def test_an_old_session_makes_no_member_an_owner(console: Console, jane: HttpClient) -> None:
+    plane, name = console.control_plane, f"mia{next(_numbers)}"
+    create_accounts(plane, name)
+    path = f"/console/users/{get_account(plane, f'{name}@example.com').user_id}/role"
+    let_time_pass(plane, 16 * MINUTE_MS)
+    before = rows(console)
+
+    assert send(jane, path, role="owner").headers["location"].startswith("/sign-in-again?to=")
+
+    assert rows(console) == before
+    send(jane, "/sign-in-again", to="", password=NEW_PASSWORD)
+    assert send(jane, path, role="owner").status == 303
+    assert get_account(plane, f"{name}@example.com").permission_level == "owner"
+
+
 def test_an_old_session_removes_no_second_factor_of_a_user(
     console: Console, jane: HttpClient
 ) -> None:

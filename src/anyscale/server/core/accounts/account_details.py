@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from anyscale.errors import NotFound
-from anyscale.server.core.callers import is_live
+from anyscale.server.core.callers import is_live, user_actor
 from anyscale.server.core.second_factor.policy import SecondFactorPolicy
 from anyscale.server.core.second_factor.removal import owner_refusal
 from anyscale.server.core.transactions import Transactions
@@ -44,6 +44,8 @@ class AccountDetails(Struct, frozen=True):
     sign_in: SignIn
     #: to set the password; None unless one is open
     link: LinkRecord | None
+    #: unused links that the user created as an owner for others
+    links_made: int
     #: the latest first
     sessions: Sequence[SessionRecord]
     second_factors: SecondFactors
@@ -71,6 +73,7 @@ class AccountDetailsQuery:
                 account,
                 found[0].sign_in,
                 tx.links.find(user_id, now),
+                _links_made(tx, account, now),
                 [one for one in tx.sessions.list(user_id) if is_live(one, now)],
                 self._second_factors(tx, account),
             )
@@ -87,3 +90,9 @@ class AccountDetailsQuery:
             None if since is None else self._policy.ends_at(since),
             owner_refusal(tx, account),
         )
+
+
+def _links_made(tx: Transaction, account: AccountRecord, now: int) -> int:
+    if account.permission_level != "owner":
+        return 0
+    return tx.links.count_made([user_actor(account.user_id)], now)

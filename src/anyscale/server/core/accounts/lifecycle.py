@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from msgspec import Struct
 
@@ -31,6 +32,10 @@ class UserLifecycle:
     see `Transactions.write_for`. All but `restore` raise `LastOwner` if the
     account is the only owner who is not suspended. With `keep_owner`, `suspend` and `restore` raise
     `OwnerKept` instead of changing an owner's account.
+
+    An owner who is suspended, deleted or no longer an owner may have a copy of each link that the
+    owner created, and could set the passwords of these people. So the unused ones end, and mails
+    with links that are due are not sent; with `keep_links` both stay.
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class UserLifecycle:
         expected: ExpectedUser | None = None,
         key: str | None = None,
         as_before: bool = False,
+        keep_links: bool = False,
     ) -> None:
         """Suspend an account: no sign-in, no session, no personal token works.
 
@@ -64,13 +70,14 @@ class UserLifecycle:
             key: of a form that suspends several accounts.
             as_before: whether it undoes a form that has restored the account, and leaves it to the
                 syncs again if one had suspended it.
+            keep_links: whether links that the user created for others stay.
 
         Raises:
             AccountEdited: a field has another value than expected; nothing is changed.
         """
         with self._lock(user_id, caller) as locked:
             account = locked.account
-            data = {"by_sync": True} if by_sync else {}
+            data: dict[str, Any] = {"by_sync": True} if by_sync else {}
             by_sync = by_sync or (as_before and account.suspended_by_sync)
             if account.suspended and (by_sync or not account.suspended_by_sync):
                 return
@@ -82,7 +89,7 @@ class UserLifecycle:
             if account.suspended:
                 key = None  # an undo of the form does not restore who was suspended before
             locked.tx.accounts.set_suspended(user_id, since, by_sync=by_sync, key=key)
-            _delete_sessions_and_links(locked.tx, user_id)
+            data |= locked.delete_sessions_and_links(keep_links=keep_links)
             locked.tx.outbox.delete(user_id=user_id)
             append_entry(locked.tx, caller.actor, "account.suspended", user_id, data)
 
@@ -115,7 +122,7 @@ class UserLifecycle:
             data = {"by_sync": True} if by_sync else {}
             append_entry(locked.tx, caller.actor, "account.restored", user_id, data)
 
-    def delete(self, user_id: str, caller: Caller) -> None:
+    def delete(self, user_id: str, caller: Caller, *, keep_links: bool = False) -> None:
         """Delete an account and all data of the user. The audit log keeps the id.
 
         If the account was used, no other one gets its emails for `FREED_DAYS`: applications may
@@ -123,13 +130,15 @@ class UserLifecycle:
         """
         with self._lock(user_id, caller, recent=True) as locked:
             locked.require_another_owner()
-            _delete_sessions_and_links(locked.tx, user_id)
+            data = locked.delete_sessions_and_links(keep_links=keep_links)
             if locked.account.used_at is not None:
                 locked.tx.emails.free(user_id, locked.tx.now(), freed_since(locked.tx))
             locked.tx.accounts.delete(user_id)
-            append_entry(locked.tx, caller.actor, "account.deleted", user_id, {})
+            append_entry(locked.tx, caller.actor, "account.deleted", user_id, data)
 
-    def set_role(self, user_id: str, role: Role, caller: Caller) -> None:
+    def set_role(
+        self, user_id: str, role: Role, caller: Caller, *, keep_links: bool = False
+    ) -> None:
         """Make an account an `owner` or a `collaborator`.
 
         Its sessions and tokens are revoked: the user signs in again with the new permissions, and
@@ -141,11 +150,11 @@ class UserLifecycle:
             locked.require_another_owner()
             locked.tx.accounts.set_role(user_id, role)
             locked.tx.accounts.mark_used(user_id, locked.tx.now())
-            _delete_sessions_and_links(locked.tx, user_id)
+            data = locked.delete_sessions_and_links(keep_links=keep_links)
             if role == "owner":
                 self._policy.start_with_role(locked.tx, user_id, locked.tx.now())
                 self._outbox.add_notice(locked.tx, BECAME_OWNER, user_id, caller.actor)
-            entry = Entry(caller.actor, "account.role_set", user_id, {"role": role})
+            entry = Entry(caller.actor, "account.role_set", user_id, {"role": role} | data)
             append_entries(locked.tx, [entry, *revoke_all(locked.tx, user_id, caller)])
 
     @contextmanager
@@ -177,8 +186,17 @@ class _Locked(Struct, frozen=True):
                 "this is the last owner who is not suspended: make another user an owner first"
             )
 
+    def delete_sessions_and_links(self, *, keep_links: bool) -> dict[str, Any]:
+        """Delete sessions and links of the user, and perhaps the links that the user created.
 
-def _delete_sessions_and_links(tx: Transaction, user_id: str) -> None:
-    """Delete the user's sessions and pending links, and the links that the user created."""
-    tx.sessions.delete(user_id)
-    end_links(tx, user_id=user_id, by=user_actor(user_id))
+        Only an owner has created links of others. Returns what the audit log says about these.
+        """
+        user_id = self.account.user_id
+        self.tx.sessions.delete(user_id)
+        if self.account.permission_level != "owner":
+            end_links(self.tx, user_id=user_id)
+            return {}
+        by = user_actor(user_id)
+        made = self.tx.links.count_made([by], self.tx.now())
+        end_links(self.tx, user_id=user_id, by="" if keep_links else by)
+        return {"links_kept" if keep_links else "links_ended": made} if made else {}

@@ -1,6 +1,6 @@
 """One-time links with which users set their passwords."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 from anyscale.domain.models.users import PasswordLink, User
@@ -8,7 +8,7 @@ from anyscale.domain.times import from_milliseconds
 from anyscale.errors import AlreadyReplaced, BatchGone, LinkRefused, TooLarge
 from anyscale.server.core.audit.entries import Entry, append_entries
 from anyscale.server.core.batches.batch_state import lock_batch, require_batch
-from anyscale.server.core.callers import Caller, require_accounts
+from anyscale.server.core.callers import Caller, require_accounts, user_actor
 from anyscale.server.core.link_secrets import new_link_secret, secret_of
 from anyscale.server.core.mail.kinds import LINK
 from anyscale.server.core.mail.outbox import NO_PASSWORDS, Outbox
@@ -209,6 +209,11 @@ class PasswordLinkService:
         """Return those of the accounts of a batch to which no user can sign in otherwise."""
         with self._transactions.read() as tx:
             return tx.links.unused_in_batch(batch_id, tx.now())
+
+    def count_made(self, user_ids: Iterable[str]) -> int:
+        """Count the unused links that users created as administrators for others."""
+        with self._transactions.read() as tx:
+            return tx.links.count_made(list(map(user_actor, user_ids)), tx.now())
 
     def exists(self, user_id: str) -> bool:
         """Whether an account has a link that works."""

@@ -40,10 +40,14 @@ _EXPECTED = (
     "that another account or an open batch has is refused (409, `email_taken`), and so is one that "
     "another account had less than 30 days ago (409, `email_freed`), unless `reuse_email` is true."
 )
+_LINKS = (
+    "Unused links that the user created for others end, and mails with links that the user "
+    "requested are not sent: the user may have a copy of each link. With `keep_links` both stay."
+)
 _SUSPEND = (
     "The body may be empty. With `by_sync` a sync suspends the account, and another one may "
     "restore it; a suspension without `by_sync` replaces it. With `expected`, the call is refused "
-    "(409, `account_edited`) if a field has another value."
+    "(409, `account_edited`) if a field has another value. " + _LINKS
 )
 _RESTORE = (
     "The body may be empty. With `by_sync`, an account that was suspended otherwise is refused "
@@ -60,6 +64,11 @@ KeepOwner = Annotated[
         description="Refuse the account of an owner (409, `owner_kept`), unless it is already in "
         "that state (204)."
     ),
+]
+
+
+KeepLinks = Annotated[
+    bool, QueryParameter(description="Keep the unused links that the user created for others.")
 ]
 
 
@@ -143,6 +152,7 @@ def suspend(
         keep_owner=keep_owner,
         by_sync=sent.by_sync,
         expected=sent.expected or None,
+        keep_links=sent.keep_links,
     )
 
 
@@ -177,6 +187,7 @@ def restore(
     pool="write",
     operation_id="setUserRole",
     summary="Set the role of an account to owner or collaborator. Revokes its sessions.",
+    description=_LINKS,
     status_code=204,
     responses=error_responses(404, 409, 413),
 )
@@ -186,7 +197,8 @@ def set_role(
     user_id: UserId,
     lifecycle: NamedDependency[UserLifecycle],
 ) -> None:
-    lifecycle.set_role(user_id, decode(body, RoleSet).role, request.user)
+    sent = decode(body, RoleSet)
+    lifecycle.set_role(user_id, sent.role, request.user, keep_links=sent.keep_links)
 
 
 @post(
@@ -213,12 +225,16 @@ def reset_second_factor(
     pool="write",
     operation_id="deleteUser",
     summary="Delete an account, and erase the personal data of its user.",
+    description=_LINKS,
     responses=error_responses(404, 409),
 )
 def delete_user(
-    request: OwnerRequest, user_id: UserId, lifecycle: NamedDependency[UserLifecycle]
+    request: OwnerRequest,
+    user_id: UserId,
+    lifecycle: NamedDependency[UserLifecycle],
+    keep_links: KeepLinks = False,
 ) -> None:
-    lifecycle.delete(user_id, request.user)
+    lifecycle.delete(user_id, request.user, keep_links=keep_links)
 
 
 @post(

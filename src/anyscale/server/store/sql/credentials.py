@@ -86,6 +86,14 @@ class Links(Table):
         values = id_prefix(batch_id), end_of_batch(batch_id), now
         return self._connection.one(UnusedLinks, sql, *values) or _NONE
 
+    def count_made(self, by: Sequence[str], now: int) -> int:
+        """Count the links that users created as administrators for others, unless expired."""
+        sql = (
+            f"select count(*) from links where created_by {{any}} and {ADMIN_LINK}"
+            " and expires_at > ? and created_by <> 'user:' || user_id"
+        )
+        return self._connection.number(sql, self._connection.texts(by), now)
+
     def consume(self, link_hash: bytes) -> LinkRecord | None:
         """Delete the link with a hash and return it; of several callers only one gets it."""
         sql = f"delete from links where hash = ? returning {columns(LinkRecord)}"

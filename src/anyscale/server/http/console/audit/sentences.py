@@ -94,10 +94,22 @@ def _token(verb: str) -> Callable[[Facts], str]:
     return words
 
 
+def _links_of(facts: Facts) -> str:
+    """Return what became of the links that an owner had created for others."""
+    for detail, verb in (("links_ended", "ended"), ("links_kept", "kept")):
+        if count := facts.details.get(detail, 0):
+            return f", and {verb} {quantity(count, 'unused link')} by this owner"
+    return ""
+
+
+def _deleted(facts: Facts) -> str:
+    return f"{{actor}} deleted the account of {{subject}}{_links_of(facts)}"
+
+
 def _by_sync(verb: str) -> Callable[[Facts], str]:
     def words(facts: Facts) -> str:
         by = ", by an update from a file" if "by_sync" in facts.details else ""
-        return f"{{actor}} {verb} {{subject}}{by}"
+        return f"{{actor}} {verb} {{subject}}{by}{_links_of(facts)}"
 
     return words
 
@@ -107,7 +119,7 @@ _ROLES = {"owner": "an owner", "collaborator": "a member"}
 
 def _role(facts: Facts) -> str:
     role = str(facts.details["role"])
-    return f"{{actor}} made {{subject}} {_ROLES.get(role, role)}"
+    return f"{{actor}} made {{subject}} {_ROLES.get(role, role)}{_links_of(facts)}"
 
 
 _ACCOUNT_FIELDS = {
@@ -290,7 +302,7 @@ SENTENCES: Mapping[str, Sentence] = {
     ),
     "account.deleted": Sentence(
         "User deleted",
-        "{actor} deleted the account of {subject}",
+        _deleted,
         "{actor} deleted {count} accounts",
     ),
     "batch.published": Sentence("Users imported", _published),

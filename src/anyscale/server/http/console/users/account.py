@@ -132,6 +132,7 @@ def _values(request: UserRequest, found: AccountDetails) -> dict[str, Any]:
         "sign_in": SIGN_IN[found.sign_in],
         "state": found.sign_in,
         "link": found.link,
+        "links_made": found.links_made,
         "link_until": from_milliseconds(found.link.expires_at) if found.link else None,
         "created": from_milliseconds(account.created_at),
         "used": from_milliseconds(account.used_at) if account.used_at else None,

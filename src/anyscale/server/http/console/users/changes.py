@@ -70,10 +70,12 @@ def _change(
 def suspend(
     request: UserRequest,
     user_id: UserId,
+    body: RawBody,
     lifecycle: NamedDependency[UserLifecycle],
     user_pages: NamedDependency[UserPages],
 ) -> Page:
-    change = partial(lifecycle.suspend, user_id, request.user)
+    (keep_links,) = read_form(request, body, "keep_links")
+    change = partial(lifecycle.suspend, user_id, request.user, keep_links=keep_links == "yes")
     return _change(request, user_pages, user_id, "suspended", change)
 
 
@@ -107,10 +109,11 @@ def set_role(
     lifecycle: NamedDependency[UserLifecycle],
     user_pages: NamedDependency[UserPages],
 ) -> Page:
-    (chosen,) = read_form(request, body, "role")
+    chosen, keep_links = read_form(request, body, "role", "keep_links")
     if not (role := _ROLES.get(chosen)):
         raise RequestInvalid("there is no such role")
-    change = partial(lifecycle.set_role, user_id, role, request.user)
+    keeps = keep_links == "yes"
+    change = partial(lifecycle.set_role, user_id, role, request.user, keep_links=keeps)
     return _change(request, user_pages, user_id, "role", change)
 
 
@@ -141,7 +144,7 @@ def delete(
     lifecycle: NamedDependency[UserLifecycle],
     user_pages: NamedDependency[UserPages],
 ) -> Page:
-    (typed,) = read_form(request, body, "email")
+    typed, keep_links = read_form(request, body, "email", "keep_links")
     try:
         email = user_pages.details.get(user_id).account.email
         if email_key_or_empty(typed.strip()) != email_key_or_empty(email):
@@ -149,7 +152,7 @@ def delete(
             return user_pages.render_question(
                 request, user_id, "delete", problems=[problem], status=400
             )
-        lifecycle.delete(user_id, request.user)
+        lifecycle.delete(user_id, request.user, keep_links=keep_links == "yes")
     except NotFound:  # the form arrived twice
         pass
     except AnyscaleError as error:

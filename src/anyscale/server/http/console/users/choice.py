@@ -147,6 +147,8 @@ class Confirmations(Struct, frozen=True):
         values: dict[str, Any] = {"matches": None, "doubt": "", "form_key": new_form_key()}
         if change == "links":
             values |= {"unused": self.links.unused(user_ids), "module": "download.js"}
+        owners = [one.user_id for one in found if one.permission_level == "owner"]
+        values["links_made"] = self.links.count_made(owners) if owners else 0
         return render_console_page(
             request,
             "users/selected",

@@ -5,7 +5,8 @@ address of the page, and in the fields of the form. For all that match, the addr
 and `all`, and the form a digest. For an undo it has the key of the form that is undone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from litestar import MediaType
@@ -72,11 +73,19 @@ def change_accounts(
     user_ids = (
         _undone(bulk_changes, change, choice) if choice.undo else read_selected(request, body)
     )
+    (keep_links,) = read_form(request, body, "keep_links")
     if len(user_ids) > PAGE_USERS:
         return _undo_all(request, change, confirmations, bulk_changes, choice, user_ids, key)
-    failed = _change_each(
-        request, change, confirmations, lifecycle, user_ids, key, as_before=bool(choice.undo)
-    )
+    change_one = partial(lifecycle.restore, caller=request.user, key=key)
+    if change == "suspend":
+        change_one = partial(
+            lifecycle.suspend,
+            caller=request.user,
+            key=key,
+            as_before=bool(choice.undo),
+            keep_links=keep_links == "yes",
+        )
+    failed = _change_each(request, confirmations, user_ids, change_one)
     if not failed:
         return _done(change, choice, key)
     problems = list(failed.values())
@@ -126,13 +135,9 @@ def _done(change: StateChange, choice: Choice, key: str) -> Page:
 
 def _change_each(
     request: UserRequest,
-    change: StateChange,
     confirmations: Confirmations,
-    lifecycle: UserLifecycle,
     user_ids: Sequence[str],
-    key: str,
-    *,
-    as_before: bool,
+    change: Callable[[str], None],
 ) -> dict[str, Problem]:
     """Change accounts one by one, owners' too; return why some are not changed.
 
@@ -144,10 +149,7 @@ def _change_each(
     failed = dict[str, Problem]()
     for user_id in user_ids:
         try:
-            if change == "suspend":
-                lifecycle.suspend(user_id, request.user, key=key, as_before=as_before)
-            else:
-                lifecycle.restore(user_id, request.user, key=key)
+            change(user_id)
         except NotFound:
             pass  # it was deleted
         except AnyscaleError as error:
