@@ -150,6 +150,34 @@ def test_a_weak_hash_in_ldif_is_refused_at_its_line_and_column(slapcat: str) -> 
     assert read(slapcat, "ldif", weak=False, verify=True)[1].problems == []
 
 
+def test_a_password_that_another_system_verifies_is_passed_over_and_counted() -> None:
+    text = "dn: x\nobjectClass: person\ncn: A\nmail: a@b.org\nuserPassword: {SASL}a@B.ORG\n\n"
+    text += "dn: y\nobjectClass: person\ncn: B\nmail: b@b.org\nuserPassword: {Kerberos}b@B.ORG\n"
+    file, reading, users = read(text, "ldif")
+    assert (reading.problems, [user.password_hash for user in users]) == ([], [None, None])
+    assert file.notes == [
+        "Passed over, since they do not arrive: passwords that SASL or Kerberos verifies (2)."
+    ]
+
+
+@pytest.mark.parametrize("text", ["{CRYPT}ab1Hv2Lg7ltQo", "{CLEARTEXT}secret", "{x-secret}"])
+def test_a_hash_of_another_scheme_says_what_to_do(text: str) -> None:
+    _, reading, _ = read(f"dn: x\n{PERSON}userPassword: {text}\n", "ldif")
+    (problem,) = reading.problems
+    assert (problem.code, problem.line) == ("password_hash_unknown", 5)
+    assert problem.detail.endswith(": leave it out, and send the user a link to set a password")
+    assert "secret" not in problem.detail
+
+
+def test_what_ldapsearch_writes_around_the_entries_is_passed_over() -> None:
+    """As it does without `-LLL`, with a comment in the last line."""
+    text = f"# extended LDIF\n#\n# LDAPv3\n#\n\n# x\ndn: x\n{PERSON}\n# search result\n"
+    text += "search: 2\nresult: 0 Success\n\n# numResponses: 2\n# numEntries: 1\n"
+    for end in (text, text.rstrip("\n")):
+        _, reading, users = read(end, "ldif")
+        assert (reading.problems, found(users)) == ([], [("A", None, "a@b.org", None, False)])
+
+
 PERSON = "objectClass: person\ncn: A\nmail: a@b.org\n"
 
 

@@ -4,6 +4,7 @@ import re
 from base64 import b64decode
 from binascii import Error
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, NamedTuple
 
 from anyscale.domain.validation import CheckedUser
@@ -43,6 +44,9 @@ _DISABLED = 2
 
 #: how shadow(5) and usermod(8) lock a hash
 _locked_hash = re.compile(r"(?:\{crypt\})?[!*]+", re.IGNORECASE).match
+
+#: how the password of a user begins whom another system signs in
+_elsewhere = re.compile(r"\{(?:sasl|kerberos)\}", re.IGNORECASE).match
 
 _line = re.compile(r"([A-Za-z0-9.;-]+):(:|<)?[ ]*").match
 
@@ -89,12 +93,12 @@ def read_ldif(source: InputStream, entries: EntryCollector) -> Iterator[CheckedU
 
 
 def _logical_lines(source: InputStream) -> Iterator[_Value]:
-    """Yield lines with those that continue them; an empty one ends an entry.
+    """Yield lines with those that continue them; an empty one ends an entry, and the file.
 
     No comment is among them but the manifest of an export.
     """
     parts, number, first = [""], 0, 1
-    for text in _lines(source):
+    for text in chain(_lines(source), [""]):
         number += 1
         if "\r" in text:
             raise source.fatal("syntax", _OLD_MAC, number, text.index("\r") + 1)
@@ -105,7 +109,7 @@ def _logical_lines(source: InputStream) -> Iterator[_Value]:
         if not line.startswith("#") or line.startswith(COMMENT):
             yield _Value(line, Place(first, 1))
         parts, first = [text], number
-    yield from (_Value("".join(parts), Place(first, 1)), _Value("", Place(number + 1, 1)))
+    yield _Value("", Place(number, 1))
 
 
 def _lines(source: InputStream) -> Iterator[str]:
@@ -167,7 +171,7 @@ def _user(entry: dict[str, list[_Value]], entries: EntryCollector) -> CheckedUse
         found = entry.get(attribute)
         if found and field not in values:
             values[field], places[field] = found[0].text, found[0].place
-    faults = _password(values, places)
+    faults = _password(values, places, entries)
     if _is_locked(entry):
         values["suspended"] = True
     if "password_hash" in values:
@@ -179,15 +183,20 @@ def _user(entry: dict[str, list[_Value]], entries: EntryCollector) -> CheckedUse
     return user
 
 
-def _password(values: dict[str, Any], places: dict[str, Place]) -> list[PlacedFault]:
-    """Leave a locked password out; return the fault of one that is not hashed."""
+def _password(
+    values: dict[str, Any], places: dict[str, Place], entries: EntryCollector
+) -> list[PlacedFault]:
+    """Leave out a password that is locked or elsewhere; return the fault of one in plain text."""
     text = values.get("password_hash", "")
     if _locked_hash(text):
         del values["password_hash"]
         values["suspended"] = True
+    elif _elsewhere(text):
+        del values["password_hash"]
+        entries.belongings["passwords that SASL or Kerberos verifies"] += 1
     elif text and text[0] not in "{$":
         del values["password_hash"]
-        detail = "is a password as it was typed, and not a hash: remove it"
+        detail = "is a password as it was typed, and not a hash: remove this line"
         field = "password_hash"
         return [PlacedFault(places[field], field, "password_hash_unknown", detail)]
     return []

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from anyscale.domain.password_hashes.parsed_hash import ParsedHash, RefusedHash, too_costly
+from anyscale.domain.password_hashes.parsed_hash import ParsedHash, RefusedHash, too_costly, unknown
 
 __all__ = ["CryptHash", "parse_crypt"]
 
@@ -98,7 +98,7 @@ def parse_crypt(text: str) -> CryptHash:
     """
     prefix = text[: text.find("$", 1) + 1]
     if prefix not in _METHODS:
-        raise RefusedHash("password_hash_unknown", "is of no scheme of crypt(3) that is read")
+        raise unknown("is of no scheme of crypt(3) that is read")
     scheme, matches = _METHODS[prefix]
     match = matches(text)
     if match is None:

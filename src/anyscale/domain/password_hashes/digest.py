@@ -4,7 +4,7 @@ import hashlib
 import re
 from base64 import b64decode
 
-from anyscale.domain.password_hashes.parsed_hash import ParsedHash, RefusedHash
+from anyscale.domain.password_hashes.parsed_hash import ParsedHash, RefusedHash, unknown
 
 __all__ = ["DigestHash", "new_digest_hash", "parse_digest", "parse_ldap_digest"]
 
@@ -59,7 +59,7 @@ def parse_ldap_digest(text: str) -> DigestHash:
     """
     match = _ldap(text)
     if match is None:
-        raise RefusedHash("password_hash_unknown", "is of no scheme of LDAP that is read")
+        raise unknown("is of no scheme of LDAP that is read")
     salted, name, encoded = match.groups()
     digest = {"sha": "sha1"}.get(name.lower(), name.lower())
     octets = _decoded(encoded)

@@ -7,7 +7,7 @@ from msgspec import structs
 from anyscale.domain.password_hashes.argon2 import parse_argon2
 from anyscale.domain.password_hashes.crypt3 import CryptHash, parse_crypt
 from anyscale.domain.password_hashes.digest import DigestHash, new_digest_hash
-from anyscale.domain.password_hashes.parsed_hash import ParsedHash, RefusedHash, number
+from anyscale.domain.password_hashes.parsed_hash import ParsedHash, RefusedHash, number, unknown
 from anyscale.domain.password_hashes.pbkdf2 import Pbkdf2Hash, new_pbkdf2_hash
 from anyscale.domain.password_hashes.scrypt import ScryptHash, new_scrypt_hash
 
@@ -23,7 +23,7 @@ def parse_django(text: str) -> ParsedHash:
     algorithm, _, rest = text.partition("$")
     parse = _PARSERS.get(algorithm)
     if parse is None:
-        raise RefusedHash("password_hash_unknown", "is of no scheme that is read")
+        raise unknown("is of no scheme that is read")
     try:
         return parse(algorithm, rest)
     except RefusedHash:

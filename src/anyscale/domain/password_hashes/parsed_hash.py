@@ -4,7 +4,15 @@ from base64 import b64decode, b64encode
 
 from msgspec import Struct
 
-__all__ = ["MIN_TAG_OCTETS", "ParsedHash", "RefusedHash", "number", "octets", "too_costly"]
+__all__ = [
+    "MIN_TAG_OCTETS",
+    "ParsedHash",
+    "RefusedHash",
+    "number",
+    "octets",
+    "too_costly",
+    "unknown",
+]
 
 #: A shorter tag has so few values that wrong passwords are right by chance.
 MIN_TAG_OCTETS = 16
@@ -91,3 +99,9 @@ def octets(text: str) -> bytes:
 def too_costly(detail: str) -> RefusedHash:
     """Return the refusal of a hash that nobody should compute."""
     return RefusedHash("password_hash_too_costly", f"{detail}: a sign-in would take too long")
+
+
+def unknown(detail: str) -> RefusedHash:
+    """Return the refusal of a hash of another scheme."""
+    mend = "leave it out, and send the user a link to set a password"
+    return RefusedHash("password_hash_unknown", f"{detail}: {mend}")

@@ -16,6 +16,7 @@ from anyscale.domain.password_hashes.parsed_hash import (
     MIN_TAG_OCTETS,
     ParsedHash,
     RefusedHash,
+    unknown,
 )
 from anyscale.domain.password_hashes.pbkdf2 import parse_pbkdf2
 from anyscale.domain.password_hashes.scrypt import parse_scrypt
@@ -68,7 +69,7 @@ def parse(text: str) -> ParsedHash:
     for prefix, (cut, parser) in _PARSERS.items():
         if beginning.startswith(prefix):
             return parser(text[len(cut) :])
-    raise RefusedHash("password_hash_unknown", "is of no scheme that is read")
+    raise unknown("is of no scheme that is read")
 
 
 def judge(text: str, schemes: Collection[str], *, accept_weak: bool = False) -> ParsedHash:

@@ -8,6 +8,7 @@ from anyscale.domain.password_hashes.parsed_hash import (
     number,
     octets,
     too_costly,
+    unknown,
 )
 
 __all__ = ["Pbkdf2Hash", "new_pbkdf2_hash", "parse_pbkdf2"]
@@ -88,7 +89,7 @@ def parse_pbkdf2(text: str) -> Pbkdf2Hash:
 def new_pbkdf2_hash(digest: str, iterations: int, salt: bytes, tag: str) -> Pbkdf2Hash:
     """Return a checked hash. Raises as `parse_pbkdf2` does."""
     if digest not in _DIGESTS:
-        raise RefusedHash("password_hash_unknown", f"uses PBKDF2 with {digest[:10]}")
+        raise unknown(f"uses PBKDF2 with {digest[:10]}")
     parsed = Pbkdf2Hash(digest=digest, iterations=iterations, salt=salt, tag=octets(tag))
     if parsed.work > _MAX_ITERATIONS:
         raise too_costly(f"has {parsed.work} iterations; at most {_MAX_ITERATIONS} are allowed")
