@@ -5,6 +5,7 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 
 from anyscale.domain.models.users import AdminCreateUser
+from anyscale.frames import forget_frames
 
 __all__ = ["keyword_hints"]
 
@@ -30,6 +31,11 @@ def keyword_hints(method: Method) -> Method:
             hints = ["..."] * (taken - 1)
             hints += [f"{keyword}=..." for keyword in keywords[: len(args) - taken]]
             raise TypeError(f"a positional argument too many: write {name}({', '.join(hints)})")
-        return method(*args, **kwargs)
+        try:
+            return method(*args, **kwargs)
+        except TypeError as error:
+            del args, kwargs  # dicts in place of users show their passwords
+            forget_frames(error)
+            raise
 
     return cast("Method", checked)

@@ -78,6 +78,15 @@ def test_the_frames_of_an_error_have_no_password(configured_server: object) -> N
         assert "zq-canary" not in frames_of(refused.value)
 
 
+@pytest.mark.parametrize("call", ["admin_batch_create", "verify", "sync"])
+def test_the_frames_of_a_wrong_argument_have_no_password(call: str) -> None:
+    user = {"name": "Ann", "email": "ann@example.com", "password": "zq-canary-19"}
+    for argument in ([user], [AdminCreateUser("Ben", "ben@example.com"), user], user):
+        with pytest.raises(TypeError, match=r"AdminCreateUser\(\*\*user\)") as wrong:
+            getattr(anyscale.user, call)(argument)
+        assert "zq-canary" not in frames_of(wrong.value)
+
+
 @pytest.mark.parametrize("arguments", [{"host": ""}, {"host": " "}, {"token": ""}])
 def test_an_explicit_empty_host_or_token_is_an_error(arguments: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="= is empty"):

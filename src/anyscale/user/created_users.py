@@ -10,7 +10,7 @@ from anyscale.domain.models.users import CreatedUsers, SkippedUser
 from anyscale.domain.user_sources import UserSource
 from anyscale.transport.base import Transport
 
-__all__ = ["create_users", "forget_frames"]
+__all__ = ["create_users"]
 
 
 def create_users(
@@ -57,14 +57,3 @@ def _result(outcome: Outcome) -> CreatedUsers:
     skipped = (SkippedUser(index=c.position, email=c.email) for c in outcome.skipped_entries())
     batch = None if outcome.dry_run else outcome.batch
     return CreatedUsers(outcome.users, skipped, batch.batch_id if batch else None)
-
-
-def forget_frames(error: BaseException) -> None:
-    """Remove the frames of an error and of its causes: their local variables have passwords.
-
-    Programs that report errors may send the local variables of each frame.
-    """
-    error.__traceback__ = None
-    for earlier in (error.__cause__, error.__context__):
-        if earlier is not None and earlier.__traceback__ is not None:
-            forget_frames(earlier)

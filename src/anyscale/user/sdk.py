@@ -26,10 +26,11 @@ from anyscale.domain.schemas.users import USER_PAGE, Role
 from anyscale.domain.user_query import UserQuery
 from anyscale.domain.user_sources import UserSource
 from anyscale.errors import AnyscaleError, ConfigError
+from anyscale.frames import forget_frames
 from anyscale.keyword_hints import keyword_hints
 from anyscale.transport import open_transport
 from anyscale.user.account_calls import AccountCalls
-from anyscale.user.created_users import create_users, forget_frames
+from anyscale.user.created_users import create_users
 from anyscale.user.file_source import open_file
 from anyscale.user.list_source import source_of
 from anyscale.user.lookup import check_sizes, find_user
