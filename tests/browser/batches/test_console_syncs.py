@@ -7,7 +7,17 @@ from playwright.sync_api import Route, expect
 from tests.browser.batches.owners import Owners
 from tests.browser.conftest import Visit
 from tests.support.accessibility.checks import assert_accessible
+from tests.support.callers import OPERATOR
 from tests.support.users import create_accounts
+
+from anyscale.domain.models.users import User, UserChanges
+from anyscale.domain.user_query import UserQuery
+from anyscale.server.control_plane import ControlPlane
+
+
+def active_users(control_plane: ControlPlane) -> list[User]:
+    found = control_plane.listing.page(UserQuery(), "", 100).users
+    return [one for one in found if one.suspended_at is None]
 
 
 def test_the_month_is_planned_confirmed_and_done(
@@ -57,3 +67,34 @@ def test_the_month_is_planned_confirmed_and_done(
     assert cid.suspended_by_sync
     page.get_by_role("button", name=re.compile("Links for")).click()
     expect(page.get_by_role("heading", name=re.compile("Create links for"))).to_be_visible()
+
+
+def test_who_is_who_is_answered_on_the_page_before_the_update_is_confirmed(
+    visit: Visit, owners: Owners, tmp_path: Path
+) -> None:
+    control_plane = owners.control_plane
+    create_accounts(control_plane, "dora", "emil")
+    for name, number in (("dora", "71"), ("emil", "72")):
+        [user] = control_plane.users.find([f"{name}@example.com"])
+        assert user
+        control_plane.updates.update(user.user_id, UserChanges(external_id=number), OPERATOR)
+    everybody = [f";{one.name};;{one.email}" for one in active_users(control_plane)]
+    file = tmp_path / "who.csv"
+    rows = [row for row in everybody if "dora@" not in row and "emil@" not in row]
+    rows += ["901;Theodora;Weber;dora@example.com", "172;Jane;;emil@example.com", ""]
+    file.write_text("\n".join(["Personalnr;Vorname;Nachname;E-Mail", *rows]), encoding="utf-8")
+
+    page = visit("/console/sync", storage_state=owners.state)
+    page.get_by_label("File of everybody").set_input_files(file)
+    page.get_by_role("button", name="Check the file").click()
+    expect(page.get_by_role("heading", name="2 questions: who is who?")).to_be_visible()
+    assert_accessible(page)
+    page.get_by_label("Who is Theodora Weber?").select_option("The same person")
+    page.get_by_label(re.compile("^Type 1 if these are the same people")).fill("1")
+    page.get_by_role("button", name="Check again with these answers").click()
+    expect(page.get_by_role("heading", name="2 people with other details")).to_be_visible()
+    expect(page.get_by_role("heading", name=re.compile("who is who"))).to_have_count(0)
+    page.get_by_role("button", name="Update the accounts").first.click()
+    expect(page).to_have_url(re.compile(r"/console/sync/syn_\w+$"))
+    dora, emil = control_plane.users.find(["dora@example.com", "emil@example.com"])
+    assert (dora and dora.name, emil and emil.external_id) == ("Theodora", "172")
