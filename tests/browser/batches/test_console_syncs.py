@@ -47,7 +47,7 @@ def test_the_month_is_planned_confirmed_and_done(
     page.route("**/console/sync", hold)
     with page.expect_request("**/console/sync"):
         page.get_by_role("button", name="Update the accounts").click()
-    expect(page.locator("#confirm").get_by_role("progressbar")).to_be_visible()
+    expect(page.locator(".doing").get_by_role("progressbar")).to_be_visible()
     held.pop().continue_()
     expect(page.get_by_role("heading", name="What was done")).to_be_focused()
     expect(page).to_have_url(re.compile(r"/console/sync/syn_\w+$"))

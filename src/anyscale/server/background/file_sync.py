@@ -164,8 +164,10 @@ class FileSync:
     def is_chosen(self, kind: StepKind) -> bool:
         """Return whether the steps of a kind are to be done, by the form or before it was shown."""
         fields = self.upload.fields
+        if kind in fields.get("shown", "").split():
+            return fields.get(kind) == "yes"
         # As the command does: people who left come back only if somebody says so.
-        return fields.get(kind) == "yes" if "seen" in fields else kind != "restore"
+        return kind != "restore"
 
     def stop_message(self, error: AnyscaleError) -> str:
         """Return why it stopped, for its page."""
