@@ -1,11 +1,13 @@
 """Searches page by page: what a page looks at, what it says, and which cursors it takes."""
 
 from base64 import urlsafe_b64encode
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import structs
 from tests.support.databases.searches import index_words, people_named
 from tests.support.databases.stored_batches import (
     impatient,
@@ -24,6 +26,8 @@ from anyscale.server.core.search.listing import UserListing
 from anyscale.server.core.search.pages import BUDGET
 from anyscale.server.core.search.tiers import end_of
 from anyscale.server.core.transactions import Transactions
+from anyscale.server.store.records.search import Filters, FoundWord, IndexPlace
+from anyscale.server.store.sql.search.user_words import Words
 from anyscale.server.store.transaction import Store
 
 pytestmark = pytest.mark.both_stores
@@ -123,8 +127,8 @@ def test_a_page_reads_some_blocks_of_the_index_alone(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search, "INDEX_ROWS", 10)
-    monkeypatch.setattr(pages, "BLOCKS", 5)
-    store_batches(store, [people_named(*["Anna Ott", "Ben Miller"] * 40, "Anna Miller")])
+    monkeypatch.setattr(pages, "BLOCKS", 7)
+    store_batches(store, [people_named(*["Anna Ott", "Ben Miller"] * 80, "Anna Miller")])
     index_words(store, 1_000)
     users, query = patient(store), UserQuery(search="anna miller")
 
@@ -133,6 +137,41 @@ def test_a_page_reads_some_blocks_of_the_index_alone(
     assert (first.users, first.cursor is None) == ([], False)
     (found,) = read_all(users, query, repeated([50]), str(first.cursor))
     assert found.lastname == "Miller"
+
+
+def test_a_page_that_finds_nobody_reads_more_accounts_at_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[int] = []
+    read = Words.range
+
+    def noted(self: Words, *, limit: int, **others: Any) -> list[FoundWord]:
+        limits.append(limit)
+        return read(self, limit=limit, **others)
+
+    monkeypatch.setattr(Words, "range", noted)
+    monkeypatch.setattr(search, "INDEX_ROWS", 10)
+    store_batches(store, [people_named(*["Anna Ott"] * 200)])
+    index_words(store, 1_000)
+
+    patient(store).page(UserQuery(search="anna", suspended=True), "", 50)
+
+    assert limits[:6] == [10, 20, 40, 80, 80, 10]
+
+
+def test_accounts_that_filters_leave_out_are_not_read(store: Store) -> None:
+    store_batches(store, [people_named("Anna", "Anna")])
+    index_words(store, 1_000)
+    anybody, place = Filters(), IndexPlace(9, 0)
+    with Transactions(store).read() as tx:
+        everybody, nobody = (
+            tx.words.range(
+                kind=0, first="anna", end=None, after=None, watermark=place, limit=9, filters=chosen
+            )
+            for chosen in (anybody, structs.replace(anybody, suspended=True))
+        )
+    assert [row.user is None for row in everybody] == [False, False]
+    assert [row.user is None for row in nobody] == [True, True]
 
 
 def test_a_page_says_how_many_accounts_are_not_indexed(store: Store) -> None:

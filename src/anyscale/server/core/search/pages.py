@@ -33,6 +33,8 @@ class StepBlock(NamedTuple, Generic[Found_co]):
     found: Sequence[tuple[Key, Found_co]]
     #: The key after which the next block begins; None if the step is done.
     end: Key | None
+    #: of how many blocks it has the rows
+    blocks: int = 1
 
 
 class Step(Protocol[Found_co]):
@@ -69,6 +71,7 @@ def read_page(
         step, room = steps[position.step], limit - len(users)
         limits.begin(step)
         block = step.read(tx, position.key, room)
+        limits.count(step, block)
         users += [user for _, user in block.found[:room]]
         position = _position_after(block, room, position)
         if len(users) == limit or limits.are_reached() or (users and _is_slow(steps, position)):
@@ -86,10 +89,13 @@ class _Limits:
 
     def begin(self, step: Step[UserRecord]) -> None:
         """Note that a block of a step is read."""
-        if not step.is_slow:
-            self._blocks += 1
-        elif self._deadline is None:
+        if step.is_slow and self._deadline is None:
             self._deadline = self._clock() + BUDGET
+
+    def count(self, step: Step[UserRecord], block: StepBlock[UserRecord]) -> None:
+        """Count what was read by an index."""
+        if not step.is_slow:
+            self._blocks += block.blocks
 
     def are_reached(self) -> bool:
         if self._deadline is not None and self._clock() >= self._deadline:

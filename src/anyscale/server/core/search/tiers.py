@@ -219,6 +219,11 @@ _MOST_COUNTED = BLOCKS * INDEX_ROWS
 _SAMPLE = 500
 
 
+#: Blocks of words that are read at once, at most: PostgreSQL plans a statement as long as it reads
+#: the accounts of one block.
+_MOST_AT_ONCE = 8
+
+
 class _WordKey(NamedTuple):
     """The key of a row in the index of words; without a word, it is before all rows of a kind."""
 
@@ -245,6 +250,8 @@ class _WordStep:
         self._criteria = criteria
         words = criteria.text.words
         self._drivers = [_Driver.of(tier, words, index) for index in range(len(words))]
+        #: what the next call reads: few if the first accounts match, many if most do not
+        self._blocks = 1
 
     def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock[FoundUserRecord]:
         after = key_of(_WordKey, key) if key else _WordKey(self._rarest(tx))
@@ -256,9 +263,12 @@ class _WordStep:
             end=driver.end,
             after=after[2:] if after.word else None,
             watermark=self._criteria.watermark,
-            limit=INDEX_ROWS,
+            limit=self._blocks * INDEX_ROWS,
+            filters=self._criteria.filters,
             parts=driver.others,
         )
+        following = _next_key(after, driver, rows, is_full=len(rows) == self._blocks * INDEX_ROWS)
+        read, self._blocks = self._blocks, min(2 * self._blocks, _MOST_AT_ONCE)
         found = (
             (_WordKey(after.driver, after.kind, *row[:3]), row.user)
             for row in rows
@@ -266,7 +276,7 @@ class _WordStep:
             and self._criteria.is_found_in(self._tier, row.user)
             and driver.is_first_row(row, row.user)
         )
-        return _block(found, _next_key(after, driver, rows), limit)
+        return _block(found, following, limit, read)
 
     def _rarest(self, tx: Transaction) -> int:
         """Return the index of the driver with the fewest rows. The cursor of later pages has it."""
@@ -286,8 +296,10 @@ class _WordStep:
         return max(range(len(self._drivers)), key=lambda at: self._drivers[at].end_of_sample(tx))
 
 
-def _next_key(after: _WordKey, driver: _Driver, rows: Sequence[FoundWord]) -> Key | None:
-    if len(rows) == INDEX_ROWS:
+def _next_key(
+    after: _WordKey, driver: _Driver, rows: Sequence[FoundWord], *, is_full: bool
+) -> Key | None:
+    if is_full:
         return _WordKey(after.driver, after.kind, *rows[-1][:3])
     return _WordKey(after.driver, after.kind + 1) if after.kind < driver.kinds[-1] else None
 
@@ -315,13 +327,13 @@ class _PartStep:
 
 
 def _block(
-    found: Iterable[tuple[Key, FoundUserRecord]], end: Key | None, limit: int
+    found: Iterable[tuple[Key, FoundUserRecord]], end: Key | None, limit: int, blocks: int = 1
 ) -> StepBlock[FoundUserRecord]:
     """Return a block with at most one account more than a page has room for.
 
     The extra account shows that the block continues after the page; the rest is not compared.
     """
-    return StepBlock(list(islice(found, limit + 1)), end)
+    return StepBlock(list(islice(found, limit + 1)), end, blocks)
 
 
 def end_of(prefix: str) -> str | None:

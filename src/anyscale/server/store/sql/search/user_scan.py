@@ -22,7 +22,6 @@ from anyscale.server.store.sql.sign_in_methods import (
 from anyscale.server.store.user_ids import FIRST_ID, IDS_END, end_of_batch, id_prefix
 
 __all__ = [
-    "CONTAINED",
     "Block",
     "Bounds",
     "ScanIndex",
@@ -190,14 +189,14 @@ def also(*conditions: str) -> str:
     return "".join(f" and {condition}" for condition in conditions if condition)
 
 
-def filtered(scan: Scan) -> tuple[str, Sequence[str | int]]:
+def filtered(scan: Scan, table: str = "live_users") -> tuple[str, Sequence[str | int]]:
     """Return the conditions of the filters, to add to others, and their values."""
-    conditions = list(_conditions(scan))
+    conditions = list(_conditions(scan, table))
     values = [value for _, values in conditions for value in values]
     return also(*(condition for condition, _ in conditions)), values
 
 
-def _conditions(scan: Scan) -> Iterator[tuple[str, Sequence[str | int]]]:
+def _conditions(scan: Scan, table: str) -> Iterator[tuple[str, Sequence[str | int]]]:
     """Generate conditions on accounts, each with its values."""
     filters = scan.filters
     if filters.role:
@@ -209,11 +208,11 @@ def _conditions(scan: Scan) -> Iterator[tuple[str, Sequence[str | int]]]:
     if filters.without_credentials:
         yield _without_index(WITHOUT_CREDENTIALS), ()
     if filters.without_second_factor:
-        yield _without_index(without_second_factor("live_users")), ()
+        yield _without_index(without_second_factor(table)), ()
     if filters.not_since is not None:
         yield "(last_sign_in is null or last_sign_in < ?)", [filters.not_since]
     if filters.sign_in:
-        yield f"({sign_in('live_users')}) = ?", [filters.sign_in]
+        yield f"({sign_in(table)}) = ?", [filters.sign_in]
     yield from _texts(filters, scan.parts)
 
 
@@ -224,7 +223,7 @@ def _texts(filters: Filters, parts: Sequence[str]) -> Iterator[tuple[str, Sequen
     if filters.name:
         yield "{strpos}(name_folded, ?) > 0", [filters.name]
     for part in parts:
-        yield f"({CONTAINED})", [part] * 4
+        yield f"({_CONTAINED})", [part] * 4
 
 
 def _without_index(condition: str) -> str:
@@ -239,7 +238,7 @@ def _without_index(condition: str) -> str:
 _CONTAINED_IN_EMAIL = "{strpos}(email_key, ?) > 0 or {strpos}(email_folded, ?) > 0"
 
 #: whether an account has a text, which is a value four times
-CONTAINED = (
+_CONTAINED = (
     f"{_CONTAINED_IN_EMAIL} or {{strpos}}(name_folded, ?) > 0"
     " or {strpos}(coalesce(lastname_folded, lower(lastname)), ?) > 0"
 )

@@ -7,14 +7,16 @@ import msgspec
 
 from anyscale.server.store.records.search import (
     AccountTextsRecord,
+    Filters,
     FoundUserRecord,
     FoundWord,
     IndexPlace,
+    Scan,
     SearchIndexRecord,
 )
 from anyscale.server.store.sql.connection import Table, columns
 from anyscale.server.store.sql.factors import without_second_factor
-from anyscale.server.store.sql.search.user_scan import CONTAINED
+from anyscale.server.store.sql.search.user_scan import filtered
 from anyscale.server.store.sql.sign_in_methods import WITHOUT_CREDENTIALS, sign_in
 from anyscale.server.store.word_rows import (
     Word,
@@ -28,6 +30,8 @@ from anyscale.server.store.words import LEADING, OF_EMAIL, OF_NAME
 __all__ = ["Words"]
 
 _COLUMNS = {"word": "text", "kind": "int2", "publication": "int8", "position": "int8"}
+
+_ANY = Filters()
 
 _STATE = f"select {columns(SearchIndexRecord)} from search_index"
 
@@ -52,7 +56,8 @@ _RANGE = f"""
     ) as found
     left join batches on batches.publication = found.publication
         and (found.publication < ? or found.publication = ? and found.position <= ?)
-    left join users on user_id = 'usr_' || substr(batch_id, 5) || {{digits_of_position}}{{parts}}
+    left join users on user_id = 'usr_' || substr(batch_id, 5) || {{digits_of_position}}
+        {{conditions}}
     order by found.word, found.publication, found.position
 """
 
@@ -92,6 +97,7 @@ class Words(Table):
         after: tuple[str, int, int] | None,
         watermark: IndexPlace,
         limit: int,
+        filters: Filters = _ANY,
         parts: Sequence[str] = (),
     ) -> list[FoundWord]:
         """Return words by (word, publication, position), each with its account.
@@ -105,15 +111,17 @@ class Words(Table):
                 first call.
             watermark: accounts beyond it are None.
             limit: how many rows are returned at most.
-            parts: accounts that do not contain all of these texts are None. To read and to compare
-                an account takes ten times as long.
+            filters: accounts that these leave out are None. To read and to compare an account takes
+                ten times as long. A batch is not looked at.
+            parts: accounts that do not contain all of these texts are None.
         """
         # No publication is 0, so all rows of the first word come after this one.
         start = after or (first, 0, 0)
         publication, position = watermark.publication, watermark.position
+        conditions, values = filtered(Scan(filters, parts), "users")
         rows = self._connection.rows(
             _RANGE.replace("{end}", "" if end is None else "and word < ?").replace(
-                "{parts}", f" and ({CONTAINED})" * len(parts)
+                "{conditions}", conditions
             ),
             kind,
             *start,
@@ -122,7 +130,7 @@ class Words(Table):
             publication,
             publication,
             position,
-            *(part for part in parts for _ in range(4)),
+            *values,
         )
         return [FoundWord(row[0], row[1], row[2], _found_user(row[3:])) for row in rows]
 
