@@ -540,3 +540,10 @@ def test_what_a_reader_keeps_of_an_entry_shows_no_hash() -> None:
     assert mapped.values
     for one in (mapped, _Credential(value="aHVudGVyMg=="), _Value("aHVudGVyMg==", Place(1, 1))):
         assert "aHVudGVyMg" not in repr(one)
+
+
+@pytest.mark.parametrize("file_format", ["keycloak", "django"])
+@pytest.mark.parametrize("text", ["[]", "{}", '{"users": []}', '{"groups": []}'])
+def test_an_export_without_users_is_refused(text: str, file_format: str) -> None:
+    _, reading, users = read(text, file_format)
+    assert ([problem.code for problem in reading.problems], users) == (["empty"], [])

@@ -16,7 +16,7 @@ from yaml.reader import Reader
 from anyscale.domain.emails import email_key
 from anyscale.domain.validation import Policy
 from anyscale.errors.batches import MAX_PROBLEMS
-from anyscale.users_file import UsersFile, format_of
+from anyscale.users_file import UsersFile, format_of, json_scanner
 from anyscale.users_file.entry_collector import EntryCollector, Place
 from anyscale.users_file.input_stream import CapturedInput, Fatal, InputStream
 
@@ -359,6 +359,30 @@ def test_a_pipe_is_read_again_from_memory() -> None:
         counts = [sum(1 for _ in file.reading(Policy())) for _ in range(2)]
     file.check_unchanged()
     assert counts == [5_000, 5_000]
+
+
+def test_nothing_is_read_of_a_pipe_before_it_is_needed() -> None:
+    with io.BytesIO(b"x" * (1 << 17)) as stream:
+        captured = CapturedInput(stream)
+        captured.read(stream.tell())
+        before = stream.tell()
+        assert (captured.read(0), stream.tell()) == (b"", before)
+
+
+def test_an_open_list_of_json_lines_is_read_no_further_than_its_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    decode, sizes = json_scanner._decode_value, []
+
+    def measured(text: str, begin: int = 0) -> tuple[object, int]:
+        sizes.append(len(text) - begin)
+        return decode(text, begin)
+
+    monkeypatch.setattr(json_scanner, "_decode_value", measured)
+    lines = b'{"name": [\n' * 1_000
+    reading = UsersFile(io.BytesIO(lines), "users.jsonl", "jsonl").reading(Policy())
+    assert (list(reading), len(reading.problems)) == ([], 1_000)
+    assert (len(sizes), max(sizes)) == (1_000, len("[\n"))
 
 
 def test_the_first_problems_by_place_are_kept_and_the_others_counted() -> None:

@@ -332,6 +332,15 @@ def test_a_file_may_hold_no_users(name: str, text: str) -> None:
     assert (users, reading.problems) == ([], [])
 
 
+def test_a_problem_names_nobody_by_a_field_that_may_be_another() -> None:
+    swapped = b"name,lastname,email\nann@example.com,Roe,Ann\nBen,Berg,ben\n"
+    _, reading = read(swapped, "users.csv")
+    assert [(one.code, one.person) for one in reading.problems] == [
+        ("email_invalid", ""),
+        ("email_invalid", "Ben Berg"),
+    ]
+
+
 def test_csv_columns_come_in_any_order_and_blank_lines_are_skipped() -> None:
     (jane, joe), reading = read(
         b"email,title,name\r\n\r\njane@example.com,Boss,Jane\r\n\njoe@example.com,,Joe", "users.csv"

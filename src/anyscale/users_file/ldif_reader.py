@@ -45,6 +45,9 @@ _DISABLED = 2
 #: how shadow(5) and usermod(8) lock a hash
 _locked_hash = re.compile(r"(?:\{crypt\})?[!*]+", re.IGNORECASE).match
 
+#: the name of the first entry of an export; no directory has one of that name at its top
+_EXPORT = "ou=people"
+
 #: how the password of a user begins whom another system signs in
 _elsewhere = re.compile(r"\{(?:sasl|kerberos)\}", re.IGNORECASE).match
 
@@ -158,6 +161,7 @@ def _require_name(entry: dict[str, list[_Value]], source: InputStream) -> None:
 
 def _user(entry: dict[str, list[_Value]], entries: EntryCollector) -> CheckedUser | None:
     classes = {value.text.lower() for value in entry.get("objectclass", ())}
+    entries.is_exported |= entry["dn"][0].text == _EXPORT
     if not classes & _PEOPLE:
         kind = "groups" if classes & _GROUPS else "entries that are not people"
         entries.leave_out(kind)

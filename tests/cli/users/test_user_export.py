@@ -236,11 +236,13 @@ def test_an_interrupt_while_an_export_gets_its_name_leaves_it_and_its_manifest(
     assert {path.name for path in tmp_path.glob("*.*")} == {"users.csv", "users.csv.manifest.json"}
 
 
-def test_a_file_with_the_fields_of_an_export_and_without_a_manifest_is_noticed(
-    small: Place, place: Callable[[str], Place]
+@pytest.mark.parametrize("ending", ["jsonl", "ldif"])
+def test_an_export_that_lost_its_end_and_so_its_manifest_is_noticed(
+    small: Place, place: Callable[[str], Place], ending: str
 ) -> None:
-    exported = small.export("users.jsonl")
-    lines = exported.read_text(encoding="utf-8").splitlines(keepends=True)
+    exported = small.export(f"users.{ending}")
+    whole, _, _ = exported.read_text(encoding="utf-8").rpartition('{"users"')
+    lines = whole.splitlines(keepends=True)
     exported.write_text("".join(lines[:-1]), encoding="utf-8")
     created = place("other").do("user", "batch-create", "-f", exported)
     assert "no manifest: check that the file is complete" in created.stderr
