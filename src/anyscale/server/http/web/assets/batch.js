@@ -92,6 +92,7 @@ async function show(response) {
   document.title = page.title;
   // Chromium complains of it on a page that has a focus already.
   for (const element of page.querySelectorAll("[autofocus]")) element.removeAttribute("autofocus");
+  main.classList.remove("leaving");
   main.replaceChildren(...page.getElementById("main").childNodes);
   if (new URL(response.url).pathname.match(/\/(bat|syn)_[^/]+$/)) history.replaceState(null, "", response.url);
   bind();
