@@ -131,6 +131,7 @@ def _prepare_database(settings: Settings) -> None:
             _log.warning("no token yet: create one by `anyscale server create-token`")
         control_plane.audit_log.log_head()
         control_plane.prepare_seed_keys()
+        control_plane.sessions.prepare(settings.second_factor)
     finally:
         control_plane.close()
 

@@ -3,9 +3,11 @@
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Barrier
+from typing import TYPE_CHECKING
 
 import pytest
 from msgspec import structs
+from tests.support.databases.stored_data import execute_sql
 from tests.support.sign_in.sign_ins import (
     CHOSEN,
     EMAIL,
@@ -31,8 +33,11 @@ from anyscale.errors import (
     PasswordRefused,
 )
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.callers import SessionCaller
+from anyscale.server.core.hashing.argon2id import Hasher, Profile
 from anyscale.server.core.login.half_sign_in import Shown
 from anyscale.server.core.login.sessions import (
+    ClientInfo,
     LoginResult,
     create_session,
     lock_for_session,
@@ -40,6 +45,9 @@ from anyscale.server.core.login.sessions import (
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.steps import Step
 from anyscale.server.store.records.login import LinkRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 _DAY = 24 * 60 * 60 * 1000
 
@@ -214,6 +222,42 @@ def test_of_several_changes_at_once_one_succeeds(control_plane: ControlPlane) ->
     done = [number for number, answer in enumerate(answers) if isinstance(answer, LoginResult)]
     assert len(done) == 1
     sign_in_at_home(control_plane, password=f"{CHOSEN} {done[0]}")
+
+
+@pytest.mark.parametrize("call", ["change", "sign in again"])
+def test_a_password_that_is_changed_after_it_was_verified_does_not_count(
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    stolen = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
+    login, verify = control_plane.password_login, control_plane.password_login.verify_current
+    another = Hasher(Profile(memory_kib=8, passes=1)).hash([f"{CHOSEN} too"])[0]
+
+    def verify_and_change(caller: SessionCaller, password: str, client: ClientInfo) -> None:
+        verify(caller, password, client)
+        with control_plane.store.write() as tx:
+            tx.accounts.set_password(caller.account.user_id, another, tx.now())
+
+    monkeypatch.setattr(login, "verify_current", verify_and_change)
+    calls: Mapping[str, Callable[[], object]] = {
+        "change": lambda: change_password(control_plane, stolen, PASSWORD, CHOSEN, HOME),
+        "sign in again": lambda: login.sign_in_again(stolen, PASSWORD, HOME),
+    }
+    with pytest.raises(InvalidCredentials, match="at the same time"):
+        calls[call]()
+    assert get_account(control_plane).password_hash == another
+
+
+def test_an_initial_password_that_has_expired_does_not_count_for_signing_in_again(
+    control_plane: ControlPlane,
+) -> None:
+    let_time_pass(control_plane, 30 * _DAY - _DAY // 4)
+    session = sign_in_at_home(control_plane).session
+    with control_plane.store.write() as tx:  # a session by a password has to change it first
+        execute_sql(tx, "update sessions set auth_method = 'sso'")
+    user = control_plane.sessions.authenticate(session)
+    let_time_pass(control_plane, _DAY // 3)
+    with pytest.raises(PasswordExpired, match="link"):
+        control_plane.password_login.sign_in_again(user, PASSWORD, HOME)
 
 
 def test_a_link_sets_a_password_signs_in_and_works_once(control_plane: ControlPlane) -> None:

@@ -571,5 +571,23 @@ def off(store_deployment: Deployment, control_plane: ControlPlane) -> Iterator[C
         yield other
 
 
+def test_a_session_from_when_they_were_off_needs_the_factor_for_what_needs_a_recent_sign_in(
+    off: ControlPlane, control_plane: ControlPlane, seed: bytes
+) -> None:
+    complete = completed(
+        control_plane.second_factor_login.by_code(half(control_plane), code_shown(seed), HOME)
+    )
+    session = sign_in_at_home(off).session
+
+    def is_recent(secret: str) -> bool:
+        return control_plane.sessions.authenticate(secret).has_recent_sign_in
+
+    off.sessions.prepare(off.settings.second_factor)
+    assert is_recent(session)
+    control_plane.sessions.prepare(control_plane.settings.second_factor)
+    assert not is_recent(session)
+    assert is_recent(complete.session)
+
+
 def test_where_second_factors_are_off_a_password_is_enough(off: ControlPlane, seed: bytes) -> None:
     assert methods_of(off, sign_in_at_home(off)) == ("password", "pwd")

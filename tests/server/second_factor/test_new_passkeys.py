@@ -101,6 +101,24 @@ def test_an_added_passkey_signs_in_on_the_sign_in_page(browser: HttpClient) -> N
     assert EMAIL in client.request("GET", "/").text
 
 
+def test_a_passkey_that_is_shown_after_the_session_has_ended_begins_again(
+    browser: HttpClient, control_plane: ControlPlane
+) -> None:
+    device = SoftAuthenticator(ORIGIN)
+    add(browser, device)
+    with control_plane.store.write() as tx:
+        execute_sql(tx, "update sessions set authenticated_at = null")
+    again = {"password": NEW_PASSWORD, "to": ""}
+    asked = browser.request("POST", "/sign-in-again", form=again, headers=FORM_PAGE)
+    assert asked.headers["location"] == "/sign-in/second-factor"
+    answer = device.get(options_in(browser.request("GET", "/sign-in/second-factor")))
+    with control_plane.store.write() as tx:
+        execute_sql(tx, "delete from sessions")
+
+    late = send(browser, "/sign-in/second-factor", answer)
+    assert (late.status, late.headers["location"]) == (303, "/sign-in?note=half_expired")
+
+
 def test_a_device_with_a_passkey_is_told_not_to_create_another(browser: HttpClient) -> None:
     device = SoftAuthenticator(ORIGIN)
     add(browser, device)

@@ -235,6 +235,15 @@ WEAK_KEYS: dict[str, dict[Any, Any]] = {
     "RSA of 8,192 bits": RSA_KEY | {-1: b"\xff" * 1024},
     "RSA with a long exponent": RSA_KEY | {-2: b"\xff" * 256},
     "RSA with the exponent 1": RSA_KEY | {-2: b"\1"},
+    "RSA with an even modulus": RSA_KEY | {-1: RSA_KEY[-1][:-1] + b"\0"},
+    "RSA with a small factor": RSA_KEY | {-1: (47 << 2000 | 47).to_bytes(256)},
+    "Ed25519 with the identity": EDDSA_KEY | {-2: bytes([1, *bytes(31)])},
+    "Ed25519 with a point of order 2": EDDSA_KEY | {-2: bytes.fromhex("ec" + "ff" * 30 + "7f")},
+    "Ed25519 with a point of order 4": EDDSA_KEY | {-2: bytes(32)},
+    "Ed25519 with a point of order 8": EDDSA_KEY
+    | {
+        -2: bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"),
+    },
     "no parameters": {3: -7},
     "no algorithm": {1: 2},
 }

@@ -18,6 +18,7 @@ from anyscale.server.core.callers import (
 )
 from anyscale.server.core.ids import new_id
 from anyscale.server.core.login.half_sign_in import HALF_LIMIT, Shown
+from anyscale.server.core.second_factor.policy import SecondFactorPolicy
 from anyscale.server.core.secrets import SensitiveStruct, hash_of, new_secret
 from anyscale.server.core.steps import ANY_STEP, Step, pending_step
 from anyscale.server.core.time_units import DAY_MS
@@ -136,6 +137,12 @@ class SessionService:
             if count:
                 append_entry(tx, caller.actor, "sessions.revoked", user_id, {"count": count})
         return count
+
+    def prepare(self, policy: SecondFactorPolicy) -> None:
+        """Let sign-ins from when second factors were off be too old: for a server that starts."""
+        if policy.is_on:
+            with self._transactions.write_unattended("clean-up") as tx:
+                tx.sessions.forget_sign_ins_without_factor()
 
     def purge(self) -> None:
         """Delete what has expired: sessions, half sign-ins, links, and devices known no more."""

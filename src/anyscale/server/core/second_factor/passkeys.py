@@ -10,6 +10,7 @@ import re
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
+from math import gcd
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -56,6 +57,10 @@ _MODULUS, _EXPONENT = range(256, 513), range(1, 5)
 
 #: parameters of a key: its algorithm, its type, its curve
 _ALGORITHM, _TYPE, _CURVE = 3, 1, -1
+#: the type of Ed25519 and its point, the type of RSA and its modulus
+_OKP, _X = 1, -2
+_RSA, _N = 3, -1
+_SMALL_PRIMES = 2 * 3 * 5 * 7 * 11 * 13 * 17 * 19 * 23 * 29 * 31 * 37 * 41 * 43 * 47
 #: What phones, computers and security keys support, the preferred one first: ES256, EdDSA, RS256.
 #: Parameters with their values, and octets of the others (RFC 9053, 7; RFC 8230, 4).
 _KEYS: Final[Mapping[int, tuple[dict[int, int], dict[int, range]]]] = {
@@ -346,7 +351,16 @@ def _has(value: object, lengths: range) -> bool:
 
 
 def _require_usable(key: "CoseKey") -> None:
-    """Check a key by a signature that is wrong: a point may not be on its curve."""
+    """Check a key by a signature that is wrong: a point may not be on its curve.
+
+    For a point of small order, and for a modulus with a small factor, everybody can sign.
+    """
+    from nacl.bindings import crypto_core_ed25519_is_valid_point as is_valid_point
+
+    if key[_TYPE] == _OKP and not is_valid_point(key[_X]):
+        raise PasskeyRefused("key")
+    if key[_TYPE] == _RSA and gcd(int.from_bytes(key[_N]), _SMALL_PRIMES) != 1:
+        raise PasskeyRefused("key")
     try:
         key.verify(b"", b"")
     except InvalidSignature:

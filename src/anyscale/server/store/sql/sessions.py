@@ -76,6 +76,20 @@ class Sessions(Table):
         sql = "update sessions set authenticated_at = null where user_id = ? and session_id <> ?"
         self._connection.execute(sql, user_id, keep)
 
+    def forget_sign_ins_without_factor(self) -> int:
+        """Let sign-ins without a second factor be too old, of accounts that have one; count them.
+
+        It reads all sessions.
+        """
+        sql = (
+            "update sessions set authenticated_at = null where session_id in"
+            " (select session_id from sessions where authenticated_at is not null"
+            " and methods not like ? and exists (select 1 from factors"
+            " where factors.user_id = sessions.user_id and confirmed_at is not null)"
+            " {skip_locked})"
+        )
+        return self._connection.execute(sql, "%mfa")  # the last one: see `core.shown_methods`
+
     def delete(self, user_id: str, *, only: str = "", keep: str = "", auth_method: str = "") -> int:
         """Delete the sessions of an account, with their grants; return how many sessions.
 
