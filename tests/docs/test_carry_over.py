@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.support.commands.running import RunAnyscale
+from tests.support.commands.running import RunAnyscale, start_command
 from tests.support.paths import ROOT
 
 FILE = """create_users:
@@ -52,3 +52,38 @@ def test_the_documented_script_carries_users_over_without_the_suspended(
     assert [{field: one[field] for field in CARRIED} for one in accounts(anyscale, new)] == [
         {field: one[field] for field in CARRIED} for one in expected
     ]
+
+
+def test_an_export_carries_passwords_and_suspensions_over(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    page = (ROOT / "docs" / "operations" / "upgrade.md").read_text(encoding="utf-8")
+    _, with_passwords, _ = re.split(r"\*\*With(?: passwords|out an export)\.\*\*", page)
+    export, create = re.findall(
+        r"^anyscale (user (?:export|batch-create) .*)$", with_passwords, re.MULTILINE
+    )
+    old, new = ({"ANYSCALE_DATA_DIR": str(tmp_path / name)} for name in ("old", "new"))
+    (tmp_path / "users.yaml").write_text(FILE, encoding="utf-8")
+    create_users = "user", "batch-create", "-f", tmp_path / "users.yaml"
+    assert start_command(*create_users, env=old, real_hashes=True).finish().returncode == 0
+    assert anyscale("user", "suspend", "max@example.com", env=old).returncode == 0
+
+    for command, environment in ((export, old), (create, new)):
+        done = anyscale(*command.split(), env=environment)
+        assert done.returncode == 0, done.stderr
+
+    before, after = (accounts(anyscale, tmp_path / name) for name in ("old", "new"))
+    kept = (*CARRIED, "has_password")
+    assert [{field: one.get(field) for field in kept} for one in after] == [
+        {field: one.get(field) for field in kept} for one in before
+    ]
+    assert [bool(one.get("suspended_at")) for one in after] == [
+        bool(one.get("suspended_at")) for one in before
+    ]
+    assert any(one.get("suspended_at") for one in after)
+    hashes = []
+    for name, environment in (("a", old), ("b", new)):
+        file = tmp_path / f"{name}.jsonl"
+        anyscale("user", "export", "-o", file, "--with-password-hashes", env=environment)
+        hashes.append(re.findall(r'"password_hash":"([^"]+)"', file.read_text("utf-8")))
+    assert hashes[0] == hashes[1] != []
