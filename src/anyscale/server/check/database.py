@@ -8,6 +8,7 @@ from anyscale.server.check.findings import Finding, NotTried, fail, judge_clock,
 from anyscale.server.check.installation import Installation
 from anyscale.server.other_host import is_meant_for_other_host
 from anyscale.server.store.database_facts import Encryption
+from anyscale.server.store.schema_versions import OTHER_FIRST_STEP
 
 __all__ = [
     "check_clock",
@@ -35,11 +36,20 @@ def check_reachable(installation: Installation) -> Finding:
     try:
         installation.inspect(lambda _: None)
     except (StoreUnavailable, TimeoutError) as error:
-        fix = "create it or make it available, or name another one in ANYSCALE_DATABASE_URL"
+        fix = _fix_of_unreadable(installation, str(error))
         if is_meant_for_other_host(installation.environment):
             fix += "; to check the server at ANYSCALE_HOST, run this on its machine"
         return fail("the database", str(error), fix)
     return ok(_name(installation), f"it was read in {(time.monotonic() - started) * 1000:.0f} ms")
+
+
+def _fix_of_unreadable(installation: Installation, found: str) -> str:
+    path = installation.settings.database
+    if OTHER_FIRST_STEP in found:
+        return "install the commit that created it, or carry its users over as the page says"
+    if not isinstance(path, str) and path.exists():  # `found` says what is wrong with it
+        return "do so, or name another one in ANYSCALE_DATABASE_URL"
+    return "create it or make it available, or name another one in ANYSCALE_DATABASE_URL"
 
 
 def check_version(installation: Installation) -> Finding:

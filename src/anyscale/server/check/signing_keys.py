@@ -74,6 +74,9 @@ def _no_provider(
             "if the database was copied or restored, copy its earlier signing keys here too; else "
             "check the clock of this machine: the name of a file is the time from which it signs"
         )
+    elif wrong:
+        otherwise = _fix(installation, is_first=not registered.keys)
+        fix = f"correct these files, as said; if that is impossible, {otherwise}"
     else:
         fix = _fix(installation, is_first=not registered.keys)
     is_fault = bool(applications or valid or wrong)

@@ -9,6 +9,7 @@ from anyscale.errors import StoreUnavailable
 
 __all__ = [
     "NOTHING_YET",
+    "OTHER_FIRST_STEP",
     "checksum_of",
     "refuse_newer",
     "require_current",
@@ -23,7 +24,7 @@ NOTHING_YET = (
 )
 
 #: The error for a database whose tables another first step created. Until 0.1.0 the step is edited.
-_OTHER_FIRST_STEP = (
+OTHER_FIRST_STEP = (
     "the database was created by another commit from before the first release, and this version "
     "cannot open it: docs/operations/upgrade.md says how to carry its users over"
 )
@@ -48,7 +49,7 @@ def checksum_of(steps: Mapping[int, str]) -> str:
 def require_first_step(checksum: str | None, steps: Mapping[int, str]) -> None:
     """Raise `StoreUnavailable` unless a database was created by the first step of this version."""
     if checksum != checksum_of(steps):
-        raise StoreUnavailable(_OTHER_FIRST_STEP)
+        raise StoreUnavailable(OTHER_FIRST_STEP)
 
 
 def refuse_newer(found: int, newest: int) -> None:
