@@ -13,6 +13,7 @@ _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # SHA-256 in base64url
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _MAX_TEXT = 2_000
 _PKCE = "code_challenge with the method S256 is required"
+_WITHOUT_PKCE = "; for a program that cannot do it, an owner registers it with --without-pkce"
 _PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 #: parameters of features that this provider does not have (Core, 6 and 7)
 _UNSUPPORTED = ("request", "request_uri", "registration")
@@ -112,7 +113,8 @@ def _challenge(values: Mapping[str, str], application: ApplicationRecord) -> str
 def check_pkce(application: ApplicationRecord, challenge: str | None) -> None:
     """Raise `OAuthError` if an application requires PKCE, and a request has no challenge."""
     if application.requires_pkce and challenge is None:
-        raise OAuthError("invalid_request", _PKCE)
+        advice = "" if application.is_public else _WITHOUT_PKCE
+        raise OAuthError("invalid_request", _PKCE + advice)
 
 
 def _prompts(values: Mapping[str, str]) -> set[str]:
