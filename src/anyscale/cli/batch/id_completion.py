@@ -9,6 +9,7 @@ from click.shell_completion import CompletionItem
 
 from anyscale.cli.terminal import escaped
 from anyscale.domain.models.batches import Batch
+from anyscale.domain.phrases import quantity
 
 __all__ = ["batch_argument"]
 
@@ -58,7 +59,7 @@ def _latest(host: str | None) -> list[Batch]:
 
 
 def _description(batch: Batch) -> str:
-    counts = f"{batch.state}, {batch.users:,} users"
+    counts = f"{batch.state}, {quantity(batch.users, 'user')}"
     when = f"{batch.opened_at:%Y-%m-%d}, {batch.opened_by}"
     # A line end would begin another completion.
     return escaped(", ".join(filter(None, (batch.label, counts, when))))
