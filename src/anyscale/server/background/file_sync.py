@@ -189,7 +189,7 @@ class FileSync:
     def _new_run(self) -> SyncRun:
         fields = self.upload.fields
         return SyncRun(
-            OwnCalls(self._control_plane, self.caller, self.state.require_running),
+            OwnCalls(self._control_plane, self.caller, self.state.require_running, self._form_key),
             self.file,
             SyncOptions(
                 restore=True,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from anyscale.domain.models.batches import Batch
 from anyscale.domain.models.sync import GivenAnswer
+from anyscale.domain.models.users import ExpectedUser
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.in_process import Batches, Users
@@ -30,7 +31,30 @@ class _Batches(Batches):
 
 
 class _Users(Users):
-    """The calls for accounts of a run."""
+    """The calls for accounts of a run: what its form suspends can be restored together."""
+
+    def __init__(self, control_plane: ControlPlane, caller: SessionCaller, form_key: str) -> None:
+        super().__init__(lambda _: control_plane, caller)
+        self._form_key = form_key
+
+    def suspend(
+        self,
+        user_id: str,
+        *,
+        keep_owner: bool = False,
+        by_sync: bool = False,
+        expected: ExpectedUser | None = None,
+        keep_links: bool = False,
+    ) -> None:
+        self._opened("change").lifecycle.suspend(
+            user_id,
+            self._caller,
+            keep_owner=keep_owner,
+            by_sync=by_sync,
+            expected=expected,
+            key=self._form_key or None,
+            keep_links=keep_links,
+        )
 
     def answer_questions(
         self,
@@ -49,6 +73,7 @@ class OwnCalls:
         control_plane: of this process.
         caller: whose session is checked in each transaction.
         check: raises an error when the run has to stop.
+        form_key: of the form that started the run; empty if it suspends nobody.
     """
 
     reservations_at_once = 1
@@ -56,12 +81,16 @@ class OwnCalls:
     hashes_at_once = 2
 
     def __init__(
-        self, control_plane: ControlPlane, caller: SessionCaller, check: Callable[[], None]
+        self,
+        control_plane: ControlPlane,
+        caller: SessionCaller,
+        check: Callable[[], None],
+        form_key: str = "",
     ) -> None:
         self.policy: Callable[[], Policy] = control_plane.batches.available_policy
         self.on_notice: Callable[[str], None] = lambda _: None
         self.batches: Final = _Batches(control_plane, caller, check)
-        self.users: Final = _Users(lambda _: control_plane, caller)
+        self.users: Final = _Users(control_plane, caller, form_key)
 
     def cancel_retries(self) -> None:
         """Do nothing: no call is repeated here."""

@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 from tests.server.http.console.conftest import Console, OpenConsole
 from tests.server.http.console.test_batches import announce_large_file, upload, words
-from tests.server.http.pages.requests import PROVIDER, PUBLIC, create_owner, get, send
+from tests.server.http.pages.requests import PROVIDER, PUBLIC, create_owner, fields_of, get, send
 from tests.support.callers import OPERATOR
 from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.sign_in.sign_ins import let_time_pass
@@ -125,6 +125,33 @@ def test_a_confirmed_plan_is_done_and_its_page_says_what_was_done_and_whom_to_se
     ]
     assert {"batch.published", "account.updated", "account.suspended"} <= set(events)
     assert "staff.csv" in words(get(jane, PATH))
+
+
+def test_the_people_whom_an_update_suspended_are_named_and_restored_together(
+    console: Console, jane: HttpClient
+) -> None:
+    create_accounts(console.control_plane, "ann", "leo", "mia")
+    data = staff(without="bob")
+    answer = confirm(jane, check(jane, data), data)
+    place = answer.headers["location"]
+    for name in ("leo", "mia"):  # other people decide about these since
+        console.control_plane.lifecycle.restore(account(console, name).user_id, OPERATOR)
+    console.control_plane.lifecycle.suspend(account(console, "mia").user_id, OPERATOR)
+    page = get(jane, place)
+    named = words(page).partition("Suspended by this update")[2].partition("Details")[0]
+    assert "2 people whom nobody has restored or suspended again since." in named
+    assert "ann@example.com" in named
+    assert "bob@example.com" in named
+    found = re.search(r'href="(/console/users/restore\?undo=\w+)">Restore all 2<', page.text)
+    assert found
+
+    asked = get(jane, found[1])
+    assert "Restore 2 accounts?" in words(asked)
+    assert send(jane, found[1], **fields_of(asked)).status == 303
+
+    states = [account(console, name).suspended_at for name in ("ann", "bob", "leo", "mia")]
+    assert [one is None for one in states] == [True, True, True, False]
+    assert "Suspended by this update" not in words(get(jane, place))
 
 
 def test_the_import_of_an_update_names_the_update_and_what_it_did(jane: HttpClient) -> None:

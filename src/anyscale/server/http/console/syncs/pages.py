@@ -1,6 +1,7 @@
 """/console/sync: choose a file of everybody, look at the plan, do it, and see what was done."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Final
 
 from litestar import Response
@@ -9,11 +10,13 @@ from litestar.params import FromPath
 from msgspec import Struct
 
 from anyscale.domain.models.sync import SyncPlan
+from anyscale.domain.models.users import User
 from anyscale.domain.names import full_name
 from anyscale.errors import AnyscaleError, BatchRefused, SyncStopped
 from anyscale.server.background.file_runs import FileRuns
 from anyscale.server.background.file_sync import FileSync, OpenQuestion
 from anyscale.server.background.uploads import MemoryBudget
+from anyscale.server.core.accounts.bulk_changes import BulkChanges
 from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.accounts.syncs import SyncService
 from anyscale.server.core.search import NarrowedQuery, UserListing
@@ -133,8 +136,10 @@ def show_sync(
     file_runs: NamedDependency[FileRuns],
     listing: NamedDependency[UserListing],
     users: NamedDependency[UserQueries],
+    bulk_changes: NamedDependency[BulkChanges],
 ) -> Page:
     sync, seconds = syncs.get(sync_id)
+    suspended = bulk_changes.changed("suspend", sync.form_key)
     progress = _progress(sync, seconds, file_runs)
     without = listing.ordered(NarrowedQuery(sign_in="none"), limit=PAGE_USERS)
     return render_console_page(
@@ -145,12 +150,18 @@ def show_sync(
         sync=sync,
         names=names_in([sync], users),
         progress=progress,
-        without=[
-            {"user_id": one.user_id, "name": full_name(one.name, one.lastname), "email": one.email}
-            for one in without.users
-        ],
+        without=_people(without.users),
+        suspended=_people(users.with_ids(suspended[:PAGE_USERS])),
+        still_suspended=len(suspended),
         has_more=without.has_more or without.looked_up_to is not None,
     )
+
+
+def _people(users: Sequence[User]) -> list[dict[str, str]]:
+    return [
+        {"user_id": one.user_id, "name": full_name(one.name, one.lastname), "email": one.email}
+        for one in users
+    ]
 
 
 @get("/sync/{sync_id:str}/progress", pool="read", opt={RENEWS_SESSION: False})
