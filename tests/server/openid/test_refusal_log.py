@@ -39,6 +39,18 @@ def refusals(caplog: pytest.LogCaptureFixture) -> Iterator[Refusals]:
         yield Refusals(caplog)
 
 
+def test_the_page_of_a_refused_authorization_names_what_its_user_can_do(browser: Browser) -> None:
+    for sent, which in (
+        ({"redirect_uri": "https://hub.example.com/other"}, "The application Hub, which sent you"),
+        ({"client_id": "app_" + "0" * 24}, "The application that sent you"),
+    ):
+        page = browser.authorize(**sent)
+        assert page.status == 400
+        assert which in page.text
+        assert "Tell its administrator." in page.text
+        assert "go back" not in page.text
+
+
 def test_a_refused_authorization_is_logged(browser: Browser, refusals: Refusals) -> None:
     client_id = browser.site.client_id
     uri = f"https://user:{SECRET}@hub.example.com:8443/other?code={SECRET}#{SECRET}"

@@ -7,6 +7,9 @@ from tests.server.http.pages.requests import get
 from tests.support.callers import OPERATOR, session_caller
 from tests.support.users import create_accounts, find_accounts
 
+from anyscale.server.core.audit.entries import Entry, append_entries
+from anyscale.server.core.callers import user_actor
+
 PART = re.compile(
     r'href="/console/users\?state=(\w+)">[\w -]+</a><br><strong class="number">(\d+)<'
 )
@@ -42,11 +45,11 @@ def test_accounts_are_counted_once_a_minute(console: Console) -> None:
 
 
 def test_the_last_entries_name_people(console: Console) -> None:
+    (bob,) = console.control_plane.users.find(["bob@example.com"])
+    assert bob
+    console.control_plane.lifecycle.suspend(bob.user_id, OPERATOR)
     text = get(console.browser(), "/console").text
-    assert re.search(
-        r'href="/console/users/usr_\w+"><bdi translate=no>\w+</bdi></a> changed their password',
-        text,
-    )
+    assert re.search(r'suspended <a href="/console/users/usr_\w+"><bdi translate=no>\w+<', text)
 
 
 def test_the_newest_entries_are_shown(open_console: OpenConsole) -> None:
@@ -108,6 +111,33 @@ def test_an_import_has_the_name_of_its_file_a_person_and_one_row_on_all_pages(
     page = get(jane, f"/console/batches/{batch.batch_id}").text
     assert "<h1><bdi translate=no>März.csv</bdi></h1>" in page
     assert page.count(f">{batch.batch_id}<") == 1, "the id is a detail"
+
+
+def test_what_members_do_to_their_own_accounts_pushes_nothing_out(console: Console) -> None:
+    plane = console.control_plane
+    (bob,) = plane.users.find(["bob@example.com"])
+    assert bob
+    plane.tokens.create("nightly", "owner", None, OPERATOR)
+    own = [
+        Entry(user_actor(bob.user_id), event, bob.user_id, data)
+        for event, data in (
+            ("authorization.created", {"client_id": "app_0"}),
+            ("recovery_code.used", {"left": 7}),
+            ("recovery_codes.created", {"count": 8}),
+            ("factor.added", {"kind": "totp"}),
+            ("password.changed", {}),
+            ("sessions.revoked", {"count": 1}),
+        )
+    ]
+    denied = Entry("anonymous", "access.denied", "", {"reason": "invalid_credentials"})
+    removed = Entry(OPERATOR.actor, "factor.removed", bob.user_id, {"kinds": [], "reason": "lost"})
+    with plane.store.write() as tx:
+        append_entries(tx, [removed, *[*own, denied] * 3])
+    last = get(console.browser(), "/console").text.partition('id="entry-list"')[2]
+    assert "nightly" in last
+    assert "removed the second factors" in last
+    for words in ("recovery code", "signed in", "refused", "added", "password", "other session"):
+        assert words not in last
 
 
 def test_sign_ins_push_nothing_out_of_what_happened_last(console: Console) -> None:

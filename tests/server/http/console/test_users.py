@@ -590,6 +590,34 @@ def test_a_suspension_by_a_sync_is_told_from_one_by_hand(
     assert ("The account is suspended" in page, by_sync in page) == (True, False)
 
 
+def test_a_suspended_account_says_whether_its_user_could_sign_in_again(
+    console: Console, jane: HttpClient
+) -> None:
+    for name, password, expected in (("pia", PASSWORD, True), ("pit", None, False)):
+        user_id = new_user(console, name, password)
+        console.control_plane.lifecycle.suspend(user_id, OPERATOR)
+        page = get(jane, f"/console/users/{user_id}").text
+        assert ("the user can sign in again, as before" in page) == expected
+        assert ("create a link for the user then" in page) != expected
+
+
+def test_an_account_that_only_its_role_has_used_does_not_say_that_it_was_used(
+    console: Console, jane: HttpClient
+) -> None:
+    user_id = new_user(console, "rolf")
+    assert ">First used</dt><dd>Never<" in get(jane, f"/console/users/{user_id}").text
+    for role in ("owner", "collaborator"):
+        send(jane, f"/console/users/{user_id}/role", role=role)
+    page = get(jane, f"/console/users/{user_id}").text
+    assert ">Kept by an undo since</dt>" in page
+    assert "First used" not in page
+
+
+def test_an_unknown_address_marks_no_section_as_the_current_one(jane: HttpClient) -> None:
+    assert 'aria-current="page"' not in get(jane, "/console/nonsense").text
+    assert 'aria-current="page"' in get(jane, "/console/users/usr_0").text
+
+
 def test_a_personnel_number_is_in_the_list_and_on_the_page_of_its_user(
     console: Console, jane: HttpClient
 ) -> None:

@@ -29,6 +29,7 @@ from anyscale.server.store.transaction import Transaction
 __all__ = [
     "AuthorizationService",
     "ConfirmationNeeded",
+    "RedirectUnknown",
     "Redirection",
     "SignInNeeded",
     "StoredRequest",
@@ -40,6 +41,15 @@ _MOST_OPEN = 50
 
 #: milliseconds that the clocks of an identity provider and of the database may differ
 _LEEWAY = 60 * SECOND_MS
+
+
+class RedirectUnknown(RequestInvalid):
+    """An application sends an address to return to that is not one of its own."""
+
+    def __init__(self, detail: str, application: str) -> None:
+        super().__init__(detail)
+        #: its name
+        self.application = application
 
 
 class Redirection(SensitiveStruct, frozen=True):
@@ -204,7 +214,8 @@ class AuthorizationService:
         if application is None:
             raise RequestInvalid("no application with this client_id is registered here")
         if not is_registered(uris[0], application.redirects, is_public=application.is_public):
-            raise RequestInvalid("this redirect_uri is not registered for the application")
+            reason = "this redirect_uri is not registered for the application"
+            raise RedirectUnknown(reason, application.name)
         return application, uris[0]
 
     def _caller(self, session: str) -> SessionCaller | None:

@@ -70,9 +70,8 @@ def show_missing(request: AnyRequest, error: NotFound) -> Response[Any]:
         return refusal_response(request, error)
     section, _, rest = request.scope["path"].removeprefix("/console/").partition("/")
     missing = _IN_SECTION.get(section, _PAGE) if rest else _PAGE
-    return render_console_page(
-        request, "not_found", missing.back, missing=missing, status=error.status
-    )
+    current = missing.back if missing is not _PAGE else ""
+    return render_console_page(request, "not_found", current, missing=missing, status=error.status)
 
 
 HANDLERS = [refuse_address]

@@ -2,6 +2,7 @@
 
 from litestar.di import NamedDependency
 
+from anyscale.domain.audit_chain import AuditEntry
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.times import from_milliseconds
 from anyscale.server.background.file_runs import FileRuns
@@ -10,6 +11,7 @@ from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.audit.runs import Run
 from anyscale.server.core.batches.service import BatchService
+from anyscale.server.core.callers import user_actor
 from anyscale.server.http.console.audit.entries import shown_runs
 from anyscale.server.http.console.batches.words import shown_state
 from anyscale.server.http.console.users.filters import parts_of
@@ -22,6 +24,20 @@ __all__ = ["HANDLERS"]
 
 _SHOWN_BATCHES = 5
 _SHOWN_ENTRIES = 10
+
+#: how the events begin that are about signing in, or that members cause
+_OWN = (
+    "access.",
+    "authorization.",
+    "factor.",
+    "identity.",
+    "password.",
+    "recovery_code",
+    "session.",
+)
+
+#: of events that an owner causes as well, for others
+_OF_MANAGERS = frozenset({"factor.removed", "sessions.revoked"})
 
 #: Lines that are read at a time, and how often: sign-ins may be most of them. A line may stand for
 #: 100,000 entries, so that only a few more than are shown are read.
@@ -60,16 +76,23 @@ def show_overview(
 
 
 def _last_runs(audit_log: AuditLog) -> list[Run]:
-    """Return the last entries, among some hundred, that are about more than a sign-in."""
+    """Return the last entries, among some hundred, that are about more than somebody's sign-in."""
     found: list[Run] = []
     before = None
     for _ in range(_MOST_LOOKS):
         runs = audit_log.list_runs(_LOOK, AuditFilter(), before=before)
-        found += [run for run in runs if not run.newest.event.startswith("session.")]
+        found += [run for run in runs if not _is_about_oneself(run.newest)]
         if len(runs) < _LOOK or len(found) >= _SHOWN_ENTRIES:
             break
         before = runs[-1].oldest.number
     return found[:_SHOWN_ENTRIES]
+
+
+def _is_about_oneself(entry: AuditEntry) -> bool:
+    """Whether a user signed in, or changed how to do so: of many users, that is most of the log."""
+    if entry.event in _OF_MANAGERS:
+        return entry.actor == user_actor(entry.subject)
+    return entry.event.startswith(_OWN)
 
 
 HANDLERS = [show_overview]

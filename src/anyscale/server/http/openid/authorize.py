@@ -13,6 +13,7 @@ from anyscale.server.core.login.sessions import ABSOLUTE_LIMIT
 from anyscale.server.core.openid.authorization import (
     ConfirmationNeeded,
     Redirection,
+    RedirectUnknown,
     SignInNeeded,
 )
 from anyscale.server.core.openid.confirmations import SEPARATOR, is_confirmed
@@ -26,11 +27,13 @@ from anyscale.server.http.metrics import AUTHORIZATIONS
 from anyscale.server.http.middleware.csrf import CSRF_RULE, csrf_exempt
 from anyscale.server.http.openid.parameters import with_parameters
 from anyscale.server.http.openid.refusal_log import log_refusal
+from anyscale.server.http.refusals import count_refusal
+from anyscale.server.http.request_context import request_id
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.forms import query_pairs, read_pairs
 from anyscale.server.http.web.leave_page import leave_page
 from anyscale.server.http.web.session_pages import STEP_PAGES
-from anyscale.server.http.web.templating import redirect, render_page
+from anyscale.server.http.web.templating import accepts_page, redirect, render_page
 from anyscale.server.login_options import LoginOptions
 from anyscale.server.paths import AUTHORIZE, LOGOUT
 
@@ -69,7 +72,10 @@ def authorize(
         return _expired()
     except RequestInvalid as error:
         log_refusal("invalid_request", str(error), sent)
-        raise
+        if not accepts_page(request):
+            raise
+        count_refusal(error)
+        return _set_up_wrongly(error, login_options)
     _count(decision, sent)
     if not isinstance(decision, Redirection):
         location = f"{_next_page(decision)}?{_query(decision.request_id)}"
@@ -90,6 +96,21 @@ def authorize(
     for cookie in (*_cookies(decision.browser), *_confirmed(request, decision.confirmation)):
         page.set_cookie(cookie)
     return page
+
+
+def _set_up_wrongly(error: RequestInvalid, options: LoginOptions) -> Page:
+    """Return the page for a request that the user of an application cannot mend."""
+    name = error.application if isinstance(error, RedirectUnknown) else ""
+    return render_page(
+        "error",
+        options=options,
+        status=error.status,
+        heading="The application is set up wrongly",
+        text=f"The application {name + ', which' if name else 'that'} sent you here"
+        f"{',' if name else ''} is not set up correctly for this server. Tell its administrator.",
+        script=True,
+        request_id=request_id.get()[:8],
+    )
 
 
 def _decide(

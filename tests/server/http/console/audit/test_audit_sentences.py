@@ -373,7 +373,7 @@ def test_each_event_has_a_sentence(event: str) -> None:
 #: event -> actor, and the sentence of 1,057 entries in a row
 IN_A_ROW = {
     "account.created": (BY_UWE, "Uwe Lang created 1,057 accounts"),
-    "account.updated": (BY_UWE, "Uwe Lang edited accounts 1,057 times"),
+    "account.updated": (BY_UWE, "Uwe Lang made 1,057 edits of accounts"),
     "account.email_changed": (BY_UWE, "Uwe Lang changed 1,057 emails"),
     "account.role_set": (BY_UWE, "Uwe Lang changed 1,057 roles"),
     "account.suspended": ("token:hr", "The token hr suspended 1,057 accounts"),

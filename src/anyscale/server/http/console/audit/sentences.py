@@ -287,7 +287,7 @@ SENTENCES: Mapping[str, Sentence] = {
         "{actor} created the account of {subject}",
         "{actor} created {count} accounts",
     ),
-    "account.updated": Sentence("User edited", _updated, "{actor} edited accounts {count} times"),
+    "account.updated": Sentence("User edited", _updated, "{actor} made {count} edits of accounts"),
     "account.email_changed": Sentence(
         "Email changed",
         "{actor} changed the email of {subject} from {old_email} to {new_email}",
