@@ -49,6 +49,18 @@ def matched_answers(options: SyncOptions, questions: Sequence[Question]) -> list
     return found
 
 
+def suggested_answers(questions: Sequence[Question]) -> list[MatchedAnswer]:
+    """Return an answer of each kind that questions can have."""
+    renumbered = [one for one in questions if one.kind == "renumbered"]
+    found = [MatchedAnswer("same", f"--renumbered {len(renumbered)}", renumbered)]
+    for question in questions:
+        if option := option_of(question):
+            found.append(MatchedAnswer("same", option, [question]))
+        if can_differ(question):
+            found.append(MatchedAnswer("differ", f"--they-differ {question.email}", [question]))
+    return found if renumbered else found[1:]
+
+
 def option_of(question: Question) -> str | None:
     """Return the option that says that it is the same person; None if none can."""
     if question.kind not in _ABOUT_AN_ACCOUNT:

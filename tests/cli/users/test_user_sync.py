@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import threading
 from pathlib import Path
@@ -450,3 +451,25 @@ def test_letters_that_were_lost_are_problems_and_change_nothing(
     assert "'Zo?', which is 'Zoë' of the account" in problem["detail"]
     assert anyscale("user", "verify", "-f", file).returncode == 2
     assert suspended(anyscale) == set()
+
+
+def test_words_that_were_an_answer_once_are_not_shown_as_one_again(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    def sync(number: str, *options: str) -> CommandResult:
+        file = tmp_path / "numbers.csv"
+        file.write_text(f"email,name,lastname,number\nzoe@example.com,Zoë,Roe,{number}\n", "utf-8")
+        columns = ("--column", "number=external_id", "--correct", "--at-most-suspend", "9")
+        return anyscale("user", "sync", "-f", file, "--yes", *columns, *options)
+
+    assert sync("1").returncode == 0
+    asked = sync("2")
+    assert "--renumbered=1" in asked.stderr
+    assert sync("2", "--renumbered", "1").returncode == 0
+    again = sync("3")
+    assert (again.returncode, "--renumbered=1" in again.stderr) == (3, False)
+    (command,) = re.findall(
+        r"^  anyscale (user sync .+--same-person=3)$", again.stderr, re.MULTILINE
+    )
+    assert anyscale(*shlex.split(command), "--yes").returncode == 0
+    assert accounts(anyscale)["zoe@example.com"]["external_id"] == "3"

@@ -1,6 +1,6 @@
 """The questions of `anyscale user sync`: who is who, and the command that answers."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import click
@@ -9,9 +9,11 @@ from anyscale.cli.connect import suggested_command
 from anyscale.cli.formats import write_text
 from anyscale.cli.terminal import MOST_LISTED, say
 from anyscale.cli.users_file import reading_options
-from anyscale.comparison.answers import can_differ, option_of
+from anyscale.comparison.answers import option_of, suggested_answers
 from anyscale.domain.models.sync import Question
 from anyscale.domain.phrases import quantity
+from anyscale.domain.schemas.users import MAX_ANSWERS
+from anyscale.transport.base import Transport
 
 #: options of the running command that the one with an answer repeats
 _FLAGS = ("create", "correct", "suspend_missing", "restore", "unterminated")
@@ -27,35 +29,55 @@ def show_questions(questions: Sequence[Question], name: str, *, is_cut: bool) ->
         say(f"... and {quantity(more, 'question')} more: -o json lists all")
 
 
-def say_questions(questions: Sequence[Question]) -> None:
+def say_questions(transport: Transport, questions: Sequence[Question]) -> None:
     """Say how many questions are open, and which commands answer them."""
     count = quantity(len(questions), "question")
-    is_one = len(questions) == 1
-    are, them = ("is", "it") if is_one else ("are", "them")
+    are, them = ("is", "it") if len(questions) == 1 else ("are", "them")
     say(f"{count} {are} open, and the accounts in {them} stay as they are.")
-    if renumbered := sum(one.kind == "renumbered" for one in questions):
-        say(f"If only the number has changed ({quantity(renumbered, 'user')}):")
-        say(f"  {_command(renumbered=renumbered)}")
-    for question in [one for one in questions if one.kind != "renumbered"][:MOST_LISTED]:
-        _say_answers(question)
+    renumbered = [one for one in questions if one.kind == "renumbered"]
+    named = [one for one in questions if one.kind != "renumbered"][:MOST_LISTED]
+    usable = _usable(transport, [*renumbered, *named])
+    if f"--renumbered {len(renumbered)}" in usable:
+        say(f"If only the number has changed ({quantity(len(renumbered), 'user')}):")
+        say(f"  {_command(renumbered=len(renumbered))}")
+    else:
+        named = [*renumbered[:MOST_LISTED], *named]
+    for question in named:
+        _say_answers(question, usable)
 
 
-def _say_answers(question: Question) -> None:
+def _usable(transport: Transport, questions: Sequence[Question]) -> Container[str]:
+    """Return the words that were not the answer to another change before."""
+    answers = suggested_answers(questions)[:MAX_ANSWERS]
+    holds = transport.users.answer_questions([one.given for one in answers], dry_run=True)
+    return {one.words for one, holds_now in zip(answers, holds, strict=True) if holds_now}
+
+
+def _say_answers(question: Question, usable: Container[str]) -> None:
     who = question.name or question.email
-    if option_of(question):
+    option = option_of(question)
+    if option:
         say(f"If {who} and {question.account_name} are the same person:")
-        say(f"  {_command(same_person=question.number or question.email)}")
-    if question.kind == "lost_letters":
-        say(f"If {who} is the name as it is:")
-        say(f"  {_command(they_differ=question.email)}")
-    elif can_differ(question):
-        say("If they are two people:")
-        say(f"  {_command(they_differ=question.email)}")
-    if question.kind == "look_alike":
+        same = {"same_person": question.number or question.email}
+        say(f"  {_command(**same) if option in usable else _update(question)}")
+    elif question.kind == "look_alike":
         say("If it is the same person, with another email:")
-        assert question.account_email
-        change = ("user", "update", question.account_email, "--email", question.email)
-        say(f"  {suggested_command(*change).strip('`')}")
+        say(f"  {_update(question)}")
+    if f"--they-differ {question.email}" in usable:
+        is_name = question.kind == "lost_letters"
+        say(f"If {who} is the name as it is:" if is_name else "If they are two people:")
+        say(f"  {_command(they_differ=question.email)}")
+
+
+def _update(question: Question) -> str:
+    """Return the command that corrects the account of a question, for a shell."""
+    assert question.account_email
+    changes = question.changes.to_dict() if question.changes else {"email": question.email}
+    words = ["user", "update", question.account_email]
+    for field, value in changes.items():
+        if isinstance(value, str) and value:
+            words += [_option(field), value]
+    return suggested_command(*words).strip("`")
 
 
 def _line(question: Question, name: str) -> str:

@@ -162,6 +162,8 @@ def sync(
         try:
             if not dry_run and not plan.stops:
                 _apply(transport, run, plan, yes=yes)
+            if plan.questions:
+                say_questions(transport, plan.questions)
         finally:
             if output == "json":
                 write_json(plan.to_dict())
@@ -173,8 +175,6 @@ def sync(
             f"{quantity(left, 'account')} {'is' if left == 1 else 'are'} not up to date: look at "
             "the reasons above, correct what they name, and run the same command again."
         )
-    if plan.questions:
-        say_questions(plan.questions)
     if left or plan.questions:
         raise click.exceptions.Exit(UNFINISHED)
 
