@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 from tests.server.http.console.conftest import Console, OpenConsole, run_console
-from tests.server.http.pages.requests import BROWSER, PROVIDER, PUBLIC, get, send
+from tests.server.http.pages.requests import BROWSER, PROVIDER, PUBLIC, fields_of, get, send
 from tests.support.callers import OPERATOR
 from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.http_client import HttpClient, HttpResponse
@@ -154,7 +154,7 @@ def test_a_file_creates_its_users_once(console_with: Console, jane: HttpClient) 
     assert "1 account was created" in words(page)
     again = upload(jane, f"{PATH}/{batch_id}/continue", csv("another"))
     assert (again.status, again.headers["location"]) == (303, f"{PATH}/{batch_id}")
-    assert "Links for 1 who cannot sign in" in words(page)
+    assert "Link for 1 who cannot sign in" in words(page)
     (user,) = console_with.control_plane.users.find([f"{name}@batch.example"])
     assert user
     assert batch_id in get(jane, PATH).text
@@ -230,8 +230,21 @@ def test_a_link_that_was_sent_before_is_named_before_it_stops_working(
     assert user
     send(jane, f"/console/users/{user.user_id}/link", newest="0")
     shown = words(get(jane, page))
-    assert "Create links for 2 users?" in shown
-    assert "1 of them has an unused link, which stops working." in shown
+    assert "Create links for 1 user?" in shown, "only what is missing"
+    assert "1 user of this import has an unused link, which stays as it is" in shown
+    overview = words(get(jane, page.removesuffix("/links")))
+    assert "Link for 1 who cannot sign in" in overview
+    assert "1 unused link" in overview
+    again = get(jane, f"{page}?only=linked")
+    assert "The link sent before stops working." in words(again)
+
+    sent = fields_of(get(jane, page)) | {"format": "csv"}
+    assert f"{names[1]}@" in (file := send(jane, page, **sent).text)
+    assert f"{names[0]}@" not in file
+    repeated = send(jane, page, **sent)
+    assert repeated.headers["location"].endswith("?note=repeated")
+    sent = fields_of(get(jane, f"{page}?only=linked")) | {"format": "csv"}
+    assert len(send(jane, page, **sent).text.splitlines()) == 3
 
 
 def test_without_a_public_address_the_text_for_users_has_none(
@@ -501,7 +514,7 @@ def test_skipped_people_are_named_and_get_links_with_the_others(
     assert "Links for 2 who cannot sign in" in words(page)
     question = words(get(jane, f"{PATH}/{batch_id}/links"))
     assert "Create links for 2 users?" in question
-    assert "1 of them was skipped, since the account existed already." in question
+    assert "1 of the users was skipped, since the account existed already." in question
     answer = send(jane, f"{PATH}/{batch_id}/links", format="csv", newest="0")
     assert [line.partition(",")[0] for line in answer.text.splitlines()[1:]] == [
         f"{new}@batch.example",

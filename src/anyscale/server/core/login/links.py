@@ -210,6 +210,11 @@ class PasswordLinkService:
         with self._transactions.read() as tx:
             return tx.links.unused_in_batch(batch_id, tx.now())
 
+    def linked(self, user_ids: Sequence[str]) -> Collection[str]:
+        """Return those of some accounts that have a link that works."""
+        with self._transactions.read() as tx:
+            return set(tx.links.linked(user_ids, tx.now()))
+
     def count_made(self, user_ids: Iterable[str]) -> int:
         """Count the unused links that users created as administrators for others."""
         with self._transactions.read() as tx:

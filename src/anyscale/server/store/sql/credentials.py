@@ -77,6 +77,11 @@ class Links(Table):
         values = self._connection.texts(user_ids), now
         return self._connection.one(UnusedLinks, sql, *values) or _NONE
 
+    def linked(self, user_ids: Sequence[str], now: int) -> Sequence[str]:
+        """Return the accounts that have a link by an administrator that has not expired."""
+        sql = f"select user_id from links where user_id {{any}} and {ADMIN_LINK} and expires_at > ?"
+        return self._connection.column(sql, self._connection.texts(user_ids), now)
+
     def unused_in_batch(self, batch_id: str, now: int) -> UnusedLinks:
         """Do so for the accounts of a batch without credentials. It reads all its links."""
         sql = (

@@ -231,7 +231,7 @@ def test_an_account_of_another_person_is_marked_with_its_name(jane: HttpClient) 
     for name, shown in ((old.upper(), account), (new, f"{account} another name")):
         page = upload(jane, CHECK, f"name,email\n{name},{email}\n".encode())
         assert rows_of(page, "existing") == [["2", f"{name} {email}", shown]]
-        hint = "1 of these accounts has another name: perhaps an email is wrong, or the person has married."
+        hint = "1 of these accounts has another name: perhaps an email is wrong"
         assert (hint in words(page)) == (name == new)
 
 

@@ -1,15 +1,17 @@
 """/console/batches/{batch_id}/links: links for all users of a batch who cannot sign in.
 
 They include the users whose entries were skipped, since they had accounts, and who cannot sign in
-to these.
+to these. While some users have unused links, the page is for the others; with `?only=linked` it is
+to create the unused links again.
 """
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from litestar import Response
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, RawBody
+from msgspec import structs
 
 from anyscale.domain.models.users import PasswordLink
 from anyscale.errors import AlreadyReplaced, AnyscaleError
@@ -41,6 +43,10 @@ from anyscale.server.http.web.templating import redirect
 __all__ = ["HANDLERS"]
 
 
+#: users of whom the page is: all, those who have an unused link, or those who have none
+_Only = Literal["", "linked", "missing"]
+
+
 class _Users(NamedTuple):
     """Users of a batch who cannot sign in, and the last ones before the next part of them."""
 
@@ -64,9 +70,10 @@ def ask_for_links(
     links: NamedDependency[PasswordLinkService],
     mail_queue: NamedDependency[MailQueue],
     note: FromQuery[str] = "",
+    only: FromQuery[Literal["", "linked"]] = "",
 ) -> Page:
     shown = LINK_NOTES.get(note, "")
-    return _question(request, batches, links, mail_queue, batch_id, note=shown)
+    return _question(request, batches, links, mail_queue, batch_id, only, note=shown)
 
 
 @post("/batches/{batch_id:str}/links", status_code=200)
@@ -84,9 +91,10 @@ async def create_links(
     Or request that they are mailed. A form that arrives twice does neither: it names the newest
     link and the latest mailing that its user has seen.
     """
-    text, seen = read_form(request, body, "format", "mailing")
+    text, seen, chosen = read_form(request, body, "format", "mailing", "only")
+    only: _Only = chosen if chosen in ("linked", "missing") else ""
     newest = read_number(request, body, "newest")
-    parts = _Parts(batches, links, batch_id, request.user)
+    parts = _Parts(batches, links, batch_id, request.user, only)
     try:
         if text == BY_MAIL:
             await pools.write.run(parts.mail, seen, newest)
@@ -97,7 +105,7 @@ async def create_links(
     except AnyscaleError as error:
         shown = refused_form(error)
         return await pools.read.run(
-            _question, request, batches, links, mail_queue, batch_id, **shown
+            _question, request, batches, links, mail_queue, batch_id, only, **shown
         )
     return links_file(text).stream(_pages(parts, pools, first))
 
@@ -117,22 +125,45 @@ class _Parts(NamedTuple):
     links: PasswordLinkService
     batch_id: str
     caller: SessionCaller
+    only: _Only
 
     def create(self, before: _Users, newest: int | None = None) -> _Created:
         """Create links for the next part, but for users who were suspended or deleted meanwhile."""
+        if newest is not None:
+            self._require_seen(newest)
         part = self._after(before)
-        ids = [user.user_id for user in part.users]
+        ids = self._chosen(part)
         created = self.links.create(ids, self.caller, newest, skip="inactive")
         return _Created(part, created)
 
     def mail(self, seen: str, newest: int) -> None:
-        """Request that all of them get links by mail."""
+        """Request that they get links by mail."""
+        self._require_seen(newest)
+        if self.only:
+            part = self._after(_Users())
+            while part.users:
+                self.links.mail(self._chosen(part), self.caller, skip="inactive")
+                part = self._after(part)
+            return
         if self.links.without_credentials(self.batch_id, "", 1):
             self.links.mail_many(self.batch_id, self.caller, seen)
         skipped = self.batches.skipped(self.batch_id, without_credentials=True)
         for start in range(0, len(skipped), MOST):
             ids = [user.user_id for user in skipped[start : start + MOST]]
             self.links.mail(ids, self.caller, newest, skip="inactive")
+
+    def _require_seen(self, newest: int) -> None:
+        """Raise `AlreadyReplaced` if the form of some of the users arrives twice."""
+        skipped = self.batches.skipped(self.batch_id, without_credentials=True)
+        if self.only and unused_links(self.links, self.batch_id, skipped).newest > newest:
+            raise AlreadyReplaced("a link was created after the caller has looked")
+
+    def _chosen(self, part: _Users) -> list[str]:
+        ids = [user.user_id for user in part.users]
+        if not self.only:
+            return ids
+        linked = self.links.linked(ids)
+        return [one for one in ids if (one in linked) == (self.only == "linked")]
 
     def _after(self, before: _Users) -> _Users:
         if before.last_position is None:
@@ -150,18 +181,26 @@ def _question(
     links: PasswordLinkService,
     mail_queue: MailQueue,
     batch_id: str,
+    only: _Only,
     **shown: Any,
 ) -> Page:
     latest = mail_queue.list_mailings(limit=1, batch_id=batch_id)
     skipped = batches.skipped(batch_id, without_credentials=True)
+    batch, unused = batches.show(batch_id, request.user), unused_links(links, batch_id, skipped)
+    count = (batch.without_credentials or 0) + len(skipped)
+    if 0 < unused.count < count:
+        only = only or "missing"
     return render_console_page(
         request,
         "batches/links",
         PATH,
         module="download.js",
-        batch=batches.show(batch_id, request.user),
+        batch=batch,
         skipped=len(skipped),
-        unused=unused_links(links, batch_id, skipped),
+        count={"": count, "linked": unused.count, "missing": count - unused.count}[only],
+        unused=structs.replace(unused, count=0) if only == "missing" else unused,
+        linked=unused.count,
+        only=only,
         mailing=latest[0] if latest else None,
         **shown,
     )
