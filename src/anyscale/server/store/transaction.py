@@ -28,8 +28,7 @@ from anyscale.server.store.sql.search.user_words import Words
 from anyscale.server.store.sql.search.users_by_email import UsersByEmail
 from anyscale.server.store.sql.server_keys import ServerKeys
 from anyscale.server.store.sql.sessions import Devices, HalfSignIns, Sessions
-from anyscale.server.store.sql.sync_answers import SyncAnswers
-from anyscale.server.store.sql.syncs import Syncs
+from anyscale.server.store.sql.syncs import SyncAnswers, Syncs
 from anyscale.server.store.sql.tokens import Tokens
 from anyscale.server.store.sql.users import Users
 

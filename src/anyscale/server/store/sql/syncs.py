@@ -1,16 +1,18 @@
-"""The table `syncs`."""
+"""The tables `syncs` and `sync_answers`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import structs
 
-from anyscale.server.store.records.syncs import SyncRecord
+from anyscale.server.store.records.syncs import AnswerRecord, SyncRecord
 from anyscale.server.store.sql.connection import Table, columns, insert
 
-__all__ = ["Syncs"]
+__all__ = ["SyncAnswers", "Syncs"]
 
 _SYNC = f"select {columns(SyncRecord)} from syncs"
 _ADD = insert("syncs", SyncRecord)
+_ADD_ANSWER = f"{insert('sync_answers', AnswerRecord)} on conflict do nothing"
+_FIND_ANSWERS = f"select {columns(AnswerRecord)} from sync_answers where words {{any}}"
 _SAVED = SyncRecord.__struct_fields__[SyncRecord.__struct_fields__.index("touched_at") :]
 _SAVE = f"update syncs set {', '.join(f'{name} = ?' for name in _SAVED)} where sync_id = ?"
 
@@ -45,3 +47,16 @@ class Syncs(Table):
     def purge(self, before: int) -> None:
         """Delete those that were last touched before a time."""
         self._connection.execute("delete from syncs where touched_at < ?", before)
+
+
+class SyncAnswers(Table):
+    """What the answers to questions of syncs were the answers to."""
+
+    def add(self, answer: AnswerRecord) -> None:
+        """Store an answer, unless there is one of the same words."""
+        self._connection.execute(_ADD_ANSWER, answer.words, answer.change, answer.answered_at)
+
+    def find(self, words: Iterable[str]) -> Mapping[str, str]:
+        """Return the change of each answer that was given, by its words."""
+        found = self._connection.all(AnswerRecord, _FIND_ANSWERS, self._connection.texts(words))
+        return {one.words: one.change for one in found}
