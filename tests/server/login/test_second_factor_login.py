@@ -453,6 +453,26 @@ def test_who_has_the_password_keeps_out_no_known_browser(
     assert login.by_code(begun, code_shown(seed), known)
 
 
+def test_signing_in_again_is_limited_by_session(
+    control_plane: ControlPlane, many_sign_ins: pytest.MonkeyPatch
+) -> None:
+    many_sign_ins.undo()
+    sessions = [set_by_link(control_plane, create_link(control_plane), CHOSEN, HOME).session]
+    sessions.append(sign_in_at_home(control_plane, password=CHOSEN).session)
+    stolen, own = map(control_plane.sessions.authenticate, sessions)
+    again = control_plane.password_login.sign_in_again
+    for _ in range(60):
+        again(stolen, CHOSEN, HOME)
+    with pytest.raises(TooManyFailedLogins):
+        again(stolen, CHOSEN, HOME)
+    add_app(control_plane, stolen.account.user_id)
+    for _ in range(20):
+        assert again(stolen, CHOSEN, HOME)
+    with pytest.raises(TooManyFailedLogins):
+        again(stolen, CHOSEN, HOME)
+    assert again(own, CHOSEN, HOME)
+
+
 ENDS = (
     *("password", "email", "sso", "suspended", "suspended and restored", "many suspended"),
     *("signed out", "signed out elsewhere", "deleted"),
@@ -571,6 +591,7 @@ def off(store_deployment: Deployment, control_plane: ControlPlane) -> Iterator[C
         yield other
 
 
+@pytest.mark.both_stores
 def test_a_session_from_when_they_were_off_needs_the_factor_for_what_needs_a_recent_sign_in(
     off: ControlPlane, control_plane: ControlPlane, seed: bytes
 ) -> None:

@@ -2,13 +2,17 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from typing import TYPE_CHECKING
 
 import pytest
 from msgspec import structs
 from tests.store.contract.steps import StoreSteps, link_row, session_row, user_id_of
 
-from anyscale.server.store.records.login import SessionRecord
+from anyscale.server.store.records.login import HalfSignInRecord, SessionRecord
 from anyscale.server.store.transaction import Store, Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["SignInRules"]
 
@@ -138,6 +142,47 @@ class SessionRules(StoreSteps):
     def _left(self, store: Store, user_id: str) -> list[str]:
         with store.read() as tx:
             return [session.session_id for session in tx.sessions.list(user_id)]
+
+
+class HalfSignInRules(StoreSteps):
+    """Half sign-ins end with the sessions of their account, and with the account."""
+
+    def test_they_end_with_all_sessions_of_their_account_and_not_with_one(
+        self, store: Store
+    ) -> None:
+        ends: dict[str, Callable[[Transaction], object]] = {
+            "all": lambda tx: tx.sessions.delete("usr_a"),
+            "all but one": lambda tx: tx.sessions.delete("usr_a", keep="ses_1"),
+            "of many accounts": lambda tx: tx.sessions.delete_of(["usr_a"]),
+            "one": lambda tx: tx.sessions.delete("usr_a", only="ses_1"),
+        }
+        left = {}
+        for way, end in ends.items():
+            with store.write() as tx:
+                tx.half_sign_ins.delete_of(["usr_a", "usr_b"])
+                for user_id in ("usr_a", "usr_b"):
+                    tx.half_sign_ins.add(half_row(user_id))
+                end(tx)
+                left[way] = [
+                    tx.half_sign_ins.get(half_row(user_id).hash) is not None
+                    for user_id in ("usr_a", "usr_b")
+                ]
+        assert left == {way: [way == "one", True] for way in ends}
+
+    def test_deleting_an_account_deletes_them(self, store: Store) -> None:
+        batch = self.publish(store, 1, "a@x.org", "b@x.org")
+        gone, kept = half_row(user_id_of(batch, 0)), half_row(user_id_of(batch, 1))
+        with store.write() as tx:
+            tx.half_sign_ins.add(gone)
+            tx.half_sign_ins.add(kept)
+            tx.accounts.delete(gone.user_id)
+        with store.read() as tx:
+            assert tx.half_sign_ins.get(gone.hash) is None
+            assert tx.half_sign_ins.get(kept.hash) == kept
+
+
+def half_row(user_id: str) -> HalfSignInRecord:
+    return HalfSignInRecord(user_id.encode(), user_id, "", "password", "pwd", 5, "/", 5)
 
 
 class LinkRules(StoreSteps):
@@ -365,5 +410,7 @@ class NulCharacterRules(StoreSteps):
         assert tx.users.count_accounts("bat_\0").all == 0
 
 
-class SignInRules(SessionRules, LinkRules, DeviceRules, IdentityRules, NulCharacterRules):
+class SignInRules(
+    SessionRules, HalfSignInRules, LinkRules, DeviceRules, IdentityRules, NulCharacterRules
+):
     """Every rule of signing in."""
