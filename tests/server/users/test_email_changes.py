@@ -463,11 +463,11 @@ def test_two_accounts_get_no_equal_emails(control_plane: ControlPlane) -> None:
 def test_an_exchange_is_refused_whole(control_plane: ControlPlane) -> None:
     jane, joe, zoe = create_users(control_plane, "jane", "joe", "zoe")
     change(control_plane, zoe, "new@example.com")
-    for emails in (
-        {jane: "joe@example.com", joe: "new@example.com"},
-        {jane: "joe@example.com", joe: "zoe@example.com"},
+    for emails, taken in (
+        ({jane: "joe@example.com", joe: "new@example.com"}, "new@example.com"),
+        ({jane: "joe@example.com", joe: "zoe@example.com"}, "zoe@example.com"),
     ):
-        with pytest.raises(EmailTaken):
+        with pytest.raises(EmailTaken, match=taken):
             change_several(control_plane, emails)
     assert emails_of(control_plane, jane, joe) == ["jane@example.com", "joe@example.com"]
 

@@ -92,7 +92,7 @@ async def create_links(
     link and the latest mailing that its user has seen.
     """
     text, seen, chosen = read_form(request, body, "format", "mailing", "only")
-    only: _Only = chosen if chosen in ("linked", "missing") else ""
+    only: _Only = "linked" if chosen == "linked" else "missing" if chosen == "missing" else ""
     newest = read_number(request, body, "newest")
     parts = _Parts(batches, links, batch_id, request.user, only)
     try:

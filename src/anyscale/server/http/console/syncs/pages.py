@@ -48,6 +48,7 @@ from anyscale.server.http.web.actors import names_in
 from anyscale.server.http.web.console_page import Page, host_of, render_console_page
 from anyscale.server.http.web.forms import form_key_or_new
 from anyscale.server.http.web.templating import redirect
+from anyscale.server.store.records.search import FoundUserRecord
 from anyscale.server.store.records.syncs import SyncRecord
 
 __all__ = ["HANDLERS", "PATH"]
@@ -157,7 +158,7 @@ def show_sync(
     )
 
 
-def _people(users: Sequence[User]) -> list[dict[str, str]]:
+def _people(users: Sequence[User] | Sequence[FoundUserRecord]) -> list[dict[str, str]]:
     return [
         {"user_id": one.user_id, "name": full_name(one.name, one.lastname), "email": one.email}
         for one in users
