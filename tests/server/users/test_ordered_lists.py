@@ -49,7 +49,7 @@ def add_links(store: Store) -> None:
         execute_sql(tx, "delete from links")
         found = execute_sql(tx, "select user_id from users where name = 'ab'").fetchall()
         for at, (user_id,) in enumerate(found):
-            sql = "insert into links values (?, ?, 'test', 1, 9, 'admin')"
+            sql = "insert into links values (?, ?, 'test', 1, 9, 'admin', '')"
             execute_sql(tx, sql, (bytes([at] * 32), user_id))
 
 
