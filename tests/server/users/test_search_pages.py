@@ -21,7 +21,7 @@ from anyscale.domain.user_query import UserQuery
 from anyscale.errors import RequestInvalid
 from anyscale.server.core.search import pages
 from anyscale.server.core.search import tiers as search
-from anyscale.server.core.search.cursor import PagePosition, encode_cursor
+from anyscale.server.core.search.cursor import PagePosition, decode_cursor, encode_cursor
 from anyscale.server.core.search.listing import UserListing
 from anyscale.server.core.search.pages import BUDGET
 from anyscale.server.core.search.tiers import end_of
@@ -285,3 +285,14 @@ def test_a_cursor_of_nested_arrays_is_refused(store: Store, depth: int) -> None:
     cursor = urlsafe_b64encode(b"\x92\x02" + b"\x91" * depth + b"\x90").decode().rstrip("=")
     with pytest.raises(RequestInvalid, match="start again with an empty cursor"):
         UserListing(Transactions(store)).page(UserQuery(search="a"), cursor, 1)
+
+
+def test_a_cursor_is_decoded_only_up_to_its_longest_text() -> None:
+    query = UserQuery(search="a")
+    for letters, is_decoded in ((256, True), (4_096, False)):
+        cursor = encode_cursor(PagePosition(key=("a" * letters,)), query)
+        if is_decoded:
+            assert decode_cursor(cursor, query).key == ("a" * letters,)
+            continue
+        with pytest.raises(RequestInvalid, match="is not one that a control plane has returned"):
+            decode_cursor(cursor, query)

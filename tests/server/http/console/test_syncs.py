@@ -17,12 +17,13 @@ from tests.support.users import create_accounts
 
 from anyscale.comparison import sync_options
 from anyscale.domain.models.users import User, UserChanges
-from anyscale.errors import StoreUnavailable
+from anyscale.errors import BatchRefused, StoreUnavailable, SyncStopped
 from anyscale.server.background import file_sync
 from anyscale.server.core.time_units import HOUR_MS
 from anyscale.server.http.console.syncs import pages
 from anyscale.server.http.console.syncs.pages import PATH
 from anyscale.server.http.console.users.listing import PAGE_USERS
+from anyscale.server.http.metrics import REFUSALS
 from anyscale.server.store.records.syncs import SyncRecord
 
 HEADER = "Personalnr;Vorname;Nachname;E-Mail;Stelle"
@@ -620,3 +621,12 @@ def test_a_run_that_its_server_has_left_is_shown_as_stopped(
 def test_an_unknown_sync_has_a_page(jane: HttpClient) -> None:
     assert get(jane, f"{PATH}/syn_0").status == 404
     assert send(jane, f"{PATH}/check", name="a").status == 400
+
+
+def test_a_wrong_file_and_an_open_question_are_counted_as_refusals(jane: HttpClient) -> None:
+    wrong, stopped = REFUSALS.labels(BatchRefused.code), REFUSALS.labels(SyncStopped.code)
+    before = wrong._value.get(), stopped._value.get()
+    check(jane, staff(";;;not-an-email;"))
+    data = staff(without="bob")
+    confirm(jane, check(jane, data), data, seen="another plan")
+    assert (wrong._value.get(), stopped._value.get()) == (before[0] + 1, before[1] + 1)
