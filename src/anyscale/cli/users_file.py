@@ -139,16 +139,20 @@ def say_notes(file: UsersFile) -> None:
 
 
 def column_hint(file: UsersFile, error: BatchRefused) -> str | None:
-    """Return the way to take unknown columns of a table without editing it."""
-    if file.format not in TABLES or error.codes["unknown_key"] <= file.nameless_columns:
+    """Return the way to take the columns of a table without editing it."""
+    proposed = file.proposed_choices
+    is_unknown = error.codes["unknown_key"] > file.nameless_columns
+    if file.format not in TABLES or not (proposed or is_unknown):
         return None
-    names = (name if len(name) <= _LONGEST else "HEADER" for name in file.unknown_columns.values())
-    left_out = list(dict.fromkeys(f"{name}=" for name in names))
-    if file.proposed_choice:
-        return f"Without editing the file: {_options([file.proposed_choice, *left_out])}."
-    them = "them" if len(left_out) > 1 else "it"
+    choices = [
+        f"{shown if len(shown) <= _LONGEST else 'HEADER'}={field}"
+        for shown, field in ((" ".join(name.split()), field) for name, field in proposed.items())
+    ]
+    if any(proposed.values()):
+        return f"Without editing the file: {_options(choices)}."
+    them = "them" if len(choices) > 1 else "it"
     return (
-        f"Without editing the file: {_options(left_out or ['HEADER='])} leaves {them} out, and "
+        f"Without editing the file: {_options(choices or ['HEADER='])} leaves {them} out, and "
         "`--column HEADER=FIELD` names the field of a column."
     )
 

@@ -201,12 +201,10 @@ class UsersFile:
         self.may_be_cut: bool = False
         #: what the last reading recognized and passed over, as lines for its user
         self.notes: list[str] = []
-        #: place -> header, of columns of a CSV file that stand for no field, in the last reading
-        self.unknown_columns: dict[Place, str] = {}
         #: problems of columns without a name, for which no field can be chosen, in the last reading
         self.nameless_columns: int = 0
-        #: like `Name=lastname`: the choice of a field that mends the header, in the last reading
-        self.proposed_choice: str = ""
+        #: header -> field, or "" to leave it out: what mends the header, in the last reading
+        self.proposed_choices: Mapping[str, str] = {}
         #: size in bytes and modification time in nanoseconds, which change with the file
         self.stamp: Final = self._current_stamp()
 
@@ -339,9 +337,8 @@ class UsersFile:
         except OSError as error:
             raise _unreadable(self.name, error) from None
         self.notes = notes_of(entries, may_be_cut=self.may_be_cut)
-        self.unknown_columns = entries.unknown_columns
         self.nameless_columns = entries.nameless_columns
-        self.proposed_choice = entries.proposed_choice
+        self.proposed_choices = entries.proposed_choices
 
     def _check_manifest(self, entries: EntryCollector) -> None:
         """Add a problem if the file is not what its manifest says."""

@@ -143,12 +143,10 @@ class EntryCollector:
         self.column_choices: ColumnChoices | None = column_choices
         #: header -> field, of the columns of a CSV file that are recognized by another name
         self.recognized_columns: dict[str, str] = {}
-        #: place -> header, of the columns of a CSV file that stand for no field
-        self.unknown_columns: dict[Place, str] = {}
         #: problems so far of columns without a name
         self.nameless_columns: int = 0
-        #: see `ColumnFault.choice`
-        self.proposed_choice: str = ""
+        #: header -> field, or "" to leave it out: the choices that mend the header of a table
+        self.proposed_choices: Mapping[str, str] = {}
         #: kind -> entries of another system so far that are not users, and were passed over
         self.left_out: Counter[str] = Counter()
         #: kind -> what belongs to entries so far, and was passed over

@@ -55,20 +55,25 @@ CSV_BOOLEANS = (
 )
 
 # English, German, French, Spanish, Italian, Dutch, Portuguese, Polish and Russian; `_squashed`
-# ignores case, accents, blanks, hyphens, dots, and what is in parentheses, as in `E-Mail (work)`.
+# ignores case, accents, blanks, hyphens, dots, and what is in parentheses or brackets, as in
+# `E-Mail (work)`, and reads `#` as `no`.
 _FIRST_NAMES = (
-    "first name, given name, forename, vorname, rufname, prénom, nombre, nome, voornaam, imię, имя"
+    "first name, given name, forename, legal first name, legal name first name, vorname, rufname, "
+    "prénom, nombre, nome, voornaam, imię, имя"
 )
 _OTHER_NAMES = {
     "name": f"{_FIRST_NAMES}, full name, display name",
-    "email": "mail, email address, mail address, work email, business email, dienstliche e-mail, "
+    "email": "mail, email address, mail address, work email, business email, "
+    "primary email, primary work email, email primary work, dienstliche e-mail, e-mail dienstlich, "
+    "e-mail geschäftlich, geschäftliche e-mail, "
     " email-adresse, mailadresse, courriel, "
     "adresse e-mail, adresse mail, correo, correo electrónico, indirizzo e-mail, e-mailadres, "
     "endereço de e-mail, adres e-mail, почта, электронная почта, адрес электронной почты",
     "password": "initial password, pwd, passwort, kennwort, mot de passe, contraseña, wachtwoord, "
     "senha, hasło, пароль",
     "is_sso_user": "sso, is sso, sso user, uses sso, single sign-on",
-    "lastname": "surname, family name, nachname, familienname, zuname, nom, nom de famille, "
+    "lastname": "surname, family name, legal last name, legal name last name, nachname, "
+    "familienname, zuname, nom, nom de famille, "
     "apellido, apellidos, cognome, achternaam, sobrenome, apelido, nazwisko, фамилия",
     "title": "job title, position, titel, jobtitel, funktion, stelle, stellenbezeichnung, "
     "berufsbezeichnung, "
@@ -89,7 +94,8 @@ _SYMBOL, _WORD = 3, 5
 
 
 def _squashed(key: str) -> str:
-    return re.sub(r"\(.*?\)|[\W_]", "", unicodedata.normalize("NFD", key.casefold()))
+    text = unicodedata.normalize("NFD", key.casefold().replace("#", "no"))
+    return re.sub(r"\(.*?\)|\[.*?\]|[\W_]", "", text)
 
 
 _FIRST_NAME_WORDS = frozenset(map(_squashed, _FIRST_NAMES.split(",")))

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from anyscale.users_file.tables.columns import ColumnChoices, proposed_fields
+from anyscale.users_file.tables.columns import ColumnChoices, proposed_choices, proposed_fields
+from anyscale.users_file.tables.header import column_name, columns_of
 
 
 @pytest.mark.parametrize(
@@ -69,3 +70,51 @@ def test_values_of_a_column_that_only_the_user_names_stay_hidden() -> None:
 
 def test_a_first_row_that_may_be_a_user_is_not_shown() -> None:
     assert shown("Eva;eva@x.org;hush 1", "Ole;ole@x.org;hush 2") == []
+
+
+#: the headers of other programs, and the choices that read each
+EXPORTS = {
+    # Google Workspace
+    "First Name [Required];Last Name [Required];Email Address [Required];Password [Required];"
+    "Org Unit Path [Required];Recovery Email;Employee ID": [
+        "Org Unit Path [Required]=",
+        "Recovery Email=",
+    ],
+    # Workday
+    "Employee ID;Legal Name - First Name;Legal Name - Last Name;Email - Primary Work;Location": [
+        "Location="
+    ],
+    # BambooHR
+    "Employee #;First Name;Last Name;Home Email;Work Email": ["Home Email="],
+    # Microsoft Entra
+    "userPrincipalName;displayName;surname;mail;givenName": [
+        "userPrincipalName=",
+        "displayName=",
+    ],
+    "Personalnummer;Name;Vorname;E-Mail dienstlich;E-Mail": [
+        "Name=lastname",
+        "E-Mail=",
+    ],
+}
+
+
+@pytest.mark.parametrize("header", EXPORTS)
+def test_a_header_is_read_with_the_choices_that_are_proposed(header: str) -> None:
+    cells = header.split(";")
+    choices = proposed_choices(cells, {}, ("name", "email"))
+    assert [f"{name}={field}" for name, field in choices.items()] == EXPORTS[header]
+
+    chosen = {column_name(name): field for name, field in choices.items()}
+    columns = list(columns_of(cells, chosen, is_header=True))
+    assert not [fault for _, fault in columns if fault]
+    assert {"name", "lastname", "email"} < {column for column, _ in columns}
+
+
+def test_a_misspelt_column_is_proposed_as_its_field_and_never_as_a_secret() -> None:
+    choices = proposed_choices(["name", "email", "titel2", "lastnmae", "pasword"], {}, ("email",))
+    assert choices == {"titel2": "title", "lastnmae": "lastname", "pasword": ""}
+
+
+def test_without_a_column_of_emails_the_choices_only_leave_columns_out() -> None:
+    choices = proposed_choices(["Vorname", "Login", "Abteilung"], {}, ("name", "email"))
+    assert choices == {"Login": "", "Abteilung": ""}

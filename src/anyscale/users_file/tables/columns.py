@@ -6,9 +6,9 @@ from msgspec import Struct
 
 from anyscale.domain.validation import FIELDS, SECRETS, SERVER_FIELDS
 from anyscale.users_file.field_words import field_of, is_first_name, meant_field
-from anyscale.users_file.tables.header import column_name
+from anyscale.users_file.tables.header import column_name, columns_of
 
-__all__ = ["Column", "ColumnChoices", "proposed_fields"]
+__all__ = ["Column", "ColumnChoices", "proposed_choices", "proposed_fields"]
 
 #: rows whose values are shown
 _SAMPLES = 3
@@ -87,17 +87,53 @@ def proposed_fields(cells: Sequence[str], wanted: Mapping[str, str]) -> dict[str
     names = [name for name in reversed(headers) if name not in SERVER_FIELDS or name in wanted]
     chosen = {name: wanted[name] for name in names if name in wanted}
     taken = set(chosen.values())
-    for name, field in _ranked([(name, headers[name]) for name in names if name not in chosen]):
+    others = [(name, headers[name]) for name in names if name not in chosen]
+    has_first_names = any(
+        chosen.get(name, "name") and is_first_name(headers[name]) for name in names
+    )
+    for name, field in _ranked(others, has_first_names=has_first_names):
         if name not in chosen and field not in taken:
             chosen[name] = field
             taken.add(field)
     return {name: chosen.get(name, "") for name in names}
 
 
-def _ranked(columns: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+def proposed_choices(
+    cells: Sequence[str], chosen: Mapping[str, str], required: Sequence[str]
+) -> dict[str, str]:
+    """Return the fewest choices with which a wrong header is read: header -> field, or "".
+
+    If no field can be proposed for a required column, the choices only leave columns out.
+
+    Args:
+        cells: of the header.
+        chosen: what the caller chose already: see `UsersFile`.
+        required: the fields of columns that the file must have.
+    """
+    headers = {column_name(cell): cell for cell in reversed(cells)}
+    fields = proposed_fields(cells, chosen)
+    for name in fields:
+        meant = meant_field(headers[name])
+        if name not in chosen and meant not in (None, *SECRETS, *fields.values()):
+            fields[name] = meant or ""
+    new = {name: field for name, field in fields.items() if name not in chosen}
+    known = {name: field_of(headers[name]) for name in new}
+    few = {name: field for name, field in new.items() if field != known[name]}
+    read = set(fields.values()) - {""}
+    for choices in (few, new) if read.issuperset(required) else ():
+        columns = list(columns_of(list(cells), {**chosen, **choices}, is_header=True))
+        is_valid = not any(fault for _, fault in columns)
+        if is_valid and read == set(FIELDS).intersection(column for column, _ in columns):
+            return {headers[name]: field for name, field in choices.items()}
+    return {headers[name]: "" for name, field in new.items() if not (field or known[name])}
+
+
+def _ranked(
+    columns: Sequence[tuple[str, str]], *, has_first_names: bool
+) -> Iterator[tuple[str, str]]:
     """Iterate over columns and the fields that they may be, the most certain ones first."""
     found = {name: _field_in(header) for name, header in columns}
-    if "lastname" not in found.values() and any(is_first_name(header) for _, header in columns):
+    if "lastname" not in found.values() and has_first_names:
         yield from ((name, "lastname") for name in found if name == "name")
     first_names = [(name, "name") for name, header in columns if is_first_name(header)]
     if "lastname" in found.values():

@@ -32,8 +32,6 @@ class ColumnFault(NamedTuple):
 
     code: str
     detail: str
-    #: like `Name=lastname`: the choice that mends it, if another column is the wrong one
-    choice: str = ""
 
 
 def chosen_columns(texts: Iterable[str]) -> dict[str, str]:
@@ -169,4 +167,4 @@ def _first_name(cell: str, last_name: str | None) -> ColumnFault | None:
         f"{shown(cell)} is the first name, so {shown(last_name)} is probably the last name: "
         f"rename {shown(last_name)} to lastname and {shown(cell)} to name"
     )
-    return ColumnFault("unknown_key", detail, f"{last_name.strip()}=lastname")
+    return ColumnFault("unknown_key", detail)

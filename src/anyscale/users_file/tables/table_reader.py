@@ -20,9 +20,9 @@ from anyscale.users_file.field_words import (
     boolean_fault,
     damaged_cell,
     field_of,
-    meant_field,
 )
 from anyscale.users_file.input_stream import InputStream
+from anyscale.users_file.tables.columns import proposed_choices
 from anyscale.users_file.tables.header import column_name, columns_of, named_column
 
 __all__ = ["TableReader", "UnreadableCell", "names_all"]
@@ -170,15 +170,17 @@ class TableReader:
     def _read_columns(self, cells: list[str], places: Iterable[Place], *, is_header: bool) -> None:
         chosen = self._entries.chosen_columns
         columns = columns_of(cells, chosen, is_header=is_header)
+        is_wrong = False
         for cell, (column, fault), place in zip(cells, columns, places, strict=True):
             if fault:
                 self._entries.problem(place, fault.code, fault.detail)
-                self._entries.proposed_choice = self._entries.proposed_choice or fault.choice
-                if fault.code == "unknown_key" and is_header and meant_field(cell) is None:
-                    self._entries.unknown_columns[place] = cell.strip()
+                is_wrong = True
             elif column in FIELDS and column != named_column(cell, chosen):
                 self._entries.recognized_columns[cell.strip()] = column
             self.columns.append(column)
+        if is_wrong and is_header:
+            required = self._entries.required
+            self._entries.proposed_choices = proposed_choices(cells, chosen, required)
 
     def _values(
         self, row: Sequence[str], place_of: Mapping[str, Place]
