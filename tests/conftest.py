@@ -104,6 +104,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--at-once", type=int, default=16, help="uses of one proof at the same time")
     parser.addoption("--histories", type=int, default=12, help="number of histories of accounts")
     parser.addoption("--first-history", type=int, default=0, help="number of the first of them")
+    parser.addoption("--months", type=int, default=12, help="number of months of offices")
+    parser.addoption("--first-month", type=int, default=0, help="number of the first of them")
 
 
 def pytest_configure() -> None:
