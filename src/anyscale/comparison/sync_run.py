@@ -160,7 +160,7 @@ class SyncRun:
         """
         plan.done = self.result
         users = self._transport.users
-        self._store_answers()
+        self.store_answers()
 
         def restore(step: SyncStep) -> None:
             users.restore(_id(step), keep_owner=True, by_sync=True, expected=step.expected)
@@ -183,8 +183,14 @@ class SyncRun:
         if plan.create:
             self._create(plan.create)
 
-    def _store_answers(self) -> None:
-        """Store what the answers were the answers to: they hold for nothing else from now on."""
+    def store_answers(self) -> None:
+        """Store what the answers of the caller were the answers to, also if no step follows.
+
+        They hold for nothing else from now on. `apply` does it, too.
+
+        Raises:
+            BatchUnfinished: it failed.
+        """
         given = [one.given for one in self._answers]
         try:
             for start in range(0, len(given), MAX_ANSWERS):

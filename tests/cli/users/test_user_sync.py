@@ -473,3 +473,17 @@ def test_words_that_were_an_answer_once_are_not_shown_as_one_again(
     )
     assert anyscale(*shlex.split(command), "--yes").returncode == 0
     assert accounts(anyscale)["zoe@example.com"]["external_id"] == "3"
+
+
+def test_an_answer_that_no_step_follows_is_used_up_too(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    def sync(name: str, *kinds: str) -> CommandResult:
+        file = csv(tmp_path, *STAFF[:3], f"ann@example.com,{name},")
+        return anyscale(
+            "user", "sync", "-f", file, "--yes", "--same-person=ann@example.com", *kinds
+        )
+
+    assert sync("Bea,Moe", "--create").returncode == 0
+    assert sync("Cleo,Poe").returncode == 3
+    assert accounts(anyscale)["ann@example.com"]["name"] == "Ann"

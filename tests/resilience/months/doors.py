@@ -167,7 +167,7 @@ def _asked(page: HttpResponse) -> list[Question]:
     for row in rows:
         if 'data-label="Answer"' not in row:
             continue
-        bdi = re.findall(r"<bdi>([^<]*)</bdi>", row.partition("</th>")[0])
+        bdi = re.findall(r"<bdi[^>]*>([^<]*)</bdi>", row.partition("</th>")[0])
         user = re.search(r'href="/console/users/(\w+)"', row)
         name = re.search(r'<select id="(answer-\w+)"', row)
         email = next(text for text in bdi if "@" in text)

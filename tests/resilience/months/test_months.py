@@ -306,7 +306,7 @@ class _Months:
         for user_id, row in same if not month.kinds else ():
             if "was the answer to another change" not in answered.text:
                 self._is_corrected(before[user_id], row)
-        if isinstance(door, Command) and (not month.kinds or "--correct" in month.kinds):
+        if isinstance(door, Command):
             self._keep(answers)
 
     def _is_corrected(self, old: Account, row: Row) -> None:

@@ -234,6 +234,7 @@ def _summary(plan: SyncPlan) -> str:
 def _apply(transport: Transport, run: SyncRun, plan: SyncPlan, *, yes: bool) -> None:
     """Ask, and do what the plan says."""
     if not plan.steps:
+        run.store_answers()
         return
     confirm(f"This changes {quantity(plan.steps, 'account')}.", _NOTHING, yes=yes)
     explain_interrupt(_Interrupted(run.result))

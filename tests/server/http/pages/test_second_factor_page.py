@@ -152,12 +152,14 @@ def test_recovery_codes_are_offered_to_those_who_have_some_and_never_first(site:
 def test_the_page_says_who_helps_a_user_with_neither_factor_nor_code(site: Site) -> None:
     jane = site.browser()
     begin(jane)
-    assert "You cannot use it? An administrator can remove it" in get(jane, PAGE).text
+    assert (
+        "You cannot use it? An administrator can remove the second factors" in get(jane, PAGE).text
+    )
     site.add_recovery_code()
     with site.control_plane.store.write() as tx:
         tx.accounts.set_role(site.user_id, "owner")
     page = get(jane, f"{PAGE}?by=recovery_code")
-    assert "You have no recovery code either? The operator of the server can remove it" in page.text
+    assert "You have no recovery code either? The operator of the server can remove" in page.text
     with site.control_plane.store.write() as tx:
         tx.accounts.set_role(site.user_id, "collaborator")
 
