@@ -68,6 +68,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add options for the sizes of the fault tests; larger runs are made before a release."""
+    parser.addoption(
+        "--plain", action="store_true", help="prepare and reuse nothing of commands and servers"
+    )
     parser.addoption("--kill-points", type=int, default=30, help="number of points of kill -9")
     parser.addoption(
         "--fault-points", type=int, default=24, help="number of points of an I/O error"
@@ -108,8 +111,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--first-month", type=int, default=0, help="number of the first of them")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Remove the developer's settings, before any fixture starts a server."""
+    if config.getoption("--plain"):
+        from tests.support.commands.command_process import prepare_nothing
+        from tests.support.servers.reused_routes import reuse_nothing
+
+        prepare_nothing()
+        reuse_nothing()
     for name in [name for name in os.environ if name.startswith(("ANYSCALE_", "XDG_"))]:
         del os.environ[name]
 

@@ -30,7 +30,14 @@ from anyscale.server.core.hashing.argon2id import CHEAPEST
 from anyscale.server.core.hashing.jobs import SIGN_IN_NICENESS
 from anyscale.server.core.hashing.pool import PasswordHashPool
 
-__all__ = ["CommandProcess", "CommandResult", "fork_server", "output_folder", "run_main"]
+__all__ = [
+    "CommandProcess",
+    "CommandResult",
+    "fork_server",
+    "output_folder",
+    "prepare_nothing",
+    "run_main",
+]
 
 CommandResult = subprocess.CompletedProcess[str]
 
@@ -65,20 +72,28 @@ def _modules() -> Iterator[str]:
             yield module.name
 
 
-_PREPARED = (
+#: work that commands and servers would do themselves: `--plain` leaves it to them
+_IN_ADVANCE = (
     "tests.support.commands.routes_in_advance",
     "tests.support.commands.patterns_in_advance",
     "tests.support.commands.options_in_advance",
-    "tests.support.commands.structs_in_advance",
+)
+#: what concerns only memory
+_MEMORY = (
     "tests.support.commands.freeze_modules",
     "tests.support.commands.no_gaps",
     "tests.support.commands.large_pages",
 )
 
 fork_server = multiprocessing.get_context("forkserver")
-fork_server.set_forkserver_preload([__name__, *_LAZY, *_modules(), *_PREPARED])
+fork_server.set_forkserver_preload([__name__, *_LAZY, *_modules(), *_IN_ADVANCE, *_MEMORY])
 
 _numbers = itertools.count()
+
+
+def prepare_nothing() -> None:
+    """Let each command and server do all of its work itself, before the fork server starts."""
+    fork_server.set_forkserver_preload([__name__, *_LAZY, *_modules(), *_MEMORY])
 
 
 class CommandProcess:

@@ -13,7 +13,7 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.http.app import create_routes
 from anyscale.server.http.login import pages
 
-__all__ = ["give_back_routes", "routes_of", "take_routes"]
+__all__ = ["give_back_routes", "reuse_nothing", "routes_of", "take_routes"]
 
 #: what a test may add pages to
 _Routers = tuple[Router, ...]
@@ -44,4 +44,14 @@ def give_back_routes(control_plane: ControlPlane) -> None:
     if control_plane in _used:
         routers, routes = _used.pop(control_plane)
         routes.state.clear()
-        _unused[routers].append(routes)
+        if _State.are_reused:
+            _unused[routers].append(routes)
+
+
+def reuse_nothing() -> None:
+    """Let each server make its own routes."""
+    _State.are_reused = False
+
+
+class _State:
+    are_reused = True
