@@ -185,7 +185,7 @@ class _NotebookBar:
 def _line(status: _Status) -> str:
     parts = [f"{status.phase}: {status.percent}"]
     if status.rate is not None and status.left is not None:
-        parts += [f"{status.rate:.0f} a second", f"{status.left:.0f} s left"]
+        parts += [f"{status.rate:,.0f} a second", f"{status.left:,.0f} s left"]
     if status.outage:
         parts.append(status.outage.describe(status.now))
     return ", ".join(parts)
@@ -199,7 +199,7 @@ def _rendered(console: "Console", status: _Status, width: int) -> str:
 
     rate = left = ""
     if status.rate is not None and status.left is not None:
-        rate, left = f"{status.rate:.0f}/s", f"{timedelta(seconds=round(status.left))} left"
+        rate, left = f"{status.rate:,.0f}/s", f"{timedelta(seconds=round(status.left))} left"
     if status.outage:
         waited = status.now - status.outage.since
         left = f"waiting: {waited:.0f} of {status.outage.patience:.0f} s"

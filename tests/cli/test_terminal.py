@@ -74,7 +74,7 @@ def test_long_work_shows_a_bar_with_a_rate_and_the_time_left(
     count = 24 * CHUNK  # on a loaded machine, a step of the bar shows several chunks
     users = users_with_passwords(tmp_path, count)
 
-    status, shown = on_a_terminal("user", "batch-create", "-f", users)
+    status, shown = on_a_terminal("user", "batch-create", "-f", users, env={"NO_COLOR": ""})
 
     assert status == 0, shown
     plain = CODES.sub("", shown)
@@ -86,7 +86,7 @@ def test_long_work_shows_a_bar_with_a_rate_and_the_time_left(
     assert len(set(percents)) >= 8
     before = plain.index(f"Hashing {count} passwords, which takes most of the time...")
     assert before < re.search(r"Hashing .*\d+%", plain).start()  # type: ignore[union-attr]  # it matches, as asserted before
-    assert plain.splitlines()[-2].endswith(f"{count} users created.")
+    assert plain.splitlines()[-2].endswith(f"{count:,} users created.")
     assert any(code != "\x1b[0m" for code in COLOUR.findall(shown))
 
 
@@ -137,7 +137,9 @@ print("rich" in sys.modules)
 
 @pytest.mark.parametrize("progress", [None, True, False])
 def test_the_sdk_draws_on_a_terminal_unless_it_may_not(progress: bool | None) -> None:
-    status, shown = on_a_terminal("-c", CALL, str(progress), command=sys.executable)
+    status, shown = on_a_terminal(
+        "-c", CALL, str(progress), command=sys.executable, env={"NO_COLOR": ""}
+    )
 
     assert status == 0, shown
     is_drawn = progress is not False
@@ -173,6 +175,20 @@ def test_short_work_draws_nothing(tmp_path: Path) -> None:
     _, shown = on_a_terminal("user", "batch-create", "-f", users)
 
     assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"NO_COLOR": "", "TERM": "dumb"}])
+def test_an_error_and_its_names_stand_out_only_where_a_terminal_has_colours(
+    env: dict[str, str],
+) -> None:
+    command = ("user", "get", "nobody@example.com")
+
+    _, shown = on_a_terminal(*command, env={"NO_COLOR": ""})
+    _, plain = on_a_terminal(*command, env=env)
+
+    assert "\x1b[1;31merror:\x1b[0m " in shown
+    assert "\x1b[1m'nobody@example.com'\x1b[0m" in shown
+    assert COLOUR.sub("", shown).splitlines()[-1] == plain.splitlines()[-1]
 
 
 def test_reading_from_a_terminal_says_how_to_end() -> None:

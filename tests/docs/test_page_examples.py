@@ -78,11 +78,12 @@ def test_the_command_logs_what_the_page_shows(
         re.sub(r"^(\(anyscale \+)\d+\.\d", r"\1#", line) for line in result.stderr.splitlines()
     ]
     assert [line for line in lines if line in wanted] == wanted
-    # Three more lines, and no others, name the control plane, the users who cannot sign in yet, and
+    # Four more lines, and no others, name the control plane, the users who cannot sign in yet, and
     # the batch.
-    assert [line for line in lines if line not in wanted] == [lines[1], *lines[-2:]]
+    assert [line for line in lines if line not in wanted] == [lines[1], *lines[-3:]]
     assert where in lines[1]
-    assert lines[-2].startswith("(anyscale +#s) 2 users cannot sign in yet")
+    assert lines[-3].startswith("(anyscale +#s) 2 users cannot sign in yet")
+    assert lines[-2].startswith("(anyscale +#s) Then `anyscale user set-password-link ")
     assert not lines[-1].startswith("(anyscale ")
     assert re.match("This is batch bat_[0-9a-f]+: ", lines[-1])
 

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from anyscale.domain.models.batches import Batch, Conflict
 from anyscale.domain.models.users import AdminCreatedUser
+from anyscale.domain.phrases import quantity
 from anyscale.domain.times import TIME
 
 __all__ = ["Outcome", "suspended_line"]
@@ -31,10 +32,10 @@ class Outcome(Struct, frozen=True, kw_only=True):
     def lines(self) -> list[str]:
         """Return the log lines. Their counts add up to the entries of the input."""
         verb = "would be " if self.dry_run and not self.was_published else ""
-        lines = [f"{_users(self.created)} {verb}created."]
+        lines = [f"{quantity(self.created, 'user')} {verb}created."]
         if self.skipped:
             they = "it exists" if self.skipped == 1 else "they exist"
-            lines.append(f"{_users(self.skipped)} {verb}skipped: {they}.")
+            lines.append(f"{quantity(self.skipped, 'user')} {verb}skipped: {they}.")
         if self.suspended:
             lines.append(suspended_line(self.suspended))
         if self.batch and self.was_published:
@@ -47,7 +48,3 @@ def suspended_line(count: int) -> str:
     """Return the line for the suspended accounts of skipped entries."""
     they = "user is suspended and" if count == 1 else "users are suspended and"
     return f"{count:,} skipped {they} cannot sign in."
-
-
-def _users(count: int) -> str:
-    return "1 user" if count == 1 else f"{count} users"

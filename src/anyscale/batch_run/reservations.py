@@ -15,6 +15,9 @@ from anyscale.domain.user_sources import Chunk, ProblemList, Reading, UserSource
 from anyscale.domain.validation import Policy
 from anyscale.errors import BatchRefused, Unavailable
 
+#: each chunk is written as soon as it was read
+_WRITING = "Reading and writing"
+
 __all__ = ["Reservations", "Reserved"]
 
 
@@ -53,7 +56,7 @@ class Reservations:
         """
         taken: list[Conflict] = []
         responds = True
-        for chunk in self._chunks(reading):
+        for chunk in self._chunks(reading, "Reading"):
             try:
                 if responds:
                     taken += self._look_up(chunk, reading.problems)
@@ -123,7 +126,7 @@ class Reservations:
             self._calls.on_notice,
             self._show_progress,
         ) as executor:
-            for number, chunk in enumerate(self._chunks(reading)):
+            for number, chunk in enumerate(self._chunks(reading, _WRITING)):
                 passwords += len(chunk.passwords)
                 if not reading.problems and not any(response.holders for response in responses):
                     call = partial(self._calls.batches.reserve, batch.batch_id, number, chunk.users)
@@ -143,12 +146,12 @@ class Reservations:
             conflicts = [*current, *(c for c in conflicts if c.kind == "duplicate")]
         self.refuse(reading, conflicts)
 
-    def _chunks(self, reading: Reading) -> Iterator[Chunk]:
+    def _chunks(self, reading: Reading, phase: str) -> Iterator[Chunk]:
         self._entries = 0
         for chunk in chunks(reading, self._policy.chunk_users):
             self._entries += len(chunk.users)
             yield chunk
-            self._show_progress()
+            self._show_progress(phase)
 
-    def _show_progress(self) -> None:
-        self._on_progress("Reading", *self._source.progress(), self._entries)
+    def _show_progress(self, phase: str = _WRITING) -> None:
+        self._on_progress(phase, *self._source.progress(), self._entries)

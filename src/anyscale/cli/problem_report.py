@@ -43,7 +43,7 @@ def say_problems(error: BatchRefused, entries: int = 0) -> None:
     at_least = "" if error.codes.total() == error.count else "at least "
     for code, what in _COUNTED.items():
         if entries and (count := error.codes[code]) >= _MANY_EMAILS:
-            say(f"{at_least}{count} of {entries} emails {what}:")
+            say(f"{at_least}{count:,} of {entries:,} emails {what}:")
     # A file that was created before: the summary matters, and not each of its lines.
     is_repeated = entries and error.codes["email_exists"] == entries == error.count
     most = _FEW if is_repeated else _MOST_PROBLEMS

@@ -75,10 +75,24 @@ def say(text: str) -> None:
     """
     clear_progress()
     try:
-        sys.stderr.write(f"{escaped(with_command(text, os.environ))}\n")
+        sys.stderr.write(f"{_with_colours(escaped(with_command(text, os.environ)))}\n")
         sys.stderr.flush()
     except OSError:
         sys.stderr = null_stream()
+
+
+def _with_colours(text: str) -> str:
+    """Return a line with `error` in red, and names and commands in bold, if a terminal has colours.
+
+    That is not so with NO_COLOR (no-color.org), TERM=dumb or no terminal.
+    """
+    has_colours = sys.stderr.isatty() and os.environ.get("TERM") not in (None, "dumb", "unknown")
+    if not has_colours or os.environ.get("NO_COLOR"):
+        return text
+    import re  # click has imported it
+
+    text = re.sub(r"(`[^`]+`|(?<!\w)'[^']+'(?!\w))", "\x1b[1m\\1\x1b[0m", text)
+    return re.sub("^error:", "\x1b[1;31merror:\x1b[0m", text)
 
 
 def ask(question: str) -> str:

@@ -82,9 +82,9 @@ def test_a_dry_run_after_a_lost_result_says_what_the_run_would_say(
     assert [dry.returncode, run.returncode] == [0, 0], dry.stderr
     assert same
     for result in (dry, run):
-        assert f"{count} users created." in result.stderr
+        assert f"{count:,} users created." in result.stderr
         assert "They were already created by batch" in result.stderr
-    assert f"{count} users would be skipped: they exist." in other_options.stderr
+    assert f"{count:,} users would be skipped: they exist." in other_options.stderr
     assert anyscale(*command, "--dry-run").returncode == 1  # the run has ended
 
 

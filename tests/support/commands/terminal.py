@@ -29,6 +29,8 @@ def on_a_terminal(
 ) -> tuple[int, str]:
     """Run ours or another command on a terminal of 100 columns; type a text when `when` is shown.
 
+    The terminal has no colours, unless `env` sets NO_COLOR to an empty text.
+
     `before` is called first, while the command waits.
 
     The terminal controls it, so that Ctrl-C can be typed.
@@ -37,9 +39,8 @@ def on_a_terminal(
         The exit status and the output.
     """
     ours, theirs = pty.openpty()
-    variables = (
-        os.environ | {"TERM": "xterm", "COLUMNS": "100", "LANG": "C.UTF-8"} | dict(env or {})
-    )
+    usual = {"TERM": "xterm", "NO_COLOR": "1", "COLUMNS": "100", "LANG": "C.UTF-8"}
+    variables = os.environ | usual | dict(env or {})
     process: CommandProcess | subprocess.Popen[bytes]
     if command:
         whole = ["setsid", "--ctty", str(command), *map(str, arguments)]

@@ -111,7 +111,7 @@ def batch_create(
     Examples:
       anyscale user batch-create --users-file users.yaml
       anyscale user batch-create -f users.csv --dry-run
-      anyscale user batch-create -f staff.csv --column Rufname=name --column Abteilung=
+      anyscale user batch-create -f a.csv --column Rufname=name --column Team=
       generate-users | anyscale user batch-create -f - --format jsonl -o json
 
     The file is YAML, JSON, JSON Lines, CSV or Excel (.xlsx), by the ending of its name, or as

@@ -32,7 +32,7 @@ def reset_second_factor(account: str, reason: str, yes: bool, host: str | None) 
 
     \b
     Example:
-      anyscale user reset-second-factor jane@example.com --reason "lost phone, called back"
+      anyscale user reset-second-factor jane@example.com --reason "lost phone"
     """
     if fault := reason_fault(reason):
         raise ConfigError(f"--reason: {fault}")

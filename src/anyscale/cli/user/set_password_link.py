@@ -92,7 +92,7 @@ def set_password_link(
       anyscale user set-password-link jane@example.com
       anyscale user set-password-link -f users.yaml --output-file links.csv
       anyscale user set-password-link --batch bat_0193... --output-file links.csv
-      anyscale user set-password-link --without-credentials --output-file links.csv
+      anyscale user set-password-link --without-credentials --output-file new.csv
       anyscale user set-password-link --batch bat_0193... --mail
 
     A link is enough to set the password, so give it only to its user. A new link revokes the

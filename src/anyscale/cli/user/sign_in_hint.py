@@ -29,7 +29,7 @@ def sign_in_hints(transport: Transport, batch: Batch) -> Iterator[str]:
         if count := batch.skipped_suspended:
             yield suspended_line(count)
         if batch.without_credentials:
-            yield _hint(transport, batch.without_credentials, batch.batch_id)
+            yield from _hints(transport, batch.without_credentials, batch.batch_id)
 
 
 def mail_hints(transport: Transport, batch: Batch) -> Iterator[str]:
@@ -45,15 +45,18 @@ def mail_hints(transport: Transport, batch: Batch) -> Iterator[str]:
         yield "No user needs a link."
 
 
-def _hint(transport: Transport, count: int, batch_id: str) -> str:
+def _hints(transport: Transport, count: int, batch_id: str) -> Iterator[str]:
     options = ("--batch", batch_id, "--output-file", "links.csv")
     command = suggested_command("user", "set-password-link", *options)
     users = f"{quantity(count, 'user')} cannot sign in yet"
     try:
         transport.links.create([])  # raises the reason why no link can be created
     except ConfigError as error:
-        return f"{users}. {error}. Then {command} creates links to set passwords."
-    return f"{users}: {command} creates links to set passwords."
+        yield f"{users}. {error}."
+        yield f"Then {command} creates links to set passwords."
+    else:
+        yield f"{users}:"
+        yield f"{command} creates links to set passwords."
 
 
 def locked_out_hint(count: int) -> str:

@@ -293,7 +293,7 @@ def _change_all(transport: Transport, plan: SuspensionPlan, words: _Words, *, ye
             else:
                 done += 1
         except AnyscaleError as error:
-            message = f"{done} of {quantity(count, 'account')} {words.done}, and then: {error}"
+            message = f"{done:,} of {quantity(count, 'account')} {words.done}, and then: {error}"
             raise BatchUnfinished(message) from error
     clear_progress()
     log_change(f"{quantity(done, 'account')} {words.done}.")

@@ -126,7 +126,7 @@ def sync(
     \b
     Examples:
       anyscale user sync -f staff.csv --dry-run
-      anyscale user sync -f staff.csv --at-most-correct 20 --at-most-suspend 5 --yes -q
+      anyscale user sync -f staff.csv --at-most-correct 20 --yes -q
     """
     every_kind = not (create or correct or suspend_missing)
     options = SyncOptions(

@@ -211,7 +211,7 @@ def _correct_all(transport: Transport, corrections: Iterable[Correction], count:
         for correction, refusal in correct_emails(transport, emails):
             done.note_email(correction, refusal)
     except AnyscaleError as error:
-        message = f"{done.accounts} of {quantity(count, 'account')} corrected, and then: {error}"
+        message = f"{done.accounts:,} of {quantity(count, 'account')} corrected, and then: {error}"
         raise BatchUnfinished(message) from error
     clear_progress()
     log_change(f"{quantity(done.accounts, 'account')} corrected.")
