@@ -42,6 +42,19 @@ def test_a_group_lists_each_command_with_the_first_sentence_of_its_help(name: st
     ]
 
 
+@pytest.mark.parametrize("name", groups())
+def test_no_line_of_a_help_has_more_than_80_columns(name: str) -> None:
+    group = groups()[name]
+    names = group.list_commands(click.Context(group))
+    commands = [group, *(command_of(group, command) for command in names)]
+    # The usage is longer for a group below another one, and click wraps it.
+    helps = [one.get_help(click.Context(one, terminal_width=80)) for one in commands]
+
+    lines = [line for text in helps for line in text.splitlines()]
+
+    assert [line for line in lines if len(line) > 80] == []
+
+
 def test_the_help_of_create_token_says_what_a_collaborator_can_do(anyscale: RunAnyscale) -> None:
     text = " ".join(anyscale("server", "create-token", "--help").stdout.split())
     assert (

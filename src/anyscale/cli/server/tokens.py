@@ -45,7 +45,7 @@ def create_token(name: str, role: str, expires_days: int | None, output_file: st
 
     \b
     Example:
-      anyscale server create-token --name laptop --expires-days 90 --output-file token
+      anyscale server create-token --name ci --expires-days 90 --output-file token
     """
     with (
         SecretOutput(output_file, _MAY_EXIST) as output,
