@@ -81,8 +81,8 @@ def test_threads_may_be_the_first_to_use_a_struct(prepare: str) -> None:
     assert (result.returncode, result.stdout) == (0, b"done\n"), result.stderr.decode()
 
 
-@pytest.mark.parametrize("file_format", ["keycloak", "django", "ldif", "jsonl", "yaml", "csv"])
-def test_the_structs_of_a_reader_are_examined_before_it_reads(file_format: str) -> None:
+@pytest.mark.parametrize("file_format", ["keycloak", "django", "jsonl"])
+def test_the_structs_that_a_reader_decodes_are_examined_before_it_reads(file_format: str) -> None:
     source = f"""
 import io
 from anyscale.domain import struct_types

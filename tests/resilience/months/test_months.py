@@ -121,7 +121,7 @@ class _Months:
         verdict = self._judge(rows, restores)
         write_file(self._file, rows)
         uses_console = self._console is not None and self._chance.random() < 0.5
-        door: Command | Console = self._console if uses_console else self._command  # type: ignore[assignment]
+        door: Command | Console = self._console if uses_console else self._command  # type: ignore[assignment]  # it is there if it is used
         kinds = [] if uses_console or self._chance.random() < 0.7 else self._some_kinds()
         month = Month(self._file, kinds, restores)
         before = self._accounts
