@@ -92,7 +92,7 @@ def test_a_dry_run_reports_the_result_and_writes_nothing(
     assert [line.partition(") ")[2] for line in result.stderr.splitlines()] == [
         "Checking users...",
         f"Using the control plane at {home / '.local/share/anyscale/anyscale.db'}",
-        "1500 users would be created.",
+        "1,500 users would be created.",
     ]
     assert not list(home.iterdir())
 

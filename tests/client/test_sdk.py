@@ -287,7 +287,7 @@ def test_a_dry_run_reports_the_result_and_writes_nothing(
 
     assert result == []
     assert result.batch_id is None
-    assert caplog.messages == ["Checking users...", f"{count} users would be created."]
+    assert caplog.messages == ["Checking users...", f"{count:,} users would be created."]
     assert not list(home.iterdir())
 
 

@@ -219,7 +219,7 @@ def test_an_open_batch_can_be_dropped_after_the_restore(
         result = create(anyscale, backup, **elsewhere)
 
     assert result.returncode == 0, result.stderr
-    assert f"{USERS} users created." in result.stderr
+    assert f"{USERS:,} users created." in result.stderr
 
 
 def test_a_head_that_was_noted_after_the_backup_is_refused(

@@ -96,7 +96,7 @@ def test_the_command_retries_after_a_lost_response_and_reports_each_user_once(
         shown, log = batch_create(file).finish(tries=1)
 
     assert sorted(shown) == emails_in_file(count)
-    assert f"{count} users created." in log
+    assert f"{count:,} users created." in log
     assert published(served) == 1
 
 

@@ -113,7 +113,7 @@ def test_the_same_command_resumes_and_keeps_the_stored_hashes(
 
     assert result.returncode == 0, result.stderr
     assert "Continuing with batch bat_" in result.stderr
-    assert "1200 users created." in result.stderr
+    assert "1,200 users created." in result.stderr
     assert len(emails(anyscale)) == len(set(emails(anyscale))) == 1_200
     after = hashes(data)
     assert len(before) > FIRST_CHUNK
@@ -248,7 +248,7 @@ def test_a_result_that_could_not_be_written_is_reported_again(
 
         assert again.returncode == 0, again.stderr
         ((batch_id,),) = rows(data, "select batch_id from batches")
-        assert f"{count} users created." in again.stderr
+        assert f"{count:,} users created." in again.stderr
         assert f"already created by batch {batch_id} at 20" in again.stderr
         assert len(json.loads(again.stdout)) == count
         assert not list((data / "runs").iterdir())
@@ -331,7 +331,7 @@ def test_a_changed_file_of_the_same_size_and_time_starts_a_new_batch(
         "published": f"an earlier run of it had created batch {old}.",
     }
     assert f"The file or the options have changed: {messages[state]}" in result.stderr
-    assert f"{count} users created." in result.stderr
+    assert f"{count:,} users created." in result.stderr
     created = [email for email in emails(anyscale) if email.startswith("v")]
     assert len(created) == count
     assert not list((data / "runs").iterdir())

@@ -38,7 +38,7 @@ def test_a_second_server_on_a_sqlite_file_warns_and_loses_nothing(
 
         with ThreadPoolExecutor(3) as pool:
             for shown in pool.map(create, range(3)):
-                assert "1100 users created." in shown
+                assert "1,100 users created." in shown
         for environment in environments:
             listed = anyscale("user", "list", "-o", "jsonl", env=environment).stdout
             assert len(listed.splitlines()) == 3_300

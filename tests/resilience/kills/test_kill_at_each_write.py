@@ -86,7 +86,7 @@ def _kill_and_go_on(
     before = read_database_copy(data, tmp_path / "before")
     assert before.accounts in ([], emails_in_file(plan.users))
     # The last call deletes the state file: a command that is killed by it has reported everything.
-    ended = f"{plan.users} users created." in killed.stderr and not run_state_files(data)
+    ended = f"{plan.users:,} users created." in killed.stderr and not run_state_files(data)
 
     again = anyscale("user", "batch-create", "-f", file)
 

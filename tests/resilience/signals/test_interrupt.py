@@ -108,7 +108,7 @@ def test_an_interrupted_run_resumes_by_the_same_command(
     again = start_command(*command, constants=SMALL_CHUNKS).finish()
     assert again.returncode == 0, again.stderr
     assert "Continuing with batch" in again.stderr
-    assert f"{count} users created." in again.stderr
+    assert f"{count:,} users created." in again.stderr
 
 
 def test_ctrl_c_is_acknowledged_while_passwords_are_hashed(tmp_path: Path, pause: Path) -> None:
