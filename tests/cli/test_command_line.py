@@ -282,7 +282,7 @@ def test_a_file_that_was_created_before_is_compared_with_the_accounts(
 
     lines = anyscale("user", "batch-create", "-f", file).stderr.splitlines()
 
-    assert "10001 of 10001 emails have an account:" in lines
+    assert "10,001 of 10,001 emails have an account:" in lines
     verify = f"anyscale user verify -f '{file}'"
     assert lines[-2:] == [
         "error: 10,001 problems; nobody was created.",
