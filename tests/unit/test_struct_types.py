@@ -81,14 +81,20 @@ def test_threads_may_be_the_first_to_use_a_struct(prepare: str) -> None:
     assert (result.returncode, result.stdout) == (0, b"done\n"), result.stderr.decode()
 
 
-@pytest.mark.parametrize("file_format", ["keycloak", "django", "jsonl"])
+#: a file that each reader accepts, or refuses as a whole
+READ = dict.fromkeys(["keycloak", "django", "ldif", "jsonl", "csv"], b"[]") | {
+    "yaml": b"create_users: [{name: Ann, email: ann@example.com}]"
+}
+
+
+@pytest.mark.parametrize("file_format", READ)
 def test_the_structs_that_a_reader_decodes_are_examined_before_it_reads(file_format: str) -> None:
     source = f"""
 import io
 from anyscale.domain import struct_types
 from anyscale.domain.validation import Policy
 from anyscale.users_file import UsersFile
-list(UsersFile(io.BytesIO(b"[]"), "x", {file_format!r}).reading(Policy()))
+list(UsersFile(io.BytesIO({READ[file_format]!r}), "x", {file_format!r}).reading(Policy()))
 before = len(struct_types._examined)
 struct_types.examine_structs()
 assert len(struct_types._examined) == before

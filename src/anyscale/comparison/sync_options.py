@@ -100,7 +100,7 @@ def _is_grave(step: SyncStep) -> bool:
     """Return whether a correction replaces how a user is known, clears a value, or ends SSO.
 
     A column may be empty by mistake, or of other people. Without SSO, an account is unlinked from
-    the identity provider. A value that an account has not had is no loss.
+    the identity provider. An account that gets its first value loses nothing.
     """
     assert step.changes
     assert step.replaced

@@ -86,6 +86,8 @@ def test_a_broken_export_changes_nothing(night: Night, anyscale: RunAnyscale) ->
     before = accounts(anyscale)
     for kind, export in BROKEN.items():
         done = night(export)
-        assert (done.returncode in (1, 2, 3), bool(done.stderr)) == (True, True), kind
+        # The row with the cut email may be a known person's: that is a question.
+        statuses = (3,) if kind == "cut in an email, and an end added" else (1, 2)
+        assert (done.returncode in statuses, bool(done.stderr)) == (True, True), kind
         assert len(done.stdout.splitlines() + done.stderr.splitlines()) < 60, kind
         assert accounts(anyscale) == before, (kind, done.stderr)

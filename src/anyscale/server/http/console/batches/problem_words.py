@@ -1,6 +1,5 @@
 """The problems of a file in the words of its page: the line or cell, the person, what is wrong."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -51,9 +50,6 @@ _DETAILS: Mapping[str, str] = {
     "email_freed": "was the email of another account, and no other gets it for 30 days, since "
     "applications may know it: if it is the same person, delete the row",
 }
-
-#: the option of a sync whose field its page shows
-_same_person = re.compile("say `--same-person (.*?)`")
 
 
 class ShownProblem(Struct, frozen=True):
@@ -108,7 +104,6 @@ class ProblemWords(Struct, frozen=True):
     def _detail(self, problem: Problem) -> str:
         if problem.other is None:
             detail = problem.detail.replace("say --accept-weak-hashes", "mark it below")
-            detail = _same_person.sub(r"write the number \1 into the field below", detail)
             return _DETAILS.get(problem.code, detail)
         first = self.people.get(problem.other, Person())
         who = f" ({first.name or first.email})" if first.name or first.email else ""
