@@ -1,10 +1,13 @@
 """Make a bounded number of calls at a time, and return their results in order."""
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import Generic, TypeVar
+
+from anyscale.interruptible_wait import interruptible_wait
 
 __all__ = ["BoundedExecutor", "start_call"]
 
@@ -55,7 +58,10 @@ class BoundedExecutor(Generic[Result]):
         is_interrupted = kind is KeyboardInterrupt
         if is_interrupted and not all(call.done() for call in self._calls):
             self._log(_STOPPING)
-        wait(self._calls, _GRACE if is_interrupted or kind is GeneratorExit else None)
+        interruptible_wait(
+            lambda seconds: not wait(self._calls, seconds).not_done,
+            _GRACE if is_interrupted or kind is GeneratorExit else math.inf,
+        )
 
     def submit(self, call: Callable[[], Result]) -> list[Result]:
         """Start a call as soon as there is room; return the results that have come."""

@@ -1,5 +1,6 @@
 """List the accounts that a source lacks; over HTTP already while the source is read."""
 
+import math
 from array import array
 from collections.abc import Iterator, Sequence
 from itertools import compress, islice
@@ -12,6 +13,7 @@ from anyscale.comparison.matched_users import CHUNK
 from anyscale.domain.models.users import User
 from anyscale.domain.schemas.users import USER_PAGE
 from anyscale.domain.user_query import UserQuery
+from anyscale.interruptible_wait import interruptible_wait
 
 if TYPE_CHECKING:  # imported on use: a small batch needs no threads
     from concurrent.futures import Future
@@ -62,15 +64,19 @@ class ListedAccounts:
     def __exit__(self, *_: object) -> None:
         self._is_left = True
         if self._listing:
-            from concurrent.futures import wait
-
-            wait([self._listing], _GRACE)
+            self._wait(self._listing, _GRACE)
 
     def missing(self, seen: IdHashes) -> Iterator[User]:
         """Iterate over the accounts that are not suspended and not in `seen`, which is sorted."""
         for account in self._looked_up(seen) if self._listing else self._every():
             if account.suspended_at is None and account.user_id not in seen:
                 yield account
+
+    @staticmethod
+    def _wait(listing: "Future[None]", seconds: float = math.inf) -> None:
+        from concurrent.futures import wait
+
+        interruptible_wait(lambda short: wait([listing], short).done, seconds)
 
     def _every(self) -> Iterator[User]:
         for account in list_users(self._transport, UserQuery(), None, USER_PAGE):
@@ -86,6 +92,7 @@ class ListedAccounts:
 
     def _looked_up(self, seen: IdHashes) -> Iterator[User]:
         assert self._listing
+        self._wait(self._listing)
         self._listing.result()
         emails = (email for page in self._pages for email in page.missing(seen))
         while chunk := list(islice(emails, CHUNK)):

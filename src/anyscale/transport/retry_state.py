@@ -19,6 +19,7 @@ from anyscale.errors import (
     ServerUnreachable,
     Unavailable,
 )
+from anyscale.interruptible_wait import interruptible_wait
 
 __all__ = ["RetryState"]
 
@@ -81,7 +82,9 @@ class RetryState:
         if isinstance(error, Overloaded):
             since, patience = self._started, _BUSY_PATIENCE
             pause = max(pause, error.retry_after_seconds)
-        if time.monotonic() + pause - since > patience or self._cancelled.wait(pause):
+        if time.monotonic() + pause - since > patience:
+            return False
+        if interruptible_wait(self._cancelled.wait, pause):
             return False
         if is_busy:
             self.last_response = time.monotonic()

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from anyscale.certificates import certificate_advice
+from anyscale.interruptible_wait import interruptible_wait
 
 __all__ = [
     "NoResponse",
@@ -33,10 +34,6 @@ Value = TypeVar("Value")
 
 #: for each step, from the lookup of a name to the last octet
 SECONDS = 10.0
-
-#: Seconds of one wait. A signal that comes between two instructions, just before a wait, does not
-#: interrupt it: Python calls its handler after the wait.
-_TICK = 0.2
 
 _MAX_OCTETS = 1 << 20
 
@@ -81,10 +78,8 @@ def within_time(step: Callable[[], Value]) -> Value:
             outcome.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
-    deadline = time.monotonic() + SECONDS
-    while not wait([outcome], _TICK).done:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"it took over {SECONDS:.0f} seconds")
+    if not interruptible_wait(lambda seconds: wait([outcome], seconds).done, SECONDS):
+        raise TimeoutError(f"it took over {SECONDS:.0f} seconds")
     return outcome.result()
 
 
