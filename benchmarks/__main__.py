@@ -33,6 +33,7 @@ from benchmarks.hashing import cores, passwords, ray
 from benchmarks.report.write import measure_and_write, redraw
 from benchmarks.response_times import health, imported, latency, openid, signin, startup
 from benchmarks.search import indexing, listing, search
+from benchmarks.strangers import floods, reset_oracle
 
 #: the name of each benchmark is that of its module
 _MODULES = (
@@ -60,6 +61,8 @@ _MODULES = (
     moving,
     mail,
     growth,
+    floods,
+    reset_oracle,
     kills,  # the last one, because it ends the run if it fails
 )
 
@@ -70,12 +73,23 @@ def _name(module: ModuleType) -> str:
 
 _BENCHMARKS = {_name(module): module for module in _MODULES}
 _IN_THE_REPORT = tuple(map(_name, (million, cores, latency, growth, search)))
-_OF_FIXED_SIZE = tuple(
-    name
-    for name, module in _BENCHMARKS.items()
-    if "users" not in signature(module.measure).parameters
-)
 _USERS = 1_000_000
+
+#: what `measure` of some benchmarks takes by these names, and the default
+_AMOUNTS = {"users": _USERS, "trials": 400, "minutes": 10}
+_LEAST = {"users": 1_000, "trials": 2, "minutes": 1}
+
+
+def _without(amount: str) -> tuple[str, ...]:
+    """Return the benchmarks that do not take an amount."""
+    return tuple(
+        name
+        for name, module in _BENCHMARKS.items()
+        if amount not in signature(module.measure).parameters
+    )
+
+
+_OF_FIXED_SIZE = _without("users")
 
 
 def main() -> None:
@@ -90,19 +104,23 @@ def main() -> None:
         compare.compare(arguments.against, names or compare.BATCH, users, rounds)
         return
     _refuse(parser, "no such benchmark", set(names) - set(_BENCHMARKS))
-    if arguments.users is not None:
-        _refuse(parser, "--users does not change", set(names) & set(_OF_FIXED_SIZE))
-        if arguments.users < 1_000:
-            parser.error("--users is at least 1000")
-    users = arguments.users or _USERS
+    amounts = {}
+    for amount, default in _AMOUNTS.items():
+        given = getattr(arguments, amount)
+        if given is not None:
+            _refuse(parser, f"--{amount} does not change", set(names) & set(_without(amount)))
+            if given < _LEAST[amount]:
+                parser.error(f"--{amount} is at least {_LEAST[amount]}")
+        amounts[amount] = given or default
     if arguments.redraw:
         redraw()
     elif arguments.report:
         _refuse(parser, "not in the report", set(names) - set(_IN_THE_REPORT))
-        measure_and_write(names or _IN_THE_REPORT, partial(_measure, users=users), users)
+        users = amounts["users"]
+        measure_and_write(names or _IN_THE_REPORT, partial(_measure, amounts=amounts), users)
     else:
         for name in names or _BENCHMARKS:
-            _measure(name, users)
+            _measure(name, amounts)
 
 
 def _refuse(parser: argparse.ArgumentParser, why: str, names: Iterable[str]) -> None:
@@ -123,6 +141,18 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help=f"users of the largest batch (default: {_USERS}); the other numbers are parts or"
         f" multiples of it, except those of {', '.join(_OF_FIXED_SIZE)}",
+    )
+    parser.add_argument(
+        "--trials",
+        type=int,
+        metavar="N",
+        help=f"of each shape of reset_oracle (default: {_AMOUNTS['trials']})",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=int,
+        metavar="N",
+        help=f"of the requests for links of floods (default: {_AMOUNTS['minutes']})",
     )
     parser.add_argument(
         "--against",
@@ -149,17 +179,15 @@ def _list_of_benchmarks() -> str:
     lines = ["benchmarks:"]
     for name, module in _BENCHMARKS.items():
         summary, _, _ = (module.__doc__ or "").partition("\n")
-        lines.append(f"  {name:10} {summary}")
+        lines.append(f"  {name:12} {summary}")
     return "\n".join(lines)
 
 
-def _measure(name: str, users: int) -> None:
+def _measure(name: str, amounts: dict[str, int]) -> None:
     measure = _BENCHMARKS[name].measure
+    taken = signature(measure).parameters
     with tempfile.TemporaryDirectory() as folder:
-        if name in _OF_FIXED_SIZE:
-            measure(Path(folder))
-        else:
-            measure(Path(folder), users)
+        measure(Path(folder), **{name: amounts[name] for name in amounts if name in taken})
 
 
 main()

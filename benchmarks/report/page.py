@@ -104,6 +104,8 @@ _AGAIN = """\
 ./dev bench --redraw                   # the page and its plots from docs/benchmarks/results.json
 ./dev bench million                    # a part: ./dev bench --help lists them
 ./dev bench kills                      # kill -9 of client and server during a million users
+./dev bench floods                     # sign-ins and resets while strangers flood a server
+./dev bench reset_oracle               # what the times of resets tell strangers, in 45 minutes
 ```
 
 Linux, Python 3.11 or later and 6 GB on the disk are enough. Nothing else should run on the

@@ -1,0 +1,1 @@
+"""What strangers learn, and whom they keep out: over HTTP, against real servers."""
