@@ -238,6 +238,17 @@ def test_a_proxy_that_announces_more_than_it_passes_on_is_found(
 DEEP = f"""'{{"x":{"[" * 1_500}'"""
 
 
+def test_metadata_that_a_proxy_without_host_refuses_lead_to_the_header(site: Site) -> None:
+    with site.behind_nginx(
+        ("proxy_set_header Host $http_host;", "proxy_set_header Host musterroll;")
+    ):
+        result = site.check("openid.issuer")["openid.issuer"]
+
+    assert result.status == "warn"
+    assert result.found == "there are no metadata (the status is 400)"
+    assert result.fix == "see proxy.host, openid.keys and the server's log"
+
+
 @pytest.mark.parametrize("body", ["hello", DEEP], ids=["text", "deep JSON"])
 def test_a_response_to_a_body_that_is_not_the_servers_is_found(site: Site, body: str) -> None:
     response = f"client_max_body_size 0; add_header {IDENTITY} x; return 200 {body};"

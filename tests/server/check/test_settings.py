@@ -4,15 +4,18 @@ import os
 import re
 import shlex
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 from tests.support.commands.check_results import check_in_process
+from tests.support.faults.permissions import without_root
 from tests.support.paths import SOURCE
 
 from anyscale.server.check import run
+from anyscale.server.check.files import check_smtp_password, check_sso_secret
 from anyscale.server.check.findings import Finding
 from anyscale.server.check.installation import Installation
 from anyscale.server.check.proxy import check_host
@@ -270,6 +273,24 @@ def test_a_folder_whose_users_can_replace_the_database_is_found(
 
     assert results["files.database"].status == status
     assert results["files.database"].fix == f"`chmod go-w {data}`"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has files that a server cannot read")
+@pytest.mark.parametrize("check", [check_sso_secret, check_smtp_password])
+def test_a_secret_that_the_servers_user_cannot_read_is_found_with_the_command(
+    check: Callable[[Installation], Finding], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)  # folders above it are only for root
+    Path("secret").touch(0o600)
+    names = ("ANYSCALE_SSO_CLIENT_SECRET_FILE", "ANYSCALE_SMTP_PASSWORD_FILE")
+    installation = SimpleNamespace(environment=dict.fromkeys(names, "secret"))
+    with without_root():
+        result = check(cast("Installation", installation))
+
+    assert result.status == "fail"
+    assert result.found == "the server's user cannot read it (0600 root:root)"
+    assert result.fix == "`chown nobody secret; chmod 600 secret`"
 
 
 def test_a_file_of_another_user_is_found(

@@ -99,6 +99,8 @@ def _check_secret(installation: Installation, name: str) -> Finding:
         return fail(path, f"other users can read or change it ({_permissions(status)})", fix)
     if status.st_uid not in (0, os.geteuid()):
         return fail(path, f"another user can change it ({_permissions(status)})", fix)
+    if not os.access(path, os.R_OK, effective_ids=True):
+        return fail(path, f"the server's user cannot read it ({_permissions(status)})", fix)
     folder = path.absolute().parent.stat()
     if folder.st_mode & stat.S_ISVTX and folder.st_uid in (0, os.geteuid()):
         # Everyone can write to it, but not replace this file: so Kubernetes mounts Secrets.

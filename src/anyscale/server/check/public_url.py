@@ -100,10 +100,17 @@ def check_issuer(installation: Installation) -> Finding:
     installation.require_control_plane()
     url = f"{issuer}/.well-known/openid-configuration"
     try:
-        response = get(url)
-        metadata = msgspec.json.decode(response.body, type=_Metadata)
+        metadata = _metadata_at(url)
     except (NoResponse, *DECODE_ERRORS) as error:
-        return warn(url, f"there are no metadata ({error})", "see openid.keys and the server's log")
+        fix = "see proxy.host, openid.keys and the server's log"
+        return warn(url, f"there are no metadata ({error})", fix)
     if metadata.issuer != issuer:
         return fail(url, f"the issuer is {metadata.issuer}", "start the server with this setting")
     return ok(url, "applications can read the metadata")
+
+
+def _metadata_at(url: str) -> _Metadata:
+    response = get(url)
+    if response.status != HTTPStatus.OK:
+        raise NoResponse(f"the status is {response.status}")
+    return msgspec.json.decode(response.body, type=_Metadata)
