@@ -1,24 +1,34 @@
-"""Values of a file that are those of the accounts with letters replaced: damage of the file."""
+"""Values of a file that are damaged, such as those of the accounts with letters replaced.
+
+What an account has already is no damage of the file: nothing gets lost.
+"""
 
 from collections.abc import Iterator
 
-from anyscale.domain.characters import has_lost_letters, may_lack_letters
+from anyscale.domain.characters import damage_of, has_lost_letters, may_lack_letters
 from anyscale.domain.models.users import User
 from anyscale.domain.names import full_name
 from anyscale.domain.validation import CheckedUser, Fault, shown
 
-_FIELDS = ("name", "lastname", "title")
+__all__ = ["TEXTS", "lacks_letters", "lost_letters"]
+
+#: the fields in which letters can be lost
+TEXTS = ("name", "lastname", "title")
 
 _MEND = "save the file as an Excel workbook or as CSV UTF-8, where no letter is lost"
 
 
-def lost_letters(user: CheckedUser, account: User) -> Iterator[Fault]:
-    """Iterate over the faults of the fields that have lost letters which the account has."""
-    for field in _FIELDS:
-        ours, theirs = getattr(user, field), getattr(account, field)
-        if ours and theirs and has_lost_letters(ours, theirs):
+def lost_letters(user: CheckedUser, account: User | None) -> Iterator[Fault]:
+    """Iterate over the faults of damaged fields, but for those that the account has so already."""
+    for field in TEXTS:
+        ours, theirs = getattr(user, field), getattr(account, field, None)
+        if not ours or ours == theirs:
+            continue
+        if theirs and has_lost_letters(ours, theirs):
             yield _fault(field, ours, theirs)
-    if not user.name or bool(user.lastname) == bool(account.lastname):
+        elif damage := damage_of(ours, is_name=field != "title"):
+            yield Fault(field, "damaged", damage)
+    if account is None or not user.name or bool(user.lastname) == bool(account.lastname):
         return
     # one of them has the whole name in one column
     ours, theirs = (full_name(one.name, one.lastname or None) for one in (user, account))

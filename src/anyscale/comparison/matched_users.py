@@ -58,6 +58,7 @@ class MatchedUsers:
         source: the users.
         outcome: what a refusal says about the accounts.
         by_email_only: whether external ids are ignored.
+        damaged_fields: see `Policy`.
         is_needed: whether a chunk without external ids has to be looked up.
         on_progress: see `OnProgress`.
     """
@@ -69,6 +70,7 @@ class MatchedUsers:
         outcome: str,
         *,
         by_email_only: bool = False,
+        damaged_fields: tuple[str, ...] = (),
         is_needed: Callable[[], bool] = lambda: True,
         on_progress: OnProgress = lambda *_: None,
     ) -> None:
@@ -78,7 +80,8 @@ class MatchedUsers:
         self._by_email_only = by_email_only
         self._is_needed = is_needed
         self._on_progress = on_progress
-        self._reading = source.reading(Policy(), verify=True)
+        self._policy = Policy(damaged_fields=damaged_fields)
+        self._reading = source.reading(self._policy, verify=True)
         #: those of the source
         self._external_ids = IdHashes()
         #: where in their chunks users are whose accounts depend on the others, by the first user of
@@ -155,7 +158,7 @@ class MatchedUsers:
             raise BatchRefused(problems, problems.more, self._outcome)
 
     def _look_up_again(self, is_wanted: Callable[[int], bool]) -> Iterator[_LookedUpChunk]:
-        every = self._chunks(self._source.reading(Policy(), verify=True), "Comparing")
+        every = self._chunks(self._source.reading(self._policy, verify=True), "Comparing")
         yield from self._look_up_all(chunk for chunk in every if is_wanted(chunk.first))
 
     def _look_up_all(self, to_look_up: Iterable[_Chunk]) -> Iterator[_LookedUpChunk]:

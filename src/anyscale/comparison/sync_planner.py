@@ -96,6 +96,7 @@ class Planner:
             self._add_identity(user)
             for account in conflict.accounts:
                 self.seen.add(account.user_id)
+            self._add_damage(index, user, conflict.accounts[0])
             self._ask(index, user, "two_accounts", conflict.detail, conflict.accounts)
 
     def end_entries(self) -> None:
@@ -192,8 +193,16 @@ class Planner:
         if user.external_id:
             self._numbers.add(user.external_id)
 
+    def _add_damage(self, index: int, user: CheckedUser, account: User | None) -> bool:
+        """Add the damaged values of an entry; return whether there are any."""
+        faults = list(lost_letters(user, account))
+        self.damaged += ((index, fault) for fault in faults)
+        return bool(faults)
+
     def _add_new(self, index: int, user: CheckedUser) -> None:
         self.new.append(user)
+        if self._add_damage(index, user, None):
+            return
         if lacks_letters(user) and not self._answer_to(user, None):
             self._ask(index, user, "lost_letters", _LOST_LETTERS)
             return
@@ -223,12 +232,12 @@ class Planner:
         restored: else an email that was given to another person would first rename the account of
         the person who left, and then open it.
         """
-        if account.permission_level == "owner":
+        if self._add_damage(index, user, account):
+            pass  # nothing will be done
+        elif account.permission_level == "owner":
             self._add_owner(index, user, account)
         elif account.suspended_at is not None and user.suspended:
             self._leave(account, "it is suspended, and the file says so too", index)
-        elif damaged := list(lost_letters(user, account)):
-            self.damaged += ((index, fault) for fault in damaged)
         elif not self._is_sure(index, user, account):
             pass  # it is a question, or two people as the administrator has answered
         elif account.suspended_at is not None:

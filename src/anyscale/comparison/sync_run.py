@@ -11,6 +11,7 @@ from anyscale.comparison.comparison_calls import ComparisonCalls
 from anyscale.comparison.corrections import Correction, correct_emails
 from anyscale.comparison.former_emails import former_holders, refused_emails, refused_numbers
 from anyscale.comparison.listed_accounts import ListedAccounts
+from anyscale.comparison.lost_letters import TEXTS
 from anyscale.comparison.matched_users import MatchedUsers, OnProgress
 from anyscale.comparison.planned_users import PlannedUsers, SyncKey
 from anyscale.comparison.sync_options import SyncOptions
@@ -125,13 +126,17 @@ class SyncRun:
     def _plan(self, options: SyncOptions) -> SyncPlan:
         planner = Planner(options)
         entries = MatchedUsers(
-            self._transport, self._source, _NOTHING, on_progress=self._on_progress
+            self._transport,
+            self._source,
+            _NOTHING,
+            damaged_fields=TEXTS,
+            on_progress=self._on_progress,
         )
         with ListedAccounts(self._transport) as listed:
             for matched in entries:
                 planner.add_entries(matched)
-            entries.refuse(planner.damaged)
             planner.add_conflicts(entries.conflicts)
+            entries.refuse(planner.damaged)
             planner.end_entries()
             for account in listed.missing(planner.seen):
                 planner.add_missing(account)

@@ -13,7 +13,7 @@ from anyscale.comparison.differences import (
 )
 from anyscale.comparison.id_hashes import IdHashes
 from anyscale.comparison.list_users import list_users
-from anyscale.comparison.lost_letters import lost_letters
+from anyscale.comparison.lost_letters import TEXTS, lost_letters
 from anyscale.comparison.matched_users import CHUNK, MatchedUser, MatchedUsers, OnProgress
 from anyscale.domain.matching import Doubt, doubt_of
 from anyscale.domain.models.users import KEPT_OF_OWNERS, Difference, User
@@ -59,6 +59,7 @@ class Verification:
             transport,
             source,
             "nothing was compared",
+            damaged_fields=TEXTS,
             is_needed=lambda: self._is_open,
             on_progress=on_progress,
         )
@@ -74,11 +75,13 @@ class Verification:
         """Check all users of the source, then iterate over their differences, in their order.
 
         Raises:
-            BatchRefused: entries are wrong or damaged, before the first difference.
+            BatchRefused: entries are wrong or damaged, before the first difference; among
+                thousands of differences, those that the first reading did not compare at the end.
         """
         yield from self._check_all()
         for matched in () if self._is_open else self._matched.rest(self.checked):
             yield from self._compare(matched)
+        self._matched.refuse(self._damaged)
         self.checked = self._matched.count
         self._source.check_unchanged()
 
@@ -105,6 +108,8 @@ class Verification:
                     self._end = (kept[_KEPT - 1].index // CHUNK + 1) * CHUNK
                     kept = [one for one in kept if one.index < self._end]
             del matched  # it is freed now, while it is in the cache of the processor
+        for index, (user, conflict) in self._matched.conflicts.items():
+            self._note_damage(index, user, conflict.accounts[0])
         self._matched.refuse(self._damaged)
         for index, (user, conflict) in self._matched.conflicts.items():
             for account in conflict.accounts:
@@ -123,12 +128,13 @@ class Verification:
         values = values_to_compare([user for _, user, _ in matched])
         for index, user, account in matched:
             if account is None:
+                self._note_damage(index, user, None)
                 yield self._difference(index, user, "missing")
                 continue
             self._note_seen(account)
             is_equal = values(user) == values(account)
             if not is_equal or account.suspended_at is not None:
-                self._damaged += ((index, fault) for fault in lost_letters(user, account))
+                self._note_damage(index, user, account)
                 if doubt := self._doubt_of(user, account):
                     yield self._question(index, user, account, doubt.detail)
                     continue
@@ -148,6 +154,9 @@ class Verification:
         # No file changes the number of an owner: there is nothing to ask.
         is_kept = account.permission_level == "owner" and doubt and doubt.kind == "renumbered"
         return None if is_kept else doubt
+
+    def _note_damage(self, index: int, user: CheckedUser, account: User | None) -> None:
+        self._damaged += ((index, fault) for fault in lost_letters(user, account))
 
     def _note_seen(self, account: User) -> None:
         if self._seen is not None:

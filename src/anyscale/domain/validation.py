@@ -68,6 +68,7 @@ _MISSING: Any = UNSET
 #: characters of each text but the email and the password
 MAX_TEXT = 256
 
+_Fields = Mapping[str, str | bool | None]
 _is_hexadecimal = re.compile("[0-9A-Fa-f]{32,}").fullmatch
 
 
@@ -94,6 +95,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     #: Whether the caller accepts weak hashes, which are wrapped in Argon2id. A control plane does
     #: not say so.
     accept_weak_hashes: bool = False
+    #: fields that a comparison accepts with damaged letters, since the account may have them so
+    damaged_fields: tuple[str, ...] = ()
 
 
 class Fault(NamedTuple):
@@ -255,9 +258,7 @@ def check_fields(
     )
 
 
-def find_faults(
-    fields: Mapping[str, str | bool | None], policy: Policy, *, verify: bool = False
-) -> list[Fault]:
+def find_faults(fields: _Fields, policy: Policy, *, verify: bool = False) -> list[Fault]:
     """List everything that is wrong with fields of the right types, in their order.
 
     With `verify` the password and its hash are only used to find out whether the email is one by
@@ -266,7 +267,7 @@ def find_faults(
     faults = []
     for field, value in fields.items():
         if isinstance(value, str):
-            faults += _text_faults(field, value, fields)
+            faults += _text_faults(field, value, fields, policy)
     if not verify:
         faults += _password_faults(fields, policy)
         faults += _hash_faults(fields, policy)
@@ -276,7 +277,7 @@ def find_faults(
     return faults
 
 
-def require_valid(fields: Mapping[str, str | bool | None], policy: Policy) -> None:
+def require_valid(fields: _Fields, policy: Policy) -> None:
     """Raise a `ConfigError` that lists everything that is wrong with fields of the right types."""
     if faults := find_faults(fields, policy):
         raise ConfigError("; ".join(f"{fault.field}: {fault.detail}" for fault in faults))
@@ -298,12 +299,12 @@ def normalized_changes(changes: UserChanges) -> UserChanges:
     return structs.replace(changes, external_id=normalized_external_id(changes.external_id))
 
 
-def _text_faults(field: str, text: str, fields: Mapping[str, str | bool | None]) -> list[Fault]:
+def _text_faults(field: str, text: str, fields: _Fields, policy: Policy) -> list[Fault]:
     if field in SECRETS:
         return []
     if field == "sub":
         return [] if _is_sub(text) else [Fault(field, "sub_invalid", _NO_SUB)]
-    if fault := _character_fault(field, text):
+    if fault := _character_fault(field, text, policy):
         return [fault]
     if field == "email":
         return _email_faults(text, fields)
@@ -319,8 +320,8 @@ def _blank_fault(field: str, text: str) -> str:
     return "is blank: every user has a name" if field == "name" and not text.strip() else ""
 
 
-def _character_fault(field: str, text: str) -> Fault | None:
-    if not text.isascii() and (damage := damage_of(text, is_name=field in _NAMES)):
+def _character_fault(field: str, text: str, policy: Policy) -> Fault | None:
+    if field not in policy.damaged_fields and (damage := damage_of(text, is_name=field in _NAMES)):
         return Fault(field, "damaged", damage)
     match = FORBIDDEN.search(text)
     if field == "external_id":  # two that look the same would be two people
@@ -328,7 +329,7 @@ def _character_fault(field: str, text: str) -> Fault | None:
     return Fault(field, "character", character_detail(match)) if match else None
 
 
-def _email_faults(email: str, fields: Mapping[str, str | bool | None]) -> list[Fault]:
+def _email_faults(email: str, fields: _Fields) -> list[Fault]:
     octets = len(email.encode())
     if octets > MAX_OCTETS:
         detail = f"has {octets} octets; an email address has at most {MAX_OCTETS}"
@@ -359,7 +360,7 @@ def _is_email(value: str | bool | None) -> bool:
         return False
 
 
-def _password_faults(fields: Mapping[str, str | bool | None], policy: Policy) -> list[Fault]:
+def _password_faults(fields: _Fields, policy: Policy) -> list[Fault]:
     password = fields.get("password")
     if not isinstance(password, str) or not password:
         return []
@@ -373,7 +374,7 @@ def _password_faults(fields: Mapping[str, str | bool | None], policy: Policy) ->
     return [Fault("password", *fault)] if fault else []
 
 
-def _hash_faults(fields: Mapping[str, str | bool | None], policy: Policy) -> list[Fault]:
+def _hash_faults(fields: _Fields, policy: Policy) -> list[Fault]:
     text = fields.get("password_hash")
     if not isinstance(text, str) or not text:
         return []

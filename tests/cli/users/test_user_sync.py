@@ -6,8 +6,10 @@ import re
 import shlex
 import signal
 import threading
+from contextlib import closing
 from pathlib import Path
 from socket import socket
+from sqlite3 import connect
 from typing import Any
 
 import pytest
@@ -487,3 +489,24 @@ def test_an_answer_that_no_step_follows_is_used_up_too(
     assert sync("Bea,Moe", "--create").returncode == 0
     assert sync("Cleo,Poe").returncode == 3
     assert accounts(anyscale)["ann@example.com"]["name"] == "Ann"
+
+
+def test_a_damaged_name_passes_if_the_account_has_it_already(
+    anyscale: RunAnyscale, data: Path, tmp_path: Path
+) -> None:
+    with closing(connect(data / "anyscale.db")) as database, database:  # it is older than the check
+        database.execute("UPDATE users SET name = 'J\ufffdrg' WHERE email = 'ann@example.com'")
+    rest = [line for line in STAFF if "ann@" not in line]
+    file = csv(tmp_path, *rest, "ann@example.com,J\ufffdrg,Moe,")
+    assert anyscale("user", "verify", "-f", file).returncode == 1
+    done = anyscale("user", "sync", "-f", file, "--yes")
+    assert (done.returncode, "1 corrected." in done.stderr) == (0, True), done.stderr
+    file = csv(tmp_path, *rest, "ann@example.com,Jörg,Moe,")
+    assert anyscale("user", "sync", "-f", file, "--yes").returncode == 0
+    assert accounts(anyscale)["ann@example.com"]["name"] == "Jörg"
+    for line in ("new@example.com,J\ufffdrg,Moe,", "boss@example.com,JÃ¼rg,Berg,"):
+        file = csv(tmp_path, *rest[1:], line)
+        for command in ("sync", "verify"):
+            refused = anyscale("user", command, "-f", file, "-o", "json")
+            (problem,) = json.loads(refused.stdout)["problems"]
+            assert (refused.returncode, problem["code"], problem["line"]) == (2, "damaged", 4)
