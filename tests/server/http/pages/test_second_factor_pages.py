@@ -297,6 +297,16 @@ def test_who_replaces_what_was_lost_comes_to_what_waits_for_the_sign_in(jane: Ja
             assert 'href="/password">I have kept them</a>' in page.text
 
 
+def test_the_page_of_a_passkey_leads_to_an_app_in_place_of_what_was_lost(come: Come) -> None:
+    jane = Jane(come, public_url="https://accounts.example.com")
+    path = "/account/second-factor/passkey"
+    page = get(jane.client, f"{path}?replaces=fac_1&to=signed%3D%26path").text
+    way = re.search(r'<a href="([^"]+)">Add an authenticator app</a> instead', page)
+    assert way
+    assert unescape(way[1]) == f"{APP}?replaces=fac_1&to=signed%3D%26path"
+    assert f'<a href="{APP}">' in get(jane.client, path).text
+
+
 def test_an_app_that_is_begun_again_in_another_window_is_named(jane: Jane) -> None:
     first, second = jane.begin(), jane.begin()
     form = fields_of(first) | {"code": code_shown(seed_of(first))}
