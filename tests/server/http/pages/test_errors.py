@@ -142,6 +142,15 @@ WRONG_FORMS = [
         "again",
         "The two new passwords are not the same.",
     ),
+    (
+        "/password",
+        {"current": NEW_PASSWORD, "new": "password1", "again": "password2"},
+        "new",
+        (
+            "The two new passwords are not the same. "
+            "The password is on the list of common passwords, which attackers try first."
+        ),
+    ),
 ]
 
 

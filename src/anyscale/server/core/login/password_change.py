@@ -128,21 +128,26 @@ class PasswordChanges:
             shown = Shown("link", PASSWORD, locked.at)
             return self._set_password(tx, locked, password_hash, shown, "password.set_by_link")
 
-    def _hash(self, new: str, account: AccountRecord) -> str:
-        """Check a new password against the policy, and hash it."""
+    def fault_of(self, new: str, account: AccountRecord) -> str:
+        """Return why the policy refuses a new password; an empty text if it does not."""
         own = (account.name, account.lastname, account.email)
         try:
             new.encode()
         except UnicodeEncodeError:
-            detail = "The password contains a character that cannot be typed."
-            raise PasswordRefused(detail) from None
+            return "The password contains a character that cannot be typed."
         (fault,) = self._hashing.faults(
             [new], [own], self._policy.password_min_length, self._policy.organization
         )
-        if fault:
-            is_personal = fault.code == "password_personal"
-            detail = "contains your own name or email" if is_personal else fault.detail
-            raise PasswordRefused(f"The password {detail}.")
+        if not fault:
+            return ""
+        is_personal = fault.code == "password_personal"
+        detail = "contains your own name or email" if is_personal else fault.detail
+        return f"The password {detail}."
+
+    def _hash(self, new: str, account: AccountRecord) -> str:
+        """Check a new password against the policy, and hash it."""
+        if fault := self.fault_of(new, account):
+            raise PasswordRefused(fault)
         return self._hashing.hash(new)
 
     def _set_password(

@@ -47,6 +47,7 @@ from anyscale.server.http.web.session_pages import session_pages
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.login_options import LoginOptions
 from anyscale.server.paths import FORGOT_PASSWORD, KEEP_FORM, LINK_PAGE, SIGN_IN_AGAIN
+from anyscale.server.store.records.users import AccountRecord
 
 __all__ = ["ROUTERS"]
 
@@ -195,7 +196,7 @@ async def change_password(
     following = await continuations.get(request, request_id)
     show = partial(_form_page, "password", login_options, following, user=request.user)
     if new != again:
-        return show(problem=_DIFFER, wrong="again", status=400)
+        return show(**await _differing(login, new, request.user.account), status=400)
     try:
         result = await login.change_password(request, request.user, current, new)
     except AnyscaleError as error:
@@ -266,11 +267,12 @@ async def set_password(
     show = partial(_form_page, "set_password", login_options, following, link=link)
     email = ""
     try:
-        email = (await login.link_account(link)).email
+        account = await login.link_account(link)
+        email = account.email
         if opens:
             return show(email=email)
         if new != again:
-            return show(email=email, problem=_DIFFER, wrong="again", status=422)
+            return show(email=email, **await _differing(login, new, account), status=422)
         result = await login.by_link(request, link, new)
     except LinkInvalid as error:
         count_refusal(error)
@@ -278,6 +280,13 @@ async def set_password(
     except AnyscaleError as error:
         return show(email=email, wrong=_wrong_field(error), **refusal(error))
     return await continue_sign_in(login, result, following, note="password_set")
+
+
+async def _differing(login: LoginFlows, new: str, account: AccountRecord) -> dict[str, str]:
+    """Return all that is wrong with a new password that was typed in two ways, and the field."""
+    if fault := await login.fault_of(new, account):
+        return {"problem": f"{_DIFFER} {fault}", "wrong": "new"}
+    return {"problem": _DIFFER, "wrong": "again"}
 
 
 def _wrong_field(error: AnyscaleError) -> str:

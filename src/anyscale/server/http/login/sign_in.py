@@ -91,6 +91,10 @@ class LoginFlows(Struct, frozen=True):
             call = partial(self.password_changes.by_link, link, new, client)
             return count(await self.pools.login.run(call, client.address, is_known=True))
 
+    async def fault_of(self, new: str, account: AccountRecord) -> str:
+        """Return what is wrong with a new password, as `PasswordChanges.fault_of` does."""
+        return await self.pools.login.look_ups.run(self.password_changes.fault_of, new, account)
+
     async def link_account(self, link: str) -> AccountRecord:
         """Return the account of a one-time link, as `PasswordChanges.link_account` does."""
         return await self.pools.login.look_ups.run(self.password_changes.link_account, link)
