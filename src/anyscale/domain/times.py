@@ -4,7 +4,15 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["TIME", "day_of", "duration_in_words", "from_milliseconds", "moment", "start_of"]
+__all__ = [
+    "TIME",
+    "day_in_words",
+    "day_of",
+    "duration_in_words",
+    "from_milliseconds",
+    "moment",
+    "start_of",
+]
 
 #: how messages show a time in UTC: a format of `datetime`
 TIME: Final = "%Y-%m-%d %H:%M:%S UTC"
@@ -53,6 +61,11 @@ def _time_of(text: str, *, is_end: bool) -> datetime:
 def day_of(milliseconds: int | None) -> date | None:
     """Return the day (UTC) of a time as the control plane stores it; None for None."""
     return None if milliseconds is None else from_milliseconds(milliseconds).date()
+
+
+def day_in_words(day: date) -> str:
+    """Return a day as people write it: `Wednesday, 9 December 2026`."""
+    return f"{day:%A}, {day.day} {day:%B %Y}"
 
 
 def start_of(day: date) -> int:

@@ -505,6 +505,7 @@ def test_skipped_people_are_named_and_get_links_with_the_others(
     page = get(jane, f"{PATH}/{batch_id}")
     assert f"/console/users/{user.user_id}" in page.text
     skipped = words(page).partition("Skipped: they had accounts")[2]
+    assert "an import takes no names and no other details over. Update from a file" in skipped
     for name, state in (
         (without, "Cannot sign in"),
         (by_password, "Password"),

@@ -6,9 +6,11 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
+from io import BytesIO
 from typing import Any
 
 import pytest
+from openpyxl import load_workbook
 from tests.server.http.console.conftest import Console, run_console
 from tests.server.http.pages.requests import BROWSER, fields_of, get, send
 from tests.support.callers import OPERATOR
@@ -287,6 +289,16 @@ def test_a_search_that_makes_no_sense_says_so_beside_the_field(jane: HttpClient)
     assert 'aria-invalid="true"' in page.text
     assert get(jane, "/console/users?q=person&after=nothing").status == 400
     assert get(jane, "/console/users?state=nothing").status == 400
+
+
+def test_the_list_is_downloaded_as_a_workbook(console: Console, jane: HttpClient) -> None:
+    assert 'href="/console/users/download?format=xlsx"' in get(jane, "/console/users").text
+    answer = get(jane, "/console/users/download?q=p00&format=xlsx")
+    assert answer.headers["content-disposition"] == 'attachment; filename="users.xlsx"'
+    header, *rows = load_workbook(BytesIO(answer.body)).worksheets[0].iter_rows(values_only=True)
+    lines = list(csv.reader(get(jane, "/console/users/download?q=p00").text.splitlines()))
+    assert "\ufeff" + str(header[0]) == lines[0][0]
+    assert [list(row) for row in rows] == lines[1:]
 
 
 def test_the_list_is_downloaded_whole_with_its_filters(

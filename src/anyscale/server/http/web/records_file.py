@@ -14,6 +14,7 @@ from msgspec import Struct, structs
 
 from anyscale.domain.models.users import PasswordLink
 from anyscale.domain.spreadsheets import spreadsheet_cell
+from anyscale.domain.times import day_in_words
 from anyscale.server.http.authentication import require_owner_still
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.web import workbook
@@ -30,10 +31,7 @@ __all__ = [
     "while_owner",
 ]
 
-FileFormat = Literal["csv", "jsonl"]
-
-#: of a file of links
-LinkFormat = Literal["csv", "jsonl", "xlsx"]
+FileFormat = Literal["csv", "jsonl", "xlsx"]
 
 
 class Named(Protocol):
@@ -56,8 +54,8 @@ BY_MAIL = "mail"
 #: of the pages that create links as a file
 LINK_NOTES = {"repeated": "This form arrived twice: no link was created by the second one."}
 
-#: a time in UTC, for programs (RFC 3339, 5.6), and as pages show it without script
-_TIME, _PAGE_TIME = "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M UTC"
+#: a time in UTC, for programs (RFC 3339, 5.6)
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 #: in UTF-8; the framework adds that to a text
 _MEDIA_TYPES = {
@@ -72,10 +70,11 @@ class RecordsFile(Struct, frozen=True):
 
     #: without its ending; a constant of this code
     name: str
-    format: LinkFormat
+    format: FileFormat
     fields: tuple[str, ...]
-    #: Of the fields in a spreadsheet that people read, whose times are those of the pages. Without
-    #: them it is for programs too: it has the names of the fields, and times of RFC 3339.
+    #: Of the fields in a spreadsheet that people read, whose times are days, since the zone of the
+    #: reader is not known. Without them it is for programs too: it has the names of the fields, and
+    #: times of RFC 3339.
     headings: tuple[str, ...] = ()
 
     def response(self, rows: Rows) -> Response[str] | Response[bytes]:
@@ -108,9 +107,8 @@ class RecordsFile(Struct, frozen=True):
 
     def _cells(self, rows: Rows) -> Iterator[list[str]]:
         """Iterate over the rows of a spreadsheet."""
-        times = _PAGE_TIME if self.headings else _TIME
         for row in rows:
-            yield [_text(row[field], times) for field in self.fields]
+            yield [_text(row[field], is_read=bool(self.headings)) for field in self.fields]
 
     def _lines(self, rows: Rows, *, is_first: bool = True) -> str:
         if self.format == "csv":
@@ -127,7 +125,7 @@ class RecordsFile(Struct, frozen=True):
 def links_file(file_format: str) -> RecordsFile:
     """Return the file of created links; `file_format` is a field of a form."""
     fields = ("email", "name", "lastname", "url", "expires_at")
-    chosen: LinkFormat = next((one for one in get_args(LinkFormat) if one == file_format), "csv")
+    chosen: FileFormat = next((one for one in get_args(FileFormat) if one == file_format), "csv")
     headings = ("Email", "First name", "Last name", "Link", "Works until")
     return RecordsFile("links", chosen, fields, headings)
 
@@ -158,9 +156,10 @@ def _csv_lines(header: tuple[str, ...], rows: Iterable[list[str]]) -> str:
     return buffer.getvalue()
 
 
-def _text(value: Any, times: str) -> str:
+def _text(value: Any, *, is_read: bool) -> str:
+    """Return the text of a cell; `is_read` is whether people read it and not programs too."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):
-        return format(value, times)
+        return day_in_words(value) if is_read else format(value, _TIME)
     return "" if value is None else str(value)
