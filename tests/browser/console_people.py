@@ -16,7 +16,14 @@ from anyscale.server.core.secrets import hash_of, new_secret
 from anyscale.server.store.records.login import LinkRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["COLLABORATOR", "OWNER", "WITH_FACTOR", "add_collaborator", "populate"]
+__all__ = [
+    "COLLABORATOR",
+    "OWNER",
+    "WITH_FACTOR",
+    "add_collaborator",
+    "everybody_as_rows",
+    "populate",
+]
 
 OWNER = "amina.okafor@example.com"
 COLLABORATOR = "lena.brandt@example.com"
@@ -133,6 +140,15 @@ def add_collaborator(control_plane: ControlPlane) -> None:
 
 def everybody() -> list[tuple[str, str]]:
     return [(first, last) for last in LAST for first in FIRST]
+
+
+def everybody_as_rows() -> dict[str, str]:
+    """Return the rows of a CSV file of all users of the two batches, by their numbers."""
+    people = [person(first, last, at)[0] for at, (first, last) in enumerate(everybody())]
+    return {
+        str(user.external_id): f"{user.external_id},{user.name},{user.lastname},{user.email}"
+        for user in people
+    }
 
 
 def id_of(tx: Transaction, email: str) -> str:

@@ -15,6 +15,7 @@ from tests.browser.console_people import (
     OWNER,
     WITH_FACTOR,
     add_collaborator,
+    everybody_as_rows,
     populate,
 )
 from tests.support.mail.mail_site import relay_environment
@@ -100,6 +101,34 @@ def check_file(*rows: str, header: str = "name,lastname,email,title,is_sso_user"
         page.locator("#result").wait_for()
 
     return step
+
+
+def check_update(page: Page) -> None:
+    """Check a file of everybody: changes of each kind, and two questions."""
+    rows = everybody_as_rows()
+    rows["1055"] = "1055,Greta,Weber-Haddad,greta.haddad-weber@example.com"
+    rows["1003"] = "1003,Nadia,Rossi,nadia.rossi@example.com"
+    rows["2003"] = "2003,Omar,Rossi,hana.ito@example.com"
+    rows["2004"] = "2004,Petra,Rossi,petra.rossi@example.com"
+    del rows["1021"], rows["1036"]
+    text = "\n".join(("external_id,name,lastname,email", *rows.values(), ""))
+    page.goto("/console/sync")
+    page.get_by_label("File of everybody").set_input_files(
+        {"name": "december.csv", "mimeType": "text/csv", "buffer": text.encode()}
+    )
+    page.get_by_role("button", name="Check the file").click()
+    page.get_by_role("heading", name="who is who?").wait_for()
+
+
+def updated(page: Page) -> None:
+    """Open the page of an update; do it first."""
+    page.goto("/console/sync")
+    if not page.get_by_role("link", name="december.csv").count():
+        check_update(page)
+        page.get_by_role("button", name="Update the accounts").last.click()
+        page.get_by_role("heading", name="Suspended by this update").wait_for()
+    else:
+        page.get_by_role("link", name="december.csv").first.click()
 
 
 def batch(state: str, link: str = "") -> "Step":
@@ -261,6 +290,7 @@ PAGES: dict[str, str | Step] = {
     "batch-unfinished": batch("Unfinished"),
     "batch-links": batch("Created", "Links for"),
     "batch-undo": batch("Created", "Undo the import"),
+    "update": check_update,
     "applications": "/console/applications",
     "application": application,
     "application-new": "/console/applications/new",
@@ -276,6 +306,7 @@ PAGES: dict[str, str | Step] = {
 
 #: what changes other pages, so that their pictures are taken first
 LATER: dict[str, str | Step] = {
+    "updated": updated,
     "batch-running": running_batch,
     "batch-undone": undone_batch,
     "token-secret": new_token,

@@ -687,7 +687,7 @@ def test_a_link_is_shown_once_and_a_form_sent_again_keeps_it(
         r'name="newest" value="(\d+)"', get(jane, f"/console/users/{user_id}").text
     )
     page = send(jane, f"/console/users/{user_id}/link", newest=newest)
-    assert "The older link has ended" in page.text
+    assert "The older link does not work any more" in page.text
     send(jane, f"/console/users/{user_id}/suspend")
     page = send(jane, f"/console/users/{user_id}/link", newest="0")
     assert "is suspended: restore it first" in page.text
