@@ -216,12 +216,18 @@ def test_a_server_that_stops_leaves_the_batch_open(
         batch_id = create(jane, many())
         run = runs.find(batch_id)
         assert run
-        stopping = threading.Thread(target=runs.stop)
+        active = list[FileRun | None]()
+
+        def stop() -> None:
+            runs.stop()
+            active.append(runs.find(batch_id))
+
+        stopping = threading.Thread(target=stop)
         stopping.start()
         wait_until(lambda: run.state.is_stopping)
         go_on.set()
         stopping.join(30)
-    wait_until(lambda: runs.find(batch_id) is None)
+    assert active == [None]  # it has waited for the run
     assert progress(jane, batch_id)["state"] == "open"
     assert "the server was stopped" in progress(jane, batch_id)["message"]
 

@@ -18,6 +18,7 @@ from anyscale.domain.models.users import UserChanges
 from anyscale.domain.validation import CheckedUser, Policy, check
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.audit.names import names_of
+from anyscale.server.core.search.query import MAX_WORDS
 from anyscale.server.http.console.audit import people
 
 OCTOBER = 1_792_800_000_000  # 2026-10-24 00:00 UTC
@@ -107,6 +108,12 @@ def test_nobody_is_told_how_to_go_on(jane: HttpClient) -> None:
         assert page.status == 404
         assert f"Nobody is found by “{typed}”." in unescape(page.text)
         assert "A deleted user is found by the id" in page.text
+
+
+def test_a_text_that_the_search_refuses_is_a_problem_of_the_field(jane: HttpClient) -> None:
+    page = listed(jane, q=" ".join(map(str, range(MAX_WORDS + 1))))
+    problem = f"Search for at most {MAX_WORDS} words, not {MAX_WORDS + 1}: leave some out."
+    assert problem in page.text
 
 
 def test_a_deleted_user_is_found_by_the_id_and_named_by_the_email_of_the_log(
