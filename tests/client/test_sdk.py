@@ -704,6 +704,7 @@ def test_a_batch_is_undone_and_accounts_that_were_used_only_by_force() -> None:
         "kept": [kept],
         "suspended": 0,
         "removed_by_others": 0,
+        "links_ended": 0,
     }
     assert tried == undone
     emails = [user.email for user in anyscale.user.list()]

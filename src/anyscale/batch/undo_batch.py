@@ -31,7 +31,7 @@ def undo_batch(
         BatchGone: it is open, or never was published.
         BatchUnfinished: a call failed after accounts were deleted, or may have been.
     """
-    removed, suspended, kept, after = 0, 0, list[KeptUser](), ""
+    removed, suspended, links, kept, after = 0, 0, 0, list[KeptUser](), ""
     retries = transport.retries
     while True:
         try:
@@ -45,19 +45,20 @@ def undo_batch(
             raise BatchUnfinished(detail, batch.batch_id) from error
         removed += part.removed
         suspended += part.suspended
+        links += part.links_ended
         kept += part.kept
         on_progress(removed + len(kept), removed)
         if part.after is None:
             break
         after = part.after
     if dry_run:
-        return UndoneBatch(batch.batch_id, removed, kept, suspended)
+        return UndoneBatch(batch.batch_id, removed, kept, suspended, 0, links)
     # Each account that remained before is deleted by this undo, kept, or deleted by another call.
     others = max((batch.remaining or 0) - removed - len(kept), 0)
     if transport.retries > retries:
         # A repeated call has deleted accounts before, and their number was lost with its response.
         removed, others = removed + others, 0
-    return UndoneBatch(batch.batch_id, removed, kept, suspended, removed_by_others=others)
+    return UndoneBatch(batch.batch_id, removed, kept, suspended, others, links)
 
 
 def _deleted(count: int, *, is_least: bool) -> str:

@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import socket
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from click.testing import CliRunner
 from tests.support.commands.command_process import CommandProcess
 from tests.support.commands.running import RunAnyscale, list_emails, start_command
 from tests.support.commands.terminal import on_a_terminal
-from tests.support.databases.stored_data import query_database
+from tests.support.databases.stored_data import execute_sql, query_database
 from tests.support.faults.faulty_proxy import Fault, FaultyProxy, lose
 from tests.support.faults.pausing import Pause
 from tests.support.servers.server_process import ServerProcess
@@ -19,6 +20,7 @@ from tests.support.users_files import write_users_file
 from tests.support.waiting import wait_until
 
 from anyscale.cli.root import root
+from anyscale.server.store.sqlite.store import SqliteStore
 
 LIST = "`anyscale batch list` shows the batches"
 
@@ -87,6 +89,7 @@ def test_the_accounts_of_a_batch_are_deleted_and_can_be_created_again(
         "kept": [],
         "suspended": 0,
         "removed_by_others": 0,
+        "links_ended": 0,
     }
     assert json.loads(done.stdout) == json.loads(tried.stdout) == expected
     assert list_emails(anyscale) == []
@@ -231,6 +234,36 @@ def test_accounts_that_were_used_are_kept_and_by_force_only_the_last_owner(
     assert (last_owner in done.stderr, last_owner in forced.stderr) == (False, True)
     assert list_emails(anyscale) == [first]
     assert "intact" in anyscale("audit", "verify").stdout
+
+
+def test_the_links_that_deleted_owners_created_for_others_are_counted(
+    anyscale: RunAnyscale, users: Path, data: Path
+) -> None:
+    batch = create(anyscale, users)
+    owner, *_ = list_emails(anyscale)
+    others = write_users_file(users.with_name("other.yaml"), 2, 0, prefix="other")
+    assert anyscale("user", "batch-create", "-f", others).returncode == 0
+    assert anyscale("user", "set-role", owner, "owner").returncode == 0
+    emails = [email for email in list_emails(anyscale) if "other" in email]
+    assert anyscale("user", "set-role", emails[0], "owner").returncode == 0
+    env = {"ANYSCALE_PUBLIC_URL": "https://accounts.example.com"}
+    for email in emails:
+        assert anyscale("user", "set-password-link", email, env=env).returncode == 0
+    with closing(SqliteStore(data / "anyscale.db")) as store, store.write() as tx:
+        # An owner creates links in the console.
+        execute_sql(
+            tx,
+            "update links set created_by = (select 'user:' || user_id from users where email = ?)",
+            (owner,),
+        )
+
+    tried = anyscale("batch", "undo", batch, "--force", "--dry-run")
+    done = anyscale("batch", "undo", batch, "--force", "--yes", "-o", "json")
+
+    links = "2 unused links that deleted owners created for others"
+    assert f"3 accounts would be deleted. {links} would stop working." in tried.stderr
+    assert f"3 accounts deleted. {links} stopped working." in done.stderr
+    assert json.loads(done.stdout)["links_ended"] == 2
 
 
 @pytest.mark.usefixtures("control_plane")

@@ -1,5 +1,6 @@
 """Undoing a batch: its accounts are deleted in slices, but for those that are kept."""
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -279,8 +280,17 @@ def test_links_that_a_deleted_user_created_for_others_are_deleted(
         control_plane.lifecycle.set_role(user_id, "owner", JANE)
     control_plane.links.create([joe], session_caller(control_plane, ann))
     assert control_plane.links.exists(joe)
-    assert undone(control_plane, batch, force=True).removed == 1
+    assert undone(control_plane, batch).links_ended == 0  # the account is kept
+    for dry_run in (True, False):
+        part = undone(control_plane, batch, force=True, dry_run=dry_run)
+        assert (part.removed, part.links_ended) == (1, 1)
     assert not control_plane.links.exists(joe)
+    (deleted,) = [
+        entry
+        for entry in control_plane.audit_log.list(0, 100)
+        if entry.event == "batch.accounts_deleted"
+    ]
+    assert json.loads(deleted.data) == {"removed": 1, "positions": "0", "links_ended": 1}
 
 
 @pytest.mark.usefixtures("_slices_of_two")

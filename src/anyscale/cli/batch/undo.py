@@ -126,6 +126,10 @@ def _summary(undone: UndoneBatch, *, dry_run: bool) -> str:
     text += "."
     if undone.kept:
         text += f" {quantity(len(undone.kept), 'account')} {'would be ' if dry_run else ''}kept."
+    if undone.links_ended:
+        links = quantity(undone.links_ended, "unused link")
+        verb = "would stop" if dry_run else "stopped"
+        text += f" {links} that deleted owners created for others {verb} working."
     if dry_run and undone.removed:
         text += _CHANGED
     return text

@@ -95,6 +95,9 @@ class UndoneBatch(Struct, frozen=True):
     #: time, before this one looked at them. If any call was repeated, they are in `removed`, and
     #: this is 0.
     removed_by_others: int = 0
+    #: The unused links that users of the removed accounts created as owners for others: they stop
+    #: working. It is a lower bound if any call was repeated.
+    links_ended: int = 0
 
     def to_dict(self) -> dict[str, object]:
         """Return the model as JSON has it."""

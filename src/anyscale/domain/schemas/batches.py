@@ -117,6 +117,8 @@ class UndoPart(Struct, frozen=True):
     after: str | None
     #: How many of the removed accounts were suspended.
     suspended: int = 0
+    #: Unused links that users of the removed accounts created for others.
+    links_ended: int = 0
 
 
 class Skipped(Struct, frozen=True):

@@ -216,7 +216,7 @@ def test_a_server_that_stops_leaves_the_batch_open(
         batch_id = create(jane, many())
         run = runs.find(batch_id)
         assert run
-        active = list[FileRun | None]()
+        active = list[object]()
 
         def stop() -> None:
             runs.stop()

@@ -35,6 +35,8 @@ class _Slice(NamedTuple):
     kept: Sequence[KeptUser]
     #: the `user_id` of the last one; None if no account is left to read
     last: str | None
+    #: unused links that users of removed accounts created for others
+    links: int
 
 
 class _LockedBatch(NamedTuple):
@@ -69,7 +71,7 @@ def undo_part(
     _check_after(batch_id, after)
     deadline = time.monotonic() + _SECONDS_A_CALL
     step = _look_at_slice if dry_run else _undo_slice
-    first, removed, suspended, kept = after, 0, 0, list[KeptUser]()
+    first, removed, suspended, links, kept = after, 0, 0, 0, list[KeptUser]()
     while True:
         try:
             done = step(transactions, batch_id, after, caller, force=force)
@@ -77,12 +79,13 @@ def undo_part(
             if after == first:
                 raise
             # Accounts are deleted already: a client that does not know them reports a wrong count.
-            return UndoPart(batch_id, removed, kept, after, suspended)
+            return UndoPart(batch_id, removed, kept, after, suspended, links)
         removed += len(done.removed)
         suspended += sum(account.suspended_at is not None for account in done.removed)
+        links += done.links
         kept += done.kept
         if done.last is None or time.monotonic() >= deadline or len(kept) >= _MOST_KEPT:
-            return UndoPart(batch_id, removed, kept, done.last, suspended)
+            return UndoPart(batch_id, removed, kept, done.last, suspended, links)
         after = done.last
         pause_between_slices()
 
@@ -100,8 +103,9 @@ def _look_at_slice(
         batch = _require_published(require_batch(tx, batch_id))
         accounts = tx.users.list_accounts(batch_id, after, _SLICE)
         spared = _spared_owner(batch, tx.accounts.list_owners(), caller)
-    removed, kept = _divide(accounts, spared, caller.actor, force=force)
-    return _Slice(removed, kept, accounts[-1].user_id if accounts else None)
+        removed, kept = _divide(accounts, spared, caller.actor, force=force)
+        links = _count_links(tx, removed)
+    return _Slice(removed, kept, accounts[-1].user_id if accounts else None, links)
 
 
 def _undo_slice(
@@ -118,14 +122,13 @@ def _undo_slice(
         removed, kept = _divide(accounts, spared, caller.actor, force=force)
         if batch.state == "published":  # also if all accounts of the slice are kept
             stop_mailings(tx, batch_id=batch_id)
-        if removed:
-            _delete(tx, batch, removed, kept, caller)
+        links = _delete(tx, batch, removed, kept, caller) if removed else 0
         if ids:
             tx.batches.advance_undo(batch.id, position_of(ids[-1]))
         elif batch.state != "undone":
             tx.batches.set_undone(batch.id, "undone")
             append_entry(tx, caller.actor, "batch.undone", batch_id, {})
-        return _Slice(removed, kept, ids[-1] if ids else None)
+        return _Slice(removed, kept, ids[-1] if ids else None, links)
 
 
 def _lock_before_accounts(
@@ -172,17 +175,34 @@ def _delete(
     removed: Sequence[AccountRecord],
     kept: Sequence[KeptUser],
     caller: Caller,
-) -> None:
-    for account in removed:
-        if account.used_at is not None:  # links that the user created for others
-            end_links(tx, by=user_actor(account.user_id))
+) -> int:
+    """Delete accounts, and return how many unused links of others end with them."""
+    links = _count_links(tx, removed)
+    for actor in _creators(removed):
+        end_links(tx, by=actor)
     ids = [account.user_id for account in removed]
     tx.accounts.delete_range(ids[0], ids[-1], keep=[user.user_id for user in kept])
     defer_filling(tx)
     if batch.state != "undoing":
         tx.batches.set_undone(batch.id, "undoing")
-    data = {"removed": len(ids), "positions": _ranges([position_of(user_id) for user_id in ids])}
+    data: dict[str, object] = {
+        "removed": len(ids),
+        "positions": _ranges([position_of(user_id) for user_id in ids]),
+    }
+    if links:
+        data["links_ended"] = links
     append_entry(tx, caller.actor, "batch.accounts_deleted", batch.batch_id, data)
+    return links
+
+
+def _count_links(tx: Transaction, removed: Iterable[AccountRecord]) -> int:
+    creators = _creators(removed)
+    return tx.links.count_made(creators, tx.now()) if creators else 0
+
+
+def _creators(accounts: Iterable[AccountRecord]) -> list[str]:
+    """Return the actors of accounts that were used: only these can have created links."""
+    return [user_actor(account.user_id) for account in accounts if account.used_at is not None]
 
 
 def _ranges(positions: Sequence[int]) -> str:

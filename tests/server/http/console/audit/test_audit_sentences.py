@@ -121,7 +121,13 @@ SAID: dict[str, list[tuple[str, str, dict[str, Any], str]]] = {
             STAFF,
             {"removed": 500, "positions": "0-499"},
             "Uwe Lang deleted 500 accounts of the import staff.csv",
-        )
+        ),
+        (
+            BY_UWE,
+            STAFF,
+            {"removed": 9, "positions": "0-8", "links_ended": 2},
+            "Uwe Lang deleted 9 accounts of the import staff.csv, and ended 2 unused links by them",
+        ),
     ],
     "batch.undone": [(BY_UWE, STAFF, {}, "Uwe Lang completed the undo of the import staff.csv")],
     "links.created": [(BY_UWE, ANN, {}, "Uwe Lang created a link for ann könig")],

@@ -80,7 +80,10 @@ def _published(facts: Facts) -> str:
 
 
 def _accounts_deleted(facts: Facts) -> str:
-    return f"{{actor}} deleted {quantity(facts.details['removed'], 'account')} of {{subject}}"
+    text = f"{{actor}} deleted {quantity(facts.details['removed'], 'account')} of {{subject}}"
+    if count := facts.details.get("links_ended", 0):
+        text += f", and ended {quantity(count, 'unused link')} by them"
+    return text
 
 
 def _token(verb: str) -> Callable[[Facts], str]:
