@@ -21,7 +21,7 @@ from tests.support.databases.stored_data import execute_sql
 
 from anyscale.domain.user_query import UserQuery
 from anyscale.errors import RequestInvalid
-from anyscale.server.core.search import listing
+from anyscale.server.core.search import listing, pages
 from anyscale.server.core.search.cursor import PagePosition, encode_cursor
 from anyscale.server.core.search.listing import UserListing
 from anyscale.server.core.search.pages import BUDGET
@@ -115,14 +115,16 @@ def test_a_page_ends_when_its_time_is_over_and_the_next_one_goes_on(
     shared_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listing, "BLOCK_ROWS", 2)
+    monkeypatch.setattr(pages, "LATER", 3)
     store_batches(shared_store, [Batch("published", [A] * 9 + [structs.replace(A, name="b")])])
     slow, fast = impatient(shared_store, BUDGET), impatient(shared_store, BUDGET / 100)
     query = UserQuery(name="b")
-    pages = [slow.page(query, "", 5)]
-    while pages[-1].cursor:
-        pages.append(slow.page(query, str(pages[-1].cursor), 5))
-    # Five blocks of two accounts, and a sixth one, which finds that none is left.
-    assert [len(page.users) for page in pages] == [0, 0, 0, 0, 1, 0]
+    found = [slow.page(query, "", 5)]
+    while found[-1].cursor:
+        found.append(slow.page(query, str(found[-1].cursor), 5))
+    # Five blocks of two accounts, and a sixth one, which finds that none is left: the first page
+    # reads one of them, and each later one three.
+    assert [len(page.users) for page in found] == [0, 0, 1]
     page = fast.page(query, "", 5)
     assert [len(page.users), page.cursor] == [1, None]
 

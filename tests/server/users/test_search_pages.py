@@ -139,6 +139,22 @@ def test_a_page_reads_some_blocks_of_the_index_alone(
     assert found.lastname == "Miller"
 
 
+def test_a_later_page_reads_more_blocks_of_the_index_than_the_first_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "INDEX_ROWS", 10)
+    monkeypatch.setattr(pages, "BLOCKS", 1)
+    store_batches(store, [people_named(*["Anna Ott", "Ben Miller"] * 50, "Anna Miller")])
+    index_words(store, 1_000)
+    users, query = patient(store), UserQuery(search="anna miller")
+
+    first = users.page(query, "", 50)
+    second = users.page(query, str(first.cursor), 50)
+
+    # Of one word 51 accounts are read: 10 by the first page, and the others by the second one.
+    assert [len(page.users) for page in (first, second)] == [0, 1]
+
+
 def test_a_page_that_finds_nobody_reads_more_accounts_at_once(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +167,7 @@ def test_a_page_that_finds_nobody_reads_more_accounts_at_once(
 
     monkeypatch.setattr(Words, "range", noted)
     monkeypatch.setattr(search, "INDEX_ROWS", 10)
+    monkeypatch.setattr(pages, "BLOCKS", 50)
     store_batches(store, [people_named(*["Anna Ott"] * 200)])
     index_words(store, 1_000)
 

@@ -127,8 +127,13 @@ class UserListing:
         page = UserPage([user_of(user) for user in users], _cursor_of(end, query))
         return page if not text else structs.replace(page, unindexed=position.unindexed)
 
-    def search(self, query: NarrowedQuery, cursor: str, limit: int) -> FoundPage:
-        """Return a page of a search as `page` does, each account with how its user can sign in."""
+    def search(
+        self, query: NarrowedQuery, cursor: str, limit: int, *, is_brief: bool = False
+    ) -> FoundPage:
+        """Return a page of a search as `page` does, each account with how its user can sign in.
+
+        A brief page reads no more than the first one.
+        """
         text = _search_text(query)
         if text is None:
             raise ValueError("this query is not a search")
@@ -136,7 +141,7 @@ class UserListing:
         with self._transactions.read() as tx:
             position = position or _first_position(tx, text)
             steps = _search_steps(text, query, position)
-            users, end = read_page(tx, steps, position, limit, self._clock)
+            users, end = read_page(tx, steps, position, limit, self._clock, is_brief=is_brief)
         return FoundPage(users, cursor=_cursor_of(end, query), unindexed=position.unindexed)
 
     def ordered(

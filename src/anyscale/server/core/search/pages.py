@@ -2,8 +2,8 @@
 
 A page reads up to `BLOCKS` blocks by an index, looks at all accounts for `BUDGET`, and then returns
 what it has found, with the place where the next call continues. So no list and no search, however
-few accounts match, takes a thread of the server for long. docs/decisions/0017-search.md has the
-reasons.
+few accounts match, takes a thread of the server for long. Only the first page is that short: later
+ones read up to `LATER` times as much. docs/decisions/0017-search.md has the reasons.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,16 +15,20 @@ from anyscale.server.core.search.cursor import Key, PagePosition
 from anyscale.server.store.records.users import UserRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["BLOCKS", "BUDGET", "Step", "StepBlock", "read_page"]
+__all__ = ["BLOCKS", "BUDGET", "LATER", "Step", "StepBlock", "read_page"]
 
 Found_co = TypeVar("Found_co", bound=UserRecord, covariant=True)
 
-#: Blocks that a page reads by an index. They are counted and not timed, so that a busy server gives
-#: the same pages.
-BLOCKS = 50
+#: Blocks that the first page reads by an index. They are counted and not timed, so that a busy
+#: server gives the same pages.
+BLOCKS = 25
 
-#: Seconds after which a page looks at no more accounts. A block takes up to 10 ms more.
+#: Seconds after which the first page looks at no more accounts. A block takes up to 10 ms more.
 BUDGET = 0.03
+
+#: How many times as much a later page reads: the caller has the best matches and wants the rest,
+#: which a million accounts would divide into 50 pages.
+LATER = 10
 
 
 class StepBlock(NamedTuple, Generic[Found_co]):
@@ -60,12 +64,16 @@ def read_page(
     position: PagePosition,
     limit: int,
     clock: Callable[[], float],
+    *,
+    is_brief: bool = False,
 ) -> tuple[list[Found_co], PagePosition | None]:
     """Return accounts after a position, and the position where they end; None after the last one.
 
-    A page reads one block at least, so that the next one gets further.
+    A page reads one block at least, so that the next one gets further. A brief one reads no more
+    than the first page.
     """
-    limits = _Limits(clock)
+    is_first = not position.step and not position.key
+    limits = _Limits(clock, 1 if is_brief or is_first else LATER)
     users: list[Found_co] = []
     while position.step < len(steps):
         step, room = steps[position.step], limit - len(users)
@@ -82,15 +90,16 @@ def read_page(
 class _Limits:
     """What a page may read: some blocks by an index, and slow steps for a time."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], times: int) -> None:
         self._clock = clock
+        self._most_blocks, self._budget = times * BLOCKS, times * BUDGET
         self._blocks = 0
         self._deadline: float | None = None
 
     def begin(self, step: Step[UserRecord]) -> None:
         """Note that a block of a step is read."""
         if step.is_slow and self._deadline is None:
-            self._deadline = self._clock() + BUDGET
+            self._deadline = self._clock() + self._budget
 
     def count(self, step: Step[UserRecord], block: StepBlock[UserRecord]) -> None:
         """Count what was read by an index."""
@@ -100,7 +109,7 @@ class _Limits:
     def are_reached(self) -> bool:
         if self._deadline is not None and self._clock() >= self._deadline:
             return True
-        return self._blocks >= BLOCKS
+        return self._blocks >= self._most_blocks
 
 
 def _is_slow(steps: Sequence[Step[UserRecord]], position: PagePosition) -> bool:

@@ -209,8 +209,8 @@ class _Driver(NamedTuple):
         return min(in_range, default=(LEADING, row.word))[1] == row.word
 
 
-#: Rows of a word that are counted, at most: as many as a page reads. By a word that has more, it
-#: may end before the first match.
+#: Rows of a word that are counted, at most: as many as the first page reads. By a word that has
+#: more, it may end before the first match.
 _MOST_COUNTED = BLOCKS * INDEX_ROWS
 
 #: Frequent words are compared by the place of their account of this number: the later it is, the

@@ -48,8 +48,9 @@ Cursor = Annotated[
 ]
 
 _LIST_USERS = (
-    "Each page has the `cursor` of the next page, or null if there is none. A page looks at "
-    "accounts for about 30 ms: an empty page with a cursor is not the end."
+    "Each page has the `cursor` of the next page, or null if there is none. The first page looks "
+    "at accounts for about 30 ms, later ones for 300 ms: an empty page with a cursor is not the "
+    "end."
 )
 
 _SEARCH = (

@@ -131,7 +131,7 @@ def _search(listing: UserListing, filters: UserFilters, after: str) -> FoundPage
     page = listing.search(filters.query, after, PAGE_USERS)
     if page.users and page.cursor:
         # A page ends before a slow step, which may find nothing: then it is the last page.
-        rest = listing.search(filters.query, page.cursor, 1)
+        rest = listing.search(filters.query, page.cursor, 1, is_brief=True)
         if not rest.users:
             return structs.replace(page, cursor=rest.cursor)
     return page
