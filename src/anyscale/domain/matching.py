@@ -207,17 +207,15 @@ def _ends(user: _Named, account: _Named) -> _Pairs:
 
 
 def _is_whole_change(user: _Named, account: _Named) -> bool:
-    """Return whether the first and the last name of an account would both become another one.
+    """Return whether nothing of the name of an account would be left, if no name is the same.
 
-    None of them is the same. A file may have only one of them, or both in one column.
+    A file without a column for last names leaves that of the account, unless the first name has
+    both.
     """
     if not user.name:
         return False
-    in_words = len(_whole(user).split()) > 1 and len(_whole(account).split()) > 1
-    is_other_last = user.lastname is not UNSET and (
-        folded(user.lastname or "") != folded(account.lastname or "")
-    )
-    return in_words or is_other_last
+    keeps_last = user.lastname is UNSET and account.lastname
+    return not keeps_last or len(_whole(user).split()) > 1
 
 
 def _is_same(ours: str, theirs: str) -> bool:

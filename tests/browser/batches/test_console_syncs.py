@@ -25,7 +25,7 @@ def test_the_month_is_planned_confirmed_and_done(
 ) -> None:
     create_accounts(owners.control_plane, "ann", "bea", "cid")
     file = tmp_path / "staff.csv"
-    rows = ["E-Mail;Vorname;Stelle", "ann@example.com;ann;Chefin", "bea@example.com;bea;"]
+    rows = ["E-Mail;Vorname;Stelle", "ann@example.com;Jane;Chefin", "bea@example.com;Jane;"]
     file.write_text("\n".join([*rows, "zoe@example.com;Zoë;", ""]), encoding="utf-8")
     page = visit("/console/batches", storage_state=owners.state)
     page.get_by_role("link", name="Update from a file").click()

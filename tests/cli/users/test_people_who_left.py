@@ -14,10 +14,10 @@ from tests.support.faults.faulty_proxy import Fault, FaultyProxy
 from tests.support.servers.server_process import ServerProcess
 
 PEOPLE = """create_users:
-- {name: Boss, email: boss@example.com}
+- {name: Boss, email: boss@example.com, lastname: Poe}
 - {name: Jane, email: jane@example.com, lastname: Doe}
-- {name: Zoë, email: -zoe@example.com, is_sso_user: true}
-- {name: Ann, email: ann@example.com}
+- {name: Zoë, email: -zoe@example.com, lastname: Poe, is_sso_user: true}
+- {name: Ann, email: ann@example.com, lastname: Poe}
 """
 QUESTION = b"Type yes to continue:"
 

@@ -259,6 +259,12 @@ UNNUMBERED_GONE = structs.replace(GONE, external_id=None)
         (UNNUMBERED, row("a", None, ABSENT, "Roe"), None),
         (UNNUMBERED, row("a", None, ABSENT, ABSENT), None),
         (JANE, row("a", None, "Bob", "Roe"), "other_person"),
+        # nothing of the former name would be left
+        (account("a", name="Jane"), row("a", "9", "Bob"), "other_person"),
+        (account("a", name="Jane"), row("a", None, "Bob", ABSENT), "other_person"),
+        (account("a", name="Jane"), row("a", None, "Bob Roe", ABSENT), "other_person"),
+        (account("a", name="Jane Doe"), row("a", None, "Bob", ABSENT), "other_person"),
+        (account("a", name="Jane"), row("a", None, "jane", "Roe"), None),
         # people who are back
         (GONE, row("a", "1", "Jane", "Doe"), None),
         (GONE, row("a", "1", "Jane Doe"), None),

@@ -336,7 +336,16 @@ def test_many_values_that_become_empty_stop_a_sync_and_many_first_ones_do_not(
         old, new = ("Doe", "Roe") if is_stopped else (new, new)
     world = World.of(structs.replace(one, **{field: old}) for one in many(51))
     entries = [
-        entry(one.email, **{"name": one.name, "title": UNSET, field: new}) for one in many(51)
+        entry(
+            one.email,
+            **{
+                "name": one.name,
+                "title": UNSET,
+                "external_id": UNSET if field == "external_id" else one.external_id,
+                field: new,
+            },
+        )
+        for one in many(51)
     ]
     assert bool(world.plan(entries, ALL).stops) is is_stopped
 
