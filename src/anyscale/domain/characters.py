@@ -104,6 +104,11 @@ def may_lack_letters(text: str) -> bool:
     return bool(_REPLACED.search(text))
 
 
+def lacks_most_letters(text: str) -> bool:
+    """Return whether more than half of a text is `?` or U+FFFD: it says too little of a name."""
+    return 2 * sum(map(len, _REPLACED.findall(text))) > len("".join(text.split()))
+
+
 def _is_replaced(text: str, whole: str) -> bool:
     if not _REPLACED.search(text):
         return False

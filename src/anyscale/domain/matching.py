@@ -2,7 +2,8 @@
 
 The external id finds the account first, and the email second. Numbers and emails are given again,
 so both are evidence: what is not sure is a doubt, and nothing is done to its people until an
-administrator has answered. The document `operations/sync.md` has the rules in a table.
+administrator has answered. The document `operations/who-is-who.md` has the rules in a
+table.
 """
 
 import unicodedata
@@ -11,7 +12,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from msgspec import UNSET, UnsetType
 
-from anyscale.domain.characters import has_lost_letters
+from anyscale.domain.characters import has_lost_letters, lacks_most_letters
 from anyscale.domain.emails import email_key_or_empty
 from anyscale.domain.models.users import User
 from anyscale.domain.names import full_name
@@ -91,10 +92,11 @@ def depends_on_file(user: CheckedUser, by_email: User | None) -> bool:
 def doubt_of(user: CheckedUser, account: User) -> Doubt | None:
     """Return why the account that a user means may be another person's; None if it is sure."""
     names = compare_names(user, account)
+    is_whole = names == "same" and not lacks_most_letters(_whole(account))
     if user.external_id and account.external_id and user.external_id != account.external_id:
-        return _doubt_of_other_number(user, account, names)
+        return _doubt_of_other_number(user, account, has_whole_name=is_whole)
     if account.suspended_by_sync:
-        return _doubt_of_return(user, account, names)
+        return _doubt_of_return(user, account, has_whole_name=is_whole)
     if user.external_id and user.external_id == account.external_id:
         if not has_other_email(user, account) or names in ("same", "similar"):
             return None
@@ -129,19 +131,19 @@ def has_common_name(user: _Named, account: _Named) -> bool:
     return compare_names(user, account) in ("same", "similar")
 
 
-def _doubt_of_other_number(user: CheckedUser, account: User, names: str) -> Doubt:
+def _doubt_of_other_number(user: CheckedUser, account: User, *, has_whole_name: bool) -> Doubt:
     """Two different numbers are two people, unless all people get new numbers."""
     subject = f"{_email_of(user, account)}, whose external_id is {shown(account.external_id or '')}"
-    if names != "same":
+    if not has_whole_name:
         return Doubt("other_person", f"{subject}, and the whole name is not the same")
     if account.suspended_at is not None:
         return Doubt("returned", f"{subject}, and whose account is suspended")
     return Doubt("renumbered", f"{subject}, and only the numbers differ")
 
 
-def _doubt_of_return(user: CheckedUser, account: User, names: str) -> Doubt | None:
+def _doubt_of_return(user: CheckedUser, account: User, *, has_whole_name: bool) -> Doubt | None:
     differing = []
-    if names != "same":
+    if not has_whole_name:
         differing.append("the whole name")
     if has_other_email(user, account):
         differing.append("the email")

@@ -225,6 +225,7 @@ def test_a_conflict_names_both_people_and_the_ways_out() -> None:
 #: the account `1, Jane Doe, a@x.org`, or one that a sync suspended or that has no number
 JANE = account("a", "1", "Jane", "Doe")
 GONE = structs.replace(JANE, suspended_at=NOW, suspended_by_sync=True)
+LOST_GONE = structs.replace(GONE, name="????", lastname="????")
 UNNUMBERED = structs.replace(JANE, external_id=None)
 UNNUMBERED_GONE = structs.replace(GONE, external_id=None)
 
@@ -265,6 +266,13 @@ UNNUMBERED_GONE = structs.replace(GONE, external_id=None)
         (account("a", name="Jane"), row("a", None, "Bob Roe", ABSENT), "other_person"),
         (account("a", name="Jane Doe"), row("a", None, "Bob", ABSENT), "other_person"),
         (account("a", name="Jane"), row("a", None, "jane", "Roe"), None),
+        # a name of which most letters are lost is evidence for nothing
+        (account("a", "1", "????", "????"), row("a", "9", "????", "????"), "other_person"),
+        (account("a", "1", "Ann", "D?e"), row("a", "9", "Ann", "D?e"), "renumbered"),
+        (account("a", "1", "????", "????"), row("a", "1", "????", "????"), None),
+        (account("a", "1", "????", "????"), row("a", "1", "Jane", "Doe"), None),
+        (LOST_GONE, row("a", "1", "????", "????"), "returned"),
+        (LOST_GONE, row("a", "1", "J???", "D???"), "returned"),
         # people who are back
         (GONE, row("a", "1", "Jane", "Doe"), None),
         (GONE, row("a", "1", "Jane Doe"), None),
