@@ -43,10 +43,12 @@ class MatchedAnswer(Struct, frozen=True):
 
 def matched_answers(options: SyncOptions, questions: Sequence[Question]) -> list[MatchedAnswer]:
     """Return the answers of the caller that are about questions of a plan."""
-    found = [*_about_numbers(options, questions)]
+    by_words = dict[tuple[Answer, str], list[Question]]()
     for question in questions:
-        found += _about(question, options)
-    return found
+        for answer in _about(question, options):
+            by_words.setdefault(answer, []).append(question)
+    found = (MatchedAnswer(*answer, about) for answer, about in by_words.items())
+    return [*_about_numbers(options, questions), *found]
 
 
 def suggested_answers(questions: Sequence[Question]) -> list[MatchedAnswer]:
@@ -79,18 +81,19 @@ def _about_numbers(options: SyncOptions, questions: Sequence[Question]) -> Itera
         yield MatchedAnswer("same", f"--renumbered {options.renumbered}", renumbered)
 
 
-def _about(question: Question, options: SyncOptions) -> Iterator[MatchedAnswer]:
+def _about(question: Question, options: SyncOptions) -> Iterator[tuple[Answer, str]]:
+    """Iterate over the answers to a question, each with the words that gave it."""
     emails = {email_key_or_empty(question.email): question.email}
     if question.kind in _ABOUT_AN_ACCOUNT:
         for text in options.same_person:
             if text == question.number or email_key_or_empty(text) in emails:
-                yield MatchedAnswer("same", f"--same-person {text}", [question])
+                yield "same", f"--same-person {text}"
     if question.account_email:
         emails[email_key_or_empty(question.account_email)] = question.account_email
     if can_differ(question):
         for text in options.they_differ:
             if email_key_or_empty(text) in emails:
-                yield MatchedAnswer("differ", f"--they-differ {text}", [question])
+                yield "differ", f"--they-differ {text}"
 
 
 def _hash(text: str) -> str:

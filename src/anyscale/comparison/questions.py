@@ -1,18 +1,21 @@
 """The questions of a plan: entries of which it is not sure who they are."""
 
-import hashlib
-from typing import Any
+from collections.abc import Sequence
 
-from msgspec import json, structs
+from msgspec import structs
 
-from anyscale.comparison.sync_steps import changes_of, differing_fields, name_of
-from anyscale.domain.models.sync import LookAlike, Question, QuestionKind
+from anyscale.comparison.look_alikes import Namesakes
+from anyscale.comparison.sync_steps import (
+    change_digest,
+    changes_of,
+    differing_fields,
+    identity_of,
+    name_of,
+)
+from anyscale.domain.models.sync import Question, QuestionKind, SyncStep
 from anyscale.domain.models.users import User
 from anyscale.domain.names import full_name
 from anyscale.domain.validation import CheckedUser
-
-#: what says who somebody is
-_IDENTITY = ("email", "external_id", "name", "lastname")
 
 
 def question_of(
@@ -45,38 +48,40 @@ def question_of(
     )
 
 
-def question_of_pair(pair: LookAlike) -> Question:
-    """Return the question whether an account to suspend and an entry to create are one person."""
-    entry, leaver = pair.create, pair.suspend
+def question_of_look_alike(entry: SyncStep, namesakes: Sequence[Namesakes]) -> Question:
+    """Return the question whether an entry to create is one of the accounts to suspend.
+
+    It is about all of them, and names one: an answer leaves none of them unasked.
+    """
     assert entry.changes
-    assert leaver.expected
-    return Question(
+    leaver = namesakes[0].accounts[0]
+    count = sum(len(group.accounts) for group in namesakes)
+    who = f"{leaver.name} ({leaver.email}), who has the same name, is"
+    if count > 1:
+        who = f"{count:,} people of the same name, such as {leaver.name} ({leaver.email}), are"
+    question = Question(
         kind="look_alike",
         email=entry.email,
         name=entry.name,
         reason=(
-            f"it has no account, and {leaver.name} ({leaver.email}), who has the same name, is not "
-            "in the file: is an email mistyped, cut off or new?"
+            f"it has no account, and {who} not in the file: is an email mistyped, cut off or new?"
         ),
-        change=_digest(leaver.user_id, _identity(leaver.expected), _identity(entry.changes)),
+        change=change_digest([group.digest for group in namesakes], identity_of(entry.changes)),
         number=entry.changes.external_id or None,
+        index=entry.index,
+    )
+    if count > 1:  # the email of one of them answers for no other one
+        return question
+    return structs.replace(
+        question,
         user_id=leaver.user_id,
         account_email=leaver.email,
         account_name=leaver.name,
-        index=entry.index,
     )
 
 
 def change_id(user: CheckedUser, account: User | None) -> str:
     """Return what stands for an account, its former values and the new ones."""
     if account is None:
-        return _digest(None, None, _identity(user))
-    return _digest(account.user_id, _identity(account), _identity(user))
-
-
-def _identity(one: Any) -> list[str | None]:
-    return [getattr(one, field) or None for field in _IDENTITY]
-
-
-def _digest(*values: object) -> str:
-    return hashlib.sha256(json.encode(values)).hexdigest()[:32]
+        return change_digest(None, None, identity_of(user))
+    return change_digest(account.user_id, identity_of(account), identity_of(user))

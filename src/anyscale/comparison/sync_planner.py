@@ -7,10 +7,10 @@ from msgspec import UNSET, structs
 
 from anyscale.comparison.differences import values_to_compare
 from anyscale.comparison.id_hashes import IdHashes
-from anyscale.comparison.look_alikes import look_alikes
+from anyscale.comparison.look_alikes import Namesakes, look_alikes
 from anyscale.comparison.lost_letters import lacks_letters, lost_letters
 from anyscale.comparison.matched_users import MatchedUser
-from anyscale.comparison.questions import change_id, question_of, question_of_pair
+from anyscale.comparison.questions import change_id, question_of, question_of_look_alike
 from anyscale.comparison.sync_options import SyncOptions, choose_kinds, stop_reasons
 from anyscale.comparison.sync_steps import (
     are_different,
@@ -23,7 +23,7 @@ from anyscale.comparison.sync_steps import (
 from anyscale.domain.conflicts import FREED_DAYS
 from anyscale.domain.emails import email_key_or_empty
 from anyscale.domain.matching import Conflict, doubt_of, has_other_email
-from anyscale.domain.models.sync import QuestionKind, SyncPlan, SyncStep
+from anyscale.domain.models.sync import LookAlike, QuestionKind, SyncPlan, SyncStep
 from anyscale.domain.models.users import User, UserChanges
 from anyscale.domain.names import full_name
 from anyscale.domain.validation import CheckedUser, Fault, shown
@@ -321,18 +321,19 @@ class Planner:
 
     def _ask_about_look_alikes(self) -> None:
         """Neither suspend nor create those who may be one person."""
-        asked = set[tuple[str | None, str]]()
-        for pair in look_alikes(self._plan.suspend, self._plan.create):
-            question = question_of_pair(pair)
+        plan, namesakes, emails = self._plan, set[Namesakes](), set[str]()
+        for entry, groups in look_alikes(plan.suspend, plan.create):
+            question = question_of_look_alike(entry, groups)
             if self._options.answers.get(question.change) == "differ":
                 continue
-            self._plan.look_alikes.append(pair)
-            asked |= {(pair.suspend.user_id, ""), (None, pair.create.email)}
-            self._kept_emails.append(email_key_or_empty(pair.suspend.email))
-            self._plan.questions.append(question)
-        plan = self._plan
-        plan.suspend = [step for step in plan.suspend if (step.user_id, "") not in asked]
-        plan.create = [step for step in plan.create if (None, step.email) not in asked]
+            plan.look_alikes.append(LookAlike(groups[0].accounts[0], entry))
+            namesakes.update(groups)
+            emails.add(entry.email)
+            plan.questions.append(question)
+        asked = {step.user_id: step for group in namesakes for step in group.accounts}
+        self._kept_emails += (email_key_or_empty(step.email) for step in asked.values())
+        plan.suspend = [step for step in plan.suspend if step.user_id not in asked]
+        plan.create = [step for step in plan.create if step.email not in emails]
 
     def _leave_if_email_is_kept(self) -> None:
         """Leave each account that would get the email of one that is left, and so on.

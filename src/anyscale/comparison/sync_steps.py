@@ -1,14 +1,19 @@
 """The steps of a plan: what is done to one account, and what it must be when it is done."""
 
+import hashlib
 from collections.abc import Iterable
+from typing import Any
 
-from msgspec import UnsetType
+from msgspec import UnsetType, json
 
 from anyscale.comparison.differences import different_fields, gets_email, shown_change
 from anyscale.domain.models.sync import StepKind, SyncStep
 from anyscale.domain.models.users import ExpectedUser, User, UserChanges
 from anyscale.domain.names import full_name
 from anyscale.domain.validation import CheckedUser
+
+#: what says who somebody is
+_IDENTITY = ("email", "external_id", "name", "lastname")
 
 
 def step_of_account(
@@ -70,6 +75,16 @@ def are_different(number: str | UnsetType | None, other: str | UnsetType | None)
 def significant(number: str | UnsetType | None) -> str | None:
     """Return a number without the zeros at its start, which a spreadsheet drops; None for none."""
     return number.lstrip("0") if number else None
+
+
+def identity_of(one: Any) -> list[str | None]:
+    """Return the values of an entry or an account that say who it is."""
+    return [getattr(one, field) or None for field in _IDENTITY]
+
+
+def change_digest(*values: object) -> str:
+    """Return what stands for a change in a question and its answer."""
+    return hashlib.sha256(json.encode(values)).hexdigest()[:32]
 
 
 def _expected(kind: StepKind, account: User) -> ExpectedUser:

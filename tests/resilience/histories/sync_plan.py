@@ -1,6 +1,6 @@
 """A model of the plan of a sync, by docs/operations/sync.md and docs/operations/who-is-who.md."""
 
-from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -268,26 +268,25 @@ class Planning:
 
     def _ask_about_look_alikes(self) -> None:
         """Leave entries and accounts that the file lacks which have the same name."""
-        pairs = list(self._look_alikes())
-        for account, index in pairs:
-            self.plan.questions.append((account.user_id, index))
-            self._kept_keys.append(account.key)
-        left, asked = {one.user_id for one, _ in pairs}, {index for _, index in pairs}
+        alike = {index: self._look_alikes(index) for index in self.plan.create}
+        for index, accounts in alike.items():
+            if accounts:
+                only = accounts[0].user_id if len(accounts) == 1 else None
+                self.plan.questions.append((only, index))
+        left = {one.user_id: one for accounts in alike.values() for one in accounts}
+        self._kept_keys += (one.key for one in left.values())
         self.plan.suspend = [one for one in self.plan.suspend if one.user_id not in left]
-        self.plan.create = [index for index in self.plan.create if index not in asked]
+        self.plan.create = [index for index in self.plan.create if not alike[index]]
 
-    def _look_alikes(self) -> Iterator[tuple[Account, int]]:
-        """Iterate over the entries, each with the first account that may be its person."""
-        for index in self.plan.create:
-            entry = self._entries[index]
-            alike = (
-                account
-                for account in self.plan.suspend
-                if _full_name(entry) == _full_name(vars(account))
-                and not _are_two(account.external_id, entry.get("external_id"))
-            )
-            if account := next(alike, None):
-                yield account, index
+    def _look_alikes(self, index: int) -> list[Account]:
+        """Return the accounts that may be the person of an entry."""
+        entry = self._entries[index]
+        return [
+            account
+            for account in self.plan.suspend
+            if _full_name(entry) == _full_name(vars(account))
+            and not _are_two(account.external_id, entry.get("external_id"))
+        ]
 
     def _block_emails(self) -> None:
         """Leave the emails that accounts cannot get yet, and correct all else of these."""

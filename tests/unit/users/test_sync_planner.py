@@ -223,7 +223,7 @@ def test_two_different_numbers_are_two_people(
     st.lists(st.sampled_from([None, "001", "002"]), max_size=4),
     st.sets(st.integers(0, 7)),
 )
-def test_each_entry_is_paired_with_the_first_account_that_may_be_its_person(
+def test_a_question_is_about_each_account_that_may_be_the_person_of_an_entry(
     theirs: list[str | None], ours: list[str | None], differing: set[int]
 ) -> None:
     accounts = [
@@ -237,19 +237,63 @@ def test_each_entry_is_paired_with_the_first_account_that_may_be_its_person(
         numbers = {int(number) for number in (one.external_id, other.external_id) if number}
         return one.name == other.name and len(numbers) < 2
 
-    alike = [[one.email for one in accounts if may_be_one(one, other)] for other in entries]
-    expected = [(one[0], other.email) for one, other in zip(alike, entries, strict=True) if one]
+    alike = {
+        other.email: [one.email for one in accounts if may_be_one(one, other)] for other in entries
+    }
     options = SyncOptions(they_differ=emails)
     plan = World.of(accounts).plan(entries, options)
-    assert [(pair.suspend.email, pair.create.email) for pair in plan.look_alikes] == expected
+    asked = {one.email: one.account_email for one in plan.questions}
+    assert asked == {
+        email: one[0] if len(one) == 1 else None for email, one in alike.items() if one
+    }
+    left = {email for one in alike.values() for email in one}
+    assert {step.email for step in plan.suspend} == {one.email for one in accounts} - left
     answers = {
         change: answer
         for one in matched_answers(options, plan.questions)
         for change, answer in one.by_change.items()
     }
-    open_pairs = [pair for pair in expected if emails.isdisjoint(pair)]
     plan = World.of(accounts).plan(entries, structs.replace(options, answers=answers))
-    assert [(pair.suspend.email, pair.create.email) for pair in plan.look_alikes] == open_pairs
+    still_open = {one: of for one, of in asked.items() if emails.isdisjoint({one, of})}
+    assert {one.email: one.account_email for one in plan.questions} == still_open
+    left = {email for one in still_open for email in alike[one]}
+    assert {step.email for step in plan.suspend} == {one.email for one in accounts} - left
+
+
+def test_the_email_of_an_account_answers_for_each_entry_that_may_be_its_person() -> None:
+    world = World.of([account("ann@example.com", lastname="Doe")])
+    entries = [entry(f"ann{at}@example.com", lastname="Doe") for at in (1, 2)]
+    questions = world.plan(entries, ALL).questions
+    options = structs.replace(ALL, they_differ=frozenset({"ann@example.com"}))
+
+    (answer,) = matched_answers(options, questions)
+    assert [one.email for one in answer.questions] == ["ann1@example.com", "ann2@example.com"]
+    answered = world.plan(entries, structs.replace(options, answers=answer.by_change))
+    assert ([one.email for one in answered.suspend], len(answered.create)) == (
+        ["ann@example.com"],
+        2,
+    )
+
+
+def test_nobody_of_a_name_is_suspended_while_a_question_about_the_name_is_open() -> None:
+    people = [account(f"ann{at}@example.com", lastname="Doe") for at in range(3)]
+    entries = [entry("ann@example.co", lastname="Doe")]
+    world = World.of(people)
+    (question,) = (plan := world.plan(entries, ALL)).questions
+    assert (plan.steps, question.account_email) == (0, None)
+    assert "3 people of the same name, such as Ann Doe (ann0@example.com), are not in" in (
+        question.reason
+    )
+
+    options = structs.replace(ALL, they_differ=frozenset({"ann0@example.com"}))
+    assert matched_answers(options, [question]) == []
+    options = structs.replace(ALL, they_differ=frozenset({"ann@example.co"}))
+    (answer,) = matched_answers(options, [question])
+    answered = world.plan(entries, structs.replace(options, answers=answer.by_change))
+    assert (len(answered.suspend), len(answered.create), answered.questions) == (3, 1, [])
+    # an answer is about these accounts: with another one it is asked again
+    world = World.of([*people, account("ann3@example.com", lastname="Doe")])
+    assert world.plan(entries, structs.replace(options, answers=answer.by_change)).questions
 
 
 def test_20_000_people_of_one_name_are_not_compared_in_pairs() -> None:
