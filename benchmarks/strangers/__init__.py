@@ -1,1 +1,1 @@
-"""What strangers learn, and whom they keep out: over HTTP, against real servers."""
+"""What strangers can learn, and which sign-ins and mails they can delay, at real servers."""

@@ -3,7 +3,7 @@
 In each trial a stranger requests links for an email, with or without an account, and then for two
 emails of one's own. The servers work side by side, each with a database and a relay of its own.
 
-The result is the area under the curve (ROC) of a guess by the time: 0.5 is no knowledge, and 1.0 is
+The result is the area under the curve (ROC) of a guess by the time: 0.5 is a blind guess, 1.0 is
 certainty. It has noise: of 400 trials its standard error is 0.03, so that a time that tells nothing
 is beyond 0.55 in one of twelve results. Such a shape is measured again, with more trials.
 """

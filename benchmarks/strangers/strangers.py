@@ -33,7 +33,7 @@ _CLIENTS, _PAUSE = 24, 0.05
 
 
 class Target(NamedTuple):
-    """Whom strangers attack, and what they know of it."""
+    """The server and the account that strangers attack, and what they know of the account."""
 
     url: str
     email: str

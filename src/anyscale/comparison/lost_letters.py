@@ -1,6 +1,6 @@
 """Values of a file that are damaged, such as those of the accounts with letters replaced.
 
-What an account has already is no damage of the file: nothing gets lost.
+What an account has already is not damage of the file: nothing gets lost.
 """
 
 from collections.abc import Iterator

@@ -245,7 +245,7 @@ def test_metadata_that_a_proxy_without_host_refuses_lead_to_the_header(site: Sit
         result = site.check("openid.issuer")["openid.issuer"]
 
     assert result.status == "warn"
-    assert result.found == "there are no metadata (the status is 400)"
+    assert result.found == "the metadata cannot be read (the status is 400)"
     assert result.fix == "see proxy.host, openid.keys and the server's log"
 
 

@@ -96,7 +96,7 @@ class UndoneBatch(Struct, frozen=True):
     #: this is 0.
     removed_by_others: int = 0
     #: The unused links that users of the removed accounts created as owners for others: they stop
-    #: working. It is a lower bound if any call was repeated.
+    #: working. It is a lower bound if any call was repeated, and an upper one in a dry run.
     links_ended: int = 0
 
     def to_dict(self) -> dict[str, object]:

@@ -103,7 +103,7 @@ def check_issuer(installation: Installation) -> Finding:
         metadata = _metadata_at(url)
     except (NoResponse, *DECODE_ERRORS) as error:
         fix = "see proxy.host, openid.keys and the server's log"
-        return warn(url, f"there are no metadata ({error})", fix)
+        return warn(url, f"the metadata cannot be read ({error})", fix)
     if metadata.issuer != issuer:
         return fail(url, f"the issuer is {metadata.issuer}", "start the server with this setting")
     return ok(url, "applications can read the metadata")
