@@ -79,7 +79,7 @@ def test_a_user_adds_an_app_loses_the_phone_and_gets_back_in(visit: Visit, site:
     expect(page.locator("strong", has_text="New phone")).to_be_visible()
     expect(page.locator("strong", has_text="Old phone")).to_be_hidden()
     expect(page.get_by_text("7 are left")).to_be_visible()
-    confirm(page, "Make new ones", "Make new recovery codes")
+    confirm(page, "Make new ones", "Create new recovery codes")
     new = CODE.findall(page.locator("#codes").inner_text())
     assert len({*new} - {*codes}) == 8
     assert all(text not in page.url for text in new)

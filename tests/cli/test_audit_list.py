@@ -110,4 +110,4 @@ def test_an_option_of_other_programs_is_answered_with_ours(
 ) -> None:
     refused = anyscale("audit", "list", option)
     assert refused.returncode == 2
-    assert f"No such option '{option}'. Say {mend}" in refused.stderr
+    assert f"No such option '{option}'. Use {mend}" in refused.stderr

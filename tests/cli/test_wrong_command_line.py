@@ -173,13 +173,13 @@ def test_the_first_batch_does_not_report_a_missing_control_plane(anyscale: RunAn
     assert anyscale("user", "list").stderr == ""
 
 
-FIND = "Say `anyscale user list --search TEXT`, or `anyscale user get EMAIL` for one user"
+FIND = "Use `anyscale user list --search TEXT`, or `anyscale user get EMAIL` for one user"
 TEXTS = "--search looks at emails and names already"
 ORDER = "lists the best matches first"
 TWICE = "is given 2 times: name one file. Join them first, or run the command for each"
-OWN_PASSWORD = "Users set it themselves: say `anyscale user set-password-link EMAIL`"
+OWN_PASSWORD = "Users set it themselves: use `anyscale user set-password-link EMAIL`"
 LOGIN = "`anyscale login --host https://...`"
-OWNERS = "Owners are the administrators: say owner."
+OWNERS = "Owners are the administrators: use owner."
 ROLE_ARGUMENT = (
     "Invalid value for '{owner|collaborator}': 'admin' is not one of 'owner', 'collaborator'."
 )
@@ -191,28 +191,28 @@ ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["help"], "No such command 'help'. Say `anyscale --help`."),
-        (["user", "help"], "No such command 'help'. Say `anyscale user --help`."),
-        (["version"], "No such command 'version'. Say `anyscale --version`."),
-        (["batch", "version"], "No such command 'version'. Say `anyscale --version`."),
+        (["help"], "No such command 'help'. Use `anyscale --help`."),
+        (["user", "help"], "No such command 'help'. Use `anyscale user --help`."),
+        (["version"], "No such command 'version'. Use `anyscale --version`."),
+        (["batch", "version"], "No such command 'version'. Use `anyscale --version`."),
         (["users"], "No such command 'users'. Did you mean 'user'?"),
         (["user", "Create"], "No such command 'Create'. Did you mean 'batch-create'?"),
         (["user", "remove"], "No such command 'remove'. Did you mean 'delete'?"),
         (["user", "show"], "No such command 'show'. Did you mean 'get'?"),
         (["user", "find", "jane"], f"No such command 'find'. {FIND}"),
         (["user", "search"], f"No such command 'search'. {FIND}"),
-        (["user", "list", "jane"], "Got unexpected extra argument (jane). Say --search jane"),
+        (["user", "list", "jane"], "Got unexpected extra argument (jane). Use --search jane"),
         (
             ["user", "list", "--search", "jane", "o'doe"],
-            """Got unexpected extra argument (o'doe). Say --search 'jane o'"'"'doe'""",
+            """Got unexpected extra argument (o'doe). Use --search 'jane o'"'"'doe'""",
         ),
-        (["user", "list", "--lastname", "Doe"], "No such option '--lastname'. Say --search TEXT"),
-        (["user", "list", "--lastname=Doe"], "No such option '--lastname'. Say --search TEXT"),
-        (["user", "list", "--filter", "Doe"], "No such option '--filter'. Say --search TEXT"),
-        (["user", "list", "--query=Doe"], "No such option '--query'. Say --search TEXT"),
-        (["user", "list", "--owner"], "No such option '--owner'. Say --role owner"),
-        (["user", "list", "--limit", "5"], "No such option '--limit'. Say --max-items N"),
-        (["user", "list", "--limit", "5", "x"], "No such option '--limit'. Say --max-items N"),
+        (["user", "list", "--lastname", "Doe"], "No such option '--lastname'. Use --search TEXT"),
+        (["user", "list", "--lastname=Doe"], "No such option '--lastname'. Use --search TEXT"),
+        (["user", "list", "--filter", "Doe"], "No such option '--filter'. Use --search TEXT"),
+        (["user", "list", "--query=Doe"], "No such option '--query'. Use --search TEXT"),
+        (["user", "list", "--owner"], "No such option '--owner'. Use --role owner"),
+        (["user", "list", "--limit", "5"], "No such option '--limit'. Use --max-items N"),
+        (["user", "list", "--limit", "5", "x"], "No such option '--limit'. Use --max-items N"),
         (["user", "list", "--role", "x", "jane"], ROLE),
         (["user", "list", "--search", " "], "--search is blank: give at least one character"),
         (["user", "list", "--email", ""], "--email is empty: give at least one character"),
@@ -249,16 +249,16 @@ ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
         (["batch", "rm"], "No such command 'rm'. Did you mean 'drop'?"),
         (["batch", "get"], "No such command 'get'. Did you mean 'show'?"),
         (["batch", "status"], "No such command 'status'. Did you mean 'show'?"),
-        (["search", "jane"], "No such command 'search'. Say `anyscale user list --search TEXT`"),
+        (["search", "jane"], "No such command 'search'. Use `anyscale user list --search TEXT`"),
         (["server", "status"], "No such command 'status'. Did you mean 'check'?"),
         (["server", "run"], "No such command 'run'. Did you mean 'start'?"),
         (["frobnicate"], "No such command 'frobnicate'."),
         (["--frobnicate"], "No such option '--frobnicate'."),
         (
             ["user", "batch-create", "good users.yaml"],
-            "Missing option '--users-file' / '-f'. Say -f 'good users.yaml'",
+            "Missing option '--users-file' / '-f'. Use -f 'good users.yaml'",
         ),
-        (["user", "verify", "users.csv"], "Missing option '--users-file' / '-f'. Say -f users.csv"),
+        (["user", "verify", "users.csv"], "Missing option '--users-file' / '-f'. Use -f users.csv"),
         (["user", "batch-create", "--dry-run"], "Missing option '--users-file' / '-f'."),
         (
             ["user", "batch-create", "-f", "a.yaml", "b.yaml"],
@@ -273,47 +273,47 @@ ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
         (["user", "suspend", *["--missing-from=a"] * 2], f"--missing-from {TWICE}"),
         (
             ["user", "batch-create", "-f", "a.yaml", "--force"],
-            "No such option '--force'. Say --if-exists skip",
+            "No such option '--force'. Use --if-exists skip",
         ),
-        (["user", "verify", "--file", "a"], "No such option '--file'. Say -f FILE"),
+        (["user", "verify", "--file", "a"], "No such option '--file'. Use -f FILE"),
         (
             ["user", "update", "jane@example.com", "--password", "secret"],
             f"No such option '--password'. {OWN_PASSWORD}",
         ),
         (["user", "batch-create", "a.yaml", "--nope"], "No such option '--nope'."),
-        (["auth"], f"No such command 'auth'. Say {LOGIN}"),
+        (["auth"], f"No such command 'auth'. Use {LOGIN}"),
         (
             ["batch", "create"],
-            "No such command 'create'. Say `anyscale user batch-create -f FILE`",
+            "No such command 'create'. Use `anyscale user batch-create -f FILE`",
         ),
-        (["user", "batch-create", "help"], "Say `anyscale user batch-create --help`."),
+        (["user", "batch-create", "help"], "Use `anyscale user batch-create --help`."),
         (["user", "list", "--role", "admin"], f"{ROLE.replace('x', 'admin')} {OWNERS}"),
         (["user", "set-role", "a@b.io", "admin"], f"{ROLE_ARGUMENT} {OWNERS}"),
         (
             ["user", "set-role", "a@b.io", "--role", "owner"],
-            "No such option '--role'. Say `anyscale user set-role EMAIL owner`",
+            "No such option '--role'. Use `anyscale user set-role EMAIL owner`",
         ),
         (
             ["user", "update", "a@b.io", "--role", "owner"],
-            "No such option '--role'. Say `anyscale user set-role EMAIL owner`",
+            "No such option '--role'. Use `anyscale user set-role EMAIL owner`",
         ),
-        (["login", "https://a.example"], "Missing option '--host'. Say --host https://a.example"),
+        (["login", "https://a.example"], "Missing option '--host'. Use --host https://a.example"),
         (
             ["server", "start", "--port", "abc"],
             "Invalid value for '--port': 'abc' is not a valid number.",
         ),
         (
             ["user", "update", "a@b.io", "--is-sso-user"],
-            "No such option '--is-sso-user'. Say --sso",
+            "No such option '--is-sso-user'. Use --sso",
         ),
-        (["user", "list", "--is-sso-user"], "No such option '--is-sso-user'. Say --sso"),
-        (["user", "list", "--sort", "name"], "No such option '--sort'. Say --newest-first"),
-        (["batch", "list", "--limit", "5"], "No such option '--limit'. Say --max-items N"),
+        (["user", "list", "--is-sso-user"], "No such option '--is-sso-user'. Use --sso"),
+        (["user", "list", "--sort", "name"], "No such option '--sort'. Use --newest-first"),
+        (["batch", "list", "--limit", "5"], "No such option '--limit'. Use --max-items N"),
         (["batch", "list", "-q"], f"No such option '-q'. {QUIET}"),
         (["-q", "user", "list"], f"No such option '-q'. {QUIET}"),
         (["user", "-q", "list"], f"No such option '-q'. {QUIET}"),
-        (["user", "list", "-V"], "No such option '-V'. Say `anyscale --version`"),
-        (["batch", "--version"], "No such option '--version'. Say `anyscale --version`"),
+        (["user", "list", "-V"], "No such option '-V'. Use `anyscale --version`"),
+        (["batch", "--version"], "No such option '--version'. Use `anyscale --version`"),
     ],
 )
 def test_a_wrong_command_line_says_what_was_probably_meant(
@@ -364,6 +364,6 @@ def test_every_command_with_an_output_option_answers_json_with_it(
     wrong = {
         words: error
         for words, error in errors.items()
-        if not error.endswith("Error: No such option '--json'. Say -o json\n")
+        if not error.endswith("Error: No such option '--json'. Use -o json\n")
     }
     assert wrong == {}

@@ -234,14 +234,14 @@ def test_a_word_of_another_language_is_taken_beside_a_column_that_stands_for_no_
 def test_csv_that_is_read_as_yaml_gets_a_hint(name: str, header: str) -> None:
     first = lines(f"{header}\nJane,jane@example.com\n".encode(), name)[0]
 
-    assert first.endswith("; if the file is CSV, say --format csv"), first
+    assert first.endswith("; if the file is CSV, use --format csv"), first
 
 
 @pytest.mark.parametrize("name", ["em.txt", "-"])
 @pytest.mark.parametrize("header", ["email", "Titel;E-Mail"])
 def test_a_comparison_hints_at_csv_if_the_file_names_only_the_email(name: str, header: str) -> None:
     data = f"{header}\njane@example.com\n".encode()
-    hint = "; if the file is CSV, say --format csv"
+    hint = "; if the file is CSV, use --format csv"
 
     assert lines(data, name, verify=True)[0].endswith(hint)
     assert not lines(data, name)[0].endswith(hint)  # creating users requires their names
@@ -313,7 +313,7 @@ def test_a_comparison_shows_no_cell_of_a_user_called_email() -> None:
 def test_json_that_is_read_as_yaml_gets_a_hint(text: str) -> None:
     (problem,) = lines(text.encode(), "-")
 
-    assert problem.endswith("; if the file is JSON, say --format json"), problem
+    assert problem.endswith("; if the file is JSON, use --format json"), problem
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,14 @@ import click
 __all__ = ["JSON_HINT", "LazyGroup"]
 
 #: the option hint of commands that have `-o`
-JSON_HINT = {"--json": "Say -o json"}
+JSON_HINT = {"--json": "Use -o json"}
 
 #: the option hints of all commands
 _OF_ALL = {
     **dict.fromkeys(
         ("-q", "--quiet"), "Log lines go to standard error: add `2> /dev/null` to drop them"
     ),
-    **dict.fromkeys(("-V", "--version"), "Say `anyscale --version`"),
+    **dict.fromkeys(("-V", "--version"), "Use `anyscale --version`"),
 }
 
 #: words that other programs have for the same command
@@ -118,12 +118,12 @@ class LazyGroup(click.Group):
         from difflib import get_close_matches
 
         if name == "help":
-            return f" Say `{ctx.command_path} --help`."
+            return f" Use `{ctx.command_path} --help`."
         if name == "version":
-            return f" Say `{ctx.find_root().command_path} --version`."
+            return f" Use `{ctx.find_root().command_path} --version`."
         word = name.lower()
         if word in self._hints:
-            return f" Say {self._hints[word]}"
+            return f" Use {self._hints[word]}"
         same = (command for command in self._lazy_commands if _is_synonym(word, command))
         near = next(same, None) or next(iter(get_close_matches(word, self._lazy_commands, 1)), None)
         return f" Did you mean {near!r}?" if near else ""

@@ -44,9 +44,9 @@ class OptionCommand(click.Command):
             if not words:
                 raise
             if words == ["help"]:
-                raise click.UsageError(f"Say `{ctx.command_path} --help`.", ctx) from None
+                raise click.UsageError(f"Use `{ctx.command_path} --help`.", ctx) from None
             raise click.UsageError(
-                f"{error.format_message()} Say {self._option} {quote(words[0])}", ctx
+                f"{error.format_message()} Use {self._option} {quote(words[0])}", ctx
             ) from None
 
 

@@ -19,4 +19,4 @@ class RoleChoice(click.Choice[str]):
         except click.BadParameter as error:
             if str(value).lower() not in ("admin", "administrator"):
                 raise
-            self.fail(f"{error.message} Owners are the administrators: say owner.", param, ctx)
+            self.fail(f"{error.message} Owners are the administrators: use owner.", param, ctx)

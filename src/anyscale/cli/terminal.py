@@ -131,7 +131,7 @@ def require_terminal(otherwise: str) -> None:
     from anyscale.errors import ConfigError
 
     raise ConfigError(
-        f"cannot ask, since standard input is not a terminal: say --yes to continue; {otherwise}"
+        f"cannot ask, since standard input is not a terminal: use --yes to continue; {otherwise}"
     )
 
 

@@ -128,7 +128,7 @@ def require_end(file: UsersFile, effect: str, outcome: str) -> None:
     if file.may_be_cut:
         raise ConfigError(
             f"the last line of {file.name} has no end, so it may be cut off, and {effect}: "
-            f"{outcome}. Export it again, or say --unterminated if it is complete"
+            f"{outcome}. Export it again, or use --unterminated if it is complete"
         )
 
 

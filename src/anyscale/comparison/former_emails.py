@@ -18,7 +18,7 @@ __all__ = ["REUSE_FOR_ACCOUNT", "former_holders", "refused_emails", "refused_num
 
 #: How the email of an account before can be given to another all the same.
 REUSE_FOR_ACCOUNT: Final = (
-    "to give it to the account at once, say `anyscale user update` with `--reuse-email`"
+    "to give it to the account at once, use `anyscale user update` with `--reuse-email`"
 )
 
 

@@ -304,7 +304,7 @@ class UsersFile:
                 labels = [FORMATS[one].label for one in formats]
                 raise ConfigError(
                     f"{what} chosen for {' and '.join(labels)}, and {shown(self.name)} is read as "
-                    f"{self.format.upper()}: say {say(formats[0])} if it is {labels[0]}"
+                    f"{self.format.upper()}: use {say(formats[0])} if it is {labels[0]}"
                 )
 
     def check_unchanged(self) -> None:
@@ -368,7 +368,7 @@ class UsersFile:
         if not is_json and not looks_like_csv(line, required):
             return problem
         kind = "JSON" if is_json else "CSV"
-        detail = f"{problem.detail}; if the file is {kind}, say --format {kind.lower()}"
+        detail = f"{problem.detail}; if the file is {kind}, use --format {kind.lower()}"
         return structs.replace(problem, detail=detail)
 
     def _encoding_hint(self) -> str:

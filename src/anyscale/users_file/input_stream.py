@@ -51,7 +51,7 @@ _FOREIGN = (
         rb"PK\x03\x04[\s\S]{,8192}PK\x03\x04[\s\S]{26}word/",
         "a Word document: copy its table to a spreadsheet, and save that as CSV (UTF-8)",
     ),
-    (rb"PK\x03\x04", "an Excel workbook or a zip archive: say --format xlsx if it is one"),
+    (rb"PK\x03\x04", "an Excel workbook or a zip archive: use --format xlsx if it is one"),
     (
         rb"\xd0\xcf\x11\xe0",
         "an old spreadsheet, or one with a password: save it as .xlsx without one",

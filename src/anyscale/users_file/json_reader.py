@@ -27,7 +27,7 @@ _LINE = '{"name": "Jane", "email": "jane@example.com"}'
 _EXAMPLE = f'{{"create_users": [{_LINE}]}}'
 
 _FOLLOWS = "something follows the end of the users: remove it"
-_SAY_JSONL = "if the file has one object a line, say --format jsonl"
+_USE_JSONL = "if the file has one object a line, use --format jsonl"
 
 _line_is_over = re.compile(r"[ \t\r]*(?:\n|\Z)").match
 
@@ -62,7 +62,7 @@ def read_json(source: InputStream, entries: EntryCollector) -> Iterator[CheckedU
         detail = f"the file must hold a list of users, or a map with one: {_EXAMPLE}"
         raise text.fatal("top", detail)
     if follows := text.peek_far():
-        detail = f"an object follows: {_SAY_JSONL}" if follows == "{" else _FOLLOWS
+        detail = f"an object follows: {_USE_JSONL}" if follows == "{" else _FOLLOWS
         raise text.fatal("documents", detail)
 
 
@@ -84,7 +84,7 @@ def _top(text: JsonText, entries: EntryCollector) -> Iterator[CheckedUser]:
 def _wrong_key(key: str) -> tuple[str, str]:
     if key == _TOP:
         return "duplicate_key", f"the key {_TOP!r} is there a second time"
-    mend = f"; {_SAY_JSONL}" if key in REQUIRED else ""
+    mend = f"; {_USE_JSONL}" if key in REQUIRED else ""
     return "unknown_key", f"unknown key {shown(key)}: the file holds one key, {_TOP!r}{mend}"
 
 

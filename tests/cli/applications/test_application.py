@@ -70,7 +70,7 @@ def test_an_application_is_created_shown_changed_and_deleted(anyscale: RunAnysca
     assert "works for an hour" in rotated.stderr
     assert found["client_secret"] not in rotated.stdout
     unsure = anyscale("application", "delete", client_id)
-    assert (unsure.returncode, "say --yes to continue" in unsure.stderr) == (2, True)
+    assert (unsure.returncode, "use --yes to continue" in unsure.stderr) == (2, True)
     assert "Notebooks" in anyscale("application", "list").stdout
     assert anyscale("application", "delete", client_id, "--yes").returncode == 0
     assert json.loads(anyscale("application", "list", "-o", "json").stdout) == []

@@ -108,7 +108,7 @@ def test_the_token_of_another_host_is_replaced_only_with_consent(
     save(file, OTHER)
     kept = anyscale("login", "--host", url, stdin=token)
     assert kept.returncode == 2
-    assert f"say --yes to continue; {file} keeps its token for {OTHER['host']}" in kept.stderr
+    assert f"use --yes to continue; {file} keeps its token for {OTHER['host']}" in kept.stderr
     assert json.decode(file.read_bytes()) == OTHER
     replaced = anyscale("login", "--host", url, "--yes", stdin=token)
     assert replaced.returncode == 0, replaced.stderr

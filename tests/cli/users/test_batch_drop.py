@@ -65,7 +65,7 @@ def test_dropping_needs_yes_without_a_terminal(anyscale: RunAnyscale) -> None:
     batch = open_batch(system_caller())  # also for a batch of the caller
     refused = anyscale("batch", "drop", batch)
     assert (refused.returncode, state_of(anyscale, batch)) == (2, "open")
-    assert "say --yes to continue; the batch was not dropped" in refused.stderr
+    assert "use --yes to continue; the batch was not dropped" in refused.stderr
 
 
 def test_a_server_knows_whose_batch_it_is_by_the_token(

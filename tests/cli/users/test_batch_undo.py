@@ -156,7 +156,7 @@ def test_an_undo_needs_yes_without_a_terminal(anyscale: RunAnyscale, users: Path
     batch = create(anyscale, users)
     refused = anyscale("batch", "undo", batch)
     assert (refused.returncode, len(list_emails(anyscale))) == (2, 3)
-    assert "say --yes to continue; nobody was deleted" in refused.stderr
+    assert "use --yes to continue; nobody was deleted" in refused.stderr
 
 
 @pytest.mark.parametrize(

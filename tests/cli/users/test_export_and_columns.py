@@ -204,7 +204,7 @@ def test_a_column_without_a_name_gets_no_hint_to_choose_it_by_its_name(
         (["--column", "Missing=name"], "whose field was chosen: the columns are 'name', 'email'"),
         (
             ["--column", "A=name", "--format", "yaml"],
-            "is read as YAML: say --format csv if it is CSV",
+            "is read as YAML: use --format csv if it is CSV",
         ),
     ],
 )

@@ -69,7 +69,7 @@ def test_those_whom_a_file_names_are_suspended_but_no_owner(
         "1 account to suspend. 1 kept as owner: boss@example.com. "
         "Without an account: who@example.com."
     ) in dry.stderr
-    assert "say --yes to continue; nobody was suspended" in refused.stderr
+    assert "use --yes to continue; nobody was suspended" in refused.stderr
 
     done = anyscale("user", "suspend", "-f", file, "--yes", "-o", "json")
     # An email that is mistyped leaves the account that was meant as it is.
@@ -95,7 +95,7 @@ def test_those_whom_a_file_names_are_restored_after_a_yes_but_no_owner(
     dry = anyscale(*command, "--dry-run", "-o", "json")
     refused = anyscale(*command)
     assert (dry.returncode, refused.returncode, len(suspended(anyscale))) == (1, 2, 2)
-    assert "say --yes to continue; nobody was restored" in refused.stderr
+    assert "use --yes to continue; nobody was restored" in refused.stderr
     report = json.loads(dry.stdout)
     emails = [[user["email"] for user in report[key]] for key in ("to_restore", "kept_owners")]
     assert emails == [["jane@example.com"], ["ann@example.com"]]
@@ -229,7 +229,7 @@ def test_names_titles_and_sso_of_a_file_are_applied(anyscale: RunAnyscale, tmp_p
 
     refused = anyscale("user", "verify", "-f", file, "--apply")
     assert refused.returncode == 2
-    assert "say --yes to continue; nobody was corrected" in refused.stderr
+    assert "use --yes to continue; nobody was corrected" in refused.stderr
     assert audited(anyscale, "account.updated") == 0
     command = ["user", "verify", "-f", str(file), "--apply"]
     status, shown = on_a_terminal(*command, typed=b"yes\n", when=QUESTION)

@@ -173,7 +173,7 @@ def test_an_export_needs_a_format_that_its_name_or_an_option_says(small: Place, 
     refused = small.run("user", "export", "-o", name)
 
     assert refused.returncode == 2
-    assert "name the file .jsonl, .csv or .ldif, or say --format" in refused.stderr
+    assert "name the file .jsonl, .csv or .ldif, or use --format" in refused.stderr
     assert not (small.folder / name).exists()
 
 

@@ -194,7 +194,7 @@ def test_an_error_is_reported_and_changes_nothing(
     check(1, "there is no user", "user", "delete", "x@example.com", "--yes")
     check(1, "there is no user", "user", "set-role", "x@example.com", "owner")
     check(2, "'admin' is not one of", "user", "set-role", "jane@example.com", "admin")
-    check(2, "say --yes to continue; nobody was deleted", "user", "delete", "jane@example.com")
+    check(2, "use --yes to continue; nobody was deleted", "user", "delete", "jane@example.com")
     ways = "by an email, -f FILE, --batch ID or --without-credentials"
     check(2, f"{ways}\n", "user", "set-password-link")
     both = ("user", "set-password-link", "jane@example.com", "-f", users)

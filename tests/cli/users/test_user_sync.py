@@ -127,7 +127,7 @@ def test_somebody_else_may_answer_and_edit_during_the_question(
     file = csv(tmp_path, STAFF[0], "jane@example.com,Jane,Miller,", "new@example.com,New,New,")
     command = ["user", "sync", "-f", str(file)]
     refused = anyscale(*command)
-    assert (refused.returncode, "say --yes to continue; nothing" in refused.stderr) == (2, True)
+    assert (refused.returncode, "use --yes to continue; nothing" in refused.stderr) == (2, True)
     status, shown = on_a_terminal(*command, typed=b"no\n", when=QUESTION)
     assert (status, "This changes 4 accounts." in shown) == (2, True)
     assert len(accounts(anyscale)) == 4

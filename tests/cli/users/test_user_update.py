@@ -270,7 +270,7 @@ def test_an_account_gets_another_email_and_stays_the_same(
     taken = anyscale(*ann, "JANE.ROE@example.com")
     assert (taken.returncode, "has an account already" in taken.stderr) == (1, True)
     freed = anyscale(*ann, JANE)
-    assert (freed.returncode, "say `--reuse-email`" in freed.stderr) == (1, True)
+    assert (freed.returncode, "use `--reuse-email`" in freed.stderr) == (1, True)
     again = anyscale(
         "user", "batch-create", "-f", "-", "--if-exists", "skip", stdin=FILE_WITHOUT_NUMBERS
     )

@@ -187,7 +187,7 @@ BYTES = [
         b"PK\x03\x04\x14\x00\x06\x00",
         [
             (
-                "users.csv:1:1: the file is an Excel workbook or a zip archive: say --format xlsx "
+                "users.csv:1:1: the file is an Excel workbook or a zip archive: use --format xlsx "
                 "if it is one"
             )
         ],

@@ -20,7 +20,7 @@ NAMELESS = (
 )
 SWAPPED = "is not an email address, and another field is one: are the two swapped?"
 NOT_YAML = "the file must begin with the key 'create_users:', and the list of users under it"
-SAY_CSV = "if the file is CSV, say --format csv"
+USE_CSV = "if the file is CSV, use --format csv"
 
 
 def swapped(column: str) -> str:
@@ -895,7 +895,7 @@ CSV = [
         "CSV under a name that does not say so",
         "users.txt",
         b"\xef\xbb\xbfName,Email\r\nJane,jane@example.com\r\n",
-        [f"users.txt:1:1: {NOT_YAML}; {SAY_CSV}"],
+        [f"users.txt:1:1: {NOT_YAML}; {USE_CSV}"],
         ["top"],
     ),
     Bad(
@@ -905,7 +905,7 @@ CSV = [
         [
             (
                 "users.txt:2:24: the file is not UTF-8 from here on (Latin-1 or Windows-1252 look "
-                f"like this): save it as UTF-8; {SAY_CSV}"
+                f"like this): save it as UTF-8; {USE_CSV}"
             )
         ],
         ["encoding"],
@@ -914,14 +914,14 @@ CSV = [
         "CSV in quotes with semicolons, taken as YAML",
         "users",
         b'"name";"email"\n"Jane";"jane@example.com"\n',
-        [f"users:1:1: {NOT_YAML}; {SAY_CSV}"],
+        [f"users:1:1: {NOT_YAML}; {USE_CSV}"],
         ["top"],
     ),
     Bad(
         "CSV with a line for Excel, taken as YAML",
         "users.txt",
         b"sep=;\nname;email\n",
-        [f"users.txt:1:1: {NOT_YAML}; {SAY_CSV}"],
+        [f"users.txt:1:1: {NOT_YAML}; {USE_CSV}"],
         ["top"],
     ),
     Bad(

@@ -3,7 +3,7 @@
 from tests.client.bad_files.bad import Bad
 
 ONE_KEY = "the file holds one key, 'create_users'"
-SAY_JSONL = "if the file has one object a line, say --format jsonl"
+USE_JSONL = "if the file has one object a line, use --format jsonl"
 MUST = "must be true or false"
 BOOLEANS = "write true or false, without quotes"
 
@@ -153,9 +153,9 @@ JSON = [
         "users.json",
         b'{"name": "Jane", "email": "jane@example.com"}\n{"name": "Joe"}\n',
         [
-            f"users.json:1:2: unknown key 'name': {ONE_KEY}; {SAY_JSONL}",
-            f"users.json:1:18: unknown key 'email': {ONE_KEY}; {SAY_JSONL}",
-            f"users.json:2:1: an object follows: {SAY_JSONL}",
+            f"users.json:1:2: unknown key 'name': {ONE_KEY}; {USE_JSONL}",
+            f"users.json:1:18: unknown key 'email': {ONE_KEY}; {USE_JSONL}",
+            f"users.json:2:1: an object follows: {USE_JSONL}",
         ],
         ["unknown_key", "unknown_key", "documents"],
     ),
@@ -164,7 +164,7 @@ JSON = [
         "users.json",
         b'{"email": "jane@example.com", "title": "Boss"}\n',
         [
-            f"users.json:1:2: unknown key 'email': {ONE_KEY}; {SAY_JSONL}",
+            f"users.json:1:2: unknown key 'email': {ONE_KEY}; {USE_JSONL}",
             f"users.json:1:31: unknown key 'title': {ONE_KEY}",
         ],
         ["unknown_key", "unknown_key"],

@@ -163,7 +163,7 @@ def test_an_account_gets_another_email(transport: Transport) -> None:
         transport.users.update(joe.user_id, UserChanges(email="roe@example.com"))
     assert type(taken.value) is EmailTaken
     old = UserChanges(email="jane@example.com")
-    with pytest.raises(EmailFreed, match=r"no other account gets it before .* say `--reuse-email`"):
+    with pytest.raises(EmailFreed, match=r"no other account gets it before .* use `--reuse-email`"):
         transport.users.update(joe.user_id, old)
     assert transport.users.update(joe.user_id, old, reuse_email=True).user.email == old.email
     with pytest.raises(ConfigError, match="email: 'foo' is not an email address"):

@@ -288,7 +288,7 @@ def test_a_freed_email_is_given_to_no_other_account_for_30_days(
 ) -> None:
     jane, joe = create_users(control_plane, "jane", "joe")
     change(control_plane, jane, "roe@example.com")
-    with pytest.raises(EmailFreed, match=r"until .* say `--reuse-email` \(`reuse_email`\)"):
+    with pytest.raises(EmailFreed, match=r"until .* use `--reuse-email` \(`reuse_email`\)"):
         change(control_plane, joe, "JANE@example.com")
     change(control_plane, jane, "jane@example.com")  # it is still hers
     change(control_plane, jane, "roe@example.com")

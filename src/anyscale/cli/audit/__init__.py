@@ -24,10 +24,10 @@ group: Final = LazyGroup(
     _COMMANDS,
     page="docs/operations/logs.md",
     option_hints={
-        "list": dict.fromkeys(_LIMITS, "Say --max-items N")
-        | dict.fromkeys(_ORDERS, "Say --newest-first")
-        | dict.fromkeys(_BEGINNINGS, "Say --from DATE")
-        | dict.fromkeys(_ENDS, "Say --until DATE")
+        "list": dict.fromkeys(_LIMITS, "Use --max-items N")
+        | dict.fromkeys(_ORDERS, "Use --newest-first")
+        | dict.fromkeys(_BEGINNINGS, "Use --from DATE")
+        | dict.fromkeys(_ENDS, "Use --until DATE")
         | JSON_HINT,
         "verify": JSON_HINT,
     },

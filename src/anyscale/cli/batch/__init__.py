@@ -25,7 +25,7 @@ group: Final = LazyGroup(
     pages={"undo": "docs/undo.md"},
     hints=dict.fromkeys(("create", "add", "import"), "`anyscale user batch-create -f FILE`"),
     option_hints={
-        "list": JSON_HINT | dict.fromkeys(("--limit", "--max", "-n"), "Say --max-items N"),
+        "list": JSON_HINT | dict.fromkeys(("--limit", "--max", "-n"), "Use --max-items N"),
         "show": JSON_HINT,
         "undo": JSON_HINT,
     },

@@ -18,7 +18,7 @@ group: Final = LazyGroup(
     page="docs/operations/mail.md",
     hints=dict.fromkeys(("send", "create", "add"), _SEND),
     option_hints={
-        "list": JSON_HINT | dict.fromkeys(("--limit", "--max", "-n"), "Say --max-items N")
+        "list": JSON_HINT | dict.fromkeys(("--limit", "--max", "-n"), "Use --max-items N")
     },
     help="Show the mails that are due, sent and failed, and stop them.",
 )

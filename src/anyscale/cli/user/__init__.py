@@ -50,13 +50,13 @@ _SEARCHED = ("--lastname", "--last-name", "--surname", "--user-id", "--filter", 
 _OWNERS = ("--owner", "--owners", "--admin", "--admins")
 _LIMITS = ("--limit", "--max", "--count", "--top", "-n")
 _ORDERS = ("--sort", "--order", "--order-by", "--reverse", "--latest")
-_SSO = {"--is-sso-user": "Say --sso"}
-_SET_ROLE = {"--role": "Say `anyscale user set-role EMAIL owner`"}
+_SSO = {"--is-sso-user": "Use --sso"}
+_SET_ROLE = {"--role": "Use `anyscale user set-role EMAIL owner`"}
 _NOT_UPDATED = (
     _SSO
     | _SET_ROLE
     | {
-        "--password": "Users set it themselves: say `anyscale user set-password-link EMAIL`",
+        "--password": "Users set it themselves: use `anyscale user set-password-link EMAIL`",
     }
 )
 
@@ -78,22 +78,22 @@ group: Final = LazyGroup(
     },
     hints={"find": _FIND, "search": _FIND},
     option_hints={
-        "batch-create": dict.fromkeys(_SKIP, "Say --if-exists skip")
-        | dict.fromkeys(_FILE, "Say -f FILE")
+        "batch-create": dict.fromkeys(_SKIP, "Use --if-exists skip")
+        | dict.fromkeys(_FILE, "Use -f FILE")
         | JSON_HINT,
         "get": JSON_HINT,
-        "list": dict.fromkeys(_SEARCHED, "Say --search TEXT")
-        | dict.fromkeys(_OWNERS, "Say --role owner")
-        | dict.fromkeys(_LIMITS, "Say --max-items N")
-        | dict.fromkeys(_ORDERS, "Say --newest-first")
+        "list": dict.fromkeys(_SEARCHED, "Use --search TEXT")
+        | dict.fromkeys(_OWNERS, "Use --role owner")
+        | dict.fromkeys(_LIMITS, "Use --max-items N")
+        | dict.fromkeys(_ORDERS, "Use --newest-first")
         | _SSO
         | JSON_HINT,
-        "restore": dict.fromkeys(_FILE, "Say -f FILE") | JSON_HINT,
-        "suspend": dict.fromkeys(_FILE, "Say -f FILE") | JSON_HINT,
+        "restore": dict.fromkeys(_FILE, "Use -f FILE") | JSON_HINT,
+        "suspend": dict.fromkeys(_FILE, "Use -f FILE") | JSON_HINT,
         "set-role": _SET_ROLE,
         "update": _NOT_UPDATED,
-        "sync": dict.fromkeys(_FILE, "Say -f FILE") | JSON_HINT,
-        "verify": dict.fromkeys(_FILE, "Say -f FILE") | JSON_HINT,
+        "sync": dict.fromkeys(_FILE, "Use -f FILE") | JSON_HINT,
+        "verify": dict.fromkeys(_FILE, "Use -f FILE") | JSON_HINT,
     },
     help="Create users, list them, and manage their accounts.",
 )

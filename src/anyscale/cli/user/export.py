@@ -41,7 +41,7 @@ def export(path: str, file_format: str | None, with_password_hashes: bool) -> No
     named = (one for one in _FORMATS if path.lower().endswith(f".{one}"))
     chosen = file_format or next(named, None)
     if chosen is None:
-        raise click.UsageError("name the file .jsonl, .csv or .ldif, or say --format")
+        raise click.UsageError("name the file .jsonl, .csv or .ldif, or use --format")
     manifest = export_to(path, chosen, with_hashes=with_password_hashes)
     verb = "is" if manifest.users == 1 else "are"
     log(f"{quantity(manifest.users, 'account')} {verb} in {path}, which only you can read.")

@@ -25,7 +25,7 @@ class UserListCommand(click.Command):
             options, texts, _ = self.make_parser(ctx).parse_args(arguments)
             text = " ".join(filter(None, [options.get("search"), *texts]))
             raise click.UsageError(
-                f"{error.format_message()}. Say --search {quote(text)}", ctx
+                f"{error.format_message()}. Use --search {quote(text)}", ctx
             ) from None
 
 

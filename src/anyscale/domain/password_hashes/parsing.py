@@ -90,7 +90,7 @@ def judge(text: str, schemes: Collection[str], *, accept_weak: bool = False) -> 
     if len(parsed.tag) < MIN_TAG_OCTETS:
         raise RefusedHash("password_hash_invalid", "is shorter than 16 octets")
     if parsed.weakness and not accept_weak:
-        mend = "to import it anyway, wrapped in Argon2id, say --accept-weak-hashes"
+        mend = "to import it anyway, wrapped in Argon2id, use --accept-weak-hashes"
         raise RefusedHash("password_hash_weak", f"{parsed.weakness}; {mend}")
     return parsed
 

@@ -16,7 +16,7 @@ from anyscale.server.store.transaction import Transaction
 
 __all__ = ["change_emails"]
 
-_REUSE = "to give it to this account at once, say `--reuse-email` (`reuse_email`)"
+_REUSE = "to give it to this account at once, use `--reuse-email` (`reuse_email`)"
 
 
 def change_emails(

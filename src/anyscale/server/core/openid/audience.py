@@ -64,7 +64,7 @@ def _checked(tx: Transaction, entry: str) -> str:
         return email_key(f"x@{entry.removeprefix('@')}").partition("@")[2]
     except ValueError:
         raise ConfigError(
-            f"{shown(entry)} names no users: say owners, a domain such as example.com, or the id "
+            f"{shown(entry)} names no users: use owners, a domain such as example.com, or the id "
             "of a batch"
         ) from None
 

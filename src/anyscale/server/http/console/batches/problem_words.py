@@ -103,7 +103,7 @@ class ProblemWords(Struct, frozen=True):
 
     def _detail(self, problem: Problem) -> str:
         if problem.other is None:
-            detail = problem.detail.replace("say --accept-weak-hashes", "mark it below")
+            detail = problem.detail.replace("use --accept-weak-hashes", "mark it below")
             return _DETAILS.get(problem.code, detail)
         first = self.people.get(problem.other, Person())
         who = f" ({first.name or first.email})" if first.name or first.email else ""
