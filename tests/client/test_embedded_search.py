@@ -106,7 +106,7 @@ def test_a_search_does_not_wait_until_another_process_has_written(
 def test_a_search_needs_no_permission_to_write(protect: Callable[[Path], None]) -> None:
     with TemporaryDirectory() as name:  # the folders of pytest are for one user alone
         folder = Path(name)
-        create(folder, "jane")
+        create(folder, "jane", "joe")
         data = folder / "data"
         if os.geteuid() == 0:
             for path in (folder, data, *data.iterdir()):
@@ -115,26 +115,26 @@ def test_a_search_needs_no_permission_to_write(protect: Callable[[Path], None]) 
         notices: list[str] = []
         with without_root(), embedded(folder, notices.append) as transport:
             found = search_by(transport, "jan")
-            list_accounts(transport, search="jan")
+            assert not notices
         data.chmod(0o700)
-    assert found == (["jane@example.com"], 1)
-    (notice,) = notices
-    assert notice == (
-        "The search finds every account, but may list 1 account last: it is not in the search "
-        "index yet. A server fills the index in the background; without a server, each search "
-        "fills more of it."
-    )
+    assert found == (["jane@example.com", "joe@example.com"], 2)
 
 
-def test_an_account_is_got_by_its_id_without_a_notice_about_the_search_index(
+def test_only_a_list_that_ends_early_says_that_better_matches_may_come_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create(tmp_path, "jane")
+    create(tmp_path, "jane", "joe")  # the last name of both is found by `jane` too
     monkeypatch.setattr("anyscale.transport.embedded._index_words", lambda _: None)
     notices: list[str] = []
-    with embedded(tmp_path) as transport:
-        transport.on_notice = notices.append
-        (jane,) = list_users(transport, UserQuery(search="jane"), None, 10)
-        assert len(notices) == 1
+    with embedded(tmp_path, notices.append) as transport:
+        query = UserQuery(search="jane")
+        assert len(list(list_users(transport, query, None, 1))) == 2
+        assert notices == []
+        (jane,) = list_users(transport, query, 1, 1)
+        (notice,) = notices
+        assert notice == (
+            "Better matches may come after those listed, since 2 accounts are new to the search: "
+            "list more, or search again later."
+        )
         assert find_user(transport, user_id=jane.user_id) == jane
     assert len(notices) == 1

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from anyscale.comparison.comparison_calls import ComparisonCalls
 from anyscale.domain.models.users import User
+from anyscale.domain.phrases import quantity
 from anyscale.domain.schemas.users import USER_PAGE, UserPage
 from anyscale.domain.user_query import UserQuery, query_fault
 from anyscale.errors import ConfigError, RequestInvalid
@@ -26,17 +27,19 @@ def list_users(
     if fault := query_fault(query):
         raise ConfigError(fault)
     cursor, remaining = "", sys.maxsize if max_items is None else max_items
+    unindexed = 0
     while remaining > 0:
         page = _page(transport, query, cursor, min(page_size, USER_PAGE, remaining))
-        # An id is found by itself: the index of words does not matter.
-        if page.unindexed and not cursor and not (query.search or "").startswith(USER_ID_PREFIX):
-            transport.on_notice(_unindexed(page.unindexed))
+        unindexed = unindexed or page.unindexed or 0
         yield from page.users
         remaining -= len(page.users)
         # A page without users may have a cursor: the control plane has not found any yet.
         if not page.cursor:
             return
         cursor = page.cursor
+    # An id is found by itself: the index of words does not matter.
+    if unindexed and not (query.search or "").startswith(USER_ID_PREFIX):
+        transport.on_notice(_unindexed(unindexed))
 
 
 def _page(transport: ComparisonCalls, query: UserQuery, cursor: str, limit: int) -> UserPage:
@@ -49,8 +52,8 @@ def _page(transport: ComparisonCalls, query: UserQuery, cursor: str, limit: int)
 
 
 def _unindexed(count: int) -> str:
-    accounts = "1 account last: it is" if count == 1 else f"{count:,} accounts last: they are"
+    accounts = f"{quantity(count, 'account')} {'is' if count == 1 else 'are'}"
     return (
-        f"The search finds every account, but may list {accounts} not in the search index yet. A "
-        "server fills the index in the background; without a server, each search fills more of it."
+        f"Better matches may come after those listed, since {accounts} new to the search: list "
+        "more, or search again later."
     )
