@@ -2,6 +2,8 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from functools import cache
 
 __all__ = [
     "INVISIBLE",
@@ -32,16 +34,28 @@ def is_visible(name: str) -> bool:
 #: what decoders write in place of what they cannot read (Unicode 17.0, 23.8)
 _LOST = "\ufffd"
 
-#: The characters of Windows-1252, of which each stands for one of the octets 80 to BF. ISO 8859-1,
-#: and Windows-1252 where it has none, have the character of the same number.
-_OF_OCTETS = {chr(octet): octet for octet in range(0x80, 0xC0)} | {
-    bytes([octet]).decode("cp1252"): octet
-    for octet in {*range(0x80, 0xA0)} - {0x81, 0x8D, 0x8F, 0x90, 0x9D}
-}
 
-#: The two octets of a letter of most European languages (U+00A0 to U+017F) in UTF-8, each read as a
-#: character. No name in these languages has two such characters side by side.
-_TWO_FOR_ONE = re.compile(f"([\u00c2-\u00c5])([{re.escape(''.join(_OF_OCTETS))}])")
+@cache  # few commands meet a text that needs it
+def _of_octets() -> Mapping[str, int]:
+    """Return the characters that stand for one of the octets 80 to BF in Windows-1252.
+
+    ISO 8859-1, and Windows-1252 where it has none, have the character of the same number.
+    """
+    return {chr(octet): octet for octet in range(0x80, 0xC0)} | {
+        bytes([octet]).decode("cp1252"): octet
+        for octet in {*range(0x80, 0xA0)} - {0x81, 0x8D, 0x8F, 0x90, 0x9D}
+    }
+
+
+@cache
+def _two_for_one() -> re.Pattern[str]:
+    """Return the pattern of a letter whose two octets were each read as a character.
+
+    The letters are those of most European languages (U+00A0 to U+017F), in UTF-8. No name in these
+    languages has two such characters side by side.
+    """
+    return re.compile(f"([\u00c2-\u00c5])([{re.escape(''.join(_of_octets()))}])")
+
 
 #: characters of a repaired name in a message
 _MAX_SHOWN = 60
@@ -53,7 +67,7 @@ def may_be_damaged(text: str) -> bool:
     This is the hot path: these comparisons take a third of the time of a search for a class.
     """
     if "Ã" in text or "Ä" in text or "Å" in text or "Â" in text:
-        return bool(_LOST in text or _TWO_FOR_ONE.search(text))
+        return bool(_LOST in text or _two_for_one().search(text))
     return _LOST in text
 
 
@@ -66,7 +80,7 @@ def damage_of(text: str, *, is_name: bool) -> str | None:
     """
     if (at := text.find(_LOST)) >= 0:
         return f"has U+FFFD at character {at + 1}, where a letter was lost: write the letter"
-    repaired = _TWO_FOR_ONE.sub(_letter, text) if is_name else text
+    repaired = _two_for_one().sub(_letter, text) if is_name else text
     if repaired == text:
         return None
     is_shown = repaired.isprintable() and len(repaired) <= _MAX_SHOWN
@@ -143,7 +157,7 @@ def _read_as(whole: str, written: str, read: str) -> str:
 
 
 def _letter(two: re.Match[str]) -> str:
-    return bytes([ord(two[1]), _OF_OCTETS[two[2]]]).decode()
+    return bytes([ord(two[1]), _of_octets()[two[2]]]).decode()
 
 
 def character_detail(match: re.Match[str]) -> str:

@@ -114,7 +114,7 @@ class EmbeddedTransport:
             raise FeatureUnavailable
         # It raises if the database is another user's, before a run creates a folder beside it.
         database_exists(self._database)
-        from anyscale.server.core.hashing.schemes import verified_schemes
+        from anyscale.server.core.hashing.schemes.verified import verified_schemes
 
         return structs.replace(self._settings.policy, hash_schemes=verified_schemes())
 

@@ -20,7 +20,7 @@ from anyscale.batch_run.run import BatchRun
 from anyscale.comparison.verification import Verification
 from anyscale.domain.user_sources import WeakHash
 from anyscale.errors import BatchRefused, InvalidCredentials
-from anyscale.server.core.hashing import schemes
+from anyscale.server.core.hashing.schemes import verified
 from anyscale.transport.base import Transport
 from anyscale.user.list_source import ListSource
 from anyscale.user.models import AdminImportUser
@@ -62,7 +62,7 @@ def create(
 def test_a_hash_that_this_machine_cannot_verify_is_refused(
     transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schemes, "supported_schemes", frozenset)
+    monkeypatch.setattr(verified, "supported_schemes", frozenset)
     with pytest.raises(BatchRefused) as refused:
         create(transport, users(STRONG, CRYPT))
     (problem,) = refused.value.problems

@@ -17,9 +17,9 @@ from tests.support.directory import run_unpacked
 from anyscale.domain.password_hashes import SCHEMES
 from anyscale.domain.password_hashes.parsed_hash import ParsedHash, RefusedHash
 from anyscale.domain.password_hashes.parsing import judge, parse
-from anyscale.server.core.hashing import schemes
 from anyscale.server.core.hashing.argon2id import CHEAPEST, Hasher
-from anyscale.server.core.hashing.schemes import libcrypt, verified_schemes, wrapped
+from anyscale.server.core.hashing.schemes import libcrypt, verified, wrapped
+from anyscale.server.core.hashing.schemes.verified import verified_schemes
 
 PASSWORD = "correct horse battery"
 
@@ -299,7 +299,7 @@ def test_debians_library_knows_every_scheme() -> None:
 def test_a_system_whose_library_lacks_a_scheme_refuses_its_hashes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(schemes, "supported_schemes", lambda: frozenset({"sha512-crypt"}))
+    monkeypatch.setattr(verified, "supported_schemes", lambda: frozenset({"sha512-crypt"}))
     with pytest.raises(RefusedHash, match="yescrypt") as refused:
         judge(f"$y$j9T$salt${'a' * 43}", verified_schemes())
     assert refused.value.code == "password_hash_unsupported"
@@ -311,7 +311,7 @@ def test_a_system_without_the_library_verifies_the_schemes_of_python(
 ) -> None:
     monkeypatch.setattr(libcrypt, "_LIBRARIES", ("libnone.so.1",))
     monkeypatch.setattr(libcrypt, "_library", libcrypt._library.__wrapped__)
-    monkeypatch.setattr(schemes, "supported_schemes", libcrypt.supported_schemes.__wrapped__)
+    monkeypatch.setattr(verified, "supported_schemes", libcrypt.supported_schemes.__wrapped__)
     assert verified_schemes() == ("argon2", "scrypt", "pbkdf2", "digest")
 
 

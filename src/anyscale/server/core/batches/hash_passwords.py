@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
+from anyscale.domain.password_hashes import parse
 from anyscale.domain.user_sources import WeakHash
 from anyscale.domain.validation import Policy
 from anyscale.errors import BatchRefused, Problem
@@ -60,8 +61,6 @@ def hash_secrets(
     Returns:
         position -> the hash, and for a wrapped one about how many milliseconds it takes.
     """
-    from anyscale.domain.password_hashes.parsing import parse
-
     weak = [secret for secret in secrets if isinstance(secret, WeakHash)]
     plain = [secret for secret in secrets if not isinstance(secret, WeakHash)]
     hashes = hashing.hash_many([text for _, text in plain])

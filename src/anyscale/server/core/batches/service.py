@@ -142,7 +142,7 @@ class BatchService:
     def available_policy(self) -> Policy:
         """Return the policy, or raise `FeatureUnavailable`."""
         self._require_available()
-        from anyscale.server.core.hashing.schemes import verified_schemes
+        from anyscale.server.core.hashing.schemes.verified import verified_schemes
 
         return structs.replace(self.policy, hash_schemes=verified_schemes())
 

@@ -156,7 +156,7 @@ def _parse(password_hash: str) -> "ParsedHash | WrappedHash | None":
 
 
 def _is_right(stored: "ParsedHash | WrappedHash", secret: bytes) -> bool:
-    from anyscale.server.core.hashing.schemes import compute_tag
+    from anyscale.server.core.hashing.schemes.tags import compute_tag
     from anyscale.server.core.hashing.schemes.wrapped import WrappedHash
 
     if isinstance(stored, WrappedHash):

@@ -3,8 +3,10 @@
 import ctypes
 import hashlib
 from functools import cache
+from typing import TYPE_CHECKING
 
-from anyscale.domain.password_hashes.crypt3 import CryptHash
+if TYPE_CHECKING:  # most commands verify nothing
+    from anyscale.domain.password_hashes.crypt3 import CryptHash
 
 __all__ = ["crypt_tag", "supported_schemes"]
 
@@ -30,7 +32,7 @@ _PROBES = {
 }
 
 
-def crypt_tag(stored: CryptHash, secret: bytes) -> bytes:
+def crypt_tag(stored: "CryptHash", secret: bytes) -> bytes:
     """Compute the tag that a password has with the setting of a hash; b"" if it can have none."""
     if stored.is_sha256:
         secret = hashlib.sha256(secret).hexdigest().encode()
