@@ -136,7 +136,6 @@ def _measure_sign_ins(database: Database, folder: Path, kind: str) -> None:
 def _times(sign_ins: Mapping[str, Callable[[], bool]]) -> dict[str, list[float]]:
     """Sign in by each way in turns; a sign-in that fails takes forever."""
     times: dict[str, list[float]] = {what: [] for what in sign_ins}
-    time.sleep(_INTERVAL)  # the flood begins
     for _ in range(_TRIES):
         began = time.monotonic()
         for what, sign_in in sign_ins.items():

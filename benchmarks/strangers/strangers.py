@@ -31,6 +31,9 @@ _INTERVAL = 10.0
 #: refusals, and more clients would only measure how fast this machine sends requests.
 _CLIENTS, _PAUSE = 24, 0.05
 
+#: seconds until the server answers a flood, at most
+_FIRST_ANSWER = 60
+
 
 class Target(NamedTuple):
     """The server and the account that strangers attack, and what they know of the account."""
@@ -103,19 +106,23 @@ FLOODS: dict[str, _Attack] = {
 
 @contextmanager
 def flood(target: Target, kind: str = "") -> Iterator[Counter[str]]:
-    """Flood a server until the block ends; then the answers are counted, by status.
+    """Flood a server from its first answer until the block ends.
+
+    Then the answers are counted, by status.
 
     Args:
         target: the server, and the account.
         kind: one of `FLOODS`; by default requests for links of invented emails.
     """
-    ending = multiprocessing.Event()
+    begun, ending = multiprocessing.Event(), multiprocessing.Event()
     receiving, sending = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.Process(target=_run, args=(target, kind, ending, sending))
+    process = multiprocessing.Process(target=_run, args=(target, kind, begun, ending, sending))
     process.start()
     sending.close()
     found = Counter[str]()
     try:
+        if not begun.wait(_FIRST_ANSWER):
+            raise TimeoutError("the server does not answer the flood")
         yield found
     finally:
         ending.set()
@@ -123,7 +130,7 @@ def flood(target: Target, kind: str = "") -> Iterator[Counter[str]]:
         process.join()
 
 
-def _run(target: Target, kind: str, ending: Event, counts: Connection) -> None:
+def _run(target: Target, kind: str, begun: Event, ending: Event, counts: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other process says when it ends
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.nice(19)  # strangers have machines of their own, which take none of the server's cores
@@ -132,13 +139,15 @@ def _run(target: Target, kind: str, ending: Event, counts: Connection) -> None:
     with ThreadPoolExecutor(number) as pool:
         for client in range(number):
             if kind:
-                pool.submit(_attack, target, FLOODS[kind], ending, found)
+                pool.submit(_attack, target, FLOODS[kind], begun, ending, found)
             else:
-                pool.submit(_request_links, target, client, ending, found)
+                pool.submit(_request_links, target, client, begun, ending, found)
     counts.send(found)
 
 
-def _attack(target: Target, attack: _Attack, ending: Event, found: Counter[str]) -> None:
+def _attack(
+    target: Target, attack: _Attack, begun: Event, ending: Event, found: Counter[str]
+) -> None:
     """Attack an account, each time as another browser of another network."""
     while not ending.wait(_PAUSE):
         client = HttpClient(target.url, timeout=60)
@@ -147,11 +156,14 @@ def _attack(target: Target, attack: _Attack, ending: Event, found: Counter[str])
         )
         try:
             found.update(str(answer.status) for answer in attack(target, client, headers))
+            begun.set()
         except (OSError, HTTPException):
             found["no answer"] += 1
 
 
-def _request_links(target: Target, network: int, ending: Event, found: Counter[str]) -> None:
+def _request_links(
+    target: Target, network: int, begun: Event, ending: Event, found: Counter[str]
+) -> None:
     """Request links for invented emails from an IPv6 site, as often as its limit allows."""
     ending.wait(_INTERVAL * network / NETWORKS)
     begin = time.monotonic()
@@ -165,5 +177,6 @@ def _request_links(target: Target, network: int, ending: Event, found: Counter[s
             client = HttpClient(target.url, timeout=60)
             answer = client.request("POST", "/forgot-password", form=form, headers=headers)
             found[str(answer.status)] += 1
+            begun.set()
         except (OSError, HTTPException):
             found["no answer"] += 1

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import starmap
 from operator import call
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from anyscale.batch_run.bounded_executor import BoundedExecutor
+from anyscale.comparison.comparison_calls import ComparisonCalls
 from anyscale.comparison.id_hashes import IdHashes
 from anyscale.comparison.listed_accounts import ListedAccounts
 from anyscale.errors import Unavailable
@@ -61,7 +62,7 @@ def late_signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     timer.cancel()
 
 
-class Listing:
+class _Listing:
     """A control plane that does not answer before an event."""
 
     reservations_at_once = 2
@@ -69,6 +70,11 @@ class Listing:
     def __init__(self, until: threading.Event) -> None:
         self.users = self
         self.list = lambda *_: until.wait()
+
+
+def listing(until: threading.Event) -> ComparisonCalls:
+    """Return calls whose lists wait for an event; a wait uses no other one."""
+    return cast("ComparisonCalls", _Listing(until))
 
 
 def leave_a_block(until: threading.Event) -> None:
@@ -81,12 +87,12 @@ def wait_for_an_attempt(until: threading.Event) -> None:
 
 
 def leave_a_listing(until: threading.Event) -> None:
-    with ListedAccounts(Listing(until)):  # type: ignore[arg-type]  # only its lists are used
+    with ListedAccounts(listing(until)):
         pass
 
 
 def look_up_a_listing(until: threading.Event) -> None:
-    with ListedAccounts(Listing(until)) as accounts:  # type: ignore[arg-type]  # only its lists are used
+    with ListedAccounts(listing(until)) as accounts:
         list(accounts.missing(IdHashes()))
 
 
