@@ -150,7 +150,7 @@ def test_suspended_users_can_be_listed_and_the_table_marks_them(
         lines = anyscale("user", *arguments).stdout.splitlines()
         return [re.split("  +", line) for line in lines]
 
-    titles = ["EMAIL", "NAME", "PERMISSION LEVEL", "CREATED AT (UTC)", "STATE"]
+    titles = ["EMAIL", "NAME", "LASTNAME", "ROLE", "CREATED AT (UTC)", "STATE"]
     assert table("list", "--suspended") == [titles]
     check(0, "is suspended.", "user", "suspend", "jane@example.com")
 
@@ -158,7 +158,7 @@ def test_suspended_users_can_be_listed_and_the_table_marks_them(
 
     assert head == titles
     assert (jane[0], jane[-1]) == ("jane@example.com", "suspended")
-    assert [line[4:] for line in others] == [["-"], ["-"]]
+    assert [line[5:] for line in others] == [["-"], ["-"]]
     assert table("list", "--suspended", "--email", "@EXAMPLE.com") == [titles, jane]
     assert table("list", "--suspended", "--email", "ann") == [titles]
     check(0, "is restored.", "user", "restore", "jane@example.com")

@@ -124,14 +124,15 @@ def test_the_wide_table_shows_every_field(users: None, anyscale: RunAnyscale) ->
         lines = anyscale("user", *arguments).stdout.splitlines()
         return [re.split("  +", line) for line in lines]
 
-    titles = ["EMAIL", "NAME", "PERMISSION LEVEL", "CREATED AT (UTC)", "USER ID", "STATE"]
-    wide = [*titles, "LASTNAME", "TITLE", "IS SSO USER", "EXTERNAL ID", "SUSPENDED BY SYNC"]
+    titles = ["EMAIL", "NAME", "LASTNAME", "ROLE", "CREATED AT (UTC)", "STATE"]
+    wide = [*titles, "USER ID", "TITLE", "IS SSO USER", "EXTERNAL ID", "SUSPENDED BY SYNC"]
     wide.append("LAST SIGN IN ON (UTC)")
     head, jane, ann = table("list", "--wide")
     assert head == wide
-    assert (jane[5:], ann[5:]) == (
-        ["-", "Doe", "=CTO", "true", "0042", "false", "-"],
-        ["-", "-", "-", "false", "-", "false", "-"],
+    assert (jane[2:4], ann[2:4]) == (["Doe", "collaborator"], ["-", "collaborator"])
+    assert (jane[7:], ann[7:]) == (
+        ["=CTO", "true", "0042", "false", "-"],
+        ["-", "false", "-", "false", "-"],
     )
 
 

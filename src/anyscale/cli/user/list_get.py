@@ -22,12 +22,9 @@ if TYPE_CHECKING:  # imported where it is used, as all that the help of a comman
     from anyscale.domain.models.users import User
 
 _FIELDS = ("email", "name", "permission_level", "created_at", "user_id")
-#: Within 80 columns: the id is in the wide one.
-_TABLE = (*_FIELDS[:4], "state")
-#: A search looks at the last name: the table shows why it finds a user.
-_SEARCH_TABLE = ("email", "name", "lastname", *_TABLE[2:])
-#: in place of when the account was created
-_SIGN_IN = {"created_at": "last_sign_in_on"}
+#: Narrow, since each line of a long list is one account: `--wide` adds the others.
+_TABLE = ("email", "name", "lastname", "role", "created_at", "state")
+_SIGN_IN_TABLE = (*_TABLE[:4], "last_sign_in_on", "state")
 
 _FILTERS = (
     *("email", "name", "search", "suspended", "role", "sso"),
@@ -105,9 +102,7 @@ def list_users(
     from anyscale.domain.schemas.users import USER_PAGE
 
     chosen = query_of(query)
-    table: Sequence[str] = _SEARCH_TABLE if chosen.search else _TABLE
-    if chosen.not_since:
-        table = tuple(_SIGN_IN.get(field, field) for field in table)
+    table = _SIGN_IN_TABLE if chosen.not_since else _TABLE
     with open_control_plane(host) as transport:
         users = iterate_users(transport, chosen, max_items, USER_PAGE)
         if output == "text" and max_items != 0 and any(query[name] for name in _FILTERS):
@@ -180,11 +175,11 @@ def _record() -> Sequence[str]:
 
 
 def _wide_table() -> Sequence[str]:
-    # The state stands for the time of the suspension.
-    others = (field for field in _record() if field not in (*_FIELDS, "suspended_at"))
-    return (*_FIELDS, "state", *others)
+    shown = {*_TABLE, "permission_level", "suspended_at"}
+    return (*_TABLE, *(field for field in _record() if field not in shown))
 
 
 def _table_line(user: "User") -> SimpleNamespace:
     # The table shows whether a user is suspended; other formats show since when.
-    return SimpleNamespace(**user.to_dict(), state="suspended" if user.suspended_at else None)
+    state = "suspended" if user.suspended_at else None
+    return SimpleNamespace(**user.to_dict(), role=user.permission_level, state=state)
