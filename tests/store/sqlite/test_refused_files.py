@@ -1,6 +1,7 @@
 """Files that are not a database of ours, or belong to others, are refused and stay as they are."""
 
 import os
+import pwd
 import re
 import shutil
 import sqlite3
@@ -64,8 +65,6 @@ def test_a_file_that_is_no_database_is_found_when_only_reading_too(path: Path) -
 
 # What belongs to others, and stays as it is
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make it")
-
 
 def text_file(path: Path) -> None:
     path.write_text("no database")
@@ -95,12 +94,6 @@ def other_application_by_its_id(path: Path) -> None:
     path.chmod(0o644)
 
 
-def another_user(path: Path) -> None:
-    SqliteStore(path).close()
-    path.chmod(0o666)
-    os.chown(path, NOBODY, -1)
-
-
 def folder_for_all(path: Path) -> None:
     path.parent.chmod(0o777)
     text_file(path)
@@ -115,11 +108,6 @@ def folder_for_all(path: Path) -> None:
         (link, "not a regular file"),
         (other_application, "of another application"),
         (other_application_by_its_id, "of another application"),
-        pytest.param(
-            another_user,
-            "the user nobody: run `runuser --pty -u nobody -- env -u HOME anyscale ...`",
-            marks=needs_root,
-        ),
         (folder_for_all, "every user of this machine can write to its folder"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -129,17 +117,40 @@ def test_a_file_of_another_program_is_refused_and_not_changed(
 ) -> None:
     path.parent.mkdir()
     spoil(path)
-    before = [(file.name, file.lstat()) for file in sorted(path.parent.iterdir())]
-
+    before = files_in(path.parent)
     with pytest.raises(StoreUnavailable, match=re.escape(reason)):
         SqliteStore(path, create=create)
+    assert files_in(path.parent) == before
 
-    after = [(file.name, file.lstat()) for file in sorted(path.parent.iterdir())]
-    unchanged = [
-        [(name, s.st_mode, s.st_uid, s.st_size, s.st_mtime_ns) for name, s in state]
-        for state in (before, after)
-    ]
-    assert unchanged[0] == unchanged[1]
+
+def files_in(folder: Path) -> list[tuple[object, ...]]:
+    found = [(file.name, file.lstat()) for file in sorted(folder.iterdir())]
+    return [(name, s.st_mode, s.st_uid, s.st_size, s.st_mtime_ns) for name, s in found]
+
+
+@pytest.fixture
+def other_user(monkeypatch: pytest.MonkeyPatch) -> int:
+    """A user beside root. If no root runs the tests, who does is that user, and acts as root."""
+    if os.geteuid() == 0:
+        return NOBODY
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    return os.getuid()
+
+
+@pytest.mark.parametrize("create", [True, False], ids=["writing", "reading"])
+def test_another_users_file_is_refused_to_root_and_not_changed(
+    path: Path, create: bool, other_user: int
+) -> None:
+    path.parent.mkdir()
+    no_database(path)
+    path.chmod(0o666)
+    os.chown(path, other_user, -1)
+    before = files_in(path.parent)
+    name = pwd.getpwuid(other_user).pw_name
+    mend = f"the user {name}: run `runuser --pty -u {name} -- env -u HOME anyscale ...`"
+    with pytest.raises(StoreUnavailable, match=re.escape(mend)):
+        SqliteStore(path, create=create)
+    assert files_in(path.parent) == before
 
 
 @pytest.mark.parametrize("create", [True, False], ids=["writing", "reading"])
@@ -161,12 +172,14 @@ def test_a_device_is_refused_and_not_changed(create: bool) -> None:
     os.close(terminal)
 
 
-@needs_root
-def test_root_creates_no_database_in_another_users_folder(path: Path) -> None:
+def test_root_creates_no_database_in_another_users_folder(
+    path: Path, other_user: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path.parent.mkdir()
-    os.chown(path.parent, 54321, -1)  # a user without a name
-    become = "setsid --wait setpriv --reuid=54321 --clear-groups"
-    mend = f"uid 54321: run `{become} env -u HOME anyscale ...`"
+    os.chown(path.parent, other_user, -1)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)  # users without names
+    become = f"setsid --wait setpriv --reuid={other_user} --clear-groups"
+    mend = f"uid {other_user}: run `{become} env -u HOME anyscale ...`"
     with pytest.raises(StoreUnavailable, match=re.escape(mend)):
         SqliteStore(path)
     assert list(path.parent.iterdir()) == []
@@ -185,13 +198,14 @@ def test_another_users_file_is_refused_without_root_too(reachable: Path) -> None
     assert mode(path) == before
 
 
-@needs_root
-def test_an_ordinary_user_of_another_users_file_may_be_given_it(reachable: Path) -> None:
+def test_an_ordinary_user_of_another_users_file_may_be_given_it(
+    reachable: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = reachable.rename(reachable.with_name("it's.db"))
-    os.chown(path, 54321, -1)
-    mend = f"`chown {NOBODY} '{path.parent}/it'\"'\"'s.db'` as root"
-    reason = f"uid 54321: run the command as that user, or {mend}"
-    with without_root(), pytest.raises(StoreUnavailable, match=re.escape(reason)):
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    mend = f"`chown 54321 '{path.parent}/it'\"'\"'s.db'` as root"
+    reason = f"run the command as that user, or {mend}"
+    with pytest.raises(StoreUnavailable, match=re.escape(reason)):
         SqliteStore(path)
 
 
@@ -276,9 +290,13 @@ def test_a_database_in_a_read_only_folder_is_not_read_without_its_log(reachable:
 
 
 def test_a_file_that_is_read_only_says_so(reachable: Path) -> None:
-    reachable.chmod(0o444)
-    with without_root(), pytest.raises(StoreUnavailable, match="it is read-only for this user"):
-        SqliteStore(reachable)
+    reachable.chmod(0o400)
+    with (
+        without_root(),
+        pytest.raises(StoreUnavailable, match="it is read-only for this user"),
+        closing(SqliteStore(reachable)) as store,  # opens it in a folder of this user
+    ):
+        add_batch(store, 2)
 
 
 def test_a_folder_that_is_read_only_says_so(reachable: Path) -> None:
