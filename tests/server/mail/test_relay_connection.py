@@ -102,6 +102,16 @@ def test_a_relay_that_does_not_greet_is_left(served: Served, tls: RelayTls) -> N
     ends_when_it_is_cut(connection, lambda: connection.probe(TO))
 
 
+@pytest.mark.parametrize("tls", ["none", "tls"])
+def test_a_relay_that_does_not_greet_in_time_is_named_with_the_reason(
+    served: Served, monkeypatch: pytest.MonkeyPatch, tls: RelayTls
+) -> None:
+    monkeypatch.setattr(relay_module, "_CONNECT_TIMEOUT", 0.1)
+    port = served(read_to_the_end)
+    with pytest.raises(MailRetry, match=f"^localhost:{port}: the relay did not respond in time$"):
+        connection_to(port, tls).probe(TO)
+
+
 def test_a_handshake_of_starttls_that_hangs_is_left(served: Served) -> None:
     in_handshake = threading.Event()
 

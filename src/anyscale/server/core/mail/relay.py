@@ -290,7 +290,8 @@ class Relay:
         if isinstance(error, ssl.SSLCertVerificationError):
             reason = f"the certificate of the relay is not valid: {error.verify_message}"
             return f"{reason}; {certificate_advice(error)}"
-        if isinstance(error, TimeoutError):
+        # While it reads a reply, `smtplib` makes another error of it.
+        if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
             return "the relay did not respond in time"
         if isinstance(error, ValueError):  # whose text may have a letter of the password
             return _UNUSABLE
