@@ -65,6 +65,14 @@ def test_a_suspended_account_shows_its_other_differences(transport: Transport) -
     assert [(one.kind, one.field) for one in found] == [("suspended", None), ("different", "title")]
 
 
+def test_accounts_in_doubt_are_not_missing_from_the_source(transport: Transport) -> None:
+    staff = numbered({"1": "ann", "2": "ben", "3": "cy"}).reading(Policy())
+    transport.batches.create("key", list(staff), "fail")
+    some = Verification(transport, numbered({"1": "ben"}), keep_ids=True)
+    assert [one.kind for one in some.differences()] == ["question"]
+    assert [user.email for user in some.extra()] == ["cy@example.com"]
+
+
 def test_a_file_that_changes_before_the_last_difference_is_no_result(
     transport: Transport, tmp_path: Path
 ) -> None:

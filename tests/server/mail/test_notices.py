@@ -222,7 +222,7 @@ def test_two_changes_of_factors_that_become_one_mail_are_both_named(
                 user_id=jane,
                 kind="passkey",
                 name="<b>Call 555",
-                created_at=at + days * DAY_MS,
+                created_at=at,
                 confirmed_at=at + days * DAY_MS,
                 credential_id=bytes([number]),
             )

@@ -213,6 +213,9 @@ def test_a_suspension_by_hand_replaces_one_by_a_sync_and_no_sync_takes_it_back(
     life.restore(jane, OPERATOR)
     life.restore(jane, OPERATOR, by_sync=True)
     assert flags() == (False, False)
+    log = control_plane.audit_log.list(0, 1000)
+    restored = [one.data for one in log if one.event == "account.restored"]
+    assert restored == ['{"by_sync":true}', "{}"]
 
 
 CALLS: dict[str, Callable[[ControlPlane, str, Caller], None]] = {

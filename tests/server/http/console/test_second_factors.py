@@ -12,6 +12,7 @@ from tests.store.contract.factors import app_row, passkey_row
 from tests.support.servers.http_client import HttpClient
 from tests.support.users import create_accounts, find_accounts
 
+from anyscale.server.core.accounts.account_details import AccountDetailsQuery
 from anyscale.server.core.second_factor.policy import SecondFactorPolicy
 from anyscale.server.store.records.factors import FactorState
 
@@ -73,6 +74,13 @@ def test_the_page_of_an_account_says_from_when_on_one_is_due(
     with console.control_plane.store.write() as tx:
         tx.factor_states.save(FactorState(user_id=bob, required_since=1_700_000_000_000))
     assert "None. The user has to add one from 2023-11-28" in section(jane, bob)
+
+
+def test_one_is_due_only_for_accounts_that_need_it(console: Console, ids: dict[str, str]) -> None:
+    transactions = console.control_plane.transactions
+    details = AccountDetailsQuery(transactions, SecondFactorPolicy("owners", grace_days=14))
+    due = {name: details.get(ids[name]).second_factors.is_due for name in ("jane", "boss", "bob")}
+    assert due == {"jane": True, "boss": False, "bob": False}
 
 
 def test_lost_factors_are_removed_with_a_reason(
