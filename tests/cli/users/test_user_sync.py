@@ -387,13 +387,17 @@ def test_the_same_command_continues_after_an_interrupt(
     old = csv(tmp_path, *(f"s{at}@example.com,S{at},Old," for at in range(4)))
     assert anyscale("user", "sync", "-f", old, "--yes").returncode == 0
     file = csv(tmp_path, "s0@example.com,S0,New,", "new@example.com,New,New,")
-    is_called, has_ended = threading.Event(), threading.Event()
+    is_called, has_ended, is_done = threading.Event(), threading.Event(), threading.Event()
+
+    def lose_late(client: socket, response: bytes) -> bool:
+        is_done.set()
+        return lose_at(has_ended)(client, response)
 
     def plan(line: str) -> Fault | None:
         if call not in line:
             return None
         is_called.set()
-        return lose_at(has_ended)
+        return lose_late
 
     with FaultyProxy([server.port], plan) as proxy:
         running = start_command("user", "sync", "-f", file, "--yes", "--host", proxy.url)
@@ -401,6 +405,7 @@ def test_the_same_command_continues_after_an_interrupt(
         running.send_signal(signal.SIGINT)
         stopped = running.finish(60)
         has_ended.set()
+        assert is_done.wait(30)
     assert stopped.returncode == 130, stopped.stderr
     message = stopped.stderr.splitlines()[-1]
     assert message.startswith("interrupted: ")
