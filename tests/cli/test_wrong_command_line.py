@@ -270,7 +270,6 @@ ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
         ),
         (["user", "verify", "-f", "a.yaml", "-f", "a.yaml"], f"-f/--users-file {TWICE}"),
         (["user", "set-password-link", "-fa", "-fb"], f"-f/--users-file {TWICE}"),
-        (["user", "suspend", *["--missing-from=a"] * 2], f"--missing-from {TWICE}"),
         (
             ["user", "batch-create", "-f", "a.yaml", "--force"],
             "No such option '--force'. Use --if-exists skip",

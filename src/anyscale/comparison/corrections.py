@@ -1,26 +1,20 @@
-"""Correct the accounts that differ from their users."""
+"""Correct accounts, and emails that accounts pass on to each other at one moment."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterator, Sequence
 
-from msgspec import UNSET, Struct, convert, structs
+from msgspec import UNSET, Struct, structs
 
 from anyscale.comparison.comparison_calls import ComparisonCalls
-from anyscale.comparison.id_hashes import IdHashes
 from anyscale.domain.emails import email_key_or_empty
 from anyscale.domain.models.users import (
-    Difference,
     EmailChange,
     ExpectedUser,
-    UpdatedUser,
     UserChanges,
 )
 from anyscale.domain.schemas.users import MAX_EMAIL_CHANGES
-from anyscale.domain.validation import shown
 from anyscale.errors import (
     AccountEdited,
-    BatchUnfinished,
     ConfigError,
     EmailTaken,
     ExternalIdTaken,
@@ -29,7 +23,7 @@ from anyscale.errors import (
     OwnerKept,
 )
 
-__all__ = ["Confirmed", "Correction", "correct", "correct_emails"]
+__all__ = ["Correction", "correct_emails"]
 
 #: Email changes of one call that do not depend on each other: it takes about a second.
 _AT_ONCE = 200
@@ -68,59 +62,6 @@ class Correction(Struct, frozen=True):
             return None
         expected = structs.replace(self.expected, **self.details.to_dict())
         return EmailChange(self.user_id, self.changes.email, expected)
-
-
-class Confirmed:
-    """The differences that may be corrected, in 8 bytes each: nothing else is overwritten."""
-
-    def __init__(self) -> None:
-        self._hashes = IdHashes()
-        self._last_index = -1
-        #: how many accounts they concern
-        self.accounts: int = 0
-
-    def add(self, difference: Difference) -> None:
-        """Add a difference, in the order of the file and before `corrections`."""
-        if not _is_correctable(difference):
-            return
-        self._hashes.add(_key(difference))
-        self.accounts += difference.index != self._last_index
-        self._last_index = difference.index
-
-    def corrections(self, differences: Iterable[Difference]) -> Iterator[Correction]:
-        """Iterate over the corrections of accounts that exist, one for each user.
-
-        Raises:
-            BatchUnfinished: a difference was not added: somebody has edited the account since.
-        """
-        self._hashes.sort()
-        for _, of_user in groupby(differences, lambda difference: difference.index):
-            different = [one for one in of_user if _is_correctable(one)]
-            if any(_key(one) not in self._hashes for one in different):
-                raise _has_changed(different[0].email)
-            if different:
-                yield _correction(different)
-
-
-def correct(transport: ComparisonCalls, correction: Correction) -> UpdatedUser | str:
-    """Correct an account, but not its email; return it, or why the control plane refuses it.
-
-    Raises:
-        BatchUnfinished: somebody has edited the account since it was compared.
-    """
-    try:
-        return transport.users.update(
-            correction.user_id,
-            correction.details,
-            correction.expected_of_details,
-            keep_owner=True,
-        )
-    except AccountEdited:
-        raise _has_changed(correction.email) from None
-    except NotFound:
-        return "the account has been deleted"
-    except _REFUSALS as error:
-        return str(error)
 
 
 def correct_emails(
@@ -197,29 +138,5 @@ def _change(transport: ComparisonCalls, corrections: Sequence[Correction]) -> st
     return None
 
 
-def _is_correctable(difference: Difference) -> bool:
-    return bool(difference.field) and not difference.kept
-
-
 def _key_of(email: object) -> str:
     return email_key_or_empty(str(email))
-
-
-def _correction(different: Sequence[Difference]) -> Correction:
-    user_id, email = different[0].user_id, different[0].email
-    assert user_id is not None
-    changes = convert({one.field: one.file for one in different}, UserChanges)
-    expected = convert({one.field: one.account for one in different}, ExpectedUser)
-    return Correction(user_id, email, changes, expected)
-
-
-def _key(difference: Difference) -> str:
-    # With the id: the account may be deleted, and created again with the same email.
-    return repr((difference.user_id, difference.field, difference.file, difference.account))
-
-
-def _has_changed(email: str) -> BatchUnfinished:
-    return BatchUnfinished(
-        f"the accounts have changed: that of {shown(email)} has other differences than those "
-        "that were confirmed"
-    )

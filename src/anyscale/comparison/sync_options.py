@@ -11,7 +11,7 @@ __all__ = [
     "ExceededLimit",
     "SyncOptions",
     "choose_kinds",
-    "count_nameless",
+    "count_unidentified",
     "default_limit",
     "exceeded_limits",
     "limit_question",
@@ -129,22 +129,35 @@ def exceeded_limits(plan: SyncPlan, options: SyncOptions) -> Iterator[ExceededLi
         yield ExceededLimit("correct", grave, None)
 
 
-def count_nameless(plan: SyncPlan) -> int:
-    """Count the entries without an account and without a name, of which none is created."""
+def count_unidentified(plan: SyncPlan, *, create: bool) -> int:
+    """Count the entries that have no account and get none, in a plan of all kinds of steps.
+
+    An email may be mistyped, and its user would be suspended. Those without a name get none, and
+    without `create` nobody does.
+    """
     new = [step.changes for step in plan.left if step.user_id is None]
-    return sum(not changes.name for changes in new if changes)
+    nameless = sum(not changes.name for changes in new if changes)
+    return nameless if create else nameless + len(plan.create)
 
 
-def stop_reasons(plan: SyncPlan, options: SyncOptions) -> Iterator[str]:
-    """Iterate over the reasons why a plan is not done, in the words of the command."""
+def stop_reasons(plan: SyncPlan, options: SyncOptions, unidentified: int) -> Iterator[str]:
+    """Iterate over the reasons why a plan is not done, in the words of the command.
+
+    Args:
+        plan: of the chosen kinds of steps.
+        options: of the caller.
+        unidentified: see `count_unidentified`.
+    """
     for one in exceeded_limits(plan, options):
         yield _in_words(one, plan.accounts)
     if not plan.checked:
         yield "there are no users: every account would be suspended"
-    if plan.suspend and (nameless := count_nameless(plan)):
+    if plan.suspend and unidentified:
+        what = "without an account" + (" and without a name" if options.create else "")
+        way = "" if options.create else ": use `--create` too, or correct the file"
         yield (
-            f"{nameless:,} without an account and without a name: an email may be "
-            "mistyped, and its user would be suspended"
+            f"{unidentified:,} {what}: an email may be mistyped, and its user would be suspended"
+            f"{way}"
         )
 
 

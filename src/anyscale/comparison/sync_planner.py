@@ -11,7 +11,12 @@ from anyscale.comparison.look_alikes import Namesakes, look_alikes
 from anyscale.comparison.lost_letters import lacks_letters, lost_letters
 from anyscale.comparison.matched_users import MatchedUser
 from anyscale.comparison.questions import change_id, question_of, question_of_look_alike
-from anyscale.comparison.sync_options import SyncOptions, choose_kinds, stop_reasons
+from anyscale.comparison.sync_options import (
+    SyncOptions,
+    choose_kinds,
+    count_unidentified,
+    stop_reasons,
+)
 from anyscale.comparison.sync_steps import (
     are_different,
     changes_of,
@@ -68,6 +73,8 @@ class Planner:
         self._kept_emails: list[str] = []
         #: values that are damaged, each with the position of its entry
         self.damaged: list[tuple[int, Fault]] = []
+        #: accounts of entries that are not suspended
+        self.active: int = 0
 
     def add_entries(self, matched: Sequence[MatchedUser]) -> None:
         """Add entries, each with its account if it has one.
@@ -83,6 +90,7 @@ class Planner:
                 self._add_new(index, user)
                 continue
             self.seen.add(account.user_id)
+            self.active += account.suspended_at is None
             if values(user) != values(account) or account.suspended_at is not None:
                 self._add_account(index, user, account)
             elif user.suspended:
@@ -179,8 +187,9 @@ class Planner:
         self._leave_if_email_is_kept()
         self._block_freed()
         # Whatever the options leave out, an email that looks mistyped is found.
+        unidentified = count_unidentified(plan, create=options.create)
         choose_kinds(plan, options)
-        plan.stops = list(stop_reasons(plan, options))
+        plan.stops = list(stop_reasons(plan, options, unidentified))
         return plan
 
     def _refuse_if_too_large(self) -> None:

@@ -1,6 +1,7 @@
 """Plan a sync and do it: the calls of the control plane."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import structs
@@ -132,13 +133,15 @@ class SyncRun:
             damaged_fields=TEXTS,
             on_progress=self._on_progress,
         )
-        with ListedAccounts(self._transport) as listed:
+        # Corrections are of a file of some people, too: the others count for nothing.
+        needs_others = options.create or options.suspend_missing
+        with ListedAccounts(self._transport) if needs_others else nullcontext() as listed:
             for matched in entries:
                 planner.add_entries(matched)
             planner.add_conflicts(entries.conflicts)
             entries.refuse(planner.damaged)
             planner.end_entries()
-            for account in listed.missing(planner.seen):
+            for account in listed.missing(planner.seen) if listed else ():
                 planner.add_missing(account)
         if planner.suspends:
             planner.keep(former_holders(self._transport, planner.new))
@@ -147,7 +150,7 @@ class SyncRun:
             planner.block("email", refused_emails(self._transport, emails))
             numbers = planner.corrections_of("external_id")
             planner.block("external_id", refused_numbers(self._transport, numbers))
-        plan = _located(planner.plan(listed.active), entries)
+        plan = _located(planner.plan(listed.active if listed else planner.active), entries)
         while plan.create and (taken := self._taken(plan, entries)):
             plan.blocked += taken
             left = {step.index for step in taken}

@@ -42,7 +42,7 @@ _EXTERNAL_ID_CODES = {
 RESERVED_CODES: Final = frozenset({_CODES["reserved"], _EXTERNAL_ID_CODES["reserved"]})
 
 _OTHER_EMAIL = (
-    "if the email of its user has changed, `anyscale user verify --apply` corrects the account"
+    "if the email of its user has changed, `anyscale user sync --correct` corrects the account"
 )
 
 _SUB_TAKEN = "is the sub of another account, which applications would take for this user"

@@ -1,4 +1,4 @@
-"""Files with personnel numbers: verify and --missing-from find people whose emails have changed."""
+"""Files with personnel numbers: `verify` and `sync` find people whose emails have changed."""
 
 import json
 from collections.abc import Callable
@@ -65,11 +65,11 @@ def test_a_changed_email_is_a_difference_and_is_corrected_in_the_same_account(
     )
     taken = run(married, "batch-create", "-f", "FILE")
     assert (taken.returncode, "'1' has an account already" in taken.stderr) == (1, True)
-    missing = run(married, "suspend", "--missing-from", "FILE", "--yes")
-    assert (missing.returncode, "0 accounts to suspend." in missing.stderr) == (0, True)
+    missing = run(married, "sync", "-f", "FILE", "--suspend-missing", "--yes")
+    assert (missing.returncode, "nothing to do" in missing.stderr) == (0, True)
 
-    applied = run(married, "verify", "-f", "FILE", "--apply", "--yes")
-    assert (applied.returncode, "1 account corrected." in applied.stderr) == (0, True), applied
+    corrected = run(married, "sync", "-f", "FILE", "--correct", "--yes")
+    assert (corrected.returncode, "1 corrected." in corrected.stderr) == (0, True), corrected
     (jane,) = [one for one in accounts(anyscale).values() if one["external_id"] == "1"]
     changed = {"email": "jane.miller@example.com", "lastname": "Miller"}
     assert jane == before[jane["user_id"]] | changed
@@ -90,8 +90,8 @@ def test_people_who_pass_their_emails_on_are_corrected_together(
 4;Dee;Zoe;dee.zoe@example.com
 5;Eve;Noe;eve@example.com
 """
-    applied = run(rows, "verify", "-f", "FILE", "--apply", "--yes")
-    assert (applied.returncode, "4 accounts corrected." in applied.stderr) == (1, True), applied
+    corrected = run(rows, "sync", "-f", "FILE", "--correct", "--yes")
+    assert (corrected.returncode, "4 corrected." in corrected.stderr) == (0, True), corrected
     assert emails(anyscale) == {
         "1": "bob@example.com",
         "2": "jane@example.com",
@@ -128,7 +128,7 @@ def test_a_sync_changes_emails_and_suspends_nobody_who_married(
     [
         (["verify", "-f"], "differences", 1),
         (["sync", "--yes", "-f"], "questions", 3),
-        (["suspend", "--yes", "--missing-from"], "", 0),
+        (["sync", "--suspend-missing", "--yes", "-f"], "questions", 3),
     ],
 )
 def test_a_number_and_an_email_of_two_accounts_are_a_question(
@@ -137,14 +137,13 @@ def test_a_number_and_an_email_of_two_accounts_are_a_question(
     rows = STAFF.replace("2;Bob;Roe;bob@example.com\n", "").replace("jane@", "bob@")
     done = run(rows, *command, "FILE", "-o", "json")
     assert done.returncode == status
-    if listed:
-        (question,) = json.loads(done.stdout)[listed]
-        assert (question["index"], question["line"], question["column"]) == (0, 2, 12)
-        assert question["kind"] in ("question", "two_accounts")
-        assert question["reason"].startswith(
-            "'1' is the external_id of Jane Doe (jane@example.com), and 'bob@example.com' is the "
-            "email of Bob Roe (bob@example.com)"
-        )
+    (question,) = json.loads(done.stdout)[listed]
+    assert (question["index"], question["line"], question["column"]) == (0, 2, 12)
+    assert question["kind"] in ("question", "two_accounts")
+    assert question["reason"].startswith(
+        "'1' is the external_id of Jane Doe (jane@example.com), and 'bob@example.com' is the "
+        "email of Bob Roe (bob@example.com)"
+    )
     assert not [one for one in accounts(anyscale).values() if one["suspended_at"]]
 
 
@@ -152,7 +151,7 @@ def test_a_number_that_was_given_again_does_not_open_the_account_of_who_left(
     run: Run, anyscale: RunAnyscale
 ) -> None:
     newcomer = STAFF.replace("1;Jane;Doe;jane@", "1;Kim;Lee;kim@")
-    compared = run(newcomer, "verify", "--apply", "--yes", "-f", "FILE")
+    compared = run(newcomer, "verify", "-f", "FILE")
     assert compared.returncode == 1, compared.stderr
     assert (
         "staff.csv:2:11: '1' is the external_id of Jane Doe (jane@example.com), and neither the "
@@ -161,8 +160,6 @@ def test_a_number_that_was_given_again_does_not_open_the_account_of_who_left(
     synced = run(newcomer, "sync", "--yes", "-f", "FILE")
     assert synced.returncode == 3, synced.stderr
     assert "--same-person=1" in synced.stderr
-    suspended = run(newcomer, "suspend", "--yes", "--missing-from", "FILE")
-    assert suspended.returncode == 0, suspended.stderr
     assert not [one for one in accounts(anyscale).values() if one["suspended_at"]]
     # Of a leaver who is suspended, not even the name of a namesake opens the account.
     assert anyscale("user", "suspend", "jane@example.com").returncode == 0
@@ -181,22 +178,14 @@ def test_no_file_changes_the_email_the_number_or_the_sso_of_an_owner(
     run: Run, anyscale: RunAnyscale
 ) -> None:
     assert anyscale("user", "set-role", "jane@example.com", "owner").returncode == 0
-    taken_over = STAFF.replace("1;Jane;Doe;jane@", "1;Jane;Roe;evil@")
-    done = run(taken_over, "verify", "-f", "FILE", "--apply", "--yes")
-    assert (done.returncode, "1 account corrected." in done.stderr) == (1, True), done.stderr
-    assert "email is 'evil@example.com'" in done.stdout
-    assert "which no file changes since it is an owner's" in done.stdout
-    (jane,) = [one for one in accounts(anyscale).values() if one["external_id"] == "1"]
-    assert (jane["email"], jane["lastname"]) == ("jane@example.com", "Roe")
-
-    renumbered = STAFF.replace("1;Jane", "9;Jane").replace("Doe", "Roe")
-    listed = run(renumbered, "verify", "-f", "FILE", "--apply", "--yes", "-o", "json")
-    assert (listed.returncode, differences(listed)) == (
-        1,
-        [(0, "different", "external_id", "9", "1")],
-    )
-    assert "There is nothing to correct." in listed.stderr
-    assert emails(anyscale)["1"] == "jane@example.com"
+    for row in ("1;Jane;Roe;evil@", "9;Jane;Doe;jane@"):
+        rows = STAFF.replace("1;Jane;Doe;jane@", row)
+        listed = run(rows, "verify", "-f", "FILE")
+        assert listed.returncode == 1
+        assert "which no file changes since it is an owner's" in listed.stdout
+        done = run(rows, "sync", "-f", "FILE", "--correct", "--yes")
+        assert (done.returncode, "nothing to do" in done.stderr) == (0, True), done.stderr
+        assert emails(anyscale)["1"] == "jane@example.com"
 
 
 def test_a_number_that_a_file_adds_or_changes_is_a_difference(
@@ -212,7 +201,7 @@ def test_a_number_that_a_file_adds_or_changes_is_a_difference(
     assert emails(anyscale)["101"] == "jane@example.com"
     back = run(STAFF, "sync", "-f", "FILE", "--yes", "--same-person", "1")
     assert back.returncode == 0, back.stderr
-    assert run(STAFF, "verify", "-f", "FILE", "--apply", "--yes").returncode == 0
+    assert run(STAFF, "sync", "-f", "FILE", "--correct", "--yes").returncode == 0
     assert set(emails(anyscale)) == {"1", "2", "3", "4"}
 
 
@@ -223,8 +212,9 @@ def test_an_email_that_cannot_be_given_leaves_the_other_corrections(
     assert anyscale("user", "update", "cy@example.com", "--email", "cy.poe@b.io").returncode == 0
     rows = STAFF.replace("3;Cy;Poe;cy@example.com", "3;Cy;Poe;cy.poe@b.io")
     rows = rows.replace("1;Jane;Doe;jane@", "1;Jane;Doe;cy@").replace("bob@", "rob@")
-    done = run(rows, "verify", "-f", "FILE", "--apply", "--yes")
-    assert (done.returncode, "1 account corrected." in done.stderr) == (1, True), done.stderr
-    assert "cy@example.com: 'cy@example.com' was the email of another account" in done.stderr
+    done = run(rows, "sync", "-f", "FILE", "--correct", "--yes")
+    assert (done.returncode, "1 corrected." in done.stderr) == (3, True), done.stderr
+    assert "jane@example.com (Jane Doe, " in done.stdout
+    assert "'cy@example.com' was the email of another account" in done.stdout
     assert emails(anyscale)["1"] == "jane@example.com"
     assert emails(anyscale)["2"] == "rob@example.com"

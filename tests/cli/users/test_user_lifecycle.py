@@ -212,7 +212,7 @@ def test_an_option_of_files_changes_no_account_that_is_named(
     before = anyscale("user", "list", "-o", "json").stdout
     for options in (["--dry-run"], ["--at-most", "0"], ["-o", "json"], ["--column", "a=name"]):
         name = " ".join(options) if options[0] == "-o" else options[0]
-        text = f"{name} is for -f FILE and --missing-from FILE"
+        text = f"{name} is for -f FILE"
         check(2, text, "user", "suspend", "jane@example.com", *options)
     check(2, "--dry-run is for -f FILE", "user", "restore", "jane@example.com", "--dry-run")
     assert anyscale("user", "list", "-o", "json").stdout == before

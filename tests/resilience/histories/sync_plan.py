@@ -101,7 +101,8 @@ class Planning:
             listed = self._active()
         yield
         self._add_matched(matched)
-        self._add_missing(matched, listed)
+        if self._options.create or self._options.suspend_missing:
+            self._add_missing(matched, listed)
         yield
         self._keep_former_holders(matched)
         yield
@@ -112,8 +113,10 @@ class Planning:
             self._ask_about_look_alikes()
         self._leave_if_email_is_kept()
         self._block_given_up()
+        has_unknown = bool(self.plan.create) and not self._options.create
         self._leave_out()
         self.plan.is_stopped = self._is_too_much() or not self._entries
+        self.plan.is_stopped |= has_unknown and bool(self.plan.suspend)
         yield
         self._block_taken()
 

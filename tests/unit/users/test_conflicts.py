@@ -34,7 +34,7 @@ def test_each_kind_of_conflict_is_described() -> None:
             *(5, "external_id", "external_id_exists"),
             (
                 "'0042' has an account already: if the email of its user has changed, "
-                "`anyscale user verify --apply` corrects the account"
+                "`anyscale user sync --correct` corrects the account"
             ),
         ),
         (

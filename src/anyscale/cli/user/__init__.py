@@ -72,9 +72,9 @@ group: Final = LazyGroup(
         "list": "docs/operations/find-users.md",
         "reset-second-factor": "docs/operations/second-factors.md",
         "set-password-link": "docs/operations/set-password-links.md",
-        "suspend": "docs/operations/leavers.md",
+        "suspend": "docs/operations/sync.md",
         "sync": "docs/operations/sync.md",
-        "verify": "docs/operations/leavers.md",
+        "verify": "docs/operations/sync.md",
     },
     hints={"find": _FIND, "search": _FIND},
     option_hints={

@@ -1,6 +1,6 @@
 """`anyscale user suspend` and `restore`: one account, or those that a users file chooses."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial, reduce
 from inspect import cleandoc
 from typing import Any, NamedTuple
@@ -11,7 +11,6 @@ from anyscale.cli.connect import (
     host_option,
     log_control_plane,
     open_control_plane,
-    suggested_command,
 )
 from anyscale.cli.exit_status import GO_ON, REFUSED, explain_interrupt
 from anyscale.cli.formats import write_json, write_records
@@ -27,28 +26,24 @@ from anyscale.cli.terminal import (
     show_progress,
 )
 from anyscale.cli.user.account_argument import check_account, find_account
+from anyscale.cli.user.replaced_by_sync import refuse_replaced
 from anyscale.cli.users_file import (
     chosen_file_options,
     file_options,
     open_users_file,
     quiet_option,
-    reading_options,
     refuse_file,
-    require_end,
-    same_person_option,
     say_notes,
-    unterminated_option,
     users_file_option,
 )
 from anyscale.comparison.suspension import (
     SuspensionPlan,
     change_unless_owner,
-    plan_missing,
     plan_named,
 )
 from anyscale.domain.models.users import User
 from anyscale.domain.phrases import quantity
-from anyscale.errors import AnyscaleError, BatchRefused, BatchUnfinished, ConfigError
+from anyscale.errors import AnyscaleError, BatchRefused, BatchUnfinished
 from anyscale.transport.base import Transport
 from anyscale.users_file import UsersFile
 
@@ -87,7 +82,21 @@ _Callback = Callable[..., None]
 _Decorator = Callable[[_Callback], _Callback]
 
 
-def _command(words: _Words, text: str, *more: _Decorator) -> click.Command:
+class _Suspend(click.Command):
+    """The command, which names `sync` for an option that it had."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        options = {
+            "--missing-from": ["--suspend-missing", "-f"],
+            "--at-most": ["--at-most-suspend"],
+        }
+        refuse_replaced(ctx, "--missing-from", args, options)
+        return super().parse_args(ctx, args)
+
+
+def _command(
+    words: _Words, text: str, *more: _Decorator, cls: type[click.Command] = click.Command
+) -> click.Command:
     """Return a command with the argument and the options that both have, and more of them."""
     decorators: tuple[_Decorator, ...] = (
         click.argument("account", metavar="[EMAIL|ID]", required=False),
@@ -104,7 +113,7 @@ def _command(words: _Words, text: str, *more: _Decorator) -> click.Command:
     )
     callback: _Callback = partial(_change, words)
     callback = reduce(lambda done, add: add(done), reversed(decorators), callback)
-    return click.command(words.verb, help=cleandoc(text) + _EXIT_STATUS)(callback)
+    return click.command(words.verb, cls=cls, help=cleandoc(text) + _EXIT_STATUS)(callback)
 
 
 class _FileChoices(NamedTuple):
@@ -114,8 +123,6 @@ class _FileChoices(NamedTuple):
     yes: bool
     output: str
     at_most: int | None = None
-    same_person: Sequence[str] = ()
-    unterminated: bool = False
     keep_links: bool = False
 
 
@@ -124,31 +131,23 @@ def _change(
     *,
     account: str | None,
     users_file: str | None,
-    missing_from: str | None = None,
     host: str | None,
     **options: Any,
 ) -> None:
     choices = _FileChoices(**options)
-    if sum(way is not None for way in (account, users_file, missing_from)) != 1:
-        ways = (
-            "EMAIL|ID, -f FILE and --missing-from FILE" if words.suspend else "EMAIL|ID and -f FILE"
-        )
-        raise click.UsageError(f"say one of {ways}")
-    if missing_from is None and (choices.unterminated or choices.same_person):
-        option = "--unterminated" if choices.unterminated else "--same-person"
-        raise click.UsageError(f"{option} is for --missing-from")
+    if (account is None) == (users_file is None):
+        raise click.UsageError("use one of EMAIL|ID and -f FILE")
     if account is not None:
-        _refuse_with_an_account(words, choices)
+        _refuse_with_an_account(choices)
         _change_one(words, account, host, keep_links=choices.keep_links)
     elif choices.keep_links:
         raise click.UsageError("--keep-links is for EMAIL|ID: a file never suspends an owner")
     else:
-        path = users_file if users_file is not None else missing_from
-        assert path is not None
-        _change_by_file(words, path, choices, host, missing=users_file is None)
+        assert users_file is not None
+        _change_by_file(words, users_file, choices, host)
 
 
-def _refuse_with_an_account(words: _Words, choices: _FileChoices) -> None:
+def _refuse_with_an_account(choices: _FileChoices) -> None:
     """Raise `UsageError` for an option that only a file has, such as `--dry-run`."""
     options = {
         "--dry-run": choices.dry_run,
@@ -157,9 +156,8 @@ def _refuse_with_an_account(words: _Words, choices: _FileChoices) -> None:
         "-o json": choices.output == "json",
     }
     if given := [name for name, is_given in options.items() if is_given]:
-        files = "-f FILE and --missing-from FILE" if words.suspend else "-f FILE"
         raise click.UsageError(
-            f"{given[0]} is for {files}: without it, the command changes one account"
+            f"{given[0]} is for -f FILE: without it, the command changes one account"
         )
 
 
@@ -172,27 +170,20 @@ def _change_one(words: _Words, account: str, host: str | None, *, keep_links: bo
         else:
             transport.users.restore(user.user_id)
     found = SuspensionPlan(suspend=words.suspend)
-    found.add(user, is_named=True)
+    found.add(user)
     if found.unchanged:
         log(f"{user.email} was {words.unchanged}.")
     else:
         log_change(f"{user.email} is {words.done}.")
 
 
-def _change_by_file(
-    words: _Words, path: str, choices: _FileChoices, host: str | None, *, missing: bool
-) -> None:
-    """Change the accounts of a file, or those that are `missing` in it."""
+def _change_by_file(words: _Words, path: str, choices: _FileChoices, host: str | None) -> None:
     with open_users_file(path) as file, open_control_plane(host) as transport:
         log_control_plane(transport)
-        plan = _plan(transport, file, words, choices, missing=missing)
+        plan = _plan(transport, file, words, choices)
         say_notes(file)
-        if missing and not choices.unterminated:
-            require_end(file, "the users after it would be suspended", "nobody was suspended")
         is_stopped = choices.at_most is not None and len(plan.to_change) > choices.at_most
         _show(plan, words, choices, is_stopped=is_stopped)
-        if missing and plan.without_account:
-            _require_accounts(plan, file, dry_run=choices.dry_run)
         if is_stopped:
             count = quantity(len(plan.to_change), "account")
             limit = f"--at-most is {choices.at_most}"
@@ -202,31 +193,19 @@ def _change_by_file(
         if choices.output == "json":
             write_json(_document(plan, words, done))
     # An email may be mistyped: the account that was meant is as before.
-    if not missing and plan.without_account:
+    if plan.without_account:
         raise click.exceptions.Exit(REFUSED)
 
 
 def _plan(
-    transport: Transport,
-    file: UsersFile,
-    words: _Words,
-    choices: _FileChoices,
-    *,
-    missing: bool,
+    transport: Transport, file: UsersFile, words: _Words, choices: _FileChoices
 ) -> SuspensionPlan:
     try:
-        if not missing:
-            return plan_named(transport, file, show_progress, suspend=words.suspend)
-        plan = plan_missing(transport, file, show_progress)
+        return plan_named(transport, file, show_progress, suspend=words.suspend)
     except BatchRefused as error:
         refuse_file(file, error, choices.output, f"nobody was {words.done}")
     finally:
         clear_progress()
-    if not plan.users:
-        raise ConfigError(f"{file.name} has no users: every account would be suspended")
-    for account, reason in plan.skipped:
-        say(f"{account.email}: {reason}")
-    return plan
 
 
 def _show(plan: SuspensionPlan, words: _Words, choices: _FileChoices, *, is_stopped: bool) -> None:
@@ -255,24 +234,6 @@ def _list(accounts: list[User], *, shows_all: bool) -> None:
     if more := len(accounts) - len(listed):
         others = quantity(more, "account")
         say(f"... and {others} more: --dry-run without --at-most lists all of them")
-
-
-def _require_accounts(plan: SuspensionPlan, file: UsersFile, *, dry_run: bool) -> None:
-    """End the command if users of the file have no account: their emails may be mistyped."""
-    create = suggested_command(
-        "user", "batch-create", "-f", file.name, *reading_options(), "--if-exists", "skip"
-    )
-    missed = len(plan.without_account)
-    lack = f"{missed} of {plan.users} users of {file.name} {'has' if missed == 1 else 'have'}"
-    if dry_run:
-        log(f"{lack} no account: create the accounts first: {create}")
-        return
-    say(
-        f"error: {lack} no account, so an email may be mistyped, and its user would be "
-        "suspended: nobody was suspended. Correct the file, or create the accounts first: "
-        f"{create}"
-    )
-    raise click.exceptions.Exit(REFUSED)
 
 
 def _change_all(transport: Transport, plan: SuspensionPlan, words: _Words, *, yes: bool) -> int:
@@ -335,15 +296,11 @@ suspend: click.Command = _command(
     Examples:
       anyscale user suspend jane@example.com
       anyscale user suspend -f leavers.csv --dry-run
-      anyscale user suspend --missing-from staff.csv
+      anyscale user suspend -f leavers.csv --at-most 20 --yes
     """,
-    users_file_option(
-        "--missing-from", text="Suspend the users who are not in this file: people who left."
-    ),
     click.option("--at-most", type=WholeNumber(min=0), help="Suspend nobody if it would be more."),
-    same_person_option,
-    unterminated_option,
     keep_links_option,
+    cls=_Suspend,
 )
 
 restore: click.Command = _command(

@@ -1,6 +1,5 @@
 """`anyscale user verify`."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NoReturn
@@ -8,32 +7,27 @@ from typing import NoReturn
 import click
 
 from anyscale.cli.connect import host_option, open_control_plane
-from anyscale.cli.exit_status import GO_ON, explain_interrupt
 from anyscale.cli.formats import OutputLost, write_pieces, write_text
-from anyscale.cli.options import OptionCommand, WholeNumber, text_or_json_option
+from anyscale.cli.options import OptionCommand, text_or_json_option
 from anyscale.cli.terminal import (
     MOST_LISTED,
     clear_progress,
-    confirm,
     is_quiet,
     log,
     log_change,
     say,
     show_progress,
 )
-from anyscale.cli.user.sign_in_hint import locked_out_hint
+from anyscale.cli.user.replaced_by_sync import refuse_replaced
 from anyscale.cli.users_file import (
     file_options,
     open_users_file,
     quiet_option,
     refuse_file,
-    require_end,
     same_person_option,
     say_notes,
-    unterminated_option,
     users_file_option,
 )
-from anyscale.comparison.corrections import Confirmed, Correction, correct, correct_emails
 from anyscale.comparison.differences import shown_value
 from anyscale.comparison.verification import Verification
 from anyscale.domain.models.users import Difference, User
@@ -42,7 +36,6 @@ from anyscale.domain.validation import shown
 from anyscale.errors import (
     AnyscaleError,
     BatchRefused,
-    BatchUnfinished,
     ConfigError,
     NotAuthenticated,
     NotPermitted,
@@ -59,32 +52,27 @@ _AGAIN_WITH: dict[type[AnyscaleError], str] = {
 }
 
 
-@click.command("verify", cls=OptionCommand, option="-f")
+class _Verify(OptionCommand):
+    """The command, which names `sync` for an option that it had."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        options = {"--apply": ["--correct"], "--at-most": ["--at-most-correct"], "--extra": []}
+        refuse_replaced(ctx, "--apply", args, options)
+        return super().parse_args(ctx, args)
+
+
+@click.command("verify", cls=_Verify, option="-f")
 @users_file_option(required=True, text="The users file, or - for standard input.")
 @file_options
 @click.option("--extra", is_flag=True, help="List also the accounts that the file lacks.")
-@click.option(
-    "--apply", is_flag=True, help="Then correct the accounts: names, titles, emails, numbers, SSO."
-)
-@click.option(
-    "--at-most",
-    type=WholeNumber(min=0),
-    help="With --apply: correct nobody if it would be more.",
-)
-@click.option("--yes", is_flag=True, help="With --apply: do not ask for confirmation.")
 @same_person_option
-@unterminated_option
 @quiet_option
 @text_or_json_option
 @host_option
 def verify(
     users_file: str,
     extra: bool,
-    apply: bool,
-    at_most: int | None,
-    yes: bool,
     same_person: Sequence[str],
-    unterminated: bool,
     output: str,
     host: str | None,
 ) -> None:
@@ -94,45 +82,28 @@ def verify(
     email is required. If the file has external ids, such as personnel numbers, they decide whose
     account it is, and a changed email is a difference.
 
-    With --apply it shows the differences, asks, and sets the fields of the accounts to those of the
-    file. It stops at an account that somebody has edited since. It creates, suspends and restores
-    nobody. After an interruption, the same command continues.
+    It changes nothing: `anyscale user sync` corrects the accounts.
 
     \b
     Exit status:
-      0    nothing is different, or all of it was corrected
+      0    nothing is different
       1    something is different
       2    the command line or the file is wrong
-      3    the file could not be compared, or not all was corrected
+      3    the file could not be compared
       130  interrupted
 
     \b
     Examples:
       anyscale user verify -f users.csv
-      anyscale user verify -f users.csv --apply
+      anyscale user verify -f users.csv --extra -o json
     """
-    if at_most is not None and not apply:
-        raise click.UsageError("--at-most is for --apply")
-    if same_person and apply:
-        raise click.UsageError(
-            "--same-person is for a comparison: `anyscale user sync --correct` corrects the account"
-        )
-    if unterminated and not apply:
-        raise click.UsageError("--unterminated is for --apply")
     with open_users_file(users_file) as file:
         try:
             with open_control_plane(host) as transport:
-                report = _compared(transport, file, output, same_person, extra=extra, apply=apply)
-                different = report.count
-                if apply:
-                    different = _applied(
-                        *(transport, file, report, at_most),
-                        unterminated=unterminated,
-                        yes=yes,
-                    )
+                report = _compared(transport, file, output, same_person, extra=extra)
         except BatchRefused as error:
             refuse_file(file, error, output, "nothing was compared")
-        except (ConfigError, BatchUnfinished):
+        except ConfigError:
             raise
         except AnyscaleError as error:
             _refuse(str(error), _AGAIN_WITH.get(type(error), ""))
@@ -140,14 +111,14 @@ def verify(
             _refuse(f"standard output could not be written: {error}")
         finally:
             clear_progress()
-    if different:
+    if report.count:
         raise click.exceptions.Exit(DIFFERENT)
 
 
 def _refuse(error: str, needed: str = "") -> NoReturn:
     """End a command that could not compare, and say how to continue."""
     say(f"error: {error}")
-    say(f"The file was not compared to its end, and nothing was changed: run it again{needed}.")
+    say(f"The file was not compared to its end: run it again{needed}.")
     raise click.exceptions.Exit(NOT_COMPARED) from None
 
 
@@ -158,118 +129,27 @@ def _compared(
     same_person: Sequence[str],
     *,
     extra: bool,
-    apply: bool,
 ) -> "_Report":
     """Compare and write the differences."""
     log(f"Comparing with the control plane at {transport.where}")
     verification = Verification(
         transport, file, keep_ids=extra, same_person=same_person, on_progress=show_progress
     )
-    report = _Report(file.name, verification, Confirmed() if apply else None, extra=extra)
+    report = _Report(file.name, verification, extra=extra)
     pieces = report.json() if output == "json" else report.lines()
-    if not (write_pieces if output == "json" else write_text)(pieces):
-        if not apply:  # `... | head` has read enough; the summary would count a part
-            return report
-        deque(pieces, 0)  # the question and the exit status are about all differences
-    say_notes(file)
-    (log_change if report.count else log)(report.summary())
+    # `... | head` has read enough: the summary would count a part.
+    if (write_pieces if output == "json" else write_text)(pieces):
+        say_notes(file)
+        (log_change if report.count else log)(report.summary())
     return report
-
-
-def _applied(
-    transport: Transport,
-    file: UsersFile,
-    compared: "_Report",
-    at_most: int | None,
-    *,
-    unterminated: bool,
-    yes: bool,
-) -> int:
-    """Correct the accounts that differ; return how many differences and extra accounts remain."""
-    confirmed = compared.confirmed
-    assert confirmed is not None
-    if not confirmed.accounts:
-        log("There is nothing to correct.")
-        return compared.count
-    if not unterminated:
-        require_end(file, "a cut value would become that of an account", "nobody was corrected")
-    count = quantity(confirmed.accounts, "account")
-    if at_most is not None and confirmed.accounts > at_most:
-        say(f"error: {count} to correct, and --at-most is {at_most}: nobody was corrected")
-        raise click.exceptions.Exit(DIFFERENT)
-    confirm(f"This corrects {count}.", "nobody was corrected", yes=yes)
-    now = _Report(file.name, Verification(transport, file), None, extra=False)
-    fields = _correct_all(transport, confirmed.corrections(now.differences()), confirmed.accounts)
-    return now.count - fields + compared.extra_count
-
-
-def _correct_all(transport: Transport, corrections: Iterable[Correction], count: int) -> int:
-    """Make the corrections; return how many fields were corrected."""
-    done = _Done(count)
-    try:
-        emails = [one for one in corrections if done.correct(transport, one)]
-        for correction, refusal in correct_emails(transport, emails):
-            done.note_email(correction, refusal)
-    except AnyscaleError as error:
-        message = f"{done.accounts:,} of {quantity(count, 'account')} corrected, and then: {error}"
-        raise BatchUnfinished(message) from error
-    clear_progress()
-    log_change(f"{quantity(done.accounts, 'account')} corrected.")
-    if done.locked_out:
-        log_change(locked_out_hint(done.locked_out))
-    return done.fields
-
-
-class _Done:
-    """What was corrected so far, of so many accounts."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self.accounts: int = 0
-        self.fields: int = 0
-        #: accounts without SSO and without a password since
-        self.locked_out: int = 0
-
-    def correct(self, transport: Transport, correction: Correction) -> bool:
-        """Correct all but the email of an account; return whether the email is due."""
-        self._show()
-        details = correction.details.to_dict()
-        if details:
-            corrected = correct(transport, correction)
-            if isinstance(corrected, str):
-                say(f"{correction.email}: {corrected}")
-                return False
-            self.fields += len(details)
-            is_without_sso = correction.changes.is_sso_user is False
-            self.locked_out += is_without_sso and not corrected.has_password
-        self.accounts += correction.email_change is None
-        return correction.email_change is not None
-
-    def note_email(self, correction: Correction, refusal: str | None) -> None:
-        """Count the changed email of an account, or say why it was refused."""
-        self._show()
-        if refusal:
-            say(f"{correction.email}: {refusal}")
-            return
-        self.accounts += 1
-        self.fields += 1
-
-    def _show(self) -> None:
-        accounts = quantity(self.accounts, "account")
-        explain_interrupt(f"at least {accounts} corrected so far; {GO_ON}")
-        show_progress("Correcting", self.accounts, self._count)
 
 
 class _Report:
     """The differences as text or JSON, one after the other: a million of them take no memory."""
 
-    def __init__(
-        self, name: str, verification: Verification, confirmed: Confirmed | None, *, extra: bool
-    ) -> None:
-        #: gets the differences, if they may be corrected
-        self.confirmed = confirmed
+    def __init__(self, name: str, verification: Verification, *, extra: bool) -> None:
         self._difference_count = 0
-        self.extra_count: int = 0
+        self._extra_count = 0
         #: of the extra accounts: the administrator has dealt with them already
         self._suspended_count = 0
         self._name = name
@@ -279,11 +159,11 @@ class _Report:
     @property
     def count(self) -> int:
         """How many differences and extra accounts were written so far."""
-        return self._difference_count + self.extra_count
+        return self._difference_count + self._extra_count
 
     def lines(self) -> Iterator[str]:
         renamed: Difference | None = None
-        for difference in self.differences():
+        for difference in self._differences():
             if difference.field == "email":
                 renamed = difference
             if is_quiet() and self._difference_count > MOST_LISTED:
@@ -296,7 +176,7 @@ class _Report:
             yield f"{user.email}: has an account ({user.user_id}) and is not in the file{state}"
 
     def json(self) -> Iterator[str]:
-        yield from _json_list('{"differences": [', self.differences())
+        yield from _json_list('{"differences": [', self._differences())
         yield f', "checked": {self._verification.checked}'
         if self._extra:
             yield from _json_list(', "extra": [', self._extra_users())
@@ -306,20 +186,18 @@ class _Report:
         users = quantity(self._verification.checked, "user")
         text = f"{users} checked: {quantity(self._difference_count, 'difference')}."
         if self._extra:
-            text += f" {_extra_counted(self.extra_count, self._suspended_count)}"
+            text += f" {_extra_counted(self._extra_count, self._suspended_count)}"
         return text
 
-    def differences(self) -> Iterator[Difference]:
+    def _differences(self) -> Iterator[Difference]:
         for difference in self._verification.differences():
             self._difference_count += 1
-            if self.confirmed is not None:
-                self.confirmed.add(difference)
             clear_progress()
             yield difference
 
     def _extra_users(self) -> Iterator[User]:
         for user in self._verification.extra() if self._extra else chain[User]():
-            self.extra_count += 1
+            self._extra_count += 1
             self._suspended_count += user.suspended_at is not None
             yield user
 

@@ -156,7 +156,7 @@ class SyncPlan(Struct, kw_only=True):
 
     Attributes:
         checked (int): Entries.
-        accounts (int): Accounts that are not suspended.
+        accounts (int): Accounts that are not suspended; of the entries, if it only corrects.
         create (list[SyncStep]): Accounts to create, in the order of the entries.
         correct (list[SyncStep]): Accounts to correct, in the order of the entries.
         suspend (list[SyncStep]): Accounts to suspend, in the order of their creation.

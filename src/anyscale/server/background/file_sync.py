@@ -16,7 +16,7 @@ from anyscale.comparison.sync_options import (
     Answer,
     SyncOptions,
     choose_kinds,
-    count_nameless,
+    count_unidentified,
     exceeded_limits,
 )
 from anyscale.comparison.sync_run import SyncRun
@@ -149,7 +149,8 @@ class FileSync:
             typed = _number(fields.get(f"{one.kind}_count", ""))
             if self.is_chosen(one.kind) and typed != one.count:
                 yield "suspend" if one.kind == "suspend" else "correct"
-        if self.is_chosen("suspend") and plan.suspend and count_nameless(plan):
+        # A person who leaves out the new people has seen them beside those who left.
+        if self.is_chosen("suspend") and plan.suspend and count_unidentified(plan, create=True):
             yield "nameless"
         if not self._has_steps(plan):
             yield "nothing"

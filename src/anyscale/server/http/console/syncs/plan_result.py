@@ -9,7 +9,7 @@ from msgspec import Struct
 from anyscale.comparison.answers import can_differ, option_of
 from anyscale.comparison.former_emails import REUSE_FOR_ACCOUNT
 from anyscale.comparison.possible_pairs import possible_pairs
-from anyscale.comparison.sync_options import SyncOptions, count_nameless, exceeded_limits
+from anyscale.comparison.sync_options import SyncOptions, count_unidentified, exceeded_limits
 from anyscale.domain.conflicts import REUSE
 from anyscale.domain.models.sync import (
     LookAlike,
@@ -222,7 +222,7 @@ def shown_plan(run: FileSync, plan: SyncPlan) -> ShownPlan:
         more_questions=len(plan.questions[_SHOWN:]),
         renumbered=sum(one.kind == "renumbered" for one in plan.questions),
         possible_pairs=list(possible_pairs(plan)),
-        nameless=count_nameless(plan) if plan.suspend else 0,
+        nameless=count_unidentified(plan, create=True) if plan.suspend else 0,
         refused_domains=run.refused_domains(plan),
         notes=run.file.notes,
     )
