@@ -482,6 +482,21 @@ def test_words_that_were_an_answer_once_are_not_shown_as_one_again(
     assert accounts(anyscale)["zoe@example.com"]["external_id"] == "3"
 
 
+def test_a_question_about_several_people_of_one_name_shows_how_to_find_them(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = csv(tmp_path, "roe@example.com,Zoë,Roe,")
+    assert anyscale("user", "batch-create", "-f", file).returncode == 0
+    file = csv(tmp_path, *STAFF[:2], *STAFF[3:], "new@example.com,Zoë,Roe,")
+    asked = anyscale("user", "sync", "-f", file, "--yes")
+    assert asked.returncode == 3
+    assert "2 people of the same name" in asked.stdout
+    (command,) = re.findall(r"^  anyscale (user list .+)$", asked.stderr, re.MULTILINE)
+    found = anyscale(*shlex.split(command)).stdout
+    assert ("zoe@example.com" in found, "roe@example.com" in found) == (True, True)
+    assert "--they-differ=new@example.com" in asked.stderr
+
+
 def test_an_answer_that_no_step_follows_is_used_up_too(
     anyscale: RunAnyscale, tmp_path: Path
 ) -> None:

@@ -60,9 +60,12 @@ def _say_answers(question: Question, usable: Container[str]) -> None:
         say(f"If {who} and {question.account_name} are the same person:")
         same = {"same_person": question.number or question.email}
         say(f"  {_command(**same) if option in usable else _update(question)}")
-    elif question.kind == "look_alike":
+    elif question.kind == "look_alike" and question.user_id:
         say("If it is the same person, with another email:")
         say(f"  {_update(question)}")
+    elif question.kind == "look_alike":
+        say("If it is one of them, with another email, find the account, and change its email:")
+        say(f"  {suggested_command('user', 'list', '--search', who).strip('`')}")
     if f"--they-differ {question.email}" in usable:
         is_name = question.kind == "lost_letters"
         say(f"If {who} is the name as it is:" if is_name else "If they are two people:")
