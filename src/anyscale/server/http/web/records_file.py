@@ -80,9 +80,9 @@ class RecordsFile(Struct, frozen=True):
     def response(self, rows: Rows) -> Response[str] | Response[bytes]:
         """Return a whole file."""
         if self.format == "xlsx":
-            book = workbook.Workbook(self._header)
-            book.add(self._cells(rows))
-            return Response(book.end(), status_code=200, **self._options())
+            with workbook.Workbook(self._header) as book:
+                whole = book.add(self._cells(rows)) + book.end()
+            return Response(whole, status_code=200, **self._options())
         return Response(self._lines(rows), status_code=200, **self._options())
 
     def stream(self, pages: AsyncIterator[Rows]) -> Stream:
@@ -91,10 +91,10 @@ class RecordsFile(Struct, frozen=True):
 
     async def _parts(self, pages: AsyncIterator[Rows]) -> AsyncIterator[str | bytes]:
         if self.format == "xlsx":
-            book = workbook.Workbook(self._header)
-            async for rows in pages:
-                book.add(self._cells(rows))
-            yield book.end()
+            with workbook.Workbook(self._header) as book:
+                async for rows in pages:
+                    yield book.add(self._cells(rows))
+                yield book.end()
             return
         is_first = True
         async for rows in pages:

@@ -8,7 +8,7 @@ import io
 import re
 from collections.abc import Iterable
 from html import escape
-from typing import IO, Final
+from typing import IO, Final, Self
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from anyscale.domain.spreadsheets import cell_name
@@ -40,24 +40,51 @@ _PARTS = {
 
 
 class Workbook:
-    """Rows that are added one after the other, in memory. No cell is a formula.
+    """Rows that are added one after the other, and sent as they are added. No cell is a formula.
+
+    The size of the sheet comes after it, in a data descriptor (APPNOTE of PKWARE, 4.3.9). `with`
+    closes a file that is given up: Python would report the open archive in the server's log.
 
     Args:
         header: the texts of the first row.
     """
 
     def __init__(self, header: Iterable[str]) -> None:
-        self._content = io.BytesIO()
+        self._written = _Written()
         self._rows = 0
-        self._package = ZipFile(self._content, "w", ZIP_DEFLATED)
+        self._package = ZipFile(self._written, "w", ZIP_DEFLATED)
         for name, text in _PARTS.items():
             self._package.writestr(name, text)
         self._sheet: IO[bytes] = self._package.open("xl/worksheets/sheet1.xml", "w")
         self._sheet.write(f'<worksheet xmlns="{_SHEETS}"><sheetData>'.encode())
-        self.add([header])
+        self._add([header])
 
-    def add(self, rows: Iterable[Iterable[str]]) -> None:
-        """Add rows of texts, which have no control characters."""
+    def add(self, rows: Iterable[Iterable[str]]) -> bytes:
+        """Add rows of texts, which have no control characters.
+
+        Returns:
+            The next octets of the file, which may end before the last of these rows.
+        """
+        self._add(rows)
+        return self._written.take()
+
+    def end(self) -> bytes:
+        """Return the last octets of the file; nothing can be added any more."""
+        self._sheet.write(b"</sheetData></worksheet>")
+        self._close()
+        return self._written.take()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        self._sheet.close()
+        self._package.close()
+
+    def _add(self, rows: Iterable[Iterable[str]]) -> None:
         for row in rows:
             self._rows += 1
             # Gnumeric needs the names of cells.
@@ -68,12 +95,18 @@ class Workbook:
             )
             self._sheet.write(f'<row r="{self._rows}">{cells}</row>'.encode())
 
-    def end(self) -> bytes:
-        """Return the file; nothing can be added any more."""
-        self._sheet.write(b"</sheetData></worksheet>")
-        self._sheet.close()
-        self._package.close()
-        return self._content.getvalue()
+
+class _Written(io.BytesIO):
+    """What an archive has written. Without a position, it changes nothing that was taken."""
+
+    def tell(self) -> int:
+        raise io.UnsupportedOperation("tell")
+
+    def take(self) -> bytes:
+        octets = self.getvalue()
+        self.seek(0)
+        self.truncate()
+        return octets
 
 
 def _text(text: str) -> str:

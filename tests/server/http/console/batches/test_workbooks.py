@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import gc
 import io
 import random
 import re
@@ -9,6 +10,7 @@ import resource
 import time
 import zipfile
 from collections.abc import AsyncIterator, Iterator
+from secrets import token_hex
 
 import pytest
 from openpyxl import load_workbook
@@ -188,8 +190,7 @@ def test_links_come_as_a_workbook_of_texts(jane: HttpClient) -> None:
 def test_each_cell_of_a_written_workbook_has_its_name_and_its_text() -> None:
     text = "https://x.example/set-password#mrl_a_x0041_x0042_-"
     book = Workbook(("email", "name"))
-    book.add([("ann@example.com", text)])
-    data = book.end()
+    data = book.add([("ann@example.com", text)]) + book.end()
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         sheet = archive.read(SHEET).decode()
 
@@ -198,22 +199,49 @@ def test_each_cell_of_a_written_workbook_has_its_name_and_its_text() -> None:
     assert [user.name for user in read(data, "links.xlsx")[0]] == [text]
 
 
-def test_links_are_written_into_a_workbook_as_they_are_created() -> None:
-    """100,000 links in one piece would let all other requests wait for a second."""
-    names = dict.fromkeys(("email", "name", "lastname", "url", "expires_at"), "x")
+def test_a_workbook_is_written_and_sent_as_its_rows_are_created() -> None:
+    """A million rows in one piece would let other requests wait, and fill the memory."""
+    names = dict.fromkeys(("email", "name", "lastname", "expires_at"), "x")
+    sent: list[bytes] = []
 
     async def pages() -> AsyncIterator[Rows]:
-        for _ in range(3):
-            rows = iter([names])
+        for page in range(3):
+            assert len(sent) == page, "sent before the next ones are created"
+            rows = iter([names | {"url": token_hex(64)} for _ in range(1_000)])
             yield rows
             assert list(rows) == [], "written before the next ones are created"
 
-    async def read_all() -> bytes:
+    async def read_all() -> None:
         parts = links_file("xlsx").stream(pages()).iterator
         assert isinstance(parts, AsyncIterator)
-        (whole,) = [part async for part in parts]
-        assert isinstance(whole, bytes)
-        return whole
+        async for part in parts:
+            assert isinstance(part, bytes)
+            sent.append(part)
 
-    with zipfile.ZipFile(io.BytesIO(asyncio.run(read_all()))) as archive:
-        assert archive.read(SHEET).count(b"<row ") == 4
+    asyncio.run(read_all())
+    assert len(sent[-1]) < sum(map(len, sent)) / 10
+    with zipfile.ZipFile(io.BytesIO(b"".join(sent))) as archive:
+        assert archive.testzip() is None
+        assert archive.read(SHEET).count(b"<row ") == 3_001
+
+
+def test_a_workbook_that_its_reader_gives_up_leaves_no_traceback_in_the_log() -> None:
+    async def pages() -> AsyncIterator[Rows]:
+        yield [dict.fromkeys(("email", "name", "lastname", "url", "expires_at"), "x")]
+
+    async def read_all() -> None:
+        parts = links_file("xlsx").stream(pages()).iterator
+        assert isinstance(parts, AsyncIterator)
+        async for _ in parts:
+            begun.set()
+            await asyncio.Event().wait()
+
+    async def give_up() -> None:
+        reading = asyncio.create_task(read_all())
+        await begun.wait()
+        reading.cancel()
+        await asyncio.wait([reading])
+
+    begun = asyncio.Event()
+    asyncio.run(give_up())
+    gc.collect()
