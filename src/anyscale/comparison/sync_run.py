@@ -10,7 +10,6 @@ from anyscale.batch_run.run import BatchRun
 from anyscale.comparison.answers import MatchedAnswer, matched_answers
 from anyscale.comparison.comparison_calls import ComparisonCalls
 from anyscale.comparison.corrections import Correction, correct_emails
-from anyscale.comparison.former_emails import former_holders, refused_emails, refused_numbers
 from anyscale.comparison.listed_accounts import ListedAccounts
 from anyscale.comparison.lost_letters import TEXTS
 from anyscale.comparison.matched_users import MatchedUsers, OnProgress
@@ -139,18 +138,13 @@ class SyncRun:
             for matched in entries:
                 planner.add_entries(matched)
             planner.add_conflicts(entries.conflicts)
-            entries.refuse(planner.damaged)
+            entries.refuse(planner.draft.damaged)
             planner.end_entries()
             for account in listed.missing(planner.seen) if listed else ():
                 planner.add_missing(account)
-        if planner.suspends:
-            planner.keep(former_holders(self._transport, planner.new))
-        if options.correct:
-            emails = planner.corrections_of("email")
-            planner.block("email", refused_emails(self._transport, emails))
-            numbers = planner.corrections_of("external_id")
-            planner.block("external_id", refused_numbers(self._transport, numbers))
-        plan = _located(planner.plan(listed.active if listed else planner.active), entries)
+        active = listed.active if listed else planner.active
+        planner.look_up(self._transport)
+        plan = _located(planner.plan(active), entries)
         while plan.create and (taken := self._taken(plan, entries)):
             plan.blocked += taken
             left = {step.index for step in taken}

@@ -5,10 +5,12 @@ from typing import Any, NamedTuple
 
 from msgspec import structs
 
+from anyscale.comparison import rules_of_entries, rules_of_plans
 from anyscale.comparison.corrections import Correction, _change
-from anyscale.comparison.sync_planner import Planner
+from anyscale.comparison.draft_plan import DraftPlan
 from anyscale.domain.matching import Match
-from anyscale.domain.models.users import EmailChange, UserChanges
+from anyscale.domain.models.users import EmailChange, User, UserChanges
+from anyscale.domain.validation import CheckedUser
 from anyscale.server.core.accounts.update import UserUpdateService
 
 __all__ = ["FAULTS", "Fault"]
@@ -55,17 +57,33 @@ def _correct_one_by_one(
         yield one, _change(transport, [one])
 
 
-def _suspend_for_ever(self: Planner, index: int, _: object, account: Any) -> None:
-    self._leave(account, "it is suspended", index)
+def _suspended_for_ever(draft: DraftPlan, index: int, _: object, account: User) -> bool:
+    if account.suspended_at is None:
+        return False
+    draft.leave_account(account, "it is suspended", index)
+    return True
 
 
-def _correct_owners(self: Planner, index: int, user: Any, account: Any) -> None:
+def _correct_owners(draft: DraftPlan, index: int, user: CheckedUser, account: User) -> bool:
+    if account.permission_level != "owner":
+        return False
     collaborator = structs.replace(account, permission_level="collaborator")
-    Planner._add_different(self, index, user, collaborator)
+    return rules_of_entries._is_corrected(draft, index, user, collaborator)
+
+
+def _rules_with(replaced: object, rule: object) -> dict[str, object]:
+    """Return the rules of entries with an account, with another one in place of one of them."""
+    rules = [replaced if one is rule else one for one in rules_of_entries._WITH_ACCOUNT]
+    return {f"{rules_of_entries.__name__}._WITH_ACCOUNT": tuple(rules)}
+
+
+def _rules_without(rule: object) -> dict[str, object]:
+    """Return the rules of plans without one of them."""
+    rules = [one for one in rules_of_plans._RULES if one is not rule]
+    return {f"{rules_of_plans.__name__}._RULES": tuple(rules)}
 
 
 _SERVER = "anyscale.server.core.accounts"
-_PLANNER = "anyscale.comparison.sync_planner.Planner"
 _EMAILS = f"{_SERVER}.email_changes"
 
 FAULTS = (
@@ -76,7 +94,7 @@ FAULTS = (
     Fault(
         "a sync corrects owners",
         {
-            f"{_PLANNER}._add_owner": _correct_owners,
+            **_rules_with(_correct_owners, rules_of_entries._is_of_an_owner),
             f"{_SERVER}.update.KEPT_OF_OWNERS": frozenset(),
         },
     ),
@@ -95,7 +113,10 @@ FAULTS = (
         "a batch ignores freed emails",
         {"anyscale.server.core.batches.chunks.NewChunk._take_freed": none_of},
     ),
-    Fault("a sync restores nobody", {f"{_PLANNER}._add_suspended": _suspend_for_ever}),
+    Fault(
+        "a sync restores nobody",
+        _rules_with(_suspended_for_ever, rules_of_entries._was_suspended_by_hand),
+    ),
     Fault(
         "reserved numbers are given to accounts",
         {f"{_SERVER}.update._reserve_external_id": nothing},
@@ -115,12 +136,18 @@ FAULTS = (
             f"{_SERVER}.lifecycle.require_expected": nothing,
         },
     ),
-    Fault("an old file suspends who has another email", {f"{_PLANNER}.keep": nothing}),
-    Fault("nobody looks alike", {"anyscale.comparison.sync_planner.look_alikes": none_of}),
-    Fault("an email that is given up goes to a new user", {f"{_PLANNER}._block_freed": nothing}),
+    Fault(
+        "an old file suspends who has another email",
+        _rules_without(rules_of_plans.leave_accounts_with_former_emails),
+    ),
+    Fault("nobody looks alike", _rules_without(rules_of_plans.ask_about_look_alikes)),
+    Fault(
+        "an email that is given up goes to a new user",
+        _rules_without(rules_of_plans.create_nobody_with_an_email_that_is_given_up),
+    ),
     Fault(
         "a number opens the account of another person",
-        {"anyscale.comparison.sync_planner.doubt_of": nothing},
+        {"anyscale.comparison.rules_of_entries.doubt_of": nothing},
     ),
     Fault(
         "an undo deletes accounts that were used",

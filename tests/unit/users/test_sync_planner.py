@@ -437,7 +437,7 @@ def test_letters_that_the_account_has_and_the_file_lost_are_problems_and_repairs
     planner.add_entries(
         [(at, one, world.accounts.get(one.email_key)) for at, one in enumerate(entries)]
     )
-    assert [(index, fault.field, fault.code) for index, fault in planner.damaged] == [
+    assert [(index, fault.field, fault.code) for index, fault in planner.draft.damaged] == [
         (0, "name", "damaged"),
         (0, "lastname", "damaged"),
     ]
@@ -507,7 +507,8 @@ def test_a_former_email_keeps_an_account_unless_another_number_has_it(
 ) -> None:
     planner = Planner(ALL)
     planner.add_missing(account("new@example.com", external_id="1"))
-    planner.keep({"usr_new@example.com": entry("old@example.com", external_id=number)})
+    former = entry("old@example.com", external_id=number)
+    planner.draft.former_holders = {"usr_new@example.com": former}
 
     plan = planner.plan(1)
 
@@ -546,7 +547,7 @@ def test_nobody_is_created_with_the_email_of_an_account_that_keeps_it(create: bo
         ]
     )
     planner.end_entries()
-    planner.block("email", {refused.user_id: "it is reserved"})
+    planner.draft.refused_emails = {refused.user_id: "it is reserved"}
     plan = planner.plan(2)
     assert [step.index for step in plan.create] == ([4] if create else [])
     assert [(step.index, step.reason) for step in plan.blocked] == [
