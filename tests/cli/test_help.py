@@ -55,11 +55,10 @@ def test_no_line_of_a_help_has_more_than_80_columns(name: str) -> None:
     assert [line for line in lines if len(line) > 80] == []
 
 
-def test_the_help_of_create_token_says_what_a_collaborator_can_do(anyscale: RunAnyscale) -> None:
+def test_the_help_of_create_token_says_what_each_role_may_do(anyscale: RunAnyscale) -> None:
     text = " ".join(anyscale("server", "create-token", "--help").stdout.split())
-    assert (
-        "Owners can make every call; a collaborator's token can make none in this version." in text
-    )
+    assert "--role [owner|reader]" in text
+    assert "a reader's changes nothing and sees no secret" in text
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

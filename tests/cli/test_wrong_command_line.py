@@ -186,6 +186,8 @@ ROLE_ARGUMENT = (
 EMPTY = "is empty: give a value, or leave the option out"
 QUIET = "Log lines go to standard error: add `2> /dev/null` to drop them"
 ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
+TOKEN_ROLE = "Invalid value for '--role': '{}' is not one of 'owner', 'reader'."
+COLLABORATOR = "A collaborator's token could do nothing: use reader for one that only reads."
 
 
 @pytest.mark.parametrize(
@@ -288,6 +290,14 @@ ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
         (["user", "batch-create", "help"], "Use `anyscale user batch-create --help`."),
         (["user", "list", "--role", "admin"], f"{ROLE.replace('x', 'admin')} {OWNERS}"),
         (["user", "set-role", "a@b.io", "admin"], f"{ROLE_ARGUMENT} {OWNERS}"),
+        (
+            ["server", "create-token", "--name", "carl", "--role", "collaborator"],
+            f"{TOKEN_ROLE.format('collaborator')} {COLLABORATOR}",
+        ),
+        (
+            ["server", "create-token", "--name", "carl", "--role", "admin"],
+            f"{TOKEN_ROLE.format('admin')} {OWNERS}",
+        ),
         (
             ["user", "set-role", "a@b.io", "--role", "owner"],
             "No such option '--role'. Use `anyscale user set-role EMAIL owner`",

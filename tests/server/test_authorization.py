@@ -53,12 +53,12 @@ def test_tokens_without_permission_create_nothing_and_are_in_the_audit_log(
     server: ServerProcess, create: Callable[[str], CommandResult], anyscale: RunAnyscale
 ) -> None:
     owner = server.token("ann")
-    collaborator = server.token("carl", "collaborator")
+    reader = server.token("carl", "reader")
     revoked = server.token("eve")
     server.run("revoke-token", "eve")
     unknown = owner[:-7] + ("A" if owner[-7] != "A" else "B") + owner[-6:]
     message = {
-        collaborator: "token:carl is a collaborator: this takes an owner's token",
+        reader: "token:carl has the role reader, which may not create accounts",
         revoked: "the token 'eve' was revoked: an owner creates a new one in the console, under "
         "Tokens, or the operator by `anyscale server create-token`",
         unknown: "the token was not copied whole",
@@ -77,7 +77,7 @@ def test_tokens_without_permission_create_nothing_and_are_in_the_audit_log(
     assert not any(entry["event"] == "batch.published" for entry in entries)
     assert create(owner).returncode == 0
     assert audit_entries(anyscale, server, owner)[-1]["actor"] == "token:ann"
-    for secret in (owner, collaborator, revoked):
+    for secret in (owner, reader, revoked):
         assert secret not in server.log.read_text(encoding="utf-8")
 
 

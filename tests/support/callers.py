@@ -1,11 +1,22 @@
 """Callers of every type, as a server identifies them."""
 
+from tests.support.databases.stored_data import execute_sql
+
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import SessionCaller, SystemCaller, TokenCaller
 from anyscale.server.core.login.half_sign_in import Shown
 from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_for_session
 
-__all__ = ["OPERATOR", "operator", "personal_token_caller", "session_caller", "token_caller"]
+__all__ = [
+    "OPERATOR",
+    "new_session",
+    "operator",
+    "personal_token",
+    "personal_token_caller",
+    "session_caller",
+    "token_caller",
+    "token_of_role",
+]
 
 
 def operator(name: str) -> SystemCaller:
@@ -20,15 +31,27 @@ def token_caller(
     control_plane: ControlPlane, name: str = "laptop", role: str = "owner"
 ) -> TokenCaller:
     """Create a token without an owner, and return its caller."""
-    secret = control_plane.tokens.create(name, role, None, OPERATOR)
-    return control_plane.tokens.authenticate(secret)
+    return control_plane.tokens.authenticate(token_of_role(control_plane, name, role))
+
+
+def token_of_role(control_plane: ControlPlane, name: str, role: str) -> str:
+    """Create a token without an owner, of any role: also of one that another version creates."""
+    secret = control_plane.tokens.create(name, "owner", None, OPERATOR)
+    with control_plane.store.write() as tx:
+        execute_sql(tx, "update tokens set role = ? where name = ?", (role, name))
+    return secret
 
 
 def personal_token_caller(control_plane: ControlPlane, user_id: str) -> TokenCaller:
     """Create a token of a user, and return its caller."""
+    return control_plane.tokens.authenticate(personal_token(control_plane, user_id))
+
+
+def personal_token(control_plane: ControlPlane, user_id: str) -> str:
+    """Create a token of a user."""
     user = session_caller(control_plane, user_id)
     secret, _ = control_plane.tokens.create_personal(user, "laptop", 1)
-    return control_plane.tokens.authenticate(secret)
+    return secret
 
 
 def session_caller(
@@ -38,9 +61,16 @@ def session_caller(
 
     By `password`, a user has to change the initial password first.
     """
+    secret = new_session(control_plane, user_id, auth_method, is_recent=is_recent)
+    return control_plane.sessions.authenticate(secret)
+
+
+def new_session(
+    control_plane: ControlPlane, user_id: str, auth_method: str = "link", *, is_recent: bool = True
+) -> str:
+    """Sign a user in, and return the secret of the session."""
     with control_plane.store.write() as tx:
         locked = lock_for_session(tx, user_id, ClientInfo("192.0.2.1", "Firefox"))
         assert locked
         at = locked.at if is_recent else None
-        secret = create_session(tx, locked, Shown(auth_method, "", at), None).session
-    return control_plane.sessions.authenticate(secret)
+        return create_session(tx, locked, Shown(auth_method, "", at), None).session

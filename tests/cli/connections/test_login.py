@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from msgspec import json
-from tests.support.callers import OPERATOR
+from tests.support.callers import OPERATOR, token_of_role
 from tests.support.commands.running import RunAnyscale
 from tests.support.commands.terminal import on_a_terminal
 from tests.support.servers.control_planes import new_control_plane
@@ -20,11 +20,11 @@ OTHER = {"host": "https://other.example.com", "cli_token": "mrt_of_another"}
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, str]]:
-    """The URL of a server, the token of an owner, and that of a collaborator."""
+    """The URL of a server, the token of an owner, and one that may do nothing."""
     control_plane = new_control_plane(tmp_path_factory.mktemp("login"))
     tokens = control_plane.tokens
     owner = tokens.create("jane", "owner", None, OPERATOR)
-    intern = tokens.create("intern", "collaborator", None, OPERATOR)
+    intern = token_of_role(control_plane, "intern", "collaborator")
     with serve_in_process(control_plane) as url:
         yield url, owner, intern
 
@@ -74,7 +74,7 @@ def test_a_token_that_the_server_refuses_is_not_stored(
     url, token, intern = server
     for wrong, message in (
         (token[:-1], f"The token for {url} is from the prompt or standard input"),
-        (intern, "is a collaborator: this takes an owner's token"),
+        (intern, "token:intern has the role collaborator, which may not read accounts"),
     ):
         done = anyscale("login", "--host", url, stdin=wrong)
         assert (done.returncode, message in done.stderr) == (1, True), done.stderr

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.callers import token_of_role
 from tests.support.commands.running import CommandResult, RunAnyscale, start_command
 from tests.support.faults.faulty_proxy import Fault, FaultyProxy, delay
+from tests.support.servers.control_planes import new_control_plane
+from tests.support.servers.server_in_process import serve_in_process
 from tests.support.servers.server_process import ServerProcess
 
 from anyscale.domain.validation import Policy
@@ -299,15 +302,35 @@ def test_a_server_that_is_down_gives_status_3(
 
 
 def test_a_comparison_without_permission_says_with_which_token_to_run_it_again(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = tmp_path / "users.yaml"
+    file.write_text(FILE, encoding="utf-8")
+    control_plane = new_control_plane(tmp_path)
+    carl = token_of_role(control_plane, "carl", "collaborator")
+    reader = "the token of an owner or a reader"
+    with serve_in_process(control_plane) as url:
+        for token, needed in ((carl, reader), ("mrt_x", "a new token")):
+            env = {"ANYSCALE_HOST": url, "ANYSCALE_CLI_TOKEN": token}
+            done = anyscale("user", "verify", "-f", file, env=env)
+            assert done.returncode == 3
+            assert done.stderr.endswith(f"{NOT_COMPARED}: run it again with {needed}.\n")
+
+
+def test_a_reader_compares_and_corrects_nobody(
     configured_server: ServerProcess, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     file = tmp_path / "users.yaml"
     file.write_text(FILE, encoding="utf-8")
-    collaborators = configured_server.token("carl", "collaborator")
-    for token, needed in ((collaborators, "an owner's token"), ("mrt_x", "a new token")):
-        done = anyscale("user", "verify", "-f", file, env={"ANYSCALE_CLI_TOKEN": token})
-        assert done.returncode == 3
-        assert done.stderr.endswith(f"{NOT_COMPARED}: run it again with {needed}.\n")
+    assert anyscale("user", "batch-create", "-f", file).returncode == 0
+    reader = {"ANYSCALE_CLI_TOKEN": configured_server.token("auditor", "reader")}
+    assert anyscale("user", "verify", "-f", file, env=reader).returncode == 0
+
+    file.write_text(FILE.replace("Engineer", "Manager"), encoding="utf-8")
+    assert anyscale("user", "verify", "-f", file, env=reader).returncode == 1
+    done = anyscale("user", "sync", "-f", file, "--correct", "--yes", env=reader)
+    assert "token:auditor has the role reader, which may not change accounts" in done.stderr
+    assert verified(anyscale, file)[0] == 1
 
 
 @pytest.mark.usefixtures("users")

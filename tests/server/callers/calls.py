@@ -31,7 +31,7 @@ from anyscale.domain.schemas.users import Role
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.sessions import ClientInfo
 
-__all__ = ["CALLS", "ENDS", "OWNER_CALLS", "SHARED", "Ready", "new_owner"]
+__all__ = ["CALLS", "ENDS", "OPERATOR_CALLS", "OWNER_CALLS", "SHARED", "Ready", "new_owner"]
 
 #: a call that is ready to run
 Ready = Callable[[], object]
@@ -414,7 +414,6 @@ OWNER_CALLS: dict[str, Callable[[ControlPlane, Any], Ready]] = {
     "mail_queue.stop": _stop_mailing,
     "syncs.start": _start_sync,
     "syncs.answer": _answer,
-    "tokens.create": _create_token,
     "tokens.revoke": _revoke_token,
     "applications.create": _create_application,
     "applications.update": _update_application,
@@ -422,7 +421,10 @@ OWNER_CALLS: dict[str, Callable[[ControlPlane, Any], Ready]] = {
     "applications.delete": _delete_application,
 }
 
-#: those of them that share the lock of their permission: they do not wait for each other
+#: the calls of the operator, which may do these and all others
+OPERATOR_CALLS: dict[str, Callable[[ControlPlane, Any], Ready]] = {"tokens.create": _create_token}
+
+#: the calls of owners that share the lock of their permission: they do not wait for each other
 SHARED = {"batches.reserve", "batches.hash", "batches.release"}
 
 #: the calls of signed-in users, owners or not

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.callers import OPERATOR
+from tests.support.callers import OPERATOR, token_of_role
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.servers.control_planes import new_control_plane
 from tests.support.servers.http_client import HttpClient
@@ -67,7 +67,7 @@ def test_no_method_passes_without_a_credential(unchanged_url: str, method: str, 
 def test_a_token_whose_role_does_not_suffice_is_denied_under_its_name(
     control_plane: ControlPlane, url: str, path: str
 ) -> None:
-    token = control_plane.tokens.create("carl", "collaborator", None, OPERATOR)
+    token = token_of_role(control_plane, "carl", "collaborator")
 
     response = HttpClient(url).request("GET", path, headers=bearer(token))
 

@@ -312,8 +312,8 @@ def test_a_changed_name_must_be_free(site: Site) -> None:
         site.control_plane.applications.update(client_id, ApplicationChanges(name="Hub"), OPERATOR)
 
 
-def test_a_caller_who_is_no_owner_changes_nothing(site: Site) -> None:
-    caller = token_caller(site.control_plane, role="collaborator")
+def test_a_reader_changes_nothing(site: Site) -> None:
+    caller = token_caller(site.control_plane, role="reader")
     applications = site.control_plane.applications
     before = applications.list()
 

@@ -105,8 +105,15 @@ def test_publishing_checks_the_permission_again(control_plane: ControlPlane) -> 
     assert find_accounts(control_plane) == []
 
 
-def test_a_collaborator_may_not_publish(control_plane: ControlPlane) -> None:
-    token = control_plane.tokens.create("carl", "collaborator", None, operator("root"))
+@pytest.mark.parametrize("role", ["collaborator", "provisioner", ""])
+def test_no_token_is_created_that_could_do_nothing(control_plane: ControlPlane, role: str) -> None:
+    with pytest.raises(ConfigError, match="could do nothing"):
+        control_plane.tokens.create("carl", role, None, operator("root"))
+    assert not control_plane.tokens.any_exists()
+
+
+def test_a_reader_may_not_publish(control_plane: ControlPlane) -> None:
+    token = control_plane.tokens.create("carl", "reader", None, operator("root"))
     caller = control_plane.tokens.authenticate(token)
     with pytest.raises(NotPermitted):
         control_plane.batches.create("small", checked_users("b"), "fail", caller)

@@ -269,7 +269,7 @@ def test_only_a_current_owner_may_change_accounts(
     demoted, suspended, revoked = (
         personal_token_caller(control_plane, one) for one in (jane, joe, carl)
     )
-    other = token_caller(control_plane, "x", "collaborator")
+    other = token_caller(control_plane, "x", "reader")
     (target,) = create_users(control_plane, "target")
     control_plane.lifecycle.set_role(jane, "collaborator", OPERATOR)
     control_plane.lifecycle.suspend(joe, OPERATOR)

@@ -243,12 +243,12 @@ def test_accounts_that_changed_since_are_skipped_also_if_none_is_left(
 
 def test_only_owners_may_create_links(control_plane: ControlPlane) -> None:
     jane = ids(control_plane, "jane")
-    collaborator = token_caller(control_plane, "x", "collaborator")
+    reader = token_caller(control_plane, "x", "reader")
     with pytest.raises(NotPermitted):
-        control_plane.links.create(jane, collaborator)
+        control_plane.links.create(jane, reader)
     control_plane.tokens.revoke("x", OPERATOR)
     with pytest.raises(NotAuthenticated):
-        control_plane.links.create(jane, collaborator)
+        control_plane.links.create(jane, reader)
 
 
 def test_no_links_are_created_without_a_public_url_or_with_sso_only(

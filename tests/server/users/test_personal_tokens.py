@@ -11,7 +11,8 @@ from tests.support.waiting import wait_until
 
 from anyscale.errors import ConfigError, NotAuthenticated, NotFound, NotPermitted
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.callers import refuse_unless_owner
+from anyscale.server.core.callers import refuse_without
+from anyscale.server.core.permissions import Permission
 from anyscale.server.core.secrets import hash_of
 
 
@@ -146,11 +147,11 @@ def test_a_collaborator_gets_no_token(control_plane: ControlPlane, people: list[
     owner = session_caller(control_plane, people[0])
     control_plane.lifecycle.set_role(people[0], "collaborator", OPERATOR)
     collaborator = session_caller(control_plane, people[0])
-    with pytest.raises(NotPermitted, match="this takes an owner"):
+    with pytest.raises(NotPermitted, match="this requires the role owner"):
         control_plane.tokens.create_personal(collaborator, "laptop", None)
     # Also if the role has changed since the request began.
     stale = structs.replace(collaborator, account=owner.account)
-    with pytest.raises(NotPermitted, match="this takes an owner"):
+    with pytest.raises(NotPermitted, match="this requires the role owner"):
         control_plane.tokens.create_personal(stale, "laptop", None)
     assert control_plane.tokens.all() == []
 
@@ -261,6 +262,6 @@ def test_a_refusal_names_the_collaborator_by_email(
     account = structs.replace(caller.account, permission_level="collaborator")
     token = structs.replace(caller.token, role="collaborator")
     caller = structs.replace(caller, token=token, account=account)
-    with pytest.raises(NotPermitted, match=r"^jane@example\.com is a collaborator: this takes"):
-        refuse_unless_owner(caller)
+    with pytest.raises(NotPermitted, match=r"^jane@example\.com has the role collaborator"):
+        refuse_without(Permission.READ_ACCOUNTS, caller)
     assert "example" not in repr(caller)

@@ -13,6 +13,7 @@ from anyscale.cli.server.connect import database_option, open_local_control_plan
 from anyscale.cli.terminal import log
 from anyscale.domain.times import from_milliseconds
 from anyscale.server.core.callers import system_caller
+from anyscale.server.core.permissions import TOKEN_ROLES
 
 _TIMES = ("created_at", "expires_at", "used_at", "revoked_at")
 
@@ -32,10 +33,13 @@ _COLUMNS = ("token_id", "name", "role", *_TIMES, "user_id")
 )
 @click.option(
     "--role",
-    type=RoleChoice(),
+    type=RoleChoice(
+        TOKEN_ROLES,
+        collaborator="A collaborator's token could do nothing: use reader for one that only reads.",
+    ),
     default="owner",
     show_default=True,
-    help="Owners can make every call; a collaborator's token can make none in this version.",
+    help="An owner's token can make every call; a reader's changes nothing and sees no secret.",
 )
 @click.option("--expires-days", type=WholeNumber(1, 3650), help="Default: it does not expire.")
 @output_file_option

@@ -48,7 +48,7 @@ DIFFERENT, NOT_COMPARED = 1, 3
 #: what the same command needs, run again
 _AGAIN_WITH: dict[type[AnyscaleError], str] = {
     NotAuthenticated: " with a new token",
-    NotPermitted: " with an owner's token",
+    NotPermitted: " with the token of an owner or a reader",
 }
 
 

@@ -12,6 +12,7 @@ from typing import Final, assert_never
 from msgspec import Struct, structs
 
 from anyscale.errors import NotAuthenticated, NotFound, NotPermitted
+from anyscale.server.core.permissions import TOKEN_ROLES, USER_ROLES, Permission, Roles
 from anyscale.server.core.shown_methods import has_second_factor
 from anyscale.server.core.steps import Step, pending_step
 from anyscale.server.core.time_units import HOUR_MS, MINUTE_MS
@@ -28,11 +29,12 @@ __all__ = [
     "SignInTooOld",
     "SystemCaller",
     "TokenCaller",
-    "check_owner",
+    "check_permission",
+    "has_permission",
     "is_live",
     "live_session",
     "live_token",
-    "refuse_unless_owner",
+    "refuse_without",
     "require_accounts",
     "system_caller",
     "user_actor",
@@ -246,8 +248,10 @@ def require_accounts(
     return [locked[user_id] for user_id in user_ids]
 
 
-def check_owner(tx: Transaction, caller: Caller, *, recent: bool = False) -> None:
-    """Check that a caller is still an owner; lock nothing. Raises as `Transactions` does.
+def check_permission(
+    tx: Transaction, caller: Caller, permission: Permission, *, recent: bool = False
+) -> None:
+    """Check that a caller still has a permission; lock nothing. Raises as `Transactions` does.
 
     With `recent`, the sign-in of a session must be recent.
     """
@@ -255,10 +259,10 @@ def check_owner(tx: Transaction, caller: Caller, *, recent: bool = False) -> Non
         case SystemCaller():
             return
         case TokenCaller():
-            refuse_unless_owner(live_token(tx, caller.token.hash))
+            refuse_without(permission, live_token(tx, caller.token.hash))
         case SessionCaller():
             current = live_session(tx, caller.session.hash)
-            refuse_unless_owner(current)
+            refuse_without(permission, current)
             current.refuse_pending()
             if recent:
                 current.require_recent_sign_in(caller.at)
@@ -266,13 +270,25 @@ def check_owner(tx: Transaction, caller: Caller, *, recent: bool = False) -> Non
             assert_never(caller)
 
 
-def refuse_unless_owner(caller: TokenCaller | SessionCaller) -> None:
-    """Raise `NotPermitted` if the role of a caller is not `owner`."""
-    account = caller.account
-    name = account.email if account else caller.actor
-    if isinstance(caller, SessionCaller):
-        role, needed = caller.account.permission_level, "an owner"
-    else:
-        role, needed = caller.token.role, "an owner's token"
-    if role != "owner":
-        raise NotPermitted(f"{name} is a {role}: this takes {needed}")
+def has_permission(caller: TokenCaller | SessionCaller, permission: Permission) -> bool:
+    """Whether a caller, as it was read, has a permission."""
+    _, role, roles = _role_of(caller)
+    return permission in roles.get(role, ())
+
+
+def refuse_without(permission: Permission, caller: TokenCaller | SessionCaller) -> None:
+    """Raise `NotPermitted` if a caller, as it was read, does not have a permission."""
+    if has_permission(caller, permission):
+        return
+    name, role, roles = _role_of(caller)
+    needed = [one for one, permissions in roles.items() if permission in permissions]
+    mend = f"this requires the role {' or '.join(needed)}" if needed else "only the operator may"
+    raise NotPermitted(f"{name} has the role {role}, which may not {permission.value}: {mend}")
+
+
+def _role_of(caller: TokenCaller | SessionCaller) -> tuple[str, str, Roles]:
+    """Return the name of a caller, its role, and the table that has the role."""
+    if user := caller.account:
+        return user.email, user.permission_level, USER_ROLES
+    assert isinstance(caller, TokenCaller)
+    return caller.actor, caller.token.role, TOKEN_ROLES

@@ -10,6 +10,7 @@ from typing import Final
 
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.callers import SystemCaller
+from anyscale.server.core.permissions import Permission
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.copying import copy_tables, new_database, without_server
 
@@ -40,7 +41,7 @@ def copy_database(
     Raises:
         StoreUnavailable: a server has the source, the target is not empty, or one of them fails.
     """
-    with without_server(source), transactions.write_for(caller) as (tx, _):
+    with without_server(source), transactions.write_for(caller, Permission.OPERATE) as (tx, _):
         tx.connection.hold_tables()
         kind = "PostgreSQL" if isinstance(target, str) else "SQLite"
         append_entry(tx, caller.actor, COPIED, "", {"to": kind})

@@ -14,9 +14,10 @@ from anyscale.server.core.callers import (
     SessionCaller,
     SystemCaller,
     TokenCaller,
-    check_owner,
+    check_permission,
     live_session,
 )
+from anyscale.server.core.permissions import Permission
 from anyscale.server.core.steps import Step
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Store, Transaction
@@ -55,11 +56,11 @@ def pause_between_slices() -> None:
 class Transactions:
     """Opens the transactions of a store.
 
-    The methods with a caller check that it is still an owner; `write_own` checks a user of any
+    The methods with a caller check that it still has a permission; `write_own` checks a user of any
     role. A permission that was checked cannot end before the transaction does. They raise:
 
     - `NotAuthenticated`: the token or the session is not valid any more.
-    - `NotPermitted`: its role is not `owner`.
+    - `NotPermitted`: it does not have the permission.
     - `SignInTooOld`: the sign-in of the session is not recent.
     - `PasswordChangeNeeded`, `SecondFactorDue`: the user of the session has to do this step first.
     """
@@ -73,9 +74,14 @@ class Transactions:
 
     @contextmanager
     def write_for(
-        self, caller: Caller, user_ids: Collection[str] = (), *, recent: bool = False
+        self,
+        caller: Caller,
+        permission: Permission,
+        user_ids: Collection[str] = (),
+        *,
+        recent: bool = False,
     ) -> Iterator[tuple[Transaction, Mapping[str, AccountRecord]]]:
-        """Write for an owner; give the locked accounts by id, those of `user_ids` among them.
+        """Write for a caller; give the locked accounts by id, those of `user_ids` among them.
 
         The account of a session or a personal token is locked with them, by one call, since two
         transactions that lock accounts one by one can deadlock. Any other token is locked.
@@ -85,18 +91,20 @@ class Transactions:
 
         Args:
             caller: who needs the permission.
+            permission: what the caller needs.
             user_ids: the accounts that are to change.
             recent: whether the sign-in must be recent in any case. It is for what cannot be undone,
                 or gives permissions to others.
         """
         with self._store.write() as tx:
-            yield tx, _lock_and_check(tx, caller, user_ids, recent=recent)
+            yield tx, _lock_and_check(tx, caller, permission, user_ids, recent=recent)
 
     @contextmanager
     def write_after(
         self,
         lock: Callable[[Transaction], _Locked],
         caller: Caller,
+        permission: Permission,
         user_ids: Collection[str] | Callable[[_Locked], Collection[str]] = (),
         *,
         recent: bool = False,
@@ -110,24 +118,25 @@ class Transactions:
         with self._store.write(is_slice=is_slice) as tx:
             locked = lock(tx)
             ids = user_ids(locked) if callable(user_ids) else user_ids
-            yield tx, locked, _lock_and_check(tx, caller, ids, recent=recent)
+            yield tx, locked, _lock_and_check(tx, caller, permission, ids, recent=recent)
 
     @contextmanager
     def write_shared(
         self,
         lock: Callable[[Transaction], _Locked],
         caller: Caller,
+        permission: Permission,
         *,
         is_slice: bool = False,
     ) -> Iterator[tuple[Transaction, _Locked]]:
-        """Write a part of long work for an owner, after what `lock` locks and returns.
+        """Write a part of long work for a caller, after what `lock` locks and returns.
 
         The parts of one caller share its lock: they do not wait for each other, as they would with
         the locks of `write_for`.
         """
         with self._store.write(is_slice=is_slice) as tx:
             locked = lock(tx)
-            _share_and_check(tx, caller)
+            _share_and_check(tx, caller, permission)
             yield tx, locked
 
     @contextmanager
@@ -161,22 +170,27 @@ class Transactions:
 
 
 def _lock_and_check(
-    tx: Transaction, caller: Caller, user_ids: Collection[str], *, recent: bool
+    tx: Transaction,
+    caller: Caller,
+    permission: Permission,
+    user_ids: Collection[str],
+    *,
+    recent: bool,
 ) -> Mapping[str, AccountRecord]:
     to_lock = {*_own_account(caller), *user_ids}
     locked = tx.accounts.lock(to_lock) if to_lock else {}
     _share_token(tx, caller)
     changed = [locked[user_id] for user_id in user_ids if user_id in locked]
     is_of_owner = any(account.permission_level == "owner" for account in changed)
-    check_owner(tx, caller, recent=recent or is_of_owner)
+    check_permission(tx, caller, permission, recent=recent or is_of_owner)
     return locked
 
 
-def _share_and_check(tx: Transaction, caller: Caller) -> None:
+def _share_and_check(tx: Transaction, caller: Caller, permission: Permission) -> None:
     _share_token(tx, caller)
     for user_id in _own_account(caller):
         tx.accounts.lock_owner(user_id)
-    check_owner(tx, caller)
+    check_permission(tx, caller, permission)
 
 
 def _share_token(tx: Transaction, caller: Caller) -> None:

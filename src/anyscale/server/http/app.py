@@ -35,7 +35,7 @@ from anyscale.server.http.api.unknown_parameters import refuse_unknown_parameter
 from anyscale.server.http.authentication import (
     TOKEN_AUTHENTICATION,
     Authenticator,
-    require_owner,
+    require_permission,
 )
 from anyscale.server.http.console import routes as console
 from anyscale.server.http.console.users.account import UserPages
@@ -87,7 +87,7 @@ _API = Router(
         audit_log.ROUTER,
     ],
     middleware=[TOKEN_AUTHENTICATION],
-    guards=[require_owner, refuse_unknown_parameters],
+    guards=[require_permission, refuse_unknown_parameters],
     opt={CSRF_RULE: csrf_exempt},
     security=[{"token": []}],
 )

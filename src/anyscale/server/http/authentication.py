@@ -31,8 +31,9 @@ from anyscale.errors import (
     StoreUnavailable,
 )
 from anyscale.server.core.audit.entries import AuditLog
-from anyscale.server.core.callers import refuse_unless_owner
+from anyscale.server.core.callers import refuse_without
 from anyscale.server.core.login.sessions import SessionService
+from anyscale.server.core.permissions import Permission
 from anyscale.server.core.steps import Step
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.http.cookies import SESSION, read_cookie
@@ -42,19 +43,24 @@ from anyscale.server.http.thread_pools import BoundedThreadPool
 
 __all__ = [
     "ALLOWED_STEPS",
+    "PERMISSION",
     "RECORD_DENIALS",
     "RENEWS_SESSION",
     "SESSION_AUTHENTICATION",
     "TOKEN_AUTHENTICATION",
     "Authenticator",
     "authenticator_of",
-    "require_owner",
-    "require_owner_still",
+    "require_permission",
+    "require_permission_still",
 ]
 
 #: The option of a route (`opt`) with the steps that the user of its session need not have done:
 #: `opt={ALLOWED_STEPS: {Step.PASSWORD}}`. By default there are none.
 ALLOWED_STEPS = "allowed_steps"
+
+#: The option of a route (`opt`) with the permission that `require_permission` requires. A route
+#: without it is refused to all callers.
+PERMISSION = "permission"
 
 #: The option of a route (`opt`) that says whether its denied requests are written to the audit log.
 #: By default they are; those of a user without permission are in any case.
@@ -148,15 +154,21 @@ TOKEN_AUTHENTICATION = DefineMiddleware(TokenAuthentication, exclude_http_method
 SESSION_AUTHENTICATION = DefineMiddleware(SessionAuthentication, exclude_http_methods=())
 
 
-async def require_owner(connection: Connection, _: BaseRouteHandler) -> None:
-    """Raise `NotPermitted` if the caller of a request has another role than `owner`."""
+async def require_permission(connection: Connection, handler: BaseRouteHandler) -> None:
+    """Raise `NotPermitted` if the caller of a request may not use its route: see `PERMISSION`."""
     async with _denials_recorded(connection):
-        refuse_unless_owner(connection.user)
+        refuse_without(_permission_of(handler), connection.user)
 
 
-async def require_owner_still(connection: Connection) -> None:
+async def require_permission_still(connection: Connection) -> None:
     """Look at the session of a long request again. Raise as at its start if it has ended."""
-    refuse_unless_owner((await authenticator_of(connection).by_session(connection)).user)
+    current = await authenticator_of(connection).by_session(connection)
+    refuse_without(_permission_of(connection.route_handler), current.user)
+
+
+def _permission_of(handler: BaseRouteHandler) -> Permission:
+    permission: Permission = handler.opt.get(PERMISSION, Permission.OPERATE)
+    return permission
 
 
 def authenticator_of(connection: Connection) -> Authenticator:

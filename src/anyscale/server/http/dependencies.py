@@ -11,13 +11,13 @@ from anyscale.server.core.callers import SessionCaller, TokenCaller
 from anyscale.server.store.records.login import SessionRecord
 from anyscale.server.store.records.tokens import TokenRecord
 
-__all__ = ["AnyRequest", "Connection", "OwnerRequest", "UserRequest", "provide_each"]
+__all__ = ["AnyRequest", "Connection", "TokenRequest", "UserRequest", "provide_each"]
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 AnyRequest = Request[Any, Any, Any]
 
-#: A request with the token of an owner, and one with the session of a user: see `authentication`.
-OwnerRequest = Request[TokenCaller, TokenRecord, Any]
+#: A request with a token, and one with the session of a user: see `authentication`.
+TokenRequest = Request[TokenCaller, TokenRecord, Any]
 UserRequest = Request[SessionCaller, SessionRecord, Any]
 
 

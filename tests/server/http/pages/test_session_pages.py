@@ -12,7 +12,7 @@ from tests.support.servers.http_client import HttpClient
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.http.authentication import require_owner
+from anyscale.server.core.permissions import Permission
 from anyscale.server.http.bodies import SMALL_BODY
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.login import pages
@@ -34,7 +34,7 @@ def write(request: UserRequest, body: RawBody) -> str:
 
 HANDLERS: list[HTTPRouteHandler] = [show_email, write]
 #: one for all tests, whose servers share their routes
-OWNERS = session_pages(HANDLERS, path="/owners", guards=[require_owner])
+OWNERS = session_pages(HANDLERS, path="/owners", permission=Permission.USE_CONSOLE)
 
 
 @pytest.fixture

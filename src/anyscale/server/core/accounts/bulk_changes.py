@@ -10,6 +10,7 @@ from typing import Literal
 
 from anyscale.server.core.audit.entries import Entry, append_entries
 from anyscale.server.core.callers import Caller
+from anyscale.server.core.permissions import Permission
 from anyscale.server.core.transactions import Transactions, pause_between_slices
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
@@ -91,7 +92,12 @@ class BulkChanges:
         as_before: bool,
     ) -> None:
         with self._transactions.write_after(
-            lambda tx: tx.accounts.lock_owners(), caller, user_ids, recent=True, is_slice=True
+            lambda tx: tx.accounts.lock_owners(),
+            caller,
+            Permission.CHANGE_ACCOUNTS,
+            user_ids,
+            recent=True,
+            is_slice=True,
         ) as (tx, _, locked):
             accounts = [locked[one] for one in user_ids if one in locked]
             changed = _with_state(accounts, suspended=change == "restore")

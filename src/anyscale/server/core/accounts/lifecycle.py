@@ -15,6 +15,7 @@ from anyscale.server.core.batches.conflicts import freed_since
 from anyscale.server.core.callers import Caller, require_accounts, user_actor
 from anyscale.server.core.mail.kinds import BECAME_OWNER
 from anyscale.server.core.mail.outbox import Outbox, end_links
+from anyscale.server.core.permissions import Permission
 from anyscale.server.core.second_factor.policy import SecondFactorPolicy
 from anyscale.server.core.tokens.api_tokens import revoke_all
 from anyscale.server.core.transactions import Transactions
@@ -144,7 +145,7 @@ class UserLifecycle:
         Its sessions and tokens are revoked: the user signs in again with the new permissions, and
         no program has more of them than before.
         """
-        with self._lock(user_id, caller, recent=True) as locked:
+        with self._lock(user_id, caller, Permission.CHANGE_ROLES, recent=True) as locked:
             if locked.account.permission_level == role:
                 return
             locked.require_another_owner()
@@ -158,11 +159,18 @@ class UserLifecycle:
             append_entries(locked.tx, [entry, *revoke_all(locked.tx, user_id, caller)])
 
     @contextmanager
-    def _lock(self, user_id: str, caller: Caller, *, recent: bool = False) -> Iterator["_Locked"]:
+    def _lock(
+        self,
+        user_id: str,
+        caller: Caller,
+        permission: Permission = Permission.CHANGE_ACCOUNTS,
+        *,
+        recent: bool = False,
+    ) -> Iterator["_Locked"]:
         # The owners come before any account, the caller's own included. A transaction that waits
         # for an account then has no lock for which the transaction with that account waits.
         with self._transactions.write_after(
-            lambda tx: tx.accounts.lock_owners(), caller, [user_id], recent=recent
+            lambda tx: tx.accounts.lock_owners(), caller, permission, [user_id], recent=recent
         ) as (tx, owners, found):
             (account,) = require_accounts(found, [user_id])
             yield _Locked(tx, account, owners)

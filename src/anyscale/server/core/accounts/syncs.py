@@ -8,6 +8,7 @@ from anyscale.domain.models.sync import GivenAnswer, SyncResult
 from anyscale.errors import NotFound
 from anyscale.server.core.callers import Caller
 from anyscale.server.core.ids import new_id
+from anyscale.server.core.permissions import Permission
 from anyscale.server.core.time_units import SECOND_MS
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.syncs import AnswerRecord, SyncRecord
@@ -29,7 +30,10 @@ class SyncService:
         Raises:
             SignInTooOld: the sign-in of the session is not recent.
         """
-        with self._transactions.write_for(caller, recent=True) as (tx, _):
+        with self._transactions.write_for(caller, Permission.CHANGE_ACCOUNTS, recent=True) as (
+            tx,
+            _,
+        ):
             now = tx.now()
             sync = SyncRecord(
                 sync_id=new_id(_PREFIX, now),
@@ -102,7 +106,7 @@ class SyncService:
             with self._transactions.read() as tx:
                 given = tx.sync_answers.find(words)
         else:
-            with self._transactions.write_for(caller) as (tx, _):
+            with self._transactions.write_for(caller, Permission.CHANGE_ACCOUNTS) as (tx, _):
                 now = tx.now()
                 for one in answers:
                     tx.sync_answers.add(AnswerRecord(one.words, one.change, now))

@@ -27,6 +27,7 @@ from anyscale.server.core.audit.entries import Entry, append_entries
 from anyscale.server.core.batches.conflicts import find_conflict
 from anyscale.server.core.callers import Caller, require_accounts
 from anyscale.server.core.mail.outbox import Outbox
+from anyscale.server.core.permissions import Permission
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.user_models import user_of
 from anyscale.server.store.records.users import AccountRecord
@@ -81,7 +82,9 @@ class UserUpdateService:
         changes = normalized_changes(changes)
         # With another email, an identity of the provider may get the account.
         recent = changes.email is not UNSET
-        with self._transactions.write_for(caller, [user_id], recent=recent) as (tx, locked):
+        with self._transactions.write_for(
+            caller, Permission.CHANGE_ACCOUNTS, [user_id], recent=recent
+        ) as (tx, locked):
             (account,) = require_accounts(locked, [user_id])
             changed = _changed(account, changes)
             if keep_owner and KEPT_OF_OWNERS.intersection(changed):
@@ -122,7 +125,9 @@ class UserUpdateService:
                 raise ConfigError(f"changes[{index}].email: {fault.detail}")
             if by_id.setdefault(change.user_id, change) is not change:
                 raise ConfigError(f"changes[{index}].user_id: the account is there twice")
-        with self._transactions.write_for(caller, by_id, recent=True) as (tx, locked):
+        with self._transactions.write_for(
+            caller, Permission.CHANGE_ACCOUNTS, by_id, recent=True
+        ) as (tx, locked):
             accounts = require_accounts(locked, by_id)
             changing = [one for one in accounts if one.email != by_id[one.user_id].email]
             for account in changing:

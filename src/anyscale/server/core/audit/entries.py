@@ -3,7 +3,7 @@
 import hashlib
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any, Final, NamedTuple
@@ -17,6 +17,7 @@ from anyscale.server.core.audit.named_accounts import account_id, with_ids
 from anyscale.server.core.audit.names import EntryNames, has_id, names_of
 from anyscale.server.core.audit.runs import Run, ends_of_runs
 from anyscale.server.core.callers import Caller
+from anyscale.server.core.permissions import Permission
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.audit import AuditRecord
 from anyscale.server.store.transaction import Transaction
@@ -34,6 +35,12 @@ __all__ = [
 #: The events of files that have personal data of all users, or the whole log.
 USERS_EXPORTED: Final = "users.exported"
 AUDIT_EXPORTED: Final = "audit.exported"
+
+#: what a caller needs for a file with these
+_EXPORTS: Mapping[str, Permission] = {
+    USERS_EXPORTED: Permission.READ_ACCOUNTS,
+    AUDIT_EXPORTED: Permission.READ_AUDIT_LOG,
+}
 
 #: Seconds between two entries of the same denial: a flood of requests must not fill the database.
 _DENIED_EVERY = 60.0
@@ -197,7 +204,7 @@ class AuditLog:
         Raises:
             NotAuthenticated, NotPermitted: the caller has lost its permission.
         """
-        with self._transactions.write_for(caller) as (tx, _):
+        with self._transactions.write_for(caller, _EXPORTS[event]) as (tx, _):
             append_entry(tx, caller.actor, event, "", data)
 
     def record_denied(self, actor: str, reason: str, call: str) -> None:

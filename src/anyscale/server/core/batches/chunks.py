@@ -27,6 +27,7 @@ from anyscale.server.core.batches.subjects import (
     without_subjects,
 )
 from anyscale.server.core.callers import Caller
+from anyscale.server.core.permissions import Permission
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.batches import (
     BatchRecord,
@@ -140,7 +141,7 @@ def reserve_chunk(transactions: Transactions, chunk: NewChunk, caller: Caller) -
         NotAuthenticated, NotPermitted: the caller has lost its permission.
     """
     with transactions.write_shared(
-        lambda tx: lock_batch(tx, chunk.batch_id), caller, is_slice=True
+        lambda tx: lock_batch(tx, chunk.batch_id), caller, Permission.CREATE_ACCOUNTS, is_slice=True
     ) as (tx, batch):
         stored = _lock(tx, batch, chunk)
         return _outcome(batch, stored) or chunk.reserve(tx, batch, again=stored is not None)

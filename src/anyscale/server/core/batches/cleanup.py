@@ -8,6 +8,7 @@ from functools import partial
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.batches.batch_state import lock_batch
 from anyscale.server.core.callers import Caller
+from anyscale.server.core.permissions import Permission
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.transaction import Transaction
@@ -88,7 +89,9 @@ def _slice_of(
     """Start the transaction of a slice, with the locked batch."""
     if caller:
         lock = partial(lock_batch, batch_id=batch_id)
-        with transactions.write_shared(lock, caller, is_slice=True) as locked:
+        with transactions.write_shared(
+            lock, caller, Permission.CREATE_ACCOUNTS, is_slice=True
+        ) as locked:
             yield locked
     else:
         with transactions.write_unattended("clean-up", is_slice=True) as tx:

@@ -11,6 +11,7 @@ from anyscale.server.core.batches.batch_state import lock_batch, require_batch, 
 from anyscale.server.core.callers import Caller
 from anyscale.server.core.hashing.argon2id import OWN_MILLISECONDS
 from anyscale.server.core.hashing.pool import PasswordHashPool
+from anyscale.server.core.permissions import Permission
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.batches import BatchRecord, PendingHash
 from anyscale.server.store.records.users import NewHash
@@ -47,7 +48,9 @@ def hash_passwords(
     _check_hashes(policy, weak, texts)
     _check_passwords(hashing, policy, plain, texts)
     hashed = hash_secrets(hashing, [by_id[row.user_id] for row in (*plain, *weak)])
-    with transactions.write_shared(lambda tx: lock_batch(tx, batch_id), caller) as (tx, batch):
+    with transactions.write_shared(
+        lambda tx: lock_batch(tx, batch_id), caller, Permission.CREATE_ACCOUNTS
+    ) as (tx, batch):
         require_open(batch)
         touch(tx, batch)
         return _save(tx, policy, batch, new_hashes(batch_id, hashed, tx.now()))

@@ -47,9 +47,10 @@ from anyscale.server.core.batches.hash_passwords import hash_passwords
 from anyscale.server.core.batches.publish import add_mailing, publish, require_same_count
 from anyscale.server.core.batches.small_batch import create_small, find_replay
 from anyscale.server.core.batches.subjects import find_subjects, subject_conflicts
-from anyscale.server.core.callers import Caller, check_owner
+from anyscale.server.core.callers import Caller, check_permission
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.mail.outbox import Outbox
+from anyscale.server.core.permissions import Permission
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.batches import Origin
@@ -168,7 +169,7 @@ class BatchService:
     def open(self, key: str, if_exists: str, caller: Caller, label: str | None = None) -> Batch:
         """Open a batch, or return the one with the key: see `open_batch`."""
         self._require_available()
-        with self._transactions.write_for(caller) as (tx, _):
+        with self._transactions.write_for(caller, Permission.CREATE_ACCOUNTS) as (tx, _):
             return batch_details(tx, open_batch(tx, key, if_exists, caller.actor, label))
 
     def reserve(
@@ -219,7 +220,7 @@ class BatchService:
     def key_of(self, batch_id: str, caller: Caller) -> str:
         """Return the idempotency key of a batch, which any owner needs to continue it."""
         with self._transactions.read() as tx:
-            check_owner(tx, caller)
+            check_permission(tx, caller, Permission.CREATE_ACCOUNTS)
             return require_batch(tx, batch_id).idempotency_key
 
     def conflicts(
@@ -249,7 +250,9 @@ class BatchService:
 
     def release(self, batch_id: str, caller: Caller) -> None:
         """Delete the rows of an open batch, so that a batch that waits for its emails continues."""
-        with self._transactions.write_shared(lambda tx: lock_batch(tx, batch_id), caller) as locked:
+        with self._transactions.write_shared(
+            lambda tx: lock_batch(tx, batch_id), caller, Permission.CREATE_ACCOUNTS
+        ) as locked:
             tx, batch = locked
             touch(tx, require_open(batch))
         if not delete_rows(self._transactions, batch, self.policy.chunk_users, caller):
@@ -280,7 +283,7 @@ class BatchService:
         self._require_available()
         outbox = self._outbox_for(mail_links=mail_links)
         with self._transactions.write_after(
-            lambda tx: lock_batch(tx, batch_id, exclusive=True), caller
+            lambda tx: lock_batch(tx, batch_id, exclusive=True), caller, Permission.CREATE_ACCOUNTS
         ) as (tx, batch, _):
             require_same_count(tx, batch, entries)
             if batch.state != "published":
@@ -298,7 +301,7 @@ class BatchService:
     def drop(self, batch_id: str, caller: Caller) -> Batch:
         """Drop an open batch: its emails are free again. Raises `BatchGone` if it is published."""
         with self._transactions.write_after(
-            lambda tx: lock_batch(tx, batch_id, exclusive=True), caller
+            lambda tx: lock_batch(tx, batch_id, exclusive=True), caller, Permission.CREATE_ACCOUNTS
         ) as (tx, batch, _):
             refuse_published(batch)
             if batch.state == "open":
@@ -376,7 +379,9 @@ class BatchService:
         """Add the mailing of a batch that an earlier call has published without one."""
         if mail_links:
             with self._transactions.write_after(
-                lambda tx: lock_batch(tx, batch_id, exclusive=True), caller
+                lambda tx: lock_batch(tx, batch_id, exclusive=True),
+                caller,
+                Permission.CREATE_ACCOUNTS,
             ) as (tx, batch, _):
                 if batch.state == "published" and not tx.mailings.list("", 1, batch_id):
                     append_entries(tx, [add_mailing(tx, batch, caller.actor, self._outbox)])

@@ -19,6 +19,7 @@ from anyscale.server.core.batches.publish import publish
 from anyscale.server.core.callers import Caller
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.mail.outbox import Outbox
+from anyscale.server.core.permissions import Permission
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.batches import BatchRecord, Origin
 from anyscale.server.store.transaction import Transaction
@@ -68,7 +69,7 @@ def create_small(
         missing = [one for one in passwords if one[0] in free and one[0] not in hashes]
         hashes |= hash_secrets(hashing, missing)
         try:
-            with transactions.write_for(caller) as (tx, _):
+            with transactions.write_for(caller, Permission.CREATE_ACCOUNTS) as (tx, _):
                 replay = _replay(tx, key, users, if_exists)
                 if replay:
                     return replay

@@ -11,6 +11,7 @@ from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.batches.batch_state import lock_batch, require_batch
 from anyscale.server.core.callers import Caller, user_actor
 from anyscale.server.core.mail.outbox import end_links, stop_mailings
+from anyscale.server.core.permissions import Permission
 from anyscale.server.core.search import defer_filling
 from anyscale.server.core.transactions import Transactions, pause_between_slices
 from anyscale.server.store.records.batches import BatchRecord
@@ -114,6 +115,7 @@ def _undo_slice(
     with transactions.write_after(
         lambda tx: _lock_before_accounts(tx, batch_id, after, caller),
         caller,
+        Permission.CHANGE_ACCOUNTS,
         lambda first: first.ids,
         recent=True,
         is_slice=True,

@@ -12,6 +12,7 @@ from anyscale.server.core.callers import Caller, require_accounts, user_actor
 from anyscale.server.core.link_secrets import new_link_secret, secret_of
 from anyscale.server.core.mail.kinds import LINK
 from anyscale.server.core.mail.outbox import NO_PASSWORDS, Outbox
+from anyscale.server.core.permissions import Permission
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.transactions import Transactions
@@ -89,7 +90,11 @@ class PasswordLinkService:
         if not secrets:
             return []
         with self._transactions.write_after(
-            lambda tx: tx.accounts.lock_owners(), caller, secrets, recent=True
+            lambda tx: tx.accounts.lock_owners(),
+            caller,
+            Permission.MANAGE_SIGN_IN,
+            secrets,
+            recent=True,
         ) as (tx, _, locked):
             accounts = _to_link(locked, secrets, skip=skip)
             secrets = {account.user_id: secrets[account.user_id] for account in accounts}
@@ -139,7 +144,11 @@ class PasswordLinkService:
         if not user_ids:
             return
         with self._transactions.write_after(
-            lambda tx: tx.accounts.lock_owners(), caller, user_ids, recent=True
+            lambda tx: tx.accounts.lock_owners(),
+            caller,
+            Permission.MANAGE_SIGN_IN,
+            user_ids,
+            recent=True,
         ) as (tx, _, locked):
             accounts = _to_link(locked, user_ids, skip=skip)
             linked = [account.user_id for account in accounts]
@@ -172,7 +181,7 @@ class PasswordLinkService:
         self._outbox.require_links()
         total = self.count_without_credentials(batch_id)
         with self._transactions.write_after(
-            lambda tx: _lock_mailings(tx, batch_id), caller, recent=True
+            lambda tx: _lock_mailings(tx, batch_id), caller, Permission.MANAGE_SIGN_IN, recent=True
         ) as (tx, _, _):
             if running := self._outbox.find_running(tx, batch_id, seen):
                 return running.mailing_id
@@ -227,7 +236,7 @@ class PasswordLinkService:
 
     def revoke(self, link: str, caller: Caller) -> None:
         """Delete a link that no user received. The audit log keeps the entry of its creation."""
-        with self._transactions.write_for(caller) as (tx, _):
+        with self._transactions.write_for(caller, Permission.MANAGE_SIGN_IN) as (tx, _):
             tx.links.consume(hash_of(secret_of(link)))
 
     def without_credentials(self, batch_id: str, after: str, limit: int) -> list[User]:

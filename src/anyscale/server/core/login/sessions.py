@@ -18,6 +18,7 @@ from anyscale.server.core.callers import (
 )
 from anyscale.server.core.ids import new_id
 from anyscale.server.core.login.half_sign_in import HALF_LIMIT, Shown
+from anyscale.server.core.permissions import Permission
 from anyscale.server.core.second_factor.policy import SecondFactorPolicy
 from anyscale.server.core.secrets import SensitiveStruct, hash_of, new_secret
 from anyscale.server.core.steps import ANY_STEP, Step, pending_step
@@ -130,7 +131,10 @@ class SessionService:
             NotFound: there is no such account.
             NotAuthenticated, NotPermitted: the caller has lost its permission.
         """
-        with self._transactions.write_for(caller, [user_id]) as (tx, locked):
+        with self._transactions.write_for(caller, Permission.MANAGE_SIGN_IN, [user_id]) as (
+            tx,
+            locked,
+        ):
             require_accounts(locked, [user_id])
             own = caller.session.session_id if isinstance(caller, SessionCaller) else ""
             count = tx.sessions.delete(user_id, keep=own)

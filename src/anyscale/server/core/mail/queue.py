@@ -11,6 +11,7 @@ from anyscale.server.core.audit.entries import append_entries
 from anyscale.server.core.callers import Caller
 from anyscale.server.core.mail.outbox import stop_entries, stop_mailings
 from anyscale.server.core.mail.shares import others_per_minute
+from anyscale.server.core.permissions import Permission
 from anyscale.server.core.time_units import SECOND_MS
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.mail import MailCounts, MailingRecord, MailRecord
@@ -99,7 +100,7 @@ class MailQueue:
             NotFound: there is no such mailing.
             NotAuthenticated, NotPermitted: the caller has lost its permission.
         """
-        with self._transactions.write_for(caller) as (tx, _):
+        with self._transactions.write_for(caller, Permission.MANAGE_SIGN_IN) as (tx, _):
             if not tx.mailings.get(which) and not tx.mailings.list("", 1, which):
                 raise NotFound.mailing(which)
             stopped = stop_mailings(tx, mailing_id=which, batch_id=which)

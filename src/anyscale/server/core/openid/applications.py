@@ -26,6 +26,7 @@ from anyscale.server.core.openid.audience import (
     end_excluded_grants,
 )
 from anyscale.server.core.openid.redirect_uris import is_registered, is_registered_origin
+from anyscale.server.core.permissions import Permission
 from anyscale.server.core.second_factor.policy import SecondFactorPolicy
 from anyscale.server.core.secrets import hash_of, new_secret
 from anyscale.server.core.time_units import HOUR_MS
@@ -66,7 +67,10 @@ class ApplicationService:
         So it does for a form that arrives twice: `of_form` returns what the first one created.
         """
         secret, is_repeatable = None if new.is_public else _new_secret(), form_key is None
-        with self._transactions.write_for(caller, recent=True) as (tx, _):
+        with self._transactions.write_for(caller, Permission.MANAGE_APPLICATIONS, recent=True) as (
+            tx,
+            _,
+        ):
             now, fields = tx.now(), structs.asdict(new)
             del fields["is_public"]
             application = ApplicationRecord(
@@ -133,7 +137,10 @@ class ApplicationService:
         sent = {name: value for name, value in fields.items() if value is not UNSET}
         if not sent:
             raise ConfigError("there is nothing to change: give at least one field")
-        with self._transactions.write_for(caller, recent=True) as (tx, _):
+        with self._transactions.write_for(caller, Permission.MANAGE_APPLICATIONS, recent=True) as (
+            tx,
+            _,
+        ):
             application = _lock(tx, client_id)
             is_public = application.is_public
             checked = self._checked(tx, sent, is_public=is_public, client_id=client_id)
@@ -157,7 +164,10 @@ class ApplicationService:
             ConfigError: the application is public.
         """
         secret = _new_secret()
-        with self._transactions.write_for(caller, recent=True) as (tx, _):
+        with self._transactions.write_for(caller, Permission.MANAGE_APPLICATIONS, recent=True) as (
+            tx,
+            _,
+        ):
             application = _lock(tx, client_id)
             if application.is_public:
                 raise ConfigError(f"{client_id} is a public application, which has no secret")
@@ -175,7 +185,10 @@ class ApplicationService:
 
     def delete(self, client_id: str, caller: Caller) -> None:
         """Delete an application with all grants of its users."""
-        with self._transactions.write_for(caller, recent=True) as (tx, _):
+        with self._transactions.write_for(caller, Permission.MANAGE_APPLICATIONS, recent=True) as (
+            tx,
+            _,
+        ):
             _lock(tx, client_id)
             tx.grants.end_all(client_id)
             tx.applications.delete(client_id)

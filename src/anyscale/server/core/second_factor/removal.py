@@ -9,6 +9,7 @@ from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.callers import Caller, SystemCaller, require_accounts
 from anyscale.server.core.mail.kinds import FACTOR_REMOVED
 from anyscale.server.core.mail.outbox import Outbox
+from anyscale.server.core.permissions import Permission
 from anyscale.server.core.second_factor.wrong_codes import forget_wrong_codes
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.transactions import Transactions
@@ -54,7 +55,9 @@ class FactorRemoval:
         """
         if fault := reason_fault(reason):
             raise RequestInvalid(fault)
-        with self._transactions.write_for(caller, [user_id], recent=True) as (tx, locked):
+        with self._transactions.write_for(
+            caller, Permission.MANAGE_SIGN_IN, [user_id], recent=True
+        ) as (tx, locked):
             (account,) = require_accounts(locked, [user_id])
             if not isinstance(caller, SystemCaller) and (refusal := owner_refusal(tx, account)):
                 raise OwnerKept(refusal)

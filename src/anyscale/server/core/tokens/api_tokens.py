@@ -17,11 +17,12 @@ from anyscale.server.core.callers import (
     SessionCaller,
     TokenCaller,
     live_token,
-    refuse_unless_owner,
+    refuse_without,
 )
 from anyscale.server.core.forms import FORM_USED
 from anyscale.server.core.ids import new_id
 from anyscale.server.core.mail.outbox import end_links
+from anyscale.server.core.permissions import TOKEN_ROLES, Permission
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.time_units import DAY_MS, MINUTE_MS
 from anyscale.server.core.transactions import Transactions
@@ -56,17 +57,19 @@ class TokenService:
         self._transactions = transactions
 
     def create(self, name: str, role: str, days: int | None, caller: Caller) -> str:
-        """Create a token, and return the secret, which is shown this once.
+        """Create a token that belongs to no user; return the secret, which is shown this once.
 
         It expires after `days`; None for never.
 
         Raises:
-            ConfigError: the name is not valid, or another token has it.
+            ConfigError: the name is not valid, or another token has it; or no token has the role.
             NotAuthenticated, NotPermitted: the caller has lost its permission.
         """
         _check_name(name)
+        if role not in TOKEN_ROLES:
+            raise ConfigError(f"a token with the role {role} could do nothing")
         token = _new_token()
-        with self._transactions.write_for(caller) as (tx, _):
+        with self._transactions.write_for(caller, Permission.OPERATE) as (tx, _):
             if not _added(tx, _record(tx, token, name, role, days, caller.actor)):
                 raise ConfigError(
                     f"there is a token named {name!r}: choose another name, or revoke it by "
@@ -101,13 +104,13 @@ class TokenService:
             ConfigError: the name or the days are out of range, or the user has the name already, or
                 50 tokens, or created 200 in the last 24 hours.
         """
-        refuse_unless_owner(caller)
+        refuse_without(Permission.MANAGE_TOKENS, caller)
         _check_name(name)
         if days is not None and not 1 <= days <= _MOST_DAYS:
             raise ConfigError(f"a token expires in 1 to {_MOST_DAYS} days, or never")
         token = _new_token()
         with self._transactions.write_own(caller, recent=True) as (tx, account):
-            refuse_unless_owner(structs.replace(caller, account=account))
+            refuse_without(Permission.MANAGE_TOKENS, structs.replace(caller, account=account))
             if (old := tx.tokens.find(replaces)) and old.user_id == account.user_id:
                 _revoke(tx, old, caller)
             _check_count(tx, account.user_id)
@@ -156,7 +159,9 @@ class TokenService:
             token = tx.tokens.find_named(name) or tx.tokens.find(name)
         is_own = _is_own(token, caller)  # the account of the caller is locked in any case
         others = [token.user_id] if token and token.user_id and not is_own else []
-        with self._transactions.write_for(caller, others, recent=not is_own) as (tx, _):
+        with self._transactions.write_for(
+            caller, Permission.MANAGE_TOKENS, others, recent=not is_own
+        ) as (tx, _):
             if token and (revoked := _revoke(tx, token, caller)):
                 return revoked
         raise NotFound(

@@ -10,9 +10,10 @@ from msgspec import Struct
 
 from anyscale.domain.names import full_name
 from anyscale.errors import NotFound
-from anyscale.server.core.callers import SessionCaller
+from anyscale.server.core.callers import SessionCaller, has_permission
 from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.openid.user_grants import UserGrants
+from anyscale.server.core.permissions import Permission
 from anyscale.server.core.second_factor.factors import FactorService
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.http.account.user_agent import browser_name
@@ -78,6 +79,8 @@ class AccountPage(Struct, frozen=True):
             "factor_due_at": None if user.has_second_factor else user.session.factor_due_at,
             "name": full_name(account.name, account.lastname),
             "is_owner": account.permission_level == "owner",
+            "may_use_console": has_permission(user, Permission.USE_CONSOLE),
+            "may_create_tokens": has_permission(user, Permission.MANAGE_TOKENS),
             "methods": sign_in_methods(account),
             "has_password": self.options.has_passwords and account.password_hash,
             "sessions": sessions[:_SHOWN_SESSIONS],

@@ -1,5 +1,5 @@
-"""The calls of owners, under `/v1`: policy, users, batches, applications and the audit log.
+"""The calls of tokens, under `/v1`: policy, users, batches, applications and the audit log.
 
-All of them require the token of an owner. The command line and the SDK call them by
+Each names the permission that its caller needs. The command line and the SDK call them by
 `transport.http`.
 """

@@ -14,8 +14,9 @@ from anyscale.domain.models.applications import (
 )
 from anyscale.domain.schemas.applications import ApplicationList, SecretRotation
 from anyscale.server.core.openid.applications import ApplicationService
+from anyscale.server.core.permissions import Permission
 from anyscale.server.http.bodies import decode
-from anyscale.server.http.dependencies import OwnerRequest
+from anyscale.server.http.dependencies import TokenRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.route_handlers import delete, get, patch, post
 
@@ -27,12 +28,13 @@ ClientId = Annotated[str, PathParameter(max_length=64, description="`app_...`")]
 @post(
     "/",
     pool="write",
+    permission=Permission.MANAGE_APPLICATIONS,
     operation_id="createApplication",
     summary="Create an application. Its secret is in the response, this once.",
     responses=error_responses(409, 413),
 )
 def create(
-    request: OwnerRequest,
+    request: TokenRequest,
     body: RawBody,
     applications: NamedDependency[ApplicationService],
 ) -> CreatedApplication:
@@ -43,6 +45,7 @@ def create(
 @get(
     "/",
     pool="read",
+    permission=Permission.READ_APPLICATIONS,
     operation_id="listApplications",
     summary="List all applications.",
     responses=error_responses(),
@@ -54,6 +57,7 @@ def list_applications(applications: NamedDependency[ApplicationService]) -> Appl
 @get(
     "/{client_id:str}",
     pool="read",
+    permission=Permission.READ_APPLICATIONS,
     operation_id="getApplication",
     summary="Get an application.",
     responses=error_responses(404),
@@ -68,12 +72,13 @@ def get_application(
 @patch(
     "/{client_id:str}",
     pool="write",
+    permission=Permission.MANAGE_APPLICATIONS,
     operation_id="updateApplication",
     summary="Change fields of an application. Sign-ins that the new values exclude end.",
     responses=error_responses(404, 409, 413),
 )
 def update(
-    request: OwnerRequest,
+    request: TokenRequest,
     body: RawBody,
     client_id: ClientId,
     applications: NamedDependency[ApplicationService],
@@ -85,13 +90,14 @@ def update(
 @post(
     "/{client_id:str}/rotate-secret",
     pool="write",
+    permission=Permission.MANAGE_APPLICATIONS,
     operation_id="rotateApplicationSecret",
     summary="Replace the secret. The previous one works for an hour, unless `now`.",
     status_code=200,
     responses=error_responses(404, 413),
 )
 def rotate_secret(
-    request: OwnerRequest,
+    request: TokenRequest,
     body: RawBody,
     client_id: ClientId,
     applications: NamedDependency[ApplicationService],
@@ -103,12 +109,13 @@ def rotate_secret(
 @delete(
     "/{client_id:str}",
     pool="write",
+    permission=Permission.MANAGE_APPLICATIONS,
     operation_id="deleteApplication",
     summary="Delete an application. All sign-ins there end.",
     responses=error_responses(404),
 )
 def delete_application(
-    request: OwnerRequest,
+    request: TokenRequest,
     client_id: ClientId,
     applications: NamedDependency[ApplicationService],
 ) -> None:

@@ -12,6 +12,7 @@ from anyscale.domain.schemas.audit import AuditPage
 from anyscale.domain.times import moment
 from anyscale.errors import RequestInvalid
 from anyscale.server.core.audit.entries import AuditLog
+from anyscale.server.core.permissions import Permission
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.route_handlers import get
 
@@ -29,6 +30,7 @@ def _time(name: str, description: str) -> Any:
 @get(
     "/",
     pool="read",
+    permission=Permission.READ_AUDIT_LOG,
     operation_id="listAudit",
     summary="List the entries of the audit log by number, or the newest first.",
     description="Page by `after`, and the newest first by `before`. Both together are a range.",

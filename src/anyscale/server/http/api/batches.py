@@ -22,6 +22,7 @@ from anyscale.domain.schemas.batches import (
 from anyscale.domain.schemas.users import UserList
 from anyscale.server.core.batches.service import MAX_POSITION, BatchService
 from anyscale.server.core.login.links import PasswordLinkService
+from anyscale.server.core.permissions import Permission
 from anyscale.server.http.api.parameters import (
     AfterUser,
     BatchId,
@@ -30,7 +31,7 @@ from anyscale.server.http.api.parameters import (
     PageOfUsers,
 )
 from anyscale.server.http.bodies import decode
-from anyscale.server.http.dependencies import OwnerRequest
+from anyscale.server.http.dependencies import TokenRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.route_handlers import get, post
 
@@ -40,13 +41,14 @@ __all__ = ["ROUTER"]
 @post(
     "/",
     pool="write",
+    permission=Permission.CREATE_ACCOUNTS,
     operation_id="openBatch",
     summary="Open a batch, or return the open one with this key.",
     status_code=200,
     responses=error_responses(409, 413),
 )
 def open_batch(
-    request: OwnerRequest,
+    request: TokenRequest,
     body: RawBody,
     batches: NamedDependency[BatchService],
     key: OpeningKey,
@@ -58,6 +60,7 @@ def open_batch(
 @get(
     "/",
     pool="read",
+    permission=Permission.READ_ACCOUNTS,
     operation_id="listBatches",
     summary="List batches, the latest first; with a key only the open or published one with it.",
     responses=error_responses(409),
@@ -80,12 +83,13 @@ def list_batches(
 @get(
     "/{batch_id:str}",
     pool="read",
+    permission=Permission.READ_ACCOUNTS,
     operation_id="showBatch",
     summary="Get a batch: its state and its counts.",
     responses=error_responses(404),
 )
 def show_batch(
-    request: OwnerRequest, batch_id: BatchId, batches: NamedDependency[BatchService]
+    request: TokenRequest, batch_id: BatchId, batches: NamedDependency[BatchService]
 ) -> Batch:
     return batches.show(batch_id, request.user)
 
@@ -93,13 +97,14 @@ def show_batch(
 @post(
     "/{batch_id:str}/publish",
     pool="write",
+    permission=Permission.CREATE_ACCOUNTS,
     operation_id="publishBatch",
     summary="Publish a batch: all of its users become accounts at once.",
     status_code=200,
     responses=error_responses(404, 409, 413),
 )
 def publish_batch(
-    request: OwnerRequest,
+    request: TokenRequest,
     body: RawBody,
     batch_id: BatchId,
     batches: NamedDependency[BatchService],
@@ -111,13 +116,14 @@ def publish_batch(
 @post(
     "/{batch_id:str}/release",
     pool="write",
+    permission=Permission.CREATE_ACCOUNTS,
     operation_id="releaseBatch",
     summary="Release the reserved emails to another batch; the batch stays open.",
     status_code=204,
     responses=error_responses(404, 409),
 )
 def release_batch(
-    request: OwnerRequest, batch_id: BatchId, batches: NamedDependency[BatchService]
+    request: TokenRequest, batch_id: BatchId, batches: NamedDependency[BatchService]
 ) -> None:
     batches.release(batch_id, request.user)
 
@@ -125,13 +131,14 @@ def release_batch(
 @post(
     "/{batch_id:str}/drop",
     pool="write",
+    permission=Permission.CREATE_ACCOUNTS,
     operation_id="dropBatch",
     summary="Drop an open batch: no user is created, and its emails are released.",
     status_code=200,
     responses=error_responses(404, 409),
 )
 def drop_batch(
-    request: OwnerRequest, batch_id: BatchId, batches: NamedDependency[BatchService]
+    request: TokenRequest, batch_id: BatchId, batches: NamedDependency[BatchService]
 ) -> Batch:
     return batches.drop(batch_id, request.user)
 
@@ -139,13 +146,14 @@ def drop_batch(
 @post(
     "/{batch_id:str}/undo",
     pool="write",
+    permission=Permission.CHANGE_ACCOUNTS,
     operation_id="undoBatch",
     summary="Delete accounts that a batch created, for about a second; `after` continues.",
     status_code=200,
     responses=error_responses(404, 409, 413),
 )
 def undo_batch(
-    request: OwnerRequest,
+    request: TokenRequest,
     body: RawBody,
     batch_id: BatchId,
     batches: NamedDependency[BatchService],
@@ -157,6 +165,7 @@ def undo_batch(
 @get(
     "/{batch_id:str}/conflicts",
     pool="read",
+    permission=Permission.READ_ACCOUNTS,
     operation_id="listConflicts",
     summary="List the entries whose emails others have, by position.",
     responses=error_responses(404),
@@ -173,6 +182,7 @@ def list_conflicts(
 @get(
     "/{batch_id:str}/users",
     pool="read",
+    permission=Permission.READ_ACCOUNTS,
     operation_id="listBatchUsers",
     summary="List the users that a published batch created, in the order of the input.",
     responses=error_responses(404),
@@ -189,6 +199,7 @@ def list_created(
 @get(
     "/{batch_id:str}/usersWithoutCredentials",
     pool="read",
+    permission=Permission.READ_ACCOUNTS,
     operation_id="listUsersWithoutCredentials",
     summary="List the accounts of a published batch that have no sign-in method yet.",
     responses=error_responses(404),

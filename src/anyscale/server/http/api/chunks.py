@@ -14,10 +14,11 @@ from anyscale.domain.user_sources import WeakHash
 from anyscale.domain.validation import Policy
 from anyscale.errors import BatchRefused, Problem, TooLarge
 from anyscale.server.core.batches.service import MAX_POSITION, BatchService
+from anyscale.server.core.permissions import Permission
 from anyscale.server.http.api.parameters import BatchId
 from anyscale.server.http.api.user_bodies import check_chunk, decode_users
 from anyscale.server.http.bodies import decode
-from anyscale.server.http.dependencies import OwnerRequest
+from anyscale.server.http.dependencies import TokenRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.route_handlers import post, put
 
@@ -30,12 +31,13 @@ _LAST_CHUNK = MAX_POSITION // Policy().chunk_users - 1
 @put(
     "/{batch_id:str}/chunks/{number:int}",
     pool="write",
+    permission=Permission.CREATE_ACCOUNTS,
     operation_id="reserveChunk",
     summary="Reserve the emails of a chunk of users, without their passwords.",
     responses=error_responses(404, 409, 413, 422),
 )
 def reserve_chunk(
-    request: OwnerRequest,
+    request: TokenRequest,
     body: RawBody,
     batch_id: BatchId,
     number: Annotated[int, PathParameter(ge=0, le=_LAST_CHUNK)],
@@ -50,13 +52,14 @@ def reserve_chunk(
 @post(
     "/{batch_id:str}/passwords",
     pool="hashing",
+    permission=Permission.CREATE_ACCOUNTS,
     operation_id="hashPasswords",
     summary="Hash passwords of reserved users, or wrap weak hashes. A stored hash is kept.",
     status_code=200,
     responses=error_responses(404, 409, 413, 422),
 )
 def hash_passwords(
-    request: OwnerRequest, body: RawBody, batch_id: BatchId, batches: NamedDependency[BatchService]
+    request: TokenRequest, body: RawBody, batch_id: BatchId, batches: NamedDependency[BatchService]
 ) -> Stored:
     chunk = decode(body, PasswordChunk)
     passwords = [*chunk.passwords, *starmap(WeakHash, chunk.weak_hashes)]

@@ -17,9 +17,10 @@ from anyscale.domain.schemas.mail import (
 from anyscale.errors import RequestInvalid
 from anyscale.server.core.login.links import PasswordLinkService
 from anyscale.server.core.mail.queue import MailQueue
+from anyscale.server.core.permissions import Permission
 from anyscale.server.http.api.parameters import MailingId
 from anyscale.server.http.bodies import decode
-from anyscale.server.http.dependencies import OwnerRequest
+from anyscale.server.http.dependencies import TokenRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.route_handlers import get, post
 
@@ -35,6 +36,7 @@ _TO_MANY = (
 @post(
     "/users:mailSetPasswordLinks",
     pool="write",
+    permission=Permission.MANAGE_SIGN_IN,
     operation_id="mailSetPasswordLinks",
     summary="Send one-time links to set a password by mail.",
     description=_TO_MANY,
@@ -42,7 +44,7 @@ _TO_MANY = (
     responses=error_responses(404, 409, 413),
 )
 def mail_links(
-    request: OwnerRequest, body: RawBody, links: NamedDependency[PasswordLinkService]
+    request: TokenRequest, body: RawBody, links: NamedDependency[PasswordLinkService]
 ) -> None:
     to = decode(body, MailLinks)
     named = [to.user_ids is not None, to.batch_id is not None, to.without_credentials]
@@ -57,6 +59,7 @@ def mail_links(
 @get(
     "/mailings",
     pool="read",
+    permission=Permission.MANAGE_SIGN_IN,
     operation_id="listMailings",
     summary="List the requests for mails to many accounts, the latest first.",
     responses=error_responses(),
@@ -74,6 +77,7 @@ def list_mailings(
 @get(
     "/mails",
     pool="read",
+    permission=Permission.MANAGE_SIGN_IN,
     operation_id="listMails",
     summary="List the mails that are due, or those that have failed.",
     responses=error_responses(),
@@ -90,13 +94,14 @@ def list_mails(
 @post(
     "/mailings/{mailing_id:str}/stop",
     pool="write",
+    permission=Permission.MANAGE_SIGN_IN,
     operation_id="stopMailing",
     summary="Stop a mailing, or those of a batch: what was not sent is not sent any more.",
     status_code=200,
     responses=error_responses(404),
 )
 def stop(
-    request: OwnerRequest, mailing_id: MailingId, mail_queue: NamedDependency[MailQueue]
+    request: TokenRequest, mailing_id: MailingId, mail_queue: NamedDependency[MailQueue]
 ) -> StoppedMailings:
     return StoppedMailings(mail_queue.stop(mailing_id, request.user))
 

@@ -13,6 +13,7 @@ from anyscale.domain.schemas.batches import BatchCreate, BatchCreated, Conflicts
 from anyscale.domain.validation import Policy
 from anyscale.errors import TooLarge
 from anyscale.server.core.batches.service import BatchService
+from anyscale.server.core.permissions import Permission
 from anyscale.server.http.api.parameters import CreationKey
 from anyscale.server.http.api.user_bodies import (
     check_chunk,
@@ -20,7 +21,7 @@ from anyscale.server.http.api.user_bodies import (
     decode_users,
     passwords_of,
 )
-from anyscale.server.http.dependencies import OwnerRequest
+from anyscale.server.http.dependencies import TokenRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.route_handlers import get, post
 
@@ -29,6 +30,7 @@ __all__ = ["ROUTER"]
 
 @get(
     "/policy",
+    permission=Permission.READ_ACCOUNTS,
     operation_id="getPolicy",
     summary="Get the password policy and the limits of a batch.",
     responses=error_responses(),
@@ -40,13 +42,14 @@ async def get_policy(batches: NamedDependency[BatchService]) -> Policy:
 @post(
     "/users:batchCreate",
     pool="write",
+    permission=Permission.CREATE_ACCOUNTS,
     operation_id="createUsers",
     summary="Create a small batch of users: all of them or none.",
     status_code=200,
     responses=error_responses(409, 413, 422),
 )
 def create_users(
-    request: OwnerRequest,
+    request: TokenRequest,
     body: RawBody,
     batches: NamedDependency[BatchService],
     key: CreationKey = None,
@@ -98,6 +101,7 @@ def _skipped(conflicts: Iterable[Conflict]) -> list[Skipped]:
 @post(
     "/users:lookUp",
     pool="read",
+    permission=Permission.READ_ACCOUNTS,
     operation_id="lookUpUsers",
     summary="List the emails of a chunk of users that are taken. Writes nothing.",
     status_code=200,

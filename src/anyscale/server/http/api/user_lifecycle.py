@@ -25,10 +25,11 @@ from anyscale.server.core.accounts.lifecycle import UserLifecycle
 from anyscale.server.core.accounts.syncs import SyncService
 from anyscale.server.core.accounts.update import UserUpdateService
 from anyscale.server.core.login.links import PasswordLinkService
+from anyscale.server.core.permissions import Permission
 from anyscale.server.core.second_factor.removal import FactorRemoval
 from anyscale.server.http.api.parameters import UserId
 from anyscale.server.http.bodies import decode
-from anyscale.server.http.dependencies import OwnerRequest
+from anyscale.server.http.dependencies import TokenRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.route_handlers import delete, patch, post, put
 
@@ -75,13 +76,14 @@ KeepLinks = Annotated[
 @patch(
     "/users/{user_id:str}",
     pool="write",
+    permission=Permission.CHANGE_ACCOUNTS,
     operation_id="updateUser",
     summary="Change fields of an account. An absent field stays; null clears an optional one.",
     description=_EXPECTED,
     responses=error_responses(404, 409, 413),
 )
 def update(
-    request: OwnerRequest,
+    request: TokenRequest,
     body: RawBody,
     user_id: UserId,
     updates: NamedDependency[UserUpdateService],
@@ -101,6 +103,7 @@ def update(
 @post(
     "/users:changeEmails",
     pool="write",
+    permission=Permission.CHANGE_ACCOUNTS,
     operation_id="changeEmails",
     summary="Change the emails of several accounts at one moment: two of them may swap theirs.",
     description="It changes all of them or none, and never the email of an owner.",
@@ -108,7 +111,7 @@ def update(
     responses=error_responses(404, 409, 413),
 )
 def change_emails(
-    request: OwnerRequest, body: RawBody, updates: NamedDependency[UserUpdateService]
+    request: TokenRequest, body: RawBody, updates: NamedDependency[UserUpdateService]
 ) -> None:
     updates.change_emails(decode(body, EmailChanges).changes, request.user)
 
@@ -116,6 +119,7 @@ def change_emails(
 @post(
     "/users:answerQuestions",
     pool="write",
+    permission=Permission.CHANGE_ACCOUNTS,
     operation_id="answerQuestions",
     summary="Store the answers to questions of a sync, and return which of them hold.",
     description="The words of an answer hold for the first change that they were the answer to.",
@@ -123,7 +127,7 @@ def change_emails(
     responses=error_responses(413),
 )
 def answer_questions(
-    request: OwnerRequest, body: RawBody, syncs: NamedDependency[SyncService]
+    request: TokenRequest, body: RawBody, syncs: NamedDependency[SyncService]
 ) -> AnswersThatHold:
     sent = decode(body, SyncAnswers)
     return AnswersThatHold(syncs.answer(sent.answers, request.user, dry_run=sent.dry_run))
@@ -132,6 +136,7 @@ def answer_questions(
 @post(
     "/users/{user_id:str}/suspend",
     pool="write",
+    permission=Permission.CHANGE_ACCOUNTS,
     operation_id="suspendUser",
     summary="Suspend an account. It cannot sign in, its sessions end and its tokens stop.",
     description=_SUSPEND,
@@ -139,7 +144,7 @@ def answer_questions(
     responses=error_responses(404, 409, 413),
 )
 def suspend(
-    request: OwnerRequest,
+    request: TokenRequest,
     body: RawBody,
     user_id: UserId,
     lifecycle: NamedDependency[UserLifecycle],
@@ -159,6 +164,7 @@ def suspend(
 @post(
     "/users/{user_id:str}/restore",
     pool="write",
+    permission=Permission.CHANGE_ACCOUNTS,
     operation_id="restoreUser",
     summary="Restore a suspended account, so that its user can sign in again.",
     description=_RESTORE,
@@ -166,7 +172,7 @@ def suspend(
     responses=error_responses(404, 409, 413),
 )
 def restore(
-    request: OwnerRequest,
+    request: TokenRequest,
     body: RawBody,
     user_id: UserId,
     lifecycle: NamedDependency[UserLifecycle],
@@ -185,6 +191,7 @@ def restore(
 @put(
     "/users/{user_id:str}/role",
     pool="write",
+    permission=Permission.CHANGE_ROLES,
     operation_id="setUserRole",
     summary="Set the role of an account to owner or collaborator. Revokes its sessions.",
     description=_LINKS,
@@ -192,7 +199,7 @@ def restore(
     responses=error_responses(404, 409, 413),
 )
 def set_role(
-    request: OwnerRequest,
+    request: TokenRequest,
     body: RawBody,
     user_id: UserId,
     lifecycle: NamedDependency[UserLifecycle],
@@ -204,6 +211,7 @@ def set_role(
 @post(
     "/users/{user_id:str}/resetSecondFactor",
     pool="write",
+    permission=Permission.MANAGE_SIGN_IN,
     operation_id="resetSecondFactor",
     summary="Remove the second factors of a user who has lost them. Revokes the sessions.",
     description=_RESET,
@@ -211,7 +219,7 @@ def set_role(
     responses=error_responses(404, 409, 413),
 )
 def reset_second_factor(
-    request: OwnerRequest,
+    request: TokenRequest,
     body: RawBody,
     user_id: UserId,
     factor_removal: NamedDependency[FactorRemoval],
@@ -223,13 +231,14 @@ def reset_second_factor(
 @delete(
     "/users/{user_id:str}",
     pool="write",
+    permission=Permission.CHANGE_ACCOUNTS,
     operation_id="deleteUser",
     summary="Delete an account, and erase the personal data of its user.",
     description=_LINKS,
     responses=error_responses(404, 409),
 )
 def delete_user(
-    request: OwnerRequest,
+    request: TokenRequest,
     user_id: UserId,
     lifecycle: NamedDependency[UserLifecycle],
     keep_links: KeepLinks = False,
@@ -240,13 +249,14 @@ def delete_user(
 @post(
     "/users:setPasswordLinks",
     pool="write",
+    permission=Permission.MANAGE_SIGN_IN,
     operation_id="createSetPasswordLinks",
     summary="Create one-time links to set a password. Replaces earlier links of the accounts.",
     status_code=200,
     responses=error_responses(404, 409, 413),
 )
 def create_links(
-    request: OwnerRequest, body: RawBody, links: NamedDependency[PasswordLinkService]
+    request: TokenRequest, body: RawBody, links: NamedDependency[PasswordLinkService]
 ) -> PasswordLinks:
     return PasswordLinks(links.create(decode(body, SetPasswordLinks).user_ids, request.user))
 

@@ -12,6 +12,7 @@ from anyscale.domain.user_query import MAX_QUERY_TEXT, UserQuery
 from anyscale.errors import TooLarge
 from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.batches.service import BatchService
+from anyscale.server.core.permissions import Permission
 from anyscale.server.core.search import MAX_CURSOR, UserListing
 from anyscale.server.http.bodies import decode
 from anyscale.server.http.errors import error_responses
@@ -64,6 +65,7 @@ _SEARCH = (
 @post(
     "/users:find",
     pool="read",
+    permission=Permission.READ_ACCOUNTS,
     operation_id="findUsers",
     summary="Get the accounts with some emails, then those with some external ids. Writes nothing.",
     status_code=200,
@@ -129,6 +131,7 @@ def _user_query(
 @get(
     "/users",
     pool="read",
+    permission=Permission.READ_ACCOUNTS,
     operation_id="listUsers",
     summary="List accounts in the order of their creation.",
     description=_LIST_USERS,

@@ -4,7 +4,7 @@ from litestar import Response
 
 from anyscale.errors import NotFound, NotPermitted
 from anyscale.server.core.callers import SignInTooOld
-from anyscale.server.http.authentication import require_owner
+from anyscale.server.core.permissions import Permission
 from anyscale.server.http.console import (
     applications,
     audit,
@@ -41,7 +41,7 @@ ROUTER = session_pages(
         *missing.HANDLERS,
     ],
     path="/console",
-    guards=[require_owner],
+    permission=Permission.USE_CONSOLE,
     exception_handlers={
         NotPermitted: _refuse,
         NotFound: missing.show_missing,

@@ -15,8 +15,9 @@ from litestar.params import FromQuery, RawBody
 from msgspec import structs
 
 from anyscale.errors import AnyscaleError, Overloaded, ProviderUnavailable, SsoRefused
-from anyscale.server.core.callers import SignInTooOld
+from anyscale.server.core.callers import SignInTooOld, has_permission
 from anyscale.server.core.login.return_paths import sign_path, unsign_path
+from anyscale.server.core.permissions import Permission
 from anyscale.server.core.sso.sso_login import SsoLogin
 from anyscale.server.core.steps import Step
 from anyscale.server.http.authentication import ALLOWED_STEPS
@@ -124,7 +125,7 @@ def _path_of(request: UserRequest, to: str) -> str:
 
 def _home(request: UserRequest) -> str:
     """Return where a user continues whose session has no such page."""
-    return "/console" if request.user.account.permission_level == "owner" else "/"
+    return "/console" if has_permission(request.user, Permission.USE_CONSOLE) else "/"
 
 
 async def _with_passkeys(request: UserRequest, login: LoginFlows, to: str, **shown: Any) -> Page:

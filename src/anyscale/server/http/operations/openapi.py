@@ -86,16 +86,16 @@ _BODIES: dict[str, type[msgspec.Struct]] = {
 _OPTIONAL = frozenset({"suspendUser", "restoreUser"})
 
 _DESCRIPTION = """The API of a control plane. Administrators create accounts, all or none of a
-batch, at any size; they authenticate by the token of an owner. Users sign in and manage their own
-account; they authenticate by the session cookie. Calls of administrators can be repeated, and their
-bodies can be compressed by gzip. A call of a user that changes something is refused if a page of
-another site makes it. HEAD is supported wherever GET is. Errors are problem documents (RFC 9457)
-with a `code`."""
+batch, at any size; they authenticate by the token of an owner, or of a reader, which changes
+nothing. Users sign in and manage their own account; they authenticate by the session cookie. Calls
+of administrators can be repeated, and their bodies can be compressed by gzip. A call of a user that
+changes something is refused if a page of another site makes it. HEAD is supported wherever GET is.
+Errors are problem documents (RFC 9457) with a `code`."""
 
 
 def openapi_config() -> OpenAPIConfig:
     """Return the title, the description and the security schemes of the document."""
-    token = SecurityScheme(type="http", scheme="bearer", description="An owner's token: `mrt_...`.")
+    token = SecurityScheme(type="http", scheme="bearer", description="A token: `mrt_...`.")
     session = SecurityScheme(
         type="apiKey", name=SESSION, security_scheme_in="cookie", description="A user's session."
     )

@@ -15,7 +15,7 @@ from msgspec import Struct, structs
 from anyscale.domain.models.users import PasswordLink
 from anyscale.domain.spreadsheets import spreadsheet_cell
 from anyscale.domain.times import day_in_words
-from anyscale.server.http.authentication import require_owner_still
+from anyscale.server.http.authentication import require_permission_still
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.web import workbook
 
@@ -28,7 +28,7 @@ __all__ = [
     "Rows",
     "link_rows",
     "links_file",
-    "while_owner",
+    "while_permitted",
 ]
 
 FileFormat = Literal["csv", "jsonl", "xlsx"]
@@ -138,11 +138,11 @@ def link_rows(created: Iterable[PasswordLink], users: Iterable[Named]) -> Rows:
         yield structs.asdict(link) | {"name": user.name, "lastname": user.lastname or ""}
 
 
-async def while_owner(request: UserRequest, pages: AsyncIterator[Rows]) -> AsyncIterator[Rows]:
-    """Give pages as long as the caller is an owner: the file breaks off if the permission ends."""
+async def while_permitted(request: UserRequest, pages: AsyncIterator[Rows]) -> AsyncIterator[Rows]:
+    """Give pages until the permission of the caller ends: then the file breaks off."""
     async for rows in pages:
         yield rows
-        await require_owner_still(request)
+        await require_permission_still(request)
 
 
 def _csv_lines(header: tuple[str, ...], rows: Iterable[list[str]]) -> str:

@@ -1,19 +1,24 @@
 """The router of the pages of signed-in users; other browsers are redirected to the sign-in page."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from litestar import Response, Router
-from litestar.handlers import BaseRouteHandler
 from litestar.types import ControllerRouterHandler
 
 from anyscale.errors import AnyscaleError, NotAuthenticated
+from anyscale.server.core.permissions import Permission
 from anyscale.server.core.steps import Step
-from anyscale.server.http.authentication import RECORD_DENIALS, SESSION_AUTHENTICATION
+from anyscale.server.http.authentication import (
+    PERMISSION,
+    RECORD_DENIALS,
+    SESSION_AUTHENTICATION,
+    require_permission,
+)
 from anyscale.server.http.bodies import SMALL_BODY
 from anyscale.server.http.cookies import SESSION, read_cookie
-from anyscale.server.http.dependencies import AnyRequest, Connection
+from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.web.kept_forms import (
     may_keep_form,
     own_page,
@@ -35,10 +40,10 @@ STEP_PAGES: Mapping[Step | None, str] = {
 def session_pages(
     handlers: Sequence[ControllerRouterHandler],
     path: str = "/",
-    guards: Sequence[Callable[[Connection, BaseRouteHandler], Awaitable[None]]] = (),
+    permission: Permission | None = None,
     exception_handlers: Mapping[Any, Any] | None = None,
 ) -> Router:
-    """Create a router whose requests need the cookie of a session, and pass the guards.
+    """Create a router whose requests need the cookie of a session, and perhaps a permission.
 
     The user of a session with a pending step is redirected to its page.
     `exception_handlers` are those of its pages besides the redirects to sign in.
@@ -46,10 +51,10 @@ def session_pages(
     return Router(
         path,
         route_handlers=handlers,
-        guards=[*guards, restore_form],
+        guards=[*([require_permission] if permission else []), restore_form],
         middleware=[SESSION_AUTHENTICATION],
         # A session that has expired is not an incident.
-        opt={RECORD_DENIALS: False},
+        opt={RECORD_DENIALS: False, PERMISSION: permission},
         exception_handlers={
             NotAuthenticated: _to_sign_in,
             **{step.error: _to_page_of(step) for step in Step},

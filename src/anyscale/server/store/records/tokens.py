@@ -10,7 +10,7 @@ class TokenRecord(Record, frozen=True):
 
     token_id: str
     name: str
-    #: `owner` or `collaborator`
+    #: `owner` or `reader`; of a personal token, the role that its user had when it was created
     role: str
     #: SHA-256 of the token
     hash: bytes

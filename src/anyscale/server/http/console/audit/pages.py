@@ -29,7 +29,7 @@ from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.console_page import Page, render_console_page
 from anyscale.server.http.web.forms import read_form
-from anyscale.server.http.web.records_file import RecordsFile, Rows, while_owner
+from anyscale.server.http.web.records_file import RecordsFile, Rows, while_permitted
 
 __all__ = ["HANDLERS"]
 
@@ -119,7 +119,7 @@ async def download_audit_log(
     only = found.filters.only
     details = {"format": "jsonl", "filtered": only != AuditFilter()}
     await pools.write.run(audit_log.record_export, AUDIT_EXPORTED, request.user, details)
-    pages = while_owner(request, _pages(audit_log, pools, only))
+    pages = while_permitted(request, _pages(audit_log, pools, only))
     return RecordsFile("audit-log", "jsonl", AuditEntry.__struct_fields__).stream(pages)
 
 

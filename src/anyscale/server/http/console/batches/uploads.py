@@ -10,7 +10,7 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
 from anyscale.errors import AnyscaleError, RequestInvalid, TooLarge
 from anyscale.server.background.uploads import ENCODINGS, MIB, MemoryBudget, Upload
-from anyscale.server.http.authentication import require_owner_still
+from anyscale.server.http.authentication import require_permission_still
 from anyscale.server.http.dependencies import AnyRequest, UserRequest
 from anyscale.server.http.refusals import count_refusal, retry_after
 from anyscale.server.http.web.console_page import NOT_OF_THE_FORM, host_of
@@ -185,7 +185,7 @@ async def _parts(request: AnyRequest) -> AsyncIterator[bytes]:
             raise RequestInvalid(_TOO_SLOW)
         if now() - looked_at > _SESSION_SECONDS:
             looked_at = now()
-            await require_owner_still(request)
+            await require_permission_still(request)
         yield part
 
 

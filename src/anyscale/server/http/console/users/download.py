@@ -16,7 +16,7 @@ from anyscale.server.http.console.users.filters import UserFilters, read_filters
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get
 from anyscale.server.http.thread_pools import ThreadPools
-from anyscale.server.http.web.records_file import FileFormat, RecordsFile, Rows, while_owner
+from anyscale.server.http.web.records_file import FileFormat, RecordsFile, Rows, while_permitted
 from anyscale.server.store.records.search import FoundUserRecord
 
 __all__ = ["HANDLERS"]
@@ -50,7 +50,7 @@ async def download_users(
     # Without the texts of the filters: the log has no personal data.
     details = {"format": file_format, "filtered": filters != UserFilters()}
     await pools.write.run(audit_log.record_export, USERS_EXPORTED, request.user, details)
-    pages = while_owner(request, _pages(listing, pools, filters))
+    pages = while_permitted(request, _pages(listing, pools, filters))
     return RecordsFile("users", file_format, FIELDS).stream(pages)
 
 
