@@ -3,10 +3,14 @@
 import re
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+from tests.support.callers import OPERATOR
 from tests.support.commands.running import RunAnyscale, list_emails
 from tests.support.databases.stored_data import read_database_copy, run_state_files
 from tests.support.faults.fault_injection import (
@@ -16,7 +20,15 @@ from tests.support.faults.fault_injection import (
     spread_point,
 )
 from tests.support.faults.prepared_home import Plan, PreparedHome
+from tests.support.servers.http_client import HttpClient
+from tests.support.servers.server_in_process import serve_in_process
+from tests.support.users import checked_users
 from tests.support.users_files import emails_in_file, write_users_file
+
+from anyscale.errors import StoreUnavailable
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.hashing.pool import CHEAPEST
+from anyscale.server.settings import Settings
 
 CALLS = "openat,mkdir,pwrite64,write,pread64,fsync,fdatasync,ftruncate,unlink"
 ERRORS = ("EIO", "ENOSPC")
@@ -170,6 +182,29 @@ def test_a_full_disk_is_reported_and_the_same_command_completes_later(
     assert read_database_copy(data, tmp_path / "copy").emails == emails_in_file(plan.users)
     assert _seen(data, tmp_path / "copy") == 1
     assert run_state_files(data) == []
+
+
+@pytest.mark.parametrize("small_disk", [8_000], indirect=True)
+def test_readiness_says_that_writes_wait_for_room(small_disk: Path) -> None:
+    settings = Settings(database=small_disk / "data" / "anyscale.db")
+    with (
+        closing(ControlPlane(settings, profile=CHEAPEST)) as control_plane,
+        serve_in_process(control_plane) as url,
+    ):
+        client = HttpClient(url)
+        assert client.request("GET", "/readyz").json == {"status": "ready"}
+        with pytest.raises(StoreUnavailable, match="the disk is full"):
+            _create_batches(control_plane)
+        assert client.request("GET", "/readyz").json == {"status": "writes_wait"}
+        subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
+        assert client.request("GET", "/readyz").json == {"status": "ready"}
+
+
+def _create_batches(control_plane: ControlPlane) -> NoReturn:
+    for number in count():
+        users = checked_users(f"user{number}")
+        control_plane.batches.create(f"key {number}", users, "fail", OPERATOR)
+    raise AssertionError
 
 
 def _seen(data: Path, copy: Path) -> int:

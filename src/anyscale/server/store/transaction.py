@@ -181,7 +181,8 @@ class Store(Protocol):
     def ready(self) -> bool:
         """Check that the database is reachable and has the schema of this version.
 
-        Returns whether writes continue: without its synchronous standby, PostgreSQL lets them wait.
+        Returns whether writes continue: without its synchronous standby, PostgreSQL lets them wait,
+        and on a full disk SQLite refuses them, so that clients wait.
 
         Raises:
             StoreUnavailable: with the reason.

@@ -11,7 +11,11 @@ from pathlib import Path
 
 from anyscale.errors import StoreUnavailable
 
-__all__ = ["check_path", "create_file", "is_at_rest", "make_private"]
+__all__ = ["check_path", "create_file", "has_room", "is_at_rest", "make_private"]
+
+#: Octets of a disk with room. A write that finds no room leaves less: the write-ahead log keeps
+#: what it got.
+_ROOM = 1 << 20
 
 
 def check_path(path: Path) -> bool:
@@ -45,6 +49,12 @@ def create_file(path: Path) -> None:
         with suppress(FileExistsError):  # another process has created it
             os.close(_open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
         check_path(path)
+
+
+def has_room(path: Path) -> bool:
+    """Return whether the disk of a file has room for more."""
+    disk = os.statvfs(path.parent)
+    return disk.f_bavail * disk.f_frsize >= _ROOM
 
 
 def is_at_rest(path: Path) -> bool:

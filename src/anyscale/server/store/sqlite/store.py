@@ -15,6 +15,7 @@ from anyscale.server.store.sqlite.connection import SqliteConnection
 from anyscale.server.store.sqlite.database_file import (
     check_path,
     create_file,
+    has_room,
     is_at_rest,
     make_private,
 )
@@ -77,7 +78,8 @@ class SqliteStore:
 
     def ready(self) -> bool:
         require_current(self.schema(), max(steps_of("sqlite")))
-        return True
+        with translated(self.path):
+            return has_room(self.path)
 
     def close(self) -> None:
         """Close all connections; the last one copies the write-ahead log into the file.
