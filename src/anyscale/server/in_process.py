@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal
 
-from msgspec import structs
-
 from anyscale.domain.audit_chain import AuditEntry
 from anyscale.domain.models.applications import (
     Application,
@@ -31,7 +29,7 @@ from anyscale.domain.models.users import (
     UserChanges,
 )
 from anyscale.domain.schemas.batches import UndoPart
-from anyscale.domain.schemas.mail import MailingPage, SingleMails
+from anyscale.domain.schemas.mail import MailingPage
 from anyscale.domain.schemas.users import Role, UserPage
 from anyscale.domain.user_query import UserQuery
 from anyscale.domain.validation import CheckedUser
@@ -223,8 +221,7 @@ class Mails(_Calls):
 
     def list_mailings(self, before: str, limit: int) -> MailingPage:
         queue = self._with_relay("list").mail_queue
-        single = SingleMails(*structs.astuple(queue.count_single()))
-        return MailingPage(queue.list_mailings(before, limit), single)
+        return MailingPage(queue.list_mailings(before, limit), queue.count_single())
 
     def list(self, after: str, limit: int, *, failed: bool) -> Sequence[Mail]:
         queue = self._with_relay("list").mail_queue

@@ -7,18 +7,23 @@ import pytest
 from msgspec import structs
 from tests.server.http.pages.requests import PROVIDER
 from tests.support.callers import OPERATOR, session_caller
+from tests.support.commands.running import RunAnyscale
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.databases.stored_data import execute_sql
 from tests.support.mail.relays import TestRelay
-from tests.support.mail.sending import close_senders, mails, pass_time, send_all
+from tests.support.mail.sending import close_senders, mails, make_requests_due, pass_time, send_all
 from tests.support.servers.control_planes import Deployment
+from tests.support.servers.http_client import HttpClient
+from tests.support.servers.server_in_process import serve_in_process
 from tests.support.users import NEW_PASSWORD, checked_user, create_accounts
+from tests.support.waiting import wait_until
 
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.domain.models.users import UserChanges
 from anyscale.errors import LinkInvalid, NotAuthenticated, TooManyPasswordResets
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.sessions import ClientInfo
+from anyscale.server.core.mail.queue import Queued
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.core.time_units import HOUR_MS, MINUTE_MS
 from anyscale.server.store.records.users import AccountRecord
@@ -280,6 +285,37 @@ def test_a_limit_says_when_a_request_is_possible_again(control_plane: ControlPla
     assert 1740 < refused.value.retry_after_seconds <= 1800
     pass_time(control_plane, 30 * MINUTE_MS)
     request(control_plane)
+
+
+def test_requests_that_wait_are_counted_whether_they_have_an_account_or_not(
+    control_plane: ControlPlane, anyscale: RunAnyscale
+) -> None:
+    create_jane(control_plane)
+    token = control_plane.tokens.create("joe", "owner", None, OPERATOR)
+    with serve_in_process(control_plane) as url:
+        env = {"ANYSCALE_HOST": url, "ANYSCALE_CLI_TOKEN": token}
+        assert "for a new password" not in anyscale("mail", "list", env=env).stderr
+        for number, email in enumerate((JANE, "nobody@example.com"), 1):
+            request(control_plane, email)
+            let_wait(control_plane, 20 * MINUTE_MS)
+            metrics = HttpClient(url).request("GET", "/metrics").text
+            assert f"anyscale_password_resets_due {number}.0\n" in metrics
+            assert "anyscale_mails_due 0.0\n" in metrics
+            assert f"anyscale_mail_oldest_seconds {number * 12}" in metrics
+        listed = anyscale("mail", "list", env=env)
+        assert "2 requests for a new password wait for a server to look up" in listed.stderr
+        make_requests_due(control_plane)
+        wait_until(lambda: control_plane.mail_queue.queued() == Queued(0, 0, 0))
+
+
+def let_wait(control_plane: ControlPlane, milliseconds: int) -> None:
+    """Let time pass in which no server looks up a request."""
+    with control_plane.store.write() as tx:
+        execute_sql(
+            tx,
+            f"update password_resets set created_at = created_at - {milliseconds},"
+            f" due_at = due_at + {milliseconds}",
+        )
 
 
 def test_a_refused_request_writes_nothing(control_plane: ControlPlane) -> None:

@@ -17,6 +17,7 @@ from anyscale.server.store.records.mail import (
     MailRecord,
     QueuedMails,
 )
+from anyscale.server.store.records.password_resets import PasswordResetRecord
 from anyscale.server.store.transaction import Store
 
 __all__ = ["MailRules"]
@@ -157,6 +158,25 @@ class OutboxRules(StoreSteps):
         )
         with store.read() as tx:
             assert tx.outbox.queued() == QueuedMails(2, 5)
+
+    def test_requests_are_counted_until_they_are_looked_up(self, store: Store) -> None:
+        with store.write() as tx:
+            assert tx.password_resets.queued() == QueuedMails(0, 0)
+            for number, created_at in (1, 7), (2, 5), (3, 9):
+                tx.password_resets.add(
+                    PasswordResetRecord(
+                        f"pwr_{number}",
+                        f"{number}@x.org",
+                        bytes([number]),
+                        "192.0.2.1",
+                        "192.0.2.1",
+                        created_at,
+                        due_at=created_at,
+                    )
+                )
+            assert tx.password_resets.queued() == QueuedMails(3, 5)
+            assert tx.password_resets.take_due(now=5)
+            assert tx.password_resets.queued() == QueuedMails(2, 7)
 
     def test_each_share_of_the_rate_is_one_row(self, store: Store) -> None:
         with store.write() as tx:

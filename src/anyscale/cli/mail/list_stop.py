@@ -10,6 +10,7 @@ from anyscale.cli.mail.mailings import COLUMNS, DETAILS, failed_mails, mail_rows
 from anyscale.cli.options import max_items_option
 from anyscale.cli.terminal import log
 from anyscale.domain.models.mail import Mail
+from anyscale.domain.phrases import quantity
 
 _FAILED = ("mail_id", "kind", "email", "attempts", "error", "requested_at")
 
@@ -38,6 +39,12 @@ def list_mails(failed: bool, max_items: int | None, output: str, host: str | Non
         else:
             rows = islice(mail_rows(transport), max_items)
             write_records(rows, COLUMNS if is_text else DETAILS, output)
+            if requests := transport.mails.list_mailings("", 1).single.reset_requests:
+                is_due = "waits" if requests == 1 else "wait"
+                log(
+                    f"{quantity(requests, 'request')} for a new password {is_due} for a server to"
+                    " look up whether the email has an account."
+                )
 
 
 @click.command("stop")

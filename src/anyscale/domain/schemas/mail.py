@@ -25,6 +25,8 @@ class SingleMails(Struct, frozen=True):
 
     due: int
     failed: int
+    #: requests of users who forgot their password that are not looked up yet
+    reset_requests: int = 0
 
 
 class MailingPage(Struct, frozen=True):

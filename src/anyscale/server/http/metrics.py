@@ -193,7 +193,12 @@ class DatabaseMetrics(Collector):
 def _mail_metrics(queued: Queued) -> Iterator[GaugeMetricFamily]:
     yield GaugeMetricFamily("anyscale_mails_due", "Mails that are due.", queued.due)
     yield GaugeMetricFamily(
+        "anyscale_password_resets_due",
+        "Requests of users who forgot their password that are not looked up yet.",
+        queued.reset_requests,
+    )
+    yield GaugeMetricFamily(
         "anyscale_mail_oldest_seconds",
-        "How long the oldest mail that is due has waited.",
+        "How long the oldest mail or request that is due has waited.",
         queued.oldest_seconds,
     )

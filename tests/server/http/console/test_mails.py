@@ -238,6 +238,14 @@ def test_a_mail_to_one_user_is_shown_as_due(due: Console) -> None:
         assert "Link to set a password Due" in words(get(jane, page))
 
 
+def test_the_requests_that_wait_are_counted(due: Console) -> None:
+    assert "for a new password" not in words(get(due.browser(), "/console/mails"))
+    for number in range(3):  # the second one is looked up after four minutes
+        due.control_plane.password_resets.request(f"{number}@example.org", "192.0.2.1")
+    page = words(get(due.browser(), "/console/mails"))
+    assert re.search("[23] requests for a new password wait: the server has not looked up", page)
+
+
 def test_a_mailing_that_does_not_exist_cannot_be_stopped(due: Console) -> None:
     assert send(due.browser(), "/console/mails/mlg_none/stop").status == 404
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from anyscale.domain.models.mail import Mail, Mailing
+from anyscale.domain.schemas.mail import SingleMails
 from anyscale.domain.times import from_milliseconds
 from anyscale.errors import NotFound
 from anyscale.server.core.audit.entries import append_entries
@@ -14,7 +15,7 @@ from anyscale.server.core.mail.shares import others_per_minute
 from anyscale.server.core.permissions import Permission
 from anyscale.server.core.time_units import SECOND_MS
 from anyscale.server.core.transactions import Transactions
-from anyscale.server.store.records.mail import MailCounts, MailingRecord, MailRecord
+from anyscale.server.store.records.mail import MailingRecord, MailRecord
 from anyscale.server.store.transaction import Transaction
 
 __all__ = ["MailQueue", "Queued"]
@@ -28,6 +29,8 @@ class Queued(Struct, frozen=True):
 
     #: mails that are due, those that a mailing has not created yet left out
     due: int
+    #: requests of users who forgot their password that are not looked up yet
+    reset_requests: int
     #: how long the oldest of them has waited; 0 without any
     oldest_seconds: float
 
@@ -47,9 +50,9 @@ class MailQueue:
     def queued(self) -> Queued:
         """Return the queue in numbers."""
         with self._transactions.read() as tx:
-            found = tx.outbox.queued()
-            waited = tx.now() - found.oldest_at if found.due else 0
-            return Queued(found.due, max(waited, 0) / SECOND_MS)
+            mails, requests, now = tx.outbox.queued(), tx.password_resets.queued(), tx.now()
+        oldest_at = min((one.oldest_at for one in (mails, requests) if one.due), default=now)
+        return Queued(mails.due, requests.due, max(now - oldest_at, 0) / SECOND_MS)
 
     def list_mailings(
         self, before: str = "", limit: int = 100, batch_id: str | None = None
@@ -63,10 +66,11 @@ class MailQueue:
                 for one in tx.mailings.list(before, limit, batch_id)
             ]
 
-    def count_single(self) -> MailCounts:
-        """Count the mails that were requested by themselves."""
+    def count_single(self) -> SingleMails:
+        """Count the mails that were requested by themselves, and the requests that wait."""
         with self._transactions.read() as tx:
-            return tx.outbox.count_of("")
+            mails, requests = tx.outbox.count_of(""), tx.password_resets.queued()
+        return SingleMails(mails.due, mails.failed, requests.due)
 
     def list_mails(
         self, *, failed: bool, after: str = "", limit: int = 100, mailing_id: str | None = None

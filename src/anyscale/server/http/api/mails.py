@@ -5,15 +5,8 @@ from typing import Annotated
 from litestar import Router
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter, RawBody
-from msgspec import structs
 
-from anyscale.domain.schemas.mail import (
-    MailingPage,
-    MailLinks,
-    MailPage,
-    SingleMails,
-    StoppedMailings,
-)
+from anyscale.domain.schemas.mail import MailingPage, MailLinks, MailPage, StoppedMailings
 from anyscale.errors import RequestInvalid
 from anyscale.server.core.login.links import PasswordLinkService
 from anyscale.server.core.mail.queue import MailQueue
@@ -70,8 +63,8 @@ def list_mailings(
     limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
     batch_id: Annotated[str | None, QueryParameter(max_length=64)] = None,
 ) -> MailingPage:
-    single = SingleMails(*structs.astuple(mail_queue.count_single()))
-    return MailingPage(mail_queue.list_mailings(before, limit, batch_id), single)
+    mailings = mail_queue.list_mailings(before, limit, batch_id)
+    return MailingPage(mailings, mail_queue.count_single())
 
 
 @get(

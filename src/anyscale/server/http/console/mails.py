@@ -87,7 +87,7 @@ def list_mails(
         mailings=mailings,
         following=f"{PATH}?before={mailings[-1].mailing_id}" if more_mailings else "",
         single=mail_queue.list_mails(failed=False, limit=_PAGE, mailing_id=""),
-        single_due=mail_queue.count_single().due,
+        counts=mail_queue.count_single(),
         failed=failed,
         failed_following=f"{PATH}?failed_after={failed[-1].mail_id}" if more_failed else "",
         first=PATH if before or failed_after else "",

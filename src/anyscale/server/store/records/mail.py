@@ -76,9 +76,9 @@ class MailCounts(Record, frozen=True):
 
 
 class QueuedMails(Record, frozen=True):
-    """The queue of a control plane."""
+    """The queue of a control plane: its mails, or the requests of forgotten passwords."""
 
-    #: mails that are due, those that a mailing has not created yet left out
+    #: mails that are due, those that a mailing has not created yet left out; or requests
     due: int
     #: when the oldest of them was created; 0 without any
     oldest_at: int

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import structs
 
+from anyscale.server.store.records.mail import QueuedMails
 from anyscale.server.store.records.password_resets import PasswordResetRecord
 from anyscale.server.store.sql.connection import Table, columns, insert
 
@@ -45,6 +46,14 @@ class PasswordResets(Table):
             " (select 1 from password_resets where email is not null limit ?) as waiting"
         )
         return self._connection.number(sql, most)
+
+    def queued(self) -> QueuedMails:
+        """Return how many requests are to be looked up, and since when the oldest waits."""
+        sql = (
+            "select count(*), coalesce(min(created_at), 0) from password_resets"
+            " where email is not null"
+        )
+        return self._connection.one(QueuedMails, sql) or QueuedMails(0, 0)
 
     def last_due(self, until: int) -> int:
         """Return when the last request is looked up, but for those after a time; 0 without any."""
