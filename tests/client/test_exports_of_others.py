@@ -508,6 +508,23 @@ def test_a_second_export_in_a_file_is_refused_and_not_passed_over(file_format: s
     assert read(f"{export} \n", file_format)[1].problems == []
 
 
+def test_json_lines_of_django_are_refused_with_the_way_to_export_json() -> None:
+    fields = {"email": "a@x.org", "password": "!x", "first_name": "A", "last_login": None}
+    line = json.dumps({"model": "auth.user", "pk": 1, "fields": fields})
+
+    (problem,) = read(f"{line}\n{line}\n", "django")[1].problems
+    assert (problem.code, problem.line, problem.column) == ("documents", 2, 1)
+    assert problem.detail == (
+        "the file has an object in each line (JSON Lines): export it as JSON, of Django by "
+        "`dumpdata` without --format jsonl"
+    )
+    (problem,) = read(f"{line}\n", "django")[1].problems
+    assert problem.code == "empty"
+    assert problem.detail == (
+        "the file has no users: it needs a list of them, or a map with the list 'users'"
+    )
+
+
 MALFORMED = {
     "a credential that is not a map": ("keycloak", realm(keycloak_user("ann", "x"))),
     "a text that is not JSON": (

@@ -365,11 +365,14 @@ class UsersFile:
         self._stream.seek(0)
         line = self._stream.readline(_MAX_HEADER).decode("utf-8-sig", "replace")
         is_json = line.lstrip().startswith("[")
-        if not is_json and not looks_like_csv(line, required):
+        if is_json or looks_like_csv(line, required):
+            kind = "JSON" if is_json else "CSV"
+            hint = f"if the file is {kind}, use --format {kind.lower()}"
+        elif problem.code == "top" and not self.name.lower().endswith(FORMATS["yaml"].endings):
+            hint = "it was read as YAML: use --format if it is not"
+        else:
             return problem
-        kind = "JSON" if is_json else "CSV"
-        detail = f"{problem.detail}; if the file is {kind}, use --format {kind.lower()}"
-        return structs.replace(problem, detail=detail)
+        return structs.replace(problem, detail=f"{problem.detail}; {hint}")
 
     def _encoding_hint(self) -> str:
         """Return the option for the encoding that the file may have."""

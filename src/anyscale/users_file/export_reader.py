@@ -19,6 +19,13 @@ __all__ = ["Mapped", "read_export"]
 #: of the list of users, in a map
 _KEY = "users"
 
+_EMPTY = f"the file has no users: it needs a list of them, or a map with the list {_KEY!r}"
+_SECOND = "something follows the export: move it to a file of its own"
+_JSON_LINES = (
+    "the file has an object in each line (JSON Lines): export it as JSON, of Django by `dumpdata`"
+    " without --format jsonl"
+)
+
 
 class Mapped(NamedTuple):
     """What a mapping makes of an entry."""
@@ -54,21 +61,23 @@ def read_export(
     """
     text = JsonText(source, numbers=True)
     character = text.peek_far()
+    has_list = character == "["
     if character == "[":
         yield from _list(text, entries, map_entry)
     elif character == "{":
         for _ in members(text, "}"):
             name, _ = text.take_key()
             if name == _KEY and text.peek_far() == "[":
+                has_list = True
                 yield from _list(text, entries, map_entry)
             else:
                 _skip(text, entries, counted.get(name, ""))
     else:
         raise text.fatal("top", "the file must hold a list, or a map with one: export it as JSON")
     if text.peek_far():  # such as a second export, whose users would be lost
-        raise text.fatal("documents", "something follows the export: move it to a file of its own")
+        raise text.fatal("documents", _SECOND if has_list else _JSON_LINES)
     if not entries.count and not entries.left_out:
-        raise source.fatal("empty", f"the file has no users: it needs {_KEY!r}", 1, 1)
+        raise source.fatal("empty", _EMPTY, 1, 1)
 
 
 def _list(

@@ -63,6 +63,10 @@ _FOREIGN = (
         rb"(?i)\s*<(?:!doctype html|html|head|body|table)\b",
         "a web page, and not a list: export the users as CSV (UTF-8)",
     ),
+    (
+        rb"(?:\xef\xbb\xbf)?\s*<\?xml\b",
+        "XML, such as a flat OpenDocument spreadsheet: save it as .xlsx, or as CSV (UTF-8)",
+    ),
 )
 
 _NOT_UTF8 = (

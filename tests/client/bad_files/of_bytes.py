@@ -246,6 +246,18 @@ BYTES = [
         ["encoding"],
     ),
     Bad(
+        "a flat OpenDocument spreadsheet",
+        "users.fods",
+        b'\xef\xbb\xbf<?xml version="1.0" encoding="UTF-8"?>\n\n<office:document>',
+        [
+            (
+                "users.fods:1:1: the file is XML, such as a flat OpenDocument spreadsheet: save it "
+                "as .xlsx, or as CSV (UTF-8)"
+            )
+        ],
+        ["encoding"],
+    ),
+    Bad(
         "a Word document",
         "users.docx",
         packed({"[Content_Types].xml": "<Types/>", "word/document.xml": "<document/>"}),

@@ -928,7 +928,7 @@ CSV = [
         "a text that is neither YAML nor CSV: --format csv is not proposed",
         "users.txt",
         b"the name and the email, please\n",
-        [f"users.txt:1:1: {NOT_YAML}"],
+        [f"users.txt:1:1: {NOT_YAML}; it was read as YAML: use --format if it is not"],
         ["top"],
     ),
     Bad(
