@@ -26,6 +26,10 @@ NAMES = [
     "Maximiliane Theodora Wilhelmine von und zu Hohenlohe-Waldenburg-Schillingsfürst-Langenburg",
 ]
 EMAIL = f"{'m' * 60}@{'d' * 50}.example"
+LOGO = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 900 100" width="900" height="100">'
+    '<style>rect { fill: #147 }</style><rect width="900" height="100"/></svg>'
+)
 REDIRECT = f"https://wiki.example.com/{'w' * 90}"
 
 
@@ -42,9 +46,12 @@ class Long(NamedTuple):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A server whose relay is never there, so that its mails stay due."""
+    """A server with a wide logo, and a relay that is never there, so that its mails stay due."""
+    folder = tmp_path_factory.mktemp("layout")
+    (folder / "logo.svg").write_text(LOGO, encoding="utf-8")
+    logo = {"ANYSCALE_LOGO": str(folder / "logo.svg"), "ANYSCALE_ORGANIZATION": "Northwind Labs"}
     mail = relay_environment(free_port(), "none")
-    with run_site(tmp_path_factory.mktemp("layout"), {**SSO_SETTINGS, **mail}) as site:
+    with run_site(folder, {**SSO_SETTINGS, **mail, **logo}) as site:
         yield site
 
 
@@ -144,6 +151,18 @@ def test_every_page_fits_every_screen_and_paper(page: Page, long: Long, name: st
     page.goto(address if isinstance(address, str) else address(long))
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     assert_fits_screens_and_paper(page)
+
+
+def test_a_logo_is_shown_as_a_picture_with_the_name_of_the_organization(page: Page) -> None:
+    page.set_viewport_size({"width": 1_280, "height": 800})
+    for address in ("/console", "/", "/sign-in"):
+        page.goto(address)
+        logo = page.get_by_role("img", name="Northwind Labs")
+        assert logo.evaluate("one => [one.complete, one.naturalWidth]") == [True, 900]
+        box = logo.bounding_box()
+        assert box
+        assert box["height"] <= 40
+        assert 200 <= box["width"] <= 224
 
 
 def shown(page: Page, width: int) -> str:

@@ -41,6 +41,7 @@ NOT_IN_SETTINGS = {
     "ANYSCALE_SSO_DOMAINS",
     "ANYSCALE_SSO_ISSUER",
     "ANYSCALE_SSO_SECOND_FACTOR",
+    "ANYSCALE_LOGO",
     "ANYSCALE_MAIL_FROM",
     "ANYSCALE_MAIL_PER_MINUTE",
     "ANYSCALE_PORT",
@@ -100,11 +101,8 @@ def test_the_pods_meet_the_restricted_pod_security_standard(values: Path) -> Non
             "capabilities": {"drop": ["ALL"]},
         }
         assert {*spec} & {"hostNetwork", "hostPID", "hostIPC"} == set()
-        assert {kind for volume in spec["volumes"] for kind in volume} == {
-            "name",
-            "emptyDir",
-            "secret",
-        }
+        kinds = {kind for volume in spec["volumes"] for kind in volume}
+        assert kinds - {"configMap"} == {"name", "emptyDir", "secret"}
         assert spec["enableServiceLinks"] is False
         assert spec["automountServiceAccountToken"] is False
 
@@ -315,6 +313,17 @@ def test_the_server_reads_the_relay_and_its_password_from_a_secret(tmp_path: Pat
     assert "ANYSCALE_SMTP_HOST" not in {
         item["name"] for item in container(rendered(REQUIRED)["Deployment"])["env"]
     }
+
+
+def test_the_server_reads_the_logo_of_a_config_map() -> None:
+    for kind in ("Deployment", "Job"):  # both read all settings
+        workload = rendered(CHART / "ci" / "own-secrets.yaml")[kind]
+        (volume,) = (one for one in pod(workload)["spec"]["volumes"] if one["name"] == "logo")
+        mounts = {one["name"]: one["mountPath"] for one in container(workload)["volumeMounts"]}
+        environment = {item["name"]: item.get("value") for item in container(workload)["env"]}
+        assert volume["configMap"]["name"] == "accounts-logo"
+        (item,) = volume["configMap"]["items"]
+        assert environment["ANYSCALE_LOGO"] == f"{mounts['logo']}/{item['path']}"
 
 
 def test_the_server_reads_who_needs_a_second_factor() -> None:

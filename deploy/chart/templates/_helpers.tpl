@@ -58,6 +58,12 @@ volumes:
       # The server refuses a file that others than its user and group can read.
       defaultMode: 0440
   {{- end }}
+  {{- with .Values.logo.existingConfigMap }}
+  - name: logo
+    configMap:
+      name: {{ . | quote }}
+      items: [{key: logo, path: logo}]
+  {{- end }}
   {{- range $name, $value := include "musterroll.keys" . | fromYaml }}
   {{- with (index $.Values $value).existingSecret }}
   - name: {{ $name }}
@@ -95,6 +101,9 @@ volumeMounts:
   {{- end }}
   {{- if .Values.mail.existingSecret }}
   - {name: mail, mountPath: /etc/musterroll/mail, readOnly: true}
+  {{- end }}
+  {{- if .Values.logo.existingConfigMap }}
+  - {name: logo, mountPath: /etc/musterroll/logo, readOnly: true}
   {{- end }}
   {{- range $name, $value := include "musterroll.keys" . | fromYaml }}
   {{- if (index $.Values $value).existingSecret }}
@@ -140,6 +149,10 @@ volumeMounts:
 {{- with .Values.forwardedAllowIPs }}
 - name: FORWARDED_ALLOW_IPS
   value: {{ join "," . | quote }}
+{{- end }}
+{{- if .Values.logo.existingConfigMap }}
+- name: ANYSCALE_LOGO
+  value: /etc/musterroll/logo/logo
 {{- end }}
 {{- range $name, $value := include "musterroll.keys" . | fromYaml }}
 {{- if (index $.Values $value).existingSecret }}

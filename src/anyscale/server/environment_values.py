@@ -25,6 +25,7 @@ from anyscale.errors import ConfigError
 from anyscale.server.core.mail.settings import RelayTls
 from anyscale.server.core.second_factor.policy import SecondFactorMode
 from anyscale.server.core.sso.settings import ProviderFactor
+from anyscale.server.logo import MOST_OCTETS, Logo, picture_type
 
 __all__ = [
     "EnvironmentReader",
@@ -35,6 +36,7 @@ __all__ = [
     "flag",
     "host",
     "keys",
+    "logo",
     "named",
     "number",
     "organization",
@@ -101,6 +103,26 @@ def organization(environment: Mapping[str, str], name: str) -> str:
     if FORBIDDEN.search(text) or len(text) > MAX_TEXT:
         raise ConfigError(f"{name} must have at most {MAX_TEXT} characters, all of them visible")
     return text
+
+
+def logo(environment: Mapping[str, str], name: str) -> Logo | None:
+    """Return the picture in the file that a variable names; None if it names none."""
+    path = environment.get(name, "").strip()
+    if not path:
+        return None
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(MOST_OCTETS + 1)
+    except OSError as error:
+        raise ConfigError(f"{name}: cannot read {path}: {error.strerror}") from None
+    if len(content) > MOST_OCTETS:
+        raise ConfigError(
+            f"{name}: {path} has more than {MOST_OCTETS // 1024} KiB: make it smaller"
+        )
+    media_type = picture_type(content)
+    if media_type is None:
+        raise ConfigError(f"{name}: {path} is not a picture: save it as SVG, PNG or WebP")
+    return Logo(content, media_type)
 
 
 def database(environment: Mapping[str, str], *, served: bool) -> Path | str:

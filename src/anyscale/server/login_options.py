@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from anyscale.server.logo import Logo
+
 __all__ = ["LoginOptions"]
 
 
@@ -20,6 +22,8 @@ class LoginOptions(Struct, frozen=True):
     has_second_factors: bool = True
     #: the name of the organization; empty for that of this program
     organization: str = ""
+    #: a picture in place of the name; None if there is none
+    logo: Logo | None = None
     #: why passkeys are not offered; empty if they are
     no_passkeys: str = "there is no address"
 

@@ -16,6 +16,7 @@ from anyscale.server.core.second_factor.relying_party import why_no_passkeys
 from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.login_options import LoginOptions
+from anyscale.server.logo import Logo
 from anyscale.server.paths import LINK_PAGE, SSO_CALLBACK
 
 __all__ = ["KNOWN_VARIABLES", "PREFIX", "ListenSettings", "Settings", "unknown_variables"]
@@ -36,6 +37,7 @@ KNOWN_VARIABLES = frozenset(
         "HOST",
         "INITIAL_PASSWORD_DAYS",
         "LINK_DAYS",
+        "LOGO",
         "MAIL_FROM",
         "MAIL_PER_MINUTE",
         "ORGANIZATION",
@@ -91,6 +93,8 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
     public_url: str | None = None
     #: The name on the pages; empty for that of this program.
     organization: str = ""
+    #: The picture in place of the name on the pages of a server; None if there is none.
+    logo: Logo | None = None
     #: The addresses and networks of proxies whose `X-Forwarded-*` headers count; `*` for any.
     trusted_proxies: str = _LOOPBACK
     #: The folder of the keys that sign ID tokens for applications; it may be missing.
@@ -143,6 +147,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
             ),
             public_url=read(env.public_url, "ANYSCALE_PUBLIC_URL"),
             organization=organization,
+            logo=read(env.logo, "ANYSCALE_LOGO") if served else None,
             trusted_proxies=environment.get("FORWARDED_ALLOW_IPS", _LOOPBACK),
             signing_keys=read(env.keys, "ANYSCALE_SIGNING_KEYS", database, "signing-keys"),
             second_factor_keys=read(
@@ -182,6 +187,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
             has_mail=self.mail is not None,
             has_second_factors=self.second_factor.is_on,
             organization=self.organization,
+            logo=self.logo,
             no_passkeys=why_no_passkeys(self.public_url),
         )
 

@@ -67,7 +67,8 @@ WITHOUT_SESSION = {
     "GET /.well-known/openid-configuration",
     *("GET /healthz", "GET /readyz", "GET /metrics"),
     *("GET /received-request", "POST /v1/batches/check"),
-    *("GET /openapi.json", "GET /docs", "GET /assets/{name}"),
+    *("GET /openapi.json", "GET /docs"),
+    *("GET /assets/{name}", "GET /assets/logo"),
     *("GET /docs/raw", "GET /docs/raw/openapi.json", "GET /docs/raw/{path}"),
 }
 

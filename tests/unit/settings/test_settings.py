@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 from pathlib import Path
 
 import pytest
@@ -395,6 +396,53 @@ def test_the_name_of_the_organization_is_one_line_of_visible_text() -> None:
     for wrong in ("x" * 257, "a\nb", "a\u202eb", "a\udc80b"):
         with pytest.raises(ConfigError, match="ANYSCALE_ORGANIZATION must have at most 256"):
             read(ANYSCALE_ORGANIZATION=wrong)
+
+
+LOGO = (
+    b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 3"><rect width="9" height="3"/></svg>'
+)
+#: as Illustrator writes them
+_DOCTYPE = b'<!DOCTYPE svg PUBLIC "-//W3C//DTD" [ <!ENTITY ns "http://www.w3.org/2000/svg"> ]>'
+
+
+@pytest.mark.parametrize(
+    ("content", "media_type"),
+    [
+        (LOGO, "image/svg+xml"),
+        (b"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- a > b -->\n" + LOGO, "image/svg+xml"),
+        (_DOCTYPE + b'<svg xmlns="&ns;"/>', "image/svg+xml"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(256 * 1024 - 8), "image/png"),
+        (b"RIFF\0\0\0\0WEBPVP8 ", "image/webp"),
+    ],
+)
+def test_a_logo_is_a_picture_in_a_file(tmp_path: Path, content: bytes, media_type: str) -> None:
+    (tmp_path / "logo").write_bytes(content)
+    found = of_server(ANYSCALE_LOGO=f" {tmp_path / 'logo'} ").login_options.logo
+    assert found
+    assert (found.content, found.media_type) == (content, media_type)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot read {path}: No such file or directory"),
+        (b"", "{path} is not a picture: save it as SVG, PNG or WebP"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(256 * 1024 - 7), "{path} has more than 256 KiB"),
+        (b"<!DOCTYPE html><html>" + LOGO, "{path} is not a picture"),
+        (b"<svg><rect/></svg>", "{path} is not a picture"),
+        (b"<!>" * 80_000, "{path} is not a picture"),
+        (b"\xff\xd8\xff\xe0", "{path} is not a picture"),
+        (b"RIFF\0\0\0\0AVI ", "{path} is not a picture"),
+    ],
+)
+def test_a_wrong_logo_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
+    path = tmp_path / "logo"
+    if content is not None:
+        path.write_bytes(content)
+    expected = re.escape(f"ANYSCALE_LOGO: {message.format(path=path)}")
+    with pytest.raises(ConfigError, match=f"^{expected}"):
+        of_server(ANYSCALE_LOGO=str(path))
+    assert read(ANYSCALE_LOGO=str(path)).logo is None, "an embedded control plane has no pages"
 
 
 # Mail

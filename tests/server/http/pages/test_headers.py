@@ -4,6 +4,8 @@ import re
 
 from tests.server.http.pages.requests import PUBLIC, Come, every_page, get
 
+from anyscale.server.logo import Logo
+
 
 def test_a_page_runs_scripts_from_our_own_files_only(come: Come) -> None:
     for answer in every_page(come()):
@@ -59,6 +61,32 @@ def test_assets_with_a_hash_in_their_url_may_be_stored(come: Come) -> None:
     assert set(kinds) == {"image/svg+xml", "text/css", "text/javascript"}
     for other in ("page.py", "%2e%2e%2fpages.py", "..%2ftemplates%2fbase.html"):
         assert get(jane, f"/assets/{other}").status == 404
+
+
+SCRIPTED = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+
+
+def test_a_logo_is_on_every_page_in_place_of_the_name(come: Come) -> None:
+    jane = come(organization="Müller & Töchter", logo=Logo(SCRIPTED, "image/svg+xml"))
+    brands = {re.findall(r'<p class="brand">.*</p>', page.text)[0] for page in every_page(jane)}
+    (brand,) = brands
+    assert 'alt="Müller &amp; Töchter"' in brand
+    assert "icon.svg" not in brand
+    (address,) = re.findall(r'src="(/assets/logo\?v=[0-9a-f]{12})"', brand)
+
+    logo = get(jane, address)
+    assert (logo.body, logo.headers["content-type"]) == (SCRIPTED, "image/svg+xml")
+    assert logo.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert get(jane, f"{address}0").headers["cache-control"] == "no-cache"
+    assert get(come(), "/assets/logo").status == 404
+
+
+def test_a_logo_that_is_opened_by_itself_runs_no_script(come: Come) -> None:
+    logo = get(come(logo=Logo(SCRIPTED, "image/svg+xml")), "/assets/logo")
+    policy = logo.headers["content-security-policy"].split("; ")
+    assert {"default-src 'none'", "sandbox"} < set(policy)
+    assert not [rule for rule in policy if rule.startswith("script-src") or "allow-" in rule]
+    assert logo.headers["x-content-type-options"] == "nosniff"
 
 
 def test_the_name_of_the_organization_is_on_every_page(come: Come) -> None:

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.ext import Extension
 from litestar import Response, get
 from litestar.datastructures import Cookie
+from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from anyscale.domain.names import full_name
@@ -21,6 +22,7 @@ from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.web.forms import new_form_key
 from anyscale.server.http.web.kept_forms import restored_note, typed, was_chosen
 from anyscale.server.login_options import LoginOptions
+from anyscale.server.logo import LOGO_ASSET
 
 __all__ = ["HANDLERS", "accepts_page", "redirect", "render_page"]
 
@@ -40,6 +42,10 @@ _CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
     "; form-action 'self'"
 )
+
+#: An SVG logo that is opened by itself is a document of this server: it runs nothing, and loads
+#: nothing.
+_LOGO_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
 
 
 def _asset(name: str) -> str:
@@ -139,16 +145,30 @@ def accepts_page(request: AnyRequest) -> bool:
     return "text/html" in accepted and not request.scope["path"].startswith("/v1/")
 
 
+@get(LOGO_ASSET, include_in_schema=False, sync_to_thread=False)
+def get_logo(
+    login_options: NamedDependency[LoginOptions], v: FromQuery[str] = ""
+) -> Response[bytes]:
+    logo = login_options.logo
+    if logo is None:
+        raise NotFound("there is no such file")
+    headers = _cached(is_current=v == logo.version) | {"Content-Security-Policy": _LOGO_POLICY}
+    return Response(logo.content, media_type=logo.media_type, headers=headers)
+
+
 @get("/assets/{name:str}", include_in_schema=False, sync_to_thread=False)
 def get_asset(name: FromPath[str], v: FromQuery[str] = "") -> Response[bytes]:
     if name not in _ASSETS:
         raise NotFound("there is no such file")
+    headers = _cached(is_current=v == _VERSIONS[name])
+    return Response(_ASSETS[name], media_type=_MEDIA_TYPES[Path(name).suffix], headers=headers)
+
+
+def _cached(*, is_current: bool) -> dict[str, str]:
     # During an upgrade, a page of one version may load the file of the other one, which must not
     # be cached under this address.
-    is_current = v == _VERSIONS[name]
     cache = "public, max-age=31536000, immutable" if is_current else "no-cache"
-    media_type = _MEDIA_TYPES[Path(name).suffix]
-    return Response(_ASSETS[name], media_type=media_type, headers={"Cache-Control": cache})
+    return {"Cache-Control": cache}
 
 
-HANDLERS = [get_asset]
+HANDLERS = [get_asset, get_logo]
