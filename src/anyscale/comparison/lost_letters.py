@@ -20,6 +20,24 @@ _MEND = "save the file as an Excel workbook or as CSV UTF-8, where no letter is 
 
 def lost_letters(user: CheckedUser, account: User | None) -> Iterator[Fault]:
     """Iterate over the faults of damaged fields, but for those that the account has so already."""
+    faults = list(_of_fields(user, account))
+    yield from faults
+    if faults or account is None or not user.name:
+        return
+    # The columns are swapped, or one of them has the whole name in one column.
+    ours = full_name(user.name, user.lastname or None)
+    for theirs in _orders(account):
+        if has_lost_letters(ours, theirs):
+            yield _fault("name", ours, theirs)
+            return
+
+
+def lacks_letters(user: CheckedUser) -> bool:
+    """Return whether a name of a user without an account has signs in place of letters."""
+    return any(may_lack_letters(one) for one in (user.name, user.lastname) if one)
+
+
+def _of_fields(user: CheckedUser, account: User | None) -> Iterator[Fault]:
     for field in TEXTS:
         ours, theirs = getattr(user, field), getattr(account, field, None)
         if not ours or ours == theirs:
@@ -28,17 +46,15 @@ def lost_letters(user: CheckedUser, account: User | None) -> Iterator[Fault]:
             yield _fault(field, ours, theirs)
         elif damage := damage_of(ours, is_name=field != "title"):
             yield Fault(field, "damaged", damage)
-    if account is None or not user.name or bool(user.lastname) == bool(account.lastname):
-        return
-    # one of them has the whole name in one column
-    ours, theirs = (full_name(one.name, one.lastname or None) for one in (user, account))
-    if has_lost_letters(ours, theirs):
-        yield _fault("name", ours, theirs)
 
 
-def lacks_letters(user: CheckedUser) -> bool:
-    """Return whether a name of a user without an account has signs in place of letters."""
-    return any(may_lack_letters(one) for one in (user.name, user.lastname) if one)
+def _orders(account: User) -> tuple[str, str]:
+    """Return the whole name of an account, also with the last name first."""
+    whole = full_name(account.name, account.lastname or None)
+    if account.lastname:
+        return whole, f"{account.lastname} {account.name}"
+    first, _, last = whole.rpartition(" ")
+    return whole, f"{last} {first}".strip()
 
 
 def _fault(field: str, ours: str, theirs: str) -> Fault:

@@ -39,9 +39,13 @@ def step_of_account(
 
 
 def differing_fields(user: CheckedUser, account: User) -> list[str]:
-    """Return the fields that a correction would change, the email first."""
-    email = ["email"] if gets_email(user, account) else []
-    return [*email, *different_fields(user, account)]
+    """Return the fields that a correction would change, the email first.
+
+    No number is cleared: the next file could then give the account to the person of another one.
+    """
+    fields = ["email"] if gets_email(user, account) else []
+    fields += different_fields(user, account)
+    return [one for one in fields if one != "external_id" or user.external_id]
 
 
 def changes_of(

@@ -78,8 +78,11 @@ def match(
     """
     if by_external_id is None:
         return _by_email(user, by_email, is_in_file)
-    is_other = by_email is not None and by_email.user_id != by_external_id.user_id
-    if by_email and is_other and not _gets_other_email(by_email, is_in_file):
+    if by_email is None or by_email.user_id == by_external_id.user_id:
+        return Match(by_external_id)
+    if _is_in_wrong_row(user, by_external_id, by_email):
+        return Match(None, _wrong_row(user, by_external_id, by_email))
+    if not _gets_other_email(by_email, is_in_file):
         return Match(None, _two_accounts(user, by_external_id, by_email))
     return Match(by_external_id)
 
@@ -92,13 +95,14 @@ def depends_on_file(user: CheckedUser, by_email: User | None) -> bool:
 def doubt_of(user: CheckedUser, account: User) -> Doubt | None:
     """Return why the account that a user means may be another person's; None if it is sure."""
     names = compare_names(user, account)
-    is_whole = names == "same" and not lacks_most_letters(_whole(account))
+    is_known = not lacks_most_letters(_whole(account))
+    is_whole = names == "same" and is_known
     if user.external_id and account.external_id and user.external_id != account.external_id:
         return _doubt_of_other_number(user, account, has_whole_name=is_whole)
     if account.suspended_by_sync:
         return _doubt_of_return(user, account, has_whole_name=is_whole)
     if user.external_id and user.external_id == account.external_id:
-        if not has_other_email(user, account) or names in ("same", "similar"):
+        if not has_other_email(user, account) or (is_known and names in ("same", "similar")):
             return None
         subject = f"{shown(user.external_id)} is the external_id of {_named(account)}"
         return Doubt("other_person", f"{subject}, and neither the email nor a name is the same")
@@ -173,6 +177,25 @@ def _gets_other_email(account: User, is_in_file: Callable[[str], bool]) -> bool:
     if account.permission_level == "owner" or not account.external_id:
         return False
     return is_in_file(account.external_id)
+
+
+def _is_in_wrong_row(user: CheckedUser, by_external_id: User, by_email: User) -> bool:
+    """Return whether only the number is of the one account, and all else of the other one.
+
+    A column of numbers that was sorted by itself gives people the numbers of their namesakes.
+    """
+    is_of_email = compare_names(user, by_email) == "same"
+    return is_of_email and compare_names(user, by_external_id) != "same"
+
+
+def _wrong_row(user: CheckedUser, by_external_id: User, by_email: User) -> Conflict:
+    detail = (
+        f"{shown(user.external_id or '')} is the external_id of {_named(by_external_id)}, and the "
+        f"email and the whole name are those of {_named(by_email)}: is the number in the wrong "
+        "row? If the file is right, correct the external_id of these accounts by `anyscale user "
+        "update`"
+    )
+    return Conflict((by_external_id, by_email), detail)
 
 
 def _two_accounts(user: CheckedUser, by_external_id: User, by_email: User) -> Conflict:

@@ -168,7 +168,10 @@ class Planning:
             return self._by_email(owner_of_email)
         if owner_of_email is owner_of_number:
             return owner_of_number
-        if owner_of_email and not self._gives_up_email(owner_of_email):
+        if owner_of_email and (
+            _is_in_wrong_row(entry, owner_of_number, owner_of_email)
+            or not self._gives_up_email(owner_of_email)
+        ):
             raise Refused("two_accounts")
         return owner_of_number
 
@@ -212,7 +215,10 @@ class Planning:
 
     def _add_different(self, index: int, account: Account) -> None:
         entry = self._entries[index]
-        changes = account.changed({k: v for k, v in entry.items() if k != "email"})
+        details = {k: v for k, v in entry.items() if k != "email"}
+        if not entry.get("external_id"):
+            details.pop("external_id", None)  # no number is cleared
+        changes = account.changed(details)
         if entry.get("external_id") and key_of(entry["email"]) != account.key:
             changes["email"] = entry["email"]
         if changes and account.is_owner:
@@ -386,6 +392,12 @@ def _is_in_doubt(entry: Entry, account: Account) -> bool:
         return not is_same_email and _is_stranger(entry, account)
     is_other_last = (entry.get("lastname") or None) != (account.lastname or None)
     return _is_stranger(entry, account) and is_other_last
+
+
+def _is_in_wrong_row(entry: Entry, of_number: Account, of_email: Account) -> bool:
+    """Return whether the email and the whole name are those of another account than the number."""
+    name = _full_name(entry)
+    return name == _full_name(vars(of_email)) and name != _full_name(vars(of_number))
 
 
 def _is_stranger(entry: Entry, account: Account) -> bool:

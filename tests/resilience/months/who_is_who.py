@@ -169,7 +169,12 @@ class _Judge:
     def _pair(self, row: Row) -> bool:
         """Judge a row that finds an account; return False if it finds none."""
         by_number, by_email = self.by_number.get(row.number), self.by_email.get(row.email)
-        if by_email and self._leaves_its_email(by_email, row):
+        is_in_wrong_row = self._is_in_wrong_row(row, by_number, by_email)
+        if is_in_wrong_row is None and by_number and by_email:
+            for account in (by_number, by_email):
+                self._loosen(row, account)
+            return True
+        if by_email and not is_in_wrong_row and self._leaves_its_email(by_email, row):
             if not by_number:
                 self._loosen(row, by_email)
                 return True
@@ -185,6 +190,17 @@ class _Judge:
         self.found.add(found.user_id)
         self._judge_pair(row, found)
         return True
+
+    @staticmethod
+    def _is_in_wrong_row(
+        row: Row, by_number: Account | None, by_email: Account | None
+    ) -> bool | None:
+        if not by_number or not by_email or by_number is by_email:
+            return False
+        is_of_email, is_of_number = (_has_whole_name(row, one) for one in (by_email, by_number))
+        if is_of_email is False or is_of_number:
+            return False
+        return True if is_of_email and is_of_number is False else None
 
     def _leaves_its_email(self, account: Account, row: Row) -> bool:
         other = self.row_of_number.get(account.number)

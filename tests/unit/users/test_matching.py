@@ -210,6 +210,28 @@ def test_a_match_that_does_not_depend_on_the_file_is_the_same_in_any_file(world:
             assert alone == whole[at]
 
 
+@pytest.mark.parametrize(
+    ("file", "are_left"),
+    [
+        # a column of numbers that was sorted by itself
+        ([row("b", "1", "Jane", "Roe"), row("a", "2", "Jane", "Doe")], True),
+        ([row("b", "1", "Jane Roe"), row("a", "2", "JANE", "doe ")], True),
+        # emails that were exchanged, and a name that was changed at the same time
+        ([row("b", "1", "Jane", "Doe"), row("a", "2", "Jane", "Roe")], False),
+        ([row("b", "1", "Jane", "Poe"), row("a", "2", "Jane", "Roe")], False),
+    ],
+)
+def test_the_number_of_one_account_with_all_else_of_another_one_is_in_conflict(
+    file: Sequence[CheckedUser], are_left: bool
+) -> None:
+    accounts = [account("a", "1", "Jane", "Doe"), account("b", "2", "Jane", "Roe")]
+    found = World(accounts, file).matches()
+    assert [bool(one.conflict) for one in found] == [are_left, are_left]
+    for conflict in (one.conflict for one in found if one.conflict):
+        assert {one.user_id for one in conflict.accounts} == {"usr_a", "usr_b"}
+        assert "is the number in the wrong row?" in conflict.detail
+
+
 def test_a_conflict_names_both_people_and_the_ways_out() -> None:
     accounts = [account("a", "1"), account("b", last="Roe")]
     (found,) = World(accounts, [row("b", "1")]).matches()
@@ -241,6 +263,12 @@ UNNUMBERED_GONE = structs.replace(GONE, external_id=None)
         (JANE, row("z", "1", "Bob", "Roe"), "other_person"),
         (JANE, row("z", "1", "Doe", "Jane"), "other_person"),
         (JANE, row("z", "1", ABSENT, ABSENT), "other_person"),
+        (JANE, row("z", "1", "J\u0430n\u0435", "D\u043e\u0435"), "other_person"),
+        (JANE, row("z", "1", "Ja\u200bne", "Do\u200de"), "other_person"),
+        (JANE, row("z", "1", "Jane Doe", "Roe"), "other_person"),
+        (JANE, row("z", "1", "Doe Jane"), "other_person"),
+        (JANE, row("z", "1", "Jane-Ann", "Doe-Roe"), "other_person"),
+        (account("a", "1", "Jane"), row("z", "1", "Bob", "Jane"), "other_person"),
         # another number
         (JANE, row("a", "9", "JANE", "doe "), "renumbered"),
         (JANE, row("a", "9", "Jane Doe"), "renumbered"),
@@ -248,6 +276,10 @@ UNNUMBERED_GONE = structs.replace(GONE, external_id=None)
         (JANE, row("a", "9", "Jane", "Roe"), "other_person"),
         (JANE, row("a", "9", "Bob", "Doe"), "other_person"),
         (JANE, row("a", "01", "Bob", "Doe"), "other_person"),
+        (JANE, row("a", "\uff11", "Jane", "Roe"), "other_person"),
+        (JANE, row("a", "1.0", "Jane", "Roe"), "other_person"),
+        (JANE, row("a", "-", "Bob", "Doe"), "other_person"),
+        (JANE, row("A", "9", "Doe", "Jane"), "other_person"),
         (JANE, row("a", "9", ABSENT, ABSENT), "other_person"),
         (GONE, row("a", "9", "Jane", "Doe"), "returned"),
         # a number on one side at most
@@ -271,11 +303,18 @@ UNNUMBERED_GONE = structs.replace(GONE, external_id=None)
         (account("a", "1", "Ann", "D?e"), row("a", "9", "Ann", "D?e"), "renumbered"),
         (account("a", "1", "????", "????"), row("a", "1", "????", "????"), None),
         (account("a", "1", "????", "????"), row("a", "1", "Jane", "Doe"), None),
+        (account("a", "1", "????", "????"), row("z", "1", "Jane", "Doe"), "other_person"),
+        (account("a", "1", "????", "Doe"), row("z", "1", "Jane", "Roe"), "other_person"),
+        (account("a", "1", "J?ne", "Doe"), row("z", "1", "Jane", "Roe"), None),
         (LOST_GONE, row("a", "1", "????", "????"), "returned"),
         (LOST_GONE, row("a", "1", "J???", "D???"), "returned"),
         # people who are back
         (GONE, row("a", "1", "Jane", "Doe"), None),
         (GONE, row("a", "1", "Jane Doe"), None),
+        (GONE, row("A", "1", "\uff2aane ", " DOE"), None),
+        (GONE, row("a", "01", "Jane", "Doe"), "returned"),
+        (GONE, row("a", "1", "Doe", "Jane"), "returned"),
+        (GONE, row("a", "1", "Jane", ABSENT), "returned"),
         (GONE, row("z", "1", "Jane", "Doe"), "returned"),
         (GONE, row("a", "1", "Jane", "Roe"), "returned"),
         (GONE, row("a", "1", ABSENT, ABSENT), "returned"),

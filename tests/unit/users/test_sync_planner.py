@@ -447,6 +447,36 @@ def test_letters_that_the_account_has_and_the_file_lost_are_problems_and_repairs
     assert [(one.email, one.kind) for one in plan.questions] == [("d@x.org", "lost_letters")]
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (("W?jcik", "?ukasz"), ("Łukasz", "Wójcik")),
+        (("W?jcik ?ukasz", None), ("Łukasz", "Wójcik")),
+        (("W?jcik ?ukasz", None), ("Łukasz Wójcik", None)),
+        (("W?jcik", "?ukasz"), ("Łukasz Wójcik", None)),
+        (("?ukasz", "W?jcik"), ("Łukasz Wójcik", None)),
+    ],
+)
+def test_lost_letters_are_found_in_swapped_columns_and_in_one_column(
+    ours: tuple[str, str | None], theirs: tuple[str, str | None]
+) -> None:
+    known = account("a@x.org", external_id="1", name=theirs[0], lastname=theirs[1])
+    user = entry("a@x.org", external_id="1", name=ours[0], lastname=ours[1])
+    planner = Planner(ALL)
+    planner.add_entries([(0, user, known)])
+    assert [(at, fault.field) for at, fault in planner.damaged] == [(0, "name")]
+
+
+def test_no_number_is_cleared_so_that_another_number_is_a_question_in_the_next_month() -> None:
+    world = World.of([account("a@x.org", external_id="1", lastname="Doe")])
+    plan = world.plan([entry("a@x.org", external_id=None, lastname="Roe")], ALL)
+    world.apply(plan)
+    (after,) = world.accounts.values()
+    assert (after.external_id, after.lastname) == ("1", "Roe")
+    plan = world.plan([entry("a@x.org", external_id="9", lastname="Poe")], ALL)
+    assert [(one.email, one.kind) for one in plan.questions] == [("a@x.org", "other_person")]
+
+
 @pytest.mark.parametrize("ends", [True, False], ids=["ends", "begins"])
 def test_an_end_of_many_sso_sign_ins_stops_a_sync_and_a_beginning_does_not(ends: bool) -> None:
     world = World.of(structs.replace(one, is_sso_user=ends) for one in many(51))
