@@ -169,7 +169,10 @@ class _Months:
         return judge(rows, self._accounts, self._persons, self._former, restores=restores)
 
     def _some_kinds(self) -> list[str]:
-        return [kind for kind in _KINDS if self._chance.random() < 0.6] or ["--correct"]
+        kinds = [kind for kind in _KINDS if self._chance.random() < 0.6] or ["--correct"]
+        if "--suspend-missing" in kinds and "--create" not in kinds:
+            kinds.append("--create")  # without it, a row without an account stops the month
+        return kinds
 
     def _suspend_by_hand(self) -> None:
         if self._chance.random() > 0.2:

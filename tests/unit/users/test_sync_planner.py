@@ -464,7 +464,7 @@ def test_lost_letters_are_found_in_swapped_columns_and_in_one_column(
     user = entry("a@x.org", external_id="1", name=ours[0], lastname=ours[1])
     planner = Planner(ALL)
     planner.add_entries([(0, user, known)])
-    assert [(at, fault.field) for at, fault in planner.damaged] == [(0, "name")]
+    assert [(at, fault.field) for at, fault in planner.draft.damaged] == [(0, "name")]
 
 
 def test_no_number_is_cleared_so_that_another_number_is_a_question_in_the_next_month() -> None:
