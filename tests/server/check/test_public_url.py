@@ -201,6 +201,28 @@ def test_a_wrong_line_of_nginx_is_found_and_nothing_else(
 
 
 @pytest.mark.parametrize(
+    ("buffers", "status"),
+    [
+        ("proxy_buffer_size 1k;", 502),
+        ("proxy_buffer_size 4k;", 502),
+        ("proxy_buffer_size 8k; large_client_header_buffers 4 4k;", 400),
+    ],
+)
+def test_buffers_that_are_too_small_for_the_headers_of_a_sign_in_are_found(
+    buffers: str, status: int, site: Site
+) -> None:
+    with site.behind_nginx(("proxy_buffer_size 8k;", buffers)):
+        results = site.check()
+
+    assert {name for name, one in statuses(results).items() if one in ("warn", "fail")} == {
+        "proxy.header_limit"
+    }
+    result = results["proxy.header_limit"]
+    assert result.found == f"it does not come back ({status}): some sign-ins at applications fail"
+    assert "in nginx `proxy_buffer_size 8k;`" in result.fix
+
+
+@pytest.mark.parametrize(
     ("change", "found"),
     [
         # As after a program that cleans folders of temporary files.

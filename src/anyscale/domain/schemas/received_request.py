@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 __all__ = [
+    "ECHO",
     "PROOF",
     "RECEIVED_BODY_OCTETS",
     "RECEIVED_BODY_PATH",
@@ -21,6 +22,9 @@ RECEIVED_BODY_PATH = "/v1/batches/check"
 RECEIVED_BODY_OCTETS = 2 << 20
 
 PROOF = "Musterroll-Proof"
+
+#: a header that the server returns to the command as it received it
+ECHO = "Musterroll-Echo"
 
 
 class ReceivedRequest(Struct, frozen=True, kw_only=True):

@@ -7,9 +7,11 @@ import msgspec
 
 from anyscale.domain.schemas.protocol import DECODE_ERRORS, IDENTITY
 from anyscale.domain.schemas.received_request import (
+    ECHO,
     PROOF,
     RECEIVED_BODY_OCTETS,
     RECEIVED_BODY_PATH,
+    RECEIVED_REQUEST_PATH,
     ReceivedBody,
     ReceivedRequest,
 )
@@ -20,6 +22,7 @@ from anyscale.server.check.network import NoResponse, announce_body, get, send_b
 __all__ = [
     "check_body_limit",
     "check_client_address",
+    "check_header_limit",
     "check_headers",
     "check_host",
     "check_metrics",
@@ -29,6 +32,10 @@ __all__ = [
 
 #: octets of the largest body that the server accepts
 _MAX_BODY = 64 << 20
+
+#: Octets of a header that the server sends while a user signs in for an application: a cookie has
+#: the application's request, and the response has other headers too.
+_LONG_HEADER = 5_000
 
 #: Of large bodies: the server refuses POST without a proof there, or redirects it without a
 #: session, before it reads the body.
@@ -96,6 +103,23 @@ def check_headers(installation: Installation) -> Finding:
         found = f"the server did not receive {', '.join(missing)}"
         return fail("other headers", found, "let the proxy pass them on")
     return ok("other headers", f"the server received {', '.join(SENT_HEADERS)}")
+
+
+def check_header_limit(installation: Installation) -> Finding:
+    """Check that a long header passes in both directions, as that of a sign-in does."""
+    looked_at = f"{installation.proxied_url}, a header of {_LONG_HEADER:,} octets"
+    _received(installation)
+    proof, _ = installation.new_proofs() or ("", "")
+    sent = "0" * _LONG_HEADER
+    response = get(installation.proxied_url + RECEIVED_REQUEST_PATH, {PROOF: proof, ECHO: sent})
+    if response.headers.get(ECHO.lower()) != sent:
+        found = f"it does not come back ({response.status}): some sign-ins at applications fail"
+        fix = (
+            "let the proxy pass on headers of 6 KiB: in nginx `proxy_buffer_size 8k;` and"
+            " `large_client_header_buffers 4 8k;`"
+        )
+        return warn(looked_at, found, fix)
+    return ok(looked_at, "it came back whole")
 
 
 def check_body_limit(installation: Installation) -> Finding:

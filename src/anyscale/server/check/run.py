@@ -60,6 +60,7 @@ CHECKS: Mapping[str, tuple[str, Callable[[Installation], Finding]]] = {
     "proxy.scheme": ("the header X-Forwarded-Proto", proxy.check_scheme),
     "proxy.trusted": ("FORWARDED_ALLOW_IPS", proxy.check_trusted_proxy),
     "proxy.headers": ("other headers", proxy.check_headers),
+    "proxy.header_limit": ("a long header", proxy.check_header_limit),
     "proxy.body_limit": ("a body of 64 MiB", proxy.check_body_limit),
     "proxy.metrics": ("/metrics", proxy.check_metrics),
     "openid.keys": ("the signing keys", signing_keys.check_signing_keys),

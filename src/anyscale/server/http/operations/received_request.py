@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from litestar import Response
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 
 from anyscale import __version__
 from anyscale.domain.schemas.received_request import (
+    ECHO,
     PROOF,
     RECEIVED_BODY_OCTETS,
     RECEIVED_BODY_PATH,
@@ -25,9 +27,11 @@ __all__ = ["HANDLERS"]
 @get(RECEIVED_REQUEST_PATH, pool="auth", include_in_schema=False)
 def describe_request(
     request: AnyRequest, operator_proofs: NamedDependency[OperatorProofs]
-) -> ReceivedRequest:
+) -> Response[ReceivedRequest]:
     """Describe the request to the operator's command; for other callers there is no such path."""
-    return _described(request, _respond(request, operator_proofs))
+    described = _described(request, _respond(request, operator_proofs))
+    echo = request.headers.get(ECHO)
+    return Response(described, headers={ECHO: echo} if echo else {})
 
 
 @post(
