@@ -221,6 +221,7 @@ def test_a_file_whose_last_line_has_no_end_changes_nothing_unless_that_is_said(
     file = csv(tmp_path, *STAFF[:3], end="")
     done = anyscale("user", "sync", "-f", file, "--yes")
     assert (done.returncode, "it may be cut off" in done.stderr) == (2, True)
+    assert "Export it again, from Google Sheets as .xlsx, or use --unterminated" in done.stderr
     assert suspended(anyscale) == set()
     assert anyscale("user", "sync", "-f", file, "--yes", "--unterminated").returncode == 0
     assert suspended(anyscale) == {"ann@example.com"}
