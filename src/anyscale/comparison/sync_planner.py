@@ -1,6 +1,7 @@
 """Decide what a sync does: entries and accounts in, a plan out."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 
 from anyscale.comparison.comparison_calls import ComparisonCalls
 from anyscale.comparison.differences import values_to_compare
@@ -19,6 +20,9 @@ from anyscale.domain.models.users import User
 from anyscale.domain.validation import CheckedUser
 from anyscale.errors import TooLarge
 
+#: the age of an account that the file may be too old for
+_RECENT = timedelta(days=7)
+
 _GOT_SINCE = "it got an email or a number of the file while the plan was made: sync again"
 
 
@@ -33,6 +37,9 @@ class Planner:
         self.draft: DraftPlan = DraftPlan(options)
         #: the accounts of the entries, sorted by `end_entries`
         self.seen: IdHashes = IdHashes()
+        self._recent_since = datetime.now(UTC) - _RECENT
+        #: accounts without an entry that were created since then
+        self._recent = set[str | None]()
         #: of all entries
         self._email_keys = IdHashes()
         self._numbers = IdHashes()
@@ -90,6 +97,8 @@ class Planner:
         else:
             step = step_of_account("suspend", account, "it is not in the file")
             draft.plan.suspend.append(step)
+            if account.created_at > self._recent_since:
+                self._recent.add(account.user_id)
             self._refuse_if_too_large()
 
     def look_up(self, calls: ComparisonCalls) -> None:
@@ -106,6 +115,7 @@ class Planner:
         plan = self.draft.plan
         plan.accounts = accounts
         apply_rules(self.draft)
+        plan.suspend_recent = sum(step.user_id in self._recent for step in plan.suspend)
         for steps in (plan.create, plan.correct, plan.restore):
             steps.sort(key=lambda step: step.index or 0)
         plan.questions.sort(key=lambda question: question.index or 0)

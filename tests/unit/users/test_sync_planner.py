@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -488,6 +488,19 @@ def test_a_number_that_lost_its_zeros_does_not_say_that_two_people_differ() -> N
     world = World.of([account(EMAILS[0], external_id="00009")])
     plan = world.plan([entry(EMAILS[1], external_id="9")], ALL)
     assert "is an email mistyped, cut off or new?" in plan.questions[0].reason
+
+
+def test_new_accounts_are_counted_if_they_would_be_suspended() -> None:
+    days = {"old@x.org": 8, "new@x.org": 6, "ben@x.org": 0}
+    world = World.of(
+        account(
+            email, name=email[:3], lastname="Doe", created_at=datetime.now(UTC) - timedelta(age)
+        )
+        for email, age in days.items()
+    )
+    plan = world.plan([entry("ben@y.org", name="ben", lastname="Doe")], ALL)  # is in question
+    assert [step.email for step in plan.suspend] == ["old@x.org", "new@x.org"]
+    assert plan.suspend_recent == 1
 
 
 def test_each_limit_is_about_its_own_kind() -> None:

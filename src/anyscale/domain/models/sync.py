@@ -160,6 +160,8 @@ class SyncPlan(Struct, kw_only=True):
         create (list[SyncStep]): Accounts to create, in the order of the entries.
         correct (list[SyncStep]): Accounts to correct, in the order of the entries.
         suspend (list[SyncStep]): Accounts to suspend, in the order of their creation.
+        suspend_recent (int): Of the accounts to suspend, those created in the last 7 days: the
+            file may be older than they are.
         restore (list[SyncStep]): Accounts to restore, in the order of the entries.
         left (list[SyncStep]): Accounts and entries that the sync leaves as they are, with a reason.
         blocked (list[SyncStep]): Entries whose account cannot be created, or get its email or
@@ -176,6 +178,7 @@ class SyncPlan(Struct, kw_only=True):
     create: list[SyncStep] = []
     correct: list[SyncStep] = []
     suspend: list[SyncStep] = []
+    suspend_recent: int = 0
     restore: list[SyncStep] = []
     left: list[SyncStep] = []
     blocked: list[SyncStep] = []

@@ -11,6 +11,7 @@ from tests.server.http.console.conftest import Console, OpenConsole
 from tests.server.http.console.test_batches import announce_large_file, upload, words
 from tests.server.http.pages.requests import PROVIDER, PUBLIC, create_owner, fields_of, get, send
 from tests.support.callers import OPERATOR
+from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.sign_in.sign_ins import let_time_pass
 from tests.support.users import create_accounts
@@ -19,7 +20,7 @@ from anyscale.comparison import sync_options
 from anyscale.domain.models.users import User, UserChanges
 from anyscale.errors import BatchRefused, StoreUnavailable, SyncStopped
 from anyscale.server.background import file_sync
-from anyscale.server.core.time_units import HOUR_MS
+from anyscale.server.core.time_units import DAY_MS, HOUR_MS
 from anyscale.server.http.console.syncs import pages
 from anyscale.server.http.console.syncs.pages import PATH
 from anyscale.server.http.console.users.listing import PAGE_USERS
@@ -353,6 +354,21 @@ def test_a_domain_that_single_sign_on_refuses_is_a_warning_for_the_new_and_for_n
     assert warned(b"7,Jane,ann@exmaple.net\n", without_sso).startswith("exmaple.net</strong>")
     assert warned(b"7,Jane,ann@exmaple.net,yes\n").startswith("exmaple.net</strong>")
     assert not warned(b"7,Jane,ann@exmaple.net,no\n")
+
+
+def test_new_accounts_that_an_older_file_would_suspend_are_a_warning(
+    console: Console, jane: HttpClient
+) -> None:
+    create_accounts(console.control_plane, "new", "newer")
+    warning = "2 accounts that would be suspended were created in the last 7 days. Is the file"
+    assert warning in words(check(jane, staff()))
+    new = staff(";Jane;;new@example.com;", ";Jane;;newer@example.com;")
+    assert "in the last 7 days" not in words(check(jane, new))
+    with console.control_plane.store.write() as tx:
+        execute_sql(tx, f"update batches set published_at = published_at - {8 * DAY_MS}")
+    page = words(check(jane, staff()))
+    assert "2 people who are not in the file" in page
+    assert "in the last 7 days" not in page
 
 
 def test_a_file_that_may_be_cut_off_is_a_question(console: Console, jane: HttpClient) -> None:

@@ -196,6 +196,8 @@ class ShownPlan(Struct, frozen=True):
     #: perhaps one person each, with another name and another email
     possible_pairs: Sequence[LookAlike]
     nameless: int
+    #: accounts to suspend that were created in the last 7 days
+    suspend_recent: int
     #: domains of new emails that single sign-on refuses
     refused_domains: Sequence[str]
     notes: Sequence[str]
@@ -223,6 +225,7 @@ def shown_plan(run: FileSync, plan: SyncPlan) -> ShownPlan:
         renumbered=sum(one.kind == "renumbered" for one in plan.questions),
         possible_pairs=list(possible_pairs(plan)),
         nameless=count_unidentified(plan, create=True) if plan.suspend else 0,
+        suspend_recent=plan.suspend_recent,
         refused_domains=run.refused_domains(plan),
         notes=run.file.notes,
     )
