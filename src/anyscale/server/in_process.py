@@ -29,6 +29,7 @@ from anyscale.domain.models.users import (
     UserChanges,
 )
 from anyscale.domain.schemas.batches import UndoPart
+from anyscale.domain.schemas.exports import ExportPage
 from anyscale.domain.schemas.mail import MailingPage
 from anyscale.domain.schemas.users import Role, UserPage
 from anyscale.domain.user_query import UserQuery
@@ -198,6 +199,9 @@ class Users(_Calls):
         return self._opened("search" if is_new_search else "list").listing.page(
             query, cursor, limit
         )
+
+    def export(self, after: str, limit: int) -> ExportPage:
+        return self._opened("list").users.export(after, limit)
 
 
 class Links(_Calls):

@@ -17,6 +17,7 @@ from anyscale.domain.models.batches import Batch
 from anyscale.domain.models.mail import Mail
 from anyscale.domain.models.users import ExpectedUser, PasswordLink, User
 from anyscale.domain.schemas.batches import UndoPart
+from anyscale.domain.schemas.exports import ExportPage
 from anyscale.domain.schemas.mail import MailingPage
 from anyscale.domain.schemas.users import Role
 
@@ -83,6 +84,9 @@ class Users(AccountCalls, Protocol):
 
     def reset_second_factor(self, user_id: str, reason: str) -> int:
         """Remove the second factors of an account, and count them. An owner's are refused."""
+
+    def export(self, after: str, limit: int) -> ExportPage:
+        """Return a page of all accounts, without hashes; `after` is that of the previous page."""
 
 
 class Links(Protocol):

@@ -37,6 +37,7 @@ from anyscale.domain.schemas.batches import (
     UndoPart,
     UserChunk,
 )
+from anyscale.domain.schemas.exports import ExportPage
 from anyscale.domain.schemas.users import (
     AnswersThatHold,
     EmailChanges,
@@ -256,6 +257,9 @@ class Users:
     def list(self, query: UserQuery, cursor: str, limit: int) -> UserPage:
         parameters = _parameters(query) | {"cursor": cursor, "limit": limit}
         return self._request(UserPage, "GET", "/v1/users", **parameters)
+
+    def export(self, after: str, limit: int) -> ExportPage:
+        return self._request(ExportPage, "GET", "/v1/users:export", after=after, limit=limit)
 
 
 class Links:

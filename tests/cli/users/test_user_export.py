@@ -8,10 +8,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.support.callers import OPERATOR
 from tests.support.commands.command_process import CommandProcess, CommandResult
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.directory import run_unpacked
 from tests.support.faults.fault_injection import run_under_strace
+from tests.support.servers.server_in_process import serve_in_process
 from tests.support.sign_in.sign_ins import sign_in
 from tests.support.slapd import directory
 
@@ -166,6 +168,29 @@ def test_an_export_beside_the_address_of_a_server_says_which_database_it_reads(
         assert (
             f"but this command reads the database at {small.database}" in done.stderr
         ) is is_said
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "ldif"])
+def test_a_reader_exports_from_a_server_and_gets_no_hashes_even_if_requested(
+    small: Place, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = small.export(f"local.{ending}").read_text(encoding="utf-8")
+    control_plane = cheap_control_plane(Settings(database=small.database))
+    token = control_plane.tokens.create("auditor", "reader", None, OPERATOR)
+    events = small.events("users.exported")
+    with serve_in_process(control_plane) as url:
+        monkeypatch.setenv("ANYSCALE_CLI_TOKEN", token)
+        options = ("--with-password-hashes", "--host", url)
+        done = small.do("user", "export", "-o", f"remote.{ending}", *options)
+
+    assert "No token gets hashes of passwords: the operator exports them" in done.stderr
+    assert "Not in the file: password hashes (3)." in done.stderr
+    path = small.folder / f"remote.{ending}"
+    assert path.read_text(encoding="utf-8") == expected
+    assert "$6$" not in expected
+    assert path.stat().st_mode & 0o777 == 0o600
+    monkeypatch.delenv("ANYSCALE_CLI_TOKEN")
+    assert small.events("users.exported") == events
 
 
 @pytest.mark.parametrize("name", ["users.yaml", "users", "-"])

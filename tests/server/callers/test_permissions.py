@@ -37,6 +37,7 @@ OPERATIONS = {
     "getPolicy": Permission.READ_ACCOUNTS,
     "findUsers": Permission.READ_ACCOUNTS,
     "listUsers": Permission.READ_ACCOUNTS,
+    "exportUsers": Permission.READ_ACCOUNTS,
     "lookUpUsers": Permission.READ_ACCOUNTS,
     "listBatches": Permission.READ_ACCOUNTS,
     "showBatch": Permission.READ_ACCOUNTS,

@@ -1,20 +1,19 @@
-"""All accounts for `anyscale user export`, for the operator."""
+"""All accounts for `anyscale user export`."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 
 from anyscale.domain.models.exports import ExportedUser
 from anyscale.domain.password_hashes.parsing import parse
+from anyscale.domain.schemas.exports import EXPORT_PAGE, ExportPage
 from anyscale.server.core.hashing.schemes.wrapped import PREFIX
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import ExportedRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["UserExport", "exported_users"]
-
-#: accounts in a page
-_PAGE = 2_000
+__all__ = ["UserExport", "export_page", "exported_users"]
 
 
 class UserExport:
@@ -28,22 +27,31 @@ class UserExport:
     def __init__(self, tx: Transaction, *, with_hashes: bool) -> None:
         self._tx = tx
         self._with_hashes = with_hashes
-        #: how many accounts there are
-        self.total: int = tx.exports.count_users()
         #: scheme -> how many hashes of it were given
         self.hashes = Counter[str]()
-        self._left_out = Counter[str]()
+        #: kind -> how many hashes of the given accounts were left out
+        self.hashes_left_out = Counter[str]()
+
+    @cached_property
+    def total(self) -> int:
+        """How many accounts there are."""
+        return self._tx.exports.count_users()
 
     def pages(self) -> Iterator[list[ExportedUser]]:
         """Iterate over all accounts in the order of their ids."""
-        after = ""
-        while found := self._tx.exports.page(after, _PAGE):
-            yield list(map(self._user, found))
-            after = found[-1].user_id
+        after: str | None = ""
+        while after is not None:
+            users, after = self.page(after, EXPORT_PAGE)
+            yield users
+
+    def page(self, after: str, limit: int) -> tuple[list[ExportedUser], str | None]:
+        """Return accounts after a `user_id`, and after which one the next page begins, or None."""
+        found = self._tx.exports.page(after, limit)
+        return list(map(self._user, found)), found[-1].user_id if len(found) == limit else None
 
     def left_out(self) -> Mapping[str, int]:
         """Return how much of each kind belongs to accounts and was not given, after all pages."""
-        return {**self._left_out, **self._tx.exports.count_left_out()}
+        return {**self.hashes_left_out, **self._tx.exports.count_left_out()}
 
     def _user(self, found: ExportedRecord) -> ExportedUser:
         has_password = found.password_hash is not None
@@ -65,10 +73,10 @@ class UserExport:
         if text is None:
             return None
         if not self._with_hashes:
-            self._left_out["password_hashes"] += 1
+            self.hashes_left_out["password_hashes"] += 1
             return None
         if text.startswith(PREFIX):  # only musterroll verifies it
-            self._left_out["weak_password_hashes"] += 1
+            self.hashes_left_out["weak_password_hashes"] += 1
             return None
         # Nearly all are ours, and to parse one takes as long as all else of the account.
         scheme = "argon2" if text.startswith("$argon2") else parse(text).scheme
@@ -81,3 +89,12 @@ def exported_users(transactions: Transactions, *, with_hashes: bool) -> Iterator
     """Give the accounts as they are now, whatever is written during the block."""
     with transactions.read() as tx:
         yield UserExport(tx, with_hashes=with_hashes)
+
+
+def export_page(transactions: Transactions, after: str, limit: int) -> ExportPage:
+    """Return a page of the accounts as they are now, without hashes."""
+    with transactions.read() as tx:
+        export = UserExport(tx, with_hashes=False)
+        users, last = export.page(after, limit)
+        total = None if after else export.total
+        return ExportPage(users, last, total, export.hashes_left_out.total())

@@ -1,4 +1,4 @@
-"""/v1/users: find accounts by email, list and search them."""
+"""/v1/users: find accounts by email, list, search and export them."""
 
 from datetime import date
 from typing import Annotated, Literal
@@ -7,6 +7,7 @@ from litestar import Router
 from litestar.di import NamedDependency, Provide
 from litestar.params import QueryParameter, RawBody
 
+from anyscale.domain.schemas.exports import EXPORT_PAGE, ExportPage
 from anyscale.domain.schemas.users import USER_PAGE, FindUsers, FoundUsers, Role, UserPage
 from anyscale.domain.user_query import MAX_QUERY_TEXT, UserQuery
 from anyscale.errors import TooLarge
@@ -147,4 +148,24 @@ def list_users(
     return listing.page(user_query, cursor, limit)
 
 
-ROUTER = Router("/", route_handlers=[find_users, list_users], tags=["users"])
+@get(
+    "/users:export",
+    pool="read",
+    permission=Permission.READ_ACCOUNTS,
+    operation_id="exportUsers",
+    summary="Get all accounts in pages, as `anyscale user export` writes them, without hashes.",
+    responses=error_responses(),
+)
+def export_users(
+    users: NamedDependency[UserQueries],
+    after: Annotated[
+        str, QueryParameter(max_length=64, description="The `after` of the previous page.")
+    ] = "",
+    limit: Annotated[
+        int, QueryParameter(ge=1, le=EXPORT_PAGE, description="Users in a page.")
+    ] = EXPORT_PAGE,
+) -> ExportPage:
+    return users.export(after, limit)
+
+
+ROUTER = Router("/", route_handlers=[find_users, list_users, export_users], tags=["users"])
