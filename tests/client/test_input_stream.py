@@ -19,6 +19,7 @@ from anyscale.errors.batches import MAX_PROBLEMS
 from anyscale.users_file import UsersFile, format_of, json_scanner
 from anyscale.users_file.entry_collector import EntryCollector, Place
 from anyscale.users_file.input_stream import CapturedInput, Fatal, InputStream
+from anyscale.users_file.reading_options import ReadingOptions
 
 MIB = 1 << 20
 
@@ -398,7 +399,7 @@ def test_the_first_problems_by_place_are_kept_and_the_others_counted() -> None:
 
 
 def test_a_place_after_4_gib_of_one_line_is_exact() -> None:
-    collector = EntryCollector("users.json", Policy())
+    collector = EntryCollector(ReadingOptions("users.json", Policy()))
     for column in (7, (1 << 32) + 5, 9):
         collector.refuse(Place(1, column), "type", "wrong")
     assert [collector.place_of_email(at).column for at in range(3)] == [7, (1 << 32) + 5, 9]

@@ -19,6 +19,7 @@ from anyscale.domain.validation import FIELDS, CheckedUser, Policy
 from anyscale.users_file import UsersFile, input_stream, yaml_plain_entries, yaml_reader
 from anyscale.users_file.entry_collector import EntryCollector
 from anyscale.users_file.input_stream import InputStream
+from anyscale.users_file.reading_options import ReadingOptions
 from anyscale.users_file.yaml_plain_entries import PlainEntries
 
 # A value a line, as files have them: plain ones, and those that mean something else than they look
@@ -284,7 +285,7 @@ def test_a_bad_file_after_plain_entries_has_the_problems_that_the_parser_finds(b
 
 def left_to_the_parser(text: str, policy: Policy | None = None) -> str:
     """Read the plain entries of a text; return what the parser gets, without its blank lines."""
-    collector = EntryCollector("users.yaml", policy or Policy())
+    collector = EntryCollector(ReadingOptions("users.yaml", policy or Policy()))
     plain = PlainEntries(InputStream(io.BytesIO(text.encode()), "users.yaml", yaml=True), collector)
     users = list(plain.users())
     rest = b"".join(iter(plain.read, b"")).decode()

@@ -15,7 +15,7 @@ from anyscale.cli.terminal import be_quiet, escaped, is_quiet, say
 from anyscale.domain.phrases import quantity
 from anyscale.errors import BatchRefused, ConfigError
 from anyscale.malloc import return_large_blocks
-from anyscale.users_file import FORMATS, STDIN, TABLES, UsersFile
+from anyscale.users_file import FORMATS, STDIN, UsersFile
 from anyscale.users_file.tables.header import chosen_columns
 
 __all__ = [
@@ -142,9 +142,9 @@ def say_notes(file: UsersFile) -> None:
 
 def column_hint(file: UsersFile, error: BatchRefused) -> str | None:
     """Return the way to take the columns of a table without editing it."""
-    proposed = file.proposed_choices
-    is_unknown = error.codes["unknown_key"] > file.nameless_columns
-    if file.format not in TABLES or not (proposed or is_unknown):
+    proposed = file.reading_notes.proposed_choices
+    is_unknown = error.codes["unknown_key"] > file.reading_notes.nameless_columns
+    if not file.format.is_table or not (proposed or is_unknown):
         return None
     choices = [
         f"{shown if len(shown) <= _LONGEST else 'HEADER'}={field}"

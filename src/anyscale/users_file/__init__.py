@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 from msgspec import structs
 
@@ -24,57 +24,19 @@ from anyscale.domain.struct_types import examine_structs
 from anyscale.domain.validation import CheckedUser, Policy, shown
 from anyscale.errors import BatchUnfinished, ConfigError, Problem
 from anyscale.users_file.entry_collector import EntryCollector, Place
+from anyscale.users_file.formats import FORMATS, Format, format_of
 from anyscale.users_file.input_stream import CapturedInput, Fatal, InputStream
 from anyscale.users_file.manifest import BESIDE, fault_of
-from anyscale.users_file.reading_notes import notes_of
+from anyscale.users_file.reading_notes import ReadingNotes, lines_of
+from anyscale.users_file.reading_options import ReadingOptions
 
 if TYPE_CHECKING:
     from anyscale.users_file.tables.columns import ColumnChoices
 
-__all__ = ["FORMATS", "STDIN", "TABLES", "FileReading", "Format", "UsersFile"]
+__all__ = ["FORMATS", "STDIN", "FileReading", "Format", "UsersFile", "format_of"]
 
 #: a reader: the text of a file -> the users of its entries, which it hands to the collector
 Read = Callable[[InputStream, EntryCollector], Iterator[CheckedUser]]
-
-
-class Format(NamedTuple):
-    """A format of users files."""
-
-    #: as pages show it
-    label: str
-    #: of file names
-    endings: tuple[str, ...]
-    #: the module and the function of its reader, which is imported on use
-    reader: str
-
-    def read(self, source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
-        """Read the entries of a file: see the reader."""
-        module, function = self.reader.split(":")
-        reader: Read = getattr(import_module(f"{__name__}.{module}"), function)
-        examine_structs()  # those of the reader
-        return reader(source, entries)
-
-
-#: by their names on the command line
-FORMATS = {
-    "yaml": Format("YAML", (".yaml", ".yml"), "yaml_plain_entries:read_yaml"),
-    "json": Format("JSON", (".json",), "json_reader:read_json"),
-    "jsonl": Format("JSON Lines", (".jsonl", ".ndjson"), "json_reader:read_jsonl"),
-    "xlsx": Format("Excel", (".xlsx", ".xlsm", ".xlsb", ".xls"), "tables.xlsx_reader:read_xlsx"),
-    "csv": Format("CSV", (".csv", ".tsv"), "tables.csv_reader:read_csv"),
-    "ldif": Format("LDIF", (".ldif",), "ldif_reader:read_ldif"),
-    "keycloak": Format("Keycloak", (), "keycloak_reader:read_keycloak"),
-    "django": Format("Django", (), "django_reader:read_django"),
-}
-
-#: the formats whose columns the caller can choose
-TABLES = ("csv", "xlsx")
-
-#: Their readers limit the size of an entry themselves, and an unfinished file is not valid.
-_WHOLE = frozenset({"json", "jsonl", "keycloak", "django", "xlsx"})
-
-#: They have the key `create_users`, or a list as under it.
-_WITH_KEY = frozenset({"yaml", "json", "jsonl"})
 
 #: the name of standard input on a command line
 STDIN = "-"
@@ -86,10 +48,11 @@ _NO_MANIFEST = frozenset({errno.ENOENT, errno.ENAMETOOLONG})
 _MAX_HEADER = 1 << 12
 
 
-def format_of(file_name: str) -> str:
-    """Return the format of a file by its name; YAML for unknown endings."""
-    ending = os.path.splitext(file_name)[1].lower()  # noqa: PTH122 - a name, which need not be a path
-    return next((name for name, one in FORMATS.items() if ending in one.endings), "yaml")
+def _reader(file_format: Format) -> Read:
+    module, function = file_format.reader.split(":")
+    reader: Read = getattr(import_module(f"{__name__}.{module}"), function)
+    examine_structs()  # those of the reader
+    return reader
 
 
 def _unreadable(name: str, error: OSError) -> ConfigError:
@@ -151,8 +114,8 @@ class FileReading:
             file=self._file.name,
             line=line,
             column=column,
-            cell=cell_name(line, column) if self._file.has_cells else None,
-            person="" if self._file.names_people else None,
+            cell=cell_name(line, column) if self._file.format.is_workbook else None,
+            person=None if self._file.format.has_key else "",
         )
 
 
@@ -186,7 +149,7 @@ class UsersFile:
     ) -> None:
         self.name = name
         self.path = path
-        self.format = file_format
+        self.format: Final = FORMATS[file_format]
         self._stream = stream
         self._source: InputStream | None = None
         self._columns = columns or {}
@@ -201,10 +164,7 @@ class UsersFile:
         self.may_be_cut: bool = False
         #: what the last reading recognized and passed over, as lines for its user
         self.notes: list[str] = []
-        #: problems of columns without a name, for which no field can be chosen, in the last reading
-        self.nameless_columns: int = 0
-        #: header -> field, or "" to leave it out: what mends the header, in the last reading
-        self.proposed_choices: Mapping[str, str] = {}
+        self.reading_notes: ReadingNotes = ReadingNotes()
         #: size in bytes and modification time in nanoseconds, which change with the file
         self.stamp: Final = self._current_stamp()
 
@@ -248,16 +208,6 @@ class UsersFile:
         """The name of the file, by which people recognize it; None for input that has none."""
         return label_of_file(self.name) if self.path else None
 
-    @property
-    def has_cells(self) -> bool:
-        """Whether places are rows and columns of a spreadsheet."""
-        return self.format == "xlsx"
-
-    @property
-    def names_people(self) -> bool:
-        """Whether problems name people, since the file has no key `create_users`."""
-        return self.format not in _WITH_KEY
-
     def progress(self) -> tuple[int, int]:
         return self._source.total if self._source else 0, self.stamp[0]
 
@@ -265,17 +215,10 @@ class UsersFile:
         self, policy: Policy, keep: frozenset[int] = frozenset(), *, verify: bool
     ) -> EntryCollector:
         """Return a collector for one reading of this file."""
-        return EntryCollector(
-            self.name,
-            policy,
-            keep,
-            chosen_columns=self._columns,
-            chosen_sheet=self._sheet,
-            cells=self.has_cells,
-            column_choices=self.column_choices,
-            people=self.names_people,
-            verify=verify,
+        options = ReadingOptions(
+            self.name, policy, self.format, self._columns, self._sheet, self.column_choices, verify
         )
+        return EntryCollector(options, keep)
 
     def reading(self, policy: Policy, *, verify: bool = False) -> FileReading:
         return FileReading(self, policy, verify=verify)
@@ -295,16 +238,17 @@ class UsersFile:
 
         `say` returns how the caller says the format.
         """
-        for what, value, formats in (
-            ("columns are", self._columns, TABLES),
-            ("a sheet is", self._sheet, ("xlsx",)),
-            ("an encoding is", self._encoding, ("csv",)),
+        for what, value, has_it in (
+            ("columns are", self._columns, _has_columns),
+            ("a sheet is", self._sheet, _has_sheets),
+            ("an encoding is", self._encoding, _has_encodings),
         ):
-            if value and self.format not in formats:
-                labels = [FORMATS[one].label for one in formats]
+            if value and not has_it(self.format):
+                first, *others = filter(has_it, FORMATS.values())
+                labels = " and ".join(one.label for one in (first, *others))
                 raise ConfigError(
-                    f"{what} chosen for {' and '.join(labels)}, and {shown(self.name)} is read as "
-                    f"{self.format.upper()}: use {say(formats[0])} if it is {labels[0]}"
+                    f"{what} chosen for {labels}, and {shown(self.name)} is read as "
+                    f"{self.format.name.upper()}: use {say(first.name)} if it is {first.label}"
                 )
 
     def check_unchanged(self) -> None:
@@ -318,47 +262,47 @@ class UsersFile:
             ConfigError: the file or its manifest cannot be read.
         """
         self._stream.seek(0)
-        is_whole = self.format in _WHOLE
+        is_whole = self.format.is_whole
         self._source = InputStream(
             self._stream,
             self.name,
             None if is_whole else lambda: entries.all_entries,
-            yaml=self.format == "yaml",
-            cells=self.has_cells,
+            yaml=self.format.is_yaml,
+            cells=self.format.is_workbook,
             encoding=self._encoding,
         )
         try:
-            yield from FORMATS[self.format].read(self._source, entries)
+            yield from _reader(self.format)(self._source, entries)
             self.entries = entries.count
             self.may_be_cut = not (is_whole or self._source.is_terminated)
+            entries.notes.may_be_cut = self.may_be_cut
             self._check_manifest(entries)
         except Fatal as error:
-            entries.problems.add(self._hinted(error.problem, entries.required))
+            entries.problems.add(self._hinted(error.problem, entries.options.required))
         except OSError as error:
             raise _unreadable(self.name, error) from None
-        self.notes = notes_of(entries, may_be_cut=self.may_be_cut)
-        self.nameless_columns = entries.nameless_columns
-        self.proposed_choices = entries.proposed_choices
+        self.reading_notes = entries.notes
+        self.notes = lines_of(entries.notes, entries.options)
 
     def _check_manifest(self, entries: EntryCollector) -> None:
         """Add a problem if the file is not what its manifest says."""
-        if self.format == "csv" and self.path:
+        if self.format.has_manifest_file and self.path:
             try:
                 text = Path(self.path + BESIDE).read_text("utf-8", "replace")
                 entries.take_manifest(text, Place(1, 1))
             except OSError as error:
                 if error.errno not in _NO_MANIFEST:
                     raise _unreadable(self.name + BESIDE, error) from None
-        if entries.manifest:
-            manifest, place = entries.manifest
+        if entries.notes.manifest:
+            manifest, place = entries.notes.manifest
             if fault := fault_of(manifest, entries.count, self._stream):
                 entries.problem(place, "manifest_wrong", f"the manifest {fault}")
 
     def _hinted(self, problem: Problem, required: Iterable[str]) -> Problem:
         """Add a hint if the file looks like CSV or JSON and has the name of another format."""
-        if self.format == "csv" and problem.code == "encoding" and not self._encoding:
+        if self.format.has_encodings and problem.code == "encoding" and not self._encoding:
             return structs.replace(problem, detail=problem.detail + self._encoding_hint())
-        if self.format not in ("yaml", "xlsx"):
+        if not self.format.is_mistaken:
             return problem
         from anyscale.users_file.tables.csv_reader import looks_like_csv
 
@@ -394,3 +338,15 @@ class UsersFile:
         except io.UnsupportedOperation:
             return self._stream.seek(0, io.SEEK_END), 0
         return status.st_size, status.st_mtime_ns
+
+
+def _has_columns(one: Format) -> bool:
+    return one.is_table
+
+
+def _has_sheets(one: Format) -> bool:
+    return one.is_workbook
+
+
+def _has_encodings(one: Format) -> bool:
+    return one.has_encodings

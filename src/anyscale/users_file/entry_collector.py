@@ -1,9 +1,8 @@
 """Collect the result of one reading: the users, the problems, and the place of each email."""
 
 from array import array
-from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from msgspec import UNSET, structs
 
@@ -18,7 +17,6 @@ from anyscale.domain.validation import (
     IMPORTED_FIELDS,
     CheckedUser,
     Fault,
-    Policy,
     check,
     find_faults,
     shown,
@@ -27,10 +25,8 @@ from anyscale.errors import Problem
 from anyscale.users_file.duplicates import ValueHashes, repeated_values
 from anyscale.users_file.input_stream import Fatal
 from anyscale.users_file.manifest import parse_manifest
-
-if TYPE_CHECKING:
-    from anyscale.domain.models.exports import Manifest
-    from anyscale.users_file.tables.columns import ColumnChoices
+from anyscale.users_file.reading_notes import Place, ReadingNotes
+from anyscale.users_file.reading_options import REQUIRED, ReadingOptions
 
 __all__ = [
     "MAX_FAULTS",
@@ -43,13 +39,6 @@ __all__ = [
 ]
 
 
-class Place(NamedTuple):
-    """A position in the file, both counted from 1."""
-
-    line: int
-    column: int
-
-
 class PlacedFault(NamedTuple):
     """A fault and its place; the field is None if the fault is of the entry as a whole."""
 
@@ -60,8 +49,6 @@ class PlacedFault(NamedTuple):
     #: the field that an unknown key probably stands for
     meant: str | None = None
 
-
-REQUIRED = ("name", "email")
 
 #: Faults of one entry, or outside of entries. A file with more is not a users file, and listing the
 #: 100,000 keys that fit into a MiB would take 100 MiB.
@@ -85,34 +72,31 @@ class EntryCollector:
     """Collects the entries of a reader, in the same way for every format.
 
     Args:
-        file: the file's name, for messages.
+        options: of the reading.
         keep: the positions of the entries whose email is kept.
-        chosen_columns: see `UsersFile`.
-        chosen_sheet: see `UsersFile`.
-        cells: whether places are rows and columns of a spreadsheet.
-        column_choices: see `UsersFile`.
-        people: whether problems name people, since the file has no key `create_users`.
-        verify: see `UserSource.reading`.
     """
 
-    def __init__(
-        self,
-        file: str,
-        policy: Policy,
-        keep: frozenset[int] = frozenset(),
-        *,
-        chosen_columns: Mapping[str, str] | None = None,
-        chosen_sheet: str | None = None,
-        cells: bool = False,
-        column_choices: "ColumnChoices | None" = None,
-        people: bool = False,
-        verify: bool = False,
-    ) -> None:
-        self.file = file
-        self.policy = policy
+    def __init__(self, options: ReadingOptions, keep: frozenset[int] = frozenset()) -> None:
+        self.options: Final = options
+        self.notes: ReadingNotes = ReadingNotes()
+        self.problems: ProblemList = ProblemList()
+        #: of valid users, each with the position of its user
+        self.passwords: list[tuple[int, str]] = []
+        #: entries so far, valid or not
+        self.count: int = 0
+        #: rows without an entry so far
+        self.blank_rows = 0
+        #: position -> email and its key
+        self.kept: dict[int, tuple[str, str]] = {}
+        #: position -> external id
+        self.kept_external_ids: dict[int, str] = {}
+        #: position -> full name, of entries to keep that have problems
+        self.refused_names: dict[int, str] = {}
+        #: position -> full name, of the other entries to keep
+        self.kept_names: dict[int, str] = {}
         #: what `is_sso_user`, and the other texts than the email, are in an entry that lacks them
-        self.default_sso: Any = UNSET if verify else False
-        self.default_text: Any = UNSET if verify else None
+        self.default_sso: Any = UNSET if options.verify else False
+        self.default_text: Any = UNSET if options.verify else None
         self._defaults = dict.fromkeys(FIELDS, self.default_text)
         self._defaults |= {
             "is_sso_user": self.default_sso,
@@ -122,57 +106,10 @@ class EntryCollector:
             "password_initial": False,
             "sub": None,
         }
-        self.verify = verify
-        #: the fields that every entry has: an email alone is enough to compare others
-        self.required: Final = ("email",) if verify else REQUIRED
-        self.problems: ProblemList = ProblemList()
-        #: of valid users, each with the position of its user
-        self.passwords: list[tuple[int, str]] = []
-        #: entries so far, valid or not
-        self.count: int = 0
-        #: valid users so far with blanks around a text, and the line of the first one's email
-        self.padded: int = 0
-        self.first_padded: int = 0
-        #: rows without an entry so far
-        self.blank_rows = 0
-        self.chosen_sheet: Final = chosen_sheet
-        #: the visible sheets of a workbook; without a chosen one the first is read
-        self.sheets: list[str] = []
-        self.chosen_columns: Mapping[str, str] = chosen_columns or {}
-        #: chooses the fields of all columns of a table in place of the caller; None if none does
-        self.column_choices: ColumnChoices | None = column_choices
-        #: header -> field, of the columns of a CSV file that are recognized by another name
-        self.recognized_columns: dict[str, str] = {}
-        #: problems so far of columns without a name
-        self.nameless_columns: int = 0
-        #: header -> field, or "" to leave it out: the choices that mend the header of a table
-        self.proposed_choices: Mapping[str, str] = {}
-        #: kind -> entries of another system so far that are not users, and were passed over
-        self.left_out: Counter[str] = Counter()
-        #: kind -> what belongs to entries so far, and was passed over
-        self.belongings: Counter[str] = Counter()
-        #: administrators of the other system so far
-        self.administrators: int = 0
-        #: valid users so far who are suspended
-        self.suspended: int = 0
-        #: those of them whom a directory has locked out, perhaps for a time that is over
-        self.locked_out: int = 0
-        #: the fields so far that only the server sets, in order
-        self.passed_over: dict[str, None] = {}
-        #: position -> email and its key
-        self.kept: dict[int, tuple[str, str]] = {}
-        #: position -> external id
-        self.kept_external_ids: dict[int, str] = {}
-        #: position -> full name, of entries to keep that have problems
-        self.refused_names: dict[int, str] = {}
-        #: position -> full name, of the other entries to keep
-        self.kept_names: dict[int, str] = {}
-        #: of an export, and its place
-        self.manifest: tuple[Manifest, Place] | None = None
-        #: whether an entry has a `sub`, as those of exports have
-        self.is_exported: bool = False
-        self.has_cells: Final = cells
-        self._names_people = people
+        self._verify = options.verify
+        self._required = options.required
+        self._has_cells = options.format.is_workbook
+        self._names_people = not options.format.has_key
         self._keep = keep
         self._lines = array("I")
         self._columns: array[int] = array("I")
@@ -180,26 +117,22 @@ class EntryCollector:
         self._external_ids = ValueHashes()
         self._file_problems = 0
 
-    def leave_out(self, kind: str) -> None:
-        """Pass over an entry of another system that is not a user, and count it by its kind."""
-        self.left_out[kind] += 1
-
     @property
     def all_entries(self) -> int:
         """The entries and rows so far, also those that are not users."""
-        return self.count + self.blank_rows + self.left_out.total()
+        return self.count + self.blank_rows + self.notes.left_out.total()
 
     def pass_over(self, field: str, place: Place, *, is_set: bool) -> list[PlacedFault]:
         """Pass over a field that only the server sets; return the fault of a suspended user."""
-        self.passed_over[field] = None
-        if self.verify or not is_set or field != "suspended_at":
+        self.notes.passed_over[field] = None
+        if self._verify or not is_set or field != "suspended_at":
             return []
         return [PlacedFault(place, field, "suspended", _SUSPENDED)]
 
     def take_manifest(self, text: str, place: Place) -> None:
         """Take the manifest of an export, as JSON: see `UsersFile.users`."""
         try:
-            self.manifest = parse_manifest(text), place
+            self.notes.manifest = parse_manifest(text), place
         except ValueError as error:
             self.problem(place, "manifest_wrong", f"the manifest {error}")
 
@@ -208,16 +141,16 @@ class EntryCollector:
     ) -> CheckedUser:
         """Take a valid entry, its password and the place of its email."""
         is_padded = False
-        if password and not self.verify:
+        if password and not self._verify:
             self.passwords.append((self.count, normalized(password)))
             is_padded = password != password.strip()
         if user.password_hash:
             user, weak = split_weak_hash(user, self.count)
             self.passwords += [weak] if weak else []
         if user.sub:
-            self.is_exported = True
+            self.notes.is_exported = True
         if user.suspended:
-            self.suspended += 1
+            self.notes.suspended += 1
         name, lastname, title = user.name, user.lastname, user.title  # UNSET is false
         if self._keep and self.count in self._keep and name:
             self.kept_names[self.count] = full_name(name, lastname or None)
@@ -228,18 +161,18 @@ class EntryCollector:
             or (lastname and lastname != lastname.strip())
             or (title and title != title.strip())
         ):
-            self.first_padded = self.first_padded or line
-            self.padded += 1
+            self.notes.first_padded = self.notes.first_padded or line
+            self.notes.padded += 1
         self._count(line, column, user.email, user.email_key, user.external_id)
         return user
 
     def check(self, values: dict[str, Any]) -> CheckedUser | None:
         """Check an entry that has all required fields, each of the right type."""
         fields = self._defaults | values
-        if self.verify:
+        if self._verify:
             fields["password"] = fields["password_hash"] = None
         imported = {field: fields.pop(field) for field in IMPORTED_FIELDS}
-        return check(self.policy, **fields, imported=imported)
+        return check(self.options.policy, **fields, imported=imported)
 
     def finish(
         self,
@@ -258,18 +191,18 @@ class EntryCollector:
         """
         faulty = {fault.field or fault.meant for fault in faults}
         for field in REQUIRED:
-            is_needed = field in places or field in self.required
+            is_needed = field in places or field in self._required
             if is_needed and values.get(field) is None and field not in faulty:
                 detail = f"is {'empty' if field in places else 'missing'}: every user has one"
                 faults.append(PlacedFault(places.get(field, start), field, "required", detail))
         if not faults and (user := self.check(values)):
             return self.accept(user, values.get("password"), *places["email"])
-        if not self.verify and "is_sso_user" not in faulty:
+        if not self._verify and "is_sso_user" not in faulty:
             # The default, False, is a fault where SSO is the only sign-in method.
             values = {"is_sso_user": False, **values}
         faults += [
             PlacedFault(places.get(fault.field, start), *fault)
-            for fault in find_faults(values, self.policy, verify=self.verify)
+            for fault in find_faults(values, self.options.policy, verify=self._verify)
         ]
         self._refuse(places.get("email", start), values, faults)
         return None
@@ -328,7 +261,7 @@ class EntryCollector:
         """Return the place of an entry, and its name: `line 23 (Nils Meyer)`."""
         place = self.place_of_email(index)
         words = f"line {place.line}" if self._names_people else "line {}, column {}".format(*place)
-        words = cell_name(*place) if self.has_cells else words
+        words = cell_name(*place) if self._has_cells else words
         return f"{words} ({_unquoted(names[index])})" if names.get(index) else words
 
     def _problem(self, fault: PlacedFault, index: int | None = None, person: str = "") -> Problem:
@@ -338,10 +271,10 @@ class EntryCollector:
             field=field,
             code=code,
             detail=detail,
-            file=self.file,
+            file=self.options.file,
             line=line,
             column=column,
-            cell=cell_name(line, column) if self.has_cells else None,
+            cell=cell_name(line, column) if self._has_cells else None,
             person=_unquoted(person) if self._names_people and index is not None else None,
         )
 
@@ -357,7 +290,7 @@ class EntryCollector:
             field: value
             for field in ("email", "external_id")
             if isinstance(value := values.get(field), str)
-            and not find_faults({field: value}, self.policy)
+            and not find_faults({field: value}, self.options.policy)
         }
         email, external_id = valid.get("email"), valid.get("external_id")
         for fault in faults:

@@ -76,7 +76,7 @@ def read_export(
         raise text.fatal("top", "the file must hold a list, or a map with one: export it as JSON")
     if text.peek_far():  # such as a second export, whose users would be lost
         raise text.fatal("documents", _SECOND if has_list else _JSON_LINES)
-    if not entries.count and not entries.left_out:
+    if not entries.count and not entries.notes.left_out:
         raise source.fatal("empty", _EMPTY, 1, 1)
 
 
@@ -95,10 +95,10 @@ def _list(
             entries.refuse(place, "type", f"the entry is not as its system exports it: {error}")
             continue
         for kind, number in mapped.left_out.items():
-            entries.belongings[kind] += number
-        entries.administrators += mapped.is_administrator
+            entries.notes.belongings[kind] += number
+        entries.notes.administrators += mapped.is_administrator
         if mapped.values is None:
-            entries.leave_out(mapped.kind)
+            entries.notes.left_out[mapped.kind] += 1
             continue
         values = {name: one for name, one in mapped.values.items() if one not in (None, "")}
         if user := entries.finish(place, values, dict.fromkeys(values, place), []):
@@ -116,4 +116,4 @@ def _skip(text: JsonText, entries: EntryCollector, kind: str) -> None:
             text.take_key()
         text.take_value()
         if kind:
-            entries.belongings[kind] += 1
+            entries.notes.belongings[kind] += 1

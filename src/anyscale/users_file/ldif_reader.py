@@ -161,13 +161,13 @@ def _require_name(entry: dict[str, list[_Value]], source: InputStream) -> None:
 
 def _user(entry: dict[str, list[_Value]], entries: EntryCollector) -> CheckedUser | None:
     classes = {value.text.lower() for value in entry.get("objectclass", ())}
-    entries.is_exported |= entry["dn"][0].text == _EXPORT
+    entries.notes.is_exported |= entry["dn"][0].text == _EXPORT
     if not classes & _PEOPLE:
         kind = "groups" if classes & _GROUPS else "entries that are not people"
-        entries.leave_out(kind)
+        entries.notes.left_out[kind] += 1
         return None
     if "mail" not in entry:
-        entries.leave_out("people without an email")
+        entries.notes.left_out["people without an email"] += 1
         return None
     values: dict[str, Any] = {}
     places: dict[str, Place] = {}
@@ -183,7 +183,7 @@ def _user(entry: dict[str, list[_Value]], entries: EntryCollector) -> CheckedUse
     user = entries.finish(entry["dn"][0].place, values, places, faults)
     # How long it lasts, `pwdLockoutDuration` says, which is in another entry or in no entry.
     if user and any(time.text.lower() != _FOR_EVER for time in entry.get(_LOCKS[0], ())):
-        entries.locked_out += 1
+        entries.notes.locked_out += 1
     return user
 
 
@@ -197,7 +197,7 @@ def _password(
         values["suspended"] = True
     elif _elsewhere(text):
         del values["password_hash"]
-        entries.belongings["passwords that SASL or Kerberos verifies"] += 1
+        entries.notes.belongings["passwords that SASL or Kerberos verifies"] += 1
     elif text and text[0] not in "{$":
         del values["password_hash"]
         detail = "is a password as it was typed, and not a hash: remove this line"

@@ -191,10 +191,10 @@ class PlainEntries:
         if name_text is None or email_text is None or flag is None:
             return None
         return check(
-            entries.policy,
+            entries.options.policy,
             name=name_text,
             email=email_text,
-            password=None if entries.verify else _text(password),
+            password=None if entries.options.verify else _text(password),
             is_sso_user=flag,
             lastname=entries.default_text if lastname is None else _text(lastname),
             title=entries.default_text if title is None else _text(title),
@@ -208,7 +208,7 @@ class PlainEntries:
             for field, value in entry.groupdict().items()
             if value is not None
         }
-        if None in map(values.get, self._entries.required):
+        if None in map(values.get, self._entries.options.required):
             return None
         if None in values.values() and any(values.get(name, "") is None for name in _NOT_NULL):
             return None

@@ -111,7 +111,7 @@ class _YamlReader:
     def _export(self, top: SequenceStartEvent) -> Iterator[CheckedUser]:
         """Read a list without the key, as `anyscale user list -o yaml` writes it."""
         yield from self._list(top)
-        if not self._entries.passed_over:
+        if not self._entries.notes.passed_over:
             self._entries.problems.clear()
             raise self._source.fatal("top", _WRONG_TOP, *place_of(top))
 
@@ -196,7 +196,7 @@ class _YamlReader:
         """Return the user of a valid entry without nulls; else None: see `_typed_user`."""
         entries = self._entries
         values: dict[str, Any] = {field: event.value for field, event in events.items()}
-        if not all(map(values.get, entries.required)) or nulls_of(*events.values()):
+        if not all(map(values.get, entries.options.required)) or nulls_of(*events.values()):
             return None
         for field in FLAGS.intersection(events):
             flag = events[field]

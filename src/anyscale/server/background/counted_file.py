@@ -88,7 +88,7 @@ class CountedFile(UsersFile):
         """
         self._start()
         for user in self._users(entries):
-            if not entries.verify:
+            if not entries.options.verify:
                 self._count(user, entries.count - 1)
             self._note_name(user)
             yield user
@@ -113,10 +113,10 @@ class CountedFile(UsersFile):
     def _users(self, entries: EntryCollector) -> Iterator[CheckedUser]:
         self._choose_encoding()
         yield from super().users(entries)
-        self.sheets = entries.sheets
+        self.sheets = entries.notes.sheets
 
     def _choose_encoding(self) -> None:
-        if self.encoding or self.format != "csv" or _is_utf8(self._stream):
+        if self.encoding or not self.format.has_encodings or _is_utf8(self._stream):
             return
         self._stream.seek(0)
         guess = guess_encoding(self._stream.read(GUESSED_OCTETS))
@@ -153,4 +153,4 @@ class CountedFile(UsersFile):
         if position >= entries.count:  # the reading has stopped before it
             return None, None, None
         line, column = entries.place_of_email(position)
-        return line, column, cell_name(line, column) if self.has_cells else None
+        return line, column, cell_name(line, column) if self.format.is_workbook else None

@@ -166,7 +166,7 @@ class _CsvReader:
     def _header_hint(self, cells: list[str], lines: Iterator[str]) -> str:
         """Return why the columns may be missing: a title, quotes, or another separator."""
         for at, line in enumerate(islice(lines, _BELOW), self._next_line):
-            if _names_all(line, self._entries.required):
+            if _names_all(line, self._entries.options.required):
                 return f"; line {at} names them: remove the lines above it"
         if len(cells) == 1 and self._delimiter in cells[0]:
             return f"; {_IN_QUOTES.format('line')}"

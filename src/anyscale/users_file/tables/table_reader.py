@@ -70,7 +70,8 @@ class TableReader:
     def __init__(self, source: InputStream, entries: EntryCollector, header_rule: str) -> None:
         self._source = source
         self._entries = entries
-        self.header_rule: Final = header_rule.format(" and ".join(entries.required))
+        self._chosen_columns = entries.options.columns
+        self.header_rule: Final = header_rule.format(" and ".join(entries.options.required))
         #: the field of each column; another text for one that is not read
         self.columns: list[str] = []
         #: the columns that are read: their indexes and fields
@@ -94,9 +95,9 @@ class TableReader:
         others = iter(places)
         start = next(others)
         self._require_few(cells, others)
-        if choices := self._entries.column_choices:
-            self._entries.chosen_columns = choices.read_header(cells)
-        required, chosen = self._entries.required, self._entries.chosen_columns
+        if choices := self._entries.options.column_choices:
+            self._chosen_columns = choices.read_header(cells)
+        required, chosen = self._entries.options.required, self._chosen_columns
         self._require_chosen(cells, start)
         named = set(FIELDS).intersection(named_column(cell, chosen) for cell in cells)
         known = {field for cell in chain(cells, chosen.values()) if (field := field_of(cell))}
@@ -122,8 +123,8 @@ class TableReader:
             start: where it begins.
             place_of: field -> the place of its cell.
         """
-        if self._entries.column_choices:
-            self._entries.column_choices.add_row(row)
+        if self._entries.options.column_choices:
+            self._entries.options.column_choices.add_row(row)
         values, faults = self._values(row, place_of)
         return self._entries.finish(start, values, place_of, faults)
 
@@ -135,10 +136,10 @@ class TableReader:
 
     def report_nameless(self, place: Place) -> None:
         """Report a column without a name, at a cell that is not empty."""
-        if self._entries.column_choices:
-            self._entries.column_choices.nameless += 1
+        if self._entries.options.column_choices:
+            self._entries.options.column_choices.nameless += 1
             return
-        self._entries.nameless_columns += 1
+        self._entries.notes.nameless_columns += 1
         mend = f"name it one of {', '.join(NAMED_FIELDS)}, or remove it"
         detail = f"this cell's column has no name: {mend}"
         self._entries.problem(place, "unknown_key", detail)
@@ -157,7 +158,7 @@ class TableReader:
 
     def _require_chosen(self, cells: list[str], start: Place) -> None:
         """Raise `Fatal` if the caller chose the field of a column that the file lacks."""
-        chosen, names = self._entries.chosen_columns, set(map(column_name, cells))
+        chosen, names = self._chosen_columns, set(map(column_name, cells))
         if (missing := next((name for name in chosen if name not in names), None)) is None:
             return
         columns = ", ".join(map(shown, filter(None, map(str.strip, cells))))
@@ -168,7 +169,7 @@ class TableReader:
         raise self._source.fatal("columns", detail, *start)
 
     def _read_columns(self, cells: list[str], places: Iterable[Place], *, is_header: bool) -> None:
-        chosen = self._entries.chosen_columns
+        chosen = self._chosen_columns
         columns = columns_of(cells, chosen, is_header=is_header)
         is_wrong = False
         for cell, (column, fault), place in zip(cells, columns, places, strict=True):
@@ -176,11 +177,11 @@ class TableReader:
                 self._entries.problem(place, fault.code, fault.detail)
                 is_wrong = True
             elif column in FIELDS and column != named_column(cell, chosen):
-                self._entries.recognized_columns[cell.strip()] = column
+                self._entries.notes.recognized_columns[cell.strip()] = column
             self.columns.append(column)
         if is_wrong and is_header:
-            required = self._entries.required
-            self._entries.proposed_choices = proposed_choices(cells, chosen, required)
+            required = self._entries.options.required
+            self._entries.notes.proposed_choices = proposed_choices(cells, chosen, required)
 
     def _values(
         self, row: Sequence[str], place_of: Mapping[str, Place]
@@ -209,7 +210,7 @@ class TableReader:
         return values, faults
 
     def _is_read(self, field: str) -> bool:
-        return field not in SECRETS or not self._entries.verify
+        return field not in SECRETS or not self._entries.options.verify
 
 
 def _damage(cell: str) -> str | None:

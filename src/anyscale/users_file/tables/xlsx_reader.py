@@ -46,9 +46,9 @@ def read_xlsx(source: InputStream, entries: EntryCollector) -> Iterator[CheckedU
 
 def _users(source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
     workbook = Workbook(Package(source.stream))
-    entries.sheets = [one.name for one in workbook.sheets if one.is_visible]
+    entries.notes.sheets = [one.name for one in workbook.sheets if one.is_visible]
     try:
-        sheet = workbook.sheet(entries.chosen_sheet)
+        sheet = workbook.sheet(entries.options.sheet)
     except LookupError as error:
         raise Fatal(Problem(code="sheet", detail=str(error), file=source.name)) from None
     rows = _rows(workbook, sheet.part, source)
@@ -89,7 +89,7 @@ def _read_header(
     table.read_header(
         [texts.get(place.column, "") for place in places],
         places,
-        lambda: _hint(rows, entries.required),
+        lambda: _hint(rows, entries.options.required),
     )
     return width
 

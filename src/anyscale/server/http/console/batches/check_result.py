@@ -135,7 +135,7 @@ def wrong_file(run: Run, error: BatchRefused, users: UserQueries) -> WrongFile |
         existing_count=existing_count,
         more=codes.total() + existing_count - len(problems),
         notes=run.file.notes,
-        has_cells=run.file.has_cells,
+        has_cells=run.file.format.is_workbook,
     )
 
 
@@ -164,7 +164,7 @@ def problems_file(run: Run, error: BatchRefused) -> Response[str]:
 
 def _words(run: Run) -> ProblemWords:
     headers = {column.field: column.header for column in run.file.choices.columns}
-    return ProblemWords(run.people, headers, has_long_lines=run.file.format in ("json", "jsonl"))
+    return ProblemWords(run.people, headers, has_long_lines=run.file.format.has_long_lines)
 
 
 def _sign_in(user: CheckedUser) -> str:

@@ -11,7 +11,6 @@ from anyscale.errors import Problem
 from anyscale.server.background.counted_file import CountedFile
 from anyscale.server.http.web.console_page import Problem as PageProblem
 from anyscale.server.http.web.forms import sentence
-from anyscale.users_file import TABLES
 from anyscale.users_file.tables.columns import Column, ColumnChoices
 from anyscale.users_file.tables.header import column_name
 
@@ -64,7 +63,7 @@ class ShownTable(Struct, frozen=True):
 
 def shown_table(file: CountedFile) -> ShownTable | None:
     """Return how a file is read, after it was read; None if it is not a table."""
-    if file.format not in TABLES:
+    if not file.format.is_table:
         return None
     columns = file.choices.columns[:_MOST]
     used = {column.field for column in columns}
