@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from msgspec import structs
-from tests.support.users import checked_user
+from tests.support.users import checked_user, list_accounts
 
 import anyscale
 from anyscale.comparison.sync_options import SyncOptions
@@ -114,6 +114,27 @@ def test_the_progress_of_corrections_is_at_most_their_number(tmp_path: Path) -> 
         run.apply(run.plan())
     assert str(run.result) == "4 corrected"
     assert shown[-5:] == [*(("Correcting", at, 4) for at in range(4)), ("Changing emails", 0, 1)]
+
+
+def test_an_email_that_another_sync_has_given_already_keeps_no_account_from_its_correction(
+    tmp_path: Path,
+) -> None:
+    def user(number: str, email: str, lastname: str) -> AdminImportUser:
+        return AdminImportUser("A", f"{email}@example.com", lastname=lastname, external_id=number)
+
+    settings = Settings.from_environment({"ANYSCALE_DATA_DIR": str(tmp_path)}, served=False)
+    with closing(EmbeddedTransport(settings)) as transport:
+        before = ListSource([user("1", "ann", "Doe"), user("2", "ben", "Doe")])
+        run_sync(transport, before, SyncOptions(), dry_run=False)
+        after = ListSource([user("1", "ann.roe", "Roe"), user("2", "ben", "Roe")])
+        run = SyncRun(transport, after, SyncOptions(), drop_command=str)
+        plan = run.plan()
+        for old, new in (("ann", "ann.roe"), ("ben", "ben.doe")):
+            (account,) = filter(None, transport.users.find([f"{old}@example.com"]))
+            transport.users.update(account.user_id, UserChanges(email=f"{new}@example.com"))
+        run.apply(plan)
+        names = {one.email: one.lastname for one in list_accounts(transport)}
+    assert names == {"ann.roe@example.com": "Roe", "ben.doe@example.com": "Doe"}
 
 
 def killed_batches(transport: EmbeddedTransport) -> list[str]:

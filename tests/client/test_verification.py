@@ -86,6 +86,20 @@ def test_a_file_that_changes_before_the_last_difference_is_no_result(
             list(differences)
 
 
+def test_a_file_of_emails_alone_is_compared_also_beyond_the_first_reading(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for module in (matched_users, verification):
+        monkeypatch.setattr(module, "CHUNK", 1)
+    monkeypatch.setattr(verification, "_KEPT", 1)
+    emails = [f"{name}@example.com" for name in ("ann", "ben", "joe")]
+    path = tmp_path / "users.csv"
+    path.write_text("\n".join(["email", *emails]), encoding="utf-8")
+    with closing(UsersFile.open(str(path))) as file:
+        found = list(Verification(transport, file).differences())
+    assert [(one.kind, one.email) for one in found] == [("missing", email) for email in emails]
+
+
 def test_all_problems_are_counted_and_nothing_is_looked_up_after_the_first(
     transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:

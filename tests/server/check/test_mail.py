@@ -52,6 +52,7 @@ def test_a_relay_that_takes_mails_gets_none(
         ("MAIL", "553 not from here", "553 not from here"),
         ("RCPT", "550 no such user", "the relay refuses it: 550 no such user"),
         ("RCPT", "450 later", "450 later"),
+        ("RCPT", "450 " + "x" * 301, "450 " + "x" * 300),
         ("EHLO", CUT, "Connection unexpectedly closed"),
     ],
 )

@@ -51,6 +51,16 @@ def test_a_link_arrives_works_once_and_leaves_nothing_in_the_outbox(
     assert mails(control_plane) == []
 
 
+def test_a_request_of_links_is_in_the_audit_log_for_each_account(
+    control_plane: ControlPlane,
+) -> None:
+    request_links(control_plane, "jane", "joe")
+    newest = control_plane.audit_log.list(0, 2, newest_first=True)
+    assert {(one.event, one.subject) for one in newest} == {
+        ("links.mail_requested", user_id) for user_id in user_ids(control_plane, "jane", "joe")
+    }
+
+
 def test_the_link_and_its_code_stand_on_lines_of_their_own(
     control_plane: ControlPlane, relay: TestRelay
 ) -> None:

@@ -75,6 +75,12 @@ def age(control_plane: ControlPlane) -> None:
         execute_sql(tx, sql)
 
 
+def test_an_app_is_named_after_the_program_unless_the_organization_has_a_name(
+    control_plane: ControlPlane, jane: SessionCaller
+) -> None:
+    assert control_plane.factors.begin_app(jane).uri.endswith("&issuer=musterroll")
+
+
 def test_the_first_app_comes_with_eight_recovery_codes_and_counts_for_the_session(
     control_plane: ControlPlane, jane: SessionCaller
 ) -> None:

@@ -138,6 +138,13 @@ def test_a_plan_has_only_the_kinds_that_were_chosen(
     assert plan.steps == len(getattr(plan, kind.removesuffix("_missing")))
 
 
+def test_users_are_created_in_the_order_of_the_file_also_if_the_first_one_is_matched_last() -> None:
+    planner = Planner(ALL)
+    planner.add_entries([(1, entry("b@example.com"), None), (0, entry("a@example.com"), None)])
+    planner.end_entries()
+    assert [step.email for step in planner.plan(0).create] == ["a@example.com", "b@example.com"]
+
+
 def test_an_owner_is_listed_and_left() -> None:
     world = World.of([account(EMAILS[0], permission_level="owner"), account(EMAILS[1])])
     plan = world.plan([entry(EMAILS[0], name="Zoe")], ALL)
