@@ -26,7 +26,6 @@ from anyscale.errors import (
     BatchUnfinished,
     ConfigError,
     NotFound,
-    OwnerKept,
 )
 from anyscale.errors.batches import MAX_PROBLEMS
 from anyscale.transport.base import Transport
@@ -197,9 +196,7 @@ def test_emails_are_changed_together_only_where_they_are_passed_on(
     refused = {one.email: refusal for one, refusal in correct_emails(transport, due) if refusal}
     assert refused == {
         "i@example.com": "'i@example.com' has an account already",
-        "o.new@example.com": (
-            "the account is an owner's: no file changes its email, external_id or SSO"
-        ),
+        "o.new@example.com": ("the account is an owner's: no file changes its email"),
     }
     assert sorted(calls) == [1, 1, 1, 1, 2, 2, 2, 3]
     now = {user.user_id: user.email for user in list_accounts(transport)}
@@ -229,20 +226,3 @@ def test_an_email_that_somebody_has_changed_since_is_left(transport: Transport) 
             [EmailChange("usr_00", "c@example.com", ExpectedUser(email="b@example.com"))]
         )
     assert [user.email for user in list_accounts(transport)] == ["b@example.com", "a@example.com"]
-
-
-def test_an_update_that_keeps_owners_changes_no_email_number_or_sso_of_them(
-    transport: Transport,
-) -> None:
-    (owner,) = create(transport, "owner")
-    transport.users.set_role(owner, "owner")
-    before = list_accounts(transport)
-    for changes in (
-        UserChanges(email="evil@example.com"),
-        UserChanges(external_id="7"),
-        UserChanges(is_sso_user=True, title="Boss"),
-    ):
-        with pytest.raises(OwnerKept):
-            transport.users.update(owner, changes, keep_owner=True)
-    assert list_accounts(transport) == before
-    transport.users.update(owner, UserChanges(title="Boss"), keep_owner=True)

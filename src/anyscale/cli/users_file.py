@@ -127,7 +127,7 @@ def require_end(file: UsersFile, effect: str, outcome: str) -> None:
     """Raise `ConfigError` if the file that was read may be cut off, and say what that would do."""
     if file.may_be_cut:
         # Google Sheets ends no CSV. The last cell may be cut even if the line has all of its cells.
-        sheets = ", from Google Sheets as .xlsx" if file.format == "csv" else ""
+        sheets = ", from Google Sheets as .xlsx" if file.format.is_table else ""
         raise ConfigError(
             f"the last line of {file.name} has no end, so it may be cut off, and {effect}: "
             f"{outcome}. Export it again{sheets}, or use --unterminated if it is complete"

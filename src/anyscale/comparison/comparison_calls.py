@@ -36,13 +36,11 @@ class AccountCalls(Protocol):
         expected: ExpectedUser | None = None,
         *,
         reuse_email: bool = False,
-        keep_owner: bool = False,
     ) -> UpdatedUser:
         """Change fields of an account, and return it.
 
         It is refused if a field has neither the value of `expected` nor the new one.
         With `reuse_email` the account may get an email that another one had a short time ago.
-        With `keep_owner` an owner keeps the email, the external id and whether it is an SSO user.
         """
 
     def change_emails(self, changes: Sequence[EmailChange]) -> None:

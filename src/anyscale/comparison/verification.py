@@ -16,7 +16,7 @@ from anyscale.comparison.list_users import list_users
 from anyscale.comparison.lost_letters import TEXTS, lost_letters
 from anyscale.comparison.matched_users import CHUNK, MatchedUser, MatchedUsers, OnProgress
 from anyscale.domain.matching import Doubt, doubt_of
-from anyscale.domain.models.users import KEPT_OF_OWNERS, Difference, User
+from anyscale.domain.models.users import Difference, User
 from anyscale.domain.schemas.users import USER_PAGE
 from anyscale.domain.user_query import UserQuery
 from anyscale.domain.user_sources import UserSource
@@ -187,5 +187,5 @@ class Verification:
             file=getattr(user, field) if field else None,
             account=getattr(account, field) if field else None,
             user_id=account.user_id if account else None,
-            kept=bool(account and account.permission_level == "owner" and field in KEPT_OF_OWNERS),
+            kept=bool(account and account.permission_level == "owner" and field),
         )

@@ -132,7 +132,6 @@ class Users(_Calls):
         expected: ExpectedUser | None = None,
         *,
         reuse_email: bool = False,
-        keep_owner: bool = False,
     ) -> UpdatedUser:
         updates = self._opened("change").updates
         return updates.update(
@@ -141,7 +140,6 @@ class Users(_Calls):
             self._caller,
             expected,
             reuse_email=reuse_email,
-            keep_owner=keep_owner,
         )
 
     def change_emails(self, changes: Sequence[EmailChange]) -> None:

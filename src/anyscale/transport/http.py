@@ -195,14 +195,12 @@ class Users:
         expected: ExpectedUser | None = None,
         *,
         reuse_email: bool = False,
-        keep_owner: bool = False,
     ) -> UpdatedUser:
         fields = changes.to_dict()
         body = UserUpdate(
             **fields,
             expected=expected or UNSET,
             reuse_email=reuse_email,
-            keep_owner=keep_owner,
         )
         return self._request(UpdatedUser, "PATCH", _user_path(user_id), body)
 

@@ -82,7 +82,7 @@ def test_a_file_is_as_its_accounts_until_either_changes(anyscale: RunAnyscale, u
     assert found["differences"][0]["account"] == "Engineer"
     title = "title is 'Manager', and 'Engineer' in the account of 'jane@example.com'"
     assert shown.stdout.splitlines() == [
-        f"{users}:2:23: {title}",
+        f"{users}:2:23: {title}, which no file changes since it is an owner's",
         f"{users}:4:22: the account of 'ann@example.com' is suspended",
         f"{users}:5:22: 'lou@example.com' has no account",
     ]

@@ -47,7 +47,7 @@ def _by_email_only(user: object, by_external_id: object, by_email: Any, **_: obj
 def _one_by_one(service: UserUpdateService, changes: Sequence[EmailChange], caller: Any) -> None:
     for one in changes:
         new = UserChanges(email=one.email)
-        service.update(one.user_id, new, caller, one.expected, keep_owner=True)
+        service.update(one.user_id, new, caller, one.expected)
 
 
 def _correct_one_by_one(
@@ -95,7 +95,6 @@ FAULTS = (
         "a sync corrects owners",
         {
             **_rules_with(_correct_owners, rules_of_entries._is_of_an_owner),
-            f"{_SERVER}.update.KEPT_OF_OWNERS": frozenset(),
         },
     ),
     Fault(

@@ -125,7 +125,7 @@ def test_changes_of_emails_that_are_wrong_are_refused_as_a_whole_and_say_where(
         ({"title": "CTO", "expected": {"permission_level": 1}}, 400, "`$.expected.permission_"),
         ({"title": "CTO", "expected": {"password": "a"}}, 400, "unknown field `password`"),
         ({"title": "CTO", "reuse_email": 1}, 400, "`$.reuse_email`"),
-        ({"expected": {"title": None}, "keep_owner": True}, 400, "there is nothing to change"),
+        ({"expected": {"title": None}, "reuse_email": True}, 400, "there is nothing to change"),
     ],
 )
 def test_a_change_of_an_account_that_is_wrong_is_refused_and_says_where(

@@ -119,8 +119,7 @@ def test_the_document_says_what_an_update_takes_and_returns() -> None:
     assert changes["required"] == []
     expected = changes["properties"].pop("expected")
     assert expected == {"$ref": "#/components/schemas/ExpectedUser"}
-    for option in ("reuse_email", "keep_owner"):
-        assert changes["properties"].pop(option) == {"type": "boolean", "default": False}
+    assert changes["properties"].pop("reuse_email") == {"type": "boolean", "default": False}
     state = schemas["ExpectedUser"]["properties"]
     assert state.pop("permission_level") == {"type": "string"}
     assert state.pop("suspended") == {"type": "boolean"}

@@ -9,7 +9,6 @@ from msgspec import UNSET, Struct, UnsetType, structs
 from anyscale.domain.models.base import CheckedModel, Model
 
 __all__ = [
-    "KEPT_OF_OWNERS",
     "AdminCreateUser",
     "AdminCreatedUser",
     "AdminImportUser",
@@ -193,10 +192,6 @@ class ExpectedUser(UserChanges, frozen=True, gc=False, forbid_unknown_fields=Tru
     #: `collaborator` or `owner`
     permission_level: str | UnsetType = UNSET
     suspended: bool | UnsetType = UNSET
-
-
-#: What no file changes of an owner: nobody becomes an owner by editing a file.
-KEPT_OF_OWNERS = frozenset({"email", "external_id", "is_sso_user"})
 
 
 class EmailChange(Struct, frozen=True, forbid_unknown_fields=True):

@@ -75,8 +75,6 @@ class UserUpdate(UserChanges, frozen=True, gc=False, forbid_unknown_fields=True)
     expected: ExpectedUser | UnsetType = UNSET
     #: Give the account an email that another account had less than 30 days ago.
     reuse_email: bool = False
-    #: Refuse the account of an owner if this changes its email, external id or SSO.
-    keep_owner: bool = False
 
 
 #: accounts whose emails one call changes

@@ -8,7 +8,6 @@ from msgspec import UNSET, structs
 
 from anyscale.domain.conflicts import conflict_detail
 from anyscale.domain.models.users import (
-    KEPT_OF_OWNERS,
     EmailChange,
     ExpectedUser,
     UpdatedUser,
@@ -52,7 +51,6 @@ class UserUpdateService:
         expected: ExpectedUser | None = None,
         *,
         reuse_email: bool = False,
-        keep_owner: bool = False,
     ) -> UpdatedUser:
         """Change fields of an account. A repeated call changes nothing more.
 
@@ -65,16 +63,12 @@ class UserUpdateService:
         An account with another email is the same account: see `change_emails`, also for
         `reuse_email`.
 
-        With `keep_owner` an owner keeps the email, the external id and whether it is an SSO user:
-        nobody becomes an owner by editing a file.
-
         Raises:
             AccountEdited: a field has another value than expected; nothing is changed.
             ConfigError: a new value breaks the rules of a batch, or there is none.
             EmailTaken: the new email is not free; `EmailFreed`, if `reuse_email` would help.
             ExternalIdTaken: another account or an open batch has the new external id.
             NotFound: there is no such account.
-            OwnerKept: the account is an owner's.
             NotAuthenticated, NotPermitted: the caller has lost its permission, or changes an email
                 without a recent sign-in.
         """
@@ -87,8 +81,6 @@ class UserUpdateService:
         ) as (tx, locked):
             (account,) = require_accounts(locked, [user_id])
             changed = _changed(account, changes)
-            if keep_owner and KEPT_OF_OWNERS.intersection(changed):
-                _refuse_owner(account)
             require_expected(account, expected, changes)
             updated = structs.replace(account, **changed)
             details = {field: changed[field] for field in changed if field != "email"}
@@ -131,16 +123,12 @@ class UserUpdateService:
             accounts = require_accounts(locked, by_id)
             changing = [one for one in accounts if one.email != by_id[one.user_id].email]
             for account in changing:
-                _refuse_owner(account)
+                if account.permission_level == "owner":
+                    raise OwnerKept("the account is an owner's: no file changes its email")
                 require_expected(account, by_id[account.user_id].expected)
             emails = {account.user_id: by_id[account.user_id].email for account in changing}
             if changing:
                 append_entries(tx, change_emails(tx, self._outbox, changing, emails, caller))
-
-
-def _refuse_owner(account: AccountRecord) -> None:
-    if account.permission_level == "owner":
-        raise OwnerKept("the account is an owner's: no file changes its email, external_id or SSO")
 
 
 def _changed(account: AccountRecord, changes: UserChanges) -> dict[str, Any]:

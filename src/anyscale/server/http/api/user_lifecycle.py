@@ -96,7 +96,6 @@ def update(
         request.user,
         sent.expected or None,
         reuse_email=sent.reuse_email,
-        keep_owner=sent.keep_owner,
     )
 
 
