@@ -198,6 +198,21 @@ def test_a_dropped_run_creates_nobody(console: Console) -> None:
     assert console.control_plane.users.find(["u@batch.example"]) == [None]
 
 
+def test_only_the_session_that_sent_a_file_is_told_how_far_it_is(console: Console) -> None:
+    jane, key = console.browser(), "k" * 32
+    others = (console.browser(), console.browser("bob"))  # another session of hers, another owner
+
+    def told(client: HttpClient, form_key: str = key) -> Any:
+        return get(client, f"/console/file-progress/{form_key}").json
+
+    with held_before_hashing(console):
+        create(jane, many(), key=key)
+        assert told(jane)["text"].endswith(" users.csv:")
+        nothing = {"text": "", "percent": 0}
+        assert [told(one) for one in others] == [nothing, nothing]
+        assert told(jane, "x" * 32) == nothing
+
+
 def test_create_pressed_twice_is_one_batch(console: Console) -> None:
     jane, data = console.browser(), many().replace(b"name,", b"name,A,B,").replace(b",u", b",,,u")
     with held_before_hashing(console):

@@ -114,6 +114,31 @@ def test_the_users_of_a_batch_get_links_once_though_the_form_arrives_twice(
     assert "Stop" not in page
 
 
+@pytest.mark.parametrize(("only", "mailed"), [("", "gus"), ("linked", "fay")])
+def test_the_chosen_of_a_batch_get_a_link_once_though_the_form_arrives_twice(
+    console: Console, relay: TestRelay, only: str, mailed: str
+) -> None:
+    """Somebody of the batch has an unused link: the rest is chosen, or only those who have one."""
+    names = [f"{name}{only}" for name in ("fay", "gus")]
+    path, jane, plane = new_batch(console, *names), console.browser(), console.control_plane
+    plane.links.create([get_account(plane, f"{names[0]}@example.com").user_id], OPERATOR)
+    form = mail_form(get(jane, f"{path}/links?only={only}"))
+    assert send(jane, f"{path}/links", **form).headers["location"] == f"{path}?note=mailed"
+    wait_until(lambda: sent(relay, f"{mailed}{only}") == [1] and not mails(plane))
+    again = send(jane, f"{path}/links", **form)
+    assert "This form arrived twice" in words(get(jane, str(again.headers["location"])))
+    assert (sorted(sent(relay, *names)), mails(plane)) == ([0, 1], [])
+
+
+def test_a_mail_to_the_chosen_of_a_batch_that_is_due_is_due_once(due: Console) -> None:
+    path, jane, plane = new_batch(due, "hal", "ivo"), due.browser(), due.control_plane
+    plane.links.create([get_account(plane, "hal@example.com").user_id], OPERATOR)
+    form, before = mail_form(get(jane, f"{path}/links")), len(mails(plane))
+    for _ in range(2):
+        send(jane, f"{path}/links", **form)
+        assert len(mails(plane)) == before + 1
+
+
 def test_a_page_that_shows_the_first_request_sends_a_second_one(
     console: Console, relay: TestRelay
 ) -> None:

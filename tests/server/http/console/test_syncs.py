@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from threading import Event
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.sign_in.sign_ins import let_time_pass
 from tests.support.users import create_accounts
+from tests.support.waiting import wait_until
 
 from anyscale.comparison import sync_options
 from anyscale.domain.models.users import User, UserChanges
@@ -127,6 +129,32 @@ def test_a_confirmed_plan_is_done_and_its_page_says_what_was_done_and_whom_to_se
     ]
     assert {"batch.published", "account.updated", "account.suspended"} <= set(events)
     assert "staff.csv" in words(get(jane, PATH))
+
+
+def test_a_confirmed_update_leads_to_its_page_before_it_is_done(
+    console: Console, jane: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, lifecycle, go_on = staff(without="bob"), console.control_plane.lifecycle, Event()
+    suspend = lifecycle.suspend
+
+    def suspend_later(*arguments: Any, **options: Any) -> None:
+        assert go_on.wait(30)
+        suspend(*arguments, **options)
+
+    monkeypatch.setattr(lifecycle, "suspend", suspend_later)
+    monkeypatch.setattr(pages, "_WAIT_SECONDS", 0.0)
+    answer = confirm(jane, check(jane, data), data)
+    try:
+        place = answer.headers["location"]
+        assert (answer.status, place.startswith(f"{PATH}/syn_")) == (303, True)
+        shown = words(get(jane, place))
+        assert "The accounts are being updated" in shown
+        assert "Update the accounts" not in shown
+        assert get(jane, f"{place}/progress").json["running"]
+    finally:
+        go_on.set()
+    wait_until(lambda: get(jane, f"{place}/progress").json["state"] == "done")
+    assert "Suspended 1" in words(get(jane, place))
 
 
 def test_the_people_whom_an_update_suspended_are_named_and_restored_together(
