@@ -191,6 +191,15 @@ def test_an_error_and_its_names_stand_out_only_where_a_terminal_has_colours(
     assert COLOUR.sub("", shown).splitlines()[-1] == plain.splitlines()[-1]
 
 
+def test_a_wrong_command_line_stands_out_as_an_error_does() -> None:
+    status, shown = on_a_terminal("user", "list", "--emial", "x", env={"NO_COLOR": ""})
+    _, plain = on_a_terminal("user", "list", "--emial", "x", env={"NO_COLOR": "1"})
+
+    assert status == 2
+    assert "\x1b[1;31mError:\x1b[0m No such option \x1b[1m'--emial'\x1b[0m" in shown
+    assert COLOUR.sub("", shown) == plain
+
+
 def test_reading_from_a_terminal_says_how_to_end() -> None:
     text = b"create_users:\n- {name: a, email: a@b.io}\n\x04"
 

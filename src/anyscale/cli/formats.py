@@ -195,6 +195,8 @@ def _shown(value: Any) -> str:
         return str(value.strftime("%Y-%m-%d %H:%M:%S"))
     if isinstance(value, list):
         return escaped(", ".join(value)) or "-"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
     return "-" if value is None else escaped(str(_cell(value)))
 
 

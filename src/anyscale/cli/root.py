@@ -1,6 +1,9 @@
 """The groups of commands, and the exit status of every command."""
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import StringIO
+from typing import IO, Any
 
 import click
 
@@ -55,8 +58,28 @@ def _exit_status_of(error: BaseException) -> int:
     return _UNFINISHED
 
 
+class _WrongCommandLine(click.UsageError):
+    """A wrong command line, which stands out on a terminal as every other error does."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        text = StringIO()
+        super().show(file or text)
+        for line in text.getvalue().splitlines():
+            say(line)
+
+
 class _Root(LazyGroup):
     """Ends every command with the right exit status."""
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            with super()._explained():
+                yield
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            raise _WrongCommandLine(error.format_message(), error.ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         handle_signals()

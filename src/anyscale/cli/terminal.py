@@ -92,7 +92,7 @@ def _with_colours(text: str) -> str:
     import re  # click has imported it
 
     text = re.sub(r"(`[^`]+`|(?<!\w)'[^']+'(?!\w))", "\x1b[1m\\1\x1b[0m", text)
-    return re.sub("^error:", "\x1b[1;31merror:\x1b[0m", text)
+    return re.sub("^([Ee]rror:)", "\x1b[1;31m\\1\x1b[0m", text)
 
 
 def ask(question: str) -> str:

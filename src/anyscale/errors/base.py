@@ -134,9 +134,9 @@ class UserAmbiguous(AnyscaleError):
         listed = ", ".join(self.emails[:_MOST_EMAILS])
         advice = "Name one by email instead."
         if (more := len(self.emails) - _MOST_EMAILS) > 0:
-            listed += f" and {more} more"
+            listed += f" and {more:,} more"
             advice = f"Name one by email; `anyscale user list --name {quote(name)}` lists all."
-        super().__init__(f"{len(self.emails)} users are named {name!r}: {listed}. {advice}")
+        super().__init__(f"{len(self.emails):,} users are named {name!r}: {listed}. {advice}")
 
 
 class NotAControlPlane(AnyscaleError):

@@ -108,10 +108,10 @@ class BatchRefused(AnyscaleError):
             self.input_is_at_fault |= _is_of_input(problem)
         self.more: int = more
         self.count: int = len(self.problems) + more
-        count = f"{self.count} problem{'' if self.count == 1 else 's'}"
+        count = f"{self.count:,} problem{'' if self.count == 1 else 's'}"
         shown = "\n".join(str(problem) for problem in self.problems[:_SHOWN])
         hidden = self.count - _SHOWN
-        rest = f"\n... and {hidden} more: see .problems" if hidden > 0 else ""
+        rest = f"\n... and {hidden:,} more: see .problems" if hidden > 0 else ""
         super().__init__(f"{count}, {outcome}:\n{shown}{rest}")
 
     def to_dict(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
+from types import SimpleNamespace
 from typing import Protocol
 
 import click
@@ -136,7 +137,13 @@ def list_entries(
             entries = (structs.replace(e, data=Raw(e.data.encode())) for e in entries)
         elif output == "text" and max_items != 0 and (after or only != AuditFilter()):
             entries = with_notice_if_empty(entries, "No entry matches.")
-        write_records(entries, _COLUMNS, output)
+        write_records(map(_line, entries) if output == "text" else entries, _COLUMNS, output)
+
+
+def _line(entry: AuditEntry) -> SimpleNamespace:
+    # A number that names an entry is written as `--after` reads it, without separators.
+    values = {field: getattr(entry, field) for field in _COLUMNS}
+    return SimpleNamespace(**values | {"number": str(entry.number)})
 
 
 @click.command("verify")
@@ -185,7 +192,7 @@ def verify(
     if output == "json":
         write_json(verdict)
     elif verdict.fault is None:
-        counts = [f"entries: {verdict.entries}", f"head: {verdict.head or '-'}"]
+        counts = [f"entries: {verdict.entries:,}", f"head: {verdict.head or '-'}"]
         removed = [f"removed: {verdict.removed}"] if verdict.removed else []
         write_text(["chain: intact", *counts, *removed])
     if verdict.fault:

@@ -247,7 +247,9 @@ def _fill(file: AtomicFile, transport: Transport, total: int, user_ids: Iterable
     log(f"A link is enough to set the password: give {each.lower()} only to its user.")
     log(_REPLACED)
     if sso_count:
-        _warn_of_sso(f"{sso_count} of {count} {'is' if sso_count == 1 else 'are'} for SSO users")
+        _warn_of_sso(
+            f"{sso_count:,} of {count:,} {'is' if sso_count == 1 else 'are'} for SSO users"
+        )
 
 
 def _warn_of_sso(subject: str) -> None:
@@ -296,7 +298,7 @@ class _LinkLosses:
             raise
 
     def _lost(self) -> str:
-        users = "1 user" if self.count == 1 else f"up to {self.count} users"
+        users = "1 user" if self.count == 1 else f"up to {self.count:,} users"
         return f"{self._output}, and earlier links of {users}, if any, no longer work"
 
 

@@ -11,7 +11,7 @@ from anyscale.domain.times import duration_in_words
 from anyscale.errors import AnyscaleError, ConfigError
 from anyscale.transport.base import Transport
 
-__all__ = ["Hints", "locked_out_hint", "mail_hints", "sign_in_hints"]
+__all__ = ["Hints", "locked_out_hints", "mail_hints", "sign_in_hints"]
 
 #: returns the hints after the users of a batch were created
 Hints = Callable[[Transport, Batch], Iterator[str]]
@@ -59,12 +59,10 @@ def _hints(transport: Transport, count: int, batch_id: str) -> Iterator[str]:
         yield f"{command} creates links to set passwords."
 
 
-def locked_out_hint(count: int) -> str:
-    """Return the hint for accounts that were corrected: no SSO and no password is left."""
+def locked_out_hints(count: int) -> Iterator[str]:
+    """Yield the hints for accounts that were corrected: no SSO and no password is left."""
     command = suggested_command(
         *("user", "set-password-link", "--without-credentials", "--output-file", "links.csv")
     )
-    return (
-        f"{quantity(count, 'account')} of them without SSO and without a password: create links, "
-        f"so that their users can sign in, by {command}"
-    )
+    yield f"{quantity(count, 'account')} of them without SSO and without a password:"
+    yield f"{command} creates links, so that their users can sign in."

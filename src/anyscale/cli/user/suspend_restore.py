@@ -186,7 +186,7 @@ def _change_by_file(words: _Words, path: str, choices: _FileChoices, host: str |
         _show(plan, words, choices, is_stopped=is_stopped)
         if is_stopped:
             count = quantity(len(plan.to_change), "account")
-            limit = f"--at-most is {choices.at_most}"
+            limit = f"--at-most is {choices.at_most:,}"
             say(f"error: {count} to suspend, and {limit}: nobody was suspended")
             raise click.exceptions.Exit(REFUSED)
         done = 0 if choices.dry_run else _change_all(transport, plan, words, yes=choices.yes)
@@ -221,7 +221,7 @@ def _planned(plan: SuspensionPlan, words: _Words) -> str:
     if plan.unchanged:
         text += f" {quantity(plan.unchanged, 'account')} {words.unchanged}."
     if plan.owners:
-        text += f" {len(plan.owners)} kept as owner: {_listed([u.email for u in plan.owners])}."
+        text += f" {len(plan.owners):,} kept as owner: {_listed([u.email for u in plan.owners])}."
     if plan.without_account:
         text += f" Without an account: {_listed(plan.without_account)}."
     return text

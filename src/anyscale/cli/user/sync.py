@@ -30,7 +30,7 @@ from anyscale.cli.terminal import (
     show_progress,
 )
 from anyscale.cli.user.questions import say_questions, show_questions
-from anyscale.cli.user.sign_in_hint import locked_out_hint, sign_in_hints
+from anyscale.cli.user.sign_in_hint import locked_out_hints, sign_in_hints
 from anyscale.cli.users_file import (
     file_options,
     open_users_file,
@@ -256,7 +256,7 @@ def _report(transport: Transport, run: SyncRun) -> Iterator[str]:
     if run.batch:
         yield from sign_in_hints(transport, run.batch)
     if run.result.locked_out:
-        yield locked_out_hint(run.result.locked_out)
+        yield from locked_out_hints(run.result.locked_out)
 
 
 class _Interrupted:
