@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-__all__ = ["in_sentences", "is_by_admin", "listed", "quantity", "with_command"]
+__all__ = ["in_sentences", "is_by_admin", "listed", "quantity", "removed_in_words", "with_command"]
 
 
 def quantity(number: int, noun: str) -> str:
@@ -32,3 +32,11 @@ def with_command(text: str, environment: Mapping[str, str]) -> str:
     if is_by_admin(environment):
         return text.replace("`anyscale ", "`musterroll-admin ")
     return text
+
+
+def removed_in_words(email: str, removed: int) -> str:
+    """Return what a reset of second factors has done, in words."""
+    if not removed:
+        return f"{email} had no second factor: nothing has changed."
+    factors = "1 second factor is" if removed == 1 else f"{removed} second factors are"
+    return f"{factors} removed, and {email} is signed out everywhere."

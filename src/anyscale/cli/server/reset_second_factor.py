@@ -2,10 +2,10 @@
 
 import click
 
+from anyscale.cli.account_argument import account_argument, check_account
 from anyscale.cli.server.connect import database_option, open_local_control_plane
 from anyscale.cli.terminal import log
-from anyscale.cli.user.account_argument import account_argument, check_account
-from anyscale.cli.user.reset_second_factor import removed_in_words
+from anyscale.domain.phrases import removed_in_words
 from anyscale.domain.reasons import reason_fault
 from anyscale.errors import ConfigError, NotFound
 from anyscale.server.core.callers import system_caller

@@ -6,11 +6,11 @@ from typing import Literal
 
 import click
 
+from anyscale.cli.account_argument import account_argument, check_account, find_account
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
 from anyscale.cli.options import keep_links_option, yes_option
 from anyscale.cli.role_choice import RoleChoice
 from anyscale.cli.terminal import ask, log, require_terminal
-from anyscale.cli.user.account_argument import account_argument, check_account, find_account
 from anyscale.domain.models.users import User
 from anyscale.domain.names import full_name
 from anyscale.errors import ConfigError

@@ -134,7 +134,7 @@ def get_user(
 
 
 def _user(argument: str | None, email: str | None, name: str | None, host: str | None) -> "User":
-    from anyscale.cli.user.account_argument import find_account
+    from anyscale.cli.account_argument import find_account
     from anyscale.errors import NotFound
     from anyscale.user.lookup import find_user
 
@@ -153,7 +153,7 @@ def _user(argument: str | None, email: str | None, name: str | None, host: str |
 
 
 def _check_argument(argument: str, email: str | None, name: str | None) -> None:
-    from anyscale.cli.user.account_argument import check_account
+    from anyscale.cli.account_argument import check_account
     from anyscale.errors import ConfigError
 
     check_account(argument)

@@ -2,11 +2,12 @@
 
 import click
 
+from anyscale.cli.account_argument import account_argument, check_account, find_account
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
 from anyscale.cli.options import yes_option
 from anyscale.cli.terminal import confirm, log_change, require_terminal
-from anyscale.cli.user.account_argument import account_argument, check_account, find_account
 from anyscale.domain.names import full_name
+from anyscale.domain.phrases import removed_in_words
 from anyscale.domain.reasons import reason_fault
 from anyscale.errors import ConfigError
 
@@ -49,11 +50,3 @@ def reset_second_factor(account: str, reason: str, yes: bool, host: str | None) 
         confirm(effect, _NOTHING_DONE, yes=yes)
         removed = transport.users.reset_second_factor(user.user_id, reason)
     log_change(removed_in_words(user.email, removed))
-
-
-def removed_in_words(email: str, removed: int) -> str:
-    """Return what a reset has done."""
-    if not removed:
-        return f"{email} had no second factor: nothing has changed."
-    factors = "1 second factor is" if removed == 1 else f"{removed} second factors are"
-    return f"{factors} removed, and {email} is signed out everywhere."

@@ -9,6 +9,7 @@ from typing import Self
 
 import click
 
+from anyscale.cli.account_argument import check_account, find_account
 from anyscale.cli.atomic_file import AtomicFile
 from anyscale.cli.connect import host_option, open_control_plane, suggested_command
 from anyscale.cli.exit_status import explain_interrupt
@@ -16,7 +17,6 @@ from anyscale.cli.formats import OutputLost, require_written, write_text
 from anyscale.cli.problem_report import say_problems
 from anyscale.cli.signals import ignore_signals
 from anyscale.cli.terminal import clear_progress, log, show_progress
-from anyscale.cli.user.account_argument import check_account, find_account
 from anyscale.cli.users_file import (
     chosen_file_options,
     file_options,

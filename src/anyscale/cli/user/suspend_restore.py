@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from anyscale.cli.account_argument import check_account, find_account
 from anyscale.cli.connect import (
     host_option,
     log_control_plane,
@@ -25,7 +26,6 @@ from anyscale.cli.terminal import (
     say,
     show_progress,
 )
-from anyscale.cli.user.account_argument import check_account, find_account
 from anyscale.cli.user.replaced_by_sync import refuse_replaced
 from anyscale.cli.users_file import (
     chosen_file_options,

@@ -3,10 +3,10 @@
 import click
 from msgspec import UNSET, UnsetType
 
+from anyscale.cli.account_argument import account_argument, check_account, find_account
 from anyscale.cli.connect import host_option, open_control_plane, suggested_command
 from anyscale.cli.options import not_empty
 from anyscale.cli.terminal import log
-from anyscale.cli.user.account_argument import account_argument, check_account, find_account
 from anyscale.comparison.differences import shown_change
 from anyscale.domain.models.users import User, UserChanges
 from anyscale.domain.validation import Policy, require_changes
