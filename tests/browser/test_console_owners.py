@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.conftest import ROWS, SLICE, Visit, visits
 from tests.support.accessibility.axe import keep_axe, violations
 from tests.support.accessibility.checks import assert_accessible, press_until
+from tests.support.callers import OPERATOR
 from tests.support.sign_in.sign_ins import let_time_pass
 from tests.support.sign_in.site import Site
 from tests.support.users import NEW_PASSWORD
@@ -41,7 +42,7 @@ def owner(site: Site) -> Owner:
         user = control_plane.sessions.authenticate(secret_in(state))
         new = NewApplication(name=f"Wiki {LONG}"[:200], redirect_uris=[HUB], audience=["owners"])
         created = control_plane.applications.create(new, user)
-        control_plane.tokens.create(f"robot-{LONG}"[:64], "owner", None, user)
+        control_plane.tokens.create(f"robot-{LONG}"[:64], "owner", None, OPERATOR)
         with control_plane.store.write() as tx:
             entries = [
                 Entry(f"token:robot{at % 3}", "batch.dropped", f"bat_{at}", {"text": "W" * 60})
