@@ -7,9 +7,10 @@ email of 119.
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FilePayload, Page, expect
 from tests.browser.conftest import visits
 from tests.support.accessibility.layout import PAPER, WIDTHS, assert_fits_screens_and_paper
 from tests.support.callers import OPERATOR
@@ -42,6 +43,8 @@ class Long(NamedTuple):
     batches: list[str]
     application: str
     update: str
+    #: where the application begins a sign-in
+    authorization: str
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +84,8 @@ def long(site: Site) -> Long:
         created = control_plane.batches.create("long", people, "fail", OPERATOR, label=label)
         opened = control_plane.batches.open("open", "fail", OPERATOR, label)
         control_plane.lifecycle.suspend(created.users[1].user_id, OPERATOR)
-        new = NewApplication(name="W" * 90, redirect_uris=[REDIRECT], audience=[])
+        domain = f"@{EMAIL.partition('@')[2]}"
+        new = NewApplication(name="W" * 90, redirect_uris=[REDIRECT], audience=[domain])
         application = control_plane.applications.create(new, OPERATOR).application
         control_plane.tokens.create("t" * 64, "owner", None, OPERATOR)
         update = control_plane.syncs.start("key", label, 9, OPERATOR)
@@ -93,7 +97,14 @@ def long(site: Site) -> Long:
         [f"/console/batches/{batch}" for batch in (created.batch.batch_id, opened.batch_id)],
         f"/console/applications/{application.client_id}",
         f"/console/sync/{update.sync_id}",
+        authorization(application.client_id),
     )
+
+
+def authorization(client_id: str) -> str:
+    request = {"response_type": "code", "scope": "openid", "redirect_uri": REDIRECT, "state": "x"}
+    pkce = {"code_challenge": "x" * 43, "code_challenge_method": "S256"}
+    return f"/oauth2/authorize?{urlencode(request | pkce | {'client_id': client_id})}"
 
 
 Address = Callable[[Long], str]
@@ -130,6 +141,22 @@ PAGES: dict[str, str | Address] = {
     "new mails": "/console/mails/new",
     "audit log": "/console/audit",
     "own account": "/",
+    "sign out": "/sign-out",
+    "sign out of an application": "/oauth2/logout",
+    "sign in again": "/sign-in-again?to=/console/tokens/new",
+    "second factor": "/account/second-factor",
+    "no access": lambda long: long.authorization,
+    "application that is set up wrongly": "/oauth2/authorize?client_id=unknown",
+}
+
+#: for people who are not signed in
+SIGN_IN: dict[str, str | Address] = {
+    "sign in": "/sign-in?note=signed_out",
+    "sign in to an application": lambda long: long.authorization,
+    "refused by the provider": "/sign-in?sso=refused&number=9cbeddf6dcfa9a7e",
+    "provider that is not set up": "/sign-in?sso=not_set_up&number=9cbeddf6dcfa9a7e",
+    "forgotten password": "/forgot-password",
+    "pasted link": "/set-password",
 }
 
 
@@ -150,6 +177,33 @@ def test_every_page_fits_every_screen_and_paper(page: Page, long: Long, name: st
     address = PAGES[name]
     page.goto(address if isinstance(address, str) else address(long))
     expect(page.get_by_role("heading", level=1)).to_be_visible()
+    assert_fits_screens_and_paper(page)
+
+
+@pytest.fixture(scope="module")
+def stranger(browser: Browser, site: Site) -> Iterator[Page]:
+    """A page of somebody who is not signed in."""
+    with visits(browser, site) as visit:
+        yield visit("about:blank")
+
+
+@pytest.mark.parametrize("name", SIGN_IN)
+def test_every_page_before_the_sign_in_fits(stranger: Page, long: Long, name: str) -> None:
+    address = SIGN_IN[name]
+    stranger.goto(address if isinstance(address, str) else address(long))
+    expect(stranger.get_by_role("heading", level=1)).to_be_visible()
+    assert_fits_screens_and_paper(stranger)
+
+
+def test_the_questions_of_an_update_fit(page: Page, long: Long) -> None:
+    rows = [f"{'Z' * 90};{EMAIL};N{'0' * 90}", f"{NAMES[0]};{'z' * 60}@{'d' * 50}.example;P9"]
+    text = "\n".join(["name;email;external_id", *rows])
+    page.goto("/console/sync")
+    page.get_by_label("File of everybody").set_input_files(
+        FilePayload(name=f"{'staff_of_the_faculty' * 5}.csv", mimeType="", buffer=text.encode())
+    )
+    page.get_by_role("button", name="Check the file").click()
+    expect(page.get_by_role("heading", name="who is who?")).to_be_visible()
     assert_fits_screens_and_paper(page)
 
 

@@ -5,7 +5,7 @@ from playwright.sync_api import Page
 __all__ = ["PAPER", "WIDTHS", "assert_fits", "assert_fits_screens_and_paper"]
 
 #: pixels
-WIDTHS = (320, 375, 600, 768, 1_000, 1_024, 1_180, 1_280, 1_440, 1_920)
+WIDTHS = (320, 375, 600, 640, 768, 1_000, 1_024, 1_180, 1_280, 1_440, 1_920)
 
 #: pixels between the margins of A4: 186 mm
 PAPER = 703
@@ -34,9 +34,12 @@ def assert_fits(page: Page, width: int, height: int = 800) -> None:
 
 
 def assert_fits_screens_and_paper(page: Page) -> None:
-    """Check that no screen and no paper cuts anything of a page."""
+    """Check that no screen, no larger text and no paper cuts anything of a page."""
     for width in WIDTHS:
         assert_fits(page, width, _LOW)
+    page.evaluate("document.documentElement.style.fontSize = '200%'")  # WCAG 2.2, 1.4.4
+    assert_fits(page, 1_280, _LOW)
+    page.evaluate("document.documentElement.style.fontSize = ''")
     page.emulate_media(media="print")
     assert_fits(page, PAPER, _LOW)
     page.emulate_media(media="screen")
