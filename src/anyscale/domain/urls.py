@@ -4,8 +4,11 @@ The one place that knows what a loopback address is and over which URLs secrets 
 """
 
 import re
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
+
+if TYPE_CHECKING:  # commands that check no host do not import it: that takes a millisecond
+    from ipaddress import IPv4Address, IPv6Address
 
 __all__ = [
     "checked_origin",
@@ -23,9 +26,7 @@ _FORBIDDEN = frozenset(' "<>\\^`{|}')
 _LAST_PORT = 65535
 
 #: IPv4-compatible and IPv4-mapped addresses (RFC 4291, 2.5.5), and NAT64 (RFC 6052, 2.1; RFC 8215)
-_ENDS_WITH_IPV4 = tuple(
-    map(IPv6Network, ("::/96", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48"))
-)
+_ENDS_WITH_IPV4 = ("::/96", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")
 
 _ends_with_port = re.compile(r"[^:]*://[^/]*:(\d{5,9})/?").fullmatch
 
@@ -79,6 +80,8 @@ def is_on_loopback(url: str) -> bool:
 
 def is_loopback_host(host: str) -> bool:
     """Return whether a host is a loopback address, or `localhost`."""
+    from ipaddress import ip_address
+
     return ip_address(host).is_loopback if is_address(host) else host == "localhost"
 
 
@@ -88,6 +91,7 @@ def may_be_on_this_machine(url: str) -> bool:
     It makes no DNS query: a name that resolves to this machine is not found. Without TLS a name is
     refused, and with TLS a service of this machine has no certificate for it.
     """
+    from ipaddress import IPv4Address, IPv6Address, ip_address
     from socket import inet_aton  # commands that check no such URL need no sockets
 
     host = (urlsplit(url).hostname or "").rstrip(".")
@@ -105,15 +109,19 @@ def may_be_on_this_machine(url: str) -> bool:
     return address.is_loopback or address.is_unspecified or address.is_link_local
 
 
-def _ipv4_of(address: IPv6Address) -> IPv4Address | None:
+def _ipv4_of(address: "IPv6Address") -> "IPv4Address | None":
     """Return the IPv4 address that an IPv6 address leads to, of the forms that contain one."""
-    if any(address in network for network in _ENDS_WITH_IPV4) and int(address) > 1:
+    from ipaddress import IPv4Address, IPv6Network
+
+    if any(address in IPv6Network(one) for one in _ENDS_WITH_IPV4) and int(address) > 1:
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address.sixtofour
 
 
 def is_address(host: str) -> bool:
     """Return whether a host is an IP address, without a zone (RFC 4007), which may be any text."""
+    from ipaddress import ip_address
+
     try:
         ip_address(host)
     except ValueError:

@@ -6,7 +6,7 @@ parser reads the rest: from the first entry that is not plain, or has a problem,
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import repeat
 
@@ -116,18 +116,19 @@ class PlainEntries:
                 break
             self._text, self._ahead = text[end:], self._read_ahead()
         if self._source.is_last_piece:
-            yield from self._last_user(indent)
+            yield from self._last_user(match, follows)
 
-    def _last_user(self, indent: str) -> Iterator[CheckedUser]:
-        """Read the last entry of the file, if it is plain and valid."""
+    def _last_user(
+        self, match: Callable[[str], re.Match[str] | None], follows: str
+    ) -> Iterator[CheckedUser]:
+        """Read the last entry of the file, if it is plain and valid, as if another one followed."""
         try:
             self._ahead += self._source.read_text()  # the end of a line, or nothing
         except Fatal:
             return
         text = self._text + self._ahead
-        names = FIELDS if _has_others(text, 0) else _USUAL
-        entry = _entry(indent, r"\Z", names).match(text)
-        if entry and (user := self._user(entry)):
+        entry = match(text + follows)
+        if entry and entry.end() == len(text) and (user := self._user(entry)):
             self._text, self._ahead, self.are_all = "", "", True
             yield user
 
