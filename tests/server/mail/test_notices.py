@@ -20,7 +20,7 @@ from anyscale.errors import CodeRefused
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.half_sign_in import HalfSignIn
 from anyscale.server.core.login.sessions import ClientInfo
-from anyscale.server.core.mail.kinds import FACTOR_ADDED
+from anyscale.server.core.mail.kinds import FACTOR_ADDED, FACTOR_REMOVED
 from anyscale.server.core.second_factor.recovery_codes import (
     new_recovery_codes,
     recovery_code_hash,
@@ -234,6 +234,10 @@ def test_two_changes_of_factors_that_become_one_mail_are_both_named(
     assert "".join(passkeys) in mail.text
     assert "    an app that shows codes, added on " in mail.text
     assert "555" not in mail.text
+    with control_plane.store.write() as tx:
+        control_plane.outbox.add_notice(tx, FACTOR_REMOVED, jane, "user:jane")
+    send_all(control_plane)
+    assert "    an app that shows codes, added on " in relay.received[-1].text
     control_plane.factor_removal.remove_all(jane, "lost phone", OPERATOR)
     send_all(control_plane)
     assert "that it has now:\n\n    none\n" in relay.received[-1].text
