@@ -327,7 +327,7 @@ def test_links_that_are_not_delivered_say_that_earlier_links_no_longer_work(
     count = 1_000 if failure == "refused" else 1_001
     assert done.returncode == (130 if failure == "interrupted" else 1)
     assert done.stderr.splitlines()[-1] == (
-        f"{start} file was written, and earlier links of up to {count} users, if any, no longer "
+        f"{start} file was written, and earlier links of up to {count:,} users, if any, no longer "
         "work; run the same command again to create new ones"
     )
     assert not links.exists()
