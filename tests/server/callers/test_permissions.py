@@ -20,6 +20,7 @@ from tests.support.servers.control_planes import new_control_plane
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.reused_routes import routes_of
 from tests.support.servers.server_in_process import serve_in_process
+from tests.support.users import checked_users
 
 from anyscale.errors import NotPermitted
 from anyscale.server.control_plane import ControlPlane
@@ -286,3 +287,17 @@ def test_calls_for_a_program_of_ones_own_need_a_permission_too(
         control_plane.tokens.create_personal(owner, "desktop", 1)
     with pytest.raises(NotPermitted, match="may not create accounts"):
         control_plane.batches.key_of(batch.batch_id, owner)
+
+
+def test_a_repeated_call_mails_no_links_for_those_who_may_not_create_accounts(
+    control_plane: ControlPlane,
+) -> None:
+    users = checked_users("ann")
+    control_plane.batches.create("key", users, "fail", OPERATOR)
+    reader = KINDS["operator's token: reader"].new_caller(control_plane)
+    before = rows(control_plane)
+    with pytest.raises(NotPermitted):
+        control_plane.batches.create("key", users, "fail", reader, mail_links=True)
+    assert rows(control_plane) == before
+    control_plane.batches.create("key", users, "fail", OPERATOR, mail_links=True)
+    assert rows(control_plane) != before

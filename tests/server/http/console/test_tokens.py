@@ -76,6 +76,12 @@ def test_a_token_of_no_user_is_listed_and_revoked(console: Console, jane: HttpCl
     assert not works(console, secret)
 
 
+def test_the_role_of_a_token_of_no_user_is_shown(console: Console, jane: HttpClient) -> None:
+    console.control_plane.tokens.create("auditor", "reader", None, OPERATOR)
+    page = get(jane, "/console/tokens").text
+    assert re.search(r">auditor</bdi>.*?Role reader\. Does not expire, never used", page, re.DOTALL)
+
+
 def test_tokens_of_another_user_are_on_the_page_of_the_account(
     console: Console, jane: HttpClient
 ) -> None:

@@ -32,6 +32,7 @@ class TokenView(Struct, frozen=True):
 
     token_id: str
     name: str
+    role: str
     used: str
     expires: str
 
@@ -63,6 +64,7 @@ def token_views(tokens: Sequence[TokenRecord], now: int) -> list[TokenView]:
         TokenView(
             token.token_id,
             token.name,
+            token.role,
             f"last used {ago(now - token.used_at)}" if token.used_at else "never used",
             _valid_until(token.expires_at) if token.expires_at else "Does not expire",
         )
