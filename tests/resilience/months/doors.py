@@ -3,7 +3,7 @@
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,9 @@ class Command:
         plan, result = json.loads(planned.stdout), json.loads(done.stdout)
         counts = result.pop("done") or {}
         assert plan.pop("done") is None
+        if result["stops"]:
+            questions = _questions(result, done.stderr, answers)
+            return Outcome(done.returncode, f"{result['stops']} {done.stderr}", questions)
         assert plan == result, "the dry run says something else"
         for kind, name in _DONE.items():
             assert counts.get(name, 0) == len(result[kind]), (kind, counts, done.stderr)
@@ -87,8 +90,13 @@ class Command:
             for kind in (*_DONE, "left", "blocked", "questions")
             for one in result[kind]
         )
-        return Outcome(done.returncode, f"{said}\n{done.stderr}", _questions(result, done.stderr))
+        return Outcome(
+            done.returncode, f"{said}\n{done.stderr}", _questions(result, done.stderr, answers)
+        )
 
+
+#: the words that give a count, and the field of the page that does
+_COUNT = ("--renumbered", "renumbered_count")
 
 _DONE = {"create": "created", "correct": "corrected", "suspend": "suspended", "restore": "restored"}
 
@@ -106,31 +114,26 @@ def _account(one: Mapping[str, Any]) -> Account:
     )
 
 
-def _questions(result: Mapping[str, Any], log: str) -> list[Question]:
-    """Read the questions, each with the words of the command that is shown for it."""
-    shown: set[str] = set()
-    for line in log.splitlines():
-        if line.startswith("  anyscale user sync "):
-            shown.update(
-                word
-                for word in shlex.split(line)
-                if word.startswith(("--same", "--they", "--renu"))
-            )
+def _questions(result: Mapping[str, Any], log: str, given: Iterable[str]) -> list[Question]:
+    """Read the questions, each with the words that the command shown for it adds to those given."""
+    lines = [line for line in log.splitlines() if line.startswith("  anyscale user sync ")]
+    shown = {
+        word
+        for line in lines
+        for word in shlex.split(line)
+        if word.startswith(("--same", "--they", "--renu"))
+    } - set(given)
     found = []
     count = sum(one["kind"] == "renumbered" for one in result["questions"])
     for one in result["questions"]:
-        same = {f"--same-person={key}" for key in (one["number"], one["email"]) if key} & shown
-        differ = {
-            f"--they-differ={key}" for key in (one["email"], one["account_email"]) if key
-        } & shown
-        answers = dict.fromkeys([True], max(same)) if same else {}
-        if differ:
-            answers[False] = max(differ)
+        words = {True: f"--same-person={one['number'] or one['email']}"}
+        words[False] = f"--they-differ={one['email']}"
+        answers = {key: word for key, word in words.items() if word in shown}
         # Words that were the answer to another change are not shown: each is answered by itself.
         is_renumbered = one["kind"] == "renumbered" and f"--renumbered={count}" in shown
         if is_renumbered:
             answers = {True: f"--renumbered={count}"}
-        assert answers or one["kind"] == "two_accounts" or "anyscale user update" in log, log
+        assert answers or one["kind"] == "two_accounts" or " user update " in log, log
         found.append(Question(one["email"], one["user_id"], is_renumbered, answers))
     return found
 
@@ -144,7 +147,7 @@ class Console:
     def month(self, month: Month, answers: Sequence[str] = ()) -> Outcome:
         """Check a file, and confirm its plan."""
         data = month.file.read_bytes()
-        fields = dict(answer.split("=") for answer in answers)
+        fields = dict(answer.replace(*_COUNT).split("=") for answer in answers)
         page = check(self._browser, data, **fields)
         if page.status != 200:
             return Outcome(2, words(page))
@@ -178,7 +181,7 @@ def _asked(page: HttpResponse) -> list[Question]:
         found.append(Question(email, user[1] if user else None, is_renumbered, answers))
     total = sum(one.is_renumbered for one in found)
     return [
-        Question(one.email, one.user_id, True, {True: f"renumbered_count={total}"})
+        Question(one.email, one.user_id, True, {True: f"--renumbered={total}"})
         if one.is_renumbered
         else one
         for one in found

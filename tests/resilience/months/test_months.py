@@ -4,15 +4,18 @@
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from tests.resilience.months.answers import ABOUT_AN_ACCOUNT, Answers, GivenAnswers, about
 from tests.resilience.months.doors import Command, Console, Month, Outcome
 from tests.resilience.months.office import Columns, Office, Row
-from tests.resilience.months.who_is_who import Account, Verdict, judge
+from tests.resilience.months.plan import Asked, Change, Choice, Plan, make_plan
+from tests.resilience.months.who_is_who import Account
 from tests.server.http.pages.requests import create_owner, send
 from tests.support.servers.control_planes import HttpDeployment
 from tests.support.servers.http_client import HttpClient
@@ -79,13 +82,19 @@ def _set_owner(command: Command, email: str) -> None:
 
 
 def test_no_account_changes_its_person_without_an_answer(
-    doors: Doors, first: int, request: pytest.FixtureRequest, tmp_path: Path
+    doors: Doors,
+    first: int,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
     count = min(_CHAIN, request.config.getoption("months"))
     months = _Months(doors, random.Random(first), tmp_path)
     months.begin()
     for number in range(count):
         months.next(f"month {number + 1} of --first-month {first} --months {_CHAIN}")
+    for what, count in months.counts.items():
+        record_property(what, count)
 
 
 class _Months:
@@ -97,11 +106,13 @@ class _Months:
         self._file = folder / "staff.csv"
         self._office = Office(chance)
         self._persons: dict[str, int] = {}
-        self._former: dict[str, set[str]] = {}
+        self._former: dict[str, list[str]] = {}
+        #: words that a script keeps
         self._kept: list[str] = []
-        self._answered: list[dict[str, str]] = []
+        self._given = GivenAnswers()
         self._accounts: dict[str, Account] = {}
         self._said = ""
+        self.counts = Counter[str]()
 
     def begin(self) -> None:
         """Create the accounts of the first month; the first person is an owner."""
@@ -116,36 +127,29 @@ class _Months:
 
     def next(self, said: str) -> None:
         """Let a month pass, do its file, and answer its questions truly."""
-        columns, rows, restores, verdict = self._draw()
         self._suspend_by_hand()
-        verdict = self._judge(rows, restores)
+        restores = self._chance.random() < 0.5
+        columns, rows = self._draw(Choice(restores))
         write_file(self._file, rows)
         uses_console = self._console is not None and self._chance.random() < 0.5
         door: Command | Console = self._console if uses_console else self._command  # type: ignore[assignment]  # it is there if it is used
         kinds = [] if uses_console or self._chance.random() < 0.7 else self._some_kinds()
         month = Month(self._file, kinds, restores)
-        before = self._accounts
+        kept = [] if uses_console or self._chance.random() < 0.4 else list(self._kept)
         self._said = "\n".join(
             [said, type(door).__name__, f"{month} {columns}", *map(str, rows), "accounts before:"]
-            + [f"{one} of {self._persons[one.user_id]}" for one in before.values()]
-            + [f"former: {self._former}", str(verdict)]
+            + [f"{one} of {self._persons[one.user_id]}" for one in self._accounts.values()]
+            + [f"former: {self._former}"]
         )
-        kept = [] if uses_console or self._chance.random() < 0.4 else self._kept
-        done = door.month(month, kept)
-        if kept and done.status == 2 and verdict.is_damaged is False:
-            self._require(self._command.accounts() == before, "a refused answer changed")
-            done = door.month(month)
-        self._said += f"\nkept answers: {kept}\n{done.text}"
-        self._accounts = self._command.accounts()
-        self._own(rows)
-        self._keeps_its_people(before, rows)
-        self._is_as_judged(before, verdict, month, columns, done)
-        if done.status != 2:
+        self.counts["months"] += 1
+        done = self._do(door, month, rows, Answers(kept))
+        if done.status == 2:
+            self.counts["refused for damage"] += 1
+        else:
             self._answer(door, month, rows, done)
 
-    def _draw(self) -> tuple[Columns, list[Row], bool, Verdict]:
+    def _draw(self, choice: Choice) -> tuple[Columns, list[Row]]:
         """Draw a month in which the rule can see who is who."""
-        restores = self._chance.random() < 0.5
         while True:
             office = self._office.copy()
             office.next_month()
@@ -153,26 +157,58 @@ class _Months:
             rows = office.rows(columns)
             if not office.is_consistent():
                 continue
-            verdict = self._judge(rows, restores)
+            plan = self._plan(rows, choice, {})
             has_names = columns.names in {"both", "whole"}
-            alone = {row.email for row in rows} - {row.email for row in self._paired(rows)}
-            if not verdict.unseen and (has_names or not alone):
-                self._office = office
-                return columns, rows, restores, verdict
+            if not has_names and {row.email for row in rows} - self._paired(rows):
+                continue  # who is new has no name, so the command stops
+            if plan.unseen and not plan.is_damaged:
+                self.counts["drawn again: the rule cannot see that it is another person"] += 1
+                continue
+            self._office = office
+            return columns, rows
 
-    def _paired(self, rows: Sequence[Row]) -> list[Row]:
+    def _paired(self, rows: Sequence[Row]) -> set[str]:
         emails = {one.email for one in self._accounts.values()}
         numbers = {one.number for one in self._accounts.values() if one.number}
-        return [row for row in rows if row.email in emails or row.number in numbers]
+        return {row.email for row in rows if row.email in emails or row.number in numbers}
 
-    def _judge(self, rows: Sequence[Row], restores: bool) -> Verdict:
-        return judge(rows, self._accounts, self._persons, self._former, restores=restores)
+    def _plan(self, rows: Sequence[Row], choice: Choice, answers: Mapping[Change, bool]) -> Plan:
+        return make_plan(rows, self._accounts, self._persons, self._former, choice, answers)
+
+    def _do(
+        self,
+        door: Command | Console,
+        month: Month,
+        rows: Sequence[Row],
+        answers: Answers,
+    ) -> Outcome:
+        """Do a month with answers, and compare it with what the documents say."""
+        before, choice, words = self._accounts, _choice(month), answers.words
+        first = self._plan(rows, choice, answers.marked)
+        holding = self._given.holding(words, first.questions)
+        plan = self._plan(rows, choice, {**answers.marked, **holding})
+        self._said += f"\n{plan}\n{answers}"
+        done = door.month(month, [*words, *answers.fields])
+        self._said += f"\n{done.text}"
+        self._accounts = self._command.accounts()
+        self._own(rows)
+        self._keeps_its_people(before, rows)
+        if done.status in {1, 2}:
+            self._require(self._accounts == before, "refused, and changed")
+        if done.status in {0, 3} or (done.status is None and self._accounts != before):
+            held = [word for word in words if self._given.holds(word, first.questions)]
+            self._given.store(held, first.questions)
+        if plan.is_damaged is None:
+            self.counts["open"] += 1
+        else:
+            self.counts["compared whole"] += 1
+            self._is_as_planned(before, plan, done)
+            if isinstance(door, Command) and done.status != 2:
+                self._has_its_answers(plan.questions, done)
+        return done
 
     def _some_kinds(self) -> list[str]:
-        kinds = [kind for kind in _KINDS if self._chance.random() < 0.6] or ["--correct"]
-        if "--suspend-missing" in kinds and "--create" not in kinds:
-            kinds.append("--create")  # without it, a row without an account stops the month
-        return kinds
+        return [kind for kind in _KINDS if self._chance.random() < 0.6] or ["--correct"]
 
     def _suspend_by_hand(self) -> None:
         if self._chance.random() > 0.2:
@@ -196,7 +232,9 @@ class _Months:
             self._require(user_id in self._accounts, "an account is gone", old)
             new = self._accounts[user_id]
             if new.email != old.email:
-                self._former.setdefault(old.email, set()).add(user_id)
+                self._former.setdefault(old.email, []).append(user_id)
+                had = self._former.get(new.email, [])
+                self._former[new.email] = [one for one in had if one != user_id]
             is_restored = old.is_suspended and not new.is_suspended
             if old.is_owner:
                 self._require(new == old, "an owner is changed", new)
@@ -208,118 +246,84 @@ class _Months:
                 is_same = row is not None and row.person == self._persons[user_id]
                 self._require(is_same, "an account has another person", old, new)
 
-    def _is_as_judged(
-        self,
-        before: Mapping[str, Account],
-        verdict: Verdict,
-        month: Month,
-        columns: Columns,
-        done: Outcome,
-    ) -> None:
-        """Compare what a month did with what the documents say."""
-        after = self._accounts
-        if done.status == 2:
-            self._require(after == before, "refused, and changed")
-            self._require(verdict.is_damaged is not False, "refused without damage")
+    def _is_as_planned(self, before: Mapping[str, Account], plan: Plan, done: Outcome) -> None:
+        self._require(plan.is_damaged == (done.status == 2), "damage", done.status)
+        if plan.is_damaged:
             return
-        self._require(verdict.is_damaged is not True, "damage is not refused")
-        asked = [row.values for row, _ in verdict.questions]
-        if any(values in self._answered for values in asked) or verdict.is_damaged is None:
-            return  # the answer to the same question may hold still
-        self._require(done.status in {None, 0, 3}, "another status", done.status)
-        self._leaves_what_is_in_doubt(before, verdict)
-        self._does_what_is_sure(before, verdict, month, columns)
-        if not month.kinds:
-            self._asks_what_is_in_doubt(before, verdict, done)
+        expected = plan.after(before)
+        for user_id, account in expected.items():
+            got = self._accounts[user_id]
+            self._require(got == account, "an account is not as planned", account, got)
+        new = [one.value_of for user_id, one in self._accounts.items() if user_id not in before]
+        created = [_NOTHING | row.values for row in plan.create.values()]
+        self._require(sorted(map(str, new)) == sorted(map(str, created)), "others are created", new)
+        asked = {(one.row.email, one.account and one.account.user_id) for one in plan.questions}
+        found = {(one.email, one.user_id) for one in done.questions}
+        self._require(found == asked, "other questions", found, asked)
+        if done.status is not None:
+            status = 1 if plan.is_stopped else 3 if plan.questions or plan.waits else 0
+            self._require(done.status == status, "another status", done.status)
 
-    def _leaves_what_is_in_doubt(self, before: Mapping[str, Account], verdict: Verdict) -> None:
-        after = self._accounts
-        for user_id in verdict.stay & set(before) - verdict.loose:
-            self._require(after[user_id] == before[user_id], "does not stay", after[user_id])
-        new = {after[user_id].email for user_id in set(after) - set(before)}
-        self._require(not new & (verdict.stay - verdict.loose), "created in doubt", new)
-        for user_id in set(before) - verdict.suspend - verdict.loose:
-            is_newly = after[user_id].is_suspended and not before[user_id].is_suspended
-            self._require(not is_newly, "suspended", after[user_id])
-
-    def _does_what_is_sure(
-        self, before: Mapping[str, Account], verdict: Verdict, month: Month, columns: Columns
-    ) -> None:
-        after = self._accounts
-        new = {after[user_id].email for user_id in set(after) - set(before)}
-        if not month.kinds or "--create" in month.kinds:
-            missing = verdict.create - verdict.loose - new
-            self._require(not missing, "not created", missing)
-        if not month.kinds or "--suspend-missing" in month.kinds:
-            for user_id in verdict.suspend - verdict.loose:
-                self._require(after[user_id].is_suspended, "not suspended", after[user_id])
-        if not month.kinds or "--correct" in month.kinds:
-            for user_id, row in verdict.correct.items():
-                got = after[user_id].value_of
-                names = set() if columns.names == "whole" else {"name", "lastname"}
-                for key in row.values.keys() & ({"email", "external_id"} | names):
-                    self._require(got[key] == row.values[key], "not corrected", key, got)
-        if not month.kinds:
-            for user_id in verdict.restore:
-                self._require(not after[user_id].is_suspended, "not restored", after[user_id])
-
-    def _asks_what_is_in_doubt(
-        self, before: Mapping[str, Account], verdict: Verdict, done: Outcome
-    ) -> None:
-        if not verdict.loose:
-            if verdict.questions:
-                self._require(done.questions, "nothing is asked")
-                self._require(done.status in {None, 3}, "another status", done.status)
-            if not verdict.stay - self._calm(before):
-                self._require(not done.questions, "asked without a doubt", done.questions)
-                self._require(done.status in {None, 0}, "another status", done.status)
-
-    def _calm(self, before: Mapping[str, Account]) -> set[str]:
-        """Return the accounts that stay without a word: owners, and who is suspended already."""
-        return {one.user_id for one in before.values() if one.is_owner or one.is_suspended}
+    def _has_its_answers(self, questions: Sequence[Asked], done: Outcome) -> None:
+        """Require the commands that answer, but with words that were another answer."""
+        shown = {one.email: one.answers for one in done.questions}
+        count = sum(one.kind == "renumbered" for one in questions)
+        by_count = f"--renumbered={count}"
+        for one in questions:
+            words = {
+                True: f"--same-person={one.row.number or one.row.email}",
+                False: f"--they-differ={one.row.email}",
+            }
+            if one.kind not in ABOUT_AN_ACCOUNT:
+                del words[True]
+            if one.kind == "two":
+                words.clear()
+            if one.kind == "renumbered" and self._given.holds(by_count, questions):
+                words = {True: by_count}
+            held = {key: word for key, word in words.items() if self._given.holds(word, questions)}
+            got = shown[one.row.email]
+            self._require(got == held, "other answers are shown", one, got, held)
 
     def _answer(
-        self, door: Command | Console, month: Month, rows: Sequence[Row], done: Outcome
+        self,
+        door: Command | Console,
+        month: Month,
+        rows: Sequence[Row],
+        done: Outcome,
     ) -> None:
         """Answer what is asked as it truly is, and see that nobody else's account opens."""
-        row_of = {row.email: row for row in rows}
-        renumbered = [one for one in done.questions if one.is_renumbered]
-        are_same = all(self._is_true(row_of[one.email], one.user_id) for one in renumbered)
-        answers: dict[str, None] = {}
-        same: list[tuple[str, Row]] = []
-        for one in done.questions:
-            row = row_of[one.email]
-            is_true = self._is_true(row, one.user_id)
-            if one.is_renumbered and not are_same:
+        now = self._plan(rows, _choice(month), {}).questions
+        truth = {
+            one.change: one.row.person in {self._persons[x.user_id] for x in one.accounts}
+            for one in now
+        }
+        shown = {one.email: one for one in done.questions}
+        are_same = all(truth[one.change] for one in now if one.kind == "renumbered")
+        answers = Answers()
+        for one in now:
+            is_same = truth[one.change]
+            question = shown.get(one.row.email)
+            word = question and question.answers.get(is_same)
+            if not question or not word or (question.is_renumbered and not are_same):
                 continue
-            if word := one.answers.get(is_true):
-                answers[word] = None
-                self._answered.append(row.values)
-                if is_true and one.user_id:
-                    same.append((one.user_id, row))
-        if not answers:
+            if isinstance(door, Console) and not question.is_renumbered:
+                answers.marked[one.change] = is_same
+                answers.fields.append(word)
+                continue
+            of_account = f"--they-differ={one.account.email}" if one.account else word
+            others = (truth[other.change] for other in about(of_account, now))
+            if not is_same and not any(others) and self._chance.random() < 0.3:
+                word = of_account
+            if word not in answers.words:
+                answers.words.append(word)
+        if not answers.words and not answers.marked:
             return
-        before = self._accounts
-        answered = door.month(month, list(answers))
-        self._said += f"\nanswers: {list(answers)}\n{answered.text}"
-        self._require(answered.status in {None, 0, 3}, "an answer is refused", answered.status)
-        self._accounts = self._command.accounts()
-        self._own(rows)
-        self._keeps_its_people(before, rows)
-        for user_id, row in same if not month.kinds else ():
-            if "was the answer to another change" not in answered.text:
-                self._is_corrected(before[user_id], row)
+        for change, is_same in self._given.holding(answers.words, now).items():
+            self._require(truth[change] == is_same, "words answer another question too", change)
+        self.counts["times with answers"] += 1
+        self._do(door, month, rows, answers)
         if isinstance(door, Command):
-            self._keep(answers)
-
-    def _is_corrected(self, old: Account, row: Row) -> None:
-        """Require that an account got the values of its person, if nothing else hinders it."""
-        others = {one.email for one in self._accounts.values() if one.user_id != old.user_id}
-        had = self._former.get(row.email, set()) - {old.user_id}
-        if not (old.is_suspended or old.is_owner or row.email in others or had):
-            new = self._accounts[old.user_id]
-            got = (new.email, new.number if row.number else "")
-            self._require(got == (row.email, row.number), "not corrected by an answer", new)
+            self._keep(answers.words)
 
     def _require(self, is_right: object, what: object, *values: object) -> None:
         if not is_right:
@@ -333,8 +337,14 @@ class _Months:
             if word not in self._kept:
                 self._kept.append(word)
 
-    def _is_true(self, row: Row, user_id: str | None) -> bool:
-        return bool(user_id) and self._persons[user_id or ""] == row.person
+
+#: what an account has that a file says nothing of
+_NOTHING = {"email": "", "name": "", "lastname": "", "external_id": ""}
+
+
+def _choice(month: Month) -> Choice:
+    chosen = (not month.kinds or kind in month.kinds for kind in _KINDS)
+    return Choice(month.restores, *chosen)
 
 
 def write_file(file: Path, rows: Sequence[Row]) -> None:
