@@ -32,6 +32,8 @@ class DraftPlan:
         self.new: list[CheckedUser] = []
         #: the keys of the emails of accounts that have an entry and stay as they are
         self.kept_emails: list[str] = []
+        #: the ids of the accounts of questions
+        self.asked: set[str] = set()
         #: see the functions of `former_emails` with these names
         self.former_holders: Mapping[str, CheckedUser] = {}
         self.refused_emails: Mapping[str, str] = {}
@@ -55,6 +57,7 @@ class DraftPlan:
     ) -> None:
         """Leave an entry and its accounts: they are in doubt."""
         self.keep_emails(account.email for account in accounts)
+        self.asked.update(account.user_id for account in accounts)
         self.plan.questions.append(question_of(index, user, kind, reason, *accounts[:1]))
 
     def answer_to(self, user: CheckedUser, account: User | None) -> Answer | None:

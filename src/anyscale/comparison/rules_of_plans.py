@@ -14,11 +14,19 @@ from anyscale.domain.emails import email_key_or_empty
 from anyscale.domain.models.sync import LookAlike, SyncStep
 from anyscale.domain.validation import shown
 
+_IN_QUESTION = "there is a question about this account: answer it first"
+
 
 def apply_rules(draft: DraftPlan) -> None:
     """Apply the rules, each to what the ones before have left."""
     for rule in _RULES:
         rule(draft)
+
+
+def leave_accounts_of_questions(draft: DraftPlan) -> None:
+    """Leave who is in doubt, also if another entry is surely theirs."""
+    for kind in ("correct", "restore", "suspend"):
+        draft.leave_steps(kind, lambda step: _IN_QUESTION if step.user_id in draft.asked else None)
 
 
 def leave_accounts_with_former_emails(draft: DraftPlan) -> None:
@@ -121,6 +129,7 @@ def leave_kinds_that_were_not_chosen(draft: DraftPlan) -> None:
 
 
 _RULES: tuple[Callable[[DraftPlan], None], ...] = (
+    leave_accounts_of_questions,
     leave_accounts_with_former_emails,
     leave_refused_emails,
     leave_refused_numbers,

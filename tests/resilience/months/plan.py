@@ -178,6 +178,7 @@ class _Maker:
             for account in one.accounts:
                 self.plan.correct.pop(account.user_id, None)
                 self.plan.restore.discard(account.user_id)
+                self.plan.suspend.pop(account.user_id, None)
 
     def _has_other_row(self, account: Account, row: Row) -> bool:
         return bool(account.number) and account.number in self.numbers - {row.number}

@@ -15,6 +15,7 @@ from anyscale.comparison.answers import matched_answers
 from anyscale.comparison.sync_options import SyncOptions
 from anyscale.comparison.sync_planner import Planner
 from anyscale.domain.emails import email_key
+from anyscale.domain.matching import Conflict
 from anyscale.domain.models.sync import SyncPlan, SyncStep
 from anyscale.domain.models.users import User
 from anyscale.domain.validation import CheckedUser
@@ -647,3 +648,15 @@ def test_who_is_suspended_in_the_file_is_neither_created_nor_restored_and_is_nam
         ("b@x.org", "it is suspended, and the file says so too"),
         ("c@x.org", ONLY_IN_FILE),
     ]
+
+
+def test_an_account_in_a_question_is_left_also_if_another_entry_is_surely_its_person() -> None:
+    ann, bea = account("ann@example.com"), account("bea@example.com", name="Bea")
+    planner = Planner(ALL)
+    planner.add_entries([(0, entry("bea.roe@example.com", name="Bea", lastname="Roe"), bea)])
+    in_wrong_row = entry("bea@example.com", name="Bea")
+    planner.add_conflicts({1: (in_wrong_row, Conflict((ann, bea), "the number is of another"))})
+    planner.end_entries()
+    plan = planner.plan(2)
+    assert (plan.steps, len(plan.questions)) == (0, 1)
+    assert "there is a question about this account" in plan.left[0].reason
