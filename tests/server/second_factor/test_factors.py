@@ -81,6 +81,14 @@ def test_an_app_is_named_after_the_program_unless_the_organization_has_a_name(
     assert control_plane.factors.begin_app(jane).uri.endswith("&issuer=musterroll")
 
 
+def test_an_app_does_not_replace_itself(control_plane: ControlPlane, jane: SessionCaller) -> None:
+    add(control_plane, jane, "Old")
+    user = as_it_is_now(control_plane, jane)
+    app = control_plane.factors.begin_app(user)
+    control_plane.factors.confirm_app(user, code_shown(app.seed), "New", replaces=app.factor_id)
+    assert names_of(control_plane, user) == ["Old", "New"]
+
+
 def test_the_first_app_comes_with_eight_recovery_codes_and_counts_for_the_session(
     control_plane: ControlPlane, jane: SessionCaller
 ) -> None:
