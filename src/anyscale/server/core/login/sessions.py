@@ -224,7 +224,8 @@ def create_session(
     """
     user_id, now = locked.account.user_id, locked.at
     secret, device = new_secret(), locked.client.device
-    if not (device and tx.devices.exists(hash_of(device))):
+    is_known = locked.known_by == device  # by this account, which saves a statement
+    if not device or not (is_known or tx.devices.exists(hash_of(device))):
         device = new_secret()  # not one that another site or user has put into the browser
     session = _new_session(locked, shown, hash_of(secret), factor_due_at)
     entries = [*_revoke_previous(tx, locked, session), *_revoke_oldest(tx, locked)]
