@@ -1,12 +1,18 @@
-"""The markup of all pages: attributes have values that HTML allows, and ids are unique."""
+"""The markup of all pages.
+
+Attributes have values that HTML allows, ids are unique, and no browser translates a name or a code.
+"""
 
 import re
 from collections import Counter
 from html.parser import HTMLParser
 
-from tests.server.http.console.conftest import Console
-from tests.server.http.pages.requests import get
+from tests.server.http.console.conftest import Console, OpenConsole
+from tests.server.http.pages.requests import PUBLIC, every_page, fields_of, get, send
+from tests.server.http.pages.test_second_factor_pages import APP, seed_of
 from tests.support.callers import OPERATOR
+from tests.support.second_factor.authenticator_apps import code_shown, seed_keys_folder
+from tests.support.servers.http_client import HttpClient
 
 from anyscale.domain.models.applications import NewApplication
 
@@ -15,6 +21,19 @@ BOOLEAN = {"autofocus", "checked", "disabled", "hidden", "multiple", "open", "re
 
 #: fields that have no `autocomplete` (HTML, 4.10.5.1)
 WITHOUT_AUTOCOMPLETE = {"checkbox", "radio", "button", "submit", "reset", "image"}
+
+#: elements without an end (HTML, 13.1.2)
+VOID = {"br", "col", "hr", "img", "input", "link", "meta", "wbr"}
+
+#: names of people and applications, emails, ids, addresses, secrets and commands: a browser that
+#: translates a page would change them
+NOT_WORDS = re.compile(
+    r"Jane|Intranet|intranet\.|\w@\w|\b(?:usr|bat|app|tok|ses|syn|gra|mr\w)_\w{5}|\banyscale \w"
+    r"|\b[0-9A-Z]{4}(?:[ -][0-9A-Z]{4}){4}"  # recovery codes, and seeds of apps
+)
+
+#: elements whose text no browser translates; that of a title can have no element of its own
+NOT_TRANSLATED = {"title", "script", "style", "textarea"}
 
 #: a part of an address that stands for one of many pages
 OF_MANY = re.compile(r"(usr|bat|app|tok|ses|gra)_\w+|\?.*|#.*")
@@ -28,6 +47,8 @@ class Page(HTMLParser):
         self.faults: list[str] = []
         self.links: list[str] = []
         self._ids = Counter[str]()
+        #: the open elements, each with whether a browser translates it
+        self._open: list[tuple[str, bool]] = []
         self._names: set[str] = set()
         self.feed(text)
         self.faults += [f"the id {name} is there twice" for name, n in self._ids.items() if n > 1]
@@ -48,12 +69,23 @@ class Page(HTMLParser):
         self._names.update([values["for"] or ""] if tag == "label" and "for" in values else [])
         if tag == "a":
             self.links.append(values.get("href") or "")
+        if tag not in VOID:
+            is_kept = values.get("translate") == "no" or tag in NOT_TRANSLATED
+            self._open.append((tag, is_kept or any(kept for _, kept in self._open)))
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop()[0] != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if NOT_WORDS.search(data) and not (self._open and self._open[-1][1]):
+            self.faults.append(f"a browser would translate {data.strip()!r}")
 
 
 def test_all_pages_to_which_links_lead_are_valid(shared_console: Console) -> None:
     control_plane, jane = shared_console.control_plane, shared_console.browser()
     control_plane.applications.create(
-        NewApplication(name="Hub", redirect_uris=["https://hub.example.com"]), OPERATOR
+        NewApplication(name="Intranet", redirect_uris=["https://intranet.example.com"]), OPERATOR
     )
     control_plane.batches.open("unfinished", "fail", OPERATOR)
     faults, seen, due = list[str](), set[str](), ["/console", "/"]
@@ -68,5 +100,35 @@ def test_all_pages_to_which_links_lead_are_valid(shared_console: Console) -> Non
             page = Page(response.text)
             faults += [f"{path}: {fault}" for fault in page.faults]
             due += page.links
-    assert faults == []
+    assert not faults, "\n".join(faults)
     assert len(seen) > 25
+
+
+def test_the_pages_of_a_first_sign_in_and_those_with_secrets_are_valid(
+    open_console: OpenConsole,
+) -> None:
+    console = open_console(public_url=PUBLIC, second_factor_keys=seed_keys_folder())
+    jane = HttpClient(console.url)
+    pages = list(every_page(jane))
+    [bob] = console.control_plane.users.find(["bob@example.com"])
+    assert bob
+    for form, fields in {
+        "/console/users/new": {"name": "Jane", "email": "kim@example.com"},
+        f"/console/users/{bob.user_id}/link": {},
+        f"/console/users/{bob.user_id}/delete": {"email": "kim@example.com"},
+        "/console/applications/new": {
+            "name": "Intranet",
+            "redirect_uris": "https://intranet.example.com/callback",
+        },
+    }.items():
+        page = get(jane, form)
+        pages += [page, send(jane, form, **fields_of(page) | fields)]
+    page = get(jane, send(jane, APP, replaces="").headers["location"])
+    fields = fields_of(page) | {"code": code_shown(seed_of(page)), "name": "Jane's phone"}
+    pages += [page, send(jane, f"{APP}/confirm", **fields), get(jane, "/")]
+    shown = [page for page in pages if "<main" in page.text]
+    faults = [fault for page in shown for fault in Page(page.text).faults]
+    assert not faults, "\n".join(faults)
+    texts = " ".join(page.text for page in shown)
+    for secret in ("mrt_", "mrl_", "mrc_", 'id="secret"', 'id="codes"'):
+        assert secret in texts

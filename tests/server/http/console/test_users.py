@@ -722,7 +722,7 @@ def test_an_account_is_deleted_once_its_email_is_typed(console: Console, jane: H
     user_id = new_user(console, "del")
     page = send(jane, f"/console/users/{user_id}/delete", email="dell@example.com")
     assert page.status == 400
-    assert "Type del@example.com to delete this account" in page.text
+    assert "Type the email above to delete this account" in page.text
     answer = send(jane, f"/console/users/{user_id}/delete", email=" DEL@example.com")
     assert answer.headers["location"] == "/console/users?note=deleted"
     assert get(jane, f"/console/users/{user_id}").status == 404

@@ -148,7 +148,7 @@ def delete(
     try:
         email = user_pages.details.get(user_id).account.email
         if email_key_or_empty(typed.strip()) != email_key_or_empty(email):
-            problem = (f"Type {email} to delete this account.", "email")
+            problem = ("Type the email above to delete this account.", "email")
             return user_pages.render_question(
                 request, user_id, "delete", problems=[problem], status=400
             )
