@@ -424,7 +424,9 @@ def test_a_question_leaves_its_people_and_all_else_is_done() -> None:
     differ = {one.change: "differ" for one in plan.questions}
     two = world.plan(entries, structs.replace(ALL, answers=differ))
     assert [step.email for step in two.suspend] == ["a@x.org", "c@x.org"]
-    assert [(step.email, step.name) for step in two.blocked] == [("a@x.org", "Ann Zorn")]
+    assert [(step.email, step.name, step.kind) for step in two.blocked] == [
+        ("a@x.org", "Ann Zorn", "leave")
+    ]
 
 
 def test_letters_that_the_account_has_and_the_file_lost_are_problems_and_repairs_are_not() -> None:
