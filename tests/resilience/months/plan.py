@@ -60,6 +60,7 @@ class Plan:
         waits: whether somebody has to wait for an email or a number.
         is_stopped: whether nothing is done: somebody would be suspended, and has maybe a row.
         is_damaged: whether the file is refused; None if the documents leave it open.
+        has_nameless: whether a row has neither an account nor a name.
         unseen: rows of another person than the rule can see.
     """
 
@@ -70,6 +71,7 @@ class Plan:
     questions: list[Asked] = field(default_factory=list)
     waits: bool = False
     is_stopped: bool = False
+    has_nameless: bool = False
     is_damaged: bool | None = False
     unseen: list[Row] = field(default_factory=list)
 
@@ -222,6 +224,8 @@ class _Maker:
             self.plan.questions.append(asked)
         elif names[0]:
             self.plan.create[row.email] = row
+        else:
+            self.plan.has_nameless = True
 
     def _note_damage(self, is_sure: bool | None) -> None:
         if is_sure or (is_sure is None and not self.plan.is_damaged):

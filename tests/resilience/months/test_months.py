@@ -158,19 +158,13 @@ class _Months:
             if not office.is_consistent():
                 continue
             plan = self._plan(rows, choice, {})
-            has_names = columns.names in {"both", "whole"}
-            if not has_names and {row.email for row in rows} - self._paired(rows):
-                continue  # who is new has no name, so the command stops
+            if plan.has_nameless:
+                continue  # the command stops
             if plan.unseen and not plan.is_damaged:
                 self.counts["drawn again: the rule cannot see that it is another person"] += 1
                 continue
             self._office = office
             return columns, rows
-
-    def _paired(self, rows: Sequence[Row]) -> set[str]:
-        emails = {one.email for one in self._accounts.values()}
-        numbers = {one.number for one in self._accounts.values() if one.number}
-        return {row.email for row in rows if row.email in emails or row.number in numbers}
 
     def _plan(self, rows: Sequence[Row], choice: Choice, answers: Mapping[Change, bool]) -> Plan:
         return make_plan(rows, self._accounts, self._persons, self._former, choice, answers)
