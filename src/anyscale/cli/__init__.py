@@ -12,7 +12,6 @@ control plane, `terminal.py` writes standard error, `formats.py` writes standard
 """
 
 import _signal  # type: ignore[import-not-found]  # `signal` would first import enum
-import gc
 import io
 import os
 import sys
@@ -21,14 +20,9 @@ from importlib import import_module
 #: the variable that a shell sets to ask for completions
 COMPLETION = "_ANYSCALE_COMPLETE"
 
-#: New objects before a collection. Python's 2,000 would visit those of the modules again and again,
-#: which are never garbage: 4 ms of a command for two users.
-_OBJECTS = 50_000
-
 
 def main() -> None:
     """Run the command line."""
-    gc.set_threshold(_OBJECTS)
     # Nothing has been done yet. Python would print a traceback, and click "Aborted!".
     for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
         if _signal.getsignal(number) != _signal.SIG_IGN:  # as for a job in the background

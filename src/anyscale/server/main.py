@@ -35,10 +35,6 @@ _GRACE_SECONDS = 60
 #: for the server's health waits that long while a chunk of users is checked.
 _SWITCH_SECONDS = 0.0002
 
-#: New objects before a collection, as Python 3.13 has it. The command allows more, and the longer
-#: collections would delay requests.
-_OBJECTS = 2_000
-
 
 def asgi() -> Any:
     """Create the application of one server process from the environment."""
@@ -73,7 +69,6 @@ def _create_application() -> Any:
     gc.collect()
     gc.freeze()
     gc.enable()
-    gc.set_threshold(_OBJECTS)
     _notify_service_manager()
     return app
 
