@@ -8,9 +8,7 @@ from msgspec import structs
 from anyscale.comparison import rules_of_entries, rules_of_plans
 from anyscale.comparison.corrections import Correction, _change
 from anyscale.comparison.draft_plan import DraftPlan
-from anyscale.comparison.look_alikes import Namesakes, look_alikes
 from anyscale.domain.matching import Match
-from anyscale.domain.models.sync import SyncStep
 from anyscale.domain.models.users import EmailChange, User, UserChanges
 from anyscale.domain.validation import CheckedUser
 from anyscale.server.core.accounts.update import UserUpdateService
@@ -71,11 +69,6 @@ def _correct_owners(draft: DraftPlan, index: int, user: CheckedUser, account: Us
         return False
     collaborator = structs.replace(account, permission_level="collaborator")
     return rules_of_entries._is_corrected(draft, index, user, collaborator)
-
-
-def _first_leavers(*steps: Any) -> Iterator[tuple[SyncStep, Sequence[Namesakes]]]:
-    for entry, namesakes in look_alikes(*steps):
-        yield entry, namesakes[:1]
 
 
 def _rules_with(replaced: object, rule: object) -> dict[str, object]:
@@ -163,13 +156,5 @@ FAULTS = (
     Fault(
         "who has the email of a leaver is back",
         {"anyscale.domain.matching._doubt_of_return": nothing},
-    ),
-    Fault(
-        "an account gets the email of one that stays",
-        _rules_without(rules_of_plans.leave_accounts_that_would_get_a_kept_email),
-    ),
-    Fault(
-        "one leaver of a name is asked about",
-        {"anyscale.comparison.rules_of_plans.look_alikes": _first_leavers},
     ),
 )
