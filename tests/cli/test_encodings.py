@@ -18,7 +18,7 @@ def test_a_table_is_aligned_with_wide_and_combining_characters(anyscale: RunAnys
 
     head, first, second, third = anyscale("user", "list").stdout.splitlines()
 
-    column = head.index("PERMISSION")
+    column = head.index("ROLE")
     assert first.index("collaborator") == column
     assert second.index("collaborator") == column - 2
     assert third.index("collaborator") == column + 1
