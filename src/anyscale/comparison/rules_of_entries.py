@@ -31,26 +31,35 @@ _IS_OF_ANOTHER = (
 def decide_without_account(draft: DraftPlan, index: int, user: CheckedUser) -> None:
     """Decide about an entry that has no account."""
     draft.new.append(user)
-    any(applies(draft, index, user) for applies in _WITHOUT_ACCOUNT)
+    for rule in _WITHOUT_ACCOUNT:
+        if rule(draft, index, user):
+            return
 
 
 def decide_with_account(draft: DraftPlan, index: int, user: CheckedUser, account: User) -> None:
     """Decide about an entry that is not as its account, or of which one of both is suspended."""
-    any(applies(draft, index, user, account) for applies in _WITH_ACCOUNT)
+    for rule in _WITH_ACCOUNT:
+        if rule(draft, index, user, account):
+            return
 
 
-def _is_damaged(draft: DraftPlan, index: int, user: CheckedUser) -> bool:
+def _refuse_damaged(draft: DraftPlan, index: int, user: CheckedUser) -> bool:
     return draft.add_damage(index, user, None)
 
 
-def _lacks_letters(draft: DraftPlan, index: int, user: CheckedUser) -> bool:
-    is_asked = lacks_letters(user) and not draft.answer_to(user, None)
+def _ask_about_letters(draft: DraftPlan, index: int, user: CheckedUser) -> bool:
+    options = draft.options
+    is_asked = (
+        (options.create or options.suspend_missing)
+        and lacks_letters(user)
+        and not draft.answer_to(user, None)
+    )
     if is_asked:
         draft.ask(index, user, "lost_letters", _LOST_LETTERS)
     return is_asked
 
 
-def _is_left(draft: DraftPlan, index: int, user: CheckedUser) -> bool:
+def _leave_incomplete(draft: DraftPlan, index: int, user: CheckedUser) -> bool:
     if not user.name:
         reason = f"{_no_account(user)}, and without a name none can be created"
     elif user.suspended:
@@ -61,16 +70,16 @@ def _is_left(draft: DraftPlan, index: int, user: CheckedUser) -> bool:
     return True
 
 
-def _is_created(draft: DraftPlan, index: int, user: CheckedUser) -> bool:
+def _create(draft: DraftPlan, index: int, user: CheckedUser) -> bool:
     draft.plan.create.append(_new(index, user, _no_account(user), is_created=True))
     return True
 
 
 _WITHOUT_ACCOUNT: tuple[Callable[[DraftPlan, int, CheckedUser], bool], ...] = (
-    _is_damaged,
-    _lacks_letters,
-    _is_left,
-    _is_created,
+    _refuse_damaged,
+    _ask_about_letters,
+    _leave_incomplete,
+    _create,
 )
 
 
@@ -90,11 +99,11 @@ def _new(index: int, user: CheckedUser, reason: str, *, is_created: bool) -> Syn
     )
 
 
-def _damages_an_account(draft: DraftPlan, index: int, user: CheckedUser, account: User) -> bool:
+def _refuse_damage(draft: DraftPlan, index: int, user: CheckedUser, account: User) -> bool:
     return draft.add_damage(index, user, account)
 
 
-def _is_of_an_owner(draft: DraftPlan, index: int, user: CheckedUser, account: User) -> bool:
+def _leave_owner(draft: DraftPlan, index: int, user: CheckedUser, account: User) -> bool:
     if account.permission_level != "owner":
         return False
     if account.suspended_at is not None:
@@ -105,14 +114,16 @@ def _is_of_an_owner(draft: DraftPlan, index: int, user: CheckedUser, account: Us
     return True
 
 
-def _is_suspended_in_both(draft: DraftPlan, index: int, user: CheckedUser, account: User) -> bool:
+def _leave_suspended_in_both(
+    draft: DraftPlan, index: int, user: CheckedUser, account: User
+) -> bool:
     if account.suspended_at is None or not user.suspended:
         return False
     draft.leave_account(account, "it is suspended, and the file says so too", index)
     return True
 
 
-def _may_be_of_another(draft: DraftPlan, index: int, user: CheckedUser, account: User) -> bool:
+def _ask_who_it_is(draft: DraftPlan, index: int, user: CheckedUser, account: User) -> bool:
     """Whether it is not sure that an account is that of its entry: see `doubt_of`."""
     doubt = doubt_of(user, account)
     answer = draft.answer_to(user, account) if doubt else "same"
@@ -123,14 +134,14 @@ def _may_be_of_another(draft: DraftPlan, index: int, user: CheckedUser, account:
     return answer != "same"
 
 
-def _was_suspended_by_hand(draft: DraftPlan, index: int, _: CheckedUser, account: User) -> bool:
+def _leave_suspended_by_hand(draft: DraftPlan, index: int, _: CheckedUser, account: User) -> bool:
     if account.suspended_at is None or account.suspended_by_sync:
         return False
     draft.leave_account(account, "it was suspended by hand, and stays so", index)
     return True
 
 
-def _is_not_restored(draft: DraftPlan, index: int, _: CheckedUser, account: User) -> bool:
+def _leave_suspended(draft: DraftPlan, index: int, _: CheckedUser, account: User) -> bool:
     """Whether a suspended account stays so, and is not corrected either.
 
     Else an email that was given to another person would first rename the account of the person who
@@ -143,22 +154,22 @@ def _is_not_restored(draft: DraftPlan, index: int, _: CheckedUser, account: User
     return True
 
 
-def _is_restored(draft: DraftPlan, index: int, user: CheckedUser, account: User) -> bool:
+def _restore(draft: DraftPlan, index: int, user: CheckedUser, account: User) -> bool:
     if account.suspended_at is None:
         return False
     reason = "a sync suspended it, and it is in the file again"
     draft.plan.restore.append(step_of_account("restore", account, reason, index))
-    return _is_corrected(draft, index, user, account)
+    return _correct(draft, index, user, account)
 
 
-def _is_suspended_in_file(draft: DraftPlan, index: int, user: CheckedUser, account: User) -> bool:
+def _leave_active(draft: DraftPlan, index: int, user: CheckedUser, account: User) -> bool:
     if not user.suspended:
         return False
     draft.plan.left.append(step_of_account("leave", account, _ONLY_IN_FILE, index))
-    return _is_corrected(draft, index, user, account)
+    return _correct(draft, index, user, account)
 
 
-def _is_corrected(draft: DraftPlan, index: int, user: CheckedUser, account: User) -> bool:
+def _correct(draft: DraftPlan, index: int, user: CheckedUser, account: User) -> bool:
     if fields := differing_fields(user, account):
         changes, replaced = changes_of(fields, user, account)
         reason = shown_changes(changes, replaced)
@@ -168,15 +179,15 @@ def _is_corrected(draft: DraftPlan, index: int, user: CheckedUser, account: User
 
 
 _WITH_ACCOUNT: tuple[Callable[[DraftPlan, int, CheckedUser, User], bool], ...] = (
-    _damages_an_account,
-    _is_of_an_owner,
-    _is_suspended_in_both,
-    _may_be_of_another,
-    _was_suspended_by_hand,
-    _is_not_restored,
-    _is_restored,
-    _is_suspended_in_file,
-    _is_corrected,
+    _refuse_damage,
+    _leave_owner,
+    _leave_suspended_in_both,
+    _ask_who_it_is,
+    _leave_suspended_by_hand,
+    _leave_suspended,
+    _restore,
+    _leave_active,
+    _correct,
 )
 
 

@@ -1,19 +1,22 @@
 """Which steps of a plan are left out because of other accounts: each rule, in its order."""
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 
 from msgspec import UNSET, structs
 
 from anyscale.comparison.draft_plan import DraftPlan, Unique
-from anyscale.comparison.look_alikes import Namesakes, look_alikes
+from anyscale.comparison.look_alikes import Namesakes, look_alikes, names_with_lost_letters
 from anyscale.comparison.questions import question_of_look_alike
 from anyscale.comparison.sync_options import choose_kinds, count_unidentified, stop_reasons
 from anyscale.comparison.sync_steps import are_different, shown_changes
 from anyscale.domain.conflicts import FREED_DAYS
 from anyscale.domain.emails import email_key_or_empty
+from anyscale.domain.matching import folded
 from anyscale.domain.models.sync import LookAlike, SyncStep
 from anyscale.domain.validation import shown
 
+_NAMESAKE = "a row with this name is in question or waits: it may be this person"
 _IN_QUESTION = "there is a question about this account: answer it first"
 
 
@@ -78,6 +81,26 @@ def ask_about_look_alikes(draft: DraftPlan) -> None:
     plan.create = [step for step in plan.create if step.email not in emails]
 
 
+def leave_namesakes_of_rows_in_question(draft: DraftPlan) -> None:
+    """Suspend nobody with the whole name of a row that is in question, or that waits.
+
+    Its email and its number are in doubt, so that the name is all that is known of it.
+    """
+    plan = draft.plan
+    if not plan.suspend:
+        return
+    waiting = (step.name for step in plan.blocked if step.user_id is None)
+    in_question = (one.name for one in plan.questions if one.kind != "look_alike")
+    rows = {folded(name) for name in chain(in_question, waiting) if name}
+    names = {folded(step.name) for step in plan.suspend}
+    rows.update(name for _, name in names_with_lost_letters(list(rows), names))
+    rows.update(text for text, _ in names_with_lost_letters(names, rows))
+    left = draft.leave_steps(
+        "suspend", lambda step: _NAMESAKE if folded(step.name) in rows else None
+    )
+    draft.keep_emails(step.email for step in left)
+
+
 def leave_accounts_that_would_get_a_kept_email(draft: DraftPlan) -> None:
     """Leave each account that would get the email of one that is left, and so on.
 
@@ -92,7 +115,8 @@ def leave_accounts_that_would_get_a_kept_email(draft: DraftPlan) -> None:
             assert step.changes
             left[step.user_id] = _is_kept(str(step.changes.email))
             keys.append(email_key_or_empty(step.email))
-    draft.leave_steps("correct", lambda step: left.get(step.user_id))
+    for kind in ("correct", "restore"):
+        draft.leave_steps(kind, lambda step: left.get(step.user_id))
     _create_nobody(
         draft,
         {
@@ -105,12 +129,15 @@ def leave_accounts_that_would_get_a_kept_email(draft: DraftPlan) -> None:
 
 def create_nobody_with_an_email_that_is_given_up(draft: DraftPlan) -> None:
     """Create nobody with an email that an account gives up: see `FREED_DAYS`."""
+    is_given_up = draft.options.correct  # else the account keeps it
     _create_nobody(
         draft,
         {
             email_key_or_empty(former.email): (
                 f"it is the email of {former.name} ({former.user_id}), who gets another one: "
                 f"no other account gets it for {FREED_DAYS} days"
+                if is_given_up
+                else _is_kept(former.email)
             )
             for former in draft.corrections_of("email")
         },
@@ -134,6 +161,7 @@ _RULES: tuple[Callable[[DraftPlan], None], ...] = (
     leave_refused_emails,
     leave_refused_numbers,
     ask_about_look_alikes,
+    leave_namesakes_of_rows_in_question,
     leave_accounts_that_would_get_a_kept_email,
     create_nobody_with_an_email_that_is_given_up,
     leave_kinds_that_were_not_chosen,

@@ -92,7 +92,7 @@ def damage_of(text: str, *, is_name: bool) -> str | None:
 _WRITTEN_OR_READ = ("utf-8", "cp1252", "latin-1", "cp1250", "iso8859-2", "cp850", "mac_roman")
 
 #: what an encoder writes in place of letters that its encoding lacks, and U+FFFD
-_REPLACED = re.compile("[?\ufffd]+")
+LOST_LETTERS = re.compile("[?\ufffd]+")
 
 #: what is neither a letter nor a digit nor stands between names
 _SIGN = re.compile(r"[^\w\s.,'\u2019-]")
@@ -115,20 +115,20 @@ def has_lost_letters(text: str, whole: str) -> bool:
 
 def may_lack_letters(text: str) -> bool:
     """Return whether a name has `?` or U+FFFD beside letters: no name has such signs."""
-    return bool(_REPLACED.search(text))
+    return bool(LOST_LETTERS.search(text))
 
 
 def lacks_most_letters(text: str) -> bool:
     """Return whether more than half of a text is `?` or U+FFFD: it says too little of a name."""
-    return 2 * sum(map(len, _REPLACED.findall(text))) > len("".join(text.split()))
+    return 2 * sum(map(len, LOST_LETTERS.findall(text))) > len("".join(text.split()))
 
 
 def _is_replaced(text: str, whole: str) -> bool:
-    if not _REPLACED.search(text):
+    if not LOST_LETTERS.search(text):
         return False
     # An encoder of octets writes up to four signs for a letter; a mark is a sign of its own.
-    parts = _REPLACED.split(text)
-    signs = [len(found) for found in _REPLACED.findall(text)]
+    parts = LOST_LETTERS.split(text)
+    signs = [len(found) for found in LOST_LETTERS.findall(text)]
     pattern = re.escape(parts[0]) + "".join(
         f"[^\\W\\d_]{{1,{count}}}{re.escape(part)}"
         for count, part in zip(signs, parts[1:], strict=True)

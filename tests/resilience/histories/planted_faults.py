@@ -68,7 +68,7 @@ def _correct_owners(draft: DraftPlan, index: int, user: CheckedUser, account: Us
     if account.permission_level != "owner":
         return False
     collaborator = structs.replace(account, permission_level="collaborator")
-    return rules_of_entries._is_corrected(draft, index, user, collaborator)
+    return rules_of_entries._correct(draft, index, user, collaborator)
 
 
 def _rules_with(replaced: object, rule: object) -> dict[str, object]:
@@ -94,7 +94,7 @@ FAULTS = (
     Fault(
         "a sync corrects owners",
         {
-            **_rules_with(_correct_owners, rules_of_entries._is_of_an_owner),
+            **_rules_with(_correct_owners, rules_of_entries._leave_owner),
         },
     ),
     Fault(
@@ -114,7 +114,7 @@ FAULTS = (
     ),
     Fault(
         "a sync restores nobody",
-        _rules_with(_suspended_for_ever, rules_of_entries._was_suspended_by_hand),
+        _rules_with(_suspended_for_ever, rules_of_entries._leave_suspended_by_hand),
     ),
     Fault(
         "reserved numbers are given to accounts",

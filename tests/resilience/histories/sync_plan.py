@@ -109,8 +109,10 @@ class Planning:
         if self._options.correct:
             self._block_emails()
             self._block_numbers()
+        self._asked_before_names = [index for _, index in self.plan.questions]
         if self._options.create or self._options.suspend_missing:
             self._ask_about_look_alikes()
+        self._leave_namesakes()
         self._leave_if_email_is_kept()
         self._block_given_up()
         has_unknown = bool(self.plan.create) and not self._options.create
@@ -287,6 +289,16 @@ class Planning:
         self.plan.suspend = [one for one in self.plan.suspend if one.user_id not in left]
         self.plan.create = [index for index in self.plan.create if not alike[index]]
 
+    def _leave_namesakes(self) -> None:
+        """Leave accounts that have the whole name of an entry that is in question or waits."""
+        waiting = [at for user_id, at in self.plan.blocked if user_id is None]
+        indexes = [*self._asked_before_names, *(at for at in waiting if at is not None)]
+        names = {_full_name(self._entries[index]) for index in indexes} - {""}
+        left = [one for one in self.plan.suspend if _full_name(vars(one)) in names]
+        self._kept_keys += (one.key for one in left)
+        self.plan.suspend = [one for one in self.plan.suspend if one not in left]
+        self.plan.left += [(one.user_id, None) for one in left]
+
     def _look_alikes(self, index: int) -> list[Account]:
         """Return the accounts that may be the person of an entry."""
         entry = self._entries[index]
@@ -327,6 +339,8 @@ class Planning:
             for one in self.plan.correct:
                 if one.new_email and key_of(one.new_email) == key:
                     self.plan.correct.remove(one)
+                    stays = (pair for pair in self.plan.restore if pair[1].user_id != one.user_id)
+                    self.plan.restore = list(stays)
                     self.plan.left.append((one.user_id, one.at))
                     waiting.append(key_of(one.old_email))
                     break

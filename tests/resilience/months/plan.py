@@ -10,7 +10,7 @@ from tests.resilience.months.who_is_who import (
     compare_names,
     is_damaged,
     judge_pair,
-    whole_name,
+    may_have_name,
 )
 
 __all__ = ["Asked", "Choice", "Plan", "make_plan"]
@@ -137,6 +137,8 @@ class _Maker:
         #: emails of accounts that stay as they are
         self.kept: set[str] = set()
         self.alone: list[Row] = []
+        #: rows of two people, whose email or number another account has
+        self.waiting: list[Row] = []
         self.plan = Plan()
 
     def make(self) -> Plan:
@@ -152,6 +154,7 @@ class _Maker:
             self._block_former_emails()
         if self.choice.creates or self.choice.suspends:
             self._ask_about_names()
+        self._leave_namesakes()
         self._leave_emails_that_are_kept()
         self._choose()
         return self.plan
@@ -200,6 +203,7 @@ class _Maker:
         elif not answer:
             self.kept.add(account.email)
             self.plan.waits |= self.choice.creates
+            self.waiting.append(row)
             if not account.is_suspended:
                 self.plan.suspend[account.user_id] = account
         elif account.is_suspended and not (account.by_sync and self.choice.restores):
@@ -220,7 +224,12 @@ class _Maker:
             self._note_damage(is_sure=None)
         self.alone.append(row)
         asked = Asked("letters", row, ())
-        if any("?" in name for name in names) and self.answers.get(asked.change) is not False:
+        is_asked = self.choice.creates or self.choice.suspends
+        if (
+            is_asked
+            and any("?" in name for name in names)
+            and self.answers.get(asked.change) is not False
+        ):
             self.plan.questions.append(asked)
         elif names[0]:
             self.plan.create[row.email] = row
@@ -252,7 +261,8 @@ class _Maker:
                 self._wait(row.email)
 
     def _wait(self, email: str) -> None:
-        if self.plan.create.pop(email, None):
+        if row := self.plan.create.pop(email, None):
+            self.waiting.append(row)
             self.plan.waits |= self.choice.creates
 
     def _block_former_emails(self) -> None:
@@ -280,9 +290,16 @@ class _Maker:
 
     def _namesakes(self, row: Row, suspend: Mapping[str, Account]) -> Iterator[Account]:
         for account in suspend.values():
-            is_same = whole_name(account.value_of) == whole_name(row.values)
+            is_same = compare_names(row, account) == "whole"
             if is_same and not _are_two_numbers(row.number, account.number):
                 yield account
+
+    def _leave_namesakes(self) -> None:
+        """Suspend nobody with the whole name of a row that is in question or waits."""
+        rows = [one.row for one in self.plan.questions if one.kind != "alike"] + self.waiting
+        for account in list(self.plan.suspend.values()):
+            if any(may_have_name(row, account) for row in rows):
+                self.kept.add(self.plan.suspend.pop(account.user_id).email)
 
     def _leave_emails_that_are_kept(self) -> None:
         """Leave whoever would get an email that an account keeps, and so on; create nobody so."""
@@ -292,6 +309,7 @@ class _Maker:
             for user_id, changes in list(self.plan.correct.items()):
                 if changes.get("email") in self.kept:
                     del self.plan.correct[user_id]
+                    self.plan.restore.discard(user_id)
                     self.kept.add(self.accounts[user_id].email)
                     is_changed = True
         given_up = {

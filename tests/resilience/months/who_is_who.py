@@ -94,6 +94,13 @@ def is_damaged(row: Row, account: Account) -> bool:
     return _is_replaced(ours, " ".join(words)) or _is_replaced(ours, swapped)
 
 
+def may_have_name(row: Row, account: Account) -> bool:
+    """Return whether the whole name is the same, also with `?` in place of letters of either."""
+    if compare_names(row, account) == "whole":
+        return True
+    return _is_replaced(whole_name(row.values), whole_name(account.value_of))
+
+
 def whole_name(values: dict[str, str]) -> str:
     """Give the first and the last name, which may be in one column already."""
     name, lastname = plain(values.get("name", "")), plain(values.get("lastname", ""))

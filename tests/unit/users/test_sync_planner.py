@@ -662,3 +662,92 @@ def test_an_account_in_a_question_is_left_also_if_another_entry_is_surely_its_pe
     plan = planner.plan(2)
     assert (plan.steps, len(plan.questions)) == (0, 1)
     assert "there is a question about this account" in plan.left[0].reason
+
+
+def test_nobody_is_suspended_who_may_be_the_person_of_a_row_without_its_letters() -> None:
+    world = World.of([account("old@x.org", name="Łukasz", lastname="Nowak"), account("b@x.org")])
+    rows = [entry("new@x.org", name="?ukasz", lastname="Nowak")]
+    plan = world.plan(rows, ALL)
+    assert [one.kind for one in plan.questions] == ["lost_letters"]
+    assert [step.email for step in plan.suspend] == ["b@x.org"]
+    assert "a row with this name is in question" in plan.left[0].reason
+
+
+def test_an_account_without_its_letters_may_be_the_person_of_a_new_row() -> None:
+    world = World.of([account("old@x.org", name="?ukasz", lastname="N?wak")])
+    plan = world.plan([entry("new@x.org", name="Łukasz", lastname="Nowak")], ALL)
+    assert (plan.steps, [one.kind for one in plan.questions]) == (0, ["look_alike"])
+
+
+@pytest.mark.parametrize("answer", [None, "differ"])
+def test_nobody_is_suspended_who_has_the_name_of_a_row_with_the_number_of_another(
+    answer: str | None,
+) -> None:
+    ann = account("ann@x.org", external_id="7")
+    bob = account("bob.old@x.org", name="Bob", lastname="Roe", external_id="5")
+    rows = [(0, entry("bob.new@x.org", name="Bob", lastname="Roe", external_id="7"), ann)]
+
+    def plan_of(options: SyncOptions) -> SyncPlan:
+        planner = Planner(options)
+        planner.add_entries(rows)
+        planner.end_entries()
+        planner.add_missing(bob)
+        return planner.plan(2)
+
+    plan = plan_of(ALL)
+    (question,) = plan.questions
+    if answer:
+        plan = plan_of(structs.replace(ALL, answers={question.change: answer}))
+    assert bob.email not in {step.email for step in plan.suspend}
+
+
+def test_corrections_alone_ask_nothing_about_rows_without_accounts() -> None:
+    options = SyncOptions(create=False, suspend_missing=False)
+    plan = World.of([]).plan([entry("new@x.org", name="?ukasz")], options)
+    assert (plan.questions, plan.steps) == ([], 0)
+
+
+def test_an_account_that_would_get_a_kept_email_is_not_restored_with_its_former_one() -> None:
+    by_hand = account("ann@x.org", external_id="0", suspended_at=AT)
+    back = account(
+        "bea@x.org", name="Bea", external_id="1", suspended_at=AT, suspended_by_sync=True
+    )
+    rows = [
+        (0, entry("new@x.org", external_id="0"), by_hand),
+        (1, entry("ann@x.org", name="Bea", external_id="1"), back),
+    ]
+
+    def plan_of(options: SyncOptions) -> SyncPlan:
+        planner = Planner(options)
+        planner.add_entries(rows)
+        planner.end_entries()
+        return planner.plan(0)
+
+    (question,) = plan_of(ALL).questions
+    plan = plan_of(structs.replace(ALL, answers={question.change: "same"}))
+    assert (plan.questions, plan.steps) == ([], 0)
+
+
+def test_an_email_that_no_correction_frees_stays_with_its_account() -> None:
+    ann = account("ann@x.org", external_id="1")
+    planner = Planner(SyncOptions(correct=False, suspend_missing=False))
+    planner.add_entries(
+        [
+            (0, entry("ann.roe@x.org", external_id="1"), ann),
+            (1, entry("ann@x.org", name="Bob", external_id="2"), None),
+        ]
+    )
+    planner.end_entries()
+    (blocked,) = planner.plan(1).blocked
+    assert blocked.reason == "'ann@x.org' is the email of an account that stays"
+
+
+def test_20_000_names_without_letters_are_not_compared_with_all_names() -> None:
+    people = range(20_000)  # with all it takes minutes
+    world = World.of(
+        account(f"{at}@x.org", name=f"{chr(97 + at % 26)}Łuk", lastname=f"R{at}") for at in people
+    )
+    rows = [
+        entry(f"n{at}@x.org", name=f"{chr(97 + at % 26)}?uk", lastname=f"S{at}") for at in people
+    ]
+    assert len(world.plan(rows, ALL).suspend) == 20_000
