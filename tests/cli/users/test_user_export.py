@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -171,26 +172,49 @@ def test_an_export_beside_the_address_of_a_server_says_which_database_it_reads(
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "csv", "ldif"])
-def test_a_reader_exports_from_a_server_and_gets_no_hashes_even_if_requested(
+def test_a_reader_exports_from_a_server_what_is_not_about_passwords(
     small: Place, ending: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = small.export(f"local.{ending}").read_text(encoding="utf-8")
     control_plane = cheap_control_plane(Settings(database=small.database))
     token = control_plane.tokens.create("auditor", "reader", None, OPERATOR)
-    events = small.events("users.exported")
     with serve_in_process(control_plane) as url:
         monkeypatch.setenv("ANYSCALE_CLI_TOKEN", token)
-        options = ("--with-password-hashes", "--host", url)
-        done = small.do("user", "export", "-o", f"remote.{ending}", *options)
+        done = small.do("user", "export", "-o", f"remote.{ending}", "--host", url)
 
-    assert "No token gets hashes of passwords: the operator exports them" in done.stderr
     assert "Not in the file: password hashes (3)." in done.stderr
     path = small.folder / f"remote.{ending}"
-    assert path.read_text(encoding="utf-8") == expected
-    assert "$6$" not in expected
     assert path.stat().st_mode & 0o777 == 0o600
     monkeypatch.delenv("ANYSCALE_CLI_TOKEN")
-    assert small.events("users.exported") == events
+    assert small.events("users.exported") == []
+    with closing(sqlite3.connect(small.database)) as database, database:
+        # The operator's file says whose password is initial.
+        database.execute("UPDATE users SET password_set_at = 1 WHERE password_hash IS NOT NULL")
+    local = small.export(f"local.{ending}").read_text(encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == local
+    assert "$6$" not in local
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (
+            ["--with-password-hashes"],
+            "run the command on the machine of the server, without --host",
+        ),
+        (["--database", "sqlite:///other.db"], "--database from a database of this machine: use"),
+    ],
+)
+def test_an_export_from_a_server_with_an_option_of_a_database_is_refused(
+    small: Place, option: list[str], message: str
+) -> None:
+    before = sorted(small.folder.iterdir())
+    refused = small.run(
+        *("user", "export", "-o", "users.csv", "--host", "http://127.0.0.1:1"), *option
+    )
+
+    assert refused.returncode == 2
+    assert message in " ".join(refused.stderr.split())
+    assert sorted(small.folder.iterdir()) == before
 
 
 @pytest.mark.parametrize("name", ["users.yaml", "users", "-"])

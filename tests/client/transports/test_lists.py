@@ -216,7 +216,7 @@ def test_a_page_without_accounts_is_not_the_end_if_it_has_a_cursor(
     assert [user.email for user in list_accounts(transport, email="f@")] == ["f@example.com"]
 
 
-def test_an_export_has_each_account_once_and_no_hash(transport: Transport) -> None:
+def test_an_export_has_each_account_once_and_nothing_of_its_password(transport: Transport) -> None:
     users = checked_users("a", "b", password=PASSWORD)
     transport.batches.create("key", users, "fail", passwords_for(users))
     transport.batches.create("other", checked_users("c"), "fail")
@@ -227,6 +227,6 @@ def test_an_export_has_each_account_once_and_no_hash(transport: Transport) -> No
 
     exported = [user for page in pages for user in page.users]
     assert [user.email for user in exported] == [f"{name}@example.com" for name in "abc"]
-    assert [user.password_initial for user in exported] == [True, True, False]
+    assert [user.password_initial for user in exported] == [False, False, False]
     assert {user.password_hash for user in exported} == {None}
     assert [(page.total, page.hashes_left_out) for page in pages] == [(3, 2), (None, 0)]

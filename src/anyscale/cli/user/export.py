@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from anyscale.cli.connect import log_control_plane, open_control_plane
 from anyscale.cli.server.connect import database_option
@@ -20,8 +21,12 @@ if TYPE_CHECKING:  # imported where it is used: the help of a command needs none
 _FORMATS = ["jsonl", "csv", "ldif"]
 
 _NO_HASHES = (
-    "No token gets hashes of passwords: the operator exports them on the machine of the server, "
-    "without --host."
+    "a server gives no token the hashes of passwords: run the command on the machine of the "
+    "server, without --host, or leave out --with-password-hashes"
+)
+
+_NO_DATABASE = (
+    "--host exports from a server, and --database from a database of this machine: use one of them"
 )
 
 
@@ -47,8 +52,13 @@ _NO_HASHES = (
     "this machine, whatever ANYSCALE_HOST is.",
 )
 @database_option
+@click.pass_context
 def export(
-    path: str, file_format: str | None, with_password_hashes: bool, host: str | None
+    ctx: click.Context,
+    path: str,
+    file_format: str | None,
+    with_password_hashes: bool,
+    host: str | None,
 ) -> None:
     """Write all accounts to a new file, to leave, or to create them elsewhere.
 
@@ -71,9 +81,11 @@ def export(
 
         manifest = export_local(path, chosen, with_hashes=with_password_hashes)
     else:
-        manifest = _export_from(host, path, chosen)
         if with_password_hashes:
-            log(_NO_HASHES)
+            raise click.UsageError(_NO_HASHES)
+        if ctx.get_parameter_source("database") is not ParameterSource.DEFAULT:
+            raise click.UsageError(_NO_DATABASE)
+        manifest = _export_from(host, path, chosen)
     verb = "is" if manifest.users == 1 else "are"
     log(f"{quantity(manifest.users, 'account')} {verb} in {path}, which only you can read.")
     if left_out := manifest.left_out:

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 
+from msgspec import structs
+
 from anyscale.domain.models.exports import ExportedUser
 from anyscale.domain.password_hashes.parsing import parse
 from anyscale.domain.schemas.exports import EXPORT_PAGE, ExportPage
@@ -92,9 +94,13 @@ def exported_users(transactions: Transactions, *, with_hashes: bool) -> Iterator
 
 
 def export_page(transactions: Transactions, after: str, limit: int) -> ExportPage:
-    """Return a page of the accounts as they are now, without hashes."""
+    """Return a page of the accounts as they are now, without hashes.
+
+    `password_initial` goes with the hashes: it would tell a reader which passwords are initial.
+    """
     with transactions.read() as tx:
         export = UserExport(tx, with_hashes=False)
-        users, last = export.page(after, limit)
+        found, last = export.page(after, limit)
+        users = [structs.replace(user, password_initial=False) for user in found]
         total = None if after else export.total
         return ExportPage(users, last, total, export.hashes_left_out.total())
