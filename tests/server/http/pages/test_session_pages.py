@@ -1,4 +1,4 @@
-"""Pages for signed-in users, and those of them for owners alone."""
+"""Pages for signed-in users, and pages only for owners."""
 
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +13,7 @@ from tests.support.users import NEW_PASSWORD, PASSWORD
 
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.permissions import Permission
+from anyscale.server.http.authentication import require_permission
 from anyscale.server.http.bodies import SMALL_BODY
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.login import pages
@@ -32,15 +33,22 @@ def write(request: UserRequest, body: RawBody) -> str:
     return f"{request.user.actor} {len(body)}"
 
 
+@get_handler("/", pool="read", guards=[require_permission])
+def show_nothing() -> str:
+    return ""
+
+
 HANDLERS: list[HTTPRouteHandler] = [show_email, write]
 #: one for all tests, whose servers share their routes
 OWNERS = session_pages(HANDLERS, path="/owners", permission=Permission.USE_CONSOLE)
+#: requires a permission, and names none
+FORGOTTEN = session_pages([show_nothing], path="/forgotten")
 
 
 @pytest.fixture
 def jane(come: Come, monkeypatch: pytest.MonkeyPatch) -> HttpClient:
     """A client of a server that has a page for owners besides its own ones."""
-    monkeypatch.setattr(pages, "ROUTERS", [*pages.ROUTERS, OWNERS])
+    monkeypatch.setattr(pages, "ROUTERS", [*pages.ROUTERS, OWNERS, FORGOTTEN])
     return come()
 
 
@@ -87,6 +95,15 @@ def test_a_page_for_owners_is_denied_to_collaborators_and_the_audit_log_says_so(
     assert (answer.status, "This is not allowed" in answer.text) == (403, True)
     assert denials(tmp_path) == ['{"call":"GET /owners","reason":"not_permitted","times":1}']
     assert send(jane, "/owners").status == 403
+
+
+def test_a_page_that_names_no_permission_has_that_of_the_operator(
+    jane: HttpClient, tmp_path: Path
+) -> None:
+    jane.sign_in_first_time()
+    with open_control_plane(tmp_path) as control_plane:
+        create_owner(control_plane)
+    assert get(jane, "/forgotten").status == 403
 
 
 def test_a_page_for_owners_takes_no_token(jane: HttpClient, tmp_path: Path) -> None:

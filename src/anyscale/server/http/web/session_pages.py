@@ -54,7 +54,7 @@ def session_pages(
         guards=[*([require_permission] if permission else []), restore_form],
         middleware=[SESSION_AUTHENTICATION],
         # A session that has expired is not an incident.
-        opt={RECORD_DENIALS: False, PERMISSION: permission},
+        opt={RECORD_DENIALS: False, **({PERMISSION: permission} if permission else {})},
         exception_handlers={
             NotAuthenticated: _to_sign_in,
             **{step.error: _to_page_of(step) for step in Step},
