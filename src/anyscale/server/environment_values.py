@@ -6,6 +6,7 @@ uses them by `EnvironmentReader`, which collects the messages.
 
 import os
 import re
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -111,6 +112,9 @@ def logo(environment: Mapping[str, str], name: str) -> Logo | None:
     if not path:
         return None
     try:
+        # A named pipe would wait for its writer.
+        if not stat.S_ISREG(Path(path).stat().st_mode):
+            raise ConfigError(f"{name}: {path} is not a regular file")
         with Path(path).open("rb") as file:
             content = file.read(MOST_OCTETS + 1)
     except OSError as error:

@@ -445,6 +445,14 @@ def test_a_wrong_logo_is_refused(tmp_path: Path, content: bytes | None, message:
     assert read(ANYSCALE_LOGO=str(path)).logo is None, "an embedded control plane has no pages"
 
 
+def test_a_logo_is_a_regular_file_and_no_start_waits_for_a_named_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "logo")
+    for path in (tmp_path / "logo", tmp_path):
+        expected = re.escape(f"ANYSCALE_LOGO: {path} is not a regular file")
+        with pytest.raises(ConfigError, match=f"^{expected}"):
+            of_server(ANYSCALE_LOGO=str(path))
+
+
 # Mail
 
 RELAY = {
