@@ -378,4 +378,8 @@ def test_lists_that_nobody_is_to_read_to_their_end_have_50_lines(
     assert len(listed.stdout.splitlines()) == 61
     differences = anyscale("user", "verify", "-f", changed, "--quiet")
     assert len(differences.stdout.splitlines()) == 50
+    for verb in ("suspend", "restore"):
+        quiet = anyscale("user", verb, "-f", changed, "--quiet", "--yes")
+        assert (quiet.returncode, len(quiet.stdout.splitlines())) == (0, 51)
+        assert "... and 10 accounts more: --dry-run without --quiet lists all" in quiet.stderr
     assert "60 users checked: 60 differences." in differences.stderr

@@ -212,7 +212,7 @@ def _show(plan: SuspensionPlan, words: _Words, choices: _FileChoices, *, is_stop
     is_change = bool(plan.to_change or plan.without_account) and not choices.dry_run
     is_change = is_change or is_stopped
     if choices.output == "text" and (is_change or not is_quiet()):
-        _list(plan.to_change, shows_all=not (is_stopped or is_quiet()))
+        _list(plan.to_change, is_stopped=is_stopped)
     (log_change if is_change else log)(_planned(plan, words))
 
 
@@ -227,13 +227,14 @@ def _planned(plan: SuspensionPlan, words: _Words) -> str:
     return text
 
 
-def _list(accounts: list[User], *, shows_all: bool) -> None:
-    listed = accounts if shows_all else accounts[:MOST_LISTED]
+def _list(accounts: list[User], *, is_stopped: bool) -> None:
+    limits = [*(["--at-most"] if is_stopped else []), *(["--quiet"] if is_quiet() else [])]
+    listed = accounts[:MOST_LISTED] if limits else accounts
     if listed:
         write_records(listed, _COLUMNS, "text")
     if more := len(accounts) - len(listed):
         others = quantity(more, "account")
-        say(f"... and {others} more: --dry-run without --at-most lists all of them")
+        say(f"... and {others} more: --dry-run without {' and '.join(limits)} lists all of them")
 
 
 def _change_all(transport: Transport, plan: SuspensionPlan, words: _Words, *, yes: bool) -> int:
