@@ -159,9 +159,6 @@ class UsersFile:
         self.column_choices: ColumnChoices | None = None
         #: entries, once the file was read to its end
         self.entries: int = 0
-        #: whether the last reading found a CSV or YAML file whose last line has no end: what is
-        #: left of a longer file may be valid
-        self.may_be_cut: bool = False
         #: what the last reading recognized and passed over, as lines for its user
         self.notes: list[str] = []
         self.reading_notes: ReadingNotes = ReadingNotes()
@@ -207,6 +204,14 @@ class UsersFile:
     def label(self) -> str | None:
         """The name of the file, by which people recognize it; None for input that has none."""
         return label_of_file(self.name) if self.path else None
+
+    @property
+    def may_be_cut(self) -> bool:
+        """Whether the last reading found a CSV or YAML file whose last line has no end.
+
+        What is left of a longer file may be valid.
+        """
+        return self.reading_notes.may_be_cut
 
     def progress(self) -> tuple[int, int]:
         return self._source.total if self._source else 0, self.stamp[0]
@@ -274,8 +279,7 @@ class UsersFile:
         try:
             yield from _reader(self.format)(self._source, entries)
             self.entries = entries.count
-            self.may_be_cut = not (is_whole or self._source.is_terminated)
-            entries.notes.may_be_cut = self.may_be_cut
+            entries.notes.may_be_cut = not (is_whole or self._source.is_terminated)
             self._check_manifest(entries)
         except Fatal as error:
             entries.problems.add(self._hinted(error.problem, entries.options.required))
@@ -302,7 +306,7 @@ class UsersFile:
         """Add a hint if the file looks like CSV or JSON and has the name of another format."""
         if self.format.has_encodings and problem.code == "encoding" and not self._encoding:
             return structs.replace(problem, detail=problem.detail + self._encoding_hint())
-        if not self.format.is_mistaken:
+        if not self.format.names_other_formats:
             return problem
         from anyscale.users_file.tables.csv_reader import looks_like_csv
 

@@ -32,7 +32,7 @@ class Format(NamedTuple):
     #: whether a file of many entries may be one line
     has_long_lines: bool = False
     #: whether files of other formats often have its name
-    is_mistaken: bool = False
+    names_other_formats: bool = False
 
 
 #: by their names on the command line
@@ -46,7 +46,7 @@ FORMATS = {
             "yaml_plain_entries:read_yaml",
             is_yaml=True,
             has_key=True,
-            is_mistaken=True,
+            names_other_formats=True,
         ),
         Format(
             "json",
@@ -83,7 +83,7 @@ FORMATS = {
             is_table=True,
             is_workbook=True,
             is_whole=True,
-            is_mistaken=True,
+            names_other_formats=True,
         ),
         Format("ldif", "LDIF", (".ldif",), "ldif_reader:read_ldif"),
         Format("keycloak", "Keycloak", (), "keycloak_reader:read_keycloak", is_whole=True),

@@ -1,4 +1,4 @@
-"""What a reading recognized and passed over, and in words for the user of the file."""
+"""Notes of a reading: what it recognized and what it passed over, and the lines that say so."""
 
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple

@@ -1,4 +1,4 @@
-"""What one reading of a users file is told."""
+"""How to read a users file."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ REQUIRED = ("name", "email")
 
 
 class ReadingOptions(Struct, frozen=True):
-    """What one reading of a users file is told.
+    """How to read a users file.
 
     Attributes:
         file: its name, for messages.
