@@ -1,4 +1,4 @@
-"""The doors by which a month comes: the command, embedded or over HTTP, and the console."""
+"""The ways to apply a month: the command, embedded or over HTTP, and the console."""
 
 import json
 import re

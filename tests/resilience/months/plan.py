@@ -302,7 +302,7 @@ class _Maker:
                 self.kept.add(self.plan.suspend.pop(account.user_id).email)
 
     def _leave_emails_that_are_kept(self) -> None:
-        """Leave whoever would get an email that an account keeps, and so on; create nobody so."""
+        """Drop changes and new accounts whose email an account keeps, until none is left."""
         is_changed = True
         while is_changed:
             is_changed = False

@@ -285,7 +285,7 @@ class _Months:
         rows: Sequence[Row],
         done: Outcome,
     ) -> None:
-        """Answer what is asked as it truly is, and see that nobody else's account opens."""
+        """Answer each question truly, and see that nobody else's account opens."""
         now = self._plan(rows, _choice(month), {}).questions
         truth = {
             one.change: one.row.person in {self._persons[x.user_id] for x in one.accounts}

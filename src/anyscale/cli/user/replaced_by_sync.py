@@ -1,4 +1,4 @@
-"""Options of `verify` and `suspend` that went before 0.1.0: `sync` does their work."""
+"""Options that `verify` and `suspend` had before 0.1.0, and that `sync` replaces."""
 
 from collections.abc import Mapping, Sequence
 from shlex import join

@@ -1,7 +1,7 @@
 """What each kind of caller may do: one table.
 
-A role without a row may do nothing. So it is with one that a later version has stored. The operator
-has no row: a system user of the server's machine, who can write to the database anyway, may do all.
+A role without a row may do nothing, such as one that a later version has stored. The operator has
+no row: a system user of the server's machine can write to the database anyway, and may do anything.
 """
 
 from collections.abc import Mapping
