@@ -72,6 +72,16 @@ def test_accounts_in_doubt_are_not_missing_from_the_source(transport: Transport)
     assert [user.email for user in some.extra()] == ["cy@example.com"]
 
 
+def test_a_row_that_names_an_owner_otherwise_differs_and_is_not_a_question(
+    transport: Transport,
+) -> None:
+    (owner,) = create(transport, "ann")
+    transport.users.set_role(owner, "owner")
+    rows = ListSource([AdminCreateUser("Zoe", "ann@example.com")])
+    (difference,) = Verification(transport, rows).differences()
+    assert (difference.kind, difference.field, difference.kept) == ("different", "name", True)
+
+
 def test_a_file_that_changes_before_the_last_difference_is_no_result(
     transport: Transport, tmp_path: Path
 ) -> None:

@@ -148,12 +148,11 @@ class Verification:
                     yield self._difference(index, user, "different", account, field)
 
     def _doubt_of(self, user: CheckedUser, account: User) -> Doubt | None:
-        if (user.external_id or user.email) in self._same_person:
+        is_said = (user.external_id or user.email) in self._same_person
+        # No file changes an owner: there is nothing to ask.
+        if is_said or account.permission_level == "owner":
             return None
-        doubt = doubt_of(user, account)
-        # No file changes the number of an owner: there is nothing to ask.
-        is_kept = account.permission_level == "owner" and doubt and doubt.kind == "renumbered"
-        return None if is_kept else doubt
+        return doubt_of(user, account)
 
     def _note_damage(self, index: int, user: CheckedUser, account: User | None) -> None:
         self._damaged += ((index, fault) for fault in lost_letters(user, account))
