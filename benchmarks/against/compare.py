@@ -25,8 +25,6 @@ from benchmarks.support.measuring import anyscale, latest_batch, python, run, sh
 from benchmarks.support.serving import Server
 from benchmarks.support.sites import site
 
-__all__ = ["BATCH", "NAMES", "compare"]
-
 #: of the batch, which are compared if no name is given
 BATCH = ("reading", "embedded", "http", "postgres")
 

@@ -21,8 +21,6 @@ from benchmarks.against.trees import Tree
 from benchmarks.console.pages import paths_of_pages
 from benchmarks.support.measuring import show
 
-__all__ = ["compare_pages"]
-
 #: times the processor time of the other commit, at most
 _LIMIT = 1.1
 

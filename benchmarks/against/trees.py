@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Tree", "extract", "this_tree"]
-
 _ROOT = Path(__file__).parents[2]
 
 

@@ -12,8 +12,6 @@ from benchmarks.support.measuring import pairs, show, timed
 from benchmarks.support.serving import Connection, Server
 from benchmarks.support.sites import Site
 
-__all__ = ["measure_files"]
-
 #: MiB over the file at the peak, and after the run
 _PEAK, _AFTER = 64, 16
 

@@ -8,8 +8,6 @@ from benchmarks.support.browsers import OWNER, OwnerBrowser
 from benchmarks.support.filling import FILLED_BATCH, OPEN_BATCH, filled_email, filled_id
 from benchmarks.support.measuring import p99, show, timed
 
-__all__ = ["measure_pages", "paths_of_pages"]
-
 #: so few that p99 is the slowest one
 _REQUESTS = 60
 _LIMIT_MS = 100

@@ -9,8 +9,6 @@ from pathlib import Path
 from anyscale.server.core.batches.batch_state import new_batch
 from benchmarks.support.databases import Databases
 
-__all__ = ["PYTHON", "bulk_create_seconds"]
-
 #: of the environment that has Django and matplotlib
 PYTHON = Path(sys.executable).parent.parent / "bench" / "bin" / "python"
 

@@ -12,8 +12,6 @@ from tests.support.databases.postgres import PostgresServer
 from anyscale import __version__
 from benchmarks.django_peer.run import PYTHON
 
-__all__ = ["machine"]
-
 
 def machine() -> dict[str, str]:
     """Return a name and a text for each fact."""

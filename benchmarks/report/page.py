@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from benchmarks.report.results import Plot, Results
 
-__all__ = ["page"]
-
 _STORES = ("SQLite", "PostgreSQL")
 
 _INTRODUCTION = """\

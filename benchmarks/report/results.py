@@ -7,9 +7,6 @@ import msgspec
 
 from benchmarks.support.measuring import Point
 
-__all__ = ["Plot", "Results", "ShownResult", "read_results"]
-
-
 #: the values of a plot: by series, then by place on the axis
 Plot = Mapping[str, Mapping[int | str, float]]
 

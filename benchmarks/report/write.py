@@ -13,8 +13,6 @@ from benchmarks.report.page import page
 from benchmarks.report.results import Results, ShownResult, read_results
 from benchmarks.support.measuring import POINTS, RESULTS, Point, Result
 
-__all__ = ["measure_and_write", "redraw"]
-
 _FOLDER = Path(__file__).parents[2] / "docs" / "benchmarks"
 _PAGE = _FOLDER.parent / "benchmarks.md"
 RESULTS_FILE = _FOLDER / "results.json"

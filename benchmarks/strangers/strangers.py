@@ -19,8 +19,6 @@ from tests.support.second_factor.authenticator import SoftAuthenticator
 from tests.support.second_factor.passkeys import options_in
 from tests.support.servers.http_client import HttpClient, HttpResponse
 
-__all__ = ["FLOODS", "NETWORKS", "Target", "flood", "from_address"]
-
 #: networks that request links
 NETWORKS = 200
 

@@ -9,8 +9,6 @@ from tests.support.waiting import wait_until
 from benchmarks.support.serving import Connection
 from benchmarks.support.sites import Site
 
-__all__ = ["OWNER", "OwnerBrowser"]
-
 #: the email of the owner
 OWNER = "olga@owners.example"
 

@@ -17,8 +17,6 @@ import uvloop
 
 from benchmarks.support.files import credentials_of
 
-__all__ = ["ACCOUNTS", "Browser", "Crowd", "crowd_process"]
-
 #: the accounts of `write_users` that sign in: an account has 60 sign-ins a minute, and a core
 #: hashes fewer than 60 a second
 ACCOUNTS = 64 * (os.cpu_count() or 1)

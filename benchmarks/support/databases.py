@@ -16,17 +16,6 @@ from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.server.store.sqlite.store import SqliteStore
 from anyscale.server.store.transaction import Store
 
-__all__ = [
-    "GUIDE",
-    "Database",
-    "Databases",
-    "PostgresDatabases",
-    "SqliteDatabases",
-    "configure",
-    "each_kind",
-    "postgres_server",
-]
-
 #: the settings of PostgreSQL that docs/operations/postgresql.md recommends
 GUIDE = {"shared_buffers": "1GB", "min_wal_size": "1GB", "wal_writer_delay": "10ms"}
 

@@ -5,8 +5,6 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["credentials_of", "email_of", "shuffled", "write_users"]
-
 _USER = """\
 - name: name{i}
   email: {email}

@@ -7,8 +7,6 @@ import psycopg
 
 from benchmarks.support.databases import Database
 
-__all__ = ["FILLED_BATCH", "OPEN_BATCH", "fill", "fill_console", "filled_email", "filled_id"]
-
 FILLED_BATCH, OPEN_BATCH = f"bat_{'0' * 24}", f"bat_{'1' * 24}"
 
 _BATCH = f"""

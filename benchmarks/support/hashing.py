@@ -10,8 +10,6 @@ from tests.support.waiting import wait_until
 
 from benchmarks.support.measuring import anyscale
 
-__all__ = ["hashing", "inserting"]
-
 
 @contextmanager
 def hashing(users: Path, environment: Mapping[str, str]) -> Iterator[None]:

@@ -12,29 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = [
-    "POINTS",
-    "RESULTS",
-    "Cost",
-    "Pairs",
-    "Point",
-    "Result",
-    "anyscale",
-    "claim",
-    "latest_batch",
-    "p99",
-    "p99_of_requests",
-    "pairs",
-    "point",
-    "python",
-    "run",
-    "run_afresh",
-    "show",
-    "show_beside_idle",
-    "timed",
-]
-
-
 #: seconds between a response and the next request
 _INTERVAL = 0.005
 

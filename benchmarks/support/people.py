@@ -11,8 +11,6 @@ from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.records.users import NewUserRecord
 from anyscale.server.store.transaction import Store
 
-__all__ = ["Person", "add_people", "person_at"]
-
 #: users of a chunk, as a client sends them
 _CHUNK = 10_000
 

@@ -14,8 +14,6 @@ from urllib.parse import urlsplit
 
 from benchmarks.support.measuring import anyscale
 
-__all__ = ["Connection", "Server", "served", "token"]
-
 _SECONDS = 60
 
 #: more than those for which a shutdown waits for requests in progress

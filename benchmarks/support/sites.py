@@ -12,8 +12,6 @@ from benchmarks.support.databases import Database
 from benchmarks.support.measuring import anyscale
 from benchmarks.support.serving import Server, served, token
 
-__all__ = ["Client", "Site", "site"]
-
 #: seconds until a command has to end
 _TIMEOUT = 900
 

@@ -8,8 +8,6 @@ from anyscale.progress import ProgressDisplay, can_draw
 if TYPE_CHECKING:
     from anyscale.transport.base import Outage
 
-__all__ = ["LOGGER", "CallReport"]
-
 LOGGER = logging.getLogger("anyscale")
 
 

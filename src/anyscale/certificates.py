@@ -3,8 +3,6 @@
 import os
 import ssl
 
-__all__ = ["certificate_advice"]
-
 # Codes of OpenSSL's x509_vfy.h: not yet valid, expired; another host name, another IP address; and
 # those of X509_V_FLAG_X509_STRICT, which Python sets since 3.13.
 _WRONG_TIME = frozenset({9, 10})

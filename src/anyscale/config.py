@@ -12,18 +12,6 @@ from anyscale.domain.schemas.protocol import DECODE_ERRORS
 from anyscale.domain.urls import checked_origin, is_on_loopback
 from anyscale.errors import ConfigError
 
-__all__ = [
-    "COMMAND",
-    "EMBEDDED",
-    "PYTHON",
-    "CallerWords",
-    "Credentials",
-    "Target",
-    "credentials_path",
-    "resolve",
-    "saved_credentials",
-]
-
 #: the host that chooses the embedded control plane
 EMBEDDED = "embedded"
 

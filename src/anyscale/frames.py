@@ -1,7 +1,5 @@
 """The frames of errors, whose local variables may have passwords."""
 
-__all__ = ["forget_frames"]
-
 
 def forget_frames(error: BaseException) -> None:
     """Remove the frames of an error and of its causes: their local variables have passwords.

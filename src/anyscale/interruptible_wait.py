@@ -3,8 +3,6 @@
 import math
 from collections.abc import Callable
 
-__all__ = ["interruptible_wait"]
-
 #: seconds of one short wait
 _SHORT = 0.2
 

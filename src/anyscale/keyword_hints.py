@@ -7,8 +7,6 @@ from typing import Any, TypeVar, cast
 from anyscale.domain.models.users import AdminCreateUser
 from anyscale.frames import forget_frames
 
-__all__ = ["keyword_hints"]
-
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 

@@ -3,8 +3,6 @@
 import ctypes
 from contextlib import suppress
 
-__all__ = ["return_large_blocks"]
-
 #: Octets that an arena of malloc keeps although they are free. A chunk of users needs less: if its
 #: memory came from the system each time, it would take a tenth more time.
 _KEPT_OCTETS = 4 << 20

@@ -19,8 +19,6 @@ if TYPE_CHECKING:  # loaded when a bar is drawn
 
     from anyscale.transport.base import Outage
 
-__all__ = ["ProgressDisplay", "can_draw"]
-
 #: seconds of work before progress is shown, so that short work does not flicker; hashing is slow
 _SHOW_AFTER = {"Hashing": 0.0}
 _SHOW_OTHERS_AFTER = 1.0

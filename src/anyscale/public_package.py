@@ -3,8 +3,6 @@
 import sys
 from types import ModuleType
 
-__all__ = ["show_only_public_names"]
-
 
 class _PublicPackage(ModuleType):
     """Python binds each submodule as a name of its package when it is imported: not here."""

@@ -5,8 +5,6 @@ from anyscale.config import resolve
 from anyscale.domain.models.base import check_type
 from anyscale.user.sdk import UserCalls
 
-__all__ = ["Anyscale"]
-
 
 class Anyscale:
     """The SDK on a control plane that arguments name; they go before the environment.

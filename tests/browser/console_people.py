@@ -16,15 +16,6 @@ from anyscale.server.core.secrets import hash_of, new_secret
 from anyscale.server.store.records.login import LinkRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = [
-    "COLLABORATOR",
-    "OWNER",
-    "WITH_FACTOR",
-    "add_collaborator",
-    "everybody_as_rows",
-    "populate",
-]
-
 OWNER = "amina.okafor@example.com"
 COLLABORATOR = "lena.brandt@example.com"
 

@@ -4,8 +4,6 @@ import re
 
 from tests.support.paths import ROOT
 
-__all__ = ["assert_tests_exist", "named_tests", "rows_of"]
-
 _TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 
 

@@ -6,8 +6,6 @@ import parso
 from cosmic_ray.operators.operator import Example, Operator
 from parso.tree import NodeOrLeaf
 
-__all__ = ["operators"]
-
 #: types of statements: imports, docstrings, `pass`, `...` and the like
 _KEPT = {"import_name", "import_from", "string", "keyword", "operator", "global_stmt"}
 

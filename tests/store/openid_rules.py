@@ -17,8 +17,6 @@ from anyscale.server.store.records.openid import (
 from anyscale.server.store.sql import allowed_users
 from anyscale.server.store.transaction import Store, Transaction
 
-__all__ = ["OpenIdRules", "grant_row"]
-
 
 def _application(number: int, **fields: Any) -> ApplicationRecord:
     values: dict[str, Any] = {

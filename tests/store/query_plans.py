@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["explained"]
-
 
 class _ExplainedConnection:
     """Asks for the plan of each statement before it runs it."""

@@ -5,8 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import TypeVar
 
-__all__ = ["at_once"]
-
 Result = TypeVar("Result")
 
 #: until all threads have started

@@ -7,17 +7,6 @@ from anyscale.server.core.callers import SessionCaller, SystemCaller, TokenCalle
 from anyscale.server.core.login.half_sign_in import Shown
 from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_for_session
 
-__all__ = [
-    "OPERATOR",
-    "new_session",
-    "operator",
-    "personal_token",
-    "personal_token_caller",
-    "session_caller",
-    "token_caller",
-    "token_of_role",
-]
-
 
 def operator(name: str) -> SystemCaller:
     """Return a system user of this machine with a name: `local:NAME` in the audit log."""

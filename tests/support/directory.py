@@ -5,8 +5,6 @@ from pathlib import Path
 
 from tests.support.paths import ROOT
 
-__all__ = ["PACKAGES", "library_path", "run_unpacked"]
-
 #: where they are
 PACKAGES = ROOT / ".venv" / "directory" / "root"
 

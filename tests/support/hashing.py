@@ -8,13 +8,6 @@ from functools import cache
 from anyscale.server.core.hashing.argon2id import OWASP, Hasher, Profile
 from anyscale.server.core.hashing.pool import PasswordHashPool
 
-__all__ = [
-    "passwords_for_all_cores",
-    "passwords_that_take",
-    "profile_that_takes",
-    "record_hashed",
-]
-
 _MEASURED = 8
 
 #: of a hash with the memory of `OWASP`: more would be refused as absurd

@@ -3,8 +3,6 @@
 import sys
 from pathlib import Path
 
-__all__ = ["ANYSCALE", "BIN", "ROOT", "SOURCE"]
-
 #: of the repository
 ROOT = Path(__file__).parent.parent.parent
 

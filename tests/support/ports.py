@@ -9,8 +9,6 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import IO
 
-__all__ = ["free_port", "is_free", "is_listening", "responds_at", "stop_listening"]
-
 #: below the ports that Linux gives to connections: one of those could be taken by any client
 _PORTS = range(20_000, 32_000)
 

@@ -3,8 +3,6 @@
 import math
 from collections.abc import Sequence
 
-__all__ = ["area_under_curve", "rank_score"]
-
 
 def area_under_curve(ours: Sequence[float], others: Sequence[float]) -> float:
     """Give how often one of ours is the larger one: 0.5 where nothing tells them apart.

@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-__all__ = ["OnceKey"]
-
 
 class OnceKey(NamedTuple):
     """A known key that no later run repeats, as a random one is."""

@@ -10,8 +10,6 @@ from tests.support.directory import PACKAGES, library_path, run_unpacked
 from tests.support.ports import free_port, is_listening
 from tests.support.waiting import wait_until
 
-__all__ = ["Directory", "directory"]
-
 _CONFIGURATION = """
 modulepath {packages}/usr/lib/ldap
 moduleload back_mdb

@@ -12,20 +12,6 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.transport.base import Transport
 from anyscale.user.models import AdminCreateUser, User
 
-__all__ = [
-    "NEW_PASSWORD",
-    "PASSWORD",
-    "POLICY",
-    "account_emails",
-    "checked_user",
-    "checked_users",
-    "create_accounts",
-    "find_accounts",
-    "list_accounts",
-    "passwords_for",
-    "users_to_create",
-]
-
 #: So small that a handful of users reaches every case of a large batch.
 POLICY = Policy(
     small_users=2, small_passwords=2, chunk_users=3, chunk_passwords=2, reservation_wait=0

@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["emails_in_file", "write_flow_users_file", "write_users_file"]
-
 
 def write_users_file(path: Path, count: int, passwords: int, prefix: str = "user") -> Path:
     """Write a users file in which the passwords are spread evenly.

@@ -3,8 +3,6 @@
 import time
 from collections.abc import Callable
 
-__all__ = ["wait_until"]
-
 #: seconds of a pause
 _LONGEST = 0.1
 

@@ -14,8 +14,6 @@ from anyscale.keyword_hints import keyword_hints
 from anyscale.transport import open_transport
 from anyscale.transport.base import Transport
 
-__all__ = ["BatchCalls", "default_calls", "list_batches"]
-
 #: batches per request
 _PAGE = 500
 

@@ -7,8 +7,6 @@ from anyscale.domain.phrases import quantity
 from anyscale.errors import AnyscaleError, BatchUnfinished, Unavailable
 from anyscale.transport.base import Transport
 
-__all__ = ["undo_batch"]
-
 
 def undo_batch(
     transport: Transport,

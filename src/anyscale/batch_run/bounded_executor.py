@@ -9,8 +9,6 @@ from typing import Generic, TypeVar
 
 from anyscale.interruptible_wait import interruptible_wait
 
-__all__ = ["BoundedExecutor", "start_call"]
-
 Result = TypeVar("Result")
 
 #: Seconds between two calls of `on_wait`.

@@ -17,8 +17,6 @@ from anyscale.domain.models.batches import Batch, Conflict
 from anyscale.domain.times import TIME
 from anyscale.errors import AnyscaleError, BatchGone
 
-__all__ = ["EmailConflicts", "IsAbandoned"]
-
 #: Returns a context manager: it gives whether no process works on an open batch, and keeps other
 #: processes from resuming the batch until it is left.
 IsAbandoned = Callable[[str], AbstractContextManager[bool]]

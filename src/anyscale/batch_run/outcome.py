@@ -9,8 +9,6 @@ from anyscale.domain.models.users import AdminCreatedUser
 from anyscale.domain.phrases import quantity
 from anyscale.domain.times import TIME
 
-__all__ = ["Outcome", "suspended_line"]
-
 
 class Outcome(Struct, frozen=True, kw_only=True):
     """The result of a run."""

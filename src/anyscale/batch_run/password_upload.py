@@ -10,8 +10,6 @@ from anyscale.batch_run.run_calls import Progress, RunCalls
 from anyscale.domain.models.batches import Batch
 from anyscale.domain.user_sources import Reading, chunks
 
-__all__ = ["ChunkSize", "send_passwords"]
-
 #: Seconds that hashing a chunk should take: progress moves, and an interrupted run ends soon.
 _CHUNK_SECONDS = 0.5
 

@@ -2,8 +2,6 @@
 
 from collections import deque
 
-__all__ = ["RecentRate"]
-
 #: A rate needs the first step and the last one.
 _FEWEST_STEPS = 2
 

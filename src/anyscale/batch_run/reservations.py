@@ -18,8 +18,6 @@ from anyscale.errors import BatchRefused, Unavailable
 #: each chunk is written as soon as it was read
 _WRITING = "Reading and writing"
 
-__all__ = ["Reservations", "Reserved"]
-
 
 class Reserved(NamedTuple):
     """What reserving all emails of a batch has counted."""

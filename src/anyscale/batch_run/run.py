@@ -32,8 +32,6 @@ from anyscale.errors import (
     Unavailable,
 )
 
-__all__ = ["BatchRun"]
-
 _USERS_PER_RESPONSE = 10_000
 
 #: The codes of problems that may end with an open batch: that of a `sub` only if it is abandoned.

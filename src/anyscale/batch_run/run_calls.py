@@ -7,8 +7,6 @@ from anyscale.domain.models.batches import Batch, Conflict, Created, ReservedChu
 from anyscale.domain.models.users import AdminCreatedUser
 from anyscale.domain.validation import CheckedUser, Policy
 
-__all__ = ["BatchCalls", "Progress", "RunCalls"]
-
 #: Receives the phase, how much of it is done, how much it is in all, and how many users or
 #: passwords the done part has.
 Progress = Callable[[str, int, int, int], None]

@@ -8,8 +8,6 @@ from typing import Protocol
 from anyscale.domain.schemas.batches import IDEMPOTENCY_KEY
 from anyscale.errors import ConfigError
 
-__all__ = ["CallKey", "RunKey", "require_key"]
-
 
 class RunKey(Protocol):
     """The idempotency key of a run."""

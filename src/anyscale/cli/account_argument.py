@@ -12,8 +12,6 @@ from anyscale.errors import NotFound
 from anyscale.transport.base import Transport
 from anyscale.user.lookup import find_user
 
-__all__ = ["account_argument", "check_account", "find_account", "not_an_email"]
-
 account_argument: Final = click.argument("account", metavar="EMAIL|ID")
 
 

@@ -10,8 +10,6 @@ from typing import Self
 from anyscale.disk import create_unnamed, flush, give_name
 from anyscale.errors import ConfigError, StoreUnavailable
 
-__all__ = ["AtomicFile", "disk_errors"]
-
 _MENDS = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), ": make room on the disk")
 
 

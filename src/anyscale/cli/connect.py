@@ -12,14 +12,6 @@ from anyscale.cli.terminal import log, note_outage
 if TYPE_CHECKING:  # imported where it is used: the help of a command needs no control plane
     from anyscale.transport.base import Transport
 
-__all__ = [
-    "host_option",
-    "log_control_plane",
-    "open_control_plane",
-    "suggested_command",
-    "suggested_search",
-]
-
 host_option: Final = click.option(
     "--host",
     metavar="URL",

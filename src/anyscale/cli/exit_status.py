@@ -18,14 +18,6 @@ from anyscale.errors import (
     NotAuthenticated,
 )
 
-__all__ = [
-    "GO_ON",
-    "INTERRUPTED",
-    "exit_status_of",
-    "explain_interrupt",
-    "interrupted_message",
-]
-
 REFUSED, WRONG_INPUT, UNFINISHED, INTERRUPTED = 1, 2, 3, 130
 
 #: how to continue after an interrupt of a run that can be resumed

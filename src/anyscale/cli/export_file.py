@@ -15,8 +15,6 @@ from anyscale.domain.models.exports import ExportedUser, Manifest
 from anyscale.users_file.export_formats import EXPORT_FORMATS, ExportFormat
 from anyscale.users_file.manifest import BESIDE, COMMENT, KEY
 
-__all__ = ["Export", "write_export"]
-
 
 class Export(Protocol):
     """All accounts, page by page."""

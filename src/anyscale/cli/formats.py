@@ -19,18 +19,6 @@ import click
 from anyscale.cli.terminal import escaped, is_null_stream, null_stream, say
 from anyscale.domain.spreadsheets import spreadsheet_cell
 
-__all__ = [
-    "OutputLost",
-    "output_option",
-    "require_written",
-    "with_notice_if_empty",
-    "write_json",
-    "write_pieces",
-    "write_record",
-    "write_records",
-    "write_text",
-]
-
 Record = TypeVar("Record")
 
 

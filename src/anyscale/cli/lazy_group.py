@@ -7,8 +7,6 @@ from typing import Any
 
 import click
 
-__all__ = ["JSON_HINT", "LazyGroup"]
-
 #: the option hint of commands that have `-o`
 JSON_HINT = {"--json": "Use -o json"}
 

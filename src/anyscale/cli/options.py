@@ -5,16 +5,6 @@ from typing import Any, Final, TypeVar
 
 import click
 
-__all__ = [
-    "OptionCommand",
-    "WholeNumber",
-    "keep_links_option",
-    "max_items_option",
-    "not_empty",
-    "text_or_json_option",
-    "yes_option",
-]
-
 Value = TypeVar("Value")
 
 

@@ -6,8 +6,6 @@ from anyscale.domain.phrases import quantity
 from anyscale.errors import BatchRefused
 from anyscale.errors.batches import MAX_PROBLEMS
 
-__all__ = ["report_problems", "say_problems"]
-
 #: problems that are written as lines; `-o json` writes more
 _MOST_PROBLEMS = 50
 

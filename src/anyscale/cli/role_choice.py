@@ -5,8 +5,6 @@ from typing import Any
 
 import click
 
-__all__ = ["RoleChoice"]
-
 _OWNER = "Owners are the administrators: use owner."
 
 

@@ -12,8 +12,6 @@ from anyscale.cli.lazy_group import LazyGroup
 from anyscale.cli.signals import exit_on_signals, handle_signals, ignore_signals
 from anyscale.cli.terminal import say
 
-__all__ = ["root"]
-
 _GROUPS = {
     "application": (
         "application:group",

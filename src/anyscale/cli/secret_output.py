@@ -13,8 +13,6 @@ from anyscale.cli.signals import ignore_signals
 from anyscale.cli.terminal import log
 from anyscale.errors import AnyscaleError
 
-__all__ = ["SecretOutput", "output_file_option"]
-
 output_file_option: Final = click.option(
     "--output-file",
     type=click.Path(),

@@ -8,8 +8,6 @@ from types import FrameType
 
 from anyscale.cli.terminal import say
 
-__all__ = ["exit_on_signals", "handle_signals", "ignore_signals"]
-
 #: seconds after which the callback has probably ended; if not, the signal comes again
 _SOON = 0.005
 

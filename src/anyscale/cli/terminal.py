@@ -14,24 +14,6 @@ if TYPE_CHECKING:  # loaded when work takes long
     from anyscale.progress import ProgressDisplay
     from anyscale.transport.base import Outage
 
-__all__ = [
-    "MOST_LISTED",
-    "ask",
-    "be_quiet",
-    "clear_progress",
-    "confirm",
-    "escaped",
-    "is_null_stream",
-    "is_quiet",
-    "log",
-    "log_change",
-    "note_outage",
-    "null_stream",
-    "require_terminal",
-    "say",
-    "show_progress",
-]
-
 #: When the command started: this module is the first one that it loads.
 _STARTED = time.monotonic()
 

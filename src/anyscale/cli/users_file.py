@@ -18,20 +18,6 @@ from anyscale.malloc import return_large_blocks
 from anyscale.users_file import FORMATS, STDIN, UsersFile
 from anyscale.users_file.tables.header import chosen_columns
 
-__all__ = [
-    "chosen_file_options",
-    "column_hint",
-    "file_options",
-    "open_users_file",
-    "quiet_option",
-    "reading_options",
-    "refuse_file",
-    "require_end",
-    "say_notes",
-    "unterminated_option",
-    "users_file_option",
-]
-
 WRONG_FILE = 2
 
 #: where a command keeps how its file is to be read, and the columns as they were typed

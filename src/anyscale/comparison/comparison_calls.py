@@ -15,8 +15,6 @@ from anyscale.domain.models.users import (
 from anyscale.domain.schemas.users import UserPage
 from anyscale.domain.user_query import UserQuery
 
-__all__ = ["AccountCalls", "ComparisonCalls"]
-
 
 class AccountCalls(Protocol):
     """The calls of accounts: finding, listing, and bringing them up to date."""

@@ -23,8 +23,6 @@ from anyscale.errors import (
     OwnerKept,
 )
 
-__all__ = ["Correction", "correct_emails"]
-
 #: Email changes of one call that do not depend on each other: it takes about a second.
 _AT_ONCE = 200
 

@@ -11,8 +11,6 @@ from anyscale.domain.matching import has_other_email
 from anyscale.domain.models.users import User, UserChanges
 from anyscale.domain.validation import CheckedUser, shown
 
-__all__ = ["different_fields", "gets_email", "shown_change", "shown_value", "values_to_compare"]
-
 #: what an administrator enters about a user, except the email and the password
 _FIELDS = tuple(field for field in UserChanges.__struct_fields__ if field != "email")
 

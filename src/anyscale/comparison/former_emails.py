@@ -14,8 +14,6 @@ from anyscale.domain.models.batches import Conflict
 from anyscale.domain.models.sync import SyncStep
 from anyscale.domain.validation import CheckedUser
 
-__all__ = ["REUSE_FOR_ACCOUNT", "former_holders", "refused_emails", "refused_numbers"]
-
 #: How the email of an account before can be given to another all the same.
 REUSE_FOR_ACCOUNT: Final = (
     "to give it to the account at once, use `anyscale user update` with `--reuse-email`"

@@ -3,8 +3,6 @@
 from array import array
 from bisect import bisect_left
 
-__all__ = ["IdHashes"]
-
 
 class IdHashes:
     """The hashes of ids, or of keys of emails. Sorting takes 32 bytes more, so they are in parts.

@@ -10,8 +10,6 @@ from anyscale.domain.schemas.users import USER_PAGE, UserPage
 from anyscale.domain.user_query import UserQuery, query_fault
 from anyscale.errors import ConfigError, RequestInvalid
 
-__all__ = ["USER_ID_PREFIX", "list_users"]
-
 #: how the id of a user begins
 USER_ID_PREFIX = "usr_"
 

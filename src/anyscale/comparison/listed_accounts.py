@@ -18,8 +18,6 @@ from anyscale.interruptible_wait import interruptible_wait
 if TYPE_CHECKING:  # imported on use: a small batch needs no threads
     from concurrent.futures import Future
 
-__all__ = ["ListedAccounts"]
-
 #: seconds that the end waits for the page that is under way
 _GRACE = 2.0
 

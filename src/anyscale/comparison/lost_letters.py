@@ -10,8 +10,6 @@ from anyscale.domain.models.users import User
 from anyscale.domain.names import full_name
 from anyscale.domain.validation import CheckedUser, Fault, shown
 
-__all__ = ["TEXTS", "lacks_letters", "lost_letters"]
-
 #: the fields in which letters can be lost
 TEXTS = ("name", "lastname", "title")
 

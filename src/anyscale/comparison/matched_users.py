@@ -19,8 +19,6 @@ from anyscale.domain.user_sources import ProblemList, Reading, UserSource, chunk
 from anyscale.domain.validation import CheckedUser, Fault, Policy
 from anyscale.errors import AnyscaleError, BatchRefused, Problem
 
-__all__ = ["CHUNK", "MatchedUser", "MatchedUsers", "OnProgress"]
-
 #: Users that one call looks up. Their accounts are in memory, for some calls at a time.
 CHUNK = 2_000
 

@@ -13,8 +13,6 @@ from anyscale.domain.user_sources import ProblemList
 from anyscale.domain.validation import CheckedUser, Policy, find_faults
 from anyscale.errors import BatchUndone, Problem
 
-__all__ = ["PlannedUsers", "SyncKey"]
-
 
 class PlannedUsers:
     """The users of steps that create. They have no passwords: a sync sets none.

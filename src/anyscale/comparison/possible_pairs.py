@@ -7,8 +7,6 @@ from anyscale.comparison.sync_steps import are_different
 from anyscale.domain.matching import has_common_name
 from anyscale.domain.models.sync import LookAlike, SyncPlan, SyncStep
 
-__all__ = ["possible_pairs"]
-
 #: Comparisons of a plan. Among so many, about one pair of two people has a name in common: a larger
 #: plan would name mostly those.
 _MOST_COMPARED = 200

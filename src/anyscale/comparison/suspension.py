@@ -8,8 +8,6 @@ from anyscale.domain.models.users import User
 from anyscale.domain.user_sources import UserSource
 from anyscale.errors import NotFound, OwnerKept
 
-__all__ = ["SuspensionPlan", "change_unless_owner", "plan_named"]
-
 _OUTCOME = "nothing was changed"
 
 

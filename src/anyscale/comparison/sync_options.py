@@ -7,17 +7,6 @@ from msgspec import Struct
 
 from anyscale.domain.models.sync import StepKind, SyncPlan, SyncStep
 
-__all__ = [
-    "ExceededLimit",
-    "SyncOptions",
-    "choose_kinds",
-    "count_unidentified",
-    "default_limit",
-    "exceeded_limits",
-    "limit_question",
-    "stop_reasons",
-]
-
 _MANY, _SHARE = 50, 10
 
 #: whether an entry and an account are one person or two

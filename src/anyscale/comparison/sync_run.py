@@ -36,8 +36,6 @@ from anyscale.errors import (
 if TYPE_CHECKING:
     from anyscale.domain.models.batches import Batch
 
-__all__ = ["SyncRun", "run_sync"]
-
 _ANSWERED_MEANWHILE = "another sync has answered the same questions: sync again"
 
 #: what a refusal says about the accounts

@@ -22,8 +22,6 @@ from anyscale.domain.user_query import UserQuery
 from anyscale.domain.user_sources import UserSource
 from anyscale.domain.validation import CheckedUser, Fault
 
-__all__ = ["Verification"]
-
 #: After this number of differences, some megabytes, the first reading compares no more.
 _KEPT = 10_000
 

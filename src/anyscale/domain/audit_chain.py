@@ -10,21 +10,6 @@ from msgspec import DecodeError, Meta, Struct, json
 
 from anyscale.domain.times import TIME, from_milliseconds
 
-__all__ = [
-    "FORGOTTEN",
-    "HEAD",
-    "ROOT",
-    "AuditEntry",
-    "Removal",
-    "Verdict",
-    "entry_hash",
-    "head_of",
-    "verify",
-    "verify_beginning",
-    "verify_log",
-    "verify_slice",
-]
-
 #: The hash before the first entry.
 ROOT = bytes(32)
 

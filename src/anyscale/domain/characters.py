@@ -5,16 +5,6 @@ import unicodedata
 from collections.abc import Mapping
 from functools import cache
 
-__all__ = [
-    "INVISIBLE",
-    "character_detail",
-    "damage_of",
-    "has_lost_letters",
-    "is_visible",
-    "may_be_damaged",
-    "may_lack_letters",
-]
-
 #: With one of these, two texts look the same and are not. They are the property
 #: `Default_Ignorable_Code_Point` (Unicode 17.0, DerivedCoreProperties.txt), which Python does not
 #: have, and the blank of Braille. `str.isprintable` is true for some of them, such as the fillers

@@ -12,15 +12,6 @@ from anyscale.domain.times import TIME
 from anyscale.domain.validation import shown
 from anyscale.errors import Problem
 
-__all__ = [
-    "FREED_DAYS",
-    "RESERVED_CODES",
-    "REUSE",
-    "conflict_detail",
-    "conflict_problems",
-    "is_skipped",
-]
-
 #: Days for which no account gets an email that another one had: applications may know its user.
 FREED_DAYS: Final = 30
 

@@ -8,8 +8,6 @@ from stat import S_ISDIR
 
 from anyscale.errors import ConfigError
 
-__all__ = ["checked_folder", "checked_path", "data_dir", "home_dir"]
-
 
 def data_dir(environment: Mapping[str, str]) -> Path:
     """Return `ANYSCALE_DATA_DIR`, or the XDG data directory. It is not created here.

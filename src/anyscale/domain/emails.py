@@ -10,8 +10,6 @@ from collections.abc import Iterable
 
 from anyscale.domain.characters import INVISIBLE
 
-__all__ = ["MAX_OCTETS", "email_key", "email_key_or_empty", "email_prefix_key"]
-
 #: RFC 5321, 4.5.3.1.3, without the brackets
 MAX_OCTETS = 254
 

@@ -6,8 +6,6 @@ Unicode's NFC. So a blank around it, which nobody sees, is a fault.
 
 import unicodedata
 
-__all__ = ["blank_fault", "is_plain_external_id", "normalized_external_id"]
-
 #: Characters of a text that may be one in any form. In some versions of Python, the time for a
 #: longer one grows with its square.
 _LONGEST = 1_024

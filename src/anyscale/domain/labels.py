@@ -3,8 +3,6 @@
 from anyscale.domain.characters import INVISIBLE, is_visible
 from anyscale.errors import ConfigError
 
-__all__ = ["checked_label", "label_of_file"]
-
 #: characters of a label
 _MOST = 200
 

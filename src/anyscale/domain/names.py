@@ -2,8 +2,6 @@
 
 import unicodedata
 
-__all__ = ["full_name"]
-
 
 def full_name(name: str, lastname: str | None) -> str:
     """Join first and last name, without the part of the last name that `name` already has.

@@ -1,7 +1,5 @@
 """Words that attackers try first with digits and signs around them: `Sommer24`, `Passwort1!`."""
 
-__all__ = ["STEMS"]
-
 # In lower case, without accents, and beside that in the German spelling without umlauts.
 _TEXT = """
     january february march april may june july august september october november december

@@ -15,17 +15,6 @@ from anyscale.domain.characters import damage_of
 from anyscale.domain.emails import MAX_OCTETS
 from anyscale.domain.password_stems import STEMS
 
-__all__ = [
-    "FORBIDDEN",
-    "MAX_LENGTH",
-    "PasswordFault",
-    "UserTexts",
-    "normalized",
-    "password_fault",
-    "password_faults",
-]
-
-
 #: a user's name, last name and email, which the user's password must not contain
 UserTexts = tuple[str | None, str | None, str | None]
 

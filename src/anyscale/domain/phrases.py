@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-__all__ = ["in_sentences", "is_by_admin", "listed", "quantity", "removed_in_words", "with_command"]
-
 
 def quantity(number: int, noun: str) -> str:
     """Return a number of things in words: `1 account`, `2,000 accounts`."""

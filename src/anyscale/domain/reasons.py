@@ -2,8 +2,6 @@
 
 import re
 
-__all__ = ["MAX_REASON", "reason_fault"]
-
 #: characters of a reason
 MAX_REASON = 200
 

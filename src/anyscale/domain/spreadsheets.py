@@ -3,15 +3,6 @@
 import re
 from typing import Any
 
-__all__ = [
-    "cell_name",
-    "is_error_value",
-    "is_shortened_number",
-    "is_text_formula",
-    "spreadsheet_cell",
-    "unescaped_cell",
-]
-
 # What a formula without a result shows: in English, and in the languages above.
 _ERRORS = (
     "#N/A #VALUE! #REF! #NAME? #DIV/0! #NUM! #NULL! #SPILL! #CALC! #FIELD! #BLOCKED! #CONNECT! "

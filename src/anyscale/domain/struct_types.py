@@ -5,8 +5,6 @@ from threading import Lock
 
 from msgspec import Struct, json
 
-__all__ = ["examine_structs"]
-
 _PACKAGE = __name__.partition(".")[0]
 
 _examined: set[type[Struct]] = set()

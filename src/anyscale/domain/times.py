@@ -4,16 +4,6 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from typing import Final
 
-__all__ = [
-    "TIME",
-    "day_in_words",
-    "day_of",
-    "duration_in_words",
-    "from_milliseconds",
-    "moment",
-    "start_of",
-]
-
 #: how messages show a time in UTC: a format of `datetime`
 TIME: Final = "%Y-%m-%d %H:%M:%S UTC"
 

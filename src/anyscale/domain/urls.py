@@ -10,16 +10,6 @@ from urllib.parse import SplitResult, urlsplit
 if TYPE_CHECKING:  # commands that check no host do not import it: that takes a millisecond
     from ipaddress import IPv4Address, IPv6Address
 
-__all__ = [
-    "checked_origin",
-    "checked_url",
-    "is_address",
-    "is_loopback_host",
-    "is_on_loopback",
-    "may_be_on_this_machine",
-    "wrong_database_url",
-]
-
 #: RFC 3986 allows none of these in a URL, and programs disagree on what they mean in one.
 _FORBIDDEN = frozenset(' "<>\\^`{|}')
 

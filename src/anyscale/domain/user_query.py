@@ -10,8 +10,6 @@ from msgspec import structs
 from anyscale.domain.models.base import CheckedModel
 from anyscale.domain.schemas.users import Role
 
-__all__ = ["MAX_QUERY_TEXT", "UserQuery", "query_fault"]
-
 #: characters of a search, or of a part of an email or a name
 MAX_QUERY_TEXT = 256
 

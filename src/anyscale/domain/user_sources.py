@@ -13,16 +13,6 @@ from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import Problem
 from anyscale.errors.batches import MAX_PROBLEMS
 
-__all__ = [
-    "Chunk",
-    "ProblemList",
-    "Reading",
-    "UserSource",
-    "WeakHash",
-    "chunks",
-    "split_weak_hash",
-]
-
 
 class WeakHash(NamedTuple):
     """A weak hash in place of a password, with the position of its user: it is to be wrapped."""

@@ -18,27 +18,6 @@ from anyscale.domain.password_hashes import SCHEMES, can_be_imported
 from anyscale.domain.passwords import FORBIDDEN, password_fault
 from anyscale.errors import ConfigError
 
-__all__ = [
-    "FIELDS",
-    "FLAGS",
-    "IMPORTED_FIELDS",
-    "MAX_TEXT",
-    "NAMED_FIELDS",
-    "SECRETS",
-    "SERVER_FIELDS",
-    "CheckedUser",
-    "ChunkUser",
-    "Fault",
-    "Policy",
-    "check",
-    "check_fields",
-    "find_faults",
-    "normalized_changes",
-    "require_changes",
-    "require_valid",
-    "shown",
-]
-
 #: The fields of an entry, in the order of the contract.
 FIELDS = AdminImportUser.__struct_fields__
 

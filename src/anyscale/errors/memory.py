@@ -2,8 +2,6 @@
 
 from errno import ENOMEM
 
-__all__ = ["is_lack_of_memory"]
-
 #: what the loader says if there is no memory for a library
 _OF_LOADER = ("failed to map segment", "cannot allocate memory")
 

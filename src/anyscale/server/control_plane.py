@@ -52,8 +52,6 @@ if TYPE_CHECKING:
     from anyscale.server.core.second_factor.removal import FactorRemoval
     from anyscale.server.core.sso.sso_login import SsoLogin
 
-__all__ = ["ControlPlane", "empty_control_plane"]
-
 
 class ControlPlane:
     """The services of a control plane, over one database.

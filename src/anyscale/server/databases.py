@@ -7,8 +7,6 @@ from anyscale.errors import StoreUnavailable
 from anyscale.server.settings import Settings
 from anyscale.server.store.transaction import Store
 
-__all__ = ["database_exists", "database_name", "open_store"]
-
 
 def database_exists(path: Path) -> bool:
     """Return whether a SQLite database exists; create and change nothing.

@@ -28,31 +28,6 @@ from anyscale.server.core.second_factor.policy import SecondFactorMode
 from anyscale.server.core.sso.settings import ProviderFactor
 from anyscale.server.logo import MOST_OCTETS, Logo, picture_type
 
-__all__ = [
-    "EnvironmentReader",
-    "database",
-    "default_database",
-    "domains",
-    "email",
-    "flag",
-    "host",
-    "keys",
-    "logo",
-    "named",
-    "number",
-    "organization",
-    "port",
-    "provider_factor",
-    "public_url",
-    "relay_tls",
-    "required",
-    "second_factor",
-    "secret",
-    "unused",
-    "url",
-    "visible",
-]
-
 _ON = {"on": True, "1": True, "true": True, "yes": True}
 _OFF = {"off": False, "0": False, "false": False, "no": False}
 

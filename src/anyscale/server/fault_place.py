@@ -2,8 +2,6 @@
 
 from traceback import extract_tb
 
-__all__ = ["place_of"]
-
 
 def place_of(error: Exception) -> str:
     """Return only file and line: texts and values of an error may be personal."""

@@ -38,8 +38,6 @@ from anyscale.errors import Overloaded
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import Caller
 
-__all__ = ["Applications", "Audit", "Batches", "Links", "Mails", "Need", "Users"]
-
 #: What a call needs the control plane for. Without a database only `create` creates one, and the
 #: others see an empty one. A user is told so by `list` and `search`. Words are indexed before
 #: `search`.

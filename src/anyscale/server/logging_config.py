@@ -14,8 +14,6 @@ from pythonjsonlogger.json import JsonFormatter
 from anyscale.errors import AnyscaleError
 from anyscale.server.http.request_context import RequestContextFilter
 
-__all__ = ["configure_logging", "log_handler"]
-
 #: seconds during which an error is written once
 _REPETITION_SECONDS = 60
 

@@ -4,8 +4,6 @@ from msgspec import Struct
 
 from anyscale.server.logo import Logo
 
-__all__ = ["LoginOptions"]
-
 
 class LoginOptions(Struct, frozen=True):
     """The sign-in methods and the name of a control plane, as the pages show them."""

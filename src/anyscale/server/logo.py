@@ -6,8 +6,6 @@ from functools import cached_property
 
 from msgspec import Struct
 
-__all__ = ["LOGO_ASSET", "MOST_OCTETS", "Logo", "picture_type"]
-
 LOGO_ASSET = "/assets/logo"
 
 #: A browser loads it once, before it shows the first page.

@@ -24,8 +24,6 @@ from anyscale.server.settings import Settings, unknown_variables
 if TYPE_CHECKING:  # loaded only by the server
     from uvicorn import Config
 
-__all__ = ["asgi", "serve", "worker_asgi"]
-
 _log = logging.getLogger("anyscale.server")
 
 #: seconds that a shutdown waits for requests in progress

@@ -6,9 +6,6 @@ from anyscale.errors import StoreUnavailable
 from anyscale.server.databases import database_exists
 from anyscale.server.environment_values import default_database
 
-__all__ = ["is_meant_for_other_host"]
-
-
 #: A variable that is set chooses the database: the image of the container has the data directory.
 _CHOICES = ("ANYSCALE_DATABASE_URL", "ANYSCALE_DATA_DIR")
 

@@ -1,22 +1,5 @@
 """The paths that more than one module needs: of links, of signing in, of the OpenID provider."""
 
-__all__ = [
-    "AUTHORIZE",
-    "EXCHANGE",
-    "FORGOT_PASSWORD",
-    "KEEP_FORM",
-    "LINK_PAGE",
-    "LOGOUT",
-    "RECOVERED",
-    "REVOKE",
-    "SECOND_FACTOR",
-    "SIGNING_KEYS",
-    "SIGN_IN_AGAIN",
-    "SIGN_IN_BY_PASSKEY",
-    "SSO_CALLBACK",
-    "USERINFO",
-]
-
 #: the page that sets a password by a one-time link
 LINK_PAGE = "/set-password"
 

@@ -10,9 +10,6 @@ from ray import serve
 
 from anyscale.server.main import asgi
 
-__all__ = ["app"]
-
-
 app: Final = serve.deployment(
     # Ray calls `asgi` in each replica.
     serve.ingress(asgi)(),

@@ -19,8 +19,6 @@ from anyscale.server.login_options import LoginOptions
 from anyscale.server.logo import Logo
 from anyscale.server.paths import LINK_PAGE, SSO_CALLBACK
 
-__all__ = ["KNOWN_VARIABLES", "PREFIX", "ListenSettings", "Settings", "unknown_variables"]
-
 PREFIX = "ANYSCALE_"
 
 #: the variables that the client and the server read

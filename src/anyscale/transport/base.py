@@ -21,8 +21,6 @@ from anyscale.domain.schemas.exports import ExportPage
 from anyscale.domain.schemas.mail import MailingPage
 from anyscale.domain.schemas.users import Role
 
-__all__ = ["Applications", "Audit", "Batches", "Links", "Mails", "Outage", "Transport", "Users"]
-
 
 class Outage(NamedTuple):
     """Calls fail, or get no response, and the client continues trying."""

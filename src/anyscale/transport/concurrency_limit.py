@@ -4,8 +4,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["AdaptiveLimit"]
-
 
 class AdaptiveLimit:
     """A limit that halves after a refusal and grows by one after a round of successes.

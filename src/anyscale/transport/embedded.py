@@ -14,8 +14,6 @@ from anyscale.server.databases import database_exists
 from anyscale.server.in_process import Applications, Audit, Batches, Links, Mails, Need, Users
 from anyscale.server.settings import Settings
 
-__all__ = ["EmbeddedTransport"]
-
 #: seconds that a search spends on indexing at most, also on waiting for another process that writes
 _INDEXING_SECONDS = 2.0
 

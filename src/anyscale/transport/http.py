@@ -67,8 +67,6 @@ from anyscale.transport.http_ids import id_in_path
 from anyscale.transport.http_mails import Mails
 from anyscale.transport.retrying_client import RetryingClient
 
-__all__ = ["HttpTransport"]
-
 #: users of a batch, batches or conflicts of a response, at most
 _PAGE = 1000
 #: requests at a time, at most

@@ -11,8 +11,6 @@ from anyscale.errors import NotFound
 from anyscale.transport.http_ids import id_in_path
 from anyscale.transport.retrying_client import RetryingClient
 
-__all__ = ["Applications"]
-
 
 class Applications:
     """See `base.Applications`."""

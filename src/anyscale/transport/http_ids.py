@@ -5,8 +5,6 @@ from collections.abc import Callable
 
 from anyscale.errors import NotFound
 
-__all__ = ["id_in_path", "is_id"]
-
 #: Also those that a server sends are compared with it, where a shell would read them.
 is_id: Callable[[str], object] = re.compile(r"[0-9A-Za-z_]{1,64}").fullmatch
 

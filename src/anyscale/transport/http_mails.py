@@ -9,8 +9,6 @@ from anyscale.errors import NotFound
 from anyscale.transport.http_ids import id_in_path
 from anyscale.transport.retrying_client import RetryingClient
 
-__all__ = ["Mails"]
-
 
 class Mails:
     """See `base.Mails`."""

@@ -11,8 +11,6 @@ from anyscale.errors import Unavailable
 from anyscale.transport.base import Outage
 from anyscale.transport.retry_state import RetryState
 
-__all__ = ["OutageReporter"]
-
 #: Seconds without a response to any call after which the user gets a message, while calls wait.
 #: Clearly more than a connection attempt takes: an address that drops packets gets only its error.
 _SILENCE = 15.0

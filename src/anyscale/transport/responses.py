@@ -36,8 +36,6 @@ from anyscale.errors import (
     VersionMismatch,
 )
 
-__all__ = ["Response", "decoded", "error_of", "read_response", "unreachable"]
-
 Kind = TypeVar("Kind")
 
 #: octets of a body, unpacked. The largest ones are pages of 10,000 users.

@@ -21,8 +21,6 @@ from anyscale.errors import (
 )
 from anyscale.interruptible_wait import interruptible_wait
 
-__all__ = ["RetryState"]
-
 #: Seconds that a call is repeated while the control plane responds that it is busy: it works,
 #: but for other clients.
 _BUSY_PATIENCE = 1800.0

@@ -38,8 +38,6 @@ from anyscale.transport.responses import (
 )
 from anyscale.transport.retry_state import RetryState
 
-__all__ = ["RetryingClient"]
-
 Kind = TypeVar("Kind")
 
 #: Seconds that a call without a response is repeated. A server restarts in less.

@@ -18,8 +18,6 @@ from anyscale.transport import open_transport
 from anyscale.transport.base import Transport
 from anyscale.user.lookup import find_user
 
-__all__ = ["AccountCalls"]
-
 
 class AccountCalls:
     """Calls that change an account, which is named by `email`, in any spelling, or by `user_id`.

@@ -10,8 +10,6 @@ from anyscale.domain.models.users import CreatedUsers, SkippedUser
 from anyscale.domain.user_sources import UserSource
 from anyscale.transport.base import Transport
 
-__all__ = ["create_users"]
-
 
 def create_users(
     transport: Transport,

@@ -9,8 +9,6 @@ from anyscale.errors import ConfigError
 if TYPE_CHECKING:
     from anyscale.users_file import UsersFile
 
-__all__ = ["open_file"]
-
 
 def open_file(
     path: str | os.PathLike[str],

@@ -14,8 +14,6 @@ from anyscale.domain.user_sources import ProblemList, Reading, UserSource, split
 from anyscale.domain.validation import CheckedUser, Policy, check_fields, find_faults, shown
 from anyscale.errors import Problem
 
-__all__ = ["ListSource", "source_of"]
-
 
 def source_of(users: Iterable[AdminCreateUser] | UserSource) -> UserSource:
     """Return the argument of a call as a source of users.

@@ -10,8 +10,6 @@ from anyscale.domain.validation import MAX_TEXT
 from anyscale.errors import ConfigError, NotFound, UserAmbiguous
 from anyscale.transport.base import Transport
 
-__all__ = ["check_sizes", "find_user"]
-
 #: how many accounts of one name an error lists at most
 _NAMESAKES = 10_000
 

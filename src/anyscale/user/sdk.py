@@ -38,8 +38,6 @@ from anyscale.user.lookup import check_sizes, find_user
 if TYPE_CHECKING:
     from anyscale.users_file import UsersFile
 
-__all__ = ["UserCalls", "default_calls"]
-
 
 class UserCalls(AccountCalls):
     """The calls about users."""

@@ -10,8 +10,6 @@ from anyscale.users_file.entry_collector import EntryCollector
 from anyscale.users_file.export_reader import Mapped, read_export
 from anyscale.users_file.input_stream import InputStream
 
-__all__ = ["read_django"]
-
 #: how the field `password` of a user begins who has none
 _UNUSABLE = "!"
 

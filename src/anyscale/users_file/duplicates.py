@@ -4,8 +4,6 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-__all__ = ["ValueHashes", "repeated_values"]
-
 
 class ValueHashes:
     """Stores the hashes of values, in 12 bytes each: a million emails would take 100 MB.

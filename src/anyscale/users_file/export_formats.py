@@ -13,8 +13,6 @@ from anyscale.domain.models.exports import ExportedUser
 from anyscale.domain.names import full_name
 from anyscale.domain.spreadsheets import spreadsheet_cell
 
-__all__ = ["EXPORT_FORMATS", "ExportFormat"]
-
 
 class ExportFormat(Protocol):
     """Turns users into lines."""

@@ -13,9 +13,6 @@ from anyscale.users_file.entry_collector import EntryCollector
 from anyscale.users_file.input_stream import InputStream
 from anyscale.users_file.json_scanner import JsonText, members
 
-__all__ = ["Mapped", "read_export"]
-
-
 #: of the list of users, in a map
 _KEY = "users"
 

@@ -15,20 +15,6 @@ from anyscale.domain.spreadsheets import (
 )
 from anyscale.domain.validation import FIELDS, NAMED_FIELDS, shown
 
-__all__ = [
-    "BOOLEANS",
-    "CLEAR_NULLS",
-    "CSV_BOOLEANS",
-    "NULLS",
-    "UNCLEAR_NULLS",
-    "boolean_fault",
-    "damaged_cell",
-    "field_of",
-    "is_first_name",
-    "meant_field",
-    "unknown_key",
-]
-
 #: in YAML and CSV, in lower case
 BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 

@@ -10,8 +10,6 @@ from typing import BinaryIO, Final
 from anyscale.domain.spreadsheets import cell_name
 from anyscale.errors import Problem
 
-__all__ = ["MAX_ENTRY", "CapturedInput", "Fatal", "InputStream", "is_other_file"]
-
 #: bytes of one entry, comments included; the largest valid one has a fiftieth of it
 MAX_ENTRY: Final = 1 << 20
 

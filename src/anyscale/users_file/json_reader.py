@@ -20,8 +20,6 @@ from anyscale.users_file.input_stream import Fatal, InputStream
 from anyscale.users_file.json_scanner import JsonText, members
 from anyscale.users_file.manifest import KEY
 
-__all__ = ["read_json", "read_jsonl"]
-
 _TOP = "create_users"
 _LINE = '{"name": "Jane", "email": "jane@example.com"}'
 _EXAMPLE = f'{{"create_users": [{_LINE}]}}'

@@ -9,8 +9,6 @@ from typing import Any
 from anyscale.users_file.entry_collector import Place
 from anyscale.users_file.input_stream import MAX_ENTRY, Fatal, InputStream
 
-__all__ = ["JsonText", "members"]
-
 _blank = re.compile(r"[ \t\n\r]*").match
 
 

@@ -10,8 +10,6 @@ from anyscale.users_file.entry_collector import EntryCollector
 from anyscale.users_file.export_reader import Mapped, read_export
 from anyscale.users_file.input_stream import InputStream
 
-__all__ = ["read_keycloak"]
-
 _ADMINISTRATORS = {"admin", "realm-admin"}
 
 #: the types of credentials that are passwords: the present one, and those before it

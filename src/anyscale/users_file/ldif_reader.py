@@ -12,8 +12,6 @@ from anyscale.users_file.entry_collector import EntryCollector, Place, PlacedFau
 from anyscale.users_file.input_stream import InputStream
 from anyscale.users_file.manifest import COMMENT
 
-__all__ = ["read_ldif"]
-
 #: attribute -> field, in lower case; of several attributes of a field the first one counts
 _FIELDS = {
     "givenname": "name",

@@ -10,8 +10,6 @@ import msgspec
 
 from anyscale.domain.models.exports import Manifest
 
-__all__ = ["BESIDE", "COMMENT", "KEY", "fault_of", "parse_manifest"]
-
 #: the key of the line in JSON Lines
 KEY = "manifest"
 

@@ -10,8 +10,6 @@ from anyscale.domain.validation import NAMED_FIELDS, shown
 from anyscale.users_file.entry_collector import PlacedFault
 from anyscale.users_file.yaml_scalars import special
 
-__all__ = ["TOP", "explain", "without_key", "wrong_key"]
-
 #: the one key of the file
 TOP = "create_users"
 

@@ -15,8 +15,6 @@ from anyscale.users_file.entry_collector import REQUIRED, EntryCollector
 from anyscale.users_file.field_words import BOOLEANS, NULLS, UNCLEAR_NULLS
 from anyscale.users_file.input_stream import Fatal, InputStream
 
-__all__ = ["PlainEntries", "read_yaml"]
-
 # What may be above the entries, which follow without a comment or a blank line.
 _HEADER = re.compile(r"(?:(?:#[^\n]*)?\n)*+(?:---\n)?+create_users: *+\n(?=(?P<indent> {0,8}))")
 

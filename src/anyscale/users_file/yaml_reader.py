@@ -41,8 +41,6 @@ try:
 except ImportError:  # PyYAML was built without libyaml: the same events, about 20 times slower
     from yaml import SafeLoader as Parser  # type: ignore[assignment]  # it has the same methods
 
-__all__ = ["read_events"]
-
 _FIELDS = frozenset(FIELDS)
 
 #: A valid users file has three levels.

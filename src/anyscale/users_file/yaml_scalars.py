@@ -14,8 +14,6 @@ from anyscale.users_file.field_words import (
     boolean_fault,
 )
 
-__all__ = ["nulls_of", "place_of", "special", "type_fault", "value_of"]
-
 _BOOLEANS = "write true, yes or on, or else false, no or off, without quotes"
 
 

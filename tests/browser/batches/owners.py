@@ -16,19 +16,6 @@ from tests.support.sign_in.site import Site, state_of
 
 from anyscale.server.control_plane import ControlPlane
 
-__all__ = [
-    "CREATED",
-    "SECRET",
-    "Owner",
-    "Owners",
-    "batch_of",
-    "check_and_create",
-    "new_batch",
-    "run_owners",
-    "start_run",
-    "users_file",
-]
-
 #: the password of each user of a file
 SECRET = "canary horse battery"
 

@@ -30,8 +30,6 @@ from anyscale.transport import open_transport
 from anyscale.transport.base import Transport
 from anyscale.user.models import AdminCreateUser, AdminImportUser
 
-__all__ = ["Client", "Moment", "open_watched", "outcome_of_plan", "refusal", "watch_calls"]
-
 
 class Moment:
     """The moment before or after one of the calls of a client, at which something happens once.

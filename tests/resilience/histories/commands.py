@@ -12,8 +12,6 @@ from tests.resilience.histories.steps import Create, Entry, Step, Sync, Undo, Up
 from anyscale.comparison.sync_options import SyncOptions
 from anyscale.domain.models.sync import SyncResult
 
-__all__ = ["arguments_of", "cut_off", "outcome_of", "with_options_of_command"]
-
 
 def with_options_of_command(step: Step) -> Step:
     """Return a step as a command can take it: without a kind it would do all of them."""

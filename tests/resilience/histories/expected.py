@@ -8,8 +8,6 @@ from tests.resilience.histories.model import Model
 from tests.resilience.histories.steps import Step, Sync
 from tests.resilience.histories.sync_model import Progress, SyncModel
 
-__all__ = ["Expected", "after_a_part", "after_both", "after_one"]
-
 
 class Expected(NamedTuple):
     """The outcomes of steps, and what is stored then."""

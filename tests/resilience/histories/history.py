@@ -26,8 +26,6 @@ from tests.resilience.histories.world import World
 from tests.support.commands.command_process import CommandProcess
 from tests.support.waiting import wait_until
 
-__all__ = ["History"]
-
 #: the first calls of a client, at which something happens
 _CALLS = 9
 

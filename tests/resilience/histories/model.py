@@ -24,8 +24,6 @@ from tests.resilience.histories.steps import (
 
 from anyscale.domain.models.users import EmailChange
 
-__all__ = ["Account", "Expected", "Model", "Refused", "key_of"]
-
 #: days for which no account gets the former email of another one
 FREED_DAYS = 30
 

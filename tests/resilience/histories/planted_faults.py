@@ -13,8 +13,6 @@ from anyscale.domain.models.users import EmailChange, User, UserChanges
 from anyscale.domain.validation import CheckedUser
 from anyscale.server.core.accounts.update import UserUpdateService
 
-__all__ = ["FAULTS", "Fault"]
-
 
 class Fault(NamedTuple):
     """Other values of functions and constants, by their full names, and in which rounds it shows.

@@ -24,8 +24,6 @@ from tests.resilience.histories.steps import (
 from anyscale.comparison.sync_options import SyncOptions
 from anyscale.domain.models.users import EmailChange, ExpectedUser
 
-__all__ = ["RandomSteps"]
-
 _EMAILS = tuple(f"e{at}@example.com" for at in range(11))
 _NUMBERS = (*map(str, range(1, 10)), "07")
 _FIRST_NAMES = ("Ann", "Ben", "Cid", "Dan", "Eve", "Fay")

@@ -6,22 +6,6 @@ from typing import NamedTuple
 from anyscale.comparison.sync_options import SyncOptions
 from anyscale.domain.models.users import EmailChange
 
-__all__ = [
-    "ChangeEmails",
-    "Create",
-    "Delete",
-    "Entry",
-    "Finish",
-    "Reserve",
-    "Restore",
-    "SetRole",
-    "Step",
-    "Suspend",
-    "Sync",
-    "Undo",
-    "Update",
-]
-
 #: The fields of a user that a file or a list has. A field that is missing says nothing.
 Entry = Mapping[str, str | None]
 

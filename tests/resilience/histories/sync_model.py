@@ -13,8 +13,6 @@ from tests.resilience.histories.sync_plan import Correction, Moments, Planning, 
 
 from anyscale.domain.models.users import EmailChange, ExpectedUser
 
-__all__ = ["Progress", "SyncModel"]
-
 #: What a sync yields is nothing; what it returns is its outcome, as `Client.take` does.
 Progress = Generator[None, None, object]
 

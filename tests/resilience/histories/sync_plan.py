@@ -7,8 +7,6 @@ from typing import NamedTuple
 from tests.resilience.histories.model import Account, Expected, Model, Refused, key_of
 from tests.resilience.histories.steps import Entry, Sync
 
-__all__ = ["Correction", "Moments", "Plan", "Planning", "all_of"]
-
 #: stops before each moment at which another client may change something
 Moments = Generator[None, None, None]
 

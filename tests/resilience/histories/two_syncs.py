@@ -5,8 +5,6 @@ from collections.abc import Iterable
 from tests.resilience.histories.model import Account, Model, key_of
 from tests.resilience.histories.steps import Entry, Sync
 
-__all__ = ["check_two_syncs"]
-
 
 def check_two_syncs(before: Model, after: Model, *syncs: Sync) -> None:
     """Check that two syncs merged nobody, and changed only what one of their files has."""

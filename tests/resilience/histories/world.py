@@ -21,8 +21,6 @@ from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.store.user_ids import id_prefix
 from anyscale.transport import open_transport
 
-__all__ = ["World"]
-
 _TABLES = ("conflicts", "chunks", "former_emails", "user_words", "users")
 
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 
 from tests.resilience.months.plan import Asked, Change
 
-__all__ = ["ABOUT_AN_ACCOUNT", "Answers", "GivenAnswers", "about"]
-
 #: questions that say whether a row is the person of an account
 ABOUT_AN_ACCOUNT = {"other", "renumbered", "returned"}
 

@@ -16,8 +16,6 @@ from tests.support.commands.command_process import CommandResult
 from tests.support.commands.running import run_command
 from tests.support.servers.http_client import HttpClient, HttpResponse
 
-__all__ = ["Command", "Console", "Month", "Outcome", "Question"]
-
 _LIMITS = ("--at-most-correct=99", "--at-most-suspend=99")
 
 

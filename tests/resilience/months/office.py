@@ -4,8 +4,6 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-__all__ = ["Columns", "Office", "Person", "Row"]
-
 FIRST = ("Anna", "Łukasz", "Jiří", "Zoë", "Thomas", "Ewa", "Andreas", "Σοφία")
 #: some people have one name
 LAST = ("Auer", "Huber", "Šťastný", "Weber", "Wałęsa", "Meier", "Klein", "Roe", "Ρωμανού", "")

@@ -13,8 +13,6 @@ from tests.resilience.months.who_is_who import (
     may_have_name,
 )
 
-__all__ = ["Asked", "Choice", "Plan", "make_plan"]
-
 #: a question, with all values that it is about
 Change = tuple[object, ...]
 

@@ -9,8 +9,6 @@ from typing import Literal
 
 from tests.resilience.months.office import Row
 
-__all__ = ["Account", "Kind", "compare_names", "is_damaged", "judge_pair", "plain", "whole_name"]
-
 #: what a row and the account that it finds are: the same person, or a question of this kind
 Kind = Literal["same", "other", "renumbered", "returned", "two", "alike", "letters"]
 

@@ -31,8 +31,6 @@ from anyscale.domain.schemas.users import Role
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.sessions import ClientInfo
 
-__all__ = ["CALLS", "ENDS", "OPERATOR_CALLS", "OWNER_CALLS", "SHARED", "Ready", "new_owner"]
-
 #: a call that is ready to run
 Ready = Callable[[], object]
 

@@ -4,8 +4,6 @@ from tests.support.databases.stored_data import execute_sql
 
 from anyscale.server.control_plane import ControlPlane
 
-__all__ = ["rows"]
-
 TABLES = (
     *("batches", "chunks", "users", "sessions", "half_sign_ins", "devices", "links", "tokens"),
     *("factors", "recovery_codes", "factor_states"),

@@ -14,8 +14,6 @@ from tests.support.databases.locks import wait_until_blocked
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Store, Transaction
 
-__all__ = ["AccountRules"]
-
 Item = TypeVar("Item")
 
 # How an account stops being one of an owner who can sign in.

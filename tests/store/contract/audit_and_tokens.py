@@ -21,8 +21,6 @@ from anyscale.server.store.sql import audit
 from anyscale.server.store.transaction import Store
 from anyscale.server.store.user_ids import user_ids
 
-__all__ = ["AuditAndTokenRules", "ServerKeyRules"]
-
 
 def _entry(number: int) -> AuditRecord:
     return AuditRecord(number, number, "a", "e", "s", "{}", bytes([number]))

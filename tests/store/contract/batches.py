@@ -20,8 +20,6 @@ from tests.support.databases.stored_data import execute_sql
 from anyscale.server.store.records.batches import ConflictRecord
 from anyscale.server.store.transaction import Store
 
-__all__ = ["BatchRules"]
-
 
 class BatchRules(StoreSteps):
     """A key has one live batch, a state is final, saving a chunk replaces it."""

@@ -18,8 +18,6 @@ from anyscale.domain.emails import email_key
 from anyscale.server.store.records.batches import BatchRecord, ConflictRecord
 from anyscale.server.store.transaction import Store, Transaction
 
-__all__ = ["DeletionRules"]
-
 _JUERGEN = "j\u00fcrgen@xn--bcher-kva.org"
 
 

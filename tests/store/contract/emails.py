@@ -16,8 +16,6 @@ from anyscale.server.store.records.batches import BatchRecord, ConflictRecord
 from anyscale.server.store.records.users import FreedEmailRecord, NewEmail
 from anyscale.server.store.transaction import Store, Transaction
 
-__all__ = ["EmailRules"]
-
 
 def _new(batch: BatchRecord, *emails: str) -> list[NewEmail]:
     """Return new emails for the first accounts of a batch."""

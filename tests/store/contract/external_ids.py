@@ -11,8 +11,6 @@ from tests.support.databases.locks import wait_until_blocked
 from anyscale.server.store.records.batches import BatchRecord, ConflictRecord
 from anyscale.server.store.transaction import Store
 
-__all__ = ["ExternalIdRules"]
-
 
 class ExternalIdRules(StoreSteps):
     """An external id belongs to one row at most."""

@@ -13,8 +13,6 @@ from anyscale.server.store.records.factors import FactorRecord, FactorState
 from anyscale.server.store.records.search import Filters
 from anyscale.server.store.transaction import Store, Transaction
 
-__all__ = ["FactorRules"]
-
 Use = Callable[[Transaction], bool]
 
 #: transactions that use one thing at the same time

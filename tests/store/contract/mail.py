@@ -20,8 +20,6 @@ from anyscale.server.store.records.mail import (
 from anyscale.server.store.records.password_resets import PasswordResetRecord
 from anyscale.server.store.transaction import Store
 
-__all__ = ["MailRules"]
-
 
 def mail_row(number: int, user_id: str, **fields: Any) -> MailRecord:
     """Return a mail to insert, which is due."""

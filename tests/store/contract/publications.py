@@ -11,8 +11,6 @@ from tests.support.databases.stored_data import execute_sql
 
 from anyscale.server.store.transaction import Store
 
-__all__ = ["FoldedLastnameRules", "PublicationRules"]
-
 
 class PublicationRules(StoreSteps):
     """The publication of each batch is one more than that of the batch before."""

@@ -14,8 +14,6 @@ from anyscale.server.store.transaction import Store, Transaction
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["SignInRules"]
-
 
 class SessionRules(StoreSteps):
     """Sessions are found, touched and deleted, each account's by itself."""

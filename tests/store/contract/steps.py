@@ -13,21 +13,6 @@ from anyscale.server.store.records.users import AccountRecord, NewUserRecord, Ne
 from anyscale.server.store.transaction import Store, Transaction
 from anyscale.server.store.words import searchable
 
-__all__ = [
-    "StoreSteps",
-    "batch_row",
-    "chunk_row",
-    "delete_chunk",
-    "link_row",
-    "list_users",
-    "rows_of",
-    "session_row",
-    "token_row",
-    "user_id_of",
-    "user_row",
-]
-
-
 NO_FILTERS = Filters()
 
 

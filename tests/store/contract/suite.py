@@ -40,8 +40,6 @@ from anyscale.errors import StoreUnavailable
 from anyscale.server.store.records.audit import AuditRecord
 from anyscale.server.store.transaction import Store
 
-__all__ = ["StoreContract"]
-
 
 class TransactionRules(StoreSteps):
     """A transaction is committed as a whole or not at all, and locks serialize writers."""

@@ -6,8 +6,6 @@ from tests.store.contract.steps import StoreSteps
 from anyscale.server.store.records.syncs import SyncRecord
 from anyscale.server.store.transaction import Store
 
-__all__ = ["SyncRules"]
-
 
 def sync_row(number: int, form_key: str = "") -> SyncRecord:
     """Return a sync to insert, which is running."""

@@ -12,8 +12,6 @@ from anyscale.server.store.records.search import Filters
 from anyscale.server.store.records.users import NewHash, UserRecord, new_users
 from anyscale.server.store.transaction import Store
 
-__all__ = ["UserRules"]
-
 
 class HashRules(StoreSteps):
     """The first hash of a row stays."""

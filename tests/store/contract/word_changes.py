@@ -15,8 +15,6 @@ from anyscale.server.store.records.search import IndexPlace
 from anyscale.server.store.transaction import Store, Transaction
 from anyscale.server.store.words import LEADING, OF_EMAIL
 
-__all__ = ["ChangedWordRules"]
-
 
 def _delete(tx: Transaction, batch: BatchRecord, positions: Sequence[int]) -> None:
     first, last = positions[0], positions[-1]

@@ -9,8 +9,6 @@ from anyscale.server.store.records.search import FoundUserRecord, FoundWord, Ind
 from anyscale.server.store.transaction import Store, Transaction
 from anyscale.server.store.words import LEADING, OF_EMAIL
 
-__all__ = ["RangeRules"]
-
 _EVERYWHERE = IndexPlace(99, 0)
 
 

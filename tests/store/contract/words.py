@@ -22,8 +22,6 @@ from anyscale.server.store.sql.search.unindexed_accounts import END_POSITION
 from anyscale.server.store.transaction import Store
 from anyscale.server.store.words import LEADING, OF_EMAIL, OF_NAME
 
-__all__ = ["JANE", "FillingRules", "WordSteps"]
-
 JANE = {"name": "Jane Ann", "lastname": "Doe"}
 
 

@@ -6,8 +6,6 @@ from typing import Any
 
 from playwright.sync_api import Page
 
-__all__ = ["keep_axe", "violations"]
-
 _TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 #: Without what takes a third of its time, and what nobody reads: a selector of each element, and a

@@ -7,8 +7,6 @@ from tests.support.accessibility.axe import violations
 from tests.support.accessibility.contrast import low_contrast
 from tests.support.accessibility.layout import assert_fits, assert_fits_screens_and_paper
 
-__all__ = ["assert_accessible", "press_until"]
-
 _Scheme = Literal["light", "dark"]
 
 #: width in pixels, the colour scheme that axe sees, and the other one

@@ -2,8 +2,6 @@
 
 from playwright.sync_api import Page
 
-__all__ = ["low_contrast"]
-
 #: Texts with a contrast under 4.5 and edges of their fields with one under 3 (WCAG 2.2, 1.4.3 and
 #: 1.4.11). The pages use no colour with transparency but `transparent` itself.
 _LOW_CONTRAST = """

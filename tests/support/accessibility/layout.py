@@ -2,8 +2,6 @@
 
 from playwright.sync_api import Page
 
-__all__ = ["PAPER", "WIDTHS", "assert_fits", "assert_fits_screens_and_paper"]
-
 #: pixels
 WIDTHS = (320, 375, 600, 640, 768, 1_000, 1_024, 1_180, 1_280, 1_440, 1_920)
 

@@ -17,8 +17,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 from urllib.request import Request, urlopen
 
-__all__ = ["run_generic_oauth"]
-
 _PATH = "/login/generic_oauth"
 
 

@@ -13,8 +13,6 @@ from tests.support.paths import ROOT
 from tests.support.ports import free_port, responds_at
 from tests.support.waiting import wait_until
 
-__all__ = ["SignIn", "run_apache", "run_jupyterhub", "run_openid_client"]
-
 FOLDER = Path(__file__).parent
 NODE = FOLDER / "node"
 #: opens the address at which a sign-in begins; gives the one of the callback, empty without one

@@ -10,8 +10,6 @@ from urllib.parse import urlencode, urlsplit
 
 from tests.support.sign_in.openid_provider import CHALLENGE
 
-__all__ = ["RedirectingApplication", "run_redirecting_application"]
-
 
 class RedirectingApplication:
     """The addresses of an application, and what browsers requested there.

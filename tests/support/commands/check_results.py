@@ -9,8 +9,6 @@ from tests.support.commands.running import run_command
 
 from anyscale.server.check.run import CheckResult, run_checks
 
-__all__ = ["check_in_process", "check_installation"]
-
 
 def check_installation(
     environment: Mapping[str, str], folder: Path, *arguments: str | Path

@@ -18,8 +18,6 @@ from pathlib import Path
 from tests.support.commands.command_process import fork_server, output_folder, run_main
 from tests.support.paths import BIN
 
-__all__ = ["path_of_shells"]
-
 #: It imports only what an interpreter has built in, or finds at once. A signal waits until the
 #: command has started.
 _PROGRAM = """#!{python} -SEI

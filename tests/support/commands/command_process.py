@@ -30,15 +30,6 @@ from anyscale.server.core.hashing.argon2id import CHEAPEST
 from anyscale.server.core.hashing.jobs import SIGN_IN_NICENESS
 from anyscale.server.core.hashing.pool import PasswordHashPool
 
-__all__ = [
-    "CommandProcess",
-    "CommandResult",
-    "fork_server",
-    "output_folder",
-    "prepare_nothing",
-    "run_main",
-]
-
 CommandResult = subprocess.CompletedProcess[str]
 
 #: modules that functions of ours, or of their packages, import where they use them

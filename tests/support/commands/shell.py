@@ -4,8 +4,6 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["run_shell"]
-
 
 def run_shell(lines: str, folder: Path, environment: Mapping[str, str]) -> str:
     """Run lines that have to succeed; give their standard output.

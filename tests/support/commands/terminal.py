@@ -10,8 +10,6 @@ from pathlib import Path
 
 from tests.support.commands.command_process import CommandProcess
 
-__all__ = ["on_a_terminal"]
-
 #: Python checks for signals before it calls read(2). A signal between the check and the call is
 #: handled only after the next input. So these keys are pressed again, as a user would do, after
 #: some seconds without output.

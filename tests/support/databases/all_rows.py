@@ -7,8 +7,6 @@ from typing import Any
 
 import psycopg
 
-__all__ = ["Rows", "all_rows", "fill_every_table"]
-
 #: each database has a step and a checksum of its own
 _OWN = "schema_version"
 

@@ -6,8 +6,6 @@ store needs the mark only where two transactions meet, or where the SQL of the s
 
 import pytest
 
-__all__ = ["STORES"]
-
 STORES = ("sqlite", "postgres")
 
 

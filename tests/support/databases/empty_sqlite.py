@@ -17,8 +17,6 @@ from anyscale.server.settings import Settings
 from anyscale.server.store.schema_versions import steps_of
 from anyscale.server.store.sqlite.store import SqliteStore
 
-__all__ = ["cheap_control_plane", "place_empty_file", "place_file"]
-
 
 def cheap_control_plane(settings: Settings) -> ControlPlane:
     """Make a control plane with the cheapest hashing profile; the caller closes it."""

@@ -15,8 +15,6 @@ from tests.support.databases.empty_sqlite import cheap_control_plane, place_file
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.settings import Settings
 
-__all__ = ["filled_control_plane"]
-
 T = TypeVar("T")
 
 

@@ -9,8 +9,6 @@ from anyscale.server.store.transaction import Store, Transaction
 from anyscale.server.store.word_rows import SegmentWords
 from anyscale.server.store.words import words_of
 
-__all__ = ["index_next", "indexed_words", "words_of_accounts"]
-
 Row = tuple[int, str, int, int]
 
 

@@ -12,8 +12,6 @@ from tests.support.waiting import wait_until
 from anyscale.server.store.sqlite.store import SqliteStore
 from anyscale.server.store.transaction import Store, Transaction
 
-__all__ = ["HASHED", "count_in", "locked_when", "wait_until_blocked"]
-
 #: counts the users whose passwords are hashed
 HASHED = "select count(*) from users where password_hash is not null"
 

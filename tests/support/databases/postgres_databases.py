@@ -18,8 +18,6 @@ from tests.support.waiting import wait_until
 
 from anyscale.server.store.postgres.store import PostgresStore
 
-__all__ = ["PostgresDatabases", "new_databases"]
-
 #: a change of the schema changes the number of their rows, or the newest transaction in them
 _CATALOGS = (
     *("pg_attrdef", "pg_attribute", "pg_class", "pg_constraint", "pg_index", "pg_proc"),

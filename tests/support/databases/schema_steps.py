@@ -19,15 +19,6 @@ from anyscale.server.store.sqlite import store as sqlite_store
 from anyscale.server.store.sqlite.store import SqliteStore
 from anyscale.server.store.transaction import Store
 
-__all__ = [
-    "LATER",
-    "NEWEST",
-    "create_with_early_commit",
-    "create_with_other_first_step",
-    "know_later_step",
-    "open_store",
-]
-
 #: the number of the newest step, and of a made-up step after it
 NEWEST = max(steps_of("sqlite"))
 LATER = NEWEST + 1

@@ -8,8 +8,6 @@ from anyscale.server.core.search.listing import UserListing
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.transaction import Store
 
-__all__ = ["found_by", "index_words", "people_named"]
-
 
 def index_words(store: Store, accounts: int) -> tuple[int, int]:
     """Index the words of the first accounts; return the watermark."""

@@ -5,8 +5,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Self
 
-__all__ = ["SqliteSnapshot"]
-
 
 class SqliteSnapshot:
     """The content of a database at one moment, in memory.

@@ -26,23 +26,6 @@ from anyscale.server.store.sqlite.store import SqliteStore
 from anyscale.server.store.transaction import Store, Transaction
 from anyscale.user.models import User
 
-__all__ = [
-    "DAYS",
-    "STATES",
-    "Account",
-    "Batch",
-    "Person",
-    "batches_of",
-    "impatient",
-    "open_store",
-    "patient",
-    "read_all",
-    "repeated",
-    "shared_store",
-    "shared_stores",
-    "store_batches",
-]
-
 
 class Person(Struct, frozen=True):
     """A user of a batch, with what filters look at."""

@@ -7,14 +7,6 @@ from typing import Any, NamedTuple
 
 from anyscale.server.store.transaction import Transaction
 
-__all__ = [
-    "StoredRows",
-    "execute_sql",
-    "query_database",
-    "read_database_copy",
-    "run_state_files",
-]
-
 
 def execute_sql(tx: Transaction, sql: str, values: tuple[object, ...] = ()) -> Any:
     """Run a statement, written with `?`, on the connection of a transaction; give its cursor."""

@@ -16,8 +16,6 @@ from tests.support.commands.running import CommandResult, start_command
 from tests.support.faults.stopping import process_state
 from tests.support.waiting import wait_until
 
-__all__ = ["WRITE_CALLS", "FaultPoint", "points_in_trace", "run_under_strace", "spread_point"]
-
 #: the system calls that change a disk
 WRITE_CALLS = ("pwrite64", "write", "fsync", "fdatasync", "ftruncate", "unlink", "rename")
 

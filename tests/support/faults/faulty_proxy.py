@@ -14,19 +14,6 @@ from typing import Any, NamedTuple, Self
 from msgspec import json
 from tests.support.ports import stop_listening
 
-__all__ = [
-    "Exchange",
-    "Fault",
-    "FaultyProxy",
-    "cut_after",
-    "delay",
-    "half_close",
-    "lose",
-    "lose_at",
-    "reset",
-    "time_out",
-]
-
 
 class Exchange(NamedTuple):
     """A request that went through the proxy, and the response of the server."""

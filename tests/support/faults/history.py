@@ -35,15 +35,6 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.settings import Settings
 from anyscale.server.store.user_ids import user_id
 
-__all__ = [
-    "HistoryChecker",
-    "StoredState",
-    "StoredUser",
-    "check_history",
-    "check_nothing_lost",
-    "read_stored_state",
-]
-
 History = Sequence[Exchange]
 
 

@@ -4,8 +4,6 @@ import sys
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-__all__ = ["Interrupt"]
-
 
 class Interrupt:
     """Raises KeyboardInterrupt once in its block, in this thread, at a line of some files.

@@ -9,9 +9,6 @@ from tests.support.waiting import wait_until
 
 from anyscale.server.core.batches.hash_passwords import hash_passwords
 
-__all__ = ["Pause", "PausingHashes", "paused_calls"]
-
-
 #: within which a test has to end its pause
 _SECONDS = 600
 

@@ -4,8 +4,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["NOBODY", "without_root"]
-
 #: a user without rights
 NOBODY = 65534
 

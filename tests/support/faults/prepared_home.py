@@ -9,8 +9,6 @@ import pytest
 from tests.support.faults.fault_injection import run_under_strace
 from tests.support.users_files import write_users_file
 
-__all__ = ["Plan", "PreparedHome"]
-
 
 class Plan(NamedTuple):
     """A batch, and the state of the data directory before it."""

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from tests.support.waiting import wait_until
 
-__all__ = ["are_stopped", "process_state", "stop_process"]
-
 
 def stop_process(pid: int) -> None:
     """Stop a process, and wait until none of its threads runs."""

@@ -12,8 +12,6 @@ import zipfile
 from importlib.metadata import distributions
 from pathlib import Path
 
-__all__ = ["replace_lock"]
-
 PACKAGES = Path(sysconfig.get_paths()["purelib"])
 
 

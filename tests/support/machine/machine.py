@@ -19,8 +19,6 @@ from pathlib import Path
 from tests.support.machine.local_packages import PACKAGES, replace_lock
 from tests.support.paths import ROOT
 
-__all__ = ["CHECKOUT", "Machine", "run_machine"]
-
 #: of the release, on the machine
 CHECKOUT = "/root/musterroll"
 

@@ -9,8 +9,6 @@ import pytest
 from anyscale.server.core.mail.relay import Relay
 from anyscale.server.core.mail.sender import MailSender
 
-__all__ = ["CountedClock", "counted_clock"]
-
 #: seconds between two looks of the watching thread while a mail is sent
 _WATCH_SECONDS = 0.05
 

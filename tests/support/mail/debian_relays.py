@@ -21,8 +21,6 @@ from tests.support.paths import ROOT
 from tests.support.ports import free_port, is_free, is_listening
 from tests.support.waiting import wait_until
 
-__all__ = ["DebianRelay", "OpenSmtpd", "Postfix", "policy_service"]
-
 #: what `./dev` has unpacked
 _PACKAGES = ROOT / ".venv" / "relays" / "root"
 

@@ -5,8 +5,6 @@ from email.message import EmailMessage
 
 from anyscale.server.core.link_secrets import secret_of
 
-__all__ = ["Delivered"]
-
 
 class Delivered:
     """A mail that has arrived.

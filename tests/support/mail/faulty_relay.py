@@ -15,8 +15,6 @@ from typing import Final
 from tests.support.mail.delivered import Delivered
 from tests.support.ports import free_port
 
-__all__ = ["CUT", "HANG", "REPLIES", "FaultyRelay", "faulty_relay"]
-
 #: the replies of a mail on a connection of its own, in order
 REPLIES = (
     "greeting",

@@ -21,8 +21,6 @@ from anyscale.server.core.secrets import hash_of
 from anyscale.server.settings import Settings
 from anyscale.server.store.records.mail import MailRecord
 
-__all__ = ["QUICK", "MailSite", "control_plane_of", "relay_environment"]
-
 #: A server that waits for milliseconds where another one waits for a minute or a second.
 QUICK: Mapping[str, object] = {
     "anyscale.server.core.mail.kinds.MINUTE_MS": 200,

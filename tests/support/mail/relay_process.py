@@ -11,8 +11,6 @@ from tests.support.mail.delivered import Delivered
 from tests.support.ports import free_port, is_listening
 from tests.support.waiting import wait_until
 
-__all__ = ["AcceptedMail", "RelayProcess"]
-
 
 class AcceptedMail(Delivered):
     """A mail that the relay has accepted."""

@@ -15,8 +15,6 @@ from tests.support.ports import free_port
 
 from anyscale.server.core.mail.settings import MailSettings
 
-__all__ = ["Received", "TestRelay", "running_relay"]
-
 SENDER = "accounts@example.com"
 
 #: the name and the password that a relay takes, if it wants any

@@ -7,17 +7,6 @@ from anyscale.server.core.mail.sender import MailSender
 from anyscale.server.core.mail.settings import MailSettings
 from anyscale.server.store.records.mail import MailRecord
 
-__all__ = [
-    "UNUSED_RELAY",
-    "close_senders",
-    "mails",
-    "make_requests_due",
-    "pass_time",
-    "send_all",
-    "sender_of",
-]
-
-
 #: for tests in which no mail is sent
 UNUSED_RELAY = MailSettings(host="127.0.0.1", port=1, tls="none", sender="accounts@example.com")
 

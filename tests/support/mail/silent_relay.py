@@ -4,8 +4,6 @@ import socket
 import threading
 from contextlib import suppress
 
-__all__ = ["SilentRelay"]
-
 
 class SilentRelay:
     """A relay that says nothing after some lines, and notes that somebody waits for it."""

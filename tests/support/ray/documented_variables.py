@@ -4,8 +4,6 @@ from pathlib import Path
 
 from tests.support.paths import ROOT
 
-__all__ = ["documented_variables"]
-
 _GUIDE = ROOT / "docs" / "operations" / "ray.md"
 
 #: the folder of the guide that belongs to the user of the nodes

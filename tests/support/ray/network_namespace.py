@@ -5,8 +5,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-__all__ = ["network_namespace"]
-
 # Brings loopback up (SIOCSIFFLAGS of netdevice(7), with IFF_UP), without the package iproute2.
 _HOLD = """
 import fcntl, socket, struct, sys

@@ -23,8 +23,6 @@ from tests.support.ray.network_namespace import network_namespace
 from tests.support.ray.ray_node import RayNode
 from tests.support.waiting import wait_until
 
-__all__ = ["RAY", "RayCluster", "Response"]
-
 #: of the programs of the environment that has Ray, which `./dev test` installs
 RAY = ROOT / ".venv" / "ray" / "bin"
 

@@ -9,9 +9,6 @@ from pathlib import Path
 
 from tests.support.faults.stopping import process_state
 
-__all__ = ["RayNode"]
-
-
 #: how often it may be started until it is part of the cluster
 _STARTS = 3
 

@@ -15,8 +15,6 @@ from anyscale.server.core.second_factor.seeds import encrypt_seed
 from anyscale.server.core.second_factor.totp import code_of, new_seed
 from anyscale.server.store.records.factors import FactorRecord
 
-__all__ = ["add_app", "code_shown", "seed_keys_folder"]
-
 #: seconds of a step, and those that are left of one in which a code is compared
 _STEP, _LEFT = 30, 5
 

@@ -16,8 +16,6 @@ from anyscale.server.core.second_factor.challenges import Purpose
 from anyscale.server.core.second_factor.passkey_ceremonies import PasskeyCeremonies
 from anyscale.server.store.records.factors import FactorRecord
 
-__all__ = ["add_passkey", "ceremonies_of", "login_of", "options_in", "options_of"]
-
 
 def login_of(control_plane: ControlPlane) -> PasskeyLogin:
     """Return the sign-in by only a passkey."""

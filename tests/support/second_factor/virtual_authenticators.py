@@ -4,8 +4,6 @@ from typing import Any
 
 from playwright.sync_api import CDPSession, Page
 
-__all__ = ["INTERNAL", "SYNCED", "USB", "Device", "add_passkey"]
-
 #: WebAuthn.VirtualAuthenticatorOptions of the DevTools protocol
 INTERNAL = {
     "protocol": "ctap2",

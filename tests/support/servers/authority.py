@@ -10,8 +10,6 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-__all__ = ["CertificateAuthority"]
-
 _DAY = timedelta(days=1)
 
 # Python 3.13 and later refuse an authority without them (RFC 5280, section 4.2.1).

@@ -3,8 +3,6 @@
 import subprocess
 from pathlib import Path
 
-__all__ = ["create_certificate"]
-
 
 def create_certificate(folder: Path, host: str, days: int) -> Path:
     """Create a file with a key and its self-signed certificate for a host."""

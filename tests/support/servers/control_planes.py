@@ -27,14 +27,6 @@ from anyscale.transport.base import Transport
 from anyscale.transport.embedded import EmbeddedTransport
 from anyscale.transport.http import HttpTransport
 
-__all__ = [
-    "Deployment",
-    "HttpDeployment",
-    "NewDeployment",
-    "embedded_transport",
-    "new_control_plane",
-]
-
 
 class CheapTransport(EmbeddedTransport):
     """The embedded transport, with the cheapest hashing profile."""

@@ -10,8 +10,6 @@ from urllib.parse import urlencode, urlsplit
 
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
-__all__ = ["HttpClient", "HttpResponse"]
-
 
 class HttpResponse(NamedTuple):
     status: int

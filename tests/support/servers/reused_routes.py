@@ -13,8 +13,6 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.http.app import create_routes
 from anyscale.server.http.login import pages
 
-__all__ = ["give_back_routes", "reuse_nothing", "routes_of", "take_routes"]
-
 #: what a test may add pages to
 _Routers = tuple[Router, ...]
 

@@ -14,8 +14,6 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.http.app import application
 from anyscale.server.uvicorn_ext.strict_protocol import StrictH11Protocol
 
-__all__ = ["serve_in_process"]
-
 
 @contextmanager
 def serve_in_process(control_plane: ControlPlane, port: int = 0) -> Iterator[str]:

@@ -20,8 +20,6 @@ from tests.support.waiting import wait_until
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.settings import Settings
 
-__all__ = ["ServerProcess", "run_server_process", "server_of_jane"]
-
 
 class ServerProcess:
     """`anyscale server start`; it may be stopped, killed and started again at the same port.

@@ -27,8 +27,6 @@ from tests.support.users import NEW_PASSWORD, PASSWORD
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.settings import Settings
 
-__all__ = ["PAGE", "Browser", "link_of", "open_browser", "parameters_of"]
-
 PAGE = {"Accept": "text/html"}
 
 

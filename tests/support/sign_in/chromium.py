@@ -9,8 +9,6 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-__all__ = ["chromium"]
-
 _running: list[tuple["Browser", ExitStack]] = []
 
 

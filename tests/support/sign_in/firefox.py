@@ -18,8 +18,6 @@ from typing import Any, Final
 
 from tests.support.waiting import wait_until
 
-__all__ = ["Firefox", "FirefoxPage", "run_firefox"]
-
 #: for a page to load, on a loaded machine
 _SECONDS = 30.0
 

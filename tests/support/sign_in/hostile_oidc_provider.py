@@ -14,16 +14,6 @@ from typing import Any
 from joserfc import jws
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 
-__all__ = [
-    "CLIENT_ID",
-    "HostileProvider",
-    "ProviderResponse",
-    "encode_part",
-    "run_hostile_provider",
-    "sign_token",
-    "signing_key",
-]
-
 CLIENT_ID = "musterroll"
 
 #: name -> key, cached since an RSA key takes long to generate

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 
 import uvloop
 
-__all__ = ["SOURCES", "login_flood"]
-
 #: source -> gives the address of one request, and how many connections send them
 SOURCES: dict[str, tuple[Callable[[], str], int]] = {
     "one IPv6 site": (lambda: f"2001:db8:1:{random.randrange(1 << 16):x}::1", 150),

@@ -19,14 +19,6 @@ import httpx
 import pytest
 from tests.support.ports import free_port, responds_at
 
-__all__ = [
-    "CLIENT_SECRET",
-    "OidcProvider",
-    "new_browser",
-    "run_oidc_provider",
-    "sign_in_at_provider",
-]
-
 FOLDER = Path(__file__).parent / "oidc_provider_server"
 
 #: with the characters that `client_secret_basic` has to encode (RFC 6749, 2.3.1)

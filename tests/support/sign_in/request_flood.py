@@ -10,8 +10,6 @@ from contextlib import contextmanager
 
 import uvloop
 
-__all__ = ["request_flood"]
-
 #: more than the server has places for
 _CONNECTIONS = 80
 

@@ -17,25 +17,6 @@ from anyscale.server.store.records.login import LinkRecord
 from anyscale.server.store.records.openid import FormerSecret
 from anyscale.server.store.records.users import AccountRecord
 
-__all__ = [
-    "CHOSEN",
-    "EMAIL",
-    "HOME",
-    "change_password",
-    "completed",
-    "count_sessions",
-    "create_link",
-    "events_of",
-    "fail_to_sign_in",
-    "get_account",
-    "let_time_pass",
-    "set_by_link",
-    "sign_in",
-    "sign_in_at_home",
-    "sign_in_at_once",
-    "suspend",
-]
-
 #: of an account with the password `PASSWORD`
 EMAIL = "jane@example.com"
 CHOSEN = "a password of her own"

@@ -20,18 +20,6 @@ from anyscale.server.core.secrets import hash_of
 from anyscale.server.settings import Settings
 from anyscale.server.store.records.login import LinkRecord
 
-__all__ = [
-    "SSO_SETTINGS",
-    "Site",
-    "change_password",
-    "create_link",
-    "run_chromium",
-    "run_site",
-    "set_password_by_link",
-    "sign_in",
-    "state_of",
-]
-
 _FEATURES = (
     "NetworkServiceInProcess2",
     # A page takes over the frame of the one before, and needs no new one.

@@ -33,20 +33,6 @@ from anyscale.server.core.sso.sso_login import SsoLogin
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.settings import Settings
 
-__all__ = [
-    "CLIENT_SECRET",
-    "SSO_COOKIE",
-    "Tamper",
-    "TamperedLogin",
-    "apply_both",
-    "change_claims",
-    "change_header",
-    "new_tampered_login",
-    "publish_keys",
-    "replace_token",
-    "respond_with",
-]
-
 Reset = Callable[[], None]
 
 Primitive = str | int | float | bool | None

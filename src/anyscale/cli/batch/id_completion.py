@@ -11,8 +11,6 @@ from anyscale.cli.terminal import escaped
 from anyscale.domain.models.batches import Batch
 from anyscale.domain.phrases import quantity
 
-__all__ = ["batch_argument"]
-
 #: a shell waits for its completions
 _SECONDS = 1.5
 _LATEST = 100

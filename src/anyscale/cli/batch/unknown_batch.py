@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from anyscale.cli.connect import suggested_command
 from anyscale.errors import NotFound
 
-__all__ = ["unknown_explained"]
-
 
 @contextmanager
 def unknown_explained() -> Iterator[None]:

@@ -11,8 +11,6 @@ from click.shell_completion import (
     add_completion_class,
 )
 
-__all__ = ["SHELLS"]
-
 
 class _Bash(BashComplete):
     """bash makes `--option=value` three words, and completes the last one."""

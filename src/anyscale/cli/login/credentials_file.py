@@ -9,8 +9,6 @@ from anyscale.cli.atomic_file import AtomicFile, disk_errors
 from anyscale.cli.terminal import confirm
 from anyscale.config import Credentials, Target, saved_credentials
 
-__all__ = ["confirm_replacement", "write_credentials"]
-
 
 def confirm_replacement(path: Path, target: Target, *, yes: bool) -> None:
     """Ask before the token of another host is replaced, unless `yes`.

@@ -10,8 +10,6 @@ from anyscale.domain.models.mail import Mail, Mailing
 from anyscale.domain.times import duration_in_words
 from anyscale.transport.base import Transport
 
-__all__ = ["COLUMNS", "DETAILS", "MailRow", "failed_mails", "mail_rows"]
-
 _PAGE = 1_000
 
 _Item = TypeVar("_Item")

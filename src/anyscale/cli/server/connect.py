@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from anyscale.server.control_plane import ControlPlane
 
-__all__ = ["database_option", "open_local_control_plane"]
-
 _OTHER_HOST = (
     "ANYSCALE_HOST is set, but this command uses the database of this machine, which does not "
     "exist yet: to work on that server, run it on the machine of the server"

@@ -11,8 +11,6 @@ from anyscale.server.core.audit.entries import USERS_EXPORTED
 from anyscale.server.core.callers import system_caller
 from anyscale.server.databases import database_name
 
-__all__ = ["export_local"]
-
 
 def export_local(path: str, file_format: str, *, with_hashes: bool) -> Manifest:
     """Write all users to a new file: see `write_export`. The audit log has it."""

@@ -9,8 +9,6 @@ import click
 if TYPE_CHECKING:  # imported where it is used, as all that the help of a command does not need
     from anyscale.domain.user_query import UserQuery
 
-__all__ = ["UserListCommand", "query_of"]
-
 
 class UserListCommand(click.Command):
     """A command that suggests `--search` for a text without an option."""

@@ -21,8 +21,6 @@ from anyscale.disk import flush
 from anyscale.domain.schemas.protocol import DECODE_ERRORS
 from anyscale.errors import BatchRunning
 
-__all__ = ["ResumeFile", "RunRecord", "is_abandoned", "resume_file_path", "stored_run"]
-
 #: Seconds to wait for a lock: a process that checks whether a run is abandoned locks it briefly.
 _LOCK_PATIENCE = 0.2
 

@@ -21,8 +21,6 @@ from anyscale.errors import BatchUndone, NotFound
 from anyscale.transport.base import Transport
 from anyscale.users_file import UsersFile
 
-__all__ = ["ResumeState", "resume_folder"]
-
 _CHANGED = "The file or the options have changed"
 
 

@@ -11,8 +11,6 @@ from anyscale.domain.times import duration_in_words
 from anyscale.errors import AnyscaleError, ConfigError
 from anyscale.transport.base import Transport
 
-__all__ = ["Hints", "locked_out_hints", "mail_hints", "sign_in_hints"]
-
 #: returns the hints after the users of a batch were created
 Hints = Callable[[Transport, Batch], Iterator[str]]
 

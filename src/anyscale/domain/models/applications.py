@@ -6,8 +6,6 @@ from msgspec import UNSET, Struct, UnsetType
 
 from anyscale.domain.models.base import CheckedModel
 
-__all__ = ["Application", "ApplicationChanges", "CreatedApplication", "NewApplication"]
-
 
 class NewApplication(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An application to be created."""

@@ -4,8 +4,6 @@ from typing import Final
 
 from msgspec import Struct
 
-__all__ = ["EVENTS", "AuditFilter"]
-
 #: the guide to the logs explains them
 EVENTS: Final = (
     "access.denied",

@@ -5,8 +5,6 @@ from typing import Any, ClassVar, get_args
 
 from msgspec import Struct, UnsetType, structs
 
-__all__ = ["CheckedModel", "Model", "check_type"]
-
 
 def check_type(name: str, value: Any, *types: type) -> None:
     """Raise a `TypeError` that names a field, and not its value, which may be a password."""

@@ -8,8 +8,6 @@ from msgspec import Struct, structs, to_builtins
 from anyscale.domain.models.base import CheckedModel
 from anyscale.domain.models.users import AdminCreatedUser
 
-__all__ = ["Batch", "Conflict", "Created", "KeptUser", "ReservedChunk", "UndoneBatch"]
-
 
 class Batch(Struct, frozen=True, kw_only=True):
     """A batch as the control plane stores it. Times are in UTC.

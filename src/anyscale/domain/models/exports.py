@@ -4,8 +4,6 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-__all__ = ["ExportedUser", "Manifest"]
-
 
 class ExportedUser(Struct, frozen=True, gc=False, omit_defaults=True):
     """An account in a file: what `anyscale user batch-create` creates it from again."""

@@ -5,8 +5,6 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-__all__ = ["Mail", "Mailing"]
-
 
 class Mailing(Struct, frozen=True, kw_only=True):
     """A request for mails to many accounts. Times are in UTC.

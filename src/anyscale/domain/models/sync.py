@@ -6,17 +6,6 @@ from msgspec import Meta, Struct, to_builtins
 
 from anyscale.domain.models.users import ExpectedUser, UserChanges
 
-__all__ = [
-    "GivenAnswer",
-    "LookAlike",
-    "Question",
-    "QuestionKind",
-    "StepKind",
-    "SyncPlan",
-    "SyncResult",
-    "SyncStep",
-]
-
 StepKind = Literal["create", "correct", "suspend", "restore", "leave"]
 
 

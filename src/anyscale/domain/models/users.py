@@ -8,21 +8,6 @@ from msgspec import UNSET, Struct, UnsetType, structs
 
 from anyscale.domain.models.base import CheckedModel, Model
 
-__all__ = [
-    "AdminCreateUser",
-    "AdminCreatedUser",
-    "AdminImportUser",
-    "CreatedUsers",
-    "Difference",
-    "EmailChange",
-    "ExpectedUser",
-    "PasswordLink",
-    "SkippedUser",
-    "UpdatedUser",
-    "User",
-    "UserChanges",
-]
-
 
 class AdminCreateUser(CheckedModel, frozen=True, gc=False):
     """User to be created by an admin.

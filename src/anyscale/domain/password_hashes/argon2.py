@@ -10,8 +10,6 @@ from anyscale.domain.password_hashes.parsed_hash import (
     too_costly,
 )
 
-__all__ = ["MAX_MEMORY_KIB", "OLD_VERSION", "VERSION", "Argon2Hash", "parse_argon2"]
-
 #: The versions of Argon2: 1.3, and 1.0, of hashes that do not name one.
 VERSION = 0x13
 OLD_VERSION = 0x10

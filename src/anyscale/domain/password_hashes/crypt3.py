@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 from anyscale.domain.password_hashes.parsed_hash import ParsedHash, RefusedHash, too_costly, unknown
 
-__all__ = ["CryptHash", "parse_crypt"]
-
 
 class _Method(NamedTuple):
     scheme: str

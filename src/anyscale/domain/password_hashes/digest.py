@@ -6,8 +6,6 @@ from base64 import b64decode
 
 from anyscale.domain.password_hashes.parsed_hash import ParsedHash, RefusedHash, unknown
 
-__all__ = ["DigestHash", "new_digest_hash", "parse_digest", "parse_ldap_digest"]
-
 #: octets of the digests that are read
 _SIZES = {
     name: hashlib.new(name, usedforsecurity=False).digest_size

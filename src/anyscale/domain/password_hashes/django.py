@@ -11,8 +11,6 @@ from anyscale.domain.password_hashes.parsed_hash import ParsedHash, RefusedHash,
 from anyscale.domain.password_hashes.pbkdf2 import Pbkdf2Hash, new_pbkdf2_hash
 from anyscale.domain.password_hashes.scrypt import ScryptHash, new_scrypt_hash
 
-__all__ = ["parse_django"]
-
 
 def parse_django(text: str) -> ParsedHash:
     """Parse what the field `password` of Django's users has.

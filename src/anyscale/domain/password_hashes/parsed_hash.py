@@ -4,16 +4,6 @@ from base64 import b64decode, b64encode
 
 from msgspec import Struct
 
-__all__ = [
-    "MIN_TAG_OCTETS",
-    "ParsedHash",
-    "RefusedHash",
-    "number",
-    "octets",
-    "too_costly",
-    "unknown",
-]
-
 #: A shorter tag has so few values that wrong passwords are right by chance.
 MIN_TAG_OCTETS = 16
 

@@ -21,8 +21,6 @@ from anyscale.domain.password_hashes.parsed_hash import (
 from anyscale.domain.password_hashes.pbkdf2 import parse_pbkdf2
 from anyscale.domain.password_hashes.scrypt import parse_scrypt
 
-__all__ = ["can_be_imported", "judge", "parse"]
-
 #: characters; the longest that a scheme writes has about 250
 _MAX_LENGTH = 1024
 

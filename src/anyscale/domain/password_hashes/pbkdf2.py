@@ -11,8 +11,6 @@ from anyscale.domain.password_hashes.parsed_hash import (
     unknown,
 )
 
-__all__ = ["Pbkdf2Hash", "new_pbkdf2_hash", "parse_pbkdf2"]
-
 #: The cap of the iterations, of all blocks of the tag together: a second or two.
 _MAX_ITERATIONS = 5_000_000
 

@@ -10,8 +10,6 @@ from anyscale.domain.password_hashes.parsed_hash import (
     too_costly,
 )
 
-__all__ = ["ScryptHash", "new_scrypt_hash", "parse_scrypt"]
-
 #: The caps, in octets: of the memory, and of what is written in it.
 _MAX_OCTETS = 1 << 28
 _MAX_WORK = 1 << 30

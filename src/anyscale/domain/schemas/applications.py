@@ -4,8 +4,6 @@ from msgspec import Struct
 
 from anyscale.domain.models.applications import Application
 
-__all__ = ["ApplicationList", "SecretRotation"]
-
 
 class ApplicationList(Struct, frozen=True):
     """All applications, the oldest first."""

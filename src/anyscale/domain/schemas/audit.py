@@ -4,8 +4,6 @@ from msgspec import Struct
 
 from anyscale.domain.audit_chain import AuditEntry
 
-__all__ = ["AuditPage"]
-
 
 class AuditPage(Struct, frozen=True):
     """A page of the audit log."""

@@ -8,27 +8,6 @@ from anyscale.domain.models.batches import Batch, Conflict, KeptUser
 from anyscale.domain.models.users import AdminCreatedUser, AdminImportUser
 from anyscale.domain.validation import ChunkUser
 
-__all__ = [
-    "IDEMPOTENCY_KEY",
-    "BatchCreate",
-    "BatchCreated",
-    "BatchOpen",
-    "BatchPage",
-    "BatchPublish",
-    "BatchUndo",
-    "BatchUsers",
-    "Conflicts",
-    "IfExists",
-    "LookUp",
-    "NewUser",
-    "PasswordChunk",
-    "Position",
-    "Skipped",
-    "Stored",
-    "UndoPart",
-    "UserChunk",
-]
-
 IfExists = Literal["fail", "skip"]
 
 

@@ -6,8 +6,6 @@ from msgspec import Struct
 
 from anyscale.domain.models.exports import ExportedUser
 
-__all__ = ["EXPORT_PAGE", "ExportPage"]
-
 #: accounts of a page, at most
 EXPORT_PAGE: Final = 2_000
 

@@ -7,8 +7,6 @@ from msgspec import Meta, Struct
 from anyscale.domain.models.mail import Mail, Mailing
 from anyscale.domain.schemas.users import UserIds
 
-__all__ = ["MailLinks", "MailPage", "MailingPage", "SingleMails", "StoppedMailings"]
-
 
 class MailLinks(Struct, frozen=True, forbid_unknown_fields=True):
     """The accounts that get links by mail: exactly one of the three fields."""

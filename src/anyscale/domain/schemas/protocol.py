@@ -4,8 +4,6 @@ from msgspec import DecodeError, Struct
 
 from anyscale.errors import Problem
 
-__all__ = ["API", "DECODE_ERRORS", "IDENTITY", "ProblemDocument"]
-
 #: The header that identifies a control plane; its value is the version of the API.
 IDENTITY = "Musterroll-Api"
 

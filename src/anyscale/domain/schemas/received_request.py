@@ -2,16 +2,6 @@
 
 from msgspec import Struct
 
-__all__ = [
-    "ECHO",
-    "PROOF",
-    "RECEIVED_BODY_OCTETS",
-    "RECEIVED_BODY_PATH",
-    "RECEIVED_REQUEST_PATH",
-    "ReceivedBody",
-    "ReceivedRequest",
-]
-
 #: The path where a server describes a request to `anyscale server check`, and the header with
 #: the proof that the request is from this command.
 RECEIVED_REQUEST_PATH = "/received-request"

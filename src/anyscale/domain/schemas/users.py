@@ -7,29 +7,6 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from anyscale.domain.models.sync import GivenAnswer
 from anyscale.domain.models.users import EmailChange, ExpectedUser, PasswordLink, User, UserChanges
 
-__all__ = [
-    "MAX_ANSWERS",
-    "MAX_EMAIL_CHANGES",
-    "USER_PAGE",
-    "AnswersThatHold",
-    "EmailChanges",
-    "FindUsers",
-    "FoundUsers",
-    "PasswordLinks",
-    "RemovedFactors",
-    "Restoration",
-    "Role",
-    "RoleSet",
-    "SecondFactorReset",
-    "SetPasswordLinks",
-    "Suspension",
-    "SyncAnswers",
-    "UserIds",
-    "UserList",
-    "UserPage",
-    "UserUpdate",
-]
-
 Role = Literal["owner", "collaborator"]
 
 

@@ -17,8 +17,6 @@ from anyscale.users_file.entry_collector import EntryCollector
 from anyscale.users_file.tables.columns import ColumnChoices
 from anyscale.users_file.tables.encodings import GUESSED_OCTETS, guess_encoding
 
-__all__ = ["CountedFile", "Person"]
-
 #: users that a page shows, and names of an encoding
 _FIRST, _NAMES = 20, 3
 

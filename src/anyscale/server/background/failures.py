@@ -5,8 +5,6 @@ import logging
 from anyscale.errors import AnyscaleError
 from anyscale.server.fault_place import place_of
 
-__all__ = ["log_failure"]
-
 _log = logging.getLogger("anyscale.server")
 
 

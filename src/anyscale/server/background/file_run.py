@@ -28,8 +28,6 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches.comparison import FieldDifference
 from anyscale.server.core.callers import SessionCaller
 
-__all__ = ["SHOWN", "FileRun", "StoppedRun", "entries_of", "no_users"]
-
 #: problems that a page shows; the text has more
 SHOWN = 1_000
 

@@ -24,8 +24,6 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.fault_place import place_of
 
-__all__ = ["FileRuns", "Run"]
-
 _log = logging.getLogger("anyscale.server")
 
 #: stopped runs that a process remembers

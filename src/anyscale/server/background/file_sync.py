@@ -40,8 +40,6 @@ from anyscale.server.core.callers import SessionCaller
 if TYPE_CHECKING:
     from anyscale.server.store.records.syncs import SyncRecord
 
-__all__ = ["ANSWER", "KINDS", "FileSync", "OpenQuestion", "plan_digest"]
-
 #: What an owner has to answer before a plan is done. `changed`: to look at the plan, which is not
 #: the one that the form is about.
 OpenQuestion = Literal["changed", "cut", "suspend", "correct", "nameless", "nothing"]

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from anyscale.server.background.failures import log_failure
 from anyscale.server.core.mail.sender import MailSender
 
-__all__ = ["MailThreads"]
-
 #: seconds between two looks at the mails that are being sent, and while none is
 _WATCH_SECONDS = 0.05
 _IDLE_SECONDS = 0.5

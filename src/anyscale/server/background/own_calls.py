@@ -13,8 +13,6 @@ from anyscale.server.in_process import Batches, Users
 if TYPE_CHECKING:
     from anyscale.domain.validation import Policy
 
-__all__ = ["OwnCalls"]
-
 
 class _Batches(Batches):
     """The calls for batches of a run: they notice that the server stops."""

@@ -7,8 +7,6 @@ from functools import partial
 from anyscale.server.background.failures import log_failure
 from anyscale.server.control_plane import ControlPlane
 
-__all__ = ["start_periodic_work"]
-
 #: seconds between two runs
 _CLEAN_UP_SECONDS = 60
 _INDEXING_SECONDS = 2

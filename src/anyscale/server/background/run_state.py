@@ -10,8 +10,6 @@ from anyscale.errors import (
     ServerUnreachable,
 )
 
-__all__ = ["STOPPED", "RunState", "stop_reason"]
-
 #: why a run stops when its server does
 STOPPED: Final = "the server was stopped"
 

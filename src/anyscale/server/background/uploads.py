@@ -14,8 +14,6 @@ from anyscale.errors import Overloaded, RequestInvalid
 from anyscale.users_file import FORMATS, format_of
 from anyscale.users_file.tables.header import column_name
 
-__all__ = ["ENCODINGS", "MIB", "MemoryBudget", "Upload"]
-
 MIB = 1024 * 1024
 
 #: Octets of files that a process holds: large ones, and those up to a MiB, which have memory of

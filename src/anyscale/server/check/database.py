@@ -10,20 +10,6 @@ from anyscale.server.other_host import is_meant_for_other_host
 from anyscale.server.store.database_facts import Encryption
 from anyscale.server.store.schema_versions import OTHER_FIRST_STEP
 
-__all__ = [
-    "check_clock",
-    "check_connections",
-    "check_encryption",
-    "check_free_space",
-    "check_imported_hashes",
-    "check_journal",
-    "check_reachable",
-    "check_schema",
-    "check_tokens",
-    "check_version",
-    "judge_encryption",
-]
-
 _GIB = 1 << 30
 #: Octets that have to be free. A million accounts take 0.5 GiB, and while they are published the
 #: write-ahead log takes as much again.

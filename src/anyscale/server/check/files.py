@@ -12,14 +12,6 @@ from anyscale.errors import ConfigError
 from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
 from anyscale.server.check.installation import Installation
 
-__all__ = [
-    "check_data_dir",
-    "check_database_file",
-    "check_environment_file",
-    "check_smtp_password",
-    "check_sso_secret",
-]
-
 _GROUP_WRITES, _OTHERS_WRITE = stat.S_IWGRP, stat.S_IWOTH
 _OTHERS = stat.S_IRWXO
 

@@ -14,8 +14,6 @@ from anyscale.server.core.hashing.argon2id import OWASP, Hasher
 from anyscale.server.core.hashing.jobs import NICENESS
 from anyscale.server.core.secrets import new_secret
 
-__all__ = ["check_imported_hashes", "check_new_hashes"]
-
 #: for which each core hashes
 _SECONDS = 0.5
 

@@ -27,20 +27,6 @@ from anyscale.server.core.sso.login_records import SsoAttempt
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.paths import SSO_CALLBACK
 
-__all__ = [
-    "check_algorithms",
-    "check_claims",
-    "check_client",
-    "check_clock",
-    "check_endpoints",
-    "check_issuer",
-    "check_keys",
-    "check_metadata",
-    "check_redirect_uri",
-    "check_scopes",
-    "check_second_factor",
-]
-
 _ISSUER = "ANYSCALE_SSO_ISSUER"
 
 _ALLOW_SCOPES = "allow the scopes openid, email and profile to this client at the provider"

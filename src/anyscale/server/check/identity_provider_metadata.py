@@ -11,8 +11,6 @@ from anyscale.server.check.network import within_time
 from anyscale.server.core.sso.http_client import HttpResponse, get
 from anyscale.server.core.sso.settings import ProviderSettings
 
-__all__ = ["ProviderMetadata", "decode", "fetch_metadata"]
-
 Body = TypeVar("Body")
 
 

@@ -19,8 +19,6 @@ from anyscale.server.store.database_facts import DatabaseFacts
 from anyscale.server.store.inspection import inspect_database
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["FORGED_ADDRESS", "SENT_HEADERS", "Installation"]
-
 #: an address of no machine (RFC 5737, 3), which a client claims to have
 FORGED_ADDRESS = "203.0.113.9"
 

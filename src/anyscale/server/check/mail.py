@@ -14,8 +14,6 @@ from anyscale.server.core.mail.relay import MailRefused, MailRetry, Relay
 from anyscale.server.core.mail.settings import MailSettings
 from anyscale.server.core.time_units import SECOND_MS
 
-__all__ = ["check_delivery", "check_relay", "check_sender"]
-
 _SENDER = "ANYSCALE_MAIL_FROM"
 
 #: the template of the mail of a check

@@ -18,18 +18,6 @@ from urllib.parse import urlsplit
 from anyscale.certificates import certificate_advice
 from anyscale.interruptible_wait import interruptible_wait
 
-__all__ = [
-    "NoResponse",
-    "Response",
-    "TlsFailed",
-    "announce_body",
-    "get",
-    "get_certificate_end",
-    "send_body",
-    "skew_of",
-    "within_time",
-]
-
 Value = TypeVar("Value")
 
 #: for each step, from the lookup of a name to the last octet

@@ -4,8 +4,6 @@ from anyscale.server.check.findings import Finding, NotTried, ok, warn
 from anyscale.server.check.installation import Installation
 from anyscale.server.core.second_factor.relying_party import relying_party, why_no_passkeys
 
-__all__ = ["check_passkeys"]
-
 _LOST = "a new public address loses all passkeys"
 
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
 from anyscale.server.check.installation import Installation
 
-__all__ = ["check_files"]
-
 _OURS, _OTHER = "musterroll", "anyscale"
 
 _PACKAGE = "anyscale"

@@ -19,17 +19,6 @@ from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
 from anyscale.server.check.installation import FORGED_ADDRESS, SENT_HEADERS, Installation
 from anyscale.server.check.network import NoResponse, announce_body, get, send_body
 
-__all__ = [
-    "check_body_limit",
-    "check_client_address",
-    "check_header_limit",
-    "check_headers",
-    "check_host",
-    "check_metrics",
-    "check_scheme",
-    "check_trusted_proxy",
-]
-
 #: octets of the largest body that the server accepts
 _MAX_BODY = 64 << 20
 

@@ -18,14 +18,6 @@ from anyscale.server.check.network import (
     skew_of,
 )
 
-__all__ = [
-    "check_certificate",
-    "check_clock",
-    "check_issuer",
-    "check_reachable",
-    "check_server",
-]
-
 _DAY_SECONDS = 86_400
 #: before a certificate expires, one that is renewed by itself has been renewed
 _CERTIFICATE_DAYS = 14

@@ -26,8 +26,6 @@ from anyscale.server.check.findings import Finding, NotTried, Status
 from anyscale.server.check.installation import Installation
 from anyscale.server.check.network import NoResponse
 
-__all__ = ["CHECKS", "CheckResult", "run_checks"]
-
 #: id -> the subject, for a check that cannot run, and the function. Scripts rely on the ids.
 CHECKS: Mapping[str, tuple[str, Callable[[Installation], Finding]]] = {
     "program.files": ("the installed files", program.check_files),

@@ -4,8 +4,6 @@ from anyscale.server.check.findings import Finding, fail, ok, warn
 from anyscale.server.check.installation import Installation
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["check_applications", "check_owners"]
-
 
 def check_applications(installation: Installation) -> Finding:
     """Check that the server asks for a second factor if an application requires one."""

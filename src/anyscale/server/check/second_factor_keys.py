@@ -6,8 +6,6 @@ from anyscale.server.check.installation import Installation
 from anyscale.server.core.second_factor.keys import HOW_TO_GET_ONE, SEED_KEYS
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["check_keys"]
-
 _NAME = "ANYSCALE_SECOND_FACTOR_KEYS"
 _COPY = "copy the missing files from the server that has them, or from a backup of them"
 

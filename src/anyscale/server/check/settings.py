@@ -11,13 +11,6 @@ from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
 from anyscale.server.check.installation import Installation
 from anyscale.server.settings import PREFIX, unknown_variables
 
-__all__ = [
-    "check_environment_file_is_read",
-    "check_names",
-    "check_public_url",
-    "check_values",
-]
-
 _ENVIRONMENT = "the environment"
 
 #: A comment, a variable as the shell and systemd assign it, with quoted parts before one without

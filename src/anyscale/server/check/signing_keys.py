@@ -13,8 +13,6 @@ from anyscale.server.core.openid.key_files import SIGNING_KEYS, SigningKey
 from anyscale.server.store.records.openid import PublicKeyRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["check_registered_keys", "check_signing_keys"]
-
 _NAME = "ANYSCALE_SIGNING_KEYS"
 
 

@@ -21,25 +21,6 @@ from anyscale.server.store.records.tokens import TokenRecord
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = [
-    "HOW_TO_REPLACE",
-    "IDLE_LIMIT",
-    "Caller",
-    "SessionCaller",
-    "SignInTooOld",
-    "SystemCaller",
-    "TokenCaller",
-    "check_permission",
-    "has_permission",
-    "is_live",
-    "live_session",
-    "live_token",
-    "refuse_without",
-    "require_accounts",
-    "system_caller",
-    "user_actor",
-]
-
 #: milliseconds without a request after which a session expires
 IDLE_LIMIT = 12 * HOUR_MS
 

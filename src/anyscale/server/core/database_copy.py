@@ -14,8 +14,6 @@ from anyscale.server.core.permissions import Permission
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.copying import copy_tables, new_database, without_server
 
-__all__ = ["copy_database"]
-
 COPIED: Final = "database.copied"
 
 

@@ -2,8 +2,6 @@
 
 from typing import Final
 
-__all__ = ["FORM_USED"]
-
 #: The message for a form to which a browser went back, and which was sent with other values.
 FORM_USED: Final = (
     "this form was sent before, and what it created has other values, or was deleted. Nothing was "

@@ -2,8 +2,6 @@
 
 import os
 
-__all__ = ["new_id"]
-
 
 def new_id(prefix: str, now: int) -> str:
     """Return an id that sorts by its time, then at random.

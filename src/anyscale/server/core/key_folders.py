@@ -18,8 +18,6 @@ from msgspec import Struct
 from anyscale.disk import flush, give_name
 from anyscale.errors import ConfigError
 
-__all__ = ["DELAY", "LIFETIME", "KeyFiles", "KeyKind", "delete_on_failure", "is_missing"]
-
 #: until a new key is used: in this time every server gets it, and every application the key set
 DELAY = timedelta(hours=1)
 

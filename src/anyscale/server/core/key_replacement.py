@@ -7,8 +7,6 @@ from typing import Final
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.transactions import Transactions
 
-__all__ = ["WHAT_ENDS", "replace_server_keys", "what_ends"]
-
 #: what ends with each key when it is replaced, for the operator
 WHAT_ENDS: Final[Mapping[str, str]] = {
     "authorization_requests": "users on their way to an application open the application again",

@@ -3,8 +3,6 @@
 import re
 from urllib.parse import unquote
 
-__all__ = ["PREFIX", "new_link_secret", "secret_of", "without_secrets"]
-
 #: Marks a link's secret, so that scanners find it in a log, a repository or a chat.
 PREFIX = "mrl_"
 

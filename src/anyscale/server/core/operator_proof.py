@@ -11,8 +11,6 @@ from anyscale.server.core.server_keys import server_key
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["OperatorProofs", "get_operator_key", "new_proof", "proof_of_server"]
-
 #: the name of the key among those of the server
 _KEY = "operator_proof"
 

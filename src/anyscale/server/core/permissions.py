@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
-__all__ = ["TOKEN_ROLES", "USER_ROLES", "Permission", "Roles"]
-
 
 class Permission(Enum):
     """What a call needs. Each route, and each transaction that writes for a caller, names one.

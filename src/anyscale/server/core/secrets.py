@@ -4,8 +4,6 @@ import hashlib
 
 from msgspec import Struct
 
-__all__ = ["SensitiveStruct", "hash_of", "new_secret"]
-
 _SECRET_OCTETS = 32
 
 

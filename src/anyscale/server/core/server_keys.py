@@ -4,8 +4,6 @@ import os
 
 from anyscale.server.core.transactions import Transactions
 
-__all__ = ["server_key"]
-
 
 def server_key(transactions: Transactions, name: str) -> bytes:
     """Return the key of 256 random bits that has a name; the first use creates it."""

@@ -8,8 +8,6 @@ SSO the text is empty, or `mfa` if the identity provider says that the user show
 
 from typing import Final
 
-__all__ = ["PASSWORD", "TWO_FACTORS", "WITH_CODE", "has_second_factor", "passkey_methods", "united"]
-
 PASSWORD: Final = "pwd"  # noqa: S105 - the name of a method
 #: what a code adds to another method
 WITH_CODE: Final = "otp mfa"

@@ -9,8 +9,6 @@ from msgspec import Struct
 from anyscale.server.core.server_keys import server_key
 from anyscale.server.core.transactions import Transactions
 
-__all__ = ["Signer", "derive_key", "sign", "unsign"]
-
 #: octets of the HMAC
 _MAC = 32
 

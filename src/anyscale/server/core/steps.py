@@ -12,8 +12,6 @@ from anyscale.server.core.shown_methods import has_second_factor
 from anyscale.server.store.records.login import SessionRecord
 from anyscale.server.store.records.users import AccountRecord
 
-__all__ = ["ANY_STEP", "Step", "pending_step"]
-
 
 class Step(Enum):
     """What the user of a session has to do first, and how everything else is refused until then."""

@@ -1,7 +1,5 @@
 """Units of time in milliseconds, the unit of all times in the database."""
 
-__all__ = ["DAY_MS", "HOUR_MS", "MINUTE_MS", "SECOND_MS"]
-
 SECOND_MS = 1000
 MINUTE_MS = 60 * SECOND_MS
 HOUR_MS = 60 * MINUTE_MS

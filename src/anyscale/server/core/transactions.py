@@ -22,8 +22,6 @@ from anyscale.server.core.steps import Step
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Store, Transaction
 
-__all__ = ["Transactions", "Unattended", "pause_between_slices"]
-
 #: Why a transaction that writes has no caller to check.
 Unattended = Literal[
     "access denied",  # the entry of a call that was refused

@@ -68,8 +68,6 @@ from anyscale.server.http.operations import health, openapi, received_request
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web import templating
 
-__all__ = ["application", "create_routes"]
-
 #: Level 9, the default, needs ten times the processor time for a page of users, and makes it an
 #: eighth smaller.
 _COMPRESSION = CompressionConfig(backend="gzip", minimum_size=2048, gzip_compress_level=1)

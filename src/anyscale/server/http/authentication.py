@@ -41,19 +41,6 @@ from anyscale.server.http.dependencies import Connection
 from anyscale.server.http.request_context import actor
 from anyscale.server.http.thread_pools import BoundedThreadPool
 
-__all__ = [
-    "ALLOWED_STEPS",
-    "PERMISSION",
-    "RECORD_DENIALS",
-    "RENEWS_SESSION",
-    "SESSION_AUTHENTICATION",
-    "TOKEN_AUTHENTICATION",
-    "Authenticator",
-    "authenticator_of",
-    "require_permission",
-    "require_permission_still",
-]
-
 #: The option of a route (`opt`) with the steps that the user of its session need not have done:
 #: `opt={ALLOWED_STEPS: {Step.PASSWORD}}`. By default there are none.
 ALLOWED_STEPS = "allowed_steps"

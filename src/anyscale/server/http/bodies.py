@@ -10,8 +10,6 @@ from anyscale.domain.schemas.protocol import DECODE_ERRORS
 from anyscale.domain.validation import Policy
 from anyscale.errors import RequestInvalid, TooLarge
 
-__all__ = ["SMALL_BODY", "check_value_count", "decode", "invalid_body"]
-
 Body = TypeVar("Body")
 
 #: Octets of a body that any client may send: the longest password and email fit, escaped as JSON.

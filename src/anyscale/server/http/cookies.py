@@ -19,21 +19,6 @@ from anyscale.server.core.secrets import new_secret
 from anyscale.server.core.time_units import HOUR_MS, SECOND_MS
 from anyscale.server.http.dependencies import Connection
 
-__all__ = [
-    "AUTHORIZATION",
-    "BROWSER",
-    "DEVICE",
-    "HALF_SIGN_IN",
-    "SESSION",
-    "HostCookie",
-    "browser_cookie",
-    "client_info",
-    "expired_cookie",
-    "half_cookie",
-    "login_cookies",
-    "read_cookie",
-]
-
 SESSION = "__Host-session"
 DEVICE = "__Host-device"
 

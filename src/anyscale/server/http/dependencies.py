@@ -11,8 +11,6 @@ from anyscale.server.core.callers import SessionCaller, TokenCaller
 from anyscale.server.store.records.login import SessionRecord
 from anyscale.server.store.records.tokens import TokenRecord
 
-__all__ = ["AnyRequest", "Connection", "TokenRequest", "UserRequest", "provide_each"]
-
 Connection = ASGIConnection[Any, Any, Any, Any]
 AnyRequest = Request[Any, Any, Any]
 

@@ -33,8 +33,6 @@ from anyscale.server.http.web.error_page import error_page
 from anyscale.server.http.web.templating import accepts_page
 from anyscale.server.login_options import LoginOptions
 
-__all__ = ["EXCEPTION_HANDLERS", "error_responses", "refusal_response", "send_refusal", "title_of"]
-
 _PROBLEM = "application/problem+json"
 
 _log = logging.getLogger("anyscale.server")

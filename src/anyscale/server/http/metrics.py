@@ -19,28 +19,6 @@ from anyscale.server.core.mail.kinds import MailResult
 from anyscale.server.core.mail.queue import Queued
 from anyscale.server.core.openid.protocol import AUTHORIZATION_ERRORS, TOKEN_ERRORS
 
-__all__ = [
-    "AUTHORIZATIONS",
-    "BATCHES",
-    "GRANT_TYPES",
-    "HASHES",
-    "IN_PROGRESS",
-    "MAILS",
-    "POOL_REQUESTS",
-    "REFUSALS",
-    "REQUESTS",
-    "SECONDS",
-    "SIGN_INS",
-    "TOKEN_REQUESTS",
-    "UNDONE",
-    "USERS",
-    "WORKERS",
-    "DatabaseMetrics",
-    "count_change",
-    "count_from_zero",
-    "count_mail",
-]
-
 #: for which a scrape waits for the database
 _DATABASE_SECONDS = 1.0
 

@@ -5,8 +5,6 @@ import math
 from anyscale.errors import AnyscaleError, Overloaded
 from anyscale.server.http.metrics import REFUSALS
 
-__all__ = ["count_refusal", "retry_after"]
-
 
 def count_refusal(error: AnyscaleError) -> None:
     """Count a request that is refused with an error of ours, by its code."""

@@ -7,8 +7,6 @@ threads of `ThreadPools`.
 import logging
 from contextvars import ContextVar
 
-__all__ = ["RequestContextFilter", "actor", "request_id"]
-
 #: The id, which the response has in `X-Request-Id`; empty outside a request.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 

@@ -18,8 +18,6 @@ from litestar.utils.predicates import is_async_callable
 from anyscale.server.http.dependencies import Connection
 from anyscale.server.http.thread_pools import BoundedThreadPool, ThreadPools
 
-__all__ = ["delete", "get", "patch", "post", "put"]
-
 #: the pools of `ThreadPools` that need to know nothing of a request
 PoolName = Literal[
     "auth",

@@ -20,8 +20,6 @@ from anyscale.errors import Overloaded
 from anyscale.server.core.login.networks import site_of
 from anyscale.server.http.metrics import POOL_REQUESTS
 
-__all__ = ["BoundedThreadPool", "LoginThreadPool", "ThreadPools"]
-
 Answer = TypeVar("Answer")
 Arguments = ParamSpec("Arguments")
 

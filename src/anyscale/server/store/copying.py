@@ -8,8 +8,6 @@ from typing import Any, Final
 from anyscale.server.store.sql.connection import Connection, StoredTable
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["copy_tables", "new_database", "without_server"]
-
 #: Rows between two reports of the progress.
 _REPORT_EVERY = 5_000
 

@@ -2,8 +2,6 @@
 
 from msgspec import Struct
 
-__all__ = ["ConnectionLimits", "DatabaseFacts", "Encryption"]
-
 
 class ConnectionLimits(Struct, frozen=True):
     """The connections of a PostgreSQL server."""

@@ -7,8 +7,6 @@ from typing import TypeVar
 from anyscale.server.store.database_facts import DatabaseFacts
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["inspect_database"]
-
 Value = TypeVar("Value")
 
 

@@ -7,16 +7,6 @@ from pathlib import Path
 
 from anyscale.errors import StoreUnavailable
 
-__all__ = [
-    "NOTHING_YET",
-    "OTHER_FIRST_STEP",
-    "checksum_of",
-    "refuse_newer",
-    "require_current",
-    "require_first_step",
-    "steps_of",
-]
-
 #: The error of a command that only reads, in a database without a schema.
 NOTHING_YET = (
     "there is no control plane yet: `anyscale server create-token` or `anyscale server start` "

@@ -32,8 +32,6 @@ from anyscale.server.store.sql.syncs import SyncAnswers, Syncs
 from anyscale.server.store.sql.tokens import Tokens
 from anyscale.server.store.sql.users import Users
 
-__all__ = ["Store", "Transaction"]
-
 
 class Transaction:
     """The tables by subject, inside one transaction.

@@ -8,19 +8,6 @@ format in SQL.
 import re
 from collections.abc import Iterable
 
-__all__ = [
-    "FIRST_ID",
-    "IDS_END",
-    "MAX_POSITION",
-    "batch_id_of",
-    "end_of_batch",
-    "id_prefix",
-    "is_id_of",
-    "position_of",
-    "user_id",
-    "user_ids",
-]
-
 _POSITION_DIGITS = 8
 
 #: the last position that fits into an id

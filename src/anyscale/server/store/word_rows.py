@@ -7,8 +7,6 @@ from itertools import groupby
 from anyscale.server.store.records.search import AccountTextsRecord, IndexPlace
 from anyscale.server.store.words import LEADING, OF_EMAIL, OF_NAME, words_of
 
-__all__ = ["SegmentWords", "Word", "WordRow", "distinct_words", "runs", "words_of_account"]
-
 #: a word and its kind
 Word = tuple[str, int]
 

@@ -7,18 +7,6 @@ words of an account whenever it deletes or changes one.
 import re
 import unicodedata
 
-__all__ = [
-    "LEADING",
-    "MOST_WORDS",
-    "OF_EMAIL",
-    "OF_NAME",
-    "fold",
-    "forms_of",
-    "searchable",
-    "split_words",
-    "words_of",
-]
-
 #: The kinds of words: those that begin the name or the last name, other words of these, and words
 #: that only the email has. The index keeps them apart, so that a search for a name reads no emails.
 LEADING, OF_NAME, OF_EMAIL = range(3)

@@ -7,8 +7,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from anyscale.server.uvicorn_ext.strict_receive_buffer import StrictReceiveBuffer
 
-__all__ = ["StrictH11Protocol"]
-
 
 class StrictH11Protocol(H11Protocol):
     """uvicorn's HTTP protocol with strict header lines, and without other protocols."""

@@ -5,8 +5,6 @@ import re
 from h11 import LocalProtocolError
 from h11._receivebuffer import ReceiveBuffer
 
-__all__ = ["StrictReceiveBuffer"]
-
 #: A line feed without a carriage return (RFC 9112, 2.2), and a line that continues the previous
 #: one (5.2): a server may refuse both.
 _has_odd_line = re.compile(rb"(?<!\r)\n|\n[ \t]").search

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from uvicorn.supervisors import Multiprocess
 
-__all__ = ["SupervisedWorkers", "set_up_worker"]
-
 _log = logging.getLogger("anyscale.server")
 
 #: The process name of a worker, which `ps -e` and `top` show. Linux cuts names after 15 bytes.

@@ -8,8 +8,6 @@ from anyscale.domain.validation import FIELDS, SECRETS, SERVER_FIELDS
 from anyscale.users_file.field_words import field_of, is_first_name, meant_field
 from anyscale.users_file.tables.header import column_name, columns_of
 
-__all__ = ["Column", "ColumnChoices", "proposed_choices", "proposed_fields"]
-
 #: rows whose values are shown
 _SAMPLES = 3
 

@@ -12,8 +12,6 @@ from anyscale.users_file.input_stream import InputStream
 from anyscale.users_file.tables.header import delimiter_of
 from anyscale.users_file.tables.table_reader import TableReader, names_all
 
-__all__ = ["looks_like_csv", "read_csv"]
-
 _HEADER = (
     "the first line must name the columns, {} among them, separated by commas, "
     f"semicolons or tabs, like {','.join(NAMED_FIELDS)}"

@@ -14,8 +14,6 @@ from anyscale.users_file.field_words import field_of
 from anyscale.users_file.input_stream import is_other_file
 from anyscale.users_file.tables.header import delimiter_of
 
-__all__ = ["GUESSED_OCTETS", "EncodingGuess", "guess_encoding", "text_encoding"]
-
 # Python has these as encodings of texts too: for names of hosts, source code and mail.
 _UTF_8 = {"utf-8", "utf-8-sig"}
 _NOT_OF_FILES = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}

@@ -10,15 +10,6 @@ from anyscale.domain.validation import FIELDS, NAMED_FIELDS, SERVER_FIELDS, show
 from anyscale.errors import ConfigError
 from anyscale.users_file.field_words import field_of, is_first_name, meant_field
 
-__all__ = [
-    "ColumnFault",
-    "chosen_columns",
-    "column_name",
-    "columns_of",
-    "delimiter_of",
-    "named_column",
-]
-
 #: the column of a header that the caller leaves out
 _LEFT_OUT = "(left out)"
 

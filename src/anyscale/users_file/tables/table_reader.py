@@ -25,8 +25,6 @@ from anyscale.users_file.input_stream import InputStream
 from anyscale.users_file.tables.columns import proposed_choices
 from anyscale.users_file.tables.header import column_name, columns_of, named_column
 
-__all__ = ["TableReader", "UnreadableCell", "names_all"]
-
 #: of the columns that are read; `_read_columns` reports the others
 _READ = frozenset({*FIELDS, *SERVER_FIELDS})
 

@@ -9,8 +9,6 @@ from anyscale.domain.spreadsheets import is_error_value
 from anyscale.users_file.tables.table_reader import UnreadableCell
 from anyscale.users_file.tables.xlsx_workbook import SharedTexts
 
-__all__ = ["NO_RESULT", "STALE", "cell_text"]
-
 _MEND = "format the cell as text, and write it again"
 
 _DATE = UnreadableCell("a date", f"is a date: {_MEND}")

@@ -13,8 +13,6 @@ from typing import BinaryIO, Final
 from xml.parsers.expat import ExpatError, ParserCreate, XMLParserType
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-__all__ = ["Package", "PartHandler", "WorkbookFault"]
-
 #: octets of the directory of a file: about 3,000 parts
 _MAX_DIRECTORY = 1 << 18
 

@@ -14,8 +14,6 @@ from anyscale.users_file.tables.xlsx_cells import NO_RESULT, STALE, cell_text
 from anyscale.users_file.tables.xlsx_package import Package, WorkbookFault
 from anyscale.users_file.tables.xlsx_workbook import SharedTexts, TextHandler, Workbook
 
-__all__ = ["read_xlsx"]
-
 _HEADER = f"the first row must name the columns, {{}} among them, like {', '.join(NAMED_FIELDS)}"
 
 #: rows below the first one that may be the header, if a title is above it

@@ -10,8 +10,6 @@ from typing import Final, NamedTuple
 from anyscale.domain.validation import shown
 from anyscale.users_file.tables.xlsx_package import Package, PartHandler, WorkbookFault
 
-__all__ = ["SharedTexts", "Sheet", "TextHandler", "Workbook"]
-
 # A workbook is "transitional", or "strict" if Excel's user chooses so.
 _OFFICE = ("http://schemas.openxmlformats.org/", "http://purl.oclc.org/ooxml/")
 _MAIN = (f"{_OFFICE[0]}spreadsheetml/2006/main", f"{_OFFICE[1]}spreadsheetml/main")

@@ -9,8 +9,6 @@ from anyscale.server.core.transactions import Transactions
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["AccountCount"]
-
 #: seconds that a count is used
 _EVERY = 60.0
 

@@ -15,8 +15,6 @@ from anyscale.server.store.records.search import SignIn
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["AccountDetails", "AccountDetailsQuery", "SecondFactors"]
-
 
 class SecondFactors(Struct, frozen=True):
     """The second factors of an account."""

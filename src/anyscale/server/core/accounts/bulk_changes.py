@@ -15,8 +15,6 @@ from anyscale.server.core.transactions import Transactions, pause_between_slices
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["BulkChanges", "StateChange"]
-
 StateChange = Literal["suspend", "restore"]
 
 _EVENTS = {"suspend": "account.suspended", "restore": "account.restored"}

@@ -14,8 +14,6 @@ from anyscale.server.core.mail.outbox import Outbox
 from anyscale.server.store.records.users import AccountRecord, NewEmail
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["change_emails"]
-
 _REUSE = "to give it to this account at once, use `--reuse-email` (`reuse_email`)"
 
 

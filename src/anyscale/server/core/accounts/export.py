@@ -15,8 +15,6 @@ from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import ExportedRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["UserExport", "export_page", "exported_users"]
-
 
 class UserExport:
     """The accounts of one state of the database, page by page.

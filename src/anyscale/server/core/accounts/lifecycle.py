@@ -22,8 +22,6 @@ from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["UserLifecycle"]
-
 
 class UserLifecycle:
     """Changes that owners make to accounts. A repeated call changes nothing more.

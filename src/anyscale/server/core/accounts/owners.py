@@ -16,8 +16,6 @@ from anyscale.server.core.login.links import PasswordLinkService, require_active
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import AccountRecord
 
-__all__ = ["CreatedOwner", "OwnerService"]
-
 
 class CreatedOwner(Struct, frozen=True):
     """The result of creating an owner."""

@@ -9,8 +9,6 @@ from anyscale.domain.schemas.exports import ExportPage
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.user_models import user_of
 
-__all__ = ["UserQueries"]
-
 
 class UserQueries:
     """Finds accounts by their emails and ids, and gives all of them."""

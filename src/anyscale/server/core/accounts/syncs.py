@@ -13,8 +13,6 @@ from anyscale.server.core.time_units import SECOND_MS
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.syncs import AnswerRecord, SyncRecord
 
-__all__ = ["SyncService"]
-
 _PREFIX = "syn_"
 
 

@@ -32,8 +32,6 @@ from anyscale.server.store.records.user_models import user_of
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["UserUpdateService", "require_expected"]
-
 
 class UserUpdateService:
     """Changes the fields that an administrator entered about a user."""

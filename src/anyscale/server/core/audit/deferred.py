@@ -13,8 +13,6 @@ from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.callers import user_actor
 from anyscale.server.store.records.users import AccountRecord
 
-__all__ = ["DeferredAuditWriter"]
-
 #: seconds that entries are collected before they are written
 _DELAY = 0.5
 

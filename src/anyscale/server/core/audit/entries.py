@@ -22,16 +22,6 @@ from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.audit import AuditRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = [
-    "AUDIT_EXPORTED",
-    "USERS_EXPORTED",
-    "AuditLog",
-    "Entry",
-    "append_entries",
-    "append_entry",
-    "root_of",
-]
-
 #: The events of files that have personal data of all users, or the whole log.
 USERS_EXPORTED: Final = "users.exported"
 AUDIT_EXPORTED: Final = "audit.exported"

@@ -8,8 +8,6 @@ from anyscale.errors import NotFound
 from anyscale.server.core.callers import user_actor
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["account_id", "with_ids"]
-
 
 def account_id(tx: Transaction, text: str) -> str:
     """Return the id of the account with an email; any other text as it is.

@@ -9,8 +9,6 @@ from anyscale.domain.audit_chain import AuditEntry
 from anyscale.domain.names import full_name
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["EntryNames", "NamedBatch", "NamedUser", "has_id", "names_of"]
-
 _USER, _BATCH, _APPLICATION = _KINDS = ("usr_", "bat_", "app_")
 _USER_ID = re.compile(_USER + "[0-9a-f]{32}")
 _BATCH_ID = re.compile(_BATCH + "[0-9a-f]{24}")

@@ -11,8 +11,6 @@ from anyscale.domain.models.audit import AuditFilter
 from anyscale.server.store.records.audit import AuditRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["Run", "ends_of_runs"]
-
 #: Entries that make a run. Fewer, such as what somebody did by hand, are listed one by one.
 _FEWEST = 10
 

@@ -13,8 +13,6 @@ from anyscale.domain.audit_chain import (
 from anyscale.domain.models.audit import AuditFilter
 from anyscale.server.core.audit.entries import AuditLog
 
-__all__ = ["ChainSlice", "verify_next_slice"]
-
 #: entries of a slice: some 0.2 seconds
 _SLICE = 20_000
 

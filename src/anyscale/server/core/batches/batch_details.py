@@ -12,17 +12,6 @@ from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.records.user_models import created_user_of
 from anyscale.server.store.transaction import Transaction
 
-__all__ = [
-    "BatchName",
-    "InitialSignIns",
-    "batch_details",
-    "batch_name",
-    "created_users",
-    "initial_sign_ins",
-    "published_batch",
-    "shown_batch",
-]
-
 
 def batch_details(tx: Transaction, batch: BatchRecord) -> Batch:
     """Return a batch as clients see it."""

@@ -7,17 +7,6 @@ from anyscale.server.core.time_units import MINUTE_MS
 from anyscale.server.store.records.batches import BatchRecord, Origin
 from anyscale.server.store.transaction import Transaction
 
-__all__ = [
-    "lock_batch",
-    "new_batch",
-    "open_batch",
-    "refuse_published",
-    "refuse_undone",
-    "require_batch",
-    "require_open",
-    "touch",
-]
-
 
 def require_batch(tx: Transaction, batch_id: str) -> BatchRecord:
     """Return a batch, or raise `NotFound`."""

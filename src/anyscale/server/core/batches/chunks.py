@@ -39,8 +39,6 @@ from anyscale.server.store.records.users import FreedEmailRecord, new_users
 from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.user_ids import user_ids
 
-__all__ = ["NewChunk", "chunk_digest", "reserve_chunk"]
-
 
 class NewChunk:
     """A chunk of users whose emails are to be reserved in a batch.

@@ -14,8 +14,6 @@ from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.user_ids import user_id
 
-__all__ = ["delete_rows", "expire_batch"]
-
 #: seconds that one call deletes rows
 _SECONDS_A_CALL = 10.0
 

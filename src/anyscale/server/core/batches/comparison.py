@@ -16,8 +16,6 @@ from anyscale.server.store.records.users import ReservedRecord
 from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.user_ids import user_id
 
-__all__ = ["FieldDifference", "compare_chunk"]
-
 #: passwords of a chunk of which one is compared: the users of the first ones may be skipped
 _COMPARED = 100
 

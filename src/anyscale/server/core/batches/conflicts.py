@@ -13,17 +13,6 @@ from anyscale.server.store.records.users import FreedEmailRecord
 from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.user_ids import MAX_POSITION, position_of, user_id
 
-__all__ = [
-    "chunk_conflicts",
-    "find_conflict",
-    "find_taken",
-    "free_positions",
-    "freed_since",
-    "list_conflicts",
-    "merged_conflicts",
-    "refuse_conflicts",
-]
-
 #: The row that has an email or an external id, or the account that had the email a short time ago.
 Taken = EmailHolder | FreedEmailRecord
 

@@ -18,8 +18,6 @@ from anyscale.server.store.records.users import NewHash
 from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.user_ids import position_of, user_id
 
-__all__ = ["hash_passwords", "hash_secrets", "new_hashes"]
-
 
 def hash_passwords(
     transactions: Transactions,

@@ -9,8 +9,6 @@ from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.user_ids import user_id
 
-__all__ = ["add_mailing", "publish", "require_same_count"]
-
 
 def require_same_count(tx: Transaction, batch: BatchRecord, entries: int) -> None:
     """Raise `KeyReused` if more entries are reserved than the client has sent.

@@ -24,8 +24,6 @@ from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.batches import BatchRecord, Origin
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["create_small", "find_replay"]
-
 #: How often it starts again when emails become taken or free between two of the steps.
 _ATTEMPTS = 5
 

@@ -13,8 +13,6 @@ from anyscale.server.store.records.batches import DROPPED_OR_EXPIRED
 from anyscale.server.store.records.users import SubjectHolder
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["clear_obsolete_subjects", "find_subjects", "subject_conflicts", "without_subjects"]
-
 
 def find_subjects(
     tx: Transaction, users: Sequence[CheckedUser], own_ids: Sequence[str] = ()

@@ -19,8 +19,6 @@ from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.user_ids import id_prefix, is_id_of, position_of
 
-__all__ = ["undo_part"]
-
 #: accounts of a slice, which takes the writer for less than 50 ms
 _SLICE = 500
 #: seconds after which a call returns, so that clients see progress

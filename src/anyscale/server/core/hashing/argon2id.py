@@ -19,8 +19,6 @@ if TYPE_CHECKING:  # imported where they are used: most commands verify nothing
     from anyscale.domain.password_hashes.parsed_hash import ParsedHash
     from anyscale.server.core.hashing.schemes.wrapped import WrappedHash
 
-__all__ = ["CHEAPEST", "OWASP", "OWN_MILLISECONDS", "Hasher", "Profile"]
-
 _KIB = 1024
 
 #: of new hashes

@@ -6,19 +6,6 @@ from anyscale.domain.passwords import PasswordFault, UserTexts, password_faults
 from anyscale.server.core.hashing.argon2id import Hasher
 from anyscale.server.core.secrets import SensitiveStruct
 
-__all__ = [
-    "IMPORTED_NICENESS",
-    "NICENESS",
-    "RESPONSES",
-    "SIGN_IN_NICENESS",
-    "CheckJob",
-    "HashJob",
-    "Job",
-    "VerifyJob",
-    "WrapJob",
-    "execute",
-]
-
 #: The lowest priority that still gets a share of a core that others keep busy.
 NICENESS = 19
 

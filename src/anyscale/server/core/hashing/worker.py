@@ -17,8 +17,6 @@ from anyscale.errors import HashingUnavailable
 from anyscale.server.core.hashing.argon2id import Hasher, Profile
 from anyscale.server.core.hashing.jobs import NICENESS, RESPONSES, Job, execute
 
-__all__ = ["HashWorker"]
-
 _LENGTH_OCTETS = 4
 
 #: Beginnings of the variables that a worker gets: those of Python and of the dynamic linker. The

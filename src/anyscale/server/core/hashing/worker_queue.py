@@ -12,8 +12,6 @@ from anyscale.server.core.hashing.argon2id import Profile
 from anyscale.server.core.hashing.jobs import NICENESS, Job
 from anyscale.server.core.hashing.worker import HashWorker
 
-__all__ = ["WorkerQueue"]
-
 _log = logging.getLogger("anyscale.server")
 
 #: A job whose worker has died is done once more, by another one: to hash twice does no harm.

@@ -18,8 +18,6 @@ from anyscale.server.core.second_factor.policy import SecondFactorPolicy
 from anyscale.server.core.shown_methods import has_second_factor, united
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["SignInGate"]
-
 
 class SignInGate(Struct, frozen=True):
     """Completes sign-ins, by password, link, SSO and passkey.

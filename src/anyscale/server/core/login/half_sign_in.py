@@ -15,8 +15,6 @@ from anyscale.server.store.records.login import HalfSignInRecord
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["HALF_LIMIT", "HalfSignIn", "Shown", "add_half_sign_in", "find_half_sign_in"]
-
 #: milliseconds in which the second factor has to follow
 HALF_LIMIT: Final = 10 * MINUTE_MS
 

@@ -21,8 +21,6 @@ from anyscale.server.store.records.user_models import user_of
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["MOST", "PasswordLinkService", "SkippedAccounts", "require_active"]
-
 #: the most links of one call
 MOST = 1_000
 

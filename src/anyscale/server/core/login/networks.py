@@ -3,8 +3,6 @@
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
-__all__ = ["site_of", "subscriber_of"]
-
 #: An IPv6 subscriber has at least a network of this length, a site at most one of that (RFC 6177).
 _IPV6_SUBSCRIBER = 64
 _IPV6_SITE = 48

@@ -15,8 +15,6 @@ from anyscale.server.core.second_factor.wrong_codes import forget_wrong_codes
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import AccountRecord
 
-__all__ = ["PasskeyLogin"]
-
 
 class PasskeyLogin:
     """Signs users in who have a password too, and show a passkey in its place.

@@ -26,8 +26,6 @@ from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["PasswordChanges"]
-
 _LINK_INVALID = (
     "this link was used before, has expired, or was replaced by a newer one: ask for a new one"
 )

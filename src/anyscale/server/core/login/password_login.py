@@ -36,9 +36,6 @@ from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["LoginAttempt", "PasswordLogin", "require_passwords"]
-
-
 _log = logging.getLogger("anyscale.server")
 
 #: A machine may be so much slower than the estimate; and what a sign-in takes beside the hash.

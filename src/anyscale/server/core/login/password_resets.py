@@ -27,9 +27,6 @@ from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.password_resets import PasswordResetRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["PasswordResets"]
-
-
 _Column = Literal["email_hash", "subscriber", "site"]
 
 

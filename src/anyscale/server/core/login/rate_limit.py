@@ -16,8 +16,6 @@ from msgspec import Struct
 from anyscale.errors import TooManyFailedLogins
 from anyscale.server.core.login.networks import site_of, subscriber_of
 
-__all__ = ["LoginRateLimiter"]
-
 _MINUTE = 60.0
 
 

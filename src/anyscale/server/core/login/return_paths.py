@@ -5,8 +5,6 @@ The key comes from the secret of the session: no redirect follows an address tha
 
 from anyscale.server.core.signer import derive_key, sign, unsign
 
-__all__ = ["sign_path", "unsign_path"]
-
 
 def sign_path(session: str, path: str) -> str:
     """Return a text for the address of the page where the user signs in again.

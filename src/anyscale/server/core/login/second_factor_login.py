@@ -43,8 +43,6 @@ from anyscale.server.store.records.factors import FactorKind, FactorState
 from anyscale.server.store.records.login import HalfSignInRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["PendingSignIn", "SecondFactorLogin"]
-
 #: Wrong codes in a row after which a wrong clock is not named any more: it tells who guesses that a
 #: code is right at another time.
 _MOST_NAMED: Final = 3

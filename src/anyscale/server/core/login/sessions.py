@@ -28,19 +28,6 @@ from anyscale.server.store.records.login import SessionRecord
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = [
-    "ABSOLUTE_LIMIT",
-    "DEVICE_LIMIT",
-    "ClientInfo",
-    "LockedAccount",
-    "LoginResult",
-    "SessionService",
-    "create_session",
-    "known_device",
-    "lock_for_session",
-    "renew_session",
-]
-
 #: milliseconds that an account knows a browser that has signed in
 DEVICE_LIMIT = 180 * DAY_MS
 #: milliseconds after which a session expires in any case

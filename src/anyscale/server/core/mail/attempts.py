@@ -19,8 +19,6 @@ from anyscale.server.store.records.login import LinkRecord
 from anyscale.server.store.records.mail import MailRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["Attempts", "Taken", "stop"]
-
 _TOO_OLD = "it was not sent in time: it is too old"
 
 

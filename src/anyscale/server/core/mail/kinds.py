@@ -7,24 +7,6 @@ from msgspec import Struct
 
 from anyscale.server.core.time_units import DAY_MS, HOUR_MS, MINUTE_MS
 
-__all__ = [
-    "BECAME_OWNER",
-    "CODES_OFF",
-    "EMAIL_CHANGED",
-    "FACTOR_ADDED",
-    "FACTOR_REMOVED",
-    "FORGOTTEN_PASSWORD",
-    "FORGOTTEN_PASSWORD_SSO",
-    "KINDS",
-    "LINK",
-    "PASSWORD_CHANGED",
-    "RECOVERY_CODE_USED",
-    "WRONG_CODES",
-    "MailKind",
-    "MailResult",
-    "pause",
-]
-
 #: what became of an attempt to send a mail
 MailResult = Literal["sent", "retried", "failed"]
 

@@ -10,8 +10,6 @@ from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.mail import MANY, MailingRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["MailingMails"]
-
 #: Mails of a mailing that are in the outbox at a time: what is sent in some minutes.
 _MOST_CREATED = 500
 _LEAST_CREATED = 20

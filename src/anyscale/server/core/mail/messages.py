@@ -23,8 +23,6 @@ from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.server.core.time_units import HOUR_MS
 from anyscale.server.store.records.factors import FactorKind
 
-__all__ = ["Composer", "FactorInMail", "Letter", "domain_of", "mail_address"]
-
 _TEMPLATES = Path(__file__).parent / "templates"
 
 _HOURS_OF_DAY = 24

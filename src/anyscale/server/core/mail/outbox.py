@@ -10,15 +10,6 @@ from anyscale.server.core.mail.kinds import KINDS, LINK
 from anyscale.server.store.records.mail import MANY, SINGLE, MailingRecord, MailRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = [
-    "NO_PASSWORDS",
-    "Outbox",
-    "end_links",
-    "new_mails",
-    "stop_entries",
-    "stop_mailings",
-]
-
 _WITH_LINK: Final = [name for name, kind in KINDS.items() if kind.link]
 
 #: why there are no links

@@ -17,8 +17,6 @@ from anyscale.server.store.records.mail import FORGOTTEN
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["RESET_LIFETIME", "ForgottenPasswords", "look_up_next"]
-
 #: Milliseconds after which an email that was typed is deleted, also without a look-up. The clean-up
 #: comes once a minute, and the email is gone within an hour.
 RESET_LIFETIME: Final = 55 * MINUTE_MS

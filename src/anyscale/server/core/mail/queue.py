@@ -18,8 +18,6 @@ from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.mail import MailingRecord, MailRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["MailQueue", "Queued"]
-
 #: mailings that are looked at to find those that come before another one
 _MOST_MAILINGS = 1_000
 

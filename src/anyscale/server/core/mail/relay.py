@@ -20,8 +20,6 @@ from anyscale.server.core.link_secrets import without_secrets
 from anyscale.server.core.mail.messages import domain_of, mail_address
 from anyscale.server.core.mail.settings import MailSettings
 
-__all__ = ["MailRefused", "MailRetry", "Relay"]
-
 #: Seconds that one read or write may take: `abort` limits their sum. A relay may examine a mail
 #: before it accepts it, and a mail whose reply was not awaited is sent again.
 _TIMEOUT = 180.0

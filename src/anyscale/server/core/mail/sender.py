@@ -31,8 +31,6 @@ from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.mail import FORGOTTEN, MANY, SINGLE
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["MailSender", "new_senders"]
-
 #: receives the result of each attempt
 OnResult = Callable[[MailResult], None]
 

@@ -4,8 +4,6 @@ from typing import Literal
 
 from msgspec import Struct
 
-__all__ = ["MailSettings", "RelayTls"]
-
 RelayTls = Literal["starttls", "tls", "none"]
 
 

@@ -8,8 +8,6 @@ from typing import Final, Literal
 
 from anyscale.server.core.time_units import MINUTE_MS, SECOND_MS
 
-__all__ = ["FOR_FORGOTTEN", "FOR_OTHERS", "Share", "interval", "others_per_minute", "slot"]
-
 #: the rows of `mail_rate`
 Share = Literal[1, 2]
 FOR_OTHERS: Final = 1

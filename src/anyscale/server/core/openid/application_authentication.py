@@ -7,8 +7,6 @@ from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.openid import ApplicationRecord
 
-__all__ = ["ApplicationAuthentication"]
-
 
 class ApplicationAuthentication:
     """Authenticates the requests of applications to the provider."""

@@ -12,8 +12,6 @@ from anyscale.server.core.openid.audience import checked_audience
 from anyscale.server.core.openid.redirect_uris import checked_address, checked_redirect_uris
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["checked_fields", "name_in_use"]
-
 
 def checked_fields(
     tx: Transaction,

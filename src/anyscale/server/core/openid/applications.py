@@ -34,8 +34,6 @@ from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.openid import ApplicationRecord, FormerSecret
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["ApplicationService"]
-
 #: milliseconds that a former secret works after its rotation
 _OVERLAP = HOUR_MS
 

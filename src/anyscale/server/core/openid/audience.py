@@ -11,8 +11,6 @@ from anyscale.server.store.records.openid import ApplicationRecord, Audience
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["Matches", "checked_audience", "count_matches", "end_excluded_grants", "is_allowed"]
-
 _OWNERS = "owners"
 _BATCH = "bat_"
 _MOST = 50

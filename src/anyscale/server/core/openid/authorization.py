@@ -26,15 +26,6 @@ from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.openid import ApplicationRecord, GrantRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = [
-    "AuthorizationService",
-    "ConfirmationNeeded",
-    "RedirectUnknown",
-    "Redirection",
-    "SignInNeeded",
-    "StoredRequest",
-]
-
 #: grants of one session at one application: an application that signs in again and again, without a
 #: page, loses its oldest ones
 _MOST_OPEN = 50

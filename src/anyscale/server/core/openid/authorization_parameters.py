@@ -7,8 +7,6 @@ from anyscale.server.core.openid.protocol import ACR_TWO_FACTORS, SCOPES, OAuthE
 from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.server.store.records.openid import ApplicationRecord
 
-__all__ = ["AuthorizationParameters", "check_pkce", "checked_parameters", "once"]
-
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # SHA-256 in base64url
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _MAX_TEXT = 2_000

@@ -7,8 +7,6 @@ from anyscale.server.core.openid.protocol import ACR_ONE_FACTOR, ACR_TWO_FACTORS
 from anyscale.server.core.shown_methods import has_second_factor
 from anyscale.server.store.records.users import AccountRecord
 
-__all__ = ["sign_in_claims", "user_claims"]
-
 
 def sign_in_claims(methods: str) -> dict[str, Any]:
     """Return the level of a sign-in, and how the user proved to be the one (RFC 8176, 2).

@@ -9,8 +9,6 @@ from anyscale.domain.urls import is_on_loopback
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.store.records.openid import ApplicationRecord
 
-__all__ = ["SEPARATOR", "confirmation_of", "is_confirmed"]
-
 #: between the confirmations of a browser
 SEPARATOR = "."
 

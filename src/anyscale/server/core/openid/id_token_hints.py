@@ -4,8 +4,6 @@ from typing import Any
 
 from anyscale.server.core.openid.signing_keys import SigningKeys
 
-__all__ = ["IdTokenHints"]
-
 
 class IdTokenHints:
     """Reads the ID tokens of this provider, also expired ones."""

@@ -14,8 +14,6 @@ from anyscale.errors import ConfigError
 from anyscale.server.core.key_folders import KeyKind
 from anyscale.server.store.records.openid import PublicKeyRecord
 
-__all__ = ["ALGORITHM", "SIGNING_KEYS", "SigningKey", "create_key"]
-
 ALGORITHM = "RS256"
 
 #: Bits of a new key: a strength of 128 bits (NIST SP 800-57 Part 1, 5.6.1).

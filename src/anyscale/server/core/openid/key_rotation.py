@@ -12,8 +12,6 @@ from anyscale.server.core.openid.key_files import SIGNING_KEYS, SigningKey, crea
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["NewKey", "rotate_keys"]
-
 
 class NewKey(Struct, frozen=True):
     """The file of a new key, and whether it signs at once."""

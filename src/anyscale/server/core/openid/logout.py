@@ -7,8 +7,6 @@ from anyscale.server.core.openid.id_token_hints import IdTokenHints
 from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.server.core.transactions import Transactions
 
-__all__ = ["LogoutRequest", "LogoutService"]
-
 
 class LogoutRequest(SensitiveStruct, frozen=True):
     """A valid request: what is known of the application, and where the browser goes afterwards."""

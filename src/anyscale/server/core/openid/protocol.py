@@ -1,20 +1,5 @@
 """The values of the protocol: scopes, claims, lifetimes and errors."""
 
-__all__ = [
-    "ACCESS_SECONDS",
-    "ACR_ONE_FACTOR",
-    "ACR_TWO_FACTORS",
-    "AUTHORIZATION_ERRORS",
-    "CODE_MS",
-    "ID_TOKEN_SECONDS",
-    "REFRESH_MS",
-    "REFRESH_UNUSED_MS",
-    "REQUEST_MS",
-    "SCOPES",
-    "TOKEN_ERRORS",
-    "OAuthError",
-]
-
 from anyscale.server.core.time_units import DAY_MS, MINUTE_MS
 
 #: scope -> its claims (Core, 5.4; `groups` is not a standard, and common)

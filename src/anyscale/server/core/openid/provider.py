@@ -17,8 +17,6 @@ from anyscale.server.core.openid.tokens import GrantTokens
 from anyscale.server.core.second_factor.policy import SecondFactorPolicy
 from anyscale.server.core.transactions import Transactions
 
-__all__ = ["OpenIdProvider"]
-
 _log = logging.getLogger("anyscale.server")
 
 

@@ -9,8 +9,6 @@ from anyscale.domain.urls import checked_url, is_address
 from anyscale.domain.validation import shown
 from anyscale.errors import ConfigError
 
-__all__ = ["checked_address", "checked_redirect_uris", "is_registered", "is_registered_origin"]
-
 _MAX_CHARACTERS = 2_000
 _MOST = 50
 

@@ -19,8 +19,6 @@ from anyscale.server.core.openid.key_files import ALGORITHM, SIGNING_KEYS, Signi
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.openid import PublicKeyRecord
 
-__all__ = ["SigningKeys"]
-
 _log = logging.getLogger("anyscale.server")
 
 

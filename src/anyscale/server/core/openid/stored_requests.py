@@ -13,8 +13,6 @@ from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.server.core.signer import Signer
 from anyscale.server.core.transactions import Transactions
 
-__all__ = ["StoredRequests", "WaitingRequest"]
-
 #: Characters of the cookie with several requests: some twenty. Many proxies refuse a response whose
 #: headers have over 4,096 octets.
 _MOST = 2_000

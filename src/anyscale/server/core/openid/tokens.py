@@ -27,8 +27,6 @@ from anyscale.server.store.records.openid import ApplicationRecord, GrantRecord
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["GrantTokens", "IssuedTokens"]
-
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # (RFC 7636, 4.1)
 
 #: `mrr_`, the part that all refresh tokens of a grant have in common, and the part of this one

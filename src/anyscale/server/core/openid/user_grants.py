@@ -11,8 +11,6 @@ from anyscale.server.core.openid.audience import is_allowed
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import AccountRecord
 
-__all__ = ["OfferedApplication", "UsedApplication", "UserGrants"]
-
 #: Grants of a transaction. On SQLite 1,000 take the writer for some 100 ms.
 _SLICE = 1_000
 

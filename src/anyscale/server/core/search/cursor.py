@@ -14,8 +14,6 @@ from msgspec import Meta, Struct
 from anyscale.domain.user_query import UserQuery
 from anyscale.errors import RequestInvalid
 
-__all__ = ["MAX_CURSOR", "Key", "PagePosition", "decode_cursor", "encode_cursor", "key_of"]
-
 #: Characters of a cursor, at most. The key of a step may be a word of 256 characters.
 MAX_CURSOR = 4_096
 

@@ -15,8 +15,6 @@ from anyscale.server.store.records.search import IndexPlace
 from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.word_rows import SegmentWords, WordRow
 
-__all__ = ["SearchIndex", "Segment", "defer_filling"]
-
 #: Accounts of a segment. Their words are written in the order of the table: the more accounts, the
 #: more words belong on the same page of the database, and the more memory they take.
 _SEGMENT = 10_000

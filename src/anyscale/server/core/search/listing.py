@@ -33,8 +33,6 @@ from anyscale.server.store.records.users import UserRecord
 from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.words import fold
 
-__all__ = ["BLOCK_ROWS", "FoundPage", "NarrowedQuery", "UserListing"]
-
 Found = TypeVar("Found", bound=UserRecord)
 
 #: Rows of a block in a list with filters. As many as the page has would take too many blocks: two

@@ -15,8 +15,6 @@ from anyscale.server.core.search.cursor import Key, PagePosition
 from anyscale.server.store.records.users import UserRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["BLOCKS", "BUDGET", "LATER", "Step", "StepBlock", "read_page"]
-
 Found_co = TypeVar("Found_co", bound=UserRecord, covariant=True)
 
 #: Blocks that the first page reads by an index. They are counted and not timed, so that a busy

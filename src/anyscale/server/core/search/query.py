@@ -23,8 +23,6 @@ from anyscale.server.store.words import (
     words_of,
 )
 
-__all__ = ["MAX_WORDS", "SearchText", "Tier", "tier_of"]
-
 #: Words of a search, at most: the index keeps no more of an account.
 MAX_WORDS = MOST_WORDS
 

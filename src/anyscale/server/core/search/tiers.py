@@ -20,8 +20,6 @@ from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.user_ids import is_id_of
 from anyscale.server.store.words import LEADING, OF_EMAIL, OF_NAME, words_of
 
-__all__ = ["INDEX_ROWS", "SCAN_ROWS", "end_of", "passes", "search_steps"]
-
 #: rows of a block that is read by an index
 INDEX_ROWS = 200
 #: rows of a block of the last tier, which looks at all accounts

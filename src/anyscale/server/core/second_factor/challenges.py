@@ -16,8 +16,6 @@ from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.signer import Signer
 from anyscale.server.core.time_units import HOUR_MS, SECOND_MS
 
-__all__ = ["Challenge", "Challenges", "Purpose"]
-
 #: milliseconds that a page with a challenge may stay open
 _LIFETIME = HOUR_MS
 #: Milliseconds that the clock of the server that wrote the page may be ahead of ours.

@@ -39,8 +39,6 @@ from anyscale.server.store.transaction import Transaction
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["FactorService", "NewApp", "UserFactors", "checked_name"]
-
 #: apps of an account: each costs 24 codes at a sign-in
 _MOST_APPS: Final = 10
 _NAME_LENGTH: Final = 64

@@ -30,17 +30,6 @@ from anyscale.server.core.transactions import Transactions
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "HOW_TO_GET_ONE",
-    "SEED_KEYS",
-    "NewSeedKey",
-    "SeedKey",
-    "SeedKeys",
-    "create_key",
-    "create_next_key",
-    "prepare_seed_keys",
-]
-
 #: for operators
 HOW_TO_GET_ONE = (
     "run `anyscale server create-second-factor-key`, and copy the file to every server of the "

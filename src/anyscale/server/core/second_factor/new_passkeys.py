@@ -13,8 +13,6 @@ from anyscale.server.core.shown_methods import passkey_methods
 from anyscale.server.store.records.factors import FactorRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["NewPasskeys"]
-
 
 class NewPasskeys:
     """Adds passkeys, as `FactorService` adds apps: it raises the same errors.

@@ -23,8 +23,6 @@ from anyscale.server.store.records.factors import FactorRecord
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["CreatedPasskey", "PasskeyCeremonies", "ShownPasskey"]
-
 
 class ShownPasskey(Struct, frozen=True):
     """A passkey that has signed a challenge of ours, which is not used up yet."""

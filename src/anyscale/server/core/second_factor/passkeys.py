@@ -24,15 +24,6 @@ if TYPE_CHECKING:  # a server loads it with the first passkey: 35 ms
     from fido2.cose import CoseKey
     from fido2.webauthn import AuthenticatorData
 
-__all__ = [
-    "MOST_PASSKEYS",
-    "Assertion",
-    "Passkey",
-    "Registration",
-    "registration_options",
-    "request_options",
-]
-
 #: passkeys of an account
 MOST_PASSKEYS: Final = 20
 

@@ -8,8 +8,6 @@ from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["SecondFactorMode", "SecondFactorPolicy"]
-
 SecondFactorMode = Literal["off", "optional", "owners", "everyone"]
 
 

@@ -5,8 +5,6 @@ import re
 
 from anyscale.server.core.secrets import hash_of
 
-__all__ = ["new_recovery_codes", "recovery_code_hash"]
-
 _COUNT = 8
 
 #: Crockford's base32: no letter that looks like a digit, and no U. 24 of them are 120 bits, so that

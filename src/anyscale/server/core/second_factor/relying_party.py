@@ -6,8 +6,6 @@ from msgspec import Struct
 
 from anyscale.domain.urls import is_address
 
-__all__ = ["RelyingParty", "relying_party", "why_no_passkeys"]
-
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 _NO_ADDRESS = "ANYSCALE_PUBLIC_URL is not set: a passkey belongs to the address of the server"

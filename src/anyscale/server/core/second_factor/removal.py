@@ -16,8 +16,6 @@ from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["FORMER_OWNER_DAYS", "FactorRemoval", "owner_refusal"]
-
 #: Days in which the account of a former owner is protected as that of an owner. Otherwise a stolen
 #: token of an owner could take the role from another one, remove the factors, and give it back.
 FORMER_OWNER_DAYS: Final = 7

@@ -10,8 +10,6 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from anyscale.errors import SeedKeyMissing
 from anyscale.server.core.second_factor.keys import SeedKeys
 
-__all__ = ["SeedDamaged", "decrypt_seed", "encrypt_seed"]
-
 _NONCE = 24
 
 _log = logging.getLogger("anyscale.server")

@@ -9,16 +9,6 @@ import re
 from base64 import b32encode
 from urllib.parse import quote, urlencode
 
-__all__ = [
-    "clock_difference",
-    "clock_problem",
-    "code_of",
-    "matching_step",
-    "new_seed",
-    "otpauth_uri",
-    "seed_text",
-]
-
 #: octets of a seed: the length of the hash (RFC 4226, section 4, R6)
 _SEED_OCTETS = 20
 

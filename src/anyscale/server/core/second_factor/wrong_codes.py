@@ -13,8 +13,6 @@ from anyscale.server.core.time_units import MINUTE_MS, SECOND_MS
 from anyscale.server.store.records.factors import FactorState
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["count_wrong_code", "forget_wrong_codes", "why_no_codes"]
-
 #: wrong codes of an account in a time span, in milliseconds; then it has to wait for its end
 _MOST_WRONG: Final = 10
 _SPAN: Final = 10 * MINUTE_MS

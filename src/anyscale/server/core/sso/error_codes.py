@@ -9,8 +9,6 @@ from msgspec import Struct
 from anyscale.errors import ProviderUnavailable, SsoRefused
 from anyscale.server.core.sso.http_client import HttpResponse
 
-__all__ = ["TEMPORARY", "code_of", "error_of"]
-
 #: Errors that the user caused, and not the configuration (RFC 6749, 4.1.2.1 and OpenID Connect Core
 #: 1.0, 3.1.2.6).
 _CANCELLED = frozenset({"access_denied", "login_required", "interaction_required"})

@@ -20,8 +20,6 @@ from anyscale.server.core.secrets import SensitiveStruct
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["HttpResponse", "get", "post"]
-
 #: Octets of a response. Metadata and key sets have some thousands.
 _MAX_OCTETS = 256 * 1024
 

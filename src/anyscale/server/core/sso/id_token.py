@@ -18,20 +18,6 @@ from msgspec import Struct
 from anyscale.errors import SsoRefused
 from anyscale.server.core.secrets import SensitiveStruct
 
-__all__ = [
-    "ALGORITHMS",
-    "LEEWAY",
-    "ExpectedToken",
-    "TokenHeader",
-    "authentication_time",
-    "find_key",
-    "import_keys",
-    "is_same",
-    "loggable",
-    "parse_header",
-    "verify_token",
-]
-
 #: The allowed algorithms: none with a shared secret. For each the type of its keys, and the hash of
 #: the claim `at_hash`.
 _ALGORITHMS: Mapping[str, tuple[str, Callable[[bytes], Any]]] = {

@@ -32,8 +32,6 @@ from anyscale.server.core.sso.login_records import ExternalIdentity, SsoAttempt
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.core.sso.timed_cache import TimedCache
 
-__all__ = ["SCOPES", "IdentityProvider"]
-
 Body = TypeVar("Body")
 
 #: that a sign-in asks for (OpenID Connect Core 1.0, 5.4)

@@ -2,8 +2,6 @@
 
 from anyscale.server.core.secrets import SensitiveStruct
 
-__all__ = ["ExternalIdentity", "SsoAttempt"]
-
 
 class SsoAttempt(SensitiveStruct, frozen=True):
     """The secrets of a sign-in, which the browser keeps until the provider redirects it back."""

@@ -6,8 +6,6 @@ from typing import Any
 
 from msgspec import Struct
 
-__all__ = ["ProviderFactor", "ProviderSettings"]
-
 
 class ProviderFactor(Struct, frozen=True):
     """What in an ID token says that the user has shown two factors to the provider."""

@@ -27,8 +27,6 @@ from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["SsoLogin"]
-
 
 class SsoLogin:
     """Signs users in by their identity at a provider, which redirects them to `redirect_uri`."""

@@ -8,8 +8,6 @@ from typing import Generic, TypeVar
 
 from anyscale.errors import ProviderUnavailable, SsoRefused
 
-__all__ = ["TimedCache"]
-
 Value = TypeVar("Value")
 
 #: Seconds after a failure during which nothing is fetched.

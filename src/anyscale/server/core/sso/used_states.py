@@ -2,8 +2,6 @@
 
 import threading
 
-__all__ = ["UsedStates"]
-
 #: States in memory, at most some 15 MB; then the oldest is deleted. A cookie expires before that,
 #: unless 100,000 users sign in within ten minutes.
 _MAX_STATES = 100_000

@@ -29,8 +29,6 @@ from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.tokens import TokenRecord
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["PREFIX", "TokenService", "revoke_all"]
-
 #: Marks a token, so that scanners find it in a log, a repository or a chat.
 PREFIX = "mrt_"
 

@@ -21,8 +21,6 @@ from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.route_handlers import delete, get, post
 
-__all__ = ["HANDLERS"]
-
 FactorId = Annotated[str, PathParameter(max_length=64, description="`fac_...`")]
 
 

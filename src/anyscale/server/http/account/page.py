@@ -26,8 +26,6 @@ from anyscale.server.http.web.forms import read_form
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.login_options import LoginOptions
 
-__all__ = ["HANDLERS", "AccountPage"]
-
 Page = Response[str]
 
 #: sessions on the page

@@ -18,8 +18,6 @@ from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.forms import read_form, refusal
 from anyscale.server.http.web.templating import render_page
 
-__all__ = ["HANDLERS", "NEW_PASSKEY"]
-
 Page = Response[str]
 
 NEW_PASSKEY: Final = "/account/second-factor/passkey"

@@ -2,8 +2,6 @@
 
 from io import BytesIO
 
-__all__ = ["qr_code"]
-
 _QUIET_ZONE = 4  # modules (ISO/IEC 18004, 6.3.8)
 
 

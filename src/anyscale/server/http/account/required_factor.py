@@ -17,8 +17,6 @@ from anyscale.server.http.web.session_pages import STEP_PAGES
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.login_options import LoginOptions
 
-__all__ = ["HANDLERS"]
-
 
 @get(
     STEP_PAGES[Step.SECOND_FACTOR],

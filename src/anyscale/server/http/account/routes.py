@@ -37,8 +37,6 @@ from anyscale.server.http.login.sign_in_again import redirect_to_sign_in_again
 from anyscale.server.http.route_handlers import delete, get, put
 from anyscale.server.http.web.session_pages import session_pages
 
-__all__ = ["ROUTERS"]
-
 SessionId = Annotated[str, PathParameter(max_length=64, description="`ses_...`")]
 
 

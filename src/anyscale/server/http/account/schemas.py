@@ -12,28 +12,6 @@ from anyscale.server.core.steps import Step
 from anyscale.server.store.records.login import SessionRecord
 from anyscale.server.store.records.tokens import TokenRecord
 
-__all__ = [
-    "ChangePasswordRequest",
-    "ConfirmAppRequest",
-    "CreateTokenRequest",
-    "CreatedToken",
-    "CurrentUser",
-    "FactorInfo",
-    "FactorList",
-    "NewAppInfo",
-    "RecoveryCodes",
-    "RevokedSessions",
-    "SessionInfo",
-    "SessionList",
-    "TokenInfo",
-    "TokenList",
-    "current_user",
-    "factor_list",
-    "new_app_info",
-    "session_info",
-    "token_info",
-]
-
 
 class ChangePasswordRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """Your current password and a new one."""

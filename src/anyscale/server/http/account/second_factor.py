@@ -26,8 +26,6 @@ from anyscale.server.http.web.kept_forms import restored_note
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.paths import RECOVERED
 
-__all__ = ["APP", "HANDLERS", "follow_added", "show_recovery_codes"]
-
 Page = Response[str]
 
 #: the page that shows a QR code, and takes the first code

@@ -1,7 +1,5 @@
 """The name of a browser, from its header `User-Agent` (RFC 9110, 10.1.5)."""
 
-__all__ = ["browser_name"]
-
 #: mark -> name; the first match counts, since most browsers also claim to be Chrome and Safari.
 _BROWSERS = (
     ("Edg", "Edge"),

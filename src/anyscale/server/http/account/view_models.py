@@ -11,16 +11,6 @@ from anyscale.server.store.records.factors import FactorRecord
 from anyscale.server.store.records.tokens import TokenRecord
 from anyscale.server.store.records.users import AccountRecord
 
-__all__ = [
-    "FACTOR_KINDS",
-    "FactorView",
-    "TokenView",
-    "ago",
-    "factor_views",
-    "sign_in_methods",
-    "token_views",
-]
-
 #: in words
 FACTOR_KINDS = {"totp": "Authenticator app", "passkey": "Passkey"}
 

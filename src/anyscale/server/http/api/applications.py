@@ -20,8 +20,6 @@ from anyscale.server.http.dependencies import TokenRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.route_handlers import delete, get, patch, post
 
-__all__ = ["ROUTER"]
-
 ClientId = Annotated[str, PathParameter(max_length=64, description="`app_...`")]
 
 

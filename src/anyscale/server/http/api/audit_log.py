@@ -16,8 +16,6 @@ from anyscale.server.core.permissions import Permission
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.route_handlers import get
 
-__all__ = ["ROUTER"]
-
 
 def _time(name: str, description: str) -> Any:
     return QueryParameter(

@@ -22,8 +22,6 @@ from anyscale.server.http.dependencies import TokenRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.route_handlers import post, put
 
-__all__ = ["ROUTER"]
-
 #: the last chunk where all users have a position
 _LAST_CHUNK = MAX_POSITION // Policy().chunk_users - 1
 

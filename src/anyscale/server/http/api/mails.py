@@ -17,8 +17,6 @@ from anyscale.server.http.dependencies import TokenRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.route_handlers import get, post
 
-__all__ = ["ROUTER"]
-
 _TO_MANY = (
     "For `batch_id` and `without_credentials` one row is written, from which the mails are created "
     "a part at a time; a call that is repeated while they are due changes nothing. A link is "

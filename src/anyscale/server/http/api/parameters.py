@@ -6,17 +6,6 @@ from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
 from anyscale.domain.schemas.batches import IDEMPOTENCY_KEY
 
-__all__ = [
-    "AfterUser",
-    "BatchId",
-    "CreationKey",
-    "KeyOfBatch",
-    "MailingId",
-    "OpeningKey",
-    "PageOfUsers",
-    "UserId",
-]
-
 BatchId = Annotated[str, PathParameter(max_length=64, description="`bat_...`")]
 MailingId = Annotated[str, PathParameter(max_length=64, description="`mlg_...` or `bat_...`")]
 UserId = Annotated[str, PathParameter(max_length=64, description="`usr_...`")]

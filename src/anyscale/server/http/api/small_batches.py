@@ -25,8 +25,6 @@ from anyscale.server.http.dependencies import TokenRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.route_handlers import get, post
 
-__all__ = ["ROUTER"]
-
 
 @get(
     "/policy",

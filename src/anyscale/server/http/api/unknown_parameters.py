@@ -13,8 +13,6 @@ from litestar.params import QueryParameter
 from anyscale.errors import RequestInvalid
 from anyscale.server.http.dependencies import Connection
 
-__all__ = ["refuse_unknown_parameters"]
-
 
 def refuse_unknown_parameters(connection: Connection, handler: BaseRouteHandler) -> None:
     """Raise `RequestInvalid` for a query parameter that is unknown, or there twice."""

@@ -22,8 +22,6 @@ from anyscale.domain.validation import (
 from anyscale.errors import BatchRefused, Problem, TooLarge
 from anyscale.server.http.bodies import check_value_count, invalid_body
 
-__all__ = ["check_chunk", "check_users", "decode_users", "passwords_of"]
-
 UsersBody = TypeVar("UsersBody", BatchCreate, UserChunk, LookUp)
 
 #: unknown keys that are reported for one user

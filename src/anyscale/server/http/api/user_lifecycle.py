@@ -33,8 +33,6 @@ from anyscale.server.http.dependencies import TokenRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.route_handlers import delete, patch, post, put
 
-__all__ = ["ROUTER"]
-
 _EXPECTED = (
     "With `expected`, the call is refused (409, `account_edited`) if a field has neither the value "
     "of `expected` nor the new one: somebody has edited the account since. An `email` "

@@ -19,8 +19,6 @@ from anyscale.server.http.bodies import decode
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.route_handlers import get, post
 
-__all__ = ["ROUTER"]
-
 _CONTAINED = (
     "Only accounts whose {} contains this, without regard to case; with `match=exact`, only those "
     "{}. Not with `search`."

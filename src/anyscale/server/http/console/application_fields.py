@@ -10,8 +10,6 @@ from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.web.console_page import refused_form
 from anyscale.server.http.web.forms import read_form, sentence
 
-__all__ = ["CHOICES", "FIELDS", "audience_of", "entered", "is_check", "refused", "values_of"]
-
 FIELDS = ("name", "redirect_uris", "post_logout_redirect_uris", "audience", "address")
 CHOICES = ("is_public", "refresh_tokens", "without_pkce", "requires_second_factor")
 

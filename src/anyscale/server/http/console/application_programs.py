@@ -15,8 +15,6 @@ from anyscale.domain.models.applications import Application
 from anyscale.server.http import web
 from anyscale.server.http.openid.discovery import metadata
 
-__all__ = ["PROGRAMS", "Address", "Connection", "Program", "ProgramText", "connection"]
-
 _FOLDER = Path(web.__file__).parent / "programs"
 
 #: the sample values of the texts

@@ -39,8 +39,6 @@ from anyscale.server.http.web.forms import read_form, read_form_key, read_number
 from anyscale.server.http.web.templating import redirect
 from anyscale.server.store.words import fold
 
-__all__ = ["HANDLERS"]
-
 _SECTION = "/console/applications"
 
 _NOTES = {

@@ -6,8 +6,6 @@ from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.web.console_page import Problem
 from anyscale.server.http.web.forms import read_form
 
-__all__ = ["lines_of", "read_edited", "read_fields"]
-
 _CHANGED = "This is now: {}. It was changed after this form was opened. Save again to replace it."
 
 

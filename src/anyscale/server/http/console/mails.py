@@ -37,8 +37,6 @@ from anyscale.server.http.web.console_page import (
 from anyscale.server.http.web.forms import read_form
 from anyscale.server.http.web.templating import redirect
 
-__all__ = ["HANDLERS", "KINDS_IN_WORDS", "PATH"]
-
 PATH = "/console/mails"
 
 #: mailings, and mails, of a page

@@ -11,8 +11,6 @@ from anyscale.server.http.route_handlers import get
 from anyscale.server.http.web.console_page import render_console_page
 from anyscale.server.http.web.templating import accepts_page
 
-__all__ = ["HANDLERS", "show_missing"]
-
 
 class Missing(NamedTuple):
     """What is not there, in words, and the address of the list to look in."""

@@ -20,8 +20,6 @@ from anyscale.server.http.route_handlers import get
 from anyscale.server.http.web.actors import names_in
 from anyscale.server.http.web.console_page import Page, render_console_page
 
-__all__ = ["HANDLERS"]
-
 _SHOWN_BATCHES = 5
 _SHOWN_ENTRIES = 10
 

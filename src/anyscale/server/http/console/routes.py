@@ -21,8 +21,6 @@ from anyscale.server.http.login.sign_in_again import redirect_to_sign_in_again
 from anyscale.server.http.web.session_pages import session_pages
 from anyscale.server.http.web.templating import render_page
 
-__all__ = ["ROUTER"]
-
 
 def _refuse(request: AnyRequest, _: NotPermitted) -> Response[str]:
     return render_page("console/not_permitted", options=request.app.state.login_options, status=403)

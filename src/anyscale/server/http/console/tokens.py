@@ -21,8 +21,6 @@ from anyscale.server.http.web.console_page import (
 from anyscale.server.http.web.forms import read_form, read_form_key
 from anyscale.server.http.web.templating import redirect
 
-__all__ = ["HANDLERS"]
-
 _SECTION = "/console/tokens"
 
 _NOTES = {"revoked": "The token is revoked. Programs that use it cannot sign in any more."}

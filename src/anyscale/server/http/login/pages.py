@@ -49,8 +49,6 @@ from anyscale.server.login_options import LoginOptions
 from anyscale.server.paths import FORGOT_PASSWORD, KEEP_FORM, LINK_PAGE, SIGN_IN_AGAIN
 from anyscale.server.store.records.users import AccountRecord
 
-__all__ = ["ROUTERS"]
-
 Page = Response[str]
 
 #: Messages of the sign-in page, by the parameter `note` of its address.

@@ -20,8 +20,6 @@ from anyscale.server.http.web.templating import render_page
 from anyscale.server.login_options import LoginOptions
 from anyscale.server.paths import SIGN_IN_BY_PASSKEY
 
-__all__ = ["HANDLERS", "sign_in_page"]
-
 Page = Response[str]
 
 

@@ -15,8 +15,6 @@ from anyscale.server.core.callers import user_actor
 from anyscale.server.http.dependencies import AnyRequest, Connection
 from anyscale.server.http.web.forms import refusal
 
-__all__ = ["passkey_refusal", "record_refused_code", "record_refused_passkey"]
-
 _log = logging.getLogger("anyscale.server")
 
 

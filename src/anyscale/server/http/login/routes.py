@@ -18,8 +18,6 @@ from anyscale.server.http.login.second_factor import CALLS, respond_to_sign_in
 from anyscale.server.http.login.sign_in import LoginFlows
 from anyscale.server.http.route_handlers import delete, post
 
-__all__ = ["ROUTERS"]
-
 
 @post(
     "/sessions",

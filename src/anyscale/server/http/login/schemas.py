@@ -2,8 +2,6 @@
 
 from msgspec import Struct
 
-__all__ = ["LoginRequest", "LoginResponse", "SecondFactorRequest", "SetPasswordRequest"]
-
 
 class LoginRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """The credentials of a user."""

@@ -47,8 +47,6 @@ from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.login_options import LoginOptions
 from anyscale.server.paths import RECOVERED, SECOND_FACTOR
 
-__all__ = ["CALLS", "PAGES", "continue_sign_in", "respond_to_sign_in", "show_second_factor"]
-
 Page = Response[str]
 
 #: characters of a stored path: of a longer one the query is left out

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from anyscale.server.core.sso.login_records import ExternalIdentity
     from anyscale.server.core.sso.sso_login import SsoLogin
 
-__all__ = ["LoginFlows"]
-
 _Result = TypeVar("_Result", LoginResult | HalfSignIn, HalfSignIn | None)
 
 

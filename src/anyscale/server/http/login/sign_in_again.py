@@ -36,12 +36,6 @@ from anyscale.server.http.web.kept_forms import may_keep_form, return_path, send
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.paths import SIGN_IN_AGAIN
 
-__all__ = [
-    "HANDLERS",
-    "redirect_to_sign_in_again",
-    "require_recent_sign_in",
-]
-
 Page = Response[str]
 
 

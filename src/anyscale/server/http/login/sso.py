@@ -52,8 +52,6 @@ from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.kept_forms import own_page
 from anyscale.server.paths import SIGN_IN_AGAIN, SSO_CALLBACK
 
-__all__ = ["HANDLERS", "is_forced", "log_refusal", "path_for_cookie", "require_sso"]
-
 _log = logging.getLogger("anyscale.server")
 
 #: The parameter of the sign-in page for a reason; `refused` for all others. `not_set_up` shows

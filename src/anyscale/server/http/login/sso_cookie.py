@@ -14,8 +14,6 @@ from anyscale.server.core.sso.login_records import SsoAttempt
 from anyscale.server.core.sso.sso_login import SsoLogin
 from anyscale.server.http.cookies import HostCookie
 
-__all__ = ["COOKIE", "create_cookie", "read_cookie_value"]
-
 COOKIE = "__Host-sso"
 
 #: seconds that a user has to sign in at the provider

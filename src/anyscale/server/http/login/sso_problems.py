@@ -2,8 +2,6 @@
 
 import re
 
-__all__ = ["sso_problem"]
-
 #: by the parameter `sso` of the pages of a sign-in
 _PROBLEMS = {
     "expired": "Signing in took too long, or you started it in another window. Please try again.",

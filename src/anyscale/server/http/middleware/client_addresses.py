@@ -8,8 +8,6 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from anyscale.domain.urls import is_address
 
-__all__ = ["ClientAddressMiddleware"]
-
 _log = logging.getLogger("anyscale.server")
 
 

@@ -18,8 +18,6 @@ from anyscale.errors import CsrfRejected
 from anyscale.server.http.authentication import authenticator_of
 from anyscale.server.http.dependencies import Connection
 
-__all__ = ["CSRF_RULE", "CsrfMiddleware", "csrf_exempt", "same_origin"]
-
 #: Returns whether a request is allowed.
 CsrfRule = Callable[[Connection], bool]
 

@@ -9,8 +9,6 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from anyscale.errors import RequestInvalid, TooLarge
 
-__all__ = ["MAX_BODY", "GzipRequestMiddleware"]
-
 #: Octets of a decompressed body. A chunk of users with the longest possible values fits.
 MAX_BODY = 64 * 1024 * 1024
 

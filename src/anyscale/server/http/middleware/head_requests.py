@@ -12,9 +12,6 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from anyscale.server.paths import AUTHORIZE, LOGOUT, SSO_CALLBACK
 
-__all__ = ["HeadMiddleware"]
-
-
 #: where GET creates a code, or ends or creates a session, which HEAD must not (RFC 9110, 9.2.1)
 _WITHOUT_HEAD = frozenset({AUTHORIZE, LOGOUT, SSO_CALLBACK})
 

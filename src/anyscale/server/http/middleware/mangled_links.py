@@ -8,8 +8,6 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from anyscale.server.core.link_secrets import secret_of
 from anyscale.server.paths import LINK_PAGE
 
-__all__ = ["MangledLinkMiddleware"]
-
 
 class MangledLinkMiddleware(ASGIMiddleware):
     """Redirects `/set-password%23mrl_...` to the page, with the secret after a `#` again."""

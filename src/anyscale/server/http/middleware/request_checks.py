@@ -17,8 +17,6 @@ from anyscale.domain.urls import is_address, is_loopback_host
 from anyscale.errors import AnyscaleError, NotFound, RequestInvalid
 from anyscale.server.http.errors import send_refusal
 
-__all__ = ["RequestCheckMiddleware", "is_canonical"]
-
 #: Segments of RFC 3986, 3.3, none of them empty or a dot segment. An escaped character is neither
 #: an unreserved one (2.3), which means the same as the character itself, nor a slash.
 _CANONICAL = re.compile(

@@ -13,8 +13,6 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from anyscale.server.http.metrics import IN_PROGRESS, REQUESTS, SECONDS
 from anyscale.server.http.request_context import actor, request_id
 
-__all__ = ["RequestLogMiddleware"]
-
 _log = logging.getLogger("anyscale.server")
 
 #: A client may send any word as its method, and each value of a label keeps its memory.

@@ -9,8 +9,6 @@ from anyscale.domain.schemas.protocol import API, IDENTITY
 from anyscale.server.http.cookies import AUTHORIZATION, read_cookie
 from anyscale.server.paths import LINK_PAGE
 
-__all__ = ["SecurityHeadersMiddleware"]
-
 Headers = list[tuple[bytes, bytes]]
 
 #: A response is not stored, runs nothing and is shown on no other site, unless its handler sets

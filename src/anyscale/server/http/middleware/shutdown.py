@@ -9,8 +9,6 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from anyscale.errors import ServerUnreachable
 
-__all__ = ["ShutdownMiddleware", "shut_down_when_cancelled"]
-
 
 class ShutdownMiddleware(ASGIMiddleware):
     """Answers a cancelled request with 503, which clients repeat, and without a traceback."""

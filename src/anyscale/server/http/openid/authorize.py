@@ -37,8 +37,6 @@ from anyscale.server.http.web.templating import accepts_page, redirect, render_p
 from anyscale.server.login_options import LoginOptions
 from anyscale.server.paths import AUTHORIZE, LOGOUT
 
-__all__ = ["HANDLERS", "REQUEST_EXPIRED", "resume_path", "resumed_id"]
-
 Page = Response[str]
 Decision = Redirection | SignInNeeded | ConfirmationNeeded
 

@@ -15,8 +15,6 @@ from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.openid.authorize import REQUEST_EXPIRED, resume_path
 from anyscale.server.http.thread_pools import ThreadPools
 
-__all__ = ["LOST_REQUEST_NOTES", "Continuation", "Continuations"]
-
 #: the note of the pages that follow, by their parameter `note`
 LOST_REQUEST_NOTES = {
     REQUEST_EXPIRED: "The request of the application has expired: open the application again."

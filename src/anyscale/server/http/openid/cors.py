@@ -13,8 +13,6 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from anyscale.server.http.dependencies import Connection
 
-__all__ = ["CORS", "CorsMiddleware"]
-
 #: the option of a route (`opt`) that lets pages of public applications read its responses
 CORS = "cors"
 

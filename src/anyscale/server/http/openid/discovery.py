@@ -13,8 +13,6 @@ from anyscale.server.http.route_handlers import get
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.paths import AUTHORIZE, EXCHANGE, LOGOUT, REVOKE, SIGNING_KEYS, USERINFO
 
-__all__ = ["HANDLERS", "metadata", "require_provider"]
-
 #: (RFC 8414, 3; Discovery, 4)
 _METADATA = ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"]
 

@@ -27,8 +27,6 @@ from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.login_options import LoginOptions
 from anyscale.server.paths import LOGOUT
 
-__all__ = ["HANDLERS"]
-
 Page = Response[str]
 
 _CONFIRM = f"{LOGOUT}/confirm"

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-__all__ = ["with_parameters"]
-
 
 def with_parameters(uri: str, parameters: Mapping[str, str]) -> str:
     """Return the redirect URI of an application with more parameters, if there are any."""

@@ -9,8 +9,6 @@ import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-__all__ = ["log_refusal", "origin_and_path"]
-
 _CLIENT_ID = re.compile(r"app_[0-9a-f]{24}")
 
 _ADDRESSES = ("redirect_uri", "post_logout_redirect_uri")

@@ -30,8 +30,6 @@ from anyscale.server.http.web.forms import read_pairs
 from anyscale.server.paths import EXCHANGE, REVOKE
 from anyscale.server.store.records.openid import ApplicationRecord
 
-__all__ = ["HANDLERS"]
-
 Body = Response[dict[str, Any]]
 
 

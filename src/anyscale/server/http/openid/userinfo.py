@@ -17,8 +17,6 @@ from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.forms import read_pairs
 from anyscale.server.paths import USERINFO
 
-__all__ = ["HANDLERS"]
-
 _INVALID = "the access token is unknown or expired, or its user may not use the application"
 
 

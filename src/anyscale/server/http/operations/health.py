@@ -17,8 +17,6 @@ from anyscale.server.http.metrics import DatabaseMetrics
 from anyscale.server.http.route_handlers import get
 from anyscale.server.http.thread_pools import ThreadPools
 
-__all__ = ["HANDLERS"]
-
 #: tries to read the files of all processes, and the seconds between two
 _TRIES, _PAUSE = 20, 0.01
 

@@ -50,8 +50,6 @@ from anyscale.server.http.login.schemas import (
 from anyscale.server.http.web.templating import render_page
 from anyscale.server.login_options import LoginOptions
 
-__all__ = ["HANDLERS", "openapi_config"]
-
 #: The bodies that handlers decode themselves: to report all problems at once, or in a thread.
 _BODIES: dict[str, type[msgspec.Struct]] = {
     "createUsers": BatchCreate,

@@ -21,8 +21,6 @@ from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.thread_pools import ThreadPools
 
-__all__ = ["HANDLERS"]
-
 
 @get(RECEIVED_REQUEST_PATH, pool="auth", include_in_schema=False)
 def describe_request(

@@ -8,8 +8,6 @@ from msgspec import Struct, structs
 from anyscale.domain.names import full_name
 from anyscale.server.core.accounts.queries import UserQueries
 
-__all__ = ["names_in"]
-
 _USER_ID = re.compile(r"usr_[0-9a-f]{32}")
 
 

@@ -10,8 +10,6 @@ from anyscale.server.http.dependencies import AnyRequest, UserRequest
 from anyscale.server.http.web.forms import refusal
 from anyscale.server.http.web.templating import render_page
 
-__all__ = ["NOT_OF_THE_FORM", "Page", "Problem", "host_of", "refused_form", "render_console_page"]
-
 Page = Response[str]
 
 _Errors = tuple[type[AnyscaleError], ...]

@@ -8,8 +8,6 @@ from anyscale.domain.schemas.protocol import ProblemDocument
 from anyscale.server.http.web.templating import render_page
 from anyscale.server.login_options import LoginOptions
 
-__all__ = ["error_page"]
-
 #: status -> heading and text; any other status is shown as 500
 _TEXTS: dict[int, tuple[str, str]] = {
     HTTPStatus.BAD_REQUEST: (

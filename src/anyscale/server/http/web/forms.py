@@ -21,22 +21,6 @@ from anyscale.errors import (
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.refusals import count_refusal, retry_after
 
-__all__ = [
-    "OptionalFormKey",
-    "form_key_or_new",
-    "is_form",
-    "new_form_key",
-    "query_pairs",
-    "read_form",
-    "read_form_key",
-    "read_number",
-    "read_pairs",
-    "read_texts",
-    "refusal",
-    "sentence",
-    "user_message",
-]
-
 _MEDIA_TYPE = "application/x-www-form-urlencoded"
 
 #: fields of a form; ours have the accounts of a page at most, which are 50

@@ -24,19 +24,6 @@ from anyscale.server.http.dependencies import AnyRequest, Connection
 from anyscale.server.http.web.forms import is_form, read_pairs
 from anyscale.server.paths import KEEP_FORM
 
-__all__ = [
-    "COOKIE",
-    "keep_fields",
-    "may_keep_form",
-    "own_page",
-    "restore_form",
-    "restored_note",
-    "return_path",
-    "send_form_again",
-    "typed",
-    "was_chosen",
-]
-
 COOKIE = "__Host-form"
 
 #: seconds that a user has to sign in

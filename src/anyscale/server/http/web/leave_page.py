@@ -5,8 +5,6 @@ from litestar import Response
 from anyscale.server.http.web.templating import render_page
 from anyscale.server.login_options import LoginOptions
 
-__all__ = ["leave_page"]
-
 
 def leave_page(
     application: str, url: str, options: LoginOptions, *, is_automatic: bool = True

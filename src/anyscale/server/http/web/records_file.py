@@ -19,18 +19,6 @@ from anyscale.server.http.authentication import require_permission_still
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.web import workbook
 
-__all__ = [
-    "BY_MAIL",
-    "LINK_NOTES",
-    "FileFormat",
-    "Named",
-    "RecordsFile",
-    "Rows",
-    "link_rows",
-    "links_file",
-    "while_permitted",
-]
-
 FileFormat = Literal["csv", "jsonl", "xlsx"]
 
 

@@ -28,8 +28,6 @@ from anyscale.server.http.web.kept_forms import (
 )
 from anyscale.server.http.web.templating import accepts_page, redirect
 
-__all__ = ["STEP_PAGES", "session_pages"]
-
 #: what the user of a session has to do first -> the page for it
 STEP_PAGES: Mapping[Step | None, str] = {
     Step.PASSWORD: "/password",

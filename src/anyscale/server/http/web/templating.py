@@ -24,8 +24,6 @@ from anyscale.server.http.web.kept_forms import restored_note, typed, was_chosen
 from anyscale.server.login_options import LoginOptions
 from anyscale.server.logo import LOGO_ASSET
 
-__all__ = ["HANDLERS", "accepts_page", "redirect", "render_page"]
-
 _FOLDER = Path(__file__).parent
 
 _MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}

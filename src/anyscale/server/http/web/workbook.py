@@ -13,8 +13,6 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 from anyscale.domain.spreadsheets import cell_name
 
-__all__ = ["MEDIA_TYPE", "Workbook"]
-
 MEDIA_TYPE: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 _SHEETS = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"

@@ -9,8 +9,6 @@ import psycopg
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.sql.connection import Connection, StoredTable
 
-__all__ = ["NO_LIMITS", "PostgresConnection"]
-
 _WORDS = {
     "any": "= any(?)",
     "live_users_with_emails": "live_users where email_key = any(?)",

@@ -9,8 +9,6 @@ from psycopg.conninfo import conninfo_to_dict
 
 from anyscale.errors import StoreUnavailable
 
-__all__ = ["DatabaseAddress", "translated"]
-
 _REASONS = {
     "53100": "the disk is full: make room, then run the same command again",
     "53200": "it is out of memory: try again later",

@@ -26,8 +26,6 @@ from anyscale.server.store.records.users import (
 from anyscale.server.store.sql.connection import columns
 from anyscale.server.store.sql.users import Users
 
-__all__ = ["PostgresUsers"]
-
 Result = TypeVar("Result")
 
 #: How often holders may vanish between two statements. Each time other transactions have committed.

@@ -20,8 +20,6 @@ from anyscale.server.store.postgres.pool import (
 from anyscale.server.store.schema_versions import steps_of
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["open_read_only"]
-
 _OLDEST = 14
 #: `server_version_num` of 15.6 is 150006
 _MAJOR = 10_000

@@ -17,8 +17,6 @@ from anyscale.server.store.schema_versions import (
     steps_of,
 )
 
-__all__ = ["lock_migrations", "migrate", "schema_version"]
-
 #: Any number, but the same in all versions, and no other lock's.
 _LOCK = 0x6D757374_6D696772
 

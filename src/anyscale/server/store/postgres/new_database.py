@@ -13,8 +13,6 @@ from anyscale.server.store.postgres.migrate import lock_migrations, migrate
 from anyscale.server.store.postgres.pool import Pool
 from anyscale.server.store.postgres.store import WRITE
 
-__all__ = ["new_postgres"]
-
 # Tables of extensions are not the user's.
 _TABLES = """
     select relname from pg_class

@@ -11,8 +11,6 @@ from psycopg.pq import TransactionStatus
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.postgres.errors import DatabaseAddress, translated
 
-__all__ = ["APPLICATION_NAME", "BEGIN_READ", "MAX_CONNECTIONS", "Pool"]
-
 #: Starts a transaction that reads one state. It names isolation level and access mode, because a
 #: database may have other defaults.
 BEGIN_READ = "begin isolation level repeatable read read only"

@@ -14,8 +14,6 @@ from anyscale.server.store.postgres.pool import BEGIN_READ, Pool
 from anyscale.server.store.schema_versions import refuse_newer, require_current, steps_of
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["WRITE", "PostgresStore"]
-
 # They name each property, because a database may have other defaults.
 WRITE = "begin isolation level read committed read write"
 _WRITE_BEHIND = f"{WRITE}; set local synchronous_commit = off"

@@ -2,8 +2,6 @@
 
 from anyscale.server.store.records.record import Record
 
-__all__ = ["AuditRecord"]
-
 
 class AuditRecord(Record, frozen=True):
     """An entry of the audit log."""

@@ -4,17 +4,6 @@ from typing import Literal
 
 from anyscale.server.store.records.record import Record
 
-__all__ = [
-    "DROPPED_OR_EXPIRED",
-    "AccountCounts",
-    "BatchRecord",
-    "ChunkRecord",
-    "ConflictRecord",
-    "EmailHolder",
-    "Origin",
-    "PendingHash",
-]
-
 #: The states of batches that have no accounts and reserve no email. Their rows are being deleted.
 DROPPED_OR_EXPIRED = ("dropped", "expired")
 

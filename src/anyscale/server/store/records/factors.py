@@ -4,8 +4,6 @@ from typing import Literal
 
 from anyscale.server.store.records.record import Record
 
-__all__ = ["FactorKind", "FactorRecord", "FactorState"]
-
 FactorKind = Literal["totp", "passkey"]
 
 

@@ -2,8 +2,6 @@
 
 from anyscale.server.store.records.record import Record
 
-__all__ = ["HalfSignInRecord", "LinkRecord", "SessionRecord", "UnusedLinks"]
-
 
 class SessionRecord(Record, frozen=True):
     """A signed-in browser. Of its cookie only the hash is stored."""

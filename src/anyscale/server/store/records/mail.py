@@ -2,17 +2,6 @@
 
 from anyscale.server.store.records.record import Record
 
-__all__ = [
-    "FORGOTTEN",
-    "MANY",
-    "RANKS",
-    "SINGLE",
-    "MailCounts",
-    "MailRecord",
-    "MailingRecord",
-    "QueuedMails",
-]
-
 #: The ranks of mails: the first attempt of one to a user who forgot the password, a mail by itself,
 #: and one of many, which comes after the others.
 FORGOTTEN, SINGLE, MANY = RANKS = 0, 1, 2

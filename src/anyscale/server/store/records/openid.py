@@ -7,8 +7,6 @@ from msgspec import json
 
 from anyscale.server.store.records.record import Record
 
-__all__ = ["ApplicationRecord", "Audience", "FormerSecret", "GrantRecord", "PublicKeyRecord"]
-
 
 class Audience(NamedTuple):
     """The users of an application: owners, emails of domains, accounts of published batches."""

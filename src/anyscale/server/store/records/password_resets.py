@@ -2,8 +2,6 @@
 
 from anyscale.server.store.records.record import Record
 
-__all__ = ["PasswordResetRecord"]
-
 
 class PasswordResetRecord(Record, frozen=True):
     """A request for a mail with a link. The email may have no account."""

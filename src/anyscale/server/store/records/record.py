@@ -2,8 +2,6 @@
 
 from msgspec import Struct
 
-__all__ = ["Record"]
-
 
 class Record(Struct, frozen=True, array_like=True):
     """A row. `array_like` lets msgspec build a list of records from a list of tuples."""

@@ -12,19 +12,6 @@ from anyscale.server.store.records.record import Record
 from anyscale.server.store.records.users import UserRecord
 from anyscale.server.store.user_ids import position_of
 
-__all__ = [
-    "AccountTextsRecord",
-    "DeletedAccountRecord",
-    "Filters",
-    "FoundUserRecord",
-    "FoundWord",
-    "IndexPlace",
-    "Scan",
-    "SearchIndexRecord",
-    "SignIn",
-    "SkippedRecord",
-]
-
 #: How a user can sign in to an account, the first of these that is true: it is suspended; it has a
 #: password; by SSO; a link to set a password is open; no user can.
 SignIn = Literal["suspended", "password", "sso", "link", "none"]

@@ -2,8 +2,6 @@
 
 from anyscale.server.store.records.record import Record
 
-__all__ = ["AnswerRecord", "SyncRecord"]
-
 
 class AnswerRecord(Record, frozen=True):
     """What an answer to a question of a sync was the answer to: see `GivenAnswer`."""

@@ -2,8 +2,6 @@
 
 from anyscale.server.store.records.record import Record
 
-__all__ = ["TokenRecord"]
-
 
 class TokenRecord(Record, frozen=True):
     """An API token. Only its hash is stored."""

@@ -4,8 +4,6 @@ from anyscale.domain.models.users import AdminCreatedUser, User
 from anyscale.domain.times import day_of, from_milliseconds
 from anyscale.server.store.records.users import UserRecord
 
-__all__ = ["created_user_of", "user_of"]
-
 
 def user_of(record: UserRecord) -> User:
     """Return an account as clients see it.

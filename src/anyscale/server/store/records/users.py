@@ -9,22 +9,6 @@ from anyscale.domain.validation import CheckedUser
 from anyscale.server.store.records.record import Record
 from anyscale.server.store.words import searchable
 
-__all__ = [
-    "AccountRecord",
-    "ExportedRecord",
-    "FreedEmailRecord",
-    "ImportedRecord",
-    "NewEmail",
-    "NewHash",
-    "NewUserRecord",
-    "NewUsers",
-    "ReservedHash",
-    "ReservedRecord",
-    "SubjectHolder",
-    "UserRecord",
-    "new_users",
-]
-
 
 class NewUserRecord(NamedTuple):
     """A user to insert. A tuple, since one statement takes the values of a thousand of them."""

@@ -13,8 +13,6 @@ from anyscale.server.store.sql.connection import Connection, Table, columns
 from anyscale.server.store.sql.search.user_words import Words
 from anyscale.server.store.words import searchable
 
-__all__ = ["Accounts"]
-
 #: The number that stands for all owners in locks. Any number, but the same in all versions.
 _OWNERS_LOCK = 0x6D757374_6F776E72
 

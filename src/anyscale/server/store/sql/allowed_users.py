@@ -7,8 +7,6 @@ from anyscale.server.store.records.openid import Audience
 from anyscale.server.store.sql.connection import Table
 from anyscale.server.store.user_ids import end_of_batch, id_prefix
 
-__all__ = ["DOMAIN", "AllowedUsers"]
-
 #: the domain of an email, of which no index is: it would slow each new account down
 DOMAIN = "substr(email_key, {strpos}(email_key, '@') + 1)"
 

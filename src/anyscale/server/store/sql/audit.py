@@ -11,8 +11,6 @@ from anyscale.server.store.records.audit import AuditRecord
 from anyscale.server.store.sql.connection import Table, columns, marks
 from anyscale.server.store.user_ids import batch_id_of, is_id_of, position_of
 
-__all__ = ["Audit"]
-
 #: The number that stands for the end of the log in locks. Any number, but the same in all versions.
 _LOCK = 0x6D757374_61756469
 

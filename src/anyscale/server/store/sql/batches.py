@@ -19,8 +19,6 @@ from anyscale.server.store.sql.sign_in_methods import (
     sign_in,
 )
 
-__all__ = ["DROPPED_OR_EXPIRED_SQL", "Batches", "Chunks"]
-
 #: The number that stands for the order of publishing in locks. Any number, but the same in all
 #: versions.
 _PUBLISHING_LOCK = 0x6D757374_7075626C

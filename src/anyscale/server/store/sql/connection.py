@@ -10,8 +10,6 @@ import msgspec
 
 from anyscale.server.store.records.record import Record
 
-__all__ = ["Connection", "StoredTable", "Table", "changes", "columns", "insert", "marks", "upsert"]
-
 Found = TypeVar("Found", bound=Record)
 
 

@@ -9,8 +9,6 @@ from anyscale.server.store.sql.connection import Table, columns, insert, upsert
 from anyscale.server.store.sql.sign_in_methods import ADMIN_LINK, WITHOUT_CREDENTIALS
 from anyscale.server.store.user_ids import end_of_batch, id_prefix
 
-__all__ = ["Identities", "Links"]
-
 _ADD = insert("links", LinkRecord)
 _REPLACE = upsert("links", LinkRecord, "user_id, kind, mail")
 

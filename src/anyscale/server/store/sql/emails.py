@@ -13,8 +13,6 @@ from anyscale.server.store.sql.search.user_words import Words
 from anyscale.server.store.sql.users import HOLDERS
 from anyscale.server.store.words import searchable
 
-__all__ = ["PLACEHOLDER_COLUMNS", "Emails", "delete_obsolete", "placeholder"]
-
 #: the number of no batch
 _NO_BATCH = 0
 

@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from anyscale.server.store.records.users import ExportedRecord, SubjectHolder
 from anyscale.server.store.sql.connection import Table, columns
 
-__all__ = ["Exports"]
-
 _PAGE = (
     f"select {columns(ExportedRecord)} from live_users where user_id > ? order by user_id limit ?"
 )

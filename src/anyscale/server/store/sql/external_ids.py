@@ -5,8 +5,6 @@ from anyscale.server.store.sql.connection import Table
 from anyscale.server.store.sql.emails import PLACEHOLDER_COLUMNS, delete_obsolete, placeholder
 from anyscale.server.store.sql.users import HOLDERS_OF_EXTERNAL_IDS
 
-__all__ = ["ExternalIds"]
-
 _DELETE_OBSOLETE = delete_obsolete("external_id")
 
 

@@ -7,14 +7,6 @@ from msgspec import structs
 from anyscale.server.store.records.factors import FactorKind, FactorRecord, FactorState
 from anyscale.server.store.sql.connection import Table, columns, insert, upsert
 
-__all__ = [
-    "FactorStates",
-    "Factors",
-    "RecoveryCodes",
-    "UsedChallenges",
-    "without_second_factor",
-]
-
 _FACTOR = f"select {columns(FactorRecord)} from factors"
 _ADD = insert("factors", FactorRecord)
 _SAVE_STATE = upsert("factor_states", FactorState, "user_id")

@@ -14,8 +14,6 @@ from anyscale.server.store.records.openid import (
 from anyscale.server.store.sql.allowed_users import DOMAIN
 from anyscale.server.store.sql.connection import Table, changes, columns, insert
 
-__all__ = ["Applications", "Grants", "PublicKeys"]
-
 _APPLICATION = f"select {columns(ApplicationRecord)} from applications"
 _ADD_APPLICATION = insert("applications", ApplicationRecord)
 _REPLACE_APPLICATION = f"update applications set {changes(ApplicationRecord)} where client_id = ?"

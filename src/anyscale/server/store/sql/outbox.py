@@ -16,8 +16,6 @@ from anyscale.server.store.records.mail import (
 )
 from anyscale.server.store.sql.connection import Table, columns, insert, upsert
 
-__all__ = ["Mailings", "Outbox"]
-
 _MAIL = f"select {columns(MailRecord)} from outbox"
 _MAILING = f"select {columns(MailingRecord)} from mailings"
 

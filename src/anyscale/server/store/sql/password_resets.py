@@ -8,8 +8,6 @@ from anyscale.server.store.records.mail import QueuedMails
 from anyscale.server.store.records.password_resets import PasswordResetRecord
 from anyscale.server.store.sql.connection import Table, columns, insert
 
-__all__ = ["PasswordResets"]
-
 _ADD = insert("password_resets", PasswordResetRecord)
 _LOCK = 0x6D757374_72657365
 

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 
 from anyscale.server.store.sql.connection import Table
 
-__all__ = ["ServerKeys"]
-
 
 class ServerKeys(Table):
     """Random keys that all servers of the database share."""

@@ -10,8 +10,6 @@ from anyscale.server.store.records.login import HalfSignInRecord, SessionRecord
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.sql.connection import Table, columns, insert
 
-__all__ = ["Devices", "HalfSignIns", "Sessions"]
-
 _SESSION = f"select {columns(SessionRecord)} from sessions"
 _ADD = insert("sessions", SessionRecord)
 _ADD_HALF = insert("half_sign_ins", HalfSignInRecord)

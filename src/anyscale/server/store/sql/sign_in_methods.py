@@ -6,15 +6,6 @@ this module, so a new sign-in method changes them too.
 
 from collections.abc import Sequence
 
-__all__ = [
-    "ADMIN_LINK",
-    "NEW_WITHOUT_CREDENTIALS",
-    "SSO_USER",
-    "WITHOUT_CREDENTIALS",
-    "indexes_without_credentials",
-    "sign_in",
-]
-
 #: A link that a user has requested says nothing about the account, and one that is being mailed may
 #: never arrive.
 ADMIN_LINK = "links.kind = 'admin' and links.mail = ''"

@@ -7,8 +7,6 @@ from msgspec import structs
 from anyscale.server.store.records.syncs import AnswerRecord, SyncRecord
 from anyscale.server.store.sql.connection import Table, columns, insert
 
-__all__ = ["SyncAnswers", "Syncs"]
-
 _SYNC = f"select {columns(SyncRecord)} from syncs"
 _ADD = insert("syncs", SyncRecord)
 _ADD_ANSWER = f"{insert('sync_answers', AnswerRecord)} on conflict do nothing"

@@ -7,8 +7,6 @@ from msgspec import structs
 from anyscale.server.store.records.tokens import TokenRecord
 from anyscale.server.store.sql.connection import Table, columns, insert
 
-__all__ = ["Tokens"]
-
 _TOKEN = f"select {columns(TokenRecord)} from tokens"
 _ADD = insert("tokens", TokenRecord)
 

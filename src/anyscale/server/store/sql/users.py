@@ -19,8 +19,6 @@ from anyscale.server.store.sql.connection import Table, columns
 from anyscale.server.store.sql.sign_in_methods import WITHOUT_CREDENTIALS, sign_in
 from anyscale.server.store.user_ids import FIRST_ID, IDS_END, end_of_batch, id_prefix
 
-__all__ = ["HOLDERS", "HOLDERS_OF_EXTERNAL_IDS", "Users"]
-
 _USER = f"select {columns(UserRecord)} from live_users"
 
 _WITH_EMAILS = f"select {columns(UserRecord)} from {{live_users_with_emails}}"

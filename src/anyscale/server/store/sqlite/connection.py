@@ -11,8 +11,6 @@ import msgspec
 
 from anyscale.server.store.sql.connection import Connection, StoredTable
 
-__all__ = ["SqliteConnection"]
-
 #: By `executemany` each row is a statement, which takes 1.5 times as long.
 _ROWS_A_STATEMENT = 500
 

@@ -11,8 +11,6 @@ from pathlib import Path
 
 from anyscale.errors import StoreUnavailable
 
-__all__ = ["check_path", "create_file", "has_room", "is_at_rest", "make_private"]
-
 #: Octets of a disk with room. A write that finds no room leaves less: the write-ahead log keeps
 #: what it got.
 _ROOM = 1 << 20

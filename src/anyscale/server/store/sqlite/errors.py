@@ -7,8 +7,6 @@ from pathlib import Path
 
 from anyscale.errors import StoreUnavailable
 
-__all__ = ["BUSY_SECONDS", "translated"]
-
 #: seconds to wait for another process's transaction
 BUSY_SECONDS = 60.0
 

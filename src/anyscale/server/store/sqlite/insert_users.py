@@ -14,8 +14,6 @@ from anyscale.server.store.records.users import (
 from anyscale.server.store.sql.users import HOLDERS, HOLDERS_OF_EXTERNAL_IDS, Users
 from anyscale.server.store.sqlite.connection import SqliteConnection
 
-__all__ = ["SqliteUsers"]
-
 # A statement inserts many rows, because Python's lock is free while it runs: another thread can
 # read the next chunk.
 _ROWS_A_STATEMENT = 1_000

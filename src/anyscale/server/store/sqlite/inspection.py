@@ -15,8 +15,6 @@ from anyscale.server.store.sqlite.insert_users import SqliteUsers
 from anyscale.server.store.sqlite.migrate import NOT_OURS, is_ours, schema_version
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["open_read_only"]
-
 #: the versions for writing and reading of a file with a write-ahead log, where its header has them
 #: (https://www.sqlite.org/fileformat2.html, 1.3). The pragma does not tell of a file at rest.
 _LOGGED, _LOGGED_AT = b"\x02\x02", slice(18, 20)

@@ -10,8 +10,6 @@ from anyscale.server.store.schema_versions import (
     steps_of,
 )
 
-__all__ = ["NOT_OURS", "is_ours", "migrate", "schema_version"]
-
 #: the error for a database that `is_ours` is false for
 NOT_OURS = "the file is the database of another application: name a new file"
 

@@ -14,8 +14,6 @@ from anyscale.server.store.sqlite.migrate import migrate
 from anyscale.server.store.sqlite.open_connection import open_connection
 from anyscale.server.store.sqlite.server_lock import lock_without_server
 
-__all__ = ["new_sqlite"]
-
 # No other process knows the file, and after a crash it is removed: no journal is needed. The index
 # of the ids is filled in random order, for which the cache has room: 128 MiB.
 _FILLING = (

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from anyscale.server.store.sqlite.errors import BUSY_SECONDS
 
-__all__ = ["open_connection", "prepare_writer", "write_behind"]
-
 # Each chunk of a large batch changes most pages of the emails' index, and each page has a cost of
 # its own in the log and in the file. A file keeps the size that it was created with.
 _PAGE_SIZE = "pragma page_size = 16384"

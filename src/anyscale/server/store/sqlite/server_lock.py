@@ -9,8 +9,6 @@ from pathlib import Path
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.sqlite.errors import translated
 
-__all__ = ["lock_for_server", "lock_without_server"]
-
 
 @contextmanager
 def lock_for_server(database: Path) -> Iterator[bool]:

@@ -30,8 +30,6 @@ from anyscale.server.store.sqlite.open_connection import (
 from anyscale.server.store.sqlite.writer_lock import WriterLock
 from anyscale.server.store.transaction import Transaction
 
-__all__ = ["IN_MEMORY", "SqliteStore"]
-
 #: In place of a path, for a database that stays empty: each connection has its own one in memory.
 IN_MEMORY = Path(":memory:")
 

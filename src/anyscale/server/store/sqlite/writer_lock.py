@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 
-__all__ = ["WriterLock"]
-
 #: Seconds after which a waiting thread looks again whether it is first, if no thread has woken it.
 _LOOK_AGAIN = 0.5
 

@@ -3,8 +3,6 @@
 from anyscale.domain.password_hashes.argon2 import VERSION, Argon2Hash
 from anyscale.errors import HashingUnavailable
 
-__all__ = ["NACL_SALT_OCTETS", "NO_MEMORY", "argon2_tag"]
-
 NO_MEMORY = "there is not enough memory to hash a password: try again later"
 
 #: PyNaCl takes only salts of this length, and computes tags from this length on.

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # most commands verify nothing
     from anyscale.domain.password_hashes.crypt3 import CryptHash
 
-__all__ = ["crypt_tag", "supported_schemes"]
-
 #: The library of Debian and most other Linux systems, that of Fedora, and musl's.
 _LIBRARIES = ("libcrypt.so.1", "libcrypt.so.2", None)
 

@@ -12,8 +12,6 @@ from anyscale.errors import HashingUnavailable
 from anyscale.server.core.hashing.schemes.argon2 import NO_MEMORY, argon2_tag
 from anyscale.server.core.hashing.schemes.libcrypt import crypt_tag
 
-__all__ = ["MAX_SECRET_OCTETS", "compute_tag"]
-
 #: octets of a password: the time of some schemes grows with it
 MAX_SECRET_OCTETS = 4096
 

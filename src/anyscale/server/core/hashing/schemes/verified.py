@@ -3,8 +3,6 @@
 from anyscale.domain.password_hashes import SCHEMES
 from anyscale.server.core.hashing.schemes.libcrypt import supported_schemes
 
-__all__ = ["verified_schemes"]
-
 
 def verified_schemes() -> tuple[str, ...]:
     """Return the schemes of `SCHEMES` that this system verifies."""

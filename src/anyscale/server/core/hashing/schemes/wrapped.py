@@ -17,8 +17,6 @@ from anyscale.domain.password_hashes.pbkdf2 import Pbkdf2Hash
 from anyscale.domain.password_hashes.scrypt import ScryptHash
 from anyscale.server.core.secrets import SensitiveStruct
 
-__all__ = ["PREFIX", "WrappedHash", "parse_wrapped", "wrapped_text"]
-
 PREFIX = "$wrapped$"
 
 _Inner = Argon2Hash | CryptHash | DigestHash | Pbkdf2Hash | ScryptHash

@@ -20,16 +20,6 @@ from anyscale.server.http.console.audit.sentences import (
     sentence_of_run,
 )
 
-__all__ = [
-    "Part",
-    "ShownEntry",
-    "party",
-    "shown_entries",
-    "shown_entry",
-    "shown_run",
-    "shown_runs",
-]
-
 _ACTOR_OF_USER = "user:"
 
 #: details that are times, in milliseconds

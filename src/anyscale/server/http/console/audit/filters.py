@@ -15,8 +15,6 @@ from anyscale.domain.times import moment
 from anyscale.domain.user_query import MAX_QUERY_TEXT
 from anyscale.server.http.web.console_page import Problem
 
-__all__ = ["PATH", "PERIODS", "LogFilters", "read_filters"]
-
 PATH = "/console/audit"
 
 #: a choice of a period -> its words

@@ -31,8 +31,6 @@ from anyscale.server.http.web.console_page import Page, render_console_page
 from anyscale.server.http.web.forms import read_form
 from anyscale.server.http.web.records_file import RecordsFile, Rows, while_permitted
 
-__all__ = ["HANDLERS"]
-
 #: entries of a page, and of a read of a download
 _PAGE = 50
 _READ = 1_000

@@ -14,8 +14,6 @@ from anyscale.server.http.web.forms import sentence
 from anyscale.server.store.records.search import FoundUserRecord
 from anyscale.server.store.words import fold
 
-__all__ = ["Found", "find_people"]
-
 #: users to choose from
 _MOST = 20
 

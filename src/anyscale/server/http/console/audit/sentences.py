@@ -10,8 +10,6 @@ from typing import Any, NamedTuple
 from anyscale.domain.phrases import listed, quantity
 from anyscale.server.core.callers import user_actor
 
-__all__ = ["SENTENCES", "Facts", "label_of", "sentence_of", "sentence_of_run"]
-
 
 class Facts(NamedTuple):
     """What an entry says."""

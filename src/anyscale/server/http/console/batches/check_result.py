@@ -21,8 +21,6 @@ from anyscale.server.http.console.batches.problem_words import (
 )
 from anyscale.server.store.words import fold
 
-__all__ = ["GoodFile", "WrongFile", "check_file", "problem_lines", "problems_file", "wrong_file"]
-
 #: problems that are shown at once
 _GROUP = 50
 

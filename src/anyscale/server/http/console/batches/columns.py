@@ -14,8 +14,6 @@ from anyscale.server.http.web.forms import sentence
 from anyscale.users_file.tables.columns import Column, ColumnChoices
 from anyscale.users_file.tables.header import column_name
 
-__all__ = ["COLUMN_CODES", "FIELD_LABELS", "ShownTable", "column_problems", "shown_table"]
-
 #: field -> its name on pages
 FIELD_LABELS: Mapping[str, str] = {
     "name": "Name or first name",

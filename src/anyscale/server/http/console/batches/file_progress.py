@@ -9,8 +9,6 @@ from anyscale.server.http.authentication import RENEWS_SESSION
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get
 
-__all__ = ["HANDLERS"]
-
 
 class FileProgress(Struct, frozen=True):
     """How far a check or a run is."""

@@ -40,9 +40,6 @@ from anyscale.server.http.web.records_file import (
 )
 from anyscale.server.http.web.templating import redirect
 
-__all__ = ["HANDLERS"]
-
-
 #: users of whom the page is: all, those who have an unused link, or those who have none
 _Only = Literal["", "linked", "missing"]
 

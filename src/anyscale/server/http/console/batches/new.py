@@ -43,8 +43,6 @@ from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.console_page import Page, render_console_page
 from anyscale.server.http.web.templating import redirect
 
-__all__ = ["HANDLERS"]
-
 _UNDONE = "the import of this page was undone: press the button again to begin a new one"
 
 _KEY = re.compile("[0-9a-z-]{1,64}")

@@ -33,8 +33,6 @@ from anyscale.server.http.web.templating import redirect
 from anyscale.server.store.records.login import UnusedLinks
 from anyscale.server.store.records.search import SkippedRecord
 
-__all__ = ["HANDLERS", "PATH", "TOO_LARGE", "batch_page", "unused_links"]
-
 PATH = "/console/batches"
 
 #: Users of a batch whose accounts are counted each time, which reads all of them. Those of a larger

@@ -9,8 +9,6 @@ from anyscale.errors import Problem
 from anyscale.server.background.counted_file import Person
 from anyscale.server.http.console.batches.columns import FIELD_LABELS
 
-__all__ = ["EXISTS", "ProblemWords", "ShownProblem", "kinds_in_words"]
-
 #: an account has the email or the number: the person can be skipped
 EXISTS = frozenset({"email_exists", "external_id_exists"})
 

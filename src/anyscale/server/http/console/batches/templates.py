@@ -6,8 +6,6 @@ from litestar.params import FromPath
 from anyscale.errors import NotFound
 from anyscale.server.http.route_handlers import get
 
-__all__ = ["HANDLERS"]
-
 _YAML = """\
 # A list of users. Each has a name (the first name) and an email.
 # password: leave it out, and the user sets one by a link that you create after the batch.

@@ -20,8 +20,6 @@ from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.console_page import Page, render_console_page
 from anyscale.server.http.web.forms import read_form, user_message
 
-__all__ = ["HANDLERS"]
-
 #: kept accounts that a page lists
 _LISTED = 100
 

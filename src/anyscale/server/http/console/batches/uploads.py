@@ -17,16 +17,6 @@ from anyscale.server.http.web.console_page import NOT_OF_THE_FORM, host_of
 from anyscale.server.http.web.forms import sentence
 from anyscale.users_file import FORMATS
 
-__all__ = [
-    "CHOICES",
-    "MAX_UPLOAD",
-    "abandoned_with",
-    "receive_upload",
-    "refused_file",
-    "require_sign_in_for",
-    "too_large",
-]
-
 #: octets of a file
 MAX_FILE = 64 * MIB
 

@@ -5,8 +5,6 @@ from msgspec import Struct
 from anyscale.domain.models.batches import Batch
 from anyscale.server.background.file_runs import FileRuns
 
-__all__ = ["Shown", "shown_state"]
-
 
 class Shown(Struct, frozen=True):
     """A state in words: the mark, its kind, and what it means."""

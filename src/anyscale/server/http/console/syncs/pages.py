@@ -51,8 +51,6 @@ from anyscale.server.http.web.templating import redirect
 from anyscale.server.store.records.search import FoundUserRecord
 from anyscale.server.store.records.syncs import SyncRecord
 
-__all__ = ["HANDLERS", "PATH"]
-
 PATH = "/console/sync"
 
 #: syncs that the page of the form lists

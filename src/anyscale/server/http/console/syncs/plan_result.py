@@ -23,8 +23,6 @@ from anyscale.server.http.console.batches.columns import FIELD_LABELS
 from anyscale.server.http.web.console_page import Problem
 from anyscale.server.http.web.records_file import RecordsFile, Rows
 
-__all__ = ["PLAN_FILE", "ShownPlan", "plan_pages", "problems_of", "shown_plan"]
-
 #: people of a kind that the page shows; the download has all
 _SHOWN = 50
 

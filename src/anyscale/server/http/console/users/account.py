@@ -32,8 +32,6 @@ from anyscale.server.http.web.actors import names_in
 from anyscale.server.http.web.console_page import Page, render_console_page
 from anyscale.server.store.records.users import AccountRecord
 
-__all__ = ["HANDLERS", "UserPages"]
-
 #: sessions on the page
 _SHOWN_SESSIONS = 10
 

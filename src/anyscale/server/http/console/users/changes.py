@@ -50,8 +50,6 @@ from anyscale.server.http.web.forms import read_form, read_number
 from anyscale.server.http.web.records_file import BY_MAIL
 from anyscale.server.http.web.templating import redirect
 
-__all__ = ["HANDLERS"]
-
 _ROLES: Mapping[str, Role] = {"owner": "owner", "collaborator": "collaborator"}
 
 

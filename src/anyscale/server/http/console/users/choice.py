@@ -22,8 +22,6 @@ from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.web.console_page import Page, Problem, render_console_page
 from anyscale.server.http.web.forms import OptionalFormKey, new_form_key, read_texts
 
-__all__ = ["CHOICE", "Choice", "Confirmations", "UserIds", "read_selected"]
-
 #: the accounts of a page
 UserIds = Annotated[list[str] | None, QueryParameter(name="user_id", max_items=PAGE_USERS)]
 

@@ -19,8 +19,6 @@ from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.records_file import FileFormat, RecordsFile, Rows, while_permitted
 from anyscale.server.store.records.search import FoundUserRecord
 
-__all__ = ["HANDLERS"]
-
 _PAGE = 1_000
 
 FIELDS = (

@@ -10,17 +10,6 @@ from anyscale.server.http.web.console_page import Problem
 from anyscale.server.http.web.forms import sentence
 from anyscale.server.store.records.users import AccountRecord
 
-__all__ = [
-    "BOXES",
-    "DETAILS",
-    "TEXTS",
-    "changes_of",
-    "entered",
-    "field_problems",
-    "optional_texts",
-    "without_blanks",
-]
-
 #: the fields that are boxes to tick
 BOXES = ("is_sso_user",)
 

@@ -13,15 +13,6 @@ from anyscale.errors import RequestInvalid
 from anyscale.server.core.search import NarrowedQuery
 from anyscale.server.store.records.search import SignIn
 
-__all__ = [
-    "SIGN_IN",
-    "UserFilters",
-    "account_path",
-    "address",
-    "parts_of",
-    "read_filters",
-]
-
 PATH = "/console/users"
 
 

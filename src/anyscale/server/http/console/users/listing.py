@@ -30,8 +30,6 @@ from anyscale.server.http.web.console_page import Page, refused_form, render_con
 from anyscale.server.http.web.forms import OptionalFormKey
 from anyscale.server.http.web.templating import redirect
 
-__all__ = ["HANDLERS", "PAGE_USERS"]
-
 #: accounts on a page
 PAGE_USERS = 50
 

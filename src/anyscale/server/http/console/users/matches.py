@@ -14,8 +14,6 @@ from anyscale.server.http.console.users.filters import UserFilters
 from anyscale.server.http.console.users.listing import PAGE_USERS
 from anyscale.server.store.records.search import FoundUserRecord
 
-__all__ = ["MOST", "Change", "Matches", "find_matches"]
-
 Change = Literal["suspend", "restore", "links"]
 
 #: accounts that one form changes, at most

@@ -31,8 +31,6 @@ from anyscale.server.http.web.console_page import (
 from anyscale.server.http.web.forms import read_form, read_form_key, sentence
 from anyscale.server.http.web.templating import redirect
 
-__all__ = ["HANDLERS"]
-
 _FIELDS = ("email", *TEXTS, "password", "is_sso_user")
 
 #: of a page that the browser went back to

@@ -30,8 +30,6 @@ from anyscale.server.http.web.console_page import Page, Problem, refused_form
 from anyscale.server.http.web.forms import read_form, read_form_key
 from anyscale.server.http.web.templating import redirect
 
-__all__ = ["HANDLERS"]
-
 _PATHS = ["/users/suspend", "/users/restore"]
 
 #: seconds after which a request ends, so that no proxy gives it up; the page continues

@@ -27,8 +27,6 @@ from anyscale.server.http.web.forms import read_form, read_number
 from anyscale.server.http.web.records_file import BY_MAIL, LINK_NOTES, Rows, link_rows, links_file
 from anyscale.server.http.web.templating import redirect
 
-__all__ = ["HANDLERS"]
-
 #: as the form says
 _SKIPPED: Final = "inactive and owners"
 

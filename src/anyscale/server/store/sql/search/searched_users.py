@@ -8,8 +8,6 @@ from anyscale.server.store.records.search import FoundUserRecord
 from anyscale.server.store.sql.connection import Table
 from anyscale.server.store.sql.search.user_scan import Block, found_columns
 
-__all__ = ["SearchedUsers"]
-
 _USER = f"select {found_columns(FoundUserRecord)} from live_users"
 
 # Of several emails of an account in the range, it is returned with the first one.

@@ -14,8 +14,6 @@ from anyscale.server.store.user_ids import (
     user_ids,
 )
 
-__all__ = ["END_POSITION", "UnindexedAccounts"]
-
 #: in a watermark, the end of a publication
 END_POSITION = MAX_POSITION
 

@@ -21,18 +21,6 @@ from anyscale.server.store.sql.sign_in_methods import (
 )
 from anyscale.server.store.user_ids import FIRST_ID, IDS_END, end_of_batch, id_prefix
 
-__all__ = [
-    "Block",
-    "Bounds",
-    "ScanIndex",
-    "UserScan",
-    "also",
-    "bounds_between",
-    "filtered",
-    "found_columns",
-    "indexes_of",
-]
-
 Found = TypeVar("Found", bound=UserRecord)
 
 

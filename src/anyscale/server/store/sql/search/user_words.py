@@ -27,8 +27,6 @@ from anyscale.server.store.word_rows import (
 )
 from anyscale.server.store.words import LEADING, OF_EMAIL, OF_NAME
 
-__all__ = ["Words"]
-
 _COLUMNS = {"word": "text", "kind": "int2", "publication": "int8", "position": "int8"}
 
 _ANY = Filters()

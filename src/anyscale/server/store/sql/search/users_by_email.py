@@ -21,8 +21,6 @@ from anyscale.server.store.sql.search.user_scan import (
     indexes_of,
 )
 
-__all__ = ["FEW_ROWS", "UsersByEmail"]
-
 #: Rows of the index of a filter that are sorted for each page. If a million accounts have more, a
 #: page of 50 looks at about 5,000 emails.
 FEW_ROWS = 10_000
