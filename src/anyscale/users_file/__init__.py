@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
@@ -244,9 +245,9 @@ class UsersFile:
         `say` returns how the caller says the format.
         """
         for what, value, has_it in (
-            ("columns are", self._columns, _has_columns),
-            ("a sheet is", self._sheet, _has_sheets),
-            ("an encoding is", self._encoding, _has_encodings),
+            ("columns are", self._columns, attrgetter("is_table")),
+            ("a sheet is", self._sheet, attrgetter("is_workbook")),
+            ("an encoding is", self._encoding, attrgetter("has_encodings")),
         ):
             if value and not has_it(self.format):
                 first, *others = filter(has_it, FORMATS.values())
@@ -342,15 +343,3 @@ class UsersFile:
         except io.UnsupportedOperation:
             return self._stream.seek(0, io.SEEK_END), 0
         return status.st_size, status.st_mtime_ns
-
-
-def _has_columns(one: Format) -> bool:
-    return one.is_table
-
-
-def _has_sheets(one: Format) -> bool:
-    return one.is_workbook
-
-
-def _has_encodings(one: Format) -> bool:
-    return one.has_encodings

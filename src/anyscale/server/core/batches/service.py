@@ -218,7 +218,7 @@ class BatchService:
         )
 
     def key_of(self, batch_id: str, caller: Caller) -> str:
-        """Return the idempotency key of a batch, which any owner needs to continue it."""
+        """Return the idempotency key of a batch, which is needed to continue it."""
         with self._transactions.read() as tx:
             check_permission(tx, caller, Permission.CREATE_ACCOUNTS)
             return require_batch(tx, batch_id).idempotency_key
