@@ -137,7 +137,7 @@ def _ask_who_it_is(draft: DraftPlan, index: int, user: CheckedUser, account: Use
 def _leave_suspended_by_hand(draft: DraftPlan, index: int, _: CheckedUser, account: User) -> bool:
     if account.suspended_at is None or account.suspended_by_sync:
         return False
-    draft.leave_account(account, "it was suspended by hand, and stays so", index)
+    draft.leave_account(account, "it was suspended manually, and stays suspended", index)
     return True
 
 

@@ -27,7 +27,7 @@ def apply_rules(draft: DraftPlan) -> None:
 
 
 def leave_accounts_of_questions(draft: DraftPlan) -> None:
-    """Leave who is in doubt, also if another entry is surely theirs."""
+    """Leave each account of a question, even if another entry is surely its person."""
     for kind in ("correct", "restore", "suspend"):
         draft.leave_steps(kind, lambda step: _IN_QUESTION if step.user_id in draft.asked else None)
 

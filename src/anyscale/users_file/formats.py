@@ -1,6 +1,6 @@
 """The formats of users files: what each one is, and its reader."""
 
-import os
+from pathlib import PurePath
 from typing import NamedTuple
 
 
@@ -94,5 +94,5 @@ FORMATS = {
 
 def format_of(file_name: str) -> str:
     """Return the format of a file by its name; YAML for unknown endings."""
-    ending = os.path.splitext(file_name)[1].lower()  # noqa: PTH122 - a name, which need not be a path
+    ending = PurePath(file_name).suffix.lower()
     return next((name for name, one in FORMATS.items() if ending in one.endings), "yaml")

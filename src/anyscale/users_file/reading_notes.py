@@ -44,7 +44,7 @@ class ReadingNotes:
         self.administrators: int = 0
         #: valid users who are suspended
         self.suspended: int = 0
-        #: those of them whom a directory has locked out, perhaps for a time that is over
+        #: those of them that a directory has locked out, maybe only temporarily
         self.locked_out: int = 0
         #: the fields that only the server sets, in order
         self.passed_over: dict[str, None] = {}

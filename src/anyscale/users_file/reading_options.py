@@ -37,5 +37,5 @@ class ReadingOptions(Struct, frozen=True):
 
     @property
     def required(self) -> tuple[str, ...]:
-        """The fields that every entry has: an email alone is enough to compare others."""
+        """The fields that every entry has: a comparison needs only an email."""
         return ("email",) if self.verify else REQUIRED

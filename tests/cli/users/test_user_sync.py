@@ -252,7 +252,7 @@ def test_only_those_whom_a_sync_suspended_are_restored(
     assert (without.returncode, "`--restore` restores it" in without.stdout) == (0, True)
     done = anyscale("user", "sync", "-f", file, "--yes", "--restore")
     assert (done.returncode, "1 restored." in done.stderr) == (0, True)
-    assert done.stdout.count("it was suspended by hand, and stays so") == 2
+    assert done.stdout.count("it was suspended manually, and stays suspended") == 2
     assert suspended(anyscale) == {"ann@example.com", "zoe@example.com"}
 
 

@@ -95,15 +95,8 @@ class Plan:
         )
 
 
-def make_plan(
-    rows: Sequence[Row],
-    accounts: Mapping[str, Account],
-    persons: Mapping[str, int],
-    former: Mapping[str, Sequence[str]],
-    choice: Choice,
-    answers: Mapping[Change, bool],
-) -> Plan:
-    """Say what a month does.
+class PlanMaker:
+    """Says what a month does.
 
     Args:
         rows: of the file.
@@ -112,10 +105,7 @@ def make_plan(
         choice: of the month.
         answers: to questions: whether it is the same person.
     """
-    return _Maker(rows, accounts, persons, former, choice, answers).make()
 
-
-class _Maker:
     def __init__(
         self,
         rows: Sequence[Row],

@@ -14,7 +14,7 @@ import pytest
 from tests.resilience.months.answers import ABOUT_AN_ACCOUNT, Answers, GivenAnswers, about
 from tests.resilience.months.doors import Command, Console, Month, Outcome
 from tests.resilience.months.office import Columns, Office, Row
-from tests.resilience.months.plan import Asked, Change, Choice, Plan, make_plan
+from tests.resilience.months.plan import Asked, Change, Choice, Plan, PlanMaker
 from tests.resilience.months.who_is_who import Account
 from tests.server.http.pages.requests import create_owner, send
 from tests.support.servers.control_planes import HttpDeployment
@@ -167,7 +167,8 @@ class _Months:
             return columns, rows
 
     def _plan(self, rows: Sequence[Row], choice: Choice, answers: Mapping[Change, bool]) -> Plan:
-        return make_plan(rows, self._accounts, self._persons, self._former, choice, answers)
+        state = (self._accounts, self._persons, self._former)
+        return PlanMaker(rows, *state, choice, answers).make()
 
     def _do(
         self,

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 import pytest
-from msgspec import Struct
+from msgspec import Struct, convert
 
 from anyscale.domain.models.exports import ExportedUser
 from anyscale.domain.models.users import User, UserChanges
@@ -70,7 +70,7 @@ def test_each_field_of_an_export_is_in_its_lines(name: str) -> None:
         if field not in ("is_sso_user", "suspended", "password_initial")
     }
     texts["password_hash"] = "$argon2id$hash-of-jane"
-    user = ExportedUser(**texts)  # type: ignore[arg-type]  # a field of another type has its default
+    user = convert(texts, ExportedUser)  # the other fields have their defaults
     lines = EXPORT_FORMATS[name](with_hashes=True).lines([user])
     # LDIF is for other systems, whose roles are others.
     lost = {field for field, text in texts.items() if text not in lines}

@@ -179,7 +179,7 @@ def test_only_an_account_that_a_sync_suspended_is_restored_and_only_for_the_whol
     plan = world.plan(entries, ALL)
     assert [step.email for step in plan.restore] == ["same@example.com"]
     assert [step.email for step in plan.correct] == ["same@example.com"]
-    assert [step.reason for step in plan.left] == ["it was suspended by hand, and stays so"]
+    assert [step.reason for step in plan.left] == ["it was suspended manually, and stays suspended"]
     assert [(one.email, one.kind) for one in plan.questions] == [
         ("other@example.com", "returned"),
         ("single@example.com", "returned"),

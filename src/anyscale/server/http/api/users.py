@@ -15,6 +15,7 @@ from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.permissions import Permission
 from anyscale.server.core.search import MAX_CURSOR, UserListing
+from anyscale.server.http.api.parameters import AfterUser
 from anyscale.server.http.bodies import decode
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.route_handlers import get, post
@@ -156,9 +157,7 @@ def list_users(
 )
 def export_users(
     users: NamedDependency[UserQueries],
-    after: Annotated[
-        str, QueryParameter(max_length=64, description="The `after` of the previous page.")
-    ] = "",
+    after: AfterUser = "",
     limit: Annotated[
         int, QueryParameter(ge=1, le=EXPORT_PAGE, description="Users in a page.")
     ] = EXPORT_PAGE,
