@@ -25,6 +25,7 @@ from tests.support.servers.http_client import HttpClient
 
 from anyscale.domain.validation import Policy
 from anyscale.server.http.console.batches.pages import PATH
+from anyscale.server.http.web import workbook as workbook_module
 from anyscale.server.http.web.records_file import Rows, links_file
 from anyscale.server.http.web.workbook import Workbook
 from anyscale.users_file import UsersFile
@@ -223,6 +224,26 @@ def test_a_workbook_is_written_and_sent_as_its_rows_are_created() -> None:
     with zipfile.ZipFile(io.BytesIO(b"".join(sent))) as archive:
         assert archive.testzip() is None
         assert archive.read(SHEET).count(b"<row ") == 3_001
+
+
+@pytest.mark.parametrize("limit", ["_MOST_OCTETS", "_MOST_ROWS"])
+def test_rows_that_do_not_fit_into_a_sheet_are_in_the_next_one(
+    limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limits are those of sheets of 2 GiB and of 1,048,576 rows, in small."""
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", zipfile.ZIP64_LIMIT >> 16)
+    monkeypatch.setattr(workbook_module, limit, getattr(workbook_module, limit) >> 16)
+    rows = [(f"User {at}", f"user{at}@example.com") for at in range(400)]
+
+    with Workbook(("Name", "Email")) as book:
+        data = b"".join(book.add(rows[at : at + 10]) for at in range(0, 400, 10)) + book.end()
+
+    sheets = list(load_workbook(io.BytesIO(data), read_only=True))
+    assert len(sheets) > 2
+    assert [sheet.title for sheet in sheets] == [f"Sheet{at + 1}" for at in range(len(sheets))]
+    read = [list(sheet.iter_rows(values_only=True)) for sheet in sheets]
+    assert {tuple(one[0]) for one in read} == {("Name", "Email")}
+    assert [tuple(row) for one in read for row in one[1:]] == rows
 
 
 def test_a_workbook_that_its_reader_gives_up_leaves_no_traceback_in_the_log() -> None:
