@@ -6,7 +6,7 @@ import click
 
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
 from anyscale.cli.formats import output_option, write_records
-from anyscale.cli.mail.mailings import COLUMNS, DETAILS, failed_mails, mail_rows
+from anyscale.cli.mail.mailings import COLUMNS, DETAILS, failed_mails, first_mailings, mail_rows
 from anyscale.cli.options import max_items_option
 from anyscale.cli.terminal import log
 from anyscale.domain.models.mail import Mail
@@ -37,9 +37,10 @@ def list_mails(failed: bool, max_items: int | None, output: str, host: str | Non
             mails = islice(failed_mails(transport), max_items)
             write_records(mails, _FAILED if is_text else Mail.__struct_fields__, output)
         else:
-            rows = islice(mail_rows(transport), max_items)
+            first = first_mailings(transport)
+            rows = islice(mail_rows(transport, first.mailings), max_items)
             write_records(rows, COLUMNS if is_text else DETAILS, output)
-            if requests := transport.mails.list_mailings("", 1).single.reset_requests:
+            if requests := first.single.reset_requests:
                 is_due = "waits" if requests == 1 else "wait"
                 log(
                     f"{quantity(requests, 'request')} for a new password {is_due} for a server to"

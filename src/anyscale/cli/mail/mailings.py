@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 from msgspec import Struct
 
 from anyscale.domain.models.mail import Mail, Mailing
+from anyscale.domain.schemas.mail import MailingPage
 from anyscale.domain.times import duration_in_words
 from anyscale.transport.base import Transport
 
@@ -43,15 +44,23 @@ COLUMNS: Final = ("id", "to", "state", "due", "sent", "failed", "time_left", "re
 DETAILS: Final = tuple(name for name in MailRow.__struct_fields__ if name != "time_left")
 
 
-def mail_rows(transport: Transport) -> Iterator[MailRow]:
-    """Yield the mailings, the latest first, then the mails that are due by themselves."""
+def mail_rows(transport: Transport, first: Sequence[Mailing]) -> Iterator[MailRow]:
+    """Yield the mailings, the latest first, then the mails that are due by themselves.
+
+    `first` is the first page of mailings: see `first_mailings`.
+    """
 
     def mailings(after: str) -> Sequence[Mailing]:
-        return transport.mails.list_mailings(after, _PAGE).mailings
+        return transport.mails.list_mailings(after, _PAGE).mailings if after else first
 
     yield from map(_of_mailing, _pages(mailings, lambda one: one.mailing_id))
     mails = _mails(transport, failed=False)
     yield from (_of_mail(mail) for mail in mails if mail.mailing_id is None)
+
+
+def first_mailings(transport: Transport) -> MailingPage:
+    """Return the latest mailings, with the numbers of all mails that are due by themselves."""
+    return transport.mails.list_mailings("", _PAGE)
 
 
 def failed_mails(transport: Transport) -> Iterator[Mail]:
