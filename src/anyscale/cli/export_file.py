@@ -30,8 +30,11 @@ class Export(Protocol):
     def pages(self) -> Iterable[Sequence[ExportedUser]]:
         """Iterate over all accounts in the order of their ids."""
 
-    def left_out(self) -> Mapping[str, int]:
-        """Return how much of each kind belongs to accounts and was not given, after all pages."""
+    def left_out(self) -> Mapping[str, int | None]:
+        """Return how much of each kind belongs to accounts and was not given, after all pages.
+
+        None is for a number that is not known.
+        """
 
 
 def write_export(
@@ -90,12 +93,13 @@ def _write_users(file: AtomicFile, export: Export, chosen: ExportFormat) -> Mani
         users += len(page)
         show_progress("Exporting", users, export.total)
     hashes = export.hashes if chosen.hashes is None else chosen.hashes
-    left_out = Counter(export.left_out())
-    left_out["password_hashes"] += export.hashes.total() - hashes.total()
+    left_out = dict(export.left_out())
+    not_written = export.hashes.total() - hashes.total()
+    left_out["password_hashes"] = (left_out.get("password_hashes") or 0) + not_written
     return Manifest(
         users=users,
         octets=octets,
         sha256=digest.hexdigest(),
         password_hashes=hashes,
-        left_out={kind: count for kind, count in left_out.items() if count},
+        left_out={kind: count for kind, count in left_out.items() if count != 0},
     )

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from contextlib import nullcontext
+from itertools import starmap
 from typing import TYPE_CHECKING
 
 import click
@@ -89,8 +90,12 @@ def export(
     verb = "is" if manifest.users == 1 else "are"
     log(f"{quantity(manifest.users, 'account')} {verb} in {path}, which only you can read.")
     if left_out := manifest.left_out:
-        kinds = (f"{kind.replace('_', ' ')} ({count:,})" for kind, count in left_out.items())
-        log(f"Not in the file: {', '.join(kinds)}.")
+        log(f"Not in the file: {', '.join(starmap(_in_words, left_out.items()))}.")
+
+
+def _in_words(kind: str, count: int | None) -> str:
+    words = kind.replace("_", " ")
+    return words if count is None else f"{words} ({count:,})"
 
 
 def _export_from(host: str, path: str, file_format: str) -> "Manifest":
@@ -121,5 +126,9 @@ class _Pages:
             yield page.users
             after = page.after
 
-    def left_out(self) -> dict[str, int]:
-        return {"password_hashes": self._hashes_left_out}
+    def left_out(self) -> "dict[str, int | None]":
+        from anyscale.domain.models.exports import NEVER_EXPORTED
+
+        # How many there are, a server tells nobody: a reader may not see sessions and links.
+        not_told = dict.fromkeys(("password_initial", *NEVER_EXPORTED))
+        return {"password_hashes": self._hashes_left_out, **not_told}

@@ -1,6 +1,7 @@
 """Users as `anyscale user export` writes them, and the manifest of the file."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from msgspec import Struct
 
@@ -28,6 +29,17 @@ class ExportedUser(Struct, frozen=True, gc=False, omit_defaults=True):
         return f"ExportedUser({self.email!r})"
 
 
+#: what belongs to accounts, and is in no export
+NEVER_EXPORTED: Final = (
+    "second_factors",
+    "identities",
+    "sessions",
+    "personal_tokens",
+    "links",
+    "former_emails",
+)
+
+
 class Manifest(Struct, frozen=True, kw_only=True):
     """What a file of users contains, so that one that was cut or changed is noticed."""
 
@@ -38,5 +50,5 @@ class Manifest(Struct, frozen=True, kw_only=True):
     sha256: str
     #: scheme -> how many hashes of it the file has
     password_hashes: Mapping[str, int]
-    #: what the file does not contain -> how many
-    left_out: Mapping[str, int]
+    #: What the file does not contain -> how many; None if the server does not tell how many.
+    left_out: Mapping[str, int | None]
