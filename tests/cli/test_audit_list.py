@@ -94,20 +94,3 @@ def test_the_audit_log_is_listed_by_account_and_period(anyscale: RunAnyscale) ->
         refused = anyscale("audit", "list", *options)
         assert refused.returncode
         assert problem in refused.stderr
-
-
-@pytest.mark.parametrize(
-    ("option", "mend"),
-    [
-        ("--limit", "--max-items N"),
-        ("--tail", "--newest-first"),
-        ("--since", "--from DATE"),
-        ("--to", "--until DATE"),
-    ],
-)
-def test_an_option_of_other_programs_is_answered_with_ours(
-    anyscale: RunAnyscale, option: str, mend: str
-) -> None:
-    refused = anyscale("audit", "list", option)
-    assert refused.returncode == 2
-    assert f"No such option '{option}'. Use {mend}" in refused.stderr

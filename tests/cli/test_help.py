@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import subprocess
+import termios
 
 import click
 import pytest
@@ -131,20 +132,28 @@ def test_the_manual_page_has_every_group_and_command_of_users() -> None:
     assert checked.stderr == ""
 
 
-def test_a_terminal_without_a_size_has_80_columns() -> None:
-    ours, theirs = pty.openpty()  # of 0 columns
+#: a command line, its exit status, and words of what it writes
+LINES = [
+    (["user", "--help"], 0, "batch-create"),
+    (["user", "verify", "--apple"], 2, "No such option '--apple'."),
+    (["user", "lsit"], 2, "No such command 'lsit'. Did you mean 'list'?"),
+    (["user", "list", "--serch", "x"], 2, "No such option '--serch'. Did you mean '--search'?"),
+]
+
+
+@pytest.mark.parametrize("columns", [0, 1, 8, 20, 80])
+def test_a_command_line_is_answered_on_a_terminal_of_any_width(columns: int) -> None:
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
     try:
-        for arguments, status in ((["user", "--help"], 0), (["user", "verify", "--nope"], 2)):
-            done = subprocess.run(
-                [ANYSCALE, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=theirs,
-                stderr=subprocess.PIPE,
-                check=False,
+        for arguments, status, words in LINES:
+            done = subprocess.Popen(
+                [ANYSCALE, *arguments], stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs
             )
-            assert done.returncode == status, done.stderr
-            assert b"Traceback" not in done.stderr
-        assert b"batch-create" in os.read(ours, 65536)
+            assert done.wait() == status, arguments
+            shown = os.read(ours, 65536).decode()
+            assert "Traceback" not in shown
+            assert words in " ".join(re.sub(r"\x1b\[[\d;]*m", "", shown).split())
     finally:
         os.close(ours)
         os.close(theirs)

@@ -173,48 +173,33 @@ def test_the_first_batch_does_not_report_a_missing_control_plane(anyscale: RunAn
     assert anyscale("user", "list").stderr == ""
 
 
-FIND = "Use `anyscale user list --search TEXT`, or `anyscale user get EMAIL` for one user"
 TEXTS = "--search looks at emails and names already"
 ORDER = "lists the best matches first"
 TWICE = "is given 2 times: name one file. Join them first, or run the command for each"
-OWN_PASSWORD = "Users set it themselves: use `anyscale user set-password-link EMAIL`"
-LOGIN = "`anyscale login --host https://...`"
-OWNERS = "Owners are the administrators: use owner."
-ROLE_ARGUMENT = (
-    "Invalid value for '{owner|collaborator}': 'admin' is not one of 'owner', 'collaborator'."
-)
+CREATIONS = "(Did you mean one of: 'create-owner', 'create-token', 'migrate'?)"
 EMPTY = "is empty: give a value, or leave the option out"
-QUIET = "Log lines go to standard error: add `2> /dev/null` to drop them"
 ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
-TOKEN_ROLE = "Invalid value for '--role': '{}' is not one of 'owner', 'reader'."
-COLLABORATOR = "A collaborator's token could do nothing: use reader for one that only reads."
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["help"], "No such command 'help'. Use `anyscale --help`."),
-        (["user", "help"], "No such command 'help'. Use `anyscale user --help`."),
-        (["version"], "No such command 'version'. Use `anyscale --version`."),
-        (["batch", "version"], "No such command 'version'. Use `anyscale --version`."),
+        (["help"], "No such command 'help'."),
         (["users"], "No such command 'users'. Did you mean 'user'?"),
-        (["user", "Create"], "No such command 'Create'. Did you mean 'batch-create'?"),
-        (["user", "remove"], "No such command 'remove'. Did you mean 'delete'?"),
-        (["user", "show"], "No such command 'show'. Did you mean 'get'?"),
-        (["user", "find", "jane"], f"No such command 'find'. {FIND}"),
-        (["user", "search"], f"No such command 'search'. {FIND}"),
+        (["user", "lsit"], "No such command 'lsit'. Did you mean 'list'?"),
+        (["user", "show"], "No such command 'show'."),
+        (
+            ["server", "create"],
+            f"No such command 'create'. {CREATIONS}",
+        ),
         (["user", "list", "jane"], "Got unexpected extra argument (jane). Use --search jane"),
         (
             ["user", "list", "--search", "jane", "o'doe"],
             """Got unexpected extra argument (o'doe). Use --search 'jane o'"'"'doe'""",
         ),
-        (["user", "list", "--lastname", "Doe"], "No such option '--lastname'. Use --search TEXT"),
-        (["user", "list", "--lastname=Doe"], "No such option '--lastname'. Use --search TEXT"),
-        (["user", "list", "--filter", "Doe"], "No such option '--filter'. Use --search TEXT"),
-        (["user", "list", "--query=Doe"], "No such option '--query'. Use --search TEXT"),
-        (["user", "list", "--owner"], "No such option '--owner'. Use --role owner"),
-        (["user", "list", "--limit", "5"], "No such option '--limit'. Use --max-items N"),
-        (["user", "list", "--limit", "5", "x"], "No such option '--limit'. Use --max-items N"),
+        (["user", "list", "--serch", "a"], "No such option '--serch'. Did you mean '--search'?"),
+        (["user", "list", "--query=Doe"], "No such option '--query'."),
+        (["user", "list", "--limit", "5", "x"], "No such option '--limit'."),
         (["user", "list", "--role", "x", "jane"], ROLE),
         (["user", "list", "--search", " "], "--search is blank: give at least one character"),
         (["user", "list", "--email", ""], "--email is empty: give at least one character"),
@@ -248,12 +233,6 @@ COLLABORATOR = "A collaborator's token could do nothing: use reader for one that
             ["user", "list", "--search", "a", "--newest-first"],
             f"--search {ORDER}: leave out --newest-first",
         ),
-        (["batch", "rm"], "No such command 'rm'. Did you mean 'drop'?"),
-        (["batch", "get"], "No such command 'get'. Did you mean 'show'?"),
-        (["batch", "status"], "No such command 'status'. Did you mean 'show'?"),
-        (["search", "jane"], "No such command 'search'. Use `anyscale user list --search TEXT`"),
-        (["server", "status"], "No such command 'status'. Did you mean 'check'?"),
-        (["server", "run"], "No such command 'run'. Did you mean 'start'?"),
         (["frobnicate"], "No such command 'frobnicate'."),
         (["--frobnicate"], "No such option '--frobnicate'."),
         (
@@ -272,60 +251,20 @@ COLLABORATOR = "A collaborator's token could do nothing: use reader for one that
         ),
         (["user", "verify", "-f", "a.yaml", "-f", "a.yaml"], f"-f/--users-file {TWICE}"),
         (["user", "set-password-link", "-fa", "-fb"], f"-f/--users-file {TWICE}"),
-        (
-            ["user", "batch-create", "-f", "a.yaml", "--force"],
-            "No such option '--force'. Use --if-exists skip",
-        ),
-        (["user", "verify", "--file", "a"], "No such option '--file'. Use -f FILE"),
-        (
-            ["user", "update", "jane@example.com", "--password", "secret"],
-            f"No such option '--password'. {OWN_PASSWORD}",
-        ),
         (["user", "batch-create", "a.yaml", "--nope"], "No such option '--nope'."),
-        (["auth"], f"No such command 'auth'. Use {LOGIN}"),
-        (
-            ["batch", "create"],
-            "No such command 'create'. Use `anyscale user batch-create -f FILE`",
-        ),
         (["user", "batch-create", "help"], "Use `anyscale user batch-create --help`."),
-        (["user", "list", "--role", "admin"], f"{ROLE.replace('x', 'admin')} {OWNERS}"),
-        (["user", "set-role", "a@b.io", "admin"], f"{ROLE_ARGUMENT} {OWNERS}"),
         (
             ["server", "create-token", "--name", "carl", "--role", "collaborator"],
-            f"{TOKEN_ROLE.format('collaborator')} {COLLABORATOR}",
-        ),
-        (
-            ["server", "create-token", "--name", "carl", "--role", "admin"],
-            f"{TOKEN_ROLE.format('admin')} {OWNERS}",
-        ),
-        (
-            ["user", "set-role", "a@b.io", "--role", "owner"],
-            "No such option '--role'. Use `anyscale user set-role EMAIL owner`",
-        ),
-        (
-            ["user", "update", "a@b.io", "--role", "owner"],
-            "No such option '--role'. Use `anyscale user set-role EMAIL owner`",
+            "Invalid value for '--role': 'collaborator' is not one of 'owner', 'reader'.",
         ),
         (["login", "https://a.example"], "Missing option '--host'. Use --host https://a.example"),
         (
             ["server", "start", "--port", "abc"],
             "Invalid value for '--port': 'abc' is not a valid number.",
         ),
-        (
-            ["user", "update", "a@b.io", "--is-sso-user"],
-            "No such option '--is-sso-user'. Use --sso",
-        ),
-        (["user", "list", "--is-sso-user"], "No such option '--is-sso-user'. Use --sso"),
-        (["user", "list", "--sort", "name"], "No such option '--sort'. Use --newest-first"),
-        (["batch", "list", "--limit", "5"], "No such option '--limit'. Use --max-items N"),
-        (["batch", "list", "-q"], f"No such option '-q'. {QUIET}"),
-        (["-q", "user", "list"], f"No such option '-q'. {QUIET}"),
-        (["user", "-q", "list"], f"No such option '-q'. {QUIET}"),
-        (["user", "list", "-V"], "No such option '-V'. Use `anyscale --version`"),
-        (["batch", "--version"], "No such option '--version'. Use `anyscale --version`"),
     ],
 )
-def test_a_wrong_command_line_says_what_was_probably_meant(
+def test_a_wrong_command_line_is_explained(
     words: list[str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The command runs in the process of the tests, whose signals stay as they are.

@@ -7,40 +7,13 @@ from typing import Any
 
 import click
 
-#: the option hint of commands that have `-o`
-JSON_HINT = {"--json": "Use -o json"}
-
-#: the option hints of all commands
-_OF_ALL = {
-    **dict.fromkeys(
-        ("-q", "--quiet"), "Log lines go to standard error: add `2> /dev/null` to drop them"
-    ),
-    **dict.fromkeys(("-V", "--version"), "Use `anyscale --version`"),
-}
-
-#: words that other programs have for the same command
-_SYNONYMS = (
-    {"batch-create", "create", "add", "import"},
-    {"delete", "drop", "revoke-token", "remove", "rm", "del"},
-    {"get", "show", "info", "status"},
-    {"check", "status", "doctor", "health"},
-    {"update", "edit", "modify", "set"},
-    {"suspend", "disable", "lock", "block"},
-    {"restore", "enable", "unlock", "unblock"},
-    {"verify", "compare", "diff"},
-    {"undo", "revert", "rollback"},
-    {"start", "run", "serve"},
-)
-
 
 class LazyGroup(click.Group):
     """A group that names and describes its commands without importing them.
 
     `lazy_commands` maps the name of each command to its place in the package, `module:attribute`,
-    and to the first sentence of its help. `hints` maps a name that is not a command to a hint.
-    `option_hints` maps a command, and then a name that is not one of its options, to a hint. `page`
-    is the page of the documents on the group, and `pages` maps commands to other pages: the help of
-    each command names its page.
+    and to the first sentence of its help. `page` is the page of the documents on the group, and
+    `pages` maps commands to other pages: the help of each command names its page.
     """
 
     def __init__(
@@ -48,8 +21,6 @@ class LazyGroup(click.Group):
         name: str | None,
         package: str,
         lazy_commands: Mapping[str, tuple[str, str]],
-        hints: Mapping[str, str] | None = None,
-        option_hints: Mapping[str, Mapping[str, str]] | None = None,
         page: str = "README.md",
         pages: Mapping[str, str] | None = None,
         **attributes: Any,
@@ -57,9 +28,7 @@ class LazyGroup(click.Group):
         super().__init__(name, epilog=_documentation(page), **attributes)
         self._package = package
         self._lazy_commands = lazy_commands
-        self._hints = hints or {}
         self._pages = pages or {}
-        self._option_hints = option_hints or {}
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(self._lazy_commands)
@@ -86,45 +55,28 @@ class LazyGroup(click.Group):
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Name all that is missing, and for an unknown option the one that was probably meant."""
+        """Name all that is missing, and `-o json` for the option `--json` of other programs."""
         try:
             yield
         except click.MissingParameter as error:
             raise _with_all_missing(error) from None
         except click.NoSuchOption as error:
-            command, option = error.ctx and error.ctx.info_name, error.option_name
-            mend = {**_OF_ALL, **self._option_hints.get(command or "", {})}.get(option)
-            if mend is None:
+            if error.option_name != "--json" or not _has_json(error.ctx):
                 raise
-            message = f"No such option {option!r}. {mend}"
-            raise click.NoSuchOption(option, message, ctx=error.ctx) from None
+            # click would suggest an option with other letters, such as --sso.
+            raise click.UsageError(f"{error.message} Use -o json", error.ctx) from None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; for an unknown one, suggest the one that was probably meant."""
         name = args[0]
         is_unknown = name not in self._lazy_commands and not name.startswith("-")
-        if is_unknown and not ctx.resilient_parsing:
-            ctx.fail(f"No such command {name!r}.{self._mend(ctx, name)}")
+        if is_unknown and not ctx.resilient_parsing:  # click knows no names to suggest
+            raise click.NoSuchCommand(name, possibilities=self._lazy_commands, ctx=ctx)
         name_, command, arguments = super().resolve_command(ctx, args)
         if command and not isinstance(command, click.Group) and not ctx.resilient_parsing:
             _refuse_repeated(click.Context(command, ctx, name_), arguments)
         return name_, command, arguments
-
-    def _mend(self, ctx: click.Context, name: str) -> str:
-        from difflib import get_close_matches
-
-        if name == "help":
-            return f" Use `{ctx.command_path} --help`."
-        if name == "version":
-            return f" Use `{ctx.find_root().command_path} --version`."
-        word = name.lower()
-        if word in self._hints:
-            return f" Use {self._hints[word]}"
-        same = (command for command in self._lazy_commands if _is_synonym(word, command))
-        near = next(same, None) or next(iter(get_close_matches(word, self._lazy_commands, 1)), None)
-        return f" Did you mean {near!r}?" if near else ""
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -144,6 +96,11 @@ def _with_all_missing(error: click.MissingParameter) -> click.UsageError:
     return click.UsageError(" ".join(texts), ctx) if len(texts) > 1 else error
 
 
+def _has_json(ctx: click.Context | None) -> bool:
+    options = ctx.command.params if ctx else []
+    return any("-o" in option.opts and option.name == "output" for option in options)
+
+
 def _documentation(page: str) -> str:
     # An installation has no pages, and there is no public address yet.
     return f"Documentation: {page} in the source of musterroll; `man anyscale`."
@@ -159,7 +116,3 @@ def _refuse_repeated(ctx: click.Context, arguments: list[str]) -> None:
         takes_one = isinstance(option, click.Option) and not (option.is_flag or option.multiple)
         if takes_one and order.count(option) > 1:
             raise click.UsageError(f"{'/'.join(option.opts)} is given twice: give it once", ctx)
-
-
-def _is_synonym(word: str, command: str) -> bool:
-    return any(word in words and command in words for words in _SYNONYMS)

@@ -32,10 +32,6 @@ _GROUPS = {
     "user": ("user:group", "Create users, list them, and manage their accounts."),
 }
 
-_LOGIN = "`anyscale login --host https://...`"
-_FIND = "`anyscale user list --search TEXT`"
-
-
 _NO_MEMORY = "error: there is not enough memory: see `ulimit -v`, or the limits of the container"
 _UNFINISHED = 3
 
@@ -97,7 +93,6 @@ class _Root(LazyGroup):
     package="anyscale.cli",
     lazy_commands=_GROUPS,
     pages={"completion": "docs/configuration.md", "login": "docs/operations/tokens.md"},
-    hints={"search": _FIND, "find": _FIND, "auth": _LOGIN},
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from anyscale.cli.lazy_group import JSON_HINT, LazyGroup
+from anyscale.cli.lazy_group import LazyGroup
 
 _COMMANDS = {
     "create": (
@@ -24,6 +24,5 @@ group: Final = LazyGroup(
     __name__,
     _COMMANDS,
     page="docs/operations/applications.md",
-    option_hints={"list": JSON_HINT, "show": JSON_HINT},
     help="Create and manage the applications that sign users in.",
 )

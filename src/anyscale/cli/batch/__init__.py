@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from anyscale.cli.lazy_group import JSON_HINT, LazyGroup
+from anyscale.cli.lazy_group import LazyGroup
 
 _COMMANDS = {
     "drop": (
@@ -23,11 +23,6 @@ group: Final = LazyGroup(
     _COMMANDS,
     page="docs/large-batches.md",
     pages={"undo": "docs/undo.md"},
-    hints=dict.fromkeys(("create", "add", "import"), "`anyscale user batch-create -f FILE`"),
-    option_hints={
-        "list": JSON_HINT | dict.fromkeys(("--limit", "--max", "-n"), "Use --max-items N"),
-        "show": JSON_HINT,
-        "undo": JSON_HINT,
-    },
-    help="List batches, show one, drop an unfinished one, undo one.",
+    help="List batches, show one, drop an unfinished one, undo one.\n\n"
+    "`anyscale user batch-create` creates them.",
 )

@@ -6,7 +6,7 @@ These commands work on the database itself, without a token. Only this package a
 
 from typing import Final
 
-from anyscale.cli.lazy_group import JSON_HINT, LazyGroup
+from anyscale.cli.lazy_group import LazyGroup
 
 _COMMANDS = {
     "check": (
@@ -75,6 +75,5 @@ group: Final = LazyGroup(
         "reset-second-factor": "docs/operations/second-factors.md",
     }
     | dict.fromkeys(("create-token", "list-tokens", "revoke-token"), "docs/operations/tokens.md"),
-    option_hints={"check": JSON_HINT, "list-tokens": JSON_HINT},
     help="Host a control plane: start it, create its tokens and owners.",
 )

@@ -7,7 +7,6 @@ from msgspec import structs
 
 from anyscale.cli.formats import output_option, write_records
 from anyscale.cli.options import WholeNumber
-from anyscale.cli.role_choice import RoleChoice
 from anyscale.cli.secret_output import SecretOutput, output_file_option
 from anyscale.cli.server.connect import database_option, open_local_control_plane
 from anyscale.cli.terminal import log
@@ -33,10 +32,7 @@ _COLUMNS = ("token_id", "name", "role", *_TIMES, "user_id")
 )
 @click.option(
     "--role",
-    type=RoleChoice(
-        TOKEN_ROLES,
-        collaborator="A collaborator's token could do nothing: use reader for one that only reads.",
-    ),
+    type=click.Choice(TOKEN_ROLES),
     default="owner",
     show_default=True,
     help="An owner's token can make every call; a reader's changes nothing and sees no secret.",

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from anyscale.cli.lazy_group import JSON_HINT, LazyGroup
+from anyscale.cli.lazy_group import LazyGroup
 
 _COMMANDS = {
     "batch-create": (
@@ -41,25 +41,6 @@ _COMMANDS = {
     ),
 }
 
-_FIND = "`anyscale user list --search TEXT`, or `anyscale user get EMAIL` for one user"
-
-# options that people expect
-_SKIP = ("--force", "--skip", "--skip-existing", "--ignore-existing")
-_FILE = ("--file", "--input", "--users")
-_SEARCHED = ("--lastname", "--last-name", "--surname", "--user-id", "--filter", "--query", "--find")
-_OWNERS = ("--owner", "--owners", "--admin", "--admins")
-_LIMITS = ("--limit", "--max", "--count", "--top", "-n")
-_ORDERS = ("--sort", "--order", "--order-by", "--reverse", "--latest")
-_SSO = {"--is-sso-user": "Use --sso"}
-_SET_ROLE = {"--role": "Use `anyscale user set-role EMAIL owner`"}
-_NOT_UPDATED = (
-    _SSO
-    | _SET_ROLE
-    | {
-        "--password": "Users set it themselves: use `anyscale user set-password-link EMAIL`",
-    }
-)
-
 group: Final = LazyGroup(
     "user",
     __name__,
@@ -75,25 +56,6 @@ group: Final = LazyGroup(
         "suspend": "docs/operations/sync.md",
         "sync": "docs/operations/sync.md",
         "verify": "docs/operations/sync.md",
-    },
-    hints={"find": _FIND, "search": _FIND},
-    option_hints={
-        "batch-create": dict.fromkeys(_SKIP, "Use --if-exists skip")
-        | dict.fromkeys(_FILE, "Use -f FILE")
-        | JSON_HINT,
-        "get": JSON_HINT,
-        "list": dict.fromkeys(_SEARCHED, "Use --search TEXT")
-        | dict.fromkeys(_OWNERS, "Use --role owner")
-        | dict.fromkeys(_LIMITS, "Use --max-items N")
-        | dict.fromkeys(_ORDERS, "Use --newest-first")
-        | _SSO
-        | JSON_HINT,
-        "restore": dict.fromkeys(_FILE, "Use -f FILE") | JSON_HINT,
-        "suspend": dict.fromkeys(_FILE, "Use -f FILE") | JSON_HINT,
-        "set-role": _SET_ROLE,
-        "update": _NOT_UPDATED,
-        "sync": dict.fromkeys(_FILE, "Use -f FILE") | JSON_HINT,
-        "verify": dict.fromkeys(_FILE, "Use -f FILE") | JSON_HINT,
     },
     help="Create users, list them, and manage their accounts.",
 )

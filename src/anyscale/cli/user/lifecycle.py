@@ -9,7 +9,6 @@ import click
 from anyscale.cli.account_argument import account_argument, check_account, find_account
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
 from anyscale.cli.options import keep_links_option, yes_option
-from anyscale.cli.role_choice import RoleChoice
 from anyscale.cli.terminal import ask, log, require_terminal
 from anyscale.domain.models.users import User
 from anyscale.domain.names import full_name
@@ -41,7 +40,7 @@ def delete(account: str, keep_links: bool, yes: bool, host: str | None) -> None:
 
 @click.command("set-role")
 @account_argument
-@click.argument("role", type=RoleChoice())
+@click.argument("role", type=click.Choice(["owner", "collaborator"]))
 @keep_links_option
 @host_option
 def set_role(

@@ -15,7 +15,6 @@ from anyscale.cli.formats import (
     write_records,
 )
 from anyscale.cli.options import max_items_option
-from anyscale.cli.role_choice import RoleChoice
 from anyscale.cli.user.list_command import UserListCommand, query_of
 
 if TYPE_CHECKING:  # imported where it is used, as all that the help of a command does not need
@@ -58,7 +57,9 @@ _wide_option = click.option(
     "parts of the email, the name and the last name.",
 )
 @click.option("--suspended", is_flag=True, help="Only those who are suspended.")
-@click.option("--role", type=RoleChoice(), help="Only those with this role.")
+@click.option(
+    "--role", type=click.Choice(["owner", "collaborator"]), help="Only those with this role."
+)
 @click.option("--sso", is_flag=True, help="Only SSO users.")
 @click.option(
     "--without-credentials",

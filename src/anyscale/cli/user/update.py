@@ -53,8 +53,9 @@ def update_user(
 ) -> None:
     """Correct fields of an account, also its email.
 
-    Fields without an option stay as they are. The email of an owner is changed by another owner in
-    the console, or on the machine of the control plane.
+    Fields without an option stay as they are. The role is changed by `anyscale user set-role`, and
+    users set their password themselves, by a link of `anyscale user set-password-link`. The email
+    of an owner is changed by another owner in the console, or on the machine of the control plane.
 
     \b
     Examples:
