@@ -18,8 +18,6 @@ from hypothesis.internal.constants_ast import Constants
 pytest.register_assert_rewrite("tests.support")
 
 pytest_plugins = [
-    "tests.support.alone",
-    "tests.support.processes",
     "tests.support.commands.running",
     "tests.support.servers.control_planes",
     "tests.support.sign_in.chromium",
@@ -141,7 +139,7 @@ def pytest_collection() -> Iterator[None]:
 def _nothing_is_left_open() -> Iterator[None]:
     """Collect garbage while the last test ends, which a socket or file left open makes fail.
 
-    The collector runs seldom, and a process of `--processes` has no last collection of pytest.
+    The collector runs seldom, and what pytest collects after the last test fails no test.
     """
     yield
     gc.collect()

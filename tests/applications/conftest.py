@@ -16,6 +16,7 @@ from tests.support.applications.redirecting import (
 )
 from tests.support.callers import OPERATOR
 from tests.support.ports import free_port
+from tests.support.programs import program
 from tests.support.second_factor.authenticator_apps import add_app, seed_keys_folder
 from tests.support.second_factor.virtual_authenticators import Device, add_passkey
 from tests.support.servers.server_process import ServerProcess
@@ -74,7 +75,7 @@ class Provider:
         email = self.create_user(name)
         with closing(self.control_plane()) as control_plane:
             seed = add_app(control_plane, self.user_id(email))
-        command = ["oathtool", "--totp", seed.hex()]
+        command = [program("oathtool"), "--totp", seed.hex()]
         return email, subprocess.run(
             command, capture_output=True, text=True, check=True
         ).stdout.strip()

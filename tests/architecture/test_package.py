@@ -39,7 +39,7 @@ def test_the_source_archive_contains_what_builds_checks_and_deploys_it(tmp_path:
     (path,) = tmp_path.glob("musterroll-*.tar.gz")
     with tarfile.open(path) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    for folder in ("src", "tests", "benchmarks", "deploy", "examples", "requirements"):
+    for folder in ("src", "tests", "benchmarks", "deploy", "examples", "requirements", "tools"):
         assert files_of(ROOT / folder) <= names
     assert {".ci/run", "Dockerfile", "dev", "pyproject.toml", "docs/README.md"} <= names
     assert not [name for name in names if name.startswith("docs/screenshots")]

@@ -8,6 +8,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 from tests.browser.conftest import Visit
 from tests.support.accessibility.checks import assert_accessible
+from tests.support.programs import program
 from tests.support.second_factor.authenticator_apps import code_shown
 from tests.support.sign_in.site import Site, sign_in
 from tests.support.users import NEW_PASSWORD
@@ -33,7 +34,7 @@ def read_by_phone(page: Page, folder: Path) -> str:
     """Read the QR code of the page as a camera does."""
     picture = folder / "screen.png"
     page.screenshot(path=picture)
-    command = ["zbarimg", "--quiet", "--raw", str(picture)]
+    command = [program("zbarimg"), "--quiet", "--raw", str(picture)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 

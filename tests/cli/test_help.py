@@ -10,6 +10,7 @@ import click
 import pytest
 from tests.support.commands.running import RunAnyscale
 from tests.support.paths import ANYSCALE, ROOT
+from tests.support.programs import program
 
 from anyscale.cli.lazy_group import LazyGroup
 from anyscale.cli.root import root
@@ -122,7 +123,7 @@ def test_the_manual_page_has_every_group_and_command_of_users() -> None:
     assert isinstance(users, LazyGroup)
     assert all(name in page for name in users.list_commands(CONTEXT))
     checked = subprocess.run(
-        ["man", "--warnings", "-l", "-E", "UTF-8", ROOT / "deploy" / "man" / "anyscale.1"],
+        [program("man"), "--warnings", "-l", "-E", "UTF-8", ROOT / "deploy" / "man" / "anyscale.1"],
         capture_output=True,
         text=True,
         env={**os.environ, "MANROFFOPT": "-ww", "MANPAGER": "cat"},

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.support.paths import ROOT
+from tests.support.programs import program
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_process import server_of_jane
 
@@ -30,7 +31,8 @@ def expressions() -> dict[str, str]:
     "arguments", [("check", "rules", "--lint-fatal", RULES), ("test", "rules", CASES)]
 )
 def test_promtool_accepts_the_alerts(arguments: tuple[str | Path, ...]) -> None:
-    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
+    command = [program("promtool"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
 

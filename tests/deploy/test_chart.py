@@ -15,6 +15,7 @@ import yaml
 from tests.support.commands.running import RunAnyscale
 from tests.support.paths import ANYSCALE, ROOT
 from tests.support.ports import free_port, responds_at
+from tests.support.programs import installed
 from tests.support.servers.server_process import run_server_process
 
 import anyscale as package
@@ -26,7 +27,6 @@ from anyscale.server.core.second_factor.keys import SEED_KEYS
 from anyscale.server.main import _GRACE_SECONDS
 from anyscale.server.settings import Settings
 
-#: installed by `./dev check`
 HELM = ROOT / ".venv" / "chart" / "bin" / "helm"
 CHART = ROOT / "deploy" / "chart"
 REQUIRED = CHART / "ci" / "default.yaml"
@@ -61,7 +61,7 @@ NOT_IN_SETTINGS = {
 
 def template(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Render the chart."""
-    command = [HELM, "template", "accounts", CHART, *arguments]
+    command = [installed(HELM), "template", "accounts", CHART, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

@@ -5,7 +5,6 @@ Only names and ports of a file are replaced.
 
 import os
 import re
-import shutil
 import socket
 import ssl
 import subprocess
@@ -20,6 +19,7 @@ from typing import Any
 import pytest
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
+from tests.support.programs import program
 from tests.support.servers.certificates import create_certificate
 from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.servers.server_process import ServerProcess
@@ -196,12 +196,10 @@ def haproxy(folder: Path, port: int, server: int, certificate: Path, other: int 
 @contextmanager
 def running(command: list[str], client: ProxyClient) -> Iterator[None]:
     """Run a proxy until the block ends."""
-    program = shutil.which(command[0], path=f"{os.environ['PATH']}:/usr/sbin")
-    assert program, f"{command[0]} is missing: `./dev test` installs it"
     log = client.folder / "output.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [program, *command[1:]],
+            [program(command[0]), *command[1:]],
             env=os.environ | {"HOME": str(client.folder)},
             stdout=output,
             stderr=output,
@@ -352,9 +350,8 @@ def test_nginx_redirects_from_http_and_speaks_http_2_at_both_addresses(
 
 def test_the_syntax_for_the_nginx_of_debian_12_is_valid(certificate: Path, tmp_path: Path) -> None:
     arguments = nginx_of_debian_12(tmp_path, free_port(), 8000, certificate)
-    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-    assert program
-    done = subprocess.run([program, "-t", *arguments], capture_output=True, text=True, check=False)
+    command = [program("nginx"), "-t", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -365,7 +362,7 @@ def test_nginx_writes_no_body_of_http_2_to_a_file(client: ProxyClient, tmp_path:
     where = f"{HOST}:{client.port}:127.0.0.1"
     done = subprocess.run(
         [
-            *("curl", "--silent", "--insecure", "--http2", "--resolve", where),
+            *(program("curl"), "--silent", "--insecure", "--http2", "--resolve", where),
             *("--data-binary", f"@{body}", "--write-out", "%{http_version} %{http_code}"),
             *("--output", os.devnull, f"https://{HOST}:{client.port}/v1/users:batchCreate"),
         ],

@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 from tests.support.paths import ROOT
+from tests.support.programs import installed
 
 #: where they are
 PACKAGES = ROOT / ".venv" / "directory" / "root"
@@ -17,7 +18,7 @@ def library_path() -> str:
 def run_unpacked(program: str, *arguments: str | Path, text: str = "") -> str:
     """Run a program such as `usr/bin/mkpasswd`, and return what it writes."""
     return subprocess.run(
-        [PACKAGES / program, *arguments],
+        [installed(PACKAGES / program), *arguments],
         input=text,
         capture_output=True,
         encoding="utf-8",

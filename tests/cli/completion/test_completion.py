@@ -20,6 +20,7 @@ from tests.support.commands.command_of_shells import path_of_shells
 from tests.support.commands.running import RunAnyscale
 from tests.support.commands.shell import run_shell
 from tests.support.paths import ROOT
+from tests.support.programs import program
 from tests.support.servers.fixed_responses import IDENTITY, http, serving_in_turn
 
 SHELLS = {
@@ -92,7 +93,7 @@ def interactive_shell(command: list[str], setup: str, folder: Path) -> Iterator[
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
     path = path_of_shells()
     process = subprocess.Popen(
-        ["setsid", "--ctty", *command],
+        ["setsid", "--ctty", program(command[0]), *command[1:]],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

@@ -12,6 +12,7 @@ import pytest
 from tests.support.commands.running import CommandResult, RunAnyscale
 from tests.support.faults.faulty_proxy import Fault, FaultyProxy, cut_after
 from tests.support.ports import free_port
+from tests.support.programs import program
 from tests.support.servers.fixed_responses import (
     IDENTITY,
     answering,
@@ -206,7 +207,8 @@ def certificate(tmp_path: Path) -> Path:
     path = tmp_path / "certificate.pem"
     subprocess.run(
         [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *(program("openssl"), "req", "-x509"),
+            *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
             *("-nodes", "-days", "2", "-subj", "/CN=localhost"),
             *("-addext", "subjectAltName=DNS:localhost"),
             *("-keyout", str(path), "-out", f"{path}.crt"),

@@ -1,7 +1,5 @@
 """The server on a Ray cluster: rolling update, autoscaling, a killed node, where passwords go.
 
-`./dev test ray` runs these tests, which take two minutes. `./dev test` has one node of Ray.
-
 One cluster of three nodes serves all tests of this module. It is started as docs/operations/ray.md
 says, with `deploy/ray/serve.yaml`.
 """

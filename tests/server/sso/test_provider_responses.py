@@ -14,6 +14,7 @@ import httpx
 import pytest
 from joserfc.jwk import ECKey, RSAKey
 from tests.support.ports import free_port
+from tests.support.programs import program
 from tests.support.servers.http_client import HttpClient
 from tests.support.sign_in.hostile_oidc_provider import (
     HostileProvider,
@@ -433,10 +434,10 @@ def test_the_query_of_the_authorization_endpoint_is_kept(login: TamperedLogin) -
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A certificate of an unknown authority, with its key."""
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=test"
+    command = "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=test"
     more = "-addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out certificate.pem"
     words = f"{command} {more}".split()
-    subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run([program("openssl"), *words], cwd=tmp_path, check=True, capture_output=True)
     both = tmp_path / "both.pem"
     both.write_text("".join(f.read_text() for f in tmp_path.glob("*.pem")), encoding="ascii")
     return both

@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.support.paths import ROOT
 from tests.support.ports import free_port, responds_at
+from tests.support.programs import installed, program
 from tests.support.waiting import wait_until
 
 FOLDER = Path(__file__).parent
@@ -47,7 +48,7 @@ def run_apache(folder: Path, port: int, pasted: str) -> Iterator[str]:
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)
     (folder / "apache.conf").write_text(text)
-    command = ["/usr/sbin/apache2", "-f", str(folder / "apache.conf"), "-DFOREGROUND"]
+    command = [program("apache2"), "-f", str(folder / "apache.conf"), "-DFOREGROUND"]
     with _run(command, folder, port, "/bye.html"):
         yield url
 
@@ -66,11 +67,12 @@ def run_jupyterhub(folder: Path, port: int, pasted: str) -> Iterator[str]:
         "HUB_FOLDER": str(folder),
         "HUB_URL": url,
         "HUB_PORTS": f"{free_port()},{free_port()}",
-        "HUB_PROXY": str(NODE / "node_modules" / ".bin" / "configurable-http-proxy"),
+        "HUB_PROXY": str(installed(NODE / "node_modules" / ".bin" / "configurable-http-proxy")),
         "HUB_TEXT": pasted,
         "PATH": f"{JUPYTERHUB}:{os.environ['PATH']}",
     }
-    command = [str(JUPYTERHUB / "jupyterhub"), "-f", str(FOLDER / "jupyterhub_config.py")]
+    hub = installed(JUPYTERHUB / "jupyterhub")
+    command = [str(hub), "-f", str(FOLDER / "jupyterhub_config.py")]
     # Until the hub has registered its route, the proxy responds with 404.
     with _run(command, folder, port, "/hub/health", environment):
         yield url
@@ -79,8 +81,9 @@ def run_jupyterhub(folder: Path, port: int, pasted: str) -> Iterator[str]:
 @contextmanager
 def run_openid_client(environment: Mapping[str, str] | None = None) -> Iterator[SignIn]:
     """Run openid-client, which signs users in one after another."""
+    installed(NODE / "node_modules")
     with subprocess.Popen(
-        ["node", str(NODE / "rp.mjs")],
+        [program("node"), str(NODE / "rp.mjs")],
         env=os.environ | dict(environment or {}),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

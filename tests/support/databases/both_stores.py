@@ -9,11 +9,6 @@ import pytest
 STORES = ("sqlite", "postgres")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Declare the mark."""
-    config.addinivalue_line("markers", "both_stores: runs on SQLite and on PostgreSQL")
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that has the mark and a database on each store."""
     marked = metafunc.definition.get_closest_marker("both_stores")

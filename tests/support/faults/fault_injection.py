@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from tests.support.commands.running import CommandResult, start_command
 from tests.support.faults.stopping import process_state
+from tests.support.programs import program
 from tests.support.waiting import wait_until
 
 #: the system calls that change a disk
@@ -34,7 +35,8 @@ def run_under_strace(
     process = start_command(*arguments, env=env, stopped=True)
     try:
         wait_until(lambda: process_state(Path(f"/proc/{process.pid}")) == "T")
-        with subprocess.Popen(["strace", "-qq", *options, "-p", str(process.pid)]) as strace:
+        command = [program("strace"), "-qq", *options, "-p", str(process.pid)]
+        with subprocess.Popen(command) as strace:
             wait_until(lambda: _is_traced(process.pid) or strace.poll() is not None)
             process.send_signal(signal.SIGCONT)
             return process.finish()

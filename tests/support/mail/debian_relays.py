@@ -19,6 +19,7 @@ from typing import Self
 from tests.support.mail.delivered import Delivered
 from tests.support.paths import ROOT
 from tests.support.ports import free_port, is_free, is_listening
+from tests.support.programs import installed, program
 from tests.support.waiting import wait_until
 
 #: what `./dev` has unpacked
@@ -89,11 +90,8 @@ class DebianRelay:
 
     def start(self) -> None:
         """Start it, and wait until it listens."""
-        assert _PACKAGES.is_dir(), (
-            "the relays are missing: `./dev test tests/server/mail` takes them"
-        )
         wait_until(lambda: is_free(self.port))
-        paths = map(str, (self._here, _PACKAGES, self._files, self._kept))
+        paths = map(str, (self._here, installed(_PACKAGES), self._files, self._kept))
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*_NEW_ROOT, *paths, *self.command],
@@ -182,7 +180,7 @@ class OpenSmtpd(DebianRelay):
         super().__init__(folder, certificate)
         self._write("smtpd.conf", "etc/smtpd.conf")
         hashed = subprocess.run(
-            ["openssl", "passwd", "-6", "-stdin"],
+            [program("openssl"), "passwd", "-6", "-stdin"],
             input=password,
             capture_output=True,
             text=True,

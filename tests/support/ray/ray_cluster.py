@@ -23,7 +23,7 @@ from tests.support.ray.network_namespace import network_namespace
 from tests.support.ray.ray_node import RayNode
 from tests.support.waiting import wait_until
 
-#: of the programs of the environment that has Ray, which `./dev test` installs
+#: of the programs of the environment that has Ray, which `./dev test ray` installs
 RAY = ROOT / ".venv" / "ray" / "bin"
 
 _CONFIG = ROOT / "deploy" / "ray" / "serve.yaml"

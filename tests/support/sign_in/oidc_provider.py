@@ -18,6 +18,7 @@ from urllib.parse import urljoin
 import httpx
 import pytest
 from tests.support.ports import free_port, responds_at
+from tests.support.programs import installed, program
 
 FOLDER = Path(__file__).parent / "oidc_provider_server"
 
@@ -60,12 +61,13 @@ class OidcProvider:
     def start(self) -> None:
         """Start it, and wait until it responds."""
         self._write()
-        command = ["node", str(FOLDER / "server.mjs"), str(self._file)]
+        installed(FOLDER / "node_modules")
+        command = [program("node"), str(FOLDER / "server.mjs"), str(self._file)]
         quiet = subprocess.DEVNULL
         self._process = subprocess.Popen(command, cwd=FOLDER, stdout=quiet, stderr=quiet)
         deadline = time.monotonic() + 120
         while not responds_at(self.port, "/.well-known/openid-configuration"):
-            assert self._process.poll() is None, "the provider ended: run ./dev test"
+            assert self._process.poll() is None, "the provider ended"
             assert time.monotonic() < deadline, "the provider does not respond"
             time.sleep(0.02)
 

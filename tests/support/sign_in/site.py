@@ -2,13 +2,13 @@
 
 import itertools
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from tests.support.programs import program
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users import PASSWORD, create_accounts
@@ -145,7 +145,7 @@ def run_chromium() -> Iterator[Browser]:
     expect.set_options(timeout=60_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium-headless-shell"),
+            executable_path=program("chromium-headless-shell"),
             args=list(FLAGS),
             timeout=120_000,
         )

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.programs import program
 
 from anyscale.server.core.second_factor.totp import (
     clock_difference,
@@ -62,7 +63,7 @@ def test_the_codes_are_those_of_rfc_4226() -> None:
 def test_oathtool_shows_the_same_codes() -> None:
     seed = new_seed()
     start = f"--now={NOW // 1000 // 30 * 30 - 3000} sec UTC 1970-01-01"
-    command = ["oathtool", "--totp", "--window=200", start, seed.hex()]
+    command = [program("oathtool"), "--totp", "--window=200", start, seed.hex()]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
     assert shown == [code_of(seed, step) for step in range(STEP - 100, STEP + 101)]

@@ -1,7 +1,4 @@
-"""The server on a Ray cluster of one node, as docs/operations/ray.md says.
-
-`./dev test ray` runs what needs three nodes: a rolling update, a killed node, autoscaling.
-"""
+"""The server on a Ray cluster of one node, as docs/operations/ray.md says."""
 
 from collections.abc import Iterator
 from pathlib import Path

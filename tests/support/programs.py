@@ -1,0 +1,23 @@
+"""The programs of others that tests run: `./dev programs` installs them."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+
+def program(name: str) -> str:
+    """Return the path of a program; without it, let the test fail."""
+    # Debian has servers in /usr/sbin, which may not be on the PATH of a user.
+    return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") or _fail(name)
+
+
+def installed(path: Path) -> Path:
+    """Return the path of what `./dev programs` puts into this checkout; without it, as above."""
+    return path if path.exists() else _fail(str(path))
+
+
+def _fail(name: str) -> NoReturn:
+    pytest.fail(f"{name} is missing: `./dev programs` installs it", pytrace=False)
