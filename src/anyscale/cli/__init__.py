@@ -1,9 +1,9 @@
 """The command `anyscale`.
 
 `root.py` lists the groups of commands. Each group is a package (`audit`, `batch`, `server`,
-`user`) whose `__init__.py` lists its commands; a module of the package holds at most five of them.
-A new command goes into the package of its group. A module is imported when its command runs.
-`login/` and `completion/` are commands of their own.
+`user`) whose `__init__.py` lists its commands. A new command goes into the package of its group. A
+module is imported when its command runs.
+`login.py` and `completion/` are commands of their own.
 
 `completion/` completes words in the shells. The other modules are shared: `connect.py` opens the
 control plane, `terminal.py` writes standard error, `formats.py` writes standard output,

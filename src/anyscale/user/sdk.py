@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import date
-from os import PathLike
+from os import PathLike, fspath
 from typing import TYPE_CHECKING, Literal
 
 from anyscale.batch_run.run_key import require_key
@@ -31,7 +31,6 @@ from anyscale.keyword_hints import keyword_hints
 from anyscale.transport import open_transport
 from anyscale.user.account_calls import AccountCalls
 from anyscale.user.created_users import create_users
-from anyscale.user.file_source import open_file
 from anyscale.user.list_source import source_of
 from anyscale.user.lookup import check_sizes, find_user
 
@@ -307,11 +306,23 @@ class UserCalls(AccountCalls):
             TypeError: an argument has a wrong type.
             ConfigError: the file cannot be opened, or an argument does not fit its format.
         """
+        from anyscale.users_file import FORMATS, UsersFile
+        from anyscale.users_file.tables.header import chosen_columns
+
         check_type("path", path, str, PathLike)
         check_type("columns", columns, Mapping, type(None))
         for name, value in (("file_format", file_format), ("sheet", sheet), ("encoding", encoding)):
             check_type(name, value, str, type(None))
-        return open_file(path, file_format, columns or {}, sheet, encoding)
+        if file_format not in (None, *FORMATS):
+            raise ConfigError(f"file_format must be one of {', '.join(FORMATS)}")
+        chosen = chosen_columns(f"{header}={field}" for header, field in (columns or {}).items())
+        file = UsersFile.open(fspath(path), file_format, chosen, sheet, encoding)
+        try:
+            file.require_options("file_format={!r}".format)
+        except ConfigError:
+            file.close()
+            raise
+        return file
 
 
 #: The calls on the control plane that the environment names at the time of each call.

@@ -1,7 +1,8 @@
 """`anyscale user list` and `anyscale user get`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from shlex import quote
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,10 @@ from anyscale.cli.formats import (
     write_records,
 )
 from anyscale.cli.options import max_items_option
-from anyscale.cli.user.list_command import UserListCommand, query_of
 
 if TYPE_CHECKING:  # imported where it is used, as all that the help of a command does not need
     from anyscale.domain.models.users import User
+    from anyscale.domain.user_query import UserQuery
 
 _FIELDS = ("email", "name", "permission_level", "created_at", "user_id")
 #: Narrow, since each line of a long list is one account: `--wide` adds the others.
@@ -43,7 +44,24 @@ _wide_option = click.option(
 )
 
 
-@click.command("list", cls=UserListCommand)
+class _ListCommand(click.Command):
+    """A command that suggests `--search` for a text without an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        arguments = list(args)  # click empties its list
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if type(error) is not click.UsageError:  # an option is unknown, or its value is wrong
+                raise
+            options, texts, _ = self.make_parser(ctx).parse_args(arguments)
+            text = " ".join(filter(None, [options.get("search"), *texts]))
+            raise click.UsageError(
+                f"{error.format_message()}. Use --search {quote(text)}", ctx
+            ) from None
+
+
+@click.command("list", cls=_ListCommand)
 @click.option("--email", help="Only those whose email contains this, without regard to case.")
 @click.option(
     "--name",
@@ -102,13 +120,30 @@ def list_users(
     from anyscale.comparison.list_users import list_users as iterate_users
     from anyscale.domain.schemas.users import USER_PAGE
 
-    chosen = query_of(query)
+    chosen = _query_of(query)
     table = _SIGN_IN_TABLE if chosen.not_since else _TABLE
     with open_control_plane(host) as transport:
         users = iterate_users(transport, chosen, max_items, USER_PAGE)
         if output == "text" and max_items != 0 and any(query[name] for name in _FILTERS):
             users = with_notice_if_empty(users, "No account matches.")
         _write(users, output, _wide_table() if wide else table)
+
+
+def _query_of(values: Mapping[str, Any]) -> "UserQuery":
+    """Return the query of the options of the command line.
+
+    Raises:
+        UsageError: a text is empty, or the query is invalid.
+    """
+    from anyscale.domain.user_query import UserQuery, query_fault
+
+    for name in ("email", "name"):
+        if values[name] == "":
+            raise click.UsageError(f"--{name} is empty: give at least one character")
+    query = UserQuery(**values)
+    if fault := query_fault(query, lambda field: f"--{field.replace('_', '-')}"):
+        raise click.UsageError(fault)
+    return query
 
 
 @click.command("get")

@@ -18,7 +18,6 @@ from anyscale.server.check import (
     proxy,
     public_url,
     second_factor,
-    second_factor_keys,
     settings,
     signing_keys,
 )
@@ -63,7 +62,7 @@ CHECKS: Mapping[str, tuple[str, Callable[[Installation], Finding]]] = {
     "proxy.metrics": ("/metrics", proxy.check_metrics),
     "openid.keys": ("the signing keys", signing_keys.check_signing_keys),
     "openid.registered_keys": ("the signing keys", signing_keys.check_registered_keys),
-    "second_factor.keys": ("the second factor keys", second_factor_keys.check_keys),
+    "second_factor.keys": ("the second factor keys", second_factor.check_keys),
     "second_factor.applications": ("the applications", second_factor.check_applications),
     "second_factor.owners": ("the owners", second_factor.check_owners),
     "openid.issuer": ("the OpenID provider", public_url.check_issuer),

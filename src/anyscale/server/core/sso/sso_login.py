@@ -1,5 +1,6 @@
 """Sign-in by an identity provider: map an OIDC identity to an account. Never creates accounts."""
 
+import threading
 from collections.abc import Mapping
 from typing import Final
 
@@ -21,11 +22,14 @@ from anyscale.server.core.signer import Signer
 from anyscale.server.core.sso.identity_provider import IdentityProvider
 from anyscale.server.core.sso.login_records import ExternalIdentity, SsoAttempt
 from anyscale.server.core.sso.settings import ProviderSettings
-from anyscale.server.core.sso.used_states import UsedStates
 from anyscale.server.core.steps import Step
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
+
+#: States in memory, at most some 15 MB; then the oldest is deleted. A cookie expires before that,
+#: unless 100,000 users sign in within ten minutes.
+_MAX_STATES = 100_000
 
 
 class SsoLogin:
@@ -42,7 +46,7 @@ class SsoLogin:
         self.provider: Final = IdentityProvider(settings, redirect_uri)
         self._rate_limiter = rate_limiter
         self._gate = gate
-        self._used_states = UsedStates()
+        self._used_states = _UsedStates()
         self._transactions = transactions
         #: of the cookie that a browser keeps while its user signs in
         self.signer: Final = Signer(transactions, "sso_cookie")
@@ -202,3 +206,22 @@ def _is_same_mailbox(email: str, own: str) -> bool:
 
 def _actor(account: AccountRecord) -> str:
     return user_actor(account.user_id)
+
+
+class _UsedStates:
+    """The states whose code this process exchanged. A provider accepts each code once anyway."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        #: in the order of their use
+        self._states: dict[str, None] = {}
+
+    def add(self, state: str) -> bool:
+        """Remember a state; return False if it was used before."""
+        with self._lock:
+            if state in self._states:
+                return False
+            self._states[state] = None
+            if len(self._states) > _MAX_STATES:
+                del self._states[next(iter(self._states))]
+            return True

@@ -4,13 +4,22 @@ import os
 import sys
 from contextlib import closing, suppress
 from getpass import getpass
+from pathlib import Path
 
 import click
+from msgspec import json
 
-from anyscale.cli.login.credentials_file import confirm_replacement, write_credentials
+from anyscale.cli.atomic_file import AtomicFile, disk_errors
 from anyscale.cli.options import OptionCommand
-from anyscale.cli.terminal import log
-from anyscale.config import COMMAND, Target, credentials_path, resolve
+from anyscale.cli.terminal import confirm, log
+from anyscale.config import (
+    COMMAND,
+    Credentials,
+    Target,
+    credentials_path,
+    resolve,
+    saved_credentials,
+)
 from anyscale.errors import ConfigError
 from anyscale.transport import open_transport
 
@@ -36,10 +45,10 @@ def login(host: str, yes: bool) -> None:
     if path is None:
         raise ConfigError("this user has no home folder: set HOME")
     target = _target(host)
-    confirm_replacement(path, target, yes=yes)
+    _confirm_replacement(path, target, yes=yes)
     with closing(open_transport(target, on_notice=log)) as transport:
         transport.policy()  # refused unless the token is one of an owner
-    write_credentials(path, target)
+    _write_credentials(path, target)
     log(f"The token for {target.host} is in {path}, which only you can read.")
     for variable in ("ANYSCALE_HOST", "ANYSCALE_CLI_TOKEN"):
         if os.environ.get(variable, "").strip():
@@ -62,3 +71,34 @@ def _read_token() -> str:
             return getpass("Token: ")
         return ""
     return sys.stdin.buffer.read(_LONGEST).decode("ascii", "replace") if sys.stdin else ""
+
+
+def _confirm_replacement(path: Path, target: Target, *, yes: bool) -> None:
+    """Ask before the token of another host is replaced, unless `yes`.
+
+    Raises:
+        ConfigError: the answer is not yes, there is no terminal, or others can read the file.
+    """
+    saved = saved_credentials(os.environ)
+    if saved.cli_token and saved.host != target.host:
+        other = saved.host or "no host"
+        confirm(
+            f"{path} has a token for {other}, which this one replaces.",
+            f"{path} keeps its token for {other}",
+            yes=yes,
+        )
+
+
+def _write_credentials(path: Path, target: Target) -> None:
+    """Write host and token, in place of a file that exists.
+
+    Raises:
+        ConfigError: the file cannot be written.
+        StoreUnavailable: the disk is full, or fails.
+    """
+    credentials = Credentials(target.host, target.token)
+    with disk_errors("write", path):
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+    with AtomicFile(str(path), replaces=True) as file:
+        file.write(json.format(json.encode(credentials)).decode() + "\n")
+        file.keep()
