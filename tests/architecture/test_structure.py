@@ -125,7 +125,7 @@ def test_a_batch_without_passwords_imports_no_hashing_and_no_parser(
 def test_a_server_starts_without_what_only_some_requests_need() -> None:
     loaded = loaded_by("import anyscale.server.http.app")
 
-    assert "anyscale.server.core.second_factor.passkeys" in loaded
+    assert "anyscale.server.core.passkeys.webauthn" in loaded
     # for a passkey, the QR code of an authenticator app, and an identity provider
     assert not loaded & {"fido2", "segno", "httpx"}
 

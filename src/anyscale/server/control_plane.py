@@ -19,7 +19,7 @@ from anyscale.server.core.hashing.pool import OWASP, PasswordHashPool, Profile
 from anyscale.server.core.login.links import PasswordLinkService
 from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.mail.outbox import Outbox
-from anyscale.server.core.second_factor.relying_party import relying_party
+from anyscale.server.core.passkeys.relying_party import relying_party
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.core.transactions import Transactions
@@ -44,11 +44,11 @@ if TYPE_CHECKING:
     from anyscale.server.core.openid.applications import ApplicationService
     from anyscale.server.core.openid.provider import OpenIdProvider
     from anyscale.server.core.openid.user_grants import UserGrants
+    from anyscale.server.core.passkeys.ceremonies import PasskeyCeremonies
+    from anyscale.server.core.passkeys.new_passkeys import NewPasskeys
     from anyscale.server.core.search import SearchIndex, UserListing
     from anyscale.server.core.second_factor.factors import FactorService
     from anyscale.server.core.second_factor.keys import SeedKeys
-    from anyscale.server.core.second_factor.new_passkeys import NewPasskeys
-    from anyscale.server.core.second_factor.passkey_ceremonies import PasskeyCeremonies
     from anyscale.server.core.second_factor.removal import FactorRemoval
     from anyscale.server.core.sso.sso_login import SsoLogin
 
@@ -208,7 +208,7 @@ class ControlPlane:
         rp = relying_party(self.settings.public_url)
         if rp is None or not self.settings.second_factor.is_on:
             return None
-        from anyscale.server.core.second_factor.passkey_ceremonies import PasskeyCeremonies
+        from anyscale.server.core.passkeys.ceremonies import PasskeyCeremonies
 
         return PasskeyCeremonies(self.transactions, rp, self.settings.organization)
 
@@ -217,7 +217,7 @@ class ControlPlane:
         """Adds passkeys to the accounts of signed-in users; None where there are none."""
         if self.ceremonies is None:
             return None
-        from anyscale.server.core.second_factor.new_passkeys import NewPasskeys
+        from anyscale.server.core.passkeys.new_passkeys import NewPasskeys
 
         return NewPasskeys(self.factors, self.ceremonies)
 

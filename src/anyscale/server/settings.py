@@ -11,8 +11,8 @@ from anyscale.domain.validation import Policy
 from anyscale.errors import ConfigError
 from anyscale.server import environment_values as env
 from anyscale.server.core.mail.settings import MailSettings
+from anyscale.server.core.passkeys.relying_party import why_no_passkeys
 from anyscale.server.core.second_factor.policy import SecondFactorPolicy
-from anyscale.server.core.second_factor.relying_party import why_no_passkeys
 from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.login_options import LoginOptions

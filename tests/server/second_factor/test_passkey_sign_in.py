@@ -42,7 +42,7 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.login.half_sign_in import HalfSignIn, Shown, add_half_sign_in
 from anyscale.server.core.login.sessions import LoginResult
-from anyscale.server.core.second_factor.challenges import Purpose
+from anyscale.server.core.passkeys.challenges import Purpose
 from anyscale.server.store.records.login import HalfSignInRecord
 
 #: with a passkey, as EMAIL has

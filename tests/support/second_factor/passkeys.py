@@ -12,8 +12,8 @@ from tests.support.sign_in.sign_ins import EMAIL, get_account
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.ids import new_id
 from anyscale.server.core.login.passkey_login import PasskeyLogin
-from anyscale.server.core.second_factor.challenges import Purpose
-from anyscale.server.core.second_factor.passkey_ceremonies import PasskeyCeremonies
+from anyscale.server.core.passkeys.ceremonies import PasskeyCeremonies
+from anyscale.server.core.passkeys.challenges import Purpose
 from anyscale.server.store.records.factors import FactorRecord
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from anyscale.errors import PasskeyRefused
-from anyscale.server.core.second_factor.challenges import Challenges, Purpose
+from anyscale.server.core.passkeys.challenges import Challenges, Purpose
 from anyscale.server.core.signer import Signer
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.sqlite.store import IN_MEMORY, SqliteStore

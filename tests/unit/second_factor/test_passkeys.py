@@ -25,14 +25,14 @@ from tests.support.second_factor.authenticator import (
 )
 
 from anyscale.errors import PasskeyRefused
-from anyscale.server.core.second_factor.passkeys import (
+from anyscale.server.core.passkeys.relying_party import RelyingParty
+from anyscale.server.core.passkeys.webauthn import (
     Assertion,
     Passkey,
     Registration,
     registration_options,
     request_options,
 )
-from anyscale.server.core.second_factor.relying_party import RelyingParty
 
 RP = RelyingParty("accounts.example.com", "https://accounts.example.com")
 USER = "usr_01"

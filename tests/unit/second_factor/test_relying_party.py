@@ -2,7 +2,7 @@
 
 import pytest
 
-from anyscale.server.core.second_factor.relying_party import (
+from anyscale.server.core.passkeys.relying_party import (
     RelyingParty,
     relying_party,
     why_no_passkeys,

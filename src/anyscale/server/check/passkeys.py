@@ -2,7 +2,7 @@
 
 from anyscale.server.check.findings import Finding, NotTried, ok, warn
 from anyscale.server.check.installation import Installation
-from anyscale.server.core.second_factor.relying_party import relying_party, why_no_passkeys
+from anyscale.server.core.passkeys.relying_party import relying_party, why_no_passkeys
 
 _LOST = "a new public address loses all passkeys"
 

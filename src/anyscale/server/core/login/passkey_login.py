@@ -9,8 +9,8 @@ from anyscale.server.core.login.complete_sign_in import SignInGate
 from anyscale.server.core.login.half_sign_in import HalfSignIn, Shown
 from anyscale.server.core.login.password_login import PasswordLogin
 from anyscale.server.core.login.sessions import ClientInfo, LoginResult, lock_for_session
-from anyscale.server.core.second_factor.challenges import Purpose
-from anyscale.server.core.second_factor.passkey_ceremonies import PasskeyCeremonies, ShownPasskey
+from anyscale.server.core.passkeys.ceremonies import PasskeyCeremonies, ShownPasskey
+from anyscale.server.core.passkeys.challenges import Purpose
 from anyscale.server.core.second_factor.wrong_codes import forget_wrong_codes
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.users import AccountRecord

@@ -25,9 +25,9 @@ from anyscale.server.core.login.sessions import (
 )
 from anyscale.server.core.mail.kinds import RECOVERY_CODE_USED
 from anyscale.server.core.mail.outbox import Outbox
-from anyscale.server.core.second_factor.challenges import Purpose
+from anyscale.server.core.passkeys.ceremonies import PasskeyCeremonies
+from anyscale.server.core.passkeys.challenges import Purpose
 from anyscale.server.core.second_factor.keys import SeedKeys
-from anyscale.server.core.second_factor.passkey_ceremonies import PasskeyCeremonies
 from anyscale.server.core.second_factor.recovery_codes import recovery_code_hash
 from anyscale.server.core.second_factor.seeds import decrypt_seed
 from anyscale.server.core.second_factor.totp import clock_difference, clock_problem, matching_step

@@ -1,5 +1,5 @@
-"""Second factors: passkeys, one-time codes, recovery codes, and the keys that encrypt seeds.
+"""Second factors: the list of a user, one-time codes, recovery codes, and the keys of seeds.
 
-The tables `factors`, `recovery_codes`, `used_challenges` and `factor_states`. Signing in uses this
-subject, and it knows nothing of passwords, sessions and SSO.
+The tables `factors`, `recovery_codes` and `factor_states`. `passkeys` adds factors, and signing in
+uses both. This subject knows nothing of passwords, sessions and SSO.
 """

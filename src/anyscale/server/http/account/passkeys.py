@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery, RawBody
 
 from anyscale.errors import AnyscaleError, ConfigError, NotFound, PasskeyRefused
-from anyscale.server.core.second_factor.new_passkeys import NewPasskeys
+from anyscale.server.core.passkeys.new_passkeys import NewPasskeys
 from anyscale.server.core.steps import Step
 from anyscale.server.http.account.second_factor import follow_added, show_recovery_codes
 from anyscale.server.http.authentication import ALLOWED_STEPS

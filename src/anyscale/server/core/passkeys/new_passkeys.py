@@ -6,9 +6,9 @@ from typing import Any
 from anyscale.errors import ConfigError, PasskeyRefused
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.ids import new_id
+from anyscale.server.core.passkeys.ceremonies import CreatedPasskey, PasskeyCeremonies
+from anyscale.server.core.passkeys.webauthn import MOST_PASSKEYS
 from anyscale.server.core.second_factor.factors import FactorService, checked_name
-from anyscale.server.core.second_factor.passkey_ceremonies import CreatedPasskey, PasskeyCeremonies
-from anyscale.server.core.second_factor.passkeys import MOST_PASSKEYS
 from anyscale.server.core.shown_methods import passkey_methods
 from anyscale.server.store.records.factors import FactorRecord
 from anyscale.server.store.transaction import Transaction

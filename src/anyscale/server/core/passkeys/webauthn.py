@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from msgspec import Struct
 
 from anyscale.errors import PasskeyRefused
-from anyscale.server.core.second_factor.relying_party import RelyingParty
+from anyscale.server.core.passkeys.relying_party import RelyingParty
 
 if TYPE_CHECKING:  # a server loads it with the first passkey: 35 ms
     from fido2.cose import CoseKey

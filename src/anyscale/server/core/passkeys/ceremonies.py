@@ -7,15 +7,15 @@ from msgspec import Struct
 
 from anyscale.errors import PasskeyRefused
 from anyscale.server.core.callers import user_actor
-from anyscale.server.core.second_factor.challenges import Challenge, Challenges, Purpose
-from anyscale.server.core.second_factor.passkeys import (
+from anyscale.server.core.passkeys.challenges import Challenge, Challenges, Purpose
+from anyscale.server.core.passkeys.relying_party import RelyingParty
+from anyscale.server.core.passkeys.webauthn import (
     Assertion,
     Passkey,
     Registration,
     registration_options,
     request_options,
 )
-from anyscale.server.core.second_factor.relying_party import RelyingParty
 from anyscale.server.core.shown_methods import passkey_methods
 from anyscale.server.core.signer import Signer
 from anyscale.server.core.transactions import Transactions
