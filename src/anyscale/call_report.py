@@ -28,7 +28,6 @@ class CallReport:
             self._display.show(phase, done, total, count)
 
     def log(self, text: str) -> None:
-        """Log a step."""
         self.close()
         LOGGER.info(text)
 

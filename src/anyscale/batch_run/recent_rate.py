@@ -50,5 +50,4 @@ class RecentRate:
         self.is_interrupted = True
 
     def seconds_since_step(self, now: float) -> float:
-        """Return how long ago more was done."""
         return now - self._steps[-1][0]

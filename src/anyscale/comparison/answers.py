@@ -37,7 +37,6 @@ class MatchedAnswer(Struct, frozen=True):
 
     @property
     def by_change(self) -> Mapping[str, Answer]:
-        """The answer of each change."""
         return {one.change: self.answer for one in self.questions}
 
 

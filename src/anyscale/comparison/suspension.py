@@ -26,7 +26,6 @@ class SuspensionPlan:
         self.without_account: list[str] = []
 
     def add(self, account: User) -> None:
-        """Add an account that the file names."""
         # Otherwise a sync would restore it.
         by_hand = self.suspend and account.suspended_by_sync
         if (account.suspended_at is not None) == self.suspend and not by_hand:

@@ -50,7 +50,6 @@ class AuditEntry(Struct, frozen=True):
 
     @property
     def time(self) -> datetime:
-        """When the entry was written."""
         return from_milliseconds(self.at)
 
 

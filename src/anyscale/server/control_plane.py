@@ -113,7 +113,6 @@ class ControlPlane:
 
     @cached_property
     def listing(self) -> "UserListing":
-        """Lists and searches."""
         from anyscale.server.core.search import UserListing
 
         return UserListing(self.transactions)
@@ -127,7 +126,6 @@ class ControlPlane:
 
     @cached_property
     def search_index(self) -> "SearchIndex":
-        """The index of words, which searches use."""
         from anyscale.server.core.search import SearchIndex
 
         return SearchIndex(self.transactions)
@@ -141,7 +139,6 @@ class ControlPlane:
 
     @cached_property
     def applications(self) -> "ApplicationService":
-        """The applications that sign users in here."""
         from anyscale.server.core.openid.applications import ApplicationService
 
         return ApplicationService(
@@ -150,7 +147,6 @@ class ControlPlane:
 
     @cached_property
     def user_grants(self) -> "UserGrants":
-        """The applications that a user has signed in at."""
         from anyscale.server.core.openid.user_grants import UserGrants
 
         return UserGrants(self.transactions)
@@ -184,14 +180,12 @@ class ControlPlane:
 
     @cached_property
     def _gate(self) -> "SignInGate":
-        """Completes all sign-ins."""
         from anyscale.server.core.login.complete_sign_in import SignInGate
 
         return SignInGate(self.settings.second_factor, self._rate_limiter)
 
     @cached_property
     def second_factor_login(self) -> "SecondFactorLogin":
-        """The second part of a sign-in."""
         from anyscale.server.core.login.second_factor_login import SecondFactorLogin
 
         return SecondFactorLogin(
@@ -235,14 +229,12 @@ class ControlPlane:
 
     @cached_property
     def factor_removal(self) -> "FactorRemoval":
-        """Removing second factors that users have lost."""
         from anyscale.server.core.second_factor.removal import FactorRemoval
 
         return FactorRemoval(self.transactions, self.outbox)
 
     @cached_property
     def factors(self) -> "FactorService":
-        """The second factors of signed-in users."""
         from anyscale.server.core.second_factor.factors import FactorService
 
         settings = self.settings
@@ -273,7 +265,6 @@ class ControlPlane:
 
     @cached_property
     def password_changes(self) -> "PasswordChanges":
-        """Changes of passwords, by signed-in users and by links."""
         from anyscale.server.core.login.password_change import PasswordChanges
 
         policy, login = self.settings.policy, self.password_login
@@ -283,7 +274,6 @@ class ControlPlane:
 
     @cached_property
     def password_resets(self) -> "PasswordResets":
-        """Takes the requests of people who forgot their password."""
         from anyscale.server.core.login.password_resets import PasswordResets
 
         is_available = self.settings.login_options.mails_links
@@ -291,7 +281,6 @@ class ControlPlane:
 
     @cached_property
     def mail_queue(self) -> "MailQueue":
-        """Lists what is due, sent and failed, and stops it."""
         from anyscale.server.core.mail.queue import MailQueue
 
         mail = self.settings.mail
@@ -327,7 +316,6 @@ class ControlPlane:
 
     @cached_property
     def seed_keys(self) -> "SeedKeys":
-        """The keys that encrypt the seeds of one-time codes."""
         from anyscale.server.core.second_factor.keys import SeedKeys
 
         return SeedKeys(self.settings.second_factor_keys)

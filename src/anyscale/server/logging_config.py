@@ -60,7 +60,6 @@ class _RepetitionFilter(logging.Filter):
         self._errors: dict[tuple[str, str], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether a record is written."""
         detail = vars(record).get("detail")
         if record.levelno < logging.ERROR or detail is None:
             return True
@@ -110,7 +109,6 @@ class _Formatter(JsonFormatter):
     """Writes JSON that a terminal can show: any visitor may send the address of an application."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line of a record."""
         return _odd.sub(lambda found: f"\\u{ord(found[0]):04x}", super().format(record))
 
 

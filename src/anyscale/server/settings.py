@@ -171,12 +171,10 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
 
     @property
     def has_provider(self) -> bool:
-        """Whether there is an identity provider, where SSO users sign in."""
         return self.provider is not None
 
     @property
     def login_options(self) -> LoginOptions:
-        """The sign-in methods."""
         policy = self.policy
         return LoginOptions(
             has_passwords=not policy.sso_only,

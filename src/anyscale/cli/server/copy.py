@@ -87,7 +87,6 @@ def _left_to_do(old: Settings, new: Settings) -> Iterator[str]:
 
 
 def _key_folders(settings: Settings) -> dict[str, tuple[str, Path | None]]:
-    """Return the setting and the folder of each kind of keys."""
     return {
         "signing keys": ("ANYSCALE_SIGNING_KEYS", settings.signing_keys),
         "second-factor keys": ("ANYSCALE_SECOND_FACTOR_KEYS", settings.second_factor_keys),

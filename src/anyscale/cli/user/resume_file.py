@@ -70,7 +70,6 @@ class ResumeFile:
             self.previous, self.batch_id = _parsed(self._path)
 
     def close(self) -> None:
-        """Unlock the file."""
         os.close(self._descriptor)
 
     def start_new(self, stamp: tuple[int, int], if_exists: str) -> str:
@@ -85,7 +84,6 @@ class ResumeFile:
         return key
 
     def store_batch(self, batch_id: str) -> None:
-        """Append the batch that the run opened."""
         if batch_id != self.batch_id:
             with disk_errors("keep this run in", self._path):
                 self._append(json.encode(_BatchRecord(batch_id)))

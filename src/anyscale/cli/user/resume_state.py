@@ -72,7 +72,6 @@ class ResumeState:
         return previous.key
 
     def store_batch(self, batch_id: str) -> None:
-        """Store the id of the batch that was opened."""
         if self._resume_file:
             self._resume_file.store_batch(batch_id)
 
@@ -82,7 +81,6 @@ class ResumeState:
             self._resume_file.remove()
 
     def close(self) -> None:
-        """Close the resume file."""
         if self._resume_file:
             self._resume_file.close()
 

@@ -232,7 +232,6 @@ def _summary(plan: SyncPlan) -> str:
 
 
 def _apply(transport: Transport, run: SyncRun, plan: SyncPlan, *, yes: bool) -> None:
-    """Ask, and do what the plan says."""
     if not plan.steps:
         run.store_answers()
         return

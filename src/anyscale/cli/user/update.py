@@ -99,7 +99,6 @@ def _is_sso_user(sso: bool, no_sso: bool) -> bool | UnsetType:
 
 
 def _differences(before: User, after: User) -> str:
-    """Return the old and the new values of the fields that changed."""
     changed = [
         shown_change(field, old, new)
         for field in UserChanges.__struct_fields__

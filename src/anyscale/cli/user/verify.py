@@ -130,7 +130,6 @@ def _compared(
     *,
     extra: bool,
 ) -> "_Report":
-    """Compare and write the differences."""
     log(f"Comparing with the control plane at {transport.where}")
     verification = Verification(
         transport, file, keep_ids=extra, same_person=same_person, on_progress=show_progress

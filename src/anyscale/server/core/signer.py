@@ -46,7 +46,6 @@ class Signer(Struct, frozen=True, dict=True):
     name: str
 
     def sign(self, content: bytes) -> str:
-        """Return a signed text, as `sign` does."""
         return sign(self._key, content)
 
     def unsign(self, text: str) -> bytes:

@@ -84,7 +84,6 @@ def expired_cookie(name: str) -> Cookie:
 
 
 def login_cookies(login: LoginResult) -> list[Cookie]:
-    """Create the cookies of a browser that has signed in."""
     return [
         HostCookie(SESSION, login.session, ABSOLUTE_LIMIT // SECOND_MS),
         HostCookie(DEVICE, login.device, DEVICE_LIMIT // SECOND_MS),
@@ -92,7 +91,6 @@ def login_cookies(login: LoginResult) -> list[Cookie]:
 
 
 def half_cookie(value: str) -> Cookie:
-    """Create the cookie of half a sign-in."""
     return HostCookie(HALF_SIGN_IN, value, HALF_LIMIT // SECOND_MS)
 
 

@@ -74,7 +74,6 @@ def count_change(change: Change, users: int) -> None:
 
 
 def count_mail(result: MailResult) -> None:
-    """Count an attempt to send a mail."""
     MAILS.labels(result).inc()
 
 
@@ -143,7 +142,6 @@ class DatabaseMetrics(Collector):
             self._accounts.refresh()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Give the metrics that are known."""
         version = GaugeMetricFamily(
             "anyscale_build_info", "The version of the server, as a label.", labels=["version"]
         )

@@ -29,7 +29,6 @@ class StrictH11Protocol(H11Protocol):
     """uvicorn's HTTP protocol with strict header lines, and without other protocols."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # the type is narrower than asyncio's, as in uvicorn
-        """Accept a connection."""
         super().connection_made(transport)
         self.conn._receive_buffer = _StrictReceiveBuffer()  # noqa: SLF001 - h11 has no setting
 

@@ -24,7 +24,6 @@ class SupervisedWorkers(Multiprocess):
     """
 
     def init_processes(self) -> None:
-        """Start the workers."""
         resource_tracker.ensure_running()  # its own start unblocks SIGINT
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -33,7 +32,6 @@ class SupervisedWorkers(Multiprocess):
             _unblock_interrupts()
 
     def keep_subprocess_alive(self) -> None:
-        """Replace the workers that have died."""
         before = self._pids()
         super().keep_subprocess_alive()
         if dead := before - self._pids():

@@ -34,7 +34,6 @@ class UserExport:
 
     @cached_property
     def total(self) -> int:
-        """How many accounts there are."""
         return self._tx.exports.count_users()
 
     def pages(self) -> Iterator[list[ExportedUser]]:

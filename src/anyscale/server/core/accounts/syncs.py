@@ -84,7 +84,6 @@ class SyncService:
             return {sync.batch_id: sync for sync in tx.syncs.of_batches(batch_ids)}
 
     def latest(self, limit: int) -> Sequence[SyncRecord]:
-        """Return the latest syncs, the latest first."""
         with self._transactions.read() as tx:
             return tx.syncs.list(limit)
 

@@ -168,7 +168,6 @@ class AuditLog:
             return with_ids(tx, only)
 
     def has_subject(self, subject: str) -> bool:
-        """Whether there is an entry about a subject."""
         return bool(self.list(0, 1, only=AuditFilter(subject=subject)))
 
     def id_of(self, text: str) -> str:
@@ -184,7 +183,6 @@ class AuditLog:
             return names_of(tx, entries, *ids)
 
     def list_events(self) -> Sequence[str]:
-        """Return the events that the log has, in their order."""
         with self._transactions.read() as tx:
             return tx.audit.list_events()
 

@@ -158,7 +158,6 @@ def list_conflicts(
 
 
 def _freed_times(tx: Transaction, page: Sequence[ConflictRecord]) -> dict[str, int]:
-    """Return when the freed emails of a page became free."""
     keys = [record.email_key for record in page if record.kind == "freed"]
     found = tx.emails.list_freed(keys, 0) if keys else []
     return {one.email_key: one.freed_at for one in found}

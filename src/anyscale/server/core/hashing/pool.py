@@ -58,7 +58,6 @@ class PasswordHashPool:
         self._executor: ThreadPoolExecutor | None = None
 
     def hash(self, password: str) -> str:
-        """Hash one password, as `hash_many` does."""
         return self.hash_many([password])[0]
 
     def hash_many(self, passwords: Sequence[str]) -> list[str]:
@@ -101,7 +100,6 @@ class PasswordHashPool:
         return faults
 
     def verify(self, password_hash: str | None, password: str) -> bool:
-        """Return whether a password is the right one, as `Hasher.verify` does."""
         job = VerifyJob(password_hash, password.encode(errors="surrogatepass"))
         # With workers, the calling thread runs the job: a thread of the executor would have to be
         # woken too.
@@ -111,7 +109,6 @@ class PasswordHashPool:
         return bool(is_right)
 
     def needs_rehash(self, password_hash: str) -> bool:
-        """Return whether a hash has other parameters than new ones."""
         return self._hasher.needs_rehash(password_hash)
 
     def close(self) -> None:

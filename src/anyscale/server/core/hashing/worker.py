@@ -59,7 +59,6 @@ class HashWorker:
 
     @property
     def pid(self) -> int:
-        """The id of the process."""
         return self._process.pid
 
     def run(self, job: Job) -> Any:
@@ -93,7 +92,6 @@ class HashWorker:
         self._process.wait()
 
     def kill(self) -> None:
-        """End the process at once."""
         self._process.kill()
         self.close()
 

@@ -228,7 +228,6 @@ class PasswordLinkService:
             return tx.links.count_made(list(map(user_actor, user_ids)), tx.now())
 
     def exists(self, user_id: str) -> bool:
-        """Whether an account has a link that works."""
         with self._transactions.read() as tx:
             return tx.links.exists(user_id, tx.now())
 

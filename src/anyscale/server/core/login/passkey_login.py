@@ -40,7 +40,6 @@ class PasskeyLogin:
 
     @property
     def is_offered(self) -> bool:
-        """Whether the sign-in page offers it."""
         return not self._policy.sso_only
 
     def verify(self, answer: str, browser: str) -> ShownPasskey:

@@ -95,7 +95,6 @@ class ApplicationService:
             return [_shown(application) for application in tx.applications.list()]
 
     def get(self, client_id: str) -> Application:
-        """Return an application."""
         with self._transactions.read() as tx:
             return _shown(_required(tx.applications.get(client_id), client_id))
 

@@ -25,7 +25,6 @@ class SecondFactorPolicy(Struct, frozen=True):
         return self.mode != "off"
 
     def is_required(self, account: AccountRecord) -> bool:
-        """Whether an account has to have one."""
         is_owner = account.permission_level == "owner"
         return self.mode == "everyone" or (self.mode == "owners" and is_owner)
 

@@ -154,7 +154,6 @@ class CurrentUser(Struct, frozen=True):
 
 
 def current_user(user: SessionCaller) -> CurrentUser:
-    """Return the account of a signed-in user, with the session of the request."""
     account = user.account
     return CurrentUser(
         user_id=account.user_id,
@@ -171,7 +170,6 @@ def current_user(user: SessionCaller) -> CurrentUser:
 
 
 def session_info(session: SessionRecord, user: SessionCaller) -> SessionInfo:
-    """Return one session of a user."""
     return SessionInfo(
         session.session_id,
         session.auth_method,
@@ -185,7 +183,6 @@ def session_info(session: SessionRecord, user: SessionCaller) -> SessionInfo:
 
 
 def factor_list(listed: UserFactors) -> FactorList:
-    """Return the second factors of a user."""
     factors = [
         FactorInfo(
             factor.factor_id,
@@ -200,7 +197,6 @@ def factor_list(listed: UserFactors) -> FactorList:
 
 
 def new_app_info(app: NewApp) -> NewAppInfo:
-    """Return a new app with its seed."""
     return NewAppInfo(app.factor_id, seed_text(app.seed).replace(" ", ""), app.uri)
 
 

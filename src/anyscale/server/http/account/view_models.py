@@ -39,7 +39,6 @@ class FactorView(Struct, frozen=True):
 
 
 def sign_in_methods(account: AccountRecord) -> str:
-    """Name the sign-in methods of an account."""
     methods = [
         "email and password" if account.password_hash else "",
         "single sign-on (SSO)" if account.is_sso_user else "",

@@ -28,7 +28,6 @@ class ClientAddressMiddleware:
         self._proxy_headers: Any = ProxyHeadersMiddleware(self._check_address, trusted_proxies)  # type: ignore[arg-type]  # uvicorn has ASGI types of its own
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Handle a request."""
         scope["peer"] = scope.get("client")
         if not self._has_warned:
             self._warn_of_untrusted_proxy(scope)

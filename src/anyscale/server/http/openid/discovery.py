@@ -36,7 +36,6 @@ async def require_provider(
 
 
 def metadata(issuer: str) -> dict[str, Any]:
-    """Return the metadata of the provider."""
     return {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}{AUTHORIZE}",

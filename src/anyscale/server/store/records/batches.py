@@ -36,7 +36,6 @@ class BatchRecord(Record, frozen=True):
 
     @property
     def is_dropped_or_expired(self) -> bool:
-        """Whether it was dropped or expired."""
         return self.state in DROPPED_OR_EXPIRED
 
 

@@ -166,7 +166,6 @@ class AccountRecord(UserRecord, frozen=True, gc=False):
 
     @property
     def suspended(self) -> bool:
-        """Whether its user cannot sign in."""
         return self.suspended_at is not None
 
     def __repr__(self) -> str:

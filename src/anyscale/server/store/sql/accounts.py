@@ -183,7 +183,6 @@ class Accounts(Table):
         return self._connection.column(sql, key)
 
     def set_role(self, user_id: str, permission_level: Role) -> None:
-        """Make an account an `owner` or a `collaborator`."""
         self._update(user_id, "permission_level = ?", permission_level)
 
     def set_details(self, user_id: str, **details: Any) -> None:

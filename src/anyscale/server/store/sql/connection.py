@@ -112,7 +112,6 @@ class Connection(ABC):
         return msgspec.convert(rows[0], record, strict=False) if rows else None
 
     def all(self, record: type[Found], sql: str, *values: Any) -> list[Found]:
-        """Return all rows as records."""
         rows = self.rows(sql, *values)
         found: list[Found] = msgspec.convert(rows, _list_of(record), strict=False)
         return found

@@ -107,7 +107,6 @@ class Links(Table):
         self._delete("user_id = ? or created_by = ?", user_id, by)
 
     def delete_of(self, user_ids: Sequence[str]) -> None:
-        """Delete the links of accounts."""
         self._delete("user_id {any}", self._connection.texts(user_ids))
 
     def purge(self, now: int) -> None:
@@ -136,7 +135,6 @@ class Identities(Table):
         return bool(self._connection.execute(sql, issuer, subject, user_id, at))
 
     def unlink(self, user_id: str) -> None:
-        """Delete the links of an account to subjects of identity providers."""
         self._connection.execute("delete from identities where user_id = ?", user_id)
 
     def has_issuer(self, issuer: str) -> bool:

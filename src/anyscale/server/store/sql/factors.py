@@ -149,7 +149,6 @@ class UsedChallenges(Table):
         return bool(self._connection.execute(sql, challenge_hash, expires_at))
 
     def has(self, challenge_hash: bytes) -> bool:
-        """Whether a challenge was used before."""
         sql = "select count(*) from used_challenges where hash = ?"
         return bool(self._connection.number(sql, challenge_hash))
 

@@ -211,6 +211,5 @@ class PublicKeys(Table):
         self._connection.execute(_ADD_KEY, *structs.astuple(key))
 
     def revoke_others(self, kid: str, at: int) -> None:
-        """Revoke all keys but one."""
         sql = "update public_keys set revoked_at = ? where kid <> ? and revoked_at is null"
         self._connection.execute(sql, at, kid)

@@ -19,7 +19,6 @@ class ServerKeys(Table):
         self._connection.execute(sql, name, key)
 
     def names(self) -> Sequence[str]:
-        """Return the names of all keys, in order."""
         return self._connection.column("select name from server_keys order by name")
 
     def replace(self, name: str, key: bytes) -> None:

@@ -147,7 +147,6 @@ class HalfSignIns(Table):
         return self._connection.one(HalfSignInRecord, sql, half_hash)
 
     def set_path(self, half_hash: bytes, path: str) -> None:
-        """Set where the user continues."""
         sql = "update half_sign_ins set path = ? where hash = ?"
         self._connection.execute(sql, path, half_hash)
 
@@ -155,7 +154,6 @@ class HalfSignIns(Table):
         self._connection.execute("delete from half_sign_ins where hash = ?", half_hash)
 
     def delete_of(self, user_ids: Sequence[str]) -> None:
-        """Delete all half sign-ins of accounts."""
         ids = self._connection.texts(user_ids)
         self._connection.execute("delete from half_sign_ins where user_id {any}", ids)
 

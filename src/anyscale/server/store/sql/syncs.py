@@ -39,7 +39,6 @@ class Syncs(Table):
         return self._connection.all(SyncRecord, f"{_SYNC} order by sync_id desc limit ?", limit)
 
     def save(self, sync: SyncRecord) -> None:
-        """Store how far a sync is."""
         self._connection.execute(_SAVE, *(getattr(sync, name) for name in _SAVED), sync.sync_id)
 
     def purge(self, before: int) -> None:

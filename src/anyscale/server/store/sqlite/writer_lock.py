@@ -30,7 +30,6 @@ class WriterLock:
         self._line: deque[_Turn] = deque()
 
     def locked(self) -> bool:
-        """Return whether a thread has the lock."""
         return bool(self._line)
 
     @contextmanager
