@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.paths import ROOT
+from tests.support.programs import program
 from urllib3.exceptions import SSLError
 
 from anyscale.transport.responses import unreachable
@@ -26,6 +27,7 @@ def commands() -> str:
 
 def create(commands: str, folder: Path) -> Path:
     folder.mkdir()
+    program("openssl")
     subprocess.run(["sh", "-euc", commands], cwd=folder, check=True, capture_output=True)
     return folder
 

@@ -25,6 +25,7 @@ from tests.support.commands.command_of_shells import path_of_shells
 from tests.support.databases.stored_data import query_database
 from tests.support.paths import BIN, ROOT
 from tests.support.ports import free_port, responds_at
+from tests.support.programs import check_found
 from tests.support.servers.server_process import ServerProcess, run_server_process
 from tests.support.waiting import wait_until
 
@@ -138,6 +139,7 @@ class Session:
             timeout=300,
             check=False,
         )
+        check_found(done.returncode, done.stdout)
         self.status = done.returncode
         return done.stdout
 

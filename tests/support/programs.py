@@ -19,5 +19,11 @@ def installed(path: Path) -> Path:
     return path if path.exists() else _fail(str(path))
 
 
+def check_found(status: int, errors: str) -> None:
+    """Let a test fail whose shell has not found a program (POSIX.1-2017, XCU 2.8.2)."""
+    if status == 127:
+        pytest.fail(f"{errors.strip()}: `./dev programs` installs it", pytrace=False)
+
+
 def _fail(name: str) -> NoReturn:
     pytest.fail(f"{name} is missing: `./dev programs` installs it", pytrace=False)

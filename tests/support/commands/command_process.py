@@ -73,7 +73,6 @@ _IN_ADVANCE = (
 _MEMORY = (
     "tests.support.commands.freeze_modules",
     "tests.support.commands.no_gaps",
-    "tests.support.commands.large_pages",
 )
 
 fork_server = multiprocessing.get_context("forkserver")

@@ -4,6 +4,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.support.programs import check_found
+
 
 def run_shell(lines: str, folder: Path, environment: Mapping[str, str]) -> str:
     """Run lines that have to succeed; give their standard output.
@@ -22,5 +24,6 @@ def run_shell(lines: str, folder: Path, environment: Mapping[str, str]) -> str:
         timeout=300,
         check=False,
     )
+    check_found(done.returncode, done.stderr)
     assert done.returncode == 0, done.stderr
     return done.stdout
