@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
@@ -222,8 +222,14 @@ def policy_service(answer: Callable[[str], str]) -> Iterator[int]:
 def _add_users(etc: Path) -> None:
     users = "".join(f"{name}:x:{uid}:{uid}::/:/usr/sbin/nologin\n" for name, uid in _USERS.items())
     groups = "".join(f"{name}:x:{gid}:\n" for name, gid in _GROUPS.items())
-    (etc / "passwd").write_text(Path("/etc/passwd").read_text() + users)
-    (etc / "group").write_text(Path("/etc/group").read_text() + groups)
+    (etc / "passwd").write_text(_without("/etc/passwd", _USERS) + users)
+    (etc / "group").write_text(_without("/etc/group", _GROUPS) + groups)
+
+
+def _without(file: str, names: Mapping[str, int]) -> str:
+    """Return a file of this machine without some users: it has them where a relay is installed."""
+    lines = Path(file).read_text().splitlines(keepends=True)
+    return "".join(line for line in lines if line.partition(":")[0] not in names)
 
 
 def _make(path: Path, mode: int, uid: int = 0, gid: int = 0) -> None:
